@@ -1,0 +1,57 @@
+"""Fills third_party/ with the .proto files that our contracts import, from the packages that ship them.
+
+google/api, google/rpc and google/type are inside the installed wheel googleapis-common-protos; buf/validate is inside protovalidate's source
+distribution only, fetched by pip at the installed version. So a contract and the run-time library that reads it are always of one version. No
+third-party file is committed.
+"""
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+GOOGLE_FOLDERS = ("google/api", "google/rpc", "google/type")
+VALIDATE = "buf/validate/validate.proto"
+
+
+def main() -> None:
+    """Fills the folder named by the only argument; does nothing where it already holds these versions."""
+    target = Path(sys.argv[1])
+    versions = "\n".join(f"{name} {importlib.metadata.version(name)}" for name in ("googleapis-common-protos", "protovalidate"))
+    stamp = target / ".versions"
+    if stamp.is_file() and stamp.read_text() == versions:
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    copy_google(target)
+    extract_validate(target, importlib.metadata.version("protovalidate"))
+    stamp.write_text(versions)
+
+
+def copy_google(target: Path) -> None:
+    """Copies Google's common .proto files out of the installed distribution."""
+    for file in importlib.metadata.files("googleapis-common-protos") or []:
+        if file.suffix == ".proto" and file.parent.as_posix() in GOOGLE_FOLDERS:
+            (target / file.parent).mkdir(parents=True, exist_ok=True)
+            shutil.copy(str(file.locate()), target / file)
+
+
+def extract_validate(target: Path, version: str) -> None:
+    """Takes validate.proto out of protovalidate's source distribution, which pip fetches."""
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "protovalidate"]
+        subprocess.run([*pip, "--dest", folder, f"protovalidate=={version}"], check=True)
+        archive = next(Path(folder).glob("*.tar.gz"))
+        member = f"protovalidate-{version}/proto/{VALIDATE}"
+        with tarfile.open(archive) as tar:
+            source = tar.extractfile(member)
+            if source is None:
+                sys.exit(f"{archive.name} holds no {member}: look where protovalidate {version} keeps it and mend {Path(__file__).name}.")
+            (target / VALIDATE).parent.mkdir(parents=True, exist_ok=True)
+            (target / VALIDATE).write_bytes(source.read())
+
+
+if __name__ == "__main__":
+    main()

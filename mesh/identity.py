@@ -1,0 +1,223 @@
+"""Who calls: access tokens verified by the issuer's public keys, and what the contract lets their bearer do.
+
+Access tokens are JWTs after RFC 9068, signed with ES256. Every process verifies them itself, so a forged header is worth nothing.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+import structlog
+from joserfc import jws, jwt
+from joserfc.errors import ExpiredTokenError, JoseError
+from joserfc.jwk import ECKey
+from pydantic import SecretStr
+
+from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
+from mesh.policy import Policy
+
+ALGORITHM = "ES256"
+TOKEN_BYTES_MAX = 8192
+WORKLOAD_PREFIX = "workloads/"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. `subject` is "users/…", "workloads/…", or empty for nobody; `expires_at` is a Unix time in seconds."""
+
+    subject: str = ""
+    scopes: frozenset[str] = frozenset()
+    token: str = ""
+    expires_at: float = 0.0
+
+    @property
+    def workload(self) -> str | None:
+        """The name of the workload that calls as itself, None if a user or nobody does."""
+        return self.subject.removeprefix(WORKLOAD_PREFIX) if self.subject.startswith(WORKLOAD_PREFIX) else None
+
+
+ANONYMOUS = Caller()
+
+
+def authorize(policy: Policy, caller: Caller) -> None:
+    """Raises Unauthenticated or PermissionDenied unless the policy lets this caller in."""
+    workload = caller.workload
+    if workload is not None and policy.admits_workload(workload):
+        return
+    if not caller.subject and (policy.internal or not policy.public):
+        raise Unauthenticated("This call needs an access token.", reason="TOKEN_MISSING")
+    if policy.internal:
+        raise PermissionDenied("Only the workloads that the contract names may call this method.", reason="CALLER_NOT_ALLOWED")
+    if missing := policy.scopes - caller.scopes:
+        scope = " ".join(sorted(missing))
+        raise PermissionDenied(f"The access token lacks the scope {scope}.", reason="SCOPE_MISSING", metadata={"scope": scope})
+
+
+class KeySource(Protocol):
+    """Where the issuer's public keys come from."""
+
+    async def find(self, kid: str) -> ECKey | None:
+        """The key of this identifier, None if the issuer has no such key. Raises Unavailable while the keys can't be had."""
+
+
+class JwksUrl:
+    """The keys of a JSON Web Key Set (RFC 7517) at a URL.
+
+    They are fetched when a token names an unknown key, at most once in REFRESH_MIN_S, and again after REFRESH_AGE_S, so that a key taken out of
+    the set is forgotten. While the URL does not answer, the keys known so far stay good.
+    """
+
+    REFRESH_MIN_S = 1.0
+    REFRESH_AGE_S = 300.0
+    TIMEOUT_S = 3.0
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._keys: dict[str, ECKey] = {}
+        self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._reachable = False
+        self._lock = asyncio.Lock()
+
+    async def find(self, kid: str) -> ECKey | None:
+        """The key of this identifier, None if the set has no such key. Raises Unavailable if the set was never had."""
+        if kid not in self._keys or time.monotonic() - self._fetched_at > self.REFRESH_AGE_S:
+            async with self._lock:
+                await self._refresh(kid)
+        key = self._keys.get(kid)
+        if key is None and not self._reachable:
+            raise Unavailable("Access tokens can't be verified for now.", reason="KEYS_UNAVAILABLE", retry_after_s=1)
+        return key
+
+    async def _refresh(self, kid: str) -> None:
+        now = time.monotonic()
+        fresh = kid in self._keys and now - self._fetched_at <= self.REFRESH_AGE_S
+        if fresh or now - self._tried_at < self.REFRESH_MIN_S:
+            return
+        self._tried_at = now
+        try:
+            async with httpx.AsyncClient(timeout=self.TIMEOUT_S) as client:
+                answer = await client.get(self._url)
+            answer.raise_for_status()
+            self._keys = {key.kid: key for key in map(_public_key, answer.json()["keys"]) if key is not None and key.kid}
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            self._reachable = False
+            log.warning("the issuer's keys can't be fetched", url=self._url, error=str(error) or type(error).__name__)
+            return
+        self._fetched_at, self._reachable = now, True
+
+
+def _public_key(data: dict[str, Any]) -> ECKey | None:
+    """The key if it is of our algorithm; a set may hold others (RFC 7517, section 5: ignore what you do not understand)."""
+    try:
+        return ECKey.import_key(data) if data.get("kty") == "EC" and data.get("crv") == "P-256" else None
+    except (JoseError, ValueError):
+        return None
+
+
+class Verifier:
+    """Turns an access token into its Caller, and remembers the answer until the token expires."""
+
+    REMEMBERED_MAX = 10_000
+
+    def __init__(self, keys: KeySource, issuer: str, audience: str) -> None:
+        self._keys = keys
+        self._claims = jwt.JWTClaimsRegistry(
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": audience},
+            sub={"essential": True},
+            exp={"essential": True},
+        )
+        self._remembered: OrderedDict[str, Caller] = OrderedDict()
+
+    async def verify(self, token: str) -> Caller:
+        """The caller of a token. Raises Unauthenticated if the token is not good, Unavailable if that can't be told for now."""
+        caller = self._remembered.get(token)
+        if caller is None:
+            caller = await self._verify(token)
+            self._remember(token, caller)
+        if caller.expires_at <= time.time():
+            self._remembered.pop(token, None)
+            raise _expired()
+        return caller
+
+    def _remember(self, token: str, caller: Caller) -> None:
+        self._remembered[token] = caller
+        if len(self._remembered) > self.REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
+
+    async def _verify(self, token: str) -> Caller:
+        if len(token) > TOKEN_BYTES_MAX:
+            raise _invalid()
+        try:
+            kid = jws.extract_compact(token.encode()).headers().get("kid")
+        except (JoseError, ValueError) as error:
+            raise _invalid() from error
+        key = await self._keys.find(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise _invalid()
+        return self._decode(token, key)
+
+    def _decode(self, token: str, key: ECKey) -> Caller:
+        try:
+            decoded = jwt.decode(token, key, algorithms=[ALGORITHM])
+            # RFC 9068, section 4: without this check an ID token of the same issuer would pass for an access token.
+            if decoded.header.get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
+                raise _invalid()
+            self._claims.validate(decoded.claims)
+            claims = decoded.claims
+            return Caller(str(claims["sub"]), frozenset(str(claims.get("scope", "")).split()), token, float(claims["exp"]))
+        except ExpiredTokenError as error:
+            raise _expired() from error
+        except (JoseError, ValueError, TypeError, AttributeError) as error:
+            raise _invalid() from error
+
+
+def _invalid() -> Unauthenticated:
+    return Unauthenticated("The access token is not valid.", reason="TOKEN_INVALID")
+
+
+def _expired() -> Unauthenticated:
+    return Unauthenticated("The access token has expired. Get a new one.", reason="TOKEN_EXPIRED")
+
+
+class ServiceTokens:
+    """The access tokens of this process itself, by the OAuth 2.0 client credentials grant (RFC 6749, section 4.4)."""
+
+    TIMEOUT_S = 5.0
+    RENEW_BEFORE_S = 30.0
+
+    def __init__(self, url: str, client_id: str, client_secret: SecretStr) -> None:
+        self._url = url
+        self._credentials = httpx.BasicAuth(client_id, client_secret.get_secret_value())
+        self._token = ""
+        self._renew_at = 0.0
+        self._lock = asyncio.Lock()
+
+    async def token(self) -> str:
+        """A token that is good for a while yet. Raises Unavailable while none can be had."""
+        async with self._lock:
+            if time.monotonic() >= self._renew_at:
+                await self._fetch()
+            return self._token
+
+    async def _fetch(self) -> None:
+        try:
+            async with httpx.AsyncClient(timeout=self.TIMEOUT_S) as client:
+                answer = await client.post(self._url, data={"grant_type": "client_credentials"}, auth=self._credentials)
+            answer.raise_for_status()
+            body = answer.json()
+            token, expires_in_s = str(body["access_token"]), float(body["expires_in"])
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            log.warning("no service token to be had", url=self._url, error=str(error) or type(error).__name__)
+            raise _no_token() from error
+        self._token, self._renew_at = token, time.monotonic() + max(expires_in_s / 2, expires_in_s - self.RENEW_BEFORE_S)
+
+
+def _no_token() -> MeshError:
+    return Unavailable("This service can't prove who it is for now.", reason="SERVICE_TOKEN_UNAVAILABLE", retry_after_s=1)

@@ -1,0 +1,67 @@
+"""What a contract says about the operation of a method: its options (meshwright.policy.v1.method), read from the descriptor."""
+
+from dataclasses import dataclass
+
+from googleapis.google.api.annotations_pb import ext_http
+from meshwright.policy.v1.policy_pb import MethodPolicy, ext_method
+from protobuf import DescMethod
+from protobuf.wkt import Duration
+
+ANY_WORKLOAD = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `requests` calls in any `per_s` seconds."""
+
+    requests: int
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The policy of one method. The defaults are those of a method without the option: a valid token, no scope.
+
+    `internal` methods have no google.api.http rule: only the workloads in `callers` may call them. `cache_s` is the max-age of the answer in
+    seconds, 0 forbids storing it, None says nothing.
+    """
+
+    public: bool = False
+    scopes: frozenset[str] = frozenset()
+    timeout_s: float | None = None
+    rate_limit: RateLimit | None = None
+    cache_s: int | None = None
+    callers: frozenset[str] = frozenset()
+    http_status: int = 200
+    internal: bool = False
+
+    def admits_workload(self, workload: str) -> bool:
+        """Whether the contract lets this workload call as itself."""
+        return workload in self.callers or ANY_WORKLOAD in self.callers
+
+
+def policy_of(method: DescMethod) -> Policy:
+    """The policy of a method of any descriptor image."""
+    options = method.proto.options
+    if options is None:
+        return Policy(internal=True)
+    option = options[ext_method] if ext_method in options else MethodPolicy()
+    return Policy(
+        public=option.public,
+        scopes=frozenset(option.scopes),
+        timeout_s=_seconds(option.timeout),
+        rate_limit=_rate_limit(option),
+        cache_s=int(_seconds(option.cache.max_age) or 0) if option.cache else None,
+        callers=frozenset(option.callers),
+        http_status=option.http_status or 200,
+        internal=ext_http not in options,
+    )
+
+
+def _seconds(duration: Duration | None) -> float | None:
+    return None if duration is None else duration.seconds + duration.nanos / 1e9
+
+
+def _rate_limit(option: MethodPolicy) -> RateLimit | None:
+    limit = option.rate_limit
+    return None if limit is None else RateLimit(limit.requests, _seconds(limit.per) or 1.0)

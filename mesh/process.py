@@ -1,0 +1,102 @@
+"""One process of the mesh, from its settings to its last drained call."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, NoReturn, TypeVar
+
+import structlog
+import uvloop
+
+from mesh import telemetry
+from mesh.errors import MeshError
+from mesh.http import HttpServer
+from mesh.operations import Readiness, operations_app
+from mesh.settings import ProcessSettings, load
+
+S = TypeVar("S", bound=ProcessSettings)
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class Process:
+    """What the parts of a process are entered into. They are closed in reverse order when it stops."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.readiness = Readiness()
+        self._stack = AsyncExitStack()
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def enter(self, component: AbstractAsyncContextManager[T]) -> T:
+        """Starts a part. If what it gives has a `name` and an async `check()`, /readyz asks it."""
+        entered = await self._stack.enter_async_context(component)
+        check: Any = entered
+        if hasattr(check, "check") and hasattr(check, "name"):
+            self.readiness.add(check)
+        return entered
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Runs a task until the process stops. If it fails, so does the process: a half-working one is worse than one that is restarted."""
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._task_done)
+        self._stack.push_async_callback(_cancel, task)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.error("task failed, stopping the process", task=task.get_name(), exc_info=failure)
+            self._failure = failure
+            self._stop.set()
+
+    async def run(self, wire: Callable[[], Awaitable[None]]) -> int:
+        """Starts the parts, waits for SIGTERM or SIGINT, drains. Returns the exit status."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._stop.set)
+        async with self._stack:
+            starting = asyncio.ensure_future(wire())
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+            else:
+                await starting
+                self.readiness.serve()
+                log.info("ready", process=self.name)
+                await stopping
+            log.info("draining", process=self.name)
+            self.readiness.drain()
+        return 1 if self._failure else 0
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.wait({task})
+
+
+def run(name: str, settings_type: type[S], wire: Callable[[Process, S], Awaitable[None]]) -> NoReturn:
+    """The whole life of a process: settings, telemetry, the operations port, the parts that `wire` enters, drain, exit."""
+    settings = load(settings_type)
+    telemetry.configure(name, settings)
+
+    async def main() -> int:
+        process = Process(name)
+
+        async def start() -> None:
+            await process.enter(HttpServer(operations_app(process.readiness), settings.listen_host, settings.ops_port))
+            await wire(process, settings)
+
+        return await process.run(start)
+
+    try:
+        sys.exit(uvloop.run(main()))
+    except MeshError as error:
+        print(f"{name}: {error.message}", file=sys.stderr)
+        sys.exit(1)

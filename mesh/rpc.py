@@ -1,0 +1,72 @@
+"""The vocabulary of a remote procedure call: what generated code, the server and the client share."""
+
+import abc
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from mesh.identity import ANONYMOUS, Caller
+from mesh.policy import Policy, policy_of
+from protobuf import DescMethod, DescService, Message
+from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
+
+Req = TypeVar("Req", bound=Message)
+Res = TypeVar("Res", bound=Message)
+
+_IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Req, Res]):
+    """One unary method of a contract. `path` is its name on the wire, "/package.Service/Method"."""
+
+    name: str
+    path: str
+    request: type[Req]
+    response: type[Res]
+    idempotent: bool
+    policy: Policy
+
+    @classmethod
+    def of(cls, desc: DescMethod, request: type[Req], response: type[Res]) -> Self:
+        """Reads a method's record from its descriptor."""
+        path = f"/{desc.parent.type_name}/{desc.name}"
+        return cls(desc.name, path, request, response, desc.idempotency in _IDEMPOTENT, policy_of(desc))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as its handler sees it. `deadline` is a time.monotonic() second; `metadata` holds the caller's text headers."""
+
+    path: str
+    caller: Caller = ANONYMOUS
+    deadline: float = float("inf")
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def remaining_s(self) -> float:
+        """The seconds left for this call, never below zero."""
+        return max(0.0, self.deadline - time.monotonic())
+
+
+current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
+"""The call being handled in this context, so that calls made on its behalf inherit its deadline and its caller's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A method and the coroutine function that serves it."""
+
+    method: Method[Any, Any]
+    serve: Callable[[Any, Call], Awaitable[Message]]
+
+
+class Service(abc.ABC):
+    """The base of every generated service base."""
+
+    DESC: ClassVar[DescService]
+
+    @abc.abstractmethod
+    def handlers(self) -> tuple[Handler, ...]:
+        """The service's methods with what serves them."""

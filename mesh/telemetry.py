@@ -1,0 +1,70 @@
+"""Logs, metrics and traces of a process: structlog, prometheus-client, OpenTelemetry."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from mesh.settings import ProcessSettings
+
+SERVER_CALLS = Counter("grpc_server_handled_total", "Calls answered, by method and status.", ["method", "code"])
+SERVER_SECONDS = Histogram("grpc_server_handling_seconds", "Time to answer a call, by method.", ["method"])
+CLIENT_CALLS = Counter("grpc_client_handled_total", "Calls made, by workload and status.", ["workload", "code"])
+
+_LOUD_LIBRARIES = ("httpx", "httpcore", "nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access")
+
+
+def configure(name: str, settings: ProcessSettings) -> None:
+    """Sets up logging to standard error, and traces if OTEL_EXPORTER_OTLP_ENDPOINT is set. Call it once, first of all."""
+    configure_logs(name, settings)
+    if settings.otel_exporter_otlp_endpoint is not None:
+        configure_traces(name, settings.otel_exporter_otlp_endpoint)
+
+
+def configure_logs(name: str, settings: ProcessSettings) -> None:
+    """JSON lines, or coloured text on a terminal; records of the standard library's loggers take the same shape."""
+    text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if text else structlog.processors.JSONRenderer()
+    named: list[Any] = [] if text else [_named(name)]
+    failure: list[Any] = [] if text else [structlog.processors.dict_tracebacks]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *named, *failure, renderer]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
+    for library in _LOUD_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _named(name: str) -> Any:
+    def add(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        event["service"] = name
+        return event
+
+    return add
+
+
+def configure_traces(name: str, endpoint: str) -> None:
+    """Exports spans to an OpenTelemetry collector over gRPC. Imported here only: a process without traces does not pay for the SDK."""
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=endpoint.startswith("http://"))))
+    trace.set_tracer_provider(provider)

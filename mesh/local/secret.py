@@ -10,13 +10,13 @@ def write_secret(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
+    new.touch(mode=0o600)
+    new.write_text(text, encoding="utf-8")
     new.replace(path)
 
 
 def secret(path: Path) -> str:
-    """The secret kept in this file, generated when there is none: 32 characters that need no quoting in URLs, SQL and shells."""
+    """The secret kept in this file, made up when there is none: 32 characters that need no quoting anywhere."""
     if not path.exists():
         write_secret(path, secrets.token_urlsafe(24))
     return path.read_text(encoding="utf-8")

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from mesh.local.child import Child, Command
+from mesh.local.errors import SetupError
 from mesh.local.ports import free_port
-from mesh.local.problem import Problem
 
 POLL_S = 0.02
 
@@ -30,14 +30,14 @@ class Server(abc.ABC):
 
     @abc.abstractmethod
     async def command(self) -> Command:
-        """Prepare the folder and say how to run the server in the foreground. Raises Problem when that cannot be."""
+        """Prepare the folder and say how to run the server in the foreground. Raises SetupError when that cannot be."""
 
     @abc.abstractmethod
     async def ready(self, pid: int) -> bool:
         """Whether the server that runs as process `pid` accepts clients."""
 
     async def start(self) -> None:
-        """Run it, its output going to `folder`/log, and wait until it accepts clients. Raises Problem when it does not."""
+        """Run it, its output going to `folder`/log, until it accepts clients. Raises SetupError when it does not."""
         command = await self.command()
         with (self.folder / "log").open("ab") as log:
             self._child = await Child.start(command, log)
@@ -45,13 +45,13 @@ class Server(abc.ABC):
             async with asyncio.timeout(self.start_timeout_s):
                 while not await self.ready(self._child.pid):
                     if self._child.exit_code is not None:
-                        raise Problem(
+                        raise SetupError(
                             f"{self.name} stopped with exit code {self._child.exit_code}; see {self.folder / 'log'}."
                         )
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             await self.stop()
-            raise Problem(
+            raise SetupError(
                 f"{self.name} did not accept clients within {self.start_timeout_s:.0f} s; see {self.folder / 'log'}."
             ) from None
 

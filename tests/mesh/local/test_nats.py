@@ -1,0 +1,43 @@
+"""The broker of the local mesh and of the tests."""
+
+import stat
+from pathlib import Path
+
+import nats
+import nats.errors
+import pytest
+
+from mesh.local.errors import SetupError
+from mesh.local.nats import Nats
+
+
+async def test_an_acknowledged_message_survives_a_crash(tmp_path: Path) -> None:
+    """What JetStream acknowledged before kill -9 is in the stream after the next start."""
+    async with Nats(tmp_path) as server:
+        client = await nats.connect(server.url)
+        stream = client.jetstream()
+        await stream.add_stream(name="KEPT", subjects=["kept.>"])
+        await stream.publish("kept.answer", b"42")
+        await client.close()
+        await server.kill()
+    async with Nats(tmp_path) as server:
+        client = await nats.connect(server.url)
+        message = await client.jetstream().get_last_msg("KEPT", "kept.answer")
+        assert message.data == b"42"
+        await client.close()
+
+
+async def test_only_the_password_opens_it(tmp_path: Path) -> None:
+    """A client without the generated password is refused, and the password is kept in files of mode 0600."""
+    async with Nats(tmp_path) as server:
+        with pytest.raises(nats.errors.Error, match="Authorization"):
+            await nats.connect(f"nats://127.0.0.1:{server.port}", allow_reconnect=False)
+    for name in ("password", "nats.conf"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+async def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
+    """A server whose port is taken stops, instead of answering for the other one."""
+    async with Nats(tmp_path / "first") as first:
+        with pytest.raises(SetupError, match="nats stopped with exit code"):
+            await Nats(tmp_path / "second", port=first.port).start()

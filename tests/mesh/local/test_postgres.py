@@ -1,0 +1,107 @@
+"""The database server of the local mesh and of the tests."""
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+import psutil
+import pytest
+
+from mesh.local.errors import SetupError
+from mesh.local.postgres import Postgres
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user can enter, which pytest's tmp_path is not when we are root."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+async def test_an_acknowledged_write_survives_a_crash(folder: Path) -> None:
+    """What was committed before kill -9 is there after the next start, and no database is created twice."""
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders")
+        connection = await asyncpg.connect(postgres.url("orders"))
+        await connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        await connection.close()
+        await postgres.kill()
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders")
+        connection = await asyncpg.connect(postgres.url("orders"))
+        assert await connection.fetchval("SELECT answer FROM kept") == 42
+        await connection.close()
+
+
+async def test_a_role_opens_its_own_database_only(folder: Path) -> None:
+    """A service's role is refused by every other database, and nobody enters with a wrong password."""
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders", "catalog")
+        for database in ("orders", "postgres"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await asyncpg.connect(postgres.url(database, role="catalog"))
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(postgres.url("orders"), password="wrong")
+
+
+async def test_passwords_are_readable_by_their_owner_only(folder: Path) -> None:
+    """The generated passwords are kept in files of mode 0600, and no password is left elsewhere."""
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders")
+    passwords = list((folder / "passwords").iterdir())
+    assert {path.name for path in passwords} == {"orders", "postgres"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in passwords} == {0o600}
+    assert {path.name for path in folder.iterdir()} == {"data", "log", "passwords"}
+
+
+async def test_a_second_server_on_the_same_data_is_refused(folder: Path) -> None:
+    """Two servers never write one data folder: the second does not start and says where to read why."""
+    async with Postgres(folder):
+        with pytest.raises(SetupError, match="postgres stopped with exit code"):
+            await Postgres(folder).start()
+
+
+async def test_a_port_in_use_is_a_problem(folder: Path) -> None:
+    """A server whose port is taken stops, instead of running where nobody looks for it."""
+    listener = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    async with listener:
+        with pytest.raises(SetupError, match="postgres stopped with exit code"):
+            await Postgres(folder, port=listener.sockets[0].getsockname()[1]).start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user than root runs PostgreSQL as itself")
+async def test_a_folder_that_its_user_may_not_enter_is_named(folder: Path) -> None:
+    """The error names the first folder that PostgreSQL's own user cannot pass through, and the command that helps."""
+    private = folder / "private"
+    private.mkdir(mode=0o700)
+    with pytest.raises(SetupError, match=f"chmod o\\+x {private}"):
+        await Postgres(private / "postgres").start()
+
+
+async def test_it_dies_with_the_process_that_started_it(folder: Path) -> None:
+    """When its parent is killed with -9, the server stops: nothing is left behind."""
+    program = (
+        "import asyncio, sys, pathlib; from mesh.local.postgres import Postgres\n"
+        "async def main():\n"
+        "    async with Postgres(pathlib.Path(sys.argv[1])):\n"
+        "        print(flush=True); await asyncio.sleep(60)\n"
+        "asyncio.run(main())"
+    )
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(folder), stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    await parent.stdout.readline()
+    server = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+    os.kill(parent.pid, signal.SIGKILL)
+    await parent.wait()
+    async with asyncio.timeout(30):
+        while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.02)

@@ -1,0 +1,165 @@
+"""A service's PostgreSQL: a pool with limits, transactions, and one place where the driver's errors become ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+
+from mesh.errors import Aborted, DeadlineExceeded, MeshError, Unavailable
+from mesh.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+    Session: TypeAlias = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = PoolConnectionProxy
+    Session = asyncpg.Connection
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT_S = 3.0
+ACQUIRE_TIMEOUT_S = 3.0
+LOCK_TIMEOUT_S = 3.0
+IDLE_IN_TRANSACTION_TIMEOUT_S = 15.0
+SILENCE_TIMEOUT_S = 2.0  # how long after the server's own limit it may stay silent before it counts as gone
+CLOSE_TIMEOUT_S = 5.0
+RETRY_AFTER_S = 1.0
+
+# The server or the way to it is away, or it refuses sessions for now.
+_AWAY = (
+    OSError,  # TimeoutError included
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
+    asyncpg.ReadOnlySQLTransactionError,  # a replica that is not, or no longer, the primary
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # wrong credentials: an operator's to mend, not the caller's
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.exceptions.InvalidCachedStatementError,  # a migration ran meanwhile; the next try prepares anew
+)
+_CONCURRENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+
+class Database:
+    """The database of one service. It connects when first used, and again whenever PostgreSQL was away."""
+
+    name = "database"
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", connect: dict[str, Any]) -> None:
+        self._pool = pool
+        self._connect = connect
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: DatabaseSettings, service: str) -> AsyncIterator[Self]:
+        """The database for as long as the block lasts. PostgreSQL may still be down: its uses are then Unavailable."""
+        connect = _connect_arguments(settings, service)
+        pool = asyncpg.create_pool(**connect, min_size=0, max_size=settings.database_pool_size)
+        await pool
+        try:
+            yield cls(pool, connect)
+        finally:
+            await _close(pool)
+
+    async def check(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        if self._pool.get_idle_size() == 0 and self._pool.get_size() == self._pool.get_max_size():
+            return  # all connections are at work: that is load, and taking this process out of service adds to it
+        async with self.transaction() as tx:
+            await tx.execute("SELECT 1")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction (READ COMMITTED), committed at the end of the block, rolled back if it raises.
+
+        Do no other I/O inside: it holds one of few connections, and an OSError or TimeoutError counts as the
+        database's. Raises Unavailable (no connection, or it broke: the outcome of a commit is then unknown),
+        Aborted (a concurrent change won) or DeadlineExceeded (DATABASE_STATEMENT_TIMEOUT_S). What the data caused,
+        such as asyncpg.UniqueViolationError, is left for the storage to catch.
+        """
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
+                yield connection
+        except _DRIVER_ERRORS as error:
+            if (translated := _translate(error)) is None:
+                raise
+            raise translated from error
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A connection outside the pool, for LISTEN and for advisory locks that outlive a transaction.
+
+        Raises as transaction() does.
+        """
+        try:
+            connection = await asyncpg.connect(**self._connect)
+            try:
+                yield connection
+            finally:
+                await connection.close(timeout=CLOSE_TIMEOUT_S)
+        except _DRIVER_ERRORS as error:
+            if (translated := _translate(error)) is None:
+                raise
+            raise translated from error
+
+
+def _connect_arguments(settings: DatabaseSettings, service: str) -> dict[str, Any]:
+    limits_s = {
+        "statement_timeout": settings.database_statement_timeout_s,
+        "lock_timeout": LOCK_TIMEOUT_S,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_S,
+    }
+    return {
+        "dsn": settings.database_url,
+        "timeout": CONNECT_TIMEOUT_S,
+        "command_timeout": settings.database_statement_timeout_s + SILENCE_TIMEOUT_S,
+        "server_settings": {
+            "application_name": service,
+            **{name: f"{limit_s * 1000:.0f}ms" for name, limit_s in limits_s.items()},
+        },
+    }
+
+
+async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+def _translate(error: Exception) -> MeshError | None:
+    """What the caller may see instead of a driver's error; None if it tells of the data or of a mistake of ours."""
+    translated: MeshError
+    if isinstance(error, _CONCURRENT):
+        translated = Aborted(
+            "A concurrent change was in the way. Try again.", reason="CONCURRENT_CHANGE", retry_after_s=RETRY_AFTER_S
+        )
+    elif isinstance(error, asyncpg.QueryCanceledError):
+        translated = DeadlineExceeded(
+            "The database took too long.", reason="DATABASE_TIMEOUT", retry_after_s=RETRY_AFTER_S
+        )
+    elif isinstance(error, _AWAY) or _is_lost_connection(error):
+        translated = Unavailable(
+            "The database does not answer. Try again.", reason="DATABASE_UNAVAILABLE", retry_after_s=RETRY_AFTER_S
+        )
+    else:
+        return None
+    log.warning("database error", reason=translated.reason, error=f"{type(error).__name__}: {error}")
+    return translated
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """asyncpg has one InterfaceError for the use of a closed connection and for mistakes in its use."""
+    return (
+        isinstance(error, asyncpg.InterfaceError)
+        and not isinstance(error, asyncpg.DataError)
+        and "closed" in str(error)
+    )

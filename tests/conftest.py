@@ -1,0 +1,52 @@
+"""Real servers for the tests: one PostgreSQL and one NATS for the run, an empty database for each test that asks."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from mesh.local.nats import Nats
+from mesh.local.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user can enter, which pytest's temporary folders are not when we are root."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+async def postgres(server_folder: Path) -> AsyncIterator[Postgres]:
+    """A PostgreSQL that all tests share: do not stop it. Tests that do start their own."""
+    async with Postgres(server_folder / "postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _database_names() -> Iterator[str]:
+    return (f"test_{number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+async def database_url(postgres: Postgres, _database_names: Iterator[str]) -> str:
+    """A fresh, empty database and the role that owns it."""
+    name = next(_database_names)
+    await postgres.create_databases(name)
+    return postgres.url(name)
+
+
+@pytest.fixture(scope="session")
+async def nats_server(server_folder: Path) -> AsyncIterator[Nats]:
+    """A NATS with JetStream that all tests share: do not stop it. Tests that do start their own."""
+    async with Nats(server_folder / "nats") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats_url(nats_server: Nats) -> str:
+    """Where the shared NATS answers, with its credentials."""
+    return nats_server.url

@@ -1,0 +1,174 @@
+"""The pool, its transactions, and what a caller sees when PostgreSQL is away."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from mesh.database import Database
+from mesh.errors import Aborted, DeadlineExceeded, Unavailable
+from mesh.local.postgres import Postgres
+from mesh.settings import DatabaseSettings
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A database with one table and small limits."""
+    settings = {"database_url": database_url, "database_pool_size": 2, "database_statement_timeout_s": 1}
+    async with Database.open(DatabaseSettings.model_validate(settings), "test") as database:
+        async with database.transaction() as tx:
+            await tx.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
+        yield database
+
+
+async def _numbers(database: Database) -> list[int]:
+    async with database.transaction() as tx:
+        return [row["n"] for row in await tx.fetch("SELECT n FROM numbers ORDER BY n")]
+
+
+async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
+    """What raises leaves no trace; what ends well is there."""
+    async with database.transaction() as tx:
+        await tx.execute("INSERT INTO numbers VALUES (1)")
+
+    async def fail_late() -> None:
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO numbers VALUES (2)")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail_late()
+    assert await _numbers(database) == [1]
+
+
+async def test_a_violated_constraint_is_for_the_storage_to_catch(database: Database) -> None:
+    """Errors that the data caused keep their class."""
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO numbers VALUES (1), (1)")
+
+
+async def test_a_slow_statement_is_ended_by_the_server(database: Database) -> None:
+    """The statement timeout is the server's, and the caller learns of it without the driver's words."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with database.transaction() as tx:
+            await tx.execute("SELECT pg_sleep(30)")
+    assert caught.value.message == "The database took too long."
+
+
+async def test_transactions_in_each_others_way_are_aborted(database: Database) -> None:
+    """A transaction that waits too long for another's lock is told to try again."""
+    async with database.transaction() as tx:
+        await tx.execute("INSERT INTO numbers VALUES (1), (2)")
+    both_locked = asyncio.Barrier(2)
+
+    async def lock(first: int, second: int) -> None:
+        async with database.transaction() as tx:
+            await tx.execute("SELECT n FROM numbers WHERE n = $1 FOR UPDATE", first)
+            await both_locked.wait()
+            await tx.execute("SET LOCAL lock_timeout = '500ms'")
+            await tx.execute("SELECT n FROM numbers WHERE n = $1 FOR UPDATE", second)
+
+    results = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
+    failures = [result for result in results if result is not None]
+    assert failures
+    assert all(isinstance(failure, Aborted) and failure.retry_after_s for failure in failures)
+
+
+async def test_a_used_up_pool_is_unavailable_but_ready(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When every connection is at work a further call is refused in time, and the process stays ready."""
+    monkeypatch.setattr("mesh.database.ACQUIRE_TIMEOUT_S", 0.05)
+    async with database.transaction(), database.transaction():
+        with pytest.raises(Unavailable):
+            async with database.transaction():
+                pass
+        await database.check()
+
+
+async def test_an_idle_transaction_is_ended(database: Database) -> None:
+    """A session that forgets its transaction is cut off by the server, and the next use gets a new one."""
+
+    async def idle() -> None:
+        async with database.transaction() as tx:
+            await tx.execute("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
+            while not tx.is_closed():
+                await asyncio.sleep(0.01)
+            await tx.execute("SELECT 1")
+
+    with pytest.raises(Unavailable):
+        await idle()
+    assert await _numbers(database) == []
+
+
+@pytest.fixture
+async def own_postgres(server_folder: Path) -> AsyncIterator[Postgres]:
+    """A server of one's own, to kill."""
+    async with Postgres(server_folder / "own-postgres") as server:
+        await server.create_databases("mortal")
+        yield server
+
+
+def _settings(server: Postgres, **others: object) -> DatabaseSettings:
+    return DatabaseSettings.model_validate({"database_url": server.url("mortal"), **others})
+
+
+async def test_a_killed_server_is_unavailable_until_it_is_back(own_postgres: Postgres) -> None:
+    """After kill -9 of PostgreSQL uses are Unavailable, without the driver's text; they work again once it is back."""
+    async with Database.open(_settings(own_postgres), "test") as database:
+        async with database.transaction() as tx:
+            await tx.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+
+        async def lose_the_server() -> None:
+            async with database.transaction() as tx:
+                await own_postgres.kill()
+                await tx.execute("SELECT 1")
+
+        with pytest.raises(Unavailable):
+            await lose_the_server()
+        with pytest.raises(Unavailable) as caught:
+            await database.check()
+        assert caught.value.message == "The database does not answer. Try again."
+        assert caught.value.retry_after_s
+        await own_postgres.start()
+        async with database.transaction() as tx:
+            assert await tx.fetchval("SELECT answer FROM kept") == 42
+
+
+async def test_a_process_may_start_before_its_database(own_postgres: Postgres) -> None:
+    """Opening succeeds while PostgreSQL is down; uses are Unavailable until it is up."""
+    await own_postgres.kill()
+    async with Database.open(_settings(own_postgres), "test") as database:
+        with pytest.raises(Unavailable):
+            await database.check()
+        with pytest.raises(Unavailable):
+            async with database.session():
+                pass
+        await own_postgres.start()
+        await database.check()
+
+
+async def test_a_silent_server_is_unavailable(own_postgres: Postgres) -> None:
+    """A server that stops answering while its connections stay open is given up soon after the statement's limit."""
+    async with Database.open(_settings(own_postgres, database_statement_timeout_s=0.2), "test") as database:
+        async with database.transaction() as tx:
+            backend = await tx.fetchval("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unavailable):
+                await database.check()
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        await database.check()
+
+
+async def test_wrong_credentials_do_not_leak(own_postgres: Postgres) -> None:
+    """A wrong password in the URL makes the process unready; the error holds neither role nor driver text."""
+    url = f"postgresql://mortal:wrong@127.0.0.1:{own_postgres.port}/mortal"
+    async with Database.open(_settings(own_postgres, database_url=url), "test") as database:
+        with pytest.raises(Unavailable) as caught:
+            await database.check()
+    assert "mortal" not in caught.value.message

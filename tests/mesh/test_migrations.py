@@ -1,0 +1,118 @@
+"""The migration command."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from mesh.migrations import MESH_FOLDER, MigrationError, main, migrate
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A service's migrations folder with one table."""
+    (tmp_path / "0001_products.sql").write_text("CREATE TABLE products (name text PRIMARY KEY);")
+    return tmp_path
+
+
+async def _tables(database_url: str) -> set[str]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows = await connection.fetch(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'mesh')"
+        )
+    finally:
+        await connection.close()
+    return {f"{row['schemaname']}.{row['tablename']}" for row in rows}
+
+
+async def test_the_mesh_comes_first_and_a_second_run_does_nothing(database_url: str, folder: Path) -> None:
+    """The mesh's tables and the service's are made in that order; running again applies nothing."""
+    applied = migrate(database_url, [MESH_FOLDER, folder])
+    assert applied == ["mesh_0001_events", "mesh_0002_answers", "0001_products"]
+    assert {"mesh.outbox", "mesh.inbox", "mesh.answers", "public.products"} <= await _tables(database_url)
+    assert migrate(database_url, [MESH_FOLDER, folder]) == []
+
+
+async def test_a_new_file_is_applied_alone(database_url: str, folder: Path) -> None:
+    """A file added later is applied, the earlier ones are not repeated."""
+    migrate(database_url, [folder])
+    (folder / "0002_prices.sql").write_text("ALTER TABLE products ADD COLUMN price bigint NOT NULL DEFAULT 0;")
+    assert migrate(database_url, [folder]) == ["0002_prices"]
+
+
+async def test_functions_and_comments_with_semicolons_are_one_statement(database_url: str, folder: Path) -> None:
+    """A function's body, a string and a comment may hold semicolons."""
+    (folder / "0002_function.sql").write_text(
+        "-- one; two\n"
+        "CREATE FUNCTION answer() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; RETURN 42; END $$;\n"
+        "INSERT INTO products VALUES ('a;b 100%');\n"
+    )
+    assert migrate(database_url, [folder]) == ["0001_products", "0002_function"]
+
+
+async def test_a_failing_file_leaves_nothing_and_is_named(database_url: str, folder: Path) -> None:
+    """The error names the file and repeats the database's message; the file is undone whole, earlier files stay."""
+    (folder / "0002_wrong.sql").write_text("CREATE TABLE half (id int);\nALTER TABLE product ADD COLUMN price bigint;")
+    with pytest.raises(MigrationError, match=r'0002_wrong\.sql was not applied: relation "product" does not exist'):
+        migrate(database_url, [folder])
+    tables = await _tables(database_url)
+    assert "public.products" in tables
+    assert "public.half" not in tables
+    (folder / "0002_wrong.sql").write_text("CREATE TABLE half (id int);")
+    assert migrate(database_url, [folder]) == ["0002_wrong"]
+
+
+async def test_two_at_once_apply_each_file_once(database_url: str, folder: Path) -> None:
+    """Concurrent migrators of one database wait for each other, and only one does the work."""
+    (folder / "0002_slow.sql").write_text("SELECT pg_sleep(0.3); CREATE TABLE slow (id int);")
+    folders = [MESH_FOLDER, folder]
+    results = await asyncio.gather(*(asyncio.to_thread(migrate, database_url, folders) for _ in range(3)))
+    assert sorted(map(len, results)) == [0, 0, 4]
+
+
+async def test_a_killed_migrator_leaves_no_lock(database_url: str, folder: Path) -> None:
+    """A migrator killed in the middle of a file blocks nobody: the next one applies the file."""
+    (folder / "0002_slow.sql").write_text("CREATE TABLE slow (id int); SELECT pg_sleep(30);")
+    script = "import sys, pathlib, mesh.migrations as m; m.migrate(sys.argv[1], [pathlib.Path(sys.argv[2])])"
+    migrator = await asyncio.create_subprocess_exec(sys.executable, "-c", script, database_url, str(folder))
+    connection = await asyncpg.connect(database_url)
+    try:
+        while not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+            await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
+    migrator.kill()
+    await migrator.wait()
+    (folder / "0002_slow.sql").write_text("CREATE TABLE slow (id int);")
+    assert migrate(database_url, [folder]) == ["0002_slow"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (
+            {},
+            "INFORMATION_DATABASE_URL or DATABASE_URL is not set. Example: DATABASE_URL=postgresql://information:secret@",
+        ),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL must be a URL that starts with postgresql://"),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing or wrong variable ends the command with a sentence that names it and shows an example."""
+    for name in ("DATABASE_URL", "INFORMATION_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["information"]) == 1
+    assert expected in capsys.readouterr().err
+
+
+def test_an_unknown_service_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A service that does not exist is an error with its name."""
+    assert main(["nosuch"]) == 1
+    assert "There is no service 'nosuch'." in capsys.readouterr().err

@@ -1,7 +1,8 @@
-"""Calls to other workloads: one channel each, with deadlines, retries of idempotent calls, a circuit breaker, and the caller's token passed on.
+"""Calls to other workloads: one channel each, with deadlines, retries of idempotent calls, a circuit breaker, and the
+caller's token passed on.
 
-Requests are serialised before the call and travel as bytes: grpc.aio swallows an exception of a request serialiser and sends an empty request
-instead (grpc/grpc#34894).
+Requests are serialised before the call and travel as bytes: grpc.aio swallows an exception of a request serialiser and
+sends an empty request instead (grpc/grpc#34894).
 """
 
 import time
@@ -11,10 +12,10 @@ from typing import Any, Self
 
 import grpc
 import grpc.aio
+from googleapis.google.rpc.status_pb import Status
 from opentelemetry import propagate
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from googleapis.google.rpc.status_pb import Status
 from mesh.breaker import Breaker
 from mesh.errors import Code, DeadlineExceeded, MeshError, Unavailable, error_for
 from mesh.identity import ServiceTokens
@@ -48,7 +49,8 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.enable_retries", 0),
-    # Without this, channels to one address share a connection, and a second channel would wait for the back-off of the first.
+    # Without this, channels to one address share a connection, and a second channel would wait for the back-off of the
+    # first.
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
@@ -89,7 +91,8 @@ class Channel:
             state = self._channel.get_state(try_to_connect=True)
 
     async def call(self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None) -> Res:
-        """Calls a method of a contract. The deadline is the shortest of `timeout_s`, the contract's, and that of the call being handled.
+        """Calls a method of a contract. The deadline is the shortest of `timeout_s`, the contract's, and that of the
+        call being handled.
 
         Raises the MeshError that the workload answered with, or Unavailable, or DeadlineExceeded.
         """
@@ -98,7 +101,9 @@ class Channel:
         if call is not None:
             allowed_s = min(allowed_s, call.remaining_s())
         metadata = await self._metadata(method)
-        reply = await self.unary(method.path, request.to_binary(), timeout_s=allowed_s, metadata=metadata, idempotent=method.idempotent)
+        reply = await self.unary(
+            method.path, request.to_binary(), timeout_s=allowed_s, metadata=metadata, idempotent=method.idempotent
+        )
         return method.response.from_binary(reply.message)
 
     async def _metadata(self, method: Method[Any, Any]) -> Metadata:
@@ -114,8 +119,12 @@ class Channel:
             headers["x-request-id"] = request_id
         return tuple(headers.items())
 
-    async def unary(self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False) -> UnaryReply:
-        """Calls a method by its path, bytes in and bytes out. Idempotent calls are repeated while the workload is Unavailable and time is left."""
+    async def unary(
+        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+    ) -> UnaryReply:
+        """Calls a method by its path, bytes in and bytes out. Idempotent calls are repeated while the workload is
+        Unavailable and time is left.
+        """
         deadline = time.monotonic() + timeout_s
         try:
             return await self._attempt(path, request, deadline, metadata)
@@ -161,7 +170,9 @@ class Channel:
 
 
 def _failure(error: grpc.aio.AioRpcError) -> MeshError:
-    """The MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made of the bare code and text."""
+    """The MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made of the bare
+    code and text.
+    """
     code, details = error.code().value[0], dict(error.trailing_metadata() or ()).get(DETAILS_TRAILER)
     if isinstance(details, bytes):
         try:

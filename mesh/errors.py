@@ -1,7 +1,7 @@
 """The error vocabulary: one class for each gRPC status code, with the details of google.rpc that travel with it.
 
-Handlers and domains raise these; mesh.status carries them over gRPC, and the edge turns them into HTTP. Only the standard library is used
-here, so that a domain may import it.
+Handlers and domains raise these; mesh.status carries them over gRPC, and the edge turns them into HTTP. Only the
+standard library is used here, so that a domain may import it.
 """
 
 import enum
@@ -36,7 +36,8 @@ class Code(enum.IntEnum):
 class FieldViolation:
     """One field of a request that is wrong: google.rpc.BadRequest.FieldViolation.
 
-    `field` is a path in the proto's spelling ("order.lines[0].quantity"), `reason` an optional constant in UPPER_SNAKE_CASE.
+    `field` is a path in the proto's spelling ("order.lines[0].quantity"), `reason` an optional constant in
+    UPPER_SNAKE_CASE.
     """
 
     field: str
@@ -47,7 +48,8 @@ class FieldViolation:
 class MeshError(Exception):
     """An error that may leave a process: its message is written for the caller and holds no internals.
 
-    `reason` and `metadata` become google.rpc.ErrorInfo, `violations` google.rpc.BadRequest, `retry_after_s` google.rpc.RetryInfo.
+    `reason` and `metadata` become google.rpc.ErrorInfo, `violations` google.rpc.BadRequest, `retry_after_s`
+    google.rpc.RetryInfo.
     """
 
     code: ClassVar[Code] = Code.UNKNOWN

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -9,6 +10,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from mesh.operations import Readiness
 
 WATCH_EVERY_S = 5.0
+
+Context: TypeAlias = "grpc.aio.ServicerContext[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]"
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -54,6 +57,8 @@ class _Servicer(health.aio.HealthServicer):
         super().__init__()
         self._owner = owner
 
-    async def Check(self, request: health_pb2.HealthCheckRequest, context: object) -> health_pb2.HealthCheckResponse:
+    async def Check(  # noqa: N802 - the RPC's own name
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
         await self._owner.look()
         return await super().Check(request, context)

@@ -55,6 +55,8 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise PortInUse(f"Can't listen on {host}:{port}: {error.strerror}. Choose another port, or stop the process that has it.") from error
+        raise PortInUse(
+            f"Can't listen on {host}:{port}: {error.strerror}. Choose another port, or stop the process that has it."
+        ) from error
     bound.listen(2048)
     return bound

@@ -1,6 +1,7 @@
 """Who calls: access tokens verified by the issuer's public keys, and what the contract lets their bearer do.
 
-Access tokens are JWTs after RFC 9068, signed with ES256. Every process verifies them itself, so a forged header is worth nothing.
+Access tokens are JWTs after RFC 9068, signed with ES256. Every process verifies them itself, so a forged header is
+worth nothing.
 """
 
 import asyncio
@@ -52,24 +53,30 @@ def authorize(policy: Policy, caller: Caller) -> None:
     if not caller.subject and (policy.internal or not policy.public):
         raise Unauthenticated("This call needs an access token.", reason="TOKEN_MISSING")
     if policy.internal:
-        raise PermissionDenied("Only the workloads that the contract names may call this method.", reason="CALLER_NOT_ALLOWED")
+        raise PermissionDenied(
+            "Only the workloads that the contract names may call this method.", reason="CALLER_NOT_ALLOWED"
+        )
     if missing := policy.scopes - caller.scopes:
         scope = " ".join(sorted(missing))
-        raise PermissionDenied(f"The access token lacks the scope {scope}.", reason="SCOPE_MISSING", metadata={"scope": scope})
+        raise PermissionDenied(
+            f"The access token lacks the scope {scope}.", reason="SCOPE_MISSING", metadata={"scope": scope}
+        )
 
 
 class KeySource(Protocol):
     """Where the issuer's public keys come from."""
 
     async def find(self, kid: str) -> ECKey | None:
-        """The key of this identifier, None if the issuer has no such key. Raises Unavailable while the keys can't be had."""
+        """The key of this identifier, None if the issuer has no such key. Raises Unavailable while the keys can't be
+        had.
+        """
 
 
 class JwksUrl:
     """The keys of a JSON Web Key Set (RFC 7517) at a URL.
 
-    They are fetched when a token names an unknown key, at most once in REFRESH_MIN_S, and again after REFRESH_AGE_S, so that a key taken out of
-    the set is forgotten. While the URL does not answer, the keys known so far stay good.
+    They are fetched when a token names an unknown key, at most once in REFRESH_MIN_S, and again after REFRESH_AGE_S,
+    so that a key taken out of the set is forgotten. While the URL does not answer, the keys known so far stay good.
     """
 
     REFRESH_MIN_S = 1.0
@@ -104,7 +111,9 @@ class JwksUrl:
             async with httpx.AsyncClient(timeout=self.TIMEOUT_S) as client:
                 answer = await client.get(self._url)
             answer.raise_for_status()
-            self._keys = {key.kid: key for key in map(_public_key, answer.json()["keys"]) if key is not None and key.kid}
+            self._keys = {
+                key.kid: key for key in map(_public_key, answer.json()["keys"]) if key is not None and key.kid
+            }
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             self._reachable = False
             log.warning("the issuer's keys can't be fetched", url=self._url, error=str(error) or type(error).__name__)
@@ -113,7 +122,9 @@ class JwksUrl:
 
 
 def _public_key(data: dict[str, Any]) -> ECKey | None:
-    """The key if it is of our algorithm; a set may hold others (RFC 7517, section 5: ignore what you do not understand)."""
+    """The key if it is of our algorithm; a set may hold others (RFC 7517, section 5: ignore what you do not
+    understand).
+    """
     try:
         return ECKey.import_key(data) if data.get("kty") == "EC" and data.get("crv") == "P-256" else None
     except (JoseError, ValueError):
@@ -136,7 +147,9 @@ class Verifier:
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
-        """The caller of a token. Raises Unauthenticated if the token is not good, Unavailable if that can't be told for now."""
+        """The caller of a token. Raises Unauthenticated if the token is not good, Unavailable if that can't be told
+        for now.
+        """
         caller = self._remembered.get(token)
         if caller is None:
             caller = await self._verify(token)
@@ -171,7 +184,9 @@ class Verifier:
                 raise _invalid()
             self._claims.validate(decoded.claims)
             claims = decoded.claims
-            return Caller(str(claims["sub"]), frozenset(str(claims.get("scope", "")).split()), token, float(claims["exp"]))
+            return Caller(
+                str(claims["sub"]), frozenset(str(claims.get("scope", "")).split()), token, float(claims["exp"])
+            )
         except ExpiredTokenError as error:
             raise _expired() from error
         except (JoseError, ValueError, TypeError, AttributeError) as error:
@@ -216,8 +231,13 @@ class ServiceTokens:
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             log.warning("no service token to be had", url=self._url, error=str(error) or type(error).__name__)
             raise _no_token() from error
-        self._token, self._renew_at = token, time.monotonic() + max(expires_in_s / 2, expires_in_s - self.RENEW_BEFORE_S)
+        self._token, self._renew_at = (
+            token,
+            time.monotonic() + max(expires_in_s / 2, expires_in_s - self.RENEW_BEFORE_S),
+        )
 
 
 def _no_token() -> MeshError:
-    return Unavailable("This service can't prove who it is for now.", reason="SERVICE_TOKEN_UNAVAILABLE", retry_after_s=1)
+    return Unavailable(
+        "This service can't prove who it is for now.", reason="SERVICE_TOKEN_UNAVAILABLE", retry_after_s=1
+    )

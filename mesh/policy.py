@@ -1,4 +1,6 @@
-"""What a contract says about the operation of a method: its options (meshwright.policy.v1.method), read from the descriptor."""
+"""What a contract says about the operation of a method: its options (meshwright.policy.v1.method), read from the
+descriptor.
+"""
 
 from dataclasses import dataclass
 
@@ -22,8 +24,8 @@ class RateLimit:
 class Policy:
     """The policy of one method. The defaults are those of a method without the option: a valid token, no scope.
 
-    `internal` methods have no google.api.http rule: only the workloads in `callers` may call them. `cache_s` is the max-age of the answer in
-    seconds, 0 forbids storing it, None says nothing.
+    `internal` methods have no google.api.http rule: only the workloads in `callers` may call them. `cache_s` is the
+    max-age of the answer in seconds, 0 forbids storing it, None says nothing.
     """
 
     public: bool = False

@@ -42,7 +42,9 @@ class Process:
         return entered
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> None:
-        """Runs a task until the process stops. If it fails, so does the process: a half-working one is worse than one that is restarted."""
+        """Runs a task until the process stops. If it fails, so does the process: a half-working one is worse than one
+        that is restarted.
+        """
         task = asyncio.create_task(coroutine, name=name)
         task.add_done_callback(self._task_done)
         self._stack.push_async_callback(_cancel, task)
@@ -82,7 +84,9 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 
 def run(name: str, settings_type: type[S], wire: Callable[[Process, S], Awaitable[None]]) -> NoReturn:
-    """The whole life of a process: settings, telemetry, the operations port, the parts that `wire` enters, drain, exit."""
+    """The whole life of a process: settings, telemetry, the operations port, the parts that `wire` enters, drain,
+    exit.
+    """
     settings = load(settings_type)
     telemetry.configure(name, settings)
 

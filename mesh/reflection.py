@@ -6,13 +6,12 @@ import grpc.aio
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
-
 from protobuf import DescFile, DescService
 
 
 def enable_reflection(services: Sequence[DescService], server: grpc.aio.Server) -> None:
-    """Serves the descriptors of these services, of health and of reflection itself, from a pool of their own: two contracts that use other
-    versions of one file must not meet in the default pool.
+    """Serves the descriptors of these services, of health and of reflection itself, from a pool of their own: two
+    contracts that use other versions of one file must not meet in the default pool.
     """
     pool = descriptor_pool.DescriptorPool()
     for serialized in (health_pb2.DESCRIPTOR.serialized_pb, reflection_pb2.DESCRIPTOR.serialized_pb):

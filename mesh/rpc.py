@@ -7,10 +7,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from mesh.identity import ANONYMOUS, Caller
-from mesh.policy import Policy, policy_of
 from protobuf import DescMethod, DescService, Message
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
+
+from mesh.identity import ANONYMOUS, Caller
+from mesh.policy import Policy, policy_of
 
 Req = TypeVar("Req", bound=Message)
 Res = TypeVar("Res", bound=Message)
@@ -38,7 +39,9 @@ class Method(Generic[Req, Res]):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as its handler sees it. `deadline` is a time.monotonic() second; `metadata` holds the caller's text headers."""
+    """One call as its handler sees it. `deadline` is a time.monotonic() second; `metadata` holds the caller's text
+    headers.
+    """
 
     path: str
     caller: Caller = ANONYMOUS
@@ -51,7 +54,9 @@ class Call:
 
 
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
-"""The call being handled in this context, so that calls made on its behalf inherit its deadline and its caller's token."""
+"""The call being handled in this context, so that calls made on its behalf inherit its deadline and its caller's
+token.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The gRPC server: what happens to every call before and after its handler.
 
-In this order: deadline, token, the contract's policy, parsing, the contract's validation, the handler; then whatever went wrong becomes a
-google.rpc.Status that says what the caller may know.
+In this order: deadline, token, the contract's policy, parsing, the contract's validation, the handler; then whatever
+went wrong becomes a google.rpc.Status that says what the caller may know.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import grpc
 import grpc.aio
 import structlog
 from opentelemetry import propagate, trace
+from protobuf import Message
 
 from mesh.errors import Code, DeadlineExceeded, Internal, InvalidArgument, MeshError
 from mesh.health import Health
@@ -25,7 +26,6 @@ from mesh.settings import ServiceSettings
 from mesh.status import DETAILS_TRAILER, to_status
 from mesh.telemetry import SERVER_CALLS, SERVER_SECONDS
 from mesh.validation import Validator
-from protobuf import Message
 
 DEFAULT_TIMEOUT_S = 10.0
 CONCURRENT_CALLS_MAX = 1000
@@ -46,7 +46,9 @@ log = structlog.get_logger()
 tracer = trace.get_tracer("mesh.server")
 
 
-async def serve(process: Process, settings: ServiceSettings, *services: Service, keys: KeySource | None = None) -> "Server":
+async def serve(
+    process: Process, settings: ServiceSettings, *services: Service, keys: KeySource | None = None
+) -> "Server":
     """Serves these services as part of a process. `keys` replaces the keys at JWKS_URL, for the issuer itself."""
     verifier = Verifier(keys or JwksUrl(settings.jwks_url), settings.token_issuer, settings.token_audience)
     address = f"{settings.listen_host}:{settings.grpc_port}"
@@ -56,15 +58,21 @@ async def serve(process: Process, settings: ServiceSettings, *services: Service,
 class Server:
     """A gRPC server with health and reflection. `port` is the one bound, also where 0 was asked for."""
 
-    def __init__(self, address: str, services: tuple[Service, ...], verifier: Verifier, readiness: Readiness, grace_s: float) -> None:
+    def __init__(
+        self, address: str, services: tuple[Service, ...], verifier: Verifier, readiness: Readiness, grace_s: float
+    ) -> None:
         self._grace_s = grace_s
         self._address = address
         self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX)
         validator = Validator()
         for service in services:
-            pipelines = {handler.method.name: _Unary(handler, verifier, validator).serve for handler in service.handlers()}
-            methods = {name: grpc.unary_unary_rpc_method_handler(pipeline) for name, pipeline in pipelines.items()}
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.DESC.type_name, methods),))
+            methods: dict[str, Any] = {}
+            for handler in service.handlers():
+                pipeline = _Unary(handler, verifier, validator)
+                methods[handler.method.name] = grpc.unary_unary_rpc_method_handler(pipeline.serve)
+            self._server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(service.DESC.type_name, methods),)
+            )
         self._health = Health(readiness, [service.DESC.type_name for service in services])
         self._health.add_to(self._server)
         enable_reflection([service.DESC for service in services], self._server)
@@ -73,7 +81,10 @@ class Server:
         try:
             self.port = self._server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise MeshError(f"Can't listen on {self._address}: the port is taken. Set GRPC_PORT to another one, or stop the process that has it.") from error
+            raise MeshError(
+                f"Can't listen on {self._address}: the port is taken. Set GRPC_PORT to another one, "
+                "or stop the process that has it."
+            ) from error
         await self._server.start()
         await self._health.start()
         return self
@@ -100,30 +111,35 @@ class _Unary:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         code = Code.CANCELLED
         try:
-            with tracer.start_as_current_span(self._method.path, context=propagate.extract(metadata), kind=trace.SpanKind.SERVER):
+            with tracer.start_as_current_span(
+                self._method.path, context=propagate.extract(metadata), kind=trace.SpanKind.SERVER
+            ):
                 response = await self._answer(request, metadata, context)
             code = Code.OK
-            return response
         except MeshError as error:
             code = error.code
             await _abort(context, error)
-        except Exception as error:
+        except Exception:
             code = Code.INTERNAL
-            log.error("handler failed", method=self._method.path, exc_info=error)
+            log.exception("handler failed", method=self._method.path)
             await _abort(context, Internal("Internal error."))
         finally:
             self._seconds.observe(time.monotonic() - started)
             SERVER_CALLS.labels(self._method.path, code.name).inc()
-            log.debug("call", method=self._method.path, code=code.name, ms=round((time.monotonic() - started) * 1000, 1))
-        raise AssertionError("abort raises")
+            log.debug(
+                "call", method=self._method.path, code=code.name, ms=round((time.monotonic() - started) * 1000, 1)
+            )
+        return response
 
-    async def _answer(self, request: bytes, metadata: Mapping[str, str], context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    async def _answer(
+        self, request: bytes, metadata: Mapping[str, str], context: "grpc.aio.ServicerContext[bytes, bytes]"
+    ) -> bytes:
         allowed_s = self._method.policy.timeout_s or DEFAULT_TIMEOUT_S
         remaining_s = context.time_remaining()
         if remaining_s is not None:
             allowed_s = min(allowed_s, remaining_s)
         try:
-            async with asyncio.timeout(allowed_s):
+            async with asyncio.timeout(allowed_s) as allowed:
                 caller = await _caller(metadata, self._verifier)
                 authorize(self._method.policy, caller)
                 message = self._parse(request)
@@ -131,13 +147,18 @@ class _Unary:
                 call = Call(self._method.path, caller, time.monotonic() + allowed_s, metadata)
                 return await self._handle(message, call)
         except TimeoutError as error:
+            if not allowed.expired():
+                raise  # Not the deadline of this call, but of something that its handler waited for.
             raise DeadlineExceeded("The call took longer than its deadline allows.") from error
 
     def _parse(self, request: bytes) -> Message:
+        kind: type[Message] = self._method.request
         try:
-            return self._method.request.from_binary(request)
+            return kind.from_binary(request)
         except (ValueError, EOFError) as error:
-            raise InvalidArgument(f"The request is not a {self._method.request.desc().type_name}.", reason="MALFORMED_MESSAGE") from error
+            raise InvalidArgument(
+                f"The request is not a {kind.desc().type_name}.", reason="MALFORMED_MESSAGE"
+            ) from error
 
     async def _handle(self, message: Message, call: Call) -> bytes:
         token = current_call.set(call)
@@ -148,7 +169,9 @@ class _Unary:
 
 
 async def _caller(metadata: Mapping[str, str], verifier: Verifier) -> Caller:
-    """Who sends the bearer token (RFC 6750). Other schemes are left to public methods, which may want them: the token endpoint takes Basic."""
+    """Who sends the bearer token (RFC 6750). Other schemes are left to public methods, which may want them: the token
+    endpoint takes Basic.
+    """
     scheme, _, token = metadata.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return await verifier.verify(token.strip())

@@ -1,4 +1,6 @@
-"""Settings of a process, read from environment variables. A wrong or missing one stops the process with a sentence that names it."""
+"""Settings of a process, read from environment variables. A wrong or missing one stops the process with a sentence
+that names it.
+"""
 
 import sys
 from typing import Annotated, Any, Literal, TypeVar
@@ -61,13 +63,17 @@ class ClientSettings(BaseSettings):
 
     token_url: HttpUrl = Field(examples=["http://edge:8080/v1/oauth2/token"])
     client_id: str = Field(min_length=1, examples=["notifications"])
-    client_secret: SecretStr = Field(min_length=16, examples=["the secret that SERVICE_CLIENTS of identity holds for this client"])
+    client_secret: SecretStr = Field(
+        min_length=16, examples=["the secret that SERVICE_CLIENTS of identity holds for this client"]
+    )
 
 
 class DatabaseSettings(BaseSettings):
     """What a process with a database needs."""
 
-    database_url: Annotated[str, _url_of("postgresql", "postgres")] = Field(examples=["postgresql://orders:secret@postgres:5432/orders"])
+    database_url: Annotated[str, _url_of("postgresql", "postgres")] = Field(
+        examples=["postgresql://orders:secret@postgres:5432/orders"]
+    )
     database_pool_size: int = Field(5, ge=1, le=100, examples=[5])
     database_statement_timeout_s: float = Field(5.0, gt=0, le=300, examples=[5])
 
@@ -79,7 +85,9 @@ class EventSettings(BaseSettings):
 
 
 def load(settings_type: type[S]) -> S:
-    """Reads the settings from the environment; if any is wrong, says so on standard error, every one of them, and exits with status 2."""
+    """Reads the settings from the environment; if any is wrong, says so on standard error, every one of them, and
+    exits with status 2.
+    """
     try:
         return settings_type()
     except ValidationError as error:
@@ -88,7 +96,9 @@ def load(settings_type: type[S]) -> S:
 
 
 def explain(settings_type: type[BaseSettings], error: ValidationError) -> str:
-    """A line for each wrong variable: its name, what is wrong with its value, and an example. Values are not repeated: they may be secret."""
+    """A line for each wrong variable: its name, what is wrong with its value, and an example. Values are not repeated:
+    they may be secret.
+    """
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         field = str(problem["loc"][0]) if problem["loc"] else "settings"

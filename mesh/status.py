@@ -5,16 +5,19 @@ https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.pr
 
 from googleapis.google.rpc.error_details_pb import BadRequest, ErrorInfo, RetryInfo
 from googleapis.google.rpc.status_pb import Status
-from mesh.errors import FieldViolation, MeshError, error_for
 from protobuf import Message
 from protobuf.wkt import Any, Duration
+
+from mesh.errors import FieldViolation, MeshError, error_for
 
 DETAILS_TRAILER = "grpc-status-details-bin"
 ERROR_DOMAIN = "meshwright"
 
 
 def to_status(error: MeshError) -> Status:
-    """The google.rpc.Status of an error: ErrorInfo if it has a reason, BadRequest if fields are wrong, RetryInfo if it says when to come back."""
+    """The google.rpc.Status of an error: ErrorInfo if it has a reason, BadRequest if fields are wrong, RetryInfo if it
+    says when to come back.
+    """
     details: list[Message] = []
     if error.reason:
         details.append(ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata))
@@ -35,7 +38,9 @@ def from_status(status: Status) -> MeshError:
             violations += [FieldViolation(v.field, v.description, v.reason) for v in request.field_violations]
         elif (retry := packed.unpack(RetryInfo)) and retry.retry_delay:
             retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-    return error_for(status.code)(status.message, reason=reason, metadata=metadata, violations=violations, retry_after_s=retry_after_s)
+    return error_for(status.code)(
+        status.message, reason=reason, metadata=metadata, violations=violations, retry_after_s=retry_after_s
+    )
 
 
 def _to_violation(violation: FieldViolation) -> BadRequest.FieldViolation:

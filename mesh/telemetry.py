@@ -17,7 +17,7 @@ _LOUD_LIBRARIES = ("httpx", "httpcore", "nats", "asyncio", "grpc", "uvicorn.erro
 
 
 def configure(name: str, settings: ProcessSettings) -> None:
-    """Sets up logging to standard error, and traces if OTEL_EXPORTER_OTLP_ENDPOINT is set. Call it once, first of all."""
+    """Sets up logging to standard error, and traces if OTEL_EXPORTER_OTLP_ENDPOINT is set. Call it first."""
     configure_logs(name, settings)
     if settings.otel_exporter_otlp_endpoint is not None:
         configure_traces(name, settings.otel_exporter_otlp_endpoint)
@@ -32,7 +32,9 @@ def configure_logs(name: str, settings: ProcessSettings) -> None:
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if text else structlog.processors.JSONRenderer()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if text else structlog.processors.JSONRenderer()
+    )
     named: list[Any] = [] if text else [_named(name)]
     failure: list[Any] = [] if text else [structlog.processors.dict_tracebacks]
     structlog.configure(
@@ -58,7 +60,9 @@ def _named(name: str) -> Any:
 
 
 def configure_traces(name: str, endpoint: str) -> None:
-    """Exports spans to an OpenTelemetry collector over gRPC. Imported here only: a process without traces does not pay for the SDK."""
+    """Exports spans to an OpenTelemetry collector over gRPC. Imported here only: a process without traces does not pay
+    for the SDK.
+    """
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
@@ -66,5 +70,7 @@ def configure_traces(name: str, endpoint: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=endpoint.startswith("http://"))))
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=endpoint.startswith("http://")))
+    )
     trace.set_tracer_provider(provider)

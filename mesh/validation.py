@@ -1,9 +1,9 @@
 """Validation of a message by the rules of its own contract (protovalidate)."""
 
 import protovalidate
+from protobuf import Message
 
 from mesh.errors import FieldViolation, InvalidArgument
-from protobuf import Message
 
 
 class Validator:

@@ -1,7 +1,8 @@
-"""Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor image.
+"""Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor
+image.
 
-Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale stays. The same input gives
-the same bytes.
+Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale
+stays. The same input gives the same bytes.
 """
 
 import shutil
@@ -57,7 +58,11 @@ def generate_googleapis(out: Path, image: Path) -> None:
 
 def closure(image: Path) -> list[str]:
     """The image's files that are Google's but not protobuf's own, which the runtime brings."""
-    return [file.name for file in FileDescriptorSet.from_binary(image.read_bytes()).file if not file.name.startswith("google/protobuf/")]
+    return [
+        file.name
+        for file in FileDescriptorSet.from_binary(image.read_bytes()).file
+        if not file.name.startswith("google/protobuf/")
+    ]
 
 
 def write_image(path: Path) -> None:
@@ -72,7 +77,11 @@ def write_image(path: Path) -> None:
 
 def generate_betterproto(out: Path, image: Path, plain: Path) -> None:
     """Writes the package betterproto from the image less its custom options and the files that declare them."""
-    files = [file for file in FileDescriptorSet.from_binary(image.read_bytes()).file if not file.name.startswith(OPTION_FILES)]
+    files = [
+        file
+        for file in FileDescriptorSet.from_binary(image.read_bytes()).file
+        if not file.name.startswith(OPTION_FILES)
+    ]
     for file in files:
         drop_options(file)
     plain.write_bytes(FileDescriptorSet(file=files).to_binary())

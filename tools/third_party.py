@@ -1,8 +1,8 @@
 """Fills third_party/ with the .proto files that our contracts import, from the packages that ship them.
 
-google/api, google/rpc and google/type are inside the installed wheel googleapis-common-protos; buf/validate is inside protovalidate's source
-distribution only, fetched by pip at the installed version. So a contract and the run-time library that reads it are always of one version. No
-third-party file is committed.
+google/api, google/rpc and google/type are inside the installed wheel googleapis-common-protos; buf/validate is inside
+protovalidate's source distribution only, fetched by pip at the installed version. So a contract and the run-time
+library that reads it are always of one version. No third-party file is committed.
 """
 
 import importlib.metadata
@@ -20,7 +20,9 @@ VALIDATE = "buf/validate/validate.proto"
 def main() -> None:
     """Fills the folder named by the only argument; does nothing where it already holds these versions."""
     target = Path(sys.argv[1])
-    versions = "\n".join(f"{name} {importlib.metadata.version(name)}" for name in ("googleapis-common-protos", "protovalidate"))
+    versions = "\n".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("googleapis-common-protos", "protovalidate")
+    )
     stamp = target / ".versions"
     if stamp.is_file() and stamp.read_text() == versions:
         return
@@ -48,7 +50,7 @@ def extract_validate(target: Path, version: str) -> None:
         with tarfile.open(archive) as tar:
             source = tar.extractfile(member)
             if source is None:
-                sys.exit(f"{archive.name} holds no {member}: look where protovalidate {version} keeps it and mend {Path(__file__).name}.")
+                sys.exit(f"{archive.name} holds no {member}: see where protovalidate {version} keeps it.")
             (target / VALIDATE).parent.mkdir(parents=True, exist_ok=True)
             (target / VALIDATE).write_bytes(source.read())
 

@@ -1,10 +1,13 @@
 """Writes `<file>_grpc.py` for every .proto file that declares a service.
 
-For each service: a `<Service>Base` with one abstract method an RPC, so that a handler with a wrong request or response type, or a missing one,
-fails the type checker; and a `<Service>Client` whose methods take and give the messages of `<file>_pb.py`.
+For each service: a `<Service>Base` with one abstract method an RPC, so that a handler with a wrong request or response
+type, or a missing one, fails the type checker; and a `<Service>Client` whose methods take and give the messages of
+`<file>_pb.py`.
 """
 
 import re
+import sys
+from contextlib import AbstractContextManager
 
 from protobuf import DescFile, DescMethod, DescService
 from protobuf.plugin import File, Ident, Module, Schema, escape_public_identifier, get_comments
@@ -25,7 +28,7 @@ _FINAL = Module("typing").ident("Final")
 
 
 def generate(schema: Schema[None]) -> None:
-    """Writes the files of a request. Raises ValueError, which protoc shows, for an RPC that streams: the runtime serves unary calls."""
+    """Writes the files of a request. Exits with a sentence at an RPC that streams: the runtime serves unary calls."""
     for desc in schema.files_to_generate:
         if desc.services:
             write_file(schema.generate_file(desc, "_grpc.py"), desc)
@@ -36,55 +39,50 @@ def write_file(file: File, desc: DescFile) -> None:
     file.preamble(desc)
     for index, service in enumerate(desc.services):
         refuse_streams(service)
-        file.print()
-        file.print()
-        write_methods(file, desc, index, service)
-        file.print()
-        file.print()
-        write_base(file, service)
-        file.print()
-        file.print()
-        write_client(file, service)
+        for write in (write_methods, write_base, write_client):
+            file.print()
+            file.print()
+            write(file, service, index)
 
 
 def refuse_streams(service: DescService) -> None:
     """Says which RPC this plugin can't write."""
     for method in service.methods:
         if method.method_kind != "unary":
-            raise ValueError(f"{service.file.name}: {service.name}.{method.name} is {method.method_kind}; {NAME} {VERSION} writes unary methods only")
+            sys.exit(f"{service.file.name}: {service.name}.{method.name} is {method.method_kind}; only unary is served")
 
 
-def write_methods(file: File, desc: DescFile, index: int, service: DescService) -> None:
-    """Writes one constant a method, built from the file's own descriptor, so that its policy is read where it is declared."""
-    file.print("_", constant(service.name), ": ", _FINAL, " = ", desc, ".desc().services[", index, "]")
+def write_methods(file: File, service: DescService, index: int) -> None:
+    """Writes one constant a method, built from the file's own descriptor, so that its policy is read where it is
+    declared.
+    """
+    file.print(service_constant(service), ": ", _FINAL, " = ", service.file, f".desc().services[{index}]")
     for number, method in enumerate(service.methods):
-        file.print(
-            f"_{constant(service.name)}_{constant(method.name)}: ", _FINAL, " = ", _METHOD, f".of(_{constant(service.name)}.methods[{number}], ", method.input, ", ", method.output, ")"
-        )  # fmt: skip
+        desc = f"{service_constant(service)}.methods[{number}]"
+        value = (_METHOD, f".of({desc}, ", method.input, ", ", method.output, ")")
+        file.print(method_constant(method), ": ", _FINAL, " = ", *value)
 
 
-def write_base(file: File, service: DescService) -> None:
+def write_base(file: File, service: DescService, _index: int) -> None:
     """Writes the abstract class that a service's handlers derive from."""
     with file.scope("class ", file.ident(f"{service.name}Base"), "(", _SERVICE, "):"):
         write_doc(file, service)
         file.print()
-        file.print("DESC: ", _CLASS_VAR, "[", _DESC_SERVICE, f"] = _{constant(service.name)}")
+        file.print("DESC: ", _CLASS_VAR, "[", _DESC_SERVICE, "] = ", service_constant(service))
         for method in service.methods:
             file.print()
             file.print("@", _ABSTRACT)
-            with file.scope(
-                "async def ", python_name(method), "(self, request: ", type_only(method, "input"), ", call: ", _CALL, ") -> ", type_only(method, "output"), ":"
-            ):  # fmt: skip
+            with write_signature(file, method, "call: ", _CALL):
                 write_doc(file, method)
         file.print()
         with file.scope("def handlers(self) -> tuple[", _HANDLER, ", ...]:"):
             with file.scope("return ("):
                 for method in service.methods:
-                    file.print(_HANDLER, f"(_{constant(service.name)}_{constant(method.name)}, self.", python_name(method), "),")
+                    file.print(_HANDLER, f"({method_constant(method)}, self.{python_name(method)}),")
             file.print(")")
 
 
-def write_client(file: File, service: DescService) -> None:
+def write_client(file: File, service: DescService, _index: int) -> None:
     """Writes the class that calls the service over a channel."""
     with file.scope("class ", file.ident(f"{service.name}Client"), ":"):
         write_doc(file, service)
@@ -93,25 +91,25 @@ def write_client(file: File, service: DescService) -> None:
             file.print("self._channel = channel")
         for method in service.methods:
             file.print()
-            with file.scope(
-                "async def ", python_name(method), "(self, request: ", type_only(method, "input"), ", *, timeout_s: float | None = None) -> ", type_only(method, "output"), ":"
-            ):  # fmt: skip
+            with write_signature(file, method, "*, timeout_s: float | None = None"):
                 write_doc(file, method)
-                file.print(f"return await self._channel.call(_{constant(service.name)}_{constant(method.name)}, request, timeout_s=timeout_s)")
+                file.print(f"return await self._channel.call({method_constant(method)}, request, timeout_s=timeout_s)")
+
+
+def write_signature(file: File, method: DescMethod, *parameter: object) -> AbstractContextManager[None]:
+    """Opens the method's function; messages are imported for the type checker only."""
+    request, response = (Ident.for_desc(desc, type_only=True) for desc in (method.input, method.output))
+    start = f"async def {python_name(method)}(self, request: "
+    return file.scope(start, request, ", ", *parameter, ") -> ", response, ":")
 
 
 def write_doc(file: File, desc: DescService | DescMethod) -> None:
     """Carries the contract's comment over as the docstring."""
-    lines = [line.removeprefix(" ") for line in get_comments(desc).leading.strip("\n").splitlines()]
+    lines = [line.removeprefix(" ") for line in (get_comments(desc).leading or "").strip("\n").splitlines()]
     first, rest = (lines[0], lines[1:]) if lines else (f"{desc.name}.", [])
     with file.doc(first):
         for line in rest:
             file.print(line)
-
-
-def type_only(method: DescMethod, side: str) -> Ident:
-    """A message's name, imported for the type checker only."""
-    return Ident.for_desc(method.input if side == "input" else method.output, type_only=True)
 
 
 def python_name(method: DescMethod) -> str:
@@ -119,9 +117,14 @@ def python_name(method: DescMethod) -> str:
     return escape_public_identifier(snake(method.name), frozenset({"handlers"}))
 
 
-def constant(name: str) -> str:
-    """GetOrder -> GET_ORDER."""
-    return snake(name).upper()
+def service_constant(service: DescService) -> str:
+    """OrdersService -> _ORDERS_SERVICE."""
+    return f"_{snake(service.name).upper()}"
+
+
+def method_constant(method: DescMethod) -> str:
+    """OrdersService.GetOrder -> _ORDERS_SERVICE_GET_ORDER."""
+    return f"{service_constant(method.parent)}_{snake(method.name).upper()}"
 
 
 def snake(name: str) -> str:

@@ -1,8 +1,9 @@
 """The methods of InformationService."""
 
-from mesh.rpc import Call
 from meshwright.information.v1.information_grpc import InformationServiceBase
 from meshwright.information.v1.information_pb import GetInformationRequest, Information
+
+from mesh.rpc import Call
 
 
 class InformationHandlers(InformationServiceBase):

@@ -1,14 +1,18 @@
 """Real servers for the tests: one PostgreSQL and one NATS for the run, an empty database for each test that asks."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from mesh.database import Database
 from mesh.local.nats import Nats
 from mesh.local.postgres import Postgres
+from mesh.migrations import MESH_FOLDER, migrate
+from mesh.settings import DatabaseSettings
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +41,20 @@ async def database_url(postgres: Postgres, _database_names: Iterator[str]) -> st
     name = next(_database_names)
     await postgres.create_databases(name)
     return postgres.url(name)
+
+
+@pytest.fixture
+async def open_database(database_url: str) -> AsyncIterator[Callable[..., Awaitable[Database]]]:
+    """Opens the test's database; it has the mesh's tables and those of the service that is named, if one is."""
+    async with AsyncExitStack() as stack:
+
+        async def open_(service: str | None = None) -> Database:
+            folders = [MESH_FOLDER, *([Path("services", service, "migrations")] if service else [])]
+            migrate(database_url, folders)
+            settings = DatabaseSettings.model_validate({"database_url": database_url})
+            return await stack.enter_async_context(Database.open(settings, service or "test"))
+
+        yield open_
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,54 @@
+"""Message types of no contract, for tests of what must work with any."""
+
+from typing import Any
+
+from protobuf.wkt import FileDescriptorProto, FileDescriptorSet
+from protobuf.wkt.google.protobuf.descriptor_pb import DescriptorProto, FieldDescriptorProto, MessageOptions
+
+_Type = FieldDescriptorProto.Type
+_Label = FieldDescriptorProto.Label
+
+
+def _text(name: str, number: int) -> FieldDescriptorProto:
+    return FieldDescriptorProto(name=name, number=number, type=_Type.STRING, label=_Label.OPTIONAL)
+
+
+_LABELS = DescriptorProto(
+    name="LabelsEntry", field=[_text("key", 1), _text("value", 2)], options=MessageOptions(map_entry=True)
+)
+_NOTE = DescriptorProto(
+    name="Note",
+    field=[
+        _text("text", 1),
+        _text("request_id", 2),
+        FieldDescriptorProto(
+            name="labels",
+            number=3,
+            type=_Type.MESSAGE,
+            label=_Label.REPEATED,
+            type_name=".meshwright.test.v1.Note.LabelsEntry",
+        ),
+        FieldDescriptorProto(
+            name="replies", number=4, type=_Type.MESSAGE, label=_Label.REPEATED, type_name=".meshwright.test.v1.Note"
+        ),
+    ],
+    nested_type=[_LABELS],
+)
+_OTHER = DescriptorProto(name="Other", field=[_text("text", 1)])
+_FILE = FileDescriptorProto(
+    name="meshwright/test/v1/note.proto", package="meshwright.test.v1", syntax="proto3", message_type=[_NOTE, _OTHER]
+)
+_REGISTRY = FileDescriptorSet(file=[_FILE]).to_registry()
+
+
+def _message_type(name: str) -> Any:
+    desc = _REGISTRY.message(f"meshwright.test.v1.{name}")
+    assert desc is not None
+    return desc.type
+
+
+Note = _message_type("Note")
+"""text, request_id: string; labels: map of strings; replies: repeated Note."""
+
+Other = _message_type("Other")
+"""text: string."""

@@ -1,0 +1,164 @@
+"""One effect for one request_id."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from protobuf import Message
+from protobuf.wkt import StringValue
+
+from mesh.database import Database
+from mesh.errors import Aborted, InvalidArgument
+from mesh.idempotency import canonical_form, once
+from tests.mesh.messages import Note, Other
+
+
+@pytest.fixture
+async def database(open_database: Callable[..., Awaitable[Database]]) -> Database:
+    """The mesh's tables and one of effects."""
+    database = await open_database()
+    async with database.transaction() as tx:
+        await tx.execute("CREATE TABLE effects (n bigint GENERATED ALWAYS AS IDENTITY)")
+    return database
+
+
+async def _count(database: Database) -> int:
+    async with database.transaction() as tx:
+        return int(await tx.fetchval("SELECT count(*) FROM effects"))
+
+
+async def _call(
+    database: Database,
+    request: Message,
+    *,
+    request_id: str = "r",
+    caller: str = "users/1",
+    pause_s: float = 0,
+    fail: bool = False,
+) -> str:
+    """The answer of one call, which numbers its effect."""
+    async with database.transaction() as tx:
+
+        async def effect() -> StringValue:
+            number = await tx.fetchval("INSERT INTO effects DEFAULT VALUES RETURNING n")
+            await asyncio.sleep(pause_s)
+            if fail:
+                raise LookupError
+            return StringValue(value=str(number))
+
+        answer = await once(
+            tx, caller=caller, method="/m", request_id=request_id, request=request, effect=effect, response=StringValue
+        )
+    return answer.value
+
+
+async def test_the_same_id_gets_the_same_answer(database: Database) -> None:
+    """A repeated call has no effect and gets the first one's answer."""
+    assert [await _call(database, Note(text="x")) for _ in range(3)] == ["1", "1", "1"]
+    assert await _count(database) == 1
+
+
+async def test_another_id_caller_or_no_id_runs_again(database: Database) -> None:
+    """The id counts for one caller, and calls without one are never the same."""
+    answers = [
+        await _call(database, Note(), request_id="a"),
+        await _call(database, Note(), request_id="b"),
+        await _call(database, Note(), request_id="a", caller="users/2"),
+        await _call(database, Note(), request_id=""),
+        await _call(database, Note(), request_id=""),
+    ]
+    assert answers == ["1", "2", "3", "4", "5"]
+
+
+async def test_a_different_request_under_the_same_id_is_refused(database: Database) -> None:
+    """The id may not be used for another body, and the error names the field."""
+    await _call(database, Note(text="x"))
+    with pytest.raises(InvalidArgument) as caught:
+        await _call(database, Note(text="y"))
+    assert caught.value.reason == "REQUEST_ID_REUSED"
+    assert [violation.field for violation in caught.value.violations] == ["request_id"]
+    assert await _count(database) == 1
+
+
+async def test_concurrent_twins_have_one_effect(database: Database) -> None:
+    """Twins that run at the same time wait for the first and get its answer."""
+    assert set(await asyncio.gather(*(_call(database, Note(), pause_s=0.1) for _ in range(5)))) == {"1"}
+    assert await _count(database) == 1
+
+
+async def test_a_twin_of_a_failed_call_runs(database: Database) -> None:
+    """An error is not kept: the twin that waited, and every later call, has the effect instead."""
+    failed, answered = await asyncio.gather(
+        _call(database, Note(), pause_s=0.2, fail=True), _later(_call(database, Note())), return_exceptions=True
+    )
+    assert isinstance(failed, LookupError)
+    assert answered == "2"
+    assert await _call(database, Note()) == "2"
+
+
+async def _later(call: Awaitable[str]) -> str:
+    await asyncio.sleep(0.05)
+    return await call
+
+
+async def test_a_twin_does_not_wait_for_ever(database: Database) -> None:
+    """A twin that waits longer than the lock timeout is told to try again."""
+    first = asyncio.create_task(_call(database, Note(), pause_s=0.5))
+    await asyncio.sleep(0.1)
+    with pytest.raises(Aborted):
+        await _call_with_lock_timeout(database)
+    assert await first == "1"
+
+
+async def _call_with_lock_timeout(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute("SET LOCAL lock_timeout = '100ms'")
+
+        async def effect() -> StringValue:
+            raise AssertionError("the first call holds the id")
+
+        await once(
+            tx, caller="users/1", method="/m", request_id="r", request=Note(), effect=effect, response=StringValue
+        )
+
+
+async def test_an_expired_answer_is_forgotten(database: Database) -> None:
+    """After its time the id is free again, and old rows go away with the calls that follow."""
+    for number in range(4):
+        await _call(database, Note(), request_id=f"old-{number}")
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE mesh.answers SET expires_at = now()")
+    assert await _call(database, Note(text="different"), request_id="old-0") == "5"
+    await _call(database, Note(), request_id="new")
+    async with database.transaction() as tx:
+        kept = {row["request_id"] for row in await tx.fetch("SELECT request_id FROM mesh.answers")}
+    assert kept == {"old-0", "new"}
+
+
+@pytest.mark.parametrize("request_id", ["x" * 129, "a\0b", "ü", "a\nb"])
+async def test_an_impossible_id_is_refused(database: Database, request_id: str) -> None:
+    """An id that the database could not store is an invalid argument."""
+    with pytest.raises(InvalidArgument) as caught:
+        await _call(database, Note(), request_id=request_id)
+    assert caught.value.reason == "REQUEST_ID_INVALID"
+
+
+def test_the_canonical_form_knows_no_order_of_maps() -> None:
+    """Equal requests have equal forms however their maps were filled, at any depth; the request_id does not count."""
+    one = Note(text="x", request_id="1", labels={"a": "1", "b": "2"}, replies=[Note(labels={"c": "3", "d": "4"})])
+    two = Note(text="x", request_id="2", labels={"b": "2", "a": "1"}, replies=[Note(labels={"d": "4", "c": "3"})])
+    assert canonical_form(one) == canonical_form(two)
+    assert one.request_id == "1"
+
+
+def test_the_canonical_form_tells_requests_apart() -> None:
+    """Another value, order of a list, type or nested request_id makes another form."""
+    notes = [
+        Note(text="x"),
+        Note(text="y"),
+        Note(replies=[Note(text="1"), Note(text="2")]),
+        Note(replies=[Note(text="2"), Note(text="1")]),
+        Note(replies=[Note(request_id="1")]),
+        Other(text="x"),
+    ]
+    assert len({canonical_form(note) for note in notes}) == len(notes)

@@ -1,0 +1,114 @@
+"""Partial updates by field mask."""
+
+import pytest
+from protobuf.wkt import FieldMask, StringValue, Value
+from protobuf.wkt.google.protobuf.api_pb import Api, Method
+from protobuf.wkt.google.protobuf.source_context_pb import SourceContext
+
+from mesh.errors import InvalidArgument
+from mesh.field_mask import apply_update
+
+UPDATABLE = frozenset({"version", "methods", "source_context"})
+
+
+def _current() -> Api:
+    return Api(name="n", version="1", methods=[Method(name="a")], source_context=SourceContext(file_name="f"))
+
+
+def _update(patch: Api, *paths: str) -> Api:
+    return apply_update(_current(), patch, FieldMask(paths=list(paths)), updatable=UPDATABLE)
+
+
+def test_only_masked_fields_change() -> None:
+    """A masked field takes the patch's value, an unmasked one keeps its own, and the arguments stay as they were."""
+    current, patch = _current(), Api(name="other", version="2", methods=[Method(name="b")])
+    updated = apply_update(current, patch, FieldMask(paths=["version"]), updatable=UPDATABLE)
+    assert updated == Api(
+        name="n", version="2", methods=[Method(name="a")], source_context=SourceContext(file_name="f")
+    )
+    assert current == _current()
+    updated.methods.append(Method(name="c"))
+    assert current == _current()
+
+
+def test_a_masked_field_that_is_unset_is_cleared() -> None:
+    """The mask decides, not the patch: a field that it names and the patch lacks becomes empty."""
+    assert _update(Api(), "version", "methods", "source_context") == Api(name="n")
+
+
+def test_repeated_fields_are_replaced() -> None:
+    """A repeated field is taken as a whole, never appended to (AIP-161)."""
+    assert [method.name for method in _update(Api(methods=[Method(name="b")]), "methods").methods] == ["b"]
+
+
+def test_star_takes_every_updatable_field() -> None:
+    """The mask "*" replaces what may be updated, unset fields too, and leaves the rest."""
+    assert _update(Api(name="other", version="2"), "*") == Api(name="n", version="2")
+
+
+@pytest.mark.parametrize("mask", [None, FieldMask()])
+def test_without_a_mask_the_fields_that_are_there_count(mask: FieldMask | None) -> None:
+    """An absent or empty mask means the fields that the patch has; those that cannot be updated are ignored."""
+    updated = apply_update(_current(), Api(name="other", version="2"), mask, updatable=UPDATABLE)
+    assert updated == Api(
+        name="n", version="2", methods=[Method(name="a")], source_context=SourceContext(file_name="f")
+    )
+
+
+def test_nested_paths() -> None:
+    """A path into a singular message changes that field alone; it makes a missing parent, but not to clear in it."""
+    patch = Api(source_context=SourceContext(file_name="g"))
+    assert _update(patch, "source_context.file_name").source_context == SourceContext(file_name="g")
+    assert _update(Api(), "source_context.file_name").source_context == SourceContext()
+    mask, empty = FieldMask(paths=["source_context.file_name"]), Api()
+    assert apply_update(empty, patch, mask, updatable=UPDATABLE) == patch
+    assert apply_update(empty, Api(), mask, updatable=UPDATABLE) == Api()
+
+
+def test_a_nested_path_may_be_all_that_is_updatable() -> None:
+    """If only a path inside a message may be changed, the message as a whole may not."""
+    updatable, patch = frozenset({"source_context.file_name"}), Api(source_context=SourceContext(file_name="g"))
+    assert apply_update(Api(), patch, FieldMask(paths=["*"]), updatable=updatable) == patch
+    assert apply_update(Api(), patch, None, updatable=updatable) == patch
+    with pytest.raises(InvalidArgument):
+        apply_update(Api(), patch, FieldMask(paths=["source_context"]), updatable=updatable)
+
+
+def test_a_member_of_a_oneof_replaces_its_sibling() -> None:
+    """Taking one member of a oneof clears the other; naming an unset member clears the one that is set there only."""
+    updatable = frozenset({"string_value", "bool_value"})
+    current, patch = Value.from_json("true"), Value.from_json('"x"')
+    assert apply_update(current, patch, FieldMask(paths=["string_value"]), updatable=updatable) == patch
+    assert apply_update(current, Value(), FieldMask(paths=["string_value"]), updatable=updatable) == current
+
+
+def test_every_wrong_path_is_listed() -> None:
+    """Unknown, unchangeable and impossible paths are violations of update_mask, all of them, and nothing changes."""
+    wrong = {
+        "nosuch": '"nosuch": Api has no field "nosuch"',
+        "name": '"name" cannot be updated; these can: methods, source_context, version',
+        "methods.name": '"methods.name": only singular messages have paths inside, and "methods" is none',
+        "version.x": '"version.x": only singular messages have paths inside, and "version" is none',
+        "source_context.nosuch": '"source_context.nosuch": SourceContext has no field "nosuch"',
+        "source_context.": '"source_context.": SourceContext has no field ""',
+        "": '"": Api has no field ""',
+        "*": '"*" stands for every field and must be the only path',
+        "a" + ".a" * 40_000: "a path has more than 32 parts",
+    }
+    with pytest.raises(InvalidArgument) as caught:
+        _update(Api(version="2"), "version", *wrong)
+    assert [violation.description for violation in caught.value.violations] == list(wrong.values())
+    assert {violation.field for violation in caught.value.violations} == {"update_mask"}
+
+
+def test_a_present_zero_value_is_a_value() -> None:
+    """A message that is present and empty is not an absent one."""
+    assert (
+        apply_update(Api(), Api(source_context=SourceContext()), None, updatable=UPDATABLE).source_context is not None
+    )
+    assert (
+        apply_update(
+            StringValue(value="x"), StringValue(), FieldMask(paths=["*"]), updatable=frozenset({"value"})
+        ).value
+        == ""
+    )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
+import asyncpg
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Message
 
 from mesh.database import Connection
@@ -66,6 +67,25 @@ async def once(
         return answer
     kept = await tx.fetchrow(_FIND, *key)
     assert kept is not None, "the row is there and locked: the claim met it"
+    return _answer(kept, request_hash, response)
+
+
+async def kept_answer(
+    tx: Connection, *, caller: str, method: str, request_id: str, request: Message, response: type[Res]
+) -> Res | None:
+    """The answer that once() would give without running its effect; None if there is none by now.
+
+    For a call that must do something slow, or ask another service, before it opens its transaction: asked first, this
+    spares a repeated call all that. Raises InvalidArgument as once() does.
+    """
+    if not request_id:
+        return None
+    _check(request_id)
+    kept = await tx.fetchrow(f"{_FIND} AND expires_at > now()", caller, method, request_id)
+    return None if kept is None else _answer(kept, hashlib.sha256(canonical_form(request)).digest(), response)
+
+
+def _answer(kept: "asyncpg.Record", request_hash: bytes, response: type[Res]) -> Res:
     if kept["request_hash"] != request_hash:
         raise _wrong("was already used for a different request; use a new one", "REQUEST_ID_REUSED")
     return response.from_binary(kept["response"])

@@ -9,7 +9,7 @@ from protobuf.wkt import StringValue
 
 from mesh.database import Database
 from mesh.errors import Aborted, InvalidArgument
-from mesh.idempotency import canonical_form, once
+from mesh.idempotency import canonical_form, kept_answer, once
 from tests.mesh.messages import Note, Other
 
 
@@ -149,6 +149,33 @@ def test_the_canonical_form_knows_no_order_of_maps() -> None:
     two = Note(text="x", request_id="2", labels={"b": "2", "a": "1"}, replies=[Note(labels={"d": "4", "c": "3"})])
     assert canonical_form(one) == canonical_form(two)
     assert one.request_id == "1"
+
+
+async def _kept(database: Database, request: Message, request_id: str = "r") -> str | None:
+    async with database.transaction() as tx:
+        answer = await kept_answer(
+            tx, caller="users/1", method="/m", request_id=request_id, request=request, response=StringValue
+        )
+    return answer.value if answer else None
+
+
+async def test_a_kept_answer_is_found_without_a_call(database: Database) -> None:
+    """There is none before the first call, after the answer has expired, and without an id."""
+    assert await _kept(database, Note(text="x")) is None
+    await _call(database, Note(text="x"))
+    assert await _kept(database, Note(text="x")) == "1"
+    assert await _kept(database, Note(text="x"), request_id="") is None
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE mesh.answers SET expires_at = now()")
+    assert await _kept(database, Note(text="x")) is None
+
+
+async def test_a_kept_answer_is_only_for_its_request(database: Database) -> None:
+    """Asking for the answer of an id with another body is refused as a call would be."""
+    await _call(database, Note(text="x"))
+    with pytest.raises(InvalidArgument) as caught:
+        await _kept(database, Note(text="y"))
+    assert caught.value.reason == "REQUEST_ID_REUSED"
 
 
 def test_the_canonical_form_tells_requests_apart() -> None:

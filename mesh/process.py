@@ -33,11 +33,13 @@ class Process:
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
 
-    async def enter(self, component: AbstractAsyncContextManager[T]) -> T:
-        """Starts a part. If what it gives has a `name` and an async `check()`, /readyz asks it."""
+    async def enter(self, component: AbstractAsyncContextManager[T], *, required: bool = True) -> T:
+        """Starts a part. If what it gives has a `name` and an async `check()`, /readyz asks it, unless the process has
+        work to do without it and it is not `required`.
+        """
         entered = await self._stack.enter_async_context(component)
         check: Any = entered
-        if hasattr(check, "check") and hasattr(check, "name"):
+        if required and hasattr(check, "check") and hasattr(check, "name"):
             self.readiness.add(check)
         return entered
 

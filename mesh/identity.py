@@ -121,10 +121,12 @@ class JwksUrl:
         self._fetched_at, self._reachable = now, True
 
 
-def _public_key(data: dict[str, Any]) -> ECKey | None:
+def _public_key(data: Any) -> ECKey | None:
     """The key if it is of our algorithm; a set may hold others (RFC 7517, section 5: ignore what you do not
-    understand).
+    understand). Raises ValueError if this is no key at all.
     """
+    if not isinstance(data, dict):
+        raise ValueError("the set holds something that is no key")
     try:
         return ECKey.import_key(data) if data.get("kty") == "EC" and data.get("crv") == "P-256" else None
     except (JoseError, ValueError):

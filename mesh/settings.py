@@ -15,7 +15,7 @@ EXIT_WRONG_SETTINGS = 2
 
 def _host_and_port(value: str) -> str:
     host, separator, port = value.rpartition(":")
-    if not (separator and host and port.isdecimal() and 0 < int(port) < 65536):
+    if not (separator and host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
         raise ValueError("must be host:port with a port from 1 to 65535")
     return value
 

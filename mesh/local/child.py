@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Self
@@ -14,7 +14,7 @@ from typing import IO, Self
 from mesh.local import leash
 from mesh.local.errors import SetupError
 
-LINE_BYTES_MAX = 64 * 1024  # of a child's output; longer lines are cut by the reader
+LINE_BYTES_MAX = 64 * 1024  # of a child's output
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Child:
 
     @classmethod
     async def start(cls, command: Command, output: IO[bytes] | None = None) -> Self:
-        """Start it, both its output streams going to the file `output`, or to the pipe `lines` when None.
+        """Start it, both its output streams going to the file `output`, or to `lines()` when None.
 
         Raises SetupError when the program is missing.
         """
@@ -54,7 +54,6 @@ class Child:
             stdin=DEVNULL,
             stdout=output or PIPE,
             stderr=STDOUT,
-            limit=LINE_BYTES_MAX,
             env={**os.environ, **command.environment},
             cwd="/" if command.user else None,  # another user may not be allowed into our folder
             start_new_session=True,
@@ -65,12 +64,20 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    @property
-    def lines(self) -> asyncio.StreamReader:
-        """Its output, when no file was given."""
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Its output, when no file was given, by lines without their end; one that is too long comes in pieces."""
         if self._process.stdout is None:
             raise RuntimeError("the output of this child goes to a file")
-        return self._process.stdout
+        rest = b""
+        while chunk := await self._process.stdout.read(LINE_BYTES_MAX):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line
+            if len(rest) > LINE_BYTES_MAX:
+                yield rest
+                rest = b""
+        if rest:
+            yield rest
 
     @property
     def exit_code(self) -> int | None:

@@ -3,7 +3,6 @@
 import abc
 import asyncio
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar, Self
 
 from mesh.local.child import Child, Command
@@ -22,6 +21,8 @@ class Server(abc.ABC):
     name: ClassVar[str]
     start_timeout_s: ClassVar[float]
     stop_grace_s: ClassVar[float]
+    readyz_url: ClassVar[None] = None
+    quiet: ClassVar[bool] = True
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder.absolute()
@@ -70,7 +71,5 @@ class Server(abc.ABC):
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()

@@ -49,9 +49,7 @@ class BatchGetProductsRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "BatchGetProductsRequest", BatchGetProductsRequest
-)
+default_message_pool.register_message("meshwright.catalog.v1", "BatchGetProductsRequest", BatchGetProductsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -60,17 +58,13 @@ class BatchGetProductsResponse(betterproto2.Message):
     Several products.
     """
 
-    products: "list[Product]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    products: "list[Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     The products, in the order of the names.
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "BatchGetProductsResponse", BatchGetProductsResponse
-)
+default_message_pool.register_message("meshwright.catalog.v1", "BatchGetProductsResponse", BatchGetProductsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -79,9 +73,7 @@ class CreateProductRequest(betterproto2.Message):
     Creates a product.
     """
 
-    product: "Product | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The product. Its name and times are given by the catalog.
     """
@@ -92,9 +84,7 @@ class CreateProductRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "CreateProductRequest", CreateProductRequest
-)
+default_message_pool.register_message("meshwright.catalog.v1", "CreateProductRequest", CreateProductRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -114,9 +104,7 @@ class DeleteProductRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "DeleteProductRequest", DeleteProductRequest
-)
+default_message_pool.register_message("meshwright.catalog.v1", "DeleteProductRequest", DeleteProductRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -131,9 +119,7 @@ class GetProductRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "GetProductRequest", GetProductRequest
-)
+default_message_pool.register_message("meshwright.catalog.v1", "GetProductRequest", GetProductRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -169,9 +155,7 @@ class ListProductsRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "ListProductsRequest", ListProductsRequest
-)
+default_message_pool.register_message("meshwright.catalog.v1", "ListProductsRequest", ListProductsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -180,9 +164,7 @@ class ListProductsResponse(betterproto2.Message):
     A page of products.
     """
 
-    products: "list[Product]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    products: "list[Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     The products.
     """
@@ -193,9 +175,7 @@ class ListProductsResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "ListProductsResponse", ListProductsResponse
-)
+default_message_pool.register_message("meshwright.catalog.v1", "ListProductsResponse", ListProductsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -229,38 +209,27 @@ class Product(betterproto2.Message):
     The category, in lower case with hyphens, for example "garden-tools".
     """
 
-    price: "___google__type__.Money | None" = betterproto2.field(
-        6, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    price: "___google__type__.Money | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The price of one. From nothing to under ten million, in whole cents or what the currency's smallest unit is.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
-        7,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When it was created.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
-        8,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When it was last changed.
     """
 
     delete_time: "datetime.datetime | None" = betterproto2.field(
-        9,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        9, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When it was deleted, absent if it is not.
@@ -281,17 +250,13 @@ class ProductChanged(betterproto2.Message):
     A product was created, changed, deleted or undeleted.
     """
 
-    product: "Product | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The product as it is now; a deleted one has a delete_time.
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "ProductChanged", ProductChanged
-)
+default_message_pool.register_message("meshwright.catalog.v1", "ProductChanged", ProductChanged)
 
 
 @dataclass(eq=False, repr=False)
@@ -316,9 +281,7 @@ class SearchProductsRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "SearchProductsRequest", SearchProductsRequest
-)
+default_message_pool.register_message("meshwright.catalog.v1", "SearchProductsRequest", SearchProductsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -327,9 +290,7 @@ class SearchProductsResponse(betterproto2.Message):
     A page of found products, the best match first.
     """
 
-    products: "list[Product]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    products: "list[Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     The products.
     """
@@ -340,9 +301,7 @@ class SearchProductsResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "SearchProductsResponse", SearchProductsResponse
-)
+default_message_pool.register_message("meshwright.catalog.v1", "SearchProductsResponse", SearchProductsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -362,9 +321,7 @@ class UndeleteProductRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "UndeleteProductRequest", UndeleteProductRequest
-)
+default_message_pool.register_message("meshwright.catalog.v1", "UndeleteProductRequest", UndeleteProductRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -373,9 +330,7 @@ class UpdateProductRequest(betterproto2.Message):
     Changes a product.
     """
 
-    product: "Product | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The product, with `name` and the fields to change. With `product.etag` the change is made only if it is the current one.
     """
@@ -388,9 +343,7 @@ class UpdateProductRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.catalog.v1", "UpdateProductRequest", UpdateProductRequest
-)
+default_message_pool.register_message("meshwright.catalog.v1", "UpdateProductRequest", UpdateProductRequest)
 
 
 class CatalogServiceStub(betterproto2_grpclib.ServiceStub):

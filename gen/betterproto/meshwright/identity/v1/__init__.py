@@ -108,9 +108,7 @@ class CreateUserRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "CreateUserRequest", CreateUserRequest
-)
+default_message_pool.register_message("meshwright.identity.v1", "CreateUserRequest", CreateUserRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -130,9 +128,7 @@ class DeleteUserRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "DeleteUserRequest", DeleteUserRequest
-)
+default_message_pool.register_message("meshwright.identity.v1", "DeleteUserRequest", DeleteUserRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -144,9 +140,7 @@ class DeleteUserResponse(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "DeleteUserResponse", DeleteUserResponse
-)
+default_message_pool.register_message("meshwright.identity.v1", "DeleteUserResponse", DeleteUserResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -158,9 +152,7 @@ class GetJwksRequest(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "GetJwksRequest", GetJwksRequest
-)
+default_message_pool.register_message("meshwright.identity.v1", "GetJwksRequest", GetJwksRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -173,9 +165,7 @@ class GetOpenIdConfigurationRequest(betterproto2.Message):
 
 
 default_message_pool.register_message(
-    "meshwright.identity.v1",
-    "GetOpenIdConfigurationRequest",
-    GetOpenIdConfigurationRequest,
+    "meshwright.identity.v1", "GetOpenIdConfigurationRequest", GetOpenIdConfigurationRequest
 )
 
 
@@ -191,9 +181,7 @@ class GetUserRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "GetUserRequest", GetUserRequest
-)
+default_message_pool.register_message("meshwright.identity.v1", "GetUserRequest", GetUserRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -238,9 +226,7 @@ class IssueTokenRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "IssueTokenRequest", IssueTokenRequest
-)
+default_message_pool.register_message("meshwright.identity.v1", "IssueTokenRequest", IssueTokenRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -329,52 +315,38 @@ class OpenIdConfiguration(betterproto2.Message):
     Where the public keys are.
     """
 
-    grant_types_supported: "list[str]" = betterproto2.field(
-        5, betterproto2.TYPE_STRING, repeated=True
-    )
+    grant_types_supported: "list[str]" = betterproto2.field(5, betterproto2.TYPE_STRING, repeated=True)
     """
     The grants that the token endpoint takes.
     """
 
-    scopes_supported: "list[str]" = betterproto2.field(
-        6, betterproto2.TYPE_STRING, repeated=True
-    )
+    scopes_supported: "list[str]" = betterproto2.field(6, betterproto2.TYPE_STRING, repeated=True)
     """
     The scopes there are.
     """
 
-    token_endpoint_auth_methods_supported: "list[str]" = betterproto2.field(
-        7, betterproto2.TYPE_STRING, repeated=True
-    )
+    token_endpoint_auth_methods_supported: "list[str]" = betterproto2.field(7, betterproto2.TYPE_STRING, repeated=True)
     """
     The ways a client may prove itself to the token endpoint.
     """
 
-    id_token_signing_alg_values_supported: "list[str]" = betterproto2.field(
-        8, betterproto2.TYPE_STRING, repeated=True
-    )
+    id_token_signing_alg_values_supported: "list[str]" = betterproto2.field(8, betterproto2.TYPE_STRING, repeated=True)
     """
     The algorithms that sign tokens.
     """
 
-    subject_types_supported: "list[str]" = betterproto2.field(
-        9, betterproto2.TYPE_STRING, repeated=True
-    )
+    subject_types_supported: "list[str]" = betterproto2.field(9, betterproto2.TYPE_STRING, repeated=True)
     """
     The kinds of subject identifiers.
     """
 
-    response_types_supported: "list[str]" = betterproto2.field(
-        10, betterproto2.TYPE_STRING, repeated=True
-    )
+    response_types_supported: "list[str]" = betterproto2.field(10, betterproto2.TYPE_STRING, repeated=True)
     """
     The response types; empty, for there is no authorization endpoint.
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "OpenIdConfiguration", OpenIdConfiguration
-)
+default_message_pool.register_message("meshwright.identity.v1", "OpenIdConfiguration", OpenIdConfiguration)
 
 
 @dataclass(eq=False, repr=False)
@@ -389,9 +361,7 @@ class ResolveUserRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "ResolveUserRequest", ResolveUserRequest
-)
+default_message_pool.register_message("meshwright.identity.v1", "ResolveUserRequest", ResolveUserRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -411,9 +381,7 @@ class ResolveUserResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "ResolveUserResponse", ResolveUserResponse
-)
+default_message_pool.register_message("meshwright.identity.v1", "ResolveUserResponse", ResolveUserResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -433,9 +401,7 @@ class RevokeTokenRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "RevokeTokenRequest", RevokeTokenRequest
-)
+default_message_pool.register_message("meshwright.identity.v1", "RevokeTokenRequest", RevokeTokenRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -447,9 +413,7 @@ class RevokeTokenResponse(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "RevokeTokenResponse", RevokeTokenResponse
-)
+default_message_pool.register_message("meshwright.identity.v1", "RevokeTokenResponse", RevokeTokenResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -493,9 +457,7 @@ class UpdateUserRequest(betterproto2.Message):
     Changes a user.
     """
 
-    user: "User | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    user: "User | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The user, with `name` and the fields to change. With `user.etag` the change is made only if it is the current one.
     """
@@ -508,9 +470,7 @@ class UpdateUserRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "UpdateUserRequest", UpdateUserRequest
-)
+default_message_pool.register_message("meshwright.identity.v1", "UpdateUserRequest", UpdateUserRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -539,28 +499,20 @@ class User(betterproto2.Message):
     The name to show and to greet with.
     """
 
-    role: "Role" = betterproto2.field(
-        5, betterproto2.TYPE_ENUM, default_factory=lambda: Role(0)
-    )
+    role: "Role" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: Role(0))
     """
     What the user may do in the shop.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
-        6,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When the user registered.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
-        7,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When the user was last changed.
@@ -587,19 +539,14 @@ class UserDeleted(betterproto2.Message):
     """
 
     delete_time: "datetime.datetime | None" = betterproto2.field(
-        2,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When the user was deleted.
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "UserDeleted", UserDeleted
-)
+default_message_pool.register_message("meshwright.identity.v1", "UserDeleted", UserDeleted)
 
 
 @dataclass(eq=False, repr=False)
@@ -614,19 +561,14 @@ class UserRegistered(betterproto2.Message):
     """
 
     register_time: "datetime.datetime | None" = betterproto2.field(
-        2,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When the user registered.
     """
 
 
-default_message_pool.register_message(
-    "meshwright.identity.v1", "UserRegistered", UserRegistered
-)
+default_message_pool.register_message("meshwright.identity.v1", "UserRegistered", UserRegistered)
 
 
 class IdentityServiceStub(betterproto2_grpclib.ServiceStub):

@@ -34,9 +34,7 @@ class GetInformationRequest(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "meshwright.information.v1", "GetInformationRequest", GetInformationRequest
-)
+default_message_pool.register_message("meshwright.information.v1", "GetInformationRequest", GetInformationRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -51,9 +49,7 @@ class Information(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.information.v1", "Information", Information
-)
+default_message_pool.register_message("meshwright.information.v1", "Information", Information)
 
 
 class InformationServiceStub(betterproto2_grpclib.ServiceStub):

@@ -55,9 +55,7 @@ class ListNotificationsResponse(betterproto2.Message):
     A page of notifications.
     """
 
-    notifications: "list[Notification]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    notifications: "list[Notification]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     The notifications, the newest first.
     """
@@ -69,9 +67,7 @@ class ListNotificationsResponse(betterproto2.Message):
 
 
 default_message_pool.register_message(
-    "meshwright.notifications.v1",
-    "ListNotificationsResponse",
-    ListNotificationsResponse,
+    "meshwright.notifications.v1", "ListNotificationsResponse", ListNotificationsResponse
 )
 
 
@@ -97,19 +93,14 @@ class Notification(betterproto2.Message):
     """
 
     send_time: "datetime.datetime | None" = betterproto2.field(
-        4,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When it was sent.
     """
 
 
-default_message_pool.register_message(
-    "meshwright.notifications.v1", "Notification", Notification
-)
+default_message_pool.register_message("meshwright.notifications.v1", "Notification", Notification)
 
 
 class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):

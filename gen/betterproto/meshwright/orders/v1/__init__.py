@@ -102,9 +102,7 @@ class CancelOrderRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.orders.v1", "CancelOrderRequest", CancelOrderRequest
-)
+default_message_pool.register_message("meshwright.orders.v1", "CancelOrderRequest", CancelOrderRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -113,9 +111,7 @@ class CreateOrderRequest(betterproto2.Message):
     Places an order.
     """
 
-    order: "Order | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The order: its lines, each with product and quantity. All else is given by the shop.
     """
@@ -126,9 +122,7 @@ class CreateOrderRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.orders.v1", "CreateOrderRequest", CreateOrderRequest
-)
+default_message_pool.register_message("meshwright.orders.v1", "CreateOrderRequest", CreateOrderRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -143,9 +137,7 @@ class GetOrderRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.orders.v1", "GetOrderRequest", GetOrderRequest
-)
+default_message_pool.register_message("meshwright.orders.v1", "GetOrderRequest", GetOrderRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -165,9 +157,7 @@ class ListOrdersRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.orders.v1", "ListOrdersRequest", ListOrdersRequest
-)
+default_message_pool.register_message("meshwright.orders.v1", "ListOrdersRequest", ListOrdersRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -176,9 +166,7 @@ class ListOrdersResponse(betterproto2.Message):
     A page of orders.
     """
 
-    orders: "list[Order]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    orders: "list[Order]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     The orders, the newest first.
     """
@@ -189,9 +177,7 @@ class ListOrdersResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "meshwright.orders.v1", "ListOrdersResponse", ListOrdersResponse
-)
+default_message_pool.register_message("meshwright.orders.v1", "ListOrdersResponse", ListOrdersResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -215,42 +201,30 @@ class Order(betterproto2.Message):
     Who ordered, "users/{uid}".
     """
 
-    lines: "list[OrderLine]" = betterproto2.field(
-        4, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    lines: "list[OrderLine]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     What was ordered: 1 to 100 lines, each of another product.
     """
 
-    total: "___google__type__.Money | None" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    total: "___google__type__.Money | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
     What all lines cost together.
     """
 
-    state: "OrderState" = betterproto2.field(
-        6, betterproto2.TYPE_ENUM, default_factory=lambda: OrderState(0)
-    )
+    state: "OrderState" = betterproto2.field(6, betterproto2.TYPE_ENUM, default_factory=lambda: OrderState(0))
     """
     How far it has come.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
-        7,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When it was placed.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
-        8,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: ___google__protobuf__.Timestamp,
-        optional=True,
+        8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
     When it was last changed.
@@ -271,17 +245,13 @@ class OrderCancelled(betterproto2.Message):
     An order is cancelled, by its customer, by staff, or because it could not be fulfilled.
     """
 
-    order: "Order | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The order as it is now.
     """
 
 
-default_message_pool.register_message(
-    "meshwright.orders.v1", "OrderCancelled", OrderCancelled
-)
+default_message_pool.register_message("meshwright.orders.v1", "OrderCancelled", OrderCancelled)
 
 
 @dataclass(eq=False, repr=False)
@@ -305,16 +275,12 @@ class OrderLine(betterproto2.Message):
     What the product was called.
     """
 
-    unit_price: "___google__type__.Money | None" = betterproto2.field(
-        4, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    unit_price: "___google__type__.Money | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
     """
     What one of it cost.
     """
 
-    amount: "___google__type__.Money | None" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    amount: "___google__type__.Money | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
     What the line costs: quantity times unit price.
     """
@@ -329,17 +295,13 @@ class OrderPlaced(betterproto2.Message):
     A customer has placed an order; it is pending.
     """
 
-    order: "Order | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The order as it was placed.
     """
 
 
-default_message_pool.register_message(
-    "meshwright.orders.v1", "OrderPlaced", OrderPlaced
-)
+default_message_pool.register_message("meshwright.orders.v1", "OrderPlaced", OrderPlaced)
 
 
 class OrdersServiceStub(betterproto2_grpclib.ServiceStub):

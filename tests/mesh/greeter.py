@@ -1,0 +1,65 @@
+"""A contract made for the tests of the runtime, which know no service of the store."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+GREETER = """
+syntax = "proto3";
+package greeter.v1;
+import "buf/validate/validate.proto";
+import "google/api/annotations.proto";
+import "meshwright/policy/v1/policy.proto";
+
+// Greets.
+service GreeterService {
+  // Says hello
+  // to one person.
+  rpc Greet(GreetRequest) returns (GreetResponse) {
+    option idempotency_level = NO_SIDE_EFFECTS;
+    option (google.api.http) = {get: "/v1/greeting"};
+    option (meshwright.policy.v1.method) = {scopes: ["greet", "speak"] timeout: {seconds: 2} callers: "robot"};
+  }
+  rpc Shout(GreetRequest) returns (GreetResponse) {
+    option (google.api.http) = {get: "/v1/shout"};
+    option (meshwright.policy.v1.method) = {public: true timeout: {nanos: 300000000}};
+  }
+  rpc Whisper(GreetRequest) returns (GreetResponse) {
+    option (meshwright.policy.v1.method) = {callers: "robot"};
+  }
+}
+
+message GreetRequest {
+  string name = 1 [(buf.validate.field).string = {min_len: 1 max_len: 20}];
+  int32 times = 2 [(buf.validate.field).int32 = {gte: 0 lte: 3}];
+}
+
+message GreetResponse {
+  string text = 1;
+}
+"""
+
+
+def compile_contract(text: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs protoc with protoc-gen-py and protoc-gen-mesh on one contract; the code is written beside it."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    plugin = folder / "protoc-gen-mesh"
+    plugin.write_text(f"#!/bin/sh\nPYTHONPATH={ROOT}:{ROOT / 'gen'} exec {sys.executable} -m mesh.codegen\n")
+    plugin.chmod(0o755)
+    imports = ("google/**:googleapis", "buf/validate/**:protovalidate._gen", "**:.")
+    options = ",".join(["init_files=false", *(f"map_imports={entry}" for entry in imports)])
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "grpc_tools.protoc"),
+            *(f"-I{path}" for path in (folder, ROOT / "proto", ROOT / "third_party")),
+            f"--plugin=protoc-gen-py={Path(sys.executable).with_name('protoc-gen-py')}",
+            f"--plugin=protoc-gen-mesh={plugin}",
+            *(f"--py_out={folder}", f"--py_opt={options}", f"--mesh_out={folder}"),
+            name,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )

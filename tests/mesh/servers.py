@@ -1,0 +1,59 @@
+"""Starts a real gRPC server of the greeter contract on a free port, and clients of it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import grpc.aio
+
+from mesh.client import Channel
+from mesh.identity import Verifier
+from mesh.operations import Readiness
+from mesh.rpc import Call
+from mesh.server import Server
+from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that is up: its port, and the readiness that its health follows."""
+
+    port: int
+    readiness: Readiness
+
+
+Handle = Callable[[Any, Call], Awaitable[Any]]
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    greeter: SimpleNamespace, issuer: Issuer, handle: Handle, *, grace_s: float = 5.0, port: int = 0
+) -> AsyncIterator[Served]:
+    """A server whose three methods are all `handle`."""
+
+    async def serve(_self: object, request: Any, call: Call) -> Any:
+        return await handle(request, call)
+
+    methods = dict.fromkeys(("greet", "shout", "whisper"), serve)
+    handlers = type("Handlers", (greeter.grpc.GreeterServiceBase,), methods)()
+    readiness = Readiness()
+    readiness.serve()
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    async with Server(f"127.0.0.1:{port}", (handlers,), verifier, readiness, grace_s) as server:
+        yield Served(server.port, readiness)
+
+
+@contextlib.asynccontextmanager
+async def channel_to(server: Served, **options: Any) -> AsyncIterator[Channel]:
+    """A channel of the runtime to that server."""
+    async with Channel("greeter", f"127.0.0.1:{server.port}", **options) as channel:
+        yield channel
+
+
+@contextlib.asynccontextmanager
+async def plain_channel(server: Served) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel of bare grpc.aio to that server, as another program would have."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield channel

@@ -1,0 +1,227 @@
+"""Channels: retries, the circuit breaker, deadlines, tokens, and errors that tell nothing of the inside."""
+
+import asyncio
+import contextlib
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from mesh.breaker import Breaker
+from mesh.client import Channel
+from mesh.errors import Code, DeadlineExceeded, InvalidArgument, MeshError, NotFound, Unavailable
+from mesh.identity import Caller
+from mesh.rpc import Call, current_call
+from tests.issuer import Issuer
+from tests.mesh.servers import channel_to, serving
+
+
+class Tokens:
+    """Stands for the service tokens of a process: one that is good already."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def token(self) -> str:
+        """The token."""
+        return self._token
+
+
+def free_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def test_a_typed_call_gives_the_answer(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The generated client sends and receives messages of the contract."""
+
+    async def handle(request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse(text=f"HELLO {request.name}")
+
+    async with serving(greeter, issuer, handle) as server, channel_to(server) as channel:
+        answer = await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="ADA"))
+    assert answer == greeter.pb.GreetResponse(text="HELLO ADA")
+
+
+@pytest.mark.parametrize(("method", "attempts"), [("greet", 3), ("shout", 1)])
+async def test_only_idempotent_methods_are_retried(
+    greeter: SimpleNamespace, issuer: Issuer, method: str, attempts: int
+) -> None:
+    """A call that may have had an effect is not made twice, whatever its error."""
+    tries = 0
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        nonlocal tries
+        tries += 1
+        raise Unavailable("not now")
+
+    tokens: Any = Tokens(issuer.token("workloads/robot"))
+    async with serving(greeter, issuer, handle) as server, channel_to(server, tokens=tokens) as channel:
+        client = greeter.grpc.GreeterServiceClient(channel)
+        with pytest.raises(Unavailable, match="not now"):
+            await getattr(client, method)(greeter.pb.GreetRequest(name="Ada"))
+    assert tries == attempts
+
+
+async def test_other_errors_are_not_retried(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """An answer that would be the same again is not asked for again."""
+    tries = 0
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        nonlocal tries
+        tries += 1
+        raise NotFound("nobody", reason="NOBODY")
+
+    tokens: Any = Tokens(issuer.token("workloads/robot"))
+    async with serving(greeter, issuer, handle) as server, channel_to(server, tokens=tokens) as channel:
+        with pytest.raises(NotFound) as caught:
+            await greeter.grpc.GreeterServiceClient(channel).greet(greeter.pb.GreetRequest(name="Ada"))
+    assert (tries, caught.value.reason) == (1, "NOBODY")
+
+
+async def test_the_callers_token_travels_on(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A call made on behalf of a user carries the user's token, an internal one this process's own."""
+    seen: list[str] = []
+
+    async def handle(_request: Any, call: Call) -> Any:
+        seen.append(call.caller.subject)
+        return greeter.pb.GreetResponse()
+
+    user = Caller("users/ada", frozenset({"greet", "speak"}), issuer.token("users/ada", "greet speak"))
+    own: Any = Tokens(issuer.token("workloads/robot"))
+    async with serving(greeter, issuer, handle) as server, channel_to(server, tokens=own) as channel:
+        client = greeter.grpc.GreeterServiceClient(channel)
+        handled = current_call.set(Call("/test", user))
+        await client.greet(greeter.pb.GreetRequest(name="Ada"))
+        await client.whisper(greeter.pb.GreetRequest(name="Ada"))
+        current_call.reset(handled)
+        await client.greet(greeter.pb.GreetRequest(name="Ada"))
+    assert seen == ["users/ada", "workloads/robot", "workloads/robot"]
+
+
+async def test_a_deadline_is_shortened_on_its_way(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A call made while another is handled gets no more time than that one has left."""
+    remaining: list[float] = []
+
+    async def handle(_request: Any, call: Call) -> Any:
+        remaining.append(call.remaining_s())
+        return greeter.pb.GreetResponse()
+
+    deadline = asyncio.get_running_loop().time() + 0.2
+    async with serving(greeter, issuer, handle) as server, channel_to(server) as channel:
+        handled = current_call.set(Call("/test", deadline=deadline))
+        await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="Ada"), timeout_s=30)
+        current_call.reset(handled)
+    assert 0 < remaining[0] <= 0.2
+
+
+async def test_no_time_left_means_no_call(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A deadline that has passed is not sent to anybody."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        raise AssertionError("reached")
+
+    async with serving(greeter, issuer, handle) as server, channel_to(server) as channel:
+        handled = current_call.set(Call("/test", deadline=0.0))
+        with pytest.raises(DeadlineExceeded):
+            await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="Ada"))
+        current_call.reset(handled)
+
+
+async def test_a_workload_that_is_away_is_unavailable_without_its_address(greeter: SimpleNamespace) -> None:
+    """The text of gRPC's own errors, which holds addresses, does not come through."""
+    port = free_port()
+    async with Channel("greeter", f"127.0.0.1:{port}") as channel:
+        with pytest.raises(Unavailable) as caught:
+            await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="Ada"))
+        assert str(port) not in caught.value.message
+        assert caught.value.retry_after_s
+        with pytest.raises(Unavailable, match="can't be reached"):
+            await channel.check()
+
+
+async def test_a_restarted_workload_is_found_again(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A channel outlives its workload and needs no restart of its own."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse(text="back")
+
+    async with serving(greeter, issuer, handle) as server:
+        port = server.port
+    async with Channel("greeter", f"127.0.0.1:{port}") as channel:
+        client = greeter.grpc.GreeterServiceClient(channel)
+        with pytest.raises(Unavailable):
+            await client.shout(greeter.pb.GreetRequest(name="Ada"))
+        async with serving(greeter, issuer, handle, port=port):
+            while True:
+                try:
+                    answer = await client.shout(greeter.pb.GreetRequest(name="Ada"))
+                    break
+                except Unavailable:
+                    await asyncio.sleep(0.02)
+    assert answer.text == "back"
+
+
+async def test_the_circuit_opens_and_closes(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """After a row of failures calls fail without being made, until a probe succeeds."""
+    tries, broken = 0, True
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        nonlocal tries
+        tries += 1
+        if broken:
+            raise Unavailable("not now")
+        return greeter.pb.GreetResponse()
+
+    async with serving(greeter, issuer, handle) as server, channel_to(server) as channel:
+        client = greeter.grpc.GreeterServiceClient(channel)
+        for _ in range(Breaker.FAILURES_MAX + 3):
+            with pytest.raises(Unavailable) as caught:
+                await client.shout(greeter.pb.GreetRequest(name="Ada"))
+        assert (tries, caught.value.reason) == (Breaker.FAILURES_MAX, "CIRCUIT_OPEN")
+        broken = False
+        while tries == Breaker.FAILURES_MAX:
+            await asyncio.sleep(0.02)
+            with contextlib.suppress(Unavailable):
+                await client.shout(greeter.pb.GreetRequest(name="Ada"))
+        await client.shout(greeter.pb.GreetRequest(name="Ada"))
+
+
+def test_a_caller_in_a_hurry_does_not_open_the_circuit() -> None:
+    """Deadlines too short for any answer say nothing about the workload."""
+    breaker = Breaker()
+    for _ in range(2 * Breaker.FAILURES_MAX):
+        breaker.record(Code.DEADLINE_EXCEEDED, timeout_s=0.01)
+    assert breaker.wait_s() == 0
+    for _ in range(Breaker.FAILURES_MAX):
+        breaker.record(Code.DEADLINE_EXCEEDED, timeout_s=5)
+    assert breaker.wait_s() > 0
+
+
+async def test_a_backend_without_details_is_understood(greeter: SimpleNamespace) -> None:
+    """A bare status of another implementation keeps its code and text, unless the text may hold internals."""
+
+    async def handle(request: bytes, context: Any) -> bytes:
+        code, text = (
+            (grpc.StatusCode.INVALID_ARGUMENT, "name: wrong") if request else (grpc.StatusCode.UNKNOWN, "at 0x")
+        )
+        await context.abort(code, text)
+        return b""
+
+    server = grpc.aio.server()
+    method = grpc.unary_unary_rpc_method_handler(handle)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("plain.Service", {"Do": method}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with Channel("plain", f"127.0.0.1:{port}") as channel:
+        with pytest.raises(InvalidArgument, match="name: wrong"):
+            await channel.unary("/plain.Service/Do", b"x", timeout_s=5)
+        with pytest.raises(MeshError) as caught:
+            await channel.unary("/plain.Service/Do", b"", timeout_s=5)
+    await server.stop(None)
+    assert (caught.value.code, caught.value.message) == (Code.UNKNOWN, "Internal error.")

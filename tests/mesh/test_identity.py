@@ -1,0 +1,207 @@
+"""Access tokens, the keys that verify them, and the tokens of a process itself."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mesh.errors import MeshError, Unauthenticated, Unavailable
+from mesh.http import HttpServer
+from mesh.identity import JwksUrl, ServiceTokens, Verifier
+from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+
+class Endpoint:
+    """An HTTP endpoint that counts its calls and answers what it is told to."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.body = body
+        self.status = 200
+        self.requests: list[tuple[str, str]] = []
+
+    async def answer(self, request: Request) -> Response:
+        """One call."""
+        self.requests.append((request.headers.get("authorization", ""), (await request.body()).decode()))
+        return JSONResponse(self.body, status_code=self.status)
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """Its URL, while it is up."""
+        app = Starlette(routes=[Route("/", self.answer, methods=["GET", "POST"])])
+        async with HttpServer(app, "127.0.0.1", 0) as server:
+            yield f"http://127.0.0.1:{server.port}/"
+
+
+async def reason_of(verifier: Verifier, token: str) -> str:
+    """Why a token is refused."""
+    with pytest.raises(Unauthenticated) as caught:
+        await verifier.verify(token)
+    return caught.value.reason
+
+
+async def test_a_good_token_names_its_caller(issuer: Issuer) -> None:
+    """Subject and scopes come from the token; a workload is known by its prefix."""
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    user = await verifier.verify(issuer.token("users/ada", "a b"))
+    robot = await verifier.verify(issuer.token("workloads/robot"))
+    assert (user.subject, user.scopes, user.workload) == ("users/ada", {"a", "b"}, None)
+    assert robot.workload == "robot"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"iss": "https://other.test"}, "TOKEN_INVALID"),
+        ({"aud": "other"}, "TOKEN_INVALID"),
+        ({"aud": None}, "TOKEN_INVALID"),
+        ({"sub": None}, "TOKEN_INVALID"),
+        ({"exp": None}, "TOKEN_INVALID"),
+        ({"exp": "soon"}, "TOKEN_INVALID"),
+        ({"exp": 1}, "TOKEN_EXPIRED"),
+        ({"nbf": 4102444800}, "TOKEN_INVALID"),
+    ],
+)
+async def test_a_token_with_a_wrong_claim_is_refused(issuer: Issuer, changed: dict[str, Any], reason: str) -> None:
+    """Issuer, audience, subject and times are all checked, and expiry is told apart."""
+    assert await reason_of(Verifier(issuer, ISSUER, AUDIENCE), issuer.token(**changed)) == reason
+
+
+async def test_forged_tokens_are_refused(issuer: Issuer) -> None:
+    """Another key, no algorithm, a symmetric one, an ID token, an unknown key, and plain rubbish."""
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "users/eve", "exp": int(time.time()) + 60}
+    good = issuer.token()
+    header, payload, signature = good.split(".")
+    shared = OctKey.import_key(b"k" * 32)
+    forged = [
+        Issuer().sign(claims),
+        Issuer().sign(claims, kid="key-1"),
+        issuer.sign(claims, typ="JWT"),
+        issuer.sign(claims, kid="nobody's"),
+        jwt.encode({"alg": "HS256", "typ": "at+jwt", "kid": issuer.kid}, claims, shared),
+        f"eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{payload}.",
+        f"{header}.{payload}.",
+        f"{header}.{payload}.{signature[::-1]}",
+        "",
+        "a.b.c",
+        "é.é.é",
+        "x" * 100_000,
+    ]
+    for token in forged:
+        assert await reason_of(verifier, token) == "TOKEN_INVALID", token[:80]
+
+
+async def test_a_remembered_token_still_expires(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token is verified once, and refused from the second at which it expires."""
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    token = issuer.token()
+    caller = await verifier.verify(token)
+    issuer.keys.clear()
+    assert await verifier.verify(token) is caller, "no key is needed again"
+    monkeypatch.setattr(time, "time", lambda: caller.expires_at)
+    assert await reason_of(verifier, token) == "TOKEN_EXPIRED"
+
+
+async def test_memory_of_tokens_is_bounded(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of tokens pushes old ones out."""
+    monkeypatch.setattr(Verifier, "REMEMBERED_MAX", 3)
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    tokens = [issuer.token(f"users/{number}") for number in range(5)]
+    for token in tokens:
+        await verifier.verify(token)
+    issuer.keys.clear()
+    assert [await reason_of(verifier, token) for token in tokens[:2]] == ["TOKEN_INVALID"] * 2
+    for token in tokens[2:]:
+        await verifier.verify(token)
+
+
+async def test_keys_are_fetched_and_a_new_one_is_found(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key set is read once, and again when a token names a key that is not in it yet."""
+    monkeypatch.setattr(JwksUrl, "REFRESH_MIN_S", 0.0)
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(JwksUrl(url), ISSUER, AUDIENCE)
+        await verifier.verify(issuer.token("users/ada"))
+        await verifier.verify(issuer.token("users/bob"))
+        assert len(endpoint.requests) == 1
+        issuer.rotate()
+        endpoint.body = issuer.jwks()
+        await verifier.verify(issuer.token("users/cyd"))
+        assert len(endpoint.requests) == 2
+
+
+async def test_unknown_keys_do_not_flood_the_issuer(issuer: Issuer) -> None:
+    """However many tokens name keys that do not exist, the set is fetched at most once in a while."""
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(JwksUrl(url), ISSUER, AUDIENCE)
+        for number in range(20):
+            token = issuer.sign({"sub": "x"}, kid=f"unknown-{number}")
+            assert await reason_of(verifier, token) == "TOKEN_INVALID"
+    assert len(endpoint.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(500, {}), (200, {}), (200, {"keys": "no"}), (200, {"keys": [1]})],
+    ids=["error", "no keys", "text", "numbers"],
+)
+async def test_without_keys_a_token_can_not_be_judged(issuer: Issuer, status: int, body: dict[str, Any]) -> None:
+    """An issuer that is broken is UNAVAILABLE: it proves nothing against the token."""
+    endpoint = Endpoint(body)
+    endpoint.status = status
+    async with endpoint.served() as url:
+        with pytest.raises(Unavailable):
+            await Verifier(JwksUrl(url), ISSUER, AUDIENCE).verify(issuer.token())
+
+
+async def test_known_keys_stay_good_while_the_issuer_is_away(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage of the issuer does not log everybody out."""
+    monkeypatch.setattr(JwksUrl, "REFRESH_MIN_S", 0.0)
+    monkeypatch.setattr(JwksUrl, "REFRESH_AGE_S", 0.0)
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(JwksUrl(url), ISSUER, AUDIENCE)
+        await verifier.verify(issuer.token("users/ada"))
+    assert (await verifier.verify(issuer.token("users/bob"))).subject == "users/bob"
+
+
+async def test_keys_of_other_kinds_are_ignored(issuer: Issuer) -> None:
+    """A set may hold keys that we do not use (RFC 7517, section 5)."""
+    jwks = issuer.jwks()
+    jwks["keys"] = [{"kty": "RSA", "kid": "r"}, {"kty": "EC", "crv": "P-256", "kid": "broken"}, *jwks["keys"]]
+    endpoint = Endpoint(jwks)
+    async with endpoint.served() as url:
+        assert (await Verifier(JwksUrl(url), ISSUER, AUDIENCE).verify(issuer.token())).subject == "users/ada"
+
+
+async def test_a_process_gets_one_token_and_keeps_it() -> None:
+    """Client credentials are sent as Basic authentication, and the token is used until shortly before it expires."""
+    endpoint = Endpoint({"access_token": "one", "token_type": "Bearer", "expires_in": 900})
+    async with endpoint.served() as url:
+        tokens = ServiceTokens(url, "robot", SecretStr("secret"))
+        assert [await tokens.token(), await tokens.token()] == ["one", "one"]
+    assert endpoint.requests == [("Basic cm9ib3Q6c2VjcmV0", "grant_type=client_credentials")]
+
+
+async def test_a_process_without_a_token_says_unavailable() -> None:
+    """A token endpoint that refuses or is down does not leak its answer, and is asked again by the next call."""
+    endpoint = Endpoint({"error": "secret detail"})
+    endpoint.status = 401
+    async with endpoint.served() as url:
+        tokens = ServiceTokens(url, "robot", SecretStr("wrong"))
+        for _ in range(2):
+            with pytest.raises(MeshError) as caught:
+                await tokens.token()
+            assert (type(caught.value), caught.value.reason) == (Unavailable, "SERVICE_TOKEN_UNAVAILABLE")
+            assert "secret detail" not in caught.value.message
+    assert len(endpoint.requests) == 2

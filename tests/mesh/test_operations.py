@@ -1,0 +1,72 @@
+"""The operations port."""
+
+import httpx
+import pytest
+
+from mesh.errors import Unavailable
+from mesh.http import HttpServer, PortInUse
+from mesh.operations import Readiness, operations_app
+
+
+class Part:
+    """A part of a process that fails as it is told to."""
+
+    def __init__(self, name: str, failure: Exception | None = None) -> None:
+        self.name = name
+        self.failure = failure
+
+    async def check(self) -> None:
+        """Raises the failure."""
+        if self.failure is not None:
+            raise self.failure
+
+
+async def get(readiness: Readiness, path: str) -> httpx.Response:
+    """One request to an operations port of this readiness."""
+    async with (
+        HttpServer(operations_app(readiness), "127.0.0.1", 0) as server,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
+    ):
+        return await client.get(path)
+
+
+async def test_a_process_is_ready_between_start_and_drain() -> None:
+    """Readiness begins when the process serves, and ends when it drains."""
+    readiness = Readiness()
+    starting = await get(readiness, "/readyz")
+    readiness.serve()
+    serving = await get(readiness, "/readyz")
+    readiness.drain()
+    draining = await get(readiness, "/readyz")
+    assert [answer.status_code for answer in (starting, serving, draining)] == [503, 200, 503]
+    assert serving.json() == {"ready": True, "checks": {}}
+
+
+async def test_readiness_names_what_is_missing_and_nothing_more() -> None:
+    """A known error says its sentence, an unknown one nothing of its text."""
+    readiness = Readiness()
+    readiness.serve()
+    readiness.add(Part("good"))
+    readiness.add(Part("catalog", Unavailable("can't be reached")))
+    readiness.add(Part("database", RuntimeError("password=hunter2")))
+    answer = await get(readiness, "/readyz")
+    assert answer.status_code == 503
+    checks = {"catalog": "can't be reached", "database": "does not work"}
+    assert answer.json() == {"ready": False, "checks": checks}
+
+
+async def test_a_process_lives_and_tells_its_metrics() -> None:
+    """/livez answers whatever the readiness; /metrics is in the Prometheus format."""
+    readiness = Readiness()
+    assert (await get(readiness, "/livez")).status_code == 200
+    metrics = await get(readiness, "/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert "grpc_server_handled_total" in metrics.text
+
+
+async def test_a_port_in_use_is_said_in_a_sentence() -> None:
+    """A second server on the port says which port it is."""
+    app = operations_app(Readiness())
+    async with HttpServer(app, "127.0.0.1", 0) as server:
+        with pytest.raises(PortInUse, match=f"Can't listen on 127.0.0.1:{server.port}: Address already in use"):
+            HttpServer(app, "127.0.0.1", server.port)

@@ -1,0 +1,103 @@
+"""The life of a process: real processes, started, stopped and broken."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROGRAM = """
+import asyncio, contextlib, sys
+from mesh.errors import Unavailable
+from mesh.process import Process, run
+from mesh.settings import ProcessSettings
+
+@contextlib.asynccontextmanager
+async def part(name):
+    print("open", name, flush=True)
+    try:
+        yield name
+    finally:
+        print("close", name, flush=True)
+
+async def wire(process: Process, settings: ProcessSettings) -> None:
+    await process.enter(part("database"))
+    await process.enter(part("server"))
+    {body}
+    print("wired", flush=True)
+
+run("test", ProcessSettings, wire)
+"""
+
+
+def start(body: str, **environment: str) -> "subprocess.Popen[str]":
+    """Starts a process of the mesh whose wiring ends with `body`."""
+    paths = f"{ROOT}:{ROOT / 'gen'}"
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM).replace("{body}", body)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": paths, "OPS_PORT": "0", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: "subprocess.Popen[str]", line: str) -> None:
+    """Reads the process's output up to this line."""
+    assert process.stdout is not None
+    for seen in process.stdout:
+        if seen.strip() == line:
+            return
+    raise AssertionError(f"ended before it said {line!r}: {process.communicate()[1]}")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_ends_well(signum: signal.Signals) -> None:
+    """Parts are closed in reverse order, and the exit status is 0."""
+    process = start("pass")
+    wait_for(process, "wired")
+    process.send_signal(signum)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output.split("\n")[:2]) == (0, ["close server", "close database"]), errors
+
+
+def test_a_signal_during_the_start_ends_it(tmp_path: Path) -> None:
+    """A process that still waits for something at its start can be stopped, and closes what it opened."""
+    process = start("print('waiting', flush=True); await asyncio.sleep(3600)")
+    wait_for(process, "waiting")
+    process.terminate()
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output.split("\n")[:2]) == (0, ["close server", "close database"]), errors
+
+
+def test_a_failed_background_task_ends_the_process() -> None:
+    """A process does not go on with half of its parts: it stops with status 1 and says which one failed."""
+    body = "async def work(): raise ValueError('boom')\n    process.spawn(work(), name='relay')"
+    process = start(body)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "close database" in output
+    assert "task failed" in errors
+    assert "relay" in errors
+
+
+def test_an_error_of_the_vocabulary_at_the_start_is_a_sentence() -> None:
+    """What a person can mend is told without a stack trace."""
+    process = start("raise Unavailable('The database has no schema. Run the migrations first.')")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "test: The database has no schema. Run the migrations first." in errors
+    assert "Traceback" not in errors
+
+
+def test_a_wrong_setting_is_a_sentence() -> None:
+    """The process stops before it opens anything."""
+    process = start("pass", OPS_PORT="no")
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (2, "")
+    assert "OPS_PORT: Input should be a valid integer" in errors

@@ -1,0 +1,258 @@
+"""The gRPC server: what reaches a handler, and what a caller gets to know when something is wrong."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import grpc.aio
+import pytest
+from google.protobuf import descriptor_pb2
+from googleapis.google.rpc.status_pb import Status
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from mesh.errors import FailedPrecondition, FieldViolation, MeshError
+from mesh.rpc import Call
+from mesh.status import DETAILS_TRAILER, from_status
+from tests.issuer import Issuer
+from tests.mesh.servers import plain_channel, serving
+
+GREET, SHOUT, WHISPER = (f"/greeter.v1.GreeterService/{name}" for name in ("Greet", "Shout", "Whisper"))
+
+
+class Failing:
+    """A part of a process that can be broken and mended."""
+
+    name = "part"
+
+    def __init__(self) -> None:
+        self.broken = True
+
+    async def check(self) -> None:
+        """Raises while it is broken."""
+        if self.broken:
+            raise RuntimeError("secret detail")
+
+
+async def failure(channel: grpc.aio.Channel, path: str, request: bytes, **call: Any) -> MeshError:
+    """The error that a call ends with, read from its google.rpc.Status."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.unary_unary(path)(request, **call)
+    details = dict(caught.value.trailing_metadata() or ())[DETAILS_TRAILER]
+    assert isinstance(details, bytes)
+    return from_status(Status.from_binary(details))
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """The metadata that carries a token."""
+    return (("authorization", f"Bearer {token}"),)
+
+
+async def test_a_call_that_is_right_reaches_its_handler(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The handler gets the parsed request, and knows its caller and deadline."""
+    calls: list[Call] = []
+
+    async def handle(request: Any, call: Call) -> Any:
+        calls.append(call)
+        return greeter.pb.GreetResponse(text=f"Hello {request.name}")
+
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        token = issuer.token("users/ada", "greet speak")
+        answer = await channel.unary_unary(GREET)(request, metadata=bearer(token), timeout=60)
+    assert greeter.pb.GreetResponse.from_binary(answer).text == "Hello Ada"
+    assert (calls[0].caller.subject, calls[0].caller.scopes) == ("users/ada", {"greet", "speak"})
+    assert 0 < calls[0].remaining_s() <= 2, "the contract's timeout shortens the caller's"
+
+
+@pytest.mark.parametrize(
+    ("path", "subject", "scope", "expected"),
+    [
+        (GREET, None, "", ("UNAUTHENTICATED", "TOKEN_MISSING", {})),
+        (GREET, "users/ada", "greet", ("PERMISSION_DENIED", "SCOPE_MISSING", {"scope": "speak"})),
+        (GREET, "users/ada", "", ("PERMISSION_DENIED", "SCOPE_MISSING", {"scope": "greet speak"})),
+        (GREET, "workloads/other", "", ("PERMISSION_DENIED", "SCOPE_MISSING", {"scope": "greet speak"})),
+        (GREET, "workloads/robot", "", None),
+        (SHOUT, None, "", None),
+        (WHISPER, None, "", ("UNAUTHENTICATED", "TOKEN_MISSING", {})),
+        (WHISPER, "users/ada", "greet speak", ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED", {})),
+        (WHISPER, "workloads/other", "", ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED", {})),
+        (WHISPER, "workloads/robot", "", None),
+    ],
+)
+async def test_the_contract_decides_who_may_call(
+    greeter: SimpleNamespace,
+    issuer: Issuer,
+    path: str,
+    subject: str | None,
+    scope: str,
+    expected: tuple[str, str, dict[str, str]] | None,
+) -> None:
+    """Scopes for users, callers for workloads, nobody for internal methods, everybody for public ones."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse(text="in")
+
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    metadata = bearer(issuer.token(subject, scope)) if subject else ()
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        if expected is None:
+            answer = await channel.unary_unary(path)(request, metadata=metadata)
+            assert greeter.pb.GreetResponse.from_binary(answer).text == "in"
+        else:
+            error = await failure(channel, path, request, metadata=metadata)
+            assert (error.code.name, error.reason, error.metadata) == expected
+
+
+async def test_a_bad_token_is_refused_even_where_none_is_needed(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A caller who sends a token that is not good learns it, rather than being served as nobody."""
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        forged = Issuer().token()
+        for path in (GREET, SHOUT):
+            error = await failure(channel, path, b"", metadata=bearer(forged))
+            assert (error.code.name, error.reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")
+
+
+async def never(_request: Any, _call: Call) -> Any:
+    """A handler that must not be reached."""
+    raise AssertionError("reached")
+
+
+async def test_every_violation_is_listed(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A wrong request comes back with all that is wrong with it, before the handler runs."""
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="", times=4).to_binary())
+    assert error.code.name == "INVALID_ARGUMENT"
+    assert [violation.field for violation in error.violations] == ["name", "times"]
+
+
+async def test_bytes_that_are_no_message_are_an_invalid_argument(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Rubbish on the wire is the caller's fault and never an internal error."""
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        for rubbish in (b"\xff", b"\x0a\x05ab", b"\x0a\x02\xff\xfe", b"\x0b"):
+            error = await failure(channel, SHOUT, rubbish)
+            assert (error.code.name, error.reason) == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE"), rubbish
+
+
+async def test_an_error_of_the_vocabulary_arrives_whole(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Code, message, reason, metadata, violations and retry time all cross the wire."""
+    sent = FailedPrecondition(
+        "The order is shipped.",
+        reason="STATE",
+        metadata={"state": "SHIPPED"},
+        violations=[FieldViolation("name", "is shipped", "SHIPPED")],
+        retry_after_s=1.25,
+    )
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        raise sent
+
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        got = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
+    assert type(got) is FailedPrecondition
+    assert vars(got) == vars(sent)
+
+
+async def test_what_breaks_in_a_handler_stays_inside(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """An unexpected exception is an INTERNAL error without a word of its text."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        raise ValueError("password=hunter2")
+
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
+    assert (error.code.name, error.message) == ("INTERNAL", "Internal error.")
+
+
+async def test_a_handler_that_is_too_slow_is_stopped(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The contract's timeout ends the call with DEADLINE_EXCEEDED and cancels its handler."""
+    stopped = asyncio.Event()
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            stopped.set()
+
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
+        assert error.code.name == "DEADLINE_EXCEEDED"
+        await stopped.wait()
+
+
+async def test_a_timeout_inside_a_handler_is_not_the_callers(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A TimeoutError of something that the handler waited for is a fault of ours, not the caller's deadline."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        raise TimeoutError
+
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
+    assert error.code.name == "INTERNAL"
+
+
+async def test_health_tells_what_readiness_tells(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """grpc.health.v1 fails while a part of the process does, and recovers with it."""
+    part = Failing()
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        server.readiness.add(part)
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        for name in ("", "greeter.v1.GreeterService"):
+            part.broken = True
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+            part.broken = False
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_reflection_describes_the_service(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A tool such as grpcurl can list the services and read their descriptors from the server alone."""
+    requests = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="greeter.v1.GreeterService"),
+    ]
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        answers = [answer async for answer in stub.ServerReflectionInfo(iter(requests))]
+    listed = {service.name for service in answers[0].list_services_response.service}
+    assert listed == {
+        "greeter.v1.GreeterService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(data)
+        for data in answers[1].file_descriptor_response.file_descriptor_proto
+    ]
+    assert "greeter/v1/greeter.proto" in {file.name for file in files}
+
+
+async def test_a_drain_lets_calls_in_flight_finish(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Stopping the server answers the call that it is working on."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        entered.set()
+        await leave.wait()
+        return greeter.pb.GreetResponse(text="done")
+
+    metadata = bearer(issuer.token("workloads/robot"))
+    stack = serving(greeter, issuer, handle)
+    server = await stack.__aenter__()
+    async with plain_channel(server) as channel:
+        call = channel.unary_unary(WHISPER)(greeter.pb.GreetRequest(name="Ada").to_binary(), metadata=metadata)
+        await entered.wait()
+        stopping = asyncio.create_task(stack.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        leave.set()
+        assert greeter.pb.GreetResponse.from_binary(await call).text == "done"
+        await stopping
+
+
+async def test_a_port_in_use_is_said_in_a_sentence(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A second server on the port does not share it but says what to do."""
+    async with serving(greeter, issuer, never) as server:
+        with pytest.raises(MeshError, match=f"Can't listen on 127.0.0.1:{server.port}.*Set GRPC_PORT"):
+            async with serving(greeter, issuer, never, port=server.port):
+                pass

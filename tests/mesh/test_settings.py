@@ -1,0 +1,81 @@
+"""Settings: right ones are read, and a wrong one stops the process with a sentence."""
+
+import pytest
+from pydantic import Field
+
+from mesh.settings import EXIT_WRONG_SETTINGS, Address, ClientSettings, DatabaseSettings, ServiceSettings, load
+
+RIGHT = {"JWKS_URL": "http://edge:8080/jwks.json", "TOKEN_ISSUER": "https://shop.test"}
+
+
+class CallerSettings(ServiceSettings, ClientSettings, DatabaseSettings):
+    """What a process with everything needs."""
+
+    catalog_address: Address = Field(examples=["catalog:9000"])
+
+
+def load_from(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> CallerSettings:
+    """Loads with these variables and no others."""
+    for name in CallerSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return load(CallerSettings)
+
+
+GOOD = RIGHT | {
+    "TOKEN_URL": "http://edge:8080/v1/oauth2/token",
+    "CLIENT_ID": "orders",
+    "CLIENT_SECRET": "a secret that is long enough",
+    "DATABASE_URL": "postgresql://orders@postgres/orders",
+    "CATALOG_ADDRESS": "catalog:9000",
+}
+
+
+def test_variables_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are read and converted; what is not set has its default."""
+    settings = load_from(monkeypatch, GOOD | {"GRPC_PORT": "0", "SHUTDOWN_GRACE_S": "2.5"})
+    assert (settings.grpc_port, settings.shutdown_grace_s, settings.ops_port) == (0, 2.5, 9090)
+    assert "long enough" not in repr(settings), "a secret is not shown"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("JWKS_URL", None, "JWKS_URL: is not set. Example: JWKS_URL=http://edge:8080/.well-known/jwks.json"),
+        ("JWKS_URL", "edge", "JWKS_URL: must be a URL that starts with http:// or https://. Example: "),
+        ("GRPC_PORT", "http", "GRPC_PORT: Input should be a valid integer"),
+        ("GRPC_PORT", "70000", "GRPC_PORT: Input should be less than or equal to 65535. Example: GRPC_PORT=9000"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'. Example: LOG_LEVEL="),
+        ("DATABASE_URL", "mysql://x", "DATABASE_URL: must be a URL that starts with postgresql:// or postgres://"),
+        ("CATALOG_ADDRESS", "catalog", "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: "),
+        ("CATALOG_ADDRESS", "catalog:0", "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: "),
+        ("CATALOG_ADDRESS", "catalog:٩", "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: "),
+        ("CLIENT_SECRET", "short", "CLIENT_SECRET: Value should have at least 16 items"),
+    ],
+)
+def test_a_wrong_variable_stops_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str | None,
+    expected: str,
+) -> None:
+    """The sentence names the variable, what is wrong with it, and an example; the status is 2."""
+    environment = {key: text for key, text in (GOOD | {name: value}).items() if text is not None}
+    with pytest.raises(SystemExit) as caught:
+        load_from(monkeypatch, environment)
+    assert caught.value.code == EXIT_WRONG_SETTINGS
+    assert expected in capsys.readouterr().err
+
+
+def test_every_wrong_variable_is_named_and_no_value_is_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An operator mends all of them in one go, and a secret in the wrong place is not printed."""
+    with pytest.raises(SystemExit):
+        load_from(monkeypatch, {"DATABASE_URL": "hunter2", "OPS_PORT": "hunter2"})
+    said = capsys.readouterr().err
+    assert "hunter2" not in said
+    for name in (*GOOD, "OPS_PORT"):
+        assert f"{name}: " in said

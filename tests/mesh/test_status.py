@@ -1,0 +1,41 @@
+"""Errors on the wire."""
+
+import pytest
+from googleapis.google.rpc.status_pb import Status
+from protobuf.wkt import Any, Duration
+
+from mesh.errors import Code, FieldViolation, MeshError, Unknown, error_for
+from mesh.status import from_status, to_status
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK])
+def test_every_code_has_its_class_and_survives_the_wire(code: Code) -> None:
+    """The vocabulary is complete, and a round trip changes nothing."""
+    error = error_for(code)(
+        "why",
+        reason="REASON",
+        metadata={"key": "value"},
+        violations=[FieldViolation("order.lines[0]", "is wrong", "WRONG")],
+        retry_after_s=0.5,
+    )
+    again = from_status(Status.from_binary(to_status(error).to_binary()))
+    assert type(again) is type(error)
+    assert (again.code, vars(again)) == (code, vars(error))
+
+
+@pytest.mark.parametrize("code", [-1, 17, 4711])
+def test_a_code_that_does_not_exist_is_unknown(code: int) -> None:
+    """Codes outside the table are UNKNOWN, as gRPC has it."""
+    assert error_for(code) is Unknown
+
+
+def test_details_of_other_types_are_left_out() -> None:
+    """A detail that we do not know does not stop the rest from being read."""
+    status = Status(code=5, message="gone", details=[Any.pack(Duration(seconds=1)), Any(type_url="nonsense")])
+    error = from_status(status)
+    assert (error.code, error.message, error.violations) == (Code.NOT_FOUND, "gone", ())
+
+
+def test_a_bare_error_has_no_details() -> None:
+    """Nothing is sent that says nothing."""
+    assert to_status(MeshError("why")).details == []

@@ -214,7 +214,7 @@ async def test_a_backend_without_details_is_understood(greeter: SimpleNamespace)
         return b""
 
     server = grpc.aio.server()
-    method = grpc.unary_unary_rpc_method_handler(handle)
+    method: Any = grpc.unary_unary_rpc_method_handler(handle)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("plain.Service", {"Do": method}),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

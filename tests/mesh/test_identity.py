@@ -53,7 +53,7 @@ async def test_a_good_token_names_its_caller(issuer: Issuer) -> None:
     verifier = Verifier(issuer, ISSUER, AUDIENCE)
     user = await verifier.verify(issuer.token("users/ada", "a b"))
     robot = await verifier.verify(issuer.token("workloads/robot"))
-    assert (user.subject, user.scopes, user.workload) == ("users/ada", {"a", "b"}, None)
+    assert (user.subject, user.scopes, user.workload) == ("users/ada", frozenset("ab"), None)
     assert robot.workload == "robot"
 
 

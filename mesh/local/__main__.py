@@ -1,0 +1,60 @@
+"""The commands behind the Makefile's targets: python -m mesh.local up | down | status | logs | clean."""
+
+import argparse
+import asyncio
+import errno
+import sys
+
+from mesh.local.errors import SetupError
+from mesh.local.home import Home
+
+
+def main() -> int:
+    """Returns the exit status: 0 when all is well, 1 when there is something to put right."""
+    parser = argparse.ArgumentParser(prog="python -m mesh.local", description="The mesh on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start everything and stay until Ctrl-C")
+    commands.add_parser("down", help="stop a mesh that runs in another terminal")
+    commands.add_parser("status", help="list the processes; exit status 0 when all are ready")
+    logs = commands.add_parser("logs", help="follow what the processes print")
+    logs.add_argument("service", nargs="?", help="only this process")
+    commands.add_parser("clean", help="stop the mesh and remove its data")
+    arguments = parser.parse_args()
+    try:
+        return run(arguments.command, Home.of_environment(), getattr(arguments, "service", None))
+    except SetupError as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("The disk is full. Free some space, or set MESH_HOME to a folder on another disk.", file=sys.stderr)
+    except KeyboardInterrupt:  # how one leaves `logs`
+        return 0
+    return 1
+
+
+def run(command: str, home: Home, service: str | None) -> int:
+    """Each command imports what only it needs: `up` has to be quick."""
+    if command == "up":
+        from mesh.local.up import up
+
+        asyncio.run(up(home))
+    elif command == "status":
+        from mesh.local.status import status
+
+        return 0 if status(home) else 1
+    elif command == "logs":
+        from mesh.local.follow import follow
+
+        follow(home, service)
+    else:
+        from mesh.local.down import down
+
+        down(home)
+        if command == "clean":
+            home.remove()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

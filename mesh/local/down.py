@@ -1,0 +1,26 @@
+"""`make down`: stops a mesh that runs in another terminal."""
+
+import os
+import signal
+import time
+
+from mesh.local.errors import SetupError
+from mesh.local.home import Home
+
+STOP_TIMEOUT_S = 30.0
+POLL_S = 0.05
+
+
+def down(home: Home) -> None:
+    """Ask the supervisor to stop and wait until nothing of it is left; without effect when none runs."""
+    pid = home.supervisor_pid()
+    if pid is None:
+        print("No mesh runs here.")
+        return
+    os.kill(pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + STOP_TIMEOUT_S
+    while home.supervisor_pid() == pid:
+        if time.monotonic() > deadline_s:
+            raise SetupError(f"The mesh did not stop within {STOP_TIMEOUT_S:.0f} s. To kill it: kill -9 {pid}")
+        time.sleep(POLL_S)
+    print("The mesh is stopped; its data is kept.")

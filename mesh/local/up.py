@@ -1,0 +1,98 @@
+"""`make up`: the whole mesh, from its folder to the sentence that says where it is."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from mesh.local import processes
+from mesh.local.child import Child, Command
+from mesh.local.errors import SetupError
+from mesh.local.home import Home
+from mesh.local.nats import Nats
+from mesh.local.output import Console, LogFile
+from mesh.local.ports import choose_ports
+from mesh.local.postgres import Postgres
+from mesh.local.state import State
+from mesh.local.supervisor import Supervisor, end_leftovers
+from mesh.local.welcome import welcome, write_staff_login
+
+LEFTOVERS_GRACE_S = 10.0
+
+
+async def up(home: Home) -> None:
+    """Run the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError with what has to be put right."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    home.create()
+    with home.lock():
+        end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
+        ports = choose_ports(processes.PORTS, os.environ)
+        console = Console(["postgres", "nats", "mail", "migrations", *processes.SERVICES, "edge"])
+        try:
+            async with Supervisor(home, console) as supervisor:
+                await _until(stop, _run(home, ports, console, supervisor))
+                console.say("stopping")
+        finally:
+            home.state_file.unlink(missing_ok=True)
+        console.say("stopped")
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work until it fails, or until told to stop."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (working, stopping):
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+
+
+async def _run(home: Home, ports: dict[str, int], console: Console, supervisor: Supervisor) -> None:
+    console.say("starting")
+    postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
+    nats = Nats(home.data("nats"), ports["NATS_PORT"])
+    supervisor.start(postgres, nats, processes.mail(home, ports))
+    await supervisor.ready(postgres.name)
+    await _prepare_databases(home, postgres, console)
+    supervisor.start(*processes.services(home, ports, postgres, nats))
+    supervisor.start(processes.edge(ports))
+    await supervisor.ready()
+    write_staff_login(home, ports)
+    console.show(welcome(home, ports))
+    await supervisor.keep()
+
+
+async def _prepare_databases(home: Home, postgres: Postgres, console: Console) -> None:
+    """Create and migrate them, unless that was done with the same migrations before."""
+    stamp = postgres.folder / "migrated"
+    digest = hashlib.sha256()
+    for path in processes.migrations():
+        digest.update(b"%s\0%s\0" % (str(path).encode(), path.read_bytes()))
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    await postgres.create_databases(*processes.WITH_DATABASE)
+    argv = (sys.executable, "-m", "mesh.migrations", *processes.WITH_DATABASE)
+    await _run_once("migrations", Command(argv, processes.database_urls(postgres)), home, console)
+    stamp.write_text(digest.hexdigest())
+
+
+async def _run_once(name: str, command: Command, home: Home, console: Console) -> None:
+    """Run a program to its end. Raises SetupError when it fails."""
+    child = await Child.start(command)
+    log = LogFile(home.log(name))
+    try:
+        async for line in child.lines():
+            log.write(line)
+            console.line(name, line)
+        if await child.wait() != 0:
+            raise SetupError(f"The {name} failed; what they say: {home.log(name)}")
+    finally:
+        child.kill()
+        log.close()

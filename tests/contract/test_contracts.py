@@ -101,7 +101,7 @@ def test_a_method_that_reads_says_so(method: DescMethod) -> None:
 
 @each_method
 def test_access_is_said_once_and_can_be_granted(method: DescMethod) -> None:
-    """A public method wants no scopes, an internal one names its callers, and every caller is a workload that exists."""
+    """A public method wants no scopes, an internal one names its callers, and every caller is a workload."""
     policy = policy_of(method)
     assert not (policy.public and policy.scopes)
     assert not (policy.internal and not policy.callers)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO
 
@@ -22,14 +23,15 @@ def follow(home: Home, service: str | None) -> None:
     if service and service not in names:
         raise SetupError(f"There is no log of {service!r}. Choose one of: {', '.join(names)}")
     console = Console(names)
-    logs = [Log(home.log(name)) for name in names if service in (None, name)]
     before = LINES_BEFORE
-    while True:
-        for log in logs:
-            for line in list(log.new_lines())[-before:]:
-                console.line(log.name, line)
-        before = 0  # from now on, all
-        time.sleep(POLL_S)
+    with ExitStack() as stack:
+        logs = [stack.enter_context(closing(Log(home.log(name)))) for name in names if service in (None, name)]
+        while True:
+            for log in logs:
+                for line in list(log.new_lines())[-before:]:
+                    console.line(log.name, line)
+            before = 0  # from now on, all
+            time.sleep(POLL_S)
 
 
 class Log:
@@ -52,6 +54,10 @@ class Log:
             self._file.close()
             self._file = self._open()
             yield from self._read()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def _read(self) -> Iterator[bytes]:
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")

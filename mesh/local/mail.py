@@ -82,8 +82,15 @@ class Message:
             sender=str(parsed["from"] or ""),
             to=str(parsed["to"] or ""),
             subject=str(parsed["subject"] or ""),
-            text=body.get_content() if body else "",
+            text=_text(body) if body else "",
         )
+
+
+def _text(part: email.message.MIMEPart) -> str:
+    try:
+        return str(part.get_content())
+    except LookupError:  # its charset is unknown
+        return bytes(part.get_payload(decode=True)).decode(errors="replace")
 
 
 class Mailbox:

@@ -55,7 +55,7 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
 
     def write(self, line: bytes) -> None:
         """Append a line. On a full disk the line is lost: it was shown on the terminal, and the mesh goes on."""
@@ -63,12 +63,12 @@ class LogFile:
             if self._file.tell() > FILE_BYTES_MAX:
                 self._file.close()
                 self._path.replace(self._path.with_suffix(".log.1"))
-                self._file = self._path.open("ab")
+                self._file = self._path.open("ab", buffering=0)
             self._file.write(line + b"\n")
-            self._file.flush()
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()

@@ -1,0 +1,37 @@
+"""A process for the supervisor to look after: it is ready at once, and does as its arguments say.
+
+    dummy.py <port> <record> [die | deaf]
+
+It answers every request on the port with 200 and adds its port to the file `record` when it is asked to stop. `die`: it
+ends at once. `deaf`: it does not listen when it is asked to stop.
+"""
+
+import signal
+import socket
+import sys
+from pathlib import Path
+
+
+def stop(*_: object) -> None:
+    """Write down that we were asked, and leave."""
+    with Path(sys.argv[2]).open("a") as record:
+        record.write(f"{sys.argv[1]}\n")
+    sys.exit(0)
+
+
+def main() -> None:
+    """Answer until told to stop."""
+    print("hello from", sys.argv[1], flush=True)
+    if "die" in sys.argv:
+        sys.exit(7)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in sys.argv else stop)
+    with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+
+if __name__ == "__main__":
+    main()

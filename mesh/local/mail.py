@@ -82,7 +82,7 @@ class Message:
             sender=str(parsed["from"] or ""),
             to=str(parsed["to"] or ""),
             subject=str(parsed["subject"] or ""),
-            text=_text(body) if body else "",
+            text="" if body is None else _text(body),
         )
 
 

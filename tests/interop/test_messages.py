@@ -1,0 +1,68 @@
+"""Three runtimes, one wire: what protobuf-py writes, Google's protobuf and betterproto2 read, and back."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import betterproto.google.type as betterproto_type
+import betterproto.meshwright.orders.v1 as betterproto_orders
+import pytest
+from googleapis.google.type.money_pb import Money
+from meshwright.orders.v1.orders_pb import Order, OrderLine
+from protobuf.wkt import Timestamp
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ORDER = Order(
+    name="orders/1",
+    customer="users/ünïcödé",
+    lines=[OrderLine(product="products/1", quantity=2, unit_price=Money(currency_code="EUR", units=-3, nanos=-5))],
+    total=Money(currency_code="EUR", units=2**62, nanos=1),
+    state=Order.State.PENDING,
+    create_time=Timestamp(seconds=1_760_000_000, nanos=123_000_000),
+    etag="7",
+)
+
+
+@pytest.fixture(scope="session")
+def standard(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The standard `_pb2` and `_pb2_grpc` modules of all contracts, by grpcio-tools, in a process of their own name."""
+    folder = tmp_path_factory.mktemp("standard")
+    files = [path.relative_to(ROOT / "proto").as_posix() for path in (ROOT / "proto").rglob("*.proto")]
+    compiler = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"-I{ROOT / 'third_party'}"]
+    outputs = [f"--python_out={folder}", f"--grpc_python_out={folder}"]
+    subprocess.run([*compiler, *outputs, "buf/validate/validate.proto", *files], check=True)
+    return folder
+
+
+def test_standard_stubs_are_compiled_for_every_service(standard: Path) -> None:
+    """grpcio-tools makes `_pb2` and `_pb2_grpc` of every contract: any Python team can call us without our code."""
+    for name in ("catalog", "identity", "information", "notifications", "orders"):
+        assert (standard / f"meshwright/{name}/v1/{name}_pb2.py").is_file()
+        assert (
+            f"class {name.capitalize()}ServiceStub"
+            in (standard / f"meshwright/{name}/v1/{name}_pb2_grpc.py").read_text()
+        )
+
+
+def test_googles_runtime_reads_and_writes_the_same(standard: Path) -> None:
+    """A message goes to the standard runtime and back without a change."""
+    program = (
+        "import sys; from meshwright.orders.v1.orders_pb2 import Order; "
+        "order = Order.FromString(sys.stdin.buffer.read()); assert order.lines[0].unit_price.nanos == -5; "
+        "sys.stdout.buffer.write(order.SerializeToString())"
+    )
+    command = [sys.executable, "-c", program]
+    environment = {"PYTHONPATH": str(standard)}
+    back = subprocess.run(command, input=ORDER.to_binary(), env=environment, capture_output=True, check=True).stdout
+    assert Order.from_binary(back) == ORDER
+
+
+def test_betterproto_reads_and_writes_the_same() -> None:
+    """A message goes to the consumers' runtime and back without a change."""
+    order = betterproto_orders.Order.parse(ORDER.to_binary())
+    assert order.create_time == datetime(2025, 10, 9, 8, 53, 20, 123_000, tzinfo=UTC)
+    assert order.lines[0].unit_price == betterproto_type.Money(currency_code="EUR", units=-3, nanos=-5)
+    assert Order.from_binary(bytes(order)) == ORDER

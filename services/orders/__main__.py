@@ -1,0 +1,23 @@
+"""Wires the orders service."""
+
+from mesh.client import Channel
+from mesh.database import Database
+from mesh.events import JetStream, Relay
+from mesh.process import Process, run
+from mesh.server import serve
+from services.orders.clients import Catalog
+from services.orders.handlers import OrdersHandlers
+from services.orders.settings import OrdersSettings
+
+
+async def wire(process: Process, settings: OrdersSettings) -> None:
+    """The handlers, the relay, and a channel to the catalog, without which orders can still be read and cancelled."""
+    database = await process.enter(Database.open(settings, process.name))
+    broker = await process.enter(JetStream(settings.nats_url, process.name))
+    await process.enter(Relay(database, broker))
+    catalog = await process.enter(Channel("catalog", settings.catalog_address), required=False)
+    await serve(process, settings, OrdersHandlers(database, Catalog(catalog)))
+
+
+if __name__ == "__main__":
+    run("orders", OrdersSettings, wire)

@@ -1,0 +1,59 @@
+"""What orders asks of other services: the catalog's products and prices of this moment."""
+
+from collections.abc import Sequence
+
+from meshwright.catalog.v1.catalog_grpc import CatalogServiceClient
+from meshwright.catalog.v1.catalog_pb import BatchGetProductsRequest
+from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
+
+from mesh.client import Channel
+from mesh.errors import DeadlineExceeded, NotFound, Unavailable
+from services.orders.domain import Money, Product
+
+NANOS_PER_HUNDREDTH = 10_000_000
+RETRY_AFTER_S = 1.0
+
+
+class Catalog:
+    """The catalog service, as orders needs it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._client = CatalogServiceClient(channel)
+
+    async def products(self, names: Sequence[str]) -> dict[str, Product]:
+        """Those of these products that are on sale, by name. Raises Unavailable while the catalog does not answer."""
+        try:
+            messages = await self._existing(names)
+        except (Unavailable, DeadlineExceeded) as error:
+            raise Unavailable(
+                "The order can't be priced, for the catalog does not answer. Try again.",
+                reason="CATALOG_UNAVAILABLE",
+                retry_after_s=error.retry_after_s or RETRY_AFTER_S,
+            ) from error
+        return {message.name: _product(message) for message in messages if message.delete_time is None}
+
+    async def _existing(self, names: Sequence[str]) -> Sequence[ProductMessage]:
+        """BatchGetProducts is all or nothing, but names what is missing: the rest is asked for again."""
+        while names:
+            try:
+                response = await self._client.batch_get_products(BatchGetProductsRequest(names=list(names)))
+            except NotFound as error:
+                missing = _missing(error, names)
+                if not missing:
+                    raise
+                names = [name for name in names if name not in missing]
+            else:
+                return response.products
+        return []
+
+
+def _missing(error: NotFound, names: Sequence[str]) -> set[str]:
+    """The names that the catalog says it does not know: violations of the fields names[i]."""
+    fields = {violation.field for violation in error.violations}
+    return {name for index, name in enumerate(names) if f"names[{index}]" in fields}
+
+
+def _product(message: ProductMessage) -> Product:
+    assert message.price is not None, "the catalog's contract requires it"
+    hundredths = message.price.units * 100 + message.price.nanos // NANOS_PER_HUNDREDTH
+    return Product(message.name, message.title, Money(message.price.currency_code, hundredths))

@@ -1,0 +1,149 @@
+"""The methods of OrdersService."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from uuid import uuid4
+
+from googleapis.google.type.money_pb import Money as MoneyMessage
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
+from meshwright.orders.v1.orders_grpc import OrdersServiceBase
+from meshwright.orders.v1.orders_pb import (
+    CancelOrderRequest,
+    CreateOrderRequest,
+    GetOrderRequest,
+    ListOrdersRequest,
+    ListOrdersResponse,
+)
+from meshwright.orders.v1.orders_pb import Order as OrderMessage
+from meshwright.orders.v1.orders_pb import OrderLine as OrderLineMessage
+from protobuf.wkt import Timestamp
+
+from mesh.database import Connection, Database
+from mesh.events import publish
+from mesh.idempotency import kept_answer, once
+from mesh.pagination import read_page
+from mesh.rpc import Call
+from services.orders import storage
+from services.orders.clients import Catalog
+from services.orders.domain import Actor, Money, Order, OrderLine, Wanted, price, shown_to, uid_of
+
+SOURCE = "orders"
+STAFF_SCOPE = "orders.manage"
+NANOS_PER_HUNDREDTH = 10_000_000
+
+
+class OrdersHandlers(OrdersServiceBase):
+    """Takes orders at the catalog's prices; shows and cancels them."""
+
+    def __init__(self, database: Database, catalog: Catalog) -> None:
+        self._database = database
+        self._catalog = catalog
+
+    async def create_order(self, request: CreateOrderRequest, call: Call) -> OrderMessage:
+        """Prices the lines, then writes the order and tells of it, once for each request_id.
+
+        The catalog is asked outside the transaction, and not at all by a repeated call.
+        """
+        if (kept := await self._kept_answer(request, call)) is not None:
+            return kept
+        wanted = _wanted(request)
+        lines = price(wanted, await self._catalog.products([line.product for line in wanted]))
+        async with self._database.transaction() as tx:
+            return await once(
+                tx,
+                caller=call.caller.subject,
+                method=call.path,
+                request_id=request.request_id,
+                request=request,
+                effect=partial(_place, tx, call.caller.subject, lines),
+                response=OrderMessage,
+            )
+
+    async def _kept_answer(self, request: CreateOrderRequest, call: Call) -> OrderMessage | None:
+        if not request.request_id:
+            return None
+        async with self._database.transaction() as tx:
+            return await kept_answer(
+                tx,
+                caller=call.caller.subject,
+                method=call.path,
+                request_id=request.request_id,
+                request=request,
+                response=OrderMessage,
+            )
+
+    async def get_order(self, request: GetOrderRequest, call: Call) -> OrderMessage:
+        """One's own order, or any for staff."""
+        uid = uid_of(request.name)
+        async with self._database.transaction() as tx:
+            order = await storage.find(tx, uid)
+        return _order_message(shown_to(_actor(call), request.name, order))
+
+    async def list_orders(self, request: ListOrdersRequest, call: Call) -> ListOrdersResponse:
+        """One's own orders, or all for staff."""
+        actor = _actor(call)
+        customer = None if actor.staff else actor.subject
+        query = ("all",) if customer is None else ("of", customer)
+        page = read_page(request.page_size, request.page_token, query=query, key_types=storage.KEY_TYPES)
+        async with self._database.transaction() as tx:
+            orders, next_page_token = await storage.list_orders(tx, customer, page)
+        return ListOrdersResponse(orders=[_order_message(order) for order in orders], next_page_token=next_page_token)
+
+    async def cancel_order(self, request: CancelOrderRequest, call: Call) -> OrderMessage:
+        """Cancels under the row's lock, so that of two at once one changes the order and tells of it."""
+        uid = uid_of(request.name)
+        async with self._database.transaction() as tx:
+            order = shown_to(_actor(call), request.name, await storage.find(tx, uid, lock=True))
+            cancelled = order.cancel(request.etag, datetime.now(UTC))
+            message = _order_message(cancelled)
+            if cancelled is not order:
+                await storage.update(tx, cancelled)
+                await publish(tx, OrderCancelled(order=message), source=SOURCE, aggregate=order.name)
+        return message
+
+
+async def _place(tx: Connection, customer: str, lines: tuple[OrderLine, ...]) -> OrderMessage:
+    order = Order.place(uuid4(), customer, lines, datetime.now(UTC))
+    await storage.insert(tx, order)
+    message = _order_message(order)
+    await publish(tx, OrderPlaced(order=message), source=SOURCE, aggregate=order.name)
+    return message
+
+
+def _actor(call: Call) -> Actor:
+    return Actor(call.caller.subject, staff=STAFF_SCOPE in call.caller.scopes)
+
+
+def _wanted(request: CreateOrderRequest) -> Sequence[Wanted]:
+    assert request.order is not None, "the contract requires it"
+    return [Wanted(line.product, line.quantity) for line in request.order.lines]
+
+
+def _order_message(order: Order) -> OrderMessage:
+    return OrderMessage(
+        name=order.name,
+        uid=str(order.uid),
+        customer=order.customer,
+        lines=[_line_message(line) for line in order.lines],
+        total=_money_message(order.total),
+        state=OrderMessage.State[order.state.name],
+        create_time=Timestamp.from_datetime(order.create_time),
+        update_time=Timestamp.from_datetime(order.update_time),
+        etag=order.etag,
+    )
+
+
+def _line_message(line: OrderLine) -> OrderLineMessage:
+    return OrderLineMessage(
+        product=line.product,
+        quantity=line.quantity,
+        title=line.title,
+        unit_price=_money_message(line.unit_price),
+        amount=_money_message(line.amount),
+    )
+
+
+def _money_message(money: Money) -> MoneyMessage:
+    units, hundredths = divmod(money.hundredths, 100)
+    return MoneyMessage(currency_code=money.currency, units=units, nanos=hundredths * NANOS_PER_HUNDREDTH)

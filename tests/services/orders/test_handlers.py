@@ -1,0 +1,374 @@
+"""OrdersService over a real channel, with a real PostgreSQL and a catalog that answers over gRPC."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+from googleapis.google.type.money_pb import Money
+from meshwright.catalog.v1.catalog_pb import Product
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
+from meshwright.orders.v1.orders_grpc import OrdersServiceClient
+from meshwright.orders.v1.orders_pb import (
+    CancelOrderRequest,
+    CreateOrderRequest,
+    GetOrderRequest,
+    ListOrdersRequest,
+    Order,
+    OrderLine,
+)
+from protobuf import Message
+from protobuf.wkt import Timestamp
+
+from mesh.client import Channel
+from mesh.database import Database
+from mesh.errors import (
+    Aborted,
+    FailedPrecondition,
+    InvalidArgument,
+    MeshError,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
+from services.orders.clients import Catalog
+from services.orders.handlers import OrdersHandlers
+from tests.issuer import Issuer
+from tests.services.calls import acting_with, channel_to, serving
+from tests.services.orders.catalog import CatalogStandIn
+
+CUSTOMER_SCOPES = "profile orders.read orders.write"
+STAFF_SCOPES = f"{CUSTOMER_SCOPES} catalog.write orders.manage"
+EVENT_TYPES: dict[str, type[OrderPlaced] | type[OrderCancelled]] = {
+    message.desc().type_name: message for message in (OrderPlaced, OrderCancelled)
+}
+
+
+@dataclass
+class Shop:
+    """A running orders service, its catalog, and who may call it."""
+
+    orders: OrdersServiceClient
+    catalog: CatalogStandIn
+    database: Database
+    issuer: Issuer
+
+    async def create(
+        self, *lines: tuple[str, int], request_id: str = "", subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES
+    ) -> Order:
+        """Places an order of these products and quantities."""
+        order = Order(lines=[OrderLine(product=product, quantity=quantity) for product, quantity in lines])
+        with acting_with(self.issuer.token(subject, scopes)):
+            return await self.orders.create_order(CreateOrderRequest(order=order, request_id=request_id))
+
+    async def get(self, name: str, *, subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES) -> Order:
+        """Reads an order."""
+        with acting_with(self.issuer.token(subject, scopes)):
+            return await self.orders.get_order(GetOrderRequest(name=name))
+
+    async def cancel(
+        self, name: str, etag: str = "", *, subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES
+    ) -> Order:
+        """Cancels an order."""
+        with acting_with(self.issuer.token(subject, scopes)):
+            return await self.orders.cancel_order(CancelOrderRequest(name=name, etag=etag))
+
+    async def names(self, size: int = 50, *, subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES) -> list[str]:
+        """The names of all orders listed, page by page."""
+        names, token = [], ""
+        with acting_with(self.issuer.token(subject, scopes)):
+            while True:
+                request = ListOrdersRequest(page_size=size, page_token=token)
+                response = await self.orders.list_orders(request)
+                names += [order.name for order in response.orders]
+                if not (token := response.next_page_token):
+                    return names
+
+    async def events(self) -> list[Message]:
+        """What the service has told, in order."""
+        async with self.database.transaction() as tx:
+            rows = await tx.fetch("SELECT type, source, aggregate, payload FROM mesh.outbox ORDER BY id")
+        events = [EVENT_TYPES[row["type"]].from_binary(row["payload"]) for row in rows]
+        assert [(row["source"], row["aggregate"]) for row in rows] == [
+            ("orders", event.order.name) for event in events if event.order
+        ]
+        return list(events)
+
+
+def product(name: str, hundredths: int, currency: str = "EUR") -> Product:
+    """A product on sale."""
+    price = Money(currency_code=currency, units=hundredths // 100, nanos=hundredths % 100 * 10_000_000)
+    return Product(name=f"products/{name}", title=name.title(), price=price)
+
+
+@pytest.fixture
+async def shop(open_database: Callable[..., Awaitable[Database]]) -> AsyncIterator[Shop]:
+    """An orders service without orders, and a catalog with a spade, seeds and, in dollars, boots."""
+    issuer, catalog = Issuer(), CatalogStandIn()
+    for each in (product("spade", 1999), product("seeds", 249), product("boots", 7000, "USD")):
+        catalog.products[each.name] = each
+    async with AsyncExitStack() as stack:
+        database = await open_database("orders")
+        catalog_port = await stack.enter_async_context(serving(issuer, catalog))
+        to_catalog = await stack.enter_async_context(channel_to(catalog_port, "catalog"))
+        port = await stack.enter_async_context(serving(issuer, OrdersHandlers(database, Catalog(to_catalog))))
+        channel: Channel = await stack.enter_async_context(channel_to(port, "orders"))
+        yield Shop(OrdersServiceClient(channel), catalog, database, issuer)
+
+
+async def test_an_order_is_priced_by_the_catalog(shop: Shop) -> None:
+    """The answer has title, prices and total of this moment, the customer of the token, and can be read again."""
+    created = await shop.create(("products/spade", 2), ("products/seeds", 3))
+    assert created.name == f"orders/{created.uid}"
+    assert (created.customer, created.state, created.etag) == ("users/ada", Order.State.PENDING, "1")
+    assert created.total == Money(currency_code="EUR", units=47, nanos=450_000_000)
+    assert created.lines == [
+        OrderLine(
+            product="products/spade",
+            quantity=2,
+            title="Spade",
+            unit_price=Money(currency_code="EUR", units=19, nanos=990_000_000),
+            amount=Money(currency_code="EUR", units=39, nanos=980_000_000),
+        ),
+        OrderLine(
+            product="products/seeds",
+            quantity=3,
+            title="Seeds",
+            unit_price=Money(currency_code="EUR", units=2, nanos=490_000_000),
+            amount=Money(currency_code="EUR", units=7, nanos=470_000_000),
+        ),
+    ]
+    assert await shop.get(created.name) == created
+    assert await shop.events() == [OrderPlaced(order=created)]
+
+
+async def test_what_only_the_shop_may_say_is_ignored(shop: Shop) -> None:
+    """A customer who sends a price, a total, a state and somebody else's name gets the shop's."""
+    nothing = Money(currency_code="EUR")
+    wish = Order(
+        customer="users/eve",
+        state=Order.State.SHIPPED,
+        total=nothing,
+        lines=[OrderLine(product="products/spade", quantity=1, title="Gift", unit_price=nothing, amount=nothing)],
+    )
+    with acting_with(shop.issuer.token("users/ada", CUSTOMER_SCOPES)):
+        created = await shop.orders.create_order(CreateOrderRequest(order=wish))
+    assert (created.customer, created.state, created.lines[0].title) == ("users/ada", Order.State.PENDING, "Spade")
+    assert created.total == Money(currency_code="EUR", units=19, nanos=990_000_000)
+
+
+async def test_a_later_price_does_not_touch_an_order(shop: Shop) -> None:
+    """The order keeps the price of the moment when it was placed."""
+    created = await shop.create(("products/spade", 1))
+    shop.catalog.products["products/spade"] = product("spade", 999_999)
+    assert await shop.get(created.name) == created
+
+
+async def test_every_line_that_cannot_be_sold_is_named(shop: Shop) -> None:
+    """Unknown and deleted products and another currency are violations of their lines, together; nothing is written."""
+    shop.catalog.products["products/old"] = product("old", 100)
+    shop.catalog.products["products/old"].delete_time = Timestamp.now()
+    names = ["products/never", "products/spade", "products/old", "products/boots", "products/nor-this"]
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(*((name, 1) for name in names))
+    assert [(violation.field, violation.reason) for violation in caught.value.violations] == [
+        ("order.lines[0].product", "PRODUCT_NOT_FOUND"),
+        ("order.lines[2].product", "PRODUCT_NOT_FOUND"),
+        ("order.lines[3].product", "CURRENCY_MIXED"),
+        ("order.lines[4].product", "PRODUCT_NOT_FOUND"),
+    ]
+    assert await shop.names() == []
+    assert await shop.events() == []
+
+
+async def test_an_order_of_unknown_products_alone_is_refused(shop: Shop) -> None:
+    """There is nothing left to ask the catalog for, and that is no error of its own."""
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(("products/never", 1))
+    assert [violation.field for violation in caught.value.violations] == ["order.lines[0].product"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "fields"),
+    [
+        ([], ["order.lines"]),
+        ([("products/spade", 0), ("products/seeds", 1001)], ["order.lines[0].quantity", "order.lines[1].quantity"]),
+        ([("spade", 1)], ["order.lines[0].product"]),
+        ([("products/spade", 1), ("products/spade", 2)], ["order.lines"]),
+    ],
+    ids=["no line", "quantities", "not a product", "a product twice"],
+)
+async def test_lines_against_the_contract_are_refused(
+    shop: Shop, lines: list[tuple[str, int]], fields: list[str]
+) -> None:
+    """The contract's rules name each wrong field, and the catalog is not asked."""
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(*lines)
+    assert [violation.field for violation in caught.value.violations] == fields
+    assert shop.catalog.calls == 0
+
+
+async def test_the_same_request_id_gets_the_same_order(shop: Shop) -> None:
+    """A repeated call gets the first answer, although the price has changed; there is one order and one event."""
+    request_id = str(uuid4())
+    first = await shop.create(("products/spade", 1), request_id=request_id)
+    shop.catalog.products["products/spade"] = product("spade", 1)
+    assert await shop.create(("products/spade", 1), request_id=request_id) == first
+    assert await shop.names() == [first.name]
+    assert await shop.events() == [OrderPlaced(order=first)]
+
+
+async def test_a_repeated_call_does_not_need_the_catalog(shop: Shop) -> None:
+    """The first answer comes while the catalog is down."""
+    request_id = str(uuid4())
+    first = await shop.create(("products/spade", 1), request_id=request_id)
+    shop.catalog.failure = Unavailable("down")
+    assert await shop.create(("products/spade", 1), request_id=request_id) == first
+    assert shop.catalog.calls == 1
+
+
+async def test_twins_give_one_order(shop: Shop) -> None:
+    """Calls with one request_id at the same time all get the one order."""
+    request_id = str(uuid4())
+    answers = await asyncio.gather(*(shop.create(("products/spade", 1), request_id=request_id) for _ in range(5)))
+    assert len({answer.name for answer in answers}) == 1
+    assert await shop.names() == [answers[0].name]
+
+
+async def test_a_request_id_is_for_one_request(shop: Shop) -> None:
+    """Another body under the same id is refused; the same id of another customer is another id."""
+    request_id = str(uuid4())
+    first = await shop.create(("products/spade", 1), request_id=request_id)
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(("products/spade", 2), request_id=request_id)
+    assert caught.value.reason == "REQUEST_ID_REUSED"
+    other = await shop.create(("products/spade", 1), request_id=request_id, subject="users/eve")
+    assert (other.customer, other.name == first.name) == ("users/eve", False)
+
+
+async def test_an_error_uses_no_request_id_up(shop: Shop) -> None:
+    """A call that failed may be repeated under its id once the product is there."""
+    request_id = str(uuid4())
+    with pytest.raises(InvalidArgument):
+        await shop.create(("products/rake", 1), request_id=request_id)
+    shop.catalog.products["products/rake"] = product("rake", 100)
+    assert (await shop.create(("products/rake", 1), request_id=request_id)).state is Order.State.PENDING
+
+
+async def test_without_the_catalog_orders_are_read_and_cancelled_but_not_placed(shop: Shop) -> None:
+    """Placing says that it is for now and when to try again; the rest works."""
+    created = await shop.create(("products/spade", 1))
+    shop.catalog.failure = Unavailable("connection refused by 10.0.0.7:9000")
+    with pytest.raises(Unavailable) as caught:
+        await shop.create(("products/spade", 1))
+    assert (caught.value.reason, caught.value.retry_after_s) == ("CATALOG_UNAVAILABLE", 1)
+    assert "10.0.0.7" not in caught.value.message
+    assert await shop.get(created.name) == created
+    assert await shop.names() == [created.name]
+    assert (await shop.cancel(created.name)).state is Order.State.CANCELLED
+
+
+async def test_somebody_elses_order_is_answered_as_one_that_does_not_exist(shop: Shop) -> None:
+    """Reading and cancelling it fail with the same error, but for the name, and it stays as it is."""
+    created = await shop.create(("products/spade", 1))
+    absent = f"orders/{uuid4()}"
+    for method in (shop.get, shop.cancel):
+        errors = []
+        for name in (created.name, absent):
+            with pytest.raises(NotFound) as caught:
+                await method(name, subject="users/eve")
+            errors.append((caught.value.message.replace(name, "…"), caught.value.reason, caught.value.metadata))
+        assert errors[0] == errors[1]
+    assert await shop.names(subject="users/eve") == []
+    assert await shop.get(created.name) == created
+
+
+async def test_staff_sees_and_cancels_all_orders(shop: Shop) -> None:
+    """The scope orders.manage makes the difference."""
+    names = [(await shop.create(("products/spade", 1), subject=subject)).name for subject in ("users/ada", "users/eve")]
+    assert await shop.names(subject="users/boss", scopes=STAFF_SCOPES) == names[::-1]
+    assert (await shop.get(names[0], subject="users/boss", scopes=STAFF_SCOPES)).customer == "users/ada"
+    cancelled = await shop.cancel(names[1], subject="users/boss", scopes=STAFF_SCOPES)
+    assert (cancelled.customer, cancelled.state) == ("users/eve", Order.State.CANCELLED)
+
+
+async def test_pages_are_the_newest_first(shop: Shop) -> None:
+    """Small pages give all of one's own orders once, the last placed first."""
+    names = [(await shop.create(("products/spade", 1))).name for _ in range(5)]
+    await shop.create(("products/spade", 1), subject="users/eve")
+    assert await shop.names(2) == names[::-1]
+
+
+async def test_a_page_token_is_for_its_list(shop: Shop) -> None:
+    """A customer's token does not work for another's list, nor does one that was made up."""
+    for _ in range(2):
+        await shop.create(("products/spade", 1))
+    with acting_with(shop.issuer.token("users/ada", CUSTOMER_SCOPES)):
+        token = (await shop.orders.list_orders(ListOrdersRequest(page_size=1))).next_page_token
+    for wrong in (token, "x"):
+        with acting_with(shop.issuer.token("users/eve", CUSTOMER_SCOPES)), pytest.raises(InvalidArgument) as caught:
+            await shop.orders.list_orders(ListOrdersRequest(page_size=1, page_token=wrong))
+        assert [violation.field for violation in caught.value.violations] == ["page_token"]
+
+
+async def test_cancelling_is_told_once(shop: Shop) -> None:
+    """Repeated and concurrent cancellations all answer the cancelled order; one event tells of it."""
+    created = await shop.create(("products/spade", 1))
+    cancelled = await shop.cancel(created.name, created.etag)
+    assert (cancelled.state, cancelled.etag) == (Order.State.CANCELLED, "2")
+    assert await asyncio.gather(*(shop.cancel(created.name, etag) for etag in ("", "1", "2"))) == [cancelled] * 3
+    assert await shop.get(created.name) == cancelled
+    assert await shop.events() == [OrderPlaced(order=created), OrderCancelled(order=cancelled)]
+
+
+async def test_concurrent_cancellations_change_an_order_once(shop: Shop) -> None:
+    """Of several at once, one changes the order and tells of it, and the others answer the same."""
+    created = await shop.create(("products/spade", 1))
+    answers = await asyncio.gather(*(shop.cancel(created.name, created.etag) for _ in range(5)))
+    assert [answer.etag for answer in answers] == ["2"] * 5
+    assert len(await shop.events()) == 2
+
+
+async def test_a_stale_etag_does_not_cancel(shop: Shop) -> None:
+    """The error has the current etag; the order stays pending and nothing is told."""
+    created = await shop.create(("products/spade", 1))
+    with pytest.raises(Aborted) as caught:
+        await shop.cancel(created.name, "0")
+    assert (caught.value.reason, caught.value.metadata) == ("ETAG_MISMATCH", {"etag": "1"})
+    assert await shop.get(created.name) == created
+    assert await shop.events() == [OrderPlaced(order=created)]
+
+
+async def test_a_shipped_order_is_not_cancelled(shop: Shop) -> None:
+    """The error names the state that forbids it."""
+    created = await shop.create(("products/spade", 1))
+    async with shop.database.transaction() as tx:
+        await tx.execute("UPDATE orders SET state = 'shipped'")
+    with pytest.raises(FailedPrecondition) as caught:
+        await shop.cancel(created.name)
+    assert caught.value.metadata == {"state": "SHIPPED"}
+
+
+@pytest.mark.parametrize(
+    ("token", "error"),
+    [("", Unauthenticated), ("forged", Unauthenticated), ("profile", PermissionDenied)],
+    ids=["none", "forged", "without scope"],
+)
+async def test_nobody_calls_without_the_right(shop: Shop, token: str, error: type[MeshError]) -> None:
+    """Without a good token or its scope no method answers."""
+    if token == "profile":
+        token = shop.issuer.token("users/ada", "profile")
+    order = Order(lines=[OrderLine(product="products/spade", quantity=1)])
+    name = f"orders/{uuid4()}"
+    with acting_with(token):
+        for call in (
+            shop.orders.create_order(CreateOrderRequest(order=order)),
+            shop.orders.get_order(GetOrderRequest(name=name)),
+            shop.orders.list_orders(ListOrdersRequest()),
+            shop.orders.cancel_order(CancelOrderRequest(name=name)),
+        ):
+            with pytest.raises(error):
+                await call

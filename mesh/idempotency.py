@@ -29,6 +29,7 @@ ON CONFLICT (caller, method, request_id) DO UPDATE
 RETURNING true
 """
 _FIND = "SELECT request_hash, response FROM mesh.answers WHERE caller = $1 AND method = $2 AND request_id = $3"
+_FORGET = "DELETE FROM mesh.answers WHERE caller = $1 AND method = $2 AND request_id = $3"
 _KEEP = """
 WITH purged AS (
     DELETE FROM mesh.answers WHERE (caller, method, request_id) IN (
@@ -83,6 +84,11 @@ async def kept_answer(
     _check(request_id)
     kept = await tx.fetchrow(f"{_FIND} AND expires_at > now()", caller, method, request_id)
     return None if kept is None else _answer(kept, hashlib.sha256(canonical_form(request)).digest(), response)
+
+
+async def forget(tx: Connection, *, caller: str, method: str, request_id: str) -> None:
+    """Deletes a kept answer, which is due when personal data in it is to be deleted before its 24 hours are over."""
+    await tx.execute(_FORGET, caller, method, request_id)
 
 
 def _answer(kept: "asyncpg.Record", request_hash: bytes, response: type[Res]) -> Res:

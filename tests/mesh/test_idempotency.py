@@ -9,7 +9,7 @@ from protobuf.wkt import StringValue
 
 from mesh.database import Database
 from mesh.errors import Aborted, InvalidArgument
-from mesh.idempotency import canonical_form, kept_answer, once
+from mesh.idempotency import canonical_form, forget, kept_answer, once
 from tests.mesh.messages import Note, Other
 
 
@@ -189,3 +189,13 @@ def test_the_canonical_form_tells_requests_apart() -> None:
         Other(text="x"),
     ]
     assert len({canonical_form(note) for note in notes}) == len(notes)
+
+
+async def test_a_forgotten_answer_is_gone(database: Database) -> None:
+    """Forgetting deletes the one answer, so that the same call has its effect again; others stay."""
+    for request_id in ("a", "b"):
+        await _call(database, Note(text="x"), request_id=request_id)
+    async with database.transaction() as tx:
+        await forget(tx, caller="users/1", method="/m", request_id="a")
+    assert await _call(database, Note(text="x"), request_id="b") == "2"
+    assert await _call(database, Note(text="x"), request_id="a") == "3"

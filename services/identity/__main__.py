@@ -1,0 +1,41 @@
+"""Wires the identity service."""
+
+from functools import partial
+
+from mesh.database import Database
+from mesh.events import JetStream, Relay
+from mesh.process import Process, run
+from mesh.server import serve
+from services.identity.bootstrap import ensure_staff, until_available
+from services.identity.cipher import Cipher
+from services.identity.client_authentication import Clients
+from services.identity.grants import Grants
+from services.identity.handlers import IdentityHandlers
+from services.identity.keys import SigningKeys
+from services.identity.passwords import Passwords
+from services.identity.settings import IdentitySettings
+from services.identity.tokens import AccessTokens
+
+
+async def wire(process: Process, settings: IdentitySettings) -> None:
+    """The database, the signing keys, the relay of events, and the handlers behind a gRPC server."""
+    database = await process.enter(Database.open(settings, process.name))
+    passwords = await process.enter(Passwords.open(settings.password_workers))
+    cipher = Cipher(settings.key_encryption_secret)
+    keys = SigningKeys(database, cipher, settings.signing_key_rotation)
+    await until_available(keys.refresh)
+    if settings.staff_email is not None and settings.staff_password is not None:
+        password = settings.staff_password.get_secret_value()
+        await until_available(partial(ensure_staff, database, passwords, settings.staff_email, password))
+    process.spawn(keys.keep_fresh(), name="signing keys")
+    broker = await process.enter(JetStream(settings.nats_url, process.name))
+    await process.enter(Relay(database, broker))
+    access_tokens = AccessTokens(keys, settings.token_issuer, settings.token_audience, settings.access_token_lifetime_s)
+    clients = Clients(settings.service_clients)
+    grants = Grants(database, passwords, access_tokens, clients, settings.refresh_token_lifetime)
+    handlers = IdentityHandlers(database, passwords, cipher, grants, keys, settings.token_issuer)
+    await serve(process, settings, handlers, keys=keys)
+
+
+if __name__ == "__main__":
+    run("identity", IdentitySettings, wire)

@@ -1,0 +1,54 @@
+"""How a client proves itself to the token endpoint (RFC 6749, section 2.3.1)."""
+
+import base64
+import hmac
+from collections.abc import Mapping
+from urllib.parse import unquote_plus
+
+from pydantic import SecretStr
+
+from mesh.errors import InvalidArgument, Unauthenticated
+
+_NO_SECRET = ""
+
+
+class Clients:
+    """The workloads that may get a token of their own, with their secrets."""
+
+    def __init__(self, secrets: Mapping[str, SecretStr]) -> None:
+        self._secrets = {client_id: secret.get_secret_value() for client_id, secret in secrets.items()}
+
+    def authenticate(self, authorization: str, client_id: str, client_secret: str) -> str:
+        """The client's identifier, proven by HTTP Basic authentication or in the body, not by both.
+
+        Raises Unauthenticated (INVALID_CLIENT) and InvalidArgument (INVALID_REQUEST).
+        """
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() == "basic":
+            basic_id, basic_secret = _decode_basic(credentials.strip())
+            if client_secret or client_id not in ("", basic_id):
+                raise InvalidArgument("Send the client's secret in one place only.", reason="INVALID_REQUEST")
+            client_id, client_secret = basic_id, basic_secret
+        self._check(client_id, client_secret)
+        return client_id
+
+    def _check(self, client_id: str, client_secret: str) -> None:
+        """Takes as long for an unknown client as for a wrong secret."""
+        known = self._secrets.get(client_id, _NO_SECRET)
+        right = hmac.compare_digest(known.encode(), client_secret.encode())
+        if not right or known == _NO_SECRET:
+            raise invalid_client()
+
+
+def _decode_basic(credentials: str) -> tuple[str, str]:
+    """The identifier and the secret; each is form-encoded first, then both are joined and in base64."""
+    try:
+        client_id, _, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except ValueError:  # not base64, or not UTF-8
+        raise invalid_client() from None
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def invalid_client() -> Unauthenticated:
+    """The client is unknown, or its secret is wrong; which of them is not told."""
+    return Unauthenticated("The client is unknown or its secret is wrong.", reason="INVALID_CLIENT")

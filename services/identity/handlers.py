@@ -1,0 +1,201 @@
+"""The methods of IdentityService: messages to rules and back."""
+
+from uuid import uuid4
+
+from joserfc.jwk import ECKey
+from meshwright.identity.v1 import identity_pb as pb
+from meshwright.identity.v1.events_pb import UserDeleted, UserRegistered
+from meshwright.identity.v1.identity_grpc import IdentityServiceBase
+from protobuf.wkt import Timestamp
+
+from mesh import idempotency
+from mesh.database import Connection, Database
+from mesh.events import publish
+from mesh.field_mask import apply_update
+from mesh.identity import ALGORITHM
+from mesh.rpc import Call
+from services.identity import storage
+from services.identity.cipher import Cipher
+from services.identity.domain import (
+    ALL_SCOPES,
+    Role,
+    User,
+    account_deleted,
+    checked_display_name,
+    own_uid,
+    uid_of,
+    unknown_user,
+)
+from services.identity.grants import GRANT_TYPES, Grants, Issued, unsupported_grant_type
+from services.identity.keys import SigningKeys
+from services.identity.passwords import Passwords
+from services.identity.storage import NewUser
+
+SOURCE = "identity"
+UPDATABLE = frozenset({"display_name"})
+
+# Under which a registration's answer is kept. It needs no caller, so all share one space of request ids, UUIDs.
+ANYBODY = ""
+REGISTRATION = "CreateUser"
+
+_ROLES = {Role.CUSTOMER: pb.Role.CUSTOMER, Role.STAFF: pb.Role.STAFF}
+
+
+class IdentityHandlers(IdentityServiceBase):
+    """Users, grants and the public keys."""
+
+    def __init__(
+        self, database: Database, passwords: Passwords, cipher: Cipher, grants: Grants, keys: SigningKeys, issuer: str
+    ) -> None:
+        """`issuer` is the public URL that the issuer's other URLs begin with."""
+        self._database = database
+        self._passwords = passwords
+        self._cipher = cipher
+        self._grants = grants
+        self._keys = keys
+        self._issuer = issuer
+
+    async def create_user(self, request: pb.CreateUserRequest, call: Call) -> pb.User:
+        """Registers a customer, once for each request_id."""
+        display_name = checked_display_name(request.display_name, "display_name")
+        password_hash = await self._passwords.hash(request.password)
+        new = NewUser(uuid4(), request.email, display_name, Role.CUSTOMER, password_hash, request.request_id)
+        async with self._database.transaction() as tx:
+            return await idempotency.once(
+                tx,
+                caller=ANYBODY,
+                method=REGISTRATION,
+                request_id=request.request_id,
+                request=self._without_password(request),
+                effect=lambda: _register(tx, new),
+                response=pb.User,
+            )
+
+    def _without_password(self, request: pb.CreateUserRequest) -> pb.CreateUserRequest:
+        """The request as its hash is kept: a plain hash over the password could be tried out much faster than ours."""
+        fingerprint = self._cipher.fingerprint(request.password)
+        return pb.CreateUserRequest(email=request.email, password=fingerprint, display_name=request.display_name)
+
+    async def get_user(self, request: pb.GetUserRequest, call: Call) -> pb.User:
+        """The caller's own user."""
+        uid = own_uid(request.name, call.caller.subject)
+        async with self._database.transaction() as tx:
+            user = await storage.find_user(tx, uid)
+        if user is None:
+            raise account_deleted()
+        return _user_message(user)
+
+    async def update_user(self, request: pb.UpdateUserRequest, call: Call) -> pb.User:
+        """Changes the fields that the mask names, if the etag is the current one."""
+        patch = request.user or pb.User()
+        uid = own_uid(patch.name, call.caller.subject)
+        async with self._database.transaction() as tx:
+            user = await storage.lock_user(tx, uid)
+            user.check_etag(patch.etag)
+            wanted = apply_update(_user_message(user), patch, request.update_mask, updatable=UPDATABLE)
+            display_name = checked_display_name(wanted.display_name, "user.display_name")
+            return _user_message(await storage.rename_user(tx, uid, display_name))
+
+    async def delete_user(self, request: pb.DeleteUserRequest, call: Call) -> pb.DeleteUserResponse:
+        """Deletes the caller's own user, with the kept answer of the registration, which holds personal data too."""
+        uid = own_uid(request.name, call.caller.subject)
+        async with self._database.transaction() as tx:
+            user = await storage.lock_user(tx, uid)
+            user.check_etag(request.etag)
+            request_id = await storage.delete_user(tx, uid)
+            await idempotency.forget(tx, caller=ANYBODY, method=REGISTRATION, request_id=request_id)
+            event = UserDeleted(user=user.name, delete_time=Timestamp.now())
+            await publish(tx, event, source=SOURCE, aggregate=user.name)
+        return pb.DeleteUserResponse()
+
+    async def resolve_user(self, request: pb.ResolveUserRequest, call: Call) -> pb.ResolveUserResponse:
+        """The address and the name of any user, for the workloads that the contract names."""
+        async with self._database.transaction() as tx:
+            user = await storage.find_user(tx, uid_of(request.user))
+        if user is None:
+            raise unknown_user()
+        return pb.ResolveUserResponse(email=user.email, display_name=user.display_name)
+
+    async def issue_token(self, request: pb.IssueTokenRequest, call: Call) -> pb.Token:
+        """The token endpoint: one branch for each grant."""
+        match request.grant_type:
+            case "password":
+                issued = await self._grants.password(request.username, request.password, request.scope)
+            case "refresh_token":
+                issued = await self._grants.refresh(request.refresh_token, request.scope)
+            case "client_credentials":
+                issued = self._grants.client_credentials(
+                    call.metadata.get("authorization", ""), request.client_id, request.client_secret, request.scope
+                )
+            case _:
+                raise unsupported_grant_type()
+        return _token_message(issued)
+
+    async def revoke_token(self, request: pb.RevokeTokenRequest, call: Call) -> pb.RevokeTokenResponse:
+        """Ends a sign-in."""
+        await self._grants.revoke(request.token)
+        return pb.RevokeTokenResponse()
+
+    async def get_jwks(self, request: pb.GetJwksRequest, call: Call) -> pb.Jwks:
+        """The public keys."""
+        return pb.Jwks(keys=[_key_message(key) for key in self._keys.published])
+
+    async def get_open_id_configuration(
+        self, request: pb.GetOpenIdConfigurationRequest, call: Call
+    ) -> pb.OpenIdConfiguration:
+        """The issuer's metadata. There is no authorization endpoint: users sign in with the store's own programs."""
+        base = self._issuer.rstrip("/")
+        return pb.OpenIdConfiguration(
+            issuer=self._issuer,
+            token_endpoint=f"{base}/v1/oauth2/token",
+            revocation_endpoint=f"{base}/v1/oauth2/revoke",
+            jwks_uri=f"{base}/.well-known/jwks.json",
+            grant_types_supported=list(GRANT_TYPES),
+            scopes_supported=sorted(ALL_SCOPES),
+            token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post", "none"],
+            id_token_signing_alg_values_supported=[ALGORITHM],
+            subject_types_supported=["public"],
+        )
+
+
+async def _register(tx: Connection, new: NewUser) -> pb.User:
+    user = await storage.insert_user(tx, new)
+    registered = UserRegistered(user=user.name, register_time=Timestamp.from_datetime(user.create_time))
+    await publish(tx, registered, source=SOURCE, aggregate=user.name)
+    return _user_message(user)
+
+
+def _user_message(user: User) -> pb.User:
+    return pb.User(
+        name=user.name,
+        uid=str(user.uid),
+        email=user.email,
+        display_name=user.display_name,
+        role=_ROLES[user.role],
+        create_time=Timestamp.from_datetime(user.create_time),
+        update_time=Timestamp.from_datetime(user.update_time),
+        etag=user.etag,
+    )
+
+
+def _token_message(issued: Issued) -> pb.Token:
+    return pb.Token(
+        access_token=issued.access.text,
+        token_type="Bearer",
+        expires_in=issued.access.expires_in_s,
+        refresh_token=issued.refresh.text if issued.refresh else "",
+        scope=" ".join(sorted(issued.access.scopes)),
+    )
+
+
+def _key_message(key: ECKey) -> pb.Jwk:
+    public = {name: str(value) for name, value in key.as_dict(private=False).items()}
+    return pb.Jwk(
+        kty=public["kty"],
+        use=public["use"],
+        kid=public["kid"],
+        alg=public["alg"],
+        crv=public["crv"],
+        x=public["x"],
+        y=public["y"],
+    )

@@ -1,0 +1,115 @@
+"""The keys that sign access tokens: made, published before they are used, replaced by age, and forgotten.
+
+They live in the database, so that all replicas have the same ones, and the time that decides is the database's.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import structlog
+from joserfc.jwk import ECKey
+
+from mesh.database import Connection, Database
+from mesh.errors import Aborted, DeadlineExceeded, Unavailable
+from services.identity import storage
+from services.identity.cipher import Cipher
+from services.identity.storage import StoredKey
+
+ACCESS_TOKEN_LIFETIME_S_MAX = 3600
+
+# A key is public for this long before it signs: more than a verifier keeps the key set (cache.max_age of GetJwks), and
+# than a replica can be behind.
+PUBLISHED_BEFORE = timedelta(minutes=10)
+# A key stays public for this long after its last signature: until the longest-lived token has expired.
+PUBLISHED_AFTER = timedelta(seconds=ACCESS_TOKEN_LIFETIME_S_MAX) + PUBLISHED_BEFORE
+REFRESH_EVERY_S = 60.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What is to change: the time from which a new key is to sign, None if none is due, and the keys to forget."""
+
+    activate_time: datetime | None
+    retired: tuple[str, ...]
+
+    @property
+    def due(self) -> bool:
+        """Whether there is anything to do."""
+        return self.activate_time is not None or bool(self.retired)
+
+
+def plan_rotation(keys: Sequence[StoredKey], now: datetime, age_max: timedelta) -> Rotation:
+    """Decides on keys in the order of their activation. A key older than `age_max` is replaced; without one that is
+    active, as at the very first start or after an operator deleted it, a new one signs at once.
+    """
+    retired = tuple(key.kid for key, next_key in pairwise(keys) if next_key.activate_time + PUBLISHED_AFTER <= now)
+    if not any(key.activate_time <= now for key in keys):
+        return Rotation(now, retired)
+    due = keys[-1].activate_time + age_max
+    return Rotation(max(due, now + PUBLISHED_BEFORE) if now >= due - PUBLISHED_BEFORE else None, retired)
+
+
+class SigningKeys:
+    """The keys as of the last refresh. Also the KeySource of this process, which needs no HTTP to know them."""
+
+    def __init__(self, database: Database, cipher: Cipher, age_max: timedelta) -> None:
+        self._database = database
+        self._cipher = cipher
+        self._age_max = age_max
+        self._keys: dict[str, ECKey] = {}
+        self._current = ""
+
+    async def refresh(self) -> None:
+        """Takes the keys over from the database, and rotates them when it is time.
+
+        Raises FailedPrecondition if they can't be decrypted, and what Database.transaction() raises.
+        """
+        async with self._database.transaction() as tx:
+            now, stored = await storage.read_signing_keys(tx)
+            if plan_rotation(stored, now, self._age_max).due:
+                now, stored = await self._rotate(tx)
+        self._keys = {key.kid: self._keys.get(key.kid) or self._cipher.unseal(key.sealed, key.kid) for key in stored}
+        self._current = [key.kid for key in stored if key.activate_time <= now][-1]
+
+    async def _rotate(self, tx: Connection) -> tuple[datetime, tuple[StoredKey, ...]]:
+        """Carries out what is due once no other replica is at it; returns what there is then."""
+        await storage.lock_signing_keys(tx)
+        now, stored = await storage.read_signing_keys(tx)
+        rotation = plan_rotation(stored, now, self._age_max)
+        if rotation.activate_time is not None:
+            key = ECKey.generate_key("P-256", auto_kid=True)
+            assert key.kid is not None, "auto_kid"
+            await storage.insert_signing_key(tx, StoredKey(key.kid, self._cipher.seal(key), rotation.activate_time))
+            log.info("signing key made", kid=key.kid, activate_time=rotation.activate_time.isoformat())
+        if rotation.retired:
+            await storage.delete_signing_keys(tx, rotation.retired)
+            log.info("signing keys forgotten", kids=rotation.retired)
+        return await storage.read_signing_keys(tx)
+
+    async def keep_fresh(self) -> None:
+        """Refreshes for ever. While the database is away the keys known so far stay in use."""
+        while True:
+            await asyncio.sleep(REFRESH_EVERY_S)
+            try:
+                await self.refresh()
+            except (Unavailable, Aborted, DeadlineExceeded) as error:
+                log.warning("signing keys not refreshed", error=error.message)
+
+    @property
+    def current(self) -> ECKey:
+        """The key that signs now."""
+        return self._keys[self._current]
+
+    @property
+    def published(self) -> tuple[ECKey, ...]:
+        """All keys that are public, in the order of their activation."""
+        return tuple(self._keys.values())
+
+    async def find(self, kid: str) -> ECKey | None:
+        """The key of this identifier, None if there is no such key."""
+        return self._keys.get(kid)

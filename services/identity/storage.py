@@ -1,0 +1,174 @@
+"""The SQL of identity. Every function works in its caller's transaction."""
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from mesh.database import Connection
+from services.identity.domain import Role, User, account_deleted, email_taken
+
+FAMILIES_PER_USER_MAX = 100
+
+_USER = "users.uid, email, display_name, role, create_time, update_time, version"
+_SAME_EMAIL = 'lower(email COLLATE "C") = lower($1 COLLATE "C")'  # as the unique index has it
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """A user to add. `request_id` is that of the registration, empty if it had none."""
+
+    uid: UUID
+    email: str
+    display_name: str
+    role: Role
+    password_hash: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A signing key at rest: encrypted, and when it begins to sign."""
+
+    kid: str
+    sealed: str
+    activate_time: datetime
+
+
+async def insert_user(tx: Connection, new: NewUser) -> User:
+    """Adds a user. Raises AlreadyExists if the address has an account."""
+    query = f"""
+        INSERT INTO users (uid, email, display_name, role, password_hash, request_id)
+        VALUES ($1, $2, $3, $4, $5, $6) RETURNING {_USER}
+    """
+    values = (new.uid, new.email, new.display_name, new.role, new.password_hash, new.request_id)
+    try:
+        row = await tx.fetchrow(query, *values)
+    except asyncpg.UniqueViolationError:
+        raise email_taken() from None
+    assert row is not None, "an INSERT without ON CONFLICT returns its row or fails"
+    return _user(row)
+
+
+async def find_user(tx: Connection, uid: UUID) -> User | None:
+    """The user, if there is one."""
+    row = await tx.fetchrow(f"SELECT {_USER} FROM users WHERE uid = $1", uid)
+    return None if row is None else _user(row)
+
+
+async def lock_user(tx: Connection, uid: UUID) -> User:
+    """The caller's own user, unchanged by others until the transaction ends. Raises Unauthenticated if deleted."""
+    row = await tx.fetchrow(f"SELECT {_USER} FROM users WHERE uid = $1 FOR UPDATE", uid)
+    if row is None:
+        raise account_deleted()
+    return _user(row)
+
+
+async def find_by_email(tx: Connection, email: str) -> tuple[User, str] | None:
+    """The user of an address, whatever its case, with the hash of the password."""
+    row = await tx.fetchrow(f"SELECT {_USER}, password_hash FROM users WHERE {_SAME_EMAIL}", email)
+    return None if row is None else (_user(row), row["password_hash"])
+
+
+async def rename_user(tx: Connection, uid: UUID, display_name: str) -> User:
+    """Changes the name of a user that the transaction has locked."""
+    query = f"""
+        UPDATE users SET display_name = $2, update_time = now(), version = version + 1
+        WHERE uid = $1 RETURNING {_USER}
+    """
+    row = await tx.fetchrow(query, uid, display_name)
+    assert row is not None, "the row is locked"
+    return _user(row)
+
+
+async def delete_user(tx: Connection, uid: UUID) -> str:
+    """Deletes a user that the transaction has locked, with all sign-ins; returns the registration's request_id."""
+    request_id = await tx.fetchval("DELETE FROM users WHERE uid = $1 RETURNING request_id", uid)
+    assert isinstance(request_id, str), "the row is locked"
+    return request_id
+
+
+async def insert_family(
+    tx: Connection, family: UUID, user_uid: UUID, scopes: Set[str], token_hash: bytes, lifetime: timedelta
+) -> bool:
+    """Begins a family of refresh tokens; False if the user is gone.
+
+    The user's families that have expired, or are more than FAMILIES_PER_USER_MAX, the longest unused first, end.
+    """
+    if not await tx.fetchval("SELECT true FROM users WHERE uid = $1 FOR NO KEY UPDATE", user_uid):
+        return False
+    await tx.execute(
+        """
+        DELETE FROM refresh_families WHERE user_uid = $1 AND (
+            expire_time <= now()
+            OR id IN (SELECT id FROM refresh_families WHERE user_uid = $1 ORDER BY expire_time DESC OFFSET $2)
+        )
+        """,
+        user_uid,
+        FAMILIES_PER_USER_MAX - 1,
+    )
+    query = """
+        INSERT INTO refresh_families (id, user_uid, scopes, token_hash, expire_time)
+        VALUES ($1, $2, $3, $4, now() + $5)
+    """
+    await tx.execute(query, family, user_uid, sorted(scopes), token_hash, lifetime)
+    return True
+
+
+async def rotate_family(
+    tx: Connection, family: UUID, old_hash: bytes, new_hash: bytes, lifetime: timedelta
+) -> tuple[User, frozenset[str]] | None:
+    """Replaces a family's newest token: its user and the scopes granted at sign-in; None if it is not the newest.
+
+    Of two that try at once with the same token one succeeds: the other waits, and then meets the new hash.
+    """
+    query = f"""
+        UPDATE refresh_families SET token_hash = $3, expire_time = now() + $4 FROM users
+        WHERE id = $1 AND token_hash = $2 AND expire_time > now() AND users.uid = user_uid
+        RETURNING {_USER}, scopes
+    """
+    row = await tx.fetchrow(query, family, old_hash, new_hash, lifetime)
+    return None if row is None else (_user(row), frozenset(row["scopes"]))
+
+
+async def delete_family(tx: Connection, family: UUID) -> UUID | None:
+    """Ends a sign-in: none of its refresh tokens works any more. Returns whose it was, None if there is none."""
+    uid: UUID | None = await tx.fetchval("DELETE FROM refresh_families WHERE id = $1 RETURNING user_uid", family)
+    return uid
+
+
+async def lock_signing_keys(tx: Connection) -> None:
+    """Lets one replica at a time change the keys, until its transaction ends; reading goes on."""
+    await tx.execute("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE")
+
+
+async def read_signing_keys(tx: Connection) -> tuple[datetime, tuple[StoredKey, ...]]:
+    """The time of the database, which is the one that all replicas share, and the keys by activation."""
+    now = await tx.fetchval("SELECT clock_timestamp()")
+    rows = await tx.fetch("SELECT kid, sealed, activate_time FROM signing_keys ORDER BY activate_time, kid")
+    return now, tuple(StoredKey(row["kid"], row["sealed"], row["activate_time"]) for row in rows)
+
+
+async def insert_signing_key(tx: Connection, key: StoredKey) -> None:
+    """Adds a key."""
+    query = "INSERT INTO signing_keys (kid, sealed, activate_time) VALUES ($1, $2, $3)"
+    await tx.execute(query, key.kid, key.sealed, key.activate_time)
+
+
+async def delete_signing_keys(tx: Connection, kids: Iterable[str]) -> None:
+    """Forgets keys for good."""
+    await tx.execute("DELETE FROM signing_keys WHERE kid = ANY($1)", list(kids))
+
+
+def _user(row: asyncpg.Record) -> User:
+    return User(
+        row["uid"],
+        row["email"],
+        row["display_name"],
+        Role(row["role"]),
+        row["create_time"],
+        row["update_time"],
+        row["version"],
+    )

@@ -1,0 +1,158 @@
+"""The identity service over a real channel and a real database, without a broker: events stay in the outbox."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar
+from uuid import uuid4
+
+import pytest
+from meshwright.identity.v1.identity_grpc import IdentityServiceClient
+from meshwright.identity.v1.identity_pb import CreateUserRequest, IssueTokenRequest, Token, User
+from pydantic import SecretStr
+
+from mesh.client import Channel
+from mesh.database import Database
+from mesh.identity import ServiceTokens, Verifier
+from mesh.local.postgres import Postgres
+from mesh.migrations import MESH_FOLDER, migrate
+from mesh.operations import Readiness
+from mesh.server import Server
+from mesh.settings import DatabaseSettings
+from services.identity.cipher import Cipher
+from services.identity.client_authentication import Clients
+from services.identity.grants import Grants
+from services.identity.handlers import IdentityHandlers
+from services.identity.keys import SigningKeys
+from services.identity.passwords import Passwords
+from services.identity.tokens import AccessTokens
+
+ISSUER = "https://shop.test"
+AUDIENCE = "meshwright"
+PASSWORD = "correct horse battery"
+CLIENT_SECRETS = {"notifications": "notifications-secret", "orders": "orders-secret-0123"}
+
+
+class GivenToken(ServiceTokens):
+    """A token that the test has already."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    async def token(self) -> str:
+        """That token."""
+        return self._text
+
+
+@dataclass
+class Identity:
+    """A running identity service and its parts."""
+
+    NOBODY: ClassVar[str] = ""
+
+    database: Database
+    passwords: Passwords
+    keys: SigningKeys
+    access_tokens: AccessTokens
+    address: str
+    stack: AsyncExitStack = field(repr=False)
+
+    async def channel(self, token: str = NOBODY) -> Channel:
+        """A channel whose calls carry this token."""
+        return await self.stack.enter_async_context(Channel("identity", self.address, tokens=GivenToken(token)))
+
+    async def client(self, token: str = NOBODY) -> IdentityServiceClient:
+        """The generated client, with this token."""
+        return IdentityServiceClient(await self.channel(token))
+
+    async def register(self, email: str = "", display_name: str = "Ada") -> User:
+        """A new customer, whose password is PASSWORD."""
+        request = CreateUserRequest(
+            email=email or f"{uuid4()}@example.com", password=PASSWORD, display_name=display_name
+        )
+        return await (await self.client()).create_user(request)
+
+    async def sign_in(self, email: str, scope: str = "") -> Token:
+        """The tokens of a new sign-in."""
+        request = IssueTokenRequest(grant_type="password", username=email, password=PASSWORD, scope=scope)
+        return await (await self.client()).issue_token(request)
+
+    async def signed_in(self) -> tuple[User, IdentityServiceClient]:
+        """A new customer, and a client that calls with the customer's token."""
+        user = await self.register()
+        return user, await self.client((await self.sign_in(user.email)).access_token)
+
+    async def workload(self, name: str) -> IdentityServiceClient:
+        """A client that calls as this workload."""
+        return await self.client(self.access_tokens.issue(f"workloads/{name}", name, frozenset()).text)
+
+    async def count(self, query: str, *values: object) -> int:
+        """The number that a query finds."""
+        async with self.database.transaction() as tx:
+            return int(await tx.fetchval(query, *values))
+
+    async def execute(self, query: str, *values: object) -> None:
+        """Changes rows behind the service's back."""
+        async with self.database.transaction() as tx:
+            await tx.execute(query, *values)
+
+    async def events(self) -> list[tuple[str, str]]:
+        """Type and aggregate of the events told so far."""
+        async with self.database.transaction() as tx:
+            rows = await tx.fetch("SELECT type, aggregate FROM mesh.outbox ORDER BY id")
+        return [(row["type"], row["aggregate"]) for row in rows]
+
+
+@pytest.fixture(scope="session")
+async def _database(postgres: Postgres) -> AsyncIterator[Database]:
+    """One database for all tests of identity: migrating one for each would be most of the work."""
+    await postgres.create_databases("identity_tests")
+    url = postgres.url("identity_tests")
+    migrate(url, [MESH_FOLDER, Path("services", "identity", "migrations")])
+    async with Database.open(DatabaseSettings.model_validate({"database_url": url}), "identity") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def database(_database: Database) -> Database:
+    """The database of identity, empty."""
+    async with _database.transaction() as tx:
+        await tx.execute("TRUNCATE users, refresh_families, signing_keys, mesh.answers, mesh.outbox")
+    return _database
+
+
+@pytest.fixture
+def cipher() -> Cipher:
+    """With the secret that all replicas of the tests share."""
+    return Cipher(SecretStr("0123456789abcdef0123456789abcdef"))
+
+
+@pytest.fixture
+async def passwords() -> AsyncIterator[Passwords]:
+    """Two hashes at once."""
+    async with Passwords.open(2) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def keys(database: Database, cipher: Cipher) -> SigningKeys:
+    """The signing keys, with the first one made."""
+    signing_keys = SigningKeys(database, cipher, timedelta(days=30))
+    await signing_keys.refresh()
+    return signing_keys
+
+
+@pytest.fixture
+async def identity(
+    database: Database, cipher: Cipher, passwords: Passwords, keys: SigningKeys
+) -> AsyncIterator[Identity]:
+    """The service on a free port."""
+    access_tokens = AccessTokens(keys, ISSUER, AUDIENCE, 900)
+    clients = Clients({name: SecretStr(secret) for name, secret in CLIENT_SECRETS.items()})
+    grants = Grants(database, passwords, access_tokens, clients, timedelta(days=30))
+    handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ISSUER)
+    verifier = Verifier(keys, ISSUER, AUDIENCE)
+    async with Server("127.0.0.1:0", (handlers,), verifier, Readiness(), 1.0) as server, AsyncExitStack() as stack:
+        yield Identity(database, passwords, keys, access_tokens, f"127.0.0.1:{server.port}", stack)

@@ -1,0 +1,107 @@
+"""The rules of users, without a database."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from mesh.errors import Aborted, InvalidArgument, NotFound
+from services.identity.domain import ALL_SCOPES, Role, User, checked_display_name, may_be_email, narrow, own_uid, uid_of
+
+UID = UUID("0b36c9a2-58a3-4a5e-9f0e-1d3a4b5c6d7e")
+NAME = f"users/{UID}"
+
+
+def user(version: int) -> User:
+    """A user after so many changes."""
+    time = datetime(2024, 1, 1, tzinfo=UTC)
+    return User(UID, "ada@example.com", "Ada", Role.CUSTOMER, time, time, version)
+
+
+@pytest.mark.parametrize("name", ["users/me", NAME])
+def test_a_caller_has_two_names(name: str) -> None:
+    """ "users/me" and the caller's own name are the caller."""
+    assert own_uid(name, NAME) == UID
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        (NAME.upper(), NAME),
+        ("users/ME", NAME),
+        ("users/me", ""),
+        ("users/me", "workloads/orders"),
+        ("workloads/orders", "workloads/orders"),
+        ("users/me", "users/me"),
+        ("", ""),
+    ],
+)
+def test_no_other_name_is_the_callers(name: str, subject: str) -> None:
+    """Other spellings, workloads and nobody are not found."""
+    with pytest.raises(NotFound):
+        own_uid(name, subject)
+
+
+@pytest.mark.parametrize("name", [str(UID), f"users/{UID.hex}", f"users/{{{UID}}}", f"users/{UID}\n", "users/", "x/y"])
+def test_a_resource_name_has_one_spelling(name: str) -> None:
+    """What uuid.UUID would read as the same number is another name all the same."""
+    with pytest.raises(NotFound):
+        uid_of(name)
+
+
+@pytest.mark.parametrize("etag", ["", "7"])
+def test_the_current_etag_and_none_pass(etag: str) -> None:
+    """An etag is checked where it is given."""
+    user(7).check_etag(etag)
+
+
+@pytest.mark.parametrize("etag", ["6", "8", "07", "*", "\0"])
+def test_another_etag_is_aborted_with_the_current(etag: str) -> None:
+    """Whoever has seen another version learns the current one."""
+    with pytest.raises(Aborted) as caught:
+        user(7).check_etag(etag)
+    assert caught.value.metadata == {"etag": "7"}
+
+
+@pytest.mark.parametrize("name", ["Ada", "Åsa Öberg", "山田太郎", "👩‍🚀", "O'Neil <x>", "x" * 100])
+def test_names_of_all_scripts_pass(name: str) -> None:
+    """A name may have any visible characters, joined emoji among them; blanks around it go."""
+    assert checked_display_name(f" {name} ", "display_name") == name
+
+
+@pytest.mark.parametrize("name", ["", "   ", "a\0b", "a\nb", "a\x85b", "a\u2029b", "a\u202eb", "\ud800", "x" * 101])
+def test_a_name_that_cant_be_shown_is_a_violation(name: str) -> None:
+    """The field that the caller sent is named."""
+    with pytest.raises(InvalidArgument) as caught:
+        checked_display_name(name, "user.display_name")
+    assert [violation.field for violation in caught.value.violations] == ["user.display_name"]
+
+
+@pytest.mark.parametrize("text", ["nul\0@example.com", "ñ@example.com", "a\n@example.com", "\ud800"])
+def test_what_no_address_holds_is_never_asked_for(text: str) -> None:
+    """A text that PostgreSQL could not even take is no address."""
+    assert not may_be_email(text)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [("", {"a", "b"}), ("a", {"a"}), ("b a", {"a", "b"}), (" a  a ", {"a"})],
+)
+def test_a_wish_narrows(wanted: str, given: set[str]) -> None:
+    """All scopes without a wish, else those wished for."""
+    assert narrow({"a", "b"}, wanted) == given
+
+
+@pytest.mark.parametrize(("granted", "wanted"), [({"a"}, "a c"), ({"a"}, "A"), (set(), "a")])
+def test_a_wish_for_more_is_refused(granted: set[str], wanted: str) -> None:
+    """Never fewer scopes in silence: the client is told."""
+    with pytest.raises(InvalidArgument) as caught:
+        narrow(granted, wanted)
+    assert caught.value.reason == "INVALID_SCOPE"
+
+
+def test_staff_may_all_that_customers_may() -> None:
+    """The staff's scopes are the customers' and two more."""
+    assert Role.STAFF.scopes == ALL_SCOPES
+    assert Role.STAFF.scopes - Role.CUSTOMER.scopes == {"catalog.write", "orders.manage"}
+    assert Role.CUSTOMER.scopes < Role.STAFF.scopes

@@ -1,0 +1,81 @@
+"""The settings of identity: what is wrong with a variable is said with its name."""
+
+import pytest
+
+from mesh.settings import load
+from services.identity.settings import IdentitySettings
+
+RIGHT = {
+    "DATABASE_URL": "postgresql://identity@localhost/identity",
+    "NATS_URL": "nats://localhost",
+    "JWKS_URL": "http://localhost/.well-known/jwks.json",
+    "TOKEN_ISSUER": "http://localhost",
+    "KEY_ENCRYPTION_SECRET": "0123456789abcdef0123456789abcdef",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The variables that must be set, all right."""
+    for name, value in RIGHT.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_the_defaults_are_those_of_the_documentation(environment: pytest.MonkeyPatch) -> None:
+    """Access tokens of 15 minutes, refresh tokens and signing keys of 30 days; no clients, no staff."""
+    settings = load(IdentitySettings)
+    assert settings.access_token_lifetime_s == 900
+    assert settings.refresh_token_lifetime.days == settings.signing_key_rotation.days == 30
+    assert (settings.service_clients, settings.staff_email, settings.staff_password) == ({}, None, None)
+
+
+def test_clients_and_staff_are_read(environment: pytest.MonkeyPatch) -> None:
+    """SERVICE_CLIENTS is a JSON object of identifiers and secrets."""
+    environment.setenv("SERVICE_CLIENTS", '{"orders": "0123456789-._~abc"}')
+    environment.setenv("STAFF_EMAIL", "staff@example.com")
+    environment.setenv("STAFF_PASSWORD", "a long password")
+    settings = load(IdentitySettings)
+    assert settings.service_clients["orders"].get_secret_value() == "0123456789-._~abc"
+    assert settings.staff_email == "staff@example.com"
+    assert "0123456789-._~abc" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("KEY_ENCRYPTION_SECRET", "short", "KEY_ENCRYPTION_SECRET: "),
+        ("TOKEN_ISSUER", "shop.example.com", "TOKEN_ISSUER: must be a URL"),
+        ("SERVICE_CLIENTS", "{bad", "SERVICE_CLIENTS: Invalid JSON"),
+        ("SERVICE_CLIENTS", "[]", "SERVICE_CLIENTS: "),
+        ("SERVICE_CLIENTS", '{"orders": "short"}', "SERVICE_CLIENTS: a client's secret must have"),
+        ("SERVICE_CLIENTS", '{"orders": "with a blank and a +"}', "SERVICE_CLIENTS: a client's secret must have"),
+        ("SERVICE_CLIENTS", '{"Or/ders": "0123456789abcdef"}', "SERVICE_CLIENTS: "),
+        ("STAFF_EMAIL", "staff@example.com", "STAFF_EMAIL and STAFF_PASSWORD must be set both or neither"),
+        ("STAFF_EMAIL", "staff", "STAFF_EMAIL: "),
+        ("STAFF_PASSWORD", "short", "STAFF_PASSWORD: "),
+        ("ACCESS_TOKEN_LIFETIME_S", "86400", "ACCESS_TOKEN_LIFETIME_S: "),
+        ("SIGNING_KEY_ROTATION_S", "60", "SIGNING_KEY_ROTATION_S: "),
+        ("PASSWORD_WORKERS", "0", "PASSWORD_WORKERS: "),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
+) -> None:
+    """The process stops with status 2 and a line that names the variable; the value is not repeated."""
+    environment.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        load(IdentitySettings)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them at once, with an example each."""
+    for name in RIGHT:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SystemExit):
+        load(IdentitySettings)
+    lines = capsys.readouterr().err.splitlines()
+    for name in RIGHT:
+        assert any(line.startswith(f"{name}: is not set. Example: {name}=") for line in lines)

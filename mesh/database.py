@@ -32,6 +32,7 @@ RETRY_AFTER_S = 1.0
 # The server or the way to it is away, or it refuses sessions for now.
 _AWAY = (
     OSError,  # TimeoutError included
+    asyncpg.InternalClientError,  # the server ended the session while it was idle; seen only now that it is used
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -44,7 +45,7 @@ _AWAY = (
     asyncpg.exceptions.InvalidCachedStatementError,  # a migration ran meanwhile; the next try prepares anew
 )
 _CONCURRENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
-_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 class Database:

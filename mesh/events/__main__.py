@@ -1,0 +1,78 @@
+"""Dead letters of one service: events that could not be handled and were set aside.
+
+    python -m mesh.events list
+    python -m mesh.events replay --id <event id>
+    python -m mesh.events replay --all
+
+DATABASE_URL names the service's database.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from mesh.database import Database
+from mesh.errors import MeshError
+from mesh.events import inbox_table
+from mesh.events.inbox_table import DeadLetter
+from mesh.settings import DatabaseSettings, load
+
+LISTED_MAX = 1000
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command and returns the exit status: 1 if there is nothing of that id, or no database."""
+    options = _parser().parse_args(arguments)
+    settings = load(DatabaseSettings)
+    try:
+        if options.command == "list":
+            return asyncio.run(_list(settings))
+        return asyncio.run(_replay(settings, options.id))
+    except MeshError as error:
+        print(f"{error.message} DATABASE_URL says where it is looked for.", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mesh.events", description="Dead letters of the database DATABASE_URL."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="show the events that were set aside, the oldest first")
+    replay = commands.add_parser("replay", help="have events that were set aside handled again")
+    which = replay.add_mutually_exclusive_group(required=True)
+    which.add_argument("--id", help="the event of this id")
+    which.add_argument("--all", action="store_true", help="all of them")
+    return parser
+
+
+async def _list(settings: DatabaseSettings) -> int:
+    async with Database.open(settings, "events") as database, database.transaction() as tx:
+        letters = await inbox_table.dead_letters(tx, LISTED_MAX)
+    for letter in letters:
+        print(_paragraph(letter))
+    more = " (more are not shown)" if len(letters) == LISTED_MAX else ""
+    print(f"{len(letters)} set aside{more}")
+    return 0
+
+
+def _paragraph(letter: DeadLetter) -> str:
+    tries = f"{letter.attempts} {'try' if letter.attempts == 1 else 'tries'}"
+    facts = f"{letter.type} of {letter.aggregate}, received {letter.received_at:%Y-%m-%d %H:%M:%SZ}, {tries}"
+    error = "".join(character if character.isprintable() else " " for character in letter.last_error)
+    return f"{letter.event_id}\n    {facts}\n    {error}"
+
+
+async def _replay(settings: DatabaseSettings, event_id: str | None) -> int:
+    async with Database.open(settings, "events") as database, database.transaction() as tx:
+        replayed = await inbox_table.replay(tx, event_id)
+    if event_id is not None and not replayed:
+        print(f"No event {event_id} was set aside.", file=sys.stderr)
+        return 1
+    print(f"{len(replayed)} to be handled again")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""An event, as its handler sees it and as it travels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, Self, TypeVar
+
+from protobuf import Message
+
+M = TypeVar("M", bound=Message)
+
+HEADER_LENGTH_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[M]):
+    """What happened: `type` to `aggregate` (a resource name such as "orders/7f3"), as `source`, a service, tells it."""
+
+    id: str
+    type: str
+    source: str
+    aggregate: str
+    time: datetime
+    data: M
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event on its way: CloudEvents 1.0 in binary mode, the payload a protobuf message of the type named `type`.
+
+    `aggregate` is the CloudEvents attribute `subject`. The trace travels as the header of W3C Trace Context.
+    """
+
+    id: str
+    type: str
+    source: str
+    aggregate: str
+    time: datetime
+    payload: bytes
+    traceparent: str | None
+
+    def headers(self) -> dict[str, str]:
+        """The headers of the message that carries it, by the NATS protocol binding of CloudEvents."""
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": self.id,
+            "ce-type": self.type,
+            "ce-source": self.source,
+            "ce-subject": self.aggregate,
+            "ce-time": self.time.isoformat(),
+            "content-type": "application/protobuf",
+        }
+        return headers | ({"traceparent": self.traceparent} if self.traceparent else {})
+
+    @classmethod
+    def received(cls, headers: Mapping[str, str], payload: bytes, *, message_id: str, message_type: str) -> Self:
+        """The event that a message carries. What a foreign message lacks is filled in, so that nothing is unreadable.
+
+        `message_id` and `message_type` are the broker's names for the message and its type. Headers are shortened to
+        what an index takes, and lose the zero bytes that no text of PostgreSQL may hold.
+        """
+        given = {name.lower(): value.replace("\0", "")[:HEADER_LENGTH_MAX] for name, value in headers.items()}
+        event_id = given.get("ce-id") or message_id
+        return cls(
+            id=event_id,
+            type=given.get("ce-type") or message_type,
+            source=given.get("ce-source", ""),
+            aggregate=given.get("ce-subject") or event_id,
+            time=_time(given.get("ce-time", "")),
+            payload=payload,
+            traceparent=given.get("traceparent"),
+        )
+
+
+def _time(text: str) -> datetime:
+    """An RFC 3339 time; now, when it is none."""
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime.now(UTC)

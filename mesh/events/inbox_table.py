@@ -1,0 +1,129 @@
+"""The inbox: events as rows, from their arrival until long after they are done, so that each takes effect once."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from mesh.database import Connection
+from mesh.events.event import Envelope
+from mesh.events.nats import STREAM_AGE_S_MAX
+
+# A done row is what keeps a repeated event from taking effect again, so it must outlast the broker's copy.
+KEPT_FOR = timedelta(seconds=2 * STREAM_AGE_S_MAX)
+PURGED_PER_EVENT_MAX = 2  # each event adds one row, so the table does not grow without end
+ERROR_LENGTH_MAX = 2000
+
+_STORE = """
+WITH purged AS (
+    DELETE FROM mesh.inbox WHERE sequence IN (
+        SELECT sequence FROM mesh.inbox WHERE state = 'done' AND finished_at < now() - $8::interval
+        ORDER BY finished_at LIMIT $9 FOR UPDATE SKIP LOCKED
+    )
+)
+INSERT INTO mesh.inbox (source, event_id, type, aggregate, time, payload, traceparent)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source, event_id) DO NOTHING
+"""
+# The first unfinished event of an aggregate, whether due or not, holds back those after it. One that another worker
+# has locked is still pending here, so its aggregate waits.
+_TAKE = """
+SELECT sequence, attempts, source, event_id, type, aggregate, time, payload, traceparent FROM mesh.inbox AS event
+WHERE state = 'pending' AND due_at <= now() AND NOT EXISTS (
+    SELECT FROM mesh.inbox AS earlier
+    WHERE earlier.state = 'pending' AND earlier.aggregate = event.aggregate AND earlier.sequence < event.sequence
+)
+ORDER BY sequence LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+_FINISH = "UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now() WHERE sequence = $1"
+# Two workers may have failed one after the other before the first could record it: that counts once.
+_FAIL = """
+UPDATE mesh.inbox SET attempts = attempts + 1, last_error = $3,
+    state = CASE WHEN $4::interval IS NULL THEN 'dead' ELSE 'pending' END, due_at = now() + coalesce($4, '0')
+WHERE sequence = $1 AND attempts = $2 AND state = 'pending'
+"""
+_COUNT = """
+SELECT (SELECT count(*) FROM mesh.inbox WHERE state = 'pending') AS waiting,
+       (SELECT count(*) FROM mesh.inbox WHERE state = 'dead') AS dead
+"""
+_DEAD = """
+SELECT event_id, type, aggregate, attempts, received_at, last_error FROM mesh.inbox
+WHERE state = 'dead' ORDER BY sequence LIMIT $1
+"""
+_REPLAY = """
+UPDATE mesh.inbox SET state = 'pending', attempts = 0, due_at = now()
+WHERE state = 'dead' AND ($1::text IS NULL OR event_id = $1) RETURNING event_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event to be handled, and how often that failed already."""
+
+    sequence: int
+    attempts: int
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that was set aside."""
+
+    event_id: str
+    type: str
+    aggregate: str
+    attempts: int
+    received_at: datetime
+    last_error: str
+
+
+async def store(tx: Connection, event: Envelope) -> None:
+    """Keeps an event; one that is known already is not kept twice."""
+    values = (event.source, event.id, event.type, event.aggregate, event.time, event.payload, event.traceparent)
+    await tx.execute(_STORE, *values, KEPT_FOR, PURGED_PER_EVENT_MAX)
+
+
+async def take(tx: Connection) -> Received | None:
+    """An event that is due, locked until the end of the transaction; None if there is none that no one else has."""
+    row = await tx.fetchrow(_TAKE)
+    return Received(row["sequence"], row["attempts"], _envelope(row)) if row else None
+
+
+def _envelope(row: asyncpg.Record) -> Envelope:
+    return Envelope(
+        id=row["event_id"],
+        type=row["type"],
+        source=row["source"],
+        aggregate=row["aggregate"],
+        time=row["time"],
+        payload=row["payload"],
+        traceparent=row["traceparent"],
+    )
+
+
+async def finish(tx: Connection, received: Received) -> None:
+    """The event has taken effect with this transaction."""
+    await tx.execute(_FINISH, received.sequence)
+
+
+async def fail(tx: Connection, received: Received, error: str, pause_s: float | None) -> None:
+    """A try has failed: it is due again after the pause, or set aside if that is None."""
+    text = error.replace("\0", "")[:ERROR_LENGTH_MAX]
+    pause = timedelta(seconds=pause_s) if pause_s is not None else None
+    await tx.execute(_FAIL, received.sequence, received.attempts, text, pause)
+
+
+async def count(tx: Connection) -> tuple[int, int]:
+    """How many events wait to be handled, and how many are set aside."""
+    row = await tx.fetchrow(_COUNT)
+    assert row is not None, "it selects one row"
+    return row["waiting"], row["dead"]
+
+
+async def dead_letters(tx: Connection, limit: int) -> list[DeadLetter]:
+    """The events set aside, the oldest first."""
+    return [DeadLetter(**dict(row)) for row in await tx.fetch(_DEAD, limit)]
+
+
+async def replay(tx: Connection, event_id: str | None) -> list[str]:
+    """Makes one dead letter, or all if None, due again with all its tries; returns the ids of those that were."""
+    return [row["event_id"] for row in await tx.fetch(_REPLAY, event_id)]

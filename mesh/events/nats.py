@@ -1,0 +1,222 @@
+"""The broker: NATS JetStream."""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from mesh.errors import Unavailable
+from mesh.events.event import Envelope
+from mesh.events.loop import keep_running, stop
+from mesh.events.outbox import SUBJECT_PREFIX
+
+log = structlog.get_logger()
+
+STREAM = "MESHWRIGHT"
+STREAM_AGE_S_MAX = 14 * 24 * 3600.0  # a consumer that is away for longer misses events
+DUPLICATE_WINDOW_S = 120.0  # spares consumers most repetitions; the inbox guards against all
+RECONNECT_PAUSE_S = 0.5
+CONNECT_TIMEOUT_S = 2
+PING_PAUSE_S = 10  # two unanswered ones end the connection
+REQUEST_TIMEOUT_S = 3.0
+ACK_WAIT_S = 5.0  # then an event that we took comes again, for whoever took it may be dead
+FETCH_TIMEOUT_S = 2.0  # then a request for the next event, which a broken connection loses, is repeated
+
+_FAILURES = (nats.errors.Error, OSError)  # TimeoutError included
+
+
+class JetStream:
+    """A connection that is made in the background and made again whenever it is lost: starting needs no broker.
+
+    The stream is created when it is missing, on one server; for a cluster create it beforehand, with replicas.
+    """
+
+    def __init__(self, url: str, process: str) -> None:
+        self._url = url
+        self._process = process
+        self._client: Client | None = None
+        self._stream_exists = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks.append(asyncio.create_task(keep_running("connection to NATS", self._stay_connected)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await stop(self._tasks)
+
+    async def publish(self, event: Envelope) -> None:
+        """Returns once the broker has the event on disk; giving it again does no harm. Raises Unavailable."""
+        context = await self._context()
+        headers = {**event.headers(), "Nats-Msg-Id": event.id}
+        try:
+            await context.publish(event.type, event.payload, timeout=REQUEST_TIMEOUT_S, stream=STREAM, headers=headers)
+        except _FAILURES as error:
+            self._stream_exists = False
+            raise _unavailable(error) from error
+
+    async def subscribe(self, name: str, types: Collection[str]) -> "Subscription":
+        """The durable subscription `name` to events of these types, from the oldest kept. Raises Unavailable."""
+        context = await self._context()
+        config = ConsumerConfig(
+            name=name,
+            durable_name=name,
+            filter_subjects=sorted(types),
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_deliver=-1,
+            # One at a time, over all replicas: were several on their way, one that is redelivered would come after
+            # later ones of the same aggregate.
+            max_ack_pending=1,
+        )
+        try:
+            await context.add_consumer(STREAM, config=config)
+            pull = await context.pull_subscribe_bind(consumer=name, stream=STREAM)
+        except _FAILURES as error:
+            self._stream_exists = False
+            raise _unavailable(error) from error
+        return Subscription(pull)
+
+    async def _context(self) -> JetStreamContext:
+        if self._client is None or not self._client.is_connected:
+            raise Unavailable("The message broker does not answer.", reason="BROKER_UNAVAILABLE")
+        context = self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
+        if not self._stream_exists:
+            try:
+                await _ensure_stream(context)
+            except _FAILURES as error:
+                raise _unavailable(error) from error
+            self._stream_exists = True
+        return context
+
+    async def _stay_connected(self) -> None:
+        """Connects, however long that takes, and holds the connection; raises when the client gives it up for good."""
+        closed = asyncio.Event()
+
+        async def on_closed() -> None:
+            closed.set()
+
+        async def on_disconnected() -> None:
+            if not client.is_closed:
+                log.warning("disconnected from NATS")
+
+        client = Client()
+        try:
+            await client.connect(
+                self._url,
+                name=self._process,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # annotated int, used as a float
+                max_reconnect_attempts=-1,
+                ping_interval=PING_PAUSE_S,
+                pending_size=0,  # while disconnected a publish fails at once: the outbox is the buffer
+                error_cb=_on_error,
+                disconnected_cb=on_disconnected,
+                reconnected_cb=_on_reconnected,
+                closed_cb=on_closed,
+            )
+            log.info("connected to NATS")
+            self._client = client
+            await closed.wait()
+            raise ConnectionError("NATS has closed the connection for good")
+        finally:
+            self._client = None
+            with suppress(*_FAILURES):  # closing what is broken
+                await client.close()
+
+
+class Subscription:
+    """A durable subscription: what is not acknowledged comes again."""
+
+    def __init__(self, pull: JetStreamContext.PullSubscription) -> None:
+        self._pull = pull
+
+    async def next(self) -> "Delivery | None":
+        """The next event, None when for some seconds there is none. Raises Unavailable."""
+        try:
+            [message] = await self._pull.fetch(1, timeout=FETCH_TIMEOUT_S)
+        except TimeoutError:
+            return None
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+        sequence = message.metadata.sequence.stream
+        envelope = Envelope.received(
+            message.headers or {}, message.data, message_id=f"{STREAM}/{sequence}", message_type=message.subject
+        )
+        return Delivery(envelope, message)
+
+    async def close(self) -> None:
+        """Ends the interest of this process; the broker remembers where the subscription stands."""
+        with suppress(*_FAILURES):  # it is gone with the connection
+            await self._pull.unsubscribe()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event that the broker gives, and holds until it hears that we have it."""
+
+    envelope: Envelope
+    _message: Msg
+
+    async def acknowledge(self) -> None:
+        """We have it. If the broker does not hear of it, the event comes again, which the inbox notices."""
+        with suppress(*_FAILURES):
+            await self._message.ack()
+
+    async def refuse(self) -> None:
+        """We could not take it now: give it again, soon."""
+        with suppress(*_FAILURES):
+            await self._message.nak(delay=RECONNECT_PAUSE_S)
+
+
+async def _ensure_stream(context: JetStreamContext) -> None:
+    try:
+        await context.stream_info(STREAM)
+    except nats.js.errors.NotFoundError:
+        await context.add_stream(
+            StreamConfig(
+                name=STREAM,
+                subjects=[f"{SUBJECT_PREFIX}>"],
+                storage=StorageType.FILE,
+                retention=RetentionPolicy.LIMITS,
+                discard=DiscardPolicy.NEW,  # a full stream refuses what is new, and the outbox keeps it
+                max_age=STREAM_AGE_S_MAX,
+                duplicate_window=DUPLICATE_WINDOW_S,
+            )
+        )
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    log.debug("NATS error", error=f"{type(error).__name__}: {error}")
+    return Unavailable(
+        f"The message broker refuses or does not answer ({type(error).__name__}).", reason="BROKER_UNAVAILABLE"
+    )
+
+
+async def _on_error(error: Exception) -> None:
+    log.debug("NATS connection error", error=f"{type(error).__name__}: {error}")
+
+
+async def _on_reconnected() -> None:
+    log.info("reconnected to NATS")

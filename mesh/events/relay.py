@@ -1,0 +1,99 @@
+"""The relay: from the outbox to the broker."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from mesh.database import Database, Session
+from mesh.events import metrics, outbox
+from mesh.events.loop import keep_running, stop, wait
+from mesh.events.nats import JetStream
+
+log = structlog.get_logger()
+
+ADVISORY_LOCK = 0x6D657368_0002  # "mesh", 2: held by the session of the one active relay of a database
+TAKEOVER_PAUSE_S = 1.0
+POLL_PAUSE_S = 5.0  # rows are announced by NOTIFY; polling finds those whose announcement was lost
+MEASURE_PAUSE_S = 10.0
+BATCH_ROWS_MAX = 100
+
+
+class Relay:
+    """Publishes the rows of a database's outbox while its context lasts. One replica's relay does it, others stand by.
+
+    A broker or a database that is away only delays it. Events of one aggregate are published in order, each after the
+    broker has acknowledged the one before; those of different aggregates side by side.
+    """
+
+    def __init__(self, database: Database, broker: JetStream) -> None:
+        self._database = database
+        self._broker = broker
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        works = {"relay": self._relay, "outbox metrics": self._measure}
+        self._tasks = [asyncio.create_task(keep_running(name, work)) for name, work in works.items()]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await stop(self._tasks)
+
+    async def _relay(self) -> None:
+        """Relays until something fails. The lock goes with the session, so another replica may then take over.
+
+        Should this process go on for a moment after its session has died, it only repeats what its successor
+        publishes too, which the broker drops as duplicates.
+        """
+        async with self._database.session() as session:
+            while not await session.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
+                await asyncio.sleep(TAKEOVER_PAUSE_S)
+            added = asyncio.Event()
+
+            def wake(*_: Any) -> None:
+                added.set()
+
+            session.add_termination_listener(wake)
+            await session.add_listener(outbox.CHANNEL, wake)
+            while True:
+                added.clear()
+                while await self._publish_batch(session):
+                    pass
+                await wait(added, POLL_PAUSE_S)
+
+    async def _publish_batch(self, session: Session) -> bool:
+        """Publishes the oldest rows; returns whether there were any. Raises when the broker did not take all."""
+        rows = await outbox.waiting(session, BATCH_ROWS_MAX)
+        if not rows:
+            return False
+        aggregates: dict[str, list[outbox.Waiting]] = defaultdict(list)
+        for row in rows:
+            aggregates[row.envelope.aggregate].append(row)
+        published: list[int] = []
+        results = await asyncio.gather(
+            *(self._publish_in_order(rows, published) for rows in aggregates.values()), return_exceptions=True
+        )
+        if published:
+            await outbox.mark_published(session, published)
+        for failure in results:
+            if failure is not None:
+                raise failure
+        return True
+
+    async def _publish_in_order(self, rows: Sequence[outbox.Waiting], published: list[int]) -> None:
+        for row in rows:
+            await self._broker.publish(row.envelope)
+            published.append(row.id)
+            metrics.PUBLISHED.labels(row.envelope.type).inc()
+
+    async def _measure(self) -> None:
+        async with self._database.transaction() as tx:
+            rows, oldest_s = await outbox.backlog(tx)
+        metrics.OUTBOX_WAITING.set(rows)
+        metrics.OUTBOX_AGE_S.set(oldest_s)
+        await asyncio.sleep(MEASURE_PAUSE_S)

@@ -1,0 +1,88 @@
+"""The command line for dead letters."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from mesh.database import Database
+from mesh.events import inbox_table
+from mesh.events.__main__ import main
+from mesh.events.event import Envelope
+
+
+@pytest.fixture
+async def dead(database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Two events set aside and one that is done; DATABASE_URL leads to them."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    async with database.transaction() as tx:
+        for number in (1, 2, 3):
+            envelope = Envelope(
+                f"event-{number}", "meshwright.test.v1.Note", "test", f"notes/{number}", datetime.now(UTC), b"", None
+            )
+            await inbox_table.store(tx, envelope)
+            received = await inbox_table.take(tx)
+            assert received is not None
+            if number < 3:
+                await inbox_table.fail(tx, received, "LookupError: first line\nsecond \x1b[31mline", None)
+            else:
+                await inbox_table.finish(tx, received)
+    return database
+
+
+async def _run(*arguments: str) -> int:
+    return await asyncio.to_thread(main, arguments)
+
+
+async def _states(database: Database) -> dict[str, str]:
+    async with database.transaction() as tx:
+        return {row["event_id"]: row["state"] for row in await tx.fetch("SELECT event_id, state FROM mesh.inbox")}
+
+
+@pytest.mark.usefixtures("dead")
+async def test_list_shows_what_was_set_aside_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each dead letter has its id, type, aggregate, tries and error, in which no terminal codes are left."""
+    assert await _run("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "event-1"
+    assert lines[1].startswith("    meshwright.test.v1.Note of notes/1, received ")
+    assert lines[1].endswith("Z, 1 try")
+    assert lines[2] == "    LookupError: first line second  [31mline"
+    assert lines[3] == "event-2"
+    assert lines[-1] == "2 set aside"
+
+
+async def test_one_is_replayed(dead: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only the event named is due again, with all its tries."""
+    assert await _run("replay", "--id", "event-2") == 0
+    assert capsys.readouterr().out == "1 to be handled again\n"
+    assert await _states(dead) == {"event-1": "dead", "event-2": "pending", "event-3": "done"}
+
+
+async def test_all_are_replayed(dead: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every dead letter is due again; what is done stays done."""
+    assert await _run("replay", "--all") == 0
+    assert capsys.readouterr().out == "2 to be handled again\n"
+    assert await _states(dead) == {"event-1": "pending", "event-2": "pending", "event-3": "done"}
+
+
+@pytest.mark.parametrize("event_id", ["event-3", "nosuch"])
+async def test_what_was_not_set_aside_cannot_be_replayed(
+    dead: Database, event_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An id that is unknown, or of an event that is done, is an error that says so."""
+    assert await _run("replay", "--id", event_id) == 1
+    assert capsys.readouterr().err == f"No event {event_id} was set aside.\n"
+    assert (await _states(dead))["event-3"] == "done"
+
+
+async def test_a_database_that_is_away_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a database the command ends with what to look at, not with a stack trace."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:nothing@127.0.0.1:1/nothing")
+    assert await _run("list") == 1
+    assert (
+        capsys.readouterr().err
+        == "The database does not answer. Try again. DATABASE_URL says where it is looked for.\n"
+    )

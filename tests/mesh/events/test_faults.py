@@ -1,0 +1,84 @@
+"""Everything dies while events are told and handled."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mesh.database import Connection, Database
+from mesh.errors import MeshError
+from mesh.events import Event, Inbox, JetStream, Relay, publish
+from mesh.events.retries import Retries
+from mesh.local.nats import Nats
+from mesh.local.postgres import Postgres
+from mesh.migrations import MESH_FOLDER, migrate
+from mesh.settings import DatabaseSettings
+from tests.mesh.messages import Note
+
+EVENTS = 200
+AGGREGATES = 5
+
+
+async def _note(tx: Connection, event: Event[Any]) -> None:
+    if random.random() < 0.05:
+        raise LookupError("a passing fault")
+    await tx.execute("INSERT INTO notes (aggregate, text) VALUES ($1, $2)", event.aggregate, event.data.text)
+
+
+async def _tell_all(database: Database) -> None:
+    """Tells every event, each until its transaction has been acknowledged."""
+    for number in range(EVENTS):
+        told = False
+        while not told:
+            with suppress(MeshError):
+                async with database.transaction() as tx:
+                    aggregate = f"notes/{number % AGGREGATES}"
+                    new = "INSERT INTO told VALUES ($1) ON CONFLICT DO NOTHING RETURNING number"
+                    if await tx.fetchval(new, number) is not None:
+                        await publish(tx, Note(text=f"{number:03}"), source="test", aggregate=aggregate)
+                told = True
+            await asyncio.sleep(0.01)
+
+
+async def _kill_in_turn(servers: list[Nats | Postgres]) -> None:
+    for server in servers:
+        await asyncio.sleep(0.4)
+        await server.kill()
+        await asyncio.sleep(0.2)
+        await server.start()
+
+
+async def test_every_event_takes_effect_once_and_in_order_whatever_dies(
+    server_folder: Path, eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+) -> None:
+    """PostgreSQL and NATS are killed again and again: no event is lost, none counts twice, aggregates keep order."""
+    async with Postgres(server_folder / "mortal-postgres") as postgres, Nats(server_folder / "mortal-nats") as nats:
+        await postgres.create_databases("mortal")
+        migrate(postgres.url("mortal"), [MESH_FOLDER])
+        settings = DatabaseSettings.model_validate({"database_url": postgres.url("mortal")})
+        retries = Retries(attempts_max=1000, pause_first_s=0.01, pause_max_s=0.02)
+        async with (
+            Database.open(settings, "test") as database,
+            JetStream(nats.url, "test") as broker,
+            Relay(database, broker),
+            Inbox(database, broker, service="test", handlers={Note: _note}, retries=retries),
+        ):
+            async with database.transaction() as tx:
+                await tx.execute(
+                    "CREATE TABLE notes (n bigint GENERATED ALWAYS AS IDENTITY, aggregate text, text text)"
+                )
+                await tx.execute("CREATE TABLE told (number int PRIMARY KEY)")
+            await asyncio.gather(_tell_all(database), _kill_in_turn([nats, postgres, postgres, nats]))
+
+            async def all_noted() -> bool:
+                async with database.transaction() as tx:
+                    return bool(await tx.fetchval("SELECT count(DISTINCT text) FROM notes") == EVENTS)
+
+            await eventually(all_noted)
+            async with database.transaction() as tx:
+                rows = await tx.fetch("SELECT aggregate, text FROM notes ORDER BY n")
+    for number in range(AGGREGATES):
+        noted = [row["text"] for row in rows if row["aggregate"] == f"notes/{number}"]
+        assert noted == [f"{event:03}" for event in range(number, EVENTS, AGGREGATES)]

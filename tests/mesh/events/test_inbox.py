@@ -1,0 +1,380 @@
+"""From the broker to the handlers."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import nats
+import pytest
+from opentelemetry import trace
+from prometheus_client import REGISTRY
+from protobuf import Message
+
+from mesh.database import Connection, Database
+from mesh.events import Event, Inbox, JetStream, Relay, inbox_table
+from mesh.events.inbox import Handler
+from mesh.events.nats import STREAM
+from mesh.events.retries import Retries
+from tests.mesh.messages import Note, Other
+
+Tell = Callable[..., Awaitable[None]]
+Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+
+TYPE = "meshwright.test.v1.Note"
+HASTY = Retries(attempts_max=3, pause_first_s=0.01, pause_max_s=0.02)
+
+
+async def note(tx: Connection, event: Event[Any]) -> None:
+    """A handler: its effect is a row."""
+    await tx.execute("INSERT INTO notes (aggregate, text) VALUES ($1, $2)", event.aggregate, event.data.text)
+
+
+def inbox(
+    database: Database, broker: JetStream, handlers: Mapping[type[Message], Handler] | None = None, **options: Any
+) -> Inbox:
+    """An inbox that notes notes, unless told otherwise."""
+    return Inbox(
+        database, broker, **{"service": "test", "handlers": handlers or {Note: note}, "retries": HASTY, **options}
+    )
+
+
+async def notes(database: Database) -> list[tuple[str, str]]:
+    """What the handlers noted, in that order."""
+    async with database.transaction() as tx:
+        return [
+            (row["aggregate"], row["text"]) for row in await tx.fetch("SELECT aggregate, text FROM notes ORDER BY n")
+        ]
+
+
+async def states(database: Database) -> list[tuple[str, int]]:
+    """State and tries of each event, in the order of arrival."""
+    async with database.transaction() as tx:
+        rows = await tx.fetch("SELECT state, attempts FROM mesh.inbox ORDER BY sequence")
+    return [(row["state"], row["attempts"]) for row in rows]
+
+
+@pytest.fixture
+async def relay(database: Database, broker: JetStream) -> AsyncIterator[Relay]:
+    """The service tells events to itself."""
+    async with Relay(database, broker) as relay:
+        yield relay
+
+
+@pytest.fixture
+def noted(database: Database, eventually: Eventually) -> Callable[[int], Awaitable[list[tuple[str, str]]]]:
+    """Waits for so many notes."""
+
+    async def noted(count: int) -> list[tuple[str, str]]:
+        async def enough() -> bool:
+            return len(await notes(database)) >= count
+
+        await eventually(enough)
+        return await notes(database)
+
+    return noted
+
+
+@pytest.fixture
+def settled(database: Database, eventually: Eventually) -> Callable[[int], Awaitable[list[tuple[str, int]]]]:
+    """Waits until so many events are done or dead."""
+
+    async def settled(count: int) -> list[tuple[str, int]]:
+        async def enough() -> bool:
+            return len([state for state, _ in await states(database) if state != "pending"]) >= count
+
+        await eventually(enough)
+        return await states(database)
+
+    return settled
+
+
+Settled = Callable[[int], Awaitable[list[tuple[str, int]]]]
+Noted = Callable[[int], Awaitable[list[tuple[str, str]]]]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_an_event_takes_effect_in_order(database: Database, broker: JetStream, tell: Tell, noted: Noted) -> None:
+    """What was told is handled, in the order of telling within an aggregate, and marked done."""
+    await tell("notes/1", "a", "b", "c")
+    async with inbox(database, broker):
+        assert await noted(3) == [("notes/1", "a"), ("notes/1", "b"), ("notes/1", "c")]
+    assert await states(database) == [("done", 1)] * 3
+
+
+async def test_an_event_that_comes_twice_takes_effect_once(
+    database: Database, broker: JetStream, tell: Tell, noted: Noted, nats_url: str
+) -> None:
+    """The broker may repeat an event, even after its own window for duplicates: the inbox knows it."""
+    await tell("notes/1", "a")
+    async with database.transaction() as tx:
+        [row] = await tx.fetch("SELECT * FROM mesh.outbox")
+    async with inbox(database, broker):
+        async with Relay(database, broker):
+            await noted(1)
+            async with database.transaction() as tx:
+                await tx.execute("UPDATE mesh.outbox SET published_at = now()")
+        client = await nats.connect(nats_url)
+        headers = {"ce-id": str(row["event_id"]), "ce-source": "test", "ce-type": TYPE, "ce-subject": "notes/1"}
+        await client.jetstream().publish(TYPE, row["payload"], headers=headers)
+        headers["ce-id"] = "another"
+        await client.jetstream().publish(TYPE, Note(text="b").to_binary(), headers=headers)
+        await client.close()
+        assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_failing_event_holds_back_its_aggregate_only(
+    database: Database, broker: JetStream, tell: Tell, noted: Noted
+) -> None:
+    """While an event is tried again those after it wait and other aggregates go on; its writes are undone each time."""
+    failures = iter([True, True, False])
+
+    async def unlucky(tx: Connection, event: Event[Any]) -> None:
+        await note(tx, event)
+        if event.data.text == "bad" and next(failures):
+            raise LookupError("not yet")
+
+    await tell("notes/1", "bad", "after")
+    await tell("notes/2", "other")
+    async with inbox(database, broker, {Note: unlucky}, retries=Retries(5, 0.3, 0.3)):
+        assert await noted(3) == [("notes/2", "other"), ("notes/1", "bad"), ("notes/1", "after")]
+    assert await states(database) == [("done", 3), ("done", 1), ("done", 1)]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_poison_event_is_set_aside_and_can_be_replayed(
+    database: Database, broker: JetStream, tell: Tell, noted: Noted, settled: Settled
+) -> None:
+    """After its last try an event blocks nothing more; why is kept with it, and replaying it has it handled."""
+    cured = False
+
+    async def poisoned(tx: Connection, event: Event[Any]) -> None:
+        if event.data.text == "poison" and not cured:
+            raise LookupError("no antidote")
+        await note(tx, event)
+
+    await tell("notes/1", "poison", "after")
+    async with inbox(database, broker, {Note: poisoned}):
+        assert await noted(1) == [("notes/1", "after")]
+        assert await settled(2) == [("dead", 3), ("done", 1)]
+        async with database.transaction() as tx:
+            [letter] = await inbox_table.dead_letters(tx, 10)
+        assert (letter.type, letter.last_error) == (TYPE, "LookupError: no antidote")
+        cured = True
+        async with database.transaction() as tx:
+            assert await inbox_table.replay(tx, letter.event_id) == [letter.event_id]
+        assert await noted(2) == [("notes/1", "after"), ("notes/1", "poison")]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_handler_that_breaks_its_transaction_is_a_failed_try(
+    database: Database, broker: JetStream, tell: Tell, settled: Settled
+) -> None:
+    """A violated constraint, even one checked at the commit, and a handler that hangs count like any other failure."""
+    async with database.transaction() as tx:
+        await tx.execute("ALTER TABLE notes ADD UNIQUE (text) DEFERRABLE INITIALLY DEFERRED")
+        await tx.execute("INSERT INTO notes (aggregate, text) VALUES ('notes/0', 'taken')")
+    await tell("notes/1", "taken", "free")
+    async with inbox(database, broker):
+        assert await settled(2) == [("dead", 3), ("done", 1)]
+    async with database.transaction() as tx:
+        [letter] = await inbox_table.dead_letters(tx, 10)
+    assert letter.last_error.startswith("UniqueViolationError")
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_handler_that_hangs_is_a_failed_try(
+    database: Database, broker: JetStream, tell: Tell, settled: Settled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler has limited time."""
+    monkeypatch.setattr("mesh.events.inbox.HANDLER_TIMEOUT_S", 0.1)
+
+    async def hang(tx: Connection, _: Event[Any]) -> None:
+        await tx.execute("SELECT pg_sleep(2)")
+
+    await tell("notes/1", "a")
+    async with inbox(database, broker, {Note: hang}):
+        assert await settled(1) == [("dead", 3)]
+
+
+@pytest.mark.usefixtures("stream")
+async def test_what_no_handler_can_read_is_set_aside(
+    database: Database, broker: JetStream, tell: Tell, settled: Settled, nats_url: str
+) -> None:
+    """Garbage, a type without handler and a message without CloudEvents headers are kept, with the reason."""
+    async with inbox(database, broker):
+        client = await nats.connect(nats_url)
+        js = client.jetstream()
+        await js.publish(TYPE, b"\xff", headers={"ce-id": "1", "ce-type": TYPE})
+        await js.publish(
+            TYPE, b"", headers={"ce-id": "2", "ce-type": "meshwright.test.v1.Nosuch", "ce-time": "yesterday"}
+        )
+        await js.publish(TYPE, b"\xff", headers={"ce-source": "x" * 5000})
+        await client.close()
+        assert await settled(3) == [("dead", 1)] * 3
+    async with database.transaction() as tx:
+        letters = await inbox_table.dead_letters(tx, 10)
+    assert [letter.event_id for letter in letters] == ["1", "2", "MESHWRIGHT/3"]
+    assert letters[1].last_error == "UndeliverableError: test has no handler for meshwright.test.v1.Nosuch"
+    assert letters[0].last_error.startswith(f"UndeliverableError: the payload is not a {TYPE}: ")
+
+
+@pytest.mark.usefixtures("relay")
+async def test_replicas_share_the_work(
+    database: Database, broker: JetStream, nats_url: str, tell: Tell, noted: Noted
+) -> None:
+    """Two replicas handle each event once, together, and keep the order within each aggregate."""
+    aggregates = [f"notes/{n}" for n in range(10)]
+    async with JetStream(nats_url, "replica") as second, inbox(database, broker), inbox(database, second):
+        for aggregate in aggregates:
+            await tell(aggregate, *(str(n) for n in range(10)))
+        everything = await noted(100)
+    assert len(everything) == 100
+    for aggregate in aggregates:
+        assert [text for of, text in everything if of == aggregate] == [str(n) for n in range(10)]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_stream_that_was_deleted_is_subscribed_to_anew(
+    database: Database, broker: JetStream, nats_url: str, tell: Tell, noted: Noted
+) -> None:
+    """A broker that lost its streams, and with them the subscription, gets both again."""
+    async with inbox(database, broker):
+        await tell("notes/1", "a")
+        await noted(1)
+        client = await nats.connect(nats_url)
+        await client.jetstream().delete_stream(STREAM)
+        await client.close()
+        await tell("notes/1", "b")
+        assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_types_are_told_apart(database: Database, broker: JetStream, tell: Tell, noted: Noted) -> None:
+    """A service gets the events that it has handlers for and no others."""
+    async with inbox(database, broker, {Other: note}, service="others"), inbox(database, broker):
+        await tell("notes/1", "a")
+        await noted(1)
+    assert await states(database) == [("done", 1)]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_killed_consumer_is_replaced(
+    database: Database,
+    broker: JetStream,
+    database_url: str,
+    nats_url: str,
+    tell: Tell,
+    noted: Noted,
+    eventually: Eventually,
+) -> None:
+    """kill -9 in the middle of a handler: what it wrote is undone, and the next process handles the event."""
+    script = """
+import asyncio, sys
+from mesh.database import Database
+from mesh.events import Inbox, JetStream
+from mesh.settings import DatabaseSettings
+from tests.mesh.messages import Note
+async def handler(tx, event):
+    await tx.execute("INSERT INTO notes (aggregate, text) VALUES ('killed', $1)", event.data.text)
+    await tx.execute("SELECT set_config('application_name', 'handling', false)")
+    await asyncio.sleep(60)
+async def main():
+    async with (
+        Database.open(DatabaseSettings(database_url=sys.argv[1]), "test") as database,
+        JetStream(sys.argv[2], "test") as broker,
+        Inbox(database, broker, service="test", handlers={Note: handler}),
+    ):
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([".", "gen"])}
+    consumer = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, database_url, nats_url, env=environment
+    )
+    try:
+        await tell("notes/1", "a")
+
+        async def handling() -> bool:
+            async with database.transaction() as tx:
+                return bool(
+                    await tx.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'handling'")
+                )
+
+        await eventually(handling)
+    finally:
+        consumer.send_signal(signal.SIGKILL)
+        await consumer.wait()
+    async with inbox(database, broker):
+        assert await noted(1) == [("notes/1", "a")]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_stopping_inbox_finishes_what_it_began(
+    database: Database, broker: JetStream, tell: Tell, eventually: Eventually
+) -> None:
+    """An effect that cannot be undone, such as a mail, is not cut off by an orderly stop."""
+    begun = asyncio.Event()
+
+    async def slow(tx: Connection, event: Event[Any]) -> None:
+        begun.set()
+        await asyncio.sleep(0.3)
+        await note(tx, event)
+
+    await tell("notes/1", "a", "b")
+    async with inbox(database, broker, {Note: slow}):
+        await begun.wait()
+    assert await notes(database) == [("notes/1", "a")]
+    assert await states(database) in ([("done", 1)], [("done", 1), ("pending", 0)])
+
+
+@pytest.mark.usefixtures("relay")
+async def test_the_trace_goes_on(database: Database, broker: JetStream, tell: Tell) -> None:
+    """A handler runs in the trace of the call that told the event."""
+    seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def look(_: Connection, __: Event[Any]) -> None:
+        seen.set_result(trace.get_current_span().get_span_context().trace_id)
+
+    with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(0xABC, 0xDEF, is_remote=True))):
+        await tell("notes/1", "a")
+    async with inbox(database, broker, {Note: look}), asyncio.timeout(30):
+        assert await seen == 0xABC
+
+
+@pytest.mark.usefixtures("relay")
+async def test_outcomes_are_counted(database: Database, broker: JetStream, tell: Tell, eventually: Eventually) -> None:
+    """Tries are counted by type and outcome, under the names of contracts only."""
+
+    def count(outcome: str) -> float:
+        return REGISTRY.get_sample_value("mesh_events_handled_total", {"type": TYPE, "outcome": outcome}) or 0
+
+    async def fail(_: Connection, __: Event[Any]) -> None:
+        raise LookupError
+
+    before = {outcome: count(outcome) for outcome in ("done", "failed", "dead")}
+
+    async def set_aside() -> bool:
+        return count("dead") > before["dead"]
+
+    await tell("notes/1", "a")
+    async with inbox(database, broker, {Note: fail}):
+        await eventually(set_aside)
+    assert {outcome: count(outcome) - before[outcome] for outcome in before} == {"done": 0, "failed": 2, "dead": 1}
+
+
+async def test_done_events_are_deleted_after_their_time(
+    database: Database, broker: JetStream, tell: Tell, noted: Noted, eventually: Eventually
+) -> None:
+    """Rows that outlasted the broker's copies go away as new ones come."""
+    async with inbox(database, broker), Relay(database, broker):
+        await tell("notes/1", "a", "b")
+        await noted(2)
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE mesh.inbox SET finished_at = now() - $1::interval", inbox_table.KEPT_FOR)
+        await tell("notes/1", "c")
+        await noted(3)
+    assert await states(database) == [("done", 1)]

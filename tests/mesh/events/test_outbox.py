@@ -1,0 +1,78 @@
+"""Telling events."""
+
+import asyncio
+
+import pytest
+from opentelemetry import trace
+from protobuf.wkt import StringValue
+
+from mesh.database import Database
+from mesh.events import publish
+from tests.mesh.messages import Note
+
+
+async def _told(database: Database) -> list[tuple[str, str]]:
+    async with database.transaction() as tx:
+        rows = await tx.fetch("SELECT aggregate, payload FROM mesh.outbox ORDER BY id")
+    return [(row["aggregate"], Note.from_binary(row["payload"]).text) for row in rows]
+
+
+async def test_an_event_is_told_with_its_transaction_or_not_at_all(database: Database) -> None:
+    """A transaction that fails tells nothing."""
+
+    async def fail() -> None:
+        async with database.transaction() as tx:
+            await publish(tx, Note(text="lost"), source="test", aggregate="a")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    async with database.transaction() as tx:
+        await publish(tx, Note(text="told"), source="test", aggregate="a")
+    assert await _told(database) == [("a", "told")]
+
+
+async def test_transactions_of_one_aggregate_take_turns(database: Database) -> None:
+    """Ids of one aggregate are in the order of commits: who tells of it later waits; others do not."""
+    done: list[str] = []
+
+    async def tell(aggregate: str, text: str) -> None:
+        async with database.transaction() as tx:
+            await publish(tx, Note(text=text), source="test", aggregate=aggregate)
+        done.append(text)
+
+    async with database.transaction() as tx:
+        await publish(tx, Note(text="first"), source="test", aggregate="a")
+        second = asyncio.create_task(tell("a", "second"))
+        await asyncio.sleep(0.1)
+        await tell("b", "other")
+        assert done == ["other"]
+    await second
+    assert [text for aggregate, text in await _told(database) if aggregate == "a"] == ["first", "second"]
+
+
+async def test_the_trace_is_told_too(database: Database) -> None:
+    """The event carries the trace of the call that tells it, as a W3C traceparent."""
+    context = trace.SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED))
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        async with database.transaction() as tx:
+            await publish(tx, Note(), source="test", aggregate="a")
+            traceparent = await tx.fetchval("SELECT traceparent FROM mesh.outbox")
+    assert traceparent == f"00-{0xABC:032x}-{0xDEF:016x}-01"
+
+
+@pytest.mark.parametrize("aggregate", ["", "ä", "a\nce-id: forged", "a" * 257])
+async def test_an_impossible_aggregate_is_refused(database: Database, aggregate: str) -> None:
+    """An aggregate that cannot be a header is a mistake of the service, found at once."""
+    async with database.transaction() as tx:
+        with pytest.raises(ValueError, match="an aggregate is 1 to 256 printable ASCII characters"):
+            await publish(tx, Note(), source="test", aggregate=aggregate)
+
+
+async def test_an_event_that_no_stream_takes_is_refused(database: Database) -> None:
+    """A message of a foreign package or one that is too large would never leave the outbox: it does not enter it."""
+    async with database.transaction() as tx:
+        with pytest.raises(ValueError, match="a package that begins with meshwright"):
+            await publish(tx, StringValue(), source="test", aggregate="a")
+        with pytest.raises(ValueError, match="more than 262144"):
+            await publish(tx, Note(text="x" * 300_000), source="test", aggregate="a")

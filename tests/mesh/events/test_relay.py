@@ -1,0 +1,151 @@
+"""From the outbox to the broker."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import nats
+
+from mesh.database import Database
+from mesh.errors import Unavailable
+from mesh.events import JetStream, Relay, publish
+from mesh.events.event import Envelope
+from mesh.events.outbox import KEPT_FOR
+from mesh.local.nats import Nats
+from tests.mesh.messages import Note
+
+Tell = Callable[..., Awaitable[None]]
+Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+
+_LOCK_HOLDERS = """
+SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE locktype = 'advisory' AND granted AND datname = current_database()
+"""
+
+
+async def _published(broker: JetStream, count: int) -> list[Envelope]:
+    """The first so many events of the stream."""
+    while True:
+        try:
+            subscription = await broker.subscribe(f"probe-{uuid4().hex}", [Note.desc().type_name])
+            break
+        except Unavailable:
+            await asyncio.sleep(0.05)
+    events: list[Envelope] = []
+    async with asyncio.timeout(30):
+        while len(events) < count:
+            if (delivery := await subscription.next()) is not None:
+                events.append(delivery.envelope)
+                await delivery.acknowledge()
+    return events
+
+
+def _texts(events: list[Envelope]) -> list[str]:
+    return [Note.from_binary(event.payload).text for event in events]
+
+
+async def _waiting(database: Database) -> int:
+    async with database.transaction() as tx:
+        return int(await tx.fetchval("SELECT count(*) FROM mesh.outbox WHERE published_at IS NULL"))
+
+
+async def test_rows_become_cloud_events_in_order(
+    database: Database, broker: JetStream, tell: Tell, eventually: Eventually
+) -> None:
+    """Each row is published with its facts, in order, and marked once the broker has it."""
+    await tell("notes/1", "a", "b", "c")
+    async with Relay(database, broker):
+        events = await _published(broker, 3)
+
+        async def all_marked() -> bool:
+            return await _waiting(database) == 0
+
+        await eventually(all_marked)
+    assert _texts(events) == ["a", "b", "c"]
+    assert {(event.type, event.source, event.aggregate) for event in events} == {
+        ("meshwright.test.v1.Note", "test", "notes/1")
+    }
+    async with database.transaction() as tx:
+        rows = await tx.fetch("SELECT event_id, time FROM mesh.outbox ORDER BY id")
+    assert [(event.id, event.time) for event in events] == [(str(row["event_id"]), row["time"]) for row in rows]
+
+
+async def test_a_row_that_commits_late_is_not_lost(database: Database, broker: JetStream, tell: Tell) -> None:
+    """A row whose id is smaller than one already published goes out when its transaction commits."""
+    async with Relay(database, broker):
+        async with database.transaction() as tx:
+            await publish(tx, Note(text="late"), source="test", aggregate="late")
+            await tell("early", "early")
+            assert _texts(await _published(broker, 1)) == ["early"]
+        assert _texts(await _published(broker, 2)) == ["early", "late"]
+
+
+async def test_one_relay_is_active_and_another_takes_over(
+    database: Database, broker: JetStream, tell: Tell, eventually: Eventually
+) -> None:
+    """Of several relays one publishes, so that nothing is published twice; when its session dies another goes on."""
+    async with Relay(database, broker), Relay(database, broker):
+        await tell("notes/1", *(str(n) for n in range(50)))
+        await _published(broker, 50)
+        async with database.transaction() as tx:
+            holders = [row["pid"] for row in await tx.fetch(_LOCK_HOLDERS)]
+            assert len(holders) == 1
+            await tx.execute("SELECT pg_terminate_backend($1)", holders[0])
+        await tell("notes/1", "after")
+        assert _texts(await _published(broker, 51)) == [*(str(n) for n in range(50)), "after"]
+
+
+async def test_a_broker_that_is_away_delays_and_loses_nothing(
+    database: Database, tell: Tell, eventually: Eventually, server_folder: Path
+) -> None:
+    """While NATS is down from the start, or killed, transactions commit; all goes out in order when it is back."""
+    server = Nats(server_folder / "own-nats")
+
+    async def none_waits() -> bool:
+        return await _waiting(database) == 0
+
+    async with JetStream(server.url, "test") as broker, Relay(database, broker):
+        await tell("notes/1", "a", "b")
+        await server.start()
+        try:
+            assert _texts(await _published(broker, 2)) == ["a", "b"]
+            await eventually(none_waits)
+            await server.kill()
+            await tell("notes/1", "c", "d")
+            assert await _waiting(database) == 2
+            await server.start()
+            assert _texts(await _published(broker, 4)) == ["a", "b", "c", "d"]
+        finally:
+            await server.stop()
+
+
+async def test_a_stream_that_was_deleted_is_made_again(
+    database: Database, broker: JetStream, tell: Tell, nats_url: str
+) -> None:
+    """A broker that lost its streams gets a new one; what is told afterwards is published."""
+    async with Relay(database, broker):
+        await tell("notes/1", "a")
+        await _published(broker, 1)
+        client = await nats.connect(nats_url)
+        await client.jetstream().delete_stream("MESHWRIGHT")
+        await client.close()
+        await tell("notes/1", "b")
+        assert _texts(await _published(broker, 1)) == ["b"]
+
+
+async def test_published_rows_are_deleted_after_their_time(
+    database: Database, broker: JetStream, tell: Tell, eventually: Eventually
+) -> None:
+    """Old rows go away with the publishing of new ones, so the table stays bounded."""
+    await tell("notes/1", *"abc")
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE mesh.outbox SET published_at = now() - $1::interval", KEPT_FOR)
+    await tell("notes/1", "d")
+
+    async def purged() -> bool:
+        async with database.transaction() as tx:
+            return int(await tx.fetchval("SELECT count(*) FROM mesh.outbox")) == 2
+
+    async with Relay(database, broker):
+        await eventually(purged)

@@ -6,12 +6,16 @@ from typing import Any
 
 import structlog
 from prometheus_client import Counter, Histogram
+from structlog.tracebacks import ExceptionDictTransformer
 
 from mesh.settings import ProcessSettings
 
 SERVER_CALLS = Counter("grpc_server_handled_total", "Calls answered, by method and status.", ["method", "code"])
 SERVER_SECONDS = Histogram("grpc_server_handling_seconds", "Time to answer a call, by method.", ["method"])
 CLIENT_CALLS = Counter("grpc_client_handled_total", "Calls made, by workload and status.", ["workload", "code"])
+
+# The library's own default logs the local variables of every frame: passwords, tokens, addresses.
+_TRACEBACK = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
 _LOUD_LIBRARIES = ("httpx", "httpcore", "nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access")
 
@@ -33,10 +37,12 @@ def configure_logs(name: str, settings: ProcessSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if text else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if text
+        else structlog.processors.JSONRenderer()
     )
     named: list[Any] = [] if text else [_named(name)]
-    failure: list[Any] = [] if text else [structlog.processors.dict_tracebacks]
+    failure: list[Any] = [] if text else [_TRACEBACK]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -1,0 +1,31 @@
+"""Logs of a process."""
+
+import subprocess
+import sys
+
+import pytest
+
+FAILING = """
+import structlog
+from mesh.settings import ProcessSettings
+from mesh.telemetry import configure_logs
+
+def sign_in(password):
+    raise RuntimeError("out of memory")
+
+configure_logs("test", ProcessSettings(log_format="{log_format}"))
+try:
+    sign_in("pass" + "word-of-ada")
+except RuntimeError as error:
+    structlog.get_logger().error("failed", exc_info=error)
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_logged_error_holds_no_values_of_variables(log_format: str) -> None:
+    """The stack is told with its functions and the error's text, and without what the variables held."""
+    code = FAILING.format(log_format=log_format)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "sign_in" in ran.stderr
+    assert "out of memory" in ran.stderr
+    assert "password-of-ada" not in ran.stderr

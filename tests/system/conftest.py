@@ -1,0 +1,56 @@
+"""One mesh for all system tests; they bring it back to order when they break a part of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.mesh import Client, Mesh
+
+
+@pytest.fixture(scope="session")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """The mesh, up and ready."""
+    folder = tmp_path_factory.mktemp("system")
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
+    running = Mesh(Path(folder, "home"))
+    try:
+        running.wait_until_up()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def anyone(mesh: Mesh) -> Iterator[Client]:
+    """A client without a token."""
+    with Client(mesh) as client:
+        yield client
+
+
+@pytest.fixture
+def customer(mesh: Mesh) -> Iterator[Client]:
+    """A client signed in as a customer who has just registered."""
+    with Client(mesh) as client:
+        client.register()
+        yield client
+
+
+@pytest.fixture
+def other(mesh: Mesh) -> Iterator[Client]:
+    """A second customer."""
+    with Client(mesh) as client:
+        client.register()
+        yield client
+
+
+@pytest.fixture
+def staff(mesh: Mesh) -> Iterator[Client]:
+    """A client signed in as staff."""
+    login = dict(
+        line.split(": ", 1) for line in (mesh.home / "staff-login.txt").read_text().splitlines() if ": " in line
+    )
+    with Client(mesh) as client:
+        client.sign_in(login["email"], login["password"])
+        yield client

@@ -1,0 +1,163 @@
+"""The whole mesh, run by `make up`'s own command in a folder of its own on free ports, and what a test does with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from mesh.local.state import ProcessState, State
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 90.0
+WAIT_TIMEOUT_S = 60.0
+PASSWORD = "correct horse battery"
+
+
+class Mesh:
+    """A running mesh."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        self.output = (home.parent / "output.txt").open("w+")
+        self.supervisor = subprocess.Popen(
+            [sys.executable, "-m", "mesh.local", "up"],
+            cwd=ROOT,
+            env=os.environ | {"MESH_HOME": str(home), "PORTS": "free"} | environment,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def wait_until_up(self) -> None:
+        """Returns when every process is ready."""
+        eventually(lambda: "The mesh is up." in self.said() or self.supervisor.poll() is not None, START_TIMEOUT_S)
+        assert self.supervisor.poll() is None, self.said()
+
+    def said(self) -> str:
+        """All that `make up` has printed."""
+        return Path(self.output.name).read_text()
+
+    def stop(self) -> None:
+        """As Ctrl-C does, and checks that nothing is left behind."""
+        family = psutil.Process(self.supervisor.pid).children(recursive=True)
+        self.supervisor.send_signal(signal.SIGINT)
+        status = self.supervisor.wait(WAIT_TIMEOUT_S)
+        self.output.close()
+        assert status == 0, status
+        assert [process.name() for process in family if process.is_running()] == []
+
+    def process(self, name: str) -> ProcessState:
+        """What the supervisor says of a process."""
+        states = State.read(self.home / "state.json").processes
+        return next(state for state in states if state.name == name)
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        pid = self.process(name).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    def wait_until_ready(self, name: str) -> None:
+        """Returns when a process that was killed is back and ready."""
+        eventually(lambda: self.process(name).ready and self.answers_ready(name))
+
+    def answers_ready(self, name: str) -> bool:
+        """Whether its /readyz says so; that of a process without one is what the supervisor found."""
+        url = self.process(name).readyz_url
+        try:
+            return url is None or httpx.get(url).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @property
+    def url(self) -> str:
+        """Where the edge answers."""
+        return f"http://127.0.0.1:{self.process('edge').port}"
+
+    def address(self, name: str) -> str:
+        """Where a service answers gRPC."""
+        return f"127.0.0.1:{self.process(name).port}"
+
+    def mails(self, address: str) -> list[dict[str, Any]]:
+        """The mails that were sent to an address."""
+        messages: list[dict[str, Any]] = httpx.get(f"http://127.0.0.1:{self.process('mail').port}/messages").json()
+        return [message for message in messages if address in message["to"]]
+
+
+class Client(httpx.Client):
+    """Calls the public API; as a user, once it has a token."""
+
+    def __init__(self, mesh: Mesh, **options: Any) -> None:
+        super().__init__(base_url=mesh.url, timeout=30, **options)
+        self.email = ""
+
+    def sign_in(self, email: str, password: str = PASSWORD) -> dict[str, Any]:
+        """Gets a token by the password grant and uses it from now on."""
+        form = {"grant_type": "password", "username": email, "password": password}
+        answer = self.post("/v1/oauth2/token", data=form)
+        assert answer.status_code == 200, answer.text
+        self.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+        self.email = email
+        tokens: dict[str, Any] = answer.json()
+        return tokens
+
+    def register(self) -> dict[str, Any]:
+        """Registers a user of a fresh address and signs in."""
+        email = f"{uuid.uuid4().hex}@example.com"
+        body = {"email": email, "password": PASSWORD, "display_name": "Ada"}
+        answer = self.post("/v1/users", json=body)
+        assert answer.status_code == 201, answer.text
+        self.sign_in(email)
+        user: dict[str, Any] = answer.json()
+        return user
+
+    def create_product(self, title: str = "Folding saw", units: int = 24, **fields: Any) -> dict[str, Any]:
+        """Creates a product; staff can."""
+        price = {"currencyCode": "EUR", "units": str(units), "nanos": 900_000_000}
+        product = {"title": title, "category": "garden-tools", "price": price} | fields
+        answer = self.post("/v1/products", json=product)
+        assert answer.status_code == 201, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    def order(self, *products: dict[str, Any], request_id: str = "") -> httpx.Response:
+        """Orders one of each product."""
+        lines = [{"product": product["name"], "quantity": 1} for product in products]
+        headers = {"idempotency-key": request_id} if request_id else {}
+        return self.post("/v1/orders", json={"lines": lines}, headers=headers)
+
+
+def eventually(condition: Callable[[], Any], timeout_s: float = WAIT_TIMEOUT_S) -> Any:
+    """Waits for something to become true, and gives it. Fails after a time in which it must have."""
+    deadline = time.monotonic() + timeout_s
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still not true after {timeout_s:.0f} s: {condition}")
+        time.sleep(0.05)
+    return result
+
+
+def problem(answer: httpx.Response) -> tuple[int, str, str, list[str]]:
+    """An error in the one shape that all errors have: HTTP status, gRPC status, reason, and the fields at fault."""
+    assert answer.headers["content-type"].startswith("application/json"), answer.text
+    assert set(answer.json()) == {"error"}, answer.text
+    error = answer.json()["error"]
+    assert error["code"] == answer.status_code
+    assert error["message"]
+    details = error.get("details", [])
+    reason = next((detail["reason"] for detail in details if detail["@type"].endswith("/google.rpc.ErrorInfo")), "")
+    violations = [
+        violation["field"]
+        for detail in details
+        if detail["@type"].endswith("/google.rpc.BadRequest")
+        for violation in detail["fieldViolations"]
+    ]
+    return answer.status_code, error["status"], reason, violations

@@ -1,0 +1,176 @@
+"""Faults of the running mesh, made by killing and pausing its real processes: nothing acknowledged is lost, nothing is
+done twice, and whoever asks meanwhile is told so.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.system.mesh import Client, Mesh, eventually, problem
+
+SERVICES = ("identity", "catalog", "orders", "notifications", "information")
+
+
+class Load:
+    """Customers who place orders one after the other, each under a request_id of its own, until the block ends.
+
+    An attempt that fails is repeated under its id until it is acknowledged, as a careful client does.
+    """
+
+    CLIENTS = 4
+
+    def __init__(self, customer: Client, product: dict[str, str]) -> None:
+        self._customer = customer
+        self._product = product
+        self._stop = threading.Event()
+        self.acknowledged: dict[str, str] = {}
+        self.failures: list[httpx.Response] = []
+        self._threads = [threading.Thread(target=self._run) for _ in range(self.CLIENTS)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            request_id = str(uuid.uuid4())
+            answer = self._customer.order(self._product, request_id=request_id)
+            while answer.status_code != 201:
+                self.failures.append(answer)
+                self._stop.wait(0.05)
+                answer = self._customer.order(self._product, request_id=request_id)
+            self.acknowledged[request_id] = answer.json()["name"]
+
+
+def all_orders(customer: Client) -> list[str]:
+    """The names of all orders of this customer."""
+    names, token = [], ""
+    while True:
+        page = customer.get("/v1/orders", params={"pageSize": 1000} | ({"pageToken": token} if token else {}))
+        assert page.status_code == 200, page.text
+        names += [order["name"] for order in page.json().get("orders", [])]
+        if not (token := page.json().get("nextPageToken", "")):
+            return names
+
+
+@contextlib.contextmanager
+def paused(mesh: Mesh, name: str) -> Iterator[None]:
+    """A process that is there and does nothing, as after a network partition."""
+    pid = mesh.process(name).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("victim", ["orders", "catalog", "postgres"])
+def test_no_order_is_lost_or_doubled_by_a_kill(mesh: Mesh, staff: Client, customer: Client, victim: str) -> None:
+    """kill -9 under load: callers get 503 in the error shape until it is back; each acknowledged order is there once."""
+    product = staff.create_product()
+    restarts = {name: mesh.process(name).restarts for name in SERVICES}
+    with Load(customer, product) as load:
+        eventually(lambda: len(load.acknowledged) > 20)
+        mesh.kill(victim)
+        eventually(lambda: load.failures)
+        mesh.wait_until_ready(victim)
+        before = len(load.acknowledged)
+        eventually(lambda: len(load.acknowledged) > before + 20)
+    for failure in load.failures:
+        assert problem(failure)[:2] == (503, "UNAVAILABLE"), failure.text
+        assert int(failure.headers["retry-after"]) >= 1
+    orders = all_orders(customer)
+    assert sorted(orders) == sorted(load.acknowledged.values()), "one order an acknowledged request_id, no other"
+    expected = restarts | ({victim: restarts[victim] + 1} if victim in restarts else {})
+    assert {name: mesh.process(name).restarts for name in SERVICES} == expected, "nobody else had to be restarted"
+
+
+@pytest.mark.parametrize(("victim", "path"), [("identity", "/v1/users/me"), ("information", "/v1/information")])
+def test_a_killed_service_comes_back(mesh: Mesh, customer: Client, victim: str, path: str) -> None:
+    """Its methods answer 503 and then again; those of others go on, for keys and tokens are remembered."""
+    assert customer.get(path).status_code == 200
+    mesh.kill(victim)
+    while (answer := customer.get(path)).status_code != 200:
+        assert problem(answer)[:2] == (503, "UNAVAILABLE"), answer.text
+        assert customer.get("/v1/orders").status_code == 200
+    mesh.wait_until_ready(victim)
+
+
+def test_a_killed_edge_comes_back(mesh: Mesh, customer: Client) -> None:
+    """The edge holds nothing that its restart could lose."""
+    mesh.kill("edge")
+
+    def answers() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return customer.get("/v1/information").status_code == 200
+        return False
+
+    eventually(answers)
+
+
+def test_a_killed_broker_delays_the_mail_only(mesh: Mesh, staff: Client) -> None:
+    """With NATS killed registering and ordering succeed; the mail is sent when it is back, once."""
+    product = staff.create_product()
+    mesh.kill("nats")
+    with Client(mesh) as customer:
+        customer.register()
+        assert customer.order(product).status_code == 201
+        mesh.wait_until_ready("nats")
+        eventually(lambda: mesh.mails(customer.email))
+        with Client(mesh) as later:
+            later.register()
+            eventually(lambda: mesh.mails(later.email))
+        assert len(mesh.mails(customer.email)) == 1
+
+
+def test_a_broker_that_hangs_delays_the_mail_only(mesh: Mesh) -> None:
+    """A broker that accepts and says nothing is as good as none: requests succeed, the mail comes later, once."""
+    with Client(mesh) as customer:
+        with paused(mesh, "nats"):
+            customer.register()
+            assert mesh.mails(customer.email) == []
+        eventually(lambda: mesh.mails(customer.email))
+        with Client(mesh) as later:
+            later.register()
+            eventually(lambda: mesh.mails(later.email))
+        assert len(mesh.mails(customer.email)) == 1
+
+
+def test_a_killed_consumer_sends_each_mail_once(mesh: Mesh) -> None:
+    """notifications is killed while mails are due; all are sent by its successor."""
+    with contextlib.ExitStack() as stack:
+        customers = [stack.enter_context(Client(mesh)) for _ in range(5)]
+        for number, customer in enumerate(customers):
+            customer.register()
+            if number == 2:
+                mesh.kill("notifications")
+        eventually(lambda: all(mesh.mails(customer.email) for customer in customers))
+
+
+def test_mail_waits_for_its_server(mesh: Mesh) -> None:
+    """With the mail server away registering succeeds, and the mail is tried again until it is back."""
+    with Client(mesh) as customer:
+        with paused(mesh, "mail"):
+            customer.register()
+        eventually(lambda: mesh.mails(customer.email))
+
+
+def test_a_database_that_hangs_is_unavailable(mesh: Mesh, customer: Client) -> None:
+    """A server that accepts and says nothing costs a caller its deadline, not for ever; then all is well again."""
+    with paused(mesh, "postgres"):
+        status, name, _, _ = problem(customer.get("/v1/orders"))
+        assert (status, name) in {(503, "UNAVAILABLE"), (504, "DEADLINE_EXCEEDED")}
+    eventually(lambda: customer.get("/v1/orders").status_code == 200)

@@ -1,0 +1,146 @@
+"""The store through its public API: from REST over gRPC to PostgreSQL and back, and from events to mail."""
+
+import uuid
+
+from tests.system.mesh import Client, Mesh, eventually, problem
+
+
+def test_a_welcome_mail_follows_a_registration(mesh: Mesh, customer: Client) -> None:
+    """Register, and an event travels through NATS to a mail, which the user can list."""
+    mail = eventually(lambda: mesh.mails(customer.email))
+    assert len(mail) == 1
+    assert "Ada" in mail[0]["text"]
+    listed = eventually(lambda: customer.get("/v1/notifications").json().get("notifications"))
+    assert [notification["subject"] for notification in listed] == [mail[0]["subject"]]
+
+
+def test_a_customer_buys(staff: Client, customer: Client) -> None:
+    """A product is created, found, ordered at its price, read, listed and cancelled."""
+    word = f"w{uuid.uuid4().hex}"
+    saw = staff.create_product(f"Folding saw {word}", units=24)
+    rake = staff.create_product(f"Rake {word}", units=9)
+    found = customer.get("/v1/products:search", params={"query": word}).json()["products"]
+    assert {product["name"] for product in found} == {saw["name"], rake["name"]}
+    both = customer.get("/v1/products:batchGet", params={"names": [rake["name"], saw["name"]]}).json()["products"]
+    assert [product["title"] for product in both] == [rake["title"], saw["title"]]
+
+    placed = customer.order(saw, rake)
+    assert placed.status_code == 201
+    order = placed.json()
+    assert order["state"] == "STATE_PENDING"
+    assert order["total"] == {"currencyCode": "EUR", "units": "34", "nanos": 800_000_000}
+    assert [line["title"] for line in order["lines"]] == [saw["title"], rake["title"]]
+
+    assert customer.get(f"/v1/{order['name']}").json() == order
+    assert [listed["name"] for listed in customer.get("/v1/orders").json()["orders"]] == [order["name"]]
+    assert order["name"] in {o["name"] for o in staff.get("/v1/orders", params={"pageSize": 1000}).json()["orders"]}
+
+    cancelled = customer.post(f"/v1/{order['name']}:cancel", json={"etag": order["etag"]})
+    assert cancelled.json()["state"] == "STATE_CANCELLED"
+    assert customer.post(f"/v1/{order['name']}:cancel", json={}).json() == cancelled.json()
+
+
+def test_a_price_is_that_of_the_moment(staff: Client, customer: Client) -> None:
+    """A later change of the product leaves the order as it was."""
+    product = staff.create_product(units=10)
+    order = customer.order(product).json()
+    changed = staff.patch(f"/v1/{product['name']}", json={"price": {"currencyCode": "EUR", "units": "99"}})
+    assert changed.status_code == 200, changed.text
+    assert customer.get(f"/v1/{order['name']}").json()["total"]["units"] == "10"
+    assert customer.order(product).json()["total"]["units"] == "99"
+
+
+def test_staff_keeps_the_catalog(staff: Client, anyone: Client) -> None:
+    """Update by mask and etag, delete, undelete; anybody may read."""
+    product = staff.create_product(description="Sharp.")
+    path = f"/v1/{product['name']}"
+    renamed = staff.patch(path, params={"updateMask": "title"}, json={"title": "Saw", "etag": product["etag"]}).json()
+    assert (renamed["title"], renamed["description"]) == ("Saw", "Sharp.")
+    assert problem(staff.patch(path, json={"title": "x", "etag": product["etag"]}))[:3] == (
+        409,
+        "ABORTED",
+        "ETAG_MISMATCH",
+    )
+    assert "deleteTime" in staff.delete(path).json()
+    assert "deleteTime" in anyone.get(path).json()
+    assert "deleteTime" not in staff.post(f"{path}:undelete", json={}).json()
+
+
+def test_lists_are_filtered_ordered_and_paged(staff: Client, anyone: Client) -> None:
+    """Pages follow each other without a gap, in the order asked for, and hold what the filter says."""
+    category = f"c{uuid.uuid4().hex}"
+    for units in (5, 3, 9, 1, 7):
+        staff.create_product(f"Thing {units}", units=units, category=category)
+    query = {"filter": f'category = "{category}" AND price > 2', "orderBy": "price desc", "pageSize": "2"}
+    titles, token = [], ""
+    while True:
+        page = anyone.get("/v1/products", params=query | ({"pageToken": token} if token else {})).json()
+        titles += [product["title"] for product in page.get("products", [])]
+        if not (token := page.get("nextPageToken", "")):
+            break
+    assert titles == ["Thing 9", "Thing 7", "Thing 5", "Thing 3"]
+
+
+def test_a_user_manages_the_account(customer: Client) -> None:
+    """Get, update by mask and etag, delete; afterwards the account is gone and its tokens with it."""
+    me = customer.get("/v1/users/me").json()
+    assert me["email"] == customer.email
+    changed = customer.patch("/v1/users/me", json={"displayName": "Countess", "etag": me["etag"]})
+    assert changed.json()["displayName"] == "Countess"
+    assert problem(customer.patch("/v1/users/me", json={"displayName": "x", "etag": me["etag"]}))[:2] == (
+        409,
+        "ABORTED",
+    )
+    assert customer.delete("/v1/users/me").status_code == 200
+    form = {"grant_type": "password", "username": customer.email, "password": "correct horse battery"}
+    assert problem(customer.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+
+
+def test_tokens_rotate_and_reuse_is_noticed(customer: Client) -> None:
+    """A refresh token works once; used again, it ends the whole sign-in."""
+    first = customer.sign_in(customer.email)
+    form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    second = customer.post("/v1/oauth2/token", data=form)
+    assert second.status_code == 200
+    assert second.headers["cache-control"] == "no-store"
+    assert problem(customer.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+    form["refresh_token"] = second.json()["refresh_token"]
+    assert problem(customer.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+
+
+def test_a_revoked_token_refreshes_nothing(customer: Client) -> None:
+    """RFC 7009: the token is void, and revoking it again is no error."""
+    tokens = customer.sign_in(customer.email)
+    for _ in range(2):
+        assert customer.post("/v1/oauth2/revoke", data={"token": tokens["refresh_token"]}).status_code == 200
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert problem(customer.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+
+
+def test_the_issuer_describes_itself(anyone: Client) -> None:
+    """Keys and discovery are where OpenID Connect looks for them."""
+    discovery = anyone.get("/.well-known/openid-configuration").json()
+    assert discovery["jwks_uri"].endswith("/.well-known/jwks.json")
+    assert discovery["token_endpoint"].endswith("/v1/oauth2/token")
+    keys = anyone.get("/.well-known/jwks.json").json()["keys"]
+    assert keys
+    assert all(key["kty"] == "EC" and "d" not in key for key in keys)
+
+
+def test_the_answer(customer: Client, anyone: Client) -> None:
+    """Anyone with a valid token gets the answer, others 401."""
+    assert customer.get("/v1/information").json() == {"text": "The answer is 42."}
+    refused = anyone.get("/v1/information")
+    assert problem(refused)[:3] == (401, "UNAUTHENTICATED", "TOKEN_MISSING")
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_one_request_id_is_one_order(staff: Client, customer: Client) -> None:
+    """The same Idempotency-Key gets the first answer again; for another body it is refused."""
+    product, another = staff.create_product(), staff.create_product()
+    key = str(uuid.uuid4())
+    first, again = customer.order(product, request_id=key), customer.order(product, request_id=key)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert problem(customer.order(another, request_id=key))[:3] == (400, "INVALID_ARGUMENT", "REQUEST_ID_REUSED")
+    assert len(customer.get("/v1/orders").json()["orders"]) == 1

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
 from uuid import uuid4
 
 import pytest
@@ -50,20 +49,19 @@ class GivenToken(ServiceTokens):
 class Identity:
     """A running identity service and its parts."""
 
-    NOBODY: ClassVar[str] = ""
-
     database: Database
     passwords: Passwords
     keys: SigningKeys
     access_tokens: AccessTokens
+    handlers: IdentityHandlers
     address: str
     stack: AsyncExitStack = field(repr=False)
 
-    async def channel(self, token: str = NOBODY) -> Channel:
+    async def channel(self, token: str = "") -> Channel:
         """A channel whose calls carry this token."""
         return await self.stack.enter_async_context(Channel("identity", self.address, tokens=GivenToken(token)))
 
-    async def client(self, token: str = NOBODY) -> IdentityServiceClient:
+    async def client(self, token: str = "") -> IdentityServiceClient:
         """The generated client, with this token."""
         return IdentityServiceClient(await self.channel(token))
 
@@ -155,4 +153,4 @@ async def identity(
     handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ISSUER)
     verifier = Verifier(keys, ISSUER, AUDIENCE)
     async with Server("127.0.0.1:0", (handlers,), verifier, Readiness(), 1.0) as server, AsyncExitStack() as stack:
-        yield Identity(database, passwords, keys, access_tokens, f"127.0.0.1:{server.port}", stack)
+        yield Identity(database, passwords, keys, access_tokens, handlers, f"127.0.0.1:{server.port}", stack)

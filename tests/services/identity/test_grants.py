@@ -16,6 +16,7 @@ from meshwright.identity.v1.identity_pb import (
 )
 
 from mesh.errors import InvalidArgument, MeshError, Unauthenticated
+from mesh.rpc import Call
 from services.identity import storage
 from services.identity.tokens import AccessTokens
 from tests.services.identity.conftest import AUDIENCE, CLIENT_SECRETS, ISSUER, Identity
@@ -283,6 +284,13 @@ async def test_an_unknown_grant_is_refused(identity: Identity) -> None:
     error = await refused(await identity.client(), IssueTokenRequest(grant_type="implicit"))
     assert isinstance(error, InvalidArgument)
     assert [violation.field for violation in error.violations] == ["grant_type"]
+
+
+async def test_an_unknown_grant_is_refused_by_the_handler_too(identity: Identity) -> None:
+    """Where no contract's rule stands before it, the handler answers with the error of RFC 6749, section 5.2."""
+    with pytest.raises(InvalidArgument) as caught:
+        await identity.handlers.issue_token(IssueTokenRequest(grant_type="implicit"), Call(ISSUE_TOKEN))
+    assert caught.value.reason == "UNSUPPORTED_GRANT_TYPE"
 
 
 async def test_an_expired_token_is_told_to_be_expired(identity: Identity) -> None:

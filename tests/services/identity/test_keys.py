@@ -85,13 +85,14 @@ async def test_tokens_outlive_the_rotation_of_their_key(identity: Identity) -> N
     await _age(identity, PUBLISHED_BEFORE)
     await identity.keys.refresh()
     new_token = (await identity.sign_in(user.email)).access_token
-    assert identity.keys.current.kid != old_key.kid
+    new_kid = identity.keys.current.kid
+    assert new_kid != old_key.kid
     for token in (old_token, new_token):
         assert await (await identity.client(token)).get_user(GetUserRequest(name="users/me")) == user
     await _age(identity, PUBLISHED_AFTER)
     await identity.keys.refresh()
     assert await identity.keys.find(old_key.kid or "") is None
-    assert identity.keys.current.kid is not None
+    assert identity.keys.current.kid == new_kid
 
 
 async def test_the_key_set_holds_public_keys_only(identity: Identity) -> None:

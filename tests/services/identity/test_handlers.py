@@ -1,4 +1,4 @@
-"""Registering, and the methods on one's own user, over a real channel."""
+"""The methods on users, over a real channel; those on tokens are in test_grants.py, on keys in test_keys.py."""
 
 import asyncio
 from uuid import uuid4

@@ -66,7 +66,7 @@ def undocumented() -> Iterator[str]:
             continue
         assert file.source_code_info is not None
         commented = {tuple(place.path) for place in file.source_code_info.location if place.leading_comments.strip()}
-        paths = [(6, i) for i in range(len(file.service))]
+        paths: list[tuple[int, ...]] = [(6, i) for i in range(len(file.service))]
         paths += [(6, i, 2, j) for i, service in enumerate(file.service) for j in range(len(service.method))]
         paths += [(5, i) for i in range(len(file.enum_type))]
         paths += [(5, i, 2, j) for i, enum in enumerate(file.enum_type) for j in range(len(enum.value))]
@@ -94,7 +94,8 @@ def test_a_method_that_reads_says_so(method: DescMethod) -> None:
     """GET methods have no side effects, so they may be retried; a POST that creates must not claim that."""
     options = method.proto.options
     assert options is not None
-    verb = options[ext_http].pattern.field if ext_http in options and options[ext_http].pattern else None
+    pattern = options[ext_http].pattern if ext_http in options else None
+    verb = pattern.field if pattern else None
     free_of_effects = method.idempotency == MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS
     assert free_of_effects == (verb == "get" or method.name == "ResolveUser")
 

@@ -15,7 +15,7 @@ LINT = Path(sys.executable).with_name("lint-imports")
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     """Runs import-linter on a tree."""
     environment = os.environ | {"PYTHONPATH": f"{folder}:{folder / 'gen'}", "COLUMNS": "200"}
-    command = [LINT, "--no-cache", "--no-logo"]
+    command = [str(LINT), "--no-cache", "--no-logo"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -1,14 +1,30 @@
-"""Serves the handlers of a service on a free port, and calls them as one person or another."""
+"""Serves the handlers of a service, or a stand-in for it, on a free port, and calls them as one person or another."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from abc import ABCMeta
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+from protobuf import Message
 
 from mesh.client import Channel
+from mesh.errors import Unimplemented
 from mesh.identity import Caller, Verifier
 from mesh.operations import Readiness
 from mesh.rpc import Call, Service, current_call
 from mesh.server import Server
 from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+
+def standing_in_for(base: ABCMeta, **methods: Callable[[Any, Call], Awaitable[Message]]) -> Service:
+    """A service of this generated base that has these methods; calls of all others end as Unimplemented."""
+
+    async def absent(_self: Service, _request: Message, _call: Call) -> Message:
+        raise Unimplemented("The stand-in lacks this method.")
+
+    present = {name: staticmethod(method) for name, method in methods.items()}
+    service: Service = type("StandIn", (base,), dict.fromkeys(base.__abstractmethods__, absent) | present)()
+    return service
 
 
 @contextlib.asynccontextmanager

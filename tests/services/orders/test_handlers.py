@@ -112,7 +112,7 @@ async def shop(open_database: Callable[..., Awaitable[Database]]) -> AsyncIterat
         catalog.products[each.name] = each
     async with AsyncExitStack() as stack:
         database = await open_database("orders")
-        catalog_port = await stack.enter_async_context(serving(issuer, catalog))
+        catalog_port = await stack.enter_async_context(serving(issuer, catalog.service))
         to_catalog = await stack.enter_async_context(channel_to(catalog_port, "catalog"))
         port = await stack.enter_async_context(serving(issuer, OrdersHandlers(database, Catalog(to_catalog))))
         channel: Channel = await stack.enter_async_context(channel_to(port, "orders"))

@@ -21,8 +21,9 @@ from yoyo.exceptions import BadMigration, MigrationConflict
 
 MESH_FOLDER = Path(__file__).parent / "schema"
 ADVISORY_LOCK = 0x6D657368_0001  # "mesh", 1: two migrators of one database wait for each other
-LOCK_TIMEOUT_S = 60
-CONNECT_ATTEMPTS = 15
+OTHER_MIGRATOR_TIMEOUT_S = 60
+LOCK_TIMEOUT_S = 5  # a statement that waits for a lock holds up all who come after it
+CONNECT_ATTEMPTS = 10
 CONNECT_PAUSE_S = 1.0
 
 
@@ -35,20 +36,30 @@ def migrate(database_url: str, folders: Sequence[Path]) -> list[str]:
 
     Raises MigrationError.
     """
-    with _connect(database_url) as backend:
-        # The tool's own lock is a row, which a killed migrator leaves behind. An advisory lock ends with its
-        # connection, and the server looks every second whether that is still there.
-        backend.execute("SET client_connection_check_interval = '1s'")
-        backend.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
-        backend.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
-        backend.break_lock()
-        try:
+    try:
+        with _connect(database_url) as backend:
+            _lock(backend)
             missing = backend.to_apply(read_migrations(*map(str, folders)))
-        except (BadMigration, MigrationConflict) as error:
-            raise MigrationError(f"The migrations cannot be read: {error}") from error
-        for migration in missing:
-            _apply(backend, migration)
-        return [migration.id for migration in missing]
+            for migration in missing:
+                _apply(backend, migration)
+            return [migration.id for migration in missing]
+    except (BadMigration, MigrationConflict) as error:
+        raise MigrationError(f"The migrations cannot be read: {error}") from error
+    except psycopg.Error as error:
+        raise MigrationError(f"The database cannot be migrated: {_one_line(error)}") from error
+
+
+def _lock(backend: Any) -> None:
+    """Waits for other migrators of this database.
+
+    The tool's own lock is a row, which a killed migrator leaves behind. An advisory lock ends with its connection, and
+    the server looks every second whether that is still there.
+    """
+    backend.execute("SET client_connection_check_interval = '1s'")
+    backend.execute(f"SET lock_timeout = '{OTHER_MIGRATOR_TIMEOUT_S}s'")
+    backend.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
+    backend.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
+    backend.break_lock()
 
 
 def _connect(database_url: str) -> Any:

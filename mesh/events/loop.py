@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
+from mesh.errors import MeshError
+
 log = structlog.get_logger()
 
 PAUSE_FIRST_S = 0.1
@@ -21,10 +23,11 @@ async def keep_running(name: str, step: Callable[[], Awaitable[None]], ended: as
         started = loop.time()
         try:
             await step()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next try may succeed; the log tells
+        except Exception as error:
             if loop.time() - started > PAUSE_MAX_S:
                 pause_s = PAUSE_FIRST_S
-            log.warning("background work failed", work=name, error=f"{type(error).__name__}: {error}", pause_s=pause_s)
+            expected = isinstance(error, MeshError)
+            log.warning("background work failed", work=name, error=str(error), pause_s=pause_s, exc_info=not expected)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
         else:

@@ -46,7 +46,8 @@ _FAILURES = (nats.errors.Error, OSError)  # TimeoutError included
 class JetStream:
     """A connection that is made in the background and made again whenever it is lost: starting needs no broker.
 
-    The stream is created when it is missing, on one server; for a cluster create it beforehand, with replicas.
+    Nor does readiness: a service whose broker is away does all its work, and tells of it later. The stream is created
+    when it is missing, on one server; for a cluster create it beforehand, with replicas.
     """
 
     def __init__(self, url: str, process: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from mesh.migrations import MESH_FOLDER, MigrationError, main, migrate
+from mesh.migrations import ADVISORY_LOCK, MESH_FOLDER, MigrationError, main, migrate
 
 
 @pytest.fixture
@@ -116,3 +116,18 @@ def test_an_unknown_service_is_named(capsys: pytest.CaptureFixture[str]) -> None
     """A service that does not exist is an error with its name."""
     assert main(["nosuch"]) == 1
     assert "There is no service 'nosuch'." in capsys.readouterr().err
+
+
+async def test_a_migrator_does_not_wait_for_ever(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second migrator that waits too long for the first, and a database that is away, end with a sentence."""
+    monkeypatch.setattr("mesh.migrations.OTHER_MIGRATOR_TIMEOUT_S", 1)
+    monkeypatch.setattr("mesh.migrations.CONNECT_ATTEMPTS", 1)
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
+        with pytest.raises(MigrationError, match="lock timeout"):
+            await asyncio.to_thread(migrate, database_url, [MESH_FOLDER])
+    finally:
+        await connection.close()
+    with pytest.raises(MigrationError, match=r"The database does not answer: .*[Cc]onnection refused"):
+        migrate("postgresql://nobody:nothing@127.0.0.1:1/nothing", [MESH_FOLDER])

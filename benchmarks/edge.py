@@ -1,0 +1,110 @@
+"""CPU time of the edge for one GetOrder, beside the same method written by hand with FastAPI, pydantic and grpc.aio.
+
+Run it as `make bench-edge`. Both stand before the same backend and get the same load in turn; what is compared is the
+processor time of the process in front, as the operating system accounts it, a request. Neither checks tokens.
+"""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+
+from mesh.local.ports import free_ports
+
+ROOT = Path(__file__).resolve().parent.parent
+BACKEND = "meshwright.orders.v1.OrdersService"
+ROUNDS = 7
+REQUESTS = 6000
+CONNECTIONS = 16
+
+
+def main() -> None:
+    """Prints the table."""
+    edge_port, twin_port = free_ports(2)
+    with program("benchmarks/backend.py", stdout=subprocess.PIPE) as backend:
+        assert backend.stdout is not None
+        address = f"127.0.0.1:{int(backend.stdout.readline())}"
+        edge = (
+            "-m",
+            "edge",
+            "--contracts",
+            "gen/contracts.binpb",
+            "--upstream",
+            f"{BACKEND}={address}",
+            "--port",
+            str(edge_port),
+        )
+        with program(*edge) as ours, program("benchmarks/twin.py", address, str(twin_port)) as twin:
+            ports = {"edge": (ours, edge_port), "hand-written": (twin, twin_port)}
+            check_same([wait_for(url(port)) for _, port in ports.values()])
+            figures: dict[str, list[float]] = {name: [] for name in ports}
+            for _ in range(ROUNDS):
+                for name, (process, port) in ports.items():
+                    figures[name].append(cpu_us_a_request(process, url(port)))
+    report(figures)
+
+
+def report(figures: dict[str, list[float]]) -> None:
+    """Medians, spread, and the ratio of each round."""
+    print(f"GetOrder, {REQUESTS} requests a round over {CONNECTIONS} connections, median of {ROUNDS} rounds")
+    for name, values in figures.items():
+        print(f"{name:13} {statistics.median(values):6.1f} µs CPU a request ({min(values):.1f} to {max(values):.1f})")
+    ratios = [ours / twin for ours, twin in zip(figures["edge"], figures["hand-written"], strict=True)]
+    print(f"ratio         {statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def url(port: int) -> str:
+    """The order's URL."""
+    return f"http://127.0.0.1:{port}/v1/orders/0d1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+
+
+@contextlib.contextmanager
+def program(*arguments: str, stdout: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[bytes]"]:
+    """A Python program of ours while the block runs."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "warning"}
+    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, stdout=stdout)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(address: str) -> httpx.Response:
+    """Its first answer."""
+    for _ in range(200):
+        with contextlib.suppress(httpx.TransportError):
+            answer = httpx.get(address)
+            if answer.status_code == httpx.codes.OK:
+                return answer
+        time.sleep(0.05)
+    raise SystemExit(f"{address} does not answer")
+
+
+def check_same(answers: list[httpx.Response]) -> None:
+    """Both do the same work, or the comparison is worth nothing."""
+    ours, twin = (answer.json() for answer in answers)
+    if ours["lines"] != twin["lines"] or ours["total"] != twin["total"] or ours.keys() != twin.keys():
+        raise SystemExit(f"the two answer differently:\n{ours}\n{twin}")
+
+
+def cpu_us_a_request(process: "subprocess.Popen[bytes]", address: str) -> float:
+    """The processor time of a process for one request of a load, in microseconds."""
+    load = [sys.executable, "benchmarks/load.py", address, str(CONNECTIONS)]
+    subprocess.run([*load, str(REQUESTS // 10)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    before = psutil.Process(process.pid).cpu_times()
+    subprocess.run([*load, str(REQUESTS)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    after = psutil.Process(process.pid).cpu_times()
+    count = REQUESTS // CONNECTIONS * CONNECTIONS
+    return (after.user + after.system - before.user - before.system) / count * 1e6
+
+
+if __name__ == "__main__":
+    main()

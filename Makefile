@@ -1,0 +1,85 @@
+# The index of what can be done here: `make help`. Each target does all the set-up it needs.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)) python3)
+VENV := .venv/bin
+export PATH := $(CURDIR)/$(VENV):$(CURDIR)/.tools/bin:$(PATH)
+COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+SOURCES := mesh services edge demo tools tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
+	bench-messages
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  Ports: make up PORT=8081 for the edge's; PORTS=free picks free ones for all that are not set."
+	@echo "  The others: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT and, for each service, for example,"
+	@echo "  ORDERS_PORT and ORDERS_OPS_PORT. MESH_HOME=<folder> keeps the state elsewhere than in .mesh."
+
+# Running it
+
+up: .venv/requirements-dev.sha256 ## start the whole mesh and print where it is; Ctrl-C stops it
+	@$(VENV)/python -m mesh.local up
+
+down: .venv/requirements-dev.sha256 ## stop a mesh that runs in another terminal
+	@$(VENV)/python -m mesh.local down
+
+status: .venv/requirements-dev.sha256 ## list the processes; exit status 0 when all are ready
+	@$(VENV)/python -m mesh.local status
+
+logs: .venv/requirements-dev.sha256 ## follow what the processes print; of one: make logs SERVICE=orders
+	@$(VENV)/python -m mesh.local logs $(SERVICE)
+
+clean: .venv/requirements-dev.sha256 ## stop the mesh and remove its data
+	@$(VENV)/python -m mesh.local clean
+
+demo: .venv/requirements-dev.sha256 ## fill a running mesh with a believable shop, through the public API
+	@$(VENV)/python -m demo
+
+dead-letters: .venv/requirements-dev.sha256 ## list the events a service gave up on: make dead-letters SERVICE=notifications
+	@$(VENV)/python -m mesh.local dead-letters $(SERVICE) $(ARGS)
+
+# Changing it
+
+generate: .venv/requirements-dev.sha256 ## make gen/ anew from proto/
+	@$(VENV)/python tools/generate.py
+
+breaking: .venv/requirements-dev.sha256 ## say what would break clients since a git ref: make breaking AGAINST=main
+	@$(VENV)/python tools/third_party.py third_party
+	@rm -rf .tools/against && mkdir -p .tools/against
+	@git archive $(or $(AGAINST),$(error AGAINST names the git ref to compare with: make breaking AGAINST=main)) \
+		buf.yaml proto | tar -x -C .tools/against
+	@cp -R third_party .tools/against
+	@$(VENV)/buf breaking --against .tools/against
+
+lint: .venv/requirements-dev.sha256 ## check style, imports and contracts
+	@$(VENV)/ruff check $(wildcard $(SOURCES))
+	@$(VENV)/ruff format --check --quiet $(wildcard $(SOURCES)) || { echo "Run: make format"; exit 1; }
+	@report=$$($(VENV)/lint-imports --no-cache) || { echo "$$report"; exit 1; }
+
+format: .venv/requirements-dev.sha256 ## format code and contracts
+	@$(VENV)/ruff check --fix --quiet $(wildcard $(SOURCES)) || true
+	@$(VENV)/ruff format $(wildcard $(SOURCES))
+	@$(VENV)/buf format --write proto
+
+types: .venv/requirements-dev.sha256 ## check types
+	@$(VENV)/mypy
+
+test: lint types ## everything: style, types, unit and system tests
+	@$(VENV)/pytest $(ARGS)
+
+requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
+	@$(VENV)/$(COMPILE) --output-file requirements.txt pyproject.toml
+	@$(VENV)/$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+bench-messages: .venv/requirements-dev.sha256 ## measure three Python runtimes of Protobuf on one order
+	@$(VENV)/python benchmarks/messages.py
+
+grpcurl: .venv/requirements-dev.sha256 ## put grpcurl into .tools/bin
+	@$(VENV)/python tools/grpcurl.py
+
+.venv/requirements-dev.sha256: requirements-dev.txt tools/environment.py
+	@$(PYTHON) tools/environment.py

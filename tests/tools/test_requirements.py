@@ -1,0 +1,87 @@
+"""The pinned requirements."""
+
+import importlib.metadata
+import itertools
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+FILES = ("requirements.txt", "requirements-dev.txt")
+PYTHONS = ("3.11", "3.12", "3.13")
+PLATFORMS = (
+    {"sys_platform": "linux", "platform_system": "Linux"},
+    {"sys_platform": "darwin", "platform_system": "Darwin"},
+)
+MACHINES = ("x86_64", "aarch64", "arm64")
+
+
+def pins(file: str) -> dict[str, Requirement]:
+    """What the file pins, by name."""
+    lines = re.findall(r"^([a-z0-9][^\s\\]*==[^\s\\;]+)", (ROOT / file).read_text(), re.MULTILINE)
+    return {canonicalize_name(pin.name): pin for pin in map(Requirement, lines)}
+
+
+def wanted_extras() -> dict[str, set[str]]:
+    """The extras that some package asks another for, by the other's name."""
+    extras: dict[str, set[str]] = {}
+    for name in pins("requirements-dev.txt"):
+        for text in importlib.metadata.requires(name) or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or "extra" not in str(requirement.marker):
+                extras.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
+    extras.setdefault("psycopg", set()).add("binary")
+    return extras
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_is_missing_on_any_supported_machine(file: str) -> None:
+    """What a pinned package needs on Linux or macOS, on any of our Pythons, is pinned, whoever made the file."""
+    pinned, extras = pins(file), wanted_extras()
+    missing = set()
+    for name, python, platform, machine in itertools.product(pinned, PYTHONS, PLATFORMS, MACHINES):
+        environment = {
+            **platform,
+            "python_version": python,
+            "python_full_version": f"{python}.0",
+            "platform_machine": machine,
+        }
+        for text, extra in itertools.product(importlib.metadata.requires(name) or [], {"", *extras.get(name, ())}):
+            requirement = Requirement(text)
+            needed = requirement.marker is None or requirement.marker.evaluate({**environment, "extra": extra})
+            if needed and canonicalize_name(requirement.name) not in pinned:
+                missing.add(f"{name} on Python {python}, {platform['sys_platform']} {machine}: {text}")
+    assert not missing
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_pin_has_hashes_and_no_place(file: str) -> None:
+    """Each package is pinned exactly and by hash; no registry's address and no path of one machine is in the file."""
+    text = (ROOT / file).read_text()
+    assert len(pins(file)) > 20
+    for block in re.split(r"\n(?=\S)", text):
+        if not block.startswith("#") and block.strip():
+            assert "--hash=sha256:" in block, block
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|\s/\w", text)
+
+
+def test_both_files_pin_the_same_versions() -> None:
+    """A container runs the versions that the tests ran with."""
+    runtime, checkout = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert {name: str(pin.specifier) for name, pin in runtime.items()}.items() <= {
+        name: str(pin.specifier) for name, pin in checkout.items()
+    }.items()
+
+
+def test_the_declared_dependencies_are_pinned() -> None:
+    """A dependency that was added to pyproject.toml has been pinned since, in a version that it allows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for file, declared in zip(FILES, (project["dependencies"], project["optional-dependencies"]["dev"]), strict=True):
+        pinned = pins(file)
+        for requirement in map(Requirement, declared):
+            version = str(pinned[canonicalize_name(requirement.name)].specifier).removeprefix("==")
+            assert version in requirement.specifier, f"{requirement}: run `make requirements`"

@@ -1,6 +1,7 @@
 """Passwords, hashed with argon2id (RFC 9106) away from the event loop."""
 
 import asyncio
+import ctypes
 import secrets
 import unicodedata
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,8 @@ LANES = 1
 WAITING_PER_WORKER_MAX = 50
 RETRY_AFTER_S = 2.0
 
+_M_MMAP_THRESHOLD = -3  # malloc.h
+
 
 class Passwords:
     """Hashes and verifies, a few at a time; when too many wait, a caller is told to come back."""
@@ -39,6 +42,7 @@ class Passwords:
     @asynccontextmanager
     async def open(cls, workers: int) -> AsyncIterator[Self]:
         """Computes at most `workers` hashes at once, for as long as the block lasts."""
+        _return_freed_memory()
         with ThreadPoolExecutor(workers, thread_name_prefix="passwords") as executor:
             loop = asyncio.get_running_loop()
             dummy_hash = await loop.run_in_executor(executor, _hash, secrets.token_urlsafe())
@@ -68,6 +72,15 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             self._pending -= 1
+
+
+def _return_freed_memory() -> None:
+    """glibc keeps blocks as large as a hash's once the first was freed, so that each worker would hold on to 19 MiB;
+    a fixed threshold makes it give them back (mallopt(3)). Other C libraries have no such call, or no such habit.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
 
 
 def _hasher() -> PasswordHasher:

@@ -86,7 +86,7 @@ def test_nobody_was_registered_by_all_that(anyone: Client) -> None:
         ("PUT", "/v1/products", {}, (405, "UNIMPLEMENTED", [])),
         ("POST", "/v1/users", {"content": b"<xml/>", "headers": {"content-type": "text/xml"}}, (415, None, [])),
         ("POST", "/v1/users", {"content": b'"' + b"x" * 2 * 2**20 + b'"', "headers": JSON}, (413, None, [])),
-        ("POST", "/v1/oauth2/token", {"data": {"grant_type": "magic"}}, (400, "INVALID_ARGUMENT", ["grant_type"])),
+        ("POST", "/v1/oauth2/token", {"data": {"grant_type": "magic"}}, (400, "INVALID_ARGUMENT", None)),
         ("POST", "/v1/orders", {"json": {}}, (401, "UNAUTHENTICATED", [])),
         ("GET", "/v1/users/me", {}, (401, "UNAUTHENTICATED", [])),
     ],

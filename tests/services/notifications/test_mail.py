@@ -1,0 +1,132 @@
+"""Mail as it is written and as it goes over SMTP, with and without TLS."""
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import NameEmail
+
+from services.notifications.domain import Letter, Notification, welcome
+from services.notifications.mail import Mailer, MailError, compose
+from tests.services.notifications.smtp import MailServer
+
+SENDER = NameEmail("Möbel & Co", "shop@example.com")
+NOTIFICATION = Notification(UUID(int=7), "users/ada", "Welcome", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+LETTER = welcome("Jürgen 🌱")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """The context of a server on 127.0.0.1, whose certificate this process trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail.test")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private)
+    return context
+
+
+async def test_a_message_arrives_as_it_was_written(mail_server: MailServer) -> None:
+    """Headers and text are the same on the other side, signs beyond ASCII too; the envelope names the sender."""
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    await Mailer(f"smtp://127.0.0.1:{mail_server.port}").send(message)
+    [received] = mail_server.messages
+    assert received["From"] == "Möbel & Co <shop@example.com>"
+    assert received["To"] == "ada@example.com"
+    assert received["Subject"] == "Welcome to Meshwright"
+    assert received["Date"] == "Fri, 02 Jan 2026 03:04:05 +0000"
+    assert received["Message-ID"] == f"<{NOTIFICATION.uid}@example.com>"
+    assert received["Auto-Submitted"] == "auto-generated"
+    assert received.get_content().replace("\r\n", "\n") == LETTER.text
+    assert mail_server.senders == ["shop@example.com"]
+
+
+@pytest.mark.parametrize("recipient", ["", "ada", "ada@example.com\r\nBcc: eve@example.com", "a@b, c@d", "<>"])
+def test_what_is_no_address_gets_no_mail(recipient: str) -> None:
+    """Nothing but one address becomes a To header, and the error does not repeat it."""
+    with pytest.raises(MailError) as caught:
+        compose(NOTIFICATION, LETTER, sender=SENDER, recipient=recipient)
+    assert str(caught.value) == "the recipient's address is not one"
+
+
+def test_a_line_break_adds_no_header() -> None:
+    """A subject of two lines is an error, not a header of the second."""
+    with pytest.raises(ValueError, match="linefeed"):
+        compose(NOTIFICATION, Letter("Hi\r\nBcc: eve@example.com", ""), sender=SENDER, recipient="ada@example.com")
+
+
+async def test_a_password_goes_over_starttls(certificate: ssl.SSLContext) -> None:
+    """With smtp:// and a login, the connection becomes TLS first; %-escapes of the URL are undone."""
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    async with MailServer(tls_context=certificate) as server:
+        await Mailer(f"smtp://me%40shop:a%2Fb@127.0.0.1:{server.port}").send(message)
+    assert (server.logins, server.encrypted) == ([(b"me@shop", b"a/b")], [True])
+
+
+async def test_starttls_is_taken_where_it_is_offered(certificate: ssl.SSLContext) -> None:
+    """Without a login, too, the mail goes over TLS if it can."""
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    async with MailServer(tls_context=certificate) as server:
+        await Mailer(f"smtp://127.0.0.1:{server.port}").send(message)
+    assert server.encrypted == [True]
+
+
+async def test_smtps_is_tls_from_the_start(certificate: ssl.SSLContext) -> None:
+    """With smtps:// login and mail go over a connection that was TLS from its first byte."""
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    async with MailServer(tls_from_the_start=certificate, auth_require_tls=False) as server:
+        await Mailer(f"smtps://me:secret@127.0.0.1:{server.port}").send(message)
+    assert (server.logins, server.encrypted) == ([(b"me", b"secret")], [True])
+
+
+async def test_a_password_is_not_sent_in_the_clear() -> None:
+    """A server that offers no TLS, as one in the middle would, gets neither login nor mail."""
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    async with MailServer(auth_require_tls=False) as server:
+        with pytest.raises(MailError):
+            await Mailer(f"smtp://me:secret@127.0.0.1:{server.port}").send(message)
+    assert (server.logins, server.messages) == ([], [])
+
+
+async def test_an_unknown_certificate_is_not_trusted(
+    certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that can't prove its name gets no mail."""
+    monkeypatch.delenv("SSL_CERT_FILE")
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    async with MailServer(tls_context=certificate) as server:
+        with pytest.raises(MailError):
+            await Mailer(f"smtp://127.0.0.1:{server.port}").send(message)
+    assert server.messages == []
+
+
+async def test_errors_name_no_address(mail_server: MailServer) -> None:
+    """A refusal says the server's code, an absence that it does not answer; neither has the recipient in its chain."""
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    mailer = Mailer(f"smtp://127.0.0.1:{mail_server.port}")
+    mail_server.refusal = "550 ada@example.com is unknown"
+    with pytest.raises(MailError) as refused:
+        await mailer.send(message)
+    await mail_server.stop()
+    with pytest.raises(MailError) as absent:
+        await mailer.send(message)
+    await mail_server.start()
+    assert str(refused.value) == "the mail server refuses the recipient with 550"
+    assert str(absent.value) == "the mail server does not answer"
+    assert all(caught.value.__suppress_context__ and not caught.value.__cause__ for caught in (refused, absent))

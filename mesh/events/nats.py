@@ -55,6 +55,7 @@ class JetStream:
         self._process = process
         self._client: Client | None = None
         self._stream_exists = False
+        self._last_error = ""
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -132,12 +133,12 @@ class JetStream:
                 max_reconnect_attempts=-1,
                 ping_interval=PING_PAUSE_S,
                 pending_size=0,  # while disconnected a publish fails at once: the outbox is the buffer
-                error_cb=_on_error,
+                error_cb=self._on_error,
                 disconnected_cb=on_disconnected,
-                reconnected_cb=_on_reconnected,
+                reconnected_cb=self._on_connected,
                 closed_cb=on_closed,
             )
-            log.info("connected to NATS")
+            await self._on_connected()
             self._client = client
             await closed.wait()
             raise ConnectionError("NATS has closed the connection for good")
@@ -145,6 +146,17 @@ class JetStream:
             self._client = None
             with suppress(*_FAILURES):  # closing what is broken
                 await client.close()
+
+    async def _on_connected(self) -> None:
+        self._last_error = ""
+        log.info("connected to NATS")
+
+    async def _on_error(self, error: Exception) -> None:
+        """Tells of an error once, not with every attempt to connect."""
+        text = f"{type(error).__name__}: {error}"
+        if text != self._last_error:
+            log.warning("NATS connection error", error=text)
+        self._last_error = text
 
 
 class Subscription:
@@ -213,11 +225,3 @@ def _unavailable(error: BaseException) -> Unavailable:
     return Unavailable(
         f"The message broker refuses or does not answer ({type(error).__name__}).", reason="BROKER_UNAVAILABLE"
     )
-
-
-async def _on_error(error: Exception) -> None:
-    log.debug("NATS connection error", error=f"{type(error).__name__}: {error}")
-
-
-async def _on_reconnected() -> None:
-    log.info("reconnected to NATS")

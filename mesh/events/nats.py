@@ -55,7 +55,7 @@ class JetStream:
         self._process = process
         self._client: Client | None = None
         self._stream_exists = False
-        self._last_error = ""
+        self._errors: set[str] = set()  # told since the last connection
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -148,15 +148,15 @@ class JetStream:
                 await client.close()
 
     async def _on_connected(self) -> None:
-        self._last_error = ""
+        self._errors.clear()
         log.info("connected to NATS")
 
     async def _on_error(self, error: Exception) -> None:
         """Tells of an error once, not with every attempt to connect."""
         text = f"{type(error).__name__}: {error}"
-        if text != self._last_error:
+        if text not in self._errors:
             log.warning("NATS connection error", error=text)
-        self._last_error = text
+        self._errors.add(text)
 
 
 class Subscription:

@@ -1,0 +1,5 @@
+"""The edge: REST/JSON in front of any gRPC backend whose contract carries google.api.http rules.
+
+The modules are the stages that a request passes: contract, path_template and router (made at the start), then request,
+access, binding, upstream and reply; errors is the way out of each of them.
+"""

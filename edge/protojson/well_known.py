@@ -1,0 +1,76 @@
+"""The well-known types whose JSON is a string: Timestamp, Duration and FieldMask.
+
+google/protobuf/{timestamp,duration,field_mask}.proto define the texts.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from edge.protojson.problems import Wrong, kind
+
+DURATION_SECONDS_MAX: Final = 315_576_000_000
+TIMESTAMP_SECONDS_MAX: Final = 253_402_300_799
+
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-5][0-9])"
+)
+_DURATION = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,9}))?s")
+_MASK_PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*|\*)(?:\.(?:[A-Za-z0-9]+|\*))*")
+_MASK_PATH_OF_TEXT = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*|\*)(?:\.(?:[A-Za-z0-9_]+|\*))*")
+_UPPER = re.compile(r"[A-Z]")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def timestamp(value: object) -> tuple[int, int]:
+    """Seconds since 1970 and nanoseconds."""
+    found = _TIMESTAMP.fullmatch(value) if type(value) is str else None
+    if found is None:
+        raise Wrong('must be a time such as "2026-01-31T09:30:00Z" (RFC 3339)')
+    try:
+        moment = datetime.fromisoformat(found[1] + ("+00:00" if found[3] == "Z" else found[3]))
+    except ValueError:
+        raise Wrong("is not a date and time that exists") from None
+    since_epoch = moment - _EPOCH
+    seconds = since_epoch.days * 86_400 + since_epoch.seconds
+    if moment < _FIRST or seconds > TIMESTAMP_SECONDS_MAX:
+        raise Wrong("must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z", "OUT_OF_RANGE")
+    return seconds, _nanos(found[2])
+
+
+def duration(value: object) -> tuple[int, int]:
+    """Seconds and nanoseconds, of the same sign."""
+    found = _DURATION.fullmatch(value) if type(value) is str else None
+    if found is None:
+        raise Wrong('must be a number of seconds with an s, such as "1.5s"')
+    sign = -1 if found[1] else 1
+    seconds = int(found[2])
+    if seconds > DURATION_SECONDS_MAX:
+        raise Wrong(f"must be from -{DURATION_SECONDS_MAX}s to {DURATION_SECONDS_MAX}s", "OUT_OF_RANGE")
+    return sign * seconds, sign * _nanos(found[3])
+
+
+def _nanos(fraction: str | None) -> int:
+    return int(fraction.ljust(9, "0")) if fraction else 0
+
+
+def field_mask(value: object) -> list[str]:
+    """The paths of a mask in JSON, where they are in lowerCamelCase."""
+    if type(value) is not str:
+        raise Wrong(f"must be a string of field paths with commas between, not {kind(value)}")
+    return _paths(value, _MASK_PATH, "must be field paths in lowerCamelCase with commas between")
+
+
+def field_mask_of_text(text: str) -> list[str]:
+    """The paths of a mask in a query, where they may be in snake_case too."""
+    return _paths(text, _MASK_PATH_OF_TEXT, "must be field paths with commas between")
+
+
+def _paths(text: str, path: re.Pattern[str], otherwise: str) -> list[str]:
+    if not text:
+        return []
+    paths = text.split(",")
+    if not all(map(path.fullmatch, paths)):
+        raise Wrong(otherwise)
+    return [_UPPER.sub(lambda found: "_" + found[0].lower(), each) for each in paths]

@@ -1,0 +1,205 @@
+"""From a request's path to its route: a trie with backtracking, whose cost does not depend on the number of routes.
+
+At each segment a literal is tried before `*`, and `*` before `**`. Of two routes with the same pattern, verb and HTTP
+method the one added first has the URL.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from edge.path_template import REST, PathTemplate, Variable
+
+T = TypeVar("T")
+
+ANY_METHOD: Final = "*"
+"""The custom kind of a rule that takes every HTTP method."""
+
+_MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ENCODED_SLASH = re.compile(r"(%2[Ff])")
+
+
+class MalformedPath(ValueError):
+    """A path whose percent-encoding is wrong. The text is for the caller."""
+
+
+@dataclass(slots=True)
+class _Node(Generic[T]):
+    """What may follow one prefix of segments; `ends` holds the routes that end here, by verb and HTTP method.
+
+    The node of a `**` is entered before the first segment that it takes, and `repeats`: it may take one more.
+    """
+
+    repeats: bool = False
+    literals: "dict[str, _Node[T]]" = field(default_factory=dict)
+    any: "_Node[T] | None" = None
+    rest: "_Node[T] | None" = None
+    ends: "dict[str, dict[str, _Route[T]]]" = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route(Generic[T]):
+    target: T
+    template: PathTemplate
+
+
+_Place = tuple[_Node[T], int, tuple[int, ...]]
+"""A node, the index of the segment that comes next, and how many segments each `**` took so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Generic[T]):
+    """A route that fits, and the decoded values of its template's variables, in their order."""
+
+    target: T
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """No route fits. `allowed` are the HTTP methods that the path takes, empty if there is no such path."""
+
+    allowed: frozenset[str]
+
+
+class Router(Generic[T]):
+    """Routes by template and HTTP method."""
+
+    def __init__(self) -> None:
+        self._root: _Node[T] = _Node()
+        self._verbs: set[str] = set()
+
+    def add(self, method: str, template: PathTemplate, target: T) -> T | None:
+        """Adds a route. If another has its URL already, nothing is added and that one's target is returned."""
+        node = self._root
+        for segment, literal in zip(template.segments, template.literal, strict=True):
+            if literal:
+                node = node.literals.setdefault(segment, _Node())
+            elif segment == REST:
+                node.rest = node.rest or _Node(repeats=True)
+                node = node.rest
+            else:
+                node.any = node.any or _Node()
+                node = node.any
+        if template.verb:
+            self._verbs.add(template.verb)
+        methods = node.ends.setdefault(template.verb, {})
+        route = methods.setdefault(method, _Route(target, template))
+        return None if route.template is template else route.target
+
+    def match(self, method: str, path: str) -> Match[T] | NoMatch:
+        """Finds the route of a raw path, percent-encoding and all. HEAD is answered by a GET route if it has none of
+        its own.
+
+        Raises MalformedPath.
+        """
+        raw = path[1:].split("/") if path.startswith("/") else []
+        segments = raw
+        if "%" in path:
+            if _MALFORMED.search(path):
+                raise MalformedPath("The path has a % that two hexadecimal digits do not follow.")
+            segments = [_decode(segment) if "%" in segment else segment for segment in raw]
+        wanted = (method, "GET", ANY_METHOD) if method == "HEAD" else (method, ANY_METHOD)
+        allowed: set[str] = set()
+        for ends, widths, raw_less_verb in self._ends(raw, segments):
+            for name in wanted:
+                if (route := ends.get(name)) is not None:
+                    return Match(route.target, _capture(route.template, raw_less_verb, widths))
+            allowed.update(ends)
+        return NoMatch(frozenset(allowed | {"HEAD"} if "GET" in allowed else allowed))
+
+    def _ends(
+        self, raw: list[str], segments: list[str]
+    ) -> "Iterator[tuple[dict[str, _Route[T]], tuple[int, ...], list[str]]]":
+        """Every place where the path can end, first with what follows its last colon as a verb, then with the colon as
+        data: the routes there, how many segments each `**` took, and the raw segments less the verb.
+        """
+        last = raw[-1] if raw else ""
+        if ":" in last:
+            stem, _, verb = last.rpartition(":")
+            if verb in self._verbs:
+                decoded = _decode(stem) if "%" in stem else stem
+                for node, widths in _walk(self._root, [*segments[:-1], decoded]):
+                    if verb in node.ends:
+                        yield node.ends[verb], widths, [*raw[:-1], stem]
+        for node, widths in _walk(self._root, segments):
+            if "" in node.ends:
+                yield node.ends[""], widths, raw
+
+
+def _walk(root: "_Node[T]", segments: list[str]) -> "Iterator[tuple[_Node[T], tuple[int, ...]]]":
+    """Every node at which these segments end, the most specific first, with how many segments each `**` took.
+
+    A place after a `**` that was reached once is not entered again: however the segments before it were split, what
+    follows is the same. That bounds the work by the nodes times the segments.
+    """
+    waiting: list[_Place[T]] = [(root, 0, ())]
+    entered: set[tuple[int, int]] = set()
+    while waiting:
+        node, at, widths = waiting.pop()
+        if widths:
+            if (id(node), at) in entered:
+                continue
+            entered.add((id(node), at))
+        if at < len(segments):
+            _enter(waiting, node, at, widths, segments[at])
+            continue
+        if node.ends:
+            yield node, widths
+        if node.rest is not None:
+            waiting.append((node.rest, at, (*widths, 0)))
+
+
+def _enter(waiting: "list[_Place[T]]", node: "_Node[T]", at: int, widths: tuple[int, ...], segment: str) -> None:
+    """Adds the places that this segment leads to. What is added last is tried first."""
+    if node.repeats:
+        waiting.append((node, at + 1, (*widths[:-1], widths[-1] + 1)))
+    if node.rest is not None:
+        waiting.append((node.rest, at, (*widths, 0)))
+    if node.any is not None and segment:
+        waiting.append((node.any, at + 1, widths))
+    if (child := node.literals.get(segment)) is not None:
+        waiting.append((child, at + 1, widths))
+
+
+def _capture(template: PathTemplate, raw: list[str], widths: tuple[int, ...]) -> tuple[str, ...]:
+    """The decoded value of each variable. `raw` are the path's segments as they came, less the verb."""
+    if not template.variables:
+        return ()
+    starts = _starts(template, widths) if widths else None
+    values = []
+    for variable in template.variables:
+        start, end = variable.start, variable.end
+        if starts is not None:
+            start, end = starts[start], starts[end]
+        values.append(_value(variable, raw[start:end]))
+    return tuple(values)
+
+
+def _starts(template: PathTemplate, widths: tuple[int, ...]) -> list[int]:
+    """Where each segment of the template starts in the path, and where the last one ends."""
+    widths_of_rests = iter(widths)
+    starts = [0]
+    for segment, literal in zip(template.segments, template.literal, strict=True):
+        width = next(widths_of_rests) if segment == REST and not literal else 1
+        starts.append(starts[-1] + width)
+    return starts
+
+
+def _value(variable: Variable, raw: list[str]) -> str:
+    """http.proto: a variable of several segments keeps %2F as it is, one of a single segment is decoded whole."""
+    text = "/".join(raw)
+    if "%" not in text:
+        return text
+    if not variable.multi:
+        return _decode(text)
+    return "".join(part if part in ("%2F", "%2f") else _decode(part) for part in _ENCODED_SLASH.split(text))
+
+
+def _decode(text: str) -> str:
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise MalformedPath("The percent-encoded bytes of the path are not UTF-8.") from None

@@ -123,10 +123,10 @@ class JwksUrl:
 
 def _public_key(data: Any) -> ECKey | None:
     """The key if it is of our algorithm; a set may hold others (RFC 7517, section 5: ignore what you do not
-    understand). Raises ValueError if this is no key at all.
+    understand). Raises TypeError if this is no key at all.
     """
     if not isinstance(data, dict):
-        raise ValueError("the set holds something that is no key")
+        raise TypeError("the set holds something that is no key")
     try:
         return ECKey.import_key(data) if data.get("kty") == "EC" and data.get("crv") == "P-256" else None
     except (JoseError, ValueError):

@@ -219,7 +219,7 @@ async def test_reflection_describes_the_service(greeter: SimpleNamespace, issuer
     ]
     async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
         calls: Any = channel
-        stub = reflection_pb2_grpc.ServerReflectionStub(calls)
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(calls)
         answers = [answer async for answer in stub.ServerReflectionInfo(iter(requests))]
     listed = {service.name for service in answers[0].list_services_response.service}
     assert listed == {

@@ -39,8 +39,8 @@ clean: .venv/requirements-dev.sha256 ## stop the mesh and remove its data
 demo: .venv/requirements-dev.sha256 ## fill a running mesh with a believable shop, through the public API
 	@$(VENV)/python -m demo
 
-dead-letters: .venv/requirements-dev.sha256 ## list the events a service gave up on: make dead-letters SERVICE=notifications
-	@$(VENV)/python -m mesh.local dead-letters $(SERVICE) $(ARGS)
+dead-letters: .venv/requirements-dev.sha256 ## list the events a service gave up on: SERVICE=notifications; again: REPLAY=<id or all>
+	@$(VENV)/python -m mesh.local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
 
 # Changing it
 

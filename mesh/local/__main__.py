@@ -1,4 +1,4 @@
-"""The commands behind the Makefile's targets: python -m mesh.local up | down | status | logs | clean."""
+"""The commands behind the Makefile's targets: python -m mesh.local up | down | status | logs | clean | dead-letters."""
 
 import argparse
 import asyncio
@@ -19,9 +19,11 @@ def main() -> int:
     logs = commands.add_parser("logs", help="follow what the processes print")
     logs.add_argument("service", nargs="?", help="only this process")
     commands.add_parser("clean", help="stop the mesh and remove its data")
-    arguments = parser.parse_args()
+    letters = commands.add_parser("dead-letters", help="list the events that a service gave up on")
+    letters.add_argument("service", nargs="?", help="whose")
+    letters.add_argument("--replay", metavar="ID", help="have one handled again, or `all`")
     try:
-        return run(arguments.command, Home.of_environment(), getattr(arguments, "service", None))
+        return run(parser.parse_args(), Home.of_environment())
     except SetupError as error:
         print(error, file=sys.stderr)
     except OSError as error:
@@ -33,8 +35,9 @@ def main() -> int:
     return 1
 
 
-def run(command: str, home: Home, service: str | None) -> int:
+def run(arguments: argparse.Namespace, home: Home) -> int:
     """Each command imports what only it needs: `up` has to be quick."""
+    command = arguments.command
     if command == "up":
         from mesh.local.up import up
 
@@ -46,7 +49,11 @@ def run(command: str, home: Home, service: str | None) -> int:
     elif command == "logs":
         from mesh.local.follow import follow
 
-        follow(home, service)
+        follow(home, arguments.service)
+    elif command == "dead-letters":
+        from mesh.local.dead_letters import dead_letters
+
+        return dead_letters(home, arguments.service, arguments.replay)
     else:
         from mesh.local.down import down
 

@@ -1,0 +1,1 @@
+"""A believable shop: `make demo` puts it into a running mesh through the public API, as any client would."""

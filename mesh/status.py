@@ -3,6 +3,8 @@
 https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto says what each detail means.
 """
 
+from collections.abc import Iterable, Iterator
+
 from googleapis.google.rpc.error_details_pb import BadRequest, ErrorInfo, RetryInfo
 from googleapis.google.rpc.status_pb import Status
 from protobuf import Message
@@ -13,19 +15,41 @@ from mesh.errors import FieldViolation, MeshError, error_for
 DETAILS_TRAILER = "grpc-status-details-bin"
 ERROR_DOMAIN = "meshwright"
 
+# gRPC clients take 8 KiB of metadata, unless told otherwise. A status travels in it as base64, its message once more.
+STATUS_BYTES_MAX = 5600
+MESSAGE_LENGTH_MAX = 400
+
 
 def to_status(error: MeshError) -> Status:
     """The google.rpc.Status of an error: ErrorInfo if it has a reason, BadRequest if fields are wrong, RetryInfo if it
-    says when to come back.
+    says when to come back. Violations for which trailers have no room, a hundred or so, are left out.
     """
     details: list[Message] = []
     if error.reason:
         details.append(ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata))
-    if error.violations:
-        details.append(BadRequest(field_violations=[_to_violation(violation) for violation in error.violations]))
     if error.retry_after_s is not None:
         details.append(RetryInfo(retry_delay=_to_duration(error.retry_after_s)))
-    return Status(code=int(error.code), message=error.message, details=[Any.pack(detail) for detail in details])
+    status = Status(
+        code=int(error.code),
+        message=error.message[:MESSAGE_LENGTH_MAX],
+        details=[Any.pack(detail) for detail in details],
+    )
+    if error.violations:
+        room_bytes = STATUS_BYTES_MAX - len(status.to_binary())
+        fitting = _fitting(map(_to_violation, error.violations), room_bytes)
+        status.details.append(Any.pack(BadRequest(field_violations=list(fitting))))
+    return status
+
+
+def _fitting(violations: Iterable[BadRequest.FieldViolation], room_bytes: int) -> Iterator[BadRequest.FieldViolation]:
+    """The first violations, as many as have room in a BadRequest detail."""
+    room_bytes -= len(Any.pack(BadRequest()).to_binary()) + 2 * 3
+    for violation in violations:
+        size_bytes = len(violation.to_binary())
+        room_bytes -= size_bytes + (2 if size_bytes < 128 else 3)  # the tag and the length, a varint
+        if room_bytes < 0:
+            return
+        yield violation
 
 
 def from_status(status: Status) -> MeshError:

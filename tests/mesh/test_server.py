@@ -11,7 +11,7 @@ from googleapis.google.rpc.status_pb import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from mesh.errors import FailedPrecondition, FieldViolation, MeshError
+from mesh.errors import Code, FailedPrecondition, FieldViolation, InvalidArgument, MeshError
 from mesh.rpc import Call
 from mesh.status import DETAILS_TRAILER, from_status
 from tests.issuer import Issuer
@@ -262,3 +262,18 @@ async def test_a_port_in_use_is_said_in_a_sentence(greeter: SimpleNamespace, iss
         with pytest.raises(MeshError, match=f"Can't listen on 127.0.0.1:{server.port}.*Set GRPC_PORT"):
             async with serving(greeter, issuer, never, port=server.port):
                 pass
+
+
+async def test_an_error_of_many_violations_arrives(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """However many fields are wrong, any client gets the error: what is too much for its metadata is left out."""
+    violations = [FieldViolation(f"lines[{n}].quantity", "must be from 1 to 1000", "RANGE") for n in range(1000)]
+
+    async def handle(request: Any, call: Call) -> Any:
+        raise InvalidArgument("x" * 1000, violations=violations)
+
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        errors = [await failure(channel, SHOUT, request) for _ in range(20)]
+    assert {error.code for error in errors} == {Code.INVALID_ARGUMENT}
+    assert errors[0].violations == tuple(violations[: len(errors[0].violations)])
+    assert len(errors[0].violations) > 50

@@ -4,8 +4,8 @@ import pytest
 from googleapis.google.rpc.status_pb import Status
 from protobuf.wkt import Any, Duration
 
-from mesh.errors import Code, FieldViolation, MeshError, Unknown, error_for
-from mesh.status import from_status, to_status
+from mesh.errors import Code, FieldViolation, InvalidArgument, MeshError, Unknown, error_for
+from mesh.status import STATUS_BYTES_MAX, from_status, to_status
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK])
@@ -39,3 +39,14 @@ def test_details_of_other_types_are_left_out() -> None:
 def test_a_bare_error_has_no_details() -> None:
     """Nothing is sent that says nothing."""
     assert to_status(MeshError("why")).details == []
+
+
+@pytest.mark.parametrize("description", ["", "is wrong", "is wrong " * 20, "is wrong " * 1000])
+def test_a_status_stays_within_the_room_of_trailers(description: str) -> None:
+    """Of more violations than fit, the first are sent, as many as there is room for; what fits is sent whole."""
+    violations = [FieldViolation(f"lines[{n}]", description, "WRONG") for n in range(1000)]
+    status = to_status(InvalidArgument("x" * 10_000, reason="WRONG", violations=violations, retry_after_s=1))
+    sent = from_status(status).violations
+    assert sent == tuple(violations[: len(sent)])
+    one_more = len(violations[len(sent)].field) + len(description) + len("WRONG") + 12
+    assert STATUS_BYTES_MAX - one_more <= len(status.to_binary()) <= STATUS_BYTES_MAX

@@ -174,7 +174,9 @@ def price(wanted: Sequence[Wanted], products: Mapping[str, Product]) -> tuple[Or
             reason, description = problem
             violations.append(FieldViolation(f"order.lines[{index}].product", description, reason))
     if violations:
-        raise InvalidArgument("Some lines of the order can't be sold.", reason="LINES_REJECTED", violations=violations)
+        raise InvalidArgument(
+            f"{len(violations)} of {len(wanted)} lines can't be sold.", reason="LINES_REJECTED", violations=violations
+        )
     return tuple(
         OrderLine(line.product, products[line.product].title, line.quantity, products[line.product].price)
         for line in wanted
@@ -182,13 +184,11 @@ def price(wanted: Sequence[Wanted], products: Mapping[str, Product]) -> tuple[Or
 
 
 def _problem(product: Product | None, currency: str) -> tuple[str, str] | None:
+    """Reason and description, short ones: a hundred of them must have room in the trailers of gRPC."""
     if product is None:
-        return "PRODUCT_NOT_FOUND", "must be a product that is on sale"
+        return "NOT_FOUND", "is not on sale"
     if product.price.currency != currency:
-        return (
-            "CURRENCY_MIXED",
-            f"is sold in {product.price.currency}, the lines before it in {currency}: an order has one currency",
-        )
+        return "CURRENCY", f"is not in {currency}"
     return None
 
 

@@ -56,9 +56,9 @@ def test_every_line_that_cannot_be_sold_is_named() -> None:
     with pytest.raises(InvalidArgument) as caught:
         price([Wanted(name, 1) for name in wanted], ON_SALE)
     assert [(violation.field, violation.reason) for violation in caught.value.violations] == [
-        ("order.lines[0].product", "PRODUCT_NOT_FOUND"),
-        ("order.lines[2].product", "CURRENCY_MIXED"),
-        ("order.lines[4].product", "PRODUCT_NOT_FOUND"),
+        ("order.lines[0].product", "NOT_FOUND"),
+        ("order.lines[2].product", "CURRENCY"),
+        ("order.lines[4].product", "NOT_FOUND"),
     ]
 
 

@@ -175,10 +175,10 @@ async def test_every_line_that_cannot_be_sold_is_named(shop: Shop) -> None:
     with pytest.raises(InvalidArgument) as caught:
         await shop.create(*((name, 1) for name in names))
     assert [(violation.field, violation.reason) for violation in caught.value.violations] == [
-        ("order.lines[0].product", "PRODUCT_NOT_FOUND"),
-        ("order.lines[2].product", "PRODUCT_NOT_FOUND"),
-        ("order.lines[3].product", "CURRENCY_MIXED"),
-        ("order.lines[4].product", "PRODUCT_NOT_FOUND"),
+        ("order.lines[0].product", "NOT_FOUND"),
+        ("order.lines[2].product", "NOT_FOUND"),
+        ("order.lines[3].product", "CURRENCY"),
+        ("order.lines[4].product", "NOT_FOUND"),
     ]
     assert await shop.names() == []
     assert await shop.events() == []
@@ -189,6 +189,18 @@ async def test_an_order_of_unknown_products_alone_is_refused(shop: Shop) -> None
     with pytest.raises(InvalidArgument) as caught:
         await shop.create(("products/never", 1))
     assert [violation.field for violation in caught.value.violations] == ["order.lines[0].product"]
+
+
+@pytest.mark.parametrize("currency", ["", "USD"], ids=["unknown", "another currency"])
+async def test_a_hundred_lines_that_cannot_be_sold_are_all_named(shop: Shop, currency: str) -> None:
+    """The largest order gets the largest error, whole."""
+    names = [f"products/{uuid4()}" for _ in range(99)]
+    if currency:
+        shop.catalog.products |= {name: product(name.removeprefix("products/"), 1, currency) for name in names}
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(("products/spade", 1), *((name, 1) for name in names))
+    fields = [violation.field for violation in caught.value.violations]
+    assert fields == [f"order.lines[{n}].product" for n in range(1, 100)]
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_root_may_install_the_programs_in_a_private_folder(private: Path) -> Non
         if source.exists():
             shutil.copytree(source, private / source.name)
     copy = unprivileged.programs_within_reach(private / package.name)
-    initdb = [copy / "pginstall18" / "bin" / "initdb", "--version"]
+    initdb = [str(copy / "pginstall18" / "bin" / "initdb"), "--version"]
     assert subprocess.run(initdb, user=unprivileged.USER, extra_groups=[], check=False).returncode == 0
     assert unprivileged.programs_within_reach(private / package.name) == copy
 

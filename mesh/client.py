@@ -180,7 +180,9 @@ def _failure(error: grpc.aio.AioRpcError) -> MeshError:
         except ValueError:
             status = Status()
         if status.code == code:
-            return from_status(status)
+            failure = from_status(status)
+            failure.received_status = details
+            return failure
     kind = error_for(code)
     text = _NEUTRAL_TEXTS.get(kind.code) or error.details() or kind.code.name
     return kind(text, retry_after_s=1 if kind is Unavailable else None)

@@ -49,7 +49,8 @@ class MeshError(Exception):
     """An error that may leave a process: its message is written for the caller and holds no internals.
 
     `reason` and `metadata` become google.rpc.ErrorInfo, `violations` google.rpc.BadRequest, `retry_after_s`
-    google.rpc.RetryInfo.
+    google.rpc.RetryInfo. Of an error that came from another process, `received_status` is the google.rpc.Status as it
+    came, with whatever other details it has.
     """
 
     code: ClassVar[Code] = Code.UNKNOWN
@@ -69,6 +70,7 @@ class MeshError(Exception):
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
         self.retry_after_s = retry_after_s
+        self.received_status = b""
 
 
 class Cancelled(MeshError):

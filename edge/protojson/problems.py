@@ -35,17 +35,24 @@ class Wrong(ValueError):
 
 
 class Problems:
-    """Collects violations, up to a limit."""
+    """Collects violations, up to a limit. `own_names` are the names of the contract, rather than of JSON, that the
+    client used.
+    """
 
-    __slots__ = ("violations",)
+    __slots__ = ("own_names", "violations")
 
     def __init__(self) -> None:
         self.violations: list[FieldViolation] = []
+        self.own_names: set[str] = set()
 
     def add(self, field: str, wrong: Wrong) -> None:
         """Notes that this field is wrong."""
+        self.note(FieldViolation(field, wrong.description, wrong.reason))
+
+    def note(self, violation: FieldViolation) -> None:
+        """Notes a violation."""
         if len(self.violations) < VIOLATIONS_MAX:
-            self.violations.append(FieldViolation(field, wrong.description, wrong.reason))
+            self.violations.append(violation)
 
     def add_at(self, place: Place, wrong: Wrong) -> None:
         """Notes that the value at this place is wrong."""

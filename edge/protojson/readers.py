@@ -17,13 +17,12 @@ from protobuf import (
     DescFieldValueMessage,
     DescFieldValueScalar,
     DescMessage,
-    Extension,
     Message,
-    Oneof,
     Registry,
     ScalarType,
 )
 
+from edge.fields import assign
 from edge.protojson import dynamic
 from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf
 from edge.protojson.problems import MISSING, MapKey, Place, Problems, Wrong
@@ -66,29 +65,21 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class FieldReader:
-    """How a field is read and set: as an attribute of the message, as a member of a oneof, or as an extension."""
+    """How a field is read and set. `attribute` is the message's that holds it, empty if setting it takes more."""
 
-    name: str
+    desc: DescField | DescExtension
     json_name: str
     attribute: str
-    oneof: str
     nullable: bool
     leaf: Leaf | None
     reader: Reader
-    extension: "Extension[Any, Any] | None" = None
 
     def assign(self, message: Message, value: Any) -> None:
         """Sets the field. Raises Wrong if another member of its oneof is set."""
-        if self.oneof:
-            other = getattr(message, self.oneof)
-            if other is not None and other.field != self.name:
-                names = {field.name: field.json_name for field in message.desc().fields}
-                raise Wrong(f"excludes {names[other.field]}, which is given too", "ONEOF_GIVEN_TWICE")
-            setattr(message, self.oneof, Oneof(self.name, value))
-        elif self.extension is not None:
-            message[self.extension] = value
+        if isinstance(self.desc, DescExtension):
+            message[self.desc.type] = value
         else:
-            setattr(message, self.attribute, value)
+            assign(message, self.desc, value)
 
 
 class Readers:
@@ -110,18 +101,17 @@ class Readers:
 
     def field(self, field: DescField) -> FieldReader:
         """How to read a field."""
-        value = field.value
-        oneof = None if isinstance(value, DescFieldValueList | DescFieldValueMap) else value.oneof
-        reader = self._reader(field)
+        value, reader = field.value, self._reader(field)
+        is_plain = isinstance(value, DescFieldValueList | DescFieldValueMap) or value.oneof is None
         leaf = reader.leaf if isinstance(reader, Element) else None
-        attribute, of = (field.local_name, "") if oneof is None else ("", oneof.local_name)
-        return FieldReader(field.name, field.json_name, attribute, of, _is_nullable(field), leaf, reader)
+        attribute = field.local_name if is_plain else ""
+        return FieldReader(field, field.json_name, attribute, _is_nullable(field), leaf, reader)
 
     def extension(self, extension: DescExtension) -> FieldReader:
         """How to read an extension, whose key in JSON is "[its.full.name]"."""
-        key, reader = f"[{extension.type_name}]", self._reader(extension)
+        reader = self._reader(extension)
         leaf = reader.leaf if isinstance(reader, Element) else None
-        return FieldReader(extension.name, key, "", "", False, leaf, reader, extension.type)
+        return FieldReader(extension, f"[{extension.type_name}]", "", False, leaf, reader)
 
     def _reader(self, field: DescField | DescExtension) -> Reader:
         match field.value:
@@ -175,7 +165,7 @@ class _MessageReader:
                 continue
             try:
                 if key != field.json_name:
-                    _check_spelling(field, value)
+                    _note_own_name(field, value, problems)
                 if field.leaf is None:
                     item = field.reader.read(item, (place, key, place[2] + 1), problems)
                     if item is not MISSING:
@@ -193,7 +183,8 @@ class _MessageReader:
             problems.add_at((place, key, place[2] + 1), Wrong("is not a field here", "FIELD_UNKNOWN"))
 
 
-def _check_spelling(field: FieldReader, value: dict[str, Any]) -> None:
+def _note_own_name(field: FieldReader, value: dict[str, Any], problems: Problems) -> None:
+    problems.own_names.add(field.desc.name)
     if field.json_name in value:
         raise Wrong(f"is given as {field.json_name} too", "FIELD_GIVEN_TWICE")
 

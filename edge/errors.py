@@ -1,0 +1,141 @@
+"""The way out of every stage that fails: one table from status codes to HTTP, and one shape of error.
+
+The shape is that of AIP-193: {"error": {"code", "message", "status", "details"}}. google/rpc/code.proto gives the HTTP
+status of each code.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from googleapis.google.rpc import error_details_pb
+from googleapis.google.rpc.status_pb import Status
+from protobuf import Registry
+from protobuf.wkt import Any as Packed
+
+from mesh.errors import Code, FieldViolation, MeshError
+from mesh.status import ERROR_DOMAIN
+
+HTTP_STATUS: Final[dict[Code, int]] = {
+    Code.CANCELLED: 499,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DATA_LOSS: 500,
+    Code.UNAUTHENTICATED: 401,
+}
+
+# The code beside an HTTP status that no gRPC code maps to.
+_CODES: Final[dict[int, Code]] = {
+    404: Code.NOT_FOUND,
+    405: Code.UNIMPLEMENTED,
+    408: Code.DEADLINE_EXCEEDED,
+    502: Code.INTERNAL,
+    503: Code.UNAVAILABLE,
+}
+
+# Whatever a service says beside these is about its own inside.
+_OPAQUE: Final = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS})
+INTERNAL_TEXT: Final = "Internal error."
+
+_TYPE_PREFIX: Final = "type.googleapis.com/"
+_KNOWN_DETAILS: Final = Registry(error_details_pb.desc())
+_BAD_REQUEST: Final = f"{_TYPE_PREFIX}google.rpc.BadRequest"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class HttpError(MeshError):
+    """An error of HTTP itself, whose status no gRPC code stands for. `headers` go out with it."""
+
+    def __init__(
+        self, status: int, message: str, reason: str, headers: Iterable[tuple[bytes, bytes]] = (), **more: Any
+    ) -> None:
+        super().__init__(message, reason=reason, **more)
+        self.status = status
+        self.headers = tuple(headers)
+
+    @property
+    def code(self) -> Code:  # type: ignore[override] # each HTTP status has its own
+        """The code in the error's shape."""
+        return _CODES.get(self.status, Code.INVALID_ARGUMENT)
+
+
+def render(error: MeshError, registry: Registry = _KNOWN_DETAILS) -> tuple[int, Headers, bytes]:
+    """The HTTP status, the headers and the body of an error. `registry` knows the types of the details that a service
+    may send.
+    """
+    status = http_status(error)
+    opaque = error.code in _OPAQUE and not isinstance(error, HttpError)
+    shape: dict[str, Any] = {
+        "code": status,
+        "message": INTERNAL_TEXT if opaque else error.message,
+        "status": error.code.name,
+    }
+    if details := list(_received(error, registry) if error.received_status else _details(error)):
+        shape["details"] = details
+    headers = [(b"content-type", b"application/json"), *_headers(error)]
+    return status, headers, json.dumps({"error": shape}, ensure_ascii=False).encode(errors="replace")
+
+
+def http_status(error: MeshError) -> int:
+    """The HTTP status of an error."""
+    return error.status if isinstance(error, HttpError) else HTTP_STATUS[error.code]
+
+
+def _headers(error: MeshError) -> Headers:
+    headers = list(error.headers) if isinstance(error, HttpError) else []
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
+    return headers
+
+
+def _details(error: MeshError) -> Iterator[dict[str, Any]]:
+    """What the error says beside its message, as ProtoJSON of google/rpc/error_details.proto."""
+    if error.reason:
+        info = {"reason": error.reason, "domain": ERROR_DOMAIN, "metadata": error.metadata}
+        yield {"@type": f"{_TYPE_PREFIX}google.rpc.ErrorInfo", **info}
+    if error.violations:
+        violations = [_violation(violation) for violation in error.violations]
+        yield {"@type": _BAD_REQUEST, "fieldViolations": violations}
+    if error.retry_after_s is not None:
+        yield {"@type": f"{_TYPE_PREFIX}google.rpc.RetryInfo", "retryDelay": f"{error.retry_after_s:.9g}s"}
+
+
+def _violation(violation: FieldViolation) -> dict[str, str]:
+    shown = {"field": violation.field, "description": violation.description}
+    return {**shown, "reason": violation.reason} if violation.reason else shown
+
+
+def _received(error: MeshError, registry: Registry) -> Iterator[dict[str, Any]]:
+    """The details as the service sent them, with the violations as the error has them; never what helps to debug it."""
+    if error.violations:
+        yield {"@type": _BAD_REQUEST, "fieldViolations": [_violation(violation) for violation in error.violations]}
+    for detail in Status.from_binary(error.received_status).details:
+        if not detail.type_url.endswith(("/google.rpc.BadRequest", "/google.rpc.DebugInfo")):
+            yield _unpacked(detail, registry)
+
+
+def _unpacked(detail: Packed, registry: Registry) -> dict[str, Any]:
+    """The detail as ProtoJSON; one whose type is not known here, or that is damaged, is shown by its type alone."""
+    try:
+        shown: dict[str, Any] = json.loads(detail.to_json(registry=registry))
+    except (ValueError, KeyError, EOFError):
+        return {"@type": detail.type_url}
+    return shown
+
+
+def details_registry(contract: Registry) -> Registry:
+    """What render() needs to know the details of a contract's own types and google.rpc's."""
+    return Registry(contract, _KNOWN_DETAILS)

@@ -1,0 +1,58 @@
+"""Fields of messages of any descriptor: found by name, read and set some messages deep."""
+
+from typing import Any
+
+from protobuf import DescField, DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Message
+
+from edge.protojson.problems import Wrong
+
+
+def find(message: DescMessage, name: str) -> DescField | None:
+    """The field of this name, in the contract's spelling or JSON's."""
+    return next((field for field in message.fields if name in (field.name, field.json_name)), None)
+
+
+def inner_message(field: DescField) -> DescMessage | None:
+    """The message type that a field holds, singly, in a list or in a map; None if it holds none."""
+    match field.value:
+        case (
+            DescFieldValueMessage(message=DescMessage() as message)
+            | DescFieldValueList(element=DescMessage() as message)
+            | DescFieldValueMap(value=DescMessage() as message)
+        ):
+            return message
+    return None
+
+
+def descend(message: Message, fields: tuple[DescField, ...]) -> Message:
+    """The message that holds the last of these fields; those on the way are created if they are absent. Raises Wrong
+    if one of them excludes a member of a oneof that is set.
+    """
+    for field in fields[:-1]:
+        inner = message[field]
+        if inner is None:
+            assert isinstance(field.value, DescFieldValueMessage), "only messages have fields"
+            inner = field.value.message.type()
+            assign(message, field, inner)
+        message = inner
+    return message
+
+
+def assign(message: Message, field: DescField, value: Any) -> None:
+    """Sets a field. Raises Wrong if another member of its oneof is set."""
+    oneof = None if isinstance(field.value, DescFieldValueList | DescFieldValueMap) else field.value.oneof
+    other = getattr(message, oneof.local_name) if oneof is not None else None
+    if other is not None and other.field != field.name:
+        names = {field.name: field.json_name for field in message.desc().fields}
+        raise Wrong(f"excludes {names[other.field]}, which is given too", "ONEOF_GIVEN_TWICE")
+    message[field] = value
+
+
+def value_at(message: Message, fields: tuple[DescField, ...]) -> Any:
+    """What a nested field is set to; None if it, or a message on the way to it, is not set."""
+    at: Any = message
+    for field in fields:
+        if at is None or field not in at:
+            return None
+        at = at[field]
+    return at

@@ -1,0 +1,178 @@
+"""Query parameters, and form fields, onto the leaves of a message.
+
+http.proto: "Any fields in the request message which are not bound by the path template automatically become HTTP query
+parameters if there is no HTTP request body." A key is the path of a field, each name in camelCase or snake_case;
+repeated fields repeat the key; `labels[key]=value` is an entry of a map.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from protobuf import (
+    DescEnum,
+    DescField,
+    DescFieldValueEnum,
+    DescFieldValueList,
+    DescFieldValueMap,
+    DescFieldValueMessage,
+    DescFieldValueScalar,
+    DescMessage,
+    Message,
+    ScalarType,
+)
+
+from edge.fields import assign, descend, find
+from edge.protojson.leaves import Leaf, text_leaf
+from edge.protojson.problems import Problems, Wrong, shorten
+from edge.protojson.scalars import FROM_TEXT
+from edge.spelling import json_path
+
+PARAMETERS_MAX: Final = 1000
+REMEMBERED_MAX: Final = 1000
+
+_KEY = re.compile(r"(?P<path>[^\[\]]+)(?:\[(?P<key>.*)\])?", re.DOTALL)
+_MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def split(encoded: bytes, problems: Problems) -> list[tuple[str, str]]:
+    """The decoded pairs of an application/x-www-form-urlencoded text (URL Standard, section 5.1), read strictly."""
+    pieces = encoded.split(b"&", PARAMETERS_MAX)
+    if len(pieces) > PARAMETERS_MAX:
+        problems.add("query", Wrong(f"has more than {PARAMETERS_MAX} parameters", "TOO_MANY_PARAMETERS"))
+        return []
+    pairs = []
+    for piece in pieces:
+        if piece:
+            key, _, value = piece.partition(b"=")
+            try:
+                pairs.append((_decode(key), _decode(value)))
+            except Wrong as wrong:
+                problems.add(shorten(piece.partition(b"=")[0].decode("ascii", "replace")), wrong)
+    return pairs
+
+
+def _decode(encoded: bytes) -> str:
+    if b"%" in encoded and _MALFORMED.search(encoded):
+        raise Wrong("has a % that two hexadecimal digits do not follow", "MALFORMED_ENCODING")
+    try:
+        return unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError:
+        raise Wrong("is not UTF-8", "MALFORMED_ENCODING") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameter:
+    """A key's target: the fields down to the leaf, and how to read a text for it. `map_key` reads the key of a map."""
+
+    fields: tuple[DescField, ...]
+    leaf: Leaf
+    map_key: Leaf | None
+    repeated: bool
+
+
+class Parameters:
+    """The parameters that one method takes."""
+
+    def __init__(
+        self,
+        message: DescMessage,
+        *,
+        in_path: tuple[tuple[DescField, ...], ...] = (),
+        in_body: DescField | None = None,
+        ignore_unknown: bool = False,
+    ) -> None:
+        """`in_path` and `in_body` are bound there, and no parameter may set them."""
+        self._message = message
+        self._in_path = frozenset(json_path(fields) for fields in in_path)
+        self._in_body = in_body
+        self._ignore_unknown = ignore_unknown
+        self._remembered: dict[str, _Parameter] = {}
+
+    def bind(self, pairs: list[tuple[str, str]], message: Message, problems: Problems) -> None:
+        """Sets what the pairs say; notes every one that is wrong, under the client's own key."""
+        given: dict[str, str] = {}
+        for key, text in pairs:
+            try:
+                self._bind(key, text, message, given, problems)
+            except Wrong as wrong:
+                if not (self._ignore_unknown and wrong.reason == "FIELD_UNKNOWN"):
+                    problems.add(shorten(key), wrong)
+
+    def _bind(self, key: str, text: str, message: Message, given: dict[str, str], problems: Problems) -> None:
+        found = _KEY.fullmatch(key)
+        if found is None:
+            raise _unknown()
+        parameter = self._remembered.get(found["path"]) or self._resolve(found["path"])
+        if (found["key"] is None) is not (parameter.map_key is None):
+            raise Wrong("must be given as name[key]=value" if parameter.map_key else "is not a map", "FIELD_UNKNOWN")
+        path = json_path(parameter.fields)
+        if path != found["path"]:
+            problems.own_names.update(field.name for field in parameter.fields)
+        target = path if found["key"] is None else f"{path}[{found['key']}]"
+        first = given.get(target)
+        if first is not None and first != key:
+            raise Wrong(f"is given as {shorten(first)} too", "FIELD_GIVEN_TWICE")
+        if first is not None and not parameter.repeated:
+            raise Wrong("is given more than once", "FIELD_GIVEN_TWICE")
+        given[target] = key
+        _put(message, parameter, text, found["key"])
+
+    def _resolve(self, path: str) -> _Parameter:
+        fields: list[DescField] = []
+        at: DescMessage | None = self._message
+        for name in path.split("."):
+            field = find(at, name) if at is not None else None
+            if field is None:
+                raise _unknown()
+            fields.append(field)
+            at = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
+            if at is not None and text_leaf(at) is not None:
+                at = None
+        if json_path(tuple(fields)) in self._in_path:
+            raise Wrong("is in the path already", "FIELD_GIVEN_TWICE")
+        if fields[0] is self._in_body:
+            raise Wrong("belongs in the body", "FIELD_IN_BODY")
+        parameter = _parameter(tuple(fields))
+        if len(self._remembered) < REMEMBERED_MAX:
+            self._remembered[path] = parameter
+        return parameter
+
+
+def _unknown() -> Wrong:
+    return Wrong("is not a parameter of this method", "FIELD_UNKNOWN")
+
+
+def _parameter(fields: tuple[DescField, ...]) -> _Parameter:
+    element: DescMessage | DescEnum | ScalarType
+    map_key, repeated = None, False
+    match fields[-1].value:
+        case DescFieldValueScalar(scalar=scalar):
+            element = scalar
+        case DescFieldValueEnum(enum=enum):
+            element = enum
+        case DescFieldValueMessage(message=message):
+            element = message
+        case DescFieldValueList(element=of_list):
+            element, repeated = of_list, True
+        case DescFieldValueMap(key=key, value=of_map):
+            element, map_key = of_map, FROM_TEXT[key]
+    leaf = text_leaf(element)
+    if leaf is None:
+        raise Wrong("is a message; a parameter can only give a field of it, as in name.field", "FIELD_UNKNOWN")
+    return _Parameter(fields, leaf, map_key, repeated)
+
+
+def _put(message: Message, parameter: _Parameter, text: str, key: str | None) -> None:
+    """Sets a leaf from text. Raises Wrong if the text does not fit."""
+    field = parameter.fields[-1]
+    entry = parameter.map_key(key) if parameter.map_key is not None else None
+    value = parameter.leaf(text)
+    target = descend(message, parameter.fields)
+    if parameter.repeated:
+        target[field].append(value)
+    elif parameter.map_key is not None:
+        target[field][entry] = value
+    else:
+        assign(target, field, value)

@@ -1,0 +1,1 @@
+"""The catalog service: the products, kept by staff and found by everybody."""

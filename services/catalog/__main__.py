@@ -1,0 +1,20 @@
+"""Wires the catalog service."""
+
+from mesh.database import Database
+from mesh.events import JetStream, Relay
+from mesh.process import Process, run
+from mesh.server import serve
+from services.catalog.handlers import CatalogHandlers
+from services.catalog.settings import CatalogSettings
+
+
+async def wire(process: Process, settings: CatalogSettings) -> None:
+    """The database, the relay of events, and the handlers behind a gRPC server."""
+    database = await process.enter(Database.open(settings, process.name))
+    broker = await process.enter(JetStream(settings.nats_url, process.name))
+    await process.enter(Relay(database, broker))
+    await serve(process, settings, CatalogHandlers(database))
+
+
+if __name__ == "__main__":
+    run("catalog", CatalogSettings, wire)

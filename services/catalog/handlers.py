@@ -1,0 +1,180 @@
+"""The methods of CatalogService."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID, uuid4
+
+from googleapis.google.type.money_pb import Money as MoneyMessage
+from meshwright.catalog.v1.catalog_grpc import CatalogServiceBase
+from meshwright.catalog.v1.catalog_pb import (
+    BatchGetProductsRequest,
+    BatchGetProductsResponse,
+    CreateProductRequest,
+    DeleteProductRequest,
+    GetProductRequest,
+    ListProductsRequest,
+    ListProductsResponse,
+    SearchProductsRequest,
+    SearchProductsResponse,
+    UndeleteProductRequest,
+    UpdateProductRequest,
+)
+from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
+from meshwright.catalog.v1.events_pb import ProductChanged
+from protobuf.wkt import Timestamp
+
+from mesh.database import Connection, Database
+from mesh.errors import NotFound
+from mesh.events import publish
+from mesh.field_mask import apply_update
+from mesh.idempotency import once
+from mesh.pagination import read_page
+from mesh.rpc import Call
+from services.catalog import storage
+from services.catalog.domain import Details, Money, Product, all_of, existing, storable, uid_of
+from services.catalog.listing import Listing
+
+SOURCE = "catalog"
+UPDATABLE = frozenset({"title", "description", "category", "price"})
+NANOS_PER_HUNDREDTH = 10_000_000
+
+
+class CatalogHandlers(CatalogServiceBase):
+    """Keeps the products and finds them. Whoever changes one tells of it in the same transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create_product(self, request: CreateProductRequest, call: Call) -> ProductMessage:
+        """Creates a product, once for each request_id. What only the catalog may say of it is ignored (AIP-203)."""
+        details = _details(request.product or ProductMessage())
+        async with self._database.transaction() as tx:
+            return await once(
+                tx,
+                caller=call.caller.subject,
+                method=call.path,
+                request_id=request.request_id,
+                request=request,
+                effect=partial(_create, tx, details),
+                response=ProductMessage,
+            )
+
+    async def get_product(self, request: GetProductRequest, call: Call) -> ProductMessage:
+        """A product, deleted or not (AIP-164)."""
+        uid = uid_of(request.name)
+        async with self._database.transaction() as tx:
+            return _product_message(existing(await storage.find(tx, uid)))
+
+    async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
+        """A page of the products that a filter lets through."""
+        listing = Listing.read(request.filter, request.order_by, show_deleted=request.show_deleted)
+        page = read_page(
+            request.page_size, request.page_token, query=listing.query, key_types=storage.key_types(listing)
+        )
+        async with self._database.transaction() as tx:
+            products, next_page_token = await storage.list_products(tx, listing, page)
+        return ListProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
+
+    async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
+        """A page of the products that words are found in. Words that no text is searched for ("the") find nothing."""
+        query = storable(request.query, "query")
+        page = read_page(request.page_size, request.page_token, query=(query,), key_types=storage.SEARCH_KEY_TYPES)
+        async with self._database.transaction() as tx:
+            products, next_page_token = await storage.search(tx, query, page)
+        return SearchProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
+
+    async def batch_get_products(self, request: BatchGetProductsRequest, call: Call) -> BatchGetProductsResponse:
+        """All or none, in the order of the names; a name that is there twice is answered twice."""
+        async with self._database.transaction() as tx:
+            products = await storage.find_all(tx, _possible_uids(request.names))
+        found = all_of(request.names, {product.name: product for product in products})
+        return BatchGetProductsResponse(products=_product_messages(found))
+
+    async def update_product(self, request: UpdateProductRequest, call: Call) -> ProductMessage:
+        """Changes the fields that the mask names; the price as a whole or, by "price.units", in part."""
+        patch = request.product or ProductMessage()
+
+        def updated(product: Product) -> Product:
+            wanted = apply_update(_product_message(product), patch, request.update_mask, updatable=UPDATABLE)
+            return product.update(_details(wanted), patch.etag, datetime.now(UTC))
+
+        return await self._change(uid_of(patch.name, "product.name"), updated)
+
+    async def delete_product(self, request: DeleteProductRequest, call: Call) -> ProductMessage:
+        """Deletes a product so that it can be undeleted."""
+        return await self._change(uid_of(request.name), lambda product: product.delete(request.etag, datetime.now(UTC)))
+
+    async def undelete_product(self, request: UndeleteProductRequest, call: Call) -> ProductMessage:
+        """Brings a deleted product back."""
+        return await self._change(
+            uid_of(request.name), lambda product: product.undelete(request.etag, datetime.now(UTC))
+        )
+
+    async def _change(self, uid: UUID, change: Callable[[Product], Product]) -> ProductMessage:
+        """Changes a product under its row's lock, and tells of it unless it stayed the same."""
+        async with self._database.transaction() as tx:
+            product = existing(await storage.find(tx, uid, lock=True))
+            changed = change(product)
+            message = _product_message(changed)
+            if changed is not product:
+                await storage.update(tx, changed)
+                await _tell(tx, message)
+        return message
+
+
+async def _create(tx: Connection, details: Details) -> ProductMessage:
+    product = Product.create(uuid4(), details, datetime.now(UTC))
+    await storage.insert(tx, product)
+    message = _product_message(product)
+    await _tell(tx, message)
+    return message
+
+
+async def _tell(tx: Connection, product: ProductMessage) -> None:
+    await publish(tx, ProductChanged(product=product), source=SOURCE, aggregate=product.name)
+
+
+def _possible_uids(names: Sequence[str]) -> set[UUID]:
+    """The identifiers in these names, without those of names that no product can have."""
+    uids = set()
+    for name in names:
+        with contextlib.suppress(NotFound):
+            uids.add(uid_of(name))
+    return uids
+
+
+def _details(message: ProductMessage) -> Details:
+    return Details.checked(message.title, message.description, message.category, _money(message.price))
+
+
+def _money(message: MoneyMessage | None) -> Money | None:
+    if message is None:
+        return None
+    return Money(message.currency_code, message.units * 100 + message.nanos // NANOS_PER_HUNDREDTH)
+
+
+def _product_messages(products: Sequence[Product]) -> list[ProductMessage]:
+    return [_product_message(product) for product in products]
+
+
+def _product_message(product: Product) -> ProductMessage:
+    details = product.details
+    return ProductMessage(
+        name=product.name,
+        uid=str(product.uid),
+        title=details.title,
+        description=details.description,
+        category=details.category,
+        price=_money_message(details.price),
+        create_time=Timestamp.from_datetime(product.create_time),
+        update_time=Timestamp.from_datetime(product.update_time),
+        delete_time=None if product.delete_time is None else Timestamp.from_datetime(product.delete_time),
+        etag=product.etag,
+    )
+
+
+def _money_message(money: Money) -> MoneyMessage:
+    units, hundredths = divmod(money.hundredths, 100)
+    return MoneyMessage(currency_code=money.currency, units=units, nanos=hundredths * NANOS_PER_HUNDREDTH)

@@ -1,0 +1,35 @@
+"""What a list request asks for."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from mesh.errors import InvalidArgument
+from services.catalog.filter import Expression, parse_filter
+from services.catalog.order_by import SortKey, parse_order_by
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which products, in which order. `query` is the request's own text of it, which page tokens are bound to."""
+
+    expression: Expression
+    order: tuple[SortKey, ...]
+    show_deleted: bool
+    query: tuple[str, ...]
+
+    @classmethod
+    def read(cls, filter_text: str, order_by: str, *, show_deleted: bool) -> Self:
+        """Raises InvalidArgument with the violations of both texts."""
+        errors: list[InvalidArgument] = []
+        try:
+            expression = parse_filter(filter_text)
+        except InvalidArgument as error:
+            errors.append(error)
+        try:
+            order = parse_order_by(order_by)
+        except InvalidArgument as error:
+            errors.append(error)
+        if errors:
+            violations = [violation for error in errors for violation in error.violations]
+            raise InvalidArgument(errors[0].message, reason=errors[0].reason, violations=violations)
+        return cls(expression, order, show_deleted, query=(filter_text, order_by, str(show_deleted)))

@@ -1,0 +1,66 @@
+"""The language of orders."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.errors import InvalidArgument
+from services.catalog.order_by import FIELDS, NEWEST_FIRST, SortKey, parse_order_by
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", NEWEST_FIRST),
+        ("  ", NEWEST_FIRST),
+        ("title", (SortKey("title"),)),
+        ("title asc", (SortKey("title"),)),
+        ("price desc, title", (SortKey("price", descending=True), SortKey("title"))),
+        (" price  desc ,title,create_time\tdesc ", (
+            SortKey("price", descending=True), SortKey("title"), SortKey("create_time", descending=True),
+        )),
+        (",".join(FIELDS), tuple(SortKey(field) for field in FIELDS)),
+    ],
+)  # fmt: skip
+def test_an_order_is_a_list_of_fields(text: str, expected: tuple[SortKey, ...]) -> None:
+    """Ascending unless they say otherwise; blanks do not matter."""
+    assert parse_order_by(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "problem"),
+    [
+        ("weight", 1, 'there is no field "weight" to sort by; there are title, category, price,'),
+        ("title, weight desc", 8, 'there is no field "weight"'),
+        ("price.currency_code", 1, 'there is no field "price.currency_code"'),
+        ("x" * 200, 1, 'there is no field "' + "x" * 32 + '…"'),
+        ("desc", 1, 'there is no field "desc"'),
+        (",", 1, "expected a field, one of title,"),
+        ("title,", 7, "expected a field"),
+        ("title,, price", 7, "expected a field"),
+        ("title DESC", 7, 'expected "asc", "desc", a comma or the end'),
+        ("title desc price", 12, "expected a comma or the end"),
+        ("title desc; DROP TABLE products", 7, 'expected "asc"'),
+        ("title, title desc", 8, '"title" is there already'),
+        ("title\0", 1, 'there is no field "title\N{REPLACEMENT CHARACTER}"'),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_column(text: str, column: int, problem: str) -> None:
+    """The violation names the field `order_by`, the column counted from 1, and what was expected there."""
+    with pytest.raises(InvalidArgument) as caught:
+        parse_order_by(text)
+    violation = caught.value.violations[0]
+    assert (violation.field, violation.reason) == ("order_by", "ORDER_BY_INVALID")
+    assert violation.description.startswith(f"column {column}: {problem}"), violation.description
+
+
+@given(st.lists(st.sampled_from([*FIELDS, "asc", "desc", ",", " ", "\0", "\n"])).map("".join) | st.text())
+def test_no_order_is_worse_than_an_invalid_argument(text: str) -> None:
+    """Any text is an order of known fields, each once, or an InvalidArgument."""
+    fields: list[str] = []
+    with contextlib.suppress(InvalidArgument):
+        fields = [key.field for key in parse_order_by(text)]
+    assert set(fields) <= set(FIELDS)
+    assert len(fields) == len(set(fields))

@@ -139,7 +139,7 @@ def page(mailbox: Mailbox) -> Starlette:
     async def list_messages(request: Request) -> Response:
         fields = ("id", "time", "sender", "to", "subject", "text")
         messages = mailbox.messages()
-        return JSONResponse({"messages": [{name: getattr(message, name) for name in fields} for message in messages]})
+        return JSONResponse([{name: getattr(message, name) for name in fields} for message in messages])
 
     return Starlette(routes=[Route("/", show), Route("/messages", list_messages)])
 

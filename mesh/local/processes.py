@@ -13,7 +13,6 @@ from mesh.local.postgres import Postgres
 
 SERVICES = ("identity", "catalog", "orders", "notifications", "information")
 WITH_DATABASE = ("identity", "catalog", "orders", "notifications")
-CLIENTS = ("orders", "notifications")  # call others as themselves
 STAFF_EMAIL = "staff@example.com"
 
 PORTS = {  # by the variable that sets it
@@ -64,13 +63,9 @@ def services(home: Home, ports: Mapping[str, int], postgres: Postgres, nats: Nat
             "KEY_ENCRYPTION_SECRET": home.secret("key-encryption"),
             "STAFF_EMAIL": STAFF_EMAIL,
             "STAFF_PASSWORD": home.secret("staff-password"),
-            "SERVICE_CLIENTS": json.dumps({name: home.secret(f"{name}-client") for name in CLIENTS}),
+            "SERVICE_CLIENTS": json.dumps({"notifications": home.secret("notifications-client")}),
         },
-        "orders": {
-            "CATALOG_ADDRESS": _address("catalog", ports),
-            "CLIENT_ID": "orders",
-            "CLIENT_SECRET": home.secret("orders-client"),
-        },
+        "orders": {"CATALOG_ADDRESS": _address("catalog", ports)},
         "notifications": {
             "IDENTITY_ADDRESS": _address("identity", ports),
             "SMTP_URL": f"smtp://{LOOPBACK}:{ports['SMTP_PORT']}",

@@ -13,10 +13,10 @@ from mesh.local.errors import SetupError
 from mesh.local.home import Home
 from mesh.local.output import Console, LogFile
 from mesh.local.part import Part
-from mesh.local.server import POLL_S
 from mesh.local.state import ProcessState, State
 
 READY_TIMEOUT_S = 60.0
+READY_POLL_S = 0.1
 EARLY_ENDS_MAX = 3  # before it was ever ready: then it is not worth another try
 RESTART_PAUSE_S_MIN = 0.2
 RESTART_PAUSE_S_MAX = 10.0
@@ -133,7 +133,7 @@ class Keeper:
 
     async def _await_ready(self, child: Child) -> None:
         while not await self._part.ready(child.pid):
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(READY_POLL_S)
         self.state.ready = True
         self._supervisor.save()
         if self.state.restarts:

@@ -1,0 +1,128 @@
+"""What `make up` promises beyond running: what it prints, what its sister commands do, and what it keeps."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.system.mesh import ROOT, Client, Mesh, eventually
+
+NAMES = ["postgres", "nats", "mail", "identity", "catalog", "orders", "notifications", "information", "edge"]
+
+
+def run(mesh: Mesh, *module: str) -> "subprocess.CompletedProcess[str]":
+    """Run one of the modules behind the Makefile's targets against this mesh."""
+    environment = os.environ | {"MESH_HOME": str(mesh.home), "PORTS": "free"}
+    command = [sys.executable, "-m", *module]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def paste(text: str) -> str:
+    """Run lines in a shell, as if they were pasted into a terminal; what they print."""
+    return subprocess.run(["sh", "-e", "-c", text], capture_output=True, text=True, check=True).stdout
+
+
+def test_every_process_is_ready(mesh: Mesh) -> None:
+    """`status` lists each process as ready and exits with 0, so that a script can wait for it."""
+    status = run(mesh, "mesh.local", "status")
+    assert status.returncode == 0
+    rows = [line.split() for line in status.stdout.splitlines()[1:]]
+    assert [row[:2] for row in rows] == [[name, "ready"] for name in NAMES]
+
+
+def test_the_printed_calls_work_as_they_stand(mesh: Mesh) -> None:
+    """Pasted into a shell, they register a user, get a token, and are answered; and the welcome mail can be read."""
+    printed = paste(mesh.said().split("Three calls to try:\n")[1].split("`make demo`")[0])
+    assert "ada@example.com" in printed
+    assert "The answer is 42." in printed
+    eventually(lambda: mesh.mails("ada@example.com"))
+
+
+def test_the_staff_login_is_kept_for_its_owner_only(mesh: Mesh, staff: Client) -> None:
+    """The file is readable by its owner alone, and the call in it gets a token with which staff can write."""
+    file = mesh.home / "staff-login.txt"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    call = file.read_text().partition("\n\n")[2]
+    token = paste(f'{call}\necho "$TOKEN"').strip()
+    staff.headers["authorization"] = f"Bearer {token}"
+    staff.create_product()
+
+
+def test_a_second_mesh_in_the_same_place_is_refused(mesh: Mesh) -> None:
+    """It says that one runs already and how to stop it, and disturbs nothing."""
+    second = run(mesh, "mesh.local", "up")
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr.startswith(f"A mesh runs here already (process {mesh.supervisor.pid})")
+    assert run(mesh, "mesh.local", "status").returncode == 0
+
+
+def test_the_demo_fills_the_shop_once(mesh: Mesh, anyone: Client, staff: Client) -> None:
+    """It makes some hundred products and orders; run again, it adds nothing."""
+    counts = []
+    for _ in range(2):
+        demo = run(mesh, "demo")
+        assert demo.returncode == 0, demo.stderr
+        counts.append((count(anyone, "products"), count(staff, "orders")))
+    assert counts[0] == counts[1]
+    assert counts[0] >= (300, 150)
+
+
+def count(client: Client, collection: str) -> int:
+    """How many there are, over all pages."""
+    found, token = 0, ""
+    while True:
+        page = client.get(f"/v1/{collection}", params={"pageSize": 1000, "pageToken": token}).json()
+        found += len(page.get(collection, []))
+        token = page.get("nextPageToken", "")
+        if not token:
+            return found
+
+
+def test_dead_letters_are_listed(mesh: Mesh) -> None:
+    """The command finds the service's database by itself, and names the services to choose from."""
+    letters = run(mesh, "mesh.local", "dead-letters", "notifications")
+    assert letters.returncode == 0
+    assert "set aside" in letters.stdout
+    nobody = run(mesh, "mesh.local", "dead-letters", "nobody")
+    assert nobody.returncode == 1
+    assert "identity, catalog, orders, notifications" in nobody.stderr
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Where a mesh of its own keeps its state."""
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o711)
+    return tmp_path / "home"
+
+
+def test_data_is_kept_until_it_is_cleaned(home: Path) -> None:
+    """`down` stops every process and keeps the data, the next start finds it, and `clean` leaves nothing."""
+    first = Mesh(home)
+    first.wait_until_up()
+    with Client(first) as client:
+        client.register()
+        email = client.email
+    family = psutil.Process(first.supervisor.pid).children(recursive=True)
+    assert run(first, "mesh.local", "down").returncode == 0
+    assert first.supervisor.wait() == 0
+    assert [process.name() for process in family if process.is_running()] == []
+    first.output.close()
+
+    status = run(first, "mesh.local", "status")
+    assert (status.returncode, status.stdout) == (1, "No mesh runs here. `make up` starts one.\n")
+    demo = run(first, "demo")
+    assert (demo.returncode, demo.stderr) == (1, "No mesh runs here. Start one with `make up`, and try again.\n")
+
+    second = Mesh(home)
+    second.wait_until_up()
+    with Client(second) as client:
+        client.sign_in(email)
+    assert run(second, "mesh.local", "clean").returncode == 0
+    assert second.supervisor.wait() == 0
+    second.output.close()
+    assert not home.exists()

@@ -29,7 +29,7 @@ def main() -> None:
     if found and is_new_enough(version_of(Path(found))):
         target.symlink_to(found)
         return
-    go = Path(sysconfig.get_path("scripts"), "go")
+    go = str(Path(sysconfig.get_path("scripts"), "go"))
     print(f"Building grpcurl {VERSION} into .tools/bin. This takes about a minute.", flush=True)
     build = [go, "install", "-ldflags", f"-X main.version={VERSION}", f"{MODULE}@{VERSION}"]
     if (

@@ -1,6 +1,7 @@
 """Runs the processes of a local mesh: starts them in groups, starts one that dies again, stops all in reverse order."""
 
 import asyncio
+import errno
 import signal
 import time
 from collections.abc import Sequence
@@ -64,8 +65,13 @@ class Supervisor:
         self._raise_failure()
 
     def save(self) -> None:
-        """Write the state for others to read."""
-        self.state.write(self._home.state_file)
+        """Write the state for others to read. On a full disk the old one stays: the processes are worth more."""
+        try:
+            self.state.write(self._home.state_file)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._console.say("the disk is full: `make status` shows what was before")
 
     async def __aenter__(self) -> Self:
         return self

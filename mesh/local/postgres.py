@@ -24,7 +24,7 @@ SETTINGS = {
     "unix_socket_directories": "",  # no socket file whose path could be too long
     "max_connections": "200",
     "shared_buffers": "64MB",
-    "log_line_prefix": "",
+    "log_line_prefix": "%m [%p] ",
     "log_checkpoints": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -5,6 +5,7 @@ import errno
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 import psutil
@@ -129,7 +130,8 @@ class Keeper:
             becoming_ready = watchers.create_task(self._await_ready(child))
             try:
                 self.state.pid = child.pid
-                self.state.started_at = psutil.Process(child.pid).create_time()
+                with suppress(psutil.NoSuchProcess):  # it has ended already
+                    self.state.started_at = psutil.Process(child.pid).create_time()
                 self._supervisor.save()
                 return await child.wait()
             finally:

@@ -1,0 +1,74 @@
+"""The comments of a contract by the full names of what they are about.
+
+google/protobuf/descriptor.proto, message SourceCodeInfo, says how an image holds them: by paths of field numbers and
+indices into the FileDescriptorProto.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from protobuf import DescFile
+from protobuf.wkt import FileDescriptorProto
+
+# The numbers of the fields that hold what can have a comment: FileDescriptorProto, DescriptorProto, and so on.
+_MESSAGE, _ENUM, _SERVICE = 4, 5, 6
+_FIELD, _NESTED_MESSAGE, _NESTED_ENUM, _ONEOF = 2, 3, 4, 8
+_METHOD, _VALUE = 2, 2
+
+# Lines of a comment that are for linters and not for readers.
+_DIRECTIVES: Final = ("buf:lint:", "(-- api-linter:", "--)", "@exclude")
+
+_Path = tuple[int, ...]
+
+
+class Comments:
+    """The comments of some files."""
+
+    def __init__(self, files: Iterable[DescFile]) -> None:
+        self._by_name: dict[str, str] = {}
+        for file in files:
+            info = file.proto.source_code_info
+            if info is not None:
+                texts = {tuple(each.path): each.leading_comments or each.trailing_comments for each in info.location}
+                names = ((name, texts.get(path, "")) for path, name in _named(file.proto))
+                self._by_name.update((name, _clean(text)) for name, text in names if text)
+
+    def of(self, full_name: str) -> str:
+        """The comment on what has this name ("pkg.Message.field"), empty if it has none."""
+        return self._by_name.get(full_name, "")
+
+
+def _clean(comment: str) -> str:
+    lines = (line.removeprefix(" ").rstrip() for line in comment.splitlines())
+    return "\n".join(line for line in lines if not line.strip().startswith(_DIRECTIVES)).strip()
+
+
+def _named(file: FileDescriptorProto) -> Iterator[tuple[_Path, str]]:
+    """The path and the full name of all that a file declares."""
+    scope = f"{file.package}." if file.package else ""
+    for index, message in enumerate(file.message_type):
+        yield from _in_message(message, (_MESSAGE, index), scope)
+    for index, enum in enumerate(file.enum_type):
+        yield from _in_enum(enum, (_ENUM, index), scope)
+    for index, service in enumerate(file.service):
+        yield (_SERVICE, index), scope + service.name
+        for number, method in enumerate(service.method):
+            yield (_SERVICE, index, _METHOD, number), f"{scope}{service.name}.{method.name}"
+
+
+def _in_message(message: Any, path: _Path, scope: str) -> Iterator[tuple[_Path, str]]:
+    name = scope + message.name
+    yield path, name
+    for kind, members in ((_FIELD, message.field), (_ONEOF, message.oneof_decl)):
+        for index, member in enumerate(members):
+            yield (*path, kind, index), f"{name}.{member.name}"
+    for index, nested in enumerate(message.nested_type):
+        yield from _in_message(nested, (*path, _NESTED_MESSAGE, index), f"{name}.")
+    for index, enum in enumerate(message.enum_type):
+        yield from _in_enum(enum, (*path, _NESTED_ENUM, index), f"{name}.")
+
+
+def _in_enum(enum: Any, path: _Path, scope: str) -> Iterator[tuple[_Path, str]]:
+    yield path, scope + enum.name
+    for index, value in enumerate(enum.value):
+        yield (*path, _VALUE, index), f"{scope}{enum.name}.{value.name}"

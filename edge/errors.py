@@ -6,6 +6,7 @@ status of each code.
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -48,6 +49,9 @@ _CODES: Final[dict[int, Code]] = {
 # Whatever a service says beside these is about its own inside.
 _OPAQUE: Final = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS})
 INTERNAL_TEXT: Final = "Internal error."
+
+# What RFC 6750, section 3, lets the attribute scope hold.
+_SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 _TYPE_PREFIX: Final = "type.googleapis.com/"
 _KNOWN_DETAILS: Final = Registry(error_details_pb.desc())
@@ -98,7 +102,19 @@ def _headers(error: MeshError) -> Headers:
     headers = list(error.headers) if isinstance(error, HttpError) else []
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
+    if challenge := _challenge(error):
+        headers.append((b"www-authenticate", challenge))
     return headers
+
+
+def _challenge(error: MeshError) -> bytes:
+    """What a client should prove (RFC 6750, section 3). Texts of services never get in here."""
+    if error.code is Code.UNAUTHENTICATED:
+        return b"Bearer" if error.reason == "TOKEN_MISSING" else b'Bearer error="invalid_token"'
+    scope = error.metadata.get("scope", "")
+    if error.code is Code.PERMISSION_DENIED and _SCOPES.fullmatch(scope):
+        return f'Bearer error="insufficient_scope", scope="{scope}"'.encode()
+    return b""
 
 
 def _details(error: MeshError) -> Iterator[dict[str, Any]]:

@@ -26,8 +26,10 @@ def constrain(schema: Schema, rules: FieldRules) -> None:
     """Adds to a field's schema what its rules demand."""
     if rules.type is not None:
         _constrain_type(schema, rules.type)
-    if rules.ignore == Ignore.IF_ZERO_VALUE and "format" in schema and schema.get("type") == "string":
-        schema["anyOf"] = [{"format": schema.pop("format")}, {"const": ""}]
+    if rules.ignore == Ignore.IF_ZERO_VALUE and schema.get("type") == "string":
+        demands = {keyword: schema.pop(keyword) for keyword in ("format", "minLength", "pattern") if keyword in schema}
+        if demands:
+            schema["anyOf"] = [demands, {"const": ""}]
     messages = [rule.message for rule in rules.cel if rule.message]
     if messages:
         sentences = " ".join(f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in messages)

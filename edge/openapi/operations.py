@@ -1,6 +1,6 @@
-"""Operations: what one route takes and answers."""
+"""The operations of OpenAPI that a contract's routes are."""
 
-from collections import Counter
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,200 +10,177 @@ from protobuf import (
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
-    DescFieldValueScalar,
     DescMessage,
-    ScalarType,
 )
 
-from edge.contract import Method, Route
-from edge.openapi.comments import Comments, first_sentence
+from edge.body import HTTP_BODY
+from edge.contract import Route
+from edge.implied import Implied
+from edge.openapi.comments import Comments
 from edge.openapi.constraints import Schema
-from edge.openapi.paths import OpenApiPath, PathParameter
-from edge.openapi.schemas import Schemas, behaviors, must_be_given
+from edge.openapi.paths import PathPattern
+from edge.openapi.schemas import Schemas, behaviors
 from edge.protojson.leaves import text_leaf
+from edge.request import FORM, JSON
 
-HTTP_BODY: Final = "google.api.HttpBody"
-DEPTH_MAX: Final = 5  # of query parameters: a message that contains itself has fields without end
-FORM: Final = "application/x-www-form-urlencoded"
+PARAMETER_DEPTH_MAX: Final = 4
+BEARER: Final = "bearer"
 
-Operation = dict[str, Any]
-
-_RAW: Final[Operation] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
-
-_ERROR: Final[Schema] = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message", "status"],
-            "properties": {
-                "code": {"type": "integer", "description": "The HTTP status."},
-                "message": {"type": "string", "description": "What is wrong, for people."},
-                "status": {"type": "string", "description": "The gRPC status code.", "examples": ["NOT_FOUND"]},
-                "details": {
-                    "type": "array",
-                    "description": "More for programs: google.rpc.ErrorInfo, BadRequest, RetryInfo and others.",
-                    "items": {
-                        "type": "object",
-                        "required": ["@type"],
-                        "properties": {"@type": {"type": "string"}},
-                        "additionalProperties": True,
-                    },
-                },
-            },
-        }
-    },
-}
+_SENTENCE_END = re.compile(r"\.(?:\s|$)")
 
 
 class Operations:
-    """Makes the operations of a document, whose schemas and comments these are."""
+    """Makes operations, and collects the schemas that they need."""
 
-    def __init__(self, schemas: Schemas, comments: Comments, *, with_tokens: bool) -> None:
+    def __init__(self, schemas: Schemas, comments: Comments, *, secured: bool) -> None:
+        """`secured` says that the edge verifies tokens."""
         self._schemas = schemas
         self._comments = comments
-        self._with_tokens = with_tokens
-        self._ids: Counter[str] = Counter()
+        self._secured = secured
+        self._ids: dict[str, int] = {}
 
-    def responses(self) -> dict[str, Any]:
-        """The answers that all operations share: every error has one shape (AIP-193)."""
-        return {"Error": {"description": "An error.", "content": {"application/json": {"schema": _ERROR}}}}
-
-    def of(self, route: Route, path: OpenApiPath) -> Operation:
-        """The operation of a route."""
-        method, comment = route.method, self._comments.of(route.method.name)
-        operation: Operation = {
-            "operationId": self._operation_id(method),
-            "tags": [method.service],
-            "summary": first_sentence(comment) or method.desc.name,
-            "parameters": [*self._path(route, path), *self._query(route), *_headers(route)],
+    def make(self, route: Route, path: PathPattern) -> dict[str, Any]:
+        """The Operation Object of a route."""
+        method = route.method
+        comment = self._comments.of(method.name)
+        operation: dict[str, Any] = {
+            "operationId": self._id(route),
+            "tags": [method.desc.parent.name],
+            "summary": _SENTENCE_END.split(" ".join(comment.split()), maxsplit=1)[0] or method.desc.name,
+            "parameters": [*self._path_parameters(route, path), *self._query_parameters(route), *_headers(route)],
             "responses": self._responses(route),
         }
         if comment:
             operation["description"] = comment
+        if (body := self._body(route)) is not None:
+            operation["requestBody"] = body
+        if self._secured:
+            operation["security"] = [] if method.policy.public else [{BEARER: sorted(method.policy.scopes)}]
         if method.desc.deprecated:
             operation["deprecated"] = True
-        if body := self._body(route):
-            operation["requestBody"] = body
-        if self._with_tokens:
-            operation["security"] = [] if method.policy.public else [{"accessToken": sorted(method.policy.scopes)}]
         return operation
 
-    def _operation_id(self, method: Method) -> str:
-        """Service_Method; the rules of one method are counted."""
-        name = f"{method.desc.parent.name}_{method.desc.name}"
-        self._ids[name] += 1
-        return name if self._ids[name] == 1 else f"{name}_{self._ids[name]}"
+    def _id(self, route: Route) -> str:
+        """The RPC's name; a rule's additional bindings count on."""
+        name = f"{route.method.desc.parent.name}_{route.method.desc.name}"
+        count = self._ids[name] = self._ids.get(name, 0) + 1
+        return name if count == 1 else f"{name}_{count}"
 
-    def _path(self, route: Route, path: OpenApiPath) -> Iterator[Operation]:
-        for parameter in path.parameters:
-            yield {"name": parameter.name, "in": "path", "required": True, **self._path_value(route, parameter)}
+    def _path_parameters(self, route: Route, path: PathPattern) -> Iterator[dict[str, Any]]:
+        for name, variable in path.parameters:
+            field = route.variables[variable][-1]
+            of = route.template.variables[variable]
+            whole = of.end - of.start == 1
+            schema = self._schemas.field(field) if whole else {"type": "string"}
+            description = schema.pop("description", "") if whole else f"A part of `{field.json_name}`."
+            yield {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
-    def _path_value(self, route: Route, parameter: PathParameter) -> Operation:
-        schema: Schema = {"type": "string"}
-        description = ""
-        if parameter.variable is not None:
-            field = route.variables[parameter.variable][-1]
-            variable = route.template.variables[parameter.variable]
-            described = self._schemas.field(field)
-            description = described.pop("description", "")
-            if variable.end - variable.start == 1:
-                schema = {key: value for key, value in described.items() if key != "readOnly"}
-        if parameter.may_have_slashes:
-            description = f"{description} May hold slashes.".strip()
-        return {"schema": schema, **({"description": description} if description else {})}
-
-    def _query(self, route: Route) -> Iterator[Operation]:
-        if route.whole_body:
-            return
-        bound = frozenset(route.variables)
-        for field in route.method.desc.input.fields:
-            if field is not route.body:
-                yield from self._parameters((field,), bound)
+    def _query_parameters(self, route: Route) -> Iterator[dict[str, Any]]:
+        if not route.whole_body:
+            bound = {*route.variables, (route.body,)}
+            yield from self._parameters(route.method.desc.input, (), bound)
 
     def _parameters(
-        self, fields: tuple[DescField, ...], bound: frozenset[tuple[DescField, ...]]
-    ) -> Iterator[Operation]:
-        field = fields[-1]
-        if fields in bound or FieldBehavior.OUTPUT_ONLY in behaviors(field):
-            return
-        inner = _object_of(field)
-        if inner is not None:
-            nested = inner.fields if len(fields) < DEPTH_MAX and isinstance(field.value, DescFieldValueMessage) else ()
-            for each in nested:
-                yield from self._parameters((*fields, each), bound)
-            return
-        schema = self._schemas.field(field)
-        parameter: Operation = {"name": ".".join(each.json_name for each in fields), "in": "query"}
+        self, message: DescMessage, inside: tuple[DescField, ...], bound: set[tuple[DescField | None, ...]]
+    ) -> Iterator[dict[str, Any]]:
+        for field in message.fields:
+            fields = (*inside, field)
+            if fields in bound or FieldBehavior.OUTPUT_ONLY in behaviors(field):
+                continue
+            if _is_leaf(field):
+                yield self._parameter(fields)
+            elif isinstance(field.value, DescFieldValueMessage) and _may_descend(field.value.message, fields):
+                yield from self._parameters(field.value.message, fields, bound)
+
+    def _parameter(self, fields: tuple[DescField, ...]) -> dict[str, Any]:
+        schema = self._schemas.field(fields[-1])
+        parameter: dict[str, Any] = {"name": ".".join(field.json_name for field in fields), "in": "query"}
         if description := schema.pop("description", ""):
             parameter["description"] = description
-        if isinstance(field.value, DescFieldValueMap):
-            parameter |= {"style": "deepObject", "explode": True}
-        if len(fields) == 1 and must_be_given(field):
+        if len(fields) == 1 and FieldBehavior.REQUIRED in behaviors(fields[0]):
             parameter["required"] = True
-        yield {**parameter, "schema": schema}
+        if isinstance(fields[-1].value, DescFieldValueMap):
+            parameter |= {"style": "deepObject", "explode": True}
+        return {**parameter, "schema": schema}
 
-    def _body(self, route: Route) -> Operation | None:
-        request = route.method.desc.input
-        if route.body is not None:
-            content = _raw(route.body) or {"application/json": {"schema": self._schemas.field(route.body)}}
-            return {"required": must_be_given(route.body), "content": content}
-        if not route.whole_body:
+    def _body(self, route: Route) -> dict[str, Any] | None:
+        if route.whole_body:
+            request = route.method.desc.input
+            if request.type_name == HTTP_BODY:
+                return _raw_body()
+            in_path = [fields[0] for fields in route.variables if len(fields) == 1]
+            schema = self._schemas.object(request, without=in_path) if in_path else self._schemas.message(request)
+            return {"content": {JSON: {"schema": schema}, FORM: {"schema": schema}}, "required": "required" in schema}
+        if route.body is None:
             return None
-        if request.type_name == HTTP_BODY:
-            return {"content": _RAW}
-        in_path = [fields[0] for fields in route.variables if len(fields) == 1]
-        whole = self._schemas.message(request, request.fields, in_path) if in_path else self._schemas.of(request)
-        content = {"application/json": {"schema": whole}, FORM: {"schema": whole}}
-        required = any(must_be_given(field) for field in request.fields if field not in in_path)
-        return {"required": required, "content": content}
-
-    def _responses(self, route: Route) -> Operation:
-        output = route.method.desc.output
-        if route.response_body is not None:
-            content = _raw(route.response_body) or _json(self._schemas.field(route.response_body))
-        elif output.type_name == HTTP_BODY:
-            content = _RAW
+        value = route.body.value
+        if isinstance(value, DescFieldValueMessage) and value.message.type_name == HTTP_BODY:
+            return _raw_body()
+        if isinstance(value, DescFieldValueMessage) and route.http_method == "PATCH":
+            schema = self._schemas.update(value.message)
         else:
-            content = _json(self._schemas.of(output))
-        success = {"description": "Success.", "content": content}
-        error = {"$ref": "#/components/responses/Error"}
-        return {str(route.method.policy.http_status): success, "default": error}
+            schema = self._schemas.field(route.body)
+        return {"content": {JSON: {"schema": schema}}, "required": True}
+
+    def _responses(self, route: Route) -> dict[str, Any]:
+        policy = route.method.policy
+        responses: dict[str, Any] = {str(policy.http_status): self._success(route)}
+        if route.http_method == "GET" and any(field.name == "etag" for field in route.method.desc.output.fields):
+            responses["304"] = {"description": "Not changed since the version that If-None-Match names."}
+        statuses = ["400", "404", "503", "504"]
+        if self._secured and not policy.public:
+            statuses += ["401", "403"]
+        if policy.rate_limit is not None:
+            statuses.append("429")
+        for status in sorted(statuses):
+            responses[status] = {"$ref": f"#/components/responses/{status}"}
+        responses["default"] = {"$ref": "#/components/responses/default"}
+        return responses
+
+    def _success(self, route: Route) -> dict[str, Any]:
+        output = route.method.desc.output
+        schema: Schema = self._schemas.message(output)
+        if route.response_body is not None:
+            schema = self._schemas.field(route.response_body)
+        if HTTP_BODY in (output.type_name, _type_name(route.response_body)):
+            return {"description": "Success.", "content": {"*/*": {}}}
+        description = self._comments.of(output.type_name) or "Success."
+        return {"description": description, "content": {JSON: {"schema": schema}}}
 
 
-def _json(schema: Schema) -> Operation:
-    return {"application/json": {"schema": schema}}
+def _type_name(field: DescField | None) -> str:
+    return field.value.message.type_name if field is not None and isinstance(field.value, DescFieldValueMessage) else ""
 
 
-def _raw(field: DescField) -> Operation | None:
-    """The content of a google.api.HttpBody, which travels as it is."""
-    is_raw = isinstance(field.value, DescFieldValueMessage) and field.value.message.type_name == HTTP_BODY
-    return _RAW if is_raw else None
+def _raw_body() -> dict[str, Any]:
+    return {"content": {"*/*": {}}, "required": True}
 
 
-def _object_of(field: DescField) -> DescMessage | None:
-    """The message type of a field that no text can stand for; None for all that fits into a parameter."""
+def _may_descend(message: DescMessage, fields: tuple[DescField, ...]) -> bool:
+    """Whether the documentation goes on into a nested message: not for ever into one that holds itself."""
+    is_new = all(outer.parent.type_name != message.type_name for outer in fields)
+    return is_new and len(fields) < PARAMETER_DEPTH_MAX
+
+
+def _is_leaf(field: DescField) -> bool:
+    """Whether a query parameter can give this field."""
     match field.value:
         case (
             DescFieldValueMessage(message=DescMessage() as message)
             | DescFieldValueList(element=DescMessage() as message)
             | DescFieldValueMap(value=DescMessage() as message)
-        ) if text_leaf(message) is None:
-            return message
-    return None
+        ):
+            return text_leaf(message) is not None
+    return True
 
 
-def _headers(route: Route) -> Iterator[Operation]:
-    """The headers that stand for fields of the request."""
-    names = {field.name: field for field in route.method.desc.input.fields}
-    if "request_id" in names and _is_text(names["request_id"]):
-        text = "Fills `requestId`: the same key again gets the first answer again."
-        yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": {"type": "string"}}
-    if route.http_method not in ("GET", "HEAD") and "etag" in names and _is_text(names["etag"]):
-        text = "Fills `etag`: the change is made only if it is the current one."
-        yield {"name": "If-Match", "in": "header", "description": text, "schema": {"type": "string"}}
+def _headers(route: Route) -> Iterator[dict[str, Any]]:
+    implied = Implied(route)
+    if implied.takes_request_id:
+        yield _header("Idempotency-Key", "The `requestId`: the same one again gets the first answer again.")
+    if implied.takes_etag:
+        yield _header("If-Match", "The ETag of the version that this change is about.")
 
 
-def _is_text(field: DescField) -> bool:
-    return isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}

@@ -1,76 +1,71 @@
-"""Path templates as OpenAPI has them: each variable takes up one segment."""
+"""Path templates as OpenAPI writes them, where a parameter is one segment: `/v1/{name=products/*}` becomes
+`/v1/products/{product}`.
+"""
 
-from collections import Counter
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote
 
 from edge.contract import Route
-from edge.path_template import REST, Variable
+from edge.path_template import REST
 
 
 @dataclass(frozen=True, slots=True)
-class PathParameter:
-    """A segment that a client fills in. `variable` is the index of the rule's variable that it belongs to, if any."""
-
-    name: str
-    variable: int | None
-    may_have_slashes: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OpenApiPath:
-    """A path. `shape` is its text without the parameters' names: two paths of one shape are the same to OpenAPI."""
+class PathPattern:
+    """A path with the names of its parameters, each with the index of the variable that it is a part of."""
 
     text: str
-    shape: str
-    parameters: tuple[PathParameter, ...]
+    parameters: tuple[tuple[str, int], ...]
 
 
-def openapi_path(route: Route) -> OpenApiPath:
-    """`/v1/{name=shelves/*/books/*}:read` is `/v1/shelves/{shelf}/books/{book}:read`."""
-    template = route.template
-    text, shape = "", ""
-    parameters: list[PathParameter] = []
-    used: Counter[str] = Counter()
-    for index, (segment, literal) in enumerate(zip(template.segments, template.literal, strict=True)):
+class Paths:
+    """Names the parameters. Paths that differ in nothing but those names get the same ones: OpenAPI takes them for the
+    same path.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, ...], list[str]] = {}
+
+    def make(self, route: Route) -> PathPattern:
+        """The pattern of a route."""
+        template = route.template
+        variable_of = {
+            at: number for number, each in enumerate(template.variables) for at in range(each.start, each.end)
+        }
+        shape = tuple(
+            segment if literal else "{}" for segment, literal in zip(template.segments, template.literal, strict=True)
+        )
+        names = self._names.setdefault(shape, _names(route, variable_of))
+        remaining = iter(names)
+        parts = [next(remaining) if part == "{}" else part for part in shape]
+        wild = [at for at, part in enumerate(shape) if part == "{}"]
+        parameters = [(name, variable_of[at]) for name, at in zip(names, wild, strict=True) if at in variable_of]
+        parts = [f"{{{part}}}" if at in wild else part for at, part in enumerate(parts)]
+        verb = f":{template.verb}" if template.verb else ""
+        return PathPattern("/" + "/".join(parts) + verb, tuple(parameters))
+
+
+def _names(route: Route, variable_of: dict[int, int]) -> list[str]:
+    """A name for each wildcard: the field's where the variable is one segment, or what stands before it in the
+    singular.
+    """
+    template, names = route.template, []
+    for at, (segment, literal) in enumerate(zip(template.segments, template.literal, strict=True)):
         if literal:
-            text, shape = f"{text}/{_escape(segment)}", f"{shape}/{_escape(segment)}"
             continue
-        name = _unique(_name(route, index), used)
-        parameters.append(PathParameter(name, _owner(template.variables, index), segment == REST))
-        text, shape = f"{text}/{{{name}}}", f"{shape}/{{}}"
-    verb = f":{_escape(template.verb)}" if template.verb else ""
-    return OpenApiPath(text + verb, shape + verb, tuple(parameters))
+        variable = template.variables[variable_of[at]] if at in variable_of else None
+        before = template.segments[at - 1] if at and template.literal[at - 1] else ""
+        if variable is not None and variable.end - variable.start == 1:
+            name = route.variables[variable_of[at]][-1].json_name
+        elif before and segment != REST:
+            name = _singular(before)
+        else:
+            name = "path" if segment == REST else "segment"
+        while name in names:
+            name += "_"
+        names.append(name)
+    return names
 
 
-def _escape(literal: str) -> str:
-    return quote(literal, safe="-._~!$&'()*+,;=:@")
-
-
-def _owner(variables: tuple[Variable, ...], index: int) -> int | None:
-    owners: list[Any] = [number for number, each in enumerate(variables) if each.start <= index < each.end]
-    return owners[0] if owners else None
-
-
-def _name(route: Route, index: int) -> str:
-    """A variable of one segment is named after its field, a part of a longer one after the collection before it."""
-    template = route.template
-    owner = _owner(template.variables, index)
-    if owner is not None and template.variables[owner].end - template.variables[owner].start == 1:
-        return "_".join(field.json_name for field in route.variables[owner])
-    if index > 0 and template.literal[index - 1]:
-        return _singular(template.segments[index - 1])
-    return "segment"
-
-
-def _singular(collection: str) -> str:
-    """shelves -> shelf is beyond us; books -> book, categories -> category."""
-    if collection.endswith("ies"):
-        return f"{collection[:-3]}y"
-    return collection[:-1] if collection.endswith("s") and not collection.endswith("ss") else collection
-
-
-def _unique(name: str, used: Counter[str]) -> str:
-    used[name] += 1
-    return name if used[name] == 1 else f"{name}_{used[name]}"
+def _singular(noun: str) -> str:
+    if noun.endswith("ies"):
+        return noun[:-3] + "y"
+    return noun.removesuffix("s") or noun

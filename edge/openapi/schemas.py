@@ -1,6 +1,6 @@
-"""Messages as JSON Schema, in the shape that ProtoJSON gives them (https://protobuf.dev/programming-guides/json/)."""
+"""JSON Schemas of messages as ProtoJSON writes them, each message type once, under its full name."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior, ext_field_behavior
@@ -17,43 +17,37 @@ from protobuf import (
 )
 
 from edge.openapi.comments import Comments
-from edge.openapi.constraints import Schema, constraints, is_required
+from edge.openapi.constraints import Schema, constrain
+from edge.rules import field_rules
 
 _INT32: Final = {"type": "integer", "format": "int32"}
-_UINT32: Final = {"type": "integer", "format": "uint32", "minimum": 0}
-_INT64: Final = {"type": "string", "format": "int64", "pattern": "^-?[0-9]+$"}
-_UINT64: Final = {"type": "string", "format": "uint64", "pattern": "^[0-9]+$"}
+_UINT32: Final = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
+_INT64: Final = {"type": "string", "format": "int64"}
+_UINT64: Final = {"type": "string", "format": "uint64"}
 
 _SCALARS: Final[dict[ScalarType, Schema]] = {
     ScalarType.DOUBLE: {"type": "number", "format": "double"},
     ScalarType.FLOAT: {"type": "number", "format": "float"},
-    ScalarType.INT64: _INT64,
-    ScalarType.SINT64: _INT64,
-    ScalarType.SFIXED64: _INT64,
-    ScalarType.UINT64: _UINT64,
-    ScalarType.FIXED64: _UINT64,
-    ScalarType.INT32: _INT32,
-    ScalarType.SINT32: _INT32,
-    ScalarType.SFIXED32: _INT32,
-    ScalarType.UINT32: _UINT32,
-    ScalarType.FIXED32: _UINT32,
     ScalarType.BOOL: {"type": "boolean"},
     ScalarType.STRING: {"type": "string"},
-    ScalarType.BYTES: {"type": "string", "format": "byte", "contentEncoding": "base64"},
+    ScalarType.BYTES: {"type": "string", "contentEncoding": "base64"},
+    **dict.fromkeys((ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32), _INT32),
+    **dict.fromkeys((ScalarType.UINT32, ScalarType.FIXED32), _UINT32),
+    **dict.fromkeys((ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64), _INT64),
+    **dict.fromkeys((ScalarType.UINT64, ScalarType.FIXED64), _UINT64),
 }
 
 _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$", "examples": ["1.5s"]},
-    "google.protobuf.FieldMask": {"type": "string", "examples": ["title,price"]},
-    "google.protobuf.Empty": {"type": "object"},
-    "google.protobuf.Struct": {"type": "object"},
+    "google.protobuf.FieldMask": {"type": "string", "examples": ["title,price.units"]},
+    "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
     "google.protobuf.Value": {},
-    "google.protobuf.ListValue": {"type": "array"},
+    "google.protobuf.ListValue": {"type": "array", "items": {}},
+    "google.protobuf.Empty": {"type": "object"},
     "google.protobuf.Any": {
         "type": "object",
-        "properties": {"@type": {"type": "string", "description": "The URL of the type."}},
-        "required": ["@type"],
+        "properties": {"@type": {"type": "string", "description": "The URL of the type of this value."}},
         "additionalProperties": True,
     },
     "google.protobuf.DoubleValue": {"type": ["number", "null"], "format": "double"},
@@ -61,112 +55,121 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Int64Value": {"type": ["string", "null"], "format": "int64"},
     "google.protobuf.UInt64Value": {"type": ["string", "null"], "format": "uint64"},
     "google.protobuf.Int32Value": {"type": ["integer", "null"], "format": "int32"},
-    "google.protobuf.UInt32Value": {"type": ["integer", "null"], "format": "uint32"},
+    "google.protobuf.UInt32Value": {"type": ["integer", "null"], "minimum": 0, "maximum": 2**32 - 1},
     "google.protobuf.BoolValue": {"type": ["boolean", "null"]},
     "google.protobuf.StringValue": {"type": ["string", "null"]},
-    "google.protobuf.BytesValue": {"type": ["string", "null"], "format": "byte"},
+    "google.protobuf.BytesValue": {"type": ["string", "null"], "contentEncoding": "base64"},
 }
 
-_NULL_VALUE: Final = "google.protobuf.NullValue"
 
-Element = DescMessage | DescEnum | ScalarType
+def behaviors(field: DescField) -> frozenset[FieldBehavior]:
+    """What google.api.field_behavior says about a field (AIP-203)."""
+    options = field.proto.options
+    if options is None or ext_field_behavior not in options:
+        return frozenset()
+    given: list[FieldBehavior] = options[ext_field_behavior]
+    return frozenset(given)
 
 
 class Schemas:
-    """The schemas that a document uses: each type once, by its full name, made when it is first referred to."""
+    """The schemas that were asked for, and all that those refer to."""
 
     def __init__(self, comments: Comments) -> None:
+        self.components: dict[str, Schema] = {}
         self._comments = comments
-        self._made: dict[str, Schema] = {}
-        self._waiting: list[DescMessage | DescEnum] = []
 
-    def components(self) -> dict[str, Schema]:
-        """All that were referred to, and what they refer to, without recursion: messages may contain themselves."""
-        while self._waiting:
-            desc = self._waiting.pop()
-            if isinstance(desc, DescEnum):
-                self._made[desc.type_name].update(self._enum(desc))
-            else:
-                self._made[desc.type_name].update(self.message(desc, desc.fields))
-        return dict(sorted(self._made.items()))
+    def message(self, message: DescMessage) -> Schema:
+        """The schema of a message: a reference, or what a well-known type is."""
+        if message.type_name in _WELL_KNOWN:
+            return dict(_WELL_KNOWN[message.type_name])
+        return self._component(message.type_name, lambda: self.object(message))
 
-    def of(self, element: Element) -> Schema:
-        """The schema of a type: a reference, or the thing itself where it is small."""
-        if isinstance(element, ScalarType):
-            return dict(_SCALARS[element])
-        if element.type_name in _WELL_KNOWN:
-            return dict(_WELL_KNOWN[element.type_name])
-        if element.type_name == _NULL_VALUE:
-            return {"type": "null"}
-        if element.type_name not in self._made:
-            self._made[element.type_name] = {}
-            self._waiting.append(element)
-        return {"$ref": f"#/components/schemas/{element.type_name}"}
+    def update(self, message: DescMessage) -> Schema:
+        """The schema of a message of which an update gives some fields: none is required."""
+        if message.type_name in _WELL_KNOWN:
+            return dict(_WELL_KNOWN[message.type_name])
+        return self._component(f"{message.type_name}.update", lambda: self.object(message, partial=True))
 
-    def field(self, field: DescField) -> Schema:
-        """The schema of a field, with its comment and its rules."""
-        schema = self._value(field)
-        rules = constraints(field)
-        if "items" in rules:
-            rules["items"] = {**schema["items"], **rules["items"]}
-        schema |= rules
-        if comment := self._comments.of(f"{field.parent.type_name}.{field.name}"):
+    def object(self, message: DescMessage, *, without: Iterable[DescField] = (), partial: bool = False) -> Schema:
+        """The schema of a message written out. Fields `without` are not in it; in a `partial` one none is required."""
+        left_out = set(without)
+        fields = [field for field in message.fields if field not in left_out]
+        schema: Schema = {
+            "type": "object",
+            "properties": {field.json_name: self.field(field) for field in fields},
+        }
+        if comment := self._comments.of(message.type_name):
             schema["description"] = comment
-        if FieldBehavior.OUTPUT_ONLY in behaviors(field):
-            schema["readOnly"] = True
-        if field.deprecated:
+        if required := [field.json_name for field in fields if not partial and _is_required(field)]:
+            schema["required"] = required
+        if choices := [_at_most_one(oneof.fields) for oneof in message.oneofs if len(oneof.fields) > 1]:
+            schema["allOf"] = choices
+        if message.deprecated:
             schema["deprecated"] = True
         return schema
 
-    def message(self, desc: DescMessage, fields: Iterable[DescField], without: Collection[DescField] = ()) -> Schema:
-        """The object of a message, of these of its fields only."""
-        shown = [field for field in fields if field not in without]
-        schema: Schema = {"type": "object", "properties": {field.json_name: self.field(field) for field in shown}}
-        if required := [field.json_name for field in shown if must_be_given(field)]:
-            schema["required"] = required
-        notes = [self._comments.of(desc.type_name)]
-        notes += [f"At most one of {_names(oneof.fields)} can be given." for oneof in desc.oneofs]
-        if text := "\n\n".join(filter(None, notes)):
-            schema["description"] = text
-        if desc.deprecated:
+    def field(self, field: DescField) -> Schema:
+        """The schema of a field."""
+        schema = self._value(field)
+        if comment := self._comments.of(f"{field.parent.type_name}.{field.name}"):
+            schema["description"] = comment
+        if (rules := field_rules(field)) is not None:
+            constrain(schema, rules)
+        said = behaviors(field)
+        if FieldBehavior.OUTPUT_ONLY in said:
+            schema["readOnly"] = True
+        if FieldBehavior.INPUT_ONLY in said:
+            schema["writeOnly"] = True
+        if field.deprecated:
             schema["deprecated"] = True
         return schema
 
     def _value(self, field: DescField) -> Schema:
         match field.value:
-            case (
-                DescFieldValueScalar(scalar=element)
-                | DescFieldValueEnum(enum=element)
-                | DescFieldValueMessage(message=element)
-            ):
-                return self.of(element)
+            case DescFieldValueScalar(scalar=scalar):
+                return dict(_SCALARS[scalar])
+            case DescFieldValueEnum(enum=enum):
+                return self._enum(enum)
+            case DescFieldValueMessage(message=message):
+                return self.message(message)
             case DescFieldValueList(element=element):
-                return {"type": "array", "items": self.of(element)}
+                return {"type": "array", "items": self._element(element)}
             case DescFieldValueMap(value=element):
-                return {"type": "object", "additionalProperties": self.of(element)}
+                return {"type": "object", "additionalProperties": self._element(element)}
 
-    def _enum(self, desc: DescEnum) -> Schema:
-        lines = [self._comments.of(desc.type_name)]
-        for value in desc.values:
-            comment = self._comments.of(f"{desc.type_name}.{value.name}")
-            lines.append(f"- `{value.name}`: {comment}" if comment else "")
-        schema: Schema = {"type": "string", "enum": [value.name for value in desc.values]}
-        return {**schema, "description": "\n".join(filter(None, lines))}
+    def _element(self, element: DescMessage | DescEnum | ScalarType) -> Schema:
+        if isinstance(element, DescMessage):
+            return self.message(element)
+        return self._enum(element) if isinstance(element, DescEnum) else dict(_SCALARS[element])
+
+    def _enum(self, enum: DescEnum) -> Schema:
+        if enum.type_name == "google.protobuf.NullValue":
+            return {"type": "null"}
+        return self._component(enum.type_name, lambda: self._enum_object(enum))
+
+    def _enum_object(self, enum: DescEnum) -> Schema:
+        on_values = {value.name: self._comments.of(f"{enum.type_name}.{value.name}") for value in enum.values}
+        lines = [self._comments.of(enum.type_name)]
+        lines += [f"- `{name}`: {' '.join(comment.split())}" for name, comment in on_values.items() if comment]
+        schema: Schema = {"type": "string", "enum": [value.json_name or value.name for value in enum.values]}
+        if description := "\n".join(filter(None, lines)):
+            schema["description"] = description
+        return schema
+
+    def _component(self, name: str, make: Any) -> Schema:
+        if name not in self.components:
+            self.components[name] = {}  # Types refer to themselves: the reference is there before what it refers to.
+            self.components[name] = make()
+        return {"$ref": f"#/components/schemas/{name}"}
 
 
-def behaviors(field: DescField) -> Collection[Any]:
-    """What google.api.field_behavior says of a field."""
-    options = field.proto.options
-    if options is None or ext_field_behavior not in options:
-        return ()
-    declared: list[FieldBehavior] = options[ext_field_behavior]
-    return declared
+def _is_required(field: DescField) -> bool:
+    rules = field_rules(field)
+    demanded = rules is not None and rules.required
+    return demanded or FieldBehavior.REQUIRED in behaviors(field) or field.presence.name == "LEGACY_REQUIRED"
 
 
-def must_be_given(field: DescField) -> bool:
-    """Whether a client has to give the field."""
-    return FieldBehavior.REQUIRED in behaviors(field) or is_required(field)
-
-
-def _names(fields: Iterable[DescField]) -> str:
-    return ", ".join(f"`{field.json_name}`" for field in fields)
+def _at_most_one(fields: Iterable[DescField]) -> Schema:
+    """That no two members of a oneof are given."""
+    members: list[Schema] = [{"required": [field.json_name]} for field in fields]
+    return {"oneOf": [*members, {"not": {"anyOf": members}}]}

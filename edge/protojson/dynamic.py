@@ -8,6 +8,7 @@ from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessag
 from edge.protojson.leaves import WRAPPERS, json_leaf
 from edge.protojson.problems import MISSING, MapKey, Place, Problems, Wrong, kind, shorten
 from edge.protojson.scalars import read_double, read_string
+from edge.protojson.serialised import to_bytes
 
 if TYPE_CHECKING:
     from edge.protojson.readers import Reader, Readers
@@ -140,9 +141,8 @@ class _AnyReader:
         else:
             # The fields of the packed message stand in this object, not in one inside it.
             packed = self._readers.message(desc).read(rest, (place[0], place[1], depth), problems)
-        if packed is MISSING:
-            return MISSING
-        return self._type(type_url=value["@type"], value=packed.to_binary())
+        packed_bytes = MISSING if packed is MISSING else to_bytes(packed, place, problems)
+        return MISSING if packed_bytes is MISSING else self._type(type_url=value["@type"], value=packed_bytes)
 
     def _packed_type(self, url: object) -> DescMessage:
         if type(url) is not str:

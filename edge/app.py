@@ -1,0 +1,141 @@
+"""The FastAPI application: the contract's routes, and beside them the documentation and the operations pages.
+
+A contract's route is served by one ASGI application of its own, because FastAPI's routing and dependency machinery
+costs more than the rest of a call. The few pages that are not of the contract are FastAPI's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import FastAPI
+from protovalidate import CompilationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as PageRoute
+
+from edge.contract import Contract, Problem, Route
+from edge.cors import Cors
+from edge.docs import ASSETS, add_docs
+from edge.endpoint import Endpoint, Shared
+from edge.errors import HttpError, render
+from edge.headers import RequestHeaders, ResponseHeaders
+from edge.openapi.document import Document
+from edge.pipeline import Pipeline
+from edge.protojson.readers import Readers
+from edge.reply import JsonStyle
+from edge.request import BodyLimits
+from edge.router import Router
+from edge.settings import EdgeSettings
+from edge.upstream import Upstream
+from mesh.errors import Internal
+from mesh.identity import Verifier
+from mesh.validation import Validator
+
+PAGES: Final = ("/docs", "/redoc", "/openapi.json", "/livez", "/readyz", "/metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The routes that are served, and what is wrong with those of the contract."""
+
+    router: Router[Endpoint]
+    served: tuple[Route, ...]
+    problems: tuple[Problem, ...]
+
+
+def route(
+    contract: Contract,
+    settings: EdgeSettings,
+    upstream_of: Callable[[str], Upstream],
+    verifier: Verifier | None,
+) -> Routes:
+    """Makes an endpoint for each route of a contract. Of two that have the same URL the first declared is served."""
+    shared = _shared(contract, settings, verifier)
+    router: Router[Endpoint] = Router()
+    served: list[Route] = []
+    problems = list(contract.problems)
+    for each in contract.routes:
+        try:
+            endpoint = Endpoint(each, upstream_of(each.method.service), shared)
+        except CompilationError as error:
+            problems.append(Problem(each.method.name, each.template.text, 0, f"a rule is wrong: {error}"))
+            continue
+        first = router.add(each.http_method, each.template, endpoint)
+        if first is None:
+            served.append(each)
+        else:
+            why = f"{each.http_method} of this URL is served by {first.route.method.name} already"
+            problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
+    return Routes(router, tuple(served), tuple(problems))
+
+
+def _shared(contract: Contract, settings: EdgeSettings, verifier: Verifier | None) -> Shared:
+    return Shared(
+        registry=contract.registry,
+        readers=Readers(
+            contract.registry,
+            ignore_unknown=settings.ignore_unknown_fields,
+            depth_max=settings.json_depth_max,
+        ),
+        validator=Validator(),
+        verifier=verifier,
+        style=JsonStyle(
+            proto_names=settings.json_proto_names,
+            enums_as_numbers=settings.json_enums_as_numbers,
+            emit_defaults=settings.json_emit_defaults,
+        ),
+        limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_s),
+        request_headers=RequestHeaders(settings.request_headers),
+        response_headers=ResponseHeaders(settings.response_headers),
+        timeout_s=settings.call_timeout_s,
+        traces=settings.otel_exporter_otlp_endpoint is not None,
+    )
+
+
+class EdgeApp(FastAPI):
+    """Serves the contract's routes by `pipeline`, and its own pages as FastAPI does."""
+
+    def __init__(
+        self, contract: Contract, routes: Routes, settings: EdgeSettings, operations: Sequence[PageRoute]
+    ) -> None:
+        """`operations` are the pages for those who run this, empty if they are on another port."""
+        super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
+        cors = Cors(settings.cors_origins, settings.cors_max_age_s)
+        self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max)
+        document = Document(
+            contract,
+            routes.served,
+            title=settings.api_title,
+            version=contract.version,
+            secured=settings.jwks_url is not None,
+        )
+        add_docs(self, document)
+        self.router.routes.extend(operations)
+        self._pages = frozenset(page for page in PAGES if operations or page not in ("/livez", "/readyz", "/metrics"))
+        self.add_exception_handler(HTTPException, _http_exception)
+        self.add_exception_handler(Exception, _exception)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request."""
+        if scope["type"] != "http" or scope["path"] in self._pages or scope["path"].startswith(ASSETS):
+            await super().__call__(scope, receive, send)
+        else:
+            await self._pipeline(scope, receive, send)
+
+
+async def _http_exception(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for these"
+    text = "This page does not take this method." if error.status_code == 405 else "There is nothing at this URL."
+    reason = "METHOD_NOT_ALLOWED" if error.status_code == 405 else "ROUTE_NOT_FOUND"
+    headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+    return _response(*render(HttpError(error.status_code, text, reason, headers)))
+
+
+async def _exception(_: Request, __: Exception) -> Response:
+    return _response(*render(Internal("Internal error.")))
+
+
+def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Response:
+    return Response(body, status, {name.decode(): value.decode() for name, value in headers})

@@ -1,0 +1,89 @@
+"""From path, query and body to the bytes of the request message, or to every violation that keeps it from being one."""
+
+from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, Message
+
+from edge.body import Body
+from edge.contract import Route
+from edge.fields import assign, descend, value_at
+from edge.implied import Implied
+from edge.parameters import Parameters, split
+from edge.protojson.leaves import Leaf, text_leaf
+from edge.protojson.problems import ROOT, Problems, Wrong, shorten
+from edge.protojson.readers import Readers
+from edge.protojson.serialised import to_bytes
+from edge.request import Request
+from edge.rules import Rules
+from edge.spelling import json_path
+from mesh.validation import Validator, invalid
+
+
+class Binder:
+    """Makes the request messages of one route."""
+
+    def __init__(self, route: Route, readers: Readers, validator: Validator) -> None:
+        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        self._whole_body = route.whole_body
+        self._ignore_unknown = readers.ignore_unknown
+        self._variables = tuple((fields, _leaf(fields[-1]), json_path(fields)) for fields in route.variables)
+        self._body = Body(route, readers)
+        self._parameters = Parameters(
+            route.method.desc.input,
+            in_path=route.variables,
+            in_body=route.body,
+            ignore_unknown=readers.ignore_unknown,
+        )
+        self._implied = Implied(route)
+        self._rules = Rules(route.method.desc.input, validator)
+
+    def bind(self, request: Request, values: tuple[str, ...], content: bytes) -> tuple[bytes, set[str]]:
+        """The request message on the wire, and the names of the contract that the client used instead of JSON's.
+        `values` are those of the path's variables, `content` is the body.
+
+        Raises InvalidArgument with every violation that was found, HttpError if the body is of a type not taken.
+        """
+        problems = Problems()
+        message, document = self._body.read(request, content, problems)
+        self._bind_path(values, message, problems)
+        if request.query:
+            self._bind_query(request.query, message, problems)
+        self._implied.fill(message, request.headers, document, problems)
+        self._rules.check(message, problems)
+        if problems.violations:
+            raise invalid(tuple(problems.violations))
+        sent: bytes = to_bytes(message, ROOT, problems)
+        if problems.violations:
+            raise invalid(tuple(problems.violations))
+        return sent, problems.own_names
+
+    def _bind_path(self, values: tuple[str, ...], message: Message, problems: Problems) -> None:
+        for (fields, leaf, name), text in zip(self._variables, values, strict=True):
+            try:
+                value = leaf(text)
+                given = value_at(message, fields)
+                if given is not None and given != value:
+                    raise Wrong("is not what the path says", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # caught with the rest
+                assign(descend(message, fields), fields[-1], value)
+            except Wrong as wrong:
+                problems.add(name, wrong)
+
+    def _bind_query(self, query: bytes, message: Message, problems: Problems) -> None:
+        pairs = split(query, problems)
+        if not self._whole_body:
+            self._parameters.bind(pairs, message, problems)
+        elif not self._ignore_unknown:
+            for key, _ in pairs:
+                problems.add(
+                    shorten(key), Wrong("belongs in the body: this method takes no parameters", "FIELD_IN_BODY")
+                )
+
+
+def _leaf(field: DescField) -> Leaf:
+    """Reads a path's text for a field. The contract has made sure that there is such a leaf."""
+    match field.value:
+        case (
+            DescFieldValueScalar(scalar=element)
+            | DescFieldValueEnum(enum=element)
+            | DescFieldValueMessage(message=element)
+        ) if (leaf := text_leaf(element)) is not None:
+            return leaf
+    raise AssertionError(f"{field} can't be in a path")

@@ -1,0 +1,102 @@
+"""From the body of a request to the message that it is, or to the field of the message that it is."""
+
+from typing import Any, Final
+
+from protobuf import DescFieldValueMessage, DescMessage, Message
+
+from edge.contract import Route
+from edge.errors import HttpError
+from edge.fields import assign
+from edge.parameters import Parameters, split
+from edge.protojson.document import Malformed, parse
+from edge.protojson.problems import MISSING, ROOT, Problems
+from edge.protojson.readers import FieldReader, Readers
+from edge.request import FORM, JSON, Request
+from mesh.errors import FieldViolation, InvalidArgument
+
+HTTP_BODY: Final = "google.api.HttpBody"
+
+
+class Body:
+    """How one route reads the bodies of its requests: as JSON; as a form, if the body is the whole message; as they
+    are, into a google.api.HttpBody; or not at all.
+    """
+
+    def __init__(self, route: Route, readers: Readers) -> None:
+        self._input = route.method.desc.input
+        self._field = route.body
+        self._whole = route.whole_body
+        self._raw = _raw_type(route)
+        self._message_reader = readers.message(self._input) if self._whole and self._raw is None else None
+        self._field_reader: FieldReader | None = readers.field(self._field) if self._field is not None else None
+        self._form = Parameters(self._input, in_path=route.variables, ignore_unknown=readers.ignore_unknown)
+
+    def read(self, request: Request, content: bytes, problems: Problems) -> tuple[Message, Any]:
+        """The message with what the body gives, and the body's parsed JSON. Notes what is wrong with fields.
+
+        Raises HttpError 415 if the body is of another type, InvalidArgument if it is malformed or must not be there.
+        """
+        if not content:
+            return self._input.type(), None
+        if self._raw is not None:
+            return self._read_raw(self._raw, request, content), None
+        if not self._whole and self._field is None:
+            raise _malformed("This method takes no body.", "BODY_NOT_EXPECTED")
+        media_type = request.media_type()
+        if media_type == FORM and self._whole:
+            message = self._input.type()
+            self._form.bind(split(content, problems), message, problems)
+            return message, None
+        if media_type not in ("", JSON) or not _is_utf8(request):
+            raise self._unsupported(media_type)
+        return self._read_json(content, problems)
+
+    def _read_json(self, content: bytes, problems: Problems) -> tuple[Message, Any]:
+        try:
+            document = parse(content)
+        except Malformed as error:
+            raise _malformed(str(error), "MALFORMED_JSON") from error
+        if self._message_reader is not None:
+            message = self._message_reader.read(document, ROOT, problems)
+            return (self._input.type() if message is MISSING else message), document
+        message = self._input.type()
+        if self._field_reader is not None:
+            value = self._field_reader.reader.read(document, (ROOT, self._field_reader.json_name, 0), problems)
+            if value is not MISSING:
+                self._field_reader.assign(message, value)
+        return message, document
+
+    def _read_raw(self, http_body: DescMessage, request: Request, content: bytes) -> Message:
+        content_type = request.headers.get(b"content-type", b"").decode("latin-1")
+        body = http_body.type(content_type=content_type, data=content)
+        if self._field is None:
+            return body
+        message = self._input.type()
+        assign(message, self._field, body)
+        return message
+
+    def _unsupported(self, media_type: str) -> HttpError:
+        accepted = f"{JSON} or {FORM}" if self._whole else JSON
+        text = f"The body must be {accepted}, in UTF-8."
+        return HttpError(415, text, "CONTENT_TYPE_NOT_SUPPORTED", [(b"accept", accepted.replace(" or", ",").encode())])
+
+
+def _raw_type(route: Route) -> DescMessage | None:
+    """The google.api.HttpBody that the body of the route is, None if it is none."""
+    if route.whole_body:
+        kind = route.method.desc.input
+    elif route.body is not None and isinstance(route.body.value, DescFieldValueMessage):
+        kind = route.body.value.message
+    else:
+        return None
+    return kind if kind.type_name == HTTP_BODY else None
+
+
+def _is_utf8(request: Request) -> bool:
+    _, _, charset = request.headers.get(b"content-type", b"").lower().partition(b"charset=")
+    return charset.split(b";")[0].strip(b' "') in (b"", b"utf-8", b"utf8", b"us-ascii")
+
+
+def _malformed(text: str, reason: str) -> InvalidArgument:
+    violation = FieldViolation("body", text, reason)
+    return InvalidArgument(text, reason=reason, violations=[violation])

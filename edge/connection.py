@@ -1,0 +1,157 @@
+"""One HTTP/1.1 connection: limits on what arrives before there is a request, and what its loss means.
+
+uvicorn's protocol on httptools reads heads of any size for any time, answers malformed ones in its own words, and lets
+a call run on whose client has gone.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from edge.errors import HttpError, render
+
+UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
+"""How much of a body is thrown away after the reply, so that its sender gets to read the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """How large a request line with its headers may be, how long its URL, and how long it may take."""
+
+    size_bytes_max: int
+    url_bytes_max: int
+    timeout_s: float
+
+
+class Connection:
+    """What requests know of their connection, in the ASGI state under KEY."""
+
+    KEY: ClassVar[str] = "edge.connection"
+
+    def __init__(self) -> None:
+        self.lost = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """While this is entered, the current task is cancelled if the connection is lost."""
+        task = asyncio.current_task()
+        assert task is not None, "requests are served by tasks"
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
+
+    def lose(self) -> None:
+        """The client has gone."""
+        self.lost = True
+        for task in self._tasks:
+            task.cancel()
+
+
+class Http1(HttpToolsProtocol):
+    """uvicorn's protocol within HeadLimits; protocol() makes one for each server."""
+
+    limits: ClassVar[HeadLimits]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._connection = Connection()
+        self.app_state = {**self.app_state, Connection.KEY: self._connection}
+        self._refusal: HttpError | None = None
+        self._in_head = True
+        self._head_bytes = 0  # of the headers that are complete
+        self._waiting_bytes = 0  # of all that came since the head began
+        self._unread_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+        self._connection.lose()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes > self.limits.size_bytes_max:
+            self._refuse(self._too_large())
+        elif self._head_timer is None:
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes, self._waiting_bytes = True, 0, 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self.limits.url_bytes_max:
+            text = f"The URL is longer than {self.limits.url_bytes_max} bytes."
+            self._refusal = HttpError(414, text, "URL_TOO_LONG")
+            raise self._refusal
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self.limits.size_bytes_max:
+            self._refusal = self._too_large()
+            raise self._refusal
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > UNREAD_BYTES_MAX:
+                self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._refusal or HttpError(400, "This is not a valid HTTP/1.1 request.", "MALFORMED_REQUEST"))
+
+    def _too_large(self) -> HttpError:
+        text = f"The request line and the headers are larger than {self.limits.size_bytes_max} bytes."
+        return HttpError(431, text, "HEADERS_TOO_LARGE")
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.limits.timeout_s, self._head_timed_out)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_timed_out(self) -> None:
+        self._head_timer = None
+        if self._waiting_bytes == 0:
+            self.transport.close()
+        elif self._in_head:
+            text = f"The headers did not arrive within {self.limits.timeout_s:g} s."
+            self._refuse(HttpError(408, text, "HEADERS_TIMEOUT"))
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answers what is no request, and closes: where the next one would begin is not known."""
+        status, headers, body = render(error)
+        headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+        lines = [name + b": " + value + b"\r\n" for name, value in headers]
+        if not self.transport.is_closing():
+            self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+            self.transport.close()
+
+
+def protocol(limits: HeadLimits) -> type[Http1]:
+    """The protocol class for one server's limits."""
+    return type("Http1", (Http1,), {"limits": limits})

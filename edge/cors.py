@@ -1,0 +1,47 @@
+"""Cross-origin requests from browsers: https://fetch.spec.whatwg.org/#http-cors-protocol."""
+
+from collections.abc import Collection
+from typing import Final
+
+from edge.errors import Headers
+from edge.request import Request
+
+ANY_ORIGIN: Final = "*"
+
+# Headers of replies that scripts may read, besides those that they always may.
+_EXPOSED: Final = b"etag, link, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id"
+
+
+class Cors:
+    """What the browsers of other origins may do. Credentials are tokens in a header, never cookies."""
+
+    def __init__(self, origins: Collection[str], max_age_s: int) -> None:
+        """`origins` are those allowed; "*" is every one, none switches all of this off."""
+        self._any = ANY_ORIGIN in origins
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._max_age = str(max_age_s).encode()
+
+    def is_preflight(self, request: Request) -> bool:
+        """Whether a browser asks if it may send a request."""
+        headers = request.headers
+        return request.method == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
+
+    def headers(self, request: Request) -> Headers:
+        """The headers for any reply."""
+        if not self._origins:
+            return []
+        vary: Headers = [] if self._any else [(b"vary", b"origin")]
+        origin = request.headers.get(b"origin")
+        if origin is None or not (self._any or origin in self._origins):
+            return vary
+        allowed = b"*" if self._any else origin
+        return [*vary, (b"access-control-allow-origin", allowed), (b"access-control-expose-headers", _EXPOSED)]
+
+    def preflight(self, request: Request, allow: bytes) -> Headers:
+        """The headers that answer a preflight, beside those for any reply. `allow` are the path's methods."""
+        if not self._any and request.headers.get(b"origin") not in self._origins:
+            return []
+        headers: Headers = [(b"access-control-allow-methods", allow), (b"access-control-max-age", self._max_age)]
+        if wanted := request.headers.get(b"access-control-request-headers"):
+            headers.append((b"access-control-allow-headers", wanted))
+        return headers

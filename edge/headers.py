@@ -1,0 +1,120 @@
+"""Which headers travel between a client and a service, both ways by allow-list."""
+
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from edge.errors import Headers
+from edge.protojson.problems import Wrong
+from mesh.errors import DeadlineExceeded, FieldViolation, InvalidArgument
+
+REQUEST_ID: Final = "x-request-id"
+TIMEOUT: Final = b"x-server-timeout"
+
+FORBIDDEN_PREFIXES: Final = (":", "grpc-", "l5d-", "x-meshwright-")
+FORBIDDEN: Final = frozenset(
+    {
+        *("authorization", "connection", "content-encoding", "content-length", "content-type", "cookie", "expect"),
+        *("host", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "set-cookie", "te"),
+        *("trailer", "transfer-encoding", "upgrade", REQUEST_ID),
+    }
+)
+"""Names that no list may hold: hop-by-hop ones (RFC 9110, section 7.6.1), those that gRPC and the mesh give a meaning,
+and those that the edge sends by itself.
+"""
+
+_NAME = re.compile(r"[a-z0-9_.\-]+")
+_TEXT = re.compile(r"[\x20-\x7e]*")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:/+=\-]{1,128}")
+_TIMEOUT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+
+
+def check_name(name: str) -> str:
+    """A name for an allow-list, in lower case. Raises ValueError with the reason why it can't be on one."""
+    name = name.strip().lower()
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of a header")
+    if name in FORBIDDEN or name.startswith(FORBIDDEN_PREFIXES):
+        raise ValueError(f"{name} can't be passed on")
+    return name
+
+
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The request's identifier: the client's if it has a sane one, else a new one."""
+    given = headers.get(REQUEST_ID.encode(), b"").decode("latin-1")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+class RequestHeaders:
+    """The headers of requests that services see as metadata."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = [(name.encode(), name) for name in names]
+
+    def metadata(self, headers: Mapping[bytes, bytes]) -> list[tuple[str, str | bytes]]:
+        """The metadata. A name that ends in -bin holds base64, which gRPC wants decoded. Raises InvalidArgument."""
+        found: list[tuple[str, str | bytes]] = []
+        for encoded, name in self._names:
+            value = headers.get(encoded)
+            if value is None:
+                continue
+            try:
+                found.append((name, _binary(value) if name.endswith("-bin") else _text(value)))
+            except Wrong as wrong:
+                raise _invalid(name, wrong.description) from wrong
+        return found
+
+
+def _text(value: bytes) -> str:
+    text = value.decode("latin-1")
+    if not _TEXT.fullmatch(text):
+        raise Wrong("may hold printable ASCII only")
+    return text
+
+
+def _binary(value: bytes) -> bytes:
+    try:
+        return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except binascii.Error:
+        raise Wrong("is not base64") from None
+
+
+class ResponseHeaders:
+    """The metadata of responses that clients see as headers."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(names)
+
+    def headers(self, metadata: Iterable[tuple[str, str | bytes]]) -> Headers:
+        """The headers; binary values are encoded as base64."""
+        if not self._names:
+            return []
+        return [
+            (name.encode(), base64.b64encode(value) if isinstance(value, bytes) else value.encode("latin-1", "replace"))
+            for name, value in metadata
+            if name in self._names
+        ]
+
+
+def timeout_s(headers: Mapping[bytes, bytes], allowed_s: float) -> float:
+    """The seconds for this call: what the method allows, or fewer if the client says so by X-Server-Timeout. Raises
+    InvalidArgument if it says something else, DeadlineExceeded for zero.
+    """
+    given = headers.get(TIMEOUT)
+    if given is None:
+        return allowed_s
+    text = given.decode("latin-1").strip()
+    if not _TIMEOUT.fullmatch(text):
+        raise _invalid("X-Server-Timeout", "must be a number of seconds, such as 1.5")
+    wanted_s = float(text)
+    if wanted_s == 0:
+        raise DeadlineExceeded("X-Server-Timeout leaves the call no time.")
+    return min(wanted_s, allowed_s)
+
+
+def _invalid(header: str, description: str) -> InvalidArgument:
+    violation = FieldViolation(header, description, "MALFORMED_HEADER")
+    return InvalidArgument(f"The header {header} {description}.", reason="MALFORMED_HEADER", violations=[violation])

@@ -1,0 +1,179 @@
+"""Fields that a request implies without giving them: an update mask (AIP-134), a request id (AIP-155), an etag
+(AIP-154).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from googleapis.google.api.field_behavior_pb import FieldBehavior, ext_field_behavior
+from protobuf import DescField, DescFieldValueMessage, DescFieldValueScalar, DescMessage, Message, ScalarType
+
+from edge.contract import Route
+from edge.fields import assign, descend, find, value_at
+from edge.protojson.leaves import text_leaf
+from edge.protojson.problems import Problems, Wrong
+from edge.spelling import json_path
+
+IF_MATCH: Final = b"if-match"
+IDEMPOTENCY_KEY: Final = b"idempotency-key"
+
+_FIELD_MASK: Final = "google.protobuf.FieldMask"
+_KEPT: Final = frozenset({FieldBehavior.OUTPUT_ONLY, FieldBehavior.IDENTIFIER})
+
+# RFC 9110, section 8.8.3: an entity-tag is opaque text in quotes. It is percent-encoded by reply.py.
+_ENTITY_TAG = re.compile(r'"([\x21\x23-\x7e]*)"')
+
+
+class Implied:
+    """What the headers and the body of one route's requests imply."""
+
+    def __init__(self, route: Route) -> None:
+        request = route.method.desc.input
+        self._request_id = _text_field(request, "request_id")
+        self._etag = _etag(request, route.body)
+        self._changes = route.http_method not in ("GET", "HEAD")
+        self._mask = _mask_field(request) if route.http_method == "PATCH" else None
+        self._whole_body = route.whole_body
+        self._resource = _resource(route) if self._mask is not None else None
+        self._in_path = frozenset(fields[-1] for fields in route.variables if fields[0] is self._resource)
+
+    @property
+    def takes_request_id(self) -> bool:
+        """Whether the header Idempotency-Key means something."""
+        return self._request_id is not None
+
+    @property
+    def takes_etag(self) -> bool:
+        """Whether the header If-Match means something."""
+        return self._etag is not None and self._changes
+
+    def fill(self, message: Message, headers: Mapping[bytes, bytes], document: Any, problems: Problems) -> None:
+        """Sets what is implied and not given. `document` is the parsed body."""
+        if self._request_id is not None and (key := headers.get(IDEMPOTENCY_KEY)) is not None:
+            self._put(message, (self._request_id,), _idempotency_key(key), "Idempotency-Key", problems)
+        if (tag := headers.get(IF_MATCH)) is not None and self._changes:
+            self._fill_etag(message, tag, problems)
+        if self._mask is not None and self._resource is not None and message[self._mask] is None:
+            resource = _member(document, self._resource) if self._whole_body else document
+            self._fill_mask(message, resource)
+
+    def _fill_etag(self, message: Message, header: bytes, problems: Problems) -> None:
+        text = header.decode("latin-1").strip()
+        if text == "*":
+            return
+        found = _ENTITY_TAG.fullmatch(text)
+        if found is None:
+            wrong = Wrong('must be one entity tag in quotes, as the ETag header gave it, or "*"', "MALFORMED_HEADER")
+            problems.add("If-Match", wrong)
+        elif self._etag is None:
+            problems.add("If-Match", Wrong("can't be honoured: this method takes no etag", "HEADER_NOT_SUPPORTED"))
+        else:
+            self._put(message, self._etag, unquote(found[1]), "If-Match", problems)
+
+    def _put(
+        self, message: Message, fields: tuple[DescField, ...], value: str, header: str, problems: Problems
+    ) -> None:
+        given = value_at(message, fields)
+        if given is not None and given != value:
+            problems.add(json_path(fields), Wrong(f"is not what the header {header} says", "FIELD_GIVEN_TWICE"))
+            return
+        try:
+            assign(descend(message, fields), fields[-1], value)
+        except Wrong as wrong:
+            problems.add(header, wrong)
+
+    def _fill_mask(self, message: Message, resource: Any) -> None:
+        if isinstance(resource, dict) and self._mask is not None and self._resource is not None:
+            mask, kind = _message_of(self._mask), _message_of(self._resource)
+            paths = list(dict.fromkeys(self._paths(kind, resource)))
+            message[self._mask] = mask.type(paths=paths)
+
+    def _paths(self, kind: DescMessage, given: dict[str, Any]) -> Iterator[str]:
+        """The fields that an object gives, nested ones as paths. What a client sends back unchanged, because it can't
+        change it, is no change: the etag, the name, and what only the service sets (AIP-203).
+        """
+        for key, value in given.items():
+            field = find(kind, key)
+            if field is None or field.name == "etag" or field in self._in_path or _is_kept(field):
+                continue
+            inner = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
+            if inner is not None and isinstance(value, dict) and value and _has_fields(inner):
+                yield from (f"{field.name}.{path}" for path in self._paths(inner, value))
+            else:
+                yield field.name
+
+
+def _idempotency_key(header: bytes) -> str:
+    """The key of the header, which its draft has in quotes and most clients send without."""
+    text = header.decode("latin-1").strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _text_field(message: DescMessage, name: str) -> DescField | None:
+    field = find(message, name)
+    is_text = (
+        field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
+    )
+    return field if is_text else None
+
+
+def _etag(request: DescMessage, body: DescField | None) -> tuple[DescField, ...] | None:
+    """Where the etag goes: beside the resource, or else in the resource that the body is."""
+    if (field := _text_field(request, "etag")) is not None:
+        return (field,)
+    if body is not None and isinstance(body.value, DescFieldValueMessage):
+        field = _text_field(body.value.message, "etag")
+        return (body, field) if field is not None else None
+    return None
+
+
+def _mask_field(request: DescMessage) -> DescField | None:
+    field = find(request, "update_mask")
+    is_mask = (
+        field is not None
+        and isinstance(field.value, DescFieldValueMessage)
+        and field.value.message.type_name == _FIELD_MASK
+    )
+    return field if is_mask else None
+
+
+def _resource(route: Route) -> DescField | None:
+    """The field that holds the resource to update: the body, or with the body `*` the one that the path names, or the
+    only one that can be it.
+    """
+    if not route.whole_body:
+        return route.body if route.body is not None and isinstance(route.body.value, DescFieldValueMessage) else None
+    if named := [fields[0] for fields in route.variables if len(fields) > 1]:
+        return named[0]
+    candidates = [
+        field
+        for field in route.method.desc.input.fields
+        if isinstance(field.value, DescFieldValueMessage) and _has_fields(field.value.message)
+    ]
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _has_fields(message: DescMessage) -> bool:
+    """Whether a mask may name the fields of this message one by one. Google's common types are values: an amount of
+    money whose units alone are replaced is wrong.
+    """
+    return text_leaf(message) is None and not message.type_name.startswith(("google.protobuf.", "google.type."))
+
+
+def _is_kept(field: DescField) -> bool:
+    options = field.proto.options
+    if options is None or ext_field_behavior not in options:
+        return False
+    behaviors: list[FieldBehavior] = options[ext_field_behavior]
+    return not _KEPT.isdisjoint(behaviors)
+
+
+def _member(document: Any, field: DescField) -> Any:
+    return document.get(field.json_name, document.get(field.name)) if isinstance(document, dict) else None
+
+
+def _message_of(field: DescField) -> DescMessage:
+    assert isinstance(field.value, DescFieldValueMessage), "checked when the route was made"
+    return field.value.message

@@ -1,0 +1,83 @@
+"""What is told about each call: a line in the log, metrics by RPC, a span if traces are on."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from opentelemetry import propagate, trace
+from prometheus_client import Counter, Histogram
+
+log = structlog.get_logger()
+
+REQUESTS: Final = Counter("edge_requests_total", "Requests answered, by RPC and HTTP status.", ["rpc", "status"])
+SECONDS: Final = Histogram("edge_request_seconds", "Time to answer a request, by RPC.", ["rpc"])
+
+NO_RPC: Final = "none"
+"""The RPC of a request that reached none, so that what clients invent makes no labels."""
+
+
+class Observed:
+    """The metrics of one RPC, looked up once."""
+
+    def __init__(self, rpc: str) -> None:
+        self.rpc = rpc
+        self._seconds = SECONDS.labels(rpc)
+        self._by_status: dict[int, Any] = {}
+
+    def count(self, status: int, seconds: float) -> None:
+        """Counts an answer."""
+        counter = self._by_status.get(status)
+        if counter is None:
+            counter = self._by_status[status] = REQUESTS.labels(self.rpc, str(status))
+        counter.inc()
+        self._seconds.observe(seconds)
+
+
+@dataclass(slots=True)
+class Line:
+    """What the access log says of a request; stages fill in what they find."""
+
+    method: str
+    request_id: str
+    started_s: float
+    observed: Observed
+    route: str = ""
+    caller: str = ""
+    code: str = "OK"
+    request_bytes: int = 0
+
+    def write(self, status: int, response_bytes: int) -> None:
+        """Writes the line and counts the request."""
+        seconds = time.perf_counter() - self.started_s
+        log.info(
+            "request",
+            method=self.method,
+            route=self.route,
+            rpc=self.observed.rpc,
+            status=status,
+            code=self.code,
+            ms=round(seconds * 1000, 1),
+            request_bytes=self.request_bytes,
+            response_bytes=response_bytes,
+            request_id=self.request_id,
+            caller=self.caller,
+        )
+        self.observed.count(status, seconds)
+
+
+@contextmanager
+def span(name: str, metadata: list[tuple[str, str | bytes]]) -> Iterator[None]:
+    """A span around the call of a service, which continues the client's trace and is continued there: the metadata
+    gets its traceparent.
+    """
+    carrier = {key: value for key, value in metadata if isinstance(value, str)}
+    tracer = trace.get_tracer("edge")
+    with tracer.start_as_current_span(name, context=propagate.extract(carrier), kind=trace.SpanKind.SERVER):
+        injected: dict[str, str] = {}
+        propagate.inject(injected)
+        metadata[:] = [(key, value) for key, value in metadata if key not in injected]
+        metadata.extend(injected.items())
+        yield

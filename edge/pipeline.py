@@ -1,0 +1,104 @@
+"""Every request to the contract's routes: match, serve, and whatever goes wrong into the one shape of error."""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from protobuf import Registry
+
+from edge.connection import Connection
+from edge.cors import Cors
+from edge.endpoint import Endpoint
+from edge.errors import HttpError, details_registry, render
+from edge.headers import REQUEST_ID, request_id
+from edge.observation import NO_RPC, Line, Observed
+from edge.reply import Reply
+from edge.request import Receive, Request, Scope, Send
+from edge.router import MalformedPath, Match, Router
+from mesh.errors import Cancelled, Internal, MeshError, Unavailable
+
+log = structlog.get_logger()
+
+_REQUEST_ID: Final = REQUEST_ID.encode()
+_NO_CONTENT: Final = (204, 304)
+
+
+class Pipeline:
+    """An ASGI application that serves a router's endpoints."""
+
+    def __init__(self, router: Router[Endpoint], registry: Registry, cors: Cors, concurrent_max: int) -> None:
+        self._router = router
+        self._registry = details_registry(registry)
+        self._cors = cors
+        self._concurrent_max = concurrent_max
+        self._concurrent = 0
+        self._unmatched = Observed(NO_RPC)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        request = Request.of(scope)
+        line = Line(request.method, request_id(request.headers), time.perf_counter(), self._unmatched)
+        self._concurrent += 1
+        try:
+            reply = await self._answer(request, scope, receive, line)
+            await _send(reply, request, line, self._cors, send)
+        finally:
+            self._concurrent -= 1
+
+    async def _answer(self, request: Request, scope: Scope, receive: Receive, line: Line) -> Reply:
+        connection: Connection | None = scope["state"].get(Connection.KEY)
+        try:
+            if self._concurrent > self._concurrent_max:
+                raise Unavailable("Too many requests at the same time.", reason="OVERLOADED", retry_after_s=1)  # noqa: TRY301 # rendered with the rest
+            found = self._find(request)
+            if isinstance(found, Reply):
+                return found
+            if connection is None:
+                return await found.target.serve(request, found.values, receive, line)
+            with connection.watch():
+                return await found.target.serve(request, found.values, receive, line)
+        except MeshError as error:
+            return self._fail(error, line)
+        except asyncio.CancelledError:
+            if connection is None or not connection.lost:
+                raise
+            return self._fail(Cancelled("The client has gone."), line)
+        except Exception:
+            log.exception("request failed", route=line.route, request_id=line.request_id)
+            return self._fail(Internal("Internal error."), line)
+
+    def _find(self, request: Request) -> Match[Endpoint] | Reply:
+        """The endpoint, or the reply to OPTIONS. Raises HttpError 400, 404 or 405."""
+        try:
+            found = self._router.match(request.method, request.path)
+        except MalformedPath as error:
+            raise HttpError(400, str(error), "MALFORMED_PATH") from error
+        if isinstance(found, Match):
+            if not self._cors.is_preflight(request):
+                return found
+            allowed = {request.headers[b"access-control-request-method"].decode("latin-1")}
+        elif found.allowed:
+            allowed = {*found.allowed, "OPTIONS"}
+        else:
+            raise HttpError(404, "There is nothing at this URL.", "ROUTE_NOT_FOUND")
+        allow = ", ".join(sorted(allowed)).encode("latin-1")
+        if request.method == "OPTIONS":
+            preflight = self._cors.preflight(request, allow) if self._cors.is_preflight(request) else []
+            return Reply(204, [(b"allow", allow), *preflight], b"")
+        text = f"This URL does not take {request.method}; it takes {allow.decode('latin-1')}."
+        raise HttpError(405, text, "METHOD_NOT_ALLOWED", [(b"allow", allow)])
+
+    def _fail(self, error: MeshError, line: Line) -> Reply:
+        line.code = error.code.name
+        return Reply(*render(error, self._registry))
+
+
+async def _send(reply: Reply, request: Request, line: Line, cors: Cors, send: Send) -> None:
+    headers = [*reply.headers, *cors.headers(request), (_REQUEST_ID, line.request_id.encode())]
+    headers.append((b"x-content-type-options", b"nosniff"))
+    if reply.status not in _NO_CONTENT:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+    line.write(reply.status, len(reply.body))

@@ -1,0 +1,44 @@
+"""The contract's rate limits, counted in this process by the generic cell rate algorithm: one number for each caller.
+
+https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
+"""
+
+import math
+import time
+from collections import OrderedDict
+from typing import Final
+
+from edge.errors import Headers
+from mesh.errors import ResourceExhausted
+from mesh.policy import RateLimit
+
+CALLERS_MAX: Final = 100_000
+
+
+class RateLimiter:
+    """The calls of one method, by caller. A caller may use the whole allowance at once; it comes back evenly."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
+        self._interval_s = limit.per_s / limit.requests
+        self._free_at: OrderedDict[str, float] = OrderedDict()
+        self._policy = f'"default";q={limit.requests};w={math.ceil(limit.per_s)}'.encode()
+
+    def admit(self, caller: str) -> Headers:
+        """Counts a call, and gives the headers that say how many are left
+        (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/). Raises ResourceExhausted if none is.
+        """
+        now = time.monotonic()
+        free_at = max(now, self._free_at.pop(caller, now))
+        wait_s = free_at + self._interval_s - self._limit.per_s - now
+        if wait_s > 0:
+            self._free_at[caller] = free_at
+            text = f"More than {self._limit.requests} calls in {self._limit.per_s:g} s. Try again later."
+            raise ResourceExhausted(text, reason="RATE_LIMIT_EXCEEDED", retry_after_s=wait_s)
+        free_at += self._interval_s
+        self._free_at[caller] = free_at
+        if len(self._free_at) > CALLERS_MAX:
+            self._free_at.popitem(last=False)
+        left = int((self._limit.per_s - (free_at - now)) / self._interval_s + 1e-9)
+        rate = f'"default";r={left};t={math.ceil(free_at - now)}'.encode()
+        return [(b"ratelimit-policy", self._policy), (b"ratelimit", rate)]

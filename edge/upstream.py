@@ -1,0 +1,58 @@
+"""The seam to the services: bytes in, bytes out. What carries them can be replaced behind it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Protocol, Self
+
+from mesh.client import Channel, UnaryReply
+from mesh.errors import Unavailable
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+class Upstream(Protocol):
+    """The way to one workload."""
+
+    async def unary(
+        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+    ) -> UnaryReply:
+        """Calls "/package.Service/Method". Raises the MeshError that the service answered with, Unavailable if it can't
+        be reached, DeadlineExceeded if it takes too long.
+        """
+
+
+class Upstreams:
+    """One channel to each address, open while this is entered; each is a check that /readyz asks."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        """`addresses` gives the address of each service."""
+        services: dict[str, list[str]] = {}
+        for service, address in addresses.items():
+            services.setdefault(address, []).append(service)
+        self.channels = {address: Channel(", ".join(names), address) for address, names in services.items()}
+        self._of_service = {service: self.channels[address] for service, address in addresses.items()}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for channel in self.channels.values():
+            await self._stack.enter_async_context(channel)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def __getitem__(self, service: str) -> Upstream:
+        return self._of_service[service]
+
+
+class Nowhere:
+    """The way to a service that is not there: for looking at a contract without its services."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    async def unary(
+        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+    ) -> UnaryReply:
+        """Raises Unavailable."""
+        raise Unavailable(f"{self._service} has no address.")

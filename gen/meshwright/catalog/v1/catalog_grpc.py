@@ -66,7 +66,7 @@ class CatalogServiceBase(Service):
 
     @abstractmethod
     async def delete_product(self, request: DeleteProductRequest, call: Call) -> Product:
-        """Deletes a product. It can be undeleted."""
+        """Deletes a product. It can be undeleted; deleting it a second time is NOT_FOUND (AIP-164)."""
 
     @abstractmethod
     async def undelete_product(self, request: UndeleteProductRequest, call: Call) -> Product:
@@ -116,7 +116,7 @@ class CatalogServiceClient:
         return await self._channel.call(_CATALOG_SERVICE_UPDATE_PRODUCT, request, timeout_s=timeout_s)
 
     async def delete_product(self, request: DeleteProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Deletes a product. It can be undeleted."""
+        """Deletes a product. It can be undeleted; deleting it a second time is NOT_FOUND (AIP-164)."""
         return await self._channel.call(_CATALOG_SERVICE_DELETE_PRODUCT, request, timeout_s=timeout_s)
 
     async def undelete_product(self, request: UndeleteProductRequest, *, timeout_s: float | None = None) -> Product:

@@ -226,7 +226,8 @@ class ListProductsRequest(Message[_ListProductsRequestFields]):
             string page_token = 2;
             ```
         filter:
-            Which products: comparisons joined by AND, for example `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"` (a part of AIP-160).
+            Which products (a part of AIP-160), for example `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. Comparisons
+            are = != < <= > >= and, for texts, : (contains); AND, OR, NOT and parentheses join them. OR binds closer than AND.
             Fields: title, category, price, price.currency_code, create_time, update_time.
 
             ```proto

@@ -140,7 +140,8 @@ class ListProductsRequest(betterproto2.Message):
 
     filter: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Which products: comparisons joined by AND, for example `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"` (a part of AIP-160).
+    Which products (a part of AIP-160), for example `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. Comparisons
+    are = != < <= > >= and, for texts, : (contains); AND, OR, NOT and parentheses join them. OR binds closer than AND.
     Fields: title, category, price, price.currency_code, create_time, update_time.
     """
 
@@ -486,7 +487,7 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Deletes a product. It can be undeleted.
+        Deletes a product. It can be undeleted; deleting it a second time is NOT_FOUND (AIP-164).
         """
 
         return await self._unary_unary(

@@ -83,6 +83,8 @@ def edge(ports: Mapping[str, int]) -> MeshProcess:
     environment = {
         **_tokens(ports),
         "PORT": str(ports["PORT"]),
+        "OPS_PORT": "0",
+        "API_TITLE": "Meshwright",
         "CONTRACTS": "gen/contracts.binpb",
         "UPSTREAMS": ",".join(upstreams),
     }

@@ -40,7 +40,7 @@ def test_grpcurl_lists_describes_and_calls(mesh: Mesh, customer: Client, name: s
     address, service = mesh.address(name), f"meshwright.{name}.v1.{name.capitalize()}Service"
     listed = grpcurl(address, "list").stdout.split()
     assert {service, "grpc.health.v1.Health"} <= set(listed)
-    assert "option (google.api.http)" in grpcurl(address, "describe", service).stdout
+    assert "(.google.api.http)" in grpcurl(address, "describe", service).stdout
     method, request, field = SERVICES[name]
     call = [
         "-H",

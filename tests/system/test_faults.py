@@ -3,13 +3,12 @@ done twice, and whoever asks meanwhile is told so.
 """
 
 import contextlib
-import os
-import signal
 import threading
 import uuid
 from collections.abc import Iterator
 
 import httpx
+import psutil
 import pytest
 
 from tests.system.mesh import Client, Mesh, eventually, problem
@@ -67,14 +66,16 @@ def all_orders(customer: Client) -> list[str]:
 
 @contextlib.contextmanager
 def paused(mesh: Mesh, name: str) -> Iterator[None]:
-    """A process that is there and does nothing, as after a network partition."""
-    pid = mesh.process(name).pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    """A process, with those it has started, that is there and does nothing, as after a network partition."""
+    process = psutil.Process(mesh.process(name).pid)
+    family = [process, *process.children(recursive=True)]
+    for each in family:
+        each.suspend()
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        for each in family:
+            each.resume()
 
 
 @pytest.mark.parametrize("victim", ["orders", "catalog", "postgres"])

@@ -1,0 +1,84 @@
+"""A gRPC server of any contract: it remembers what it was asked and answers what a test tells it to."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+from protobuf import Message, Registry
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Received:
+    """One call: its path, the request as it came, its metadata, and the seconds until its deadline."""
+
+    path: str
+    request: bytes
+    metadata: dict[str, str | bytes]
+    remaining_s: float | None
+
+
+@dataclass
+class Backend:
+    """What a test sees of the server."""
+
+    registry: Registry
+    port: int = 0
+    calls: list[Received] = field(default_factory=list)
+    answer: Callable[[Received, Context], Awaitable[bytes]] | None = None
+
+    def message(self, type_name: str, json: str = "{}") -> Message:
+        """A message of the contract, from its JSON."""
+        desc = self.registry.message(type_name)
+        assert desc is not None, f"no {type_name}"
+        return desc.type.from_json(json, registry=self.registry)
+
+    def replies(self, message: Message, metadata: tuple[tuple[str, str | bytes], ...] = ()) -> None:
+        """Answers every call with this message."""
+
+        async def answer(_: Received, context: Context) -> bytes:
+            if metadata:
+                await context.send_initial_metadata(metadata)
+            return message.to_binary()
+
+        self.answer = answer
+
+    def received(self, type_name: str) -> str:
+        """The last request as JSON."""
+        desc = self.registry.message(type_name)
+        assert desc is not None, f"no {type_name}"
+        return desc.type.from_binary(self.calls[-1].request).to_json(registry=self.registry)
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        path = str(handler_call_details.method)
+
+        async def serve(request: bytes, context: Context) -> bytes:
+            metadata = {str(key): value for key, value in context.invocation_metadata() or ()}
+            received = Received(path, request, metadata, context.time_remaining())
+            self._backend.calls.append(received)
+            return request if self._backend.answer is None else await self._backend.answer(received, context)
+
+        return grpc.unary_unary_rpc_method_handler(serve)
+
+
+@contextlib.asynccontextmanager
+async def backend_of(registry: Registry) -> AsyncIterator[Backend]:
+    """The server on a free port. It answers with the request itself until it is told otherwise."""
+    backend = Backend(registry)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((_Handlers(backend),))
+    backend.port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield backend
+    finally:
+        await server.stop(None)

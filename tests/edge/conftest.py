@@ -1,0 +1,52 @@
+"""The library's contract, a backend of it, and an edge in front of both."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edge.contract import Contract, read
+from mesh.identity import Verifier
+from tests.edge.backend import Backend, backend_of
+from tests.edge.contracts import LIBRARY, compile_image
+from tests.edge.served import Client, edge_of
+from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    """The contract that most tests share."""
+    return read(compile_image(LIBRARY, tmp_path_factory.mktemp("library")))
+
+
+@pytest.fixture(scope="session")
+async def _shared_backend(library: Contract) -> AsyncIterator[Backend]:
+    async with backend_of(library.registry) as backend:
+        yield backend
+
+
+@pytest.fixture
+def backend(_shared_backend: Backend) -> Backend:
+    """A backend that has not been called, and answers with the request itself."""
+    _shared_backend.calls.clear()
+    _shared_backend.answer = None
+    return _shared_backend
+
+
+@pytest.fixture(scope="session")
+async def client(_shared_backend: Backend, library: Contract) -> AsyncIterator[Client]:
+    """A client of an edge that checks no tokens."""
+    async with edge_of(library, _shared_backend.port) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Issuer:
+    """The issuer whose tokens the guarded edge takes."""
+    return Issuer()
+
+
+@pytest.fixture(scope="session")
+async def guarded(_shared_backend: Backend, library: Contract, issuer: Issuer) -> AsyncIterator[Client]:
+    """A client of an edge that checks tokens."""
+    async with edge_of(library, _shared_backend.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
+        yield client

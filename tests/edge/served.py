@@ -1,0 +1,45 @@
+"""The edge over real sockets, in front of a backend."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from edge.__main__ import serve
+from edge.app import EdgeApp, route
+from edge.contract import Contract
+from edge.settings import EdgeSettings
+from edge.upstream import Upstreams
+from mesh.identity import Verifier
+from mesh.operations import Readiness, routes
+
+
+class Client(httpx.AsyncClient):
+    """An HTTP client of the edge that gives errors in their shape."""
+
+    async def violations(self, method: str, url: str, **options: Any) -> dict[str, str]:
+        """The reasons of a refused request by field; the request must be refused with 400."""
+        response = await self.request(method, url, **options)
+        assert response.status_code == 400, response.text
+        error = response.json()["error"]
+        assert error["status"] == "INVALID_ARGUMENT"
+        bad_request = [detail for detail in error["details"] if detail["@type"].endswith("google.rpc.BadRequest")]
+        return {each["field"]: each.get("reason", "") for each in bad_request[0]["fieldViolations"]}
+
+
+@contextlib.asynccontextmanager
+async def edge_of(
+    contract: Contract, port: int, *, verifier: Verifier | None = None, **settings: Any
+) -> AsyncIterator[Client]:
+    """A client of an edge that serves this contract from the backend at this port."""
+    services = {each.method.service for each in contract.routes}
+    made = EdgeSettings(contracts="-", upstreams={"*": f"127.0.0.1:{port}"}, port=0, **settings)
+    readiness = Readiness()
+    readiness.serve()
+    async with Upstreams(dict.fromkeys(services, f"127.0.0.1:{port}")) as upstreams:
+        for channel in upstreams.channels.values():
+            readiness.add(channel)
+        app = EdgeApp(contract, route(contract, made, upstreams.__getitem__, verifier), made, routes(readiness))
+        async with serve(app, made) as server, Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+            yield client

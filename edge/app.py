@@ -104,13 +104,8 @@ class EdgeApp(FastAPI):
         super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
         cors = Cors(settings.cors_origins, settings.cors_max_age_s)
         self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max)
-        document = Document(
-            contract,
-            routes.served,
-            title=settings.api_title,
-            version=contract.version,
-            secured=settings.jwks_url is not None,
-        )
+        secured = settings.jwks_url is not None
+        document = Document(contract.services, routes.served, title=settings.api_title, secured=secured)
         add_docs(self, document)
         self.router.routes.extend(operations)
         self._pages = frozenset(page for page in PAGES if operations or page not in ("/livez", "/readyz", "/metrics"))

@@ -4,7 +4,6 @@ An image is a serialised google.protobuf.FileDescriptorSet with every import in 
 `protoc --include_imports --descriptor_set_out` write it. google/api/http.proto says what the rules mean.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,9 +90,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """All that an image says about HTTP, in the order of its files. `version` changes with the image."""
+    """All that an image says about HTTP, in the order of its files."""
 
-    version: str
     registry: Registry
     services: tuple[DescService, ...]
     routes: tuple[Route, ...]
@@ -122,8 +120,7 @@ def read(image: FileDescriptorSet) -> Contract:
     found = [each for service in services for desc in service.methods for each in _routes(desc)]
     routes = tuple(each for each in found if isinstance(each, Route))
     problems = tuple(each for each in found if isinstance(each, Problem))
-    version = hashlib.sha256(image.to_binary()).hexdigest()[:12]
-    return Contract(version, registry, services, routes, problems)
+    return Contract(registry, services, routes, problems)
 
 
 def _routes(desc: DescMethod) -> Iterator[Route | Problem]:

@@ -32,7 +32,7 @@ class Implied:
     def __init__(self, route: Route) -> None:
         request = route.method.desc.input
         self._request_id = _text_field(request, "request_id")
-        self._etag = _etag(request, route.body)
+        self._etag = _etag(request, route)
         self._changes = route.http_method not in ("GET", "HEAD")
         self._mask = _mask_field(request) if route.http_method == "PATCH" else None
         self._whole_body = route.whole_body
@@ -119,10 +119,11 @@ def _text_field(message: DescMessage, name: str) -> DescField | None:
     return field if is_text else None
 
 
-def _etag(request: DescMessage, body: DescField | None) -> tuple[DescField, ...] | None:
-    """Where the etag goes: beside the resource, or else in the resource that the body is."""
+def _etag(request: DescMessage, route: Route) -> tuple[DescField, ...] | None:
+    """Where the etag goes: beside the resource, or else in the resource that the body replaces or updates."""
     if (field := _text_field(request, "etag")) is not None:
         return (field,)
+    body = route.body if route.http_method in ("PATCH", "PUT") else None
     if body is not None and isinstance(body.value, DescFieldValueMessage):
         field = _text_field(body.value.message, "etag")
         return (body, field) if field is not None else None

@@ -1,11 +1,14 @@
 """The OpenAPI document of the routes that the edge serves."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from edge.contract import Contract, Route
+from protobuf import DescService
+
+from edge.contract import Route
 from edge.openapi.comments import Comments
 from edge.openapi.operations import BEARER, Operations
 from edge.openapi.paths import Paths
@@ -14,6 +17,12 @@ from edge.openapi.schemas import Schemas
 VERSION: Final = "3.1.1"
 
 _METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "An access token (RFC 6750).",
+}
 _ERRORS: Final = {
     "400": "The request is wrong; every violation is listed with its field.",
     "401": "The access token is missing, expired or not valid.",
@@ -55,12 +64,12 @@ _ERROR_SCHEMA: Final[dict[str, Any]] = {
 class Document:
     """Made when it is first asked for."""
 
-    def __init__(self, contract: Contract, routes: Sequence[Route], *, title: str, version: str, secured: bool) -> None:
+    def __init__(self, services: Sequence[DescService], routes: Sequence[Route], *, title: str, secured: bool) -> None:
         """`secured` says that the edge verifies tokens."""
-        self._contract = contract
+        served = {route.method.service for route in routes}
+        self._services = [service for service in services if service.type_name in served]
         self._routes = routes
         self._title = title
-        self._version = version
         self._secured = secured
 
     @cached_property
@@ -69,36 +78,38 @@ class Document:
         return json.dumps(self.make(), ensure_ascii=False).encode()
 
     def make(self) -> dict[str, Any]:
-        """The OpenAPI Object."""
-        comments = Comments({service.file.name: service.file for service in self._contract.services}.values())
-        schemas = Schemas(comments)
-        operations, paths = Operations(schemas, comments, secured=self._secured), Paths()
+        """The OpenAPI Object. Rules of custom HTTP methods are left out: a Path Item has no place for them."""
+        comments = Comments({service.file.name: service.file for service in self._services}.values())
+        schemas, tags = Schemas(comments), self._tags()
+        operations, paths = Operations(schemas, comments, tags, secured=self._secured), Paths()
         path_items: dict[str, dict[str, Any]] = {}
         for route in self._routes:
             if route.http_method in _METHODS:
                 path = paths.make(route)
                 item = path_items.setdefault(path.text, {})
                 item.setdefault(route.http_method.lower(), operations.make(route, path))
-        document: dict[str, Any] = {
+        components = {"schemas": {"Error": _ERROR_SCHEMA, **schemas.components}, "responses": _error_responses()}
+        return {
             "openapi": VERSION,
-            "info": {"title": self._title, "version": self._version},
+            "info": {"title": self._title, "version": self._version()},
             "servers": [{"url": "/"}],
-            "tags": self._tags(comments),
+            "tags": [{"name": tag, "description": comments.of(service)} for service, tag in tags.items()],
             "paths": path_items,
-            "components": {"schemas": {"Error": _ERROR_SCHEMA, **schemas.components}, "responses": _error_responses()},
+            "components": {**components, **({"securitySchemes": {BEARER: _BEARER}} if self._secured else {})},
         }
-        if self._secured:
-            bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-            document["components"]["securitySchemes"] = {BEARER: bearer}
-        return document
 
-    def _tags(self, comments: Comments) -> list[dict[str, str]]:
-        served = {route.method.service for route in self._routes}
-        tags = {}
-        for service in self._contract.services:
-            if service.type_name in served:
-                tags[service.name] = {"name": service.name, "description": comments.of(service.type_name)}
-        return list(tags.values())
+    def _version(self) -> str:
+        """The last part of the packages' names where they agree: v1."""
+        versions = {service.file.proto.package.rpartition(".")[2] for service in self._services}
+        return versions.pop() if len(versions) == 1 else "1"
+
+    def _tags(self) -> dict[str, str]:
+        """The tag of each service: its name, with the package where two services have the same."""
+        count = Counter(service.name for service in self._services)
+        return {
+            service.type_name: service.name if count[service.name] == 1 else service.type_name
+            for service in self._services
+        }
 
 
 def _error_responses() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The operations of OpenAPI that a contract's routes are."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior
@@ -20,6 +20,7 @@ from edge.openapi.comments import Comments
 from edge.openapi.constraints import Schema
 from edge.openapi.paths import PathPattern
 from edge.openapi.schemas import Schemas, behaviors
+from edge.path_template import REST
 from edge.protojson.leaves import text_leaf
 from edge.request import FORM, JSON
 
@@ -32,9 +33,10 @@ _SENTENCE_END = re.compile(r"\.(?:\s|$)")
 class Operations:
     """Makes operations, and collects the schemas that they need."""
 
-    def __init__(self, schemas: Schemas, comments: Comments, *, secured: bool) -> None:
-        """`secured` says that the edge verifies tokens."""
+    def __init__(self, schemas: Schemas, comments: Comments, tags: Mapping[str, str], *, secured: bool) -> None:
+        """`tags` are those of the services; `secured` says that the edge verifies tokens."""
         self._schemas = schemas
+        self._tags = tags
         self._comments = comments
         self._secured = secured
         self._ids: dict[str, int] = {}
@@ -45,7 +47,7 @@ class Operations:
         comment = self._comments.of(method.name)
         operation: dict[str, Any] = {
             "operationId": self._id(route),
-            "tags": [method.desc.parent.name],
+            "tags": [self._tags[method.service]],
             "summary": _SENTENCE_END.split(" ".join(comment.split()), maxsplit=1)[0] or method.desc.name,
             "parameters": [*self._path_parameters(route, path), *self._query_parameters(route), *_headers(route)],
             "responses": self._responses(route),
@@ -68,11 +70,19 @@ class Operations:
 
     def _path_parameters(self, route: Route, path: PathPattern) -> Iterator[dict[str, Any]]:
         for name, variable in path.parameters:
+            if variable is None:
+                yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                continue
             field = route.variables[variable][-1]
             of = route.template.variables[variable]
-            whole = of.end - of.start == 1
-            schema = self._schemas.field(field) if whole else {"type": "string"}
-            description = schema.pop("description", "") if whole else f"A part of `{field.json_name}`."
+            schema = self._schemas.field(field)
+            notes = [schema.pop("description", "")]
+            schema.pop("readOnly", None)
+            if of.end - of.start > 1:
+                schema, notes = {"type": "string"}, [f"A part of `{field.json_name}`."]
+            if REST in route.template.segments[of.start : of.end]:
+                notes.append("May hold slashes.")
+            description = " ".join(filter(None, notes))
             yield {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
     def _query_parameters(self, route: Route) -> Iterator[dict[str, Any]]:

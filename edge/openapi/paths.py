@@ -3,17 +3,22 @@
 """
 
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
 
 from edge.contract import Route
 from edge.path_template import REST
 
+_PCHAR: Final = "-._~!$&'()*+,;=:@"
+_WILD: Final = "{}"
+
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A path with the names of its parameters, each with the index of the variable that it is a part of."""
+    """A path with the names of its parameters, each with the index of the variable that it is a part of, if it is."""
 
     text: str
-    parameters: tuple[tuple[str, int], ...]
+    parameters: tuple[tuple[str, int | None], ...]
 
 
 class Paths:
@@ -31,15 +36,15 @@ class Paths:
             at: number for number, each in enumerate(template.variables) for at in range(each.start, each.end)
         }
         shape = tuple(
-            segment if literal else "{}" for segment, literal in zip(template.segments, template.literal, strict=True)
+            quote(segment, safe=_PCHAR) if literal else _WILD
+            for segment, literal in zip(template.segments, template.literal, strict=True)
         )
         names = self._names.setdefault(shape, _names(route, variable_of))
         remaining = iter(names)
-        parts = [next(remaining) if part == "{}" else part for part in shape]
-        wild = [at for at, part in enumerate(shape) if part == "{}"]
-        parameters = [(name, variable_of[at]) for name, at in zip(names, wild, strict=True) if at in variable_of]
-        parts = [f"{{{part}}}" if at in wild else part for at, part in enumerate(parts)]
-        verb = f":{template.verb}" if template.verb else ""
+        parts = [f"{{{next(remaining)}}}" if part == _WILD else part for part in shape]
+        wild = [at for at, part in enumerate(shape) if part == _WILD]
+        parameters = [(name, variable_of.get(at)) for name, at in zip(names, wild, strict=True)]
+        verb = f":{quote(template.verb, safe=_PCHAR)}" if template.verb else ""
         return PathPattern("/" + "/".join(parts) + verb, tuple(parameters))
 
 
@@ -55,7 +60,7 @@ def _names(route: Route, variable_of: dict[int, int]) -> list[str]:
         before = template.segments[at - 1] if at and template.literal[at - 1] else ""
         if variable is not None and variable.end - variable.start == 1:
             name = route.variables[variable_of[at]][-1].json_name
-        elif before and segment != REST:
+        elif before.endswith("s") and segment != REST:
             name = _singular(before)
         else:
             name = "path" if segment == REST else "segment"
@@ -68,4 +73,4 @@ def _names(route: Route, variable_of: dict[int, int]) -> list[str]:
 def _singular(noun: str) -> str:
     if noun.endswith("ies"):
         return noun[:-3] + "y"
-    return noun.removesuffix("s") or noun
+    return noun.removesuffix("s") or "segment"

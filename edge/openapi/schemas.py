@@ -22,8 +22,8 @@ from edge.rules import field_rules
 
 _INT32: Final = {"type": "integer", "format": "int32"}
 _UINT32: Final = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
-_INT64: Final = {"type": "string", "format": "int64"}
-_UINT64: Final = {"type": "string", "format": "uint64"}
+_INT64: Final = {"type": "string", "format": "int64", "pattern": "^-?[0-9]+$"}
+_UINT64: Final = {"type": "string", "format": "uint64", "pattern": "^[0-9]+$"}
 
 _SCALARS: Final[dict[ScalarType, Schema]] = {
     ScalarType.DOUBLE: {"type": "number", "format": "double"},

@@ -1,12 +1,14 @@
 """The OpenAPI document: valid, complete, and in the words of the contract."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from edge.contract import Contract, load, read
-from edge.openapi import document
 from openapi_spec_validator import validate
+
+from edge.contract import Contract, load, read
+from edge.openapi.document import Document
 from tests.edge.contracts import compile_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,11 +87,17 @@ enum Kind {
 """
 
 
+def document_of(contract: Contract, *, secured: bool) -> dict[str, Any]:
+    """The document of all of a contract's routes, as it is on the wire."""
+    made: dict[str, Any] = json.loads(Document(contract.services, contract.routes, title="T", secured=secured).json)
+    return made
+
+
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The document of a contract with every shape there is."""
     contract = read(compile_image(SHAPES, tmp_path_factory.mktemp("shapes")))
-    return document(contract, title="Shapes", with_tokens=False)
+    return document_of(contract, secured=False)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +109,7 @@ def store() -> Contract:
 def test_documents_are_valid(shapes: dict[str, Any], store: Contract) -> None:
     """An OpenAPI validator finds nothing wrong, neither with every shape there is nor with the store."""
     validate(shapes)
-    validate(document(store, title="Store", with_tokens=True))
+    validate(document_of(store, secured=True))
 
 
 def test_paths_are_expanded_and_hidden_methods_left_out(shapes: dict[str, Any]) -> None:
@@ -125,8 +133,8 @@ def test_comments_are_the_documentation(shapes: dict[str, Any]) -> None:
     """Summary, description, tags, fields and enum values speak the contract's words."""
     draw = shapes["paths"]["/v1/draw/{name}"]["get"]
     assert draw["summary"] == "Draws a tree"
-    assert draw["description"] == "Draws a tree. And more, on two lines.\n\nA second paragraph."
-    assert (draw["operationId"], draw["tags"]) == ("ShapesService_Draw_2", ["shapes.v1.ShapesService"])
+    assert draw["description"] == "Draws a tree. And more,\non two lines.\n\nA second paragraph."
+    assert (draw["operationId"], draw["tags"]) == ("ShapesService_Draw_2", ["ShapesService"])
     assert shapes["tags"][0]["description"] == "All shapes."
     kind = shapes["components"]["schemas"]["shapes.v1.Kind"]
     assert kind["description"] == "Kinds of trees.\n- `KIND_CONIFER`: Green all year."
@@ -144,7 +152,8 @@ def test_messages_are_as_protojson_has_them(shapes: dict[str, Any]) -> None:
     assert fields["rings"]["type"] == ["integer", "null"]
     assert fields["uid"]["readOnly"] is True
     assert tree["required"] == ["name"]
-    assert "At most one of `metres`, `ratio` can be given." in tree["description"]
+    choice = [{"required": ["metres"]}, {"required": ["ratio"]}]
+    assert tree["allOf"] == [{"oneOf": [*choice, {"not": {"anyOf": choice}}]}]
 
 
 def test_rules_become_keywords(shapes: dict[str, Any]) -> None:
@@ -178,9 +187,41 @@ def test_query_parameters_are_the_leaves(shapes: dict[str, Any]) -> None:
 
 def test_access_is_the_policys(store: Contract) -> None:
     """Public methods want no token, others name their scopes; a success has the contract's status."""
-    paths = document(store, title="Store", with_tokens=True)["paths"]
+    paths = document_of(store, secured=True)["paths"]
     assert paths["/v1/users"]["post"]["security"] == []
-    assert paths["/v1/products"]["post"]["security"] == [{"accessToken": ["catalog.write"]}]
-    assert set(paths["/v1/products"]["post"]["responses"]) == {"201", "default"}
+    assert paths["/v1/products"]["post"]["security"] == [{"bearer": ["catalog.write"]}]
+    responses = paths["/v1/products"]["post"]["responses"]
+    assert set(responses) == {"201", "400", "401", "403", "404", "503", "504", "default"}
     headers = [each["name"] for each in paths["/v1/orders"]["post"]["parameters"] if each["in"] == "header"]
     assert headers == ["Idempotency-Key"]
+
+
+def test_an_update_requires_nothing(store: Contract) -> None:
+    """A PATCH gives the fields to change; what a new resource must have is not demanded of it."""
+    document = document_of(store, secured=True)
+    patch = document["paths"]["/v1/products/{product}"]["patch"]
+    reference = patch["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    assert reference == "#/components/schemas/meshwright.catalog.v1.Product.update"
+    schemas = document["components"]["schemas"]
+    assert "required" not in schemas["meshwright.catalog.v1.Product.update"]
+    assert "title" in schemas["meshwright.catalog.v1.Product"]["required"]
+
+
+def test_one_path_has_one_spelling(tmp_path: Path) -> None:
+    """Paths that differ in the names of their variables only are one path to OpenAPI; literals stay encoded."""
+    text = """
+    syntax = "proto3";
+    package one.v1;
+    import "google/api/annotations.proto";
+    message M { string id = 1; string other_id = 2; }
+    service One {
+      rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1/a%20b/{id}"}; }
+      rpc Drop(M) returns (M) { option (google.api.http) = {delete: "/v1/a%20b/{other_id}"}; }
+      rpc Any(M) returns (M) { option (google.api.http) = {get: "/v1/*/**"}; }
+    }
+    """
+    paths = document_of(read(compile_image(text, tmp_path)), secured=False)["paths"]
+    assert {path: set(item) for path, item in paths.items()} == {
+        "/v1/a%20b/{id}": {"get", "delete"},
+        "/v1/{segment}/{path}": {"get"},
+    }

@@ -22,9 +22,9 @@ def follow(home: Home, service: str | None) -> None:
         raise SetupError("There are no logs yet. `make up` starts the mesh.")
     if service and service not in names:
         raise SetupError(f"There is no log of {service!r}. Choose one of: {', '.join(names)}")
-    console = Console(names)
     before = LINES_BEFORE
     with ExitStack() as stack:
+        console = stack.enter_context(Console(names))
         logs = [stack.enter_context(closing(Log(home.log(name)))) for name in names if service in (None, name)]
         while True:
             for log in logs:

@@ -2,25 +2,38 @@
 
 import errno
 import os
+import queue
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 FILE_BYTES_MAX = 5 * 1024 * 1024  # then the file becomes <name>.log.1, in place of the one before
 COLOURS = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)  # ANSI SGR foregrounds that read well on black and on white
 CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")  # a logged text must not steer the terminal
+LINES_WAITING_MAX = 10_000
+LAST_LINES_TIMEOUT_S = 1.0
 
 
 class Console:
-    """Standard output. Coloured on a terminal."""
+    """Standard output, coloured on a terminal. To be closed: what was printed last is on its way until then.
 
-    def __init__(self, names: list[str], stream: IO[str] | None = None) -> None:
-        self._stream = stream or sys.stdout
+    A thread writes, so that whoever reads slowly, or has stopped a terminal with Ctrl-S, does not stop the mesh. When
+    too many lines wait, the newest ones are left out, and that is said.
+    """
+
+    def __init__(self, names: list[str], stream: IO[bytes] | None = None) -> None:
+        # Unbuffered: Python's own buffer could not be given up at the end while the thread waits in it.
+        self._stream = stream or open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115
         self._width = max(map(len, names))
         self._colours = dict(zip(names, COLOURS * (1 + len(names) // len(COLOURS)), strict=False))
         self._coloured = self._stream.isatty()
+        self._texts: queue.Queue[str | None] = queue.Queue(LINES_WAITING_MAX)
+        self._left_out = 0
+        self._writer = threading.Thread(target=self._write_all, daemon=True)
+        self._writer.start()
 
     def line(self, name: str, line: bytes) -> None:
         """Print a line that a process printed."""
@@ -33,21 +46,34 @@ class Console:
 
     def show(self, text: str) -> None:
         """Print a text that is to be copied from: as it is."""
-        self._write(text)
+        try:
+            self._texts.put_nowait(text)
+        except queue.Full:
+            self._left_out += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._texts.full():
+            self._texts.put_nowait(None)
+            self._writer.join(LAST_LINES_TIMEOUT_S)
 
     def _print(self, name: str, text: str, colour: int) -> None:
         prefix = f"{name:>{self._width}} │"
         if self._coloured:
             prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
-        self._write(f"{prefix} {text}\n")
+        self.show(f"{prefix} {text}\n")
 
-    def _write(self, text: str) -> None:
+    def _write_all(self) -> None:
         try:
-            self._stream.write(text)
-            self._stream.flush()
+            while (text := self._texts.get()) is not None:
+                self._stream.write(text.encode())
+                if self._left_out and self._texts.empty():
+                    left_out, self._left_out = self._left_out, 0
+                    self._stream.write(f"… {left_out} lines left out here; `make logs` has them\n".encode())
         except OSError:  # whoever read it has gone: stop, as when a terminal is closed
-            self._stream = Path(os.devnull).open("w")  # noqa: SIM115 - it lives as long as we do
-            signal.raise_signal(signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
 
 
 class LogFile:

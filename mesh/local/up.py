@@ -33,14 +33,14 @@ async def up(home: Home) -> None:
     with home.lock():
         end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
         ports = choose_ports(processes.PORTS, os.environ)
-        console = Console(["postgres", "nats", "mail", "migrations", *processes.SERVICES, "edge"])
-        try:
-            async with Supervisor(home, console) as supervisor:
-                await _until(stop, _run(home, ports, console, supervisor))
-                console.say("stopping")
-        finally:
-            home.state_file.unlink(missing_ok=True)
-        console.say("stopped")
+        with Console(["postgres", "nats", "mail", "migrations", *processes.SERVICES, "edge"]) as console:
+            try:
+                async with Supervisor(home, console) as supervisor:
+                    await _until(stop, _run(home, ports, console, supervisor))
+                    console.say("stopping")
+            finally:
+                home.state_file.unlink(missing_ok=True)
+            console.say("stopped")
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -32,6 +33,13 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
+def console() -> Iterator[Console]:
+    """A terminal that nobody looks at."""
+    with Console(NAMES, io.BytesIO()) as console:
+        yield console
+
+
+@pytest.fixture
 def record(tmp_path: Path) -> Path:
     """Where each dummy that is asked to stop writes its port."""
     return tmp_path / "record"
@@ -50,38 +58,39 @@ def alive(pid: int) -> bool:
 
 async def test_a_process_that_is_killed_is_started_again(home: Home, record: Path) -> None:
     """After kill -9 it runs again as another process, which is said on the terminal and counted in the state."""
-    terminal = io.StringIO()
+    terminal = io.BytesIO()
     [port] = free_ports(1)
-    async with Supervisor(home, Console(NAMES, terminal)) as supervisor:
-        supervisor.start(dummy("first", port, record))
-        await supervisor.ready()
-        [before] = State.read(home.state_file).processes
-        assert before.pid is not None
-        os.kill(before.pid, signal.SIGKILL)
-        async with asyncio.timeout(30):
-            while not (after := State.read(home.state_file).processes[0]).restarts or not after.ready:
-                await asyncio.sleep(0.02)
+    with Console(NAMES, terminal) as console:
+        async with Supervisor(home, console) as supervisor:
+            supervisor.start(dummy("first", port, record))
+            await supervisor.ready()
+            [before] = State.read(home.state_file).processes
+            assert before.pid is not None
+            os.kill(before.pid, signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while not (after := State.read(home.state_file).processes[0]).restarts or not after.ready:
+                    await asyncio.sleep(0.02)
     assert after.restarts == 1
     assert after.pid != before.pid
-    assert "first was killed by SIGKILL; starting it again in 0.2 s" in terminal.getvalue()
-    assert "first is ready again" in terminal.getvalue()
+    assert "first was killed by SIGKILL; starting it again in 0.2 s" in terminal.getvalue().decode()
+    assert "first is ready again" in terminal.getvalue().decode()
     assert home.log("first").read_text().count(f"hello from {port}\n") == 2
 
 
-async def test_groups_stop_in_reverse_order(home: Home, record: Path) -> None:
+async def test_groups_stop_in_reverse_order(home: Home, console: Console, record: Path) -> None:
     """The group that was started last has ended before the one before it is asked to stop."""
     ports = free_ports(3)
-    async with Supervisor(home, Console(NAMES, io.StringIO())) as supervisor:
+    async with Supervisor(home, console) as supervisor:
         for name, port in zip(NAMES, ports, strict=True):
             supervisor.start(dummy(name, port, record))
         await supervisor.ready()
     assert record.read_text().split() == [str(port) for port in reversed(ports)]
 
 
-async def test_a_process_that_does_not_stop_is_killed(home: Home, record: Path) -> None:
+async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Console, record: Path) -> None:
     """One that ignores SIGTERM is killed when its time is over, so that stopping always ends."""
     [port] = free_ports(1)
-    async with Supervisor(home, Console(NAMES, io.StringIO())) as supervisor:
+    async with Supervisor(home, console) as supervisor:
         supervisor.start(dummy("first", port, record, "deaf", stop_grace_s=0.1))
         await supervisor.ready()
         [state] = State.read(home.state_file).processes
@@ -89,10 +98,10 @@ async def test_a_process_that_does_not_stop_is_killed(home: Home, record: Path) 
     assert not alive(state.pid)
 
 
-async def test_one_that_never_gets_ready_is_given_up(home: Home, record: Path) -> None:
+async def test_one_that_never_gets_ready_is_given_up(home: Home, console: Console, record: Path) -> None:
     """A process that ends again and again at its start is an error that says how it ended and where its output is."""
     [port] = free_ports(1)
-    async with Supervisor(home, Console(NAMES, io.StringIO())) as supervisor:
+    async with Supervisor(home, console) as supervisor:
         supervisor.start(dummy("first", port, record, "die"))
         with pytest.raises(SetupError, match=f"first stopped with exit code 7 3 times .* {home.log('first')}"):
             await supervisor.ready()

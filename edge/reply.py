@@ -76,7 +76,7 @@ class Replies:
 
     def check_acceptable(self, accept: bytes | None) -> None:
         """Raises HttpError 406 if the client takes no JSON and this is all that there will be."""
-        if accept is None or self._raw or accept in (b"*/*", b"application/json") or accepts(accept, JSON):
+        if not accept or self._raw or accept in (b"*/*", b"application/json") or accepts(accept, JSON):
             return
         raise HttpError(406, f"This method answers {JSON} only.", "NOT_ACCEPTABLE")
 

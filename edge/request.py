@@ -106,10 +106,10 @@ def _decompress(body: bytes, encoding: bytes, limits: BodyLimits) -> bytes:
 
 
 def _too_large(limits: BodyLimits) -> HttpError:
-    # What is left of the body is not read, so the connection can't be used again.
+    # The connection stays open and throws the rest away: who is still sending would not see the reply otherwise.
     text = f"The body is larger than {limits.size_bytes_max} bytes."
     metadata = {"limit_bytes": str(limits.size_bytes_max)}
-    return HttpError(413, text, "BODY_TOO_LARGE", [(b"connection", b"close")], metadata=metadata)
+    return HttpError(413, text, "BODY_TOO_LARGE", metadata=metadata)
 
 
 def accepts(accept: bytes, media_type: str) -> bool:

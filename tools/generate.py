@@ -5,6 +5,7 @@ Everything is made in a fresh folder and then put in place, so that a failure le
 stays. The same input gives the same bytes.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ OPTION_FILES = ("buf/", "google/api/", "google/protobuf/descriptor.proto", "mesh
 def main() -> None:
     """Writes the folder named by the only argument, gen/ by default."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "gen"
+    # buf and the plugins that it starts are beside our own interpreter.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     subprocess.run([sys.executable, ROOT / "tools" / "third_party.py", ROOT / "third_party"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "gen"

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,8 @@ each_method = pytest.mark.parametrize("method", METHODS, ids=[f"{m.parent.name}.
 
 def buf(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Runs buf."""
-    return subprocess.run(["buf", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    program = str(Path(sys.executable).with_name("buf"))
+    return subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_buf_lint_is_clean() -> None:

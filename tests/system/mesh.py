@@ -49,8 +49,8 @@ class Mesh:
         """As Ctrl-C does, and checks that nothing is left behind."""
         family = psutil.Process(self.supervisor.pid).children(recursive=True)
         self.supervisor.send_signal(signal.SIGINT)
-        status = self.supervisor.wait(WAIT_TIMEOUT_S)
-        self.output.close()
+        with self.output:
+            status = self.supervisor.wait(WAIT_TIMEOUT_S)
         assert status == 0, status
         assert [process.name() for process in family if process.is_running()] == []
 

@@ -10,7 +10,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	third_party bench-edge bench-messages
+	third-party bench-edge bench-messages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -68,7 +68,7 @@ format: .venv/requirements-dev.sha256 ## format code and contracts
 types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
-test: lint types grpcurl third_party ## everything: style, types, unit and system tests
+test: lint types grpcurl third-party ## everything: style, types, unit and system tests
 	@$(VENV)/pytest $(ARGS)
 
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
@@ -81,7 +81,7 @@ bench-edge: .venv/requirements-dev.sha256 ## measure the edge beside the same me
 bench-messages: .venv/requirements-dev.sha256 ## measure three Python runtimes of Protobuf on one order
 	@$(VENV)/python benchmarks/messages.py
 
-third_party: .venv/requirements-dev.sha256
+third-party: .venv/requirements-dev.sha256 ## fill third_party/ with the .proto files that our contracts import
 	@$(VENV)/python tools/third_party.py third_party
 
 grpcurl: .venv/requirements-dev.sha256 ## put grpcurl into .tools/bin

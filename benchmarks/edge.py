@@ -19,7 +19,6 @@ import psutil
 from mesh.local.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
-BACKEND = "meshwright.orders.v1.OrdersService"
 ROUNDS = 7
 REQUESTS = 6000
 CONNECTIONS = 16
@@ -37,7 +36,7 @@ def main() -> None:
             "--contracts",
             "gen/contracts.binpb",
             "--upstream",
-            f"{BACKEND}={address}",
+            f"*={address}",
             "--port",
             str(edge_port),
         )

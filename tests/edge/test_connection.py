@@ -1,0 +1,130 @@
+"""Connections of clients that are slow, hostile, or gone."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edge.contract import Contract
+from tests.edge.backend import Backend, Context, Received
+from tests.edge.served import Client, edge_of
+
+GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
+LIMITS = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
+
+
+@pytest.fixture
+async def strict(library: Contract, backend: Backend) -> AsyncIterator[Client]:
+    """A client of an edge with tight limits."""
+    async with edge_of(library, backend.port, **LIMITS) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def connection(client: Client) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A bare TCP connection to the edge of this client."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, object]]:
+    """The status and the error that the edge answers to these bytes before it closes the connection."""
+    async with connection(client) as (reader, writer):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "reason"),
+    [
+        ((b"nonsense\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET / HTTP/9.9\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"bad header\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: -1\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"x: a\r\n b\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/\xff HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /" + b"a" * 300 + b" HTTP/1.1\r\nhost: x\r\n\r\n",), 414, "URL_TOO_LONG"),
+        ((GET + b"x: " + b"a" * 3000 + b"\r\n\r\n",), 431, "HEADERS_TOO_LARGE"),
+        ((GET + b"".join(b"x%d: a\r\n" % n for n in range(500)) + b"\r\n",), 431, "HEADERS_TOO_LARGE"),
+        ((GET + b"x: ", b"a" * 1500, b"a" * 1500), 431, "HEADERS_TOO_LARGE"),
+        ((GET,), 408, "HEADERS_TIMEOUT"),
+        ((GET, b"x: 1\r\n", b"y: 2\r\n"), 408, "HEADERS_TIMEOUT"),
+        ((b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n", b"{"), 408, "BODY_TIMEOUT"),
+    ],
+)
+async def test_what_is_no_request_gets_the_shape_and_the_end(
+    strict: Client, backend: Backend, pieces: tuple[bytes, ...], status: int, reason: str
+) -> None:
+    """Malformed, smuggled, endless or slow: an error in the one shape, and the connection is closed."""
+    answered, error = await answer_to(strict, *pieces)
+    assert (answered, error["code"]) == (status, status)
+    assert reason in json.dumps(error["details"])
+    assert backend.calls == []
+
+
+async def test_a_connection_that_says_nothing_is_closed(strict: Client) -> None:
+    """Without a word: there was no request to answer."""
+    async with connection(strict) as (reader, _):
+        assert await reader.read() == b""
+
+
+async def test_others_are_served_meanwhile(strict: Client, backend: Backend) -> None:
+    """A hundred half requests keep nobody from a whole one."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(100):
+            _, writer = await stack.enter_async_context(connection(strict))
+            writer.write(GET)
+        assert (await strict.get("/v1/shelves/a/books/b")).status_code == 200
+
+
+async def test_pipelined_requests_are_answered_in_order(client: Client, backend: Backend) -> None:
+    """Three at once on one connection, the last of which asks to close it."""
+    head = b"GET /v1/echo?i32=%d HTTP/1.1\r\nhost: x\r\n%s\r\n"
+    async with connection(client) as (reader, writer):
+        writer.write(head % (1, b"") + head % (2, b"") + head % (3, b"connection: close\r\n"))
+        answers = await reader.read()
+    places = [answers.index(b'{"i32":%d}' % number) for number in (1, 2, 3)]
+    assert places == sorted(places)
+
+
+async def test_a_client_that_leaves_cancels_its_call(client: Client, backend: Backend) -> None:
+    """The service need not finish what nobody waits for."""
+    cancelled = asyncio.Event()
+
+    async def answer(_: Received, __: Context) -> bytes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return b""
+
+    backend.answer = answer
+    async with connection(client) as (_, writer):
+        writer.write(GET + b"\r\n")
+        while not backend.calls:
+            await asyncio.sleep(0.01)
+    await cancelled.wait()
+
+
+async def test_a_body_after_the_refusal_is_thrown_away(strict: Client, backend: Backend) -> None:
+    """Who sends too much can read why, and use the connection again."""
+    head = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n"
+    async with connection(strict) as (reader, writer):
+        writer.write(head + b"x" * 2_000_000)
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413")
+        await writer.drain()
+        writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert b"alive" in await reader.read()

@@ -1,0 +1,119 @@
+"""From images to routes, and what is wrong with them."""
+
+from pathlib import Path
+
+import pytest
+from protobuf.wkt import FileDescriptorSet
+
+from edge.app import route
+from edge.contract import Contract, load, read
+from edge.settings import EdgeSettings
+from edge.upstream import Nowhere
+from mesh.errors import InvalidArgument
+from tests.edge.contracts import compile_image
+
+HEAD = """
+syntax = "proto3";
+package wrong.v1;
+import "google/api/annotations.proto";
+import "buf/validate/validate.proto";
+import "google/protobuf/struct.proto";
+import "google/protobuf/timestamp.proto";
+message M {
+  string id = 1;
+  repeated string ids = 2;
+  M inner = 3;
+  map<string, string> map = 4;
+  google.protobuf.Struct struct = 5;
+  google.protobuf.Timestamp time = 6;
+}
+service S {
+  rpc Call(M) returns (M) { option (google.api.http) = {%s}; }
+}
+"""
+
+
+def contract_of(rule: str, folder: Path) -> Contract:
+    """A contract with one method and this rule."""
+    return read(compile_image(HEAD % rule, folder))
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "why"),
+    [
+        ('get: "v1/x"', 1, "expected '/', found 'v'"),
+        ('get: "/v1/{nope}"', 5, "wrong.v1.M has no field nope"),
+        ('get: "/v1/{inner.nope}"', 5, "wrong.v1.M has no field nope"),
+        ('get: "/v1/{id.x}"', 5, "id is not a message and has no field x"),
+        ('get: "/v1/{ids}"', 5, "ids is repeated or a message; a path can't hold it"),
+        ('get: "/v1/{inner}"', 5, "inner is repeated or a message; a path can't hold it"),
+        ('get: "/v1/{map}"', 5, "map is repeated or a message; a path can't hold it"),
+        ('get: "/v1/{struct}"', 5, "struct is repeated or a message; a path can't hold it"),
+        ('post: "/v1/x" body: "nope"', 0, "body: wrong.v1.M has no field nope"),
+        ('post: "/v1/x" body: "inner.id"', 0, "body: wrong.v1.M has no field inner.id"),
+        ('post: "/v1/{id}" body: "id"', 0, "id is both the body and a variable of the path"),
+        ('get: "/v1/x" response_body: "nope"', 0, "response_body: wrong.v1.M has no field nope"),
+        ('body: "*"', 0, "the rule names no HTTP method and path"),
+        (
+            'get: "/v1/x" additional_bindings {get: "/v1/y" additional_bindings {get: "/v1/z"}}',
+            0,
+            "additional_bindings can't be nested",
+        ),
+    ],
+)
+def test_a_wrong_rule_is_named(tmp_path: Path, rule: str, column: int, why: str) -> None:
+    """Method, template, column and reason, for whoever wrote the rule."""
+    problem = contract_of(rule, tmp_path).problems[0]
+    assert (problem.method, problem.column, problem.why, problem.fatal) == ("wrong.v1.S.Call", column, why, True)
+    assert str(problem).startswith("error: wrong.v1.S.Call: ")
+
+
+def test_one_wrong_rule_does_not_hide_the_others(tmp_path: Path) -> None:
+    """Additional bindings are judged one by one."""
+    rule = 'get: "/v1/{nope}" additional_bindings {get: "/v1/{id}"} additional_bindings {get: "/v1/{"}'
+    contract = contract_of(rule, tmp_path)
+    assert [each.template.text for each in contract.routes] == ["/v1/{id}"]
+    assert [problem.template for problem in contract.problems] == ["/v1/{nope}", "/v1/{"]
+
+
+def test_a_doubtful_rule_is_a_warning(tmp_path: Path) -> None:
+    """A body that clients may not be able to send is served all the same."""
+    contract = contract_of('delete: "/v1/{id}" body: "*"', tmp_path)
+    assert (len(contract.routes), [problem.fatal for problem in contract.problems]) == (1, [False])
+    assert str(contract.problems[0]).startswith("warning: ")
+
+
+def test_streams_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    """What is not served is said."""
+    text = (HEAD % 'get: "/v1/x"').replace("returns (M)", "returns (stream M)")
+    contract = read(compile_image(text, tmp_path))
+    assert (contract.routes, [problem.fatal for problem in contract.problems]) == ((), [False])
+
+
+def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:
+    """The second is a warning that names the first; a rule of protovalidate that can't be compiled is an error."""
+    text = HEAD % 'get: "/v1/{id}" additional_bindings {get: "/v1/{inner.id}"} additional_bindings {post: "/v1/x"}'
+    settings = EdgeSettings(contracts="-", upstreams="")
+    routes = route(read(compile_image(text, tmp_path)), settings, Nowhere, None)
+    assert [each.template.text for each in routes.served] == ["/v1/{id}", "/v1/x"]
+    assert [(problem.why, problem.fatal) for problem in routes.problems] == [
+        ("GET of this URL is served by wrong.v1.S.Call already", False)
+    ]
+    broken = text.replace("string id = 1;", 'string id = 1 [(buf.validate.field).cel = {id: "x" expression: "nope("}];')
+    problems = route(read(compile_image(broken, tmp_path)), settings, Nowhere, None).problems
+    assert {problem.fatal for problem in problems} == {True}
+    assert "a rule is wrong" in problems[0].why
+
+
+def test_a_file_that_is_no_image_is_a_sentence(tmp_path: Path) -> None:
+    """Missing, nonsense, or without its imports."""
+    with pytest.raises(InvalidArgument, match="can't be read"):
+        load(tmp_path / "missing.binpb")
+    (tmp_path / "nonsense").write_bytes(b"\xff\xff\xff")
+    with pytest.raises(InvalidArgument, match="not a descriptor image"):
+        load(tmp_path / "nonsense")
+    image = compile_image(HEAD % 'get: "/v1/x"', tmp_path)
+    alone = FileDescriptorSet(file=[file for file in image.file if file.name == "test.proto"])
+    (tmp_path / "alone").write_bytes(alone.to_binary())
+    with pytest.raises(InvalidArgument, match=r"cannot find .*\.proto, imported by test\.proto"):
+        load(tmp_path / "alone")

@@ -1,0 +1,175 @@
+"""The edge as a process: its command line, its start and its end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge.contract import Contract
+from edge.settings import from_command_line
+from mesh.local.ports import free_ports
+from tests.edge.backend import Backend
+from tests.edge.contracts import LIBRARY, compile_image
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library's image as a file."""
+    folder = tmp_path_factory.mktemp("image")
+    compile_image(LIBRARY, folder)
+    return folder / "test.proto.binpb"
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the edge to its end."""
+    command = [sys.executable, "-m", "edge", *map(str, arguments)]
+    return subprocess.run(
+        command, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@contextlib.asynccontextmanager
+async def process(*arguments: str | Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The edge while the block runs."""
+    command = [sys.executable, "-m", "edge", *map(str, arguments)]
+    child = await asyncio.create_subprocess_exec(
+        *command, env=ENVIRONMENT | environment, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.communicate()
+
+
+async def wait_until_ready(url: str) -> httpx.Response:
+    """The first answer of /readyz that is 200."""
+    async with httpx.AsyncClient() as client:
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                response = await client.get(f"{url}/readyz")
+                if response.status_code == 200:
+                    return response
+            await asyncio.sleep(0.05)
+
+
+async def test_it_serves_and_drains(image: Path, backend: Backend, library: Contract) -> None:
+    """From flags alone; SIGTERM lets the call in flight finish and ends with status 0."""
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    entered, free = asyncio.Event(), asyncio.Event()
+
+    async def answer(*_: object) -> bytes:
+        entered.set()
+        await free.wait()
+        return backend.message("library.v1.Book", '{"title": "T"}').to_binary()
+
+    backend.answer = answer
+    upstream = f"library.v1.Library=127.0.0.1:{backend.port}"
+    async with process("--contracts", image, "--upstream", upstream, "--port", str(port)) as child:
+        await wait_until_ready(url)
+        async with httpx.AsyncClient() as client:
+            call = asyncio.ensure_future(client.get(f"{url}/v1/books/a"))
+            await entered.wait()
+            child.send_signal(signal.SIGTERM)
+            free.set()
+            assert (await call).json() == {"title": "T"}
+        assert await child.wait() == 0
+
+
+async def test_operations_can_have_a_port_of_their_own(image: Path, backend: Backend) -> None:
+    """OPS_PORT takes /livez, /readyz and /metrics away from the public port; all else comes by environment too."""
+    port, ops_port = free_ports(2)
+    environment = {
+        "CONTRACTS": str(image),
+        "UPSTREAMS": f"*=127.0.0.1:{backend.port}",
+        "PORT": str(port),
+        "OPS_PORT": str(ops_port),
+    }
+    async with process(**environment):
+        await wait_until_ready(f"http://127.0.0.1:{ops_port}")
+        async with httpx.AsyncClient() as client:
+            public = [await client.get(f"http://127.0.0.1:{port}{page}") for page in ("/readyz", "/metrics", "/docs")]
+    assert [response.status_code for response in public] == [404, 404, 200]
+
+
+def test_check_prints_routes_and_problems(image: Path, tmp_path: Path) -> None:
+    """Every route on standard output, every problem on standard error, and the status says whether it would start."""
+    good = run("--contracts", image, "--check")
+    assert good.returncode == 0
+    assert "PATCH   /v1/{book.name=shelves/*/books/*}  library.v1.Library.UpdateBook" in good.stdout
+    compile_image(LIBRARY.replace('get: "/v1/limited"', 'get: "/v1/{limited}"'), tmp_path)
+    bad = run("--contracts", tmp_path / "test.proto.binpb", "--check")
+    assert bad.returncode == 1
+    assert "error: library.v1.Library.Limited: '/v1/{limited}', column 5" in bad.stderr
+
+
+def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
+    """Rather than leaving out a route that someone counts on."""
+    compile_image(LIBRARY.replace('get: "/v1/limited"', 'get: "/v1/{limited}"'), tmp_path)
+    ended = run("--contracts", tmp_path / "test.proto.binpb", "--upstream", "*=localhost:1", "--port", "0")
+    assert ended.returncode == 1
+    assert "google.protobuf.Empty has no field limited" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "CONTRACTS: is not set. Example: CONTRACTS=gen/contracts.binpb"),
+        (("--contracts", "missing", "--upstream", "*=a:1"), "can't be read from missing"),
+        (("--upstream", "a"), "'a' is not pkg.Service=host:port"),
+        (("--upstream", "a=b:0"), "'a=b:0' has no port from 1 to 65535"),
+        (("--upstream", "a=b:1", "--upstream", "a=b:2"), "a has two addresses"),
+        (("--upstream", "no.Such=localhost:1"), "No upstream for library.v1.Library. Add --upstream"),
+        (("--upstream", "*=a:1", "--upstream", "no.Such=a:1"), "The contracts have no service no.Such"),
+        (("--upstream", "*=a:1", "--jwks", "https://a"), "TOKEN_ISSUER must be set beside JWKS_URL"),
+        (("--upstream", "*=a:1", "--jwks", "a"), "JWKS_URL: must be a URL that starts with http:// or https://"),
+        (("--upstream", "*=a:1", "--port", "x"), "PORT: Input should be a valid integer"),
+    ],
+)
+def test_a_wrong_start_is_a_sentence(image: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    """Names the setting and what to do, without a stack trace."""
+    contracts = () if not arguments or "--contracts" in arguments else ("--contracts", image)
+    ended = run(*contracts, *arguments)
+    assert ended.returncode in (1, 2)
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_taken_port_is_a_sentence(image: Path, backend: Backend) -> None:
+    """Another process has it: which port, and what to do."""
+    ended = run("--contracts", image, "--upstream", "*=localhost:1", "--port", str(backend.port))
+    assert ended.returncode == 1
+    assert f"127.0.0.1:{backend.port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the environment; lists are given with commas or spaces."""
+    for name, value in {"CONTRACTS": "a", "UPSTREAMS": "s=a:1, t=b:2", "PORT": "1", "CORS_ORIGINS": "x y"}.items():
+        monkeypatch.setenv(name, value)
+    settings, check_only = from_command_line(["--port", "2", "--host", "::1"])
+    assert (settings.port, settings.listen_host, settings.cors_origins) == (2, "::1", ["x", "y"])
+    assert (settings.upstreams, check_only) == ({"s": "a:1", "t": "b:2"}, False)
+    assert (settings.address_of("t"), settings.address_of("u")) == ("b:2", None)
+
+
+def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every setting is there, with its default."""
+    with pytest.raises(SystemExit):
+        from_command_line(["--help"])
+    text = capsys.readouterr().out
+    assert "--upstream SERVICE=HOST:PORT" in text
+    assert "BODY_BYTES_MAX            the largest body, decompressed (default 1048576)" in text

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
@@ -26,12 +27,13 @@ class Console:
 
     def __init__(self, names: list[str], stream: IO[bytes] | None = None) -> None:
         # Unbuffered: Python's own buffer could not be given up at the end while the thread waits in it.
-        self._stream = stream or open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115
+        self._stream = stream or os.fdopen(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
         self._width = max(map(len, names))
         self._colours = dict(zip(names, COLOURS * (1 + len(names) // len(COLOURS)), strict=False))
         self._coloured = self._stream.isatty()
         self._texts: queue.Queue[str | None] = queue.Queue(LINES_WAITING_MAX)
         self._left_out = 0
+        self._closed = False
         self._writer = threading.Thread(target=self._write_all, daemon=True)
         self._writer.start()
 
@@ -55,9 +57,10 @@ class Console:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._texts.full():
-            self._texts.put_nowait(None)
-            self._writer.join(LAST_LINES_TIMEOUT_S)
+        with suppress(queue.Full):
+            self._texts.put(None, timeout=LAST_LINES_TIMEOUT_S)
+        self._writer.join(LAST_LINES_TIMEOUT_S)
+        self._closed = True
 
     def _print(self, name: str, text: str, colour: int) -> None:
         prefix = f"{name:>{self._width}} │"
@@ -69,11 +72,17 @@ class Console:
         try:
             while (text := self._texts.get()) is not None:
                 self._stream.write(text.encode())
-                if self._left_out and self._texts.empty():
-                    left_out, self._left_out = self._left_out, 0
-                    self._stream.write(f"… {left_out} lines left out here; `make logs` has them\n".encode())
+                if self._texts.empty():
+                    self._say_left_out()
+            self._say_left_out()
         except OSError:  # whoever read it has gone: stop, as when a terminal is closed
-            os.kill(os.getpid(), signal.SIGHUP)
+            if not self._closed:
+                os.kill(os.getpid(), signal.SIGHUP)
+
+    def _say_left_out(self) -> None:
+        if self._left_out:
+            self._stream.write(f"… {self._left_out} lines left out; `make logs` has them\n".encode())
+            self._left_out = 0
 
 
 class LogFile:

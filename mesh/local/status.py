@@ -29,15 +29,17 @@ def status(home: Home) -> bool:
     for column in COLUMNS:
         table.add_column(column, justify="right" if column in NUMBERS else "left")
     for process, state in zip(processes, states, strict=True):
-        style = {"ready": "green", "starting": "yellow"}.get(state, "red")
+        style = {"ready": "green", "starting": "yellow", "waiting": "yellow"}.get(state, "red")
         table.add_row(process.name, f"[{style}]{state}[/]", *measure(process))
     Console().print(table)
     return all(state == "ready" for state in states)
 
 
 def describe(process: ProcessState) -> str:
-    """`ready`, `starting`, `not ready` (it was, and says that it is not any more) or `stopped`."""
-    if process.pid is None or not psutil.pid_exists(process.pid):
+    """`waiting` to be started, `starting`, `ready`, `not ready` (it was, and says that it is no more) or `stopped`."""
+    if process.pid is None:
+        return "waiting"
+    if not psutil.pid_exists(process.pid):
         return "stopped"
     if not process.ready:
         return "starting"

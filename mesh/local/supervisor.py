@@ -4,7 +4,7 @@ import asyncio
 import errno
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -26,28 +26,24 @@ STEADY_S = 30.0  # one that ran as long starts anew with the shortest pause
 
 
 class Supervisor:
-    """Keeps parts running from their `start` to the exit of this context, which stops them, the last group first."""
+    """Keeps parts running from their `start` to the exit of this context, which stops them, the last group first.
 
-    def __init__(self, home: Home, console: Console) -> None:
+    The state lists all parts from the beginning, so that a mesh of which half has not started yet does not look ready.
+    """
+
+    def __init__(self, home: Home, console: Console, parts: Sequence[Part]) -> None:
         self._home = home
         self._console = console
         self._groups: list[list[asyncio.Task[None]]] = []
-        self._keepers: list[Keeper] = []
-        self.state = State()
+        self._keepers = {part.name: Keeper(part, home, console, self.save) for part in parts}
 
     def start(self, *parts: Part) -> None:
         """Start a group of parts at the same time."""
-        group = []
-        for part in parts:
-            keeper = Keeper(part, self._home, self._console, self)
-            self._keepers.append(keeper)
-            self.state.processes.append(keeper.state)
-            group.append(asyncio.create_task(keeper.keep(), name=part.name))
-        self._groups.append(group)
+        self._groups.append([asyncio.create_task(self._keepers[part.name].keep()) for part in parts])
 
-    async def ready(self, *names: str) -> None:
-        """Wait until these parts are ready, or all. Raises SetupError when one is late, or ends again and again."""
-        keepers = [keeper for keeper in self._keepers if keeper.state.name in names or not names]
+    async def ready(self, *parts: Part) -> None:
+        """Wait until these parts are ready. Raises SetupError when one is late, or ends again and again."""
+        keepers = [self._keepers[part.name] for part in parts]
         all_ready = asyncio.create_task(_all_ready(keepers))
         try:
             await asyncio.wait(
@@ -68,16 +64,18 @@ class Supervisor:
     def save(self) -> None:
         """Write the state for others to read. On a full disk the old one stays: the processes are worth more."""
         try:
-            self.state.write(self._home.state_file)
+            State([keeper.state for keeper in self._keepers.values()]).write(self._home.state_file)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             self._console.say("the disk is full: `make status` shows what was before")
 
     async def __aenter__(self) -> Self:
+        self.save()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._console.say("stopping")
         for group in reversed(self._groups):
             for task in group:
                 task.cancel()
@@ -95,10 +93,10 @@ class Supervisor:
 class Keeper:
     """Keeps one part running."""
 
-    def __init__(self, part: Part, home: Home, console: Console, supervisor: Supervisor) -> None:
+    def __init__(self, part: Part, home: Home, console: Console, save: Callable[[], None]) -> None:
         self._part = part
         self._console = console
-        self._supervisor = supervisor
+        self._save = save
         self._log_path = home.log(part.name)
         self.state = ProcessState(part.name, part.port, part.readyz_url)
         self.was_ready = asyncio.Event()
@@ -110,7 +108,7 @@ class Keeper:
             started_s = time.monotonic()
             exit_code = await self._run_once()
             self.state.restarts += 1
-            self._supervisor.save()
+            self._save()
             if not self.was_ready.is_set() and self.state.restarts == EARLY_ENDS_MAX:
                 raise SetupError(
                     f"{self.state.name} {describe_end(exit_code)} {EARLY_ENDS_MAX} times before it was ready; "
@@ -132,7 +130,7 @@ class Keeper:
                 self.state.pid = child.pid
                 with suppress(psutil.NoSuchProcess):  # it has ended already
                     self.state.started_at = psutil.Process(child.pid).create_time()
-                self._supervisor.save()
+                self._save()
                 return await child.wait()
             finally:
                 await child.stop(self._part.stop_grace_s)
@@ -143,7 +141,7 @@ class Keeper:
         while not await self._part.ready(child.pid):
             await asyncio.sleep(READY_POLL_S)
         self.state.ready = True
-        self._supervisor.save()
+        self._save()
         if self.state.restarts:
             self._console.say(f"{self.state.name} is ready again")
         self.was_ready.set()

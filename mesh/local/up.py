@@ -15,6 +15,7 @@ from mesh.local.errors import SetupError
 from mesh.local.home import Home
 from mesh.local.nats import Nats
 from mesh.local.output import Console, LogFile
+from mesh.local.part import Part
 from mesh.local.ports import choose_ports
 from mesh.local.postgres import Postgres
 from mesh.local.state import State
@@ -35,9 +36,7 @@ async def up(home: Home) -> None:
         ports = choose_ports(processes.PORTS, os.environ)
         with Console(["postgres", "nats", "mail", "migrations", *processes.SERVICES, "edge"]) as console:
             try:
-                async with Supervisor(home, console) as supervisor:
-                    await _until(stop, _run(home, ports, console, supervisor))
-                    console.say("stopping")
+                await _until(stop, _run(home, ports, console))
             finally:
                 home.state_file.unlink(missing_ok=True)
             console.say("stopped")
@@ -48,25 +47,30 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (working, stopping):
-        task.cancel()
+    stopping.cancel()
+    working.cancel()
     with suppress(asyncio.CancelledError):
         await working
 
 
-async def _run(home: Home, ports: dict[str, int], console: Console, supervisor: Supervisor) -> None:
+async def _run(home: Home, ports: dict[str, int], console: Console) -> None:
+    """Start everything, say so, and keep it running for ever. When cancelled, it stops everything."""
     console.say("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
     nats = Nats(home.data("nats"), ports["NATS_PORT"])
-    supervisor.start(postgres, nats, processes.mail(home, ports))
-    await supervisor.ready(postgres.name)
-    await _prepare_databases(home, postgres, console)
-    supervisor.start(*processes.services(home, ports, postgres, nats))
-    supervisor.start(processes.edge(ports))
-    await supervisor.ready()
-    write_staff_login(home, ports)
-    console.show(welcome(home, ports))
-    await supervisor.keep()
+    servers: list[Part] = [postgres, nats, processes.mail(home, ports)]
+    services = processes.services(home, ports, postgres, nats)
+    edge = processes.edge(ports)
+    async with Supervisor(home, console, [*servers, *services, edge]) as supervisor:
+        supervisor.start(*servers)
+        await supervisor.ready(postgres)
+        await _prepare_databases(home, postgres, console)
+        supervisor.start(*services)
+        supervisor.start(edge)
+        await supervisor.ready(*servers, *services, edge)
+        write_staff_login(home, ports)
+        console.show(welcome(home, ports))
+        await supervisor.keep()
 
 
 async def _prepare_databases(home: Home, postgres: Postgres, console: Console) -> None:

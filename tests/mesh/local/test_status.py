@@ -50,7 +50,7 @@ def test_one_that_waits_for_its_start_makes_it_not_ready(home: Home, capsys: pyt
     with home.lock():
         State([ourselves(), ProcessState("edge", 8080, restarts=1)]).write(home.state_file)
         assert status(home) is False
-    assert capsys.readouterr().out.splitlines()[2].split() == ["edge", "stopped", "8080", "1"]
+    assert capsys.readouterr().out.splitlines()[2].split() == ["edge", "waiting", "8080", "1"]
 
 
 async def test_a_process_knows_itself_whether_it_is_ready() -> None:

@@ -61,9 +61,10 @@ async def test_a_process_that_is_killed_is_started_again(home: Home, record: Pat
     terminal = io.BytesIO()
     [port] = free_ports(1)
     with Console(NAMES, terminal) as console:
-        async with Supervisor(home, console) as supervisor:
-            supervisor.start(dummy("first", port, record))
-            await supervisor.ready()
+        part = dummy("first", port, record)
+        async with Supervisor(home, console, [part]) as supervisor:
+            supervisor.start(part)
+            await supervisor.ready(part)
             [before] = State.read(home.state_file).processes
             assert before.pid is not None
             os.kill(before.pid, signal.SIGKILL)
@@ -80,19 +81,31 @@ async def test_a_process_that_is_killed_is_started_again(home: Home, record: Pat
 async def test_groups_stop_in_reverse_order(home: Home, console: Console, record: Path) -> None:
     """The group that was started last has ended before the one before it is asked to stop."""
     ports = free_ports(3)
-    async with Supervisor(home, console) as supervisor:
-        for name, port in zip(NAMES, ports, strict=True):
-            supervisor.start(dummy(name, port, record))
-        await supervisor.ready()
+    parts = [dummy(name, port, record) for name, port in zip(NAMES, ports, strict=True)]
+    async with Supervisor(home, console, parts) as supervisor:
+        for part in parts:
+            supervisor.start(part)
+        await supervisor.ready(*parts)
     assert record.read_text().split() == [str(port) for port in reversed(ports)]
+
+
+async def test_a_part_that_has_not_started_yet_is_in_the_state(home: Home, console: Console, record: Path) -> None:
+    """While the first group is ready and the second has not begun, nobody can take the whole for ready."""
+    first, second = (dummy(name, port, record) for name, port in zip(NAMES, free_ports(2), strict=False))
+    async with Supervisor(home, console, [first, second]) as supervisor:
+        supervisor.start(first)
+        await supervisor.ready(first)
+        states = State.read(home.state_file).processes
+    assert [(state.name, state.ready) for state in states] == [("first", True), ("second", False)]
 
 
 async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Console, record: Path) -> None:
     """One that ignores SIGTERM is killed when its time is over, so that stopping always ends."""
     [port] = free_ports(1)
-    async with Supervisor(home, console) as supervisor:
-        supervisor.start(dummy("first", port, record, "deaf", stop_grace_s=0.1))
-        await supervisor.ready()
+    part = dummy("first", port, record, "deaf", stop_grace_s=0.1)
+    async with Supervisor(home, console, [part]) as supervisor:
+        supervisor.start(part)
+        await supervisor.ready(part)
         [state] = State.read(home.state_file).processes
     assert state.pid is not None
     assert not alive(state.pid)
@@ -101,10 +114,11 @@ async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Conso
 async def test_one_that_never_gets_ready_is_given_up(home: Home, console: Console, record: Path) -> None:
     """A process that ends again and again at its start is an error that says how it ended and where its output is."""
     [port] = free_ports(1)
-    async with Supervisor(home, console) as supervisor:
-        supervisor.start(dummy("first", port, record, "die"))
+    part = dummy("first", port, record, "die")
+    async with Supervisor(home, console, [part]) as supervisor:
+        supervisor.start(part)
         with pytest.raises(SetupError, match=f"first stopped with exit code 7 3 times .* {home.log('first')}"):
-            await supervisor.ready()
+            await supervisor.ready(part)
 
 
 async def test_nothing_survives_a_killed_supervisor(home: Home, record: Path) -> None:
@@ -118,9 +132,11 @@ from mesh.local.supervisor import Supervisor
 from tests.mesh.local.test_supervisor import dummy
 
 async def main():
-    async with Supervisor(Home(pathlib.Path({str(home.folder)!r})), Console(["first"])) as supervisor:
-        supervisor.start(dummy("first", {port}, pathlib.Path({str(record)!r}), "deaf"))
-        await supervisor.ready()
+    home = Home(pathlib.Path({str(home.folder)!r}))
+    part = dummy("first", {port}, pathlib.Path({str(record)!r}), "deaf")
+    async with Supervisor(home, Console(["first"]), [part]) as supervisor:
+        supervisor.start(part)
+        await supervisor.ready(part)
         print("ready", flush=True)
         await supervisor.keep()
 

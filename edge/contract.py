@@ -36,7 +36,7 @@ _IDEMPOTENT: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Method:
     """One RPC. `name` is "package.Service.Method", `path` what gRPC sends, "/package.Service/Method"."""
 
@@ -55,7 +55,7 @@ class Method:
         return cls(f"{service}.{desc.name}", path, service, desc, policy_of(desc), idempotent)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Route:
     """One way to reach a method over HTTP: a google.api.http rule or one of its additional bindings.
 
@@ -88,7 +88,7 @@ class Problem:
         return f"{'error' if self.fatal else 'warning'}: {self.method}: {where}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Contract:
     """All that an image says about HTTP, in the order of its files."""
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import google.api
-import grpc_tools
+import google.api  # type: ignore[import-untyped] # has no stubs
+import grpc_tools  # type: ignore[import-untyped] # has no stubs
 from grpc_tools import protoc
 from protobuf.wkt import FileDescriptorSet
 

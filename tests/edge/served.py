@@ -34,7 +34,7 @@ async def edge_of(
 ) -> AsyncIterator[Client]:
     """A client of an edge that serves this contract from the backend at this port."""
     services = {each.method.service for each in contract.routes}
-    made = EdgeSettings(contracts="-", upstreams={"*": f"127.0.0.1:{port}"}, port=0, **settings)
+    made = EdgeSettings.model_validate({"contracts": "-", "upstreams": f"*=127.0.0.1:{port}", "port": 0, **settings})
     readiness = Readiness()
     readiness.serve()
     async with Upstreams(dict.fromkeys(services, f"127.0.0.1:{port}")) as upstreams:

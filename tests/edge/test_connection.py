@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.edge.backend import Backend, Context, Received
 from tests.edge.served import Client, edge_of
 
 GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
-LIMITS = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
+LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_streams_are_left_out_with_a_warning(tmp_path: Path) -> None:
 def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:
     """The second is a warning that names the first; a rule of protovalidate that can't be compiled is an error."""
     text = HEAD % 'get: "/v1/{id}" additional_bindings {get: "/v1/{inner.id}"} additional_bindings {post: "/v1/x"}'
-    settings = EdgeSettings(contracts="-", upstreams="")
+    settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": ""})
     routes = route(read(compile_image(text, tmp_path)), settings, Nowhere, None)
     assert [each.template.text for each in routes.served] == ["/v1/{id}", "/v1/x"]
     assert [(problem.why, problem.fatal) for problem in routes.problems] == [

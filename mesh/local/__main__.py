@@ -57,12 +57,15 @@ def run(arguments: argparse.Namespace, home: Home) -> int:
     else:
         from mesh.local.down import down
 
-        down(home)
-        if command == "clean":
+        ran = down(home)
+        if command == "down":
+            print("The mesh is stopped; its data is kept." if ran else "No mesh runs here.")
+        else:
             from mesh.local.postgres import Postgres
 
             Postgres(home.data(Postgres.name)).remove()
             home.remove()
+            print(f"{home.folder} is removed.")
     return 0
 
 

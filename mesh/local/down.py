@@ -11,16 +11,15 @@ STOP_TIMEOUT_S = 30.0
 POLL_S = 0.05
 
 
-def down(home: Home) -> None:
-    """Ask the supervisor to stop and wait until nothing of it is left; without effect when none runs."""
+def down(home: Home) -> bool:
+    """Ask the supervisor to stop and wait until nothing of it is left. Returns whether one ran."""
     pid = home.supervisor_pid()
     if pid is None:
-        print("No mesh runs here.")
-        return
+        return False
     os.kill(pid, signal.SIGTERM)
     deadline_s = time.monotonic() + STOP_TIMEOUT_S
     while home.supervisor_pid() == pid:
         if time.monotonic() > deadline_s:
             raise SetupError(f"The mesh did not stop within {STOP_TIMEOUT_S:.0f} s. To kill it: kill -9 {pid}")
         time.sleep(POLL_S)
-    print("The mesh is stopped; its data is kept.")
+    return True

@@ -33,11 +33,15 @@ class HttpServer:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
-        while not self._server.started:
-            if self._task.done():
-                await self._task
-                raise RuntimeError("The HTTP server ended while it started.")
-            await asyncio.sleep(0.005)
+        try:
+            while not (self._server.started or self._task.done()):
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            await self.__aexit__()
+            raise
+        if self._task.done():
+            await self._task
+            raise RuntimeError("The HTTP server ended while it started.")
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -25,7 +25,7 @@ from nats.js.api import (
 
 from mesh.errors import Unavailable
 from mesh.events.event import Envelope
-from mesh.events.loop import keep_running, stop
+from mesh.events.loop import keep_running, stop, wait
 from mesh.events.outbox import SUBJECT_PREFIX
 
 log = structlog.get_logger()
@@ -35,6 +35,7 @@ STREAM_AGE_S_MAX = 14 * 24 * 3600.0  # a consumer that is away for longer misses
 DUPLICATE_WINDOW_S = 120.0  # spares consumers most repetitions; the inbox guards against all
 RECONNECT_PAUSE_S = 0.5
 CONNECT_TIMEOUT_S = 2
+START_TIMEOUT_S = 1.0
 PING_PAUSE_S = 10  # two unanswered ones end the connection
 REQUEST_TIMEOUT_S = 3.0
 ACK_WAIT_S = 5.0  # then an event that we took comes again, for whoever took it may be dead
@@ -55,11 +56,14 @@ class JetStream:
         self._process = process
         self._client: Client | None = None
         self._stream_exists = False
+        self._connected = asyncio.Event()  # once, at least
         self._errors: set[str] = set()  # told since the last connection
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         self._tasks.append(asyncio.create_task(keep_running("connection to NATS", self._stay_connected)))
+        # Those who use it start after it: a broker that is up is connected to by then.
+        await wait(self._connected, START_TIMEOUT_S)
         return self
 
     async def __aexit__(
@@ -148,6 +152,7 @@ class JetStream:
                 await client.close()
 
     async def _on_connected(self) -> None:
+        self._connected.set()
         self._errors.clear()
         log.info("connected to NATS")
 

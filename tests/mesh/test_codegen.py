@@ -39,7 +39,7 @@ def test_the_contracts_comments_become_docstrings(greeter: SimpleNamespace) -> N
 
 def test_a_handler_that_is_missing_can_not_be_made(greeter: SimpleNamespace) -> None:
     """Every method of the base is abstract, so a new RPC in a contract is noticed at once."""
-    with pytest.raises(TypeError, match=r"abstract methods? greet, shout, whisper"):
+    with pytest.raises(TypeError, match=r"greet.*, .*shout.*, .*whisper"):
         greeter.grpc.GreeterServiceBase()
 
 

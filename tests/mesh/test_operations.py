@@ -1,5 +1,7 @@
 """The operations port."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -61,7 +63,7 @@ async def test_a_process_lives_and_tells_its_metrics() -> None:
     assert (await get(readiness, "/livez")).status_code == 200
     metrics = await get(readiness, "/metrics")
     assert metrics.headers["content-type"].startswith("text/plain")
-    assert "grpc_server_handled_total" in metrics.text
+    assert "python_info" in metrics.text
 
 
 async def test_a_port_in_use_is_said_in_a_sentence() -> None:
@@ -70,3 +72,16 @@ async def test_a_port_in_use_is_said_in_a_sentence() -> None:
     async with HttpServer(app, "127.0.0.1", 0) as server:
         with pytest.raises(PortInUse, match=f"Can't listen on 127.0.0.1:{server.port}: Address already in use"):
             HttpServer(app, "127.0.0.1", server.port)
+
+
+async def test_a_server_whose_start_is_cancelled_ends() -> None:
+    """Nothing goes on in the background, and its port is free again."""
+    server = HttpServer(operations_app(Readiness()), "127.0.0.1", 0)
+    starting = asyncio.create_task(server.__aenter__())
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"http"})
+    async with HttpServer(operations_app(Readiness()), "127.0.0.1", server.port):
+        pass

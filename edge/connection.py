@@ -67,6 +67,7 @@ class Http1(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0  # of the headers that are complete
         self._waiting_bytes = 0  # of all that came since the head began
+        self._hosts = 0
         self._unread_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -91,7 +92,7 @@ class Http1(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes, self._waiting_bytes = True, 0, 0
+        self._in_head, self._head_bytes, self._waiting_bytes, self._hosts = True, 0, 0, 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -102,6 +103,8 @@ class Http1(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
+        if self.headers[-1][0] == b"host":
+            self._hosts += 1
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > self.limits.size_bytes_max:
             self._refusal = self._too_large()
@@ -110,6 +113,9 @@ class Http1(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_timer()
+        if self._hosts > 1 or (self._hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._refusal = HttpError(400, "A request has one Host header.", "MALFORMED_REQUEST")
+            raise self._refusal
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -42,6 +42,7 @@ _CODES: Final[dict[int, Code]] = {
     404: Code.NOT_FOUND,
     405: Code.UNIMPLEMENTED,
     408: Code.DEADLINE_EXCEEDED,
+    501: Code.UNIMPLEMENTED,
     502: Code.INTERNAL,
     503: Code.UNAVAILABLE,
 }
@@ -76,9 +77,11 @@ class HttpError(MeshError):
         return _CODES.get(self.status, Code.INVALID_ARGUMENT)
 
 
-def render(error: MeshError, registry: Registry = _KNOWN_DETAILS) -> tuple[int, Headers, bytes]:
+def render(
+    error: MeshError, registry: Registry = _KNOWN_DETAILS, *, scheme: bytes = b"Bearer"
+) -> tuple[int, Headers, bytes]:
     """The HTTP status, the headers and the body of an error. `registry` knows the types of the details that a service
-    may send.
+    may send, `scheme` is what the client tried to prove itself by.
     """
     status = http_status(error)
     opaque = error.code in _OPAQUE and not isinstance(error, HttpError)
@@ -89,7 +92,7 @@ def render(error: MeshError, registry: Registry = _KNOWN_DETAILS) -> tuple[int, 
     }
     if details := list(_received(error, registry) if error.received_status else _details(error)):
         shape["details"] = details
-    headers = [(b"content-type", b"application/json"), *_headers(error)]
+    headers = [(b"content-type", b"application/json"), *_headers(error, scheme)]
     return status, headers, json.dumps({"error": shape}, ensure_ascii=False).encode(errors="replace")
 
 
@@ -98,19 +101,21 @@ def http_status(error: MeshError) -> int:
     return error.status if isinstance(error, HttpError) else HTTP_STATUS[error.code]
 
 
-def _headers(error: MeshError) -> Headers:
+def _headers(error: MeshError, scheme: bytes) -> Headers:
     headers = list(error.headers) if isinstance(error, HttpError) else []
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
-    if challenge := _challenge(error):
+    if challenge := _challenge(error, scheme):
         headers.append((b"www-authenticate", challenge))
     return headers
 
 
-def _challenge(error: MeshError) -> bytes:
-    """What a client should prove (RFC 6750, section 3). Texts of services never get in here."""
+def _challenge(error: MeshError, scheme: bytes) -> bytes:
+    """What a client should prove (RFC 6750, section 3; RFC 7617). Texts of services never get in here."""
+    if error.code is Code.UNAUTHENTICATED and error.reason == "TOKEN_MISSING":
+        return b"Bearer"
     if error.code is Code.UNAUTHENTICATED:
-        return b"Bearer" if error.reason == "TOKEN_MISSING" else b'Bearer error="invalid_token"'
+        return b'Basic realm="api"' if scheme.lower() == b"basic" else b'Bearer error="invalid_token"'
     scope = error.metadata.get("scope", "")
     if error.code is Code.PERMISSION_DENIED and _SCOPES.fullmatch(scope):
         return f'Bearer error="insufficient_scope", scope="{scope}"'.encode()

@@ -59,14 +59,14 @@ class Pipeline:
             with connection.watch():
                 return await found.target.serve(request, found.values, receive, line)
         except MeshError as error:
-            return self._fail(error, line)
+            return self._fail(error, request, line)
         except asyncio.CancelledError:
             if connection is None or not connection.lost:
                 raise
-            return self._fail(Cancelled("The client has gone."), line)
+            return self._fail(Cancelled("The client has gone."), request, line)
         except Exception:
             log.exception("request failed", route=line.route, request_id=line.request_id)
-            return self._fail(Internal("Internal error."), line)
+            return self._fail(Internal("Internal error."), request, line)
 
     def _find(self, request: Request) -> Match[Endpoint] | Reply:
         """The endpoint, or the reply to OPTIONS. Raises HttpError 400, 404 or 405."""
@@ -89,9 +89,10 @@ class Pipeline:
         text = f"This URL does not take {request.method}; it takes {allow.decode('latin-1')}."
         raise HttpError(405, text, "METHOD_NOT_ALLOWED", [(b"allow", allow)])
 
-    def _fail(self, error: MeshError, line: Line) -> Reply:
+    def _fail(self, error: MeshError, request: Request, line: Line) -> Reply:
         line.code = error.code.name
-        return Reply(*render(error, self._registry))
+        scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
+        return Reply(*render(error, self._registry, scheme=scheme))
 
 
 async def _send(reply: Reply, request: Request, line: Line, cors: Cors, send: Send) -> None:

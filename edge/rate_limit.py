@@ -13,6 +13,7 @@ from mesh.errors import ResourceExhausted
 from mesh.policy import RateLimit
 
 CALLERS_MAX: Final = 100_000
+ROUNDING_S: Final = 1e-6
 
 
 class RateLimiter:
@@ -29,16 +30,15 @@ class RateLimiter:
         (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/). Raises ResourceExhausted if none is.
         """
         now = time.monotonic()
-        free_at = max(now, self._free_at.pop(caller, now))
-        wait_s = free_at + self._interval_s - self._limit.per_s - now
-        if wait_s > 0:
-            self._free_at[caller] = free_at
+        debt_s = max(0.0, self._free_at.pop(caller, now) - now) + self._interval_s
+        wait_s = debt_s - self._limit.per_s
+        if wait_s > ROUNDING_S:
+            self._free_at[caller] = now + debt_s - self._interval_s
             text = f"More than {self._limit.requests} calls in {self._limit.per_s:g} s. Try again later."
             raise ResourceExhausted(text, reason="RATE_LIMIT_EXCEEDED", retry_after_s=wait_s)
-        free_at += self._interval_s
-        self._free_at[caller] = free_at
+        self._free_at[caller] = now + debt_s
         if len(self._free_at) > CALLERS_MAX:
             self._free_at.popitem(last=False)
-        left = int((self._limit.per_s - (free_at - now)) / self._interval_s + 1e-9)
-        rate = f'"default";r={left};t={math.ceil(free_at - now)}'.encode()
+        left = int((ROUNDING_S - wait_s) / self._interval_s)
+        rate = f'"default";r={left};t={math.ceil(debt_s)}'.encode()
         return [(b"ratelimit-policy", self._policy), (b"ratelimit", rate)]

@@ -58,6 +58,9 @@ async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> b
     headers = request.headers
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
         return b""
+    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        # RFC 9112, section 6.1: what a coding hides from us may be another request to those behind us.
+        raise HttpError(501, "The only transfer coding taken is chunked.", "TRANSFER_CODING_NOT_SUPPORTED")
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limits.size_bytes_max:
         raise _too_large(limits)

@@ -45,14 +45,15 @@ class Operations:
         """The Operation Object of a route."""
         method = route.method
         comment = self._comments.of(method.name)
+        summary = _SENTENCE_END.split(" ".join(comment.split()), maxsplit=1)[0] or method.desc.name
         operation: dict[str, Any] = {
             "operationId": self._id(route),
             "tags": [self._tags[method.service]],
-            "summary": _SENTENCE_END.split(" ".join(comment.split()), maxsplit=1)[0] or method.desc.name,
+            "summary": summary,
             "parameters": [*self._path_parameters(route, path), *self._query_parameters(route), *_headers(route)],
             "responses": self._responses(route),
         }
-        if comment:
+        if comment.rstrip(".") != summary:
             operation["description"] = comment
         if (body := self._body(route)) is not None:
             operation["requestBody"] = body

@@ -2,13 +2,14 @@
 
 import time
 
+import grpc
 import pytest
 
 from edge.contract import Contract
 from edge.rate_limit import RateLimiter
 from mesh.errors import ResourceExhausted
 from mesh.policy import RateLimit
-from tests.edge.backend import Backend
+from tests.edge.backend import Backend, Context, Received
 from tests.edge.served import Client, edge_of
 from tests.issuer import Issuer
 
@@ -78,6 +79,19 @@ async def test_public_methods_take_other_schemes(guarded: Client, backend: Backe
     assert backend.calls[-1].metadata["authorization"] == "Basic YTpi"
     await guarded.get(GET)
     assert "authorization" not in backend.calls[-1].metadata
+
+
+async def test_a_service_that_refuses_basic_is_asked_for_basic_again(guarded: Client, backend: Backend) -> None:
+    """RFC 6749, section 5.2: the challenge matches the scheme that the client used."""
+
+    async def answer(_: Received, context: Context) -> bytes:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong secret")
+        return b""
+
+    backend.answer = answer
+    basic = await guarded.get(GET, headers={"authorization": "Basic YTpi"})
+    assert (basic.status_code, basic.headers["www-authenticate"]) == (401, 'Basic realm="api"')
+    assert (await guarded.get(GET)).headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
 async def test_without_keys_tokens_are_passed_on(client: Client, backend: Backend) -> None:

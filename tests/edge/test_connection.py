@@ -13,6 +13,7 @@ from tests.edge.backend import Backend, Context, Received
 from tests.edge.served import Client, edge_of
 
 GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
+CLOSING_POST = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
 LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
 
 
@@ -56,6 +57,13 @@ async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, obje
         ((GET + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab",), 400, "MALFORMED_REQUEST"),
         ((GET + b"content-length: -1\r\n\r\n",), 400, "MALFORMED_REQUEST"),
         ((GET + b"x: a\r\n b\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"host: y\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        (
+            (CLOSING_POST + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",),
+            501,
+            "TRANSFER_CODING_NOT_SUPPORTED",
+        ),
         ((b"GET /v1/\xff HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
         ((b"GET /" + b"a" * 300 + b" HTTP/1.1\r\nhost: x\r\n\r\n",), 414, "URL_TOO_LONG"),
         ((GET + b"x: " + b"a" * 3000 + b"\r\n\r\n",), 431, "HEADERS_TOO_LARGE"),

@@ -104,6 +104,26 @@ async def test_operations_can_have_a_port_of_their_own(image: Path, backend: Bac
     assert [response.status_code for response in public] == [404, 404, 200]
 
 
+async def test_traces_go_on_and_are_exported(image: Path, backend: Backend) -> None:
+    """With a collector set, the service continues the client's trace in a span of the edge, and the span arrives."""
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    trace_id, span_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    arguments = ("--contracts", image, "--upstream", f"*=127.0.0.1:{backend.port}", "--port", str(port))
+    async with process(*arguments, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{backend.port}") as child:
+        await wait_until_ready(url)
+        async with httpx.AsyncClient() as client:
+            await client.get(f"{url}/v1/books/a", headers={"traceparent": f"00-{trace_id}-{span_id}-01"})
+        child.send_signal(signal.SIGTERM)
+        await child.wait()
+    calls = {call.path: call for call in backend.calls}
+    sent = str(calls["/library.v1.Library/GetBook"].metadata["traceparent"]).split("-")
+    assert (sent[1], sent[2] != span_id) == (trace_id, True)
+    exported = calls["/opentelemetry.proto.collector.trace.v1.TraceService/Export"].request
+    assert bytes.fromhex(sent[2]) in exported
+    assert b"library.v1.Library.GetBook" in exported
+
+
 def test_check_prints_routes_and_problems(image: Path, tmp_path: Path) -> None:
     """Every route on standard output, every problem on standard error, and the status says whether it would start."""
     good = run("--contracts", image, "--check")

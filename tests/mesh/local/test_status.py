@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -74,6 +75,7 @@ async def test_a_process_knows_itself_whether_it_is_ready() -> None:
 
 def test_memory_is_in_megabytes() -> None:
     """It is what the process holds resident; a process that has ended holds nothing."""
-    resident_mb = psutil.Process().memory_info().rss / 1e6
-    assert memory_mb(os.getpid()) == pytest.approx(resident_mb, rel=0.2)
-    assert memory_mb(2**22 + 1) == 0.0
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        resident_mb = psutil.Process(process.pid).memory_info().rss / 1e6
+        assert memory_mb(process.pid) == pytest.approx(resident_mb, rel=0.2)
+    assert memory_mb(process.pid) == 0.0

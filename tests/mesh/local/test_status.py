@@ -75,7 +75,11 @@ async def test_a_process_knows_itself_whether_it_is_ready() -> None:
 
 def test_memory_is_in_megabytes() -> None:
     """It is what the process holds resident; a process that has ended holds nothing."""
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b".")
+        assert process.stdout.read(1) == b".", "it has started, and takes no more memory"
         resident_mb = psutil.Process(process.pid).memory_info().rss / 1e6
         assert memory_mb(process.pid) == pytest.approx(resident_mb, rel=0.2)
     assert memory_mb(process.pid) == 0.0

@@ -6,7 +6,7 @@ so that nothing is rounded before the field's type is known.
 
 import json
 from collections import Counter
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 JsonValue = dict[str, "JsonValue"] | list["JsonValue"] | str | int | Decimal | bool | None
@@ -34,6 +34,8 @@ def parse(body: bytes) -> JsonValue:
         ) from None
     except RecursionError:
         raise Malformed("The body is nested too deeply.") from None
+    except InvalidOperation:
+        raise Malformed("A number has too large an exponent.") from None
     except ValueError as error:
         raise Malformed(str(error) if isinstance(error, Malformed) else "A number has too many digits.") from None
     return value

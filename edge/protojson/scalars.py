@@ -7,7 +7,7 @@ import math
 import re
 from base64 import b64decode
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from protobuf import ScalarType
@@ -44,9 +44,12 @@ def _integer_of_text(text: str) -> int:
         raise Wrong("has too many digits")
     if _INTEGER.fullmatch(text):
         return int(text)
-    if _NUMBER.fullmatch(text):
+    if not _NUMBER.fullmatch(text):
+        raise Wrong("must be a whole number in decimal digits")
+    try:
         return _integer_of_decimal(Decimal(text))
-    raise Wrong("must be a whole number in decimal digits")
+    except InvalidOperation:
+        raise Wrong("is out of range", "OUT_OF_RANGE") from None
 
 
 def _integer_of_decimal(number: Decimal) -> int:

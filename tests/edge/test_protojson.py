@@ -92,6 +92,8 @@ def test_what_protojson_allows_is_read(library: Contract, text: str, written: An
         ('{"f64": "0x1", "flag": 1}', "INVALID_VALUE", "f64 flag"),
         ('{"i32": 2147483648, "i64": -9223372036854775809, "u32": -1}', "OUT_OF_RANGE", "i32 i64 u32"),
         ('{"u64": 1e30, "s32": "1e999999999"}', "OUT_OF_RANGE", "u64 s32"),
+        ('{"u32": "1e-99999999999999999999999", "i64": "1e99999999999999999999999"}', "OUT_OF_RANGE", "u32 i64"),
+        ('{"i32": 1e-999999999999, "i64": 1e-999999999999999999}', "INVALID_VALUE", "i32 i64"),
         ('{"floatValue": 1e39, "doubleValue": 1e400, "value": 1e400}', "OUT_OF_RANGE", "floatValue doubleValue value"),
         ('{"floatValue": "inf", "doubleValue": "1."}', "INVALID_VALUE", "floatValue doubleValue"),
         ('{"floatValue": false, "doubleValue": "nan"}', "INVALID_VALUE", "floatValue doubleValue"),
@@ -156,6 +158,7 @@ def test_every_violation_is_named_with_its_place(library: Contract, text: str, r
         (b'{"a": -Infinity}', "-Infinity is not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a": ' + b"9" * 5000 + b"}", "too many digits"),
+        (b'{"a": 1e' + b"9" * 30 + b"}", "too large an exponent"),
     ],
 )
 def test_a_malformed_document_says_where(body: bytes, why: str) -> None:
@@ -195,7 +198,9 @@ NAMES = (
     "wrapped_string wrappedBool wrappedBytes nothing deeper wrappedLong otherName",
 )
 names = st.sampled_from([name for line in NAMES for name in line.split()])
-texts = st.sampled_from(["1", "-1.5", "NaN", "1e3", "KIND_POEM", "2026-01-31T09:30:00Z", "1.5s", "AA==", "a,b", "true"])
+texts = st.sampled_from(
+    ["1", "-1.5", "NaN", "1e3", "1e" + "9" * 30, "KIND_POEM", "2026-01-31T09:30:00Z", "1.5s", "AA==", "a,b", "true"]
+)
 likely = st.dictionaries(
     names, texts | json_values | st.lists(texts, max_size=2) | st.dictionaries(texts, texts), max_size=4
 )

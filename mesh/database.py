@@ -42,6 +42,8 @@ _AWAY = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,  # wrong credentials: an operator's to mend, not the caller's
     asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,  # the migrations have not run yet
+    asyncpg.InvalidSchemaNameError,
     asyncpg.exceptions.InvalidCachedStatementError,  # a migration ran meanwhile; the next try prepares anew
 )
 _CONCURRENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)

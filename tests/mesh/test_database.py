@@ -89,6 +89,15 @@ async def test_a_used_up_pool_is_unavailable_but_ready(database: Database, monke
         await database.check()
 
 
+@pytest.mark.parametrize("table", ["not_there", "no_schema.not_there"])
+async def test_a_database_without_its_tables_is_not_available_yet(database: Database, table: str) -> None:
+    """A service whose migrations have not run waits for them; its callers are told to come back."""
+    with pytest.raises(Unavailable) as caught:
+        async with database.transaction() as tx:
+            await tx.execute(f"SELECT * FROM {table}")
+    assert "not_there" not in caught.value.message
+
+
 async def test_an_idle_transaction_is_ended(database: Database) -> None:
     """A session that forgets its transaction is cut off by the server, and the next use gets a new one."""
 
@@ -125,7 +134,8 @@ async def test_a_killed_server_is_unavailable_until_it_is_back(own_postgres: Pos
         async def lose_the_server() -> None:
             async with database.transaction() as tx:
                 await own_postgres.kill()
-                await tx.execute("SELECT 1")
+                while True:  # a session's own process outlives the server's by a moment
+                    await tx.execute("SELECT 1")
 
         with pytest.raises(Unavailable):
             await lose_the_server()

@@ -146,7 +146,7 @@ def test_every_violation_is_named_with_its_place(library: Contract, text: str, r
     ("body", "why"),
     [
         (b"", "expecting value in line 1, column 1"),
-        (b'{"a": 1,}', "expecting property name enclosed in double quotes in line 1, column 9"),
+        (b'{"a": 1, 2}', "expecting property name enclosed in double quotes in line 1, column 10"),
         (b'{"a": 01}', "expecting ',' delimiter in line 1, column 8"),
         (b'\n\n{"a" 1}', "expecting ':' delimiter in line 3, column 6"),
         (b"{} {}", "extra data in line 1, column 4"),

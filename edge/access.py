@@ -7,7 +7,7 @@ from edge.errors import Headers
 from edge.rate_limit import RateLimiter
 from edge.request import Request
 from mesh.errors import Unauthenticated
-from mesh.identity import ANONYMOUS, Caller, Verifier, authorize
+from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_token
 from mesh.policy import Policy
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
@@ -46,12 +46,12 @@ class Access:
         return Admitted(caller, authorization, headers)
 
     async def _verify(self, authorization: str, verifier: Verifier) -> Caller:
-        """The bearer of the token (RFC 6750). Other schemes pass to public methods, which may want them: a token
+        """The bearer of the token. Other schemes pass to public methods, which may want them: a token
         endpoint takes Basic (RFC 6749, section 2.3.1).
         """
-        scheme, _, credentials = authorization.partition(" ")
-        if scheme.lower() == "bearer":
-            return await verifier.verify(credentials.strip())
+        token = bearer_token(authorization)
+        if token is not None:
+            return await verifier.verify(token)
         if authorization and not self._policy.public:
             raise Unauthenticated("This call needs an access token, as a Bearer.", reason="TOKEN_MISSING")
         return ANONYMOUS

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Valid
 from pydantic_settings import NoDecode
 
 from edge.headers import check_name
+from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.settings import EXIT_WRONG_SETTINGS, HttpUrl, Port, ProcessSettings, explain
 
 ANY_SERVICE = "*"
@@ -86,7 +87,9 @@ class EdgeSettings(ProcessSettings):
         default_factory=list, description="addresses whose X-Forwarded-For names the client", examples=["10.0.0.0/8"]
     )
 
-    call_timeout_s: float = Field(10.0, gt=0, le=3600, description="for methods whose contract names no timeout")
+    call_timeout_s: float = Field(
+        DEFAULT_TIMEOUT_S, gt=0, le=3600, description="for methods whose contract names no timeout"
+    )
     url_bytes_max: int = Field(8192, ge=64, le=65_536, description="the longest URL")
     head_bytes_max: int = Field(32_768, ge=1024, le=1_048_576, description="the largest request line and headers")
     head_timeout_s: float = Field(10.0, gt=0, le=300, description="for the headers to arrive")

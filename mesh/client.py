@@ -19,11 +19,11 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from mesh.breaker import Breaker
 from mesh.errors import Code, DeadlineExceeded, MeshError, Unavailable, error_for
 from mesh.identity import ServiceTokens
+from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.rpc import Method, Req, Res, current_call
 from mesh.status import DETAILS_TRAILER, from_status
 from mesh.telemetry import CLIENT_CALLS
 
-DEFAULT_TIMEOUT_S = 10.0
 ATTEMPTS_MAX = 3
 RETRY_WAIT_S_MAX = 0.5
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024

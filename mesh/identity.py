@@ -45,6 +45,12 @@ class Caller:
 ANONYMOUS = Caller()
 
 
+def bearer_token(authorization: str) -> str | None:
+    """The token in an Authorization header (RFC 6750, section 2.1), None if it is of another scheme or empty."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 def authorize(policy: Policy, caller: Caller) -> None:
     """Raises Unauthenticated or PermissionDenied unless the policy lets this caller in."""
     workload = caller.workload

@@ -10,6 +10,7 @@ from protobuf import DescMethod
 from protobuf.wkt import Duration
 
 ANY_WORKLOAD = "*"
+DEFAULT_TIMEOUT_S = 10.0  # of a method whose contract names none
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from protobuf import Message
 
 from mesh.errors import Code, DeadlineExceeded, Internal, InvalidArgument, MeshError
 from mesh.health import Health
-from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize
+from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize, bearer_token
 from mesh.operations import Readiness
+from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.process import Process
 from mesh.reflection import enable_reflection
 from mesh.rpc import Call, Handler, Service, current_call
@@ -27,7 +28,6 @@ from mesh.status import DETAILS_TRAILER, to_status
 from mesh.telemetry import SERVER_CALLS, SERVER_SECONDS
 from mesh.validation import Validator
 
-DEFAULT_TIMEOUT_S = 10.0
 CONCURRENT_CALLS_MAX = 1000
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -124,11 +124,10 @@ class _Unary:
             log.exception("handler failed", method=self._method.path)
             await _abort(context, Internal("Internal error."))
         finally:
-            self._seconds.observe(time.monotonic() - started)
+            elapsed_s = time.monotonic() - started
+            self._seconds.observe(elapsed_s)
             SERVER_CALLS.labels(self._method.path, code.name).inc()
-            log.debug(
-                "call", method=self._method.path, code=code.name, ms=round((time.monotonic() - started) * 1000, 1)
-            )
+            log.debug("call", method=self._method.path, code=code.name, ms=round(elapsed_s * 1000, 1))
         return response
 
     async def _answer(
@@ -169,13 +168,11 @@ class _Unary:
 
 
 async def _caller(metadata: Mapping[str, str], verifier: Verifier) -> Caller:
-    """Who sends the bearer token (RFC 6750). Other schemes are left to public methods, which may want them: the token
+    """Who sends the bearer token. Other schemes are left to public methods, which may want them: the token
     endpoint takes Basic.
     """
-    scheme, _, token = metadata.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return await verifier.verify(token.strip())
-    return ANONYMOUS
+    token = bearer_token(metadata.get("authorization", ""))
+    return ANONYMOUS if token is None else await verifier.verify(token)
 
 
 async def _abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: MeshError) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, Self, TypeVar
 
+import asyncpg
 from protobuf import Message
 
 M = TypeVar("M", bound=Message)
@@ -51,6 +52,19 @@ class Envelope:
             "content-type": "application/protobuf",
         }
         return headers | ({"traceparent": self.traceparent} if self.traceparent else {})
+
+    @classmethod
+    def of_row(cls, row: asyncpg.Record) -> Self:
+        """The event that a row of the outbox or the inbox holds."""
+        return cls(
+            id=str(row["event_id"]),
+            type=row["type"],
+            source=row["source"],
+            aggregate=row["aggregate"],
+            time=row["time"],
+            payload=row["payload"],
+            traceparent=row["traceparent"],
+        )
 
     @classmethod
     def received(cls, headers: Mapping[str, str], payload: bytes, *, message_id: str, message_type: str) -> Self:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import asyncpg
-
 from mesh.database import Connection
 from mesh.events.event import Envelope
 from mesh.events.nats import STREAM_AGE_S_MAX
@@ -85,19 +83,7 @@ async def store(tx: Connection, event: Envelope) -> None:
 async def take(tx: Connection) -> Received | None:
     """An event that is due, locked until the end of the transaction; None if there is none that no one else has."""
     row = await tx.fetchrow(_TAKE)
-    return Received(row["sequence"], row["attempts"], _envelope(row)) if row else None
-
-
-def _envelope(row: asyncpg.Record) -> Envelope:
-    return Envelope(
-        id=row["event_id"],
-        type=row["type"],
-        source=row["source"],
-        aggregate=row["aggregate"],
-        time=row["time"],
-        payload=row["payload"],
-        traceparent=row["traceparent"],
-    )
+    return Received(row["sequence"], row["attempts"], Envelope.of_row(row)) if row else None
 
 
 async def finish(tx: Connection, received: Received) -> None:

@@ -4,7 +4,6 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-import asyncpg
 from opentelemetry import propagate
 from protobuf import Message
 
@@ -77,19 +76,7 @@ class Waiting:
 
 async def waiting(session: Session, limit: int) -> list[Waiting]:
     """The oldest rows that the broker does not have, in the order of their ids."""
-    return [Waiting(row["id"], _envelope(row)) for row in await session.fetch(_WAITING, limit)]
-
-
-def _envelope(row: asyncpg.Record) -> Envelope:
-    return Envelope(
-        id=str(row["event_id"]),
-        type=row["type"],
-        source=row["source"],
-        aggregate=row["aggregate"],
-        time=row["time"],
-        payload=row["payload"],
-        traceparent=row["traceparent"],
-    )
+    return [Waiting(row["id"], Envelope.of_row(row)) for row in await session.fetch(_WAITING, limit)]
 
 
 async def mark_published(session: Session, ids: list[int]) -> None:

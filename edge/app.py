@@ -18,7 +18,7 @@ from starlette.routing import Route as PageRoute
 from edge.contract import Contract, Problem, Route
 from edge.cors import Cors
 from edge.docs import ASSETS, add_docs
-from edge.endpoint import Endpoint, Shared
+from edge.endpoint import Endpoint, Transcoding, UnaryEndpoint
 from edge.errors import HttpError, render
 from edge.headers import RequestHeaders, ResponseHeaders
 from edge.openapi.document import Document
@@ -27,6 +27,7 @@ from edge.protojson.readers import Readers
 from edge.reply import JsonStyle
 from edge.request import BodyLimits
 from edge.router import Router
+from edge.rpc import CallSettings, Rpc
 from edge.settings import EdgeSettings
 from edge.upstream import Upstream
 from mesh.errors import Internal
@@ -52,27 +53,42 @@ def route(
     verifier: Verifier | None,
 ) -> Routes:
     """Makes an endpoint for each route of a contract. Of two that have the same URL the first declared is served."""
-    shared = _shared(contract, settings, verifier)
+    transcoding = _transcoding(contract, settings)
+    calls = _call_settings(settings, verifier)
+    rpcs: dict[str, Rpc] = {}
     router: Router[Endpoint] = Router()
     served: list[Route] = []
     problems = list(contract.problems)
     for each in contract.routes:
+        method = each.method
+        if method.name not in rpcs:
+            rpcs[method.name] = Rpc(method, upstream_of(method.service), calls)
         try:
-            endpoint = Endpoint(each, upstream_of(each.method.service), shared)
+            endpoint = UnaryEndpoint(each, rpcs[method.name], transcoding)
         except CompilationError as error:
-            problems.append(Problem(each.method.name, each.template.text, 0, f"a rule is wrong: {error}"))
+            problems.append(Problem(method.name, each.template.text, 0, f"a rule is wrong: {error}"))
             continue
         first = router.add(each.http_method, each.template, endpoint)
         if first is None:
             served.append(each)
         else:
-            why = f"{each.http_method} of this URL is served by {first.route.method.name} already"
-            problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
+            why = f"{each.http_method} of this URL is served by {first.name} already"
+            problems.append(Problem(method.name, each.template.text, 0, why, fatal=False))
     return Routes(router, tuple(served), tuple(problems))
 
 
-def _shared(contract: Contract, settings: EdgeSettings, verifier: Verifier | None) -> Shared:
-    return Shared(
+def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSettings:
+    return CallSettings(
+        verifier=verifier,
+        request_headers=RequestHeaders(settings.request_headers),
+        response_headers=ResponseHeaders(settings.response_headers),
+        timeout_s=settings.call_timeout_s,
+        traces=settings.otel_exporter_otlp_endpoint is not None,
+    )
+
+
+def _transcoding(contract: Contract, settings: EdgeSettings) -> Transcoding:
+    return Transcoding(
         registry=contract.registry,
         readers=Readers(
             contract.registry,
@@ -80,17 +96,12 @@ def _shared(contract: Contract, settings: EdgeSettings, verifier: Verifier | Non
             depth_max=settings.json_depth_max,
         ),
         validator=Validator(),
-        verifier=verifier,
         style=JsonStyle(
             proto_names=settings.json_proto_names,
             enums_as_numbers=settings.json_enums_as_numbers,
             emit_defaults=settings.json_emit_defaults,
         ),
         limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_s),
-        request_headers=RequestHeaders(settings.request_headers),
-        response_headers=ResponseHeaders(settings.response_headers),
-        timeout_s=settings.call_timeout_s,
-        traces=settings.otel_exporter_otlp_endpoint is not None,
     )
 
 

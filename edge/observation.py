@@ -48,8 +48,9 @@ class Line:
     caller: str = ""
     code: str = "OK"
     request_bytes: int = 0
+    response_bytes: int = 0
 
-    def write(self, status: int, response_bytes: int) -> None:
+    def write(self, status: int) -> None:
         """Writes the line and counts the request."""
         seconds = time.perf_counter() - self.started_s
         log.info(
@@ -61,7 +62,7 @@ class Line:
             code=self.code,
             ms=round(seconds * 1000, 1),
             request_bytes=self.request_bytes,
-            response_bytes=response_bytes,
+            response_bytes=self.response_bytes,
             request_id=self.request_id,
             caller=self.caller,
         )

@@ -1,7 +1,9 @@
 """Every request to the contract's routes: match, serve, and whatever goes wrong into the one shape of error."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import structlog
@@ -10,13 +12,13 @@ from protobuf import Registry
 from edge.connection import Connection
 from edge.cors import Cors
 from edge.endpoint import Endpoint
-from edge.errors import HttpError, details_registry, render
+from edge.errors import HTTP_STATUS, HttpError, details_registry, render
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
 from edge.reply import Reply
 from edge.request import Receive, Request, Scope, Send
 from edge.router import MalformedPath, Match, Router
-from mesh.errors import Cancelled, Internal, MeshError, Unavailable
+from mesh.errors import Code, Internal, MeshError, Unavailable
 
 log = structlog.get_logger()
 
@@ -39,31 +41,28 @@ class Pipeline:
         """Answers one request."""
         request = Request.of(scope)
         line = Line(request.method, request_id(request.headers), time.perf_counter(), self._unmatched)
+        connection: Connection | None = scope["state"].get(Connection.KEY)
         self._concurrent += 1
         try:
-            reply = await self._answer(request, scope, receive, line)
-            await _send(reply, request, line, self._cors, send)
+            with connection.watch() if connection is not None else contextlib.nullcontext():
+                reply = await self._answer(request, receive, line)
+                await self._send(reply, request, line, send)
+        except asyncio.CancelledError:
+            if connection is None or not connection.lost:
+                raise
+            line.code = Code.CANCELLED.name
+            line.write(HTTP_STATUS[Code.CANCELLED])
         finally:
             self._concurrent -= 1
 
-    async def _answer(self, request: Request, scope: Scope, receive: Receive, line: Line) -> Reply:
-        connection: Connection | None = scope["state"].get(Connection.KEY)
+    async def _answer(self, request: Request, receive: Receive, line: Line) -> Reply:
         try:
             if self._concurrent > self._concurrent_max:
                 raise Unavailable("Too many requests at the same time.", reason="OVERLOADED", retry_after_s=1)  # noqa: TRY301 # rendered with the rest
             found = self._find(request)
-            if isinstance(found, Reply):
-                return found
-            if connection is None:
-                return await found.target.serve(request, found.values, receive, line)
-            with connection.watch():
-                return await found.target.serve(request, found.values, receive, line)
+            return found if isinstance(found, Reply) else await found.target.serve(request, found.values, receive, line)
         except MeshError as error:
             return self._fail(error, request, line)
-        except asyncio.CancelledError:
-            if connection is None or not connection.lost:
-                raise
-            return self._fail(Cancelled("The client has gone."), request, line)
         except Exception:
             log.exception("request failed", route=line.route, request_id=line.request_id)
             return self._fail(Internal("Internal error."), request, line)
@@ -94,12 +93,26 @@ class Pipeline:
         scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
         return Reply(*render(error, self._registry, scheme=scheme))
 
+    async def _send(self, reply: Reply, request: Request, line: Line, send: Send) -> None:
+        headers = [*reply.headers, *self._cors.headers(request), (_REQUEST_ID, line.request_id.encode())]
+        headers.append((b"x-content-type-options", b"nosniff"))
+        start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+        if isinstance(reply.body, bytes):
+            if reply.status not in _NO_CONTENT:
+                headers.append((b"content-length", str(len(reply.body)).encode()))
+            await send(start)
+            await send({"type": "http.response.body", "body": reply.body})
+            line.response_bytes = len(reply.body)
+        else:
+            await send(start)
+            await _send_pieces(reply.body, line, send)
+        line.write(reply.status)
 
-async def _send(reply: Reply, request: Request, line: Line, cors: Cors, send: Send) -> None:
-    headers = [*reply.headers, *cors.headers(request), (_REQUEST_ID, line.request_id.encode())]
-    headers.append((b"x-content-type-options", b"nosniff"))
-    if reply.status not in _NO_CONTENT:
-        headers.append((b"content-length", str(len(reply.body)).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
-    line.write(reply.status, len(reply.body))
+
+async def _send_pieces(pieces: AsyncGenerator[bytes, None], line: Line, send: Send) -> None:
+    """Sends each piece as it comes, and asks for the next when the client has taken it."""
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            line.response_bytes += len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

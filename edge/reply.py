@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -45,11 +45,13 @@ class JsonStyle:
 
 @dataclass(slots=True)
 class Reply:
-    """An HTTP reply with its whole body."""
+    """An HTTP reply. A body that is not known as a whole comes in pieces, each of which is sent at once; whoever makes
+    them takes care of what goes wrong after the first.
+    """
 
     status: int
     headers: Headers
-    body: bytes
+    body: bytes | AsyncGenerator[bytes, None]
 
 
 class Replies:

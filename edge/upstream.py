@@ -1,13 +1,23 @@
 """The seam to the services: bytes in, bytes out. What carries them can be replaced behind it."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Protocol, Self
 
-from mesh.client import Channel, UnaryReply
+from mesh.client import Channel, Metadata, UnaryReply
 from mesh.errors import Unavailable
 
-Metadata = Sequence[tuple[str, str | bytes]]
+
+class Responses(Protocol):
+    """The messages of a response. Iterating raises the MeshError that ended the call, or what ended the requests."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def initial_metadata(self) -> Metadata:
+        """The metadata before the first message; waits for it."""
+
+    async def trailing_metadata(self) -> Metadata:
+        """The metadata after the last message; waits for the end."""
 
 
 class Upstream(Protocol):
@@ -18,6 +28,13 @@ class Upstream(Protocol):
     ) -> UnaryReply:
         """Calls "/package.Service/Method". Raises the MeshError that the service answered with, Unavailable if it can't
         be reached, DeadlineExceeded if it takes too long.
+        """
+
+    def stream(
+        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+    ) -> AbstractAsyncContextManager[Responses]:
+        """A call of any kind, while this is entered; leaving it early cancels the call. `requests` are taken one by one
+        as fast as the service takes them. Entering raises Unavailable if the service is known to be away.
         """
 
 
@@ -54,5 +71,11 @@ class Nowhere:
     async def unary(
         self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
     ) -> UnaryReply:
+        """Raises Unavailable."""
+        raise Unavailable(f"{self._service} has no address.")
+
+    def stream(
+        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+    ) -> AbstractAsyncContextManager[Responses]:
         """Raises Unavailable."""
         raise Unavailable(f"{self._service} has no address.")

@@ -5,8 +5,11 @@ Requests are serialised before the call and travel as bytes: grpc.aio swallows a
 sends an empty request instead (grpc/grpc#34894).
 """
 
+import asyncio
+import contextlib
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -63,6 +66,38 @@ class UnaryReply:
     metadata: tuple[tuple[str, str | bytes], ...]
 
 
+class Stream:
+    """The messages that a workload answers with, as bytes: an asynchronous iterator. It raises the MeshError that the
+    call ended with, or the exception that ended the requests.
+    """
+
+    def __init__(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]", sending: asyncio.Task[None]) -> None:
+        self._call = call
+        self._messages = aiter(call)
+        self._sending = sending
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._messages)
+        except grpc.aio.AioRpcError as error:
+            raise _failure(error) from error
+        except asyncio.CancelledError:
+            if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
+                raise cause from None
+            raise
+
+    async def initial_metadata(self) -> Metadata:
+        """The metadata before the first message; waits for it."""
+        return tuple(await self._call.initial_metadata())
+
+    async def trailing_metadata(self) -> Metadata:
+        """The metadata after the last message; waits for the end."""
+        return tuple(await self._call.trailing_metadata())
+
+
 class Channel:
     """The way to one workload at one address; an async context manager that closes it."""
 
@@ -73,7 +108,8 @@ class Channel:
         self._tokens = tokens
         self._breaker = Breaker()
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._callables: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._stream: dict[str, grpc.aio.StreamStreamMultiCallable[bytes, bytes]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,13 +178,38 @@ class Channel:
                 return await self._attempt(path, request, deadline, metadata)
         raise AssertionError("tenacity returns or raises")
 
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+    ) -> AsyncIterator[Stream]:
+        """Calls a method of any kind by its path, while this is entered; leaving it early cancels the call. `requests`
+        are asked for one by one, as the workload takes them. Without `timeout_s` the call has no deadline.
+        """
+        self._check_breaker()
+        multicallable = self._stream.get(path)
+        if multicallable is None:
+            multicallable = self._stream[path] = self._channel.stream_stream(path)
+        call = multicallable(timeout=timeout_s, metadata=metadata)
+        sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
+        try:
+            yield Stream(call, sending)
+        finally:
+            if call.done():
+                self._breaker.record(Code((await call.code()).value[0]), timeout_s or math.inf)
+            sending.cancel()
+            call.cancel()
+            await asyncio.wait([sending])
+            CLIENT_CALLS.labels(self.name, (await call.code()).name).inc()
+
     async def _attempt(self, path: str, request: bytes, deadline: float, metadata: Metadata) -> UnaryReply:
         timeout_s = deadline - time.monotonic()
         if timeout_s <= 0:
             raise DeadlineExceeded(_NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
-        if wait_s := self._breaker.wait_s():
-            raise Unavailable(_NEUTRAL_TEXTS[Code.UNAVAILABLE], reason="CIRCUIT_OPEN", retry_after_s=wait_s)
-        call = self._callable(path)(request, timeout=timeout_s, metadata=metadata)
+        self._check_breaker()
+        multicallable = self._unary.get(path)
+        if multicallable is None:
+            multicallable = self._unary[path] = self._channel.unary_unary(path)
+        call = multicallable(request, timeout=timeout_s, metadata=metadata)
         try:
             message = await call
         except grpc.aio.AioRpcError as error:
@@ -158,15 +219,31 @@ class Channel:
         self._record(Code.OK, timeout_s)
         return UnaryReply(message, (*await call.initial_metadata(), *await call.trailing_metadata()))
 
+    def _check_breaker(self) -> None:
+        if wait_s := self._breaker.wait_s():
+            raise Unavailable(_NEUTRAL_TEXTS[Code.UNAVAILABLE], reason="CIRCUIT_OPEN", retry_after_s=wait_s)
+
     def _record(self, code: Code, timeout_s: float) -> None:
         self._breaker.record(code, timeout_s)
         CLIENT_CALLS.labels(self.name, code.name).inc()
 
-    def _callable(self, path: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
-        multicallable = self._callables.get(path)
-        if multicallable is None:
-            multicallable = self._callables[path] = self._channel.unary_unary(path)
-        return multicallable
+
+async def _send(call: "grpc.aio.StreamStreamCall[bytes, bytes]", requests: AsyncIterable[bytes]) -> None:
+    """Sends the requests; what ends them early ends the call."""
+    try:
+        async for request in requests:
+            await call.write(request)
+        await call.done_writing()
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        return  # The call is over, and its status says why.
+    except BaseException:
+        call.cancel()
+        raise
+
+
+def _ended_by(sending: asyncio.Task[None]) -> BaseException | None:
+    """What ended the requests before the call was over, None if nothing did."""
+    return None if sending.cancelled() else sending.exception()
 
 
 def _failure(error: grpc.aio.AioRpcError) -> MeshError:

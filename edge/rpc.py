@@ -1,0 +1,87 @@
+"""One RPC of the contract as every protocol calls it: who may, for how long, with which metadata, and what is told."""
+
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+
+from edge.access import Access
+from edge.contract import Method
+from edge.errors import Headers
+from edge.headers import REQUEST_ID, RequestHeaders, ResponseHeaders, timeout_s
+from edge.observation import Line, Observed, span
+from edge.request import Request
+from edge.upstream import Responses, Upstream
+from mesh.client import UnaryReply
+from mesh.identity import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What holds for the calls of all RPCs. `timeout_s` is for methods whose contract names none."""
+
+    verifier: Verifier | None
+    request_headers: RequestHeaders
+    response_headers: ResponseHeaders
+    timeout_s: float
+    traces: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A call that may be made. `headers` go out with its reply."""
+
+    timeout_s: float
+    metadata: list[tuple[str, str | bytes]]
+    headers: Headers
+
+
+class Rpc:
+    """The calls of one RPC, whatever route or protocol they come by: they share one rate limit."""
+
+    def __init__(self, method: Method, upstream: Upstream, settings: CallSettings) -> None:
+        self.method = method
+        self._upstream = upstream
+        self._settings = settings
+        self._observed = Observed(method.name)
+        self._access = Access(method.policy, settings.verifier)
+        self._timeout_s = method.policy.timeout_s or settings.timeout_s
+
+    async def admit(self, request: Request, line: Line) -> Admission:
+        """Decides on a call before its body is read. Raises MeshError."""
+        line.observed = self._observed
+        admitted = await self._access.admit(request)
+        line.caller = admitted.caller.subject
+        allowed_s = timeout_s(request.headers, self._timeout_s)
+        metadata = self._settings.request_headers.metadata(request.headers)
+        metadata.append((REQUEST_ID, line.request_id))
+        if admitted.authorization:
+            metadata.append(("authorization", admitted.authorization))
+        return Admission(allowed_s, metadata, admitted.headers)
+
+    async def unary(self, admission: Admission, message: bytes) -> UnaryReply:
+        """Calls the method with one message for one. Raises MeshError."""
+        method = self.method
+        with self._span(admission):
+            return await self._upstream.unary(
+                method.path,
+                message,
+                timeout_s=admission.timeout_s,
+                metadata=admission.metadata,
+                idempotent=method.idempotent,
+            )
+
+    @contextlib.asynccontextmanager
+    async def stream(self, admission: Admission, messages: AsyncIterable[bytes]) -> AsyncIterator[Responses]:
+        """Calls the method, of any kind, while this is entered. Raises MeshError."""
+        with self._span(admission):
+            async with self._upstream.stream(
+                self.method.path, messages, timeout_s=admission.timeout_s, metadata=admission.metadata
+            ) as responses:
+                yield responses
+
+    def response_headers(self, metadata: tuple[tuple[str, str | bytes], ...]) -> Headers:
+        """The metadata of a response that clients see."""
+        return self._settings.response_headers.headers(metadata)
+
+    def _span(self, admission: Admission) -> contextlib.AbstractContextManager[None]:
+        return span(self.method.name, admission.metadata) if self._settings.traces else contextlib.nullcontext()

@@ -91,7 +91,7 @@ def _addresses(contract: Contract, settings: EdgeSettings) -> dict[str, str]:
     if missing := [service for service, address in addresses.items() if address is None]:
         names = ", ".join(missing)
         raise InvalidArgument(f"No upstream for {names}. Add --upstream SERVICE=HOST:PORT, or one for '*'.")
-    if unknown := settings.upstreams.keys() - {service.type_name for service in contract.services} - {ANY_SERVICE}:
+    if unknown := settings.upstreams.keys() - set(contract.services) - {ANY_SERVICE}:
         names = ", ".join(sorted(unknown))
         raise InvalidArgument(f"The contracts have no service {names}, for which there is an upstream.")
     return {service: address for service, address in addresses.items() if address is not None}

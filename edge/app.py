@@ -116,7 +116,7 @@ class EdgeApp(FastAPI):
         cors = Cors(settings.cors_origins, settings.cors_max_age_s)
         self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max)
         secured = settings.jwks_url is not None
-        document = Document(contract.services, routes.served, title=settings.api_title, secured=secured)
+        document = Document(routes.served, title=settings.api_title, secured=secured)
         add_docs(self, document)
         self.router.routes.extend(operations)
         self._pages = frozenset(page for page in PAGES if operations or page not in ("/livez", "/readyz", "/metrics"))

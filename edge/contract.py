@@ -1,76 +1,111 @@
 """From a descriptor image to the frozen records that all later stages work with.
 
-An image is a serialised google.protobuf.FileDescriptorSet with every import in it, as `buf build` and
-`protoc --include_imports --descriptor_set_out` write it. google/api/http.proto says what the rules mean.
+An image is a google.protobuf.FileDescriptorSet with every import in it. google/api/http.proto says what its rules mean.
+Rules are read and checked at the start, all of them; the types that they are about are built when they are used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from googleapis.google.api.annotations_pb import ext_http
-from googleapis.google.api.http_pb import CustomHttpPattern, HttpRule
-from protobuf import (
-    DescField,
-    DescFieldValueEnum,
-    DescFieldValueMessage,
-    DescFieldValueScalar,
-    DescMessage,
-    DescMethod,
-    DescService,
-    Registry,
+from google.api import annotations_pb2  # type: ignore[import-untyped] # has no stubs
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
 )
-from protobuf.wkt import FileDescriptorSet
+from protobuf import DescField, DescFieldValueMessage, DescMessage, DescMethod
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
+from edge.contracts.image import read_image
+from edge.contracts.types import Types, messages_in
 from edge.path_template import PathTemplate, TemplateError, Variable, parse
-from edge.protojson.leaves import text_leaf
+from edge.protojson.leaves import TEXT_MESSAGES
 from mesh.errors import InvalidArgument
 from mesh.policy import Policy, policy_of
 
 WHOLE_BODY: Final = "*"
+VALIDATION_RULES: Final = "buf/validate/validate.proto"
 
+_HTTP: Final = annotations_pb2.http
 _IDEMPOTENT: Final = frozenset(
     {MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT}
 )
 
+_Messages = Mapping[str, DescriptorProto]
 
-@dataclass(frozen=True, slots=True, repr=False)
+
 class Method:
     """One RPC. `name` is "package.Service.Method", `path` what gRPC sends, "/package.Service/Method"."""
 
-    name: str
-    path: str
-    service: str
-    desc: DescMethod
-    policy: Policy
-    idempotent: bool
+    def __init__(self, service: str, name: str, types: Types) -> None:
+        self.name = f"{service}.{name}"
+        self.path = f"/{service}/{name}"
+        self.service = service
+        self._types = types
 
-    @classmethod
-    def of(cls, desc: DescMethod) -> "Method":
-        """Reads a method's record from its descriptor."""
-        service = desc.parent.type_name
-        path, idempotent = f"/{service}/{desc.name}", desc.idempotency in _IDEMPOTENT
-        return cls(f"{service}.{desc.name}", path, service, desc, policy_of(desc), idempotent)
+    @cached_property
+    def desc(self) -> DescMethod:
+        """The method's descriptor."""
+        service = self._types.service(self.service)
+        assert service is not None, "the image declares it"
+        return next(method for method in service.methods if self.path.endswith(f"/{method.name}"))
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What the contract says about its operation."""
+        return policy_of(self.desc)
+
+    @cached_property
+    def idempotent(self) -> bool:
+        """Whether it may be called again when nobody knows if it was carried out."""
+        return self.desc.idempotency in _IDEMPOTENT
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Route:
     """One way to reach a method over HTTP: a google.api.http rule or one of its additional bindings.
 
-    `variables` are the fields, from the outermost to the leaf, that each of the template's variables sets, in their
-    order. `body` is the field that the body is, if `whole_body` does not make it the request itself.
-    `response_body` is the field of the response that is answered, None for all of it.
+    `whole_body` says that the body is the request itself.
     """
 
-    method: Method
-    http_method: str
-    template: PathTemplate
-    variables: tuple[tuple[DescField, ...], ...]
-    whole_body: bool
-    body: DescField | None
-    response_body: DescField | None
+    def __init__(
+        self, method: Method, http_method: str, template: PathTemplate, body: str = "", response_body: str = ""
+    ) -> None:
+        """`body` and `response_body` are those of the rule."""
+        self.method = method
+        self.http_method = http_method
+        self.template = template
+        self.whole_body = body == WHOLE_BODY
+        self._body = "" if self.whole_body else body
+        self._response_body = response_body
+
+    @cached_property
+    def variables(self) -> tuple[tuple[DescField, ...], ...]:
+        """The fields, from the outermost to the leaf, that each of the template's variables sets, in their order."""
+        return tuple(_fields(self.method.desc.input, variable.field_path) for variable in self.template.variables)
+
+    @cached_property
+    def body(self) -> DescField | None:
+        """The field that the body is, None if it is another, or none."""
+        return _fields(self.method.desc.input, (self._body,))[0] if self._body else None
+
+    @cached_property
+    def response_body(self) -> DescField | None:
+        """The field of the response that is answered, None for all of it."""
+        return _fields(self.method.desc.output, (self._response_body,))[0] if self._response_body else None
+
+
+def _fields(message: DescMessage, path: tuple[str, ...]) -> tuple[DescField, ...]:
+    """The fields along a path, which the start has found good."""
+    fields: list[DescField] = []
+    for name in path:
+        fields.append(next(field for field in message.fields if field.name == name))
+        if isinstance(fields[-1].value, DescFieldValueMessage):
+            message = fields[-1].value.message
+    return tuple(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,61 +125,66 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Contract:
-    """All that an image says about HTTP, in the order of its files."""
+    """All that an image says about HTTP, in the order of its files. `services` are their full names; `validated` are
+    the methods whose requests may have validation rules.
+    """
 
-    registry: Registry
-    services: tuple[DescService, ...]
+    registry: Types
+    services: tuple[str, ...]
     routes: tuple[Route, ...]
     problems: tuple[Problem, ...]
+    validated: frozenset[str]
 
 
 def load(path: Path) -> Contract:
-    """Reads an image. Raises InvalidArgument with a sentence if it is none."""
-    try:
-        image = FileDescriptorSet.from_binary(path.read_bytes())
-    except OSError as error:
-        raise InvalidArgument(f"The contracts can't be read from {path}: {error.strerror}.") from error
-    except (ValueError, EOFError) as error:
-        raise InvalidArgument(f"{path} is not a descriptor image, as `buf build -o` writes it.") from error
-    return read(image)
+    """Reads the image in a file. Raises InvalidArgument with a sentence if it is none."""
+    return read(read_image(path))
 
 
 def read(image: FileDescriptorSet) -> Contract:
-    """Reads an image that is in memory. Raises InvalidArgument if an import is missing from it."""
-    try:
-        registry = image.to_registry()
-    except ValueError as error:
-        raise InvalidArgument(f"The descriptor image is not complete: {error}. Build it with its imports.") from error
-    files = [file for proto in image.file if (file := registry.file(proto.name)) is not None]
-    services = tuple(service for file in files for service in file.services)
-    found = [each for service in services for desc in service.methods for each in _routes(desc)]
+    """Reads an image that is in memory. Raises InvalidArgument if something is missing from it."""
+    types = Types(image)
+    messages = {name: message for file in image.file for name, message in messages_in(file)}
+    with_rules = types.files_importing(VALIDATION_RULES)
+    services, validated = [], set()
+    found: list[Route | Problem] = []
+    for file in image.file:
+        for service in file.service:
+            name = f"{file.package}.{service.name}" if file.package else service.name
+            services.append(name)
+            for proto in service.method:
+                method = Method(name, proto.name, types)
+                found += _routes(method, proto, messages)
+                if types.file_of(proto.input_type[1:]) in with_rules:
+                    validated.add(method.name)
     routes = tuple(each for each in found if isinstance(each, Route))
     problems = tuple(each for each in found if isinstance(each, Problem))
-    return Contract(registry, services, routes, problems)
+    return Contract(types, tuple(services), routes, problems, frozenset(validated))
 
 
-def _routes(desc: DescMethod) -> Iterator[Route | Problem]:
-    options = desc.proto.options
-    if options is None or ext_http not in options:
+def _routes(method: Method, proto: MethodDescriptorProto, messages: _Messages) -> Iterator[Route | Problem]:
+    if not proto.options.HasExtension(_HTTP):
         return
-    method, rule = Method.of(desc), options[ext_http]
-    if desc.method_kind != "unary":
+    for type_name in (proto.input_type, proto.output_type):
+        if type_name[1:] not in messages:
+            raise InvalidArgument(f"The contracts are damaged: {method.name} uses {type_name[1:]}, which is not there.")
+    rule = proto.options.Extensions[_HTTP]
+    if proto.client_streaming or proto.server_streaming:
         yield Problem(method.name, _pattern(rule)[1], 0, "streams are not served; the rule is left out", fatal=False)
         return
-    yield from _route(method, rule)
+    yield from _route(method, rule, proto, messages)
     for additional in rule.additional_bindings:
         if additional.additional_bindings:
             yield Problem(method.name, _pattern(additional)[1], 0, "additional_bindings can't be nested")
-        yield from _route(method, additional)
+        yield from _route(method, additional, proto, messages)
 
 
-def _pattern(rule: HttpRule) -> tuple[str, str]:
-    """The HTTP method and the template of a rule; both are empty if it has none."""
-    if rule.pattern is None:
-        return "", ""
-    if isinstance(rule.pattern.value, CustomHttpPattern):
-        return rule.pattern.value.kind.upper(), rule.pattern.value.path
-    return rule.pattern.field.upper(), rule.pattern.value
+def _pattern(rule: Any) -> tuple[str, str]:
+    """The HTTP method and the template of a google.api.HttpRule; both are empty if it has none."""
+    kind = rule.WhichOneof("pattern")
+    if kind == "custom":
+        return rule.custom.kind.upper(), rule.custom.path
+    return (kind.upper(), getattr(rule, kind)) if kind else ("", "")
 
 
 class _RuleError(ValueError):
@@ -154,61 +194,61 @@ class _RuleError(ValueError):
         self.why = why
 
 
-def _route(method: Method, rule: HttpRule) -> Iterator[Route | Problem]:
+def _route(method: Method, rule: Any, proto: MethodDescriptorProto, messages: _Messages) -> Iterator[Route | Problem]:
     http_method, text = _pattern(rule)
     if not http_method:
         yield Problem(method.name, text, 0, "the rule names no HTTP method and path")
         return
+    request, response = proto.input_type[1:], proto.output_type[1:]
     try:
         template = parse(text)
-        variables = tuple(_variable(method.desc.input, variable) for variable in template.variables)
-        body = _body(method.desc.input, rule.body, variables)
-        response_body = _field(method.desc.output, rule.response_body, "response_body") if rule.response_body else None
+        for variable in template.variables:
+            _check_variable(request, variable, messages)
+        if rule.body not in ("", WHOLE_BODY):
+            _check_body(request, rule.body, template, messages)
+        if rule.response_body:
+            _check_field(response, rule.response_body, "response_body", messages)
     except (TemplateError, _RuleError) as error:
         yield Problem(method.name, text, error.column, error.why)
         return
     if rule.body and http_method in ("GET", "HEAD", "DELETE"):
         yield Problem(method.name, text, 0, f"clients may not be able to send a body with {http_method}", fatal=False)
-    yield Route(method, http_method, template, variables, rule.body == WHOLE_BODY, body, response_body)
+    yield Route(method, http_method, template, rule.body, rule.response_body)
 
 
-def _variable(message: DescMessage, variable: Variable) -> tuple[DescField, ...]:
-    """The fields along a variable's path; the last one is a leaf that text can stand for."""
-    fields: list[DescField] = []
-    at: DescMessage | None = message
+def _check_variable(request: str, variable: Variable, messages: _Messages) -> None:
+    """Raises _RuleError unless a variable's path leads to a leaf that text can stand for."""
+    at, field = request, None
     for name in variable.field_path:
-        if at is None:
-            raise _RuleError(variable.column, f"{fields[-1].name} is not a message and has no field {name}")
-        field = _find(at, name)
+        if not at:
+            raise _RuleError(variable.column, f"{field.name if field else ''} is not a message and has no field {name}")
+        field = _find(at, name, messages)
         if field is None:
-            raise _RuleError(variable.column, f"{at.type_name} has no field {name}")
-        fields.append(field)
-        at = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
-    match fields[-1].value:
-        case (
-            DescFieldValueScalar(scalar=element)
-            | DescFieldValueEnum(enum=element)
-            | DescFieldValueMessage(message=element)
-        ) if text_leaf(element) is not None:
-            return tuple(fields)
-    raise _RuleError(variable.column, f"{'.'.join(variable.field_path)} is repeated or a message; a path can't hold it")
+            raise _RuleError(variable.column, f"{at} has no field {name}")
+        at = _message_of(field)
+    assert field is not None, "a path has at least one name"
+    if field.label == FieldDescriptorProto.LABEL_REPEATED or (at and at not in TEXT_MESSAGES):
+        path = ".".join(variable.field_path)
+        raise _RuleError(variable.column, f"{path} is repeated or a message; a path can't hold it")
 
 
-def _body(message: DescMessage, name: str, variables: tuple[tuple[DescField, ...], ...]) -> DescField | None:
-    if name in ("", WHOLE_BODY):
-        return None
-    field = _field(message, name, "body")
-    if (field,) in variables:
+def _message_of(field: FieldDescriptorProto) -> str:
+    """The type of a field that holds one message, empty if it holds none, or several."""
+    is_message = field.type in (FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto.TYPE_GROUP)
+    return field.type_name[1:] if is_message and field.label != FieldDescriptorProto.LABEL_REPEATED else ""
+
+
+def _check_body(request: str, name: str, template: PathTemplate, messages: _Messages) -> None:
+    _check_field(request, name, "body", messages)
+    if any(variable.field_path == (name,) for variable in template.variables):
         raise _RuleError(0, f"{name} is both the body and a variable of the path")
-    return field
 
 
-def _field(message: DescMessage, name: str, what: str) -> DescField:
-    field = _find(message, name)
-    if field is None:
-        raise _RuleError(0, f"{what}: {message.type_name} has no field {name}")
-    return field
+def _check_field(message: str, name: str, what: str, messages: _Messages) -> None:
+    if _find(message, name, messages) is None:
+        raise _RuleError(0, f"{what}: {message} has no field {name}")
 
 
-def _find(message: DescMessage, name: str) -> DescField | None:
-    return next((field for field in message.fields if field.name == name), None)
+def _find(message: str, name: str, messages: _Messages) -> FieldDescriptorProto | None:
+    found = messages.get(message)
+    return next((field for field in found.field if field.name == name), None) if found is not None else None

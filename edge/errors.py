@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from googleapis.google.rpc import error_details_pb
 from googleapis.google.rpc.status_pb import Status
-from protobuf import Registry
+from protobuf import DescMessage, Registry
 from protobuf.wkt import Any as Packed
 
 from mesh.errors import Code, FieldViolation, MeshError
@@ -157,6 +157,13 @@ def _unpacked(detail: Packed, registry: Registry) -> dict[str, Any]:
     return shown
 
 
-def details_registry(contract: Registry) -> Registry:
-    """What render() needs to know the details of a contract's own types and google.rpc's."""
-    return Registry(contract, _KNOWN_DETAILS)
+class DetailTypes(Registry):  # type: ignore[misc] # the library looks types up by this method
+    """What render() needs to know the details of google.rpc's types and of a contract's own."""
+
+    def __init__(self, contract: Registry) -> None:
+        super().__init__(_KNOWN_DETAILS)
+        self._contract = contract
+
+    def message(self, type_name: str) -> DescMessage | None:
+        """A message by its full name."""
+        return super().message(type_name) or self._contract.message(type_name)

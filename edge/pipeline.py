@@ -12,7 +12,7 @@ from protobuf import Registry
 from edge.connection import Connection
 from edge.cors import Cors
 from edge.endpoint import Endpoint
-from edge.errors import HTTP_STATUS, HttpError, details_registry, render
+from edge.errors import HTTP_STATUS, DetailTypes, HttpError, render
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
 from edge.reply import Reply
@@ -31,7 +31,7 @@ class Pipeline:
 
     def __init__(self, router: Router[Endpoint], registry: Registry, cors: Cors, concurrent_max: int) -> None:
         self._router = router
-        self._registry = details_registry(registry)
+        self._registry = DetailTypes(registry)
         self._cors = cors
         self._concurrent_max = concurrent_max
         self._concurrent = 0

@@ -64,13 +64,16 @@ _ERROR_SCHEMA: Final[dict[str, Any]] = {
 class Document:
     """Made when it is first asked for."""
 
-    def __init__(self, services: Sequence[DescService], routes: Sequence[Route], *, title: str, secured: bool) -> None:
+    def __init__(self, routes: Sequence[Route], *, title: str, secured: bool) -> None:
         """`secured` says that the edge verifies tokens."""
-        served = {route.method.service for route in routes}
-        self._services = [service for service in services if service.type_name in served]
         self._routes = routes
         self._title = title
         self._secured = secured
+
+    @cached_property
+    def _services(self) -> tuple[DescService, ...]:
+        """The services that have routes, in their order."""
+        return tuple({route.method.service: route.method.desc.parent for route in self._routes}.values())
 
     @cached_property
     def json(self) -> bytes:

@@ -132,3 +132,5 @@ _OF_TEXT: Final = {
     "google.protobuf.FieldMask": _field_mask(well_known.field_mask_of_text),
     **dict.fromkeys(WRAPPERS, _wrapper(FROM_TEXT)),
 }
+TEXT_MESSAGES: Final = frozenset(_OF_TEXT)
+"""The messages that the text of a path or query can stand for."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import google.api  # type: ignore[import-untyped] # has no stubs
 import grpc_tools  # type: ignore[import-untyped] # has no stubs
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
-from protobuf.wkt import FileDescriptorSet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,7 @@ def compile_image(text: str, folder: Path, name: str = "test.proto") -> FileDesc
     options = ["--include_imports", "--include_source_info", f"--descriptor_set_out={image}"]
     status = protoc.main(["protoc", f"-I{folder}", *(f"-I{each}" for each in _FOLDERS), *options, name])
     assert status == 0, "protoc says why on standard error"
-    return FileDescriptorSet.from_binary(image.read_bytes())
+    return FileDescriptorSet.FromString(image.read_bytes())
 
 
 LIBRARY = """

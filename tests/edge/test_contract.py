@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from protobuf.wkt import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from edge.app import route
 from edge.contract import Contract, load, read
@@ -114,6 +114,6 @@ def test_a_file_that_is_no_image_is_a_sentence(tmp_path: Path) -> None:
         load(tmp_path / "nonsense")
     image = compile_image(HEAD % 'get: "/v1/x"', tmp_path)
     alone = FileDescriptorSet(file=[file for file in image.file if file.name == "test.proto"])
-    (tmp_path / "alone").write_bytes(alone.to_binary())
-    with pytest.raises(InvalidArgument, match=r"cannot find .*\.proto, imported by test\.proto"):
+    (tmp_path / "alone").write_bytes(alone.SerializeToString())
+    with pytest.raises(InvalidArgument, match=r"test\.proto imports google/api/annotations\.proto, which is missing"):
         load(tmp_path / "alone")

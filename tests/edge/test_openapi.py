@@ -89,7 +89,7 @@ enum Kind {
 
 def document_of(contract: Contract, *, secured: bool) -> dict[str, Any]:
     """The document of all of a contract's routes, as it is on the wire."""
-    made: dict[str, Any] = json.loads(Document(contract.services, contract.routes, title="T", secured=secured).json)
+    made: dict[str, Any] = json.loads(Document(contract.routes, title="T", secured=secured).json)
     return made
 
 

@@ -1,0 +1,141 @@
+"""The types of a descriptor image, each built when it is first asked for.
+
+To build all that a large public API declares takes seconds and half a gigabyte; of 14,000 methods a process calls few.
+google.protobuf's parser skims an image in a tenth of a second, which is enough to know what is declared in which file.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from protobuf import DescEnum, DescExtension, DescFile, DescMessage, DescService, Registry
+from protobuf._file_registry import add_file  # to_registry() builds all; this is its step for one file
+from protobuf.wkt import FileDescriptorProto as File
+
+from mesh.errors import InvalidArgument
+
+
+def messages_in(file: FileDescriptorProto) -> Iterator[tuple[str, DescriptorProto]]:
+    """Every message of a file, nested ones too, with its full name."""
+    waiting = [(_full_name(file.package, message.name), message) for message in file.message_type]
+    while waiting:
+        name, message = waiting.pop()
+        yield name, message
+        waiting.extend((f"{name}.{nested.name}", nested) for nested in message.nested_type)
+
+
+class Types(Registry):  # type: ignore[misc] # the library looks types up by these methods, and takes what they give
+    """All types of an image. A file is built, after those that it imports, when one of its types is looked up."""
+
+    def __init__(self, image: FileDescriptorSet) -> None:
+        """Raises InvalidArgument if an import is missing, or if two files have one name."""
+        super().__init__()
+        self._unbuilt: dict[str, bytes] = {}
+        self._imports: dict[str, tuple[str, ...]] = {}
+        self._file_of: dict[str, str] = {}
+        extensions: list[tuple[str, str]] = []
+        for file in image.file:
+            content = file.SerializeToString()
+            if self._unbuilt.setdefault(file.name, content) != content:
+                raise InvalidArgument(f"The contracts hold two different files named {file.name}.")
+            self._imports[file.name] = tuple(file.dependency)
+            for declared in (file.message_type, file.enum_type, file.service, file.extension):
+                self._file_of.update((_full_name(file.package, each.name), file.name) for each in declared)
+            scopes: list[FileDescriptorProto | DescriptorProto] = [file, *(each for _, each in messages_in(file))]
+            for scope in scopes:
+                extensions += [(each.extendee[1:], file.name) for each in scope.extension]
+        self._check_imports()
+        # Who reads a message must know its extensions, wherever they are declared.
+        self._extended_by: dict[str, list[str]] = {}
+        for extendee, name in extensions:
+            self._extended_by.setdefault(self._declaring(extendee), []).append(name)
+
+    def files_importing(self, name: str) -> frozenset[str]:
+        """The files that import this one, also by way of others, and itself."""
+        importers: dict[str, list[str]] = {}
+        for file, imports in self._imports.items():
+            for imported in imports:
+                importers.setdefault(imported, []).append(file)
+        found, waiting = {name}, [name]
+        while waiting:
+            new = [each for each in importers.get(waiting.pop(), ()) if each not in found]
+            found.update(new)
+            waiting += new
+        return frozenset(found)
+
+    def file_of(self, type_name: str) -> str:
+        """The name of the file that declares a type, empty if none does."""
+        return self._declaring(type_name)
+
+    def file(self, path: str) -> DescFile | None:
+        """A file by its name."""
+        self._build(path)
+        return super().file(path)
+
+    def message(self, type_name: str) -> DescMessage | None:
+        """A message by its full name."""
+        self._build(self._declaring(type_name))
+        return super().message(type_name)
+
+    def enum(self, type_name: str) -> DescEnum | None:
+        """An enum by its full name."""
+        self._build(self._declaring(type_name))
+        return super().enum(type_name)
+
+    def service(self, type_name: str) -> DescService | None:
+        """A service by its full name."""
+        self._build(self._declaring(type_name))
+        return super().service(type_name)
+
+    def extension(self, type_name: str) -> DescExtension | None:
+        """An extension by its full name."""
+        self._build(self._declaring(type_name))
+        return super().extension(type_name)
+
+    def __iter__(self) -> Iterator[DescFile | DescMessage | DescEnum | DescExtension | DescService]:
+        for name in self._imports:
+            self._build(name)
+        return super().__iter__()
+
+    def add(self, *args: Any) -> None:
+        """Adds what was built. The library's own way adds a file's imports again with every file."""
+        for each in args:
+            if isinstance(each, DescFile):
+                self._files[each.name] = each
+            else:
+                super().add(each)
+
+    def _check_imports(self) -> None:
+        for name, imports in self._imports.items():
+            for imported in imports:
+                if imported not in self._imports:
+                    raise InvalidArgument(
+                        f"The contracts are not complete: {name} imports {imported}, which is missing. Make the image"
+                        " with its imports, as `buf build` and `protoc --include_imports` do."
+                    )
+
+    def _declaring(self, type_name: str) -> str:
+        """The file that declares a type; nested ones are where the outermost is."""
+        while type_name:
+            if (file := self._file_of.get(type_name)) is not None:
+                return file
+            type_name = type_name.rpartition(".")[0]
+        return ""
+
+    def _build(self, name: str) -> None:
+        """Builds a file: first what it imports, afterwards what extends its messages."""
+        waiting, entered = [name], set()
+        while waiting:
+            at = waiting[-1]
+            if at in self._unbuilt and at not in entered:
+                entered.add(at)
+                waiting += self._imports[at]
+                continue
+            waiting.pop()
+            if at in self._unbuilt:
+                add_file(self, File.from_binary(self._unbuilt.pop(at)), {})
+                waiting[:0] = self._extended_by.get(at, ())
+
+
+def _full_name(package: str, name: str) -> str:
+    return f"{package}.{name}" if package else name

@@ -1,6 +1,7 @@
 """One RPC of the contract as every protocol calls it: who may, for how long, with which metadata, and what is told."""
 
 import contextlib
+import math
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from edge.observation import Line, Observed, span
 from edge.request import Request
 from edge.upstream import Responses, Upstream
 from mesh.client import UnaryReply
+from mesh.errors import Metadata
 from mesh.identity import Verifier
 
 
@@ -46,12 +48,14 @@ class Rpc:
         self._access = Access(method.policy, settings.verifier)
         self._timeout_s = method.policy.timeout_s or settings.timeout_s
 
-    async def admit(self, request: Request, line: Line) -> Admission:
-        """Decides on a call before its body is read. Raises MeshError."""
+    async def admit(self, request: Request, line: Line, wanted_s: float = math.inf) -> Admission:
+        """Decides on a call before its body is read. `wanted_s` is the timeout that the client wants in the way of its
+        protocol. Raises MeshError.
+        """
         line.observed = self._observed
         admitted = await self._access.admit(request)
         line.caller = admitted.caller.subject
-        allowed_s = timeout_s(request.headers, self._timeout_s)
+        allowed_s = timeout_s(request.headers, min(wanted_s, self._timeout_s))
         metadata = self._settings.request_headers.metadata(request.headers)
         metadata.append((REQUEST_ID, line.request_id))
         if admitted.authorization:
@@ -79,7 +83,7 @@ class Rpc:
             ) as responses:
                 yield responses
 
-    def response_headers(self, metadata: tuple[tuple[str, str | bytes], ...]) -> Headers:
+    def response_headers(self, metadata: Metadata) -> Headers:
         """The metadata of a response that clients see."""
         return self._settings.response_headers.headers(metadata)
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Protocol, Self
 
-from mesh.client import Channel, Metadata, UnaryReply
-from mesh.errors import Unavailable
+from mesh.client import Channel, UnaryReply
+from mesh.errors import Metadata, Unavailable
 
 
 class Responses(Protocol):

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ from opentelemetry import propagate
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from mesh.breaker import Breaker
-from mesh.errors import Code, DeadlineExceeded, MeshError, Unavailable, error_for
+from mesh.errors import Code, DeadlineExceeded, MeshError, Metadata, Unavailable, error_for
 from mesh.identity import ServiceTokens
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.rpc import Method, Req, Res, current_call
@@ -30,8 +30,6 @@ from mesh.telemetry import CLIENT_CALLS
 ATTEMPTS_MAX = 3
 RETRY_WAIT_S_MAX = 0.5
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-
-Metadata = Sequence[tuple[str, str | bytes]]
 
 # The texts of these come from a gRPC library or a crashed handler, and hold addresses and stack traces.
 _NEUTRAL_TEXTS = {
@@ -60,10 +58,16 @@ _OPTIONS: list[tuple[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class UnaryReply:
-    """The answer to a call: its message as bytes, its initial and trailing metadata."""
+    """The answer to a call: its message as bytes, and the metadata before and after it."""
 
     message: bytes
-    metadata: tuple[tuple[str, str | bytes], ...]
+    initial_metadata: Metadata
+    trailing_metadata: Metadata
+
+    @property
+    def metadata(self) -> Metadata:
+        """All of the metadata."""
+        return (*self.initial_metadata, *self.trailing_metadata)
 
 
 class Stream:
@@ -217,7 +221,7 @@ class Channel:
             self._record(failure.code, timeout_s)
             raise failure from error
         self._record(Code.OK, timeout_s)
-        return UnaryReply(message, (*await call.initial_metadata(), *await call.trailing_metadata()))
+        return UnaryReply(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
 
     def _check_breaker(self) -> None:
         if wait_s := self._breaker.wait_s():
@@ -250,6 +254,13 @@ def _failure(error: grpc.aio.AioRpcError) -> MeshError:
     """The MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made of the bare
     code and text.
     """
+    failure = _sent_failure(error)
+    failure.initial_metadata = tuple(error.initial_metadata() or ())
+    failure.trailing_metadata = tuple(error.trailing_metadata() or ())
+    return failure
+
+
+def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError:
     code, details = error.code().value[0], dict(error.trailing_metadata() or ()).get(DETAILS_TRAILER)
     if isinstance(details, bytes):
         try:

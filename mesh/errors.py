@@ -5,7 +5,7 @@ standard library is used here, so that a domain may import it.
 """
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,12 +45,16 @@ class FieldViolation:
     reason: str = ""
 
 
+Metadata = Sequence[tuple[str, str | bytes]]
+"""The metadata of a call, by names in lower case; those that end in -bin have bytes."""
+
+
 class MeshError(Exception):
     """An error that may leave a process: its message is written for the caller and holds no internals.
 
     `reason` and `metadata` become google.rpc.ErrorInfo, `violations` google.rpc.BadRequest, `retry_after_s`
     google.rpc.RetryInfo. Of an error that came from another process, `received_status` is the google.rpc.Status as it
-    came, with whatever other details it has.
+    came, with whatever other details it has; `initial_metadata` and `trailing_metadata` came with it.
     """
 
     code: ClassVar[Code] = Code.UNKNOWN
@@ -71,6 +75,8 @@ class MeshError(Exception):
         self.violations = tuple(violations)
         self.retry_after_s = retry_after_s
         self.received_status = b""
+        self.initial_metadata: Metadata = ()
+        self.trailing_metadata: Metadata = ()
 
 
 class Cancelled(MeshError):

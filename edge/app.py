@@ -18,21 +18,16 @@ from starlette.routing import Route as PageRoute
 from edge.contract import Contract, Problem, Route
 from edge.cors import Cors
 from edge.docs import ASSETS, add_docs
-from edge.endpoint import Endpoint, Transcoding, UnaryEndpoint
+from edge.endpoint import Endpoint
+from edge.endpoints import Endpoints
 from edge.errors import HttpError, render
-from edge.headers import RequestHeaders, ResponseHeaders
 from edge.openapi.document import Document
 from edge.pipeline import Pipeline
-from edge.protojson.readers import Readers
-from edge.reply import JsonStyle
-from edge.request import BodyLimits
 from edge.router import Router
-from edge.rpc import CallSettings, Rpc
 from edge.settings import EdgeSettings
 from edge.upstream import Upstream
 from mesh.errors import Internal
 from mesh.identity import Verifier
-from mesh.validation import Validator
 
 PAGES: Final = ("/docs", "/redoc", "/openapi.json", "/livez", "/readyz", "/metrics")
 
@@ -52,57 +47,24 @@ def route(
     upstream_of: Callable[[str], Upstream],
     verifier: Verifier | None,
 ) -> Routes:
-    """Makes an endpoint for each route of a contract. Of two that have the same URL the first declared is served."""
-    transcoding = _transcoding(contract, settings)
-    calls = _call_settings(settings, verifier)
-    rpcs: dict[str, Rpc] = {}
+    """Makes the routes of a contract. Of two that have the same URL the first declared is served."""
+    endpoints = Endpoints(contract, settings, upstream_of, verifier)
     router: Router[Endpoint] = Router()
     served: list[Route] = []
     problems = list(contract.problems)
     for each in contract.routes:
-        method = each.method
-        if method.name not in rpcs:
-            rpcs[method.name] = Rpc(method, upstream_of(method.service), calls)
         try:
-            endpoint = UnaryEndpoint(each, rpcs[method.name], transcoding)
+            endpoint = endpoints.of(each)
         except CompilationError as error:
-            problems.append(Problem(method.name, each.template.text, 0, f"a rule is wrong: {error}"))
+            problems.append(Problem(each.method.name, each.template.text, 0, f"a rule is wrong: {error}"))
             continue
         first = router.add(each.http_method, each.template, endpoint)
         if first is None:
             served.append(each)
         else:
             why = f"{each.http_method} of this URL is served by {first.name} already"
-            problems.append(Problem(method.name, each.template.text, 0, why, fatal=False))
+            problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
     return Routes(router, tuple(served), tuple(problems))
-
-
-def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSettings:
-    return CallSettings(
-        verifier=verifier,
-        request_headers=RequestHeaders(settings.request_headers),
-        response_headers=ResponseHeaders(settings.response_headers),
-        timeout_s=settings.call_timeout_s,
-        traces=settings.otel_exporter_otlp_endpoint is not None,
-    )
-
-
-def _transcoding(contract: Contract, settings: EdgeSettings) -> Transcoding:
-    return Transcoding(
-        registry=contract.registry,
-        readers=Readers(
-            contract.registry,
-            ignore_unknown=settings.ignore_unknown_fields,
-            depth_max=settings.json_depth_max,
-        ),
-        validator=Validator(),
-        style=JsonStyle(
-            proto_names=settings.json_proto_names,
-            enums_as_numbers=settings.json_enums_as_numbers,
-            emit_defaults=settings.json_emit_defaults,
-        ),
-        limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_s),
-    )
 
 
 class EdgeApp(FastAPI):

@@ -1,0 +1,99 @@
+"""The endpoints of a contract, each made when it is first called: of thousands of routes few are in use."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from edge.contract import Contract, Method, Route
+from edge.endpoint import Endpoint, Transcoding, UnaryEndpoint
+from edge.headers import RequestHeaders, ResponseHeaders
+from edge.observation import Line
+from edge.protojson.readers import Readers
+from edge.reply import JsonStyle, Reply
+from edge.request import BodyLimits, Receive, Request
+from edge.rpc import CallSettings, Rpc
+from edge.settings import EdgeSettings
+from edge.upstream import Upstream
+from mesh.identity import Verifier
+from mesh.validation import Validator
+
+
+class Endpoints:
+    """Makes the endpoints of one contract. Those of one method share what is the method's."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        settings: EdgeSettings,
+        upstream_of: Callable[[str], Upstream],
+        verifier: Verifier | None,
+    ) -> None:
+        self._validated = contract.validated
+        self._upstream_of = upstream_of
+        self._transcoding = _transcoding(contract, settings)
+        self._calls = _call_settings(settings, verifier)
+        self._rpcs: dict[str, Rpc] = {}
+
+    def of(self, route: Route) -> Endpoint:
+        """The endpoint of a route. Raises protovalidate.CompilationError if a validation rule of its request is wrong:
+        where there can be one it is made at once.
+        """
+        if route.method.name in self._validated:
+            return self._make(route)
+        return _Unmade(route, self._make)
+
+    def _make(self, route: Route) -> Endpoint:
+        return UnaryEndpoint(route, self._rpc(route.method), self._transcoding)
+
+    def _rpc(self, method: Method) -> Rpc:
+        rpc = self._rpcs.get(method.name)
+        if rpc is None:
+            rpc = self._rpcs[method.name] = Rpc(method, self._upstream_of(method.service), self._calls)
+        return rpc
+
+
+class _Unmade:
+    """Stands for an endpoint, and makes it at the first call."""
+
+    __slots__ = ("_endpoint", "_make", "_route", "name")
+
+    def __init__(self, route: Route, make: Callable[[Route], Endpoint]) -> None:
+        self.name = route.method.name
+        self._route = route
+        self._make = make
+        self._endpoint: Endpoint | None = None
+
+    def serve(
+        self, request: Request, values: tuple[str, ...], receive: Receive, line: Line
+    ) -> Coroutine[Any, Any, Reply]:
+        """Answers a request whose path has these values. Raises MeshError."""
+        if self._endpoint is None:
+            self._endpoint = self._make(self._route)
+        return self._endpoint.serve(request, values, receive, line)
+
+
+def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSettings:
+    return CallSettings(
+        verifier=verifier,
+        request_headers=RequestHeaders(settings.request_headers),
+        response_headers=ResponseHeaders(settings.response_headers),
+        timeout_s=settings.call_timeout_s,
+        traces=settings.otel_exporter_otlp_endpoint is not None,
+    )
+
+
+def _transcoding(contract: Contract, settings: EdgeSettings) -> Transcoding:
+    return Transcoding(
+        registry=contract.registry,
+        readers=Readers(
+            contract.registry,
+            ignore_unknown=settings.ignore_unknown_fields,
+            depth_max=settings.json_depth_max,
+        ),
+        validator=Validator(),
+        style=JsonStyle(
+            proto_names=settings.json_proto_names,
+            enums_as_numbers=settings.json_enums_as_numbers,
+            emit_defaults=settings.json_emit_defaults,
+        ),
+        limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_s),
+    )

@@ -35,17 +35,17 @@ class Binder:
         self._implied = Implied(route)
         self._rules = Rules(route.method.desc.input, validator)
 
-    def bind(self, request: Request, values: tuple[str, ...], content: bytes) -> tuple[bytes, set[str]]:
+    def bind(self, request: Request, values: tuple[str, ...], query: bytes, content: bytes) -> tuple[bytes, set[str]]:
         """The request message on the wire, and the names of the contract that the client used instead of JSON's.
-        `values` are those of the path's variables, `content` is the body.
+        `values` are those of the path's variables, `query` is the one without system parameters, `content` the body.
 
         Raises InvalidArgument with every violation that was found, HttpError if the body is of a type not taken.
         """
         problems = Problems()
         message, document = self._body.read(request, content, problems)
         self._bind_path(values, message, problems)
-        if request.query:
-            self._bind_query(request.query, message, problems)
+        if query:
+            self._bind_query(query, message, problems)
         self._implied.fill(message, request.headers, document, problems)
         self._rules.check(message, problems)
         if problems.violations:

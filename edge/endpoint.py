@@ -9,10 +9,12 @@ from edge.binding import Binder
 from edge.contract import Route
 from edge.observation import Line
 from edge.protojson.readers import Readers
-from edge.reply import JsonStyle, Replies, Reply
+from edge.reply import Replies, Reply
 from edge.request import BodyLimits, Receive, Request, read_body
 from edge.rpc import Rpc
 from edge.spelling import respell
+from edge.system_parameters import NONE_GIVEN, SystemParameterReader
+from edge.writer import JsonStyle
 from mesh.errors import MeshError
 from mesh.validation import Validator
 
@@ -47,23 +49,25 @@ class UnaryEndpoint:
         self._input = route.method.desc.input
         self._rpc = rpc
         self._limits = transcoding.limits
+        self._system_parameters = SystemParameterReader(self._input)
         self._binder = Binder(route, transcoding.readers, transcoding.validator)
         self._replies = Replies(route, transcoding.registry, transcoding.style)
 
     async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""
         line.route = self._template
-        self._replies.check_acceptable(request.headers.get(b"accept"))
+        wanted, query = self._system_parameters.take(request.query) if request.query else (NONE_GIVEN, b"")
+        form = self._replies.form(request.headers.get(b"accept"), wanted)
         admission = await self._rpc.admit(request, line)
         content = await read_body(request, receive, self._limits)
         line.request_bytes = len(content)
-        message, own_names = self._binder.bind(request, values, content)
+        message, own_names = self._binder.bind(request, values, query, content)
         try:
             answer = await self._rpc.unary(admission, message)
         except MeshError as error:
             error.violations = tuple(respell(each, self._input, own_names) for each in error.violations)
             raise
-        reply = self._replies.make(request, answer.message)
+        reply = self._replies.make(request, answer.message, form)
         reply.headers += self._rpc.response_headers(answer.metadata)
         reply.headers += admission.headers
         return reply

@@ -1,13 +1,14 @@
 """The way out of every stage that fails: one table from status codes to HTTP, and one shape of error.
 
-The shape is that of AIP-193: {"error": {"code", "message", "status", "details"}}. google/rpc/code.proto gives the HTTP
-status of each code.
+The shape is that of AIP-193: {"error": {"code", "message", "status", "details"}}, or that of RFC 9457 for a client that
+prefers it. google/rpc/code.proto gives the HTTP status of each code.
 """
 
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from typing import Any, Final
 
 from googleapis.google.rpc import error_details_pb
@@ -15,6 +16,7 @@ from googleapis.google.rpc.status_pb import Status
 from protobuf import DescMessage, Registry
 from protobuf.wkt import Any as Packed
 
+from edge.negotiation import media_quality
 from mesh.errors import Code, FieldViolation, MeshError
 from mesh.status import ERROR_DOMAIN
 
@@ -54,6 +56,9 @@ INTERNAL_TEXT: Final = "Internal error."
 # What RFC 6750, section 3, lets the attribute scope hold.
 _SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
+PROBLEM: Final = "application/problem+json"
+CLIENT_CLOSED: Final = "Client Closed Request"  # 499 is nginx's, and has no phrase
+
 _TYPE_PREFIX: Final = "type.googleapis.com/"
 _KNOWN_DETAILS: Final = Registry(error_details_pb.desc())
 _BAD_REQUEST: Final = f"{_TYPE_PREFIX}google.rpc.BadRequest"
@@ -78,10 +83,10 @@ class HttpError(MeshError):
 
 
 def render(
-    error: MeshError, registry: Registry = _KNOWN_DETAILS, *, scheme: bytes = b"Bearer"
+    error: MeshError, registry: Registry = _KNOWN_DETAILS, *, scheme: bytes = b"Bearer", accept: bytes = b""
 ) -> tuple[int, Headers, bytes]:
     """The HTTP status, the headers and the body of an error. `registry` knows the types of the details that a service
-    may send, `scheme` is what the client tried to prove itself by.
+    may send, `scheme` is what the client tried to prove itself by, `accept` which media types it takes.
     """
     status = http_status(error)
     opaque = error.code in _OPAQUE and not isinstance(error, HttpError)
@@ -92,8 +97,18 @@ def render(
     }
     if details := list(_received(error, registry) if error.received_status else _details(error)):
         shape["details"] = details
-    headers = [(b"content-type", b"application/json"), *_headers(error, scheme)]
-    return status, headers, json.dumps({"error": shape}, ensure_ascii=False).encode(errors="replace")
+    is_problem = b"problem" in accept and media_quality(accept, PROBLEM) >= media_quality(accept, "application/json")
+    document = _problem(shape) if is_problem else {"error": shape}
+    headers = [(b"content-type", PROBLEM.encode() if is_problem else b"application/json"), *_headers(error, scheme)]
+    return status, headers, json.dumps(document, ensure_ascii=False).encode(errors="replace")
+
+
+def _problem(shape: dict[str, Any]) -> dict[str, Any]:
+    """The error as RFC 9457 has it: what AIP-193 says beside it are extension members."""
+    shape = dict(shape)
+    status, detail, code = shape.pop("code"), shape.pop("message"), shape.pop("status")
+    title = CLIENT_CLOSED if status == HTTP_STATUS[Code.CANCELLED] else HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **shape}
 
 
 def http_status(error: MeshError) -> int:

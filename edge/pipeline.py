@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from protobuf import Registry
 
+from edge.compression import compress
 from edge.connection import Connection
 from edge.cors import Cors
 from edge.endpoint import Endpoint
@@ -91,9 +92,11 @@ class Pipeline:
     def _fail(self, error: MeshError, request: Request, line: Line) -> Reply:
         line.code = error.code.name
         scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
-        return Reply(*render(error, self._registry, scheme=scheme))
+        accept = request.headers.get(b"accept", b"")
+        return Reply(*render(error, self._registry, scheme=scheme, accept=accept))
 
     async def _send(self, reply: Reply, request: Request, line: Line, send: Send) -> None:
+        await compress(reply, request)
         headers = [*reply.headers, *self._cors.headers(request), (_REQUEST_ID, line.request_id.encode())]
         headers.append((b"x-content-type-options", b"nosniff"))
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}

@@ -1,6 +1,6 @@
 """From the bytes of the response message to the HTTP reply."""
 
-import json
+import hashlib
 import re
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -8,39 +8,28 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import structlog
-from protobuf import (
-    DescField,
-    DescFieldValueList,
-    DescFieldValueMap,
-    DescFieldValueMessage,
-    DescFieldValueScalar,
-    DescMessage,
-    Message,
-    Registry,
-    ScalarType,
-)
+from protobuf import DescField, DescFieldValueMessage, DescFieldValueScalar, DescMessage, Message, Registry, ScalarType
 
 from edge.body import HTTP_BODY
 from edge.contract import Route
 from edge.errors import Headers, HttpError
-from edge.request import JSON, Request, accepts
+from edge.negotiation import media_quality
+from edge.next_page import NextPage
+from edge.request import JSON, Request
+from edge.system_parameters import ALT, PROTO, SystemParameters
+from edge.writer import Form, JsonStyle, Writer
+from mesh.errors import FieldViolation
 from mesh.policy import Policy
+from mesh.validation import invalid
 
 log = structlog.get_logger()
+
+PROTOBUF: Final = "application/x-protobuf"
 
 # What RFC 9110, section 8.8.3, lets an entity-tag hold, less the % that escapes the rest.
 _ETAG_SAFE: Final = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _ENTITY_TAGS = re.compile(rb'(?:W/)?("[^"]*")')
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+/[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\s*;[\x20-\x7e]*)?")
-
-
-@dataclass(frozen=True, slots=True)
-class JsonStyle:
-    """How responses are written; the defaults are those of ProtoJSON."""
-
-    proto_names: bool = False
-    enums_as_numbers: bool = False
-    emit_defaults: bool = False
 
 
 @dataclass(slots=True)
@@ -61,49 +50,45 @@ class Replies:
         self._output = route.method.desc.output
         self._type = self._output.type
         self._field = route.response_body
-        self._registry = registry
-        self._options: dict[str, Any] = {
-            "registry": registry,
-            "use_proto_field_name": style.proto_names,
-            "print_enums_as_ints": style.enums_as_numbers,
-            "always_emit_implicit": style.emit_defaults,
-        }
+        self._writer = Writer(self._output, self._field, registry, style)
         self._name = route.method.name
         self._status = route.method.policy.http_status
         self._raw = _inner(self._output, self._field) == HTTP_BODY
         self._is_read = route.http_method == "GET"
         self._etag = _etag_attribute(self._output) if self._is_read else ""
+        self._next_page = NextPage.of(route)
         cache = _cache_control(route.method.policy, is_read=self._is_read)
         self._headers: Headers = [(b"cache-control", cache)] if cache else []
 
-    def check_acceptable(self, accept: bytes | None) -> None:
-        """Raises HttpError 406 if the client takes no JSON and this is all that there will be."""
-        if not accept or self._raw or accept in (b"*/*", b"application/json") or accepts(accept, JSON):
-            return
-        raise HttpError(406, f"This method answers {JSON} only.", "NOT_ACCEPTABLE")
+    def form(self, accept: bytes | None, wanted: SystemParameters) -> Form:
+        """The form that a client wants the reply in. Raises HttpError 406 or InvalidArgument if there is none such."""
+        if wanted.alt in ("media", "sse") and not (self._raw and wanted.alt == "media"):
+            what = "is no download" if wanted.alt == "media" else "answers no stream"
+            problem = FieldViolation(ALT, f"can't be {wanted.alt}: this method {what}", "INVALID_VALUE")
+            raise invalid((problem,))
+        kind = PROTOBUF if wanted.alt == PROTO else JSON
+        if accept and not self._raw and accept != b"*/*" and not media_quality(accept, kind):
+            raise HttpError(406, f"This method answers {kind} only.", "NOT_ACCEPTABLE")
+        return self._writer.form(wanted)
 
-    def make(self, request: Request, message: bytes) -> Reply:
+    def make(self, request: Request, message: bytes, form: Form) -> Reply:
         """The reply of a response message. Raises HttpError 502 if the service sent something that is none."""
         try:
             response = self._type.from_binary(message)
-            headers, body = self._raw_body(response) if self._raw else (_JSON_HEADERS, self._json(response))
+            headers, body = self._raw_body(response) if self._raw else self._written(response, form)
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
             log.exception("a service sent what is no response", rpc=self._name)
             raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE") from error
         reply = Reply(self._status, [*headers, *self._headers], body)
-        if self._etag and (etag := getattr(response, self._etag)):
-            self._add_etag(reply, etag, request.headers)
+        if self._next_page is not None and (link := self._next_page.link(request, response)):
+            reply.headers.append((b"link", link))
+        if self._is_read and not self._raw:
+            etag = getattr(response, self._etag) if self._etag else ""
+            _add_tag(reply, _strong_tag(etag) if etag else _weak_tag(body), request.headers)
         return reply
 
-    def _json(self, response: Message) -> bytes:
-        if self._field is None:
-            return response.to_json(**self._options).encode()
-        name = self._field.name if self._options["use_proto_field_name"] else self._field.json_name
-        if isinstance(self._field.value, DescFieldValueMessage) and response[self._field] is not None:
-            inner: Message = response[self._field]
-            return inner.to_json(**self._options).encode()
-        whole = json.loads(response.to_json(**{**self._options, "always_emit_implicit": True}))
-        return json.dumps(whole.get(name, _absent(self._field)), separators=(",", ":"), ensure_ascii=False).encode()
+    def _written(self, response: Message, form: Form) -> tuple[Headers, bytes]:
+        return (_PROTOBUF_HEADERS if form.proto else _JSON_HEADERS), self._writer.write(response, form)
 
     def _raw_body(self, response: Message) -> tuple[Headers, bytes]:
         """The bytes of a google.api.HttpBody under their own type."""
@@ -114,17 +99,28 @@ class Replies:
         # The type is what the service says; a browser must not guess another one and run it.
         return [(b"content-type", content_type.encode()), (b"x-content-type-options", b"nosniff")], body.data
 
-    def _add_etag(self, reply: Reply, etag: str, headers: Mapping[bytes, bytes]) -> None:
-        """Adds the ETag; makes the reply a 304 without a body if the client has this version (RFC 9110, 13.1.2)."""
-        tag = f'"{quote(etag, safe=_ETAG_SAFE)}"'.encode()
-        reply.headers.append((b"etag", tag))
-        known = headers.get(b"if-none-match")
-        if known is not None and (known.strip() == b"*" or tag in _ENTITY_TAGS.findall(known)):
-            reply.status, reply.body = 304, b""
-            reply.headers = [(name, value) for name, value in reply.headers if name != b"content-type"]
+
+_JSON_HEADERS: Final[Headers] = [(b"content-type", JSON.encode())]
+_PROTOBUF_HEADERS: Final[Headers] = [(b"content-type", PROTOBUF.encode())]
 
 
-_JSON_HEADERS: Final[Headers] = [(b"content-type", b"application/json")]
+def _strong_tag(etag: str) -> bytes:
+    """The entity-tag of a resource that has an etag (AIP-154)."""
+    return f'"{quote(etag, safe=_ETAG_SAFE)}"'.encode()
+
+
+def _weak_tag(body: bytes) -> bytes:
+    """The entity-tag of a resource that has none: of what is answered, so that reading it again costs no transfer."""
+    return b'W/"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
+
+
+def _add_tag(reply: Reply, tag: bytes, headers: Mapping[bytes, bytes]) -> None:
+    """Adds the ETag; makes the reply a 304 without a body if the client has this version (RFC 9110, 13.1.2)."""
+    reply.headers.append((b"etag", tag))
+    known = headers.get(b"if-none-match")
+    if known is not None and (known.strip() == b"*" or tag.removeprefix(b"W/") in _ENTITY_TAGS.findall(known)):
+        reply.status, reply.body = 304, b""
+        reply.headers = [(name, value) for name, value in reply.headers if name != b"content-type"]
 
 
 def _inner(message: DescMessage, field: DescField | None) -> str:
@@ -132,16 +128,6 @@ def _inner(message: DescMessage, field: DescField | None) -> str:
     if field is None:
         return message.type_name
     return field.value.message.type_name if isinstance(field.value, DescFieldValueMessage) else ""
-
-
-def _absent(field: DescField) -> Any:
-    """The JSON of a field that is not there."""
-    match field.value:
-        case DescFieldValueList():
-            return []
-        case DescFieldValueMap() | DescFieldValueMessage():
-            return {}
-    return None
 
 
 def _etag_attribute(message: DescMessage) -> str:

@@ -1,11 +1,11 @@
 """An HTTP request as the later stages see it, read within limits."""
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edge.decompression import CODINGS, Damaged, decode
 from edge.errors import HttpError
 
 Scope = MutableMapping[str, Any]
@@ -70,8 +70,8 @@ async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> b
     except TimeoutError as error:
         text = f"The body did not arrive within {limits.timeout_s:g} s."
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
-    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    return body if encoding == b"identity" else _decompress(body, encoding, limits)
+    coding = headers.get(b"content-encoding", b"identity").strip().lower().decode("latin-1").removeprefix("x-")
+    return body if coding == "identity" else _decompress(body, coding, limits)
 
 
 async def _receive_all(receive: Receive, limits: BodyLimits) -> bytes:
@@ -92,19 +92,16 @@ async def _receive_all(receive: Receive, limits: BodyLimits) -> bytes:
         size_bytes += len(pieces[-1])
 
 
-def _decompress(body: bytes, encoding: bytes, limits: BodyLimits) -> bytes:
-    if encoding not in (b"gzip", b"x-gzip"):
-        text = "The body's Content-Encoding is not supported; send it as it is, or with gzip."
-        raise HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", b"gzip")])
-    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
+    if coding not in CODINGS:
+        text = f"The body's Content-Encoding is not supported; send it as it is, or with one of {', '.join(CODINGS)}."
+        raise HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", ", ".join(CODINGS).encode())])
     try:
-        plain = decompressor.decompress(body, limits.size_bytes_max + 1)
-    except zlib.error as error:
-        raise HttpError(400, "The body is not in the gzip format.", "BODY_MALFORMED") from error
+        plain = decode(body, coding, limits.size_bytes_max)
+    except Damaged as error:
+        raise HttpError(400, f"The body {error}.", "BODY_MALFORMED") from error
     if len(plain) > limits.size_bytes_max:
         raise _too_large(limits)
-    if not decompressor.eof or decompressor.unused_data:
-        raise HttpError(400, "The body is not one complete gzip member.", "BODY_MALFORMED")
     return plain
 
 
@@ -113,28 +110,3 @@ def _too_large(limits: BodyLimits) -> HttpError:
     text = f"The body is larger than {limits.size_bytes_max} bytes."
     metadata = {"limit_bytes": str(limits.size_bytes_max)}
     return HttpError(413, text, "BODY_TOO_LARGE", metadata=metadata)
-
-
-def accepts(accept: bytes, media_type: str) -> bool:
-    """Whether an Accept header (RFC 9110, section 12.5.1) admits a media type: the most specific range decides, and
-    q=0 refuses.
-    """
-    kind = media_type.partition("/")[0]
-    best, quality = -1, 0.0
-    for item in accept.decode("latin-1").lower().split(","):
-        media_range, *parameters = (part.strip() for part in item.split(";"))
-        rank = {"*/*": 0, f"{kind}/*": 1, media_type: 2}.get(media_range, -1)
-        if rank > best:
-            best, quality = rank, _quality(parameters)
-    return quality > 0
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0

@@ -48,7 +48,7 @@ def test_every_request_is_bound_or_refused(library: Contract) -> None:
         request = Request(route.http_method, "", text.encode(errors="surrogatepass"), sent, "")
         status = 200
         try:
-            bound, _ = binder.bind(request, tuple(path[: len(route.variables)]), body)
+            bound, _ = binder.bind(request, tuple(path[: len(route.variables)]), request.query, body)
             route.method.desc.input.type.from_binary(bound)
         except MeshError as error:
             status = json.loads(render(error)[2])["error"]["code"]

@@ -1,0 +1,53 @@
+"""What a client prefers, by the Accept headers: RFC 9110, section 12.5."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+REMEMBERED_MAX: Final = 256
+"""Headers whose reading is kept: clients send few different ones."""
+
+
+@lru_cache(REMEMBERED_MAX)
+def media_quality(accept: bytes, media_type: str) -> float:
+    """How much a client wants a media type, from 0 for not at all to 1. The most specific range decides."""
+    ranks = {"*/*": 0, f"{media_type.partition('/')[0]}/*": 1, media_type: 2}
+    best, quality = -1, 0.0
+    for media_range, given in _items(accept):
+        rank = ranks.get(media_range, -1)
+        if rank > best:
+            best, quality = rank, given
+    return quality
+
+
+@lru_cache(REMEMBERED_MAX)
+def preferred_coding(accept_encoding: bytes, offered: Sequence[str]) -> str:
+    """The content coding, of those `offered` from the best to the worst, that a client wants most; empty if it wants
+    none of them as much as the content itself.
+    """
+    given = dict(_items(accept_encoding))
+    identity = given.get("identity", 0.0)
+    qualities = [(given.get(coding, given.get("*", 0.0)), coding) for coding in offered]
+    quality, coding = max(qualities, key=lambda item: item[0])
+    return coding if quality > 0 and quality >= identity else ""
+
+
+def _items(header: bytes) -> list[tuple[str, float]]:
+    """The items of a header in lower case, without their parameters, each with its quality."""
+    items = []
+    for item in header.decode("latin-1").lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        if name:
+            items.append((name, _quality(parameters)))
+    return items
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

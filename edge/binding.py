@@ -26,12 +26,7 @@ class Binder:
         self._ignore_unknown = readers.ignore_unknown
         self._variables = tuple((fields, _leaf(fields[-1]), json_path(fields)) for fields in route.variables)
         self._body = Body(route, readers)
-        self._parameters = Parameters(
-            route.method.desc.input,
-            in_path=route.variables,
-            in_body=route.body,
-            ignore_unknown=readers.ignore_unknown,
-        )
+        self._parameters = Parameters(route.method.desc.input, readers, in_path=route.variables, in_body=route.body)
         self._implied = Implied(route)
         self._rules = Rules(route.method.desc.input, validator)
 

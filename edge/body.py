@@ -29,7 +29,7 @@ class Body:
         self._raw = _raw_type(route)
         self._message_reader = readers.message(self._input) if self._whole and self._raw is None else None
         self._field_reader: FieldReader | None = readers.field(self._field) if self._field is not None else None
-        self._form = Parameters(self._input, in_path=route.variables, ignore_unknown=readers.ignore_unknown)
+        self._form = Parameters(self._input, readers, in_path=route.variables)
 
     def read(self, request: Request, content: bytes, problems: Problems) -> tuple[Message, Any]:
         """The message with what the body gives, and the body's parsed JSON. Notes what is wrong with fields.

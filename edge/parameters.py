@@ -26,6 +26,7 @@ from protobuf import (
 from edge.fields import assign, descend, find
 from edge.protojson.leaves import Leaf, text_leaf
 from edge.protojson.problems import Problems, Wrong, shorten
+from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
 from edge.spelling import json_path
 
@@ -78,16 +79,19 @@ class Parameters:
     def __init__(
         self,
         message: DescMessage,
+        readers: Readers,
         *,
         in_path: tuple[tuple[DescField, ...], ...] = (),
         in_body: DescField | None = None,
-        ignore_unknown: bool = False,
     ) -> None:
-        """`in_path` and `in_body` are bound there, and no parameter may set them."""
+        """`in_path` and `in_body` are bound there, and no parameter may set them. `readers` are those of bodies, and
+        give their settings.
+        """
         self._message = message
         self._in_path = frozenset(json_path(fields) for fields in in_path)
         self._in_body = in_body
-        self._ignore_unknown = ignore_unknown
+        self._ignore_unknown = readers.ignore_unknown
+        self._depth_max = readers.depth_max
         self._remembered: dict[str, _Parameter] = {}
 
     def bind(self, pairs: list[tuple[str, str]], message: Message, problems: Problems) -> None:
@@ -122,7 +126,10 @@ class Parameters:
     def _resolve(self, path: str) -> _Parameter:
         fields: list[DescField] = []
         at: DescMessage | None = self._message
-        for name in path.split("."):
+        names = path.split(".", self._depth_max)
+        if len(names) > self._depth_max:
+            raise Wrong(f"is nested more than {self._depth_max} deep", "NESTED_TOO_DEEPLY")
+        for name in names:
             field = find(at, name) if at is not None else None
             if field is None:
                 raise _unknown()

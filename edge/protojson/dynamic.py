@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge.protojson.readers import Reader, Readers
 
 ANY: Final = "google.protobuf.Any"
+EMPTY: Final = "google.protobuf.Empty"
 LIST_VALUE: Final = "google.protobuf.ListValue"
 STRUCT: Final = "google.protobuf.Struct"
 VALUE: Final = "google.protobuf.Value"
@@ -136,6 +137,9 @@ class _AnyReader:
             problems.add_at((place, "@type", depth), wrong)
             return MISSING
         rest = {key: item for key, item in value.items() if key != "@type"}
+        if desc.type_name == EMPTY and rest.get("value") == {}:
+            # Go's implementation writes the value of an Empty, the others leave it out.
+            del rest["value"]
         if desc.type_name in _IN_VALUE:
             packed = self._read_value(desc, rest, place, problems)
         else:

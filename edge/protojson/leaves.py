@@ -10,7 +10,7 @@ from typing import Any, Final
 from protobuf import DescEnum, DescFieldValueScalar, DescMessage, Message, ScalarType
 
 from edge.protojson import well_known
-from edge.protojson.problems import Wrong, kind, shorten
+from edge.protojson.problems import UnknownName, Wrong, kind, shorten
 from edge.protojson.scalars import FROM_JSON, FROM_TEXT
 
 Leaf = Callable[[Any], Any]
@@ -57,7 +57,8 @@ def _enum(enum: DescEnum) -> Leaf:
         else:
             raise Wrong(f"must be the name or the number of a value, not {kind(value)}")
         if found is None:
-            raise Wrong(f'has no value "{shorten(str(value))}"; its values are {_some(list(by_name))}')
+            unknown = UnknownName if type(value) is str else Wrong
+            raise unknown(f'has no value "{shorten(str(value))}"; its values are {_some(list(by_name))}')
         return found
 
     return read

@@ -34,6 +34,10 @@ class Wrong(ValueError):
         self.reason = reason
 
 
+class UnknownName(Wrong):
+    """The name of a value that the contract's enum does not have: the peer's contract may be a newer one."""
+
+
 class Problems:
     """Collects violations, up to a limit. `own_names` are the names of the contract, rather than of JSON, that the
     client used.

@@ -25,7 +25,7 @@ from protobuf import (
 from edge.fields import assign
 from edge.protojson import dynamic
 from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf
-from edge.protojson.problems import MISSING, MapKey, Place, Problems, Wrong
+from edge.protojson.problems import MISSING, MapKey, Place, Problems, UnknownName, Wrong
 from edge.protojson.scalars import FROM_TEXT
 
 DEPTH_MAX: Final = 64
@@ -59,7 +59,7 @@ class Element:
         try:
             return self.leaf(value)
         except Wrong as wrong:
-            problems.add_at(place, wrong)
+            self._readers.note(wrong, place, problems)
             return MISSING
 
 
@@ -90,6 +90,11 @@ class Readers:
         self.ignore_unknown = ignore_unknown
         self.depth_max = depth_max
         self._by_type: dict[str, Reader] = {}
+
+    def note(self, wrong: Wrong, place: Place, problems: Problems) -> None:
+        """Notes a value that is wrong, unless it is only unknown and that is let pass."""
+        if not (self.ignore_unknown and isinstance(wrong, UnknownName)):
+            problems.add_at(place, wrong)
 
     def message(self, desc: DescMessage) -> Reader:
         """The reader of a message type that is an object or an array in JSON."""
@@ -140,11 +145,11 @@ def _is_nullable(field: DescField) -> bool:
 class _MessageReader:
     """Reads an object as a message."""
 
-    __slots__ = ("_depth_max", "_fields", "_ignore_unknown", "_type")
+    __slots__ = ("_depth_max", "_fields", "_readers", "_type")
 
     def __init__(self, readers: Readers, desc: DescMessage) -> None:
         self._type = desc.type
-        self._ignore_unknown = readers.ignore_unknown
+        self._readers = readers
         self._depth_max = readers.depth_max
         self._fields: dict[str, FieldReader] = {}
         for field in desc.fields:
@@ -175,11 +180,11 @@ class _MessageReader:
                 else:
                     field.assign(message, field.leaf(item))
             except Wrong as wrong:
-                problems.add_at((place, key, place[2] + 1), wrong)
+                self._readers.note(wrong, (place, key, place[2] + 1), problems)
         return message
 
     def _note_unknown(self, key: str, place: Place, problems: Problems) -> None:
-        if not self._ignore_unknown:
+        if not self._readers.ignore_unknown:
             problems.add_at((place, key, place[2] + 1), Wrong("is not a field here", "FIELD_UNKNOWN"))
 
 

@@ -16,8 +16,9 @@ _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-5][0-9])"
 )
 _DURATION = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,9}))?s")
-_MASK_PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*|\*)(?:\.(?:[A-Za-z0-9]+|\*))*")
-_MASK_PATH_OF_TEXT = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*|\*)(?:\.(?:[A-Za-z0-9_]+|\*))*")
+# After the first name may come the keys of maps, in backticks if they need it (AIP-161).
+_MASK_PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*|\*)(?:\.(?:[A-Za-z0-9-]+|`[^`,_]+`|\*))*")
+_MASK_PATH_OF_TEXT = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*|\*)(?:\.(?:[A-Za-z0-9_-]+|`[^`,]+`|\*))*")
 _UPPER = re.compile(r"[A-Z]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)

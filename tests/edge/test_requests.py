@@ -105,6 +105,7 @@ async def test_query_and_path_reach_every_leaf(client: Client, backend: Backend,
         ),
         ("a[b=1&[c]=2&=3", {"a[b": "FIELD_UNKNOWN", "[c]": "FIELD_UNKNOWN", "": "FIELD_UNKNOWN"}),
         ("&".join(f"x{n}=" for n in range(1001)), {"query": "TOO_MANY_PARAMETERS"}),
+        ("deeper." * 64 + "i32=1", {f"{('deeper.' * 64)[:120]}…": "NESTED_TOO_DEEPLY"}),
     ],
 )
 async def test_every_wrong_parameter_is_named(
@@ -311,6 +312,9 @@ async def test_unknown_fields_can_be_ignored(library: Contract, backend: Backend
     async with edge_of(library, backend.port, ignore_unknown_fields=True) as client:
         assert await echoed(client, backend, "POST", "/v1/echo?x=1", json={"y": {"z": [1]}, "i32": 1}) == {"i32": 1}
         assert await echoed(client, backend, "GET", "/v1/echo?y.z=1&i32=1") == {"i32": 1}
+        names = {"kind": "KIND_ESSAY", "kinds": ["KIND_ESSAY", "KIND_POEM"], "list": [{}]}
+        assert await echoed(client, backend, "POST", "/v1/echo", json=names) == {"kinds": ["KIND_POEM"], "list": [{}]}
+        assert await client.violations("POST", "/v1/echo", json={"kind": True}) == {"kind": "INVALID_VALUE"}
         assert await client.violations("GET", "/v1/echo?i32=1&i32=2&y=1") == {"i32": "FIELD_GIVEN_TWICE"}
 
 

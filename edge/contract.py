@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from google.api import annotations_pb2  # type: ignore[import-untyped] # has no stubs
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     FieldDescriptorProto,
@@ -20,7 +19,7 @@ from google.protobuf.descriptor_pb2 import (
 from protobuf import DescField, DescFieldValueMessage, DescMessage, DescMethod
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
-from edge.contracts.image import read_image
+from edge.contracts.image import HTTP_RULE, read_image
 from edge.contracts.types import Types, messages_in
 from edge.path_template import PathTemplate, TemplateError, Variable, parse
 from edge.protojson.leaves import TEXT_MESSAGES
@@ -30,7 +29,6 @@ from mesh.policy import Policy, policy_of
 WHOLE_BODY: Final = "*"
 VALIDATION_RULES: Final = "buf/validate/validate.proto"
 
-_HTTP: Final = annotations_pb2.http
 _IDEMPOTENT: Final = frozenset(
     {MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT}
 )
@@ -163,12 +161,12 @@ def read(image: FileDescriptorSet) -> Contract:
 
 
 def _routes(method: Method, proto: MethodDescriptorProto, messages: _Messages) -> Iterator[Route | Problem]:
-    if not proto.options.HasExtension(_HTTP):
+    if not proto.options.HasExtension(HTTP_RULE):
         return
     for type_name in (proto.input_type, proto.output_type):
         if type_name[1:] not in messages:
             raise InvalidArgument(f"The contracts are damaged: {method.name} uses {type_name[1:]}, which is not there.")
-    rule = proto.options.Extensions[_HTTP]
+    rule = proto.options.Extensions[HTTP_RULE]
     if proto.client_streaming or proto.server_streaming:
         yield Problem(method.name, _pattern(rule)[1], 0, "streams are not served; the rule is left out", fatal=False)
         return

@@ -5,10 +5,14 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from google.api import annotations_pb2  # type: ignore[import-untyped] # has no stubs
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import DecodeError
 
 from mesh.errors import InvalidArgument
+
+HTTP_RULE: Final = annotations_pb2.http
+"""The extension google.api.http. An image that is parsed before it is known would hide it."""
 
 _GZIP: Final = b"\x1f\x8b"
 

@@ -7,6 +7,8 @@ import grpc_tools  # type: ignore[import-untyped] # has no stubs
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
+from edge.contracts.image import parse_image
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # http.proto is beside the modules of googleapis-common-protos, the well-known types are in grpcio-tools.
@@ -25,7 +27,7 @@ def compile_image(text: str, folder: Path, name: str = "test.proto") -> FileDesc
     options = ["--include_imports", "--include_source_info", f"--descriptor_set_out={image}"]
     status = protoc.main(["protoc", f"-I{folder}", *(f"-I{each}" for each in _FOLDERS), *options, name])
     assert status == 0, "protoc says why on standard error"
-    return FileDescriptorSet.FromString(image.read_bytes())
+    return parse_image(image.read_bytes(), name)
 
 
 LIBRARY = """
@@ -189,6 +191,7 @@ message ListBooksResponse {
   repeated Book books = 1;
   repeated string titles = 2;
   Book first = 3;
+  string next_page_token = 4;
 }
 
 message UploadRequest {

@@ -12,6 +12,7 @@ import re
 from typing import Any, Final, TypeAlias
 
 from protobuf import DescField, DescFieldValueMap, DescMessage
+from protobuf.wkt import Struct
 
 from edge.fields import find, inner_message
 from edge.protojson.leaves import text_leaf
@@ -28,6 +29,7 @@ _Owner: TypeAlias = DescMessage | DescFieldValueMap | None
 
 _TOKEN = re.compile(r"[,./()]|[^\s,./()]+")
 _ANY_JSON: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
+_FREE: Final = Struct.desc()  # has whatever fields it is asked for
 
 
 def parse(text: str, message: DescMessage, *, proto_names: bool) -> Selection:
@@ -101,7 +103,7 @@ class _Parser:
             case DescFieldValueMap(value=value):
                 return name, value if isinstance(value, DescMessage) else None
             case DescMessage(type_name=type_name) if type_name in _ANY_JSON or name == ALL:
-                return name, owner
+                return name, _FREE
         field = find(owner, name)
         if field is None:
             raise Wrong(f"selects {shorten(name)}, which {owner.name} does not have", "FIELD_UNKNOWN")

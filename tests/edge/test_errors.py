@@ -153,7 +153,7 @@ async def test_a_service_that_is_away_is_503_until_it_is_back(library: Contract)
             "CONTENT_TYPE_NOT_SUPPORTED",
         ),
         ("POST", "/v1/shelves/a/books", {"data": {"title": "T"}}, 415, "CONTENT_TYPE_NOT_SUPPORTED"),
-        ("POST", "/v1/echo", {"content": b"{}", "headers": {"content-encoding": "compress"}}, 415, "ENCODING_NOT_SUPPORTED"),
+        ("POST", "/v1/echo", {"content": b"{}", "headers": {"content-encoding": "lzw"}}, 415, "ENCODING_NOT_SUPPORTED"),
     ],
 )
 async def test_errors_of_http_itself_have_the_shape(
@@ -208,3 +208,21 @@ def test_an_http_error_brings_its_headers() -> None:
     """Allow, Accept and the like, beside the shape."""
     status, headers, _ = render(HttpError(405, "No.", "METHOD_NOT_ALLOWED", [(b"allow", b"GET")]))
     assert (status, dict(headers)[b"allow"]) == (405, b"GET")
+
+
+async def test_problem_details_for_a_client_that_prefers_them(client: Client) -> None:
+    """RFC 9457: its members, and AIP-193's beside them; the edge's own shape wherever JSON is wanted as much."""
+    wanted = {"accept": "application/problem+json, application/json;q=0.9"}
+    response = await client.get("/v1/nothing", headers=wanted)
+    problem = response.json()
+    assert response.headers["content-type"] == "application/problem+json"
+    assert {key: problem[key] for key in ("type", "title", "status", "code")} == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "code": "NOT_FOUND",
+    }
+    assert problem["detail"] == "There is nothing at this URL."
+    assert problem["details"][0]["reason"] == "ROUTE_NOT_FOUND"
+    usual = await client.get("/v1/nothing", headers={"accept": "application/problem+json;q=0.5, application/json"})
+    assert (usual.headers["content-type"], usual.json()["error"]["code"]) == ("application/json", 404)

@@ -145,3 +145,26 @@ async def test_a_service_that_talks_nonsense_is_a_bad_gateway(client: Client, ba
     response = await client.get(GET)
     assert response.status_code == 502
     assert response.json()["error"]["details"][0]["reason"] == "BAD_RESPONSE"
+
+
+async def test_a_page_links_to_the_next(client: Client, backend: Backend) -> None:
+    """RFC 8288: the URL that was asked, with the next token in it; the last page has no link."""
+    backend.replies(backend.message(LIST, '{"nextPageToken": "a/b=="}'))
+    for query in ("page_size=2&page_token=x", "pageToken=x&page_size=2", "page_size=2"):
+        response = await client.get(f"/v1/shelves/a/books?{query}&$prettyPrint=true")
+        link = response.headers["link"]
+        assert link == '</v1/shelves/a/books?page_size=2&$prettyPrint=true&pageToken=a%2Fb%3D%3D>; rel="next"'
+        assert response.links["next"]["url"] in link
+    backend.replies(backend.message(LIST))
+    assert "link" not in (await client.get("/v1/shelves/a/books")).headers
+
+
+async def test_a_read_without_an_etag_has_one_of_its_content(client: Client, backend: Backend) -> None:
+    """Weak: it changes when what is answered does, and saves the transfer when it does not."""
+    backend.replies(backend.message(BOOK, '{"title": "T"}'))
+    tag = (await client.get(GET)).headers["etag"]
+    assert tag.startswith('W/"')
+    assert (await client.get(GET, headers={"if-none-match": tag})).status_code == 304
+    backend.replies(backend.message(BOOK, '{"title": "U"}'))
+    changed = await client.get(GET, headers={"if-none-match": tag})
+    assert (changed.status_code, changed.headers["etag"] != tag) == (200, True)

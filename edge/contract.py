@@ -4,6 +4,7 @@ An image is a google.protobuf.FileDescriptorSet with every import in it. google/
 Rules are read and checked at the start, all of them; the types that they are about are built when they are used.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,8 @@ from mesh.policy import Policy, policy_of
 WHOLE_BODY: Final = "*"
 VALIDATION_RULES: Final = "buf/validate/validate.proto"
 
+# What a method is written in: RFC 9110, section 5.6.2.
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Z]+")
 _IDEMPOTENT: Final = frozenset(
     {MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT}
 )
@@ -194,6 +197,9 @@ class _RuleError(ValueError):
 
 def _route(method: Method, rule: Any, proto: MethodDescriptorProto, messages: _Messages) -> Iterator[Route | Problem]:
     http_method, text = _pattern(rule)
+    if http_method and not _METHOD.fullmatch(http_method):
+        yield Problem(method.name, text, 0, f"{http_method!r} can't be an HTTP method")
+        return
     if not http_method:
         yield Problem(method.name, text, 0, "the rule names no HTTP method and path")
         return

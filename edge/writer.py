@@ -106,7 +106,10 @@ class Writer:
         if self._inner is not None and response[self._field] is not None:
             inner: Message = response[self._field]
             return inner.to_json(**form.options)
-        whole = json.loads(response.to_json(**{**form.options, "always_emit_implicit": True}))
+        # A scalar is written with its default too, but not the defaults inside the messages of a list.
+        is_single = not isinstance(self._field.value, DescFieldValueList | DescFieldValueMap)
+        options = {**form.options, "always_emit_implicit": True} if is_single else form.options
+        whole = json.loads(response.to_json(**options))
         name = self._field.name if self._proto_names else self._field.json_name
         return json.dumps(whole.get(name, _absent(self._field)), separators=(",", ":"), ensure_ascii=False)
 

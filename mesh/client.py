@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -75,23 +75,31 @@ class Stream:
     call ended with, or the exception that ended the requests.
     """
 
-    def __init__(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]", sending: asyncio.Task[None]) -> None:
+    def __init__(
+        self, call: "grpc.aio.StreamStreamCall[bytes, bytes]", sending: asyncio.Task[None], begun: Callable[[], None]
+    ) -> None:
+        """`begun` is called when the first message is there."""
         self._call = call
         self._messages = aiter(call)
         self._sending = sending
+        self._begun: Callable[[], None] | None = begun
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            return await anext(self._messages)
+            message = await anext(self._messages)
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from error
         except asyncio.CancelledError:
             if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
                 raise cause from None
             raise
+        if self._begun is not None:
+            self._begun()
+            self._begun = None
+        return message
 
     async def initial_metadata(self) -> Metadata:
         """The metadata before the first message; waits for it."""
@@ -196,7 +204,7 @@ class Channel:
         call = multicallable(timeout=timeout_s, metadata=metadata)
         sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
         try:
-            yield Stream(call, sending)
+            yield Stream(call, sending, lambda: self._breaker.record(Code.OK, 0))
         finally:
             if call.done():
                 self._breaker.record(Code((await call.code()).value[0]), timeout_s or math.inf)
@@ -233,12 +241,18 @@ class Channel:
 
 
 async def _send(call: "grpc.aio.StreamStreamCall[bytes, bytes]", requests: AsyncIterable[bytes]) -> None:
-    """Sends the requests; what ends them early ends the call."""
+    """Sends the requests; what ends them early ends the call.
+
+    Messages go past call.write(), which takes one that comes after the call's end for an internal error and puts that
+    in the place of the status the workload sends.
+    """
+    raw: Any = call
     try:
         async for request in requests:
-            await call.write(request)
+            await call.wait_for_connection()
+            await raw._cython_call.send_serialized_message(request)
         await call.done_writing()
-    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+    except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
         return  # The call is over, and its status says why.
     except BaseException:
         call.cancel()

@@ -57,3 +57,16 @@ async def plain_channel(server: Served) -> AsyncIterator[grpc.aio.Channel]:
     """A channel of bare grpc.aio to that server, as another program would have."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield channel
+
+
+@contextlib.asynccontextmanager
+async def plain_server(**methods: Any) -> AsyncIterator[str]:
+    """A server of bare grpc.aio whose methods take and give bytes, at "/plain.Service/<name>". Gives its address."""
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("plain.Service", methods),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)

@@ -2,7 +2,8 @@
 
 http.proto: "Any fields in the request message which are not bound by the path template automatically become HTTP query
 parameters if there is no HTTP request body." A key is the path of a field, each name in camelCase or snake_case;
-repeated fields repeat the key; `labels[key]=value` is an entry of a map.
+repeated fields repeat the key; `labels[key]=value` is an entry of a map. A well-known type is given as a whole, by the
+text or the JSON that stands for it, or like any message by its fields.
 """
 
 import re
@@ -24,7 +25,7 @@ from protobuf import (
 )
 
 from edge.fields import assign, descend, find
-from edge.protojson.leaves import Leaf, text_leaf
+from edge.protojson.leaves import Leaf
 from edge.protojson.problems import Problems, Wrong, shorten
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
@@ -65,12 +66,16 @@ def _decode(encoded: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
-    """A key's target: the fields down to the leaf, and how to read a text for it. `map_key` reads the key of a map."""
+    """A key's target: the fields down to the leaf, and how to read a text for it. `map_key` reads the key of a map.
+    `inside` is the path of the message around it that a text could give as a whole, empty if there is none.
+    """
 
     fields: tuple[DescField, ...]
+    path: str
     leaf: Leaf
     map_key: Leaf | None
     repeated: bool
+    inside: str
 
 
 class Parameters:
@@ -88,10 +93,9 @@ class Parameters:
         give their settings.
         """
         self._message = message
+        self._readers = readers
         self._in_path = frozenset(json_path(fields) for fields in in_path)
         self._in_body = in_body
-        self._ignore_unknown = readers.ignore_unknown
-        self._depth_max = readers.depth_max
         self._remembered: dict[str, _Parameter] = {}
 
     def bind(self, pairs: list[tuple[str, str]], message: Message, problems: Problems) -> None:
@@ -101,7 +105,7 @@ class Parameters:
             try:
                 self._bind(key, text, message, given, problems)
             except Wrong as wrong:
-                if not (self._ignore_unknown and wrong.reason == "FIELD_UNKNOWN"):
+                if not (self._readers.ignore_unknown and wrong.reason == "FIELD_UNKNOWN"):
                     problems.add(shorten(key), wrong)
 
     def _bind(self, key: str, text: str, message: Message, given: dict[str, str], problems: Problems) -> None:
@@ -111,64 +115,68 @@ class Parameters:
         parameter = self._remembered.get(found["path"]) or self._resolve(found["path"])
         if (found["key"] is None) is not (parameter.map_key is None):
             raise Wrong("must be given as name[key]=value" if parameter.map_key else "is not a map", "FIELD_UNKNOWN")
-        path = json_path(parameter.fields)
+        path = parameter.path
         if path != found["path"]:
             problems.own_names.update(field.name for field in parameter.fields)
         target = path if found["key"] is None else f"{path}[{found['key']}]"
-        first = given.get(target)
+        # Under "path." stands the first field of a message that is given by its fields.
+        first = given.get(target) or given.get(f"{path}.") or given.get(parameter.inside)
         if first is not None and first != key:
             raise Wrong(f"is given as {shorten(first)} too", "FIELD_GIVEN_TWICE")
         if first is not None and not parameter.repeated:
             raise Wrong("is given more than once", "FIELD_GIVEN_TWICE")
         given[target] = key
+        if parameter.inside:
+            given.setdefault(f"{parameter.inside}.", key)
         _put(message, parameter, text, found["key"])
 
     def _resolve(self, path: str) -> _Parameter:
         fields: list[DescField] = []
         at: DescMessage | None = self._message
-        names = path.split(".", self._depth_max)
-        if len(names) > self._depth_max:
-            raise Wrong(f"is nested more than {self._depth_max} deep", "NESTED_TOO_DEEPLY")
+        inside = ""
+        names = path.split(".", self._readers.depth_max)
+        if len(names) > self._readers.depth_max:
+            raise Wrong(f"is nested more than {self._readers.depth_max} deep", "NESTED_TOO_DEEPLY")
         for name in names:
+            if fields and at is not None and not inside and self._readers.text(at) is not None:
+                inside = json_path(tuple(fields))
             field = find(at, name) if at is not None else None
             if field is None:
                 raise _unknown()
             fields.append(field)
             at = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
-            if at is not None and text_leaf(at) is not None:
-                at = None
-        if json_path(tuple(fields)) in self._in_path:
+        own_path = json_path(tuple(fields))
+        if any(f"{bound}.".startswith(f"{own_path}.") or bound == inside for bound in self._in_path):
             raise Wrong("is in the path already", "FIELD_GIVEN_TWICE")
         if fields[0] is self._in_body:
             raise Wrong("belongs in the body", "FIELD_IN_BODY")
-        parameter = _parameter(tuple(fields))
+        parameter = self._parameter(tuple(fields), own_path, inside)
         if len(self._remembered) < REMEMBERED_MAX:
             self._remembered[path] = parameter
         return parameter
 
+    def _parameter(self, fields: tuple[DescField, ...], path: str, inside: str) -> _Parameter:
+        element: DescMessage | DescEnum | ScalarType
+        map_key, repeated = None, False
+        match fields[-1].value:
+            case DescFieldValueScalar(scalar=scalar):
+                element = scalar
+            case DescFieldValueEnum(enum=enum):
+                element = enum
+            case DescFieldValueMessage(message=message):
+                element = message
+            case DescFieldValueList(element=of_list):
+                element, repeated = of_list, True
+            case DescFieldValueMap(key=key, value=of_map):
+                element, map_key = of_map, FROM_TEXT[key]
+        leaf = self._readers.text(element)
+        if leaf is None:
+            raise Wrong("is a message; a parameter can only give a field of it, as in name.field", "FIELD_UNKNOWN")
+        return _Parameter(fields, path, leaf, map_key, repeated, inside)
+
 
 def _unknown() -> Wrong:
     return Wrong("is not a parameter of this method", "FIELD_UNKNOWN")
-
-
-def _parameter(fields: tuple[DescField, ...]) -> _Parameter:
-    element: DescMessage | DescEnum | ScalarType
-    map_key, repeated = None, False
-    match fields[-1].value:
-        case DescFieldValueScalar(scalar=scalar):
-            element = scalar
-        case DescFieldValueEnum(enum=enum):
-            element = enum
-        case DescFieldValueMessage(message=message):
-            element = message
-        case DescFieldValueList(element=of_list):
-            element, repeated = of_list, True
-        case DescFieldValueMap(key=key, value=of_map):
-            element, map_key = of_map, FROM_TEXT[key]
-    leaf = text_leaf(element)
-    if leaf is None:
-        raise Wrong("is a message; a parameter can only give a field of it, as in name.field", "FIELD_UNKNOWN")
-    return _Parameter(fields, leaf, map_key, repeated)
 
 
 def _put(message: Message, parameter: _Parameter, text: str, key: str | None) -> None:
@@ -180,6 +188,8 @@ def _put(message: Message, parameter: _Parameter, text: str, key: str | None) ->
     if parameter.repeated:
         target[field].append(value)
     elif parameter.map_key is not None:
+        if entry in target[field]:
+            raise Wrong("is the same key as another one", "FIELD_GIVEN_TWICE")
         target[field][entry] = value
     else:
         assign(target, field, value)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Oneof
 
-from edge.protojson.leaves import WRAPPERS, json_leaf
-from edge.protojson.problems import MISSING, MapKey, Place, Problems, Wrong, kind, shorten
+from edge.protojson.document import Malformed, parse
+from edge.protojson.leaves import WRAPPERS, Leaf, json_leaf
+from edge.protojson.problems import MISSING, ROOT, MapKey, Place, Problems, Wrong, kind, shorten
 from edge.protojson.scalars import read_double, read_string
 from edge.protojson.serialised import to_bytes
 
@@ -40,6 +41,30 @@ def reader(desc: DescMessage, readers: "Readers") -> "Reader | None":
         case "google.protobuf.Any":
             return _AnyReader(desc, readers)
     return None
+
+
+def text_leaf(desc: DescMessage, readers: "Readers") -> Leaf | None:
+    """Reads a text as one of these types: it is their JSON. What is no JSON is a string where any JSON may stand. None
+    for any other type.
+    """
+    if desc.type_name not in (ANY, LIST_VALUE, STRUCT, VALUE):
+        return None
+
+    def read(text: str) -> Any:
+        try:
+            document = parse(text.encode())
+        except Malformed:
+            if desc.type_name != VALUE:
+                raise Wrong("must be JSON") from None
+            document = text
+        problems = Problems()
+        value = readers.message(desc).read(document, ROOT, problems)
+        if problems.violations:
+            first = problems.violations[0]
+            raise Wrong(f"is wrong: {first.field} {first.description}", first.reason)
+        return value
+
+    return read
 
 
 def _field_type(desc: DescMessage, name: str) -> DescMessage:

@@ -24,7 +24,7 @@ from protobuf import (
 
 from edge.fields import assign
 from edge.protojson import dynamic
-from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf
+from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf, text_leaf
 from edge.protojson.problems import MISSING, MapKey, Place, Problems, UnknownName, Wrong
 from edge.protojson.scalars import FROM_TEXT
 
@@ -103,6 +103,13 @@ class Readers:
             reader = dynamic.reader(desc, self) or _MessageReader(self, desc)
             self._by_type[desc.type_name] = reader
         return reader
+
+    def text(self, element: DescMessage | DescEnum | ScalarType) -> Leaf | None:
+        """Reads a text of a query as this type; None for messages that no text stands for."""
+        leaf = text_leaf(element)
+        if leaf is None and isinstance(element, DescMessage):
+            return dynamic.text_leaf(element, self)
+        return leaf
 
     def field(self, field: DescField) -> FieldReader:
         """How to read a field."""

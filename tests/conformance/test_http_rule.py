@@ -19,6 +19,7 @@ syntax = "proto3";
 package messaging.v1;
 
 import "google/api/annotations.proto";
+import "google/protobuf/wrappers.proto";
 
 service Messaging {
   rpc GetByName(Request) returns (Request) {
@@ -52,6 +53,7 @@ service Messaging {
       additional_bindings {get: "/all/{name=**}"}
       additional_bindings {get: "/all/{name=**}:verb"}
       additional_bindings {get: "/literal/a%20b.c"}
+      additional_bindings {get: "/wrapped/{wrapped.value}"}
     };
   }
   rpc Methods(Request) returns (Request) {
@@ -79,6 +81,7 @@ message Request {
   map<string, string> labels = 8;
   repeated Sub subs = 9;
   repeated int32 numbers = 10;
+  google.protobuf.StringValue wrapped = 11;
 }
 
 message Sub {
@@ -171,6 +174,12 @@ async def test_fields_go_by_path_by_body_and_else_by_query(client: Client) -> No
         "message.text": "FIELD_IN_BODY"
     }
     assert await client.violations("POST", "/v1/messages/1/foo?sub.subfield=a") == {"sub.subfield": "FIELD_GIVEN_TWICE"}
+
+
+async def test_a_part_that_the_path_binds_is_not_replaced_with_the_whole(client: Client) -> None:
+    """A message that text can stand for holds the path's value too."""
+    assert (await client.get("/wrapped/a")).json() == {"wrapped": "a"}
+    assert await client.violations("GET", "/wrapped/a?wrapped=b") == {"wrapped": "FIELD_GIVEN_TWICE"}
 
 
 async def test_the_whole_body_leaves_no_parameters(client: Client) -> None:

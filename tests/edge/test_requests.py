@@ -58,6 +58,21 @@ async def echoed(client: Client, backend: Backend, method: str, url: str, **opti
             "/v1/time/2026-01-31T09:30:00Z/3s/a%2Fb",
             {"timestamp": "2026-01-31T09:30:00Z", "duration": "3s", "wrappedString": "a/b"},
         ),
+        (
+            "/v1/echo?timestamp.seconds=1&timestamp.nanos=5&wrappedInt.value=0&fieldMask.paths=a_b&fieldMask.paths=c",
+            {"timestamp": "1970-01-01T00:00:01.000000005Z", "wrappedInt": 0, "fieldMask": "aB,c"},
+        ),
+        (
+            '/v1/echo?struct={"a":[1]}&list_value=[null]&value=x&any={"@type":"t/library.v1.Inner","number":1}',
+            {
+                "struct": {"a": [1]},
+                "listValue": [None],
+                "value": "x",
+                "any": {"@type": "t/library.v1.Inner", "number": 1},
+            },
+        ),
+        ('/v1/echo?value={"a":true}', {"value": {"a": True}}),
+        ("/v1/echo?value=1", {"value": 1}),
         ("/v1/nested/a%20b?inner.number=2", {"inner": {"text": "a b", "number": 2}}),
     ],
 )
@@ -83,8 +98,12 @@ async def test_query_and_path_reach_every_leaf(client: Client, backend: Backend,
         ("i32[a]=1", {"i32[a]": "FIELD_UNKNOWN"}),
         ("inner=x", {"inner": "FIELD_UNKNOWN"}),
         ("list=x", {"list": "FIELD_UNKNOWN"}),
-        ("timestamp.seconds=1", {"timestamp.seconds": "FIELD_UNKNOWN"}),
-        ("wrappedInt.value=1", {"wrappedInt.value": "FIELD_UNKNOWN"}),
+        ("timestamp.x=1&any=x", {"timestamp.x": "FIELD_UNKNOWN", "any": "INVALID_VALUE"}),
+        ("duration=1s&duration.seconds=1", {"duration.seconds": "FIELD_GIVEN_TWICE"}),
+        ("wrapped_int.value=1&wrappedInt=1", {"wrappedInt": "FIELD_GIVEN_TWICE"}),
+        ("names[1]=a&names[1.0]=b", {"names[1.0]": "FIELD_GIVEN_TWICE"}),
+        ("struct=%7B%22a%22:1e400%7D&listValue=1&value=%7B", {"struct": "OUT_OF_RANGE", "listValue": "INVALID_VALUE"}),
+        ("value=%5B" + "%5B" * 70 + "%5D" * 71, {"value": "NESTED_TOO_DEEPLY"}),
         (
             "i32=1_000&i64=%D9%A3&u32=-1&s32=%2B1&u64=1.5",
             dict.fromkeys(("i32", "i64", "s32", "u64"), "INVALID_VALUE") | {"u32": "OUT_OF_RANGE"},
@@ -120,6 +139,9 @@ async def test_the_path_cannot_be_overridden(client: Client, backend: Backend) -
     """What the path says is what authorisation looks at: neither query nor body nor a oneof's sibling changes it."""
     book = "/v1/shelves/a/books/b"
     assert await client.violations("GET", f"{book}?name=shelves/x/books/y") == {"name": "FIELD_GIVEN_TWICE"}
+    assert await client.violations("GET", "/v1/time/2026-01-31T09:30:00Z/1s/x?timestamp.seconds=1") == {
+        "timestamp.seconds": "FIELD_GIVEN_TWICE"
+    }
     assert await client.violations("POST", f"{book}:lend", json={"name": "shelves/x/books/y"}) == {
         "name": "FIELD_GIVEN_TWICE"
     }

@@ -19,7 +19,9 @@ SIZE_BYTES_MIN: Final = 1024
 THREAD_BYTES_MIN: Final = 65_536
 """Larger bodies are compressed beside the event loop."""
 
-_TEXTUAL: Final = frozenset({b"application/json", b"application/problem+json", b"application/x-ndjson"})
+_TEXTUAL: Final = frozenset(
+    {b"application/json", b"application/problem+json", b"application/proto", b"application/x-ndjson"}
+)
 
 
 class _Encoder(Protocol):
@@ -91,6 +93,11 @@ async def compress(reply: Reply, request: Request) -> None:
         reply.body = _encode_whole(reply.body, encoder)
     else:
         reply.body = await asyncio.to_thread(_encode_whole, reply.body, encoder)
+
+
+def compressed(message: bytes, coding: str) -> bytes:
+    """A message by itself in a coding."""
+    return _encode_whole(message, _ENCODERS[coding]())
 
 
 def _is_textual(reply: Reply) -> bool:

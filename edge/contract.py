@@ -42,10 +42,12 @@ _Messages = Mapping[str, DescriptorProto]
 class Method:
     """One RPC. `name` is "package.Service.Method", `path` what gRPC sends, "/package.Service/Method"."""
 
-    def __init__(self, service: str, name: str, types: Types) -> None:
+    def __init__(self, service: str, name: str, types: Types, *, has_effects: bool) -> None:
+        """`has_effects` is false only if the contract says so: by idempotency_level NO_SIDE_EFFECTS."""
         self.name = f"{service}.{name}"
         self.path = f"/{service}/{name}"
         self.service = service
+        self.has_effects = has_effects
         self._types = types
 
     @cached_property
@@ -154,7 +156,8 @@ def read(image: FileDescriptorSet) -> Contract:
             name = f"{file.package}.{service.name}" if file.package else service.name
             services.append(name)
             for proto in service.method:
-                method = Method(name, proto.name, types)
+                has_effects = proto.options.idempotency_level != MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS.value
+                method = Method(name, proto.name, types, has_effects=has_effects)
                 found += _routes(method, proto, messages)
                 if types.file_of(proto.input_type[1:]) in with_rules:
                     validated.add(method.name)

@@ -1,12 +1,15 @@
 """The endpoints of a contract, each made when it is first called: of thousands of routes few are in use."""
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from edge.contract import Contract, Method, Route
 from edge.endpoint import Endpoint, Transcoding, UnaryEndpoint
+from edge.errors import DetailTypes
 from edge.headers import RequestHeaders, ResponseHeaders
 from edge.observation import Line
+from edge.procedures.endpoint import Procedure
 from edge.protojson.readers import Readers
 from edge.reply import JsonStyle, Reply
 from edge.request import BodyLimits, Receive, Request
@@ -30,6 +33,9 @@ class Endpoints:
         self._validated = contract.validated
         self._upstream_of = upstream_of
         self._transcoding = _transcoding(contract, settings)
+        # Connect's clients are generated, maybe from a newer contract: what they all ignore is ignored here.
+        self._lenient_readers = Readers(contract.registry, ignore_unknown=True, depth_max=settings.json_depth_max)
+        self._details = DetailTypes(contract.registry)
         self._calls = _call_settings(settings, verifier)
         self._rpcs: dict[str, Rpc] = {}
 
@@ -39,10 +45,23 @@ class Endpoints:
         """
         if route.method.name in self._validated:
             return self._make(route)
-        return _Unmade(route, self._make)
+        return _Unmade(route.method.name, partial(self._make, route))
+
+    def procedure(self, method: Method) -> Endpoint:
+        """The endpoint of a method under its own name."""
+        return _Unmade(method.name, partial(self._make_procedure, method))
 
     def _make(self, route: Route) -> Endpoint:
         return UnaryEndpoint(route, self._rpc(route.method), self._transcoding)
+
+    def _make_procedure(self, method: Method) -> Endpoint:
+        return Procedure(
+            self._rpc(method),
+            self._lenient_readers,
+            self._transcoding.validator,
+            self._details,
+            self._transcoding.limits,
+        )
 
     def _rpc(self, method: Method) -> Rpc:
         rpc = self._rpcs.get(method.name)
@@ -54,11 +73,10 @@ class Endpoints:
 class _Unmade:
     """Stands for an endpoint, and makes it at the first call."""
 
-    __slots__ = ("_endpoint", "_make", "_route", "name")
+    __slots__ = ("_endpoint", "_make", "name")
 
-    def __init__(self, route: Route, make: Callable[[Route], Endpoint]) -> None:
-        self.name = route.method.name
-        self._route = route
+    def __init__(self, name: str, make: Callable[[], Endpoint]) -> None:
+        self.name = name
         self._make = make
         self._endpoint: Endpoint | None = None
 
@@ -67,7 +85,7 @@ class _Unmade:
     ) -> Coroutine[Any, Any, Reply]:
         """Answers a request whose path has these values. Raises MeshError."""
         if self._endpoint is None:
-            self._endpoint = self._make(self._route)
+            self._endpoint = self._make()
         return self._endpoint.serve(request, values, receive, line)
 
 

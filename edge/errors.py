@@ -89,17 +89,17 @@ def render(
     may send, `scheme` is what the client tried to prove itself by, `accept` which media types it takes.
     """
     status = http_status(error)
-    opaque = error.code in _OPAQUE and not isinstance(error, HttpError)
     shape: dict[str, Any] = {
         "code": status,
-        "message": INTERNAL_TEXT if opaque else error.message,
+        "message": INTERNAL_TEXT if is_opaque(error) else error.message,
         "status": error.code.name,
     }
     if details := list(_received(error, registry) if error.received_status else _details(error)):
         shape["details"] = details
     is_problem = b"problem" in accept and media_quality(accept, PROBLEM) >= media_quality(accept, "application/json")
     document = _problem(shape) if is_problem else {"error": shape}
-    headers = [(b"content-type", PROBLEM.encode() if is_problem else b"application/json"), *_headers(error, scheme)]
+    media_type = PROBLEM.encode() if is_problem else b"application/json"
+    headers = [(b"content-type", media_type), *error_headers(error, scheme)]
     return status, headers, json.dumps(document, ensure_ascii=False).encode(errors="replace")
 
 
@@ -116,7 +116,13 @@ def http_status(error: MeshError) -> int:
     return error.status if isinstance(error, HttpError) else HTTP_STATUS[error.code]
 
 
-def _headers(error: MeshError, scheme: bytes) -> Headers:
+def is_opaque(error: MeshError) -> bool:
+    """Whether the text of an error is about a service's own inside, and not told."""
+    return error.code in _OPAQUE and not isinstance(error, HttpError)
+
+
+def error_headers(error: MeshError, scheme: bytes) -> Headers:
+    """The headers that go out with an error."""
     headers = list(error.headers) if isinstance(error, HttpError) else []
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))

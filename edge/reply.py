@@ -57,7 +57,7 @@ class Replies:
         self._is_read = route.http_method == "GET"
         self._etag = _etag_attribute(self._output) if self._is_read else ""
         self._next_page = NextPage.of(route)
-        cache = _cache_control(route.method.policy, is_read=self._is_read)
+        cache = cache_control(route.method.policy, is_read=self._is_read)
         self._headers: Headers = [(b"cache-control", cache)] if cache else []
 
     def form(self, accept: bytes | None, wanted: SystemParameters) -> Form:
@@ -139,7 +139,7 @@ def _etag_attribute(message: DescMessage) -> str:
     return ""
 
 
-def _cache_control(policy: Policy, *, is_read: bool) -> bytes:
+def cache_control(policy: Policy, *, is_read: bool) -> bytes:
     """What the contract says about reuse. Where it says nothing, a read may be kept but must be checked each time, and
     only by the client itself if its token decides what it sees.
     """

@@ -58,9 +58,7 @@ async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> b
     headers = request.headers
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
         return b""
-    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-        # RFC 9112, section 6.1: what a coding hides from us may be another request to those behind us.
-        raise HttpError(501, "The only transfer coding taken is chunked.", "TRANSFER_CODING_NOT_SUPPORTED")
+    check_transfer_coding(request)
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limits.size_bytes_max:
         raise _too_large(limits)
@@ -72,6 +70,13 @@ async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> b
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
     coding = headers.get(b"content-encoding", b"identity").strip().lower().decode("latin-1").removeprefix("x-")
     return body if coding == "identity" else _decompress(body, coding, limits)
+
+
+def check_transfer_coding(request: Request) -> None:
+    """Raises HttpError 501 for a body in another transfer coding than chunked."""
+    if request.headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        # RFC 9112, section 6.1: what a coding hides from us may be another request to those behind us.
+        raise HttpError(501, "The only transfer coding taken is chunked.", "TRANSFER_CODING_NOT_SUPPORTED")
 
 
 async def _receive_all(receive: Receive, limits: BodyLimits) -> bytes:

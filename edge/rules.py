@@ -8,6 +8,7 @@ from protovalidate._gen.buf.validate.validate_pb import FieldRules, MessageRules
 from edge.fields import inner_message
 from edge.protojson.problems import Problems
 from edge.spelling import respell
+from mesh.errors import FieldViolation
 from mesh.validation import Validator
 
 log = structlog.get_logger()
@@ -22,16 +23,20 @@ class Rules:
         if self._validator is not None:
             self._validator.violations(request.type())
 
-    def check(self, message: Message, problems: Problems) -> None:
-        """Notes every rule that the message breaks, but nothing about fields that are known to be wrong."""
+    def broken(self, message: Message) -> tuple[FieldViolation, ...]:
+        """Every rule that the message breaks, with the paths of the contract."""
         if self._validator is None:
-            return
+            return ()
         try:
-            broken = self._validator.violations(message)
+            return self._validator.violations(message)
         except EvaluationError as error:
             # The rule can't judge this message. The service, which has the same rules, answers for it.
             log.warning("a rule of the contract failed", message=self._request.type_name, error=str(error))
-            return
+            return ()
+
+    def check(self, message: Message, problems: Problems) -> None:
+        """Notes every rule that the message breaks, but nothing about fields that are known to be wrong."""
+        broken = self.broken(message)
         if not broken:
             return
         wrong = [violation.field for violation in problems.violations]

@@ -1,0 +1,35 @@
+"""Base64 as gRPC-Web has it: in chunks that may each end with padding, wherever their sender flushed."""
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from mesh.errors import InvalidArgument
+
+_CHUNK = re.compile(rb"[^=]*={0,2}")
+
+
+async def decoded(body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The bytes that a text stands for, as it arrives. Raises InvalidArgument if it is not base64."""
+    rest = b""
+    async with aclosing(body):
+        async for piece in body:
+            text = rest + piece
+            whole = len(text) - len(text) % 4
+            rest = text[whole:]
+            yield b"".join(_decode(chunk) for chunk in _CHUNK.findall(text[:whole]))
+    if rest:
+        raise _malformed()
+
+
+def _decode(chunk: bytes) -> bytes:
+    try:
+        return b64decode(chunk, validate=True)
+    except binascii.Error:
+        raise _malformed() from None
+
+
+def _malformed() -> InvalidArgument:
+    return InvalidArgument("The body is not base64.", reason="BODY_MALFORMED")

@@ -1,0 +1,83 @@
+"""Connect's unary calls: https://connectrpc.com/docs/protocol#unary-request-response-rpcs."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from protobuf import Registry
+
+from edge.errors import HTTP_STATUS, Headers, error_headers
+from edge.observation import Line
+from edge.procedures import connect_query
+from edge.procedures.codec import Codec, Codecs, UnknownCodec
+from edge.procedures.connect import VERSION_HEADER, check_version, timeout_s
+from edge.procedures.connect_error import to_json
+from edge.procedures.status import code_of, failure, status_of
+from edge.reply import Reply, cache_control
+from edge.request import BodyLimits, Receive, Request, read_body
+from edge.rpc import Admission, Rpc
+from mesh.errors import MeshError, Metadata
+
+PREFIX: Final = "application/"
+"""What stands before the codec's name in the media type."""
+
+_TRAILER: Final = b"trailer-"
+_READS: Final = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectUnary:
+    """Serves the calls of one RPC that takes one message and answers one."""
+
+    rpc: Rpc
+    codecs: Codecs
+    details: Registry
+    limits: BodyLimits
+
+    async def serve(self, request: Request, receive: Receive, line: Line) -> Reply:
+        """Answers a request, also with what went wrong. Raises UnknownCodec."""
+        try:
+            if request.method in _READS:
+                return await self._get(request, line)
+            return await self._post(request, receive, line)
+        except UnknownCodec:
+            raise
+        except Exception as raised:  # noqa: BLE001 # failure() logs what is not meant
+            error = failure(raised, self.rpc.method.name)
+            line.code = code_of(error).name
+            return self._refuse(error, request)
+
+    async def _get(self, request: Request, line: Line) -> Reply:
+        query = connect_query.read(request.query, self.limits)
+        codec = self.codecs[query.codec]
+        admission = await self.rpc.admit(request, line, timeout_s(request.headers))
+        reply = await self._call(admission, query.codec, codec, query.content)
+        if cache := cache_control(self.rpc.method.policy, is_read=True):
+            reply.headers.append((b"cache-control", cache))
+        return reply
+
+    async def _post(self, request: Request, receive: Receive, line: Line) -> Reply:
+        name = request.media_type().removeprefix(PREFIX)
+        codec = self.codecs[name]
+        check_version(request.headers.get(VERSION_HEADER), b"1")
+        admission = await self.rpc.admit(request, line, timeout_s(request.headers))
+        content = await read_body(request, receive, self.limits)
+        line.request_bytes = len(content)
+        return await self._call(admission, name, codec, content)
+
+    async def _call(self, admission: Admission, name: str, codec: Codec, content: bytes) -> Reply:
+        answer = await self.rpc.unary(admission, codec.decode(content))
+        headers = [(b"content-type", f"{PREFIX}{name}".encode()), *admission.headers]
+        headers += self._metadata(answer.initial_metadata, answer.trailing_metadata)
+        return Reply(200, headers, codec.encode(answer.message))
+
+    def _refuse(self, error: MeshError, request: Request) -> Reply:
+        scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
+        headers = [(b"content-type", b"application/json"), *error_headers(error, scheme)]
+        headers += self._metadata(error.initial_metadata, error.trailing_metadata)
+        shape = to_json(status_of(error), self.details)
+        return Reply(HTTP_STATUS[code_of(error)], headers, json.dumps(shape, ensure_ascii=False).encode())
+
+    def _metadata(self, initial: Metadata, trailing: Metadata) -> Headers:
+        prefixed = [(_TRAILER + name, value) for name, value in self.rpc.response_headers(trailing)]
+        return [*self.rpc.response_headers(initial), *prefixed]

@@ -1,0 +1,55 @@
+"""The endpoint of one RPC: it finds the protocol that a request is in."""
+
+from collections.abc import Callable
+from functools import partial
+
+from protobuf import Registry
+
+from edge.observation import Line
+from edge.procedures import connect_stream, connect_unary, grpc_web
+from edge.procedures.codec import JSON, PROTO, Codecs, UnknownCodec
+from edge.procedures.connect_stream import ConnectStream
+from edge.procedures.connect_unary import ConnectUnary
+from edge.procedures.exchange import Dialect, Enveloped
+from edge.procedures.grpc_web import GrpcWeb
+from edge.protojson.readers import Readers
+from edge.reply import Reply
+from edge.request import BodyLimits, Receive, Request
+from edge.rpc import Rpc
+from mesh.validation import Validator
+
+
+class Procedure:
+    """Serves one RPC under its own name, to clients of Connect and of gRPC-Web."""
+
+    def __init__(self, rpc: Rpc, readers: Readers, validator: Validator, details: Registry, limits: BodyLimits) -> None:
+        """`readers` ignore unknown fields, `details` knows the types of errors' details. Raises
+        protovalidate.CompilationError if a rule of the contract is wrong.
+        """
+        self.name = rpc.method.name
+        self._path = rpc.method.path
+        codecs = Codecs(rpc.method, readers, validator)
+        self._unary = ConnectUnary(rpc, codecs, details, limits)
+        self._in_unary: list[str] = []
+        self._in_envelopes: dict[str, tuple[Enveloped, Callable[[Request], Dialect]]] = {}
+        for name in (PROTO, JSON):
+            enveloped = Enveloped(rpc, codecs[name], limits)
+            if rpc.method.desc.method_kind == "unary":
+                self._in_unary.append(f"{connect_unary.PREFIX}{name}")
+            else:
+                self._in_envelopes[f"{connect_stream.PREFIX}{name}"] = enveloped, partial(ConnectStream, details)
+            for media_type in (grpc_web.BINARY, grpc_web.TEXT):
+                self._in_envelopes[f"{media_type}+{name}"] = enveloped, GrpcWeb
+        for media_type in (grpc_web.BINARY, grpc_web.TEXT):
+            self._in_envelopes[media_type] = self._in_envelopes[f"{media_type}+{PROTO}"]
+
+    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
+        """Answers a request. Raises HttpError 415 for one in no protocol that this RPC has."""
+        line.route = self._path
+        media_type = request.media_type()
+        if request.method != "POST" or media_type in self._in_unary:
+            return await self._unary.serve(request, receive, line)
+        if media_type not in self._in_envelopes:
+            raise UnknownCodec((*self._in_unary, *self._in_envelopes))
+        enveloped, dialect = self._in_envelopes[media_type]
+        return await enveloped.serve(dialect(request), request, receive, line)

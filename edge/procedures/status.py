@@ -1,0 +1,41 @@
+"""What clients are told of a failed call, as google.rpc.Status: Connect and gRPC-Web send it each in their own form."""
+
+from typing import Final
+
+import structlog
+from googleapis.google.rpc.status_pb import Status
+
+from edge.errors import INTERNAL_TEXT, HttpError, is_opaque
+from mesh.errors import Code, Internal, MeshError
+from mesh.status import to_status
+
+log = structlog.get_logger()
+
+# The errors of HTTP whose code is another one for an RPC.
+_CODES: Final = {413: Code.RESOURCE_EXHAUSTED, 415: Code.UNIMPLEMENTED}
+
+_DEBUG_INFO: Final = "/google.rpc.DebugInfo"
+
+
+def code_of(error: MeshError) -> Code:
+    """The status code of an error."""
+    return _CODES.get(error.status, error.code) if isinstance(error, HttpError) else error.code
+
+
+def status_of(error: MeshError) -> Status:
+    """The status of an error, with its details as the service sent them, less what tells about its inside."""
+    if error.received_status:
+        received = Status.from_binary(error.received_status).details
+        details = [detail for detail in received if not detail.type_url.endswith(_DEBUG_INFO)]
+    else:
+        details = to_status(error).details
+    message = INTERNAL_TEXT if is_opaque(error) else error.message
+    return Status(code=int(code_of(error)), message=message, details=details)
+
+
+def failure(raised: Exception, rpc: str) -> MeshError:
+    """The error that ends a call. One that nobody meant is logged, and nothing of it is told."""
+    if isinstance(raised, MeshError):
+        return raised
+    log.error("call failed", rpc=rpc, exc_info=raised)
+    return Internal(INTERNAL_TEXT)

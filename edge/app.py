@@ -22,7 +22,7 @@ from edge.endpoint import Endpoint
 from edge.endpoints import Endpoints
 from edge.errors import HttpError, render
 from edge.openapi.document import Document
-from edge.path_template import PathTemplate
+from edge.overlaps import Overlap, overlaps
 from edge.pipeline import Pipeline
 from edge.router import Router
 from edge.settings import EdgeSettings
@@ -48,9 +48,7 @@ def route(
     upstream_of: Callable[[str], Upstream],
     verifier: Verifier | None,
 ) -> Routes:
-    """Makes the routes of a contract. Of two that have the same URL the first declared is served. Every method that has
-    one is served under its own name too.
-    """
+    """Makes the routes of a contract. Of two that have the same URL the first declared is served."""
     endpoints = Endpoints(contract, settings, upstream_of, verifier)
     router: Router[Endpoint] = Router()
     served: list[Route] = []
@@ -65,13 +63,17 @@ def route(
         if first is None:
             served.append(each)
         else:
-            why = f"{each.http_method} of this URL is served by {first.name} already"
+            why = f"{each.http_method} of this URL is served by {first.target.name}, {first.template.text!r}, already"
             problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
-    for method in {each.method.name: each.method for each in served}.values():
-        template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
-        for http_method in ("POST",) if method.has_effects else ("POST", "GET"):
-            router.add(http_method, template, endpoints.procedure(method))
+    problems += map(_shared, overlaps(router))
     return Routes(router, tuple(served), tuple(problems))
+
+
+def _shared(overlap: Overlap[Endpoint]) -> Problem:
+    """Says that some URLs of a route are another's."""
+    first, second = overlap.first, overlap.second
+    why = f"{overlap.http_method} {overlap.url} fits {first.template.text!r} of {first.target.name} too, which has it"
+    return Problem(second.target.name, second.template.text, 0, why, fatal=False)
 
 
 class EdgeApp(FastAPI):

@@ -26,26 +26,28 @@ class MalformedPath(ValueError):
 
 
 @dataclass(slots=True)
-class _Node(Generic[T]):
+class Node(Generic[T]):
     """What may follow one prefix of segments; `ends` holds the routes that end here, by verb and HTTP method.
 
     The node of a `**` is entered before the first segment that it takes, and `repeats`: it may take one more.
     """
 
     repeats: bool = False
-    literals: "dict[str, _Node[T]]" = field(default_factory=dict)
-    any: "_Node[T] | None" = None
-    rest: "_Node[T] | None" = None
-    ends: "dict[str, dict[str, _Route[T]]]" = field(default_factory=dict)
+    literals: "dict[str, Node[T]]" = field(default_factory=dict)
+    any: "Node[T] | None" = None
+    rest: "Node[T] | None" = None
+    ends: "dict[str, dict[str, Entry[T]]]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Route(Generic[T]):
+class Entry(Generic[T]):
+    """A route of the router."""
+
     target: T
     template: PathTemplate
 
 
-_Place = tuple[_Node[T], int, tuple[int, ...]]
+_Place = tuple[Node[T], int, tuple[int, ...]]
 """A node, the index of the segment that comes next, and how many segments each `**` took so far."""
 
 
@@ -68,26 +70,26 @@ class Router(Generic[T]):
     """Routes by template and HTTP method."""
 
     def __init__(self) -> None:
-        self._root: _Node[T] = _Node()
+        self.root: Node[T] = Node()
         self._verbs: set[str] = set()
 
-    def add(self, method: str, template: PathTemplate, target: T) -> T | None:
-        """Adds a route. If another has its URL already, nothing is added and that one's target is returned."""
-        node = self._root
+    def add(self, method: str, template: PathTemplate, target: T) -> Entry[T] | None:
+        """Adds a route. If another has its URL already, nothing is added and that one is returned."""
+        node = self.root
         for segment, literal in zip(template.segments, template.literal, strict=True):
             if literal:
-                node = node.literals.setdefault(segment, _Node())
+                node = node.literals.setdefault(segment, Node())
             elif segment == REST:
-                node.rest = node.rest or _Node(repeats=True)
+                node.rest = node.rest or Node(repeats=True)
                 node = node.rest
             else:
-                node.any = node.any or _Node()
+                node.any = node.any or Node()
                 node = node.any
         if template.verb:
             self._verbs.add(template.verb)
         methods = node.ends.setdefault(template.verb, {})
-        route = methods.setdefault(method, _Route(target, template))
-        return None if route.template is template else route.target
+        route = methods.setdefault(method, Entry(target, template))
+        return None if route.template is template else route
 
     def match(self, method: str, path: str) -> Match[T] | NoMatch:
         """Finds the route of a raw path, percent-encoding and all. HEAD is answered by a GET route if it has none of
@@ -112,7 +114,7 @@ class Router(Generic[T]):
 
     def _ends(
         self, raw: list[str], segments: list[str]
-    ) -> "Iterator[tuple[dict[str, _Route[T]], tuple[int, ...], list[str]]]":
+    ) -> "Iterator[tuple[dict[str, Entry[T]], tuple[int, ...], list[str]]]":
         """Every place where the path can end, first with what follows its last colon as a verb, then with the colon as
         data: the routes there, how many segments each `**` took, and the raw segments less the verb.
         """
@@ -121,15 +123,15 @@ class Router(Generic[T]):
             stem, _, verb = last.rpartition(":")
             if verb in self._verbs:
                 decoded = _decode(stem) if "%" in stem else stem
-                for node, widths in _walk(self._root, [*segments[:-1], decoded]):
+                for node, widths in _walk(self.root, [*segments[:-1], decoded]):
                     if verb in node.ends:
                         yield node.ends[verb], widths, [*raw[:-1], stem]
-        for node, widths in _walk(self._root, segments):
+        for node, widths in _walk(self.root, segments):
             if "" in node.ends:
                 yield node.ends[""], widths, raw
 
 
-def _walk(root: "_Node[T]", segments: list[str]) -> "Iterator[tuple[_Node[T], tuple[int, ...]]]":
+def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tuple[int, ...]]]":
     """Every node at which these segments end, the most specific first, with how many segments each `**` took.
 
     A place after a `**` that was reached once is not entered again: however the segments before it were split, what
@@ -152,7 +154,7 @@ def _walk(root: "_Node[T]", segments: list[str]) -> "Iterator[tuple[_Node[T], tu
             waiting.append((node.rest, at, (*widths, 0)))
 
 
-def _enter(waiting: "list[_Place[T]]", node: "_Node[T]", at: int, widths: tuple[int, ...], segment: str) -> None:
+def _enter(waiting: "list[_Place[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segment: str) -> None:
     """Adds the places that this segment leads to. What is added last is tried first."""
     if node.repeats:
         waiting.append((node, at + 1, (*widths[:-1], widths[-1] + 1)))

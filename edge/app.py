@@ -23,6 +23,7 @@ from edge.endpoints import Endpoints
 from edge.errors import HttpError, render
 from edge.openapi.document import Document
 from edge.overlaps import Overlap, overlaps
+from edge.path_template import PathTemplate
 from edge.pipeline import Pipeline
 from edge.router import Router
 from edge.settings import EdgeSettings
@@ -48,7 +49,9 @@ def route(
     upstream_of: Callable[[str], Upstream],
     verifier: Verifier | None,
 ) -> Routes:
-    """Makes the routes of a contract. Of two that have the same URL the first declared is served."""
+    """Makes the routes of a contract. Of two that have the same URL the first declared is served. Every method that has
+    one is served under its own name too.
+    """
     endpoints = Endpoints(contract, settings, upstream_of, verifier)
     router: Router[Endpoint] = Router()
     served: list[Route] = []
@@ -66,6 +69,10 @@ def route(
             why = f"{each.http_method} of this URL is served by {first.target.name}, {first.template.text!r}, already"
             problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
     problems += map(_shared, overlaps(router))
+    for method in {each.method.name: each.method for each in served}.values():
+        template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
+        for http_method in ("POST",) if method.has_effects else ("POST", "GET"):
+            router.add(http_method, template, endpoints.procedure(method))
     return Routes(router, tuple(served), tuple(problems))
 
 

@@ -4,14 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import NoDecode
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from edge.headers import check_name
 from mesh.policy import DEFAULT_TIMEOUT_S
-from mesh.settings import EXIT_WRONG_SETTINGS, HttpUrl, Port, ProcessSettings, explain
+from mesh.settings import EXIT_WRONG_SETTINGS
 
 ANY_SERVICE = "*"
 
@@ -37,13 +37,23 @@ def _addresses(value: object) -> object:
     return addresses
 
 
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must be a URL that starts with http:// or https://")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 HeaderNames = Annotated[Words, AfterValidator(lambda names: [check_name(name) for name in names])]
 Addresses = Annotated[dict[str, str], NoDecode, BeforeValidator(_addresses)]
 
 
-class EdgeSettings(ProcessSettings):
+class EdgeSettings(BaseSettings):
     """What the edge needs. Limits that end in _bytes_max count bytes, those that end in _s seconds."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     contracts: Path = Field(description="the descriptor image", examples=["gen/contracts.binpb"])
     upstreams: Addresses = Field(
@@ -67,6 +77,14 @@ class EdgeSettings(ProcessSettings):
     port: Port = Field(8080, description="the port to listen on", examples=[8080])
     ops_port: Port = Field(
         0, description="another port for /livez, /readyz and /metrics; 0 leaves them on PORT", examples=[9090]
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="json, text, or auto: text on a terminal, json elsewhere"
+    )
+    shutdown_grace_s: float = Field(10.0, ge=0, le=300, description="for calls to end when the edge is stopped")
+    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
+        None, description="the OpenTelemetry collector that traces go to", examples=["http://collector:4317"]
     )
     api_title: str = Field("API", min_length=1, description="the title of the documentation")
 
@@ -139,8 +157,22 @@ def from_command_line(arguments: Sequence[str]) -> tuple[EdgeSettings, bool]:
     try:
         return EdgeSettings(**given), check_only
     except ValidationError as error:
-        print(explain(EdgeSettings, error), file=sys.stderr)
+        print(_explain(error), file=sys.stderr)
         sys.exit(EXIT_WRONG_SETTINGS)
+
+
+def _explain(error: ValidationError) -> str:
+    """A line for each wrong setting: its name, what is wrong with its value, and an example. Values are not repeated:
+    they may be secret.
+    """
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]) if problem["loc"] else "settings"
+        what = "is not set" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
+        field = EdgeSettings.model_fields.get(name)
+        example = f" Example: {name.upper()}={field.examples[0]}" if field is not None and field.examples else ""
+        lines.append(f"{name.upper()}: {what}.{example}")
+    return "\n".join(["Wrong settings:", *sorted(lines)])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,6 @@ import structlog
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import ECKey
-from pydantic import SecretStr
 
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.policy import Policy
@@ -220,9 +219,9 @@ class ServiceTokens:
     TIMEOUT_S = 5.0
     RENEW_BEFORE_S = 30.0
 
-    def __init__(self, url: str, client_id: str, client_secret: SecretStr) -> None:
+    def __init__(self, url: str, client_id: str, client_secret: str) -> None:
         self._url = url
-        self._credentials = httpx.BasicAuth(client_id, client_secret.get_secret_value())
+        self._credentials = httpx.BasicAuth(client_id, client_secret)
         self._token = ""
         self._renew_at = 0.0
         self._lock = asyncio.Lock()

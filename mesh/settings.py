@@ -1,87 +1,130 @@
 """Settings of a process, read from environment variables. A wrong or missing one stops the process with a sentence
 that names it.
+
+Each is a field of a dataclass, whose type says what its text must be; msgspec converts and checks it. A secret is a
+field that repr() leaves out.
 """
 
+import dataclasses
+import os
 import sys
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import msgspec
+from msgspec import Meta
 
-S = TypeVar("S", bound=BaseSettings)
+S = TypeVar("S")
 
 EXIT_WRONG_SETTINGS = 2
 
-
-def _host_and_port(value: str) -> str:
-    host, separator, port = value.rpartition(":")
-    if not (separator and host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError("must be host:port with a port from 1 to 65535")
-    return value
+PORT_FROM_1 = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 
 
-def _url_of(*schemes: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-            raise ValueError(f"must be a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        return value
-
-    return AfterValidator(check)
+class WrongSettings(ValueError):
+    """Settings that can't be used; the text has a line for each."""
 
 
-Address = Annotated[str, AfterValidator(_host_and_port), Field(examples=["catalog:9000"])]
+Address = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[^\s]+:{PORT_FROM_1}$",
+        description="must be host:port with a port from 1 to 65535",
+        examples=["catalog:9000"],
+    ),
+]
 """Where a workload answers gRPC: host:port."""
 
-HttpUrl = Annotated[str, _url_of("http", "https")]
-Port = Annotated[int, Field(ge=0, le=65535)]
+HttpUrl = Annotated[
+    str, Meta(pattern=r"^https?://[^\s/]", description="must be a URL that starts with http:// or https://")
+]
+Port = Annotated[int, Meta(ge=0, le=65535, description="must be a whole number from 0 to 65535")]
+Text = Annotated[str, Meta(min_length=1, description="must not be empty")]
 
 
-class ProcessSettings(BaseSettings):
+def seconds(least: float, most: float) -> Meta:
+    """The constraint of a number of seconds."""
+    return Meta(ge=least, le=most, description=f"must be a number of seconds from {least:g} to {most:g}")
+
+
+def count(least: int, most: int) -> Meta:
+    """The constraint of a whole number."""
+    return Meta(ge=least, le=most, description=f"must be a whole number from {least} to {most}")
+
+
+def example(value: object) -> Meta:
+    """What the sentence about a wrong value shows."""
+    return Meta(examples=[value])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProcessSettings:
     """What every process needs."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    listen_host: Annotated[Text, example("0.0.0.0")] = "127.0.0.1"
+    ops_port: Annotated[Port, example(9090)] = 9090
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="must be debug, info, warning or error", examples=["info"]),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "text"], Meta(description="must be auto, json or text", examples=["json"])
+    ] = "auto"
+    shutdown_grace_s: Annotated[float, seconds(0, 300), example(10)] = 10.0
+    otel_exporter_otlp_endpoint: Annotated[HttpUrl | None, example("http://collector:4317")] = None
 
-    listen_host: str = Field("127.0.0.1", min_length=1, examples=["0.0.0.0"])
-    ops_port: Port = Field(9090, examples=[9090])
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", examples=["info"])
-    log_format: Literal["auto", "json", "text"] = Field("auto", examples=["json"])
-    shutdown_grace_s: float = Field(10.0, ge=0, le=300, examples=[10])
-    otel_exporter_otlp_endpoint: HttpUrl | None = Field(None, examples=["http://collector:4317"])
 
-
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ServiceSettings(ProcessSettings):
     """What a process that serves gRPC needs: where to listen, and whose tokens to believe."""
 
-    grpc_port: Port = Field(9000, examples=[9000])
-    jwks_url: HttpUrl = Field(examples=["http://edge:8080/.well-known/jwks.json"])
-    token_issuer: str = Field(min_length=1, examples=["https://shop.example.com"])
-    token_audience: str = Field("meshwright", min_length=1, examples=["meshwright"])
+    grpc_port: Annotated[Port, example(9000)] = 9000
+    jwks_url: Annotated[HttpUrl, example("http://edge:8080/.well-known/jwks.json")]
+    token_issuer: Annotated[Text, example("https://shop.example.com")]
+    token_audience: Annotated[Text, example("meshwright")] = "meshwright"
 
 
-class ClientSettings(BaseSettings):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClientSettings:
     """What a process needs to call others as itself: OAuth 2.0 client credentials."""
 
-    token_url: HttpUrl = Field(examples=["http://edge:8080/v1/oauth2/token"])
-    client_id: str = Field(min_length=1, examples=["notifications"])
-    client_secret: SecretStr = Field(
-        min_length=16, examples=["the secret that SERVICE_CLIENTS of identity holds for this client"]
-    )
+    token_url: Annotated[HttpUrl, example("http://edge:8080/v1/oauth2/token")]
+    client_id: Annotated[Text, example("notifications")]
+    client_secret: Annotated[
+        str,
+        Meta(min_length=16, description="must have at least 16 characters"),
+        example("the secret that SERVICE_CLIENTS of identity holds for this client"),
+    ] = dataclasses.field(repr=False)
 
 
-class DatabaseSettings(BaseSettings):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
     """What a process with a database needs."""
 
-    database_url: Annotated[str, _url_of("postgresql", "postgres")] = Field(
-        examples=["postgresql://orders:secret@postgres:5432/orders"]
-    )
-    database_pool_size: int = Field(5, ge=1, le=100, examples=[5])
-    database_statement_timeout_s: float = Field(5.0, gt=0, le=300, examples=[5])
+    database_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^postgres(ql)?://",
+            description="must be a URL that starts with postgresql:// or postgres://",
+            examples=["postgresql://orders:secret@postgres:5432/orders"],
+        ),
+    ] = dataclasses.field(repr=False)
+    database_pool_size: Annotated[int, count(1, 100), example(5)] = 5
+    database_statement_timeout_s: Annotated[float, seconds(0.001, 300), example(5)] = 5.0
 
 
-class EventSettings(BaseSettings):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EventSettings:
     """What a process that publishes or consumes events needs."""
 
-    nats_url: Annotated[str, _url_of("nats", "tls")] = Field(examples=["nats://nats:4222"])
+    nats_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(nats|tls)://",
+            description="must be a URL that starts with nats:// or tls://",
+            examples=["nats://nats:4222"],
+        ),
+    ] = dataclasses.field(repr=False)
 
 
 def load(settings_type: type[S]) -> S:
@@ -89,24 +132,58 @@ def load(settings_type: type[S]) -> S:
     exits with status 2.
     """
     try:
-        return settings_type()
-    except ValidationError as error:
-        print(explain(settings_type, error), file=sys.stderr)
+        return read(settings_type, os.environ)
+    except WrongSettings as error:
+        print(f"Wrong settings:\n{error}", file=sys.stderr)
         sys.exit(EXIT_WRONG_SETTINGS)
 
 
-def explain(settings_type: type[BaseSettings], error: ValidationError) -> str:
-    """A line for each wrong variable: its name, what is wrong with its value, and an example. Values are not repeated:
-    they may be secret.
+def read(settings_type: type[S], environment: Mapping[str, str]) -> S:
+    """The settings that variables give. Raises WrongSettings with a line for each wrong one: its name, what it must
+    be, and an example. Values are not repeated: they may be secret.
     """
-    lines = []
-    for problem in error.errors(include_input=False, include_url=False):
-        field = str(problem["loc"][0]) if problem["loc"] else "settings"
-        what = "is not set" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{field.upper()}: {what}.{_example(settings_type, field)}")
-    return "\n".join(["Wrong settings:", *sorted(lines)])
+    hints = get_type_hints(settings_type, include_extras=True)
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for field in dataclasses.fields(settings_type):  # type: ignore[arg-type] # settings are dataclasses
+        name, hint = field.name.upper(), hints[field.name]
+        text = environment.get(name)
+        if text is None:
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                wrong.append(f"{name}: is not set.{_example(name, hint)}")
+            continue
+        try:
+            values[field.name] = _convert(text, hint)
+        except (msgspec.MsgspecError, UnicodeError):
+            wrong.append(f"{name}: {_description(hint)}.{_example(name, hint)}")
+    if wrong:
+        raise WrongSettings("\n".join(sorted(wrong)))
+    try:
+        return settings_type(**values)
+    except ValueError as error:
+        raise WrongSettings(f"{error}.") from error
 
 
-def _example(settings_type: type[BaseSettings], field: str) -> str:
-    info: Any = settings_type.model_fields.get(field)
-    return f" Example: {field.upper()}={info.examples[0]}" if info is not None and info.examples else ""
+def _convert(text: str, hint: Any) -> Any:
+    """The value of a text; a dictionary is written as JSON."""
+    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if get_origin(kind) is dict:
+        return msgspec.json.decode(text, type=hint)
+    return msgspec.convert(text, hint, strict=False)
+
+
+def _metas(hint: Any) -> Iterator[Meta]:
+    for argument in get_args(hint):
+        if isinstance(argument, Meta):
+            yield argument
+        else:
+            yield from _metas(argument)
+
+
+def _description(hint: Any) -> str:
+    return next((meta.description for meta in _metas(hint) if meta.description), "is not right")
+
+
+def _example(name: str, hint: Any) -> str:
+    examples = [meta.examples[0] for meta in _metas(hint) if meta.examples]
+    return f" Example: {name}={examples[-1]}" if examples else ""

@@ -2,13 +2,11 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from prometheus_client import Counter, Histogram
 from structlog.tracebacks import ExceptionDictTransformer
-
-from mesh.settings import ProcessSettings
 
 SERVER_CALLS = Counter("grpc_server_handled_total", "Calls answered, by method and status.", ["method", "code"])
 SERVER_SECONDS = Histogram("grpc_server_handling_seconds", "Time to answer a call, by method.", ["method"])
@@ -20,14 +18,30 @@ _TRACEBACK = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(sho
 _LOUD_LIBRARIES = ("httpx", "httpcore", "nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access")
 
 
-def configure(name: str, settings: ProcessSettings) -> None:
+class TelemetrySettings(Protocol):
+    """What telemetry needs to know of a process's settings."""
+
+    @property
+    def log_level(self) -> str:
+        """The least that is logged: debug, info, warning or error."""
+
+    @property
+    def log_format(self) -> str:
+        """json, text, or auto: text on a terminal, JSON elsewhere."""
+
+    @property
+    def otel_exporter_otlp_endpoint(self) -> str | None:
+        """The URL of the OpenTelemetry collector, if there is one."""
+
+
+def configure(name: str, settings: TelemetrySettings) -> None:
     """Sets up logging to standard error, and traces if OTEL_EXPORTER_OTLP_ENDPOINT is set. Call it first."""
     configure_logs(name, settings)
     if settings.otel_exporter_otlp_endpoint is not None:
         configure_traces(name, settings.otel_exporter_otlp_endpoint)
 
 
-def configure_logs(name: str, settings: ProcessSettings) -> None:
+def configure_logs(name: str, settings: TelemetrySettings) -> None:
     """JSON lines, or coloured text on a terminal; records of the standard library's loggers take the same shape."""
     text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [

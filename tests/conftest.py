@@ -52,7 +52,7 @@ async def open_database(database_url: str) -> AsyncIterator[Callable[..., Awaita
         async def open_(service: str | None = None) -> Database:
             folders = [MESH_FOLDER, *([Path("services", service, "migrations")] if service else [])]
             migrate(database_url, folders)
-            settings = DatabaseSettings.model_validate({"database_url": database_url})
+            settings = DatabaseSettings(database_url=database_url)
             return await stack.enter_async_context(Database.open(settings, service or "test"))
 
         yield open_

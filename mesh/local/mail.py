@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from uuid import uuid4
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from pydantic import Field
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -26,7 +25,7 @@ from starlette.routing import Route
 
 from mesh.http import HttpServer
 from mesh.process import Process, run
-from mesh.settings import Port, ProcessSettings
+from mesh.settings import Port, ProcessSettings, Text, example
 
 MESSAGE_BYTES_MAX = 10 * 1024 * 1024
 MESSAGES_MAX = 1000  # the oldest ones go
@@ -51,12 +50,13 @@ MESSAGE = """\
 </article>"""
 
 
+@dataclass(frozen=True, kw_only=True)
 class MailSettings(ProcessSettings):
     """Where it listens, and where it keeps the messages."""
 
-    smtp_port: Port = Field(examples=[8026])
-    mail_page_port: Port = Field(examples=[8025])
-    mail_folder: Path = Field(examples=[".mesh/data/mail"])
+    smtp_port: Annotated[Port, example(8026)]
+    mail_page_port: Annotated[Port, example(8025)]
+    mail_folder: Annotated[Text, example(".mesh/data/mail")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _as_html(message: Message) -> str:
 
 async def wire(process: Process, settings: MailSettings) -> None:
     """The SMTP server and the page."""
-    mailbox = Mailbox(settings.mail_folder)
+    mailbox = Mailbox(Path(settings.mail_folder))
     delivery = Delivery(mailbox)
     smtp = await asyncio.get_running_loop().create_server(
         lambda: SMTP(delivery, data_size_limit=MESSAGE_BYTES_MAX, enable_SMTPUTF8=True),

@@ -25,7 +25,7 @@ async def wire(process: Process, settings: IdentitySettings) -> None:
     keys = SigningKeys(database, cipher, settings.signing_key_rotation)
     await until_available(keys.refresh)
     if settings.staff_email is not None and settings.staff_password is not None:
-        password = settings.staff_password.get_secret_value()
+        password = settings.staff_password
         await until_available(partial(ensure_staff, database, passwords, settings.staff_email, password))
     process.spawn(keys.keep_fresh(), name="signing keys")
     broker = await process.enter(JetStream(settings.nats_url, process.name))

@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey
-from pydantic import SecretStr
 
 from mesh.errors import FailedPrecondition
 from mesh.identity import ALGORITHM
@@ -21,7 +20,7 @@ _KEY_BYTES = 32
 class Cipher:
     """Encrypts and authenticates with keys derived from one secret, each for one purpose (HKDF, RFC 5869)."""
 
-    def __init__(self, secret: SecretStr) -> None:
+    def __init__(self, secret: str) -> None:
         self._sealing_key = OctKey.import_key(_derive(secret, "signing keys"))
         self._fingerprint_key = _derive(secret, "fingerprints")
 
@@ -45,9 +44,9 @@ class Cipher:
         return hmac.new(self._fingerprint_key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def _derive(secret: SecretStr, purpose: str) -> bytes:
+def _derive(secret: str, purpose: str) -> bytes:
     derivation = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=f"meshwright identity {purpose}".encode())
-    return derivation.derive(secret.get_secret_value().encode())
+    return derivation.derive(secret.encode())
 
 
 def _wrong_secret(kid: str) -> FailedPrecondition:

@@ -5,8 +5,6 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
-from pydantic import SecretStr
-
 from mesh.errors import InvalidArgument, Unauthenticated
 
 _NO_SECRET = ""
@@ -15,8 +13,8 @@ _NO_SECRET = ""
 class Clients:
     """The workloads that may get a token of their own, with their secrets."""
 
-    def __init__(self, secrets: Mapping[str, SecretStr]) -> None:
-        self._secrets = {client_id: secret.get_secret_value() for client_id, secret in secrets.items()}
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._secrets = dict(secrets)
 
     def authenticate(self, authorization: str, client_id: str, client_secret: str) -> str:
         """The client's identifier, proven by HTTP Basic authentication or in the body, not by both.

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import structlog
 from meshwright.identity.v1.events_pb import UserDeleted, UserRegistered
 from protobuf import Message
-from pydantic import NameEmail
 
 from mesh.database import Connection
 from mesh.events import Event
@@ -22,7 +21,7 @@ log = structlog.get_logger()
 class Consumers:
     """Mails users and forgets those who leave."""
 
-    def __init__(self, users: Users, mailer: Mailer, sender: NameEmail) -> None:
+    def __init__(self, users: Users, mailer: Mailer, sender: str) -> None:
         self._users = users
         self._mailer = mailer
         self._sender = sender

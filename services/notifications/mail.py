@@ -5,11 +5,10 @@ import ssl
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
-from pydantic import NameEmail
 
 from services.notifications.domain import Letter, Notification
 
@@ -20,17 +19,19 @@ class MailError(Exception):
     """A mail was not sent. The text holds no address."""
 
 
-def compose(notification: Notification, letter: Letter, *, sender: NameEmail, recipient: str) -> EmailMessage:
-    """The message of a notification. Its Message-ID is the same each time, so that a repeated one is known as such.
+def compose(notification: Notification, letter: Letter, *, sender: str, recipient: str) -> EmailMessage:
+    """The message of a notification. `sender` is "name@example.com" or "Name <name@example.com>". The Message-ID is the
+    same each time, so that a repeated one is known as such.
 
     Raises MailError if `recipient` is no address; EmailMessage itself refuses a value that would add a header.
     """
     message = EmailMessage()
-    message["From"] = Address(sender.name, addr_spec=sender.email)
+    name, address = parseaddr(sender)
+    message["From"] = Address(name, addr_spec=address)
     message["To"] = _address(recipient)
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(notification.send_time)
-    message["Message-ID"] = f"<{notification.uid}@{sender.email.rpartition('@')[2]}>"
+    message["Message-ID"] = f"<{notification.uid}@{address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no "out of office" for this one
     message.set_content(letter.text)
     return message

@@ -1,28 +1,42 @@
 """The settings of the notifications service."""
 
+from dataclasses import dataclass, field
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, NameEmail
+from msgspec import Meta
 
-from mesh.settings import Address, ClientSettings, DatabaseSettings, EventSettings, ServiceSettings
+from mesh.settings import (
+    PORT_FROM_1,
+    Address,
+    ClientSettings,
+    DatabaseSettings,
+    EventSettings,
+    ServiceSettings,
+    example,
+)
+
+SmtpUrl = Annotated[
+    str,
+    Meta(
+        pattern=rf"^smtps?://(?:[^\s:/@]+:[^\s/@]+@)?(?:[^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\])(?::{PORT_FROM_1})?/?$",
+        description="must be a URL of the form smtp://host:port or smtps://user:password@host:port",
+        examples=["smtps://shop:secret@mail.example.com:465"],
+    ),
+]
+Sender = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:[^<>\r\n]+ <[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$",
+        description="must be an address, name@example.com, or a name with one, Shop <shop@example.com>",
+        examples=["Meshwright <shop@example.com>"],
+    ),
+]
 
 
-def _smtp_url(value: str) -> str:
-    problem = "must be a URL of the form smtp://host:port or smtps://user:password@host:port"
-    try:
-        url = urlsplit(value)
-        complete = url.scheme in ("smtp", "smtps") and url.hostname and url.port != 0
-    except ValueError:
-        raise ValueError(problem) from None  # the standard library's text quotes the value, which may hold a password
-    if not complete or url.path not in ("", "/") or (url.username is None) != (url.password is None):
-        raise ValueError(problem)
-    return value
-
-
+@dataclass(frozen=True, kw_only=True)
 class NotificationsSettings(ServiceSettings, ClientSettings, DatabaseSettings, EventSettings):
     """A service with a database and events, which calls identity as itself and sends mail."""
 
-    identity_address: Address = Field(examples=["identity:9000"])
-    smtp_url: Annotated[str, AfterValidator(_smtp_url)] = Field(examples=["smtps://shop:secret@mail.example.com:465"])
-    mail_from: NameEmail = Field(examples=["Meshwright <shop@example.com>"])
+    identity_address: Annotated[Address, example("identity:9000")]
+    smtp_url: SmtpUrl = field(repr=False)
+    mail_from: Sender

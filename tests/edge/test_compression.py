@@ -3,7 +3,7 @@
 import gzip
 import json
 import zlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import brotli
 import pytest
@@ -82,7 +82,7 @@ async def test_each_piece_of_a_stream_can_be_read_before_the_next(coding: str) -
     await compress(reply, request(coding.encode()))
     assert not isinstance(reply.body, bytes)
     first = await anext(reply.body)
-    decoders = {
+    decoders: dict[str, Callable[[bytes], bytes]] = {
         "gzip": lambda data: zlib.decompressobj(31).decompress(data),
         "br": lambda data: brotli.Decompressor().process(data),
         "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),

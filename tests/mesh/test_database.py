@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -18,8 +19,8 @@ from mesh.settings import DatabaseSettings
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A database with one table and small limits."""
-    settings = {"database_url": database_url, "database_pool_size": 2, "database_statement_timeout_s": 1}
-    async with Database.open(DatabaseSettings.model_validate(settings), "test") as database:
+    settings = DatabaseSettings(database_url=database_url, database_pool_size=2, database_statement_timeout_s=1)
+    async with Database.open(settings, "test") as database:
         async with database.transaction() as tx:
             await tx.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
         yield database
@@ -121,8 +122,8 @@ async def own_postgres(server_folder: Path) -> AsyncIterator[Postgres]:
         yield server
 
 
-def _settings(server: Postgres, **others: object) -> DatabaseSettings:
-    return DatabaseSettings.model_validate({"database_url": server.url("mortal"), **others})
+def _settings(server: Postgres, **others: Any) -> DatabaseSettings:
+    return DatabaseSettings(**{"database_url": server.url("mortal"), **others})
 
 
 async def test_a_killed_server_is_unavailable_until_it_is_back(own_postgres: Postgres) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
-from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -188,7 +187,7 @@ async def test_a_process_gets_one_token_and_keeps_it() -> None:
     """Client credentials are sent as Basic authentication, and the token is used until shortly before it expires."""
     endpoint = Endpoint({"access_token": "one", "token_type": "Bearer", "expires_in": 900})
     async with endpoint.served() as url:
-        tokens = ServiceTokens(url, "robot", SecretStr("secret"))
+        tokens = ServiceTokens(url, "robot", "secret")
         assert [await tokens.token(), await tokens.token()] == ["one", "one"]
     assert endpoint.requests == [("Basic cm9ib3Q6c2VjcmV0", "grant_type=client_credentials")]
 
@@ -198,7 +197,7 @@ async def test_a_process_without_a_token_says_unavailable() -> None:
     endpoint = Endpoint({"error": "secret detail"})
     endpoint.status = 401
     async with endpoint.served() as url:
-        tokens = ServiceTokens(url, "robot", SecretStr("wrong"))
+        tokens = ServiceTokens(url, "robot", "wrong")
         for _ in range(2):
             with pytest.raises(MeshError) as caught:
                 await tokens.token()

@@ -100,4 +100,4 @@ def test_a_wrong_setting_is_a_sentence() -> None:
     process = start("pass", OPS_PORT="no")
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (2, "")
-    assert "OPS_PORT: Input should be a valid integer" in errors
+    assert "OPS_PORT: must be a whole number from 0 to 65535" in errors

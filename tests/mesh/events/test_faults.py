@@ -57,7 +57,7 @@ async def test_every_event_takes_effect_once_and_in_order_whatever_dies(
     async with Postgres(server_folder / "mortal-postgres") as postgres, Nats(server_folder / "mortal-nats") as nats:
         await postgres.create_databases("mortal")
         migrate(postgres.url("mortal"), [MESH_FOLDER])
-        settings = DatabaseSettings.model_validate({"database_url": postgres.url("mortal")})
+        settings = DatabaseSettings(database_url=postgres.url("mortal"))
         retries = Retries(attempts_max=1000, pause_first_s=0.01, pause_max_s=0.02)
         async with (
             Database.open(settings, "test") as database,

@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from meshwright.identity.v1.identity_grpc import IdentityServiceClient
 from meshwright.identity.v1.identity_pb import CreateUserRequest, IssueTokenRequest, Token, User
-from pydantic import SecretStr
 
 from mesh.client import Channel
 from mesh.database import Database
@@ -109,7 +108,7 @@ async def _database(postgres: Postgres) -> AsyncIterator[Database]:
     await postgres.create_databases("identity_tests")
     url = postgres.url("identity_tests")
     migrate(url, [MESH_FOLDER, Path("services", "identity", "migrations")])
-    async with Database.open(DatabaseSettings.model_validate({"database_url": url}), "identity") as opened:
+    async with Database.open(DatabaseSettings(database_url=url), "identity") as opened:
         yield opened
 
 
@@ -124,7 +123,7 @@ async def database(_database: Database) -> Database:
 @pytest.fixture
 def cipher() -> Cipher:
     """With the secret that all replicas of the tests share."""
-    return Cipher(SecretStr("0123456789abcdef0123456789abcdef"))
+    return Cipher("0123456789abcdef0123456789abcdef")
 
 
 @pytest.fixture
@@ -148,7 +147,7 @@ async def identity(
 ) -> AsyncIterator[Identity]:
     """The service on a free port."""
     access_tokens = AccessTokens(keys, ISSUER, AUDIENCE, 900)
-    clients = Clients({name: SecretStr(secret) for name, secret in CLIENT_SECRETS.items()})
+    clients = Clients(CLIENT_SECRETS)
     grants = Grants(database, passwords, access_tokens, clients, timedelta(days=30))
     handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ISSUER)
     verifier = Verifier(keys, ISSUER, AUDIENCE)

@@ -2,7 +2,6 @@
 
 import pytest
 from joserfc.jwk import ECKey
-from pydantic import SecretStr
 
 from mesh.errors import FailedPrecondition
 from services.identity.cipher import Cipher
@@ -35,6 +34,6 @@ def test_what_was_changed_does_not_open(cipher: Cipher, key: ECKey) -> None:
 
 def test_a_fingerprint_depends_on_text_and_secret(cipher: Cipher) -> None:
     """Equal for equal texts; another text or another secret gives another one."""
-    other = Cipher(SecretStr("another secret of more than 32 characters"))
+    other = Cipher("another secret of more than 32 characters")
     assert cipher.fingerprint("x") == cipher.fingerprint("x")
     assert len({cipher.fingerprint("x"), cipher.fingerprint("y"), other.fingerprint("x")}) == 3

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from meshwright.identity.v1.identity_pb import GetJwksRequest, GetOpenIdConfigurationRequest, GetUserRequest
-from pydantic import SecretStr
 
 from mesh.database import Database
 from mesh.errors import FailedPrecondition
@@ -118,7 +117,7 @@ async def test_private_keys_are_encrypted_at_rest(identity: Identity) -> None:
 async def test_a_wrong_secret_is_told_to_the_operator(keys: SigningKeys, database: Database) -> None:
     """A process with another KEY_ENCRYPTION_SECRET does not start, and the reason names the variable."""
     assert keys.current.kid
-    other = SigningKeys(database, Cipher(SecretStr("another secret of more than 32 characters")), AGE_MAX)
+    other = SigningKeys(database, Cipher("another secret of more than 32 characters"), AGE_MAX)
     with pytest.raises(FailedPrecondition, match="KEY_ENCRYPTION_SECRET does not open"):
         await other.refresh()
 

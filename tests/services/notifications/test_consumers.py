@@ -12,7 +12,6 @@ from uuid import uuid4
 import nats
 import pytest
 from meshwright.identity.v1.events_pb import UserDeleted, UserRegistered
-from pydantic import NameEmail
 
 from mesh.client import Channel
 from mesh.database import Database
@@ -31,7 +30,7 @@ from tests.services.calls import serving
 from tests.services.notifications.identity import IdentityStandIn, IssuedTokens
 from tests.services.notifications.smtp import MailServer
 
-SENDER = NameEmail("Shop", "shop@example.com")
+SENDER = "Shop <shop@example.com>"
 PATIENT = Retries(attempts_max=1000, pause_first_s=0.05, pause_max_s=0.1)
 IMPATIENT = Retries(attempts_max=2, pause_first_s=0.02)
 

@@ -11,13 +11,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from pydantic import NameEmail
 
 from services.notifications.domain import Letter, Notification, welcome
 from services.notifications.mail import Mailer, MailError, compose
 from tests.services.notifications.smtp import MailServer
 
-SENDER = NameEmail("Möbel & Co", "shop@example.com")
+SENDER = "Möbel & Co <shop@example.com>"
 NOTIFICATION = Notification(UUID(int=7), "users/ada", "Welcome", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 LETTER = welcome("Jürgen 🌱")
 

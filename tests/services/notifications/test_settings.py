@@ -1,24 +1,21 @@
 """The settings of notifications."""
 
-from typing import Any
-
 import pytest
-from pydantic import ValidationError
 
-from mesh.settings import explain
+from mesh.settings import WrongSettings, read
 from services.notifications.settings import NotificationsSettings
 
 RIGHT = {
-    "jwks_url": "http://edge:8080/.well-known/jwks.json",
-    "token_issuer": "http://edge:8080",
-    "token_url": "http://edge:8080/v1/oauth2/token",
-    "client_id": "notifications",
-    "client_secret": "0123456789abcdef",
-    "database_url": "postgresql://postgres:5432/notifications",
-    "nats_url": "nats://nats:4222",
-    "identity_address": "identity:9000",
-    "smtp_url": "smtp://mail:25",
-    "mail_from": "Shop <shop@example.com>",
+    "JWKS_URL": "http://edge:8080/.well-known/jwks.json",
+    "TOKEN_ISSUER": "http://edge:8080",
+    "TOKEN_URL": "http://edge:8080/v1/oauth2/token",
+    "CLIENT_ID": "notifications",
+    "CLIENT_SECRET": "0123456789abcdef",
+    "DATABASE_URL": "postgresql://postgres:5432/notifications",
+    "NATS_URL": "nats://nats:4222",
+    "IDENTITY_ADDRESS": "identity:9000",
+    "SMTP_URL": "smtp://mail:25",
+    "MAIL_FROM": "Shop <shop@example.com>",
 }
 
 
@@ -27,7 +24,7 @@ RIGHT = {
 )
 def test_an_smtp_url_is_taken(url: str) -> None:
     """With or without port, login and TLS."""
-    assert NotificationsSettings.model_validate(RIGHT | {"smtp_url": url}).smtp_url == url
+    assert read(NotificationsSettings, RIGHT | {"SMTP_URL": url}).smtp_url == url
 
 
 @pytest.mark.parametrize(
@@ -36,20 +33,27 @@ def test_an_smtp_url_is_taken(url: str) -> None:
 )
 def test_a_wrong_smtp_url_is_explained(url: str) -> None:
     """The sentence names the variable and the form that its value must have."""
-    assert _explanation(smtp_url=url).startswith("SMTP_URL: must be a URL of the form smtp://host:port or smtps://")
+    assert _explanation("SMTP_URL", url).startswith("SMTP_URL: must be a URL of the form smtp://host:port or smtps://")
 
 
 def test_a_password_is_not_repeated() -> None:
     """Whatever is wrong with the URL, its password does not go to standard error."""
-    assert "hunter2" not in _explanation(smtp_url="smtp://me:hunter2@mail:x")
+    assert "hunter2" not in _explanation("SMTP_URL", "smtp://me:hunter2@mail:x")
 
 
-def test_a_wrong_sender_is_explained() -> None:
+@pytest.mark.parametrize("sender", ["shop@example.com", "Möbel & Co <shop@example.com>"])
+def test_a_sender_is_taken(sender: str) -> None:
+    """An address, with or without a name."""
+    assert read(NotificationsSettings, RIGHT | {"MAIL_FROM": sender}).mail_from == sender
+
+
+@pytest.mark.parametrize("sender", ["Shop", "Shop <shop>", "a@b <c@d> e", "Shop\n <shop@example.com>", ""])
+def test_a_wrong_sender_is_explained(sender: str) -> None:
     """MAIL_FROM must be an address, with or without a name."""
-    assert _explanation(mail_from="Shop").startswith("MAIL_FROM: ")
+    assert _explanation("MAIL_FROM", sender).startswith("MAIL_FROM: ")
 
 
-def _explanation(**wrong: Any) -> str:
-    with pytest.raises(ValidationError) as caught:
-        NotificationsSettings.model_validate(RIGHT | wrong)
-    return explain(NotificationsSettings, caught.value).splitlines()[1]
+def _explanation(name: str, value: str) -> str:
+    with pytest.raises(WrongSettings) as caught:
+        read(NotificationsSettings, RIGHT | {name: value})
+    return str(caught.value)

@@ -85,8 +85,8 @@ def serve(app: EdgeApp, settings: EdgeSettings) -> HttpServer:
 
 
 def _addresses(contract: Contract, settings: EdgeSettings) -> dict[str, str]:
-    """The address of each service that has routes."""
-    services = sorted({each.method.service for each in contract.routes})
+    """The address of each service that has methods to serve."""
+    services = sorted({method.service for method in contract.methods})
     addresses = {service: settings.address_of(service) for service in services}
     if missing := [service for service, address in addresses.items() if address is None]:
         names = ", ".join(missing)

@@ -69,7 +69,7 @@ def route(
             why = f"{each.http_method} of this URL is served by {first.target.name}, {first.template.text!r}, already"
             problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
     problems += map(_shared, overlaps(router))
-    for method in {each.method.name: each.method for each in served}.values():
+    for method in contract.methods:
         template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
         for http_method in ("POST",) if method.has_effects else ("POST", "GET"):
             router.add(http_method, template, endpoints.procedure(method))

@@ -128,12 +128,13 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Contract:
-    """All that an image says about HTTP, in the order of its files. `services` are their full names; `validated` are
-    the methods whose requests may have validation rules.
+    """All that an image says about HTTP, in the order of its files. `services` are the full names of all, `methods`
+    those that have a rule; `validated` are the methods whose requests may have validation rules.
     """
 
     registry: Types
     services: tuple[str, ...]
+    methods: tuple[Method, ...]
     routes: tuple[Route, ...]
     problems: tuple[Problem, ...]
     validated: frozenset[str]
@@ -149,7 +150,7 @@ def read(image: FileDescriptorSet) -> Contract:
     types = Types(image)
     messages = {name: message for file in image.file for name, message in messages_in(file)}
     with_rules = types.files_importing(VALIDATION_RULES)
-    services, validated = [], set()
+    services, methods, validated = [], [], set()
     found: list[Route | Problem] = []
     for file in image.file:
         for service in file.service:
@@ -158,17 +159,18 @@ def read(image: FileDescriptorSet) -> Contract:
             for proto in service.method:
                 has_effects = proto.options.idempotency_level != MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS.value
                 method = Method(name, proto.name, types, has_effects=has_effects)
+                if not proto.options.HasExtension(HTTP_RULE):
+                    continue
+                methods.append(method)
                 found += _routes(method, proto, messages)
                 if types.file_of(proto.input_type[1:]) in with_rules:
                     validated.add(method.name)
     routes = tuple(each for each in found if isinstance(each, Route))
     problems = tuple(each for each in found if isinstance(each, Problem))
-    return Contract(types, tuple(services), routes, problems, frozenset(validated))
+    return Contract(types, tuple(services), tuple(methods), routes, problems, frozenset(validated))
 
 
 def _routes(method: Method, proto: MethodDescriptorProto, messages: _Messages) -> Iterator[Route | Problem]:
-    if not proto.options.HasExtension(HTTP_RULE):
-        return
     for type_name in (proto.input_type, proto.output_type):
         if type_name[1:] not in messages:
             raise InvalidArgument(f"The contracts are damaged: {method.name} uses {type_name[1:]}, which is not there.")

@@ -33,7 +33,7 @@ async def edge_of(
     contract: Contract, port: int, *, verifier: Verifier | None = None, **settings: Any
 ) -> AsyncIterator[Client]:
     """A client of an edge that serves this contract from the backend at this port."""
-    services = {each.method.service for each in contract.routes}
+    services = {method.service for method in contract.methods}
     made = EdgeSettings.model_validate({"contracts": "-", "upstreams": f"*=127.0.0.1:{port}", "port": 0, **settings})
     readiness = Readiness()
     readiness.serve()

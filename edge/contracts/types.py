@@ -133,9 +133,26 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
                 continue
             waiting.pop()
             if at in self._unbuilt:
-                add_file(self, File.from_binary(self._unbuilt.pop(at)), {})
+                add_file(self, _with_json_names(File.from_binary(self._unbuilt.pop(at))), {})
                 waiting[:0] = self._extended_by.get(at, ())
 
 
 def _full_name(package: str, name: str) -> str:
     return f"{package}.{name}" if package else name
+
+
+def json_name(name: str) -> str:
+    """The name in JSON of a field that the contract gives none of its own, as protoc makes it."""
+    first, *others = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in others)
+
+
+def _with_json_names(file: File) -> File:
+    """The file with what compilers add for plugins, but not to what servers carry along for reflection."""
+    waiting = list(file.message_type)
+    while waiting:
+        message = waiting.pop()
+        for field in message.field:
+            field.json_name = field.json_name or json_name(field.name)
+        waiting.extend(message.nested_type)
+    return file

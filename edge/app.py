@@ -66,7 +66,7 @@ def route(
         if first is None:
             served.append(each)
         else:
-            why = f"{each.http_method} of this URL is served by {first.target.name}, {first.template.text!r}, already"
+            why = f"{each.http_method} of this URL is served by {first.template.text!r} of {first.target.name} already"
             problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
     problems += map(_shared, overlaps(router))
     for method in contract.methods:

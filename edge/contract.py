@@ -148,11 +148,12 @@ def load(path: Path) -> Contract:
 def read(image: FileDescriptorSet) -> Contract:
     """Reads an image that is in memory. Raises InvalidArgument if something is missing from it."""
     types = Types(image)
-    messages = {name: message for file in image.file for name, message in messages_in(file)}
+    files = {file.name: file for file in image.file}.values()
+    messages = {name: message for file in files for name, message in messages_in(file)}
     with_rules = types.files_importing(VALIDATION_RULES)
     services, methods, validated = [], [], set()
     found: list[Route | Problem] = []
-    for file in image.file:
+    for file in files:
         for service in file.service:
             name = f"{file.package}.{service.name}" if file.package else service.name
             services.append(name)

@@ -97,7 +97,7 @@ def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:
     routes = route(read(compile_image(text, tmp_path)), settings, Nowhere, None)
     assert [each.template.text for each in routes.served] == ["/v1/{id}", "/v1/x"]
     assert [(problem.why, problem.fatal) for problem in routes.problems] == [
-        ("GET of this URL is served by wrong.v1.S.Call already", False)
+        ("GET of this URL is served by '/v1/{id}' of wrong.v1.S.Call already", False)
     ]
     broken = text.replace("string id = 1;", 'string id = 1 [(buf.validate.field).cel = {id: "x" expression: "nope("}];')
     problems = route(read(compile_image(broken, tmp_path)), settings, Nowhere, None).problems
@@ -117,3 +117,10 @@ def test_a_file_that_is_no_image_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "alone").write_bytes(alone.SerializeToString())
     with pytest.raises(InvalidArgument, match=r"test\.proto imports google/api/annotations\.proto, which is missing"):
         load(tmp_path / "alone")
+
+
+def test_a_file_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    """Images are joined by writing one after the other, each with its imports."""
+    image = compile_image(HEAD % 'get: "/v1/x"', tmp_path)
+    contract = read(FileDescriptorSet(file=[*image.file, *image.file]))
+    assert (contract.services, len(contract.routes)) == (("wrong.v1.S",), 1)

@@ -8,6 +8,7 @@ from typing import NoReturn
 import structlog
 import uvloop
 
+from edge import operations
 from edge.app import PAGES, EdgeApp, Routes, route
 from edge.connection import HeadLimits, protocol
 from edge.contract import Contract, load
@@ -17,8 +18,7 @@ from mesh import telemetry
 from mesh.errors import InvalidArgument, MeshError
 from mesh.http import HttpServer
 from mesh.identity import JwksUrl, Verifier
-from mesh.operations import operations_app
-from mesh.operations import routes as operations_routes
+from mesh.operations import OperationsServer
 from mesh.process import Process
 
 log = structlog.get_logger()
@@ -59,9 +59,8 @@ async def _run(contract: Contract, settings: EdgeSettings) -> int:
         _report(routes)
         on_own_port = settings.ops_port in (0, settings.port)
         if not on_own_port:
-            operations = operations_app(process.readiness)
-            await process.enter(HttpServer(operations, settings.listen_host, settings.ops_port))
-        pages = operations_routes(process.readiness) if on_own_port else []
+            await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
+        pages = operations.routes(process.readiness) if on_own_port else []
         await process.enter(serve(EdgeApp(contract, routes, settings, pages), settings))
 
     return await process.run(start)

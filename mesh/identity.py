@@ -6,17 +6,18 @@ worth nothing.
 
 import asyncio
 import time
+from base64 import b64encode
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import httpx
 import structlog
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import ECKey
 
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
+from mesh.fetch import FetchError, fetch_json
 from mesh.policy import Policy
 
 ALGORITHM = "ES256"
@@ -113,22 +114,13 @@ class JwksUrl:
             return
         self._tried_at = now
         try:
-            async with _client(self._url, self.TIMEOUT_S) as client:
-                answer = await client.get(self._url)
-            answer.raise_for_status()
-            self._keys = {
-                key.kid: key for key in map(_public_key, answer.json()["keys"]) if key is not None and key.kid
-            }
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            answer = await fetch_json(self._url, timeout_s=self.TIMEOUT_S)
+            self._keys = {key.kid: key for key in map(_public_key, answer["keys"]) if key is not None and key.kid}
+        except (FetchError, ValueError, KeyError, TypeError) as error:
             self._reachable = False
             log.warning("the issuer's keys can't be fetched", url=self._url, error=str(error) or type(error).__name__)
             return
         self._fetched_at, self._reachable = now, True
-
-
-def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
-    """Loading the certificate authorities takes 10 MB, which inside a mesh, over plain HTTP, are for nothing."""
-    return httpx.AsyncClient(timeout=timeout_s, verify=url.startswith("https://"))
 
 
 def _public_key(data: Any) -> ECKey | None:
@@ -221,7 +213,7 @@ class ServiceTokens:
 
     def __init__(self, url: str, client_id: str, client_secret: str) -> None:
         self._url = url
-        self._credentials = httpx.BasicAuth(client_id, client_secret)
+        self._authorization = f"Basic {b64encode(f'{client_id}:{client_secret}'.encode()).decode()}"
         self._token = ""
         self._renew_at = 0.0
         self._lock = asyncio.Lock()
@@ -235,12 +227,14 @@ class ServiceTokens:
 
     async def _fetch(self) -> None:
         try:
-            async with _client(self._url, self.TIMEOUT_S) as client:
-                answer = await client.post(self._url, data={"grant_type": "client_credentials"}, auth=self._credentials)
-            answer.raise_for_status()
-            body = answer.json()
-            token, expires_in_s = str(body["access_token"]), float(body["expires_in"])
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            answer = await fetch_json(
+                self._url,
+                timeout_s=self.TIMEOUT_S,
+                form={"grant_type": "client_credentials"},
+                authorization=self._authorization,
+            )
+            token, expires_in_s = str(answer["access_token"]), float(answer["expires_in"])
+        except (FetchError, ValueError, KeyError, TypeError) as error:
             log.warning("no service token to be had", url=self._url, error=str(error) or type(error).__name__)
             raise _no_token() from error
         self._token, self._renew_at = (

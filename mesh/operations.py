@@ -1,21 +1,25 @@
 """The operations port: /livez, /readyz and /metrics."""
 
 import asyncio
+import json
+import socket
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Protocol, Self
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from mesh.errors import MeshError
+from mesh.listening import listen
 
 log = structlog.get_logger()
 
 CHECK_TIMEOUT_S = 2.0
+PAGE_TIMEOUT_S = 5.0
+POLL_S = 0.2
 
 
 class Check(Protocol):
@@ -68,27 +72,95 @@ async def _ask(check: Check) -> str:
     return ""
 
 
-def routes(readiness: Readiness) -> list[Route]:
-    """The three routes, for the operations port or for an app of one's own."""
-    return [Route("/livez", _livez), Route("/readyz", _readyz(readiness)), Route("/metrics", _metrics)]
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer of the operations port."""
+
+    status: int
+    media_type: str
+    body: bytes
 
 
-def operations_app(readiness: Readiness) -> Starlette:
-    """The app of the operations port."""
-    return Starlette(routes=routes(readiness))
+async def page(path: str, readiness: Readiness) -> Page | None:
+    """The page at a path, None if there is none."""
+    match path:
+        case "/livez":
+            return Page(200, "text/plain; charset=utf-8", b"alive\n")
+        case "/readyz":
+            problems = await readiness.problems()
+            answer = json.dumps({"ready": not problems, "checks": problems}).encode()
+            return Page(503 if problems else 200, "application/json", answer)
+        case "/metrics":
+            return Page(200, CONTENT_TYPE_LATEST, generate_latest())
+    return None
 
 
-async def _livez(_: Request) -> Response:
-    return PlainTextResponse("alive\n")
+class OperationsServer:
+    """Serves the operations port while it is entered. `port` is the one bound, also where 0 was asked for.
+
+    The standard library's server in a thread is enough for those who ask, every few seconds; another would cost each
+    process 2 MB. The pages are made in the event loop, so that /livez answers only while that turns.
+    """
+
+    def __init__(self, readiness: Readiness, host: str, port: int) -> None:
+        """Raises PortInUse."""
+        self._readiness = readiness
+        self._server = _Server(listen(host, port), self._page)
+        self.port: int = self._server.server_address[1]
+        self._thread = Thread(target=self._server.serve_forever, args=(POLL_S,), name="operations", daemon=True)
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self._server.shutdown)
+        self._server.server_close()
+
+    def _page(self, path: str) -> Page | None:
+        """Raises TimeoutError if the event loop does not turn."""
+        made = asyncio.run_coroutine_threadsafe(page(path, self._readiness), self._loop)
+        return made.result(PAGE_TIMEOUT_S)
 
 
-def _readyz(readiness: Readiness) -> Callable[[Request], object]:
-    async def readyz(_: Request) -> Response:
-        problems = await readiness.problems()
-        return JSONResponse({"ready": not problems, "checks": problems}, status_code=503 if problems else 200)
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
 
-    return readyz
+    def __init__(self, listening: socket.socket, page_of: Callable[[str], Page | None]) -> None:
+        super().__init__(listening.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.server_address = listening.getsockname()[:2]
+        self.page_of = page_of
 
 
-async def _metrics(_: Request) -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+class _Handler(BaseHTTPRequestHandler):
+    timeout = PAGE_TIMEOUT_S
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, _Server), "made by it"
+        try:
+            found = self.server.page_of(self.path.partition("?")[0])
+        except TimeoutError:
+            self.send_error(503)
+            return
+        if found is None:
+            self.send_error(404)
+            return
+        self.send_response(found.status)
+        self.send_header("Content-Type", found.media_type)
+        self.send_header("Content-Length", str(len(found.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(found.body)
+
+    do_HEAD = do_GET  # noqa: N815 # the base class finds methods by their names
+
+    def version_string(self) -> str:
+        """Nobody needs to know which Python this is."""
+        return "operations"
+
+    def log_message(self, *_: object) -> None:
+        """Probes are not worth a line each."""

@@ -13,8 +13,7 @@ import uvloop
 
 from mesh import telemetry
 from mesh.errors import MeshError
-from mesh.http import HttpServer
-from mesh.operations import Readiness, operations_app
+from mesh.operations import OperationsServer, Readiness
 from mesh.settings import ProcessSettings, load
 
 S = TypeVar("S", bound=ProcessSettings)
@@ -96,7 +95,7 @@ def run(name: str, settings_type: type[S], wire: Callable[[Process, S], Awaitabl
         process = Process(name)
 
         async def start() -> None:
-            await process.enter(HttpServer(operations_app(process.readiness), settings.listen_host, settings.ops_port))
+            await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
             await wire(process, settings)
 
         return await process.run(start)

@@ -9,10 +9,11 @@ import httpx
 from edge.__main__ import serve
 from edge.app import EdgeApp, route
 from edge.contract import Contract
+from edge.operations import routes
 from edge.settings import EdgeSettings
 from edge.upstream import Upstreams
 from mesh.identity import Verifier
-from mesh.operations import Readiness, routes
+from mesh.operations import Readiness
 
 
 class Client(httpx.AsyncClient):
@@ -33,11 +34,10 @@ async def edge_of(
     contract: Contract, port: int, *, verifier: Verifier | None = None, **settings: Any
 ) -> AsyncIterator[Client]:
     """A client of an edge that serves this contract from the backend at this port."""
-    services = {method.service for method in contract.methods}
     made = EdgeSettings.model_validate({"contracts": "-", "upstreams": f"*=127.0.0.1:{port}", "port": 0, **settings})
     readiness = Readiness()
     readiness.serve()
-    async with Upstreams(dict.fromkeys(services, f"127.0.0.1:{port}")) as upstreams:
+    async with Upstreams(made.upstreams) as upstreams:
         for channel in upstreams.channels.values():
             readiness.add(channel)
         app = EdgeApp(contract, route(contract, made, upstreams.__getitem__, verifier), made, routes(readiness))

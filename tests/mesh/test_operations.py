@@ -1,13 +1,16 @@
 """The operations port."""
 
 import asyncio
+import time
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from mesh.errors import Unavailable
-from mesh.http import HttpServer, PortInUse
-from mesh.operations import Readiness, operations_app
+from mesh.http import HttpServer
+from mesh.listening import PortInUse
+from mesh.operations import OperationsServer, Readiness
 
 
 class Part:
@@ -26,7 +29,7 @@ class Part:
 async def get(readiness: Readiness, path: str) -> httpx.Response:
     """One request to an operations port of this readiness."""
     async with (
-        HttpServer(operations_app(readiness), "127.0.0.1", 0) as server,
+        OperationsServer(readiness, "127.0.0.1", 0) as server,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
     ):
         return await client.get(path)
@@ -66,23 +69,48 @@ async def test_a_process_lives_and_tells_its_metrics() -> None:
     assert "python_info" in metrics.text
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/", 404), ("POST", "/livez", 501), ("HEAD", "/livez", 200)]
+)
+async def test_there_is_nothing_else(method: str, path: str, status: int) -> None:
+    """Other paths and methods are refused; HEAD has no body. The server does not say what it is made of."""
+    async with (
+        OperationsServer(Readiness(), "127.0.0.1", 0) as server,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
+    ):
+        answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert "python" not in answer.headers["server"].lower()
+    assert method != "HEAD" or (answer.content, answer.headers["content-length"]) == (b"", "6")
+
+
+async def test_a_process_whose_event_loop_hangs_does_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/livez is answered by the event loop, or not at all."""
+    monkeypatch.setattr("mesh.operations.PAGE_TIMEOUT_S", 0.1)
+    async with OperationsServer(Readiness(), "127.0.0.1", 0) as server:
+        asked = asyncio.create_task(asyncio.to_thread(httpx.get, f"http://127.0.0.1:{server.port}/livez", timeout=30))
+        while server._loop.is_running() and not asked.done():  # the loop hangs, but for this
+            time.sleep(0.2)  # noqa: ASYNC251 # this is the hanging
+            await asyncio.sleep(0)
+        assert (await asked).status_code == 503
+
+
 async def test_a_port_in_use_is_said_in_a_sentence() -> None:
     """A second server on the port says which port it is."""
-    app = operations_app(Readiness())
-    async with HttpServer(app, "127.0.0.1", 0) as server:
+    async with OperationsServer(Readiness(), "127.0.0.1", 0) as server:
         with pytest.raises(PortInUse, match=f"Can't listen on 127.0.0.1:{server.port}: Address already in use"):
-            HttpServer(app, "127.0.0.1", server.port)
+            OperationsServer(Readiness(), "127.0.0.1", server.port)
 
 
-async def test_a_server_whose_start_is_cancelled_ends() -> None:
+async def test_an_http_server_whose_start_is_cancelled_ends() -> None:
     """Nothing goes on in the background, and its port is free again."""
     before = asyncio.all_tasks()
-    server = HttpServer(operations_app(Readiness()), "127.0.0.1", 0)
+    server = HttpServer(Starlette(), "127.0.0.1", 0)
     starting = asyncio.create_task(server.__aenter__())
     await asyncio.sleep(0)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert asyncio.all_tasks() <= before
-    async with HttpServer(operations_app(Readiness()), "127.0.0.1", server.port):
+    async with HttpServer(Starlette(), "127.0.0.1", server.port):
         pass

@@ -1,0 +1,49 @@
+"""JSON from the issuer of tokens, over HTTP. The standard library does: a client library costs each process 2 MB for a
+call in some minutes.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import Any, Final
+from urllib.parse import urlencode
+from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
+
+ANSWER_BYTES_MAX: Final = 1024 * 1024
+
+
+class FetchError(Exception):
+    """There was no proper answer. The text is for the log."""
+
+
+async def fetch_json(
+    url: str, *, timeout_s: float, form: Mapping[str, str] | None = None, authorization: str = ""
+) -> Any:
+    """The JSON at a URL; with a form it is asked by POST. Redirects are not followed: they could lead the credentials
+    elsewhere. Raises FetchError.
+    """
+    request = Request(url, urlencode(form).encode() if form is not None else None, {"Accept": "application/json"})
+    if authorization:
+        request.add_header("Authorization", authorization)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return json.loads(await asyncio.to_thread(_fetch, request, timeout_s))
+    except (OSError, HTTPException, ValueError, RecursionError) as error:  # a TimeoutError is an OSError
+        raise FetchError(str(error) or type(error).__name__) from error
+
+
+def _fetch(request: Request, timeout_s: float) -> bytes:
+    opener = OpenerDirector()
+    # Loading the certificate authorities takes 10 MB, which inside a mesh, over plain HTTP, are for nothing.
+    secure = [HTTPSHandler()] if request.type == "https" else []
+    for handler in (ProxyHandler(), HTTPHandler(), *secure):
+        opener.add_handler(handler)
+    with opener.open(request, timeout=timeout_s) as answer:
+        body: bytes = answer.read(ANSWER_BYTES_MAX + 1)
+    if answer.status != HTTPStatus.OK:
+        raise ValueError(f"the answer has status {answer.status}")
+    if len(body) > ANSWER_BYTES_MAX:
+        raise ValueError(f"the answer is larger than {ANSWER_BYTES_MAX} bytes")
+    return body

@@ -1,0 +1,25 @@
+"""Listening sockets, bound before anything is served on them."""
+
+import socket
+
+from mesh.errors import MeshError
+
+
+class PortInUse(MeshError):
+    """The port to listen on belongs to another process."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises PortInUse with a sentence that names the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise PortInUse(
+            f"Can't listen on {host}:{port}: {error.strerror}. Choose another port, or stop the process that has it."
+        ) from error
+    bound.listen(2048)
+    return bound

@@ -16,6 +16,7 @@ from edge.endpoint import Endpoint
 from edge.errors import HTTP_STATUS, DetailTypes, HttpError, render
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
+from edge.procedures.refusal import refusal
 from edge.reply import Reply
 from edge.request import Receive, Request, Scope, Send
 from edge.router import MalformedPath, Match, Router
@@ -91,6 +92,9 @@ class Pipeline:
 
     def _fail(self, error: MeshError, request: Request, line: Line) -> Reply:
         line.code = error.code.name
+        refused = refusal(error, request, self._registry)
+        if refused is not None:
+            return refused
         scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
         accept = request.headers.get(b"accept", b"")
         return Reply(*render(error, self._registry, scheme=scheme, accept=accept))

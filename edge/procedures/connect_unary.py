@@ -1,22 +1,20 @@
 """Connect's unary calls: https://connectrpc.com/docs/protocol#unary-request-response-rpcs."""
 
-import json
 from dataclasses import dataclass
 from typing import Final
 
 from protobuf import Registry
 
-from edge.errors import HTTP_STATUS, Headers, error_headers
+from edge.errors import Headers
 from edge.observation import Line
-from edge.procedures import connect_query
-from edge.procedures.codec import Codec, Codecs, UnknownCodec
+from edge.procedures import coding, connect_error, connect_query
+from edge.procedures.codec import Codec, Codecs
 from edge.procedures.connect import VERSION_HEADER, check_version, timeout_s
-from edge.procedures.connect_error import to_json
-from edge.procedures.status import code_of, failure, status_of
+from edge.procedures.status import code_of, failure
 from edge.reply import Reply, cache_control
 from edge.request import BodyLimits, Receive, Request, read_body
 from edge.rpc import Admission, Rpc
-from mesh.errors import MeshError, Metadata
+from mesh.errors import Metadata
 
 PREFIX: Final = "application/"
 """What stands before the codec's name in the media type."""
@@ -35,17 +33,17 @@ class ConnectUnary:
     limits: BodyLimits
 
     async def serve(self, request: Request, receive: Receive, line: Line) -> Reply:
-        """Answers a request, also with what went wrong. Raises UnknownCodec."""
+        """Answers a request, also with what went wrong."""
         try:
             if request.method in _READS:
                 return await self._get(request, line)
             return await self._post(request, receive, line)
-        except UnknownCodec:
-            raise
         except Exception as raised:  # noqa: BLE001 # failure() logs what is not meant
             error = failure(raised, self.rpc.method.name)
             line.code = code_of(error).name
-            return self._refuse(error, request)
+            reply = connect_error.reply(error, request, self.details)
+            reply.headers += self._metadata(error.initial_metadata, error.trailing_metadata)
+            return reply
 
     async def _get(self, request: Request, line: Line) -> Reply:
         query = connect_query.read(request.query, self.limits)
@@ -60,6 +58,7 @@ class ConnectUnary:
         name = request.media_type().removeprefix(PREFIX)
         codec = self.codecs[name]
         check_version(request.headers.get(VERSION_HEADER), b"1")
+        coding.of_header(request.headers.get(b"content-encoding"))
         admission = await self.rpc.admit(request, line, timeout_s(request.headers))
         content = await read_body(request, receive, self.limits)
         line.request_bytes = len(content)
@@ -70,13 +69,6 @@ class ConnectUnary:
         headers = [(b"content-type", f"{PREFIX}{name}".encode()), *admission.headers]
         headers += self._metadata(answer.initial_metadata, answer.trailing_metadata)
         return Reply(200, headers, codec.encode(answer.message))
-
-    def _refuse(self, error: MeshError, request: Request) -> Reply:
-        scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
-        headers = [(b"content-type", b"application/json"), *error_headers(error, scheme)]
-        headers += self._metadata(error.initial_metadata, error.trailing_metadata)
-        shape = to_json(status_of(error), self.details)
-        return Reply(HTTP_STATUS[code_of(error)], headers, json.dumps(shape, ensure_ascii=False).encode())
 
     def _metadata(self, initial: Metadata, trailing: Metadata) -> Headers:
         prefixed = [(_TRAILER + name, value) for name, value in self.rpc.response_headers(trailing)]

@@ -6,12 +6,14 @@ from functools import partial
 from protobuf import Registry
 
 from edge.observation import Line
-from edge.procedures import connect_stream, connect_unary, grpc_web
+from edge.procedures import connect_error, connect_stream, connect_unary, grpc_web
 from edge.procedures.codec import JSON, PROTO, Codecs, UnknownCodec
 from edge.procedures.connect_stream import ConnectStream
 from edge.procedures.connect_unary import ConnectUnary
 from edge.procedures.exchange import Dialect, Enveloped
 from edge.procedures.grpc_web import GrpcWeb
+from edge.procedures.refusal import refusal
+from edge.procedures.status import code_of
 from edge.protojson.readers import Readers
 from edge.reply import Reply
 from edge.request import BodyLimits, Receive, Request
@@ -28,6 +30,7 @@ class Procedure:
         """
         self.name = rpc.method.name
         self._path = rpc.method.path
+        self._details = details
         codecs = Codecs(rpc.method, readers, validator)
         self._unary = ConnectUnary(rpc, codecs, details, limits)
         self._in_unary: list[str] = []
@@ -44,12 +47,14 @@ class Procedure:
             self._in_envelopes[media_type] = self._in_envelopes[f"{media_type}+{PROTO}"]
 
     async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
-        """Answers a request. Raises HttpError 415 for one in no protocol that this RPC has."""
+        """Answers a request, also one in no protocol that this RPC has."""
         line.route = self._path
         media_type = request.media_type()
         if request.method != "POST" or media_type in self._in_unary:
             return await self._unary.serve(request, receive, line)
         if media_type not in self._in_envelopes:
-            raise UnknownCodec((*self._in_unary, *self._in_envelopes))
+            error = UnknownCodec((*self._in_unary, *self._in_envelopes))
+            line.code = code_of(error).name
+            return refusal(error, request, self._details) or connect_error.reply(error, request, self._details)
         enveloped, dialect = self._in_envelopes[media_type]
         return await enveloped.serve(dialect(request), request, receive, line)

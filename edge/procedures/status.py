@@ -11,8 +11,14 @@ from mesh.status import to_status
 
 log = structlog.get_logger()
 
-# The errors of HTTP whose code is another one for an RPC.
-_CODES: Final = {413: Code.RESOURCE_EXHAUSTED, 415: Code.UNIMPLEMENTED}
+# The errors of HTTP whose code is another one for an RPC: what clients infer from the status themselves
+# (https://connectrpc.com/docs/protocol#http-to-error-code), and what they know for messages that are too large.
+_CODES: Final = {
+    404: Code.UNIMPLEMENTED,
+    405: Code.UNKNOWN,
+    413: Code.RESOURCE_EXHAUSTED,
+    415: Code.UNKNOWN,
+}
 
 _DEBUG_INFO: Final = "/google.rpc.DebugInfo"
 

@@ -24,7 +24,7 @@ from edge.errors import HttpError, render
 from edge.openapi.document import Document
 from edge.overlaps import Overlap, overlaps
 from edge.path_template import PathTemplate
-from edge.pipeline import Pipeline
+from edge.pipeline import Gate, Pipeline
 from edge.router import Router
 from edge.settings import EdgeSettings
 from edge.upstream import Upstream
@@ -92,7 +92,8 @@ class EdgeApp(FastAPI):
         """`operations` are the pages for those who run this, empty if they are on another port."""
         super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
         cors = Cors(settings.cors_origins, settings.cors_max_age_s)
-        self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max)
+        streams = Gate(settings.concurrent_streams_max)
+        self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max, streams)
         secured = settings.jwks_url is not None
         document = Document(routes.served, title=settings.api_title, secured=secured)
         add_docs(self, document)

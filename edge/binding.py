@@ -22,6 +22,7 @@ class Binder:
 
     def __init__(self, route: Route, readers: Readers, validator: Validator) -> None:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        self._input = route.method.desc.input
         self._whole_body = route.whole_body
         self._ignore_unknown = readers.ignore_unknown
         self._variables = tuple((fields, _leaf(fields[-1]), json_path(fields)) for fields in route.variables)
@@ -42,13 +43,30 @@ class Binder:
         if query:
             self._bind_query(query, message, problems)
         self._implied.fill(message, request.headers, document, problems)
+        return self._checked(message, problems), problems.own_names
+
+    def bind_next(self, request: Request, content: bytes) -> tuple[bytes, set[str]]:
+        """A message of a stream after its first, which alone has what the URL and the headers say. Raises as bind()."""
+        problems = Problems()
+        message, _ = self._body.read(request, content, problems)
+        return self._checked(message, problems), problems.own_names
+
+    def check_url(self, values: tuple[str, ...], query: bytes) -> None:
+        """Raises InvalidArgument with what is wrong with the URL, whatever the body will be."""
+        problems, message = Problems(), self._input.type()
+        self._bind_path(values, message, problems)
+        self._bind_query(query, message, problems)
+        if problems.violations:
+            raise invalid(tuple(problems.violations))
+
+    def _checked(self, message: Message, problems: Problems) -> bytes:
         self._rules.check(message, problems)
         if problems.violations:
             raise invalid(tuple(problems.violations))
         sent: bytes = to_bytes(message, ROOT, problems)
         if problems.violations:
             raise invalid(tuple(problems.violations))
-        return sent, problems.own_names
+        return sent
 
     def _bind_path(self, values: tuple[str, ...], message: Message, problems: Problems) -> None:
         for (fields, leaf, name), text in zip(self._variables, values, strict=True):

@@ -26,7 +26,7 @@ class Body:
         self._input = route.method.desc.input
         self._field = route.body
         self._whole = route.whole_body
-        self._raw = _raw_type(route)
+        self._raw = raw_type(route)
         self._message_reader = readers.message(self._input) if self._whole and self._raw is None else None
         self._field_reader: FieldReader | None = readers.field(self._field) if self._field is not None else None
         self._form = Parameters(self._input, readers, in_path=route.variables)
@@ -81,7 +81,7 @@ class Body:
         return HttpError(415, text, "CONTENT_TYPE_NOT_SUPPORTED", [(b"accept", accepted.replace(" or", ",").encode())])
 
 
-def _raw_type(route: Route) -> DescMessage | None:
+def raw_type(route: Route) -> DescMessage | None:
     """The google.api.HttpBody that the body of the route is, None if it is none."""
     if route.whole_body:
         kind = route.method.desc.input

@@ -24,6 +24,10 @@ _TEXTUAL: Final = frozenset(
 )
 
 
+_EVENTS: Final = b"text/event-stream"
+"""Small and seldom: the compressors of thousands of open streams would need more memory than all else."""
+
+
 class _Encoder(Protocol):
     """One body's coding."""
 
@@ -104,7 +108,7 @@ def _is_textual(reply: Reply) -> bool:
     for name, value in reply.headers:
         if name == b"content-type":
             media_type = value.partition(b";")[0].strip().lower()
-            return media_type in _TEXTUAL or media_type.startswith(b"text/")
+            return media_type in _TEXTUAL or (media_type.startswith(b"text/") and media_type != _EVENTS)
     return False
 
 

@@ -6,9 +6,9 @@ a call run on whose client has gone.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -32,9 +32,12 @@ class Connection:
 
     KEY: ClassVar[str] = "edge.connection"
 
-    def __init__(self) -> None:
+    def __init__(self, transport: asyncio.Transport | None = None) -> None:
         self.lost = False
+        self._transport = transport
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._told_of_drain: set[Callable[[], None]] = set()
+        self._drains = False
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
@@ -46,6 +49,32 @@ class Connection:
             yield
         finally:
             self._tasks.discard(task)
+
+    @contextlib.contextmanager
+    def draining(self, tell: Callable[[], None]) -> Iterator[None]:
+        """While this is entered, `tell` is called if the server stops and wants to see the end of what runs."""
+        self._told_of_drain.add(tell)
+        if self._drains:
+            tell()
+        try:
+            yield
+        finally:
+            self._told_of_drain.discard(tell)
+
+    def drain(self) -> None:
+        """The server stops."""
+        self._drains = True
+        for tell in tuple(self._told_of_drain):
+            tell()
+
+    async def cut(self) -> NoReturn:
+        """Cuts the connection off in the middle of a reply, which is all that tells the client that it is not complete.
+        Who calls this is cancelled with whatever serves the connection.
+        """
+        if self._transport is not None:
+            self._transport.abort()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
 
     def lose(self) -> None:
         """The client has gone."""
@@ -61,8 +90,6 @@ class Http1(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._connection = Connection()
-        self.app_state = {**self.app_state, Connection.KEY: self._connection}
         self._refusal: HttpError | None = None
         self._in_head = True
         self._head_bytes = 0  # of the headers that are complete
@@ -73,12 +100,18 @@ class Http1(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
+        self._connection = Connection(transport)
+        self.app_state = {**self.app_state, Connection.KEY: self._connection}
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
         self._connection.lose()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._connection.drain()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

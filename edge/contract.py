@@ -42,12 +42,15 @@ _Messages = Mapping[str, DescriptorProto]
 class Method:
     """One RPC. `name` is "package.Service.Method", `path` what gRPC sends, "/package.Service/Method"."""
 
-    def __init__(self, service: str, name: str, types: Types, *, has_effects: bool) -> None:
-        """`has_effects` is false only if the contract says so: by idempotency_level NO_SIDE_EFFECTS."""
+    def __init__(self, service: str, name: str, types: Types, *, has_effects: bool, streams: bool) -> None:
+        """`has_effects` is false only if the contract says so: by idempotency_level NO_SIDE_EFFECTS. `streams` says
+        that requests or responses may be several messages.
+        """
         self.name = f"{service}.{name}"
         self.path = f"/{service}/{name}"
         self.service = service
         self.has_effects = has_effects
+        self.streams = streams
         self._types = types
 
     @cached_property
@@ -159,7 +162,8 @@ def read(image: FileDescriptorSet) -> Contract:
             services.append(name)
             for proto in service.method:
                 has_effects = proto.options.idempotency_level != MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS.value
-                method = Method(name, proto.name, types, has_effects=has_effects)
+                streams = proto.client_streaming or proto.server_streaming
+                method = Method(name, proto.name, types, has_effects=has_effects, streams=streams)
                 if not proto.options.HasExtension(HTTP_RULE):
                     continue
                 methods.append(method)
@@ -176,9 +180,6 @@ def _routes(method: Method, proto: MethodDescriptorProto, messages: _Messages) -
         if type_name[1:] not in messages:
             raise InvalidArgument(f"The contracts are damaged: {method.name} uses {type_name[1:]}, which is not there.")
     rule = proto.options.Extensions[HTTP_RULE]
-    if proto.client_streaming or proto.server_streaming:
-        yield Problem(method.name, _pattern(rule)[1], 0, "streams are not served; the rule is left out", fatal=False)
-        return
     yield from _route(method, rule, proto, messages)
     for additional in rule.additional_bindings:
         if additional.additional_bindings:

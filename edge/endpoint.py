@@ -20,9 +20,12 @@ from mesh.validation import Validator
 
 
 class Endpoint(Protocol):
-    """What a route of the router leads to. `name` is that of its RPC, "package.Service.Method"."""
+    """What a route of the router leads to. `name` is that of its RPC, "package.Service.Method", `streams` says that it
+    answers for as long as its messages come.
+    """
 
     name: str
+    streams: bool
 
     async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""
@@ -45,6 +48,7 @@ class UnaryEndpoint:
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding) -> None:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.name = route.method.name
+        self.streams = False
         self._template = route.template.text
         self._input = route.method.desc.input
         self._rpc = rpc

@@ -11,11 +11,14 @@ from edge.headers import RequestHeaders, ResponseHeaders
 from edge.observation import Line
 from edge.procedures.endpoint import Procedure
 from edge.protojson.readers import Readers
-from edge.reply import JsonStyle, Reply
+from edge.reply import Reply
 from edge.request import BodyLimits, Receive, Request
 from edge.rpc import CallSettings, Rpc
 from edge.settings import EdgeSettings
+from edge.streams.endpoint import CollectingEndpoint, StreamingEndpoint
+from edge.streams.limits import StreamLimits
 from edge.upstream import Upstream
+from edge.writer import JsonStyle
 from mesh.identity import Verifier
 from mesh.validation import Validator
 
@@ -33,6 +36,7 @@ class Endpoints:
         self._validated = contract.validated
         self._upstream_of = upstream_of
         self._transcoding = _transcoding(contract, settings)
+        self._stream_limits = _stream_limits(settings)
         # Connect's clients are generated, maybe from a newer contract: what they all ignore is ignored here.
         self._lenient_readers = Readers(contract.registry, ignore_unknown=True, depth_max=settings.json_depth_max)
         self._details = DetailTypes(contract.registry)
@@ -45,14 +49,19 @@ class Endpoints:
         """
         if route.method.name in self._validated:
             return self._make(route)
-        return _Unmade(route.method.name, partial(self._make, route))
+        return _Unmade(route.method, partial(self._make, route))
 
     def procedure(self, method: Method) -> Endpoint:
         """The endpoint of a method under its own name."""
-        return _Unmade(method.name, partial(self._make_procedure, method))
+        return _Unmade(method, partial(self._make_procedure, method))
 
     def _make(self, route: Route) -> Endpoint:
-        return UnaryEndpoint(route, self._rpc(route.method), self._transcoding)
+        rpc, kind = self._rpc(route.method), route.method.desc.method_kind
+        if kind == "unary":
+            return UnaryEndpoint(route, rpc, self._transcoding)
+        if kind == "client_streaming":
+            return CollectingEndpoint(route, rpc, self._transcoding, self._stream_limits)
+        return StreamingEndpoint(route, rpc, self._transcoding, self._details, self._stream_limits)
 
     def _make_procedure(self, method: Method) -> Endpoint:
         return Procedure(
@@ -73,10 +82,11 @@ class Endpoints:
 class _Unmade:
     """Stands for an endpoint, and makes it at the first call."""
 
-    __slots__ = ("_endpoint", "_make", "name")
+    __slots__ = ("_endpoint", "_make", "name", "streams")
 
-    def __init__(self, name: str, make: Callable[[], Endpoint]) -> None:
-        self.name = name
+    def __init__(self, method: Method, make: Callable[[], Endpoint]) -> None:
+        self.name = method.name
+        self.streams = method.streams
         self._make = make
         self._endpoint: Endpoint | None = None
 
@@ -95,7 +105,19 @@ def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSet
         request_headers=RequestHeaders(settings.request_headers),
         response_headers=ResponseHeaders(settings.response_headers),
         timeout_s=settings.call_timeout_s,
+        stream_timeout_s=settings.stream_timeout_s,
         traces=settings.otel_exporter_otlp_endpoint is not None,
+    )
+
+
+def _stream_limits(settings: EdgeSettings) -> StreamLimits:
+    return StreamLimits(
+        message_bytes_max=settings.body_bytes_max,
+        bytes_max=settings.stream_bytes_max,
+        messages_max=settings.stream_messages_max,
+        idle_s=settings.stream_idle_s,
+        open_s=settings.stream_open_s,
+        heartbeat_s=settings.stream_heartbeat_s,
     )
 
 
@@ -108,10 +130,15 @@ def _transcoding(contract: Contract, settings: EdgeSettings) -> Transcoding:
             depth_max=settings.json_depth_max,
         ),
         validator=Validator(),
-        style=JsonStyle(
-            proto_names=settings.json_proto_names,
-            enums_as_numbers=settings.json_enums_as_numbers,
-            emit_defaults=settings.json_emit_defaults,
-        ),
+        style=json_style(settings),
         limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_s),
+    )
+
+
+def json_style(settings: EdgeSettings) -> JsonStyle:
+    """How answers are written."""
+    return JsonStyle(
+        proto_names=settings.json_proto_names,
+        enums_as_numbers=settings.json_enums_as_numbers,
+        emit_defaults=settings.json_emit_defaults,
     )

@@ -1,5 +1,5 @@
 """Fields that a request implies without giving them: an update mask (AIP-134), a request id (AIP-155), an etag
-(AIP-154).
+(AIP-154), a resume token (the Last-Event-ID of server-sent events).
 """
 
 import re
@@ -14,6 +14,7 @@ from edge.contract import Route
 from edge.fields import assign, descend, find, value_at
 from edge.protojson.leaves import text_leaf
 from edge.protojson.problems import Problems, Wrong
+from edge.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.spelling import json_path
 
 IF_MATCH: Final = b"if-match"
@@ -33,6 +34,7 @@ class Implied:
         request = route.method.desc.input
         self._request_id = _text_field(request, "request_id")
         self._etag = _etag(request, route)
+        self._resume_token = ResumeToken.of(request) if route.method.streams else None
         self._changes = route.http_method not in ("GET", "HEAD")
         self._mask = _mask_field(request) if route.http_method == "PATCH" else None
         self._whole_body = route.whole_body
@@ -55,6 +57,11 @@ class Implied:
             self._put(message, (self._request_id,), _idempotency_key(key), "Idempotency-Key", problems)
         if (tag := headers.get(IF_MATCH)) is not None and self._changes:
             self._fill_etag(message, tag, problems)
+        if self._resume_token is not None and (event_id := headers.get(LAST_EVENT_ID)):
+            try:
+                self._resume_token.fill(message, event_id)
+            except UnicodeDecodeError:
+                problems.add("Last-Event-ID", Wrong("is no id of an event of this stream", "MALFORMED_HEADER"))
         if self._mask is not None and self._resource is not None and message[self._mask] is None:
             resource = _member(document, self._resource) if self._whole_body else document
             self._fill_mask(message, resource)

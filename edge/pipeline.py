@@ -10,7 +10,6 @@ import structlog
 from protobuf import Registry
 
 from edge.compression import compress
-from edge.connection import Connection
 from edge.cors import Cors
 from edge.endpoint import Endpoint
 from edge.errors import HTTP_STATUS, DetailTypes, HttpError, render
@@ -28,41 +27,65 @@ _REQUEST_ID: Final = REQUEST_ID.encode()
 _NO_CONTENT: Final = (204, 304)
 
 
+class Gate:
+    """Counts who is `inside` at the same time, `inside_max` at most."""
+
+    def __init__(self, inside_max: int) -> None:
+        self.inside = 0
+        self._inside_max = inside_max
+
+    def check(self) -> None:
+        """Raises Unavailable if the last to enter was one too many."""
+        if self.inside > self._inside_max:
+            raise Unavailable("Too many requests at the same time.", reason="OVERLOADED", retry_after_s=1)
+
+
 class Pipeline:
     """An ASGI application that serves a router's endpoints."""
 
-    def __init__(self, router: Router[Endpoint], registry: Registry, cors: Cors, concurrent_max: int) -> None:
+    def __init__(
+        self, router: Router[Endpoint], registry: Registry, cors: Cors, requests_max: int, streams: "Gate"
+    ) -> None:
+        """At most `requests_max` requests are served at the same time, and besides them `streams`."""
         self._router = router
         self._registry = DetailTypes(registry)
         self._cors = cors
-        self._concurrent_max = concurrent_max
-        self._concurrent = 0
+        self._requests = Gate(requests_max)
+        self._streams = streams
         self._unmatched = Observed(NO_RPC)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         request = Request.of(scope)
         line = Line(request.method, request_id(request.headers), time.perf_counter(), self._unmatched)
-        connection: Connection | None = scope["state"].get(Connection.KEY)
-        self._concurrent += 1
+        found = self._found(request, line)
+        gate = self._streams if isinstance(found, Match) and found.target.streams else self._requests
+        gate.inside += 1
         try:
-            with connection.watch() if connection is not None else contextlib.nullcontext():
-                reply = await self._answer(request, receive, line)
+            with request.connection.watch():
+                reply = found if isinstance(found, Reply) else await self._serve(found, gate, request, receive, line)
                 await self._send(reply, request, line, send)
         except asyncio.CancelledError:
-            if connection is None or not connection.lost:
+            if not request.connection.lost:
                 raise
-            line.code = Code.CANCELLED.name
+            if line.code == Code.OK.name:
+                line.code = Code.CANCELLED.name
             line.write(HTTP_STATUS[Code.CANCELLED])
         finally:
-            self._concurrent -= 1
+            gate.inside -= 1
 
-    async def _answer(self, request: Request, receive: Receive, line: Line) -> Reply:
+    def _found(self, request: Request, line: Line) -> Match[Endpoint] | Reply:
         try:
-            if self._concurrent > self._concurrent_max:
-                raise Unavailable("Too many requests at the same time.", reason="OVERLOADED", retry_after_s=1)  # noqa: TRY301 # rendered with the rest
-            found = self._find(request)
-            return found if isinstance(found, Reply) else await found.target.serve(request, found.values, receive, line)
+            return self._find(request)
+        except MeshError as error:
+            return self._fail(error, request, line)
+
+    async def _serve(
+        self, found: Match[Endpoint], gate: "Gate", request: Request, receive: Receive, line: Line
+    ) -> Reply:
+        try:
+            gate.check()
+            return await found.target.serve(request, found.values, receive, line)
         except MeshError as error:
             return self._fail(error, request, line)
         except Exception:

@@ -53,7 +53,7 @@ class Replies:
         self._writer = Writer(self._output, self._field, registry, style)
         self._name = route.method.name
         self._status = route.method.policy.http_status
-        self._raw = _inner(self._output, self._field) == HTTP_BODY
+        self._raw = inner_type(self._output, self._field) == HTTP_BODY
         self._is_read = route.http_method == "GET"
         self._etag = _etag_attribute(self._output) if self._is_read else ""
         self._next_page = NextPage.of(route)
@@ -95,9 +95,15 @@ class Replies:
         body: Any = response if self._field is None else response[self._field]
         if body is None:
             return [], b""
-        content_type = body.content_type if _MEDIA_TYPE.fullmatch(body.content_type) else "application/octet-stream"
-        # The type is what the service says; a browser must not guess another one and run it.
-        return [(b"content-type", content_type.encode()), (b"x-content-type-options", b"nosniff")], body.data
+        return content_headers(body.content_type), body.data
+
+
+def content_headers(content_type: str) -> Headers:
+    """The headers of a google.api.HttpBody with this type. It is what the service says: a browser must not guess
+    another one and run it.
+    """
+    known = content_type if _MEDIA_TYPE.fullmatch(content_type) else "application/octet-stream"
+    return [(b"content-type", known.encode()), (b"x-content-type-options", b"nosniff")]
 
 
 _JSON_HEADERS: Final[Headers] = [(b"content-type", JSON.encode())]
@@ -123,7 +129,7 @@ def _add_tag(reply: Reply, tag: bytes, headers: Mapping[bytes, bytes]) -> None:
         reply.headers = [(name, value) for name, value in reply.headers if name != b"content-type"]
 
 
-def _inner(message: DescMessage, field: DescField | None) -> str:
+def inner_type(message: DescMessage, field: DescField | None) -> str:
     """The name of the type that is answered, empty if it is no message."""
     if field is None:
         return message.type_name

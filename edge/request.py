@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from edge.connection import Connection
 from edge.decompression import CODINGS, Damaged, decode
 from edge.errors import HttpError
 
@@ -35,6 +36,7 @@ class Request:
     query: bytes
     headers: Mapping[bytes, bytes]
     client: str
+    connection: Connection = field(default_factory=Connection)
 
     @classmethod
     def of(cls, scope: Scope) -> "Request":
@@ -44,7 +46,9 @@ class Request:
             headers[name] = headers[name] + b", " + value if name in headers else value
         client = scope["client"]
         path = scope["raw_path"].decode("latin-1")
-        return cls(scope["method"], path, scope["query_string"], headers, client[0] if client else "")
+        method = scope.get("method", "GET")  # a WebSocket's handshake is a GET and does not say so
+        connection = scope["state"].get(Connection.KEY) or Connection()
+        return cls(method, path, scope["query_string"], headers, client[0] if client else "", connection)
 
     def media_type(self) -> str:
         """The media type of the body in lower case, without parameters; empty if none is named."""

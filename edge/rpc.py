@@ -19,12 +19,15 @@ from mesh.identity import Verifier
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """What holds for the calls of all RPCs. `timeout_s` is for methods whose contract names none."""
+    """What holds for the calls of all RPCs. `timeout_s` is for methods whose contract names none, `stream_timeout_s`
+    for those of them that stream.
+    """
 
     verifier: Verifier | None
     request_headers: RequestHeaders
     response_headers: ResponseHeaders
     timeout_s: float
+    stream_timeout_s: float
     traces: bool
 
 
@@ -46,7 +49,8 @@ class Rpc:
         self._settings = settings
         self._observed = Observed(method.name)
         self._access = Access(method.policy, settings.verifier)
-        self._timeout_s = method.policy.timeout_s or settings.timeout_s
+        default_s = settings.stream_timeout_s if method.streams else settings.timeout_s
+        self._timeout_s = method.policy.timeout_s or default_s
 
     async def admit(self, request: Request, line: Line, wanted_s: float = math.inf) -> Admission:
         """Decides on a call before its body is read. `wanted_s` is the timeout that the client wants in the way of its

@@ -93,6 +93,18 @@ class EdgeSettings(BaseSettings):
         description="origins whose scripts may call; * is any",
         examples=["https://app.example.com"],
     )
+    lenient: bool = Field(False, description="leave rules out that are wrong, rather than not to start")
+    reload_every_s: float = Field(
+        1.0, ge=0, le=3600, description="how often to look for changed contracts; 0 waits for SIGHUP"
+    )
+    reflect_wait_s: float = Field(30.0, ge=0, le=3600, description="how long to wait for upstreams with 'reflect'")
+    upstream_ca_file: Path | None = Field(
+        None, description="certificates to believe of https:// upstreams; this machine's otherwise", examples=["ca.pem"]
+    )
+    upstream_cert_file: Path | None = Field(
+        None, description="the certificate to show to https:// upstreams", examples=["edge.pem"]
+    )
+    upstream_key_file: Path | None = Field(None, description="the key of that certificate", examples=["edge.key"])
     cors_max_age_s: int = Field(600, ge=0, le=86_400, description="how long a browser remembers a preflight")
     request_headers: HeaderNames = Field(
         default_factory=lambda: ["accept-language", "traceparent", "tracestate"],
@@ -111,7 +123,9 @@ class EdgeSettings(BaseSettings):
     url_bytes_max: int = Field(8192, ge=64, le=65_536, description="the longest URL")
     head_bytes_max: int = Field(32_768, ge=1024, le=1_048_576, description="the largest request line and headers")
     head_timeout_s: float = Field(10.0, gt=0, le=300, description="for the headers to arrive")
-    body_bytes_max: int = Field(1_048_576, ge=0, le=1_073_741_824, description="the largest body, decompressed")
+    body_bytes_max: int = Field(
+        1_048_576, ge=0, le=1_073_741_824, description="the largest body, or message of a stream, decompressed"
+    )
     body_timeout_s: float = Field(30.0, gt=0, le=3600, description="for the body to arrive")
     json_depth_max: int = Field(64, ge=1, le=100, description="how deep JSON may be nested")
     concurrent_requests_max: int = Field(1000, ge=1, le=100_000, description="requests at the same time")
@@ -122,10 +136,32 @@ class EdgeSettings(BaseSettings):
     json_enums_as_numbers: bool = Field(False, description="write enums as numbers")
     json_emit_defaults: bool = Field(False, description="write fields that hold their default")
 
+    concurrent_streams_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="streams at the same time, besides those requests"
+    )
+    stream_timeout_s: float = Field(
+        86_400, gt=0, le=31_536_000, description="for streaming methods whose contract names no timeout"
+    )
+    stream_idle_s: float = Field(
+        300, gt=0, le=86_400, description="how long a client may leave a stream of its own without a message"
+    )
+    stream_open_s: float = Field(
+        1.0, gt=0, le=60, description="how long the headers of lines or events wait for the first message"
+    )
+    stream_heartbeat_s: float = Field(
+        15.0, ge=0, le=3600, description="between comments in quiet server-sent events, and WebSocket's pings; 0: none"
+    )
+    stream_bytes_max: int = Field(
+        17_179_869_184, ge=0, le=1_125_899_906_842_624, description="the longest stream or file that a client may send"
+    )
+    stream_messages_max: int = Field(
+        1_000_000, ge=1, le=1_000_000_000, description="the most messages of a stream that a client may send"
+    )
+    stall_s: float = Field(60.0, gt=0, le=3600, description="how long a client may take nothing of what it is sent")
     @model_validator(mode="after")
-    def _needs_issuer(self) -> "EdgeSettings":
-        if self.jwks_url is not None and not self.token_issuer:
-            raise ValueError("TOKEN_ISSUER must be set beside JWKS_URL")
+    def _certificate_has_a_key(self) -> "EdgeSettings":
+        if (self.upstream_cert_file is None) is not (self.upstream_key_file is None):
+            raise ValueError("UPSTREAM_CERT_FILE and UPSTREAM_KEY_FILE go together")
         return self
 
     def address_of(self, service: str) -> str | None:

@@ -29,6 +29,7 @@ class Procedure:
         protovalidate.CompilationError if a rule of the contract is wrong.
         """
         self.name = rpc.method.name
+        self.streams = rpc.method.streams
         self._path = rpc.method.path
         self._details = details
         codecs = Codecs(rpc.method, readers, validator)

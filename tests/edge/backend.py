@@ -1,7 +1,7 @@
 """A gRPC server of any contract: it remembers what it was asked and answers what a test tells it to."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,12 +24,17 @@ class Received:
 
 @dataclass
 class Backend:
-    """What a test sees of the server."""
+    """What a test sees of the server. `streaming` are the paths of methods that stream: on the wire a single message is
+    a stream of one. `ended` has those of their calls that are over, however they ended.
+    """
 
     registry: Registry
+    streaming: frozenset[str] = frozenset()
     port: int = 0
     calls: list[Received] = field(default_factory=list)
     answer: Callable[[Received, Context], Awaitable[bytes]] | None = None
+    stream: Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]] | None = None
+    ended: list[str] = field(default_factory=list)
 
     def message(self, type_name: str, json: str = "{}") -> Message:
         """A message of the contract, from its JSON."""
@@ -54,6 +59,11 @@ class Backend:
         return desc.type.from_binary(self.calls[-1].request).to_json(registry=self.registry)
 
 
+async def _echo(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield request
+
+
 class _Handlers(grpc.GenericRpcHandler):
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -67,13 +77,24 @@ class _Handlers(grpc.GenericRpcHandler):
             self._backend.calls.append(received)
             return request if self._backend.answer is None else await self._backend.answer(received, context)
 
+        async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            metadata = {str(key): value for key, value in context.invocation_metadata() or ()}
+            self._backend.calls.append(Received(path, b"", metadata, context.time_remaining()))
+            try:
+                async for response in (self._backend.stream or _echo)(requests, context):
+                    yield response
+            finally:
+                self._backend.ended.append(path)
+
+        if path in self._backend.streaming:
+            return grpc.stream_stream_rpc_method_handler(serve_stream)
         return grpc.unary_unary_rpc_method_handler(serve)
 
 
 @contextlib.asynccontextmanager
-async def backend_of(registry: Registry) -> AsyncIterator[Backend]:
+async def backend_of(registry: Registry, streaming: Iterable[str] = ()) -> AsyncIterator[Backend]:
     """The server on a free port. It answers with the request itself until it is told otherwise."""
-    backend = Backend(registry)
+    backend = Backend(registry, frozenset(streaming))
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((_Handlers(backend),))
     backend.port = server.add_insecure_port("127.0.0.1:0")

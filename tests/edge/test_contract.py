@@ -83,11 +83,11 @@ def test_a_doubtful_rule_is_a_warning(tmp_path: Path) -> None:
     assert str(contract.problems[0]).startswith("warning: ")
 
 
-def test_streams_are_left_out_with_a_warning(tmp_path: Path) -> None:
-    """What is not served is said."""
+def test_methods_that_stream_have_routes(tmp_path: Path) -> None:
+    """Like all others."""
     text = (HEAD % 'get: "/v1/x"').replace("returns (M)", "returns (stream M)")
     contract = read(compile_image(text, tmp_path))
-    assert (contract.routes, [problem.fatal for problem in contract.problems]) == ((), [False])
+    assert ([route.method.streams for route in contract.routes], contract.problems) == ([True], ())
 
 
 def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Streams of messages, each way: over HTTP as JSON arrays, lines or events, and over WebSocket."""

@@ -93,18 +93,6 @@ class EdgeSettings(BaseSettings):
         description="origins whose scripts may call; * is any",
         examples=["https://app.example.com"],
     )
-    lenient: bool = Field(False, description="leave rules out that are wrong, rather than not to start")
-    reload_every_s: float = Field(
-        1.0, ge=0, le=3600, description="how often to look for changed contracts; 0 waits for SIGHUP"
-    )
-    reflect_wait_s: float = Field(30.0, ge=0, le=3600, description="how long to wait for upstreams with 'reflect'")
-    upstream_ca_file: Path | None = Field(
-        None, description="certificates to believe of https:// upstreams; this machine's otherwise", examples=["ca.pem"]
-    )
-    upstream_cert_file: Path | None = Field(
-        None, description="the certificate to show to https:// upstreams", examples=["edge.pem"]
-    )
-    upstream_key_file: Path | None = Field(None, description="the key of that certificate", examples=["edge.key"])
     cors_max_age_s: int = Field(600, ge=0, le=86_400, description="how long a browser remembers a preflight")
     request_headers: HeaderNames = Field(
         default_factory=lambda: ["accept-language", "traceparent", "tracestate"],
@@ -129,13 +117,6 @@ class EdgeSettings(BaseSettings):
     body_timeout_s: float = Field(30.0, gt=0, le=3600, description="for the body to arrive")
     json_depth_max: int = Field(64, ge=1, le=100, description="how deep JSON may be nested")
     concurrent_requests_max: int = Field(1000, ge=1, le=100_000, description="requests at the same time")
-    keep_alive_s: int = Field(65, ge=1, le=3600, description="how long an idle connection is kept")
-
-    ignore_unknown_fields: bool = Field(False, description="ignore fields and parameters that the contract lacks")
-    json_proto_names: bool = Field(False, description="write fields by the contract's names, not in camelCase")
-    json_enums_as_numbers: bool = Field(False, description="write enums as numbers")
-    json_emit_defaults: bool = Field(False, description="write fields that hold their default")
-
     concurrent_streams_max: int = Field(
         10_000, ge=1, le=1_000_000, description="streams at the same time, besides those requests"
     )
@@ -158,10 +139,17 @@ class EdgeSettings(BaseSettings):
         1_000_000, ge=1, le=1_000_000_000, description="the most messages of a stream that a client may send"
     )
     stall_s: float = Field(60.0, gt=0, le=3600, description="how long a client may take nothing of what it is sent")
+    keep_alive_s: int = Field(65, ge=1, le=3600, description="how long an idle connection is kept")
+
+    ignore_unknown_fields: bool = Field(False, description="ignore fields and parameters that the contract lacks")
+    json_proto_names: bool = Field(False, description="write fields by the contract's names, not in camelCase")
+    json_enums_as_numbers: bool = Field(False, description="write enums as numbers")
+    json_emit_defaults: bool = Field(False, description="write fields that hold their default")
+
     @model_validator(mode="after")
-    def _certificate_has_a_key(self) -> "EdgeSettings":
-        if (self.upstream_cert_file is None) is not (self.upstream_key_file is None):
-            raise ValueError("UPSTREAM_CERT_FILE and UPSTREAM_KEY_FILE go together")
+    def _needs_issuer(self) -> "EdgeSettings":
+        if self.jwks_url is not None and not self.token_issuer:
+            raise ValueError("TOKEN_ISSUER must be set beside JWKS_URL")
         return self
 
     def address_of(self, service: str) -> str | None:

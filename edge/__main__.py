@@ -1,21 +1,26 @@
 """The edge as a process: `python -m edge --contracts image.binpb --upstream pkg.Service=host:port --port 8080`."""
 
+import asyncio
 import math
+import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 import uvloop
 
 from edge import operations
-from edge.app import PAGES, EdgeApp, Routes, route
+from edge.app import route
 from edge.connection import HeadLimits, protocol
-from edge.contract import Contract, load
-from edge.settings import ANY_SERVICE, EdgeSettings, from_command_line
+from edge.contract import read
+from edge.contracts.source import Source, source_of
+from edge.serving import Serving, check_upstreams
+from edge.settings import EdgeSettings, from_command_line
+from edge.tls import upstream_credentials
 from edge.upstream import Nowhere, Upstreams
 from mesh import telemetry
-from mesh.errors import InvalidArgument, MeshError
+from mesh.errors import MeshError
 from mesh.http import HttpServer
 from mesh.identity import JwksUrl, Verifier
 from mesh.operations import OperationsServer
@@ -28,52 +33,79 @@ def main(arguments: Sequence[str]) -> NoReturn:
     """Runs the edge until SIGTERM or SIGINT; with --check prints what it would serve."""
     settings, check_only = from_command_line(arguments)
     try:
-        contract = load(settings.contracts)
         if check_only:
-            sys.exit(check(contract, settings))
+            sys.exit(uvloop.run(_check(settings)))
         telemetry.configure("edge", settings)
-        sys.exit(uvloop.run(_run(contract, settings)))
+        sys.exit(uvloop.run(_run(settings)))
     except MeshError as error:
         print(f"edge: {error.message}", file=sys.stderr)
         sys.exit(1)
 
 
-def check(contract: Contract, settings: EdgeSettings) -> int:
+async def _check(settings: EdgeSettings) -> int:
     """Prints every route and every problem. Gives the exit status: 1 if the edge would not start."""
+    async with _upstreams(settings) as upstreams:
+        contract = read(await _source(settings, upstreams).read())
     routes = route(contract, settings, Nowhere, None)
     for each in routes.served:
         print(f"{each.http_method:7} {each.template.text}  {each.method.name}")
     for problem in routes.problems:
         print(problem, file=sys.stderr)
-    return 1 if any(problem.fatal for problem in routes.problems) else 0
+    if settings.upstreams:
+        check_upstreams(contract, settings)
+    return 1 if any(problem.fatal for problem in routes.problems) and not settings.lenient else 0
 
 
-async def _run(contract: Contract, settings: EdgeSettings) -> int:
+async def _run(settings: EdgeSettings) -> int:
     process = Process("edge")
 
     async def start() -> None:
-        upstreams = await process.enter(Upstreams(_addresses(contract, settings)))
+        upstreams = await process.enter(_upstreams(settings))
+        process.spawn(_warn_unresolvable(settings), name="resolve")
         for channel in upstreams.channels.values():
             process.readiness.add(channel)
-        routes = route(contract, settings, upstreams.__getitem__, _verifier(settings))
-        _report(routes)
         on_own_port = settings.ops_port in (0, settings.port)
         if not on_own_port:
             await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
         pages = operations.routes(process.readiness) if on_own_port else []
-        await process.enter(serve(EdgeApp(contract, routes, settings, pages), settings))
+        serving = Serving(_source(settings, upstreams), settings, upstreams, _verifier(settings), pages)
+        await serving.load()
+        await process.enter(serve(serving, settings))
+        hang_up = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
+        process.spawn(serving.keep_up(hang_up), name="reload")
 
     return await process.run(start)
 
 
-def serve(app: EdgeApp, settings: EdgeSettings) -> HttpServer:
-    """The HTTP server of the application."""
+def _upstreams(settings: EdgeSettings) -> Upstreams:
+    files = (settings.upstream_ca_file, settings.upstream_cert_file, settings.upstream_key_file)
+    secure = any(address.secure for address in settings.upstreams.values())
+    return Upstreams(settings.upstreams, upstream_credentials(*files) if secure else None)
+
+
+def _source(settings: EdgeSettings, upstreams: Upstreams) -> Source:
+    return source_of(settings.contracts, settings.upstreams, upstreams.channels, settings.reflect_wait_s)
+
+
+async def _warn_unresolvable(settings: EdgeSettings) -> None:
+    """Warns of hosts that nobody knows: a name may be wrong, or come later."""
+    for address in sorted(set(settings.upstreams.values()), key=str):
+        try:
+            await asyncio.get_running_loop().getaddrinfo(address.host, address.port)
+        except OSError as error:
+            log.warning("an upstream's host can't be resolved", upstream=str(address), error=error.strerror)
+
+
+def serve(app: Any, settings: EdgeSettings) -> HttpServer:
+    """The HTTP server of an ASGI application."""
     limits = HeadLimits(settings.head_bytes_max, settings.url_bytes_max, settings.head_timeout_s)
     return HttpServer(
         app,
         settings.listen_host,
         settings.port,
         http=protocol(limits),
+        interface="asgi3",
         ws="none",
         lifespan="off",
         timeout_keep_alive=settings.keep_alive_s,
@@ -83,34 +115,14 @@ def serve(app: EdgeApp, settings: EdgeSettings) -> HttpServer:
     )
 
 
-def _addresses(contract: Contract, settings: EdgeSettings) -> dict[str, str]:
-    """The address of each service that has methods to serve."""
-    services = sorted({method.service for method in contract.methods})
-    addresses = {service: settings.address_of(service) for service in services}
-    if missing := [service for service, address in addresses.items() if address is None]:
-        names = ", ".join(missing)
-        raise InvalidArgument(f"No upstream for {names}. Add --upstream SERVICE=HOST:PORT, or one for '*'.")
-    if unknown := settings.upstreams.keys() - set(contract.services) - {ANY_SERVICE}:
-        names = ", ".join(sorted(unknown))
-        raise InvalidArgument(f"The contracts have no service {names}, for which there is an upstream.")
-    return {service: address for service, address in addresses.items() if address is not None}
-
-
 def _verifier(settings: EdgeSettings) -> Verifier | None:
     if settings.jwks_url is None:
-        log.warning("no JWKS_URL: access tokens are not checked here but passed on to the services")
+        log.warning("no --jwks: access tokens are not checked here but passed on to the services")
         return None
+    unchecked = {"issuer": settings.token_issuer, "audience": settings.token_audience}
+    for name in (name for name, value in unchecked.items() if not value):
+        log.warning(f"no --{name}: a token's {name} is not checked, only its signature and its time")
     return Verifier(JwksUrl(settings.jwks_url), settings.token_issuer, settings.token_audience)
-
-
-def _report(routes: Routes) -> None:
-    """Logs the problems of the contract. Raises InvalidArgument if one of them forbids to start."""
-    for problem in routes.problems:
-        if not problem.fatal:
-            log.warning("contract", problem=str(problem))
-    if fatal := [str(problem) for problem in routes.problems if problem.fatal]:
-        raise InvalidArgument("\n".join(["The contracts can't be served.", *fatal]))
-    log.info("routes", count=len(routes.served), pages=", ".join(PAGES))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 """The settings of the edge, from environment variables and from the command line, which wins."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from edge.address import Address
 from edge.headers import check_name
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.settings import EXIT_WRONG_SETTINGS
-
-ANY_SERVICE = "*"
 
 
 def _words(value: object) -> object:
@@ -24,14 +24,15 @@ def _addresses(value: object) -> object:
     """The address of each service of "pkg.Service=host:port, …"."""
     if not isinstance(value, str):
         return value
-    addresses: dict[str, str] = {}
+    addresses: dict[str, Address] = {}
     for entry in value.replace(",", " ").split():
-        service, separator, address = entry.partition("=")
-        host, colon, port = address.rpartition(":")
-        if not (service and separator and host and colon and port.isascii() and port.isdecimal()):
-            raise ValueError(f"{entry!r} is not pkg.Service=host:port")
-        if not 0 < int(port) < 65536:
-            raise ValueError(f"{entry!r} has no port from 1 to 65535")
+        service, separator, text = entry.partition("=")
+        if not (service and separator and text):
+            raise ValueError(f"{entry!r} is not pkg.Service=host:port, nor *=host:port for all services")
+        try:
+            address = Address.parse(text)
+        except ValueError as error:
+            raise ValueError(f"{entry!r}: {error}") from error
         if addresses.setdefault(service, address) != address:
             raise ValueError(f"{service} has two addresses")
     return addresses
@@ -47,7 +48,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 HeaderNames = Annotated[Words, AfterValidator(lambda names: [check_name(name) for name in names])]
-Addresses = Annotated[dict[str, str], NoDecode, BeforeValidator(_addresses)]
+Addresses = Annotated[dict[str, Address], NoDecode, BeforeValidator(_addresses)]
 
 
 class EdgeSettings(BaseSettings):
@@ -55,18 +56,24 @@ class EdgeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    contracts: Path = Field(description="the descriptor image", examples=["gen/contracts.binpb"])
+    contracts: str = Field(
+        min_length=1,
+        description="a descriptor image, a folder of .proto files, or 'reflect' to ask the upstreams",
+        examples=["image.binpb"],
+    )
     upstreams: Addresses = Field(
-        description="where each service answers gRPC; * is every other one",
-        examples=["pkg.Service=localhost:9000,*=localhost:9001"],
+        description="where a service answers gRPC; * stands for every other one, https:// for TLS",
+        examples=["pkg.Service=localhost:9000"],
     )
     jwks_url: HttpUrl | None = Field(
         None,
         description="the keys that verify access tokens; without it tokens are not checked but passed on",
         examples=["http://localhost:8080/.well-known/jwks.json"],
     )
-    token_issuer: str = Field("", description="the issuer of the tokens", examples=["https://shop.example.com"])
-    token_audience: str = Field("meshwright", min_length=1, description="the audience of the tokens")
+    token_issuer: str = Field(
+        "", description="the issuer that tokens must name; without it any", examples=["https://shop.example.com"]
+    )
+    token_audience: str = Field("", description="the audience that tokens must name; without it any", examples=["shop"])
     listen_host: str = Field(
         "127.0.0.1",
         min_length=1,
@@ -86,6 +93,18 @@ class EdgeSettings(BaseSettings):
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
         None, description="the OpenTelemetry collector that traces go to", examples=["http://collector:4317"]
     )
+    lenient: bool = Field(False, description="leave rules out that are wrong, rather than not to start")
+    reload_every_s: float = Field(
+        1.0, ge=0, le=3600, description="how often to look for changed contracts; 0 waits for SIGHUP"
+    )
+    reflect_wait_s: float = Field(30.0, ge=0, le=3600, description="how long to wait for upstreams with 'reflect'")
+    upstream_ca_file: Path | None = Field(
+        None, description="certificates to believe of https:// upstreams; this machine's otherwise", examples=["ca.pem"]
+    )
+    upstream_cert_file: Path | None = Field(
+        None, description="the certificate to show to https:// upstreams", examples=["edge.pem"]
+    )
+    upstream_key_file: Path | None = Field(None, description="the key of that certificate", examples=["edge.key"])
     api_title: str = Field("API", min_length=1, description="the title of the documentation")
 
     cors_origins: Words = Field(
@@ -147,24 +166,30 @@ class EdgeSettings(BaseSettings):
     json_emit_defaults: bool = Field(False, description="write fields that hold their default")
 
     @model_validator(mode="after")
-    def _needs_issuer(self) -> "EdgeSettings":
-        if self.jwks_url is not None and not self.token_issuer:
-            raise ValueError("TOKEN_ISSUER must be set beside JWKS_URL")
+    def _certificate_has_a_key(self) -> "EdgeSettings":
+        if (self.upstream_cert_file is None) is not (self.upstream_key_file is None):
+            raise ValueError("UPSTREAM_CERT_FILE and UPSTREAM_KEY_FILE go together")
         return self
 
-    def address_of(self, service: str) -> str | None:
-        """Where a service answers, None if nothing says so."""
-        return self.upstreams.get(service, self.upstreams.get(ANY_SERVICE))
 
-
-_FLAGS = {
-    "--contracts": "contracts",
-    "--jwks": "jwks_url",
-    "--issuer": "token_issuer",
-    "--audience": "token_audience",
-    "--host": "host",
-    "--port": "port",
+# The settings that are options too, and what the help calls their values.
+_OPTIONS: Final = {
+    "--contracts": ("contracts", "IMAGE|FOLDER|reflect"),
+    "--upstream": ("upstreams", "SERVICE=HOST:PORT"),
+    "--jwks": ("jwks_url", "URL"),
+    "--issuer": ("token_issuer", "ISSUER"),
+    "--audience": ("token_audience", "AUDIENCE"),
+    "--host": ("listen_host", "HOST"),
+    "--port": ("port", "PORT"),
+    "--lenient": ("lenient", ""),
 }
+_OPTION_OF: Final = {name: option for option, (name, _) in _OPTIONS.items()}
+_DESCRIPTION: Final = """\
+REST/JSON in front of gRPC services, for any contract with google.api.http rules.
+
+  python -m edge --contracts image.binpb --upstream shop.v1.Orders=localhost:9003 --upstream '*=localhost:9000'
+  python -m edge --contracts protos/ --upstream '*=https://grpc.example.com' --jwks https://id.example.com/jwks.json
+  python -m edge --contracts reflect --upstream '*=localhost:9000' --check"""
 
 
 def from_command_line(arguments: Sequence[str]) -> tuple[EdgeSettings, bool]:
@@ -174,10 +199,10 @@ def from_command_line(arguments: Sequence[str]) -> tuple[EdgeSettings, bool]:
     parsed = vars(_parser().parse_args(arguments))
     check_only = bool(parsed.pop("check"))
     given: dict[str, Any] = {name: value for name, value in parsed.items() if value is not None}
-    if upstreams := given.pop("upstream", None):
-        given["upstreams"] = ",".join(upstreams)
-    elif check_only:
-        given.setdefault("upstreams", "")
+    if "upstreams" in given:
+        given["upstreams"] = ",".join(given["upstreams"])
+    elif check_only and "UPSTREAMS" not in os.environ:
+        given["upstreams"] = ""
     try:
         return EdgeSettings(**given), check_only
     except ValidationError as error:
@@ -186,46 +211,76 @@ def from_command_line(arguments: Sequence[str]) -> tuple[EdgeSettings, bool]:
 
 
 def _explain(error: ValidationError) -> str:
-    """A line for each wrong setting: its name, what is wrong with its value, and an example. Values are not repeated:
+    """A line for each wrong setting: its names, what is wrong with its value, and an example. Values are not repeated:
     they may be secret.
     """
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
-        name = str(problem["loc"][0]) if problem["loc"] else "settings"
         what = "is not set" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
-        field = EdgeSettings.model_fields.get(name)
-        example = f" Example: {name.upper()}={field.examples[0]}" if field is not None and field.examples else ""
-        lines.append(f"{name.upper()}: {what}.{example}")
+        lines.append(f"{_names(problem['loc'])}{what}.{_example(problem['loc'])}")
     return "\n".join(["Wrong settings:", *sorted(lines)])
+
+
+def _names(place: tuple[int | str, ...]) -> str:
+    """What a setting is called on the command line and in the environment; empty for several together."""
+    if not place:
+        return ""
+    option, variable = _OPTION_OF.get(_field(place)), _variable(_field(place))
+    return f"{option} ({variable}): " if option else f"{variable}: "
+
+
+def _example(place: tuple[int | str, ...]) -> str:
+    examples = EdgeSettings.model_fields[_field(place)].examples if place else None
+    if not examples:
+        return ""
+    option = _OPTION_OF.get(_field(place))
+    return f" Example: {option} {examples[0]}" if option else f" Example: {_variable(_field(place))}={examples[0]}"
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    return "listen_host" if place[0] == "host" else str(place[0])
+
+
+def _variable(field: str) -> str:
+    return "HOST" if field == "listen_host" else field.upper()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m edge",
-        description="REST/JSON in front of the gRPC services of a contract with google.api.http rules.",
+        usage="%(prog)s --contracts WHAT --upstream SERVICE=HOST:PORT [options]",
+        description=_DESCRIPTION,
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for flag, name in _FLAGS.items():
-        parser.add_argument(flag, dest=name, metavar=name.upper(), help=_help(name))
-    parser.add_argument("--upstream", action="append", metavar="SERVICE=HOST:PORT", help=_help("upstreams"))
+    for option, (field, metavar) in _OPTIONS.items():
+        action: dict[str, Any] = {"metavar": metavar} if metavar else {"action": "store_const", "const": True}
+        if field == "upstreams":
+            action["action"] = "append"
+        parser.add_argument(option, dest=_variable(field).lower(), help=_help(field), **action)
     parser.add_argument("--check", action="store_true", help="print every route and every problem, then exit")
     return parser
 
 
 def _help(name: str) -> str:
-    field = EdgeSettings.model_fields["listen_host" if name == "host" else name]
-    default = f" (default {field.default})" if field.default and not field.is_required() else ""
-    return f"{field.description}{default}".replace("%", "%%")
+    again = "; may be repeated" if name == "upstreams" else ""
+    return f"{_description(name)}{again} [{_variable(name)}]".replace("%", "%%")
 
 
 def _epilog() -> str:
     """The settings that are environment variables only."""
-    lines = ["Environment variables, which the options above override:"]
-    for name, field in EdgeSettings.model_fields.items():
-        if field.description is not None:
-            default = field.get_default(call_default_factory=True) if not field.is_required() else None
-            shown = " ".join(default) if isinstance(default, list) else default
-            suffix = "" if shown in (None, "", False) else f" (default {shown})"
-            lines.append(f"  {'HOST' if name == 'listen_host' else name.upper():25} {field.description}{suffix}")
+    lines = ["Every option can be given by the environment variable in brackets. By environment only:"]
+    lines += (
+        f"  {_variable(name):27} {_description(name)}"
+        for name in EdgeSettings.model_fields
+        if name not in _OPTION_OF and EdgeSettings.model_fields[name].description is not None
+    )
     return "\n".join(lines)
+
+
+def _description(name: str) -> str:
+    """What a setting means, and its default."""
+    field = EdgeSettings.model_fields[name]
+    default = field.get_default(call_default_factory=True) if not field.is_required() else None
+    shown = " ".join(default) if isinstance(default, list) else default
+    return f"{field.description}" + (f" (default {shown})" if shown not in (None, "", False) else "")

@@ -4,6 +4,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Protocol, Self
 
+import grpc
+
+from edge.address import ANY_SERVICE, Address
 from mesh.client import Channel, UnaryReply
 from mesh.errors import Metadata, Unavailable
 
@@ -41,12 +44,17 @@ class Upstream(Protocol):
 class Upstreams:
     """One channel to each address, open while this is entered; each is a check that /readyz asks."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
-        """`addresses` gives the address of each service."""
-        services: dict[str, list[str]] = {}
+    def __init__(self, addresses: Mapping[str, Address], credentials: grpc.ChannelCredentials | None = None) -> None:
+        """`addresses` gives the address of each service; ANY_SERVICE stands for all others. `credentials` are for
+        addresses that speak TLS.
+        """
+        services: dict[Address, list[str]] = {}
         for service, address in addresses.items():
-            services.setdefault(address, []).append(service)
-        self.channels = {address: Channel(", ".join(names), address) for address, names in services.items()}
+            services.setdefault(address, []).append("other services" if service == ANY_SERVICE else service)
+        self.channels = {
+            address: Channel(", ".join(names), address.target, credentials=credentials if address.secure else None)
+            for address, names in services.items()
+        }
         self._of_service = {service: self.channels[address] for service, address in addresses.items()}
         self._stack = AsyncExitStack()
 
@@ -59,7 +67,7 @@ class Upstreams:
         await self._stack.aclose()
 
     def __getitem__(self, service: str) -> Upstream:
-        return self._of_service[service]
+        return self._of_service.get(service) or self._of_service[ANY_SERVICE]
 
 
 class Nowhere:

@@ -113,13 +113,24 @@ class Stream:
 class Channel:
     """The way to one workload at one address; an async context manager that closes it."""
 
-    def __init__(self, workload: str, address: str, *, tokens: ServiceTokens | None = None) -> None:
-        """`tokens` are needed for calls that this process makes as itself."""
+    def __init__(
+        self,
+        workload: str,
+        address: str,
+        *,
+        tokens: ServiceTokens | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """`tokens` are needed for calls that this process makes as itself, `credentials` for TLS."""
         self.name = workload
         self._address = address
         self._tokens = tokens
         self._breaker = Breaker()
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._channel = (
+            grpc.aio.insecure_channel(address, options=_OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+        )
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
         self._stream: dict[str, grpc.aio.StreamStreamMultiCallable[bytes, bytes]] = {}
 

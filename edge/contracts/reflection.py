@@ -5,8 +5,7 @@ https://github.com/grpc/grpc/blob/master/doc/server-reflection.md says how. The 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -15,6 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
+from edge.address import ANY_SERVICE, Address
 from edge.contracts.image import parse_image
 from edge.contracts.types import json_name, messages_in
 from mesh.client import Channel
@@ -30,35 +30,32 @@ from mesh.errors import (
 VERSIONS: Final = ("v1", "v1alpha")
 RETRY_S: Final = 0.5
 ROUND_S_MAX: Final = 10.0
-ANY_SERVICE: Final = "*"
 
 # Every server brings its own edition of these, and they only ever gain something.
 _COMMON: Final = ("google/protobuf/", "google/api/", "google/rpc/", "google/type/", "buf/validate/")
 
 log = structlog.get_logger()
 
-Connect = Callable[[str], AbstractAsyncContextManager[Channel]]
 
-
-async def ask(upstreams: Mapping[str, str], connect: Connect, wait_s: float) -> FileDescriptorSet:
-    """The contracts of services whose addresses are given; "*" stands for all others that its address has. Upstreams
-    that are away are waited for, `wait_s` seconds in all.
+async def ask(
+    upstreams: Mapping[str, Address], channels: Mapping[Address, Channel], wait_s: float
+) -> FileDescriptorSet:
+    """The contracts of services whose addresses are given; ANY_SERVICE stands for all others that its address has.
+    Upstreams that are away are waited for, `wait_s` seconds in all.
 
     Raises InvalidArgument if an upstream has no reflection, or if two have different files of one name; Unavailable if
     one stays away.
     """
     deadline = time.monotonic() + wait_s
     files: dict[str, FileDescriptorProto] = {}
-    came_from: dict[str, str] = {}
+    came_from: dict[str, Address] = {}
     served: set[str] = set()
     for address in dict.fromkeys(upstreams.values()):
         wanted = {service for service, at in upstreams.items() if at == address}
-        async with connect(address) as channel:
-            server = _Server(channel, address)
-            listed = await _when_there(server, deadline)
-            here = [each for each in listed if each in wanted or (ANY_SERVICE in wanted and each not in upstreams)]
-            found = await server.files(here)
-        for name, file in found.items():
+        server = _Server(channels[address], address)
+        listed = await _when_there(server, deadline)
+        here = [each for each in listed if each in wanted or (ANY_SERVICE in wanted and each not in upstreams)]
+        for name, file in (await server.files(here)).items():
             if files.setdefault(name, file) != file and not name.startswith(_COMMON):
                 raise InvalidArgument(
                     f"{came_from[name]} and {address} have different files named {name}. Bring both to one version, or"
@@ -86,7 +83,7 @@ async def _when_there(server: "_Server", deadline: float) -> list[str]:
                     " REFLECT_WAIT_S, or give the contracts as a descriptor image."
                 ) from error
         if not waited:
-            log.warning("waiting for an upstream, to ask for its contracts", upstream=server.address)
+            log.warning("waiting for an upstream, to ask for its contracts", upstream=str(server.address))
             waited = True
         await asyncio.sleep(RETRY_S)
 
@@ -94,7 +91,7 @@ async def _when_there(server: "_Server", deadline: float) -> list[str]:
 class _Server:
     """The reflection service of one upstream."""
 
-    def __init__(self, channel: Channel, address: str) -> None:
+    def __init__(self, channel: Channel, address: Address) -> None:
         self.address = address
         self._channel = channel
         self._version = VERSIONS[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from edge.address import Address
 from edge.contract import Contract
 from edge.settings import from_command_line
 from mesh.local.ports import free_ports
@@ -147,22 +148,32 @@ def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "CONTRACTS: is not set. Example: CONTRACTS=gen/contracts.binpb"),
+        ((), "--contracts (CONTRACTS): is not set. Example: --contracts image.binpb"),
         (("--contracts", "missing", "--upstream", "*=a:1"), "can't be read from missing"),
         (("--upstream", "a"), "'a' is not pkg.Service=host:port"),
-        (("--upstream", "a=b:0"), "'a=b:0' has no port from 1 to 65535"),
+        (
+            ("--upstream", "a=b:0"),
+            "--upstream (UPSTREAMS): 'a=b:0': it has no port from 1 to 65535. Example: --upstream pkg.Service",
+        ),
         (("--upstream", "a=b:1", "--upstream", "a=b:2"), "a has two addresses"),
         (("--upstream", "no.Such=localhost:1"), "No upstream for library.v1.Library. Add --upstream"),
         (("--upstream", "*=a:1", "--upstream", "no.Such=a:1"), "The contracts have no service no.Such"),
-        (("--upstream", "*=a:1", "--jwks", "https://a"), "TOKEN_ISSUER must be set beside JWKS_URL"),
-        (("--upstream", "*=a:1", "--jwks", "a"), "JWKS_URL: must be a URL that starts with http:// or https://"),
-        (("--upstream", "*=a:1", "--port", "x"), "PORT: Input should be a valid integer"),
+        (("--upstream", "*=ftp://b:1"), "ftp:// is neither http:// nor https://"),
+        (
+            ("--upstream", "*=https://localhost:1"),
+            "TLS to the upstreams can't be set up with nowhere.pem: No such file",
+        ),
+        (
+            ("--upstream", "*=a:1", "--jwks", "a"),
+            "--jwks (JWKS_URL): must be a URL that starts with http:// or https://",
+        ),
+        (("--upstream", "*=a:1", "--port", "x"), "--port (PORT): Input should be a valid integer"),
     ],
 )
 def test_a_wrong_start_is_a_sentence(image: Path, arguments: tuple[str, ...], sentence: str) -> None:
     """Names the setting and what to do, without a stack trace."""
     contracts = () if not arguments or "--contracts" in arguments else ("--contracts", image)
-    ended = run(*contracts, *arguments)
+    ended = run(*contracts, *arguments, UPSTREAM_CA_FILE="nowhere.pem")
     assert ended.returncode in (1, 2)
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -182,8 +193,7 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     settings, check_only = from_command_line(["--port", "2", "--host", "::1"])
     assert (settings.port, settings.listen_host, settings.cors_origins) == (2, "::1", ["x", "y"])
-    assert (settings.upstreams, check_only) == ({"s": "a:1", "t": "b:2"}, False)
-    assert (settings.address_of("t"), settings.address_of("u")) == ("b:2", None)
+    assert (settings.upstreams, check_only) == ({"s": Address("a", 1), "t": Address("b", 2)}, False)
 
 
 def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,4 +202,4 @@ def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
         from_command_line(["--help"])
     text = capsys.readouterr().out
     assert "--upstream SERVICE=HOST:PORT" in text
-    assert "BODY_BYTES_MAX            the largest body, decompressed (default 1048576)" in text
+    assert "CONCURRENT_REQUESTS_MAX     requests at the same time (default 1000)" in text

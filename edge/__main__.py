@@ -12,7 +12,7 @@ import uvloop
 
 from edge import operations
 from edge.app import route
-from edge.connection import HeadLimits, protocol
+from edge.connection import ConnectionLimits, protocol
 from edge.contract import read
 from edge.contracts.source import Source, source_of
 from edge.serving import Serving, check_upstreams
@@ -99,7 +99,9 @@ async def _warn_unresolvable(settings: EdgeSettings) -> None:
 
 def serve(app: Any, settings: EdgeSettings) -> HttpServer:
     """The HTTP server of an ASGI application."""
-    limits = HeadLimits(settings.head_bytes_max, settings.url_bytes_max, settings.head_timeout_s)
+    limits = ConnectionLimits(
+        settings.head_bytes_max, settings.url_bytes_max, settings.head_timeout_s, settings.stall_s
+    )
     return HttpServer(
         app,
         settings.listen_host,

@@ -19,12 +19,15 @@ UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class HeadLimits:
-    """How large a request line with its headers may be, how long its URL, and how long it may take."""
+class ConnectionLimits:
+    """How large a request line with its headers may be, how long its URL, and how long it may take; and how long a
+    client may take nothing of what it is sent.
+    """
 
     size_bytes_max: int
     url_bytes_max: int
     timeout_s: float
+    stall_s: float
 
 
 class Connection:
@@ -83,10 +86,37 @@ class Connection:
             task.cancel()
 
 
-class Http1(HttpToolsProtocol):
-    """uvicorn's protocol within HeadLimits; protocol() makes one for each server."""
+class Stall:
+    """Cuts a connection off when its client takes nothing of what waits for it. A slow one is not a stalled one."""
 
-    limits: ClassVar[HeadLimits]
+    def __init__(self, transport: asyncio.Transport, patience_s: float) -> None:
+        self._transport = transport
+        self._patience_s = patience_s
+        self._waiting_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """More is waiting than is sent on."""
+        self._waiting_bytes = self._transport.get_write_buffer_size()
+        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._check)
+
+    def end(self) -> None:
+        """The client has taken most of it, or is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self) -> None:
+        if self._transport.get_write_buffer_size() >= self._waiting_bytes:
+            self._transport.abort()
+        else:
+            self.begin()
+
+
+class Http1(HttpToolsProtocol):
+    """uvicorn's protocol within ConnectionLimits; protocol() makes one for each server."""
+
+    limits: ClassVar[ConnectionLimits]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -101,13 +131,23 @@ class Http1(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
         self._connection = Connection(transport)
+        self._stall = Stall(transport, self.limits.stall_s)
         self.app_state = {**self.app_state, Connection.KEY: self._connection}
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stall.end()
         super().connection_lost(exc)
         self._connection.lose()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall.begin()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stall.end()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -191,6 +231,6 @@ class Http1(HttpToolsProtocol):
             self.transport.close()
 
 
-def protocol(limits: HeadLimits) -> type[Http1]:
+def protocol(limits: ConnectionLimits) -> type[Http1]:
     """The protocol class for one server's limits."""
     return type("Http1", (Http1,), {"limits": limits})

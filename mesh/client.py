@@ -95,6 +95,9 @@ class Stream:
         except asyncio.CancelledError:
             if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
                 raise cause from None
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():  # but the call: its channel was closed
+                raise Unavailable(_NEUTRAL_TEXTS[Code.UNAVAILABLE], retry_after_s=1) from None
             raise
         if self._begun is not None:
             self._begun()

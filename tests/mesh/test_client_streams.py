@@ -40,10 +40,15 @@ async def settled(counts: list[int]) -> int:
 
 
 async def read(
-    channel: Channel, requests: AsyncIterator[bytes], into: Callable[[bytes], object], *, name: str = "Do"
+    channel: Channel,
+    requests: AsyncIterator[bytes],
+    into: Callable[[bytes], object],
+    *,
+    name: str = "Do",
+    timeout_s: float | None = 0.5,
 ) -> None:
     """Makes a call and reads all that it answers."""
-    async with channel.stream(f"/plain.Service/{name}", requests, timeout_s=0.5) as responses:
+    async with channel.stream(f"/plain.Service/{name}", requests, timeout_s=timeout_s) as responses:
         async for response in responses:
             into(response)
 
@@ -356,3 +361,19 @@ async def test_an_odd_status_is_unknown() -> None:
             codes.append(caught.value.code)
             assert "0x" not in caught.value.message
     assert codes == [Code.UNKNOWN, Code.UNIMPLEMENTED]
+
+
+async def test_a_closed_channel_ends_its_streams() -> None:
+    """With an error, whoever closed it: the reader was not cancelled."""
+
+    async def serve(_: AsyncIterable[bytes], __: Any) -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.Event().wait()
+
+    async with channel_to(serve) as channel:
+        seen = asyncio.Event()
+        reading = asyncio.create_task(read(channel, sent(), lambda _: seen.set(), timeout_s=None))
+        await seen.wait()
+        await channel.__aexit__()
+        with pytest.raises(Unavailable):
+            await reading

@@ -1,28 +1,39 @@
 """Who calls: access tokens verified by the issuer's public keys, and what the contract lets their bearer do.
 
-Access tokens are JWTs after RFC 9068, signed with ES256. Every process verifies them itself, so a forged header is
-worth nothing.
+Access tokens are JWTs after RFC 9068. Every process verifies them itself, so a forged header is worth nothing.
 """
 
 import asyncio
 import time
 from base64 import b64encode
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.fetch import FetchError, fetch_json
 from mesh.policy import Policy
 
-ALGORITHM = "ES256"
+ALGORITHM = "ES256"  # of our own issuer
 TOKEN_BYTES_MAX = 8192
 WORKLOAD_PREFIX = "workloads/"
+
+# The algorithms that a key is good for (RFC 7518, section 3.1; RFC 8037): by its type, and its curve if it has one.
+_ALGORITHMS: Final[dict[tuple[Any, Any], list[str]]] = {
+    ("EC", "P-256"): ["ES256"],
+    ("EC", "P-384"): ["ES384"],
+    ("EC", "P-521"): ["ES512"],
+    ("OKP", "Ed25519"): ["EdDSA", "Ed25519"],
+    ("RSA", None): ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+}
+
+PublicKey = ECKey | OKPKey | RSAKey
 
 log = structlog.get_logger()
 
@@ -72,7 +83,7 @@ def authorize(policy: Policy, caller: Caller) -> None:
 class KeySource(Protocol):
     """Where the issuer's public keys come from."""
 
-    async def find(self, kid: str) -> ECKey | None:
+    async def find(self, kid: str) -> PublicKey | None:
         """The key of this identifier, None if the issuer has no such key. Raises Unavailable while the keys can't be
         had.
         """
@@ -91,13 +102,13 @@ class JwksUrl:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._keys: dict[str, ECKey] = {}
+        self._keys: dict[str, PublicKey] = {}
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._reachable = False
         self._lock = asyncio.Lock()
 
-    async def find(self, kid: str) -> ECKey | None:
+    async def find(self, kid: str) -> PublicKey | None:
         """The key of this identifier, None if the set has no such key. Raises Unavailable if the set was never had."""
         if kid not in self._keys or time.monotonic() - self._fetched_at > self.REFRESH_AGE_S:
             async with self._lock:
@@ -115,7 +126,7 @@ class JwksUrl:
         self._tried_at = now
         try:
             answer = await fetch_json(self._url, timeout_s=self.TIMEOUT_S)
-            self._keys = {key.kid: key for key in map(_public_key, answer["keys"]) if key is not None and key.kid}
+            self._keys = {key.kid or "": key for key in map(_public_key, answer["keys"]) if key is not None}
         except (FetchError, ValueError, KeyError, TypeError) as error:
             self._reachable = False
             log.warning("the issuer's keys can't be fetched", url=self._url, error=str(error) or type(error).__name__)
@@ -123,16 +134,24 @@ class JwksUrl:
         self._fetched_at, self._reachable = now, True
 
 
-def _public_key(data: Any) -> ECKey | None:
-    """The key if it is of our algorithm; a set may hold others (RFC 7517, section 5: ignore what you do not
+def _public_key(data: Any) -> PublicKey | None:
+    """The key if signatures can be verified by it; a set may hold others (RFC 7517, section 5: ignore what you do not
     understand). Raises TypeError if this is no key at all.
     """
     if not isinstance(data, dict):
         raise TypeError("the set holds something that is no key")
     try:
-        return ECKey.import_key(data) if data.get("kty") == "EC" and data.get("crv") == "P-256" else None
-    except (JoseError, ValueError):
+        key = import_key(data) if _algorithms(data) and data.get("use", "sig") == "sig" else None
+    except (JoseError, ValueError, TypeError):
         return None
+    return key if isinstance(key, PublicKey) else None
+
+
+def _algorithms(data: Mapping[str, Any]) -> list[str]:
+    """What a key may have signed a token by: all that it is good for, or the one that it names."""
+    algorithms = _ALGORITHMS.get((data.get("kty"), data.get("crv")), [])
+    named = data.get("alg")
+    return algorithms if named is None else [each for each in algorithms if each == named]
 
 
 class Verifier:
@@ -141,13 +160,14 @@ class Verifier:
     REMEMBERED_MAX = 10_000
 
     def __init__(self, keys: KeySource, issuer: str, audience: str) -> None:
+        """An empty `issuer` or `audience` is not checked. With both, only access tokens after RFC 9068 are good."""
         self._keys = keys
-        self._claims = jwt.JWTClaimsRegistry(
-            iss={"essential": True, "value": issuer},
-            aud={"essential": True, "value": audience},
-            sub={"essential": True},
-            exp={"essential": True},
-        )
+        self._typed = bool(issuer and audience)
+        wanted: dict[str, Any] = {"sub": {"essential": True}, "exp": {"essential": True}}
+        for name, value in (("iss", issuer), ("aud", audience)):
+            if value:
+                wanted[name] = {"essential": True, "value": value}
+        self._claims = jwt.JWTClaimsRegistry(**wanted)
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
@@ -172,7 +192,7 @@ class Verifier:
         if len(token) > TOKEN_BYTES_MAX:
             raise _invalid()
         try:
-            kid = jws.extract_compact(token.encode()).headers().get("kid")
+            kid = jws.extract_compact(token.encode()).headers().get("kid", "")
         except (JoseError, ValueError) as error:
             raise _invalid() from error
         key = await self._keys.find(kid) if isinstance(kid, str) else None
@@ -180,11 +200,11 @@ class Verifier:
             raise _invalid()
         return self._decode(token, key)
 
-    def _decode(self, token: str, key: ECKey) -> Caller:
+    def _decode(self, token: str, key: PublicKey) -> Caller:
         try:
-            decoded = jwt.decode(token, key, algorithms=[ALGORITHM])
+            decoded = jwt.decode(token, key, algorithms=_algorithms(key.as_dict(private=False)))
             # RFC 9068, section 4: without this check an ID token of the same issuer would pass for an access token.
-            if decoded.header.get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
+            if self._typed and decoded.header.get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
                 raise _invalid()
             self._claims.validate(decoded.claims)
             claims = decoded.claims

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import OctKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -72,6 +72,44 @@ async def test_a_good_token_names_its_caller(issuer: Issuer) -> None:
 async def test_a_token_with_a_wrong_claim_is_refused(issuer: Issuer, changed: dict[str, Any], reason: str) -> None:
     """Issuer, audience, subject and times are all checked, and expiry is told apart."""
     assert await reason_of(Verifier(issuer, ISSUER, AUDIENCE), issuer.token(**changed)) == reason
+
+
+@pytest.mark.parametrize("given", [("", ""), (ISSUER, ""), ("", AUDIENCE)])
+async def test_what_is_not_set_is_not_checked(issuer: Issuer, given: tuple[str, str]) -> None:
+    """Neither is the type of the token then, which few issuers write; the signature and the time always are."""
+    verifier = Verifier(issuer, *given)
+    claims = {"sub": "a", "exp": int(time.time()) + 60, "iss": given[0] or "x", "aud": given[1] or "x"}
+    assert (await verifier.verify(issuer.sign(claims, typ="JWT"))).subject == "a"
+    assert await reason_of(verifier, issuer.sign({**claims, "exp": 1})) == "TOKEN_EXPIRED"
+    forged = jwt.encode({"alg": "ES256", "kid": issuer.kid}, claims, Issuer().keys["key-1"])
+    assert await reason_of(verifier, forged) == "TOKEN_INVALID"
+    for claim, value in (("iss", given[0]), ("aud", given[1])):
+        if value:
+            assert await reason_of(verifier, issuer.sign({**claims, claim: "other"})) == "TOKEN_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithms"),
+    [
+        (RSAKey.generate_key(2048), ["RS256", "PS384"]),
+        (ECKey.generate_key("P-384"), ["ES384"]),
+        (OKPKey.generate_key("Ed25519"), ["Ed25519"]),
+    ],
+)
+async def test_keys_of_every_common_kind_verify(key: RSAKey | ECKey | OKPKey, algorithms: list[str]) -> None:
+    """Each by its own algorithms; a key that names one is good for no other. Without a name it is for tokens without
+    one.
+    """
+    public = key.as_dict(private=False)
+    public.pop("kid", None)
+    claims = {"sub": "a", "exp": int(time.time()) + 60}
+    async with Endpoint({"keys": [public, {"kty": "oct", "k": "c2VjcmV0"}]}).served() as url:
+        verifier = Verifier(JwksUrl(url), "", "")
+        for algorithm in algorithms:
+            token = jwt.encode({"alg": algorithm}, claims, key, algorithms=[algorithm])
+            assert (await verifier.verify(token)).subject == "a"
+    async with Endpoint({"keys": [{**public, "alg": "RS512"}]}).served() as url:
+        assert await reason_of(Verifier(JwksUrl(url), "", ""), token) == "TOKEN_INVALID"
 
 
 async def test_forged_tokens_are_refused(issuer: Issuer) -> None:

@@ -28,7 +28,7 @@ class WrongSettings(ValueError):
 Address = Annotated[
     str,
     Meta(
-        pattern=rf"^[^\s]+:{PORT_FROM_1}$",
+        pattern=rf"^[^\s]+:{PORT_FROM_1}\Z",
         description="must be host:port with a port from 1 to 65535",
         examples=["catalog:9000"],
     ),

@@ -12,8 +12,8 @@ from services.identity.keys import ACCESS_TOKEN_LIFETIME_S_MAX, PUBLISHED_AFTER
 DAY_S = 24 * 3600
 ROTATION_S_MIN = int(PUBLISHED_AFTER.total_seconds())
 
-ClientId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-ClientSecret = Annotated[str, Meta(pattern=r"^[A-Za-z0-9\-._~]{16,}$")]
+ClientId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}\Z")]
+ClientSecret = Annotated[str, Meta(pattern=r"^[A-Za-z0-9\-._~]{16,}\Z")]
 """The unreserved characters of URLs: whether a client form-encodes its secret or not, it sends the same."""
 
 ServiceClients = Annotated[
@@ -38,7 +38,7 @@ class IdentitySettings(ServiceSettings, DatabaseSettings, EventSettings):
     ] = field(repr=False)
     service_clients: ServiceClients = field(default_factory=dict, repr=False)
     staff_email: Annotated[
-        Annotated[str, Meta(max_length=254, pattern=r"^[!-?A-~]+@[!-?A-~]+$")] | None,
+        Annotated[str, Meta(max_length=254, pattern=r"^[!-?A-~]+@[!-?A-~]+\Z")] | None,
         Meta(description="must be an address of at most 254 characters", examples=["staff@example.com"]),
     ] = None
     staff_password: Annotated[

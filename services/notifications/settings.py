@@ -18,7 +18,7 @@ from mesh.settings import (
 SmtpUrl = Annotated[
     str,
     Meta(
-        pattern=rf"^smtps?://(?:[^\s:/@]+:[^\s/@]+@)?(?:[^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\])(?::{PORT_FROM_1})?/?$",
+        pattern=rf"^smtps?://(?:[^\s:/@]+:[^\s/@]+@)?(?:[^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\])(?::{PORT_FROM_1})?/?\Z",
         description="must be a URL of the form smtp://host:port or smtps://user:password@host:port",
         examples=["smtps://shop:secret@mail.example.com:465"],
     ),
@@ -26,7 +26,7 @@ SmtpUrl = Annotated[
 Sender = Annotated[
     str,
     Meta(
-        pattern=r"^(?:[^<>\r\n]+ <[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$",
+        pattern=r"^(?:[^<>\r\n]+ <[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)\Z",
         description="must be an address, name@example.com, or a name with one, Shop <shop@example.com>",
         examples=["Meshwright <shop@example.com>"],
     ),

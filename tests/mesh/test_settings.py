@@ -55,6 +55,11 @@ def test_variables_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SHUTDOWN_GRACE_S", "nan", "SHUTDOWN_GRACE_S: must be a number of seconds from 0 to 300. Example: "),
         ("CATALOG_ADDRESS", "catalog:65536", "CATALOG_ADDRESS: must be host:port"),
         ("CATALOG_ADDRESS", "catalog", "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: "),
+        (
+            "CATALOG_ADDRESS",
+            "catalog:9000\n",
+            "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: ",
+        ),
         ("CATALOG_ADDRESS", "catalog:0", "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: "),
         ("CATALOG_ADDRESS", "catalog:٩", "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: "),
         ("CLIENT_SECRET", "short", "CLIENT_SECRET: must have at least 16 characters"),

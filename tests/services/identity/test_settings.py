@@ -60,6 +60,7 @@ def test_clients_and_staff_are_read(environment: pytest.MonkeyPatch) -> None:
         ),
         ("SERVICE_CLIENTS", '{"Or/ders": "0123456789abcdef"}', "SERVICE_CLIENTS: "),
         ("STAFF_EMAIL", "staff@example.com", "STAFF_EMAIL and STAFF_PASSWORD must be set both or neither"),
+        ("SERVICE_CLIENTS", '{"orders": "0123456789abcdef\\n"}', "SERVICE_CLIENTS: "),
         ("STAFF_EMAIL", "staff", "STAFF_EMAIL: "),
         ("STAFF_PASSWORD", "short", "STAFF_PASSWORD: "),
         ("ACCESS_TOKEN_LIFETIME_S", "86400", "ACCESS_TOKEN_LIFETIME_S: "),

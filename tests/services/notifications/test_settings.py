@@ -29,7 +29,16 @@ def test_an_smtp_url_is_taken(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["mail:25", "http://mail", "smtp://", "smtp://mail:99999", "smtp://mail:x", "smtp://me@mail", "smtp://mail/x"],
+    [
+        "mail:25",
+        "http://mail",
+        "smtp://",
+        "smtp://mail:99999",
+        "smtp://mail:x",
+        "smtp://me@mail",
+        "smtp://mail/x",
+        "smtp://mail\n",
+    ],
 )
 def test_a_wrong_smtp_url_is_explained(url: str) -> None:
     """The sentence names the variable and the form that its value must have."""
@@ -47,7 +56,9 @@ def test_a_sender_is_taken(sender: str) -> None:
     assert read(NotificationsSettings, RIGHT | {"MAIL_FROM": sender}).mail_from == sender
 
 
-@pytest.mark.parametrize("sender", ["Shop", "Shop <shop>", "a@b <c@d> e", "Shop\n <shop@example.com>", ""])
+@pytest.mark.parametrize(
+    "sender", ["Shop", "Shop <shop>", "a@b <c@d> e", "Shop\n <shop@example.com>", "shop@example.com\n", ""]
+)
 def test_a_wrong_sender_is_explained(sender: str) -> None:
     """MAIL_FROM must be an address, with or without a name."""
     assert _explanation("MAIL_FROM", sender).startswith("MAIL_FROM: ")

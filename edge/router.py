@@ -51,7 +51,7 @@ _Place = tuple[Node[T], int, tuple[int, ...]]
 """A node, the index of the segment that comes next, and how many segments each `**` took so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Match(Generic[T]):
     """A route that fits, and the decoded values of its template's variables, in their order."""
 
@@ -145,6 +145,17 @@ def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tupl
             if (id(node), at) in entered:
                 continue
             entered.add((id(node), at))
+        # Most segments lead to one place only, or fit a literal and may have to come back for `*`.
+        while at < len(segments) and node.rest is None and not node.repeats:
+            child, other = node.literals.get(segments[at]), node.any if segments[at] else None
+            if child is None:
+                child, other = other, None
+            if child is None:
+                break
+            at += 1
+            if other is not None:
+                waiting.append((other, at, widths))
+            node = child
         if at < len(segments):
             _enter(waiting, node, at, widths, segments[at])
             continue

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Protocol, Self
+from threading import BoundedSemaphore, Thread
+from typing import Any, Protocol, Self
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 CHECK_TIMEOUT_S = 2.0
 PAGE_TIMEOUT_S = 5.0
 POLL_S = 0.2
+CONNECTIONS_MAX = 32
 
 
 class Check(Protocol):
@@ -121,7 +123,10 @@ class OperationsServer:
     def _page(self, path: str) -> Page | None:
         """Raises TimeoutError if the event loop does not turn."""
         made = asyncio.run_coroutine_threadsafe(page(path, self._readiness), self._loop)
-        return made.result(PAGE_TIMEOUT_S)
+        try:
+            return made.result(PAGE_TIMEOUT_S)
+        finally:
+            made.cancel()  # or a loop that turns again would find all that was asked meanwhile
 
 
 class _Server(ThreadingHTTPServer):
@@ -134,6 +139,23 @@ class _Server(ThreadingHTTPServer):
         self.socket = listening
         self.server_address = listening.getsockname()[:2]
         self.page_of = page_of
+        self._free = BoundedSemaphore(CONNECTIONS_MAX)
+
+    def verify_request(self, *_: object) -> bool:
+        """Whether there is a thread for one more connection; it is closed otherwise."""
+        return self._free.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serves a connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hung up is not worth a line either; the base class would print a traceback."""
+        if not isinstance(error := sys.exception(), ConnectionError):
+            log.warning("a page of the operations port failed", exc_info=error)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,10 @@
 """The operations port."""
 
 import asyncio
+import contextlib
+import socket
+import struct
+import threading
 import time
 
 import httpx
@@ -93,6 +97,38 @@ async def test_a_process_whose_event_loop_hangs_does_not_live(monkeypatch: pytes
             time.sleep(0.2)  # noqa: ASYNC251 # this is the hanging
             await asyncio.sleep(0)
         assert (await asked).status_code == 503
+
+
+async def test_a_client_that_hangs_up_leaves_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    """Load balancers probe a port by opening it and resetting the connection; that is nothing to log."""
+    async with OperationsServer(Readiness(), "127.0.0.1", 0) as server:
+        for sent in (b"GET /li", b"GET /metrics HTTP/1.1\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not closed
+                client.sendall(sent)
+        while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)
+    assert capsys.readouterr() == ("", "")
+
+
+async def test_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is closed at once, those that are open are served, and then there is room again."""
+    monkeypatch.setattr("mesh.operations.CONNECTIONS_MAX", 1)
+    async with OperationsServer(Readiness(), "127.0.0.1", 0) as server:
+        first = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await _ask(*await asyncio.open_connection("127.0.0.1", server.port)) == b""
+        assert (await _ask(*first)).endswith(b"alive\n")
+        while not (answer := await _ask(*await asyncio.open_connection("127.0.0.1", server.port))):
+            await asyncio.sleep(0.01)
+    assert answer.endswith(b"alive\n")
+
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    answer = b""
+    with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+        writer.write(b"GET /livez HTTP/1.1\r\n\r\n")
+        answer = await reader.read()
+    return answer
 
 
 async def test_a_port_in_use_is_said_in_a_sentence() -> None:

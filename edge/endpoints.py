@@ -10,6 +10,7 @@ from edge.errors import DetailTypes
 from edge.headers import RequestHeaders, ResponseHeaders
 from edge.observation import Line
 from edge.procedures.endpoint import Procedure
+from edge.procedures.exchange import Limits
 from edge.protojson.readers import Readers
 from edge.reply import Reply
 from edge.request import BodyLimits, Receive, Request
@@ -69,7 +70,7 @@ class Endpoints:
             self._lenient_readers,
             self._transcoding.validator,
             self._details,
-            self._transcoding.limits,
+            Limits(self._transcoding.limits, self._stream_limits),
         )
 
     def _rpc(self, method: Method) -> Rpc:

@@ -10,8 +10,8 @@ from protobuf import Registry
 from edge.errors import Headers
 from edge.procedures.connect import VERSION_HEADER, check_version, timeout_s
 from edge.procedures.connect_error import to_json
-from edge.procedures.envelope import pieces, seal
-from edge.request import Receive, Request
+from edge.procedures.envelope import seal
+from edge.request import Request
 
 PREFIX: Final = "application/connect+"
 """What stands before the codec's name in the media type."""
@@ -36,9 +36,9 @@ class ConnectStream:
         check_version(self._headers.get(VERSION_HEADER), b"1")
         return timeout_s(self._headers)
 
-    def read(self, receive: Receive) -> AsyncGenerator[bytes, None]:
+    def read(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """The body as it is."""
-        return pieces(receive)
+        return body
 
     def end(self, status: Status | None, trailers: Headers) -> bytes:
         """The EndStreamResponse."""

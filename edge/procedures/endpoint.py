@@ -10,13 +10,13 @@ from edge.procedures import connect_error, connect_stream, connect_unary, grpc_w
 from edge.procedures.codec import JSON, PROTO, Codecs, UnknownCodec
 from edge.procedures.connect_stream import ConnectStream
 from edge.procedures.connect_unary import ConnectUnary
-from edge.procedures.exchange import Dialect, Enveloped
+from edge.procedures.exchange import Dialect, Enveloped, Limits
 from edge.procedures.grpc_web import GrpcWeb
 from edge.procedures.refusal import refusal
 from edge.procedures.status import code_of
 from edge.protojson.readers import Readers
 from edge.reply import Reply
-from edge.request import BodyLimits, Receive, Request
+from edge.request import Receive, Request
 from edge.rpc import Rpc
 from mesh.validation import Validator
 
@@ -24,7 +24,7 @@ from mesh.validation import Validator
 class Procedure:
     """Serves one RPC under its own name, to clients of Connect and of gRPC-Web."""
 
-    def __init__(self, rpc: Rpc, readers: Readers, validator: Validator, details: Registry, limits: BodyLimits) -> None:
+    def __init__(self, rpc: Rpc, readers: Readers, validator: Validator, details: Registry, limits: Limits) -> None:
         """`readers` ignore unknown fields, `details` knows the types of errors' details. Raises
         protovalidate.CompilationError if a rule of the contract is wrong.
         """
@@ -33,7 +33,7 @@ class Procedure:
         self._path = rpc.method.path
         self._details = details
         codecs = Codecs(rpc.method, readers, validator)
-        self._unary = ConnectUnary(rpc, codecs, details, limits)
+        self._unary = ConnectUnary(rpc, codecs, details, limits.message)
         self._in_unary: list[str] = []
         self._in_envelopes: dict[str, tuple[Enveloped, Callable[[Request], Dialect]]] = {}
         for name in (PROTO, JSON):

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from edge.errors import HttpError
-from edge.request import BodyLimits, Receive
+from edge.request import BodyLimits
 from mesh.errors import InvalidArgument, ResourceExhausted
 
 COMPRESSED: Final = 0x01
@@ -22,18 +22,6 @@ _HEAD: Final = struct.Struct(">BI")
 def seal(message: bytes, flags: int = 0) -> bytes:
     """A message in its envelope."""
     return _HEAD.pack(flags, len(message)) + message
-
-
-async def pieces(receive: Receive) -> AsyncGenerator[bytes, None]:
-    """A request's body as it arrives. Raises HttpError 400 if its sender leaves before the end."""
-    more = True
-    while more:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise HttpError(400, "The body ended before it was complete.", "BODY_INCOMPLETE")
-        more = event.get("more_body", False)
-        if piece := event.get("body", b""):
-            yield piece
 
 
 async def opened(body: AsyncIterator[bytes], limits: BodyLimits) -> AsyncGenerator[tuple[int, bytes], None]:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from googleapis.google.rpc.status_pb import Status
@@ -19,9 +20,14 @@ from edge.procedures.codec import Codec
 from edge.procedures.envelope import COMPRESSED, opened, seal
 from edge.procedures.status import code_of, failure, status_of
 from edge.reply import Reply
-from edge.request import BodyLimits, Receive, Request, check_transfer_coding
+from edge.request import BodyLimits, Receive, Request
 from edge.rpc import Rpc
-from mesh.errors import Internal, InvalidArgument, Unimplemented
+from edge.streams.activity import Activity
+from edge.streams.body import pieces
+from edge.streams.feed import Feed, shutting_down
+from edge.streams.limits import StreamLimits
+from edge.upstream import Responses
+from mesh.errors import InvalidArgument, ResourceExhausted, Unimplemented
 
 
 class Dialect(Protocol):
@@ -34,8 +40,8 @@ class Dialect(Protocol):
     def timeout_s(self) -> float:
         """The timeout that the client wants, infinite if it names none. Raises InvalidArgument, DeadlineExceeded."""
 
-    def read(self, receive: Receive) -> AsyncGenerator[bytes, None]:
-        """The envelopes of the request, in pieces as they come. Raises InvalidArgument, HttpError."""
+    def read(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The envelopes of a request, from the pieces of its body. Raises InvalidArgument."""
 
     def end(self, status: Status | None, trailers: Headers) -> bytes:
         """What ends the response: the status if the call failed, and the metadata after the messages."""
@@ -45,16 +51,23 @@ class Dialect(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on each message of a request, and on all of them."""
+
+    message: BodyLimits
+    stream: StreamLimits
+
+
+@dataclass(frozen=True, slots=True)
 class Enveloped:
     """Serves the calls of one RPC in one codec."""
 
     rpc: Rpc
     codec: Codec
-    limits: BodyLimits
+    limits: Limits
 
     async def serve(self, dialect: Dialect, request: Request, receive: Receive, line: Line) -> Reply:
-        """Answers a request; whatever goes wrong is told at the end of the reply. Raises HttpError 501."""
-        check_transfer_coding(request)
+        """Answers a request; whatever goes wrong is told at the end of the reply."""
         call = _Call(self, dialect, request, line)
         frames = call.frames(receive)
         await anext(frames)
@@ -71,7 +84,9 @@ class _Call:
         self._dialect = dialect
         self._request = request
         self._line = line
+        self._activity = Activity()
         self._coding = coding.IDENTITY
+        self._leads = False
         self.headers: Headers = []
         self._trailers: Headers = []
 
@@ -79,10 +94,13 @@ class _Call:
         """The pieces of the reply. The first is empty: it comes when the headers are known."""
         status, begun = None, False
         try:
-            async with contextlib.aclosing(self._messages(receive)) as messages:
-                async for message in messages:
-                    yield b"" if message is None else self._dialect.write(self._seal(message))
-                    begun = True
+            async with contextlib.aclosing(self._responses(receive)) as responses:
+                async for message in responses:
+                    envelope = self._dialect.write(self._seal(message))
+                    if not begun:
+                        begun = True
+                        yield b""
+                    yield envelope
         except Exception as raised:  # noqa: BLE001 # failure() logs what is not meant
             error = failure(raised, self._rpc.method.name)
             self._line.code = code_of(error).name
@@ -93,8 +111,8 @@ class _Call:
             yield b""
         yield self._dialect.write(self._dialect.end(status, self._trailers))
 
-    async def _messages(self, receive: Receive) -> AsyncGenerator[bytes | None, None]:
-        """None when the headers are known, then the messages of the response."""
+    async def _responses(self, receive: Receive) -> AsyncGenerator[bytes, None]:
+        """The messages of the response. When there is the first the headers are known, after the last the trailers."""
         given = coding.of_header(self._request.headers.get(self._dialect.coding_header))
         admission = await self._rpc.admit(self._request, self._line, self._dialect.timeout_s())
         self.headers += admission.headers
@@ -103,44 +121,61 @@ class _Call:
         async with contextlib.aclosing(self._requests(receive, given)) as requests:
             if kind == "unary":
                 reply = await self._rpc.unary(admission, await self._only(requests))
-                self._trailers = self._rpc.response_headers(reply.trailing_metadata)
                 self.headers += self._rpc.response_headers(reply.initial_metadata)
-                yield None
+                self._trailers = self._rpc.response_headers(reply.trailing_metadata)
                 yield reply.message
                 return
             sent = _one(await self._only(requests)) if kind == "server_streaming" else requests
-            async with self._rpc.stream(admission, sent) as responses:
-                self.headers += self._rpc.response_headers(await responses.initial_metadata())
-                yield None
-                async for message in responses:
-                    yield message
-                self._trailers = self._rpc.response_headers(await responses.trailing_metadata())
+            async with self._rpc.stream(admission, sent) as responses, Feed(responses, self._activity) as feed:
+                with self._request.connection.draining(partial(feed.stop, shutting_down())):
+                    async for message in feed.messages():
+                        await self._lead(responses)
+                        yield message
+                    await self._lead(responses)
+                    self._trailers = self._rpc.response_headers(await responses.trailing_metadata())
 
     def _choose_coding(self, given: str) -> None:
         self._coding = coding.preferred(self._request.headers.get(self._dialect.accepted_codings_header), given)
         if self._coding != coding.IDENTITY:
             self.headers.append((self._dialect.coding_header, self._coding.encode()))
 
+    async def _lead(self, responses: Responses) -> None:
+        """Takes the metadata before the first message, once."""
+        if not self._leads:
+            self._leads = True
+            self.headers += self._rpc.response_headers(await responses.initial_metadata())
+
     async def _requests(self, receive: Receive, given: str) -> AsyncGenerator[bytes, None]:
         """The messages of the request, which are in this coding."""
-        body = self._dialect.read(receive)
-        async with contextlib.aclosing(body), contextlib.aclosing(opened(body, self._limits)) as envelopes:
+        count, limit = 0, self._limits.stream.messages_max
+        body = self._dialect.read(pieces(self._request, receive, self._limits.stream, self._activity, self._line))
+        async with contextlib.aclosing(body), contextlib.aclosing(opened(body, self._limits.message)) as envelopes:
             async for flags, content in envelopes:
-                self._line.request_bytes += len(content)
-                if flags & ~COMPRESSED:
-                    raise InvalidArgument(f"A message has the flags {flags:#04x}; a request's has 0 or 1.")
-                if flags and given == coding.IDENTITY:
-                    raise Internal("A message is compressed, but no header says how.")
-                yield self._codec.decode(coding.decompress(content, given, self._limits) if flags else content)
+                count += 1
+                if count > limit:
+                    text = f"The stream has more than {limit} messages."
+                    raise ResourceExhausted(text, reason="TOO_MANY_MESSAGES", metadata={"limit_messages": str(limit)})
+                yield self._codec.decode(self._unsealed(flags, content, given))
+
+    def _unsealed(self, flags: int, content: bytes, given: str) -> bytes:
+        if not flags:
+            return content
+        if flags != COMPRESSED:
+            raise InvalidArgument(
+                f"A message has the flags {flags:#04x}; they can be 0 or 1.", reason="MALFORMED_MESSAGE"
+            )
+        if given == coding.IDENTITY:
+            raise HttpError(400, "A message is compressed, but no header says how.", "ENCODING_MISSING")
+        return coding.decompress(content, given, self._limits.message)
 
     async def _only(self, requests: AsyncIterator[bytes]) -> bytes:
         """The message of a request that has one. Raises Unimplemented if it has not: grpc's statuscodes.md."""
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
+            async with asyncio.timeout(self._limits.message.timeout_s):
                 message = await anext(requests, None)
                 more = await anext(requests, None)
         except TimeoutError as error:
-            text = f"The body did not arrive within {self._limits.timeout_s:g} s."
+            text = f"The body did not arrive within {self._limits.message.timeout_s:g} s."
             raise HttpError(408, text, "BODY_TIMEOUT") from error
         if message is None or more is not None:
             raise Unimplemented("This method takes one message.", reason="MESSAGE_COUNT")

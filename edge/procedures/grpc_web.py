@@ -11,8 +11,8 @@ from googleapis.google.rpc.status_pb import Status
 
 from edge.errors import Headers
 from edge.procedures.base64_text import decoded
-from edge.procedures.envelope import pieces, seal
-from edge.request import Receive, Request
+from edge.procedures.envelope import seal
+from edge.request import Request
 from mesh.errors import Code, DeadlineExceeded, InvalidArgument
 
 BINARY: Final = "application/grpc-web"
@@ -53,9 +53,9 @@ class GrpcWeb:
             raise DeadlineExceeded("grpc-timeout leaves the call no time.")
         return int(match[1]) * _UNIT_S[match[2]]
 
-    def read(self, receive: Receive) -> AsyncGenerator[bytes, None]:
+    def read(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """The body, decoded if it is text."""
-        return decoded(pieces(receive)) if self._from_text else pieces(receive)
+        return decoded(body) if self._from_text else body
 
     def end(self, status: Status | None, trailers: Headers) -> bytes:
         """The trailers, as an HTTP/1 block of headers. They are in the body always: scripts of other origins can't read

@@ -11,13 +11,15 @@ from mesh.status import to_status
 
 log = structlog.get_logger()
 
-# The errors of HTTP whose code is another one for an RPC: what clients infer from the status themselves
-# (https://connectrpc.com/docs/protocol#http-to-error-code), and what they know for messages that are too large.
+# The reasons of errors of HTTP whose code is another one for an RPC. Of the first three it is what clients infer from
+# the HTTP status themselves: https://connectrpc.com/docs/protocol#http-to-error-code.
 _CODES: Final = {
-    404: Code.UNIMPLEMENTED,
-    405: Code.UNKNOWN,
-    413: Code.RESOURCE_EXHAUSTED,
-    415: Code.UNKNOWN,
+    "ROUTE_NOT_FOUND": Code.UNIMPLEMENTED,
+    "METHOD_NOT_ALLOWED": Code.UNKNOWN,
+    "CONTENT_TYPE_NOT_SUPPORTED": Code.UNKNOWN,
+    "ENCODING_NOT_SUPPORTED": Code.UNIMPLEMENTED,
+    "ENCODING_MISSING": Code.INTERNAL,  # https://github.com/grpc/grpc/blob/master/doc/compression.md
+    "BODY_TOO_LARGE": Code.RESOURCE_EXHAUSTED,
 }
 
 _DEBUG_INFO: Final = "/google.rpc.DebugInfo"
@@ -25,7 +27,7 @@ _DEBUG_INFO: Final = "/google.rpc.DebugInfo"
 
 def code_of(error: MeshError) -> Code:
     """The status code of an error."""
-    return _CODES.get(error.status, error.code) if isinstance(error, HttpError) else error.code
+    return _CODES.get(error.reason, error.code) if isinstance(error, HttpError) else error.code
 
 
 def status_of(error: MeshError) -> Status:

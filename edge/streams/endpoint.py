@@ -15,13 +15,13 @@ from edge.observation import Line
 from edge.reply import Replies, Reply, inner_type
 from edge.request import Receive, Request
 from edge.rpc import Admission, Rpc
-from edge.streams.feed import Ended, Feed
+from edge.streams.feed import Ended, Feed, shutting_down
 from edge.streams.incoming import Incoming, Messages
 from edge.streams.limits import StreamLimits
 from edge.streams.outgoing import Outgoing, Writing, range_metadata
 from edge.system_parameters import NONE_GIVEN, SystemParameterReader
 from edge.upstream import Responses
-from mesh.errors import Code, Internal, MeshError, Metadata, Unavailable
+from mesh.errors import Code, Internal, MeshError, Metadata
 
 log = structlog.get_logger()
 
@@ -110,7 +110,7 @@ class StreamingEndpoint:
         begun = False
         try:
             async with self._rpc.stream(admission, messages) as responses, Feed(responses, messages.activity) as feed:
-                with request.connection.draining(partial(feed.stop, _shutting_down())):
+                with request.connection.draining(partial(feed.stop, shutting_down())):
                     async with contextlib.aclosing(self._written(feed, responses, writing)) as written:
                         async for piece, metadata in written:
                             if not begun:
@@ -165,7 +165,3 @@ class StreamingEndpoint:
         given = {**dict(error.initial_metadata), **dict(error.trailing_metadata)}.get("content-range")
         headers = [(b"content-range", given.encode())] if isinstance(given, str) else []
         return HttpError(416, error.message, error.reason or "RANGE_NOT_SATISFIABLE", headers)
-
-
-def _shutting_down() -> Unavailable:
-    return Unavailable("The server stops; call again.", reason="SHUTTING_DOWN", retry_after_s=1)

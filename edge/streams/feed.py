@@ -5,11 +5,13 @@ not take messages slows the service down.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Self
 
 from edge.streams.activity import Activity
 from edge.upstream import Responses
+from mesh.errors import Unavailable
 
 
 class Ended(Exception):
@@ -50,6 +52,14 @@ class Feed:
             raise self._end
         return None
 
+    async def messages(self) -> AsyncGenerator[bytes, None]:
+        """The messages, for somebody who waits for each. Raises whatever ended the call."""
+        with contextlib.suppress(Ended):
+            while True:
+                message = await self.next()
+                assert message is not None, "it comes, or the end does"
+                yield message
+
     def stop(self, why: BaseException) -> None:
         """Ends the messages with an exception, after the one that is there already."""
         self._end = self._end or why
@@ -73,3 +83,8 @@ class Feed:
             self.stop(error)
         else:
             self.stop(Ended())
+
+
+def shutting_down() -> Unavailable:
+    """What ends the streams of a server that stops."""
+    return Unavailable("The server stops; call again.", reason="SHUTTING_DOWN", retry_after_s=1)

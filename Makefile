@@ -10,7 +10,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	third-party bench-edge bench-messages
+	connect-conformance third-party bench-edge bench-messages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -68,7 +68,7 @@ format: .venv/requirements-dev.sha256 ## format code and contracts
 types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
-test: lint types grpcurl third-party ## everything: style, types, unit and system tests
+test: lint types grpcurl connect-conformance third-party ## everything: style, types, unit and system tests
 	@$(VENV)/pytest $(ARGS)
 
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
@@ -83,6 +83,9 @@ bench-messages: .venv/requirements-dev.sha256 ## measure three Python runtimes o
 
 third-party: .venv/requirements-dev.sha256 ## fill third_party/ with the .proto files that our contracts import
 	@$(VENV)/python tools/third_party.py third_party
+
+connect-conformance: .venv/requirements-dev.sha256 ## put the conformance suite of Connect and gRPC-Web into .tools
+	@$(VENV)/python tools/connect_conformance.py
 
 grpcurl: .venv/requirements-dev.sha256 ## put grpcurl into .tools/bin
 	@$(VENV)/python tools/grpcurl.py

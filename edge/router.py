@@ -145,17 +145,7 @@ def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tupl
             if (id(node), at) in entered:
                 continue
             entered.add((id(node), at))
-        # Most segments lead to one place only, or fit a literal and may have to come back for `*`.
-        while at < len(segments) and node.rest is None and not node.repeats:
-            child, other = node.literals.get(segments[at]), node.any if segments[at] else None
-            if child is None:
-                child, other = other, None
-            if child is None:
-                break
-            at += 1
-            if other is not None:
-                waiting.append((other, at, widths))
-            node = child
+        node, at = _follow(waiting, node, at, widths, segments)
         if at < len(segments):
             _enter(waiting, node, at, widths, segments[at])
             continue
@@ -163,6 +153,24 @@ def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tupl
             yield node, widths
         if node.rest is not None:
             waiting.append((node.rest, at, (*widths, 0)))
+
+
+def _follow(
+    waiting: "list[_Place[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segments: list[str]
+) -> "tuple[Node[T], int]":
+    """Goes on while there is no `**`: from there only a literal and `*` lead on, and the literal is tried first."""
+    while at < len(segments) and node.rest is None and not node.repeats:
+        segment = segments[at]
+        other = node.any if segment else None
+        child = node.literals.get(segment)
+        if child is None:
+            if other is None:
+                break
+            child = other
+        elif other is not None:
+            waiting.append((other, at + 1, widths))
+        node, at = child, at + 1
+    return node, at
 
 
 def _enter(waiting: "list[_Place[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segment: str) -> None:

@@ -1,7 +1,9 @@
 """The contracts that are served, and their replacement by newer ones while requests go on."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import gc
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -56,7 +58,12 @@ class Serving:
         """
         self._stamp = await self._source.stamp()
         image = await self._source.read()
-        self._app = await asyncio.to_thread(self._make, image)
+        first = self._app is None
+        with _uncollected():
+            self._app = await asyncio.to_thread(self._make, image)
+        if not first:
+            gc.collect()
+        gc.freeze()
 
     async def keep_up(self, called: asyncio.Event) -> None:
         """Loads the contracts again whenever this is called for, and when they have changed and rest again."""
@@ -90,6 +97,19 @@ class Serving:
         routes = route(contract, self._settings, self._upstreams.__getitem__, self._verifier)
         _report(routes, lenient=self._settings.lenient)
         return EdgeApp(contract, routes, self._settings, self._operations)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps the garbage collector away while all that is made stays: with a large contract it takes half of the time,
+    and later on stops every request for a moment, again and again, unless what stays is frozen.
+    """
+    gc.unfreeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def check_upstreams(contract: Contract, settings: EdgeSettings) -> None:

@@ -1,64 +1,83 @@
-"""grpc.health.v1, which tells what /readyz tells."""
+"""grpc.health.v1, which tells what /readyz tells: https://github.com/grpc/grpc/blob/master/doc/health-checking.md."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import TypeAlias
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, TypeAlias
 
+import grpc
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpcapis.grpc_health.v1 import health_pb
+from grpcapis.grpc_health.v1.health_pb import (
+    HealthCheckRequest,
+    HealthCheckResponse,
+    HealthListRequest,
+    HealthListResponse,
+)
 
 from mesh.operations import Readiness
 
+DESC = health_pb.desc().services[0]
 WATCH_EVERY_S = 5.0
 
-Context: TypeAlias = "grpc.aio.ServicerContext[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]"
-
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+Status: TypeAlias = HealthCheckResponse.ServingStatus
+Context: TypeAlias = "grpc.aio.ServicerContext[HealthCheckRequest, HealthCheckResponse]"
 
 
 class Health:
-    """Answers Check with the readiness of this moment, and Watch with that of the last look, every WATCH_EVERY_S."""
+    """Answers Check and List with the readiness of this moment; Watch looks every WATCH_EVERY_S. A process is ready as
+    a whole, and so are its services.
+    """
 
     def __init__(self, readiness: Readiness, services: Sequence[str]) -> None:
         self._readiness = readiness
         self._names = ("", *services)
-        self._servicer = _Servicer(self)
-        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Registers the service."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """What a server registers."""
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Check": grpc.unary_unary_rpc_method_handler(
+                self.check, HealthCheckRequest.from_binary, HealthCheckResponse.to_binary
+            ),
+            "List": grpc.unary_unary_rpc_method_handler(
+                self.list, HealthListRequest.from_binary, HealthListResponse.to_binary
+            ),
+            "Watch": grpc.unary_stream_rpc_method_handler(
+                self.watch, HealthCheckRequest.from_binary, HealthCheckResponse.to_binary
+            ),
+        }
+        return grpc.method_handlers_generic_handler(DESC.type_name, methods)
 
-    async def start(self) -> None:
-        """Begins to look."""
-        self._task = asyncio.create_task(self._watch(), name="health")
+    def stop(self) -> None:
+        """Those who watch are told, and let go."""
+        self._stopping.set()
 
-    async def stop(self) -> None:
-        """NOT_SERVING from now on."""
-        if self._task is not None:
-            self._task.cancel()
-        await self._servicer.enter_graceful_shutdown()
+    async def check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
+        """Check."""
+        if request.service not in self._names:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no such service here.")
+        return HealthCheckResponse(status=await self._status())
 
-    async def look(self) -> None:
-        """Takes the readiness of this moment over."""
-        status = _NOT_SERVING if await self._readiness.problems() else _SERVING
-        for name in self._names:
-            await self._servicer.set(name, status)
+    async def list(
+        self, _request: HealthListRequest, _context: "grpc.aio.ServicerContext[HealthListRequest, HealthListResponse]"
+    ) -> HealthListResponse:
+        """List."""
+        status = await self._status()
+        return HealthListResponse(statuses={name: HealthCheckResponse(status=status) for name in self._names})
 
-    async def _watch(self) -> None:
-        while True:
-            await self.look()
-            await asyncio.sleep(WATCH_EVERY_S)
+    async def watch(self, request: HealthCheckRequest, _context: Context) -> AsyncIterator[HealthCheckResponse]:
+        """Watch: the status now, and whenever it is another one."""
+        told: Status | None = None
+        while told is None or not self._stopping.is_set():
+            status = await self._status() if request.service in self._names else Status.SERVICE_UNKNOWN
+            if status is not told:
+                yield HealthCheckResponse(status=status)
+                told = status
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), WATCH_EVERY_S)
+        if told is Status.SERVING:
+            yield HealthCheckResponse(status=Status.NOT_SERVING)
 
-
-class _Servicer(health.aio.HealthServicer):
-    def __init__(self, owner: Health) -> None:
-        super().__init__()
-        self._owner = owner
-
-    async def Check(  # noqa: N802 - the RPC's own name
-        self, request: health_pb2.HealthCheckRequest, context: Context
-    ) -> health_pb2.HealthCheckResponse:
-        await self._owner.look()
-        return await super().Check(request, context)
+    async def _status(self) -> Status:
+        return Status.NOT_SERVING if await self._readiness.problems() else Status.SERVING

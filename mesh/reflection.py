@@ -1,29 +1,110 @@
-"""gRPC server reflection, so that grpcurl needs no .proto files."""
+"""gRPC server reflection, so that grpcurl needs no .proto files:
+https://github.com/grpc/grpc/blob/master/doc/server-reflection.md.
 
-from collections.abc import Iterable, Sequence
+The messages of v1 and of v1alpha, which older clients ask for, are the same but for their names.
+"""
 
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import grpc
 import grpc.aio
-from google.protobuf import descriptor_pool
-from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2
-from protobuf import DescFile, DescService
+from grpcapis.grpc_reflection.v1 import reflection_pb
+from grpcapis.grpc_reflection.v1.reflection_pb import (
+    ErrorResponse,
+    ExtensionNumberResponse,
+    ExtensionRequest,
+    FileDescriptorResponse,
+    ListServiceResponse,
+    ServerReflectionRequest,
+    ServerReflectionResponse,
+    ServiceResponse,
+)
+from grpcapis.grpc_reflection.v1alpha import reflection_pb as v1alpha_pb
+from protobuf import DescExtension, DescFile, DescMessage, DescService, Oneof
+
+from mesh.errors import Code
+
+VERSIONS = (reflection_pb.desc().services[0], v1alpha_pb.desc().services[0])
+
+Context: TypeAlias = "grpc.aio.ServicerContext[ServerReflectionRequest, ServerReflectionResponse]"
+Answer: TypeAlias = Oneof[Any, Any]
+"""The message_response of an answer."""
 
 
-def enable_reflection(services: Sequence[DescService], server: grpc.aio.Server) -> None:
-    """Serves the descriptors of these services, of health and of reflection itself, from a pool of their own: two
-    contracts that use other versions of one file must not meet in the default pool.
-    """
-    pool = descriptor_pool.DescriptorPool()
-    for serialized in (health_pb2.DESCRIPTOR.serialized_pb, reflection_pb2.DESCRIPTOR.serialized_pb):
-        pool.AddSerializedFile(serialized)
-    for file in _with_dependencies(service.file for service in services):
-        pool.AddSerializedFile(file.proto.to_binary())
-    names = [service.type_name for service in services]
-    reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server, pool=pool)
+class Reflection:
+    """Tells the descriptors of services, and of reflection itself, with all that they import."""
+
+    def __init__(self, services: Sequence[DescService]) -> None:
+        self._services = (*services, *VERSIONS)
+        self._files = _with_imports(service.file for service in self._services)
+        self._symbols = {symbol: file for file in self._files.values() for symbol in _symbols(file)}
+        self._extensions = {
+            (extension.extendee.type_name, extension.number): extension.file
+            for file in self._files.values()
+            for extension in _extensions(file)
+        }
+
+    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """What a server registers."""
+        method = grpc.stream_stream_rpc_method_handler(
+            self.answer_all, ServerReflectionRequest.from_binary, ServerReflectionResponse.to_binary
+        )
+        return tuple(
+            grpc.method_handlers_generic_handler(version.type_name, {"ServerReflectionInfo": method})
+            for version in VERSIONS
+        )
+
+    async def answer_all(
+        self, requests: AsyncIterator[ServerReflectionRequest], _context: Context
+    ) -> AsyncIterator[ServerReflectionResponse]:
+        """ServerReflectionInfo: an answer to each question."""
+        async for request in requests:
+            yield self._answer(request)
+
+    def _answer(self, request: ServerReflectionRequest) -> ServerReflectionResponse:
+        return ServerReflectionResponse(
+            valid_host=request.host, original_request=request, message_response=self._find(request)
+        )
+
+    def _find(self, request: ServerReflectionRequest) -> Answer:
+        match request.message_request:
+            case Oneof(field="list_services"):
+                names = [ServiceResponse(name=service.type_name) for service in self._services]
+                return Oneof("list_services_response", ListServiceResponse(service=names))
+            case Oneof(field="file_by_filename", value=str() as name):
+                return _file(self._files.get(name), name)
+            case Oneof(field="file_containing_symbol", value=str() as symbol):
+                return _file(self._symbols.get(symbol), symbol)
+            case Oneof(field="file_containing_extension", value=ExtensionRequest() as wanted):
+                extendee, number = wanted.containing_type, wanted.extension_number
+                return _file(self._extensions.get((extendee, number)), f"extension {number} of {extendee}")
+            case Oneof(field="all_extension_numbers_of_type", value=str() as extendee):
+                return self._numbers(extendee)
+        return _error(Code.INVALID_ARGUMENT, "The request asks for nothing.")
+
+    def _numbers(self, extendee: str) -> Answer:
+        if extendee not in self._symbols:
+            return _error(Code.NOT_FOUND, f"There is no {extendee} here.")
+        numbers = sorted(number for name, number in self._extensions if name == extendee)
+        answer = ExtensionNumberResponse(base_type_name=extendee, extension_number=numbers)
+        return Oneof("all_extension_numbers_response", answer)
 
 
-def _with_dependencies(files: Iterable[DescFile]) -> Iterable[DescFile]:
-    """Every file once, after the files that it imports."""
+def _file(file: DescFile | None, wanted: str) -> Answer:
+    """A file and all that it imports: who asks would ask for those next."""
+    if file is None:
+        return _error(Code.NOT_FOUND, f"There is no {wanted} here.")
+    files = [each.proto.to_binary() for each in reversed(_with_imports([file]).values())]
+    return Oneof("file_descriptor_response", FileDescriptorResponse(file_descriptor_proto=files))
+
+
+def _error(code: Code, text: str) -> Answer:
+    return Oneof("error_response", ErrorResponse(error_code=int(code), error_message=text))
+
+
+def _with_imports(files: Iterable[DescFile]) -> dict[str, DescFile]:
+    """Every file once by its name, after the files that it imports."""
     done: dict[str, DescFile] = {}
 
     def visit(file: DescFile) -> None:
@@ -34,4 +115,29 @@ def _with_dependencies(files: Iterable[DescFile]) -> Iterable[DescFile]:
 
     for file in files:
         visit(file)
-    return done.values()
+    return done
+
+
+def _symbols(file: DescFile) -> Iterator[str]:
+    """The full names of all that a file declares."""
+    for service in file.services:
+        yield service.type_name
+        yield from (f"{service.type_name}.{method.name}" for method in service.methods)
+    for message in _messages(file.messages):
+        yield message.type_name
+        yield from (f"{message.type_name}.{field.name}" for field in message.fields)
+        yield from (enum.type_name for enum in message.nested_enums)
+    yield from (enum.type_name for enum in file.enums)
+    yield from (extension.type_name for extension in _extensions(file))
+
+
+def _messages(messages: Iterable[DescMessage]) -> Iterator[DescMessage]:
+    for message in messages:
+        yield message
+        yield from _messages(message.nested_messages)
+
+
+def _extensions(file: DescFile) -> Iterator[DescExtension]:
+    yield from file.extensions
+    for message in _messages(file.messages):
+        yield from message.nested_extensions

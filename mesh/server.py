@@ -15,13 +15,13 @@ import structlog
 from opentelemetry import propagate, trace
 from protobuf import Message
 
+from mesh import health
 from mesh.errors import Code, DeadlineExceeded, Internal, InvalidArgument, MeshError
-from mesh.health import Health
 from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize, bearer_token
 from mesh.operations import Readiness
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.process import Process
-from mesh.reflection import enable_reflection
+from mesh.reflection import Reflection
 from mesh.rpc import Call, Handler, Service, current_call
 from mesh.settings import ServiceSettings
 from mesh.status import DETAILS_TRAILER, to_status
@@ -73,9 +73,9 @@ class Server:
             self._server.add_generic_rpc_handlers(
                 (grpc.method_handlers_generic_handler(service.DESC.type_name, methods),)
             )
-        self._health = Health(readiness, [service.DESC.type_name for service in services])
-        self._health.add_to(self._server)
-        enable_reflection([service.DESC for service in services], self._server)
+        descs = [service.DESC for service in services]
+        self._health = health.Health(readiness, [desc.type_name for desc in descs])
+        self._server.add_generic_rpc_handlers((self._health.handlers(), *Reflection([*descs, health.DESC]).handlers()))
 
     async def __aenter__(self) -> Self:
         try:
@@ -86,12 +86,11 @@ class Server:
                 "or stop the process that has it."
             ) from error
         await self._server.start()
-        await self._health.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Drains: health says NOT_SERVING, new calls are refused, those in flight get the grace to finish."""
-        await self._health.stop()
+        self._health.stop()
         await self._server.stop(self._grace_s)
 
 

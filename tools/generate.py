@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto, SourceCodeInfo
 
@@ -37,6 +39,7 @@ def main() -> None:
         fresh = Path(folder) / "gen"
         buf("generate", "--template", "buf.gen.yaml", "--output", fresh)
         generate_googleapis(fresh, Path(folder) / "googleapis.binpb")
+        generate_grpcapis(fresh, Path(folder) / "grpcapis.binpb")
         image = fresh / "contracts.binpb"
         write_image(image)
         generate_betterproto(fresh, image, Path(folder) / "plain.binpb")
@@ -66,6 +69,34 @@ def closure(image: Path) -> list[str]:
         for file in FileDescriptorSet.from_binary(image.read_bytes()).file
         if not file.name.startswith("google/protobuf/")
     ]
+
+
+def generate_grpcapis(out: Path, image: Path) -> None:
+    """Writes the package grpcapis from the descriptors inside gRPC's own packages. grpcio-reflection has v1alpha only,
+    of which v1 is the same under another name.
+    """
+    health, alpha = (
+        FileDescriptorProto.from_binary(module.DESCRIPTOR.serialized_pb) for module in (health_pb2, reflection_pb2)
+    )
+    for field in (field for file in (health, alpha) for message in file.message_type for field in message.field):
+        head, *rest = field.name.split("_")
+        field.json_name = head + "".join(map(str.capitalize, rest))
+    image.write_bytes(FileDescriptorSet(file=[health, alpha, stable(alpha)]).to_binary())
+    buf("generate", image, "--template", "buf.gen.grpcapis.yaml", "--output", out)
+
+
+def stable(alpha: FileDescriptorProto) -> FileDescriptorProto:
+    """The file of v1 made of that of v1alpha."""
+    file = FileDescriptorProto.from_binary(alpha.to_binary())
+    file.name, file.package = file.name.replace("v1alpha", "v1"), file.package.replace("v1alpha", "v1")
+    for message in file.message_type:
+        for field in message.field:
+            field.type_name = field.type_name.replace("v1alpha", "v1")
+    for method in (method for service in file.service for method in service.method):
+        method.input_type = method.input_type.replace("v1alpha", "v1")
+        method.output_type = method.output_type.replace("v1alpha", "v1")
+    file.options = None
+    return file
 
 
 def write_image(path: Path) -> None:

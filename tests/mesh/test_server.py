@@ -211,6 +211,48 @@ async def test_health_tells_what_readiness_tells(greeter: SimpleNamespace, issue
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
+async def test_health_of_all_services_and_of_none(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """List has them all; Check of an unknown one is NOT_FOUND, and Watch says that it is unknown."""
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        health_messages: Any = health_pb2  # its stubs do not know List yet
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        listed = await health.List(health_messages.HealthListRequest())
+        assert {name: answer.status for name, answer in listed.statuses.items()} == {
+            "": health_pb2.HealthCheckResponse.SERVING,
+            "greeter.v1.GreeterService": health_pb2.HealthCheckResponse.SERVING,
+        }
+        unknown = health_pb2.HealthCheckRequest(service="nobody.v1.Nobody")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await health.Check(unknown)
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        watching = health.Watch(unknown)
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        watching.cancel()
+
+
+async def test_who_watches_is_told_of_each_change_and_of_the_end(
+    greeter: SimpleNamespace, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part fails and recovers, the server stops; a status is told once, and nobody holds the drain up."""
+    monkeypatch.setattr("mesh.health.WATCH_EVERY_S", 0.01)
+    part = Failing()
+    stack = serving(greeter, issuer, never)
+    server = await stack.__aenter__()
+    async with plain_channel(server) as channel:
+        server.readiness.add(part)
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watching = health.Watch(health_pb2.HealthCheckRequest())
+        told = []
+        for part.broken in (True, False):
+            told.append((await watching.read()).status)
+        stopping = asyncio.create_task(stack.__aexit__(None, None, None))
+        told.append((await watching.read()).status)
+        assert await watching.read() is grpc.aio.EOF
+        await stopping
+    status = health_pb2.HealthCheckResponse
+    assert told == [status.NOT_SERVING, status.SERVING, status.NOT_SERVING]
+
+
 async def test_reflection_describes_the_service(greeter: SimpleNamespace, issuer: Issuer) -> None:
     """A tool such as grpcurl can list the services and read their descriptors from the server alone."""
     requests = [
@@ -225,6 +267,7 @@ async def test_reflection_describes_the_service(greeter: SimpleNamespace, issuer
     assert listed == {
         "greeter.v1.GreeterService",
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     }
     files = [
@@ -232,6 +275,40 @@ async def test_reflection_describes_the_service(greeter: SimpleNamespace, issuer
         for data in answers[1].file_descriptor_response.file_descriptor_proto
     ]
     assert "greeter/v1/greeter.proto" in {file.name for file in files}
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_every_question_of_reflection_has_an_answer(
+    greeter: SimpleNamespace, issuer: Issuer, version: str
+) -> None:
+    """Files by their name, by what they declare and by extensions; what is not there is NOT_FOUND. v1 is as v1alpha."""
+    option: dict[str, Any] = {"containing_type": "google.protobuf.MethodOptions", "extension_number": 51820}
+    questions: list[dict[str, Any]] = [
+        {"file_by_filename": "greeter/v1/greeter.proto"},
+        {"file_containing_symbol": "greeter.v1.GreetRequest.name"},
+        {"file_containing_symbol": "grpc.reflection.v1.ServerReflection.ServerReflectionInfo"},
+        {"file_containing_extension": option},
+        {"all_extension_numbers_of_type": "google.protobuf.MethodOptions"},
+        {"file_by_filename": "nothing.proto"},
+        {"file_containing_symbol": "nothing.Nothing"},
+        {"file_containing_extension": option | {"extension_number": 1}},
+        {"all_extension_numbers_of_type": "nothing.Nothing"},
+        {},
+    ]
+    path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    request_type, response_type = reflection_pb2.ServerReflectionRequest, reflection_pb2.ServerReflectionResponse
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        ask: Any = channel.stream_stream(path, request_type.SerializeToString, response_type.FromString)
+        answers = [answer async for answer in ask(iter([request_type(**question) for question in questions]))]
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(answer.file_descriptor_response.file_descriptor_proto[0]).name
+        for answer in answers[:4]
+    ]
+    greeter_file, own = "greeter/v1/greeter.proto", "grpc_reflection/v1/reflection.proto"
+    assert files == [greeter_file, greeter_file, own, "meshwright/policy/v1/policy.proto"]
+    assert 51820 in answers[4].all_extension_numbers_response.extension_number
+    assert [answer.error_response.error_code for answer in answers[5:]] == [5, 5, 5, 5, 3]
+    assert [answer.original_request for answer in answers] == [request_type(**question) for question in questions]
 
 
 async def test_a_drain_lets_calls_in_flight_finish(greeter: SimpleNamespace, issuer: Issuer) -> None:

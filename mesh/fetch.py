@@ -4,6 +4,7 @@ call in some minutes.
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPException
@@ -35,15 +36,20 @@ async def fetch_json(
 
 
 def _fetch(request: Request, timeout_s: float) -> bytes:
+    ends_at = time.monotonic() + timeout_s
     opener = OpenerDirector()
     # Loading the certificate authorities takes 10 MB, which inside a mesh, over plain HTTP, are for nothing.
     secure = [HTTPSHandler()] if request.type == "https" else []
     for handler in (ProxyHandler(), HTTPHandler(), *secure):
         opener.add_handler(handler)
     with opener.open(request, timeout=timeout_s) as answer:
-        body: bytes = answer.read(ANSWER_BYTES_MAX + 1)
-    if answer.status != HTTPStatus.OK:
-        raise ValueError(f"the answer has status {answer.status}")
-    if len(body) > ANSWER_BYTES_MAX:
-        raise ValueError(f"the answer is larger than {ANSWER_BYTES_MAX} bytes")
-    return body
+        if answer.status != HTTPStatus.OK:
+            raise ValueError(f"the answer has status {answer.status}")
+        body = bytearray()
+        while part := answer.read1():
+            body += part
+            if len(body) > ANSWER_BYTES_MAX:
+                raise ValueError(f"the answer is larger than {ANSWER_BYTES_MAX} bytes")
+            if time.monotonic() > ends_at:  # the socket's own timeout begins anew with every byte
+                raise TimeoutError("the answer is too slow")
+    return bytes(body)

@@ -1,16 +1,10 @@
 """Mail as it is written and as it goes over SMTP, with and without TLS."""
 
 import ssl
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from pathlib import Path
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from services.notifications.domain import Letter, Notification, welcome
 from services.notifications.mail import Mailer, MailError, compose
@@ -19,26 +13,6 @@ from tests.services.notifications.smtp import MailServer
 SENDER = "Möbel & Co <shop@example.com>"
 NOTIFICATION = Notification(UUID(int=7), "users/ada", "Welcome", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 LETTER = welcome("Jürgen 🌱")
-
-
-@pytest.fixture
-def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """The context of a server on 127.0.0.1, whose certificate this process trusts."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail.test")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    certificate.write_bytes(signed.public_bytes(Encoding.PEM))
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, private)
-    return context
 
 
 async def test_a_message_arrives_as_it_was_written(mail_server: MailServer) -> None:

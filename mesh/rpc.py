@@ -19,6 +19,11 @@ Res = TypeVar("Res", bound=Message)
 _IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
 
 
+def is_idempotent(desc: DescMethod) -> bool:
+    """Whether the contract says that calling a method twice does no more than calling it once."""
+    return desc.idempotency in _IDEMPOTENT
+
+
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Req, Res]):
     """One unary method of a contract. `path` is its name on the wire, "/package.Service/Method"."""
@@ -34,7 +39,7 @@ class Method(Generic[Req, Res]):
     def of(cls, desc: DescMethod, request: type[Req], response: type[Res]) -> Self:
         """Reads a method's record from its descriptor."""
         path = f"/{desc.parent.type_name}/{desc.name}"
-        return cls(desc.name, path, request, response, desc.idempotency in _IDEMPOTENT, policy_of(desc))
+        return cls(desc.name, path, request, response, is_idempotent(desc), policy_of(desc))
 
 
 @dataclass(frozen=True, slots=True)

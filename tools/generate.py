@@ -1,5 +1,5 @@
 """Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor
-image.
+image; and what the Helm chart reads of them.
 
 Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale
 stays. The same input gives the same bytes.
@@ -17,6 +17,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto, SourceCodeInfo
 
+from mesh.codegen.chart import UnknownCaller, write_contracts
+
 ROOT = Path(__file__).resolve().parent.parent
 GOOGLE_FILES = (
     "google/api/annotations.proto",
@@ -26,12 +28,13 @@ GOOGLE_FILES = (
     "google/rpc/status.proto",
     "google/type/money.proto",
 )
+CHART_CONTRACTS = "charts/meshwright/contracts.yaml"
 OPTION_FILES = ("buf/", "google/api/", "google/protobuf/descriptor.proto", "meshwright/policy/")
 
 
 def main() -> None:
-    """Writes the folder named by the only argument, gen/ by default."""
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "gen"
+    """Writes below the folder named by the only argument, the project's root by default."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
     # buf and the plugins that it starts are beside our own interpreter.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     subprocess.run([sys.executable, ROOT / "tools" / "third_party.py", ROOT / "third_party"], check=True)
@@ -43,8 +46,11 @@ def main() -> None:
         image = fresh / "contracts.binpb"
         write_image(image)
         generate_betterproto(fresh, image, Path(folder) / "plain.binpb")
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(fresh, target)
+        contracts = chart_contracts(image)
+        shutil.rmtree(target / "gen", ignore_errors=True)
+        shutil.copytree(fresh, target / "gen")
+    (target / CHART_CONTRACTS).parent.mkdir(parents=True, exist_ok=True)
+    (target / CHART_CONTRACTS).write_text(contracts)
 
 
 def buf(*arguments: str | Path) -> None:
@@ -132,6 +138,15 @@ def drop_options(file: FileDescriptorProto) -> None:
     for service in file.service:
         for method in service.method:
             method.options = None
+
+
+def chart_contracts(image: Path) -> str:
+    """What the chart reads. Exits with a sentence when a contract names a caller that is no workload."""
+    workloads = {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")}
+    try:
+        return write_contracts(FileDescriptorSet.from_binary(image.read_bytes()), workloads)
+    except UnknownCaller as error:
+        sys.exit(f"proto/{error}")
 
 
 if __name__ == "__main__":

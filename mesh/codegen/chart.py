@@ -1,0 +1,99 @@
+"""What the contracts say to the mesh: the file that the Helm chart derives its policies from.
+
+For each workload, each of its gRPC services, and each method: who calls it, whether it may be repeated, and how long it
+may take. Durations are written as Linkerd reads them.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import yaml
+from meshwright.policy.v1.policy_pb import ext_method
+from protobuf import DescMethod, DescService
+from protobuf.wkt import FileDescriptorSet
+from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
+
+from mesh.policy import ANY_WORKLOAD, DEFAULT_TIMEOUT_S, Policy, policy_of
+from mesh.rpc import is_idempotent
+
+EDGE = "edge"
+HEADER = (
+    "# What the contracts in proto/ say to the mesh. Written by `make generate`: change the contracts, not this file.\n"
+)
+
+# The numbers of fields on the way from a file to a caller in it: google/protobuf/descriptor.proto, policy.proto.
+_SERVICE, _METHOD, _OPTIONS, _POLICY, _CALLERS = 6, 2, 4, 51820, 6
+
+
+class UnknownCaller(Exception):
+    """A contract lets in what is no workload. The text names the file and the line."""
+
+
+def write_contracts(image: FileDescriptorSet, workloads: Collection[str]) -> str:
+    """The file's text. `workloads` are the names that may stand in `callers`. Raises UnknownCaller."""
+    document: dict[str, dict[str, Any]] = {}
+    for service in _services(image, workloads):
+        for number, method in enumerate(service.methods):
+            path = (_SERVICE, list(service.file.services).index(service), _METHOD, number)
+            _check_callers(method, path, image, workloads)
+        methods = {method.name: _method(method) for method in service.methods}
+        document.setdefault(workload_of(service), {})[service.type_name] = methods
+    return HEADER + yaml.safe_dump(document, default_flow_style=None, width=120)
+
+
+def workload_of(service: DescService) -> str:
+    """The workload that serves it, by its package: meshwright.orders.v1 belongs to orders."""
+    return service.file.proto.package.rpartition(".")[0].rpartition(".")[2]
+
+
+def _services(image: FileDescriptorSet, workloads: Collection[str]) -> list[DescService]:
+    """Those that a workload serves, by name."""
+    services = [desc for desc in image.to_registry() if isinstance(desc, DescService)]
+    return sorted((each for each in services if workload_of(each) in workloads), key=lambda each: each.type_name)
+
+
+def _method(method: DescMethod) -> dict[str, Any]:
+    policy = policy_of(method)
+    said: dict[str, Any] = {
+        "callers": sorted(policy.callers | (frozenset() if policy.internal else {EDGE})),
+        "idempotent": is_idempotent(method),
+        "kind": method.method_kind,
+        "public": policy.public,
+    }
+    if (timeout_s := _timeout_s(method, policy)) is not None:
+        said["timeout"] = _duration(timeout_s)
+    if (limit := policy.rate_limit) is not None:
+        said["rateLimit"] = {"requests": limit.requests, "per": _duration(limit.per_s)}
+    return said
+
+
+def _timeout_s(method: DescMethod, policy: Policy) -> float | None:
+    """None of a stream whose contract names none: it lasts for as long as it is wanted."""
+    if policy.timeout_s is None and method.method_kind == "unary":
+        return DEFAULT_TIMEOUT_S
+    return policy.timeout_s
+
+
+def _duration(seconds: float) -> str:
+    """Linkerd takes whole numbers only: 5s, 1500ms."""
+    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
+
+
+def _check_callers(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet, known: Collection[str]) -> None:
+    options = method.proto.options
+    callers = options[ext_method].callers if options is not None and ext_method in options else []
+    for position, caller in enumerate(callers):
+        if caller not in {*known, ANY_WORKLOAD}:
+            line = _line(method, (*path, _OPTIONS, _POLICY, _CALLERS, position), image)
+            raise UnknownCaller(
+                f"{method.parent.file.name}:{line}: {method.name} names the caller {caller!r}, which is no workload. "
+                f"Name some of these: {', '.join(sorted(known))}; or {ANY_WORKLOAD!r}, which is all of them."
+            )
+
+
+def _line(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet) -> int:
+    """The line, from 1, of what is at this path of the method's file, or of the nearest thing around it."""
+    file = next(file for file in image.file if file.name == f"{method.parent.file.name}")
+    locations = (file.source_code_info or SourceCodeInfo()).location
+    around = [place for place in locations if tuple(place.path) == path[: len(place.path)] and place.path]
+    return max(around, key=lambda place: len(place.path)).span[0] + 1 if around else 1

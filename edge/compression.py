@@ -24,8 +24,8 @@ _TEXTUAL: Final = frozenset(
 )
 
 
-_EVENTS: Final = b"text/event-stream"
-"""Small and seldom: the compressors of thousands of open streams would need more memory than all else."""
+_PART: Final = 206
+"""Its Content-Range counts the bytes that the service has."""
 
 
 class _Encoder(Protocol):
@@ -79,7 +79,7 @@ _ENCODERS: Final[dict[str, type[_Encoder]]] = {"zstd": _Zstd, "br": _Brotli, "gz
 
 async def compress(reply: Reply, request: Request) -> None:
     """Gives the reply the content coding that the client wants, if its content is text and large enough to gain."""
-    if not _is_textual(reply):
+    if not _is_textual(reply) or reply.status == _PART:
         return
     if isinstance(reply.body, bytes) and len(reply.body) < SIZE_BYTES_MIN:
         return
@@ -108,7 +108,9 @@ def _is_textual(reply: Reply) -> bool:
     for name, value in reply.headers:
         if name == b"content-type":
             media_type = value.partition(b";")[0].strip().lower()
-            return media_type in _TEXTUAL or (media_type.startswith(b"text/") and media_type != _EVENTS)
+            # Text in pieces is events, whose thousands of compressors would need more memory than all else, or a file.
+            is_text = media_type.startswith(b"text/") and isinstance(reply.body, bytes)
+            return media_type in _TEXTUAL or is_text
     return False
 
 

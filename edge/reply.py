@@ -99,11 +99,9 @@ class Replies:
 
 
 def content_headers(content_type: str) -> Headers:
-    """The headers of a google.api.HttpBody with this type. It is what the service says: a browser must not guess
-    another one and run it.
-    """
+    """The headers of a google.api.HttpBody with this type."""
     known = content_type if _MEDIA_TYPE.fullmatch(content_type) else "application/octet-stream"
-    return [(b"content-type", known.encode()), (b"x-content-type-options", b"nosniff")]
+    return [(b"content-type", known.encode())]
 
 
 _JSON_HEADERS: Final[Headers] = [(b"content-type", JSON.encode())]

@@ -99,7 +99,7 @@ class ArraySplitter:
         """Nothing: an array has an end of its own."""
         if self._place is not _DONE:
             raise Malformed("The body ended before its JSON array was complete.")
-        return iter(())
+        yield from ()
 
     def _enter(self, begin: bytes | bytearray) -> None:
         """Decides by the first byte of what comes next."""

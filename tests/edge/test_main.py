@@ -11,13 +11,19 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from edge.address import Address
 from edge.contract import Contract
 from edge.settings import from_command_line
+from mesh.http import HttpServer
 from mesh.local.ports import free_ports
 from tests.edge.backend import Backend
 from tests.edge.contracts import LIBRARY, compile_image
+from tests.issuer import Issuer
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
@@ -134,6 +140,56 @@ def test_check_prints_routes_and_problems(image: Path, tmp_path: Path) -> None:
     bad = run("--contracts", tmp_path / "test.proto.binpb", "--check")
     assert bad.returncode == 1
     assert "error: library.v1.Library.Limited: '/v1/{limited}', column 5" in bad.stderr
+
+
+def test_check_names_rules_that_share_urls(tmp_path: Path) -> None:
+    """Both templates of each pair; neither keeps the edge from starting."""
+    text = LIBRARY.replace('get: "/v1/first"', 'get: "/v1/{parent}/first"')
+    compile_image(text.replace('get: "/v1/titles"', 'get: "/v1/{filter.title_part=shelves/*}/books"'), tmp_path)
+    checked = run("--contracts", tmp_path / "test.proto.binpb", "--check", "--upstream", "*=localhost:1")
+    assert checked.returncode == 0
+    assert checked.stderr.splitlines() == [
+        "warning: library.v1.Library.ListBooks: '/v1/{filter.title_part=shelves/*}/books': GET of this URL is served by"
+        " '/v1/{parent=shelves/*}/books' of library.v1.Library.ListBooks already",
+        "warning: library.v1.Library.ListBooks: '/v1/{parent}/first': GET /v1/books/first fits '/v1/books/{name}' of"
+        " library.v1.Library.GetBook too, which has it",
+    ]
+
+
+def test_check_looks_for_upstreams_and_can_be_lenient(image: Path, tmp_path: Path) -> None:
+    """Its status is that of a start with the same settings."""
+    missing = run("--contracts", image, "--check", "--upstream", "no.Such=localhost:1")
+    assert (missing.returncode, "No upstream for library.v1.Library" in missing.stderr) == (1, True)
+    compile_image(LIBRARY.replace('get: "/v1/limited"', 'get: "/v1/{limited}"'), tmp_path)
+    lenient = run("--contracts", tmp_path / "test.proto.binpb", "--check", "--lenient")
+    assert (lenient.returncode, "error: library.v1.Library.Limited" in lenient.stderr) == (0, True)
+
+
+async def test_tokens_need_no_more_than_their_keys(image: Path, backend: Backend, issuer: Issuer) -> None:
+    """--jwks alone makes every call need a valid token, of whatever issuer; the log says what is not checked."""
+    port, jwks_port = free_ports(2)
+    url = f"http://127.0.0.1:{port}"
+    arguments: tuple[str | Path, ...] = ("--contracts", image, "--upstream", f"*=127.0.0.1:{backend.port}")
+    arguments += ("--port", str(port), "--jwks", f"http://127.0.0.1:{jwks_port}/jwks")
+
+    async def jwks(_: Request) -> Response:
+        return JSONResponse(issuer.jwks())
+
+    keys = HttpServer(Starlette(routes=[Route("/jwks", jwks)]), "127.0.0.1", jwks_port)
+    async with keys, process(*arguments) as child:
+        await wait_until_ready(url)
+        token = issuer.token(iss="https://any.example", aud=None, scope="books.write")
+        statuses = []
+        async with httpx.AsyncClient() as client:
+            for headers in ({}, {"authorization": f"Bearer {token}"}, {"authorization": f"Bearer {token}x"}):
+                answer = await client.post(f"{url}/v1/shelves/a/books", json={}, headers=headers)
+                statuses.append(answer.status_code)
+        child.send_signal(signal.SIGTERM)
+        assert child.stderr is not None
+        log = (await child.stderr.read()).decode()
+    assert statuses == [401, 201, 401]
+    assert "a token's issuer is not checked" in log
+    assert "a token's audience is not checked" in log
 
 
 def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+# Starts the trial PostgreSQL. At its first start it makes the cluster; at every start the databases that are missing, each with
+# a role of its name, whose password is the text of the file of that name.
+set -eu
+
+single() {
+    postgres --single -D "$PGDATA" postgres
+}
+
+if [ ! -e "$PGDATA" ]; then
+    rm -rf "$PGDATA.new"
+    initdb -D "$PGDATA.new" -U postgres --auth=scram-sha-256 --encoding=UTF8 \
+        --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 >/dev/null
+    mv "$PGDATA.new" "$PGDATA"
+fi
+
+# Nobody can connect in single-user mode, so the superuser needs no password, and has none.
+existing=$(echo "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles" | single)
+for file in /configuration/passwords/*; do
+    name=$(basename "$file")
+    case "$existing" in
+    *"= \"$name\""*) ;;
+    *)
+        echo "CREATE ROLE \"$name\" LOGIN"
+        echo "CREATE DATABASE \"$name\" OWNER \"$name\""
+        echo "REVOKE ALL ON DATABASE \"$name\" FROM PUBLIC"
+        ;;
+    esac
+    echo "ALTER ROLE \"$name\" PASSWORD '$(cat "$file")'"
+done | single >/dev/null
+
+exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp -c hba_file=/configuration/pg_hba.conf \
+    -c max_connections=200 -c timezone=UTC -c log_timezone=UTC

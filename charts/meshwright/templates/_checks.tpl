@@ -1,0 +1,64 @@
+{{/* What is wrong with the values, or missing in the cluster, stops the installation with a sentence. */}}
+{{- define "meshwright.checks" -}}
+{{- include "meshwright.check-linkerd" . }}
+{{- include "meshwright.check-monitoring" . }}
+{{- range $name, $spec := include "meshwright.services" . | fromJson }}
+{{- include "meshwright.check-contract" (dict "root" $ "name" $name) }}
+{{- include "meshwright.check-secret" (dict "root" $ "name" $name "spec" $spec) }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.check-linkerd" -}}
+{{- if .Values.linkerd.enabled }}
+{{- range list "policy.linkerd.io/v1beta3/Server" "gateway.networking.k8s.io/v1/GRPCRoute" }}
+{{- if not ($.Capabilities.APIVersions.Has .) }}
+{{- fail (printf "\n\nThis cluster does not know %s. Install the Gateway API, and Linkerd:\n\n    linkerd install --crds | kubectl apply -f - && linkerd install | kubectl apply -f -\n\nor go without a mesh: --set linkerd.enabled=false. (helm template asks no cluster: give it --api-versions %s)" . .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.check-monitoring" -}}
+{{- range $value, $kind := dict "podMonitor" "PodMonitor" "alerts" "PrometheusRule" }}
+{{- if and (get $.Values.monitoring $value) (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) }}
+{{- fail (printf "\n\nmonitoring.%s is on, and this cluster does not know monitoring.coreos.com/v1/%s. Install the Prometheus operator, or set monitoring.%s=false." $value $kind $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.check-contract" -}}
+{{- $known := include "meshwright.contracts" .root | fromJson }}
+{{- if not (hasKey $known .name) }}
+{{- fail (printf "\n\nservices.%s: no contract is for this workload. There are contracts for %s. After a change of proto/, run `make generate`." .name (keys $known | sortAlpha | join ", ")) }}
+{{- end }}
+{{- end }}
+
+{{/* A service starts only if someone says where its database and its broker are. */}}
+{{- define "meshwright.check-secret" -}}
+{{- $values := .root.Values }}
+{{- $missing := list }}
+{{- if and .spec.database (not $values.postgres.enabled) (not .spec.databaseUrl) }}{{ $missing = append $missing "DATABASE_URL" }}{{ end }}
+{{- if and .spec.events (not $values.nats.enabled) (not $values.nats.url) }}{{ $missing = append $missing "NATS_URL" }}{{ end }}
+{{- if and .spec.mail (not $values.mail.enabled) (not $values.mail.url) }}{{ $missing = append $missing "SMTP_URL" }}{{ end }}
+{{- if .spec.existingSecret }}
+{{- include "meshwright.check-existing-secret" (merge (dict "missing" $missing) .) }}
+{{- else if $missing }}
+{{- fail (printf "\n\nservices.%s needs %s. Name a Secret that holds it: --set services.%s.existingSecret=<name>; or see values.yaml: databaseUrl, nats, mail." .name (join " and " $missing) .name) }}
+{{- end }}
+{{- end }}
+
+{{/* Only where there is a cluster to ask: every namespace has the ServiceAccount "default". */}}
+{{- define "meshwright.check-existing-secret" -}}
+{{- $namespace := .root.Release.Namespace }}
+{{- if lookup "v1" "ServiceAccount" $namespace "default" }}
+{{- $secret := lookup "v1" "Secret" $namespace .spec.existingSecret }}
+{{- if not $secret }}
+{{- fail (printf "\n\nservices.%s.existingSecret: there is no Secret %s in the namespace %s. Create it first." .name .spec.existingSecret $namespace) }}
+{{- end }}
+{{- range .missing }}
+{{- if not (hasKey ($secret.data | default dict) .) }}
+{{- fail (printf "\n\nservices.%s.existingSecret: the Secret %s has no key %s." $.name $.spec.existingSecret .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,30 @@
+{{/*
+All that the chart makes up: passwords of databases by service, of the broker, secrets of clients by service, and each service's
+own by service and variable. As JSON; ask once a render, for what is new is random. What an earlier release made up is kept.
+*/}}
+{{- define "meshwright.generated" -}}
+{{- $databases := dict }}
+{{- $own := dict }}
+{{- range $name, $spec := include "meshwright.services" . | fromJson }}
+{{- if $spec.database }}
+{{- $_ := set $databases $name (include "meshwright.kept" (dict "root" $ "name" "postgres" "key" $name)) }}
+{{- end }}
+{{- $mine := dict }}
+{{- range $spec.generatedSecrets }}
+{{- $_ := set $mine . (include "meshwright.kept" (dict "root" $ "name" $name "key" .)) }}
+{{- end }}
+{{- $_ := set $own $name $mine }}
+{{- end }}
+{{- $clients := dict }}
+{{- range include "meshwright.clients" . | fromJsonArray }}
+{{- $_ := set $clients . (include "meshwright.kept" (dict "root" $ "name" . "key" "CLIENT_SECRET")) }}
+{{- end }}
+{{- $nats := include "meshwright.kept" (dict "root" . "name" "nats" "key" "password") }}
+{{- dict "databases" $databases "nats" $nats "clients" $clients "own" $own | toJson }}
+{{- end }}
+
+{{/* The value of a key in the Secret of a workload, or 32 random letters and digits where it has none yet. */}}
+{{- define "meshwright.kept" -}}
+{{- $secret := lookup "v1" "Secret" .root.Release.Namespace (include "meshwright.fullname" .) | default dict }}
+{{- with get ($secret.data | default dict) .key }}{{ b64dec . }}{{ else }}{{ randAlphaNum 32 }}{{ end }}
+{{- end }}

@@ -1,0 +1,58 @@
+{{- define "meshwright.postgres-container" -}}
+command: {{ .values.command | default (list "sh" "/configuration/start-postgres.sh") | toJson }}
+env:
+  - name: PGDATA
+    value: /data/postgres
+ports:
+  - name: postgres
+    containerPort: 5432
+startupProbe:
+  {{- include "meshwright.postgres-probe" . | nindent 2 }}
+  periodSeconds: 1
+  failureThreshold: 120
+readinessProbe:
+  {{- include "meshwright.postgres-probe" . | nindent 2 }}
+  periodSeconds: 5
+livenessProbe:
+  {{- include "meshwright.postgres-probe" . | nindent 2 }}
+  periodSeconds: 10
+  failureThreshold: 6
+lifecycle:
+  preStop:
+    exec: # the fast shutdown: the one that SIGTERM asks for waits until every client has left
+      command: [sh, -c, "kill -INT 1"]
+{{- end }}
+
+{{/* Line 8 of its lock file is its state. A TCP probe would pass whatever happens: the mesh's proxy accepts it. */}}
+{{- define "meshwright.postgres-probe" -}}
+exec:
+  command: [sh, -c, 'sed -n 8p "$PGDATA/postmaster.pid" | grep -q ready']
+timeoutSeconds: 3
+{{- end }}
+
+{{- define "meshwright.postgres-secret" -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ include "meshwright.fullname" . }}
+  labels:
+    {{- include "meshwright.labels" . | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+type: Opaque
+data:
+  {{- range $name, $password := .passwords }}
+  {{ $name }}: {{ $password | b64enc }}
+  {{- end }}
+{{- end }}
+
+{{- define "meshwright.postgres-passwords" -}}
+{{- range . }}
+- {key: {{ . }}, path: passwords/{{ . }}}
+{{- end }}
+{{- end }}
+
+{{/* Takes root, name, password. */}}
+{{- define "meshwright.postgres-url" -}}
+postgresql://{{ .name }}:{{ .password }}@{{ include "meshwright.fullname" (dict "root" .root "name" "postgres") }}:5432/{{ .name }}
+{{- end }}

@@ -1,0 +1,12 @@
+{{/* The servers that the chart brings along, as a JSON list: name; the name and number of the port; the services that use it. */}}
+{{- define "meshwright.trial-servers" -}}
+{{- $servers := list }}
+{{- range list (list "postgres" "postgres" 5432 "database") (list "nats" "nats" 4222 "events") (list "mail" "smtp" 8026 "mail") }}
+{{- $name := index . 0 }}
+{{- if (get $.Values $name).enabled }}
+{{- $users := include "meshwright.users-of" (dict "root" $ "need" (index . 3)) | fromJsonArray }}
+{{- $servers = append $servers (dict "name" $name "port" (index . 1) "number" (index . 2) "users" $users) }}
+{{- end }}
+{{- end }}
+{{- $servers | toJson }}
+{{- end }}

@@ -1,0 +1,28 @@
+{{/*
+A server that the chart brings along, and what it is configured with. Takes what a workload takes, and: values; files, names below
+files/; container, the YAML of what is its own in its container; secretItems, YAML: what it reads of its Secret; checksum, a text
+whose change restarts it.
+*/}}
+{{- define "meshwright.trial-server" -}}
+{{ include "meshwright.service-account" . }}
+---
+{{ include "meshwright.service" . }}
+---
+{{ include "meshwright.configuration" . }}
+---
+{{ include "meshwright.stateful-set" . }}
+{{- end }}
+
+{{- define "meshwright.configuration" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "meshwright.fullname" . }}
+  labels:
+    {{- include "meshwright.labels" . | nindent 4 }}
+data:
+  {{- range .files }}
+  {{ . }}: |
+    {{- $.root.Files.Get (printf "files/%s" .) | nindent 4 }}
+  {{- end }}
+{{- end }}

@@ -1,0 +1,53 @@
+{{- define "meshwright.container" -}}
+name: {{ .name | replace "_" "-" }}
+{{ include "meshwright.program" . }}
+ports:
+  {{- range .ports }}
+  - name: {{ .name }}
+    containerPort: {{ .port }}
+  {{- end }}
+{{ include "meshwright.variables" . }}
+{{ include "meshwright.probes" . }}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ include "meshwright.leave-s" . }}
+resources:
+  {{- toYaml .spec.resources | nindent 2 }}
+{{- end }}
+
+{{/* The image, what it runs, and what that may do. */}}
+{{- define "meshwright.program" -}}
+{{- $image := mergeOverwrite (deepCopy .root.Values.image) (.spec.image | default dict) -}}
+image: {{ $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
+imagePullPolicy: {{ $image.pullPolicy }}
+command: {{ .spec.command | default (list "python" "-m" .module) | toJson }}
+{{- with .spec.args }}
+args: {{ toJson . }}
+{{- end }}
+securityContext:
+  {{- include "meshwright.container-security" . | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+{{- end }}
+
+{{/*
+Brings the database to the schema that this version needs, before it starts. It may run in several pods at once, and the old
+version works on the new schema; if it fails, the new pods do not start and the old ones stay.
+*/}}
+{{- define "meshwright.migrations" -}}
+name: migrations
+{{ include "meshwright.program" (dict "root" .root "module" "mesh.migrations" "spec" (dict "image" .spec.image "args" (list .name))) }}
+{{ include "meshwright.secret-variables" . }}
+resources:
+  {{- toYaml .spec.resources | nindent 2 }}
+{{- end }}
+
+{{/* Seconds from the moment a pod is told to go until it stops taking calls: by then nobody sends it any more. */}}
+{{- define "meshwright.leave-s" }}5{{ end }}
+
+{{/* Seconds in which calls that began before may finish. */}}
+{{- define "meshwright.drain-s" }}20{{ end }}
+
+{{- define "meshwright.termination-grace-s" }}{{ add (include "meshwright.leave-s" .) (include "meshwright.drain-s" .) 15 }}{{ end }}

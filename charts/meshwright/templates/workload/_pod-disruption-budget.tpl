@@ -1,0 +1,15 @@
+{{/* A drained node takes one pod at a time. Pods that do not work anyway do not hold it up. */}}
+{{- define "meshwright.pod-disruption-budget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "meshwright.fullname" . }}
+  labels:
+    {{- include "meshwright.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "meshwright.selector" . | nindent 6 }}
+{{- end }}

@@ -1,0 +1,72 @@
+{{- define "meshwright.pod" -}}
+serviceAccountName: {{ include "meshwright.fullname" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- include "meshwright.pull-secrets" .root }}
+terminationGracePeriodSeconds: {{ include "meshwright.termination-grace-s" . }}
+securityContext:
+  {{- include "meshwright.pod-security" (dict "user" 10001) | nindent 2 }}
+topologySpreadConstraints:
+  {{- include "meshwright.topology-spread" . | nindent 2 }}
+{{- if .spec.database }}
+initContainers:
+  - {{- include "meshwright.migrations" . | nindent 4 }}
+{{- end }}
+containers:
+  - {{- include "meshwright.container" . | nindent 4 }}
+volumes:
+  - name: tmp
+    emptyDir:
+      sizeLimit: 64Mi
+{{- end }}
+
+{{/* Changed connections restart the pods, which read them when they start. */}}
+{{- define "meshwright.pod-annotations" -}}
+kubectl.kubernetes.io/default-container: {{ .name | replace "_" "-" }}
+checksum/connections: {{ list .spec.databaseUrl .spec.existingSecret .root.Values.nats.url .root.Values.mail.url | toJson | sha256sum | trunc 16 }}
+{{- if .root.Values.linkerd.enabled }}
+{{ include "meshwright.linkerd-annotations" . }}
+{{- end }}
+{{- with .spec.podAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.pull-secrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Pod Security "restricted". */}}
+{{- define "meshwright.pod-security" -}}
+runAsNonRoot: true
+runAsUser: {{ .user }}
+runAsGroup: {{ .user }}
+fsGroup: {{ .user }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "meshwright.container-security" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "meshwright.topology-spread" -}}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" -}}
+- topologyKey: {{ . }}
+  maxSkew: 1
+  whenUnsatisfiable: ScheduleAnyway
+  matchLabelKeys: [pod-template-hash]
+  labelSelector:
+    matchLabels:
+      {{- include "meshwright.selector" $ | nindent 6 }}
+{{ end }}
+{{- end }}

@@ -1,0 +1,42 @@
+{{/* The secret variables of a service. They stay when the release goes: databases and sessions outlive it. */}}
+{{- define "meshwright.secret" -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ include "meshwright.fullname" . }}
+  labels:
+    {{- include "meshwright.labels" . | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+type: Opaque
+data:
+  {{- range $name, $value := include "meshwright.secret-environment" . | fromYaml }}
+  {{ $name }}: {{ $value | b64enc }}
+  {{- end }}
+{{- end }}
+
+{{- define "meshwright.secret-environment" -}}
+{{- $values := .root.Values -}}
+{{ get .generated.own .name | toYaml }}
+{{- with get .generated.clients .name }}
+CLIENT_SECRET: {{ . }}
+{{- end }}
+{{- if .spec.issuesTokens }}
+SERVICE_CLIENTS: {{ .generated.clients | toJson | quote }}
+{{- end }}
+{{- if .spec.database }}
+{{- with .spec.databaseUrl | default ($values.postgres.enabled | ternary (include "meshwright.postgres-url" (dict "root" .root "name" .name "password" (get .generated.databases .name))) "") }}
+DATABASE_URL: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- if .spec.events }}
+{{- with $values.nats.url | default ($values.nats.enabled | ternary (include "meshwright.nats-url" (dict "root" .root "password" .generated.nats)) "") }}
+NATS_URL: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- if .spec.mail }}
+{{- with $values.mail.url | default ($values.mail.enabled | ternary (include "meshwright.mail-url" .) "") }}
+SMTP_URL: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,10 @@
+{{/* Its identity in the mesh. It asks nothing of the Kubernetes API. */}}
+{{- define "meshwright.service-account" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "meshwright.fullname" . }}
+  labels:
+    {{- include "meshwright.labels" . | nindent 4 }}
+automountServiceAccountToken: false
+{{- end }}

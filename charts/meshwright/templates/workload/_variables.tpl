@@ -1,0 +1,72 @@
+{{/* The environment of a process. */}}
+{{- define "meshwright.variables" -}}
+env:
+  {{- range $name, $value := include "meshwright.environment" . | fromYaml }}
+  - name: {{ $name }}
+    value: {{ $value | toString | quote }}
+  {{- end }}
+{{- if eq .kind "service" }}
+{{ include "meshwright.secret-variables" . }}
+{{- end }}
+{{- end }}
+
+{{/* What is secret: the operator's own Secret over the chart's. */}}
+{{- define "meshwright.secret-variables" -}}
+envFrom:
+  - secretRef:
+      name: {{ include "meshwright.fullname" . }}
+  {{- with .spec.existingSecret }}
+  - secretRef:
+      name: {{ . }}
+  {{- end }}
+{{- end }}
+
+{{/* The variables that are not secret, by name. Those of the values win over all others. */}}
+{{- define "meshwright.environment" -}}
+{{- $common := include "meshwright.common-environment" .root | fromYaml -}}
+{{- $own := include (printf "meshwright.%s-environment" .kind) . | fromYaml -}}
+{{ mergeOverwrite $common $own (.spec.env | default dict) | toYaml }}
+{{- end }}
+
+{{- define "meshwright.common-environment" -}}
+LISTEN_HOST: 0.0.0.0
+OPS_PORT: 9090
+LOG_FORMAT: json
+SHUTDOWN_GRACE_S: {{ include "meshwright.drain-s" . }}
+TOKEN_ISSUER: {{ .Values.publicUrl }}
+TOKEN_AUDIENCE: meshwright
+{{- with .Values.monitoring.tracesEndpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.service-environment" -}}
+GRPC_PORT: 9000
+JWKS_URL: {{ include "meshwright.edge-url" .root }}/.well-known/jwks.json
+{{- range include "meshwright.callees" . | fromJsonArray }}
+{{ upper . }}_ADDRESS: {{ include "meshwright.fullname" (dict "root" $.root "name" .) }}:9000
+{{- end }}
+{{- if has .name (include "meshwright.clients" .root | fromJsonArray) }}
+TOKEN_URL: {{ include "meshwright.edge-url" .root }}/v1/oauth2/token
+CLIENT_ID: {{ .name }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.edge-environment" -}}
+PORT: 8080
+CONTRACTS: gen/contracts.binpb
+JWKS_URL: http://127.0.0.1:8080/.well-known/jwks.json
+{{- $upstreams := list }}
+{{- range $workload, $services := include "meshwright.contracts" .root | fromJson }}
+{{- $address := printf "%s:9000" (include "meshwright.fullname" (dict "root" $.root "name" $workload)) }}
+{{- range keys $services | sortAlpha }}{{ $upstreams = append $upstreams (printf "%s=%s" . $address) }}{{ end }}
+{{- end }}
+UPSTREAMS: {{ join "," $upstreams | quote }}
+{{- with .spec.trustedProxies }}
+TRUSTED_PROXIES: {{ join "," . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.edge-url" -}}
+http://{{ include "meshwright.fullname" (dict "root" . "name" "edge") }}
+{{- end }}

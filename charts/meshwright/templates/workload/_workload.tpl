@@ -1,0 +1,43 @@
+{{/*
+Everything that one workload is made of, the edge as well as each service. Takes a dict: root, the chart's context; kind, edge or
+service; name; module, which Python runs; spec, its values over those of `workloads`; ports, a list of {name, port} and, of those
+in its Service, {servicePort, appProtocol}.
+*/}}
+{{- define "meshwright.workload" -}}
+{{ include "meshwright.service-account" . }}
+---
+{{ include "meshwright.service" . }}
+---
+{{ include "meshwright.deployment" . }}
+---
+{{ include "meshwright.pod-disruption-budget" . }}
+{{- if .spec.autoscaling.enabled }}
+---
+{{ include "meshwright.horizontal-pod-autoscaler" . }}
+{{- end }}
+{{- end }}
+
+{{/* The services of this release whose values say that they need something, a database for example, as a JSON list. */}}
+{{- define "meshwright.users-of" -}}
+{{- $users := list }}
+{{- range $name, $spec := include "meshwright.services" .root | fromJson }}
+{{- if get $spec $.need }}{{ $users = append $users $name }}{{ end }}
+{{- end }}
+{{- $users | toJson }}
+{{- end }}
+
+{{/* The services of this release, as JSON: name → spec. */}}
+{{- define "meshwright.services" -}}
+{{- $services := dict }}
+{{- range $name, $values := .Values.services }}
+{{- if dig "enabled" true $values }}
+{{- $_ := set $services $name (mergeOverwrite (deepCopy $.Values.workloads) (deepCopy $values)) }}
+{{- end }}
+{{- end }}
+{{- $services | toJson }}
+{{- end }}
+
+{{/* The spec of the edge, as JSON; empty where this release has none. */}}
+{{- define "meshwright.edge" -}}
+{{ .Values.edge.enabled | ternary (mergeOverwrite (deepCopy .Values.workloads) (deepCopy .Values.edge)) dict | toJson }}
+{{- end }}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from opentelemetry import propagate, trace
 from prometheus_client import Counter, Histogram
+
+from mesh import tracing
 
 log = structlog.get_logger()
 
@@ -75,10 +76,8 @@ def span(name: str, metadata: list[tuple[str, str | bytes]]) -> Iterator[None]:
     gets its traceparent.
     """
     carrier = {key: value for key, value in metadata if isinstance(value, str)}
-    tracer = trace.get_tracer("edge")
-    with tracer.start_as_current_span(name, context=propagate.extract(carrier), kind=trace.SpanKind.SERVER):
-        injected: dict[str, str] = {}
-        propagate.inject(injected)
+    with tracing.span(name, "SERVER", carrier):
+        injected = tracing.inject()
         metadata[:] = [(key, value) for key, value in metadata if key not in injected]
         metadata.extend(injected.items())
         yield

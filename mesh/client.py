@@ -16,9 +16,9 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 from googleapis.google.rpc.status_pb import Status
-from opentelemetry import propagate
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from mesh import tracing
 from mesh.breaker import Breaker
 from mesh.errors import Code, DeadlineExceeded, MeshError, Metadata, Unavailable, error_for
 from mesh.identity import ServiceTokens
@@ -169,8 +169,7 @@ class Channel:
         return method.response.from_binary(reply.message)
 
     async def _metadata(self, method: Method[Any, Any]) -> Metadata:
-        headers: dict[str, str] = {}
-        propagate.inject(headers)
+        headers = dict(tracing.inject())
         call = current_call.get()
         token = call.caller.token if call is not None and not method.policy.internal else ""
         if not token and self._tokens is not None:

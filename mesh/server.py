@@ -12,10 +12,9 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 import structlog
-from opentelemetry import propagate, trace
 from protobuf import Message
 
-from mesh import health
+from mesh import health, tracing
 from mesh.errors import Code, DeadlineExceeded, Internal, InvalidArgument, MeshError
 from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize, bearer_token
 from mesh.operations import Readiness
@@ -43,7 +42,6 @@ _OPTIONS: list[tuple[str, Any]] = [
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 log = structlog.get_logger()
-tracer = trace.get_tracer("mesh.server")
 
 
 async def serve(
@@ -110,9 +108,7 @@ class _Unary:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         code = Code.CANCELLED
         try:
-            with tracer.start_as_current_span(
-                self._method.path, context=propagate.extract(metadata), kind=trace.SpanKind.SERVER
-            ):
+            with tracing.span(self._method.path, "SERVER", metadata):
                 response = await self._answer(request, metadata, context)
             code = Code.OK
         except MeshError as error:

@@ -1,4 +1,4 @@
-"""Logs, metrics and traces of a process: structlog, prometheus-client, OpenTelemetry."""
+"""Logs and metrics of a process, structlog and prometheus-client, and whether it has traces."""
 
 import logging
 import sys
@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import structlog
 from prometheus_client import Counter, Histogram
 from structlog.tracebacks import ExceptionDictTransformer
+
+from mesh import tracing
 
 SERVER_CALLS = Counter("grpc_server_handled_total", "Calls answered, by method and status.", ["method", "code"])
 SERVER_SECONDS = Histogram("grpc_server_handling_seconds", "Time to answer a call, by method.", ["method"])
@@ -38,7 +40,7 @@ def configure(name: str, settings: TelemetrySettings) -> None:
     """Sets up logging to standard error, and traces if OTEL_EXPORTER_OTLP_ENDPOINT is set. Call it first."""
     configure_logs(name, settings)
     if settings.otel_exporter_otlp_endpoint is not None:
-        configure_traces(name, settings.otel_exporter_otlp_endpoint)
+        tracing.configure(name, settings.otel_exporter_otlp_endpoint)
 
 
 def configure_logs(name: str, settings: TelemetrySettings) -> None:
@@ -77,20 +79,3 @@ def _named(name: str) -> Any:
         return event
 
     return add
-
-
-def configure_traces(name: str, endpoint: str) -> None:
-    """Exports spans to an OpenTelemetry collector over gRPC. Imported here only: a process without traces does not pay
-    for the SDK.
-    """
-    from opentelemetry import trace
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    provider = TracerProvider(resource=Resource.create({"service.name": name}))
-    provider.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=endpoint.startswith("http://")))
-    )
-    trace.set_tracer_provider(provider)

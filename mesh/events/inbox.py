@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import structlog
-from opentelemetry import propagate, trace
 from protobuf import Message
 
+from mesh import tracing
 from mesh.database import Connection, Database
 from mesh.errors import MeshError
 from mesh.events import inbox_table, metrics
@@ -22,7 +22,6 @@ Handler: TypeAlias = Callable[[Connection, Event[Any]], Awaitable[None]]
 """Takes the transaction in which the event is marked done: what it writes there happens once or not at all."""
 
 log = structlog.get_logger()
-tracer = trace.get_tracer("mesh.events")
 
 HANDLER_TIMEOUT_S = 30.0
 POLL_PAUSE_S = 1.0
@@ -130,12 +129,12 @@ class Inbox:
     async def _handle(self, tx: Connection, envelope: Envelope) -> None:
         event, handler = self._decode(envelope)
         await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'")
-        context = propagate.extract({"traceparent": envelope.traceparent or ""})
+        trace = {"traceparent": envelope.traceparent} if envelope.traceparent else {}
         with (
             structlog.contextvars.bound_contextvars(
                 event_id=event.id, event_type=event.type, aggregate=event.aggregate
             ),
-            tracer.start_as_current_span(f"process {event.type}", context=context, kind=trace.SpanKind.CONSUMER),
+            tracing.span(f"process {event.type}", "CONSUMER", trace),
         ):
             try:
                 async with asyncio.timeout(HANDLER_TIMEOUT_S):

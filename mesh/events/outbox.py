@@ -4,9 +4,9 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from opentelemetry import propagate
 from protobuf import Message
 
+from mesh import tracing
 from mesh.database import Connection, Session
 from mesh.events.event import Envelope
 
@@ -57,13 +57,9 @@ async def publish(tx: Connection, event: Message, *, source: str, aggregate: str
     if len(payload) > EVENT_SIZE_BYTES_MAX:
         raise ValueError(f"{message_type} of {aggregate} has {len(payload)} bytes, more than {EVENT_SIZE_BYTES_MAX}")
     turn = zlib.crc32(aggregate.encode()) - 2**31  # as a signed 32-bit integer
-    await tx.execute(_INSERT, turn, message_type, source, aggregate, payload, _traceparent(), CHANNEL)
-
-
-def _traceparent() -> str | None:
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return carrier.get("traceparent")
+    await tx.execute(
+        _INSERT, turn, message_type, source, aggregate, payload, tracing.inject().get("traceparent"), CHANNEL
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import nats
 import pytest
-from opentelemetry import trace
 from prometheus_client import REGISTRY
 from protobuf import Message
 
+from mesh import tracing
 from mesh.database import Connection, Database
 from mesh.events import Event, Inbox, JetStream, Relay, inbox_table
 from mesh.events.inbox import Handler
@@ -340,15 +340,16 @@ async def test_a_stopping_inbox_finishes_what_it_began(
 @pytest.mark.usefixtures("relay")
 async def test_the_trace_goes_on(database: Database, broker: JetStream, tell: Tell) -> None:
     """A handler runs in the trace of the call that told the event."""
-    seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    told = f"00-{0xABC:032x}-{0xDEF:016x}-01"
+    seen: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
     async def look(_: Connection, __: Event[Any]) -> None:
-        seen.set_result(trace.get_current_span().get_span_context().trace_id)
+        seen.set_result(tracing.inject().get("traceparent"))
 
-    with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(0xABC, 0xDEF, is_remote=True))):
+    with tracing.span("a call", "SERVER", {"traceparent": told}):
         await tell("notes/1", "a")
     async with inbox(database, broker, {Note: look}), asyncio.timeout(30):
-        assert await seen == 0xABC
+        assert await seen == told
 
 
 @pytest.mark.usefixtures("relay")

@@ -1,0 +1,33 @@
+"""Traces of a process that exports none, and of one that does."""
+
+import subprocess
+import sys
+
+from mesh import tracing
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_a_process_that_exports_nothing_hands_the_trace_on() -> None:
+    """The context as it came, and no other header; outside of a call there is none."""
+    with tracing.span("outer", "SERVER", {"traceparent": TRACEPARENT, "tracestate": "a=b", "cookie": "c"}):
+        with tracing.span("inner", "CONSUMER", {}):
+            assert tracing.inject() == {}
+        assert tracing.inject() == {"traceparent": TRACEPARENT, "tracestate": "a=b"}
+    assert tracing.inject() == {}
+
+
+def test_a_process_that_exports_hands_on_its_own_span() -> None:
+    """The trace is the same, the span is another: its own, whose parent came with the call."""
+    program = f"""
+import os
+from mesh import tracing
+tracing.configure("test", "http://127.0.0.1:1")
+with tracing.span("call", "SERVER", {{"traceparent": "{TRACEPARENT}"}}):
+    print(tracing.inject()["traceparent"], flush=True)
+os._exit(0)  # nobody collects what it would export
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+    _, trace, span, _ = printed.split("-")
+    assert trace == TRACEPARENT.split("-")[1]
+    assert span != TRACEPARENT.split("-")[2]

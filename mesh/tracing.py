@@ -7,11 +7,12 @@ the context that it was given on as it is, so that a trace does not end there.
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Literal
 
 HEADERS = ("traceparent", "tracestate")
 
-_given: ContextVar[Mapping[str, str]] = ContextVar("given_trace_context", default={})
+_given: ContextVar[Mapping[str, str]] = ContextVar("given_trace_context", default=MappingProxyType({}))
 _tracer: Any = None
 
 

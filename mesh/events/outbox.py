@@ -57,9 +57,8 @@ async def publish(tx: Connection, event: Message, *, source: str, aggregate: str
     if len(payload) > EVENT_SIZE_BYTES_MAX:
         raise ValueError(f"{message_type} of {aggregate} has {len(payload)} bytes, more than {EVENT_SIZE_BYTES_MAX}")
     turn = zlib.crc32(aggregate.encode()) - 2**31  # as a signed 32-bit integer
-    await tx.execute(
-        _INSERT, turn, message_type, source, aggregate, payload, tracing.inject().get("traceparent"), CHANNEL
-    )
+    traceparent = tracing.inject().get("traceparent")
+    await tx.execute(_INSERT, turn, message_type, source, aggregate, payload, traceparent, CHANNEL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	connect-conformance third-party bench-edge bench-messages
+	helm golden connect-conformance third-party bench-edge bench-start bench-messages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -68,7 +68,7 @@ format: .venv/requirements-dev.sha256 ## format code and contracts
 types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
-test: lint types grpcurl connect-conformance third-party ## everything: style, types, unit and system tests
+test: lint types grpcurl helm connect-conformance third-party ## everything: style, types, unit and system tests
 	@$(VENV)/pytest $(ARGS)
 
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
@@ -77,6 +77,9 @@ requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pypr
 
 bench-edge: .venv/requirements-dev.sha256 ## measure the edge beside the same method written by hand with FastAPI
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py
+
+bench-start: .venv/requirements-dev.sha256 ## measure the edge's start and routing with 14,000 rules: IMAGE=<file> for another image
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.start $(IMAGE)
 
 bench-messages: .venv/requirements-dev.sha256 ## measure three Python runtimes of Protobuf on one order
 	@$(VENV)/python benchmarks/messages.py
@@ -88,7 +91,13 @@ connect-conformance: .venv/requirements-dev.sha256 ## put the conformance suite 
 	@$(VENV)/python tools/connect_conformance.py
 
 grpcurl: .venv/requirements-dev.sha256 ## put grpcurl into .tools/bin
-	@$(VENV)/python tools/grpcurl.py
+	@$(VENV)/python tools/go_tools.py grpcurl
+
+helm: .venv/requirements-dev.sha256 ## put Helm 4 and Helm 3, as helm3, into .tools/bin
+	@$(VENV)/python tools/go_tools.py helm helm3
+
+golden: helm ## write the committed renders of the chart anew
+	@PYTHONPATH=. $(VENV)/python tests/chart/render.py
 
 .venv/requirements-dev.sha256: requirements-dev.txt tools/environment.py
 	@$(PYTHON) tools/environment.py

@@ -22,6 +22,8 @@ from mesh.identity import Verifier
 
 log = structlog.get_logger()
 
+SHOWN_MAX: Final = 20
+
 _NOTHING: Final = object()
 
 
@@ -127,7 +129,9 @@ def _report(routes: Routes, *, lenient: bool) -> None:
     """Logs the problems of the contract. Raises InvalidArgument if one of them forbids to serve it."""
     fatal = [str(problem) for problem in routes.problems if problem.fatal]
     if fatal and not lenient:
-        raise InvalidArgument("\n".join(["The contracts can't be served; --lenient leaves out what is wrong.", *fatal]))
+        more = [f"and {len(fatal) - SHOWN_MAX} more, which --check lists"] if len(fatal) > SHOWN_MAX else []
+        lines = ["The contracts can't be served; --lenient leaves out what is wrong.", *fatal[:SHOWN_MAX], *more]
+        raise InvalidArgument("\n".join(lines))
     for problem in routes.problems:
         log.warning("contract", problem=str(problem))
     log.info("routes", count=len(routes.served))

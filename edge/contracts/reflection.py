@@ -4,12 +4,13 @@ https://github.com/grpc/grpc/blob/master/doc/server-reflection.md says how. The 
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from importlib import import_module
 from typing import Final
 
 import structlog
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
@@ -33,6 +34,7 @@ ROUND_S_MAX: Final = 10.0
 
 # Every server brings its own edition of these, and they only ever gain something.
 _COMMON: Final = ("google/protobuf/", "google/api/", "google/rpc/", "google/type/", "buf/validate/")
+_GOOGLES = re.compile(r"google/(protobuf|api|rpc|type)/[a-z_]+\.proto")
 
 log = structlog.get_logger()
 
@@ -167,12 +169,10 @@ def _reduce(file: FileDescriptorProto) -> None:
 
 def _known_here(name: str) -> list[FileDescriptorProto]:
     """A file that every server knows, and that some therefore do not tell."""
-    if not name.startswith(_COMMON):
+    if not _GOOGLES.fullmatch(name):
         return []
     try:
-        file = descriptor_pool.Default().FindFileByName(name)
-    except KeyError:
+        module = import_module(f"{name.removesuffix('.proto').replace('/', '.')}_pb2")
+    except ModuleNotFoundError:
         return []
-    proto = FileDescriptorProto()
-    file.CopyToProto(proto)
-    return [proto]
+    return [FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)]

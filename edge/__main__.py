@@ -17,6 +17,7 @@ from edge.contract import read
 from edge.contracts.source import Source, source_of
 from edge.serving import Serving, check_upstreams
 from edge.settings import EdgeSettings, from_command_line
+from edge.sockets.connection import socket_protocol
 from edge.tls import upstream_credentials
 from edge.upstream import Nowhere, Upstreams
 from mesh import telemetry
@@ -60,6 +61,8 @@ async def _run(settings: EdgeSettings) -> int:
     process = Process("edge")
 
     async def start() -> None:
+        hang_up = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
         upstreams = await process.enter(_upstreams(settings))
         process.spawn(_warn_unresolvable(settings), name="resolve")
         for channel in upstreams.channels.values():
@@ -71,8 +74,6 @@ async def _run(settings: EdgeSettings) -> int:
         serving = Serving(_source(settings, upstreams), settings, upstreams, _verifier(settings), pages)
         await serving.load()
         await process.enter(serve(serving, settings))
-        hang_up = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
         process.spawn(serving.keep_up(hang_up), name="reload")
 
     return await process.run(start)
@@ -108,7 +109,11 @@ def serve(app: Any, settings: EdgeSettings) -> HttpServer:
         settings.port,
         http=protocol(limits),
         interface="asgi3",
-        ws="none",
+        ws=socket_protocol(settings.stall_s),
+        ws_max_size=settings.body_bytes_max,
+        ws_per_message_deflate=False,
+        ws_ping_interval=settings.stream_heartbeat_s or None,
+        ws_ping_timeout=settings.stall_s,
         lifespan="off",
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),

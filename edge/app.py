@@ -20,13 +20,15 @@ from edge.cors import Cors
 from edge.docs import ASSETS, add_docs
 from edge.endpoint import Endpoint
 from edge.endpoints import Endpoints
-from edge.errors import HttpError, render
+from edge.errors import DetailTypes, HttpError, render
+from edge.gate import Gate
 from edge.openapi.document import Document
 from edge.overlaps import Overlap, overlaps
 from edge.path_template import PathTemplate
-from edge.pipeline import Gate, Pipeline
+from edge.pipeline import Pipeline
 from edge.router import Router
 from edge.settings import EdgeSettings
+from edge.sockets.pipeline import SocketMaker, Sockets
 from edge.upstream import Upstream
 from mesh.errors import Internal
 from mesh.identity import Verifier
@@ -39,6 +41,7 @@ class Routes:
     """The routes that are served, and what is wrong with those of the contract."""
 
     router: Router[Endpoint]
+    sockets: Router[SocketMaker]
     served: tuple[Route, ...]
     problems: tuple[Problem, ...]
 
@@ -54,6 +57,7 @@ def route(
     """
     endpoints = Endpoints(contract, settings, upstream_of, verifier)
     router: Router[Endpoint] = Router()
+    sockets: Router[SocketMaker] = Router()
     served: list[Route] = []
     problems = list(contract.problems)
     for each in contract.routes:
@@ -65,6 +69,9 @@ def route(
         first = router.add(each.http_method, each.template, endpoint)
         if first is None:
             served.append(each)
+            if each.method.streams and (other := sockets.add("GET", each.template, endpoints.socket(each))) is not None:
+                why = f"the WebSocket of this URL is that of {other.template.text!r}, which another HTTP method has"
+                problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
         else:
             why = f"{each.http_method} of this URL is served by {first.template.text!r} of {first.target.name} already"
             problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
@@ -73,7 +80,7 @@ def route(
         template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
         for http_method in ("POST",) if method.has_effects else ("POST", "GET"):
             router.add(http_method, template, endpoints.procedure(method))
-    return Routes(router, tuple(served), tuple(problems))
+    return Routes(router, sockets, tuple(served), tuple(problems))
 
 
 def _shared(overlap: Overlap[Endpoint]) -> Problem:
@@ -93,6 +100,7 @@ class EdgeApp(FastAPI):
         super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
         cors = Cors(settings.cors_origins, settings.cors_max_age_s)
         streams = Gate(settings.concurrent_streams_max)
+        self._sockets = Sockets(routes.sockets, DetailTypes(contract.registry), cors, streams)
         self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max, streams)
         secured = settings.jwks_url is not None
         document = Document(routes.served, title=settings.api_title, secured=secured)
@@ -104,7 +112,9 @@ class EdgeApp(FastAPI):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request."""
-        if scope["type"] != "http" or scope["path"] in self._pages or scope["path"].startswith(ASSETS):
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+        elif scope["type"] != "http" or scope["path"] in self._pages or scope["path"].startswith(ASSETS):
             await super().__call__(scope, receive, send)
         else:
             await self._pipeline(scope, receive, send)

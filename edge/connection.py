@@ -6,6 +6,7 @@ a call run on whose client has gone.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NoReturn
@@ -13,6 +14,9 @@ from typing import Any, ClassVar, Final, NoReturn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.errors import HttpError, render
+
+# RFC 6455, section 4.1: 16 bytes in base64.
+_SOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 """How much of a body is thrown away after the reply, so that its sender gets to read the reply."""
@@ -197,6 +201,18 @@ class Http1(HttpToolsProtocol):
             self._unread_bytes += len(body)
             if self._unread_bytes > UNREAD_BYTES_MAX:
                 self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        """Whether a request opens a WebSocket: one that does so wrongly is answered like any other (RFC 9110, 7.8)."""
+        headers = dict(self.headers)
+        return (
+            super()._should_upgrade()
+            and self.scope["method"] == "GET"
+            and headers.get(b"sec-websocket-version") == b"13"
+            and _SOCKET_KEY.fullmatch(headers.get(b"sec-websocket-key", b"")) is not None
+            and b"content-length" not in headers
+            and b"transfer-encoding" not in headers
+        )
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._refusal or HttpError(400, "This is not a valid HTTP/1.1 request.", "MALFORMED_REQUEST"))

@@ -26,13 +26,17 @@ class Cors:
         headers = request.headers
         return request.method == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
 
+    def allows(self, origin: bytes) -> bool:
+        """Whether the scripts of an origin may call."""
+        return self._any or origin in self._origins
+
     def headers(self, request: Request) -> Headers:
         """The headers for any reply."""
         if not self._origins:
             return []
         vary: Headers = [] if self._any else [(b"vary", b"origin")]
         origin = request.headers.get(b"origin")
-        if origin is None or not (self._any or origin in self._origins):
+        if origin is None or not self.allows(origin):
             return vary
         allowed = b"*" if self._any else origin
         return [*vary, (b"access-control-allow-origin", allowed), (b"access-control-expose-headers", _EXPOSED)]

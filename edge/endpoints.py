@@ -1,7 +1,7 @@
 """The endpoints of a contract, each made when it is first called: of thousands of routes few are in use."""
 
 from collections.abc import Callable, Coroutine
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from edge.contract import Contract, Method, Route
@@ -16,6 +16,8 @@ from edge.reply import Reply
 from edge.request import BodyLimits, Receive, Request
 from edge.rpc import CallSettings, Rpc
 from edge.settings import EdgeSettings
+from edge.sockets.endpoint import SocketEndpoint
+from edge.sockets.pipeline import SocketMaker
 from edge.streams.endpoint import CollectingEndpoint, StreamingEndpoint
 from edge.streams.limits import StreamLimits
 from edge.upstream import Upstream
@@ -52,6 +54,10 @@ class Endpoints:
             return self._make(route)
         return _Unmade(route.method, partial(self._make, route))
 
+    def socket(self, route: Route) -> SocketMaker:
+        """Makes the endpoint of a route of a method that streams over WebSocket."""
+        return cache(partial(self._make_socket, route))
+
     def procedure(self, method: Method) -> Endpoint:
         """The endpoint of a method under its own name."""
         return _Unmade(method, partial(self._make_procedure, method))
@@ -63,6 +69,9 @@ class Endpoints:
         if kind == "client_streaming":
             return CollectingEndpoint(route, rpc, self._transcoding, self._stream_limits)
         return StreamingEndpoint(route, rpc, self._transcoding, self._details, self._stream_limits)
+
+    def _make_socket(self, route: Route) -> SocketEndpoint:
+        return SocketEndpoint(route, self._rpc(route.method), self._transcoding, self._details, self._stream_limits)
 
     def _make_procedure(self, method: Method) -> Endpoint:
         return Procedure(

@@ -13,13 +13,14 @@ from edge.compression import compress
 from edge.cors import Cors
 from edge.endpoint import Endpoint
 from edge.errors import HTTP_STATUS, DetailTypes, HttpError, render
+from edge.gate import Gate
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
 from edge.procedures.refusal import refusal
 from edge.reply import Reply
 from edge.request import Receive, Request, Scope, Send
 from edge.router import MalformedPath, Match, Router
-from mesh.errors import Code, Internal, MeshError, Unavailable
+from mesh.errors import Code, Internal, MeshError
 
 log = structlog.get_logger()
 
@@ -27,24 +28,11 @@ _REQUEST_ID: Final = REQUEST_ID.encode()
 _NO_CONTENT: Final = (204, 304)
 
 
-class Gate:
-    """Counts who is `inside` at the same time, `inside_max` at most."""
-
-    def __init__(self, inside_max: int) -> None:
-        self.inside = 0
-        self._inside_max = inside_max
-
-    def check(self) -> None:
-        """Raises Unavailable if the last to enter was one too many."""
-        if self.inside > self._inside_max:
-            raise Unavailable("Too many requests at the same time.", reason="OVERLOADED", retry_after_s=1)
-
-
 class Pipeline:
     """An ASGI application that serves a router's endpoints."""
 
     def __init__(
-        self, router: Router[Endpoint], registry: Registry, cors: Cors, requests_max: int, streams: "Gate"
+        self, router: Router[Endpoint], registry: Registry, cors: Cors, requests_max: int, streams: Gate
     ) -> None:
         """At most `requests_max` requests are served at the same time, and besides them `streams`."""
         self._router = router
@@ -80,9 +68,7 @@ class Pipeline:
         except MeshError as error:
             return self._fail(error, request, line)
 
-    async def _serve(
-        self, found: Match[Endpoint], gate: "Gate", request: Request, receive: Receive, line: Line
-    ) -> Reply:
+    async def _serve(self, found: Match[Endpoint], gate: Gate, request: Request, receive: Receive, line: Line) -> Reply:
         try:
             gate.check()
             return await found.target.serve(request, found.values, receive, line)

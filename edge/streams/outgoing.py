@@ -5,7 +5,7 @@ import re
 from typing import Any, Final, Protocol
 
 import structlog
-from protobuf import DescField, Message, Registry
+from protobuf import Message, Registry
 
 from edge.contract import Route
 from edge.errors import Headers, HttpError, render
@@ -92,6 +92,17 @@ class Outgoing:
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
             raise self.improper(error) from error
 
+    def text(self, response: Message, form: Form) -> bytes:
+        """A message as JSON. Raises HttpError 502 if it has none."""
+        try:
+            return self.writer.write(response, form)
+        except (ValueError, RecursionError, OverflowError) as error:
+            raise self.improper(error) from error
+
+    def http_body(self, response: Message) -> Any:
+        """The google.api.HttpBody of a message, None if it has none."""
+        return response if self.field is None else response[self.field]
+
     def improper(self, why: Exception) -> HttpError:
         """What is said of a message that can't be passed on."""
         log.error("a service sent what is no response", rpc=self.name, exc_info=why)
@@ -120,10 +131,7 @@ class Json:
     def message(self, content: bytes) -> bytes:
         """The message in the syntax."""
         response = self._outgoing.read(content)
-        try:
-            text = self._outgoing.writer.write(response, self._form)
-        except (ValueError, RecursionError, OverflowError) as error:
-            raise self._outgoing.improper(error) from error
+        text = self._outgoing.text(response, self._form)
         resume_token = self._outgoing.resume_token
         event_id = resume_token.event_id(response) if resume_token is not None else None
         return self._syntax.message(in_one_line(text) if self._in_lines else text, event_id)
@@ -165,9 +173,7 @@ class File:
 
     def message(self, content: bytes) -> bytes:
         """The bytes of the message."""
-        response = self._outgoing.read(content)
-        field: DescField | None = self._outgoing.field
-        body: Any = response if field is None else response[field]
+        body = self._outgoing.http_body(self._outgoing.read(content))
         if self._content_type is None:
             self._content_type = body.content_type if body is not None else ""
         data: bytes = body.data if body is not None else b""

@@ -1,0 +1,75 @@
+"""One WebSocket's connection: uvicorn's protocol on `websockets`, with limits where it has none.
+
+Frames come compressed in no case: thousands of connections would hold as many windows, and a few bytes could become a
+whole message each before anybody counts them.
+"""
+
+import asyncio
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+
+from edge.connection import Connection, Stall
+
+FRAGMENTS_MAX: Final = 1024
+"""Of one message. Empty ones cost memory too, and no limit on bytes ends them."""
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """uvicorn's protocol; socket_protocol() makes one for each server."""
+
+    stall_s: ClassVar[float]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._stall = Stall(self.transport, self.stall_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stall.end()
+        super().connection_lost(exc)
+        self._connection.lose()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall.begin()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stall.end()
+
+    def shutdown(self) -> None:
+        if self.handshake_complete and not self.close_sent:
+            self._connection.drain()  # the stream ends with a status of its own
+        else:
+            super().shutdown()
+
+    def handle_ping(self) -> None:
+        # The answers to who reads none of them must not pile up. RFC 6455, section 5.5.3, wants the last one only.
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pong)
+
+    def handle_cont(self, event: Frame) -> None:
+        super().handle_cont(event)
+        if len(self.frames) > FRAGMENTS_MAX:
+            self.conn.fail(CloseCode.POLICY_VIOLATION, "too many fragments")
+            self.handle_parser_exception()
+
+    def keepalive_timeout(self) -> None:
+        if self.read_paused:  # by the service, which takes no more messages: the answer may be behind them
+            self.pong_timer = None
+            self.pending_ping_payload = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
+
+    @property
+    def _connection(self) -> Connection:
+        connection: Connection = self.app_state[Connection.KEY]
+        return connection
+
+
+def socket_protocol(stall_s: float) -> type[Any]:
+    """The protocol class of a server whose clients may take nothing for `stall_s`."""
+    return type("Socket", (Socket,), {"stall_s": stall_s})

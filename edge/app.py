@@ -98,7 +98,7 @@ class EdgeApp(FastAPI):
     ) -> None:
         """`operations` are the pages for those who run this, empty if they are on another port."""
         super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
-        cors = Cors(settings.cors_origins, settings.cors_max_age_s)
+        cors = Cors(settings.cors_origins, settings.cors_max_age_s, settings.response_headers)
         streams = Gate(settings.concurrent_streams_max)
         self._sockets = Sockets(routes.sockets, DetailTypes(contract.registry), cors, streams)
         self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max, streams)

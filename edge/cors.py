@@ -1,6 +1,6 @@
 """Cross-origin requests from browsers: https://fetch.spec.whatwg.org/#http-cors-protocol."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from edge.errors import Headers
@@ -8,15 +8,22 @@ from edge.request import Request
 
 ANY_ORIGIN: Final = "*"
 
-# Headers of replies that scripts may read, besides those that they always may.
-_EXPOSED: Final = b"etag, link, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id"
+# Headers of replies that scripts may read, besides those that they always may and the metadata of responses.
+_EXPOSED: Final = (
+    *("connect-content-encoding", "etag", "grpc-encoding", "link", "location", "ratelimit", "ratelimit-policy"),
+    *("retry-after", "www-authenticate", "x-request-id"),
+)
 
 
 class Cors:
     """What the browsers of other origins may do. Credentials are tokens in a header, never cookies."""
 
-    def __init__(self, origins: Collection[str], max_age_s: int) -> None:
-        """`origins` are those allowed; "*" is every one, none switches all of this off."""
+    def __init__(self, origins: Collection[str], max_age_s: int, metadata: Iterable[str] = ()) -> None:
+        """`origins` are those allowed; "*" is every one, none switches all of this off. `metadata` are the names of
+        responses' metadata that clients see; Connect has those that come last under names of their own.
+        """
+        exposed = [*_EXPOSED, *(f"{prefix}{name}" for name in metadata for prefix in ("", "trailer-"))]
+        self._exposed = ", ".join(exposed).encode()
         self._any = ANY_ORIGIN in origins
         self._origins = frozenset(origin.encode() for origin in origins)
         self._max_age = str(max_age_s).encode()
@@ -39,7 +46,7 @@ class Cors:
         if origin is None or not self.allows(origin):
             return vary
         allowed = b"*" if self._any else origin
-        return [*vary, (b"access-control-allow-origin", allowed), (b"access-control-expose-headers", _EXPOSED)]
+        return [*vary, (b"access-control-allow-origin", allowed), (b"access-control-expose-headers", self._exposed)]
 
     def preflight(self, request: Request, allow: bytes) -> Headers:
         """The headers that answer a preflight, beside those for any reply. `allow` are the path's methods."""

@@ -55,14 +55,19 @@ class RequestHeaders:
         self._names = [(name.encode(), name) for name in names]
 
     def metadata(self, headers: Mapping[bytes, bytes]) -> list[tuple[str, str | bytes]]:
-        """The metadata. A name that ends in -bin holds base64, which gRPC wants decoded. Raises InvalidArgument."""
+        """The metadata. A name that ends in -bin holds base64 of one or several values, which gRPC wants decoded.
+        Raises InvalidArgument.
+        """
         found: list[tuple[str, str | bytes]] = []
         for encoded, name in self._names:
             value = headers.get(encoded)
             if value is None:
                 continue
             try:
-                found.append((name, _binary(value) if name.endswith("-bin") else _text(value)))
+                if name.endswith("-bin"):
+                    found += [(name, _binary(each.strip())) for each in value.split(b",")]
+                else:
+                    found.append((name, _text(value)))
             except Wrong as wrong:
                 raise _invalid(name, wrong.description) from wrong
         return found

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 SHOWN_MAX: Final = 20
 
+_STAY: Final = "the new contracts can't be served; those before stay"
+
 _NOTHING: Final = object()
 
 
@@ -74,7 +76,9 @@ class Serving:
                 try:
                     await self.load()
                 except MeshError as error:
-                    log.error("the contracts that were served before stay", error=error.message)  # noqa: TRY400 # no bug
+                    log.error(_STAY, error=error.message)  # noqa: TRY400 # what is wrong is said, and it is not here
+                except Exception:
+                    log.exception(_STAY)
 
     async def _is_called(self, called: asyncio.Event) -> bool:
         try:

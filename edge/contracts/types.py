@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
-from protobuf import DescEnum, DescExtension, DescFile, DescMessage, DescService, Registry
+from protobuf import DescEnum, DescExtension, DescFile, DescMessage, DescService, Registry, maximum_supported_edition
 from protobuf._file_registry import add_file  # to_registry() builds all; this is its step for one file
 from protobuf.wkt import FileDescriptorProto as File
 
@@ -28,7 +28,9 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
     """All types of an image. A file is built, after those that it imports, when one of its types is looked up."""
 
     def __init__(self, image: FileDescriptorSet) -> None:
-        """Raises InvalidArgument if an import is missing, or if two files have one name."""
+        """Raises InvalidArgument if an import is missing, if two files have one name, or if a file's edition is newer
+        than what is known here.
+        """
         super().__init__()
         self._unbuilt: dict[str, bytes] = {}
         self._imports: dict[str, tuple[str, ...]] = {}
@@ -38,6 +40,8 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
             content = file.SerializeToString()
             if self._unbuilt.setdefault(file.name, content) != content:
                 raise InvalidArgument(f"The contracts hold two different files named {file.name}.")
+            if file.edition > maximum_supported_edition.value:
+                raise InvalidArgument(f"{file.name} is of an edition that is not known here yet.")
             self._imports[file.name] = tuple(file.dependency)
             for declared in (file.message_type, file.enum_type, file.service, file.extension):
                 self._file_of.update((_full_name(file.package, each.name), file.name) for each in declared)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import Edition, FileDescriptorSet
 
 from edge.contracts.folder import compile_folder
 from edge.contracts.types import Types
@@ -95,3 +95,11 @@ def test_one_name_stands_for_one_file(image: FileDescriptorSet) -> None:
     twice.file[-1].package = "other"
     with pytest.raises(InvalidArgument, match=r"two different files named user\.proto"):
         Types(twice)
+
+
+def test_an_edition_of_the_future_is_a_sentence(image: FileDescriptorSet) -> None:
+    """At the start, not at the first call."""
+    newer = FileDescriptorSet.FromString(image.SerializeToString())
+    newer.file[-1].syntax, newer.file[-1].edition = "editions", Edition.EDITION_99997_TEST_ONLY
+    with pytest.raises(InvalidArgument, match=r"\.proto is of an edition that is not known here yet"):
+        Types(newer)

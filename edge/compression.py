@@ -19,7 +19,7 @@ SIZE_BYTES_MIN: Final = 1024
 THREAD_BYTES_MIN: Final = 65_536
 """Larger bodies are compressed beside the event loop."""
 
-_TEXTUAL: Final = frozenset(
+_COMPRESSIBLE: Final = frozenset(
     {b"application/json", b"application/problem+json", b"application/proto", b"application/x-ndjson"}
 )
 
@@ -78,8 +78,8 @@ _ENCODERS: Final[dict[str, type[_Encoder]]] = {"zstd": _Zstd, "br": _Brotli, "gz
 
 
 async def compress(reply: Reply, request: Request) -> None:
-    """Gives the reply the content coding that the client wants, if its content is text and large enough to gain."""
-    if not _is_textual(reply) or reply.status == _PART:
+    """Gives the reply the content coding that the client wants, if its content is of a kind and a size that gains."""
+    if not _is_compressible(reply) or reply.status == _PART:
         return
     if isinstance(reply.body, bytes) and len(reply.body) < SIZE_BYTES_MIN:
         return
@@ -87,30 +87,30 @@ async def compress(reply: Reply, request: Request) -> None:
     coding = preferred_coding(request.headers.get(b"accept-encoding", b""), tuple(_ENCODERS))
     if not coding:
         return
-    encoder = _ENCODERS[coding]()
     # The bytes are others now, though the resource is the same: only a weak comparison still holds.
     reply.headers = [(name, b"W/" + value if name == b"etag" else value) for name, value in reply.headers]
     reply.headers.append((b"content-encoding", coding.encode()))
     if not isinstance(reply.body, bytes):
-        reply.body = _encode_pieces(reply.body, encoder)
-    elif len(reply.body) < THREAD_BYTES_MIN:
-        reply.body = _encode_whole(reply.body, encoder)
+        reply.body = _encode_pieces(reply.body, _ENCODERS[coding]())
     else:
-        reply.body = await asyncio.to_thread(_encode_whole, reply.body, encoder)
+        reply.body = await compressed(reply.body, coding)
 
 
-def compressed(message: bytes, coding: str) -> bytes:
-    """A message by itself in a coding."""
-    return _encode_whole(message, _ENCODERS[coding]())
+async def compressed(content: bytes, coding: str) -> bytes:
+    """A content by itself in a coding."""
+    encoder = _ENCODERS[coding]()
+    if len(content) < THREAD_BYTES_MIN:
+        return _encode_whole(content, encoder)
+    return await asyncio.to_thread(_encode_whole, content, encoder)
 
 
-def _is_textual(reply: Reply) -> bool:
+def _is_compressible(reply: Reply) -> bool:
     for name, value in reply.headers:
         if name == b"content-type":
             media_type = value.partition(b";")[0].strip().lower()
             # Text in pieces is events, whose thousands of compressors would need more memory than all else, or a file.
             is_text = media_type.startswith(b"text/") and isinstance(reply.body, bytes)
-            return media_type in _TEXTUAL or is_text
+            return media_type in _COMPRESSIBLE or is_text
     return False
 
 

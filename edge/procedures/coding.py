@@ -38,8 +38,8 @@ def preferred(accepted: bytes | None, given: str) -> str:
     return preferred_coding(wanted, CODINGS) or IDENTITY
 
 
-def compress(message: bytes, coding: str) -> tuple[bytes, bool]:
+async def compress(message: bytes, coding: str) -> tuple[bytes, bool]:
     """The message in this coding if that gains, and whether it does."""
     if coding == IDENTITY or len(message) < SIZE_BYTES_MIN:
         return message, False
-    return compressed(message, coding), True
+    return await compressed(message, coding), True

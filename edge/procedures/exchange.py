@@ -96,7 +96,7 @@ class _Call:
         try:
             async with contextlib.aclosing(self._responses(receive)) as responses:
                 async for message in responses:
-                    envelope = self._dialect.write(self._seal(message))
+                    envelope = self._dialect.write(await self._seal(message))
                     if not begun:
                         begun = True
                         yield b""
@@ -181,8 +181,8 @@ class _Call:
             raise Unimplemented("This method takes one message.", reason="MESSAGE_COUNT")
         return message
 
-    def _seal(self, message: bytes) -> bytes:
-        content, is_compressed = coding.compress(self._codec.encode(message), self._coding)
+    async def _seal(self, message: bytes) -> bytes:
+        content, is_compressed = await coding.compress(self._codec.encode(message), self._coding)
         return seal(content, COMPRESSED if is_compressed else 0)
 
 

@@ -6,11 +6,13 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/$(VENV):$(CURDIR)/.tools/bin:$(PATH)
 COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+comma := ,
 SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	helm golden connect-conformance third-party bench-edge bench-start bench-messages
+	helm golden connect-conformance third-party bench-edge bench-start bench-messages \
+	image compose compose-down compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +44,18 @@ demo: .venv/requirements-dev.sha256 ## fill a running mesh with a believable sho
 dead-letters: .venv/requirements-dev.sha256 ## list the events a service gave up on: SERVICE=notifications; again: REPLAY=<id or all>
 	@$(VENV)/python -m mesh.local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
 
+compose: image ## run the whole mesh in containers, in the background; down again: make compose-down
+	@$(PYTHON) tools/compose_secrets.py
+	@docker compose up --detach --wait
+	@echo "REST http://localhost:8080   Mail http://localhost:8025   Staff staff@example.com, password in .env"
+
+compose-down: ## stop the containers; their volumes stay
+	@docker compose down
+
+image: ## build the container image: BASE=<base image> TAG=<tag> CA=<file of certificates that pip should trust>
+	@DOCKER_BUILDKIT=1 docker build $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(CA),--secret id=ca$(comma)src=$(CA)) \
+		--tag meshwright:$(or $(TAG),dev) .
+
 # Changing it
 
 generate: .venv/requirements-dev.sha256 ## make gen/ anew from proto/
@@ -70,6 +84,9 @@ types: .venv/requirements-dev.sha256 ## check types
 
 test: lint types grpcurl helm connect-conformance third-party ## everything: style, types, unit and system tests
 	@$(VENV)/pytest $(ARGS)
+
+compose-test: image .venv/requirements-dev.sha256 grpcurl ## prove compose.yaml with real containers; needs docker compose
+	@$(VENV)/pytest tests/compose $(ARGS)
 
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/$(COMPILE) --output-file requirements.txt pyproject.toml

@@ -1,0 +1,130 @@
+"""compose.yaml in real containers: `make compose-test`. It takes minutes and needs Docker: `make test` leaves it out."""
+
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mesh.local.ports import free_ports
+from tools.compose_secrets import NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 120.0
+ADA = {"email": "ada@example.com", "password": "analytical engine", "display_name": "Ada"}
+
+
+class Compose:
+    """A project of its own, with its own volumes, ports and secrets."""
+
+    def __init__(self) -> None:
+        self.port, self.mail_port = free_ports(2)
+        self.secrets = {name: secrets.token_hex(24) for name in NAMES}
+        ports = {"PORT": str(self.port), "MAIL_PAGE_PORT": str(self.mail_port)}
+        public = {"PUBLIC_URL": f"http://localhost:{self.port}"}
+        self._environment = {**os.environ, **self.secrets, **ports, **public}
+        self._command = ["docker", "compose", "--project-name", f"meshwright-test-{self.port}"]
+
+    def run(self, *arguments: str) -> str:
+        """What `docker compose` prints."""
+        done = subprocess.run(
+            [*self._command, *arguments], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def inspect(self, service: str, template: str) -> str:
+        """A fact about the service's container."""
+        container = self.run("ps", "--all", "--quiet", service).strip()
+        command = ["docker", "inspect", "--format", template, container]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def compose() -> Iterator[Compose]:
+    """All containers up and healthy; gone with their volumes afterwards."""
+    project = Compose()
+    try:
+        project.run("up", "--detach", "--wait")
+        yield project
+    finally:
+        project.run("down", "--volumes", "--timeout", "20")
+
+
+@pytest.fixture(scope="module")
+def client(compose: Compose) -> Iterator[httpx.Client]:
+    """A client of the edge that has registered and signed in."""
+    with httpx.Client(base_url=f"http://localhost:{compose.port}", timeout=30) as client:
+        assert client.post("/v1/users", json=ADA).status_code == 201
+        form = {"grant_type": "password", "username": ADA["email"], "password": ADA["password"]}
+        client.headers["authorization"] = f"Bearer {client.post('/v1/oauth2/token', data=form).json()['access_token']}"
+        yield client
+
+
+def test_the_calls_of_the_readme(client: httpx.Client, compose: Compose) -> None:
+    """A token's bearer learns the answer, an order is made, and the welcome mail is on the page."""
+    assert client.get("/v1/information").json() == {"text": "The answer is 42."}
+    product = new_product(compose)
+    order = client.post("/v1/orders", json={"lines": [{"product": product, "quantity": 2}], "request_id": "one"})
+    assert order.status_code == 201, order.text
+    again = client.get(f"/v1/{order.json()['name']}")
+    assert again.json() == order.json()
+    mails = f"http://localhost:{compose.mail_port}/messages"
+    eventually(lambda: ADA["email"] in httpx.get(mails).text)
+
+
+def test_a_service_by_grpcurl(client: httpx.Client, compose: Compose) -> None:
+    """Reflection and a call with a token, in the containers' own network."""
+    address = compose.inspect("information", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}") + ":9000"
+    method = "meshwright.information.v1.InformationService/GetInformation"
+    token = ["-H", f"authorization: {client.headers['authorization']}"]
+    said = subprocess.run(
+        [ROOT / ".tools/bin/grpcurl", "-plaintext", *token, address, method], capture_output=True, text=True, check=True
+    ).stdout
+    assert json.loads(said) == {"text": "The answer is 42."}
+
+
+@pytest.mark.parametrize("service", ["orders", "postgres", "nats", "edge"])
+def test_what_dies_comes_back(client: httpx.Client, compose: Compose, service: str) -> None:
+    """A process that ends is restarted, and the mesh answers again with all that it knew."""
+    before = client.get("/v1/orders").json()
+    started = compose.inspect(service, "{{.State.StartedAt}}")
+    compose.run("exec", "--no-TTY", "--user", "0", service, "kill", "1")
+    eventually(lambda: compose.inspect(service, "{{.State.StartedAt}}") != started)
+    eventually(lambda: compose.inspect(service, "{{.State.Health.Status}}") == "healthy")
+    eventually(lambda: answers(client, before))
+
+
+def new_product(compose: Compose) -> str:
+    """The name of a product that staff has made."""
+    with httpx.Client(base_url=f"http://localhost:{compose.port}", timeout=30) as staff:
+        password = compose.secrets["STAFF_PASSWORD"]
+        form = {"grant_type": "password", "username": "staff@example.com", "password": password}
+        token = staff.post("/v1/oauth2/token", data=form).json()["access_token"]
+        cup = {"title": "A cup", "category": "kitchen", "price": {"currencyCode": "EUR", "units": "5"}}
+        made = staff.post("/v1/products", json=cup, headers={"authorization": f"Bearer {token}"})
+        assert made.status_code == 201, made.text
+        name: str = made.json()["name"]
+        return name
+
+
+def answers(client: httpx.Client, orders: object) -> bool:
+    """Whether the orders are there."""
+    try:
+        response = client.get("/v1/orders")
+    except httpx.TransportError:
+        return False
+    return response.status_code == 200 and response.json() == orders
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Returns as soon as it holds."""
+    deadline = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline, "it never held"
+        time.sleep(0.5)

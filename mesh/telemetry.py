@@ -17,7 +17,7 @@ CLIENT_CALLS = Counter("grpc_client_handled_total", "Calls made, by workload and
 # The library's own default logs the local variables of every frame: passwords, tokens, addresses.
 _TRACEBACK = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
-_LOUD_LIBRARIES = ("httpx", "httpcore", "nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access")
+_LOUD_LIBRARIES = ("nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access")
 
 
 class TelemetrySettings(Protocol):

@@ -1,4 +1,4 @@
-"""compose.yaml in real containers: `make compose-test`. It takes minutes and needs Docker: `make test` leaves it out."""
+"""compose.yaml in real containers: `make compose-test`. It takes minutes and needs Docker; `make test` omits it."""
 
 import json
 import os

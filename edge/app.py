@@ -19,10 +19,10 @@ from edge.contract import Contract, Problem, Route
 from edge.cors import Cors
 from edge.docs import ASSETS, add_docs
 from edge.endpoint import Endpoint
-from edge.endpoints import Endpoints
+from edge.endpoints import Endpoints, json_style
 from edge.errors import DetailTypes, HttpError, render
 from edge.gate import Gate
-from edge.openapi.document import Document
+from edge.openapi.document import Documents
 from edge.overlaps import Overlap, overlaps
 from edge.path_template import PathTemplate
 from edge.pipeline import Pipeline
@@ -102,9 +102,15 @@ class EdgeApp(FastAPI):
         streams = Gate(settings.concurrent_streams_max)
         self._sockets = Sockets(routes.sockets, DetailTypes(contract.registry), cors, streams)
         self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max, streams)
-        secured = settings.jwks_url is not None
-        document = Document(routes.served, title=settings.api_title, secured=secured)
-        add_docs(self, document)
+        documents = Documents(
+            routes.served,
+            contract.registry,
+            title=settings.api_title,
+            secured=settings.jwks_url is not None,
+            style=json_style(settings),
+            ignore_unknown=settings.ignore_unknown_fields,
+        )
+        add_docs(self, documents)
         self.router.routes.extend(operations)
         self._pages = frozenset(page for page in PAGES if operations or page not in ("/livez", "/readyz", "/metrics"))
         self.add_exception_handler(HTTPException, _http_exception)

@@ -4,17 +4,20 @@ from collections.abc import Awaitable, Callable
 from html import escape
 from importlib.resources import files
 from typing import Final
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from edge.openapi.document import Document
+from edge.openapi.document import Documents
 
 ASSETS: Final = "/docs/assets"
 OPENAPI: Final = "/openapi.json"
+SERVICE: Final = "service"
 
 # The pages work on machines without a network, and must not tell others what is looked at here.
 _POLICY: Final = (
@@ -23,34 +26,80 @@ _POLICY: Final = (
 )
 _NO_ICON: Final = "data:,"
 
+_LIST: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
+h2 {{ font-size: 1rem; margin: 1.5rem 0 .25rem }}
+ul {{ list-style: none; margin: 0; padding: 0 }}
+small {{ color: #666 }}
+</style></head>
+<body><h1>{title}</h1>
+<p>The <a href="{openapi}">list of services</a> as JSON names the OpenAPI document of each.</p>
+{packages}
+</body></html>
+"""
 
-def add_docs(app: FastAPI, document: Document) -> None:
+
+def add_docs(app: FastAPI, documents: Documents) -> None:
     """Adds the pages and what they show."""
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")))
-    app.add_route(OPENAPI, _serve(lambda: document.json, "application/json"))
-    app.add_route("/docs", _page(_swagger_ui(app.title)))
-    app.add_route("/redoc", _page(_redoc(app.title)))
+    app.add_route(OPENAPI, _openapi(documents))
+    for path, page in (("/docs", _swagger_ui), ("/redoc", _redoc)):
+        app.add_route(path, _page(documents, path, app.title, page))
 
 
-def _serve(make: Callable[[], bytes], media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    async def serve(_: Request) -> Response:
-        return Response(make(), media_type=media_type)
+def _openapi(documents: Documents) -> Callable[[Request], Awaitable[Response]]:
+    async def serve(request: Request) -> Response:
+        return Response(await documents.json(_service(request, documents)), media_type="application/json")
 
     return serve
 
 
-def _page(html: HTMLResponse) -> Callable[[Request], Awaitable[Response]]:
-    html.headers["content-security-policy"] = _POLICY
+def _page(
+    documents: Documents, path: str, title: str, page: Callable[[str, str], HTMLResponse]
+) -> Callable[[Request], Awaitable[Response]]:
+    """A page that shows one document, or where each service has its own, the list of them."""
 
-    async def page(_: Request) -> Response:
+    async def serve(request: Request) -> Response:
+        service = _service(request, documents)
+        if documents.are_split and not service:
+            html = HTMLResponse(_list(documents, path, title))
+        else:
+            html = page(f"{OPENAPI}?{SERVICE}={quote(service)}" if service else OPENAPI, title)
+        html.headers["content-security-policy"] = _POLICY
         return html
 
-    return page
+    return serve
 
 
-def _swagger_ui(title: str) -> HTMLResponse:
+def _service(request: Request, documents: Documents) -> str:
+    """The service that is asked for, empty for all. Raises HTTPException 404 if there is none such."""
+    service = request.query_params.get(SERVICE, "")
+    if service and service not in documents.services:
+        raise HTTPException(404)
+    return service
+
+
+def _list(documents: Documents, path: str, title: str) -> str:
+    """The services by their packages."""
+    by_package: dict[str, list[str]] = {}
+    for name, count in documents.services.items():
+        package, _, short = name.rpartition(".")
+        link = f'<a href="{path}?{SERVICE}={quote(name)}">{escape(short)}</a> <small>{count}</small>'
+        by_package.setdefault(package, []).append(f"<li>{link}</li>")
+    packages = "\n".join(
+        f"<h2>{escape(package)}</h2>\n<ul>{''.join(links)}</ul>" for package, links in sorted(by_package.items())
+    )
+    return _LIST.format(title=escape(title), openapi=OPENAPI, packages=packages)
+
+
+def _swagger_ui(openapi_url: str, title: str) -> HTMLResponse:
     return get_swagger_ui_html(
-        openapi_url=OPENAPI,
+        openapi_url=openapi_url,
         title=escape(title),
         swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{ASSETS}/swagger-ui.css",
@@ -59,9 +108,9 @@ def _swagger_ui(title: str) -> HTMLResponse:
     )
 
 
-def _redoc(title: str) -> HTMLResponse:
+def _redoc(openapi_url: str, title: str) -> HTMLResponse:
     return get_redoc_html(
-        openapi_url=OPENAPI,
+        openapi_url=openapi_url,
         title=escape(title),
         redoc_js_url=f"{ASSETS}/redoc.standalone.js",
         redoc_favicon_url=_NO_ICON,

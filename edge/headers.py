@@ -9,7 +9,7 @@ from typing import Final
 
 from edge.errors import Headers
 from edge.protojson.problems import Wrong
-from mesh.errors import DeadlineExceeded, FieldViolation, InvalidArgument
+from mesh.errors import FieldViolation, InvalidArgument
 
 REQUEST_ID: Final = "x-request-id"
 TIMEOUT: Final = b"x-server-timeout"
@@ -106,7 +106,7 @@ class ResponseHeaders:
 
 def timeout_s(headers: Mapping[bytes, bytes], allowed_s: float) -> float:
     """The seconds for this call: what the method allows, or fewer if the client says so by X-Server-Timeout. Raises
-    InvalidArgument if it says something else, DeadlineExceeded for zero.
+    InvalidArgument if it says something else, or that there is no time.
     """
     given = headers.get(TIMEOUT)
     if given is None:
@@ -116,7 +116,7 @@ def timeout_s(headers: Mapping[bytes, bytes], allowed_s: float) -> float:
         raise _invalid("X-Server-Timeout", "must be a number of seconds, such as 1.5")
     wanted_s = float(text)
     if wanted_s == 0:
-        raise DeadlineExceeded("X-Server-Timeout leaves the call no time.")
+        raise _invalid("X-Server-Timeout", "must be more than 0")
     return min(wanted_s, allowed_s)
 
 

@@ -1,7 +1,7 @@
 """The contract's own validation rules (protovalidate), applied before a request travels on."""
 
 import structlog
-from protobuf import DescField, DescMessage, Message
+from protobuf import DescExtension, DescField, DescMessage, Message
 from protovalidate import EvaluationError
 from protovalidate._gen.buf.validate.validate_pb import FieldRules, MessageRules, ext_field, ext_message, ext_oneof
 
@@ -50,7 +50,7 @@ def _overlap(one: str, other: str) -> bool:
     return longer == shorter or (longer.startswith(shorter) and longer[len(shorter)] in ".[")
 
 
-def field_rules(field: DescField) -> FieldRules | None:
+def field_rules(field: DescField | DescExtension) -> FieldRules | None:
     """The rules of a field, None if it has none."""
     options = field.proto.options
     return options[ext_field] if options is not None and ext_field in options else None

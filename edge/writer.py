@@ -16,6 +16,7 @@ from protobuf import (
 
 from edge.field_selection import Selection, parse
 from edge.field_selection import trim as trim_to
+from edge.protojson.leaves import TEXT_MESSAGES
 from edge.protojson.problems import Problems, Wrong
 from edge.system_parameters import ALT, FIELDS, NONE_GIVEN, PROTO, SystemParameters
 from mesh.validation import invalid
@@ -126,6 +127,8 @@ def _absent(field: DescField) -> Any:
     match field.value:
         case DescFieldValueList():
             return []
+        case DescFieldValueMessage(message=message) if message.type_name in TEXT_MESSAGES:
+            return None
         case DescFieldValueMap() | DescFieldValueMessage():
             return {}
     return None

@@ -4,15 +4,15 @@ google/protobuf/descriptor.proto, message SourceCodeInfo, says how an image hold
 indices into the FileDescriptorProto.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from protobuf import DescFile
 from protobuf.wkt import FileDescriptorProto
 
 # The numbers of the fields that hold what can have a comment: FileDescriptorProto, DescriptorProto, and so on.
-_MESSAGE, _ENUM, _SERVICE = 4, 5, 6
-_FIELD, _NESTED_MESSAGE, _NESTED_ENUM, _ONEOF = 2, 3, 4, 8
+_PACKAGE, _MESSAGE, _ENUM, _SERVICE, _FILE_EXTENSION = 2, 4, 5, 6, 7
+_FIELD, _NESTED_MESSAGE, _NESTED_ENUM, _EXTENSION, _ONEOF = 2, 3, 4, 6, 8
 _METHOD, _VALUE = 2, 2
 
 # Lines of a comment that are for linters and not for readers.
@@ -22,20 +22,25 @@ _Path = tuple[int, ...]
 
 
 class Comments:
-    """The comments of some files."""
+    """The comments of all files, each read when one of its comments is first asked for."""
 
-    def __init__(self, files: Iterable[DescFile]) -> None:
-        self._by_name: dict[str, str] = {}
-        for file in files:
-            info = file.proto.source_code_info
-            if info is not None:
-                texts = {tuple(each.path): each.leading_comments or each.trailing_comments for each in info.location}
-                names = ((name, texts.get(path, "")) for path, name in _named(file.proto))
-                self._by_name.update((name, _clean(text)) for name, text in names if text)
+    def __init__(self) -> None:
+        self._by_file: dict[str, dict[str, str]] = {}
 
-    def of(self, full_name: str) -> str:
-        """The comment on what has this name ("pkg.Message.field"), empty if it has none."""
-        return self._by_name.get(full_name, "")
+    def of(self, full_name: str, file: DescFile) -> str:
+        """The comment on what has this name ("pkg.Message.field", "pkg") in a file, empty if it has none."""
+        found = self._by_file.get(file.name)
+        if found is None:
+            found = self._by_file[file.name] = _comments(file.proto)
+        return found.get(full_name, "")
+
+
+def _comments(file: FileDescriptorProto) -> dict[str, str]:
+    info = file.source_code_info
+    if info is None:
+        return {}
+    texts = {tuple(each.path): each.leading_comments or each.trailing_comments for each in info.location}
+    return {name: _clean(texts[path]) for path, name in _named(file) if texts.get(path)}
 
 
 def _clean(comment: str) -> str:
@@ -46,6 +51,9 @@ def _clean(comment: str) -> str:
 def _named(file: FileDescriptorProto) -> Iterator[tuple[_Path, str]]:
     """The path and the full name of all that a file declares."""
     scope = f"{file.package}." if file.package else ""
+    yield (_PACKAGE,), file.package
+    for index, extension in enumerate(file.extension):
+        yield (_FILE_EXTENSION, index), scope + extension.name
     for index, message in enumerate(file.message_type):
         yield from _in_message(message, (_MESSAGE, index), scope)
     for index, enum in enumerate(file.enum_type):
@@ -59,7 +67,7 @@ def _named(file: FileDescriptorProto) -> Iterator[tuple[_Path, str]]:
 def _in_message(message: Any, path: _Path, scope: str) -> Iterator[tuple[_Path, str]]:
     name = scope + message.name
     yield path, name
-    for kind, members in ((_FIELD, message.field), (_ONEOF, message.oneof_decl)):
+    for kind, members in ((_FIELD, message.field), (_EXTENSION, message.extension), (_ONEOF, message.oneof_decl)):
         for index, member in enumerate(members):
             yield (*path, kind, index), f"{name}.{member.name}"
     for index, nested in enumerate(message.nested_type):

@@ -1,20 +1,35 @@
-"""The OpenAPI document of the routes that the edge serves."""
+"""The OpenAPI documents of the routes that the edge serves.
 
+A small contract has one document. One of thousands of routes has one for each service: no page shows, and no generator
+takes, all of it at once, and to make it would build every type that the contract declares.
+"""
+
+import asyncio
 import json
-from collections import Counter
-from collections.abc import Sequence
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final
 
-from protobuf import DescService
+from protobuf import Registry
 
 from edge.contract import Route
 from edge.openapi.comments import Comments
 from edge.openapi.operations import BEARER, Operations
-from edge.openapi.paths import Paths
+from edge.openapi.parameters import SHARED
+from edge.openapi.paths import PathPattern, Paths
+from edge.openapi.responses import HEADERS, SCHEMAS, error_responses
 from edge.openapi.schemas import Schemas
+from edge.writer import JsonStyle
 
 VERSION: Final = "3.1.1"
+ROUTES_TOGETHER_MAX: Final = 1000
+"""How many routes one document may have."""
+
+KEPT_MAX: Final = 16
+PAUSE_EACH_S: Final = 0.005
 
 _METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
 _BEARER: Final = {
@@ -23,98 +38,189 @@ _BEARER: Final = {
     "bearerFormat": "JWT",
     "description": "An access token (RFC 6750).",
 }
-_ERRORS: Final = {
-    "400": "The request is wrong; every violation is listed with its field.",
-    "401": "The access token is missing, expired or not valid.",
-    "403": "The access token lacks a scope, or its bearer may not do this.",
-    "404": "There is no such resource, or the caller may not know of it.",
-    "429": "Too many requests; Retry-After says when to come back.",
-    "503": "A service is away for now; Retry-After says when to come back.",
-    "504": "The call took longer than its deadline.",
-    "default": "Any other error.",
-}
-_ERROR_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "Every error has this shape (AIP-193).",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message", "status"],
-            "properties": {
-                "code": {"type": "integer", "description": "The HTTP status."},
-                "message": {"type": "string", "description": "What is wrong, for a person."},
-                "status": {"type": "string", "description": "The gRPC status code.", "examples": ["NOT_FOUND"]},
-                "details": {
-                    "type": "array",
-                    "description": "Details by type: google.rpc.ErrorInfo, google.rpc.BadRequest and others.",
-                    "items": {
-                        "type": "object",
-                        "required": ["@type"],
-                        "properties": {"@type": {"type": "string"}},
-                        "additionalProperties": True,
-                    },
-                },
-            },
-        }
-    },
-}
+_NOTES: Final = """\
+Fields are named in camelCase here; requests may use the contract's names too. Null is the same as the absence of a \
+field. 64-bit integers are strings in answers. Fields that hold their default are left out of answers.
+
+Every method takes three parameters of the query beside its own: `$fields` names the fields of the answer that are \
+wanted, `$prettyPrint=true` indents it, and `$alt=proto` asks for it in Protobuf's binary format."""
 
 
-class Document:
-    """Made when it is first asked for."""
+class Documents:
+    """The documents of a contract, each made when it is first asked for."""
 
-    def __init__(self, routes: Sequence[Route], *, title: str, secured: bool) -> None:
-        """`secured` says that the edge verifies tokens."""
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        types: Registry,
+        *,
+        title: str,
+        secured: bool,
+        style: JsonStyle | None = None,
+        ignore_unknown: bool = False,
+    ) -> None:
+        """`secured` says that the edge verifies tokens, `style` is that of its answers; with `ignore_unknown` it takes
+        requests that hold more than the contract says.
+        """
         self._routes = routes
+        self._types = types
         self._title = title
         self._secured = secured
+        self._style = style
+        self._ignore_unknown = ignore_unknown
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._making = asyncio.Lock()
 
     @cached_property
-    def _services(self) -> tuple[DescService, ...]:
-        """The services that have routes, in their order."""
-        return tuple({route.method.service: route.method.desc.parent for route in self._routes}.values())
+    def services(self) -> dict[str, int]:
+        """How many routes each service has, in the order of the contract."""
+        return dict(Counter(route.method.service for route in self._routes))
 
-    @cached_property
-    def json(self) -> bytes:
-        """The document on the wire."""
-        return json.dumps(self.make(), ensure_ascii=False).encode()
+    @property
+    def are_split(self) -> bool:
+        """Whether each service has a document of its own."""
+        return len(self._routes) > ROUTES_TOGETHER_MAX
 
-    def make(self) -> dict[str, Any]:
-        """The OpenAPI Object. Rules of custom HTTP methods are left out: a Path Item has no place for them."""
-        comments = Comments({service.file.name: service.file for service in self._services}.values())
-        schemas, tags = Schemas(comments), self._tags()
-        operations, paths = Operations(schemas, comments, tags, secured=self._secured), Paths()
-        path_items: dict[str, dict[str, Any]] = {}
-        for route in self._routes:
+    async def json(self, service: str = "") -> bytes:
+        """The document of one service, or without its name that of all; of a contract whose documents are split, that
+        lists the services instead. Others are served while it is made.
+        """
+        async with self._making:
+            if service not in self._kept:
+                self._kept[service] = await _gently(self.pieces(service))
+            self._kept.move_to_end(service)
+            if len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
+            return self._kept[service]
+
+    def pieces(self, service: str = "") -> Iterator[bytes]:
+        """The document of one service, or of all, in pieces that are each made in little time."""
+        if self.are_split and not service:
+            yield _encode({**self._head((), Comments()), "paths": {}, "x-services": self._index()})
+            return
+        routes = [route for route in self._routes if service in ("", route.method.service)]
+        comments = Comments()
+        schemas = Schemas(comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown)
+        operations = Operations(schemas, comments, self._tags, secured=self._secured)
+        by_path: dict[str, list[tuple[Route, PathPattern]]] = {}
+        paths = Paths()
+        for route in routes:
+            path = paths.make(route)
+            by_path.setdefault(path.text, []).append((route, path))
+            yield b""
+        yield _open(self._head(routes, comments)) + b', "paths": {'
+        yield from _members((text, self._path_item(found, operations)) for text, found in by_path.items())
+        yield b'}, "components": ' + _open(self._components()) + b', "schemas": {'
+        yield from _members(chain(SCHEMAS.items(), schemas.components()))
+        yield b"}}}"
+
+    def _path_item(self, found: list[tuple[Route, PathPattern]], operations: Operations) -> dict[str, Any]:
+        """The Path Item Object of a path. It has no place for custom HTTP methods; OpenAPI 3.2 has this one."""
+        item: dict[str, Any] = {}
+        for route, path in found:
             if route.http_method in _METHODS:
-                path = paths.make(route)
-                item = path_items.setdefault(path.text, {})
-                item.setdefault(route.http_method.lower(), operations.make(route, path))
-        components = {"schemas": {"Error": _ERROR_SCHEMA, **schemas.components}, "responses": _error_responses()}
-        return {
+                item.setdefault(route.http_method.lower(), operations.make(route, self._ids[id(route)], path))
+            else:
+                others = item.setdefault("x-additionalOperations", {})
+                others.setdefault(route.http_method, operations.make(route, self._ids[id(route)], path))
+        return item
+
+    def _head(self, routes: Sequence[Route], comments: Comments) -> dict[str, Any]:
+        """What stands before the paths."""
+        services = {route.method.service: route.method.desc.parent for route in routes}
+        packages = {service.file.proto.package: service.file for service in services.values()}
+        about = [comments.of(package, file) for package, file in packages.items()] if len(packages) == 1 else []
+        head = {
             "openapi": VERSION,
-            "info": {"title": self._title, "version": self._version()},
+            "info": {
+                "title": self._title,
+                "version": _version(services or self.services),
+                "description": "\n\n".join(filter(None, [*about, _NOTES])),
+            },
             "servers": [{"url": "/"}],
-            "tags": [{"name": tag, "description": comments.of(service)} for service, tag in tags.items()],
-            "paths": path_items,
-            "components": {**components, **({"securitySchemes": {BEARER: _BEARER}} if self._secured else {})},
+            "tags": [
+                {"name": self._tags[name], "description": comments.of(name, service.file)}
+                for name, service in services.items()
+            ],
         }
+        if len(packages) > 1:
+            head["x-tagGroups"] = [
+                {"name": package, "tags": [self._tags[name] for name in services if _package(name) == package]}
+                for package in packages
+            ]
+        return head
 
-    def _version(self) -> str:
-        """The last part of the packages' names where they agree: v1."""
-        versions = {service.file.proto.package.rpartition(".")[2] for service in self._services}
-        return versions.pop() if len(versions) == 1 else "1"
+    def _components(self) -> dict[str, Any]:
+        """The components less the schemas."""
+        shared = {"responses": error_responses(), "parameters": SHARED, "headers": HEADERS}
+        return {**shared, "securitySchemes": {BEARER: _BEARER}} if self._secured else shared
 
+    def _index(self) -> list[dict[str, Any]]:
+        """Where the documents of the services are."""
+        return [
+            {"name": name, "operations": count, "url": f"/openapi.json?service={name}"}
+            for name, count in self.services.items()
+        ]
+
+    @cached_property
     def _tags(self) -> dict[str, str]:
         """The tag of each service: its name, with the package where two services have the same."""
-        count = Counter(service.name for service in self._services)
-        return {
-            service.type_name: service.name if count[service.name] == 1 else service.type_name
-            for service in self._services
-        }
+        count = Counter(name.rpartition(".")[2] for name in self.services)
+        short = ((name, name.rpartition(".")[2]) for name in self.services)
+        return {name: tag if count[tag] == 1 else name for name, tag in short}
+
+    @cached_property
+    def _ids(self) -> dict[int, str]:
+        """An operationId for each route, by the route's id(): the RPC's name; a rule's additional bindings count on."""
+        ids: dict[int, str] = {}
+        bindings: Counter[str] = Counter()
+        taken: set[str] = set()
+        for route in self._routes:
+            method = route.method
+            name = f"{self._tags[method.service]}_{method.path.rpartition('/')[2]}"
+            bindings[method.name] += 1
+            unique = name if bindings[method.name] == 1 else f"{name}_{bindings[method.name]}"
+            while unique in taken:
+                unique += "_"
+            taken.add(unique)
+            ids[id(route)] = unique
+        return ids
 
 
-def _error_responses() -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    return {status: {"description": description, "content": content} for status, description in _ERRORS.items()}
+def _package(service: str) -> str:
+    return service.rpartition(".")[0]
+
+
+def _version(services: Iterable[str]) -> str:
+    """The last part of the packages' names where they agree: v1."""
+    versions = {_package(service).rpartition(".")[2] for service in services}
+    return versions.pop() or "1" if len(versions) == 1 else "1"
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _open(members: dict[str, Any]) -> bytes:
+    """An object that is not closed yet."""
+    return _encode(members).removesuffix(b"}")
+
+
+def _members(members: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
+    """The members of an object, one a piece."""
+    separator = b""
+    for name, value in members:
+        yield separator + _encode(name) + b": " + _encode(value)
+        separator = b", "
+
+
+async def _gently(pieces: Iterator[bytes]) -> bytes:
+    """All pieces. Whoever else waits for the event loop has it every few milliseconds."""
+    made = []
+    until = time.monotonic() + PAUSE_EACH_S
+    for piece in pieces:
+        made.append(piece)
+        if time.monotonic() > until:
+            await asyncio.sleep(0)
+            until = time.monotonic() + PAUSE_EACH_S
+    return b"".join(made)

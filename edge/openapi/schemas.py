@@ -1,11 +1,20 @@
-"""JSON Schemas of messages as ProtoJSON writes them, each message type once, under its full name."""
+"""JSON Schemas of messages as ProtoJSON has them, each message type once for each use, under its full name.
 
-from collections.abc import Iterable
+A message in a request is another thing than the same message in an answer: fields are demanded there, unknown ones
+refused, rules hold, and a 64-bit integer may be a number; in an answer a field that holds its default is left out.
+"""
+
+import json
+import math
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from enum import Enum
 from typing import Any, Final
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior, ext_field_behavior
 from protobuf import (
     DescEnum,
+    DescExtension,
     DescField,
     DescFieldValueEnum,
     DescFieldValueList,
@@ -13,56 +22,263 @@ from protobuf import (
     DescFieldValueMessage,
     DescFieldValueScalar,
     DescMessage,
+    DescOneof,
+    Registry,
     ScalarType,
 )
+from protovalidate import CompilationError, EvaluationError
+from protovalidate._gen.buf.validate.validate_pb import ext_oneof
 
 from edge.openapi.comments import Comments
-from edge.openapi.constraints import Schema, constrain
-from edge.rules import field_rules
+from edge.openapi.constraints import constrain
+from edge.openapi.examples import example
+from edge.openapi.values import LONG, Schema, nullable, scalar_schema, well_known_schema
+from edge.protojson.leaves import NULL_VALUE
+from edge.rules import field_rules, message_rules
+from edge.writer import JsonStyle
+from mesh.validation import Validator
 
-_INT32: Final = {"type": "integer", "format": "int32"}
-_UINT32: Final = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
-_INT64: Final = {"type": "string", "format": "int64", "pattern": "^-?[0-9]+$"}
-_UINT64: Final = {"type": "string", "format": "uint64", "pattern": "^[0-9]+$"}
+FIELD_INFO: Final = "google.api.field_info"
 
-_SCALARS: Final[dict[ScalarType, Schema]] = {
-    ScalarType.DOUBLE: {"type": "number", "format": "double"},
-    ScalarType.FLOAT: {"type": "number", "format": "float"},
-    ScalarType.BOOL: {"type": "boolean"},
-    ScalarType.STRING: {"type": "string"},
-    ScalarType.BYTES: {"type": "string", "contentEncoding": "base64"},
-    **dict.fromkeys((ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32), _INT32),
-    **dict.fromkeys((ScalarType.UINT32, ScalarType.FIXED32), _UINT32),
-    **dict.fromkeys((ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64), _INT64),
-    **dict.fromkeys((ScalarType.UINT64, ScalarType.FIXED64), _UINT64),
+_ENUM_NUMBERS: Final = {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1}
+_FIELD_INFO_FORMATS: Final = {"UUID4": "uuid", "IPV4": "ipv4", "IPV6": "ipv6"}
+_REQUIRED: Final = "LEGACY_REQUIRED"
+_KEYS: Final = {
+    ScalarType.BOOL: "^(true|false)$",
+    **dict.fromkeys((ScalarType.UINT32, ScalarType.FIXED32), "^(0|[1-9][0-9]{0,9})$"),
+    **dict.fromkeys((ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32), "^(0|-?[1-9][0-9]{0,9})$"),
 }
 
-_WELL_KNOWN: Final[dict[str, Schema]] = {
-    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
-    "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$", "examples": ["1.5s"]},
-    "google.protobuf.FieldMask": {"type": "string", "examples": ["title,price.units"]},
-    "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
-    "google.protobuf.Value": {},
-    "google.protobuf.ListValue": {"type": "array", "items": {}},
-    "google.protobuf.Empty": {"type": "object"},
-    "google.protobuf.Any": {
-        "type": "object",
-        "properties": {"@type": {"type": "string", "description": "The URL of the type of this value."}},
-        "additionalProperties": True,
-    },
-    "google.protobuf.DoubleValue": {"type": ["number", "null"], "format": "double"},
-    "google.protobuf.FloatValue": {"type": ["number", "null"], "format": "float"},
-    "google.protobuf.Int64Value": {"type": ["string", "null"], "format": "int64"},
-    "google.protobuf.UInt64Value": {"type": ["string", "null"], "format": "uint64"},
-    "google.protobuf.Int32Value": {"type": ["integer", "null"], "format": "int32"},
-    "google.protobuf.UInt32Value": {"type": ["integer", "null"], "minimum": 0, "maximum": 2**32 - 1},
-    "google.protobuf.BoolValue": {"type": ["boolean", "null"]},
-    "google.protobuf.StringValue": {"type": ["string", "null"]},
-    "google.protobuf.BytesValue": {"type": ["string", "null"], "contentEncoding": "base64"},
-}
+Path = tuple[DescField, ...]
+"""A field in a message: the fields from the outermost to it."""
+
+_Element = DescMessage | DescEnum | ScalarType
 
 
-def behaviors(field: DescField) -> frozenset[FieldBehavior]:
+class Use(Enum):
+    """What a message is for. The value is what follows the type's name in the name of the schema."""
+
+    ANSWER = ""
+    INPUT = "-Input"
+    UPDATE = "-Update"
+    """A request that gives the fields to change: AIP-203's REQUIRED is about new resources."""
+
+
+class Schemas:
+    """The schemas that were asked for, and all that those refer to."""
+
+    def __init__(
+        self, comments: Comments, types: Registry, *, style: JsonStyle | None = None, ignore_unknown: bool = False
+    ) -> None:
+        """`style` is that of answers; with `ignore_unknown` requests may hold more than the contract says."""
+        self._comments = comments
+        self._types = types
+        self._style = style or JsonStyle()
+        self._ignore_unknown = ignore_unknown
+        self._validator = Validator()
+        self._named: set[str] = set()
+        self._waiting: deque[tuple[str, Callable[[], Schema]]] = deque()
+
+    def components(self) -> Iterator[tuple[str, Schema]]:
+        """The schemas that were referred to since, with their names, each once."""
+        while self._waiting:
+            name, make = self._waiting.popleft()
+            yield name, make()
+
+    def message(self, message: DescMessage, use: Use) -> Schema:
+        """The schema of a message: a reference, or what a well-known type is."""
+        schema = well_known_schema(message, given=use is not Use.ANSWER)
+        if schema is not None:
+            return schema
+        return self._component(message.type_name + use.value, lambda: self.object(message, use))
+
+    def object(self, message: DescMessage, use: Use, *, without: Collection[Path] = ()) -> Schema:
+        """The schema of a message written out. Fields at the paths `without` are given elsewhere."""
+        left_out = {path[0] for path in without if len(path) == 1}
+        fields = [field for field in message.fields if field not in left_out and not _is_hidden(field, use)]
+        demanded = self.demanded(message) if use is not Use.ANSWER else ()
+        required = {field for field in fields if field.name in demanded or _is_required(field, use)}
+        properties = {
+            self._name(field, use): self.field(
+                field, use, optional=field not in required, without=[path[1:] for path in without if path[0] is field]
+            )
+            for field in fields
+        }
+        for extension in self._types.extensions_for(message):
+            properties[f"[{extension.type_name}]"] = self.field(extension, use)
+        schema: Schema = {"type": "object", "properties": properties}
+        if comment := self._comments.of(message.type_name, message.file):
+            schema["description"] = comment
+        if names := [self._name(field, use) for field in fields if field in required]:
+            schema["required"] = names
+        if choices := self.choices(message, use, without=left_out):
+            schema["allOf"] = choices
+        if use is not Use.ANSWER:
+            self._note_rules(schema, message)
+            if not self._ignore_unknown:
+                schema["additionalProperties"] = False
+        if message.deprecated:
+            schema["deprecated"] = True
+        return schema
+
+    def field(
+        self, field: DescField | DescExtension, use: Use, *, optional: bool = True, without: Collection[Path] = ()
+    ) -> Schema:
+        """The schema of a field. One that is `optional` in a request may be null. What is at the paths `without` in it
+        is given elsewhere, and not demanded here.
+        """
+        schema = self._value(field, use)
+        if isinstance(field.value, DescFieldValueMessage) and self._demands_one(field.value.message, without):
+            schema = self.object(field.value.message, use, without=without)
+        self._describe(schema, field, constrained=use is not Use.ANSWER)
+        said = behaviors(field)
+        if FieldBehavior.OUTPUT_ONLY in said and use is not Use.ANSWER:
+            schema["readOnly"] = True
+        if FieldBehavior.INPUT_ONLY in said:
+            schema["writeOnly"] = True
+        return nullable(schema) if optional and use is not Use.ANSWER else schema
+
+    def parameter(self, field: DescField) -> Schema:
+        """The schema of a field as the text of a path, a query or a header gives it. A field that is an object in JSON
+        has none, but a map of leaves.
+        """
+        match field.value:
+            case DescFieldValueList(element=element):
+                schema: Schema = {"type": "array", "items": self._text(element)}
+            case DescFieldValueMap(key=key, value=element):
+                schema = _map(key, self._text(element))
+            case (
+                DescFieldValueScalar(scalar=element)
+                | DescFieldValueEnum(enum=element)
+                | DescFieldValueMessage(message=element)
+            ):
+                schema = self._text(element)
+        self._describe(schema, field, constrained=True)
+        return schema
+
+    def _describe(self, schema: Schema, field: DescField | DescExtension, *, constrained: bool) -> None:
+        """Adds what the contract says about a field beside its type."""
+        scope = field.parent.type_name if isinstance(field, DescField) else ""
+        file = field.parent.file if isinstance(field, DescField) else field.file
+        comment = self._comments.of(f"{scope}.{field.name}" if isinstance(field, DescField) else field.type_name, file)
+        if FieldBehavior.IMMUTABLE in behaviors(field):
+            comment = f"{comment}\n\nCan't be changed later.".strip()
+        if comment:
+            schema["description"] = comment
+        if (default := _default(field)) is not None:
+            schema["default"] = default
+        rules, kind = field_rules(field) if constrained else None, self._format(field)
+        if rules is not None:
+            constrain(schema, rules, field)
+        if kind is not None and not schema.keys() & {"format", "anyOf"}:
+            schema["format"] = kind
+        if (rules or kind) and "examples" not in schema and (shown := example(schema)) is not None:
+            schema["examples"] = [shown]
+        if field.deprecated:
+            schema["deprecated"] = True
+
+    def _format(self, field: DescField | DescExtension) -> str | None:
+        """What google.api.field_info says a string is."""
+        info, options = self._types.extension(FIELD_INFO), field.proto.options
+        if info is None or options is None or info.type not in options:
+            return None
+        return _FIELD_INFO_FORMATS.get(options[info.type].format.name)
+
+    def _name(self, field: DescField, use: Use) -> str:
+        return field.name if use is Use.ANSWER and self._style.proto_names else field.json_name
+
+    def _value(self, field: DescField | DescExtension, use: Use) -> Schema:
+        match field.value:
+            case DescFieldValueList(element=element):
+                return {"type": "array", "items": self._element(element, use)}
+            case DescFieldValueMap(key=key, value=element):
+                return _map(key, self._element(element, use))
+            case (
+                DescFieldValueScalar(scalar=element)
+                | DescFieldValueEnum(enum=element)
+                | DescFieldValueMessage(message=element)
+            ):
+                return self._element(element, use)
+
+    def _element(self, element: _Element, use: Use) -> Schema:
+        if isinstance(element, DescMessage):
+            return self.message(element, use)
+        if isinstance(element, DescEnum):
+            if element.type_name == NULL_VALUE:
+                return {"type": "null"} if use is Use.ANSWER else {"enum": [None, "NULL_VALUE", 0]}
+            return self._enum(element)
+        return scalar_schema(element, given=use is not Use.ANSWER)
+
+    def _text(self, element: _Element) -> Schema:
+        if isinstance(element, DescMessage):
+            schema = well_known_schema(element)
+            assert schema is not None, "only well-known types are leaves of text"
+            return schema
+        return self._enum(element) if isinstance(element, DescEnum) else scalar_schema(element)
+
+    def _enum(self, enum: DescEnum) -> Schema:
+        return self._component(enum.type_name, lambda: self._enum_object(enum))
+
+    def _enum_object(self, enum: DescEnum) -> Schema:
+        """By name or by number; a number without a name may come from, or go to, one who knows a newer contract."""
+        lines = [self._comments.of(enum.type_name, enum.file)]
+        for value in enum.values:
+            comment = self._comments.of(f"{enum.type_name}.{value.name}", enum.file)
+            if about := " ".join([*comment.split(), *(["Deprecated."] if value.deprecated else [])]):
+                lines.append(f"- `{value.name}`: {about}")
+        numbers = dict(_ENUM_NUMBERS) if enum.open else {"enum": sorted({value.number for value in enum.values})}
+        names = {"type": "string", "enum": [value.json_name or value.name for value in enum.values]}
+        schema: Schema = {"anyOf": [names, {"type": "integer", **numbers}]}
+        if description := "\n".join(filter(None, lines)):
+            schema["description"] = description
+        if enum.deprecated:
+            schema["deprecated"] = True
+        return schema
+
+    def demanded(self, message: DescMessage) -> frozenset[str]:
+        """The fields, and oneofs, whose absence breaks a rule of the contract."""
+        if not _has_rules(message):
+            return frozenset()
+        try:
+            return frozenset(violation.field for violation in self._validator.violations(message.type()))
+        except (CompilationError, EvaluationError):
+            return frozenset()  # A rule that can't be read or can't judge says nothing that could be shown here.
+
+    def _demands_one(self, message: DescMessage, paths: Collection[Path]) -> bool:
+        """Whether a message is wrong without what is at one of these paths in it."""
+        return any(path[0].name in self.demanded(message) for path in paths if len(path) == 1)
+
+    def choices(self, message: DescMessage, use: Use, *, without: Collection[DescField] = ()) -> list[Schema]:
+        """That no two members of a oneof are given, and one if a rule says so. Fields `without` are not there."""
+        there = {field.name: self._name(field, use) for field in message.fields if field not in without}
+        found = []
+        for oneof in message.oneofs:
+            names = [there[field.name] for field in oneof.fields if field.name in there]
+            exactly = use is Use.INPUT and _needs_one(oneof) and len(names) == len(oneof.fields)
+            if len(names) > 1 or exactly:
+                found.append(_at_most_one(names, exactly=exactly))
+        rules = message_rules(message) if use is not Use.ANSWER else None
+        for rule in rules.oneof if rules is not None else ():
+            names = [there[name] for name in rule.fields if name in there]
+            found.append(_at_most_one(names, exactly=rule.required and len(names) == len(rule.fields)))
+        return found
+
+    def _note_rules(self, schema: Schema, message: DescMessage) -> None:
+        """The rules of a message as a whole, by their messages."""
+        rules = message_rules(message)
+        texts = [rule.message for rule in rules.cel if rule.message] if rules is not None else []
+        if texts:
+            sentences = " ".join(f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in texts)
+            schema["description"] = "\n\n".join(filter(None, (schema.get("description"), sentences)))
+
+    def _component(self, name: str, make: Callable[[], Schema]) -> Schema:
+        if name not in self._named:
+            self._named.add(name)
+            self._waiting.append((name, make))
+        return {"$ref": f"#/components/schemas/{name}"}
+
+
+def behaviors(field: DescField | DescExtension) -> frozenset[FieldBehavior]:
     """What google.api.field_behavior says about a field (AIP-203)."""
     options = field.proto.options
     if options is None or ext_field_behavior not in options:
@@ -71,105 +287,53 @@ def behaviors(field: DescField) -> frozenset[FieldBehavior]:
     return frozenset(given)
 
 
-class Schemas:
-    """The schemas that were asked for, and all that those refer to."""
-
-    def __init__(self, comments: Comments) -> None:
-        self.components: dict[str, Schema] = {}
-        self._comments = comments
-
-    def message(self, message: DescMessage) -> Schema:
-        """The schema of a message: a reference, or what a well-known type is."""
-        if message.type_name in _WELL_KNOWN:
-            return dict(_WELL_KNOWN[message.type_name])
-        return self._component(message.type_name, lambda: self.object(message))
-
-    def update(self, message: DescMessage) -> Schema:
-        """The schema of a message of which an update gives some fields: none is required."""
-        if message.type_name in _WELL_KNOWN:
-            return dict(_WELL_KNOWN[message.type_name])
-        return self._component(f"{message.type_name}.update", lambda: self.object(message, partial=True))
-
-    def object(self, message: DescMessage, *, without: Iterable[DescField] = (), partial: bool = False) -> Schema:
-        """The schema of a message written out. Fields `without` are not in it; in a `partial` one none is required."""
-        left_out = set(without)
-        fields = [field for field in message.fields if field not in left_out]
-        schema: Schema = {
-            "type": "object",
-            "properties": {field.json_name: self.field(field) for field in fields},
-        }
-        if comment := self._comments.of(message.type_name):
-            schema["description"] = comment
-        if required := [field.json_name for field in fields if not partial and _is_required(field)]:
-            schema["required"] = required
-        if choices := [_at_most_one(oneof.fields) for oneof in message.oneofs if len(oneof.fields) > 1]:
-            schema["allOf"] = choices
-        if message.deprecated:
-            schema["deprecated"] = True
-        return schema
-
-    def field(self, field: DescField) -> Schema:
-        """The schema of a field."""
-        schema = self._value(field)
-        if comment := self._comments.of(f"{field.parent.type_name}.{field.name}"):
-            schema["description"] = comment
-        if (rules := field_rules(field)) is not None:
-            constrain(schema, rules)
-        said = behaviors(field)
-        if FieldBehavior.OUTPUT_ONLY in said:
-            schema["readOnly"] = True
-        if FieldBehavior.INPUT_ONLY in said:
-            schema["writeOnly"] = True
-        if field.deprecated:
-            schema["deprecated"] = True
-        return schema
-
-    def _value(self, field: DescField) -> Schema:
-        match field.value:
-            case DescFieldValueScalar(scalar=scalar):
-                return dict(_SCALARS[scalar])
-            case DescFieldValueEnum(enum=enum):
-                return self._enum(enum)
-            case DescFieldValueMessage(message=message):
-                return self.message(message)
-            case DescFieldValueList(element=element):
-                return {"type": "array", "items": self._element(element)}
-            case DescFieldValueMap(value=element):
-                return {"type": "object", "additionalProperties": self._element(element)}
-
-    def _element(self, element: DescMessage | DescEnum | ScalarType) -> Schema:
-        if isinstance(element, DescMessage):
-            return self.message(element)
-        return self._enum(element) if isinstance(element, DescEnum) else dict(_SCALARS[element])
-
-    def _enum(self, enum: DescEnum) -> Schema:
-        if enum.type_name == "google.protobuf.NullValue":
-            return {"type": "null"}
-        return self._component(enum.type_name, lambda: self._enum_object(enum))
-
-    def _enum_object(self, enum: DescEnum) -> Schema:
-        on_values = {value.name: self._comments.of(f"{enum.type_name}.{value.name}") for value in enum.values}
-        lines = [self._comments.of(enum.type_name)]
-        lines += [f"- `{name}`: {' '.join(comment.split())}" for name, comment in on_values.items() if comment]
-        schema: Schema = {"type": "string", "enum": [value.json_name or value.name for value in enum.values]}
-        if description := "\n".join(filter(None, lines)):
-            schema["description"] = description
-        return schema
-
-    def _component(self, name: str, make: Any) -> Schema:
-        if name not in self.components:
-            self.components[name] = {}  # Types refer to themselves: the reference is there before what it refers to.
-            self.components[name] = make()
-        return {"$ref": f"#/components/schemas/{name}"}
+def _is_hidden(field: DescField, use: Use) -> bool:
+    return use is Use.ANSWER and FieldBehavior.INPUT_ONLY in behaviors(field)
 
 
-def _is_required(field: DescField) -> bool:
-    rules = field_rules(field)
-    demanded = rules is not None and rules.required
-    return demanded or FieldBehavior.REQUIRED in behaviors(field) or field.presence.name == "LEGACY_REQUIRED"
+def _is_required(field: DescField, use: Use) -> bool:
+    if field.presence.name == _REQUIRED:
+        return True
+    said = behaviors(field)
+    return use is Use.INPUT and FieldBehavior.REQUIRED in said and FieldBehavior.OUTPUT_ONLY not in said
 
 
-def _at_most_one(fields: Iterable[DescField]) -> Schema:
-    """That no two members of a oneof are given."""
-    members: list[Schema] = [{"required": [field.json_name]} for field in fields]
-    return {"oneOf": [*members, {"not": {"anyOf": members}}]}
+def _has_rules(message: DescMessage) -> bool:
+    return any(field_rules(field) is not None for field in message.fields) or any(map(_needs_one, message.oneofs))
+
+
+def _needs_one(oneof: DescOneof) -> bool:
+    options = oneof.proto.options
+    return options is not None and ext_oneof in options and bool(options[ext_oneof].required)
+
+
+def _at_most_one(names: list[str], *, exactly: bool) -> Schema:
+    members: list[Schema] = [{"required": [name]} for name in names]
+    if not exactly:
+        return {"oneOf": [*members, {"not": {"anyOf": members}}]}
+    # One that is null is not given.
+    return {"oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]}
+
+
+def _map(key: ScalarType, values: Schema) -> Schema:
+    schema: Schema = {"type": "object", "additionalProperties": values}
+    if key is not ScalarType.STRING:
+        pattern = _KEYS[key] if key in _KEYS else scalar_schema(key)["pattern"]
+        schema["propertyNames"] = {"pattern": pattern}
+    return schema
+
+
+def _default(field: DescField | DescExtension) -> Any:
+    """The default that a contract in proto2 names, as it is in JSON; None if it names none."""
+    if not field.proto.has_field("default_value"):
+        return None
+    text: str = field.proto.default_value
+    match field.value:
+        case DescFieldValueScalar(scalar=scalar) if scalar not in LONG and scalar is not ScalarType.BYTES:
+            if scalar is ScalarType.STRING:
+                return text
+            value = json.loads(text.replace("nan", "NaN").replace("inf", "Infinity"))
+            return value if not isinstance(value, float) or math.isfinite(value) else None
+        case DescFieldValueScalar(scalar=ScalarType.BYTES):
+            return None  # It is escaped in C's way there.
+    return text

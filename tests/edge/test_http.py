@@ -92,7 +92,7 @@ async def test_the_contracts_timeout_is_the_deadline(client: Client, backend: Ba
         assert remaining_s <= most_s
 
 
-@pytest.mark.parametrize("sent", ["NaN", "-1", "1e3", "inf", "", "1s", "9" * 30, "0x1", "٣"])
+@pytest.mark.parametrize("sent", ["NaN", "-1", "1e3", "inf", "", "1s", "0", "0.0", "9" * 30, "0x1", "٣"])
 async def test_a_timeout_that_is_none_is_refused(client: Client, sent: str) -> None:
     """Digits and a point, nothing that overflows."""
     refused = await client.violations("GET", GET, headers={b"x-server-timeout": sent.encode()})
@@ -113,7 +113,6 @@ async def test_a_deadline_that_passes_is_504(client: Client, backend: Backend) -
     backend.answer = answer
     response = await client.post(f"{GET}:lend", json={}, headers={"x-server-timeout": "0.1"})
     assert (response.status_code, response.json()["error"]["status"]) == (504, "DEADLINE_EXCEEDED")
-    assert (await client.get(GET, headers={"x-server-timeout": "0"})).status_code == 504
     await stopped.wait()
 
 

@@ -1,0 +1,50 @@
+"""Regular expressions for the decimal numbers in a range: the only way to bound a number that is a string."""
+
+
+def between(least: int, greatest: int) -> str:
+    """The pattern of the integers from `least` to `greatest`, both included, without leading zeros."""
+    choices = []
+    if least < 0:
+        choices.append(f"-{_group(_natural(max(1, -greatest), -least))}")
+    if greatest >= 0:
+        choices += _natural(max(0, least), greatest)
+    return f"^{_group(choices)}$"
+
+
+def _group(choices: list[str]) -> str:
+    return choices[0] if len(choices) == 1 else f"({'|'.join(choices)})"
+
+
+def _natural(least: int, greatest: int) -> list[str]:
+    """The patterns of the numbers of each length."""
+    choices = []
+    for length in range(len(str(least)), len(str(greatest)) + 1):
+        low = max(least, 10 ** (length - 1) if length > 1 else 0)
+        high = min(greatest, 10**length - 1)
+        choices += _of_length(str(low), str(high))
+    return choices
+
+
+def _of_length(low: str, high: str) -> list[str]:
+    """The patterns of the digits from `low` to `high`, which are equally many."""
+    rest = len(low) - 1
+    if not low or low == high:
+        return [low]
+    if low[0] == high[0]:
+        return [low[0] + each for each in _of_length(low[1:], high[1:])]
+    choices: list[str] = []
+    first, last = int(low[0]), int(high[0])
+    if low[1:] != "0" * rest:
+        choices += [low[0] + each for each in _of_length(low[1:], "9" * rest)]
+        first += 1
+    if high[1:] != "9" * rest:
+        last -= 1
+    if first <= last:
+        choices.append(_digits(first, last) + (f"[0-9]{{{rest}}}" if rest else ""))
+    if high[1:] != "9" * rest:
+        choices += [high[0] + each for each in _of_length("0" * rest, high[1:])]
+    return choices
+
+
+def _digits(first: int, last: int) -> str:
+    return str(first) if first == last else f"[{first}-{last}]"

@@ -1,0 +1,134 @@
+"""An example of a value that satisfies its schema, for values that rules constrain: what a page shows is then taken."""
+
+import math
+import re
+from re import _constants as op  # type: ignore[attr-defined] # has no stubs
+from re import _parser  # type: ignore[attr-defined] # has no stubs; the one parser of patterns that there is
+from typing import Any, Final
+
+from edge.openapi.values import Schema
+
+EXAMPLE_LENGTH_MAX: Final = 200
+
+_TEXT: Final = "example text "
+_OF_FORMATS: Final = {
+    "email": "ada@example.com",
+    "hostname": "www.example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uri": "https://www.example.com/",
+    "uri-reference": "/path",
+    "uuid": "f81d4fae-7dec-41d0-a765-00a0c91e6bf6",
+}
+
+
+def example(schema: Schema) -> Any:
+    """An example, None if there is none that is known to be right, or if any value will do."""
+    schema = schema | schema.get("anyOf", [{}])[0]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "const" in schema:
+        return schema["const"]
+    kind = schema.get("type", "")
+    if kind == "array":
+        item = example(schema["items"]) if schema.get("minItems", 0) < 2 else None
+        return None if item is None else [item]
+    if "string" in kind:
+        found = _text(schema)
+        return found if found is not None and _fits(found, schema) else None
+    return _number(schema) if kind in ("integer", "number") and "not" not in schema else None
+
+
+def _text(schema: Schema) -> str | None:
+    if "allOf" in schema or "not" in schema:
+        return None
+    if (pattern := schema.get("pattern")) is not None:
+        return _matching(pattern, schema.get("minLength", 0))
+    if "format" in schema:
+        return _OF_FORMATS.get(str(schema["format"]))
+    if not schema.get("minLength"):
+        return None
+    length: int = max(schema["minLength"], min(7, schema.get("maxLength", 7)))
+    text = _TEXT * (length // len(_TEXT) + 1)
+    return text[:length].rstrip().ljust(length, "s")
+
+
+def _fits(text: str, schema: Schema) -> bool:
+    """Whether a text has the length and the pattern, as Python reads it, that a schema wants."""
+    length_max = min(schema.get("maxLength", math.inf), EXAMPLE_LENGTH_MAX)
+    is_long_enough = schema.get("minLength", 0) <= len(text) <= length_max
+    return is_long_enough and re.search(schema.get("pattern", ""), text) is not None
+
+
+def _number(schema: Schema) -> int | float | None:
+    """The number nearest to 1 that is within the bounds."""
+    lower, upper = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+    if schema["type"] == "integer":
+        lower, upper = max(lower, above + 1), min(upper, below - 1)
+        return int(min(max(1, lower), upper)) if lower <= upper else None
+    found = min(max(1, lower), upper)
+    if not above < found < below:
+        found = (above + min(below, above + 2)) / 2 if above > -math.inf else below - 1
+    return found if lower <= found <= upper and above < found < below else None
+
+
+def _matching(pattern: str, length_min: int) -> str | None:
+    """A text that matches a regular expression: at each place the first that fits, repeated as little as may be."""
+    try:
+        parsed = _parser.parse(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return None
+    for repetitions in (0, 1, length_min):
+        found = _sample(parsed, repetitions)
+        if found is None or len(found) >= max(1, length_min):
+            return found
+    return None
+
+
+def _sample(parsed: Any, repetitions: int) -> str | None:
+    """`repetitions` is how often that is repeated for which any number will do."""
+    pieces: list[str] = []
+    for code, argument in parsed:
+        if code is op.LITERAL:
+            pieces.append(chr(argument))
+        elif code is op.NOT_LITERAL:
+            pieces.append("a" if argument != ord("a") else "b")
+        elif code is op.ANY:
+            pieces.append("a")
+        elif code is op.IN:
+            pieces.append(_one_of(argument))
+        elif code is op.SUBPATTERN:
+            pieces.append(_sample(argument[-1], repetitions) or "")
+        elif code is op.BRANCH:
+            pieces.append(_sample(argument[1][0], repetitions) or "")
+        elif code in (op.MAX_REPEAT, op.MIN_REPEAT):
+            least, most, repeated = argument
+            times = min(max(least, repetitions if most > 1 else least), most, EXAMPLE_LENGTH_MAX)
+            pieces.append((_sample(repeated, 1) or "") * times)
+        elif code is not op.AT:
+            return None
+    return "".join(pieces)
+
+
+_CATEGORIES: Final = {op.CATEGORY_DIGIT: "1", op.CATEGORY_WORD: "a", op.CATEGORY_SPACE: " "}
+
+
+def _one_of(members: Any) -> str:
+    """A character of a set: a letter or a digit if it has one."""
+    if members[0][0] is op.NEGATE:
+        excluded = _listed(members[1:])
+        return next((each for each in "a1b2-_ " if each not in excluded), "a")
+    return next(iter(sorted(_listed(members), key=lambda each: not each.isalnum())), "")
+
+
+def _listed(members: Any) -> list[str]:
+    listed: list[str] = []
+    for code, argument in members:
+        if code is op.LITERAL:
+            listed.append(chr(argument))
+        elif code is op.RANGE:
+            listed += [chr(argument[0]), chr(argument[1])]
+        elif code is op.CATEGORY:
+            listed.append(_CATEGORIES.get(argument, "a"))
+    return listed

@@ -1,0 +1,198 @@
+"""The Responses Object of a route: what it answers, and how it fails."""
+
+from typing import Any, Final
+
+from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, DescMessage
+
+from edge.body import HTTP_BODY
+from edge.contract import Route
+from edge.errors import PROBLEM
+from edge.next_page import NextPage
+from edge.openapi import streams
+from edge.openapi.comments import Comments
+from edge.openapi.schemas import Schemas, Use
+from edge.openapi.values import Schema, nullable
+from edge.protojson.leaves import TEXT_MESSAGES
+from edge.reply import inner_type
+from edge.request import JSON
+
+_DETAILS: Final[Schema] = {
+    "type": "array",
+    "description": "Details by type: google.rpc.ErrorInfo, google.rpc.BadRequest and others.",
+    "items": {
+        "type": "object",
+        "required": ["@type"],
+        "properties": {"@type": {"type": "string"}},
+        "additionalProperties": True,
+    },
+}
+_STATUS: Final[Schema] = {"type": "string", "description": "The gRPC status code.", "examples": ["NOT_FOUND"]}
+SCHEMAS: Final[dict[str, Schema]] = {
+    "Error": {
+        "type": "object",
+        "description": "Every error has this shape (AIP-193).",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["code", "message", "status"],
+                "properties": {
+                    "code": {"type": "integer", "description": "The HTTP status."},
+                    "message": {"type": "string", "description": "What is wrong, for a person."},
+                    "status": _STATUS,
+                    "details": _DETAILS,
+                },
+            }
+        },
+    },
+    "Problem": {
+        "type": "object",
+        "description": "The same error for those whose Accept prefers problem details (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "code"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": {"type": "string", "description": "The phrase of the HTTP status."},
+            "status": {"type": "integer", "description": "The HTTP status."},
+            "detail": {"type": "string", "description": "What is wrong, for a person."},
+            "code": _STATUS,
+            "details": _DETAILS,
+        },
+    },
+}
+ERROR: Final[Schema] = {"$ref": "#/components/schemas/Error"}
+
+HEADERS: Final[dict[str, Any]] = {
+    "ETag": {
+        "description": "The version of what is answered, for If-None-Match and If-Match.",
+        "schema": {"type": "string"},
+    },
+    "Link": {"description": 'The URL of the next page, with rel="next" (RFC 8288).', "schema": {"type": "string"}},
+    "RateLimit": {"description": "How many calls are left, and for how long.", "schema": {"type": "string"}},
+    "RateLimit-Policy": {"description": "How many calls are allowed in how long.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "After how many seconds to try again.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "What is missing (RFC 6750).", "schema": {"type": "string"}},
+    "X-Request-Id": {"description": "What to name to those who run this.", "schema": {"type": "string"}},
+}
+
+_ERRORS: Final = {
+    "400": "The request is wrong; every violation is listed with its field.",
+    "401": "The access token is missing, expired or not valid.",
+    "403": "The access token lacks a scope, or its bearer may not do this.",
+    "404": "There is no such resource, or the caller may not know of it.",
+    "409": "The resource exists already, or was changed by another at the same time.",
+    "429": "Too many requests; Retry-After says when to come back.",
+    "503": "A service is away for now; Retry-After says when to come back.",
+    "504": "The call took longer than its deadline.",
+    "default": "Any other error.",
+}
+_ERROR_HEADERS: Final = {
+    "401": ("WWW-Authenticate",),
+    "403": ("WWW-Authenticate",),
+    "429": ("Retry-After",),
+    "503": ("Retry-After",),
+}
+_NO_CONTENT: Final = 204
+
+
+def error_responses() -> dict[str, Any]:
+    """The responses of errors, for the components."""
+    content = {JSON: {"schema": ERROR}, PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {
+            "description": description,
+            "headers": _headers(*_ERROR_HEADERS.get(status, ()), "X-Request-Id"),
+            "content": content,
+        }
+        for status, description in _ERRORS.items()
+    }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+class Responses:
+    """Makes the responses of routes."""
+
+    def __init__(self, schemas: Schemas, comments: Comments, *, secured: bool) -> None:
+        """`secured` says that the edge verifies tokens."""
+        self._schemas = schemas
+        self._comments = comments
+        self._secured = secured
+
+    def of(self, route: Route) -> dict[str, Any]:
+        """The Responses Object of a route."""
+        policy = route.method.policy
+        responses: dict[str, Any] = {str(policy.http_status): self._success(route)}
+        if _is_raw(route) and _streams_answers(route):
+            responses["206"] = {"description": "The part that Range asked for.", "content": {"*/*": {}}}
+        if _has_etag(route):
+            responses["304"] = {
+                "description": "Not changed since the version that If-None-Match names.",
+                "headers": _headers("ETag", "X-Request-Id"),
+            }
+        statuses = ["400", "404", "503", "504"]
+        if self._secured and not policy.public:
+            statuses += ["401", "403"]
+        if route.http_method != "GET":
+            statuses.append("409")
+        if policy.rate_limit is not None:
+            statuses.append("429")
+        for status in (*sorted(statuses), "default"):
+            responses[status] = {"$ref": f"#/components/responses/{status}"}
+        return responses
+
+    def _success(self, route: Route) -> dict[str, Any]:
+        method = route.method
+        output = method.desc.output
+        response: dict[str, Any] = {
+            "description": self._comment(output) or "Success.",
+            "headers": _headers(*_success_headers(route), "X-Request-Id"),
+        }
+        if method.policy.http_status == _NO_CONTENT:
+            return response
+        if _is_raw(route):
+            return {**response, "description": "Success.", "content": {"*/*": {}}}
+        schema: Schema = self._schemas.message(output, Use.ANSWER)
+        if route.response_body is not None:
+            schema = self._schemas.field(route.response_body, Use.ANSWER)
+            schema = nullable(schema) if _may_be_null(route.response_body) else schema
+        if _streams_answers(route):
+            return {**response, "content": streams.response_content(schema, ERROR)}
+        return {**response, "content": {JSON: {"schema": schema}}}
+
+    def _comment(self, output: DescMessage) -> str:
+        """What the contract says about the type of an answer; Protobuf's own are about other things."""
+        is_own = not output.type_name.startswith("google.")
+        return self._comments.of(output.type_name, output.file) if is_own else ""
+
+
+def _is_raw(route: Route) -> bool:
+    return inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
+
+
+def _streams_answers(route: Route) -> bool:
+    return route.method.desc.method_kind in ("server_streaming", "bidi_streaming")
+
+
+def _has_etag(route: Route) -> bool:
+    return route.http_method == "GET" and not _streams_answers(route) and not _is_raw(route)
+
+
+def _may_be_null(field: DescField) -> bool:
+    """Whether the answer that is this field is null if the field is absent."""
+    match field.value:
+        case DescFieldValueScalar() | DescFieldValueEnum():
+            return field.presence.name != "IMPLICIT"
+        case DescFieldValueMessage(message=message):
+            return message.type_name in TEXT_MESSAGES
+    return False
+
+
+def _success_headers(route: Route) -> list[str]:
+    names = ["ETag"] if _has_etag(route) else []
+    if NextPage.of(route) is not None and not _streams_answers(route):
+        names.append("Link")
+    if route.method.policy.rate_limit is not None:
+        names += ["RateLimit", "RateLimit-Policy"]
+    return names

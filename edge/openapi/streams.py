@@ -1,0 +1,46 @@
+"""How streams of messages are described: OpenAPI 3.1 has words for a body that is one value only.
+
+A media type whose body is a sequence has the schema of one message beside its own, as `x-itemSchema`: what OpenAPI 3.2
+calls itemSchema.
+"""
+
+from typing import Any, Final
+
+from edge.openapi.values import Schema
+from edge.request import JSON
+
+NDJSON: Final = "application/x-ndjson"
+EVENTS: Final = "text/event-stream"
+
+WEBSOCKET: Final = (
+    "Messages go both ways at the same time over a WebSocket (RFC 6455) at this URL: a text frame for each, as JSON. "
+    "When the call ends, the close code tells how."
+)
+AS_WEBSOCKET: Final = "A WebSocket (RFC 6455) at this URL carries the same messages, a text frame for each."
+
+_FAILED: Final = "If the call fails after the first message, the last one is an error."
+
+
+def request_content(message: Schema) -> dict[str, Any]:
+    """The content of a request that is a stream of messages."""
+    lines = {"type": "string", "description": "A message a line, each as JSON."}
+    return {
+        NDJSON: {"schema": lines, "x-itemSchema": message},
+        JSON: {"schema": {"type": "array", "items": message}},
+    }
+
+
+def response_content(message: Schema, error: Schema) -> dict[str, Any]:
+    """The content of an answer that is a stream of messages; Accept chooses between its forms."""
+    item = {"anyOf": [message, error]}
+    lines = {"type": "string", "description": f"A message a line, each as JSON. {_FAILED}"}
+    events = {
+        "type": "string",
+        "description": "An event for each message, whose data is the message as JSON; then one named end, or one named "
+        "error if the call fails after the first message.",
+    }
+    return {
+        JSON: {"schema": {"type": "array", "items": item, "description": _FAILED}},
+        NDJSON: {"schema": lines, "x-itemSchema": item},
+        EVENTS: {"schema": events, "x-itemSchema": item},
+    }

@@ -1,0 +1,42 @@
+"""Two checks of schemathesis less what no OpenAPI document can say. schemathesis loads this module by itself.
+
+Not sayable: that two parameters exclude each other, that one is needed beside another, that a header and a field must
+agree. And in the text of a query or a form an array of one, and null in a map of strings, are no violations.
+"""
+
+from typing import Any, Final
+
+import schemathesis
+from schemathesis.checks import CHECKS
+
+_BETWEEN_PARAMETERS: Final = {"FIELD_GIVEN_TWICE", "ONEOF_GIVEN_TWICE"}
+_OWN_IDEA: Final = "If-Match"
+"""schemathesis makes up the values of this header, whatever its schema says."""
+_accepts: Any = CHECKS.get_one("positive_data_acceptance")
+_rejects: Any = CHECKS.get_one("negative_data_rejection")
+
+
+@schemathesis.check
+def takes_valid_requests(ctx: Any, response: Any, case: Any) -> None:
+    """What follows the document is not refused."""
+    violations = _violations(response) if response.status_code == 400 else []
+    given = {name.partition(".")[0] for name in case.query or {} if "." in name}
+    if not violations or not all(
+        each["reason"] in _BETWEEN_PARAMETERS or each["field"] == _OWN_IDEA or each["field"].partition(".")[0] in given
+        for each in violations
+    ):
+        _accepts(ctx, response, case)
+
+
+@schemathesis.check
+def refuses_invalid_requests(ctx: Any, response: Any, case: Any) -> None:
+    """What breaks the document is refused."""
+    is_form = case.media_type == "application/x-www-form-urlencoded"
+    has_map = any(isinstance(value, dict) or "[" in name for name, value in (case.query or {}).items())
+    if not is_form and not has_map:
+        _rejects(ctx, response, case)
+
+
+def _violations(response: Any) -> list[dict[str, str]]:
+    details = response.json()["error"].get("details", [])
+    return [violation for detail in details for violation in detail.get("fieldViolations", [])]

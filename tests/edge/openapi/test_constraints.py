@@ -1,0 +1,133 @@
+"""protovalidate's rules as keywords, with an example that satisfies them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped] # has no stubs
+
+from edge.contract import read
+from tests.edge.contracts import compile_image
+from tests.edge.openapi.contracts import documents_of
+
+RULES = """
+syntax = "proto3";
+package rules.v1;
+import "buf/validate/validate.proto";
+import "google/api/annotations.proto";
+import "google/protobuf/timestamp.proto";
+service S { rpc Put(M) returns (M) { option (google.api.http) = {post: "/v1/m" body: "*"}; } }
+enum E { E_UNSPECIFIED = 0; E_A = 1; E_B = 2; }
+message M {
+%s
+  string plain = 100;
+  option (buf.validate.message).cel = {id: "m" message: "a must fit b" expression: "true"};
+}
+"""
+
+
+def schema_of(field: str, tmp_path: Path) -> dict[str, Any]:
+    """The schema of requests of a message with this field, as a document of its own."""
+    contract = read(compile_image(RULES % field, tmp_path))
+    document = json.loads(b"".join(documents_of(contract).pieces()))
+    return {"$ref": "#/components/schemas/rules.v1.M-Input", "components": document["components"]}
+
+
+@pytest.mark.parametrize(
+    ("field", "right", "wrong"),
+    [
+        ("string f1 = 1 [(buf.validate.field).string = {min_len: 2 max_len: 3}];", ["ab"], ["a", "abcd", None]),
+        ("string f1 = 1 [(buf.validate.field).string.len = 2];", ["ab"], ["a"]),
+        ('string f1 = 1 [(buf.validate.field).string.pattern = "^[a-c]{2}(x|y)+$"];', ["abx"], ["ab"]),
+        ('string f1 = 1 [(buf.validate.field).string = {prefix: "a.b" suffix: "z"}];', ["a.bz"], ["acbz", "a.b"]),
+        ('string f1 = 1 [(buf.validate.field).string.contains = "x+"];', ["ax+b"], ["axx"]),
+        ('string f1 = 1 [(buf.validate.field).string.const = "x"];', ["x"], ["y"]),
+        ('string f1 = 1 [(buf.validate.field).string = {in: ["x", "y"]}];', ["y"], ["z"]),
+        ('string f1 = 1 [(buf.validate.field).string = {not_in: ["x"]}];', ["y"], ["x"]),
+        ("string f1 = 1 [(buf.validate.field).string.email = true];", ["a@example.com"], ["a"]),
+        ("string f1 = 1 [(buf.validate.field).string.ip = true];", ["192.0.2.1", "::1"], ["a"]),
+        ("string f1 = 1 [(buf.validate.field).string.tuuid = true];", ["0" * 32], ["0"]),
+        ("string f1 = 1 [(buf.validate.field).required = true];", ["a"], [""]),
+        (
+            "string f1 = 1 [(buf.validate.field).string.min_len = 2, "
+            "(buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];",
+            ["", "ab", None],
+            ["a"],
+        ),
+        (
+            "string f1 = 1 [(buf.validate.field).string.min_len = 2, (buf.validate.field).ignore = IGNORE_ALWAYS];",
+            ["a"],
+            [],
+        ),
+        ("int32 f1 = 1 [(buf.validate.field).int32 = {gt: 0 lt: 5}];", [1, 4], [0, 5, None]),
+        ("int32 f1 = 1 [(buf.validate.field).int32 = {gte: 7 lte: 2}];", [1, 8], [5]),
+        ("int32 f1 = 1 [(buf.validate.field).int32 = {in: [3, 5]}];", [3], [4]),
+        (
+            "int32 f1 = 1 [(buf.validate.field).int32 = {gte: 3}, (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];",
+            [0, 3],
+            [2],
+        ),
+        ("double f1 = 1 [(buf.validate.field).double = {gt: 0 lt: 0.5}];", [0.25], [0, 0.5]),
+        ("int64 f1 = 1 [(buf.validate.field).int64 = {gte: 0 lte: 99}];", ["0", "99", 5], ["-1", "100", -1, 100]),
+        ("int64 f1 = 1 [(buf.validate.field).int64.gt = 0];", ["1", 1], ["0", 0]),
+        ("uint64 f1 = 1 [(buf.validate.field).uint64.const = 7];", ["7", 7], ["8", 8]),
+        ("bool f1 = 1 [(buf.validate.field).bool.const = true];", [True], [False, None]),
+        ("E f1 = 1 [(buf.validate.field).enum.defined_only = true];", ["E_A", 2], [3]),
+        ("E f1 = 1 [(buf.validate.field).enum = {in: [1]}];", ["E_A", 1], ["E_B", 2]),
+        ("E f1 = 1 [(buf.validate.field).enum = {not_in: [1]}];", ["E_B", 7], ["E_A", 1]),
+        (
+            "repeated string f1 = 1 [(buf.validate.field).repeated = {min_items: 1 max_items: 2 unique: true "
+            "items: {string: {min_len: 2}}}];",
+            [["ab"]],
+            [[], ["a"], ["ab", "ab"], ["ab", "cd", "ef"]],
+        ),
+        (
+            "map<string, int32> f1 = 1 [(buf.validate.field).map = {min_pairs: 1 max_pairs: 1 "
+            "keys: {string: {min_len: 2}} values: {int32: {gt: 0}}}];",
+            [{"ab": 1}],
+            [{}, {"a": 1}, {"ab": 0}, {"ab": 1, "cd": 1}],
+        ),
+    ],
+)
+def test_rules_are_keywords(field: str, right: list[Any], wrong: list[Any], tmp_path: Path) -> None:
+    """What protovalidate refuses is not in the schema, and the examples are."""
+    schema = schema_of(field, tmp_path)
+    validator = Draft202012Validator(schema, format_checker=FormatChecker())
+    shown = schema["components"]["schemas"]["rules.v1.M-Input"]["properties"]["f1"].get("examples", [])
+    for value in (*right, *shown):
+        assert validator.is_valid({"f1": value}), value
+    for value in wrong:
+        assert not validator.is_valid({"f1": value}), value
+
+
+def test_what_no_keyword_says_is_said_in_words(tmp_path: Path) -> None:
+    """CEL rules by their messages, patterns that JSON Schema can't read, rules about now."""
+    cel = '(buf.validate.field).cel = {id: "x" message: "must be odd" expression: "true"}'
+    for field, said in (
+        (f"int32 f1 = 1 [{cel}];", "Must be odd."),
+        (
+            'string f1 = 1 [(buf.validate.field).string.pattern = "(?i)^a$"];',
+            "Must match the regular expression `(?i)^a$`, in RE2's syntax.",
+        ),
+        (
+            "google.protobuf.Timestamp f1 = 1 [(buf.validate.field).timestamp.lt_now = true];",
+            "Must satisfy timestamp.lt_now.",
+        ),
+    ):
+        message = schema_of(field, tmp_path)["components"]["schemas"]["rules.v1.M-Input"]
+        assert message["properties"]["f1"]["description"] == said
+        assert message["description"] == "A must fit b."
+
+
+def test_fields_that_exclude_each_other_by_a_rule(tmp_path: Path) -> None:
+    """The rule `oneof` of a message, and one of a oneof that must be set."""
+    rule = 'option (buf.validate.message).oneof = {fields: ["f1", "plain"]};'
+    schema = schema_of(f"string f1 = 1; {rule}", tmp_path)
+    assert Draft202012Validator(schema).is_valid({"f1": "a"})
+    assert not Draft202012Validator(schema).is_valid({"f1": "a", "plain": "b"})
+    field = "oneof o { option (buf.validate.oneof).required = true; string f1 = 1; string f2 = 2; }"
+    schema = schema_of(field, tmp_path)
+    right = [{"f2": "a"}, {"f1": "a", "f2": None}]
+    assert all(Draft202012Validator(schema).is_valid(value) for value in right)
+    assert not any(Draft202012Validator(schema).is_valid(value) for value in ({}, {"f1": "a", "f2": "b"}, {"f1": None}))

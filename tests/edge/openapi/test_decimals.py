@@ -1,0 +1,20 @@
+"""Patterns of numbers in a range."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.openapi.decimals import between
+
+NUMBERS = st.integers(-(2**63), 2**64) | st.integers(-120, 120)
+
+
+@given(NUMBERS, NUMBERS, NUMBERS)
+def test_a_pattern_matches_the_numbers_in_its_range(one: int, other: int, number: int) -> None:
+    """All of them, and no others, at the bounds too."""
+    least, greatest = sorted((one, other))
+    pattern = re.compile(between(least, greatest))
+    for each in (number, least - 1, least, least + 1, greatest - 1, greatest, greatest + 1):
+        assert bool(pattern.search(str(each))) is (least <= each <= greatest), (pattern.pattern, each)
+    assert not pattern.search("007")

@@ -1,0 +1,170 @@
+"""Operations: paths, parameters, bodies, answers, errors and access, in the words of the contract."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge.contract import Contract, read
+from tests.edge.contracts import compile_image
+from tests.edge.openapi.contracts import documents_of
+
+
+def names(operation: dict[str, Any], place: str) -> list[str]:
+    """The parameters of an operation in one place; those of the components by their names there."""
+    given = [each for each in operation["parameters"] if each.get("in") == place]
+    shared = [each["$ref"].rpartition("/")[2] for each in operation["parameters"] if "$ref" in each]
+    return [each["name"] for each in given] + (shared if place == "header" else [])
+
+
+def parameter(operation: dict[str, Any], name: str) -> dict[str, Any]:
+    """A parameter of an operation."""
+    found: dict[str, Any] = next(each for each in operation["parameters"] if each.get("name") == name)
+    return found
+
+
+def test_paths_are_expanded(shapes: dict[str, Any]) -> None:
+    """A variable of several segments becomes one parameter a segment, one of any number may hold slashes."""
+    draw = shapes["paths"]["/v1/forests/{forest}/trees/{tree}/{kind}:draw"]["post"]
+    assert names(draw, "path") == ["forest", "tree", "kind"]
+    assert parameter(draw, "forest")["description"] == "A part of `name`."
+    assert parameter(draw, "kind")["schema"] == {"$ref": "#/components/schemas/shapes.v1.Kind"}
+    name = parameter(shapes["paths"]["/v1/draw/{name}"]["get"], "name")
+    assert (name["description"], name["schema"]["minLength"]) == ("May hold slashes.", 1)
+    assert not any("Hidden" in path for path in shapes["paths"])
+
+
+def test_one_path_has_one_spelling(tmp_path: Path) -> None:
+    """Paths that differ in the names of their variables only are one path to OpenAPI; literals stay encoded."""
+    text = """
+    syntax = "proto3";
+    package one.v1;
+    import "google/api/annotations.proto";
+    message M { string id = 1; string other_id = 2; }
+    service One {
+      rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1/a%20b/{id}"}; }
+      rpc Drop(M) returns (M) { option (google.api.http) = {delete: "/v1/a%20b/{other_id}"}; }
+      rpc Any(M) returns (M) { option (google.api.http) = {get: "/v1/*/**"}; }
+    }
+    """
+    documents = documents_of(read(compile_image(text, tmp_path)))
+    paths = json.loads(b"".join(documents.pieces()))["paths"]
+    assert {path: set(item) for path, item in paths.items()} == {
+        "/v1/a%20b/{id}": {"get", "delete"},
+        "/v1/{segment}/{path}": {"get"},
+    }
+
+
+def test_custom_methods_have_a_place_of_their_own(shapes: dict[str, Any]) -> None:
+    """OpenAPI 3.1 has none for them; 3.2 calls it additionalOperations."""
+    assert shapes["paths"]["/v1/brew"].keys() == {"x-additionalOperations"}
+    assert shapes["paths"]["/v1/brew"]["x-additionalOperations"]["BREW"]["operationId"] == "ShapesService_Draw_3"
+
+
+def test_comments_are_the_documentation(shapes: dict[str, Any]) -> None:
+    """Summary, description and tags speak the contract's words."""
+    draw = shapes["paths"]["/v1/draw/{name}"]["get"]
+    assert draw["summary"] == "Draws a tree"
+    assert draw["description"] == "Draws a tree. And more,\non two lines.\n\nA second paragraph."
+    assert (draw["operationId"], draw["tags"]) == ("ShapesService_Draw_2", ["ShapesService"])
+    assert shapes["tags"] == [{"name": "ShapesService", "description": "All shapes."}]
+    assert shapes["paths"]["/v1/fetch"]["get"]["deprecated"] is True
+
+
+def test_query_parameters_are_the_leaves(shapes: dict[str, Any]) -> None:
+    """Nested fields are parameters of their own, lists of messages and what only the service sets are none."""
+    given = set(names(shapes["paths"]["/v1/draw/{name}"]["get"], "query"))
+    assert {"kind", "leaf.color", "leaf.mites", "counts", "planted", "rings", "notes"} <= given
+    assert not {"name", "leaf", "children", "labeled", "uid"} & given
+
+
+def test_parameters_are_read_from_text(shapes: dict[str, Any]) -> None:
+    """A map by its keys, what is any JSON as JSON; what excludes or needs another parameter says so."""
+    list_trees = shapes["paths"]["/v1/trees"]["get"]
+    labels = parameter(list_trees, "filter.labels")
+    assert (labels["style"], labels["explode"]) == ("deepObject", True)
+    assert "application/json" in parameter(list_trees, "hints")["content"]
+    assert parameter(list_trees, "living")["schema"] == {"type": "boolean"}
+    assert parameter(list_trees, "times")["schema"]["items"]["format"] == "date-time"
+    assert parameter(list_trees, "filter.title")["description"] == "Not together with `number`."
+    draw = shapes["paths"]["/v1/draw/{name}"]["get"]
+    color = parameter(draw, "leaf.color")
+    assert color["description"] == "Required if another parameter of `leaf` is given."
+    assert (color["schema"]["minLength"], color["schema"]["examples"]) == (2, ["aa"])
+    planted = shapes["paths"]["/v1/plant/{veins}"]["put"]
+    assert parameter(planted, "leaf.color")["required"] is True, "the path gives leaf.veins already"
+
+
+def test_headers_are_where_they_mean_something(shapes: dict[str, Any]) -> None:
+    """Each that the edge reads for this method; those of answers too."""
+    paths = shapes["paths"]
+    assert names(paths["/v1/leaves"]["post"], "header") == ["Idempotency-Key", "X-Server-Timeout"]
+    assert names(paths["/v1/draw/{name}"]["get"], "header") == ["If-None-Match", "X-Server-Timeout"]
+    assert names(paths["/v1/trees"]["post"], "header") == ["If-Match", "X-Server-Timeout"]
+    answer = paths["/v1/trees"]["get"]["responses"]["200"]
+    assert set(answer["headers"]) == {"ETag", "Link", "X-Request-Id"}
+    plant = paths["/v1/plant"]["put"]["responses"]
+    assert {"RateLimit", "RateLimit-Policy"} <= set(plant["200"]["headers"])
+    assert "429" in plant
+    assert set(shapes["components"]["responses"]["429"]["headers"]) == {"Retry-After", "X-Request-Id"}
+    assert "304" in paths["/v1/trees"]["get"]["responses"]
+
+
+def test_bodies_and_answers_follow_the_rule(shapes: dict[str, Any]) -> None:
+    """A body `*` lacks what the path holds; a field as body or answer is that field; HttpBody is raw."""
+    paths = shapes["paths"]
+    draw = paths["/v1/forests/{forest}/trees/{tree}/{kind}:draw"]["post"]
+    body = draw["requestBody"]["content"]["application/json"]["schema"]
+    assert "leaf" in body["properties"]
+    assert not {"name", "kind"} & set(body["properties"])
+    plant = paths["/v1/plant"]["put"]
+    given, answered = plant["requestBody"], plant["responses"]["200"]
+    assert given["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/shapes.v1.Leaf-Input"}
+    assert answered["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/shapes.v1.Leaf"}
+    assert paths["/v1/fetch"]["get"]["responses"]["200"]["content"] == {"*/*": {}}
+    store = paths["/v1/store"]["post"]
+    assert store["requestBody"] == {"content": {"*/*": {}}}
+    assert "content" not in store["responses"]["204"]
+    absent = paths["/v1/plant/{veins}"]["put"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert absent["type"] == ["string", "null"], "a member of a oneof may be absent"
+
+
+def test_what_the_path_gives_the_body_need_not(shapes: dict[str, Any]) -> None:
+    """A resource's name is required of it, but not of an update whose path names it."""
+    for path, inside in (("/v1/trees/{tree}", ()), ("/v2/trees/{tree}", ("properties", "tree"))):
+        schema = shapes["paths"][path]["patch"]["requestBody"]["content"]["application/json"]["schema"]
+        for step in inside:
+            schema = schema[step]
+        assert "name" not in schema.get("required", [])
+        assert "name" not in schema["properties"]
+
+
+def test_forms_are_for_flat_messages(shapes: dict[str, Any]) -> None:
+    """A message of leaves may be sent as a form, as the token endpoint of OAuth wants it."""
+    content = shapes["paths"]["/v1/token"]["post"]["requestBody"]["content"]
+    form = content["application/x-www-form-urlencoded"]["schema"]
+    assert set(form["properties"]) == {"name", "scopes", "password", "code"}
+    assert (form["required"], len(form["allOf"][0]["oneOf"])) == (["name"], 2)
+    assert set(shapes["paths"]["/v1/trees"]["post"]["requestBody"]["content"]) == {"application/json"}
+
+
+def test_errors_have_one_shape(shapes: dict[str, Any]) -> None:
+    """AIP-193's, or RFC 9457's for those who prefer it, with every status that a client should expect."""
+    responses = shapes["paths"]["/v1/trees"]["post"]["responses"]
+    assert set(responses) == {"200", "400", "404", "409", "503", "504", "default"}
+    for each in shapes["components"]["responses"].values():
+        assert set(each["content"]) == {"application/json", "application/problem+json"}
+
+
+def test_access_is_the_policys(shop: dict[str, Any], torture: Contract) -> None:
+    """Public methods want no token, others name their scopes; a success has the contract's status."""
+    paths = shop["paths"]
+    assert paths["/v1/users"]["post"]["security"] == []
+    create = paths["/v1/products"]["post"]
+    assert create["security"] == [{"bearer": ["catalog.write"]}]
+    assert create["description"] == "Needs the scope `catalog.write`."
+    assert set(create["responses"]) == {"201", "400", "401", "403", "404", "409", "503", "504", "default"}
+    assert "Idempotency-Key" in names(paths["/v1/orders"]["post"], "header")
+    secured = json.loads(b"".join(documents_of(torture, secured=True).pieces()))
+    prune = secured["paths"]["/v1/trees/{tree}"]["patch"]
+    assert prune["description"] == "Needs the scopes `trees.read`, `trees.write`."
+    assert "401" not in secured["paths"]["/v1/plant"]["put"]["responses"]

@@ -1,0 +1,165 @@
+"""Messages as schemas: what requests may hold, and what answers do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # has no stubs
+
+from edge.contract import Contract, read
+from edge.openapi.document import Documents
+from edge.writer import JsonStyle
+from tests.edge.contracts import compile_image
+from tests.edge.openapi.contracts import OLD, documents_of
+
+ANSWER, INPUT, UPDATE = "shapes.v1.Tree", "shapes.v1.Tree-Input", "shapes.v1.Tree-Update"
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The schemas of a contract in proto2."""
+    contract = read(compile_image(OLD, tmp_path_factory.mktemp("old")))
+    schemas: dict[str, Any] = json.loads(b"".join(documents_of(contract).pieces()))["components"]["schemas"]
+    return schemas
+
+
+def takes(document: dict[str, Any], name: str, value: Any) -> bool:
+    """Whether a schema of a document takes a value."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    return bool(Draft202012Validator(schema).is_valid(value))
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        ({}, True),
+        ({"metres": "5"}, True),
+        ({"metres": 5}, True),
+        ({"metres": "five"}, False),
+        ({"metres": "5", "ratio": 0.5}, False),
+        ({"kind": "KIND_CONIFER"}, True),
+        ({"kind": 1}, True),
+        ({"kind": 77}, True),
+        ({"kind": "KIND_PALM"}, False),
+        ({"kind": 2**31}, False),
+        ({"kind": None}, True),
+        ({"bark": "AP8="}, True),
+        ({"bark": "@@@@"}, False),
+        ({"age": "1.5s"}, True),
+        ({"age": "1.5"}, False),
+        ({"mask": "a.b,cD"}, True),
+        ({"mask": "a b"}, False),
+        ({"rings": 3}, True),
+        ({"rings": None}, True),
+        ({"rings": True}, False),
+        ({"cells": "18446744073709551615"}, True),
+        ({"cells": "-1"}, False),
+        ({"nothing": None}, True),
+        ({"nothing": 1}, False),
+        ({"anyValue": {"a": [None]}}, True),
+        ({"notes": [1]}, False),
+        ({"values": [1, "a"]}, True),
+        ({"years": {"-5": True}}, True),
+        ({"years": {"x": True}}, False),
+        ({"flags": {"true": 1}}, True),
+        ({"flags": {"1": 1}}, False),
+        ({"roots": -1}, False),
+        ({"density": 1e39}, False),
+        ({"children": [{"name": "b"}]}, True),
+        ({"children": [{}]}, False),
+        ({"children": [None]}, False),
+        ({"unknown": 1}, False),
+        ({"name": None}, False),
+    ],
+)
+def test_requests_may_hold_what_protojson_reads(shapes: dict[str, Any], given: dict[str, Any], right: bool) -> None:
+    """Names and numbers of enums, 64-bit integers as strings or numbers, null for what is optional, nothing unknown."""
+    assert takes(shapes, INPUT, {"name": "a", **given}) is right
+
+
+def test_answers_are_what_protojson_writes(shapes: dict[str, Any]) -> None:
+    """64-bit integers are strings, times are date-times, messages may contain themselves, nothing is promised."""
+    tree = shapes["components"]["schemas"][ANSWER]
+    fields = tree["properties"]
+    assert fields["metres"] == {"type": "string", "format": "int64", "pattern": "^(0|-?[1-9][0-9]{0,18})$"}
+    assert fields["planted"] == {"type": "string", "format": "date-time"}
+    assert fields["children"]["items"] == {"$ref": f"#/components/schemas/{ANSWER}"}
+    assert fields["labeled"]["additionalProperties"] == {"$ref": "#/components/schemas/shapes.v1.Leaf"}
+    assert fields["nothing"] == {"type": "null"}
+    assert fields["place"]["description"] == "Where it stands.\n\nCan't be changed later."
+    assert fields["id"]["format"] == "uuid"
+    assert fields["old"]["deprecated"] is True
+    assert not {"required", "additionalProperties"} & tree.keys()
+    assert takes(shapes, ANSWER, {"metres": "5", "newerField": 1})
+    assert not takes(shapes, ANSWER, {"metres": 5})
+    assert not takes(shapes, ANSWER, {"metres": "5", "ratio": 1})
+
+
+def test_who_may_set_a_field_is_said(shapes: dict[str, Any]) -> None:
+    """What the service sets is read-only in requests, what only clients set is in no answer (AIP-203)."""
+    schemas = shapes["components"]["schemas"]
+    assert schemas[INPUT]["properties"]["uid"]["readOnly"] is True
+    assert schemas[INPUT]["properties"]["secret"]["writeOnly"] is True
+    assert "uid" in schemas[ANSWER]["properties"]
+    assert "secret" not in schemas[ANSWER]["properties"]
+
+
+def test_an_update_demands_what_rules_do(shapes: dict[str, Any], shop: dict[str, Any]) -> None:
+    """A PATCH gives the fields to change; what a new resource must have is demanded by rules only."""
+    assert takes(shapes, "shapes.v1.PruneRequest-Update", {})
+    assert not takes(shapes, UPDATE, {"name": "a", "leaf": {"veins": 3}})
+    patch = shop["paths"]["/v1/products/{product}"]["patch"]
+    reference = patch["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    assert reference == "#/components/schemas/meshwright.catalog.v1.Product-Update"
+    assert "required" not in shop["components"]["schemas"]["meshwright.catalog.v1.Product-Update"]
+    assert "title" in shop["components"]["schemas"]["meshwright.catalog.v1.Product-Input"]["required"]
+
+
+def test_comments_and_deprecation_of_enums(shapes: dict[str, Any]) -> None:
+    """A line for each value that has something to say."""
+    kind = shapes["components"]["schemas"]["shapes.v1.Kind"]
+    assert kind["description"] == "Kinds of trees.\n- `KIND_CONIFER`: Green all year.\n- `KIND_SHRUB`: Deprecated."
+
+
+def test_proto2_has_defaults_groups_extensions_and_closed_enums(old: dict[str, Any]) -> None:
+    """Required fields are required both ways; a default is shown where JSON can hold it."""
+    given, answered = old["old.v1.Old-Input"], old["old.v1.Old"]
+    assert given["required"] == answered["required"] == ["name"]
+    defaults = {name: each["default"] for name, each in answered["properties"].items() if "default" in each}
+    assert defaults == {"color": 'gr"een', "size": "-5", "alive": True, "side": "SIDE_RIGHT", "count": 3}
+    assert answered["properties"]["part"] == {"$ref": "#/components/schemas/old.v1.Old.Part"}
+    assert answered["properties"]["[old.v1.note]"] == {"type": "string", "description": "Added later."}
+    assert [each["enum"] for each in old["old.v1.Side"]["anyOf"]] == [["SIDE_LEFT", "SIDE_RIGHT"], [1, 2]]
+
+
+def test_the_edges_own_settings_count(torture: Contract) -> None:
+    """Answers in the contract's names are described by them; unknown fields may be given where they are ignored."""
+    documents = Documents(
+        torture.routes,
+        torture.registry,
+        title="T",
+        secured=False,
+        style=JsonStyle(proto_names=True),
+        ignore_unknown=True,
+    )
+    schemas = json.loads(b"".join(documents.pieces()))["components"]["schemas"]
+    assert "any_value" in schemas[ANSWER]["properties"]
+    assert "anyValue" in schemas[INPUT]["properties"]
+    assert "additionalProperties" not in schemas[INPUT]
+
+
+def test_types_that_hold_each_other_without_end_are_described(tmp_path: Path) -> None:
+    """A chain of a thousand types needs no stack of a thousand frames."""
+    chain = "\n".join(f"message M{number} {{ M{number + 1} next = 1; }}" for number in range(1000))
+    text = f"""
+    syntax = "proto3";
+    package chain.v1;
+    import "google/api/annotations.proto";
+    {chain}
+    message M1000 {{ M0 first = 1; }}
+    service S {{ rpc Get(M0) returns (M0) {{ option (google.api.http) = {{post: "/v1/m" body: "*"}}; }} }}
+    """
+    contract = read(compile_image(text, tmp_path))
+    schemas = json.loads(b"".join(documents_of(contract).pieces()))["components"]["schemas"]
+    assert len(schemas) == 2 + 2 * 1001

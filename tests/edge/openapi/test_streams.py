@@ -1,0 +1,36 @@
+"""Streams: OpenAPI 3.1 can only describe them around what it knows."""
+
+from typing import Any
+
+LEAF, TREE = {"$ref": "#/components/schemas/shapes.v1.Leaf-Input"}, {"$ref": "#/components/schemas/shapes.v1.Tree"}
+ERROR = {"$ref": "#/components/schemas/Error"}
+
+
+def test_a_stream_of_answers_has_three_forms(shapes: dict[str, Any]) -> None:
+    """An array, lines or events, of messages and of the error that may end them."""
+    watch = shapes["paths"]["/v1/trees:watch"]["get"]
+    content = watch["responses"]["200"]["content"]
+    item = {"anyOf": [TREE, ERROR]}
+    assert set(content) == {"application/json", "application/x-ndjson", "text/event-stream"}
+    assert content["application/json"]["schema"]["items"] == item
+    assert content["application/x-ndjson"]["x-itemSchema"] == item
+    assert content["text/event-stream"]["x-itemSchema"] == item
+    assert "304" not in watch["responses"]
+    assert "A WebSocket (RFC 6455) at this URL carries the same messages" in watch["description"]
+
+
+def test_a_stream_of_requests_is_an_array_or_lines(shapes: dict[str, Any]) -> None:
+    """Each element is a message; the answer is one."""
+    upload = shapes["paths"]["/v1/leaves:upload"]["post"]
+    content = upload["requestBody"]["content"]
+    assert content["application/json"]["schema"] == {"type": "array", "items": LEAF}
+    assert content["application/x-ndjson"]["x-itemSchema"] == LEAF
+    assert set(upload["responses"]["200"]["content"]) == {"application/json"}
+
+
+def test_a_conversation_names_its_frames(shapes: dict[str, Any]) -> None:
+    """What goes over the WebSocket, each way."""
+    chat = shapes["paths"]["/v1/chat"]["post"]
+    assert chat["x-websocket"] == {"send": LEAF, "receive": TREE}
+    assert "Messages go both ways at the same time over a WebSocket" in chat["description"]
+    assert "x-websocket" not in shapes["paths"]["/v1/trees"]["get"]

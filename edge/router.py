@@ -103,6 +103,8 @@ class Router(Generic[T]):
             if _MALFORMED.search(path):
                 raise MalformedPath("The path has a % that two hexadecimal digits do not follow.")
             segments = [_decode(segment) if "%" in segment else segment for segment in raw]
+        if (found := self._first(method, raw, segments)) is not None:
+            return found
         wanted = (method, "GET", ANY_METHOD) if method == "HEAD" else (method, ANY_METHOD)
         allowed: set[str] = set()
         for ends, widths, raw_less_verb in self._ends(raw, segments):
@@ -111,6 +113,19 @@ class Router(Generic[T]):
                     return Match(route.target, _capture(route.template, raw_less_verb, widths))
             allowed.update(ends)
         return NoMatch(frozenset(allowed | {"HEAD"} if "GET" in allowed else allowed))
+
+    def _first(self, method: str, raw: list[str], segments: list[str]) -> Match[T] | None:
+        """The route that the search in match() would try first, if it fits and there is no `**` before it: most do."""
+        last, verb = raw[-1] if raw else "", ""
+        if ":" in last:
+            stem, _, named = last.rpartition(":")
+            if named in self._verbs:
+                verb, raw = named, [*raw[:-1], stem]
+                segments = [*segments[:-1], _decode(stem) if "%" in stem else stem]
+        node, at = _follow([], self.root, 0, (), segments)
+        ends = node.ends.get(verb) if at == len(segments) else None
+        route = ends.get(method) if ends is not None else None
+        return Match(route.target, _capture(route.template, raw, ())) if route is not None else None
 
     def _ends(
         self, raw: list[str], segments: list[str]

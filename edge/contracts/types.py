@@ -34,7 +34,7 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
         super().__init__()
         self._unbuilt: dict[str, bytes] = {}
         self._imports: dict[str, tuple[str, ...]] = {}
-        self._file_of: dict[str, str] = {}
+        self._declared_in: dict[str, str] = {}
         extensions: list[tuple[str, str]] = []
         for file in image.file:
             content = file.SerializeToString()
@@ -44,7 +44,7 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
                 raise InvalidArgument(f"{file.name} is of an edition that is not known here yet.")
             self._imports[file.name] = tuple(file.dependency)
             for declared in (file.message_type, file.enum_type, file.service, file.extension):
-                self._file_of.update((_full_name(file.package, each.name), file.name) for each in declared)
+                self._declared_in.update((_full_name(file.package, each.name), file.name) for each in declared)
             scopes: list[FileDescriptorProto | DescriptorProto] = [file, *(each for _, each in messages_in(file))]
             for scope in scopes:
                 extensions += [(each.extendee[1:], file.name) for each in scope.extension]
@@ -52,7 +52,7 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
         # Who reads a message must know its extensions, wherever they are declared.
         self._extended_by: dict[str, list[str]] = {}
         for extendee, name in extensions:
-            self._extended_by.setdefault(self._declaring(extendee), []).append(name)
+            self._extended_by.setdefault(self.file_of(extendee), []).append(name)
 
     def files_importing(self, name: str) -> frozenset[str]:
         """The files that import this one, also by way of others, and itself."""
@@ -68,8 +68,12 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
         return frozenset(found)
 
     def file_of(self, type_name: str) -> str:
-        """The name of the file that declares a type, empty if none does."""
-        return self._declaring(type_name)
+        """The name of the file that declares a type, empty if none does. Nested ones are where the outermost is."""
+        while type_name:
+            if (file := self._declared_in.get(type_name)) is not None:
+                return file
+            type_name = type_name.rpartition(".")[0]
+        return ""
 
     def file(self, path: str) -> DescFile | None:
         """A file by its name."""
@@ -78,22 +82,22 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
 
     def message(self, type_name: str) -> DescMessage | None:
         """A message by its full name."""
-        self._build(self._declaring(type_name))
+        self._build(self.file_of(type_name))
         return super().message(type_name)
 
     def enum(self, type_name: str) -> DescEnum | None:
         """An enum by its full name."""
-        self._build(self._declaring(type_name))
+        self._build(self.file_of(type_name))
         return super().enum(type_name)
 
     def service(self, type_name: str) -> DescService | None:
         """A service by its full name."""
-        self._build(self._declaring(type_name))
+        self._build(self.file_of(type_name))
         return super().service(type_name)
 
     def extension(self, type_name: str) -> DescExtension | None:
         """An extension by its full name."""
-        self._build(self._declaring(type_name))
+        self._build(self.file_of(type_name))
         return super().extension(type_name)
 
     def __iter__(self) -> Iterator[DescFile | DescMessage | DescEnum | DescExtension | DescService]:
@@ -117,14 +121,6 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
                         f"The contracts are not complete: {name} imports {imported}, which is missing. Make the image"
                         " with its imports, as `buf build` and `protoc --include_imports` do."
                     )
-
-    def _declaring(self, type_name: str) -> str:
-        """The file that declares a type; nested ones are where the outermost is."""
-        while type_name:
-            if (file := self._file_of.get(type_name)) is not None:
-                return file
-            type_name = type_name.rpartition(".")[0]
-        return ""
 
     def _build(self, name: str) -> None:
         """Builds a file: first what it imports, afterwards what extends its messages."""

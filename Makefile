@@ -11,7 +11,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	helm golden connect-conformance browser-clients third-party bench-edge bench-start bench-messages \
+	helm golden connect-conformance browser-clients third-party bench-edge bench-start bench-streams bench-messages \
 	image compose compose-down compose-test
 
 help: ## list the targets
@@ -97,6 +97,9 @@ bench-edge: .venv/requirements-dev.sha256 ## measure the edge beside the same me
 
 bench-start: .venv/requirements-dev.sha256 ## measure the edge's start and routing with 14,000 rules: IMAGE=<file> for another image
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.start $(IMAGE)
+
+bench-streams: .venv/requirements-dev.sha256 ## measure streams of the edge beside Envoy's transcoder
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.streams
 
 bench-messages: .venv/requirements-dev.sha256 ## measure three Python runtimes of Protobuf on one order
 	@$(VENV)/python benchmarks/messages.py

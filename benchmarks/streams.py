@@ -1,0 +1,195 @@
+"""Streams through the edge, and through Envoy's transcoder where its wheel is installed: memory for each of 10,000 open
+server-sent event streams, memory while a gigabyte goes up and down, CPU time for each message.
+
+Run it as `make bench-streams`. Both stand before the same backend and are measured in turn, as the operating system
+accounts them.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from benchmarks.feeds import PIECE_BYTES, compile_image
+from mesh.local.ports import free_ports
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+STREAMS: Final = int(os.environ.get("STREAMS", "10000"))
+STREAMS_FIRST: Final = 1000  # what the first streams cost is the process's own: pools, caches, code
+FILE_PIECES: Final = int(os.environ.get("FILE_MB", "1024")) * 1024 * 1024 // PIECE_BYTES
+MESSAGES: Final = 1000
+RUNS: Final = 50
+MB: Final = 1e6
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def main() -> None:
+    """Prints the figures of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = compile_image(Path(folder))
+        with program("-m", "benchmarks.feeds", stdout=subprocess.PIPE) as backend:
+            assert backend.stdout is not None, "asked for"
+            upstream = int(backend.stdout.readline())
+            for name, command in fronts(image, upstream, Path(folder)).items():
+                (port,) = free_ports(1)
+                with program(*[part.replace("PORT", str(port)) for part in command]) as front:
+                    asyncio.run(measure(name, psutil.Process(front.pid), port))
+
+
+def fronts(image: Path, upstream: int, folder: Path) -> dict[str, list[str]]:
+    """The commands of those who are measured, after the Python interpreter, with PORT for the port."""
+    edge = ["-m", "edge", "--contracts", str(image), "--upstream", f"*=127.0.0.1:{upstream}", "--port", "PORT"]
+    found = {"edge": edge}
+    if importlib.util.find_spec("envoy") is not None:
+        found["Envoy"] = ["-m", "benchmarks.envoy", str(image), str(upstream), "PORT", str(folder)]
+    return found
+
+
+async def measure(name: str, front: psutil.Process, port: int) -> None:
+    """Prints one's figures."""
+    await ready(port)
+    print(name)
+    cpu_us = await messages(front, port)
+    print(f"  {cpu_us:8.1f} µs CPU a message, in streams of {MESSAGES}")
+    for what, transfer in (("up", upload), ("down", download)):
+        await transfer(port, 64)
+        grown, seconds, cpu = await watched(front, transfer(port, FILE_PIECES))
+        size = FILE_PIECES * PIECE_BYTES / MB
+        print(f"  {grown / MB:8.1f} MB more memory while {size:.0f} MB go {what}, in {seconds:.1f} s, {cpu:.1f} s CPU")
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(open_streams(port, STREAMS_FIRST))
+        first = front.memory_info().rss
+        await stack.enter_async_context(open_streams(port, STREAMS - STREAMS_FIRST))
+        all_open = front.memory_info().rss
+        print(f"  {(all_open - first) / (STREAMS - STREAMS_FIRST) / 1000:8.1f} kB a stream, {STREAMS} open")
+        await asyncio.sleep(20)
+        print(f"  {(front.memory_info().rss - all_open) / STREAMS / 1000:8.1f} kB more a stream 20 s later")
+
+
+async def ready(port: int) -> None:
+    """Waits until it answers."""
+    for _ in range(300):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            _, writer = await request(port, "/v1/events/1", "application/json")
+            writer.close()
+            return
+        await asyncio.sleep(0.1)
+    sys.exit("It does not answer.")
+
+
+async def request(port: int, path: str, accept: str) -> Connection:
+    """Sends a GET and reads the head of its reply."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        sys.exit(head.decode())
+    return reader, writer
+
+
+@contextlib.asynccontextmanager
+async def open_streams(port: int, count: int) -> AsyncIterator[None]:
+    """So many streams of events, each of which has had its first."""
+    gate = asyncio.Semaphore(100)
+
+    async def one() -> Connection:
+        async with gate:
+            reader, writer = await request(port, "/v1/events/0", "text/event-stream")
+            await reader.readuntil(b"data: {")
+            return reader, writer
+
+    connections = await asyncio.gather(*(one() for _ in range(count)))
+    try:
+        yield
+    finally:
+        for _, writer in connections:
+            writer.close()
+
+
+async def messages(front: psutil.Process, port: int) -> float:
+    """CPU time for each message of streams, in microseconds."""
+
+    async def one() -> None:
+        reader, writer = await request(port, f"/v1/events/{MESSAGES}", "text/event-stream")
+        count = 0
+        while count < MESSAGES:
+            count += (await reader.read(65_536)).count(b'data: {"text')
+        writer.close()
+
+    await one()
+    before = cpu_s(front)
+    for _ in range(RUNS):
+        await one()
+    return (cpu_s(front) - before) / RUNS / MESSAGES * 1e6
+
+
+async def download(port: int, pieces: int) -> None:
+    """Reads a file of so many pieces."""
+    reader, writer = await request(port, f"/v1/files/{pieces}", "*/*")
+    left = pieces * PIECE_BYTES
+    while left > 0:
+        left -= len(await reader.read(1 << 20))
+    writer.close()
+
+
+async def upload(port: int, pieces: int) -> None:
+    """Sends a file of so many pieces."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    length = pieces * PIECE_BYTES
+    writer.write(
+        f"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-type: video/mp4\r\ncontent-length: {length}\r\n\r\n".encode()
+    )
+    piece = bytes(PIECE_BYTES)
+    for _ in range(pieces):
+        writer.write(piece)
+        await writer.drain()
+    reply = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    if not reply.startswith(b"HTTP/1.1 200"):
+        sys.exit(reply.decode())
+
+
+async def watched(front: psutil.Process, doing: Any) -> tuple[int, float, float]:
+    """How much more memory a process had at most while something was done, the seconds, and its seconds of CPU."""
+    before, cpu_before, begun = front.memory_info().rss, cpu_s(front), time.monotonic()
+    most = before
+    task = asyncio.ensure_future(doing)
+    while not task.done():
+        most = max(most, front.memory_info().rss)
+        await asyncio.wait([task], timeout=0.02)
+    await task
+    return most - before, time.monotonic() - begun, cpu_s(front) - cpu_before
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """What a process has used so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+@contextlib.contextmanager
+def program(*arguments: str, stdout: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[bytes]"]:
+    """A Python program of ours while the block runs."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "error"}
+    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, stdout=stdout)
+    try:
+        yield process
+    finally:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """Connect's unary calls."""
 
+import asyncio
 import base64
 import gzip
 import zlib
@@ -199,8 +200,15 @@ async def test_the_shorter_timeout_counts(client: Client, backend: Backend) -> N
         remaining_s = backend.calls[-1].remaining_s
         assert remaining_s is not None
         assert remaining_s <= most_s + 0.01, "gRPC rounds up to 10 ms"
-    response = await client.post(lend, json={}, headers={"connect-timeout-ms": "0"})
-    assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
+
+    async def answer(_: Received, __: Context) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+    backend.answer = answer
+    for header in ("0", "20"):
+        response = await client.post(lend, json={}, headers={"connect-timeout-ms": header})
+        assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
 
 
 async def test_metadata_travels_by_allow_list(library: Contract, backend: Backend) -> None:

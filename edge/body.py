@@ -60,7 +60,7 @@ class Body:
             message = self._message_reader.read(document, ROOT, problems)
             return (self._input.type() if message is MISSING else message), document
         message = self._input.type()
-        if self._field_reader is not None:
+        if self._field_reader is not None and (document is not None or self._field_reader.nullable):
             value = self._field_reader.reader.read(document, (ROOT, self._field_reader.json_name, 0), problems)
             if value is not MISSING:
                 self._field_reader.assign(message, value)

@@ -193,3 +193,13 @@ def _put(message: Message, parameter: _Parameter, text: str, key: str | None) ->
         target[field][entry] = value
     else:
         assign(target, field, value)
+    if parameter.inside:
+        _check_whole(target)
+
+
+def _check_whole(message: Message) -> None:
+    """Raises Wrong if the fields of a well-known type make a value that it does not have."""
+    try:
+        message.to_json()
+    except (ValueError, OverflowError):
+        raise Wrong(f"makes no proper {message.desc().type_name}", "OUT_OF_RANGE") from None

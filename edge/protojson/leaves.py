@@ -33,7 +33,7 @@ def json_leaf(element: DescMessage | DescEnum | ScalarType) -> Leaf | None:
 def text_leaf(element: DescMessage | DescEnum | ScalarType) -> Leaf | None:
     """Reads the text of a path or query as this type; None for messages that no text stands for."""
     if isinstance(element, DescEnum):
-        return _enum_of_text(element)
+        return _null_value_of_text if element.type_name == NULL_VALUE else _enum_of_text(element)
     if isinstance(element, DescMessage):
         make = _OF_TEXT.get(element.type_name)
         return make(element) if make is not None else None
@@ -82,6 +82,12 @@ def _null_value(value: object) -> int:
     if value is None or value == "NULL_VALUE" or (type(value) is int and value == 0):
         return 0
     raise Wrong(f"must be null, not {kind(value)}")
+
+
+def _null_value_of_text(text: str) -> int:
+    if text in ("null", "NULL_VALUE", "0"):
+        return 0
+    raise Wrong("must be null")
 
 
 def _seconds_and_nanos(parse: Callable[[object], tuple[int, int]]) -> Callable[[DescMessage], Leaf]:

@@ -98,7 +98,10 @@ async def test_query_and_path_reach_every_leaf(client: Client, backend: Backend,
         ("i32[a]=1", {"i32[a]": "FIELD_UNKNOWN"}),
         ("inner=x", {"inner": "FIELD_UNKNOWN"}),
         ("list=x", {"list": "FIELD_UNKNOWN"}),
+        ("nothing=1", {"nothing": "INVALID_VALUE"}),
         ("timestamp.x=1&any=x", {"timestamp.x": "FIELD_UNKNOWN", "any": "INVALID_VALUE"}),
+        ("timestamp.seconds=253402300800&any.value=", {"timestamp.seconds": "OUT_OF_RANGE"}),
+        ("duration.seconds=1&duration.nanos=-1", {"duration.nanos": "OUT_OF_RANGE"}),
         ("duration=1s&duration.seconds=1", {"duration.seconds": "FIELD_GIVEN_TWICE"}),
         ("wrapped_int.value=1&wrappedInt=1", {"wrappedInt": "FIELD_GIVEN_TWICE"}),
         ("names[1]=a&names[1.0]=b", {"names[1.0]": "FIELD_GIVEN_TWICE"}),
@@ -186,6 +189,8 @@ async def test_a_body_can_be_a_field_of_any_kind(client: Client, backend: Backen
         "strings": ["a", "b"],
     }
     assert await echoed(client, backend, "POST", "/v1/value", json=[1, {"a": None}]) == {"value": [1, {"a": None}]}
+    assert await echoed(client, backend, "POST", "/v1/value", content="null") == {"value": None}
+    assert await echoed(client, backend, "POST", "/v1/items?i32=1", content="null") == {"i32": 1}
     assert await client.violations("POST", "/v1/shelves/a/books?book.title=x", json={}) == {
         "book.title": "FIELD_IN_BODY"
     }

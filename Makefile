@@ -11,7 +11,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	helm golden connect-conformance browser-clients third-party bench-edge bench-start bench-streams bench-messages \
+	helm golden connect-conformance browser-clients go-backend third-party bench-edge bench-start bench-streams bench-messages \
 	image compose compose-down compose-test
 
 help: ## list the targets
@@ -82,7 +82,7 @@ format: .venv/requirements-dev.sha256 ## format code and contracts
 types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
-test: lint types grpcurl helm connect-conformance browser-clients third-party ## everything: style, types, unit and system tests
+test: lint types grpcurl helm connect-conformance browser-clients go-backend third-party ## everything: style, types, unit and system tests
 	@$(VENV)/pytest $(ARGS)
 
 compose-test: image .venv/requirements-dev.sha256 grpcurl ## prove compose.yaml with real containers; needs docker compose
@@ -112,6 +112,9 @@ browser-clients: .venv/requirements-dev.sha256 ## put the libraries that browser
 
 connect-conformance: .venv/requirements-dev.sha256 ## put the conformance suite of Connect and gRPC-Web into .tools
 	@$(VENV)/python tools/connect_conformance.py
+
+go-backend: .venv/requirements-dev.sha256 ## build the tests' backend in Go
+	@$(VENV)/python tools/go_backend.py
 
 grpcurl: .venv/requirements-dev.sha256 ## put grpcurl into .tools/bin
 	@$(VENV)/python tools/go_tools.py grpcurl

@@ -23,6 +23,7 @@ def main() -> None:
     if TARGET.is_file() and TARGET.stat().st_mtime > newest:
         return
     print("Building the Go backend of the tests into .tools/bin. The first time takes some minutes.", flush=True)
+    TARGET.parent.mkdir(parents=True, exist_ok=True)
     go = str(Path(sysconfig.get_path("scripts"), "go"))
     build = [go, "build", "-mod=readonly", "-trimpath", "-o", str(TARGET), "."]
     if subprocess.run(build, cwd=SOURCE, env={**os.environ, "GOWORK": "off"}, check=False).returncode != 0:

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
-import google.api
+import google.api  # type: ignore[import-untyped] # has no stubs
 import grpc
 import grpc.aio
 import grpc_tools  # type: ignore[import-untyped] # has no stubs
-from google.api import httpbody_pb2  # type: ignore[import-untyped] # has no stubs
+from google.api import httpbody_pb2
 from grpc_tools import protoc
 
 CONTRACT: Final = """

@@ -140,16 +140,16 @@ class StreamingEndpoint:
         """
         patience_s = self._limits.open_s if writing.opens_early else None
         heartbeat_s = self._limits.heartbeat_s if writing.heartbeat else None
-        metadata: Metadata = ()
+        metadata: Metadata | None = None
         while True:
             try:
                 content = await feed.next(patience_s)
             except Ended:
                 yield writing.end(), await responses.initial_metadata()
                 return
-            if content is not None and not metadata:
+            if content is not None and metadata is None:
                 metadata = await responses.initial_metadata()
-            yield writing.heartbeat if content is None else writing.message(content), metadata
+            yield writing.heartbeat if content is None else writing.message(content), metadata or ()
             patience_s = heartbeat_s or None
 
     async def _fail(self, error: MeshError, writing: Writing, request: Request, line: Line) -> bytes:

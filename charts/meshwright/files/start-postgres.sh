@@ -8,25 +8,28 @@ single() {
 
 if [ ! -e "$PGDATA" ]; then
     rm -rf "$PGDATA.new"
-    initdb -D "$PGDATA.new" -U postgres --auth=scram-sha-256 --encoding=UTF8 \
+    initdb -D "$PGDATA.new" -U postgres --auth=reject --encoding=UTF8 \
         --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 >/dev/null
     mv "$PGDATA.new" "$PGDATA"
 fi
 
 # Nobody can connect in single-user mode, so the superuser needs no password, and has none.
-existing=$(echo "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles" | single)
-for file in /configuration/passwords/*; do
-    name=$(basename "$file")
-    case "$existing" in
-    *"= \"$name\""*) ;;
-    *)
-        echo "CREATE ROLE \"$name\" LOGIN"
-        echo "CREATE DATABASE \"$name\" OWNER \"$name\""
-        echo "REVOKE ALL ON DATABASE \"$name\" FROM PUBLIC"
-        ;;
-    esac
-    echo "ALTER ROLE \"$name\" PASSWORD '$(cat "$file")'"
-done | single >/dev/null
+existing=$(echo "SELECT datname FROM pg_database" | single)
+{
+    echo "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC"
+    for file in /configuration/passwords/*; do
+        name=$(basename "$file")
+        case "$existing" in
+        *"= \"$name\""*) ;;
+        *)
+            echo "CREATE ROLE \"$name\" LOGIN"
+            echo "CREATE DATABASE \"$name\" OWNER \"$name\""
+            echo "REVOKE ALL ON DATABASE \"$name\" FROM PUBLIC"
+            ;;
+        esac
+        echo "ALTER ROLE \"$name\" PASSWORD '$(cat "$file")'"
+    done
+} | single >/dev/null
 
 exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp -c hba_file=/configuration/pg_hba.conf \
     -c max_connections=200 -c timezone=UTC -c log_timezone=UTC

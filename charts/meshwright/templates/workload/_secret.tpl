@@ -9,15 +9,17 @@ metadata:
   annotations:
     helm.sh/resource-policy: keep
 type: Opaque
-data:
-  {{- range $name, $value := include "meshwright.secret-environment" . | fromYaml }}
+data: {{- with include "meshwright.secret-environment" . | fromYaml }}
+  {{- range $name, $value := . }}
   {{ $name }}: {{ $value | b64enc }}
+  {{- end }}
+  {{- else }} {}
   {{- end }}
 {{- end }}
 
 {{- define "meshwright.secret-environment" -}}
 {{- $values := .root.Values -}}
-{{ get .generated.own .name | toYaml }}
+{{- with get .generated.own .name }}{{ toYaml . }}{{ end }}
 {{- with get .generated.clients .name }}
 CLIENT_SECRET: {{ . }}
 {{- end }}

@@ -1,0 +1,90 @@
+"""Renders of the chart, and their committed copies.
+
+    python tests/chart/render.py
+
+writes tests/chart/golden/ anew.
+"""
+
+import base64
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "meshwright"
+GOLDEN = Path(__file__).parent / "golden"
+KUBERNETES = ("1.31.0", "1.32.0", "1.33.0", "1.34.0", "1.35.0")
+LINKERD = ("policy.linkerd.io/v1beta3/Server", "gateway.networking.k8s.io/v1/GRPCRoute")
+MONITORING = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule")
+
+PROFILES: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "trial": ("--values", "values-trial.yaml"),
+    "production": ("--values", "values-production.yaml"),
+    "alone": (  # one service of a mesh that other releases bring, without Linkerd
+        "--set=prefix=shop,linkerd.enabled=false,edge.enabled=false,mail.enabled=false",
+        "--set=services.identity.enabled=false,services.catalog.enabled=false",
+        "--set=services.notifications.enabled=false,services.information.enabled=false",
+    ),
+}  # fmt: skip
+
+Object = dict[str, Any]
+
+
+def helm(*arguments: str, program: str = "helm") -> "subprocess.CompletedProcess[str]":
+    """Runs Helm in the chart's folder; `helm3` is the older major version."""
+    command = [str(ROOT / ".tools" / "bin" / program), *arguments]
+    return subprocess.run(command, cwd=CHART, capture_output=True, text=True, check=False)
+
+
+def template(*arguments: str, program: str = "helm") -> "subprocess.CompletedProcess[str]":
+    """Renders the release "shop" in the namespace "shop", for a cluster that has Linkerd."""
+    known = [part for api in LINKERD for part in ("--api-versions", api)]
+    target = ("shop", ".", "--namespace", "shop", "--kube-version", KUBERNETES[-2])
+    return helm("template", *target, *known, *arguments, program=program)
+
+
+@cache
+def rendered(profile: str, program: str = "helm") -> tuple[Object, ...]:
+    """The objects of a profile. They are shared: copy them before you change them."""
+    known = [part for api in MONITORING for part in ("--api-versions", api)]
+    done = template(*PROFILES[profile], *known, program=program)
+    assert done.returncode == 0, done.stderr
+    return objects(done.stdout)
+
+
+def objects(text: str) -> tuple[Object, ...]:
+    """The objects of a render, what is random in them replaced."""
+    return tuple(_without_secrets(each) for each in yaml.safe_load_all(text) if each)
+
+
+def _without_secrets(each: Object) -> Object:
+    if each["kind"] == "Secret":
+        shown = {key: re.sub(r"\b[A-Za-z0-9]{32}\b", "<random>", value) for key, value in _decoded(each).items()}
+        each["data"] = {key: base64.b64encode(value.encode()).decode() for key, value in shown.items()}
+    return each
+
+
+def _decoded(secret: Object) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+
+def golden_text(profile: str) -> str:
+    """What is committed of a profile: its objects in Helm's order, secrets in clear, for they are none."""
+    shown = [{**each, "data": _decoded(each)} if each["kind"] == "Secret" else each for each in rendered(profile)]
+    return yaml.safe_dump_all(shown, sort_keys=False, default_flow_style=None, width=160)
+
+
+def main() -> None:
+    """Writes every profile's copy."""
+    GOLDEN.mkdir(exist_ok=True)
+    for profile in PROFILES:
+        (GOLDEN / f"{profile}.yaml").write_text(golden_text(profile))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Every rendered object is one that a cluster accepts, and that has the effect it is there for."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from pydantic import ValidationError
+
+from tests.chart.mesh_kinds import KINDS, is_ours_to_check
+from tests.chart.render import KUBERNETES, MONITORING, PROFILES, Object, objects, rendered, template
+
+EVERYTHING = (
+    "--set=monitoring.podMonitor=true,monitoring.alerts=true,monitoring.dashboard=true,ingress.enabled=true",
+    "--set=gateway.enabled=true,gateway.parentRefs[0].name=public,workloads.autoscaling.enabled=true",
+    "--set=services.orders.image.tag=next,services.orders.existingSecret=orders,image.pullSecrets[0]=registry",
+    "--set=postgres.storageClass=fast,ingress.tlsSecret=tls,edge.trustedProxies[0]=127.0.0.1",
+    *(part for api in MONITORING for part in ("--api-versions", api)),
+)
+
+
+def everything() -> tuple[Object, ...]:
+    """A render with every option on."""
+    done = template(*EVERYTHING)
+    assert done.returncode == 0, done.stderr
+    return objects(done.stdout)
+
+
+RENDERS = {**{profile: rendered(profile) for profile in PROFILES}, "everything": everything()}
+each_render = pytest.mark.parametrize("render", RENDERS.values(), ids=list(RENDERS))
+
+
+@pytest.mark.parametrize("version", [KUBERNETES[0], KUBERNETES[-1]])
+@each_render
+def test_kubernetes_accepts_its_objects(render: tuple[Object, ...], version: str) -> None:
+    """No unknown field and no wrong type, in the oldest and the newest version supported."""
+    check_objects(render, version)
+
+
+@pytest.mark.parametrize("version", KUBERNETES[1:-1])
+def test_the_versions_between_do_as_well(version: str) -> None:
+    """Everything that can be rendered, at once."""
+    check_objects(RENDERS["everything"], version)
+
+
+def check_objects(render: tuple[Object, ...], version: str) -> None:
+    """Holds the objects that are Kubernetes' own against its schemas."""
+    for each in render:
+        if not is_ours_to_check(each):
+            kubernetes_validate.validate(each, version.rpartition(".")[0], strict=True)
+
+
+@each_render
+def test_the_mesh_accepts_its_objects(render: tuple[Object, ...]) -> None:
+    """Objects of Linkerd and the Gateway API are such as take effect; none is a ServiceProfile, which overrides all."""
+    for each in render:
+        if is_ours_to_check(each):
+            KINDS[each["kind"]].model_validate(each)
+
+
+BROKEN: dict[str, tuple[str, tuple[str | int, ...], Any]] = {
+    "a protocol that is misspelt": ("Server", ("spec", "proxyProtocol"), "GRPC"),
+    "an access policy that does not exist": ("Server", ("spec", "accessPolicy"), "allow"),
+    "a Server for all pods": ("Server", ("spec", "podSelector"), {}),
+    "a policy for a Service": ("AuthorizationPolicy", ("spec", "targetRef", "kind"), "Service"),
+    "a policy without authentications": ("AuthorizationPolicy", ("spec", "requiredAuthenticationRefs"), []),
+    "two authentications of a kind": (
+        "AuthorizationPolicy",
+        ("spec", "requiredAuthenticationRefs"),
+        [{"group": "policy.linkerd.io", "kind": "MeshTLSAuthentication", "name": name} for name in ("a", "b")],
+    ),
+    "an identity of another kind": ("MeshTLSAuthentication", ("spec", "identityRefs", 0, "kind"), "Pod"),
+    "an account without a name": ("MeshTLSAuthentication", ("spec", "identityRefs", 0, "name"), ""),
+    "a network that is none": ("NetworkAuthentication", ("spec", "networks", 0, "cidr"), "10.0.0.0/33"),
+    "a limit for a route": ("HTTPLocalRateLimitPolicy", ("spec", "targetRef", "kind"), "GRPCRoute"),
+    "a route whose parent has no group": ("GRPCRoute", ("spec", "parentRefs", 0, "group"), None),
+    "a method that matches nothing": ("GRPCRoute", ("spec", "rules", 0, "matches"), []),
+    "a field that is misspelt": ("GRPCRoute", ("spec", "rule"), []),
+    "a prefix of paths": ("HTTPRoute", ("spec", "rules", 0, "matches", 0, "path", "type"), "PathPrefix"),
+}
+
+
+@pytest.mark.parametrize(("kind", "path", "value"), BROKEN.values(), ids=list(BROKEN))
+def test_what_has_no_effect_is_refused(kind: str, path: tuple[str | int, ...], value: Any) -> None:
+    """The models refuse what the schemas of the CRDs accept."""
+    each: Any = copy.deepcopy(next(each for each in rendered("default") if each["kind"] == kind))
+    place = each
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(ValidationError):
+        KINDS[kind].model_validate(each)
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"retry.linkerd.io/grpc": "unavailable, resource-exhausted", "retry.linkerd.io/limit": "1"},
+        {"retry.linkerd.io/grpc": "unavailable", "retry.linkerd.io/limit": "0"},
+        {"retry.linkerd.io/limit": "1"},
+        {"timeout.linkerd.io/request": "2 s"},
+        {"timeout.linkerd.io/request": "0.5s"},
+        {"timeout.linkerd.io/response": "2s"},
+    ],
+    ids=["a space", "no retry", "no codes", "a space in a duration", "a fraction", "an unknown one"],
+)
+def test_annotations_without_effect_are_refused(annotations: dict[str, str]) -> None:
+    """Retries and timeouts that Linkerd would ignore, or refuse, are found here."""
+    each = copy.deepcopy(
+        next(each for each in rendered("default") if each["metadata"]["name"] == "shop-orders-once-5s")
+    )
+    each["metadata"]["annotations"] = annotations
+    with pytest.raises(ValidationError):
+        KINDS["GRPCRoute"].model_validate(each)
+
+
+@each_render
+def test_every_reference_leads_somewhere(render: tuple[Object, ...]) -> None:
+    """Parents, targets, authentications, accounts, Secrets and ConfigMaps that objects name are there."""
+    names = {(each["kind"], each["metadata"]["name"]) for each in render}
+    outside = {("Secret", name) for name in ("identity", "catalog", "orders", "notifications", "shop-tls")}
+    outside |= {
+        ("ServiceAccount", "prometheus"),
+        ("Gateway", "public"),
+        ("StorageClass", "fast"),
+        ("Secret", "tls"),
+        ("Secret", "registry"),
+    }
+    # Callers that another release brings; a policy may name an account before it is there.
+    outside |= {("ServiceAccount", "shop-edge")} if ("Deployment", "shop-edge") not in names else set()
+    assert set(references(list(render))) - names - outside == set()
+
+
+# What a reference in a field is to, unless it says so itself.
+REFERENCES = {
+    "parentRefs": "Gateway",
+    "targetRef": "",
+    "requiredAuthenticationRefs": "",
+    "identityRefs": "",
+    "scaleTargetRef": "",
+    "backendRefs": "Service",
+    "service": "Service",
+    "secretRef": "Secret",
+    "secret": "Secret",
+    "imagePullSecrets": "Secret",
+    "configMap": "ConfigMap",
+}
+
+
+def references(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """The objects that one names, by kind and name."""
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item, field)
+    elif isinstance(value, dict):
+        if field in REFERENCES and "name" in value:
+            yield value.get("kind", REFERENCES[field]), value["name"]
+        for name, inner in value.items():
+            yield from references(inner, name)
+    elif field == "serviceAccountName":
+        yield "ServiceAccount", value
+
+
+def pods(render: tuple[Object, ...]) -> list[tuple[str, Any]]:
+    """The name and the pod spec of everything that runs."""
+    templates = [each for each in render if "template" in each.get("spec", {})]
+    found = [(each["metadata"]["name"], each["spec"]["template"]["spec"]) for each in templates]
+    return found + [(each["metadata"]["name"], each["spec"]) for each in render if each["kind"] == "Pod"]
+
+
+@each_render
+def test_pods_are_restricted(render: tuple[Object, ...]) -> None:
+    """Pod Security "restricted", and more: no writable root file system, no token of the Kubernetes API."""
+    for name, spec in pods(render):
+        security = spec["securityContext"]
+        assert security["runAsNonRoot"] is True, name
+        assert security["runAsUser"] > 0, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert spec["automountServiceAccountToken"] is False, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
+        kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
+        assert kinds <= {"emptyDir", "projected", "configMap", "secret"}, name
+        for container in [*spec["containers"], *spec.get("initContainers", ())]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+            assert not any("hostPort" in port for port in container.get("ports", ())), name
+
+
+@each_render
+def test_containers_say_what_they_take(render: tuple[Object, ...]) -> None:
+    """Every container asks for CPU and memory and has a limit of memory; every one that serves has its probes."""
+    for name, spec in pods(render):
+        for container in [*spec["containers"], *spec.get("initContainers", ())]:
+            assert container["resources"]["requests"].keys() >= {"cpu", "memory"}, name
+            assert "memory" in container["resources"]["limits"], name
+        if spec.get("restartPolicy") != "Never":
+            assert {"startupProbe", "livenessProbe", "readinessProbe"} <= spec["containers"][0].keys(), name
+
+
+@each_render
+def test_calls_can_drain(render: tuple[Object, ...]) -> None:
+    """A pod gets more time than it takes to leave and to drain, and the proxy ends before Kubernetes kills it."""
+    for each in render:
+        if each["kind"] != "Deployment":
+            continue
+        pod = each["spec"]["template"]["spec"]
+        container = pod["containers"][0]
+        environment = {variable["name"]: variable["value"] for variable in container["env"]}
+        leaves_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        grace_s = pod["terminationGracePeriodSeconds"]
+        assert leaves_s + int(environment["SHUTDOWN_GRACE_S"]) < grace_s
+        annotations = each["spec"]["template"]["metadata"]["annotations"]
+        if "linkerd.io/inject" in annotations:
+            assert int(annotations["config.linkerd.io/shutdown-grace-period"].removesuffix("s")) < grace_s
+
+
+@each_render
+def test_ports_say_what_they_speak(render: tuple[Object, ...]) -> None:
+    """An unknown appProtocol makes a port opaque, and one that waits for the server to speak costs ten seconds."""
+    spoken = {"grpc": "kubernetes.io/h2c", "http": "http"}
+    opaque = dict.fromkeys(("postgres", "nats", "smtp"), "linkerd.io/opaque")
+    for each in render:
+        if each["kind"] == "Service":
+            assert each["spec"].get("clusterIP") != "None", "calls to a headless Service get no route"
+            for port in each["spec"]["ports"]:
+                assert port["appProtocol"] == (spoken | opaque)[port["name"]]
+
+
+@each_render
+def test_connections_are_allowed_where_calls_are(render: tuple[Object, ...]) -> None:
+    """Every serving pod has a NetworkPolicy that names its port, and under Linkerd the proxy's."""
+    policies = {each["metadata"]["name"]: each["spec"] for each in render if each["kind"] == "NetworkPolicy"}
+    for each in render:
+        if each["kind"] in {"Deployment", "StatefulSet"}:
+            policy = policies[each["metadata"]["name"]]
+            assert policy["podSelector"] == each["spec"]["selector"]
+            allowed = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
+            served = each["spec"]["template"]["spec"]["containers"][0]["ports"][0]["name"]
+            injected = "linkerd.io/inject" in each["spec"]["template"]["metadata"]["annotations"]
+            assert allowed >= ({served, 4143, 4191} if injected else {served})

@@ -1,0 +1,75 @@
+"""The chart renders, the same everywhere, into what is committed."""
+
+import pytest
+
+from tests.chart.render import CHART, GOLDEN, KUBERNETES, PROFILES, golden_text, helm, objects, rendered, template
+
+each_profile = pytest.mark.parametrize("profile", PROFILES)
+
+
+@pytest.mark.parametrize("program", ["helm", "helm3"])
+@each_profile
+def test_lint_is_clean(profile: str, program: str) -> None:
+    """Helm finds nothing, warnings included."""
+    done = helm("lint", ".", "--strict", "--kube-version", KUBERNETES[-1], *PROFILES[profile], program=program)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+
+
+@each_profile
+def test_a_render_is_the_committed_one(profile: str) -> None:
+    """What a change of the chart does to the cluster is in its diff."""
+    assert golden_text(profile) == (GOLDEN / f"{profile}.yaml").read_text(), "run `make golden` and read the diff"
+
+
+@each_profile
+def test_both_helms_render_the_same(profile: str) -> None:
+    """Helm 3 and Helm 4 give the same objects."""
+    assert sorted(map(repr, rendered(profile, "helm3"))) == sorted(map(repr, rendered(profile)))
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_supported_kubernetes_gets_the_same(version: str) -> None:
+    """Nothing depends on the version of the cluster."""
+    assert objects(template("--kube-version", version).stdout) == rendered("default")
+
+
+def test_an_older_kubernetes_is_refused() -> None:
+    """The chart says which versions it is for."""
+    done = template("--kube-version", "1.30.0")
+    assert done.returncode != 0
+    assert ">=1.31.0-0" in done.stderr
+
+
+def test_nothing_of_linkerd_is_left_without_it() -> None:
+    """One value away: no object, no annotation, no port of the mesh."""
+    text = (GOLDEN / "alone.yaml").read_text()
+    assert "linkerd.io/inject" not in text
+    assert "policy.linkerd.io" not in text
+    assert "4143" not in text
+
+
+def test_the_notes_tell_the_next_commands() -> None:
+    """Whoever installs it is told how to test it, to reach it, and to sign in."""
+    done = helm("install", "shop", ".", "--dry-run=client", "--namespace=store", "--set=linkerd.enabled=false")
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    assert "helm test shop -n store" in notes
+    assert "kubectl -n store port-forward service/shop-edge 8080:80" in notes
+    assert "kubectl -n store get secret shop-identity -o jsonpath='{.data.STAFF_PASSWORD}' | base64 -d" in notes
+    assert "No mesh" in notes
+
+
+def test_partials_are_short() -> None:
+    """A partial emits one thing."""
+    lengths = sorted(len(path.read_text().splitlines()) for path in CHART.rglob("_*.tpl"))
+    assert lengths[len(lengths) // 2] < 40
+
+
+def test_two_releases_make_up_one_mesh() -> None:
+    """Releases with one prefix bring different workloads, under the names by which these know each other."""
+    alone = {(each["kind"], each["metadata"]["name"]) for each in rendered("alone")}
+    whole = {(each["kind"], each["metadata"]["name"]) for each in rendered("default")}
+    assert ("Deployment", "shop-orders") in alone
+    assert alone <= whole
+    assert not {("Deployment", "shop-catalog"), ("Secret", "shop-identity")} & alone

@@ -1,0 +1,64 @@
+"""How calls are routed: each method once on its way in, at most once on its way out, repeated only where it may be."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chart.contracts import METHODS, Method
+from tests.chart.mesh_kinds import Delivery, GRPCRoute, ServerRef, ServiceRef
+from tests.chart.render import rendered
+
+ROUTES = [GRPCRoute.model_validate(each) for each in rendered("default") if each["kind"] == "GRPCRoute"]
+each_method = pytest.mark.parametrize("method", METHODS, ids=[f"{method.service}/{method.name}" for method in METHODS])
+
+
+def routes_of(method: Method, *, inbound: bool) -> Iterator[GRPCRoute]:
+    """The routes that name a method, one for each time they do."""
+    for route in ROUTES:
+        if route.spec.inbound is inbound:
+            for match in (match for rule in route.spec.rules for match in rule.matches or ()):
+                if (match.method.service, match.method.method) in {
+                    (method.service, method.name),
+                    (method.service, None),
+                }:
+                    yield route
+
+
+@each_method
+def test_a_method_is_routed_once_inbound(method: Method) -> None:
+    """Of two routes the older alone would count; without one the method is not found."""
+    (route,) = routes_of(method, inbound=True)
+    assert route.spec.parentRefs == [
+        ServerRef(group="policy.linkerd.io", kind="Server", name=f"shop-{method.workload}")
+    ]
+
+
+@each_method
+def test_a_method_is_delivered_as_its_contract_says(method: Method) -> None:
+    """One route outbound, with the contract's timeout; retries if and only if the contract calls it idempotent."""
+    (route,) = routes_of(method, inbound=False)
+    (parent,) = route.spec.parentRefs
+    assert parent == ServiceRef(group="core", kind="Service", name=f"shop-{method.workload}", port=9000)
+    delivery = route.metadata.annotations or Delivery.model_validate({})
+    assert (delivery.retried_codes is not None) is method.repeatable
+    assert delivery.timeout == f"{method.timeout_s:.0f}s"
+
+
+@pytest.mark.parametrize("workload", sorted({method.workload for method in METHODS}))
+def test_other_calls_are_delivered_as_they_are(workload: str) -> None:
+    """A Service with routes refuses what none matches: health and reflection have one, without retries."""
+    name = f"shop-{workload}"
+    outbound = [route for route in ROUTES if route.spec.parentRefs[0].name == name and not route.spec.inbound]
+    (other,) = (route for route in outbound if any(rule.matches is None for rule in route.spec.rules))
+    assert other.metadata.annotations is None
+    for route in outbound:
+        for rule in route.spec.rules:
+            assert [(backend.name, backend.port) for backend in rule.backendRefs or ()] == [(name, 9000)]
+
+
+def test_no_route_names_what_no_contract_has() -> None:
+    """Every method that is routed exists, or is an operator's."""
+    known = {(method.service, method.name) for method in METHODS}
+    for route in ROUTES:
+        for match in (match for rule in route.spec.rules for match in rule.matches or ()):
+            assert (match.method.service, match.method.method) in known or match.method.service.startswith("grpc.")

@@ -1,0 +1,74 @@
+"""What wrong values get: a sentence that says where, and what to do."""
+
+import re
+
+import pytest
+
+from tests.chart.render import helm, template
+
+REFUSED = {
+    "an unknown value": ("edge.replica=3", r"at '/edge': additional properties 'replica' not allowed"),
+    "an unknown section": ("edgee.replicas=3", r"additional properties 'edgee' not allowed"),
+    "a number that is a word": ("workloads.replicas=many", r"at '/workloads/replicas': got string, want integer"),
+    "a negative number": ("edge.replicas=-1", r"at '/edge/replicas': minimum: got -1, want 0"),
+    "a truth that is a word": ("linkerd.enabled=ja", r"at '/linkerd/enabled': got string, want boolean"),
+    "a URL that is none": ("publicUrl=shop.example.com", r"at '/publicUrl': 'shop.example.com' does not match"),
+    "a URL with a path": ("publicUrl=https://shop.example.com/api", r"at '/publicUrl'"),
+    "a database that is no PostgreSQL": ("services.orders.databaseUrl=mysql://db/orders", r"/orders/databaseUrl'"),
+    "a broker that is no NATS": ("nats.url=amqp://rabbit", r"at '/nats/url'"),
+    "a size that is none": ("postgres.storage=8GB", r"at '/postgres/storage': '8GB' does not match"),
+    "a memory that is none": ("workloads.resources.requests.memory=lots", r"/workloads/resources/requests/memory'"),
+    "a variable in lower case": ("services.orders.env.log_level=debug", r"invalid propertyName 'log_level'"),
+    "a gateway without parents": ("gateway.enabled=true", r"at '/gateway/parentRefs': minItems: got 0, want 1"),
+    "an operator without a namespace": ("linkerd.operators[0].name=ann", r"missing property 'namespace'"),
+    "a kind of Service that is none": ("edge.service.type=Public", r"at '/edge/service/type': value must be one of"),
+    "a service without a contract": (
+        "services.oders.replicas=2",
+        r"services\.oders: no contract is for this workload\. There are contracts for catalog, .*`make generate`",
+    ),
+    "no database": (
+        "postgres.enabled=false",
+        r"services\.catalog needs DATABASE_URL\. Name a Secret that holds it: --set services\.catalog\.existingSecret=",
+    ),
+    "no broker": ("nats.enabled=false", r"services\.catalog needs NATS_URL\."),
+    "no mail server": ("mail.enabled=false", r"services\.notifications needs SMTP_URL\."),
+    "no Prometheus operator": (
+        "monitoring.alerts=true",
+        r"monitoring\.alerts is on, and this cluster does not know monitoring\.coreos\.com/v1/PrometheusRule\. "
+        r"Install the Prometheus operator, or set monitoring\.alerts=false",
+    ),
+}
+
+
+@pytest.mark.parametrize("program", ["helm", "helm3"])
+@pytest.mark.parametrize(("value", "expected"), REFUSED.values(), ids=list(REFUSED))
+def test_a_wrong_value_is_refused_where_it_stands(value: str, expected: str, program: str) -> None:
+    """The path of the value and what is wrong with it, or what is missing and how to give it."""
+    done = template("--set", value, program=program)
+    assert done.returncode != 0
+    assert re.search(expected, done.stderr), done.stderr
+
+
+def test_a_cluster_without_linkerd_is_refused() -> None:
+    """The sentence names the kind that is missing, and both ways out."""
+    done = helm("template", "shop", ".", "--kube-version", "1.34.0")
+    assert done.returncode != 0
+    assert "This cluster does not know policy.linkerd.io/v1beta3/Server." in done.stderr
+    assert "linkerd install --crds | kubectl apply -f -" in done.stderr
+    assert "--set linkerd.enabled=false" in done.stderr
+
+
+def test_a_cluster_without_linkerd_takes_a_release_without_it() -> None:
+    """Nothing asks for what a plain cluster lacks."""
+    done = helm("template", "shop", ".", "--kube-version", "1.34.0", "--set", "linkerd.enabled=false")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_a_service_needs_may_come_from_elsewhere() -> None:
+    """A Secret of one's own, or a URL, takes the place of each trial server."""
+    secrets = [f"--set=services.{name}.existingSecret=mine" for name in ("identity", "catalog", "notifications")]
+    url = "--set=services.orders.databaseUrl=postgresql://o:x@db/orders,nats.url=nats://broker:4222"
+    done = template("--set=postgres.enabled=false,nats.enabled=false,mail.enabled=false", url, *secrets)
+    assert done.returncode == 0, done.stderr
+    assert "shop-postgres" not in done.stdout
+    assert "shop-nats" not in done.stdout

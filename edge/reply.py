@@ -25,6 +25,8 @@ from mesh.validation import invalid
 log = structlog.get_logger()
 
 PROTOBUF: Final = "application/x-protobuf"
+NO_CONTENT: Final = 204
+"""The status of a success that has no body, whatever the service says (RFC 9110, section 15.3.5)."""
 
 # What RFC 9110, section 8.8.3, lets an entity-tag hold, less the % that escapes the rest.
 _ETAG_SAFE: Final = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
@@ -79,6 +81,8 @@ class Replies:
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
             log.exception("a service sent what is no response", rpc=self._name)
             raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE") from error
+        if self._status == NO_CONTENT:
+            headers, body = [], b""
         reply = Reply(self._status, [*headers, *self._headers], body)
         if self._next_page is not None and (link := self._next_page.link(request, response)):
             reply.headers.append((b"link", link))

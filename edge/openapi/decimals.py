@@ -5,9 +5,9 @@ def between(least: int, greatest: int) -> str:
     """The pattern of the integers from `least` to `greatest`, both included, without leading zeros."""
     choices = []
     if least < 0:
-        choices.append(f"-{_group(_natural(max(1, -greatest), -least))}")
+        choices.append(f"-{_group(natural(max(1, -greatest), -least))}")
     if greatest >= 0:
-        choices += _natural(max(0, least), greatest)
+        choices += natural(max(0, least), greatest)
     return f"^{_group(choices)}$"
 
 
@@ -15,13 +15,18 @@ def _group(choices: list[str]) -> str:
     return choices[0] if len(choices) == 1 else f"({'|'.join(choices)})"
 
 
-def _natural(least: int, greatest: int) -> list[str]:
-    """The patterns of the numbers of each length."""
-    choices = []
+def natural(least: int, greatest: int) -> list[str]:
+    """The patterns of numbers that are not negative, by length; lengths that are whole in the range share one."""
+    choices: list[str] = []
+    whole: list[int] = []
     for length in range(len(str(least)), len(str(greatest)) + 1):
-        low = max(least, 10 ** (length - 1) if length > 1 else 0)
-        high = min(greatest, 10**length - 1)
-        choices += _of_length(str(low), str(high))
+        first, last = (10 ** (length - 1) if length > 1 else 0), 10**length - 1
+        if length > 1 and least <= first and last <= greatest:
+            whole.append(length)
+        else:
+            choices += _of_length(str(max(least, first)), str(min(greatest, last)))
+    if whole:
+        choices.append(f"[1-9][0-9]{{{whole[0] - 1},{whole[-1] - 1}}}")
     return choices
 
 

@@ -2,8 +2,8 @@
 
 import math
 import re
-from re import _constants as op  # type: ignore[attr-defined] # has no stubs
-from re import _parser  # type: ignore[attr-defined] # has no stubs; the one parser of patterns that there is
+from re import _constants as op
+from re import _parser  # the one parser of patterns that there is
 from typing import Any, Final
 
 from edge.openapi.values import Schema

@@ -13,7 +13,7 @@ from edge.openapi.comments import Comments
 from edge.openapi.schemas import Schemas, Use
 from edge.openapi.values import Schema, nullable
 from edge.protojson.leaves import TEXT_MESSAGES
-from edge.reply import inner_type
+from edge.reply import NO_CONTENT, inner_type
 from edge.request import JSON
 
 _DETAILS: Final[Schema] = {
@@ -91,7 +91,6 @@ _ERROR_HEADERS: Final = {
     "429": ("Retry-After",),
     "503": ("Retry-After",),
 }
-_NO_CONTENT: Final = 204
 
 
 def error_responses() -> dict[str, Any]:
@@ -149,7 +148,7 @@ class Responses:
             "description": self._comment(output) or "Success.",
             "headers": _headers(*_success_headers(route), "X-Request-Id"),
         }
-        if method.policy.http_status == _NO_CONTENT:
+        if method.policy.http_status == NO_CONTENT:
             return response
         if _is_raw(route):
             return {**response, "description": "Success.", "content": {"*/*": {}}}

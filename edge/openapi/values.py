@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from protobuf import DescFieldValueScalar, DescMessage, ScalarType
 
+from edge.openapi.decimals import natural
 from edge.protojson.leaves import WRAPPERS
 from edge.protojson.scalars import RANGES
+from edge.protojson.well_known import DURATION_SECONDS_MAX
 
 Schema = dict[str, Any]
 
@@ -17,7 +19,7 @@ FLOAT_MAX: Final = 3.4028234663852886e38
 # Base64 in the standard alphabet; its padding may be left out.
 _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?$"
 _INT64_TEXT: Final = "^(0|-?[1-9][0-9]{0,18})$"
-_UINT64_TEXT: Final = "^(0|[1-9][0-9]{0,18}|1[0-9]{19})$"
+_UINT64_TEXT: Final = "^(0|[1-9][0-9]{0,18}|1[0-8][0-9]{18})$"
 _PATH: Final = r"[A-Za-z][A-Za-z0-9]*(\.[A-Za-z][A-Za-z0-9]*)*"
 
 _INT64: Final = (ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64)
@@ -55,7 +57,7 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {
         "type": "string",
-        "pattern": r"^-?[0-3]?[0-9]{1,11}(\.[0-9]{1,9})?s$",
+        "pattern": f"^-?({'|'.join(natural(0, DURATION_SECONDS_MAX))})(\\.[0-9]{{1,9}})?s$",
         "examples": ["1.5s"],
     },
     "google.protobuf.FieldMask": {

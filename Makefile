@@ -15,7 +15,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 	image compose compose-down compose-test
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Ports: make up PORT=8081 for the edge's; PORTS=free picks free ones for all that are not set."
 	@echo "  The others: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT and, for each service, for example,"

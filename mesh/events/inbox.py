@@ -166,7 +166,8 @@ class Inbox:
         attempts = received.attempts + 1
         pause_s = None if isinstance(error, UndeliverableError) else self._retries.pause_s(attempts)
         async with self._database.transaction() as tx:
-            await inbox_table.fail(tx, received, f"{type(cause).__name__}: {cause}", pause_s)
+            if not await inbox_table.fail(tx, received, f"{type(cause).__name__}: {cause}", pause_s):
+                return
         facts = {"event_id": received.envelope.id, "event_type": received.envelope.type, "attempts": attempts}
         if pause_s is None:
             self._count(received.envelope, "dead")

@@ -37,7 +37,7 @@ _FINISH = "UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finish
 _FAIL = """
 UPDATE mesh.inbox SET attempts = attempts + 1, last_error = $3,
     state = CASE WHEN $4::interval IS NULL THEN 'dead' ELSE 'pending' END, due_at = now() + coalesce($4, '0')
-WHERE sequence = $1 AND attempts = $2 AND state = 'pending'
+WHERE sequence = $1 AND attempts = $2 AND state = 'pending' RETURNING true
 """
 _COUNT = """
 SELECT (SELECT count(*) FROM mesh.inbox WHERE state = 'pending') AS waiting,
@@ -91,11 +91,11 @@ async def finish(tx: Connection, received: Received) -> None:
     await tx.execute(_FINISH, received.sequence)
 
 
-async def fail(tx: Connection, received: Received, error: str, pause_s: float | None) -> None:
-    """A try has failed: it is due again after the pause, or set aside if that is None."""
+async def fail(tx: Connection, received: Received, error: str, pause_s: float | None) -> bool:
+    """A try has failed: it is due again after the pause, or set aside if that is None. False if it counts already."""
     text = error.replace("\0", "")[:ERROR_LENGTH_MAX]
     pause = timedelta(seconds=pause_s) if pause_s is not None else None
-    await tx.execute(_FAIL, received.sequence, received.attempts, text, pause)
+    return await tx.fetchval(_FAIL, received.sequence, received.attempts, text, pause) is not None
 
 
 async def count(tx: Connection) -> tuple[int, int]:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import nats
@@ -15,6 +16,7 @@ from protobuf import Message
 from mesh import tracing
 from mesh.database import Connection, Database
 from mesh.events import Event, Inbox, JetStream, Relay, inbox_table
+from mesh.events.event import Envelope
 from mesh.events.inbox import Handler
 from mesh.events.nats import STREAM
 from mesh.events.retries import Retries
@@ -371,6 +373,18 @@ async def test_outcomes_are_counted(database: Database, broker: JetStream, tell:
     async with inbox(database, broker, {Note: fail}):
         await eventually(set_aside)
     assert {outcome: count(outcome) - before[outcome] for outcome in before} == {"done": 0, "failed": 2, "dead": 1}
+
+
+async def test_two_workers_that_fail_before_the_first_says_so_count_once(database: Database) -> None:
+    """Both had taken the event with the same number of tries."""
+    envelope = Envelope("1", TYPE, "test", "notes/1", datetime.now(UTC), b"", None)
+    async with database.transaction() as tx:
+        await inbox_table.store(tx, envelope)
+        received = await inbox_table.take(tx)
+        assert received is not None
+        assert await inbox_table.fail(tx, received, "LookupError", 0.0)
+        assert not await inbox_table.fail(tx, received, "LookupError", 0.0)
+    assert await states(database) == [("pending", 1)]
 
 
 async def test_done_events_are_deleted_after_their_time(

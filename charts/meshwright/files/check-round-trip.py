@@ -1,10 +1,10 @@
 """A public method answers through the edge: the service behind it is reached, and its database."""
 
+import json
 import os
-
-import httpx
+import urllib.request
 
 TIMEOUT_S = 10
 
-response = httpx.get(os.environ["URL"], timeout=TIMEOUT_S).raise_for_status()
-print(response.status_code, response.json())
+with urllib.request.urlopen(os.environ["URL"], timeout=TIMEOUT_S) as response:
+    print(response.status, json.load(response))

@@ -18,7 +18,7 @@ from protovalidate._gen.buf.validate.validate_pb import (
 )
 
 from edge.openapi.decimals import between
-from edge.openapi.values import Schema
+from edge.openapi.values import INT64_DIGITS, UINT64_DIGITS, Schema
 
 _KEYWORDS: Final = {
     "min_len": ("minLength",),
@@ -190,8 +190,7 @@ def _constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:
         schema |= {"minimum": schema["minimum"] if lower is None else lower}
         schema |= {"maximum": schema["maximum"] if upper is None else upper}
     if lower is not None or upper is not None:
-        unsigned = kind in ("uint64", "fixed64")
-        least, greatest = (0, 2**64 - 1) if unsigned else (-(2**63), 2**63 - 1)
+        least, greatest = UINT64_DIGITS if kind in ("uint64", "fixed64") else INT64_DIGITS
         schema["pattern"] = between(least if lower is None else lower, greatest if upper is None else upper)
     schema.update({"examples": [str(each) for each in given["example"]]} if "example" in given else {})
     return _in_words(kind, {name: given[name] for name in given.keys() & {"not_in"}})

@@ -32,8 +32,9 @@ from protovalidate._gen.buf.validate.validate_pb import ext_oneof
 from edge.openapi.comments import Comments
 from edge.openapi.constraints import constrain
 from edge.openapi.examples import example
-from edge.openapi.values import LONG, Schema, nullable, scalar_schema, well_known_schema
+from edge.openapi.values import LONG, Schema, nullable, scalar_schema, text_schema, well_known_schema
 from edge.protojson.leaves import NULL_VALUE
+from edge.protojson.readers import is_nullable
 from edge.rules import field_rules, message_rules
 from edge.writer import JsonStyle
 from mesh.validation import Validator
@@ -211,10 +212,11 @@ class Schemas:
 
     def _text(self, element: _Element) -> Schema:
         if isinstance(element, DescMessage):
-            schema = well_known_schema(element)
-            assert schema is not None, "only well-known types are leaves of text"
-            return schema
-        return self._enum(element) if isinstance(element, DescEnum) else scalar_schema(element)
+            return text_schema(element)
+        if isinstance(element, DescEnum):
+            is_null = element.type_name == NULL_VALUE
+            return {"type": "string", "enum": ["null", "NULL_VALUE", "0"]} if is_null else self._enum(element)
+        return scalar_schema(element)
 
     def _enum(self, enum: DescEnum) -> Schema:
         return self._component(enum.type_name, lambda: self._enum_object(enum))
@@ -250,18 +252,26 @@ class Schemas:
 
     def choices(self, message: DescMessage, use: Use, *, without: Collection[DescField] = ()) -> list[Schema]:
         """That no two members of a oneof are given, and one if a rule says so. Fields `without` are not there."""
-        there = {field.name: self._name(field, use) for field in message.fields if field not in without}
+        there = {field.name: self._given(field, use) for field in message.fields if field not in without}
         found = []
         for oneof in message.oneofs:
-            names = [there[field.name] for field in oneof.fields if field.name in there]
-            exactly = use is Use.INPUT and _needs_one(oneof) and len(names) == len(oneof.fields)
-            if len(names) > 1 or exactly:
-                found.append(_at_most_one(names, exactly=exactly))
+            members = [there[field.name] for field in oneof.fields if field.name in there]
+            exactly = use is Use.INPUT and _needs_one(oneof) and len(members) == len(oneof.fields)
+            if len(members) > 1 or exactly:
+                found.append(_at_most_one(members, exactly=exactly))
         rules = message_rules(message) if use is not Use.ANSWER else None
         for rule in rules.oneof if rules is not None else ():
-            names = [there[name] for name in rule.fields if name in there]
-            found.append(_at_most_one(names, exactly=rule.required and len(names) == len(rule.fields)))
+            members = [there[name] for name in rule.fields if name in there]
+            found.append(_at_most_one(members, exactly=rule.required and len(members) == len(rule.fields)))
         return found
+
+    def _given(self, field: DescField, use: Use) -> Schema:
+        """That a field is given. One that is null in a request is not, unless null is a value of it."""
+        name = self._name(field, use)
+        schema: Schema = {"required": [name]}
+        if use is not Use.ANSWER and not is_nullable(field):
+            schema["properties"] = {name: {"not": {"type": "null"}}}
+        return schema
 
     def _note_rules(self, schema: Schema, message: DescMessage) -> None:
         """The rules of a message as a whole, by their messages."""
@@ -307,12 +317,8 @@ def _needs_one(oneof: DescOneof) -> bool:
     return options is not None and ext_oneof in options and bool(options[ext_oneof].required)
 
 
-def _at_most_one(names: list[str], *, exactly: bool) -> Schema:
-    members: list[Schema] = [{"required": [name]} for name in names]
-    if not exactly:
-        return {"oneOf": [*members, {"not": {"anyOf": members}}]}
-    # One that is null is not given.
-    return {"oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]}
+def _at_most_one(members: list[Schema], *, exactly: bool) -> Schema:
+    return {"oneOf": members if exactly else [*members, {"not": {"anyOf": members}}]}
 
 
 def _map(key: ScalarType, values: Schema) -> Schema:

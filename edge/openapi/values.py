@@ -3,6 +3,7 @@
 https://protobuf.dev/programming-guides/json/ gives the forms: those that are written, and others that are read too.
 """
 
+import re
 from typing import Any, Final
 
 from protobuf import DescFieldValueScalar, DescMessage, ScalarType
@@ -10,7 +11,7 @@ from protobuf import DescFieldValueScalar, DescMessage, ScalarType
 from edge.openapi.decimals import natural
 from edge.protojson.leaves import WRAPPERS
 from edge.protojson.scalars import RANGES
-from edge.protojson.well_known import DURATION_SECONDS_MAX
+from edge.protojson.well_known import DURATION_SECONDS_MAX, MASK_PATH, MASK_PATH_OF_TEXT
 
 Schema = dict[str, Any]
 
@@ -18,9 +19,11 @@ FLOAT_MAX: Final = 3.4028234663852886e38
 
 # Base64 in the standard alphabet; its padding may be left out.
 _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?$"
+# Integers of 64 bits by the number of their digits: a pattern of the exact bounds fills a page of its own.
+INT64_DIGITS: Final = (1 - 10**19, 10**19 - 1)
+UINT64_DIGITS: Final = (0, 10**20 - 1)
 _INT64_TEXT: Final = "^(0|-?[1-9][0-9]{0,18})$"
-_UINT64_TEXT: Final = "^(0|[1-9][0-9]{0,18}|1[0-8][0-9]{18})$"
-_PATH: Final = r"[A-Za-z][A-Za-z0-9]*(\.[A-Za-z][A-Za-z0-9]*)*"
+_UINT64_TEXT: Final = "^(0|[1-9][0-9]{0,19})$"
 
 _INT64: Final = (ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64)
 _UINT64: Final = (ScalarType.UINT64, ScalarType.FIXED64)
@@ -53,6 +56,11 @@ def scalar_schema(scalar: ScalarType, *, given: bool = False) -> Schema:
     return {**schema, "type": ["string", "integer"], "minimum": least, "maximum": greatest} if given else schema
 
 
+def _mask(path: re.Pattern[str]) -> str:
+    each = path.pattern.replace("(?:", "(")
+    return f"^({each}(,{each})*)?$"
+
+
 _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {
@@ -62,7 +70,7 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     },
     "google.protobuf.FieldMask": {
         "type": "string",
-        "pattern": f"^({_PATH}(,{_PATH})*)?$",
+        "pattern": _mask(MASK_PATH),
         "examples": ["title,price.units"],
     },
     "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
@@ -72,6 +80,7 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Any": {
         "type": "object",
         "properties": {"@type": {"type": "string", "description": "The URL of the type of this value."}},
+        "anyOf": [{"required": ["@type"]}, {"maxProperties": 0}],
         "additionalProperties": True,
     },
 }
@@ -85,6 +94,14 @@ def well_known_schema(message: DescMessage, *, given: bool = False) -> Schema | 
         return scalar_schema(wrapped.scalar, given=given)
     schema = _WELL_KNOWN.get(message.type_name)
     return dict(schema) if schema is not None else None
+
+
+def text_schema(message: DescMessage) -> Schema:
+    """The schema of a well-known type as the text of a path or query gives it."""
+    schema = well_known_schema(message)
+    assert schema is not None, "only well-known types are leaves of text"
+    is_mask = message.type_name == "google.protobuf.FieldMask"
+    return {**schema, "pattern": _mask(MASK_PATH_OF_TEXT)} if is_mask else schema
 
 
 def nullable(schema: Schema) -> Schema:

@@ -117,7 +117,7 @@ class Readers:
         is_plain = isinstance(value, DescFieldValueList | DescFieldValueMap) or value.oneof is None
         leaf = reader.leaf if isinstance(reader, Element) else None
         attribute = field.local_name if is_plain else ""
-        return FieldReader(field, field.json_name, attribute, _is_nullable(field), leaf, reader)
+        return FieldReader(field, field.json_name, attribute, is_nullable(field), leaf, reader)
 
     def extension(self, extension: DescExtension) -> FieldReader:
         """How to read an extension, whose key in JSON is "[its.full.name]"."""
@@ -139,7 +139,7 @@ class Readers:
                 return _MapReader(FROM_TEXT[key], Element(self, element), self.depth_max)
 
 
-def _is_nullable(field: DescField) -> bool:
+def is_nullable(field: DescField) -> bool:
     """Whether null is a value of the field rather than its absence."""
     match field.value:
         case DescFieldValueMessage(message=message):

@@ -17,8 +17,8 @@ _TIMESTAMP = re.compile(
 )
 _DURATION = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,9}))?s")
 # After the first name may come the keys of maps, in backticks if they need it (AIP-161).
-_MASK_PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*|\*)(?:\.(?:[A-Za-z0-9-]+|`[^`,_]+`|\*))*")
-_MASK_PATH_OF_TEXT = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*|\*)(?:\.(?:[A-Za-z0-9_-]+|`[^`,]+`|\*))*")
+MASK_PATH: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*|\*)(?:\.(?:[A-Za-z0-9-]+|`[^`,_]+`|\*))*")
+MASK_PATH_OF_TEXT: Final = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*|\*)(?:\.(?:[A-Za-z0-9_-]+|`[^`,]+`|\*))*")
 _UPPER = re.compile(r"[A-Z]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
@@ -60,12 +60,12 @@ def field_mask(value: object) -> list[str]:
     """The paths of a mask in JSON, where they are in lowerCamelCase."""
     if type(value) is not str:
         raise Wrong(f"must be a string of field paths with commas between, not {kind(value)}")
-    return _paths(value, _MASK_PATH, "must be field paths in lowerCamelCase with commas between")
+    return _paths(value, MASK_PATH, "must be field paths in lowerCamelCase with commas between")
 
 
 def field_mask_of_text(text: str) -> list[str]:
     """The paths of a mask in a query, where they may be in snake_case too."""
-    return _paths(text, _MASK_PATH_OF_TEXT, "must be field paths with commas between")
+    return _paths(text, MASK_PATH_OF_TEXT, "must be field paths with commas between")
 
 
 def _paths(text: str, path: re.Pattern[str], otherwise: str) -> list[str]:

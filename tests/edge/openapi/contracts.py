@@ -12,6 +12,7 @@ import "google/api/annotations.proto";
 import "google/api/field_behavior.proto";
 import "google/api/field_info.proto";
 import "google/api/httpbody.proto";
+import "google/protobuf/any.proto";
 import "google/protobuf/duration.proto";
 import "google/protobuf/empty.proto";
 import "google/protobuf/field_mask.proto";
@@ -127,6 +128,7 @@ message Tree {
   fixed64 mass = 28;
   float density = 29;
   uint32 roots = 30;
+  google.protobuf.Any thing = 32;
 }
 
 // A leaf.

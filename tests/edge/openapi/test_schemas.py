@@ -69,6 +69,12 @@ def takes(document: dict[str, Any], name: str, value: Any) -> bool:
         ({"children": [{"name": "b"}]}, True),
         ({"children": [{}]}, False),
         ({"children": [None]}, False),
+        ({"metres": None, "ratio": 1}, True),
+        ({"metres": 2, "ratio": 1}, False),
+        ({"mask": "leaf.*,counts.`a-1`"}, True),
+        ({"mask": "any_value"}, False),
+        ({"thing": {}}, True),
+        ({"thing": {"name": "b"}}, False),
         ({"unknown": 1}, False),
         ({"name": None}, False),
     ],
@@ -76,6 +82,15 @@ def takes(document: dict[str, Any], name: str, value: Any) -> bool:
 def test_requests_may_hold_what_protojson_reads(shapes: dict[str, Any], given: dict[str, Any], right: bool) -> None:
     """Names and numbers of enums, 64-bit integers as strings or numbers, null for what is optional, nothing unknown."""
     assert takes(shapes, INPUT, {"name": "a", **given}) is right
+
+
+def test_texts_may_be_what_the_edge_reads(shapes: dict[str, Any]) -> None:
+    """In a query a mask may have the contract's names, and null is a word."""
+    parameters = shapes["paths"]["/v1/children"]["put"]["parameters"]
+    texts = {each["name"]: each["schema"] for each in parameters if "schema" in each}
+    assert texts["nothing"] == {"type": "string", "enum": ["null", "NULL_VALUE", "0"]}
+    assert Draft202012Validator(texts["mask"]).is_valid("any_value,leaf")
+    assert not Draft202012Validator(texts["mask"]).is_valid("leaf,")
 
 
 def test_answers_are_what_protojson_writes(shapes: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ a call run on whose client has gone.
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NoReturn
@@ -14,12 +15,17 @@ from typing import Any, ClassVar, Final, NoReturn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.errors import HttpError, render
+from edge.headers import REQUEST_ID, request_id
+from edge.observation import NO_RPC, Line, Observed
 
 # RFC 6455, section 4.1: 16 bytes in base64.
 _SOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 """How much of a body is thrown away after the reply, so that its sender gets to read the reply."""
+
+LINGER_S: Final = 1.0
+"""How long a connection on which nothing is asked stays open once the server stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ class Http1(HttpToolsProtocol):
         self._waiting_bytes = 0  # of all that came since the head began
         self._hosts = 0
         self._unread_bytes = 0
+        self._leaves = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
@@ -154,8 +161,14 @@ class Http1(HttpToolsProtocol):
         self._stall.end()
 
     def shutdown(self) -> None:
-        super().shutdown()
+        """The server stops. The next reply says that it is the last one on this connection; were the connection closed
+        at once, a request that is on its way would be lost (RFC 9112, section 9.6).
+        """
+        self._leaves = True
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
         self._connection.drain()
+        self.loop.call_later(LINGER_S, super().shutdown)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -194,6 +207,8 @@ class Http1(HttpToolsProtocol):
             self._refusal = HttpError(400, "A request has one Host header.", "MALFORMED_REQUEST")
             raise self._refusal
         super().on_headers_complete()
+        if self._leaves and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -239,12 +254,17 @@ class Http1(HttpToolsProtocol):
 
     def _refuse(self, error: HttpError) -> None:
         """Answers what is no request, and closes: where the next one would begin is not known."""
-        status, headers, body = render(error)
+        if self.transport.is_closing():
+            return
+        told = Line("", request_id({}), time.perf_counter(), Observed(NO_RPC), code=error.code.name)
+        told.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+        headers.append((REQUEST_ID.encode(), told.request_id.encode()))
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
-        if not self.transport.is_closing():
-            self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
-            self.transport.close()
+        self.transport.write(b"".join([STATUS_LINE[told.status], *lines, b"\r\n", body]))
+        self.transport.close()
+        told.response_bytes = len(body)
+        told.write()
 
 
 def protocol(limits: ConnectionLimits) -> type[Http1]:

@@ -128,6 +128,46 @@ async def test_a_client_that_leaves_cancels_its_call(client: Client, backend: Ba
     await cancelled.wait()
 
 
+async def test_a_kept_connection_is_not_closed_on_a_request_that_is_on_its_way(
+    library: Contract, backend: Backend
+) -> None:
+    """Once the edge stops, the next request is still answered, and told that it was the last."""
+    edge = edge_of(library, backend.port)
+    client = await edge.__aenter__()
+    async with connection(client) as (reader, writer):
+        writer.write(GET + b"\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+        assert b"connection: close" not in head
+        stopping = asyncio.create_task(edge.__aexit__(None, None, None))
+        await refused(client)
+        writer.write(GET + b"\r\n")
+        last = await reader.read()
+        assert last.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in last
+        await stopping
+
+
+async def test_a_connection_that_asks_nothing_more_is_closed_when_the_edge_stops(
+    library: Contract, backend: Backend
+) -> None:
+    """It does not hold up the end."""
+    async with edge_of(library, backend.port) as client:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+    assert b"HTTP" not in await reader.read()
+    writer.close()
+
+
+async def refused(client: Client) -> None:
+    """Returns once the edge takes no more connections."""
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            async with connection(client):
+                await asyncio.sleep(0.01)
+
+
 async def test_a_body_after_the_refusal_is_thrown_away(strict: Client, backend: Backend) -> None:
     """Who sends too much can read why, and use the connection again."""
     head = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n"

@@ -1,25 +1,14 @@
 """Who may call a method, and how often: the token, the contract's scopes, the contract's rate limit."""
 
 import re
-from dataclasses import dataclass
 
 from edge.errors import Headers
 from edge.rate_limit import RateLimiter
-from edge.request import Request
 from mesh.errors import Unauthenticated
 from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_token
 from mesh.policy import Policy
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A call that may go on. `authorization` is what goes to the service, empty if nothing does."""
-
-    caller: Caller
-    authorization: str
-    headers: Headers
 
 
 class Access:
@@ -31,19 +20,21 @@ class Access:
         self._verifier = verifier
         self._limiter = RateLimiter(policy.rate_limit) if policy.rate_limit is not None else None
 
-    async def admit(self, request: Request) -> Admitted:
-        """Raises Unauthenticated, PermissionDenied with the missing scope, ResourceExhausted, or Unavailable while
-        tokens can't be verified.
+    async def identify(self, authorization: str) -> Caller:
+        """The caller, by the Authorization header. Raises Unauthenticated, or Unavailable while tokens can't be
+        verified.
         """
-        authorization = request.headers.get(b"authorization", b"").decode("latin-1")
         if not _PRINTABLE.fullmatch(authorization):
             raise Unauthenticated("The Authorization header holds more than printable ASCII.", reason="TOKEN_INVALID")
-        caller = ANONYMOUS
+        return ANONYMOUS if self._verifier is None else await self._verify(authorization, self._verifier)
+
+    def admit(self, caller: Caller, address: str) -> Headers:
+        """The headers of the reply to a caller who may call now, from this address. Raises PermissionDenied with the
+        missing scope, Unauthenticated if the method wants somebody, ResourceExhausted.
+        """
         if self._verifier is not None:
-            caller = await self._verify(authorization, self._verifier)
             authorize(self._policy, caller)
-        headers = self._limiter.admit(caller.subject or request.client) if self._limiter is not None else []
-        return Admitted(caller, authorization, headers)
+        return self._limiter.admit(caller.subject or address) if self._limiter is not None else []
 
     async def _verify(self, authorization: str, verifier: Verifier) -> Caller:
         """The bearer of the token. Other schemes pass to public methods, which may want them: a token

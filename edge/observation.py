@@ -13,7 +13,9 @@ from mesh import tracing
 
 log = structlog.get_logger()
 
-REQUESTS: Final = Counter("edge_requests_total", "Requests answered, by RPC and HTTP status.", ["rpc", "status"])
+REQUESTS: Final = Counter(
+    "edge_requests_total", "Requests answered, by RPC, HTTP status and the gRPC code.", ["rpc", "status", "code"]
+)
 SECONDS: Final = Histogram("edge_request_seconds", "Time to answer a request, by RPC.", ["rpc"])
 
 NO_RPC: Final = "none"
@@ -26,13 +28,13 @@ class Observed:
     def __init__(self, rpc: str) -> None:
         self.rpc = rpc
         self._seconds = SECONDS.labels(rpc)
-        self._by_status: dict[int, Any] = {}
+        self._by_outcome: dict[tuple[int, str], Any] = {}
 
-    def count(self, status: int, seconds: float) -> None:
-        """Counts an answer."""
-        counter = self._by_status.get(status)
+    def count(self, status: int, code: str, seconds: float) -> None:
+        """Counts an answer. The code tells of the end of a stream, whose status was sent at its beginning."""
+        counter = self._by_outcome.get((status, code))
         if counter is None:
-            counter = self._by_status[status] = REQUESTS.labels(self.rpc, str(status))
+            counter = self._by_outcome[status, code] = REQUESTS.labels(self.rpc, str(status), code)
         counter.inc()
         self._seconds.observe(seconds)
 
@@ -47,11 +49,12 @@ class Line:
     observed: Observed
     route: str = ""
     caller: str = ""
+    status: int = 0
     code: str = "OK"
     request_bytes: int = 0
     response_bytes: int = 0
 
-    def write(self, status: int) -> None:
+    def write(self) -> None:
         """Writes the line and counts the request."""
         seconds = time.perf_counter() - self.started_s
         log.info(
@@ -59,7 +62,7 @@ class Line:
             method=self.method,
             route=self.route,
             rpc=self.observed.rpc,
-            status=status,
+            status=self.status,
             code=self.code,
             ms=round(seconds * 1000, 1),
             request_bytes=self.request_bytes,
@@ -67,7 +70,7 @@ class Line:
             request_id=self.request_id,
             caller=self.caller,
         )
-        self.observed.count(status, seconds)
+        self.observed.count(self.status, self.code, seconds)
 
 
 @contextmanager

@@ -54,11 +54,12 @@ class Pipeline:
                 reply = found if isinstance(found, Reply) else await self._serve(found, gate, request, receive, line)
                 await self._send(reply, request, line, send)
         except asyncio.CancelledError:
+            if line.code == Code.OK.name:
+                code = Code.CANCELLED if request.connection.lost else Code.UNAVAILABLE  # the server can't wait any more
+                line.status, line.code = HTTP_STATUS[code], code.name
+            line.write()
             if not request.connection.lost:
                 raise
-            if line.code == Code.OK.name:
-                line.code = Code.CANCELLED.name
-            line.write(HTTP_STATUS[Code.CANCELLED])
         finally:
             gate.inside -= 1
 
@@ -109,6 +110,7 @@ class Pipeline:
         return Reply(*render(error, self._registry, scheme=scheme, accept=accept))
 
     async def _send(self, reply: Reply, request: Request, line: Line, send: Send) -> None:
+        line.status = reply.status
         await compress(reply, request)
         headers = [*reply.headers, *self._cors.headers(request), (_REQUEST_ID, line.request_id.encode())]
         headers.append((b"x-content-type-options", b"nosniff"))
@@ -122,7 +124,7 @@ class Pipeline:
         else:
             await send(start)
             await _send_pieces(reply.body, line, send)
-        line.write(reply.status)
+        line.write()
 
 
 async def _send_pieces(pieces: AsyncGenerator[bytes, None], line: Line, send: Send) -> None:

@@ -52,19 +52,24 @@ class Rpc:
         default_s = settings.stream_timeout_s if method.streams else settings.timeout_s
         self._timeout_s = method.policy.timeout_s or default_s
 
+    def tell(self, line: Line, route: str) -> None:
+        """Tells which RPC a request is for, and by which route: first of all, so that refusals are its own."""
+        line.observed, line.route = self._observed, route
+
     async def admit(self, request: Request, line: Line, wanted_s: float = math.inf) -> Admission:
         """Decides on a call before its body is read. `wanted_s` is the timeout that the client wants in the way of its
         protocol. Raises MeshError.
         """
-        line.observed = self._observed
-        admitted = await self._access.admit(request)
-        line.caller = admitted.caller.subject
+        authorization = request.headers.get(b"authorization", b"").decode("latin-1")
+        caller = await self._access.identify(authorization)
+        line.caller = caller.subject
+        headers = self._access.admit(caller, request.client)
         allowed_s = timeout_s(request.headers, min(wanted_s, self._timeout_s))
         metadata = self._settings.request_headers.metadata(request.headers)
         metadata.append((REQUEST_ID, line.request_id))
-        if admitted.authorization:
-            metadata.append(("authorization", admitted.authorization))
-        return Admission(allowed_s, metadata, admitted.headers)
+        if authorization:
+            metadata.append(("authorization", authorization))
+        return Admission(allowed_s, metadata, headers)
 
     async def unary(self, admission: Admission, message: bytes) -> UnaryReply:
         """Calls the method with one message for one. Raises MeshError."""

@@ -49,8 +49,9 @@ class Upstreams:
         addresses that speak TLS.
         """
         services: dict[Address, list[str]] = {}
+        others = "all services" if len(addresses) == 1 else "all other services"
         for service, address in addresses.items():
-            services.setdefault(address, []).append("other services" if service == ANY_SERVICE else service)
+            services.setdefault(address, []).append(others if service == ANY_SERVICE else service)
         self.channels = {
             address: Channel(", ".join(names), address.target, credentials=credentials if address.secure else None)
             for address, names in services.items()

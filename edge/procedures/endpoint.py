@@ -30,7 +30,7 @@ class Procedure:
         """
         self.name = rpc.method.name
         self.streams = rpc.method.streams
-        self._path = rpc.method.path
+        self._rpc = rpc
         self._details = details
         codecs = Codecs(rpc.method, readers, validator)
         self._unary = ConnectUnary(rpc, codecs, details, limits.message)
@@ -49,7 +49,7 @@ class Procedure:
 
     async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
         """Answers a request, also one in no protocol that this RPC has."""
-        line.route = self._path
+        self._rpc.tell(line, self._rpc.method.path)
         media_type = request.media_type()
         if request.method != "POST" or media_type in self._in_unary:
             return await self._unary.serve(request, receive, line)

@@ -54,7 +54,7 @@ class SocketEndpoint:
 
     async def open(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> "Exchange":
         """Decides on a call whose path has these values, before the WebSocket is open. Raises MeshError."""
-        line.route = self._template
+        self.rpc.tell(line, self._template)
         wanted, query = self._system_parameters.take(request.query) if request.query else (NONE_GIVEN, b"")
         if wanted.alt not in ("", "json"):
             raise invalid((FieldViolation(ALT, "can only be json on a WebSocket", "INVALID_VALUE"),))

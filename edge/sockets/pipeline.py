@@ -45,7 +45,7 @@ class Sockets:
         """Serves one WebSocket."""
         request = Request.of(scope)
         line = Line("WEBSOCKET", request_id(request.headers), time.perf_counter(), self._unmatched)
-        status = _SWITCHING
+        line.status = _SWITCHING
         self._gate.inside += 1
         try:
             with request.connection.watch():
@@ -53,17 +53,18 @@ class Sockets:
                 try:
                     exchange = await self._open(request, scope["subprotocols"], receive, line)
                 except MeshError as error:
-                    status = await self._refuse(error, request, line, send)
+                    await self._refuse(error, request, line, send)
                 else:
                     await self._accept(exchange, scope["subprotocols"], line, send)
                     await self._run(exchange, line, send)
         except asyncio.CancelledError:
+            if line.code == Code.OK.name:
+                line.code = (Code.CANCELLED if request.connection.lost else Code.UNAVAILABLE).name
             if not request.connection.lost:
                 raise
-            line.code = Code.CANCELLED.name
         finally:
             self._gate.inside -= 1
-            line.write(status)
+            line.write()
 
     async def _open(self, request: Request, subprotocols: list[str], receive: Receive, line: Line) -> Exchange:
         try:
@@ -82,15 +83,14 @@ class Sockets:
             log.exception("request failed", route=line.route, request_id=line.request_id)
             raise Internal("Internal error.") from error
 
-    async def _refuse(self, error: MeshError, request: Request, line: Line, send: Send) -> int:
-        """Answers instead of opening. Gives the status."""
+    async def _refuse(self, error: MeshError, request: Request, line: Line, send: Send) -> None:
+        """Answers instead of opening."""
         line.code = error.code.name
         scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
-        status, headers, body = render(error, self._details, scheme=scheme)
+        line.status, headers, body = render(error, self._details, scheme=scheme)
         headers += self._headers(line)
-        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await send({"type": "websocket.http.response.start", "status": line.status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})
-        return status
 
     async def _accept(self, exchange: Exchange, subprotocols: list[str], line: Line, send: Send) -> None:
         headers = [*exchange.admission.headers, *self._headers(line)]

@@ -41,7 +41,7 @@ class CollectingEndpoint:
 
     async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""
-        line.route = self._template
+        self._rpc.tell(line, self._template)
         wanted, query = self._system_parameters.take(request.query) if request.query else (NONE_GIVEN, b"")
         form = self._replies.form(request.headers.get(b"accept"), wanted)
         admission = await self._rpc.admit(request, line)
@@ -90,7 +90,7 @@ class StreamingEndpoint:
 
     async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""
-        line.route = self._template
+        self._rpc.tell(line, self._template)
         wanted, query = self._system_parameters.take(request.query) if request.query else (NONE_GIVEN, b"")
         writing = self._outgoing.begin(request, wanted)
         admission = await self._rpc.admit(request, line)

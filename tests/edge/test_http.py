@@ -218,6 +218,6 @@ async def test_the_operations_pages(client: Client, backend: Backend) -> None:
     assert (await client.get("/livez")).text == "alive\n"
     assert (await client.get("/readyz")).json() == {"ready": True, "checks": {}}
     metrics = (await client.get("/metrics")).text
-    assert 'edge_requests_total{rpc="library.v1.Library.GetBook",status="200"}' in metrics
-    assert 'edge_requests_total{rpc="none",status="404"}' in metrics
+    assert 'edge_requests_total{code="OK",rpc="library.v1.Library.GetBook",status="200"}' in metrics
+    assert 'edge_requests_total{code="NOT_FOUND",rpc="none",status="404"}' in metrics
     assert "invented" not in metrics

@@ -49,7 +49,6 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.enable_retries", 0),
     # Without this, channels to one address share a connection, and a second channel would wait for the back-off of the
     # first.
     ("grpc.use_local_subchannel_pool", 1),

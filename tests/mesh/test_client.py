@@ -8,6 +8,9 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
 
 from mesh.breaker import Breaker
 from mesh.client import Channel
@@ -165,6 +168,37 @@ async def test_a_restarted_workload_is_found_again(greeter: SimpleNamespace, iss
                 except Unavailable:
                     await asyncio.sleep(0.02)
     assert answer.text == "back"
+
+
+async def test_a_call_that_a_leaving_workload_did_not_take_is_made_again() -> None:
+    """Even one that may be made only once: GOAWAY says that it was not begun (RFC 9113, section 6.8)."""
+    leaves = iter([True, False])
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = H2Connection(H2Configuration(client_side=False))
+        connection.initiate_connection()
+        writer.write(connection.data_to_send())
+        while data := await reader.read(65536):
+            for event in connection.receive_data(data):
+                match event:
+                    case RequestReceived() if next(leaves):
+                        connection.close_connection(last_stream_id=0)
+                        writer.write(connection.data_to_send())
+                        writer.close()
+                        return
+                    case RequestReceived(stream_id=stream):
+                        head = [(":status", "200"), ("content-type", "application/grpc")]
+                        connection.send_headers(stream, head)
+                        connection.send_data(stream, b"\0\0\0\0\0")
+                        connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+            writer.write(connection.data_to_send())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Channel("greeter", f"127.0.0.1:{port}") as channel:
+            reply = await channel.unary("/greeter/Greet", b"", timeout_s=10)
+    assert reply.message == b""
 
 
 async def test_the_circuit_opens_and_closes(greeter: SimpleNamespace, issuer: Issuer) -> None:

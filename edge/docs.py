@@ -104,7 +104,12 @@ def _swagger_ui(openapi_url: str, title: str) -> HTMLResponse:
         swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{ASSETS}/swagger-ui.css",
         swagger_favicon_url=_NO_ICON,
-        swagger_ui_parameters={"validatorUrl": None, "persistAuthorization": True, "docExpansion": "list"},
+        swagger_ui_parameters={
+            "validatorUrl": None,
+            "persistAuthorization": True,
+            "docExpansion": "list",
+            "defaultModelsExpandDepth": 0,
+        },
     )
 
 

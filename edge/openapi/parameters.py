@@ -89,8 +89,7 @@ class Parameters:
         }
         if required := [each["name"] for each in parameters if each.get("required")]:
             schema["required"] = required
-        if choices := self._schemas.choices(message, Use.INPUT, without={fields[0] for fields in route.variables}):
-            schema["allOf"] = choices
+        self._schemas.note_oneofs(schema, message, Use.INPUT, without={fields[0] for fields in route.variables})
         return schema
 
     def query(self, route: Route, *, without: tuple[DescField, ...] = ()) -> Iterator[dict[str, Any]]:

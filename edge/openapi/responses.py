@@ -1,12 +1,13 @@
 """The Responses Object of a route: what it answers, and how it fails."""
 
+import json
 from typing import Any, Final
 
 from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, DescMessage
 
 from edge.body import HTTP_BODY
 from edge.contract import Route
-from edge.errors import PROBLEM
+from edge.errors import PROBLEM, render
 from edge.next_page import NextPage
 from edge.openapi import streams
 from edge.openapi.comments import Comments
@@ -15,6 +16,17 @@ from edge.openapi.values import Schema, nullable
 from edge.protojson.leaves import TEXT_MESSAGES
 from edge.reply import NO_CONTENT, inner_type
 from edge.request import JSON
+from mesh.errors import (
+    Aborted,
+    DeadlineExceeded,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
 
 _DETAILS: Final[Schema] = {
     "type": "array",
@@ -93,17 +105,43 @@ _ERROR_HEADERS: Final = {
 }
 
 
+_EXAMPLES: Final = {
+    "400": InvalidArgument(
+        "pageSize: must be from 0 to 100",
+        reason="INVALID_FIELD",
+        violations=[FieldViolation("pageSize", "must be from 0 to 100", "OUT_OF_RANGE")],
+    ),
+    "401": Unauthenticated("The access token has expired.", reason="TOKEN_EXPIRED"),
+    "403": PermissionDenied("You may not do this."),
+    "404": NotFound("There is no such resource."),
+    "409": Aborted("The resource was changed by another."),
+    "429": ResourceExhausted("Too many requests.", retry_after_s=30),
+    "503": Unavailable("A service is away for now.", retry_after_s=1),
+    "504": DeadlineExceeded("The call took longer than its deadline."),
+}
+
+
 def error_responses() -> dict[str, Any]:
     """The responses of errors, for the components."""
-    content = {JSON: {"schema": ERROR}, PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {
             "description": description,
             "headers": _headers(*_ERROR_HEADERS.get(status, ()), "X-Request-Id"),
-            "content": content,
+            "content": {
+                JSON: {"schema": ERROR, **_example(status, JSON)},
+                PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}, **_example(status, PROBLEM)},
+            },
         }
         for status, description in _ERRORS.items()
     }
+
+
+def _example(status: str, media_type: str) -> dict[str, Any]:
+    """A usual error of a status as the edge writes it."""
+    if status not in _EXAMPLES:
+        return {}
+    _, _, body = render(_EXAMPLES[status], accept=media_type.encode())
+    return {"example": json.loads(body)}
 
 
 def _headers(*names: str) -> dict[str, Any]:

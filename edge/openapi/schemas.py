@@ -32,7 +32,7 @@ from protovalidate._gen.buf.validate.validate_pb import ext_oneof
 from edge.openapi.comments import Comments
 from edge.openapi.constraints import constrain
 from edge.openapi.examples import example
-from edge.openapi.values import LONG, Schema, nullable, scalar_schema, text_schema, well_known_schema
+from edge.openapi.values import BOUNDED, LONG, Schema, nullable, scalar_schema, text_schema, well_known_schema
 from edge.protojson.leaves import NULL_VALUE
 from edge.protojson.readers import is_nullable
 from edge.rules import field_rules, message_rules
@@ -112,8 +112,7 @@ class Schemas:
             schema["description"] = comment
         if names := [self._name(field, use) for field in fields if field in required]:
             schema["required"] = names
-        if choices := self.choices(message, use, without=left_out):
-            schema["allOf"] = choices
+        self.note_oneofs(schema, message, use, without=left_out)
         if use is not Use.ANSWER:
             self._note_rules(schema, message)
             if not self._ignore_unknown:
@@ -173,7 +172,8 @@ class Schemas:
             constrain(schema, rules, field)
         if kind is not None and not schema.keys() & {"format", "anyOf"}:
             schema["format"] = kind
-        if (rules or kind) and "examples" not in schema and (shown := example(schema)) is not None:
+        wants_example = rules or kind or schema.get("format") in BOUNDED
+        if wants_example and "examples" not in schema and (shown := example(schema)) is not None:
             schema["examples"] = [shown]
         if field.deprecated:
             schema["deprecated"] = True
@@ -250,20 +250,29 @@ class Schemas:
         """Whether a message is wrong without what is at one of these paths in it."""
         return any(path[0].name in self.demanded(message) for path in paths if len(path) == 1)
 
-    def choices(self, message: DescMessage, use: Use, *, without: Collection[DescField] = ()) -> list[Schema]:
-        """That no two members of a oneof are given, and one if a rule says so. Fields `without` are not there."""
-        there = {field.name: self._given(field, use) for field in message.fields if field not in without}
-        found = []
+    def note_oneofs(
+        self, schema: Schema, message: DescMessage, use: Use, *, without: Collection[DescField] = ()
+    ) -> None:
+        """Adds that no two members of a oneof are given, and one if a rule says so. Fields `without` are not there."""
+        there = {field.name: field for field in message.fields if field not in without}
         for oneof in message.oneofs:
-            members = [there[field.name] for field in oneof.fields if field.name in there]
+            members = [field for field in oneof.fields if field.name in there]
             exactly = use is Use.INPUT and _needs_one(oneof) and len(members) == len(oneof.fields)
             if len(members) > 1 or exactly:
-                found.append(_at_most_one(members, exactly=exactly))
+                self._note_oneof(schema, members, use, exactly=exactly)
         rules = message_rules(message) if use is not Use.ANSWER else None
         for rule in rules.oneof if rules is not None else ():
             members = [there[name] for name in rule.fields if name in there]
-            found.append(_at_most_one(members, exactly=rule.required and len(members) == len(rule.fields)))
-        return found
+            self._note_oneof(schema, members, use, exactly=rule.required and len(members) == len(rule.fields))
+
+    def _note_oneof(self, schema: Schema, members: list[DescField], use: Use, *, exactly: bool) -> None:
+        given = [self._given(field, use) for field in members]
+        one = {"oneOf": given if exactly else [*given, {"not": {"anyOf": given}}]}
+        # Negated twice it says the same. Pages and generators take an oneOf for types, of which they show nothing but
+        # what it says here; a negation they leave to validators.
+        schema.setdefault("allOf", []).append({"not": {"not": one}})
+        names = ", ".join(f"`{self._name(field, use)}`" for field in members)
+        _note(schema, f"{'Exactly' if exactly else 'At most'} one of {names}.")
 
     def _given(self, field: DescField, use: Use) -> Schema:
         """That a field is given. One that is null in a request is not, unless null is a value of it."""
@@ -279,7 +288,7 @@ class Schemas:
         texts = [rule.message for rule in rules.cel if rule.message] if rules is not None else []
         if texts:
             sentences = " ".join(f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in texts)
-            schema["description"] = "\n\n".join(filter(None, (schema.get("description"), sentences)))
+            _note(schema, sentences)
 
     def _component(self, name: str, make: Callable[[], Schema]) -> Schema:
         if name not in self._named:
@@ -317,8 +326,8 @@ def _needs_one(oneof: DescOneof) -> bool:
     return options is not None and ext_oneof in options and bool(options[ext_oneof].required)
 
 
-def _at_most_one(members: list[Schema], *, exactly: bool) -> Schema:
-    return {"oneOf": members if exactly else [*members, {"not": {"anyOf": members}}]}
+def _note(schema: Schema, text: str) -> None:
+    schema["description"] = "\n\n".join(filter(None, (schema.get("description"), text)))
 
 
 def _map(key: ScalarType, values: Schema) -> Schema:

@@ -15,6 +15,7 @@ from edge.protojson.well_known import DURATION_SECONDS_MAX, MASK_PATH, MASK_PATH
 
 Schema = dict[str, Any]
 
+FLOAT: Final = "float"
 FLOAT_MAX: Final = 3.4028234663852886e38
 
 # Base64 in the standard alphabet; its padding may be left out.
@@ -36,9 +37,12 @@ _FORMATS: Final = {
     **dict.fromkeys(_INT64, "int64"),
     **dict.fromkeys(_UINT64, "uint64"),
 }
+BOUNDED: Final = frozenset((*_FORMATS.values(), FLOAT))
+"""The formats of numbers whose bounds are so far away that they make no good examples."""
+
 _OTHERS: Final[dict[ScalarType, Schema]] = {
     ScalarType.DOUBLE: {"type": "number", "format": "double"},
-    ScalarType.FLOAT: {"type": "number", "format": "float", "minimum": -FLOAT_MAX, "maximum": FLOAT_MAX},
+    ScalarType.FLOAT: {"type": "number", "format": FLOAT, "minimum": -FLOAT_MAX, "maximum": FLOAT_MAX},
     ScalarType.BOOL: {"type": "boolean"},
     ScalarType.STRING: {"type": "string"},
     ScalarType.BYTES: {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
@@ -80,7 +84,7 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Any": {
         "type": "object",
         "properties": {"@type": {"type": "string", "description": "The URL of the type of this value."}},
-        "anyOf": [{"required": ["@type"]}, {"maxProperties": 0}],
+        "not": {"minProperties": 1, "not": {"required": ["@type"]}},
         "additionalProperties": True,
     },
 }
@@ -114,7 +118,7 @@ def nullable(schema: Schema) -> Schema:
         if "enum" in schema:
             schema["enum"] = [*schema["enum"], None]
         if "anyOf" in schema:
-            schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
+            schema["anyOf"] = [*schema["anyOf"], {"const": None}]
         return schema
     if "$ref" not in schema and "anyOf" not in schema:
         return schema

@@ -24,6 +24,7 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance,unsupported_method,takes_valid_requests,refuses_invalid_requests"
 )
+FIELD_MASK = "google.protobuf.FieldMask"
 LACKS = "REQUIRED fields are missing"
 
 
@@ -41,6 +42,15 @@ def lacks_required(message: Message) -> bool:
     return False
 
 
+def without_masks(message: Message) -> bytes:
+    """A message less its masks: the names that a query may have in them have no JSON if they don't survive it."""
+    for field in message.desc().fields:
+        if isinstance(field.value, DescFieldValueMessage) and field.value.message.type_name == FIELD_MASK:
+            message.clear_field(field.name)
+    encoded: bytes = message.to_binary()
+    return encoded
+
+
 def answers(contract: Contract) -> Callable[[Received, Context], Awaitable[bytes]]:
     """Answers as a service would: with the resource of the request if there is one, or with nothing in it."""
     methods = {method.path: method.desc for method in contract.methods}
@@ -51,15 +61,14 @@ def answers(contract: Contract) -> Callable[[Received, Context], Awaitable[bytes
         if lacks_required(request):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, LACKS)
         if method.input.type_name == method.output.type_name:
-            return received.request
+            return without_masks(request)
         for field in method.input.fields:
             is_resource = (
                 isinstance(field.value, DescFieldValueMessage)
                 and field.value.message.type_name == method.output.type_name
             )
             if is_resource and field in request:
-                resource: bytes = request[field].to_binary()
-                return resource
+                return without_masks(request[field])
         return b""
 
     return answer

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # has no stubs
+
 from edge.contract import Contract, read
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import documents_of
@@ -143,7 +145,7 @@ def test_forms_are_for_flat_messages(shapes: dict[str, Any]) -> None:
     content = shapes["paths"]["/v1/token"]["post"]["requestBody"]["content"]
     form = content["application/x-www-form-urlencoded"]["schema"]
     assert set(form["properties"]) == {"name", "scopes", "password", "code"}
-    assert (form["required"], len(form["allOf"][0]["oneOf"])) == (["name"], 2)
+    assert (form["required"], form["description"]) == (["name"], "Exactly one of `password`, `code`.")
     assert set(shapes["paths"]["/v1/trees"]["post"]["requestBody"]["content"]) == {"application/json"}
 
 
@@ -168,3 +170,16 @@ def test_access_is_the_policys(shop: dict[str, Any], torture: Contract) -> None:
     prune = secured["paths"]["/v1/trees/{tree}"]["patch"]
     assert prune["description"] == "Needs the scopes `trees.read`, `trees.write`."
     assert "401" not in secured["paths"]["/v1/plant"]["put"]["responses"]
+
+
+def test_errors_have_examples(shop: dict[str, Any]) -> None:
+    """Each as the edge writes it, in both shapes."""
+    schemas = shop["components"]["schemas"]
+    for status, response in shop["components"]["responses"].items():
+        for shape, content in response["content"].items():
+            if status == "default":
+                continue
+            name = content["schema"]["$ref"].rpartition("/")[2]
+            assert Draft202012Validator(schemas[name]).is_valid(content["example"]), (status, shape)
+    missing = shop["components"]["responses"]["404"]["content"]["application/json"]["example"]
+    assert missing == {"error": {"code": 404, "message": "There is no such resource.", "status": "NOT_FOUND"}}

@@ -97,7 +97,8 @@ def test_answers_are_what_protojson_writes(shapes: dict[str, Any]) -> None:
     """64-bit integers are strings, times are date-times, messages may contain themselves, nothing is promised."""
     tree = shapes["components"]["schemas"][ANSWER]
     fields = tree["properties"]
-    assert fields["metres"] == {"type": "string", "format": "int64", "pattern": "^(0|-?[1-9][0-9]{0,18})$"}
+    metres = {"type": "string", "format": "int64", "pattern": "^(0|-?[1-9][0-9]{0,18})$", "examples": ["0"]}
+    assert fields["metres"] == metres
     assert fields["planted"] == {"type": "string", "format": "date-time"}
     assert fields["children"]["items"] == {"$ref": f"#/components/schemas/{ANSWER}"}
     assert fields["labeled"]["additionalProperties"] == {"$ref": "#/components/schemas/shapes.v1.Leaf"}

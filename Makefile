@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/$(VENV):$(CURDIR)/.tools/bin:$(PATH)
 COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 comma := ,
+TAGGED = meshwright:$(or $(TAG),dev)
 SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -45,16 +46,18 @@ dead-letters: .venv/requirements-dev.sha256 ## list the events a service gave up
 	@$(VENV)/python -m mesh.local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
 
 compose: image ## run the whole mesh in containers, in the background; down again: make compose-down
+	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not here; install its plugin: https://docs.docker.com/compose/install"; exit 1; }
 	@$(PYTHON) tools/compose_secrets.py
-	@docker compose up --detach --wait
-	@echo "REST http://localhost:8080   Mail http://localhost:8025   Staff staff@example.com, password in .env"
+	@IMAGE=$(TAGGED) docker compose up --detach --wait
+	@echo "REST http://localhost:$${PORT:-8080}   Mail http://localhost:$${MAIL_PAGE_PORT:-8025}   Staff staff@example.com, password in .env"
 
 compose-down: ## stop the containers; their volumes stay
-	@docker compose down
+	@docker compose --project-name meshwright down
 
 image: ## build the container image: BASE=<base image> TAG=<tag> CA=<file of certificates that pip should trust>
-	@DOCKER_BUILDKIT=1 docker build $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(CA),--secret id=ca$(comma)src=$(CA)) \
-		--tag meshwright:$(or $(TAG),dev) .
+	@docker version >/dev/null 2>&1 || { echo "Docker is not here, or its daemon does not answer: docker version"; exit 1; }
+	@DOCKER_BUILDKIT=1 SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null) docker build $(if $(BASE),--build-arg BASE=$(BASE)) \
+		$(if $(CA),--secret id=ca$(comma)src=$(CA)) --tag $(TAGGED) .
 
 # Changing it
 
@@ -86,7 +89,7 @@ test: lint types grpcurl helm connect-conformance browser-clients go-backend thi
 	@$(VENV)/pytest $(ARGS)
 
 compose-test: image .venv/requirements-dev.sha256 grpcurl ## prove compose.yaml with real containers; needs docker compose
-	@$(VENV)/pytest tests/compose $(ARGS)
+	@IMAGE=$(TAGGED) $(VENV)/pytest tests/compose --timeout 300 $(ARGS)
 
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/$(COMPILE) --output-file requirements.txt pyproject.toml

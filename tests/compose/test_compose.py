@@ -15,6 +15,7 @@ from mesh.local.ports import free_ports
 from tools.compose_secrets import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
+IMAGE = os.environ.get("IMAGE", "meshwright:dev")
 WAIT_S = 120.0
 ADA = {"email": "ada@example.com", "password": "analytical engine", "display_name": "Ada"}
 
@@ -40,9 +41,12 @@ class Compose:
 
     def inspect(self, service: str, template: str) -> str:
         """A fact about the service's container."""
-        container = self.run("ps", "--all", "--quiet", service).strip()
-        command = ["docker", "inspect", "--format", template, container]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return docker("inspect", "--format", template, self.run("ps", "--all", "--quiet", service).strip())
+
+    def kill(self, service: str) -> None:
+        """Ends the service's process as a lack of memory would: Docker takes its own `docker kill` for a wish."""
+        program = f"import os; os.kill({self.inspect(service, '{{.State.Pid}}')}, 9)"
+        docker("run", "--rm", "--pid", "host", "--user", "0", "--entrypoint", "python3", IMAGE, "-c", program)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,7 @@ def test_the_calls_of_the_readme(client: httpx.Client, compose: Compose) -> None
     """A token's bearer learns the answer, an order is made, and the welcome mail is on the page."""
     assert client.get("/v1/information").json() == {"text": "The answer is 42."}
     product = new_product(compose)
-    order = client.post("/v1/orders", json={"lines": [{"product": product, "quantity": 2}], "request_id": "one"})
+    order = client.post("/v1/orders", json={"lines": [{"product": product, "quantity": 2}]})
     assert order.status_code == 201, order.text
     again = client.get(f"/v1/{order.json()['name']}")
     assert again.json() == order.json()
@@ -90,14 +94,44 @@ def test_a_service_by_grpcurl(client: httpx.Client, compose: Compose) -> None:
 
 
 @pytest.mark.parametrize("service", ["orders", "postgres", "nats", "edge"])
-def test_what_dies_comes_back(client: httpx.Client, compose: Compose, service: str) -> None:
-    """A process that ends is restarted, and the mesh answers again with all that it knew."""
+def test_what_is_killed_comes_back(client: httpx.Client, compose: Compose, service: str) -> None:
+    """A process that is killed is restarted, and the mesh answers again with all that it knew."""
     before = client.get("/v1/orders").json()
     started = compose.inspect(service, "{{.State.StartedAt}}")
-    compose.run("exec", "--no-TTY", "--user", "0", service, "kill", "1")
+    compose.kill(service)
     eventually(lambda: compose.inspect(service, "{{.State.StartedAt}}") != started)
     eventually(lambda: compose.inspect(service, "{{.State.Health.Status}}") == "healthy")
     eventually(lambda: answers(client, before))
+
+
+def test_the_data_outlive_the_containers(client: httpx.Client, compose: Compose) -> None:
+    """Without its containers, and then with new ones, the mesh knows the orders and the keys of tokens that it gave."""
+    before = client.get("/v1/orders").json()
+    assert before["orders"]
+    compose.run("down")
+    compose.run("up", "--detach", "--wait")
+    assert client.get("/v1/orders").json() == before
+
+
+@pytest.mark.parametrize("service", ["edge", "identity", "catalog", "orders", "notifications", "information", "mail"])
+def test_a_process_may_do_little(compose: Compose, service: str) -> None:
+    """It is not root, its root file system is read-only, and it can gain no right."""
+    facts = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}"
+    assert compose.inspect(service, facts) == "10001:10001 true [ALL] [no-new-privileges:true]"
+
+
+def test_without_its_secrets_nothing_starts() -> None:
+    """The command says which variable is missing, and what makes it."""
+    command = ["docker", "compose", "--env-file", "/dev/null", "config", "--quiet"]
+    environment = {name: value for name, value in os.environ.items() if name not in NAMES}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "is missing a value: make compose makes it" in done.stderr
+
+
+def docker(*arguments: str) -> str:
+    """What it prints."""
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def new_product(compose: Compose) -> str:

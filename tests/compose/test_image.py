@@ -1,0 +1,78 @@
+"""What `make image` made, looked at from inside."""
+
+import os
+import subprocess
+
+import pytest
+
+IMAGE = os.environ.get("IMAGE", "meshwright:dev")
+TOOLS = {
+    "pip",
+    "pip3",
+    "ensurepip",
+    "setuptools",
+    "wheel",
+    "gcc",
+    "cc",
+    "g++",
+    "c++",
+    "clang",
+    "ld",
+    "make",
+    "go",
+    "cargo",
+}
+
+
+def run(*arguments: str, entrypoint: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs a container as a cluster does: nothing can be written, no rights but those of its user."""
+    limits = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--network", "none"]
+    start = ["--entrypoint", entrypoint] if entrypoint else []
+    command = ["docker", "run", "--rm", *limits, *start, IMAGE, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "process", ["services.identity", "services.catalog", "services.orders", "services.notifications"]
+)
+def test_any_process_starts_by_its_name(process: str) -> None:
+    """Each of them says which settings it lacks."""
+    done = run(process)
+    assert done.returncode != 0
+    assert "DATABASE_URL" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_the_edge_is_what_starts_without_a_name() -> None:
+    """It says that it lacks its upstreams."""
+    done = run()
+    assert done.returncode != 0
+    assert "upstream" in (done.stderr + done.stdout).lower()
+
+
+def test_nothing_installs_or_compiles() -> None:
+    """No package manager of Python and no compiler of C are there, nor an archive to make one of."""
+    program = (
+        "import pathlib\n"
+        "print([str(path) for root in ('/usr/bin', '/usr/lib', '/usr/local', '/venv', '/app') for path in pathlib.Path(root).rglob('*')"
+        f" if path.name in {TOOLS} or path.suffix == '.whl'])"
+    )
+    assert run("-c", program, entrypoint="python3").stdout == "[]\n"
+
+
+def test_the_user_owns_nothing() -> None:
+    """It is not root, and no file outside of the system's own folders belongs to it or can be written by it."""
+    program = (
+        "import os; print(os.getuid(), os.getgid(), [path for path in ('/app', '/venv') if os.access(path, os.W_OK)])"
+    )
+    assert run("-c", program, entrypoint="python3").stdout.split(maxsplit=2) == ["10001", "10001", "[]\n"]
+
+
+def test_all_modules_are_compiled() -> None:
+    """Nothing has to be compiled at each start: where the root file system is read-only, it would be lost each time."""
+    program = (
+        "import sys, pathlib, edge.app, edge.serving\n"
+        "print([name for name, module in sys.modules.items() if (path := getattr(module, '__cached__', None))"
+        " and not pathlib.Path(path).exists()])"
+    )
+    assert run("-c", program, entrypoint="python3").stdout == "[]\n"

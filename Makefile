@@ -13,7 +13,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
 	helm golden connect-conformance browser-clients go-backend third-party bench-edge bench-start bench-streams bench-messages \
-	image compose compose-down compose-test
+	image compose compose-down compose-test cluster-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -90,6 +90,9 @@ test: lint types grpcurl helm connect-conformance browser-clients go-backend thi
 
 compose-test: image .venv/requirements-dev.sha256 grpcurl ## prove compose.yaml with real containers; needs docker compose
 	@IMAGE=$(TAGGED) $(VENV)/pytest tests/compose --timeout 300 $(ARGS)
+
+cluster-test: .venv/requirements-dev.sha256 helm grpcurl ## prove the chart on the cluster of KUBECONFIG; see docs/operations.md
+	@$(VENV)/pytest tests/cluster --timeout 900 $(ARGS)
 
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/$(COMPILE) --output-file requirements.txt pyproject.toml

@@ -24,7 +24,7 @@ _SOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 """How much of a body is thrown away after the reply, so that its sender gets to read the reply."""
 
-LINGER_S: Final = 1.0
+LINGER_S: Final = 2.0
 """How long a connection on which nothing is asked stays open once the server stops."""
 
 

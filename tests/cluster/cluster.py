@@ -1,0 +1,221 @@
+"""The cluster that KUBECONFIG names, by kubectl and Helm; and a release of the chart on it."""
+
+import base64
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.manifests import client_pod, namespace
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "meshwright"
+GRPCURL = ROOT / ".tools" / "bin" / "grpcurl"
+LOAD = Path(__file__).with_name("load.py")
+
+IMAGE = os.environ.get("IMAGE", "meshwright:dev")
+TRIAL_IMAGES = {
+    name: os.environ[f"{name.upper()}_IMAGE"] for name in ("postgres", "nats") if f"{name.upper()}_IMAGE" in os.environ
+}
+VALUES = os.environ.get("VALUES", "")
+
+READY_S = 300
+ADA = {"email": "ada@example.com", "password": "analytical engine", "display_name": "Ada"}
+CUP = {"title": "A cup", "category": "kitchen", "price": {"currencyCode": "EUR", "units": "5"}}
+DEPLOYMENTS = ("catalog", "edge", "identity", "information", "notifications", "orders")
+
+Object = dict[str, Any]
+
+
+class CommandFailed(AssertionError):
+    """A program ended with an error, which is its text."""
+
+
+def run(*command: str | Path, text: str | None = None, timeout_s: float = READY_S + 60) -> str:
+    """What a program prints. Raises CommandFailed with all that it said."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=timeout_s)
+    if done.returncode != 0:
+        raise CommandFailed(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def kubectl(*arguments: str, text: str | None = None, timeout_s: float = READY_S + 60) -> str:
+    """What kubectl prints."""
+    return run("kubectl", *arguments, text=text, timeout_s=timeout_s)
+
+
+def helm(*arguments: str) -> str:
+    """What Helm prints."""
+    return run(ROOT / ".tools" / "bin" / "helm", *arguments)
+
+
+def eventually(holds: Callable[[], bool], *, within_s: float = READY_S) -> None:
+    """Returns as soon as it holds; a command that fails meanwhile is asked again."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            if holds():
+                return
+        except CommandFailed:
+            if time.monotonic() > deadline:
+                raise
+        assert time.monotonic() < deadline, "it never held"
+        time.sleep(0.5)
+
+
+def mesh_runs() -> bool:
+    """Whether Linkerd injects its proxy and enforces its policies here."""
+    found = kubectl(
+        "get",
+        "deployments",
+        "--all-namespaces",
+        "--output=name",
+        "--selector=linkerd.io/control-plane-component=destination",
+    )
+    return bool(found.strip())
+
+
+def image_values() -> list[str]:
+    """The images of this run, as arguments of Helm."""
+    repository, _, tag = IMAGE.rpartition(":")
+    trial = [f"{name}.image={image}" for name, image in TRIAL_IMAGES.items()]
+    values = ["--values", VALUES] if VALUES else []
+    return [*values, "--set", ",".join([f"image.repository={repository},image.tag={tag}", *trial])]
+
+
+@contextmanager
+def packaged(version: str) -> Iterator[Path]:
+    """The chart as it is, under another version."""
+    with tempfile.TemporaryDirectory() as folder:
+        helm("package", str(CHART), f"--version={version}", f"--app-version={version}", f"--destination={folder}")
+        yield Path(folder, f"meshwright-{version}.tgz")
+
+
+class Release:
+    """The release "shop" in a namespace of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.namespace = name
+
+    @contextmanager
+    def in_namespace(self, *, restricted: bool = True) -> Iterator["Release"]:
+        """The namespace is there, where pods have to be restricted; it is gone with all that is in it afterwards."""
+        # Without its CNI plugin Linkerd needs rights that "restricted" refuses.
+        restricted = restricted and not mesh_runs()
+        kubectl("apply", "--filename=-", text=json.dumps(namespace(self.namespace, restricted=restricted)))
+        try:
+            yield self
+        finally:
+            kubectl("delete", "namespace", self.namespace)
+
+    def install(self, *arguments: str, chart: Path = CHART) -> None:
+        """Installs it, or upgrades it to other values, and waits until all is ready."""
+        self.helm(
+            "upgrade", "shop", str(chart), "--install", "--wait", f"--timeout={READY_S}s", *image_values(), *arguments
+        )
+
+    def helm(self, *arguments: str) -> str:
+        """What Helm prints, asked about this namespace."""
+        return helm(*arguments, "--namespace", self.namespace)
+
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        """What kubectl prints, asked about this namespace."""
+        return kubectl("--namespace", self.namespace, *arguments, text=text)
+
+    def get(self, kinds: str, *arguments: str) -> list[Object]:
+        """The objects of some kinds."""
+        found: list[Object] = json.loads(self.kubectl("get", kinds, "--output=json", *arguments))["items"]
+        return found
+
+    def pods(self, workload: str) -> list[Object]:
+        """The pods of a workload that are not on their way out."""
+        found = self.get("pods", f"--selector=app.kubernetes.io/name={workload}")
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def is_ready(self) -> bool:
+        """Whether every workload has all of its pods, new and ready."""
+        return all(_is_rolled_out(each) for each in self.get("deployments,statefulsets"))
+
+    def secret(self, workload: str, key: str) -> str:
+        """A value of a workload's Secret."""
+        encoded = self.kubectl("get", "secret", f"shop-{workload}", f"--output=jsonpath={{.data.{key}}}")
+        return base64.b64decode(encoded).decode()
+
+
+def _is_rolled_out(workload: Object) -> bool:
+    wanted, status = workload["spec"]["replicas"], workload["status"]
+    current = status.get("observedGeneration") == workload["metadata"]["generation"]
+    counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
+    return current and all(count == wanted for count in counts)
+
+
+class Client:
+    """A pod that is no part of the release, from which the edge's Service is called."""
+
+    def __init__(self, release: Release) -> None:
+        self._release = release
+        release.kubectl("apply", "--filename=-", text=json.dumps(client_pod("client", IMAGE)))
+        release.kubectl("wait", "pod/client", "--for=condition=Ready", f"--timeout={READY_S}s")
+
+    def python(self, code: str, *arguments: str, text: str | None = None) -> str:
+        """What a script prints that runs in the pod."""
+        return self._release.kubectl("exec", "--stdin", "client", "--", "python", "-c", code, *arguments, text=text)
+
+    def call(
+        self, method: str, path: str, *, token: str = "", body: Object | None = None, form: Object | None = None
+    ) -> Object:
+        """The JSON that the edge answers with. Raises CommandFailed with the answer if that is an error."""
+        request = {"method": method, "path": path, "token": token, "body": body, "form": form}
+        answer: Object = json.loads(self.python(CALL, text=json.dumps(request)))
+        return answer
+
+    def token(self, user: str, password: str) -> str:
+        """An access token for a user."""
+        form = {"grant_type": "password", "username": user, "password": password}
+        token: str = self.call("POST", "/v1/oauth2/token", form=form)["access_token"]
+        return token
+
+
+CALL = """
+import json, sys, urllib.error, urllib.parse, urllib.request
+
+asked = json.load(sys.stdin)
+headers = {"authorization": "Bearer " + asked["token"]} if asked["token"] else {}
+data = urllib.parse.urlencode(asked["form"]).encode() if asked["form"] else None
+if asked["body"] is not None:
+    data, headers["content-type"] = json.dumps(asked["body"]).encode(), "application/json"
+request = urllib.request.Request("http://shop-edge" + asked["path"], data, headers, method=asked["method"])
+try:
+    print(urllib.request.urlopen(request, timeout=30).read().decode())
+except urllib.error.HTTPError as error:
+    sys.exit(f"{error.code} {error.read().decode()}")
+"""
+
+
+@contextmanager
+def load(release: Release, arguments: Sequence[str]) -> Iterator[Object]:
+    """Calls the edge without a pause while this is entered. What became of the calls is in the dict that it gives,
+    afterwards.
+    """
+    command = [
+        "kubectl",
+        "--namespace",
+        release.namespace,
+        "exec",
+        "--stdin",
+        "client",
+        "--",
+        "python",
+        "-c",
+        LOAD.read_text(),
+        *arguments,
+    ]
+    outcome: Object = {}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as calling:
+        yield outcome
+        outcome |= json.loads(calling.communicate(timeout=READY_S)[0])

@@ -1,0 +1,36 @@
+"""The release that most tests share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.cluster.cluster import ADA, CUP, Client, Release
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The release with a customer, and a product that staff has made."""
+
+    release: Release
+    client: Client
+    token: str
+    product: str
+
+
+@pytest.fixture(scope="session")
+def release() -> Iterator[Release]:
+    """Installed from nothing, as values.yaml says."""
+    with Release("meshwright-test").in_namespace() as release:
+        release.install()
+        yield release
+
+
+@pytest.fixture(scope="session")
+def shop(release: Release) -> Shop:
+    """The same, in use."""
+    client = Client(release)
+    staff = client.token("staff@example.com", release.secret("identity", "STAFF_PASSWORD"))
+    product = client.call("POST", "/v1/products", token=staff, body=CUP)["name"]
+    client.call("POST", "/v1/users", body=ADA)
+    return Shop(release, client, client.token(ADA["email"], ADA["password"]), product)

@@ -1,0 +1,123 @@
+"""Pods come and go, versions come and fail, and the public notices nothing."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster.cluster import DEPLOYMENTS, IMAGE, CommandFailed, Release, eventually, kubectl, load, packaged
+from tests.cluster.conftest import Shop
+from tests.cluster.manifests import killer_pod
+
+BEFORE_S = 3  # of load before the change, and after it
+TOO_SHORT_S = 40  # for a version that will never be ready
+
+
+@contextlib.contextmanager
+def without_a_failed_request(shop: Shop) -> Iterator[None]:
+    """Requests of every kind go on, until the pods that had to go are gone; not one fails."""
+    with load(shop.release, ["shop-edge", "80", shop.token, shop.product]) as outcome:
+        time.sleep(BEFORE_S)
+        yield
+        eventually(lambda: all("deletionTimestamp" not in pod["metadata"] for pod in shop.release.get("pods")))
+        time.sleep(BEFORE_S)
+    assert outcome["failed"] == 0, json.dumps(outcome, indent=2)
+    assert outcome["answers"]["201"] > 100
+
+
+def test_a_rolling_restart(shop: Shop) -> None:
+    """All workloads at once."""
+    with without_a_failed_request(shop):
+        shop.release.kubectl("rollout", "restart", *(f"deployment/shop-{name}" for name in DEPLOYMENTS))
+        eventually(shop.release.is_ready)
+
+
+def test_an_upgrade(shop: Shop) -> None:
+    """A newer version of the chart whose pods are all others."""
+    with without_a_failed_request(shop), packaged("99.0.0") as newer:
+        shop.release.install("--set=workloads.env.LOG_LEVEL=debug", chart=newer)
+
+
+def test_deleted_pods(shop: Shop) -> None:
+    """One of each workload."""
+    with without_a_failed_request(shop):
+        shop.release.kubectl(
+            "delete", "pod", "--wait=false", *(shop.release.pods(name)[0]["metadata"]["name"] for name in DEPLOYMENTS)
+        )
+        eventually(shop.release.is_ready)
+
+
+def test_a_drained_node(shop: Shop) -> None:
+    """Pods leave one at a time. Where there is no other node the second of a workload stays, and serves."""
+    [*_, pod] = shop.release.pods("edge")
+    node = pod["spec"]["nodeName"]
+    selector = f"--pod-selector=app.kubernetes.io/part-of=shop,app.kubernetes.io/name in ({','.join(DEPLOYMENTS)})"
+    with without_a_failed_request(shop):
+        try:
+            with contextlib.suppress(CommandFailed):
+                kubectl(
+                    "drain",
+                    node,
+                    selector,
+                    "--delete-emptydir-data",
+                    "--ignore-daemonsets",
+                    f"--timeout={TOO_SHORT_S}s",
+                )
+            assert (
+                pod["metadata"]["uid"] not in {each["metadata"]["uid"] for each in shop.release.pods("edge")}
+                or len(shop.release.pods("edge")) > 1
+            )
+        finally:
+            kubectl("uncordon", node)
+        eventually(shop.release.is_ready)
+
+
+@pytest.mark.parametrize("workload", ["orders", "edge", "postgres", "nats"])
+def test_a_killed_process_comes_back(shop: Shop, workload: str) -> None:
+    """kill -9, without a word to anybody: it is started again, and knows all that was acknowledged."""
+    orders = shop.client.call("GET", "/v1/orders", token=shop.token)
+    pod = shop.release.pods(workload)[0]
+    name, restarts = pod["metadata"]["name"], restarts_of(pod)
+    killer = killer_pod("killer", IMAGE, pod["spec"]["nodeName"], pod["metadata"]["uid"])
+    with Release("meshwright-test-killer").in_namespace(restricted=False) as elsewhere:
+        elsewhere.kubectl("apply", "--filename=-", text=json.dumps(killer))
+        eventually(
+            lambda: any(
+                restarts_of(each) > restarts for each in shop.release.pods(workload) if each["metadata"]["name"] == name
+            )
+        )
+    eventually(shop.release.is_ready)
+    eventually(lambda: shop.client.call("GET", "/v1/orders", token=shop.token) == orders)
+
+
+def restarts_of(pod: dict[str, Any]) -> int:
+    """How often the container of a pod was started again."""
+    count: int = pod["status"]["containerStatuses"][0]["restartCount"]
+    return count
+
+
+def test_an_image_that_is_not_there(shop: Shop) -> None:
+    """The version before goes on serving, and is what `helm rollback` leads back to."""
+    with without_a_failed_request(shop):
+        fails(shop, "--set=image.tag=no-such-tag")
+
+
+def test_a_migration_that_fails(shop: Shop) -> None:
+    """No pod of the new version starts; those of the one before serve on."""
+    url = "postgresql://nobody:nothing@shop-postgres:5432/nowhere"
+    shop.release.kubectl("create", "secret", "generic", "broken", f"--from-literal=DATABASE_URL={url}")
+    with without_a_failed_request(shop):
+        fails(shop, "--set=services.catalog.existingSecret=broken")
+
+
+def fails(shop: Shop, value: str) -> None:
+    """Upgrades to what can never be ready, and goes back."""
+    pods = {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in shop.release.pods(name)}
+    with pytest.raises(CommandFailed, match="not ready"):
+        shop.release.install(value, f"--timeout={TOO_SHORT_S}s")
+    assert pods <= {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in shop.release.pods(name)}
+    shop.release.helm("rollback", "shop", "--wait")
+    assert shop.release.is_ready()

@@ -1,0 +1,119 @@
+"""What a release is, on a cluster, once `helm install --wait` has returned."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.cluster.cluster import DEPLOYMENTS, GRPCURL, IMAGE, CommandFailed, Object, Release, mesh_runs
+from tests.cluster.conftest import Shop
+from tests.cluster.manifests import client_pod
+
+OPERATOR = {"app.kubernetes.io/name": "operator", "app.kubernetes.io/part-of": "shop"}
+
+
+def test_everything_is_ready(release: Release) -> None:
+    """From nothing: every workload has its pods, and none of them had to be restarted to get there."""
+    assert release.is_ready()
+    assert {each["metadata"]["name"] for each in release.get("deployments")} >= {f"shop-{name}" for name in DEPLOYMENTS}
+    restarts = {
+        pod["metadata"]["name"]: container["restartCount"]
+        for pod in release.get("pods")
+        for container in pod["status"].get("containerStatuses", ())
+    }
+    assert not any(restarts.values()), restarts
+
+
+def test_every_object_was_taken_as_it_is(release: Release) -> None:
+    """Those of Linkerd and of the Gateway API as well: the API server knows every field."""
+    manifest = release.helm("get", "manifest", "shop")
+    found = release.kubectl("get", "--filename=-", "--output=name", text=manifest)
+    for kind in ("server", "authorizationpolicy", "meshtlsauthentication", "grpcroute", "httplocalratelimitpolicy"):
+        assert f"{kind}." in found
+    release.kubectl(
+        "apply",
+        "--dry-run=server",
+        "--server-side",
+        "--force-conflicts",
+        "--validate=strict",
+        "--filename=-",
+        text=manifest,
+    )
+
+
+@pytest.mark.parametrize("check", ["health", "round-trip", "denied"])
+def test_helm_test_tells_the_truth(release: Release, check: str) -> None:
+    """Each pod of `helm test` proves one promise. That calls are denied holds where Linkerd runs, and fails elsewhere."""
+    ask = ("test", "shop", f"--filter=name=shop-{check}", "--timeout=60s")
+    if check != "denied" or mesh_runs():
+        release.helm(*ask)
+    else:
+        with pytest.raises(CommandFailed, match=f"shop-{check}"):
+            release.helm(*ask)
+
+
+def test_the_calls_of_the_readme(shop: Shop) -> None:
+    """A customer signs up, signs in, and asks, through the edge's Service."""
+    assert shop.client.call("GET", "/v1/information", token=shop.token) == {"text": "The answer is 42."}
+    order = shop.client.call(
+        "POST",
+        "/v1/orders?request_id=one",
+        token=shop.token,
+        body={"lines": [{"product": shop.product, "quantity": 2}]},
+    )
+    assert shop.client.call("GET", f"/v1/{order['name']}", token=shop.token) == order
+    with pytest.raises(CommandFailed, match="401"):
+        shop.client.call("GET", "/v1/information")
+
+
+def test_an_operator_asks_with_grpcurl(shop: Shop) -> None:
+    """From a pod with the operators' account: what a service offers, how it is, and, with a token, a call."""
+    pod = client_pod("operator", IMAGE, account="shop-operator", labels=OPERATOR)
+    if mesh_runs():
+        pod["metadata"]["annotations"] = {"linkerd.io/inject": "enabled"}
+    shop.release.kubectl("apply", "--filename=-", text=json.dumps(pod))
+    shop.release.kubectl("wait", "pod/operator", "--for=condition=Ready", "--timeout=60s")
+    into = ("kubectl", "--namespace", shop.release.namespace, "exec", "--stdin", "operator", "--")
+    with GRPCURL.open("rb") as program:
+        subprocess.run([*into, "sh", "-c", "cat >/tmp/grpcurl && chmod +x /tmp/grpcurl"], stdin=program, check=True)
+
+    def grpcurl(*arguments: str) -> str:
+        return shop.release.kubectl("exec", "operator", "--", "/tmp/grpcurl", "-plaintext", *arguments)
+
+    assert "meshwright.orders.v1.OrdersService" in grpcurl("shop-orders:9000", "list")
+    assert '"SERVING"' in grpcurl("shop-orders:9000", "grpc.health.v1.Health/Check")
+    method = "meshwright.information.v1.InformationService/GetInformation"
+    if not mesh_runs():  # where Linkerd runs, only the edge may call it
+        answer = grpcurl("-H", f"authorization: Bearer {shop.token}", "shop-information:9000", method)
+        assert json.loads(answer) == {"text": "The answer is 42."}
+
+
+def test_a_second_installation_changes_nothing(release: Release) -> None:
+    """The same values over again give the same manifest and the same objects, secrets included; no pod is restarted."""
+    before, manifest = objects(release), release.helm("get", "manifest", "shop")
+    release.install()
+    assert release.helm("get", "manifest", "shop") == manifest
+    assert objects(release) == before
+
+
+def objects(release: Release) -> dict[str, Object]:
+    """What the release asked for, and its pods, as the API server keeps them; what it notes by itself left out."""
+    manifest = release.helm("get", "manifest", "shop")
+    found = json.loads(release.kubectl("get", "--filename=-", "--output=json", text=manifest))["items"]
+    for each in found:
+        each.pop("status", None)
+        each["metadata"] = {
+            key: each["metadata"].get(key) for key in ("name", "uid", "generation", "labels", "annotations")
+        }
+    pods = release.get("pods", "--selector=app.kubernetes.io/instance=shop")
+    return {f"{each['kind']}/{each['metadata']['name']}": each for each in found} | {
+        f"Pod/{pod['metadata']['name']}": {} for pod in pods
+    }
+
+
+def test_a_secret_that_is_missing_is_told_before_anything_is_made(release: Release) -> None:
+    """A sentence at installation, not a pod that cannot start."""
+    with pytest.raises(
+        CommandFailed, match=r"services\.orders\.existingSecret: there is no Secret nowhere in the namespace"
+    ):
+        release.install("--set=services.orders.existingSecret=nowhere")

@@ -20,7 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from mesh import tracing
 from mesh.breaker import Breaker
-from mesh.errors import Code, DeadlineExceeded, MeshError, Metadata, Unavailable, error_for
+from mesh.errors import Cancelled, Code, DeadlineExceeded, MeshError, Metadata, Unavailable, error_for
 from mesh.identity import ServiceTokens
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.rpc import Method, Req, Res, current_call
@@ -39,6 +39,9 @@ _NEUTRAL_TEXTS = {
     Code.INTERNAL: "Internal error.",
     Code.UNKNOWN: "Internal error.",
 }
+
+# A server that stops cancels the calls that wait for it still.
+_NOT_TAKEN = (Unavailable, Cancelled)
 
 _OPTIONS: list[tuple[str, Any]] = [
     # A workload that was restarted is found again within a second; gRPC's own back-off grows to two minutes.
@@ -182,19 +185,19 @@ class Channel:
     async def unary(
         self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
     ) -> UnaryReply:
-        """Calls a method by its path, bytes in and bytes out. Idempotent calls are repeated while the workload is
-        Unavailable and time is left.
+        """Calls a method by its path, bytes in and bytes out. Idempotent calls are repeated while the workload does not
+        take them and time is left.
         """
         deadline = time.monotonic() + timeout_s
         try:
             return await self._attempt(path, request, deadline, metadata)
-        except Unavailable as error:
+        except _NOT_TAKEN as error:
             if not idempotent or error.reason == "CIRCUIT_OPEN":
                 raise
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS_MAX - 1),
             wait=wait_random_exponential(multiplier=0.05, max=RETRY_WAIT_S_MAX),
-            retry=retry_if_exception_type(Unavailable),
+            retry=retry_if_exception_type(_NOT_TAKEN),
             reraise=True,
         )
         async for attempt in retrying:

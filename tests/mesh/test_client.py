@@ -14,7 +14,7 @@ from h2.events import RequestReceived
 
 from mesh.breaker import Breaker
 from mesh.client import Channel
-from mesh.errors import Code, DeadlineExceeded, InvalidArgument, MeshError, NotFound, Unavailable
+from mesh.errors import Cancelled, Code, DeadlineExceeded, InvalidArgument, MeshError, NotFound, Unavailable
 from mesh.identity import Caller
 from mesh.rpc import Call, current_call
 from tests.issuer import Issuer
@@ -51,9 +51,10 @@ async def test_a_typed_call_gives_the_answer(greeter: SimpleNamespace, issuer: I
     assert answer == greeter.pb.GreetResponse(text="HELLO ADA")
 
 
+@pytest.mark.parametrize("error", [Unavailable, Cancelled])
 @pytest.mark.parametrize(("method", "attempts"), [("greet", 3), ("shout", 1)])
 async def test_only_idempotent_methods_are_retried(
-    greeter: SimpleNamespace, issuer: Issuer, method: str, attempts: int
+    greeter: SimpleNamespace, issuer: Issuer, method: str, attempts: int, error: type[MeshError]
 ) -> None:
     """A call that may have had an effect is not made twice, whatever its error."""
     tries = 0
@@ -61,12 +62,12 @@ async def test_only_idempotent_methods_are_retried(
     async def handle(_request: Any, _call: Call) -> Any:
         nonlocal tries
         tries += 1
-        raise Unavailable("not now")
+        raise error("not now")
 
     tokens: Any = Tokens(issuer.token("workloads/robot"))
     async with serving(greeter, issuer, handle) as server, channel_to(server, tokens=tokens) as channel:
         client = greeter.grpc.GreeterServiceClient(channel)
-        with pytest.raises(Unavailable, match="not now"):
+        with pytest.raises(error, match="not now"):
             await getattr(client, method)(greeter.pb.GreetRequest(name="Ada"))
     assert tries == attempts
 

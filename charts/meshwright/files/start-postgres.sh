@@ -13,6 +13,9 @@ if [ ! -e "$PGDATA" ]; then
     mv "$PGDATA.new" "$PGDATA"
 fi
 
+# A server that was killed has left its lock, which names the process 1: here that is this script.
+rm -f "$PGDATA/postmaster.pid"
+
 # Nobody can connect in single-user mode, so the superuser needs no password, and has none.
 existing=$(echo "SELECT datname FROM pg_database" | single)
 {

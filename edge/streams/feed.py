@@ -68,9 +68,11 @@ class Feed:
     async def _wait(self, patience_s: float | None) -> None:
         self._changed.clear()
         timer = None if patience_s is None else asyncio.get_running_loop().call_later(patience_s, self._changed.set)
-        await self._changed.wait()
-        if timer is not None:
-            timer.cancel()
+        try:
+            await self._changed.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def _read(self, messages: AsyncIterator[bytes]) -> None:
         try:

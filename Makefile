@@ -98,6 +98,17 @@ requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pypr
 	@$(VENV)/$(COMPILE) --output-file requirements.txt pyproject.toml
 	@$(VENV)/$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 
+sbom: .venv/requirements-dev.sha256 ## list what the image holds of Python packages, with versions and licences, in sbom.json (CycloneDX)
+	@rm -rf .tools/runtime && $(VENV)/python -m venv --without-pip .tools/runtime
+	@$(VENV)/python -m pip --python .tools/runtime/bin/python --disable-pip-version-check install --quiet --require-hashes --no-deps \
+		--only-binary :all: --requirement requirements.txt
+	@rm -rf .tools/runtime/lib/python*/site-packages/setuptools* # as the image does
+	@$(VENV)/cyclonedx-py environment .tools/runtime --pyproject pyproject.toml --output-reproducible --output-file sbom.json
+
+audit: .venv/requirements-dev.sha256 ## ask PyPI's database whether a pinned package has a known vulnerability
+	@$(VENV)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement requirements.txt || { \
+		echo "Not passed. pip-audit says above what is vulnerable; \"could not be audited\" means that pypi.org did not answer."; exit 1; }
+
 bench-edge: .venv/requirements-dev.sha256 ## measure the edge beside the same method written by hand with FastAPI
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py
 

@@ -48,7 +48,7 @@ dead-letters: .venv/requirements-dev.sha256 ## list the events a service gave up
 compose: image ## run the whole mesh in containers, in the background; down again: make compose-down
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not here; install its plugin: https://docs.docker.com/compose/install"; exit 1; }
 	@$(PYTHON) tools/compose_secrets.py
-	@IMAGE=$(TAGGED) docker compose up --detach --wait
+	@IMAGE=$(TAGGED) docker compose up --detach --wait || { echo "Why: docker compose logs <what is named above>"; exit 1; }
 	@echo "REST http://localhost:$${PORT:-8080}   Mail http://localhost:$${MAIL_PAGE_PORT:-8025}   Staff staff@example.com, password in .env"
 
 compose-down: ## stop the containers; their volumes stay

@@ -2,13 +2,18 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import grpc
 
 from edge.address import ANY_SERVICE, Address
 from mesh.client import Channel, UnaryReply
 from mesh.errors import Metadata, Unavailable
+
+KEEPALIVE_S: Final = 310.0
+"""By default gRPC's servers close the connection, and all streams with it, of who pings more often than every five
+minutes while nothing else travels: https://github.com/grpc/grpc/blob/master/doc/keepalive.md.
+"""
 
 
 class Responses(Protocol):
@@ -53,7 +58,12 @@ class Upstreams:
         for service, address in addresses.items():
             services.setdefault(address, []).append(others if service == ANY_SERVICE else service)
         self.channels = {
-            address: Channel(", ".join(names), address.target, credentials=credentials if address.secure else None)
+            address: Channel(
+                ", ".join(names),
+                address.target,
+                credentials=credentials if address.secure else None,
+                keepalive_s=KEEPALIVE_S,
+            )
             for address, names in services.items()
         }
         self._of_service = {service: self.channels[address] for service, address in addresses.items()}

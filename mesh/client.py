@@ -30,6 +30,8 @@ from mesh.telemetry import CLIENT_CALLS
 ATTEMPTS_MAX = 3
 RETRY_WAIT_S_MAX = 0.5
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+KEEPALIVE_S = 30.0
+"""What mesh.server lets its clients do."""
 
 # The texts of these come from a gRPC library or a crashed handler, and hold addresses and stack traces.
 _NEUTRAL_TEXTS = {
@@ -48,7 +50,6 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -125,16 +126,20 @@ class Channel:
         *,
         tokens: ServiceTokens | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        keepalive_s: float = KEEPALIVE_S,
     ) -> None:
-        """`tokens` are needed for calls that this process makes as itself, `credentials` for TLS."""
+        """`tokens` are needed for calls that this process makes as itself, `credentials` for TLS. A quiet connection is
+        tried every `keepalive_s`, as often as the workload's server puts up with it.
+        """
+        options = [*_OPTIONS, ("grpc.keepalive_time_ms", int(keepalive_s * 1000))]
         self.name = workload
         self._address = address
         self._tokens = tokens
         self._breaker = Breaker()
         self._channel = (
-            grpc.aio.insecure_channel(address, options=_OPTIONS)
+            grpc.aio.insecure_channel(address, options=options)
             if credentials is None
-            else grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+            else grpc.aio.secure_channel(address, credentials, options=options)
         )
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
         self._stream: dict[str, grpc.aio.StreamStreamMultiCallable[bytes, bytes]] = {}

@@ -52,6 +52,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
 async def _check(settings: EdgeSettings) -> int:
     """Prints every route and every problem. Gives the exit status: 1 if the edge would not start."""
+    telemetry.configure_logs("edge", settings)
+    await _warn_unresolvable(settings)
     async with _upstreams(settings) as upstreams:
         contract = read(await _source(settings, upstreams).read())
     routes = route(contract, settings, Nowhere, None)
@@ -80,7 +82,8 @@ async def _run(settings: EdgeSettings) -> int:
         pages = operations.routes(process.readiness) if on_own_port else []
         serving = Serving(_source(settings, upstreams), settings, upstreams, _verifier(settings), pages)
         await serving.load()
-        await process.enter(serve(serving, settings))
+        server = await process.enter(serve(serving, settings))
+        log.info("serving", host=settings.listen_host, port=server.port)
         process.spawn(serving.keep_up(hang_up), name="reload")
 
     return await process.run(start)

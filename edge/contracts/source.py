@@ -13,6 +13,7 @@ from edge.contracts.folder import compile_folder, proto_files
 from edge.contracts.image import read_image
 from edge.contracts.reflection import ask
 from mesh.client import Channel
+from mesh.errors import InvalidArgument
 
 REFLECT: Final = "reflect"
 
@@ -31,9 +32,11 @@ def source_of(
     contracts: str, upstreams: Mapping[str, Address], channels: Mapping[Address, Channel], wait_s: float
 ) -> Source:
     """The source of a setting: the path of an image or a folder, or REFLECT, which asks the upstreams by their open
-    channels. `wait_s` is how long they are waited for.
+    channels. `wait_s` is how long they are waited for. Raises InvalidArgument if there is none to ask.
     """
     if contracts == REFLECT:
+        if not upstreams:
+            raise InvalidArgument("There is no upstream to ask for its contracts. Add --upstream '*=HOST:PORT'.")
         return _Reflection(upstreams, channels, wait_s)
     path = Path(contracts)
     return _Folder(path) if path.is_dir() else _Image(path)

@@ -160,6 +160,9 @@ def test_check_looks_for_upstreams_and_can_be_lenient(image: Path, tmp_path: Pat
     """Its status is that of a start with the same settings."""
     missing = run("--contracts", image, "--check", "--upstream", "no.Such=localhost:1")
     assert (missing.returncode, "No upstream for library.v1.Library" in missing.stderr) == (1, True)
+    unknown = run("--contracts", image, "--check", "--upstream", "*=no-such-host.invalid:1")
+    assert (unknown.returncode, "an upstream's host can't be resolved" in unknown.stderr) == (0, True)
+    assert "no-such-host" not in unknown.stdout
     compile_image(LIBRARY.replace('get: "/v1/limited"', 'get: "/v1/{limited}"'), tmp_path)
     lenient = run("--contracts", tmp_path / "test.proto.binpb", "--check", "--lenient")
     assert (lenient.returncode, "error: library.v1.Library.Limited" in lenient.stderr) == (0, True)
@@ -214,6 +217,7 @@ def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
         (("--upstream", "a=b:1", "--upstream", "a=b:2"), "a has two addresses"),
         (("--upstream", "no.Such=localhost:1"), "No upstream for library.v1.Library. Add --upstream"),
         (("--upstream", "*=a:1", "--upstream", "no.Such=a:1"), "The contracts have no service no.Such"),
+        (("--contracts", "reflect", "--check"), "There is no upstream to ask for its contracts. Add --upstream"),
         (("--upstream", "*=ftp://b:1"), "ftp:// is neither http:// nor https://"),
         (
             ("--upstream", "*=https://localhost:1"),

@@ -27,8 +27,7 @@ class Compose:
         self.port, self.mail_port = free_ports(2)
         self.secrets = {name: secrets.token_hex(24) for name in NAMES}
         ports = {"PORT": str(self.port), "MAIL_PAGE_PORT": str(self.mail_port)}
-        public = {"PUBLIC_URL": f"http://localhost:{self.port}"}
-        self._environment = {**os.environ, **self.secrets, **ports, **public}
+        self._environment = {**os.environ, **self.secrets, **ports}
         self._command = ["docker", "compose", "--project-name", f"meshwright-test-{self.port}"]
 
     def run(self, *arguments: str) -> str:

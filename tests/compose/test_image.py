@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
+FOLDERS = ("/usr/bin", "/usr/lib", "/usr/local", "/usr/share/python-wheels", "/venv", "/app")
 TOOLS = {
     "pip",
     "pip3",
@@ -54,7 +55,7 @@ def test_nothing_installs_or_compiles() -> None:
     """No package manager of Python and no compiler of C are there, nor an archive to make one of."""
     program = (
         "import pathlib\n"
-        "print([str(path) for root in ('/usr/bin', '/usr/lib', '/usr/local', '/venv', '/app') for path in pathlib.Path(root).rglob('*')"
+        f"print([str(path) for root in {FOLDERS} for path in pathlib.Path(root).rglob('*')"
         f" if path.name in {TOOLS} or path.suffix == '.whl'])"
     )
     assert run("-c", program, entrypoint="python3").stdout == "[]\n"

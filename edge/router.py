@@ -74,9 +74,13 @@ class Router(Generic[T]):
         self._verbs: set[str] = set()
 
     def add(self, method: str, template: PathTemplate, target: T) -> Entry[T] | None:
-        """Adds a route. If another has its URL already, nothing is added and that one is returned."""
+        """Adds a route. If another has its URLs already, nothing is added and that one is returned: one with the same
+        pattern, or one that ends with `**` where this one has nothing but `*` after it, as Firestore's GetDocument
+        (documents/*/**) and ListDocuments (documents/*/**/*) have.
+        """
         node = self.root
-        for segment, literal in zip(template.segments, template.literal, strict=True):
+        wild_from = _wild_from(template)
+        for at, (segment, literal) in enumerate(zip(template.segments, template.literal, strict=True)):
             if literal:
                 node = node.literals.setdefault(segment, Node())
             elif segment == REST:
@@ -85,6 +89,8 @@ class Router(Generic[T]):
             else:
                 node.any = node.any or Node()
                 node = node.any
+            if node.repeats and at + 1 >= wild_from and (earlier := node.ends.get(template.verb, {}).get(method)):
+                return earlier
         if template.verb:
             self._verbs.add(template.verb)
         methods = node.ends.setdefault(template.verb, {})
@@ -118,7 +124,7 @@ class Router(Generic[T]):
         """The route that the search in match() would try first, if it fits and there is no `**` before it: most do."""
         last, verb = raw[-1] if raw else "", ""
         if ":" in last:
-            stem, _, named = last.rpartition(":")
+            stem, named = _split_verb(last)
             if named in self._verbs:
                 verb, raw = named, [*raw[:-1], stem]
                 segments = [*segments[:-1], _decode(stem) if "%" in stem else stem]
@@ -135,7 +141,7 @@ class Router(Generic[T]):
         """
         last = raw[-1] if raw else ""
         if ":" in last:
-            stem, _, verb = last.rpartition(":")
+            stem, verb = _split_verb(last)
             if verb in self._verbs:
                 decoded = _decode(stem) if "%" in stem else stem
                 for node, widths in _walk(self.root, [*segments[:-1], decoded]):
@@ -168,6 +174,14 @@ def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tupl
             yield node, widths
         if node.rest is not None:
             waiting.append((node.rest, at, (*widths, 0)))
+
+
+def _wild_from(template: PathTemplate) -> int:
+    """Where the segments that are `*`, at the end of a template, begin."""
+    at = len(template.segments)
+    while at and not template.literal[at - 1] and template.segments[at - 1] != REST:
+        at -= 1
+    return at
 
 
 def _follow(
@@ -232,6 +246,12 @@ def _value(variable: Variable, raw: list[str]) -> str:
     if not variable.multi:
         return _decode(text)
     return "".join(part if part in ("%2F", "%2f") else _decode(part) for part in _ENCODED_SLASH.split(text))
+
+
+def _split_verb(segment: str) -> tuple[str, str]:
+    """What stands before the last colon, as it came, and what stands after it, decoded."""
+    stem, _, verb = segment.rpartition(":")
+    return stem, _decode(verb) if "%" in verb else verb
 
 
 def _decode(text: str) -> str:

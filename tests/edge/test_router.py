@@ -109,6 +109,14 @@ def test_a_verb_of_another_method_leaves_the_colon_to_the_data() -> None:
     assert router.match("PUT", "/v1/books/a:lend") == NoMatch(frozenset({"POST", "GET", "HEAD"}))
 
 
+def test_a_verb_may_be_encoded() -> None:
+    """RFC 3986, section 6.2.2.2: it is the same URL; a colon that is encoded is data."""
+    router = router_of(("GET", "/v1/{name}:lend"), ("GET", "/v1/{name}:pr%C3%AAte"), ("GET", "/v1/{name}"))
+    assert router.match("GET", "/v1/a:%6cend") == Match("/v1/{name}:lend", ("a",))
+    assert router.match("GET", "/v1/a:pr%c3%aate") == Match("/v1/{name}:pr%C3%AAte", ("a",))
+    assert router.match("GET", "/v1/a%3Alend") == Match("/v1/{name}", ("a:lend",))
+
+
 def test_head_is_answered_by_get_unless_it_has_its_own_route() -> None:
     """RFC 9110 wants HEAD wherever GET is."""
     router = router_of(("GET", "/v1/books"), ("HEAD", "/v1/own"), ("GET", "/v1/own"))
@@ -131,6 +139,21 @@ def test_the_first_of_two_equal_rules_has_the_url() -> None:
     assert first.target == "first"
     assert router.add("POST", parse("/v1/{b}"), "third") is None
     assert router.match("GET", "/v1/x") == Match("first", ("x",))
+
+
+def test_the_first_declared_has_the_urls_of_an_open_end() -> None:
+    """Nothing but `*` after `**` is not more specific than the `**` of an earlier rule, but of a later one it is."""
+    name, parent = "/v1/{name=documents/*/**}", "/v1/{parent=documents/*/**}/{collection}"
+    router = router_of(("GET", name), ("PATCH", parent))
+    assert (first := router.add("GET", parse(parent), parent)) is not None
+    assert first.target == name
+    assert router.match("GET", "/v1/documents/a/b") == Match(name, ("documents/a/b",))
+    assert router.match("PATCH", "/v1/documents/a/b") == Match(parent, ("documents/a", "b"))
+    router = router_of(("GET", parent), ("GET", name))
+    assert router.match("GET", "/v1/documents/a/b") == Match(parent, ("documents/a", "b"))
+    assert router.match("GET", "/v1/documents/a") == Match(name, ("documents/a",))
+    router = router_of(("GET", name), ("GET", "/v1/documents/*/**/x"))
+    assert router.match("GET", "/v1/documents/a/x") == Match("/v1/documents/*/**/x", ())
 
 
 def test_long_paths_need_no_stack_and_no_patience() -> None:

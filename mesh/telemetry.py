@@ -49,7 +49,6 @@ def configure_logs(name: str, settings: TelemetrySettings) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = (
@@ -59,15 +58,17 @@ def configure_logs(name: str, settings: TelemetrySettings) -> None:
     )
     named: list[Any] = [] if text else [_named(name)]
     failure: list[Any] = [] if text else [_TRACEBACK]
+    last = [*named, *failure, renderer]
+    # Past the standard library's loggers: they would double what a line costs, and a call of the edge has a line.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, *last],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *named, *failure, renderer]
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    foreign = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=foreign))
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     for library in _LOUD_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)

@@ -21,6 +21,11 @@ from edge.observation import NO_RPC, Line, Observed
 # RFC 6455, section 4.1: 16 bytes in base64.
 _SOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
+# RFC 3986, section 3.2: host [ ":" port ].
+_HOST = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?",
+)
+
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 """How much of a body is thrown away after the reply, so that its sender gets to read the reply."""
 
@@ -131,10 +136,12 @@ class Http1(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._refusal: HttpError | None = None
+        self._refused: HttpError | None = None  # waits for the replies to those before
         self._in_head = True
+        self._is_between = True  # nothing of the next request is there
+        self._begun = 0  # requests, in the bytes at hand
         self._head_bytes = 0  # of the headers that are complete
         self._waiting_bytes = 0  # of all that came since the head began
-        self._hosts = 0
         self._unread_bytes = 0
         self._leaves = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -171,10 +178,12 @@ class Http1(HttpToolsProtocol):
         self.loop.call_later(LINGER_S, super().shutdown)
 
     def data_received(self, data: bytes) -> None:
+        self._begun, was_between = 0, self._is_between
         super().data_received(data)
         if not self._in_head or self.transport.is_closing():
             return
-        self._waiting_bytes += len(data)
+        if not self._begun or (was_between and self._begun == 1):
+            self._waiting_bytes += len(data)  # what came with the end of another request is not counted
         if self._waiting_bytes > self.limits.size_bytes_max:
             self._refuse(self._too_large())
         elif self._head_timer is None:
@@ -182,7 +191,13 @@ class Http1(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes, self._waiting_bytes, self._hosts = True, 0, 0, 0
+        self._in_head, self._head_bytes, self._waiting_bytes = True, 0, 0
+        self._is_between = False
+        self._begun += 1
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_between = True
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -193,8 +208,6 @@ class Http1(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
-        if self.headers[-1][0] == b"host":
-            self._hosts += 1
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > self.limits.size_bytes_max:
             self._refusal = self._too_large()
@@ -203,12 +216,19 @@ class Http1(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_timer()
-        if self._hosts > 1 or (self._hosts == 0 and self.parser.get_http_version() == "1.1"):
-            self._refusal = HttpError(400, "A request has one Host header.", "MALFORMED_REQUEST")
+        if wrong := self._wrong_head():
+            self._refusal = HttpError(400, wrong, "MALFORMED_REQUEST")
             raise self._refusal
         super().on_headers_complete()
         if self._leaves and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()  # or each reply would let in as many more requests as fit into one read
+        if self._refused is not None:
+            self._refuse(self._refused)
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -232,6 +252,23 @@ class Http1(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._refusal or HttpError(400, "This is not a valid HTTP/1.1 request.", "MALFORMED_REQUEST"))
 
+    def _wrong_head(self) -> str:
+        """What is wrong with a head that httptools takes, empty if nothing is."""
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            return "The request line names no version of HTTP/1."
+        if b"#" in self.url:
+            return "The URL has a fragment."
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            return "A request has one Host header."
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            return "The Host header is no host."
+        # RFC 9112, section 6.1: such framing is faulty.
+        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers):
+            return "HTTP/1.0 has no Transfer-Encoding."
+        return ""
+
     def _too_large(self) -> HttpError:
         text = f"The request line and the headers are larger than {self.limits.size_bytes_max} bytes."
         return HttpError(431, text, "HEADERS_TOO_LARGE")
@@ -246,16 +283,28 @@ class Http1(HttpToolsProtocol):
 
     def _head_timed_out(self) -> None:
         self._head_timer = None
-        if self._waiting_bytes == 0:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._await_head()  # while those before are answered, little or nothing is read
+        elif self._is_between:
             self.transport.close()
         elif self._in_head:
             text = f"The headers did not arrive within {self.limits.timeout_s:g} s."
             self._refuse(HttpError(408, text, "HEADERS_TIMEOUT"))
 
     def _refuse(self, error: HttpError) -> None:
-        """Answers what is no request, and closes: where the next one would begin is not known."""
+        """Answers what is no request, when those before it are answered, and closes: where the next one would begin is
+        not known.
+        """
         if self.transport.is_closing():
             return
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self._in_head or self.pipeline:
+                self._refused = self._refused or error
+                self.flow.pause_reading()
+                return
+            if self.cycle.response_started:
+                self.transport.close()  # the reply to this request is under way: it ends where it is
+                return
         told = Line("", request_id({}), time.perf_counter(), Observed(NO_RPC), code=error.code.name)
         told.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]

@@ -3,16 +3,21 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.contract import Contract
-from tests.edge.backend import Backend, Context, Received
+from edge.contract import Contract, read
+from tests.edge.backend import Backend, Context, Received, backend_of
+from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
+from tests.edge.streams.contract import FEEDS, STREAMING
 
 GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
+CHUNKED = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 CLOSING_POST = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
 LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
 
@@ -59,6 +64,30 @@ async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, obje
         ((GET + b"x: a\r\n b\r\n\r\n",), 400, "MALFORMED_REQUEST"),
         ((GET + b"host: y\r\n\r\n",), 400, "MALFORMED_REQUEST"),
         ((b"GET /v1/echo HTTP/1.1\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\r\nhost: a b\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\r\nhost: x@y\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\nhost: x\n\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\r\nhost: x\ry: z\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo#a HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",), 400, "MALFORMED_REQUEST"),
+        ((b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"POST /v1/echo HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length : 1\r\n\r\na",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 2, 2\r\n\r\nab",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 1\r\ncontent-length: 1\r\n\r\na",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 0x1\r\n\r\na",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 99999999999999999999\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"transfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"2;\n{}\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"2\n{}\n0\n\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"-2\r\n{}\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"FFFFFFFFFFFFFFFFF\r\n{}\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"2\r\n{}xx0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"2\r\n{}\r\n0\r\ncontent-length: 5\r\n\r\n",), 400, "MALFORMED_REQUEST"),
         (
             (CLOSING_POST + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",),
             501,
@@ -107,6 +136,98 @@ async def test_pipelined_requests_are_answered_in_order(client: Client, backend:
         answers = await reader.read()
     places = [answers.index(b'{"i32":%d}' % number) for number in (1, 2, 3)]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("wrong", [b"nonsense\r\n\r\n", GET + b"bad header\r\n\r\n", GET + b"x: " + b"a" * 3000, GET])
+async def test_what_follows_a_request_is_refused_after_its_reply(
+    strict: Client, backend: Backend, wrong: bytes
+) -> None:
+    """However wrong it is, the requests before it are served, and none takes its refusal for the reply."""
+    head = b"GET /v1/echo?i32=%d HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with connection(strict) as (reader, writer):
+        writer.write(head % 1 + head % 2 + wrong)
+        answers = await reader.read()
+    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)
+    assert statuses[:2] == [b"200", b"200"]
+    assert len(statuses) == 3
+    assert statuses[2] in (b"400", b"408", b"431")
+    assert len(backend.calls) == 2
+
+
+async def test_a_body_that_breaks_after_its_reply_began_ends_the_connection(tmp_path: Path) -> None:
+    """No second status is written into the reply."""
+    feeds = read(compile_image(FEEDS, tmp_path))
+    async with (
+        backend_of(feeds.registry, STREAMING) as source,
+        edge_of(feeds, source.port) as client,
+        connection(client) as (reader, writer),
+    ):
+        head = b"POST /v1/tracks/a:chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
+        writer.write(head + b'transfer-encoding: chunked\r\n\r\nd\r\n{"number":1}\n\r\n')
+        begin = await reader.readuntil(b"}")
+        writer.write(b"ZZ\r\n")
+        rest = await reader.read()
+    assert begin.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1" not in rest
+    assert not rest.endswith(b"0\r\n\r\n"), "it is not complete"
+
+
+async def test_many_pipelined_requests_wait_outside(client: Client, backend: Backend) -> None:
+    """All are answered, and no more of them are read than fit into what is read at once."""
+    go = asyncio.Event()
+
+    async def answer(received: Received, _: Context) -> bytes:
+        await go.wait()
+        return received.request
+
+    backend.answer = answer
+    request = b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\nx: %s\r\n\r\n" % (b"a" * 10_000)
+    async with connection(client) as (reader, writer):
+        writer.transport.set_write_buffer_limits(high=0)
+        sent: list[int] = []
+        sending = asyncio.create_task(send_each(writer, [request] * 2000, sent))
+        before = -1
+        while len(sent) != before or not sent:
+            before = len(sent)
+            await asyncio.sleep(0.3)
+        assert before < 1500
+        go.set()
+        count = 0
+        while count < 2000:
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            await reader.readexactly(len(b'{"i32":1}'))
+            count += 1
+        await sending
+
+
+async def send_each(writer: asyncio.StreamWriter, requests: list[bytes], sent: list[int]) -> None:
+    """Sends requests, and notes how many are on their way."""
+    for request in requests:
+        writer.write(request)
+        await writer.drain()
+        sent.append(len(request))
+
+
+async def test_who_closes_his_half_has_left(client: Client, backend: Backend) -> None:
+    """The end of what a client sends looks the same whether it still reads or not; its call is cancelled."""
+    cancelled = asyncio.Event()
+
+    async def answer(_: Received, __: Context) -> bytes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return b""
+
+    backend.answer = answer
+    async with connection(client) as (reader, writer):
+        writer.write(GET + b"\r\n")
+        while not backend.calls:
+            await asyncio.sleep(0.01)
+        writer.write_eof()
+        assert await reader.read() == b""
+    await cancelled.wait()
 
 
 async def test_a_client_that_leaves_cancels_its_call(client: Client, backend: Backend) -> None:

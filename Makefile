@@ -12,7 +12,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	helm golden connect-conformance browser-clients go-backend third-party bench-edge bench-start bench-streams bench-messages \
+	helm golden connect-conformance browser-clients go-backend third-party fuzz bench-edge bench-start bench-streams bench-messages \
 	image compose compose-down compose-test cluster-test
 
 help: ## list the targets
@@ -93,6 +93,11 @@ compose-test: image .venv/requirements-dev.sha256 grpcurl ## prove compose.yaml 
 
 cluster-test: .venv/requirements-dev.sha256 helm grpcurl ## prove the chart on the cluster of KUBECONFIG; see docs/operations.md
 	@$(VENV)/pytest tests/cluster --timeout 900 $(ARGS)
+
+fuzz: .venv/requirements-dev.sha256 ## look for inputs that break the edge: TIME=<seconds for each target> TARGETS="json http"
+	@$(VENV)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
+		--target .tools/fuzz/packages --requirement tests/fuzz/requirements.txt
+	@PYTHONPATH=.:gen:.tools/fuzz/packages $(VENV)/python -m tests.fuzz $(or $(TIME),60) $(TARGETS)
 
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/$(COMPILE) --output-file requirements.txt pyproject.toml

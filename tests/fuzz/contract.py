@@ -1,0 +1,64 @@
+"""What the fuzzed edge serves: the contracts of unary methods and of streams, from a service in this process."""
+
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from mesh.client import UnaryReply
+from mesh.errors import Metadata
+from tests.edge.contracts import LIBRARY, compile_image
+from tests.edge.streams.contract import FEEDS
+
+ECHO: Final = "/library.v1.Library/Echo"
+COLLECTING: Final = ("/feeds.v1.Feeds/Record", "/feeds.v1.Feeds/Upload")
+
+
+def image(folder: Path) -> FileDescriptorSet:
+    """The descriptors of both contracts."""
+    both = compile_image(LIBRARY, folder, "library.proto")
+    there = {file.name for file in both.file}
+    both.file.extend(file for file in compile_image(FEEDS, folder, "feeds.proto").file if file.name not in there)
+    return both
+
+
+class Service:
+    """An upstream that answers an Echo with its request, anything else with empty messages."""
+
+    async def unary(
+        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+    ) -> UnaryReply:
+        """Answers at once."""
+        return UnaryReply(request if path == ECHO else b"", (), ())
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+    ) -> AsyncIterator["Answers"]:
+        """Answers each message when it comes, or all of them once."""
+        yield Answers(requests, once=path in COLLECTING)
+
+
+class Answers:
+    """The messages of one response."""
+
+    def __init__(self, requests: AsyncIterable[bytes], *, once: bool) -> None:
+        self._requests = requests
+        self._once = once
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for _ in self._requests:
+            if not self._once:
+                yield b""
+        if self._once:
+            yield b""
+
+    async def initial_metadata(self) -> Metadata:
+        """There is none."""
+        return ()
+
+    async def trailing_metadata(self) -> Metadata:
+        """There is none."""
+        return ()

@@ -119,6 +119,17 @@ def test_a_process_may_do_little(compose: Compose, service: str) -> None:
     assert compose.inspect(service, facts) == "10001:10001 true [ALL] [no-new-privileges:true]"
 
 
+@pytest.mark.parametrize(("database", "opens"), [("orders", True), ("identity", False), ("postgres", False)])
+def test_a_service_opens_its_own_database_only(compose: Compose, database: str, opens: bool) -> None:
+    """With its password nobody reads what belongs to another service."""
+    url = f"postgresql://orders:{compose.secrets['ORDERS_DATABASE_PASSWORD']}@127.0.0.1/{database}"
+    try:
+        said = compose.run("exec", "-T", "postgres", "psql", url, "--tuples-only", "--command", "SELECT 'opened'")
+    except AssertionError as error:
+        said = str(error)
+    assert ("opened" in said, "permission denied for database" in said) == (opens, not opens)
+
+
 def test_without_its_secrets_nothing_starts() -> None:
     """The command says which variable is missing, and what makes it."""
     command = ["docker", "compose", "--env-file", "/dev/null", "config", "--quiet"]

@@ -13,7 +13,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
 	helm golden connect-conformance browser-clients go-backend third-party fuzz bench-edge bench-start bench-streams bench-messages \
-	image compose compose-down compose-test cluster-test
+	image compose compose-down compose-test cluster-test sbom audit
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile

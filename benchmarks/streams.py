@@ -7,27 +7,28 @@ accounts them.
 
 import asyncio
 import contextlib
-import importlib.util
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
 from benchmarks.feeds import PIECE_BYTES, compile_image
+from benchmarks.program import cpu_s, fronts, program
 from mesh.local.ports import free_ports
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 STREAMS: Final = int(os.environ.get("STREAMS", "10000"))
 STREAMS_FIRST: Final = 1000  # what the first streams cost is the process's own: pools, caches, code
 FILE_PIECES: Final = int(os.environ.get("FILE_MB", "1024")) * 1024 * 1024 // PIECE_BYTES
 MESSAGES: Final = 1000
-RUNS: Final = 50
+ROUNDS: Final = 5
+RUNS: Final = 20
 MB: Final = 1e6
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -39,28 +40,19 @@ def main() -> None:
         image = compile_image(Path(folder))
         with program("-m", "benchmarks.feeds", stdout=subprocess.PIPE) as backend:
             assert backend.stdout is not None, "asked for"
-            upstream = int(backend.stdout.readline())
-            for name, command in fronts(image, upstream, Path(folder)).items():
-                (port,) = free_ports(1)
-                with program(*[part.replace("PORT", str(port)) for part in command]) as front:
+            upstream, (port,) = int(backend.stdout.readline()), free_ports(1)
+            for name, command in fronts(image, upstream, port, Path(folder)).items():
+                with program(*command) as front:
                     asyncio.run(measure(name, psutil.Process(front.pid), port))
-
-
-def fronts(image: Path, upstream: int, folder: Path) -> dict[str, list[str]]:
-    """The commands of those who are measured, after the Python interpreter, with PORT for the port."""
-    edge = ["-m", "edge", "--contracts", str(image), "--upstream", f"*=127.0.0.1:{upstream}", "--port", "PORT"]
-    found = {"edge": edge}
-    if importlib.util.find_spec("envoy") is not None:
-        found["Envoy"] = ["-m", "benchmarks.envoy", str(image), str(upstream), "PORT", str(folder)]
-    return found
 
 
 async def measure(name: str, front: psutil.Process, port: int) -> None:
     """Prints one's figures."""
     await ready(port)
     print(name)
-    cpu_us = await messages(front, port)
-    print(f"  {cpu_us:8.1f} µs CPU a message, in streams of {MESSAGES}")
+    rounds = [await messages(front, port) for _ in range(ROUNDS)]
+    spread = f"({min(rounds):.1f} to {max(rounds):.1f})"
+    print(f"  {statistics.median(rounds):8.1f} µs CPU a message, in streams of {MESSAGES} {spread}")
     for what, transfer in (("up", upload), ("down", download)):
         await transfer(port, 64)
         grown, seconds, cpu = await watched(front, transfer(port, FILE_PIECES))
@@ -169,26 +161,6 @@ async def watched(front: psutil.Process, doing: Any) -> tuple[int, float, float]
         await asyncio.wait([task], timeout=0.02)
     await task
     return most - before, time.monotonic() - begun, cpu_s(front) - cpu_before
-
-
-def cpu_s(process: psutil.Process) -> float:
-    """What a process has used so far."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
-@contextlib.contextmanager
-def program(*arguments: str, stdout: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[bytes]"]:
-    """A Python program of ours while the block runs."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "error"}
-    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, stdout=stdout)
-    try:
-        yield process
-    finally:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.kill()
-        process.kill()
-        process.wait()
 
 
 if __name__ == "__main__":

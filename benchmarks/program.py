@@ -1,0 +1,40 @@
+"""The programs that are measured, each a process of its own."""
+
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+@contextlib.contextmanager
+def program(*arguments: object, stdout: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[bytes]"]:
+    """A Python program of ours while the block runs; what it logs of each call is not measured."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "error"}
+    command = [sys.executable, *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def fronts(image: Path, upstream: int, port: int, folder: Path) -> dict[str, list[object]]:
+    """The arguments of those that are compared: the edge, and Envoy's transcoder where its wheel is installed."""
+    edge = ["-m", "edge", "--contracts", image, "--upstream", f"*=127.0.0.1:{upstream}", "--port", port]
+    envoy = ["-m", "benchmarks.envoy", image, upstream, port, folder]
+    return {"edge": edge, "Envoy": envoy} if importlib.util.find_spec("envoy") is not None else {"edge": edge}
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """The processor time that a process has used so far, in seconds."""
+    times = process.cpu_times()
+    return float(times.user + times.system)

@@ -112,7 +112,7 @@ sbom: .venv/requirements-dev.sha256 ## list what the image holds of Python packa
 
 audit: .venv/requirements-dev.sha256 ## ask PyPI's database whether a pinned package has a known vulnerability
 	@$(VENV)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement requirements.txt || { \
-		echo "Not passed: pip-audit says above what is vulnerable, or that pypi.org did not answer."; exit 1; }
+		echo "Not passed: pip-audit says above what is vulnerable, or that PyPI did not answer."; exit 1; }
 
 bench-edge: .venv/requirements-dev.sha256 ## measure the edge beside the same method written by hand with FastAPI
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py

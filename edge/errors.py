@@ -17,7 +17,7 @@ from protobuf import DescMessage, Registry
 from protobuf.wkt import Any as Packed
 
 from edge.negotiation import media_quality
-from mesh.errors import Code, FieldViolation, MeshError
+from mesh.errors import BrokenReply, Code, FieldViolation, MeshError
 from mesh.status import ERROR_DOMAIN
 
 HTTP_STATUS: Final[dict[Code, int]] = {
@@ -114,12 +114,14 @@ def _problem(shape: dict[str, Any]) -> dict[str, Any]:
 
 def http_status(error: MeshError) -> int:
     """The HTTP status of an error."""
+    if isinstance(error, BrokenReply):
+        return 502
     return error.status if isinstance(error, HttpError) else HTTP_STATUS[error.code]
 
 
 def is_opaque(error: MeshError) -> bool:
     """Whether the text of an error is about a service's own inside, and not told."""
-    return error.code in _OPAQUE and not isinstance(error, HttpError)
+    return error.code in _OPAQUE and not isinstance(error, HttpError | BrokenReply)
 
 
 def error_headers(error: MeshError, scheme: bytes) -> Headers:

@@ -8,6 +8,7 @@ sends an empty request instead (grpc/grpc#34894).
 import asyncio
 import contextlib
 import math
+import re
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from mesh import tracing
 from mesh.breaker import Breaker
-from mesh.errors import Cancelled, Code, DeadlineExceeded, MeshError, Metadata, Unavailable, error_for
+from mesh.errors import BrokenReply, Cancelled, Code, DeadlineExceeded, MeshError, Metadata, Unavailable, error_for
 from mesh.identity import ServiceTokens
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.rpc import Method, Req, Res, current_call
@@ -41,6 +42,10 @@ _NEUTRAL_TEXTS = {
     Code.INTERNAL: "Internal error.",
     Code.UNKNOWN: "Internal error.",
 }
+
+# How gRPC's library begins to tell what it made a status of, where the workload sent none that can be read.
+_NO_STATUS = re.compile(r"Stream removed|Received http2 header|Received message larger|Decompression failed")
+_NO_STATUS_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED})
 
 # A server that stops cancels the calls that wait for it still.
 _NOT_TAKEN = (Unavailable, Cancelled)
@@ -96,12 +101,13 @@ class Stream:
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from error
         except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not the task was cancelled but the call: by what ended the requests, or because its channel was closed.
             if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
                 raise cause from None
-            task = asyncio.current_task()
-            if task is not None and not task.cancelling():  # but the call: its channel was closed
-                raise Unavailable(_NEUTRAL_TEXTS[Code.UNAVAILABLE], retry_after_s=1) from None
-            raise
+            raise Unavailable(_NEUTRAL_TEXTS[Code.UNAVAILABLE], retry_after_s=1) from None
         if self._begun is not None:
             self._begun()
             self._begun = None
@@ -248,6 +254,9 @@ class Channel:
             failure = _failure(error)
             self._record(failure.code, timeout_s)
             raise failure from error
+        if message is None:  # OK, and nothing else: grpc.aio takes it for an answer
+            self._record(Code.INTERNAL, timeout_s)
+            raise _broken_reply()
         self._record(Code.OK, timeout_s)
         return UnaryReply(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
 
@@ -306,5 +315,11 @@ def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError:
             failure.received_status = details
             return failure
     kind = error_for(code)
+    if kind.code in _NO_STATUS_CODES and _NO_STATUS.match(error.details() or ""):
+        return _broken_reply()
     text = _NEUTRAL_TEXTS.get(kind.code) or error.details() or kind.code.name
     return kind(text, retry_after_s=1 if kind is Unavailable else None)
+
+
+def _broken_reply() -> BrokenReply:
+    return BrokenReply("The service gave no proper answer.", reason="BAD_RESPONSE")

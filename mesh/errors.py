@@ -157,6 +157,10 @@ class Internal(MeshError):
     code = Code.INTERNAL
 
 
+class BrokenReply(Internal):
+    """What another process answered is no proper reply, by the rules of its protocol."""
+
+
 class Unavailable(MeshError):
     """A dependency is away for now; repeating the call later is right."""
 

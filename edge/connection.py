@@ -94,6 +94,12 @@ class Connection:
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
 
+    async def close(self) -> None:
+        """Cuts the connection off, for somebody who outlives it."""
+        while self._transport is not None and not self.lost:
+            self._transport.abort()
+            await asyncio.sleep(0)
+
     def lose(self) -> None:
         """The client has gone."""
         self.lost = True

@@ -20,6 +20,7 @@ from edge.procedures.refusal import refusal
 from edge.reply import Reply
 from edge.request import Receive, Request, Scope, Send
 from edge.router import MalformedPath, Match, Router
+from edge.streams.feed import shutting_down
 from mesh.errors import Code, Internal, MeshError
 
 log = structlog.get_logger()
@@ -54,14 +55,24 @@ class Pipeline:
                 reply = found if isinstance(found, Reply) else await self._serve(found, gate, request, receive, line)
                 await self._send(reply, request, line, send)
         except asyncio.CancelledError:
-            if line.code == Code.OK.name:
-                code = Code.CANCELLED if request.connection.lost else Code.UNAVAILABLE  # the server can't wait any more
-                line.status, line.code = HTTP_STATUS[code], code.name
-            line.write()
             if not request.connection.lost:
-                raise
+                await self._stop(request, line, send)
+                return
+            if line.code == Code.OK.name:
+                line.status, line.code = HTTP_STATUS[Code.CANCELLED], Code.CANCELLED.name
+            line.write()
         finally:
             gate.inside -= 1
+
+    async def _stop(self, request: Request, line: Line, send: Send) -> None:
+        """Ends a request that the server, which stops, waits for no longer."""
+        if not line.status:
+            await self._send(self._fail(shutting_down(), request, line), request, line, send)
+            return
+        if line.code == Code.OK.name:
+            line.code = Code.UNAVAILABLE.name
+        line.write()
+        await request.connection.close()
 
     def _found(self, request: Request, line: Line) -> Match[Endpoint] | Reply:
         try:

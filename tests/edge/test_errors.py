@@ -1,8 +1,10 @@
 """One shape for every error, wherever it comes from."""
 
+import asyncio
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from googleapis.google.rpc.error_details_pb import BadRequest, DebugInfo, ErrorInfo, Help, RetryInfo
 from googleapis.google.rpc.status_pb import Status
@@ -121,6 +123,25 @@ async def test_what_a_service_says_of_its_inside_stays_there(client: Client, bac
         response = await client.patch(GET, json={})
         assert response.json()["error"]["message"] == "Internal error."
         assert "secret" not in response.text
+
+
+async def test_a_call_that_the_edge_can_wait_for_no_longer_is_503(library: Contract, backend: Backend) -> None:
+    """When it stops: the client may call another."""
+
+    async def answer(_: Received, __: Context) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    backend.answer = answer
+    async with edge_of(library, backend.port, shutdown_grace_s=1) as client:
+        calling = httpx.AsyncClient(base_url=client.base_url)
+        call = asyncio.create_task(calling.get(GET))
+        while not backend.calls:
+            await asyncio.sleep(0.01)
+    response = await call
+    await calling.aclose()
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.json()["error"]["details"][0]["reason"] == "SHUTTING_DOWN"
 
 
 async def test_a_service_that_is_away_is_503_until_it_is_back(library: Contract) -> None:

@@ -13,7 +13,7 @@ import pytest
 from edge.contract import Contract
 from tests.edge.backend import Backend, Context
 from tests.edge.served import Client, edge_of
-from tests.edge.streams.wire import wire
+from tests.edge.streams.wire import Wire, wire
 
 PIECE = bytes(range(256)) * 1024
 
@@ -100,6 +100,28 @@ async def test_a_download_that_breaks_is_not_complete(
             await connection.chunk()
     log = capsys.readouterr().out
     assert ("code=DATA_LOSS" in log, "status=200" in log) == (True, True)
+
+
+async def test_a_download_that_the_edge_can_wait_for_no_longer_is_not_complete(
+    feeds: Contract, source: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When it stops; the log has the status that was sent, and how it ended."""
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        yield http_body(source, b"half", "text/plain")
+        await asyncio.Event().wait()
+
+    source.stream = stream
+    async with edge_of(feeds, source.port, shutdown_grace_s=1) as client:
+        connection = Wire(*await asyncio.open_connection(client.base_url.host, client.base_url.port))
+        await connection.begin("GET", "/v1/files/x")
+        assert (await connection.head())[0] == 200
+        assert await connection.chunk() == b"half"
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await connection.chunk()
+    connection.writer.close()
+    log = capsys.readouterr().out
+    assert ("code=UNAVAILABLE" in log, "status=200" in log) == (True, True)
 
 
 async def test_an_error_before_a_download_is_the_status(reader: Client, source: Backend) -> None:

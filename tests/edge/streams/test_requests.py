@@ -263,8 +263,10 @@ async def test_a_silent_client_is_not_waited_for(strict: Client, received: list[
         assert (status, headers["connection"], len(received)) == (408, "close", 1)
 
 
-async def test_a_client_that_leaves_in_its_body(reader: Client, source: Backend) -> None:
-    """Cancels the call of the service."""
+async def test_a_client_that_leaves_in_its_body(
+    reader: Client, source: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cancels the call of the service; it is logged as 499."""
     async with wire(reader) as connection:
         await connection.begin("POST", "/v1/points", **JSON_TYPE)
         await connection.send(b'[{"number":1},')
@@ -272,6 +274,7 @@ async def test_a_client_that_leaves_in_its_body(reader: Client, source: Backend)
             await asyncio.sleep(0.01)
     while not source.ended:
         await asyncio.sleep(0.01)
+    assert "status=499" in capsys.readouterr().out
 
 
 async def test_a_service_that_ends_early_ends_the_request(reader: Client, source: Backend) -> None:

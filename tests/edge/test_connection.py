@@ -69,6 +69,8 @@ async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, obje
         ((b"GET /v1/echo\r\n\r\n",), 400, "MALFORMED_REQUEST"),
         ((b"GET /v1/echo HTTP/1.1\nhost: x\n\n",), 400, "MALFORMED_REQUEST"),
         ((b"GET /v1/echo HTTP/1.1\r\nhost: x\ry: z\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET v1/echo HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
         ((b"GET /v1/echo#a HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
         ((b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",), 400, "MALFORMED_REQUEST"),
         ((b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",), 400, "MALFORMED_REQUEST"),
@@ -170,6 +172,17 @@ async def test_a_body_that_breaks_after_its_reply_began_ends_the_connection(tmp_
     assert begin.startswith(b"HTTP/1.1 200")
     assert b"HTTP/1.1" not in rest
     assert not rest.endswith(b"0\r\n\r\n"), "it is not complete"
+
+
+async def test_unusual_but_right_requests(client: Client, backend: Backend) -> None:
+    """RFC 9112: absolute URLs; extensions of chunks, which mean nothing; empty lines before a request."""
+    absolute = b"GET http://evil/v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n"
+    chunks = CHUNKED + b'8;a="b"\r\n{"i32":2\r\n1;c\r\n}\r\n0\r\n\r\n'
+    last = b"\r\n\r\nGET /v1/echo?i32=3 HTTP/1.1\r\nhost: [::1]:80\r\nconnection: close\r\n\r\n"
+    async with connection(client) as (reader, writer):
+        writer.write(absolute + chunks + last)
+        answers = await reader.read()
+    assert re.findall(rb'\{"i32":(\d)\}', answers) == [b"1", b"2", b"3"]
 
 
 async def test_many_pipelined_requests_wait_outside(client: Client, backend: Backend) -> None:

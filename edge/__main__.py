@@ -74,8 +74,6 @@ async def _run(settings: EdgeSettings) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
         upstreams = await process.enter(_upstreams(settings))
         process.spawn(_warn_unresolvable(settings), name="resolve")
-        for channel in upstreams.channels.values():
-            process.readiness.add(channel)
         on_own_port = settings.ops_port in (0, settings.port)
         if not on_own_port:
             await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))

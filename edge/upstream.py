@@ -1,5 +1,7 @@
 """The seam to the services: bytes in, bytes out. What carries them can be replaced behind it."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final, Protocol, Self
@@ -47,7 +49,9 @@ class Upstream(Protocol):
 
 
 class Upstreams:
-    """One channel to each address, open while this is entered; each is a check that /readyz asks."""
+    """One channel to each address, open while this is entered; and the check of them that /readyz asks."""
+
+    name = "upstreams"
 
     def __init__(self, addresses: Mapping[str, Address], credentials: grpc.ChannelCredentials | None = None) -> None:
         """`addresses` gives the address of each service; ANY_SERVICE stands for all others. `credentials` are for
@@ -76,6 +80,21 @@ class Upstreams:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    async def check(self) -> None:
+        """Returns if any workload can be reached; raises Unavailable otherwise. What one that is away cannot answer is
+        503, and no reason to take all others from the public.
+        """
+        checks = [asyncio.create_task(channel.check()) for channel in self.channels.values()]
+        try:
+            for checked in asyncio.as_completed(checks):
+                with contextlib.suppress(Unavailable):
+                    return await checked
+        finally:
+            for each in checks:
+                each.cancel()
+            await asyncio.gather(*checks, return_exceptions=True)
+        raise Unavailable(f"can't reach {', '.join(channel.name for channel in self.channels.values())}")
 
     def __getitem__(self, service: str) -> Upstream:
         return self._of_service.get(service) or self._of_service[ANY_SERVICE]

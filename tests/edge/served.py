@@ -38,8 +38,7 @@ async def edge_of(
     readiness = Readiness()
     readiness.serve()
     async with Upstreams(made.upstreams) as upstreams:
-        for channel in upstreams.channels.values():
-            readiness.add(channel)
+        readiness.add(upstreams)
         app = EdgeApp(contract, route(contract, made, upstreams.__getitem__, verifier), made, routes(readiness))
         async with serve(app, made) as server, Client(base_url=f"http://127.0.0.1:{server.port}") as client:
             yield client

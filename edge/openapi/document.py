@@ -74,7 +74,7 @@ class Documents:
     @cached_property
     def services(self) -> dict[str, int]:
         """How many routes each service has, in the order of the contract."""
-        return dict(Counter(route.method.service for route in self._routes))
+        return {name: len(routes) for name, routes in self._by_service.items()}
 
     @property
     def are_split(self) -> bool:
@@ -98,7 +98,7 @@ class Documents:
         if self.are_split and not service:
             yield _encode({**self._head((), Comments()), "paths": {}, "x-services": self._index()})
             return
-        routes = [route for route in self._routes if service in ("", route.method.service)]
+        routes = self._by_service[service] if service else self._routes
         comments = Comments()
         schemas = Schemas(comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown)
         operations = Operations(schemas, comments, self._tags, secured=self._secured)
@@ -161,6 +161,13 @@ class Documents:
             {"name": name, "operations": count, "url": f"/openapi.json?service={name}"}
             for name, count in self.services.items()
         ]
+
+    @cached_property
+    def _by_service(self) -> dict[str, list[Route]]:
+        found: dict[str, list[Route]] = {}
+        for route in self._routes:
+            found.setdefault(route.method.service, []).append(route)
+        return found
 
     @cached_property
     def _tags(self) -> dict[str, str]:

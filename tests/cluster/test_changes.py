@@ -13,6 +13,7 @@ from tests.cluster.conftest import Shop
 from tests.cluster.manifests import killer_pod
 
 BEFORE_S = 3  # of load before the change, and after it
+PROBED_EVERY_S = 6  # at the latest: a pod that is not ready any more is out by then
 TOO_SHORT_S = 40  # for a version that will never be ready
 
 
@@ -97,6 +98,20 @@ def restarts_of(pod: dict[str, Any]) -> int:
     """How often the container of a pod was started again."""
     count: int = pod["status"]["containerStatuses"][0]["restartCount"]
     return count
+
+
+def test_a_service_that_is_stopped_takes_no_other_with_it(shop: Shop) -> None:
+    """The edge stays ready, and what the others do goes on."""
+    shop.release.kubectl("scale", "deployment/shop-orders", "--replicas=0")
+    try:
+        eventually(lambda: not shop.release.get("pods", "--selector=app.kubernetes.io/name=orders"))
+        time.sleep(2 * PROBED_EVERY_S)
+        assert shop.client.call("GET", "/v1/information", token=shop.token)
+        with pytest.raises(CommandFailed, match="503"):
+            shop.client.call("GET", "/v1/orders", token=shop.token)
+    finally:
+        shop.release.kubectl("scale", "deployment/shop-orders", "--replicas=2")
+    eventually(shop.release.is_ready)
 
 
 def test_an_image_that_is_not_there(shop: Shop) -> None:

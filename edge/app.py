@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as PageRoute
 
+from edge.connection import can_arrive
 from edge.contract import Contract, Problem, Route
 from edge.cors import Cors
 from edge.docs import ASSETS, add_docs
@@ -26,7 +27,7 @@ from edge.openapi.document import Documents
 from edge.overlaps import Overlap, overlaps
 from edge.path_template import PathTemplate
 from edge.pipeline import Pipeline
-from edge.router import Router
+from edge.router import ANY_METHOD, Router
 from edge.settings import EdgeSettings
 from edge.sockets.pipeline import SocketMaker, Sockets
 from edge.upstream import Upstream
@@ -75,12 +76,20 @@ def route(
         else:
             why = f"{each.http_method} of this URL is served by {first.template.text!r} of {first.target.name} already"
             problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
+    unreadable = {name for name in {each.http_method for each in served} - {ANY_METHOD} if not can_arrive(name)}
+    problems += [_unreachable(each) for each in served if each.http_method in unreadable]
     problems += map(_shared, overlaps(router))
     for method in contract.methods:
         template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
         for http_method in ("POST",) if method.has_effects else ("POST", "GET"):
             router.add(http_method, template, endpoints.procedure(method))
     return Routes(router, sockets, tuple(served), tuple(problems))
+
+
+def _unreachable(served: Route) -> Problem:
+    """Says that a route is of no use."""
+    why = f"no request gets here: {served.http_method} is none of the HTTP methods that can be read"
+    return Problem(served.method.name, served.template.text, 0, why, fatal=False)
 
 
 def _shared(overlap: Overlap[Endpoint]) -> Problem:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NoReturn
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.errors import HttpError, render
@@ -325,3 +326,12 @@ class Http1(HttpToolsProtocol):
 def protocol(limits: ConnectionLimits) -> type[Http1]:
     """The protocol class for one server's limits."""
     return type("Http1", (Http1,), {"limits": limits})
+
+
+def can_arrive(method: str) -> bool:
+    """Whether requests of this HTTP method can be read: httptools takes those of a list."""
+    try:
+        httptools.HttpRequestParser(object()).feed_data(f"{method} / HTTP/1.1\r\n".encode())
+    except httptools.HttpParserError:
+        return False
+    return True

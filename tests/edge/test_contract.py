@@ -105,6 +105,17 @@ def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:
     assert "a rule is wrong" in problems[0].why
 
 
+def test_a_method_that_can_not_be_read_is_a_warning(tmp_path: Path) -> None:
+    """What reads requests knows the methods of HTTP, and refuses others before there is a route."""
+    kinds = ("PURGE", "BREW")
+    rules = " ".join(f'additional_bindings {{custom: {{kind: "{kind}" path: "/v1/x"}}}}' for kind in kinds)
+    settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": ""})
+    routes = route(read(compile_image(HEAD % f'get: "/v1/{{id}}" {rules}', tmp_path)), settings, Nowhere, None)
+    assert [(problem.why, problem.fatal) for problem in routes.problems] == [
+        ("no request gets here: BREW is none of the HTTP methods that can be read", False)
+    ]
+
+
 def test_a_file_that_is_no_image_is_a_sentence(tmp_path: Path) -> None:
     """Missing, nonsense, or without its imports."""
     with pytest.raises(InvalidArgument, match="can't be read"):

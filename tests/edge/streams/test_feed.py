@@ -29,7 +29,8 @@ class Silence:
 def timers() -> list[asyncio.TimerHandle]:
     """Those of the process that would go off in an hour."""
     soon = asyncio.get_running_loop().time() + 3000
-    handles = [each for each in gc.get_objects() if isinstance(each, asyncio.TimerHandle)]
+    # Not isinstance(), which would look behind weak references whose object is gone.
+    handles = [each for each in gc.get_objects() if type(each) is asyncio.TimerHandle]
     return [each for each in handles if not each.cancelled() and each.when() > soon]
 
 

@@ -25,6 +25,7 @@ OTHER_MIGRATOR_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = 5  # a statement that waits for a lock holds up all who come after it
 CONNECT_ATTEMPTS = 10
 CONNECT_PAUSE_S = 1.0
+CONNECT_TIMEOUT_S = 5  # or a lost packet, as when a Service gets its first pod, costs the kernel's two minutes
 
 
 class MigrationError(Exception):
@@ -64,6 +65,7 @@ def _lock(backend: Any) -> None:
 
 def _connect(database_url: str) -> Any:
     url = "postgresql+psycopg://" + database_url.partition("://")[2]
+    url += f"{'&' if '?' in url else '?'}connect_timeout={CONNECT_TIMEOUT_S}"
     for attempt in range(1, CONNECT_ATTEMPTS + 1):
         try:
             return get_backend(url)

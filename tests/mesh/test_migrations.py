@@ -1,6 +1,7 @@
 """The migration command."""
 
 import asyncio
+import socket
 import sys
 from pathlib import Path
 
@@ -131,3 +132,13 @@ async def test_a_migrator_does_not_wait_for_ever(database_url: str, monkeypatch:
         await connection.close()
     with pytest.raises(MigrationError, match=r"The database does not answer: .*[Cc]onnection refused"):
         migrate("postgresql://nobody:nothing@127.0.0.1:1/nothing", [MESH_FOLDER])
+
+
+def test_a_database_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A connection that is taken and never answered does not hold up the start."""
+    monkeypatch.setattr("mesh.migrations.CONNECT_ATTEMPTS", 1)
+    monkeypatch.setattr("mesh.migrations.CONNECT_TIMEOUT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://ada:x@127.0.0.1:{silent.getsockname()[1]}/shop"
+        with pytest.raises(MigrationError, match="does not answer"):
+            migrate(url, [folder])

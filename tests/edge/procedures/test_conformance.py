@@ -24,7 +24,7 @@ def test_the_conformance_suite_passes() -> None:
     server = [sys.executable, "-m", "tests.edge.procedures.reference"]
     cases = ["--known-failing", FAILING, *(f"--known-flaky={each}" for each in FLAKY)]
     runner, configuration = str(SUITE / "connectconformance"), str(HERE / "conformance.yaml")
-    # One server after the other: the suite gives each a few seconds to start, and on a busy machine two at once take more.
+    # One server at a time: the suite gives each a few seconds to start, which is not enough for two on a busy machine.
     command = [runner, "--conf", configuration, "--mode", "server", "--max-servers", "1", *cases, "--", *server]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=100)

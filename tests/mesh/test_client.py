@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,6 +87,41 @@ async def test_other_errors_are_not_retried(greeter: SimpleNamespace, issuer: Is
         with pytest.raises(NotFound) as caught:
             await greeter.grpc.GreeterServiceClient(channel).greet(greeter.pb.GreetRequest(name="Ada"))
     assert (tries, caught.value.reason) == (1, "NOBODY")
+
+
+@contextlib.asynccontextmanager
+async def far_away(port: int, delay_s: float) -> AsyncIterator[int]:
+    """A port that leads to another one, over a long way: what is sent arrives after the delay."""
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.closing(target):
+            while piece := await source.read(65536):
+                await asyncio.sleep(delay_s)
+                target.write(piece)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, forth), carry(back, writer), return_exceptions=True)
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_workload_may_be_far_away(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A connection that takes a while to be made, because of the way or of TLS or of load, is waited for."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse(text="hello")
+
+    tokens: Any = Tokens(issuer.token("workloads/robot"))
+    async with (
+        serving(greeter, issuer, handle) as server,
+        far_away(server.port, 0.4) as port,
+        Channel("greeter", f"127.0.0.1:{port}", tokens=tokens) as channel,
+    ):
+        client = greeter.grpc.GreeterServiceClient(channel)
+        answer = await client.whisper(greeter.pb.GreetRequest(name="Ada"), timeout_s=20)
+    assert answer.text == "hello"
 
 
 async def test_the_callers_token_travels_on(greeter: SimpleNamespace, issuer: Issuer) -> None:

@@ -21,7 +21,7 @@ from edge.cors import Cors
 from edge.docs import ASSETS, add_docs
 from edge.endpoint import Endpoint
 from edge.endpoints import Endpoints, json_style
-from edge.errors import DetailTypes, HttpError, render
+from edge.errors import HttpError, render
 from edge.gate import Gate
 from edge.openapi.document import Documents
 from edge.overlaps import Overlap, overlaps
@@ -109,7 +109,7 @@ class EdgeApp(FastAPI):
         super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
         cors = Cors(settings.cors_origins, settings.cors_max_age_s, settings.response_headers)
         streams = Gate(settings.concurrent_streams_max)
-        self._sockets = Sockets(routes.sockets, DetailTypes(contract.registry), cors, streams)
+        self._sockets = Sockets(routes.sockets, contract.registry, cors, streams)
         self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max, streams)
         documents = Documents(
             routes.served,

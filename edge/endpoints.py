@@ -6,7 +6,6 @@ from typing import Any
 
 from edge.contract import Contract, Method, Route
 from edge.endpoint import Endpoint, Transcoding, UnaryEndpoint
-from edge.errors import DetailTypes
 from edge.headers import RequestHeaders, ResponseHeaders
 from edge.observation import Line
 from edge.procedures.endpoint import Procedure
@@ -42,7 +41,6 @@ class Endpoints:
         self._stream_limits = _stream_limits(settings)
         # Connect's clients are generated, maybe from a newer contract: what they all ignore is ignored here.
         self._lenient_readers = Readers(contract.registry, ignore_unknown=True, depth_max=settings.json_depth_max)
-        self._details = DetailTypes(contract.registry)
         self._calls = _call_settings(settings, verifier)
         self._rpcs: dict[str, Rpc] = {}
 
@@ -68,17 +66,17 @@ class Endpoints:
             return UnaryEndpoint(route, rpc, self._transcoding)
         if kind == "client_streaming":
             return CollectingEndpoint(route, rpc, self._transcoding, self._stream_limits)
-        return StreamingEndpoint(route, rpc, self._transcoding, self._details, self._stream_limits)
+        return StreamingEndpoint(route, rpc, self._transcoding, self._stream_limits)
 
     def _make_socket(self, route: Route) -> SocketEndpoint:
-        return SocketEndpoint(route, self._rpc(route.method), self._transcoding, self._details, self._stream_limits)
+        return SocketEndpoint(route, self._rpc(route.method), self._transcoding, self._stream_limits)
 
     def _make_procedure(self, method: Method) -> Endpoint:
         return Procedure(
             self._rpc(method),
             self._lenient_readers,
             self._transcoding.validator,
-            self._details,
+            self._transcoding.registry,
             Limits(self._transcoding.limits, self._stream_limits),
         )
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
-from googleapis.google.rpc import error_details_pb
 from googleapis.google.rpc.status_pb import Status
-from protobuf import DescMessage, Registry
+from protobuf import Registry
 from protobuf.wkt import Any as Packed
 
+from edge.contracts.types import KNOWN_EVERYWHERE
 from edge.negotiation import media_quality
 from mesh.errors import BrokenReply, Code, FieldViolation, MeshError
 from mesh.status import ERROR_DOMAIN
@@ -61,7 +61,6 @@ PROBLEM: Final = "application/problem+json"
 CLIENT_CLOSED: Final = "Client Closed Request"  # 499 is nginx's, and has no phrase
 
 _TYPE_PREFIX: Final = "type.googleapis.com/"
-_KNOWN_DETAILS: Final = Registry(error_details_pb.desc())
 _BAD_REQUEST: Final = f"{_TYPE_PREFIX}google.rpc.BadRequest"
 
 Headers = list[tuple[bytes, bytes]]
@@ -84,7 +83,7 @@ class HttpError(MeshError):
 
 
 def render(
-    error: MeshError, registry: Registry = _KNOWN_DETAILS, *, scheme: bytes = b"Bearer", accept: bytes = b""
+    error: MeshError, registry: Registry = KNOWN_EVERYWHERE, *, scheme: bytes = b"Bearer", accept: bytes = b""
 ) -> tuple[int, Headers, bytes]:
     """The HTTP status, the headers and the body of an error. `registry` knows the types of the details that a service
     may send, `scheme` is what the client tried to prove itself by, `accept` which media types it takes.
@@ -179,15 +178,3 @@ def _unpacked(detail: Packed, registry: Registry) -> dict[str, Any]:
     except (ValueError, KeyError, EOFError):
         return {"@type": detail.type_url}
     return shown
-
-
-class DetailTypes(Registry):  # type: ignore[misc] # the library looks types up by this method
-    """What render() needs to know the details of google.rpc's types and of a contract's own."""
-
-    def __init__(self, contract: Registry) -> None:
-        super().__init__(_KNOWN_DETAILS)
-        self._contract = contract
-
-    def message(self, type_name: str) -> DescMessage | None:
-        """A message by its full name."""
-        return super().message(type_name) or self._contract.message(type_name)

@@ -12,7 +12,7 @@ from protobuf import Registry
 from edge.compression import compress
 from edge.cors import Cors
 from edge.endpoint import Endpoint
-from edge.errors import HTTP_STATUS, DetailTypes, HttpError, render
+from edge.errors import HTTP_STATUS, HttpError, render
 from edge.gate import Gate
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
@@ -37,7 +37,7 @@ class Pipeline:
     ) -> None:
         """At most `requests_max` requests are served at the same time, and besides them `streams`."""
         self._router = router
-        self._registry = DetailTypes(registry)
+        self._registry = registry
         self._cors = cors
         self._requests = Gate(requests_max)
         self._streams = streams

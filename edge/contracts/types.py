@@ -5,14 +5,28 @@ google.protobuf's parser skims an image in a tenth of a second, which is enough 
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from googleapis.google.rpc import error_details_pb, status_pb
 from protobuf import DescEnum, DescExtension, DescFile, DescMessage, DescService, Registry, maximum_supported_edition
 from protobuf._file_registry import add_file  # to_registry() builds all; this is its step for one file
 from protobuf.wkt import FileDescriptorProto as File
+from protobuf.wkt.google.protobuf import (
+    any_pb,
+    duration_pb,
+    empty_pb,
+    field_mask_pb,
+    struct_pb,
+    timestamp_pb,
+    wrappers_pb,
+)
 
 from mesh.errors import InvalidArgument
+
+_WELL_KNOWN = (any_pb, duration_pb, empty_pb, field_mask_pb, struct_pb, timestamp_pb, wrappers_pb)
+KNOWN_EVERYWHERE: Final = Registry(*(each.desc() for each in (*_WELL_KNOWN, error_details_pb, status_pb)))
+"""What an Any may hold though no contract imports it: the well-known types, and google.rpc's errors."""
 
 
 def messages_in(file: FileDescriptorProto) -> Iterator[tuple[str, DescriptorProto]]:
@@ -81,9 +95,9 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
         return super().file(path)
 
     def message(self, type_name: str) -> DescMessage | None:
-        """A message by its full name."""
+        """A message by its full name, also one that is known everywhere."""
         self._build(self.file_of(type_name))
-        return super().message(type_name)
+        return super().message(type_name) or KNOWN_EVERYWHERE.message(type_name)
 
     def enum(self, type_name: str) -> DescEnum | None:
         """An enum by its full name."""

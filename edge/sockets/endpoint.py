@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any, Final
 
-from protobuf import Registry
-
 from edge.body import HTTP_BODY, raw_type
 from edge.contract import Route
 from edge.endpoint import Transcoding
@@ -37,18 +35,14 @@ _NO_MORE: Final = ""
 class SocketEndpoint:
     """Serves one route of a method that streams."""
 
-    def __init__(
-        self, route: Route, rpc: Rpc, transcoding: Transcoding, details: Registry, limits: StreamLimits
-    ) -> None:
-        """`details` knows the types of errors' details. Raises protovalidate.CompilationError if a rule of the contract
-        is wrong.
-        """
+    def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
+        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.rpc = rpc
         self.limits = limits
         self.incoming = Incoming(route, transcoding, limits)
         self.takes_file = raw_type(route) is not None
         self.gives_file = inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
-        self.outgoing = Outgoing(route, transcoding.registry, details, transcoding.style, is_file=self.gives_file)
+        self.outgoing = Outgoing(route, transcoding.registry, transcoding.style, is_file=self.gives_file)
         self._template = route.template.text
         self._system_parameters = SystemParameterReader(route.method.desc.input)
 

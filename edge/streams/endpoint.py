@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from functools import partial
 
 import structlog
-from protobuf import Registry
 
 from edge.body import HTTP_BODY
 from edge.contract import Route
@@ -71,12 +70,8 @@ class CollectingEndpoint:
 class StreamingEndpoint:
     """Serves one route of a method that answers many messages, whether it takes one or many."""
 
-    def __init__(
-        self, route: Route, rpc: Rpc, transcoding: Transcoding, details: Registry, limits: StreamLimits
-    ) -> None:
-        """`details` knows the types of errors' details. Raises protovalidate.CompilationError if a rule of the contract
-        is wrong.
-        """
+    def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
+        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.name = route.method.name
         self.streams = True
         self._template = route.template.text
@@ -85,7 +80,7 @@ class StreamingEndpoint:
         self._system_parameters = SystemParameterReader(route.method.desc.input)
         self._incoming = Incoming(route, transcoding, limits)
         is_file = inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
-        self._outgoing = Outgoing(route, transcoding.registry, details, transcoding.style, is_file=is_file)
+        self._outgoing = Outgoing(route, transcoding.registry, transcoding.style, is_file=is_file)
         self._is_file = is_file
 
     async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:

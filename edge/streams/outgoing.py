@@ -60,12 +60,12 @@ class Writing(Protocol):
 class Outgoing:
     """How the responses of one route of a method that streams them are written."""
 
-    def __init__(self, route: Route, registry: Registry, details: Registry, style: JsonStyle, *, is_file: bool) -> None:
-        """`details` knows the types of errors' details; `is_file` says that messages are google.api.HttpBody."""
+    def __init__(self, route: Route, registry: Registry, style: JsonStyle, *, is_file: bool) -> None:
+        """`is_file` says that messages are google.api.HttpBody."""
         self.name = route.method.name
         self.output = route.method.desc.output
         self.field = route.response_body
-        self.details = details
+        self.registry = registry
         self.status = route.method.policy.http_status
         self.resume_token = ResumeToken.of(self.output)
         self.writer = Writer(self.output, self.field, registry, style)
@@ -138,7 +138,7 @@ class Json:
 
     def error(self, error: MeshError) -> bytes:
         """The error in the syntax."""
-        return self._syntax.error(render(error, self._outgoing.details)[2], error.retry_after_s)
+        return self._syntax.error(render(error, self._outgoing.registry)[2], error.retry_after_s)
 
     def end(self) -> bytes:
         """The end in the syntax."""

@@ -1,5 +1,6 @@
 """Types that are built when they are asked for."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,22 @@ def test_an_edition_of_the_future_is_a_sentence(image: FileDescriptorSet) -> Non
     newer.file[-1].syntax, newer.file[-1].edition = "editions", Edition.EDITION_99997_TEST_ONLY
     with pytest.raises(InvalidArgument, match=r"\.proto is of an edition that is not known here yet"):
         Types(newer)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SOLD_OUT"},
+        {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1.500s"},
+    ],
+)
+def test_an_any_holds_what_is_known_everywhere(tmp_path: Path, held: dict[str, str]) -> None:
+    """As the result of a long-running operation does, whose contract need not import the types of errors."""
+    (tmp_path / "holder.proto").write_text(
+        'syntax = "proto3"; import "google/protobuf/any.proto"; message Holder { google.protobuf.Any any = 1; }'
+    )
+    types = Types(compile_folder(tmp_path))
+    holder = types.message("Holder")
+    assert holder is not None
+    written = holder.type.from_json(json.dumps({"any": held}), registry=types).to_json(registry=types)
+    assert json.loads(written) == {"any": held}

@@ -249,7 +249,7 @@ async def test_a_services_error(client: Client, backend: Backend) -> None:
     assert (await error(response))[:2] == (404, "not_found")
     assert response.json()["message"] == "gone ☹"
     assert response.json()["details"] == [
-        {"type": "google.rpc.Status", "value": "CAc"},
+        {"type": "google.rpc.Status", "value": "CAc", "debug": {"code": 7}},
         {"type": "y.Z", "value": ""},
     ]
 

@@ -1,7 +1,6 @@
 """The seam to the services: bytes in, bytes out. What carries them can be replaced behind it."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final, Protocol, Self
@@ -16,6 +15,9 @@ KEEPALIVE_S: Final = 310.0
 """By default gRPC's servers close the connection, and all streams with it, of who pings more often than every five
 minutes while nothing else travels: https://github.com/grpc/grpc/blob/master/doc/keepalive.md.
 """
+
+REACH_S: Final = 1.0
+"""How long /readyz waits for a connection."""
 
 
 class Responses(Protocol):
@@ -71,6 +73,7 @@ class Upstreams:
             for address, names in services.items()
         }
         self._of_service = {service: self.channels[address] for service, address in addresses.items()}
+        self._awaited = set(self.channels.values())
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -82,22 +85,27 @@ class Upstreams:
         await self._stack.aclose()
 
     async def check(self) -> None:
-        """Returns if any workload can be reached; raises Unavailable otherwise. What one that is away cannot answer is
-        503, and no reason to take all others from the public.
+        """Raises Unavailable until every workload has been reached once, and later if none can be reached: what one that
+        went away cannot answer is 503, and no reason to take all others from the public.
         """
-        checks = [asyncio.create_task(channel.check()) for channel in self.channels.values()]
-        try:
-            for checked in asyncio.as_completed(checks):
-                with contextlib.suppress(Unavailable):
-                    return await checked
-        finally:
-            for each in checks:
-                each.cancel()
-            await asyncio.gather(*checks, return_exceptions=True)
-        raise Unavailable(f"can't reach {', '.join(channel.name for channel in self.channels.values())}")
+        channels = list(self.channels.values())
+        answers = await asyncio.gather(*map(_is_away, channels))
+        away = [channel for channel, is_away in zip(channels, answers, strict=True) if is_away]
+        self._awaited &= set(away)
+        if self._awaited or len(away) == len(channels):
+            raise Unavailable(f"can't reach {', '.join(channel.name for channel in away)}")
 
     def __getitem__(self, service: str) -> Upstream:
         return self._of_service.get(service) or self._of_service[ANY_SERVICE]
+
+
+async def _is_away(channel: Channel) -> bool:
+    try:
+        async with asyncio.timeout(REACH_S):
+            await channel.check()
+    except (Unavailable, TimeoutError):
+        return True
+    return False
 
 
 class Nowhere:

@@ -154,16 +154,6 @@ async def test_a_service_that_is_away_is_503_until_it_is_back(library: Contract)
     assert (ready.status_code, ready.json()["checks"]) == (503, {"upstreams": "can't reach all services"})
 
 
-async def test_one_service_that_is_away_takes_no_other_from_the_public(library: Contract, backend: Backend) -> None:
-    """The edge is ready as long as it reaches any, and goes on answering for that."""
-    away = f"library.v1.Library=127.0.0.1:{backend.port},*=127.0.0.1:1"
-    async with edge_of(library, backend.port, upstreams=away) as client:
-        ready = await client.get("/readyz")
-        response = await client.get(GET)
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "checks": {}})
-    assert response.status_code == 200
-
-
 @pytest.mark.parametrize(
     ("method", "url", "options", "status", "reason"),
     [

@@ -116,7 +116,7 @@ async def test_a_workload_may_be_far_away(greeter: SimpleNamespace, issuer: Issu
     tokens: Any = Tokens(issuer.token("workloads/robot"))
     async with (
         serving(greeter, issuer, handle) as server,
-        far_away(server.port, 0.4) as port,
+        far_away(server.port, 0.2) as port,
         Channel("greeter", f"127.0.0.1:{port}", tokens=tokens) as channel,
     ):
         client = greeter.grpc.GreeterServiceClient(channel)

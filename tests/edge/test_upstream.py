@@ -1,0 +1,28 @@
+"""Workloads that can be reached, and those that can't."""
+
+import contextlib
+
+import pytest
+
+from edge.address import Address
+from edge.contract import Contract
+from edge.upstream import Upstreams
+from mesh.errors import Unavailable
+from tests.edge.backend import backend_of
+
+
+async def test_ready_is_who_has_reached_all_and_reaches_any(library: Contract) -> None:
+    """A new edge waits for every workload; one that goes away later takes no other from the public."""
+    async with contextlib.AsyncExitStack() as one, contextlib.AsyncExitStack() as other:
+        ports = [(await stack.enter_async_context(backend_of(library.registry))).port for stack in (one, other)]
+        addresses = {f"library.v{port}": Address("127.0.0.1", port, secure=False) for port in ports}
+        nowhere = {"library.v1": Address("127.0.0.1", 1, secure=False)}
+        async with Upstreams(addresses) as upstreams, Upstreams(addresses | nowhere) as waiting:
+            await upstreams.check()
+            with pytest.raises(Unavailable, match="^can't reach library.v1$"):
+                await waiting.check()
+            await one.aclose()
+            await upstreams.check()
+            await other.aclose()
+            with pytest.raises(Unavailable, match=f"^can't reach {', '.join(addresses)}$"):
+                await upstreams.check()

@@ -85,8 +85,8 @@ class Upstreams:
         await self._stack.aclose()
 
     async def check(self) -> None:
-        """Raises Unavailable until every workload has been reached once, and later if none can be reached: what one that
-        went away cannot answer is 503, and no reason to take all others from the public.
+        """Raises Unavailable until every workload has been reached once, and later if none can be reached: what one
+        that went away cannot answer is 503, and no reason to take all others from the public.
         """
         channels = list(self.channels.values())
         answers = await asyncio.gather(*map(_is_away, channels))

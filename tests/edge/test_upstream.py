@@ -15,11 +15,11 @@ async def test_ready_is_who_has_reached_all_and_reaches_any(library: Contract) -
     """A new edge waits for every workload; one that goes away later takes no other from the public."""
     async with contextlib.AsyncExitStack() as one, contextlib.AsyncExitStack() as other:
         ports = [(await stack.enter_async_context(backend_of(library.registry))).port for stack in (one, other)]
-        addresses = {f"library.v{port}": Address("127.0.0.1", port, secure=False) for port in ports}
-        nowhere = {"library.v1": Address("127.0.0.1", 1, secure=False)}
+        addresses = {f"service_{port}": Address("127.0.0.1", port, secure=False) for port in ports}
+        nowhere = {"missing": Address("127.0.0.1", 1, secure=False)}
         async with Upstreams(addresses) as upstreams, Upstreams(addresses | nowhere) as waiting:
             await upstreams.check()
-            with pytest.raises(Unavailable, match="^can't reach library.v1$"):
+            with pytest.raises(Unavailable, match="^can't reach missing$"):
                 await waiting.check()
             await one.aclose()
             await upstreams.check()

@@ -19,10 +19,10 @@ async def test_ready_is_who_has_reached_all_and_reaches_any(library: Contract) -
         nowhere = {"missing": Address("127.0.0.1", 1, secure=False)}
         async with Upstreams(addresses) as upstreams, Upstreams(addresses | nowhere) as waiting:
             await upstreams.check()
-            with pytest.raises(Unavailable, match="^can't reach missing$"):
+            with pytest.raises(Unavailable, match=r"^can't reach missing$"):
                 await waiting.check()
             await one.aclose()
             await upstreams.check()
             await other.aclose()
-            with pytest.raises(Unavailable, match=f"^can't reach {', '.join(addresses)}$"):
+            with pytest.raises(Unavailable, match=rf"^can't reach {', '.join(addresses)}$"):
                 await upstreams.check()

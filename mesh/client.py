@@ -10,7 +10,7 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ from mesh.telemetry import CLIENT_CALLS
 
 ATTEMPTS_MAX = 3
 RETRY_WAIT_S_MAX = 0.5
+RECONNECT_S = 1.2  # a little more than the longest pause between two tries to connect
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 KEEPALIVE_S = 30.0
 """What mesh.server lets its clients do."""
@@ -166,6 +167,19 @@ class Channel:
             await self._channel.wait_for_state_change(state)
             state = self._channel.get_state(try_to_connect=True)
 
+    async def _reconnect(self, until: float) -> None:
+        """Waits for a connection that was lost and is being made again, as when a workload restarts: a call that is
+        made meanwhile fails at once. `until` is a time.monotonic() second.
+        """
+        state = self._channel.get_state()
+        if state is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(until - time.monotonic()):
+                while state is not grpc.ChannelConnectivity.READY:
+                    await self._channel.wait_for_state_change(state)
+                    state = self._channel.get_state(try_to_connect=True)
+
     async def call(self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None) -> Res:
         """Calls a method of a contract. The deadline is the shortest of `timeout_s`, the contract's, and that of the
         call being handled.
@@ -201,8 +215,9 @@ class Channel:
         take them and time is left.
         """
         deadline = time.monotonic() + timeout_s
+        connected_by = time.monotonic() + min(RECONNECT_S, timeout_s / 2)
         try:
-            return await self._attempt(path, request, deadline, metadata)
+            return await self._attempt(path, request, deadline, metadata, connected_by)
         except _NOT_TAKEN as error:
             if not idempotent or error.reason == "CIRCUIT_OPEN":
                 raise
@@ -214,7 +229,7 @@ class Channel:
         )
         async for attempt in retrying:
             with attempt:
-                return await self._attempt(path, request, deadline, metadata)
+                return await self._attempt(path, request, deadline, metadata, connected_by)
         raise AssertionError("tenacity returns or raises")
 
     @contextlib.asynccontextmanager
@@ -240,11 +255,14 @@ class Channel:
             await asyncio.wait([sending])
             CLIENT_CALLS.labels(self.name, (await call.code()).name).inc()
 
-    async def _attempt(self, path: str, request: bytes, deadline: float, metadata: Metadata) -> UnaryReply:
-        timeout_s = deadline - time.monotonic()
-        if timeout_s <= 0:
+    async def _attempt(
+        self, path: str, request: bytes, deadline: float, metadata: Metadata, connected_by: float
+    ) -> UnaryReply:
+        if time.monotonic() >= deadline:
             raise DeadlineExceeded(_NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
         self._check_breaker()
+        await self._reconnect(connected_by)
+        timeout_s = deadline - time.monotonic()
         multicallable = self._unary.get(path)
         if multicallable is None:
             multicallable = self._unary[path] = self._channel.unary_unary(path)
@@ -277,8 +295,9 @@ async def _send(call: "grpc.aio.StreamStreamCall[bytes, bytes]", requests: Async
     in the place of the status the workload sends.
     """
     raw: Any = call
+    source = aiter(requests)
     try:
-        async for request in requests:
+        async for request in source:
             await call.wait_for_connection()
             await raw._cython_call.send_serialized_message(request)
         await call.done_writing()
@@ -287,6 +306,9 @@ async def _send(call: "grpc.aio.StreamStreamCall[bytes, bytes]", requests: Async
     except BaseException:
         call.cancel()
         raise
+    finally:
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
 
 
 def _ended_by(sending: asyncio.Task[None]) -> BaseException | None:

@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import grpc.aio
 import pytest
@@ -122,6 +122,24 @@ async def test_a_workload_may_be_far_away(greeter: SimpleNamespace, issuer: Issu
         client = greeter.grpc.GreeterServiceClient(channel)
         answer = await client.whisper(greeter.pb.GreetRequest(name="Ada"), timeout_s=20)
     assert answer.text == "hello"
+
+
+async def test_a_call_waits_for_a_workload_that_restarts(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """One that may have effects too: it was not made before there is a connection."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse(text="back")
+
+    port, tokens = free_port(), cast(Any, Tokens(issuer.token("workloads/robot")))
+    async with Channel("greeter", f"127.0.0.1:{port}", tokens=tokens) as channel:
+        client = greeter.grpc.GreeterServiceClient(channel)
+        with pytest.raises(Unavailable):
+            await channel.check()
+        calling = asyncio.create_task(client.whisper(greeter.pb.GreetRequest(name="Ada"), timeout_s=20))
+        await asyncio.sleep(0.05)
+        async with serving(greeter, issuer, handle, port=port):
+            answer = await calling
+    assert answer.text == "back"
 
 
 async def test_the_callers_token_travels_on(greeter: SimpleNamespace, issuer: Issuer) -> None:

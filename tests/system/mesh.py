@@ -26,6 +26,7 @@ class Mesh:
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
+        self._killed: dict[str, int] = {}
         self.output = (home.parent / "output.txt").open("w+")
         self.supervisor = subprocess.Popen(
             [sys.executable, "-m", "mesh.local", "up"],
@@ -63,11 +64,16 @@ class Mesh:
         """kill -9."""
         pid = self.process(name).pid
         assert pid is not None
+        self._killed[name] = pid
         os.kill(pid, signal.SIGKILL)
 
     def wait_until_ready(self, name: str) -> None:
-        """Returns when a process that was killed is back and ready."""
-        eventually(lambda: self.process(name).ready and self.answers_ready(name))
+        """Returns when a process that was killed is back, as another one, and ready."""
+        eventually(lambda: self._is_back(name) and self.answers_ready(name))
+
+    def _is_back(self, name: str) -> bool:
+        state = self.process(name)
+        return state.ready and state.pid != self._killed.get(name)
 
     def answers_ready(self, name: str) -> bool:
         """Whether its /readyz says so; that of a process without one is what the supervisor found."""

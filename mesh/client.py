@@ -30,7 +30,7 @@ from mesh.telemetry import CLIENT_CALLS
 
 ATTEMPTS_MAX = 3
 RETRY_WAIT_S_MAX = 0.5
-RECONNECT_S = 1.2  # a little more than the longest pause between two tries to connect
+CONNECT_S = 1.2  # a little more than the longest pause between two tries to connect
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 KEEPALIVE_S = 30.0
 """What mesh.server lets its clients do."""
@@ -47,6 +47,8 @@ _NEUTRAL_TEXTS = {
 # How gRPC's library begins to tell what it made a status of, where the workload sent none that can be read.
 _NO_STATUS = re.compile(r"Stream removed|Received http2 header|Received message larger|Decompression failed")
 _NO_STATUS_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED})
+
+_SETTLED = frozenset({grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.SHUTDOWN})
 
 # A server that stops cancels the calls that wait for it still.
 _NOT_TAKEN = (Unavailable, Cancelled)
@@ -167,16 +169,16 @@ class Channel:
             await self._channel.wait_for_state_change(state)
             state = self._channel.get_state(try_to_connect=True)
 
-    async def _reconnect(self, until: float) -> None:
-        """Waits for a connection that was lost and is being made again, as when a workload restarts: a call that is
-        made meanwhile fails at once. `until` is a time.monotonic() second.
+    async def _connect(self, until: float) -> None:
+        """Waits for a connection that is being made, as when a workload restarts: a call fails at once if the try to
+        connect that it waits for does. `until` is a time.monotonic() second.
         """
-        state = self._channel.get_state()
-        if state is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+        state = self._channel.get_state(try_to_connect=True)
+        if state in _SETTLED:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(until - time.monotonic()):
-                while state is not grpc.ChannelConnectivity.READY:
+                while state not in _SETTLED:
                     await self._channel.wait_for_state_change(state)
                     state = self._channel.get_state(try_to_connect=True)
 
@@ -215,7 +217,7 @@ class Channel:
         take them and time is left.
         """
         deadline = time.monotonic() + timeout_s
-        connected_by = time.monotonic() + min(RECONNECT_S, timeout_s / 2)
+        connected_by = time.monotonic() + min(CONNECT_S, timeout_s / 2)
         try:
             return await self._attempt(path, request, deadline, metadata, connected_by)
         except _NOT_TAKEN as error:
@@ -261,7 +263,7 @@ class Channel:
         if time.monotonic() >= deadline:
             raise DeadlineExceeded(_NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
         self._check_breaker()
-        await self._reconnect(connected_by)
+        await self._connect(connected_by)
         timeout_s = deadline - time.monotonic()
         multicallable = self._unary.get(path)
         if multicallable is None:

@@ -86,7 +86,7 @@ types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
 test: lint types grpcurl helm connect-conformance browser-clients go-backend third-party ## everything: style, types, unit and system tests
-	@$(VENV)/pytest $(ARGS)
+	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 compose-test: image .venv/requirements-dev.sha256 grpcurl ## prove compose.yaml with real containers; needs docker compose
 	@IMAGE=$(TAGGED) $(VENV)/pytest tests/compose --timeout 300 $(ARGS)

@@ -217,7 +217,7 @@ class Channel:
         take them and time is left.
         """
         deadline = time.monotonic() + timeout_s
-        connected_by = time.monotonic() + min(CONNECT_S, timeout_s / 2)
+        connected_by = _connected_by(timeout_s)
         try:
             return await self._attempt(path, request, deadline, metadata, connected_by)
         except _NOT_TAKEN as error:
@@ -242,6 +242,10 @@ class Channel:
         are asked for one by one, as the workload takes them. Without `timeout_s` the call has no deadline.
         """
         self._check_breaker()
+        begun = time.monotonic()
+        await self._connect(_connected_by(timeout_s))
+        if timeout_s is not None:
+            timeout_s -= time.monotonic() - begun
         multicallable = self._stream.get(path)
         if multicallable is None:
             multicallable = self._stream[path] = self._channel.stream_stream(path)
@@ -288,6 +292,11 @@ class Channel:
     def _record(self, code: Code, timeout_s: float) -> None:
         self._breaker.record(code, timeout_s)
         CLIENT_CALLS.labels(self.name, code.name).inc()
+
+
+def _connected_by(timeout_s: float | None) -> float:
+    """The time.monotonic() second until which a call waits for its connection: time is left for the call."""
+    return time.monotonic() + (CONNECT_S if timeout_s is None else min(CONNECT_S, timeout_s / 2))
 
 
 async def _send(call: "grpc.aio.StreamStreamCall[bytes, bytes]", requests: AsyncIterable[bytes]) -> None:

@@ -60,11 +60,11 @@ async def plain_channel(server: Served) -> AsyncIterator[grpc.aio.Channel]:
 
 
 @contextlib.asynccontextmanager
-async def plain_server(**methods: Any) -> AsyncIterator[str]:
+async def plain_server(port: int = 0, **methods: Any) -> AsyncIterator[str]:
     """A server of bare grpc.aio whose methods take and give bytes, at "/plain.Service/<name>". Gives its address."""
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("plain.Service", methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     try:
         yield f"127.0.0.1:{port}"

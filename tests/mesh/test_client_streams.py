@@ -319,6 +319,23 @@ async def test_a_workload_that_is_away() -> None:
     assert caught.value.retry_after_s
 
 
+async def test_a_stream_waits_for_a_workload_that_restarts() -> None:
+    """It has not been begun before there is a connection."""
+
+    async def one(_requests: AsyncIterable[bytes], _: Any) -> AsyncIterator[bytes]:
+        yield b"back"
+
+    answers: list[bytes] = []
+    async with plain_server() as address:
+        port = int(address.rpartition(":")[2])
+    async with Channel("plain", address) as channel:
+        reading = asyncio.create_task(read(channel, sent(), answers.append, timeout_s=20))
+        await asyncio.sleep(0.05)
+        async with plain_server(port, Do=stream_stream(one)):
+            await reading
+    assert answers == [b"back"]
+
+
 async def test_a_cancelled_reader_is_cancelled() -> None:
     """A task that reads a stream ends when it is told to, and the call with it."""
     cancelled = asyncio.Event()

@@ -8,6 +8,7 @@ import kubernetes_validate
 import pytest
 from pydantic import ValidationError
 
+from mesh.server import CONNECTION_AGE_S
 from tests.chart.mesh_kinds import KINDS, is_ours_to_check
 from tests.chart.render import KUBERNETES, MONITORING, PROFILES, Object, objects, rendered, template
 
@@ -203,7 +204,9 @@ def test_containers_say_what_they_take(render: tuple[Object, ...]) -> None:
 
 @each_render
 def test_calls_can_drain(render: tuple[Object, ...]) -> None:
-    """A pod gets more time than it takes to leave and to drain, and the proxy ends before Kubernetes kills it."""
+    """A pod stays until connections that led to it are renewed, gets more time than it takes to leave and to drain, and
+    the proxy ends before Kubernetes kills it.
+    """
     for each in render:
         if each["kind"] != "Deployment":
             continue
@@ -212,6 +215,7 @@ def test_calls_can_drain(render: tuple[Object, ...]) -> None:
         environment = {variable["name"]: variable["value"] for variable in container["env"]}
         leaves_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         grace_s = pod["terminationGracePeriodSeconds"]
+        assert leaves_s > 1.1 * CONNECTION_AGE_S, "a tenth is what gRPC's library varies it by"
         assert leaves_s + int(environment["SHUTDOWN_GRACE_S"]) < grace_s
         annotations = each["spec"]["template"]["metadata"]["annotations"]
         if "linkerd.io/inject" in annotations:

@@ -333,6 +333,27 @@ async def test_a_drain_lets_calls_in_flight_finish(greeter: SimpleNamespace, iss
         await stopping
 
 
+async def test_connections_are_renewed(
+    greeter: SimpleNamespace, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is asked to connect anew; what is on its way ends on the old connection."""
+    monkeypatch.setattr("mesh.server.CONNECTION_AGE_S", 0.2)
+    leave = asyncio.Event()
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        await leave.wait()
+        return greeter.pb.GreetResponse(text="done")
+
+    metadata = bearer(issuer.token("workloads/robot"))
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        await channel.channel_ready()
+        call = unary(channel, WHISPER)(greeter.pb.GreetRequest(name="Ada").to_binary(), metadata=metadata)
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        leave.set()
+        assert greeter.pb.GreetResponse.from_binary(await call).text == "done"
+        assert await unary(channel, WHISPER)(greeter.pb.GreetRequest(name="Ada").to_binary(), metadata=metadata)
+
+
 async def test_a_port_in_use_is_said_in_a_sentence(greeter: SimpleNamespace, issuer: Issuer) -> None:
     """A second server on the port does not share it but says what to do."""
     async with serving(greeter, issuer, never) as server:

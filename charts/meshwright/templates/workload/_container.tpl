@@ -44,8 +44,11 @@ resources:
   {{- toYaml .spec.resources | nindent 2 }}
 {{- end }}
 
-{{/* Seconds from the moment a pod is told to go until it stops taking calls: by then nobody sends it any more. */}}
-{{- define "meshwright.leave-s" }}5{{ end }}
+{{/*
+Seconds from the moment a pod is told to go until it stops taking calls: by then Services lead to others, and connections made
+before are renewed (CONNECTION_AGE_S in mesh/server.py), so nobody sends it any more.
+*/}}
+{{- define "meshwright.leave-s" }}15{{ end }}
 
 {{/* Seconds in which calls that began before may finish. */}}
 {{- define "meshwright.drain-s" }}20{{ end }}

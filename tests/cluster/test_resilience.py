@@ -37,9 +37,10 @@ def test_a_rolling_restart(shop: Shop) -> None:
 
 
 def test_an_upgrade(shop: Shop) -> None:
-    """A newer version of the chart whose pods are all others."""
+    """To a newer version of the chart whose pods are all others, and back."""
     with without_a_failed_request(shop), packaged("99.0.0") as newer:
         shop.release.install("--set=workloads.env.LOG_LEVEL=debug", chart=newer)
+        shop.release.helm("rollback", "shop", "--wait")
 
 
 def test_deleted_pods(shop: Shop) -> None:
@@ -131,8 +132,10 @@ def test_a_migration_that_fails(shop: Shop) -> None:
 def fails(shop: Shop, value: str) -> None:
     """Upgrades to what can never be ready, and goes back."""
     pods = {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in shop.release.pods(name)}
-    with pytest.raises(CommandFailed, match="not ready"):
-        shop.release.install(value, f"--timeout={TOO_SHORT_S}s")
-    assert pods <= {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in shop.release.pods(name)}
-    shop.release.helm("rollback", "shop", "--wait")
+    try:
+        with pytest.raises(CommandFailed, match="not ready"):
+            shop.release.install(value, f"--timeout={TOO_SHORT_S}s")
+        assert pods <= {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in shop.release.pods(name)}
+    finally:
+        shop.release.helm("rollback", "shop", "--wait")
     assert shop.release.is_ready()

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import grpc
@@ -26,6 +27,7 @@ from mesh.identity import ServiceTokens
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.rpc import Method, Req, Res, current_call
 from mesh.status import DETAILS_TRAILER, from_status
+from mesh.stream_connections import StreamConnections
 from mesh.telemetry import CLIENT_CALLS
 
 ATTEMPTS_MAX = 3
@@ -146,18 +148,20 @@ class Channel:
         self._address = address
         self._tokens = tokens
         self._breaker = Breaker()
-        self._channel = (
-            grpc.aio.insecure_channel(address, options=options)
+        connect = (
+            partial(grpc.aio.insecure_channel, address, options=options)
             if credentials is None
-            else grpc.aio.secure_channel(address, credentials, options=options)
+            else partial(grpc.aio.secure_channel, address, credentials, options=options)
         )
+        self._channel = connect()
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
-        self._stream: dict[str, grpc.aio.StreamStreamMultiCallable[bytes, bytes]] = {}
+        self._streams = StreamConnections(connect)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._streams.close()
         await self._channel.close()
 
     async def check(self) -> None:
@@ -168,19 +172,6 @@ class Channel:
                 raise Unavailable("can't be reached")
             await self._channel.wait_for_state_change(state)
             state = self._channel.get_state(try_to_connect=True)
-
-    async def _connect(self, until: float) -> None:
-        """Waits for a connection that is being made, as when a workload restarts: a call fails at once if the try to
-        connect that it waits for does. `until` is a time.monotonic() second.
-        """
-        state = self._channel.get_state(try_to_connect=True)
-        if state in _SETTLED:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(until - time.monotonic()):
-                while state not in _SETTLED:
-                    await self._channel.wait_for_state_change(state)
-                    state = self._channel.get_state(try_to_connect=True)
 
     async def call(self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None) -> Res:
         """Calls a method of a contract. The deadline is the shortest of `timeout_s`, the contract's, and that of the
@@ -243,23 +234,21 @@ class Channel:
         """
         self._check_breaker()
         begun = time.monotonic()
-        await self._connect(_connected_by(timeout_s))
-        if timeout_s is not None:
-            timeout_s -= time.monotonic() - begun
-        multicallable = self._stream.get(path)
-        if multicallable is None:
-            multicallable = self._stream[path] = self._channel.stream_stream(path)
-        call = multicallable(timeout=timeout_s, metadata=metadata)
-        sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
-        try:
-            yield Stream(call, sending, lambda: self._breaker.record(Code.OK, 0))
-        finally:
-            if call.done():
-                self._breaker.record(Code((await call.code()).value[0]), timeout_s or math.inf)
-            sending.cancel()
-            call.cancel()
-            await asyncio.wait([sending])
-            CLIENT_CALLS.labels(self.name, (await call.code()).name).inc()
+        with self._streams.place() as connection:
+            await _connected(connection.channel, _connected_by(timeout_s))
+            if timeout_s is not None:
+                timeout_s -= time.monotonic() - begun
+            call = connection.method(path)(timeout=timeout_s, metadata=metadata)
+            sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
+            try:
+                yield Stream(call, sending, lambda: self._breaker.record(Code.OK, 0))
+            finally:
+                if call.done():
+                    self._breaker.record(Code((await call.code()).value[0]), timeout_s or math.inf)
+                sending.cancel()
+                call.cancel()
+                await asyncio.wait([sending])
+                CLIENT_CALLS.labels(self.name, (await call.code()).name).inc()
 
     async def _attempt(
         self, path: str, request: bytes, deadline: float, metadata: Metadata, connected_by: float
@@ -267,7 +256,7 @@ class Channel:
         if time.monotonic() >= deadline:
             raise DeadlineExceeded(_NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
         self._check_breaker()
-        await self._connect(connected_by)
+        await _connected(self._channel, connected_by)
         timeout_s = deadline - time.monotonic()
         multicallable = self._unary.get(path)
         if multicallable is None:
@@ -292,6 +281,20 @@ class Channel:
     def _record(self, code: Code, timeout_s: float) -> None:
         self._breaker.record(code, timeout_s)
         CLIENT_CALLS.labels(self.name, code.name).inc()
+
+
+async def _connected(channel: grpc.aio.Channel, until: float) -> None:
+    """Waits for a connection that is being made, as when a workload restarts: a call fails at once if the try to
+    connect that it waits for does. `until` is a time.monotonic() second.
+    """
+    state = channel.get_state(try_to_connect=True)
+    if state in _SETTLED:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(until - time.monotonic()):
+            while state not in _SETTLED:
+                await channel.wait_for_state_change(state)
+                state = channel.get_state(try_to_connect=True)
 
 
 def _connected_by(timeout_s: float | None) -> float:

@@ -22,7 +22,7 @@ GET = f"{SERVICE}/GetBook"
 ECHO = f"{SERVICE}/Echo"
 JSON = {"content-type": "application/json"}
 PROTO = {"content-type": "application/proto"}
-ZIPPED = base64.urlsafe_b64encode(gzip.compress(b'{"name":"ab"}')).decode()
+ZIPPED = base64.urlsafe_b64encode(gzip.compress(b'{"name":"ab"}', mtime=0)).decode()
 ONE = b"\x08\x01"  # Everything.i32 = 1
 
 

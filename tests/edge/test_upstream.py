@@ -12,6 +12,13 @@ from mesh.errors import Unavailable
 from tests.edge.backend import backend_of
 
 
+async def checked(upstreams: Upstreams) -> None:
+    """Raises what a check does, soon: a channel notices after a moment that its server is gone."""
+    while True:
+        await upstreams.check()
+        await asyncio.sleep(0.02)
+
+
 async def test_ready_is_who_has_reached_all_and_reaches_any(library: Contract) -> None:
     """A new edge waits for every workload; one that goes away later takes no other from the public."""
     async with contextlib.AsyncExitStack() as one, contextlib.AsyncExitStack() as other:
@@ -26,6 +33,4 @@ async def test_ready_is_who_has_reached_all_and_reaches_any(library: Contract) -
             await upstreams.check()
             await other.aclose()
             with pytest.raises(Unavailable, match=rf"^can't reach {', '.join(addresses)}$"):
-                while True:  # the channels notice after a moment
-                    await upstreams.check()
-                    await asyncio.sleep(0.02)
+                await checked(upstreams)

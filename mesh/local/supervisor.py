@@ -185,3 +185,4 @@ def end_leftovers(processes: Sequence[ProcessState], grace_s: float) -> None:
     _, stubborn = psutil.wait_procs(leftovers, timeout=grace_s)
     for process in stubborn:
         process.kill()
+    psutil.wait_procs(stubborn, timeout=grace_s)

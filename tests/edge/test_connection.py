@@ -222,8 +222,8 @@ async def send_each(writer: asyncio.StreamWriter, requests: list[bytes], sent: l
         sent.append(len(request))
 
 
-async def test_who_closes_his_half_has_left(client: Client, backend: Backend) -> None:
-    """The end of what a client sends looks the same whether it still reads or not; its call is cancelled."""
+def never_answers(backend: Backend) -> asyncio.Event:
+    """Set when the call that the backend never answers is cancelled."""
     cancelled = asyncio.Event()
 
     async def answer(_: Received, __: Context) -> bytes:
@@ -234,10 +234,21 @@ async def test_who_closes_his_half_has_left(client: Client, backend: Backend) ->
         return b""
 
     backend.answer = answer
+    return cancelled
+
+
+async def call_begun(writer: asyncio.StreamWriter, backend: Backend) -> None:
+    """Sends a request, and waits until it has reached the backend."""
+    writer.write(GET + b"\r\n")
+    while not backend.calls:
+        await asyncio.sleep(0.01)
+
+
+async def test_who_closes_his_half_has_left(client: Client, backend: Backend) -> None:
+    """The end of what a client sends looks the same whether it still reads or not; its call is cancelled."""
+    cancelled = never_answers(backend)
     async with connection(client) as (reader, writer):
-        writer.write(GET + b"\r\n")
-        while not backend.calls:
-            await asyncio.sleep(0.01)
+        await call_begun(writer, backend)
         writer.write_eof()
         assert await reader.read() == b""
     await cancelled.wait()
@@ -245,20 +256,9 @@ async def test_who_closes_his_half_has_left(client: Client, backend: Backend) ->
 
 async def test_a_client_that_leaves_cancels_its_call(client: Client, backend: Backend) -> None:
     """The service need not finish what nobody waits for."""
-    cancelled = asyncio.Event()
-
-    async def answer(_: Received, __: Context) -> bytes:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cancelled.set()
-        return b""
-
-    backend.answer = answer
+    cancelled = never_answers(backend)
     async with connection(client) as (_, writer):
-        writer.write(GET + b"\r\n")
-        while not backend.calls:
-            await asyncio.sleep(0.01)
+        await call_begun(writer, backend)
     await cancelled.wait()
 
 

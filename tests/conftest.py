@@ -14,12 +14,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import HealthCheck, settings
 
 from mesh.database import Database
 from mesh.local.nats import Nats
 from mesh.local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.settings import DatabaseSettings
+
+# Nothing depends on how fast a machine is; the rest is Hypothesis' own profile, another one in CI.
+settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

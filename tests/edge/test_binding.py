@@ -38,7 +38,7 @@ def test_every_request_is_bound_or_refused(library: Contract) -> None:
     readers, validator = Readers(library.registry), Validator()
     binders = [(Binder(route, readers, validator), route) for route in library.routes]
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(st.sampled_from(range(len(binders))), queries, bodies, headers, st.lists(values, min_size=4, max_size=4))
     def check(
         number: int, query: list[tuple[str, str]], body: bytes, sent: dict[bytes, bytes], path: list[str]

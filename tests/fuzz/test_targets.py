@@ -45,7 +45,7 @@ def test_any_bytes(made: dict[str, Target], name: str) -> None:
         st.binary(max_size=8) | st.sampled_from(seeds),
     )
 
-    @settings(max_examples=200, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=200, derandomize=True, database=None)
     @given(changed | st.binary(max_size=60))
     def check(data: bytes) -> None:
         made[name](data)

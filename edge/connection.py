@@ -149,6 +149,7 @@ class Http1(HttpToolsProtocol):
         self._begun = 0  # requests, in the bytes at hand
         self._head_bytes = 0  # of the headers that are complete
         self._waiting_bytes = 0  # of all that came since the head began
+        self._unparsed_bytes = 0  # that the parser holds of an unfinished line
         self._unread_bytes = 0
         self._leaves = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -186,8 +187,13 @@ class Http1(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._begun, was_between = 0, self._is_between
+        self._unparsed_bytes += len(data)
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
+            if self._unparsed_bytes > self.limits.size_bytes_max:
+                self._refuse(self._too_large())  # a trailer, or the extension of a chunk, without an end
             return
         if not self._begun or (was_between and self._begun == 1):
             self._waiting_bytes += len(data)  # what came with the end of another request is not counted
@@ -198,13 +204,13 @@ class Http1(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes, self._waiting_bytes = True, 0, 0
+        self._in_head, self._head_bytes, self._waiting_bytes, self._unparsed_bytes = True, 0, 0, 0
         self._is_between = False
         self._begun += 1
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._is_between = True
+        self._is_between, self._unparsed_bytes = True, 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -214,7 +220,12 @@ class Http1(HttpToolsProtocol):
             raise self._refusal
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        """Takes a header. One that comes after a chunked body is a trailer: it counts for the limit and is dropped, as
+        no trailer has a meaning here (RFC 9110, section 6.5.1).
+        """
+        if self._in_head:
+            super().on_header(name, value)
+        self._unparsed_bytes = 0
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > self.limits.size_bytes_max:
             self._refusal = self._too_large()
@@ -237,8 +248,13 @@ class Http1(HttpToolsProtocol):
         if self._refused is not None:
             self._refuse(self._refused)
 
+    def on_chunk_header(self) -> None:
+        """The length of a chunk has been read."""
+        self._unparsed_bytes = 0
+
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
+        self._unparsed_bytes = 0
         if self.cycle.response_complete:
             self._unread_bytes += len(body)
             if self._unread_bytes > UNREAD_BYTES_MAX:
@@ -312,6 +328,9 @@ class Http1(HttpToolsProtocol):
             if self.cycle.response_started:
                 self.transport.close()  # the reply to this request is under way: it ends where it is
                 return
+        elif self.cycle is not None and self.cycle.scope is self.scope and not self._is_between:
+            self.transport.close()  # the request has its reply, and gets no second one
+            return
         told = Line("", request_id({}), time.perf_counter(), Observed(NO_RPC), code=error.code.name)
         told.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]

@@ -311,3 +311,63 @@ async def test_a_body_after_the_refusal_is_thrown_away(strict: Client, backend: 
         await writer.drain()
         writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         assert b"alive" in await reader.read()
+
+
+TRAILERS = b'authorization: Bearer forged\r\nx-forwarded-for: 6.6.6.6\r\nif-match: "9"\r\nx-request-id: forged\r\n'
+
+
+@pytest.mark.parametrize("kept", [b"", b"accept-language: de\r\n"])
+async def test_a_trailer_is_no_header(library: Contract, backend: Backend, kept: bytes) -> None:
+    """RFC 9110, section 6.5.1: what comes after a chunked body is dropped, at once or later, first or last."""
+    head = b"PATCH /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n" + kept + b"transfer-encoding: chunked\r\n\r\n"
+    body = b"2\r\n{}\r\n0\r\n" + TRAILERS
+    get = GET + b"connection: close\r\n\r\n"
+    async with edge_of(library, backend.port, trusted_proxies="127.0.0.1") as client:
+        for pieces in ((head + body + b"\r\n" + get,), (head, body, b"\r\n", get)):
+            backend.calls.clear()
+            async with connection(client) as (reader, writer):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+                replies = (await reader.read()).lower()
+            assert replies.count(b"http/1.1 200") == 2
+            assert b"forged" not in replies
+            assert len(backend.calls) == 2
+            for call in backend.calls:
+                assert "authorization" not in call.metadata
+                assert b"9" not in call.request
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [
+        (b"x: " + b"a" * 3000 + b"\r\n\r\n",),
+        (b"".join(b"x%d: a\r\n" % n for n in range(500)) + b"\r\n",),
+        (b"x: ", *(b"a" * 1000,) * 4),
+        (b"x", *(b"a" * 1000,) * 4),
+    ],
+)
+async def test_trailers_have_the_limit_of_headers(
+    strict: Client, backend: Backend, trailers: tuple[bytes, ...]
+) -> None:
+    """However they arrive, also without an end."""
+    answered, error = await answer_to(strict, CHUNKED + b"2\r\n{}\r\n0\r\n", *trailers)
+    assert (answered, "HEADERS_TOO_LARGE" in json.dumps(error)) == (431, True)
+    assert backend.calls == []
+
+
+async def test_the_extension_of_a_chunk_ends_somewhere(strict: Client, backend: Backend) -> None:
+    """RFC 9112, section 7.1.1: a recipient ought to limit it."""
+    answered, _ = await answer_to(strict, CHUNKED + b"2;a=", *(b"a" * 1000,) * 4)
+    assert (answered, backend.calls) == (431, [])
+
+
+async def test_trailers_after_the_reply_get_no_second_one(strict: Client) -> None:
+    """The request was refused before its body: what follows is thrown away, or ends the connection."""
+    head = b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with connection(strict) as (reader, writer):
+        writer.write(head)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"0\r\nx: " + b"a" * 3000 + b"\r\n\r\n")
+        assert b"HTTP/1.1" not in await reader.read()

@@ -3,9 +3,11 @@ call in some minutes.
 """
 
 import asyncio
+import contextlib
 import json
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, Final
@@ -30,9 +32,37 @@ async def fetch_json(
         request.add_header("Authorization", authorization)
     try:
         async with asyncio.timeout(timeout_s):
-            return json.loads(await asyncio.to_thread(_fetch, request, timeout_s))
+            return json.loads(await _in_thread(lambda: _fetch(request, timeout_s)))
     except (OSError, HTTPException, ValueError, RecursionError) as error:  # a TimeoutError is an OSError
         raise FetchError(str(error) or type(error).__name__) from error
+
+
+async def _in_thread(work: Callable[[], bytes]) -> bytes:
+    """Returns what `work` does, from a thread of its own. A process that ends does not wait for that thread, as it
+    would for one of asyncio.to_thread().
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[bytes] = loop.create_future()
+
+    def settle(result: bytes, error: BaseException | None) -> None:
+        if future.done():  # cancelled: the time was over
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, error = b"", None
+        try:
+            result = work()
+        except BaseException as raised:  # noqa: BLE001 # handed to whoever awaits the future
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody awaits anything
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="fetch", daemon=True).start()
+    return await future
 
 
 def _fetch(request: Request, timeout_s: float) -> bytes:

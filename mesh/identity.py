@@ -3,7 +3,6 @@
 Access tokens are JWTs after RFC 9068. Every process verifies them itself, so a forged header is worth nothing.
 """
 
-import asyncio
 import time
 from base64 import b64encode
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.fetch import FetchError, fetch_json
 from mesh.policy import Policy
+from mesh.refresh import Refresh
 
 ALGORITHM = "ES256"  # of our own issuer
 TOKEN_BYTES_MAX = 8192
@@ -92,8 +92,9 @@ class KeySource(Protocol):
 class JwksUrl:
     """The keys of a JSON Web Key Set (RFC 7517) at a URL.
 
-    They are fetched when a token names an unknown key, at most once in REFRESH_MIN_S, and again after REFRESH_AGE_S,
-    so that a key taken out of the set is forgotten. While the URL does not answer, the keys known so far stay good.
+    A token that names an unknown key waits for a fetch. Known keys serve at once, also while the set is older than
+    REFRESH_AGE_S and fetched anew in the background, so that a key taken out of it is forgotten. There is one fetch at
+    a time, and a pause of REFRESH_MIN_S after each. While the URL does not answer, the keys known so far stay good.
     """
 
     REFRESH_MIN_S = 1.0
@@ -104,34 +105,30 @@ class JwksUrl:
         self._url = url
         self._keys: dict[str, PublicKey] = {}
         self._fetched_at = float("-inf")
-        self._tried_at = float("-inf")
         self._reachable = False
-        self._lock = asyncio.Lock()
+        self._refresh = Refresh(self._fetch, self.REFRESH_MIN_S)
 
     async def find(self, kid: str) -> PublicKey | None:
         """The key of this identifier, None if the set has no such key. Raises Unavailable if the set was never had."""
-        if kid not in self._keys or time.monotonic() - self._fetched_at > self.REFRESH_AGE_S:
-            async with self._lock:
-                await self._refresh(kid)
         key = self._keys.get(kid)
+        if key is None:
+            await self._refresh.wait()
+            key = self._keys.get(kid)
+        elif time.monotonic() - self._fetched_at > self.REFRESH_AGE_S:
+            self._refresh.begin()
         if key is None and not self._reachable:
             raise Unavailable("Access tokens can't be verified for now.", reason="KEYS_UNAVAILABLE", retry_after_s=1)
         return key
 
-    async def _refresh(self, kid: str) -> None:
-        now = time.monotonic()
-        fresh = kid in self._keys and now - self._fetched_at <= self.REFRESH_AGE_S
-        if fresh or now - self._tried_at < self.REFRESH_MIN_S:
-            return
-        self._tried_at = now
+    async def _fetch(self) -> None:
         try:
             answer = await fetch_json(self._url, timeout_s=self.TIMEOUT_S)
             self._keys = {key.kid or "": key for key in map(_public_key, answer["keys"]) if key is not None}
         except (FetchError, ValueError, KeyError, TypeError) as error:
             self._reachable = False
-            log.warning("the issuer's keys can't be fetched", url=self._url, error=str(error) or type(error).__name__)
+            log.warning("could not fetch the issuer's keys", url=self._url, error=str(error) or type(error).__name__)
             return
-        self._fetched_at, self._reachable = now, True
+        self._fetched_at, self._reachable = time.monotonic(), True
 
 
 def _public_key(data: Any) -> PublicKey | None:
@@ -226,24 +223,32 @@ def _expired() -> Unauthenticated:
 
 
 class ServiceTokens:
-    """The access tokens of this process itself, by the OAuth 2.0 client credentials grant (RFC 6749, section 4.4)."""
+    """The access tokens of this process itself, by the OAuth 2.0 client credentials grant (RFC 6749, section 4.4).
+
+    A token that is good for a while yet serves while the next is fetched in the background.
+    """
 
     TIMEOUT_S = 5.0
+    PAUSE_S = 1.0
     RENEW_BEFORE_S = 30.0
+    SPARE_S = 5.0
 
     def __init__(self, url: str, client_id: str, client_secret: str) -> None:
         self._url = url
         self._authorization = f"Basic {b64encode(f'{client_id}:{client_secret}'.encode()).decode()}"
         self._token = ""
-        self._renew_at = 0.0
-        self._lock = asyncio.Lock()
+        self._renew_at = self._good_until = float("-inf")
+        self._refresh = Refresh(self._fetch, self.PAUSE_S)
 
     async def token(self) -> str:
         """A token that is good for a while yet. Raises Unavailable while none can be had."""
-        async with self._lock:
-            if time.monotonic() >= self._renew_at:
-                await self._fetch()
-            return self._token
+        if time.monotonic() >= self._good_until:
+            await self._refresh.wait()
+            if time.monotonic() >= self._good_until:
+                raise _no_token()
+        elif time.monotonic() >= self._renew_at:
+            self._refresh.begin()
+        return self._token
 
     async def _fetch(self) -> None:
         try:
@@ -255,12 +260,12 @@ class ServiceTokens:
             )
             token, expires_in_s = str(answer["access_token"]), float(answer["expires_in"])
         except (FetchError, ValueError, KeyError, TypeError) as error:
-            log.warning("no service token to be had", url=self._url, error=str(error) or type(error).__name__)
-            raise _no_token() from error
-        self._token, self._renew_at = (
-            token,
-            time.monotonic() + max(expires_in_s / 2, expires_in_s - self.RENEW_BEFORE_S),
-        )
+            log.warning("could not obtain a service token", url=self._url, error=str(error) or type(error).__name__)
+            return
+        now = time.monotonic()
+        self._token = token
+        self._renew_at = now + max(expires_in_s / 2, expires_in_s - self.RENEW_BEFORE_S)
+        self._good_until = now + max(expires_in_s * 0.9, expires_in_s - self.SPARE_S)
 
 
 def _no_token() -> MeshError:

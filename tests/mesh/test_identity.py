@@ -1,5 +1,6 @@
 """Access tokens, the keys that verify them, and the tokens of a process itself."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -20,16 +21,19 @@ from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 
 class Endpoint:
-    """An HTTP endpoint that counts its calls and answers what it is told to."""
+    """An HTTP endpoint that counts its calls and answers what it is told to, while it is `open`."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self.body = body
         self.status = 200
+        self.open = asyncio.Event()
+        self.open.set()
         self.requests: list[tuple[str, str]] = []
 
     async def answer(self, request: Request) -> Response:
         """One call."""
         self.requests.append((request.headers.get("authorization", ""), (await request.body()).decode()))
+        await self.open.wait()
         return JSONResponse(self.body, status_code=self.status)
 
     @contextlib.asynccontextmanager
@@ -212,6 +216,45 @@ async def test_known_keys_stay_good_while_the_issuer_is_away(issuer: Issuer, mon
     assert (await verifier.verify(issuer.token("users/bob"))).subject == "users/bob"
 
 
+async def test_a_key_set_that_hangs_holds_no_known_key_up(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the set is old and its URL hangs, tokens of known keys are verified, and one fetch is under way."""
+    monkeypatch.setattr(JwksUrl, "REFRESH_AGE_S", 0.0)
+    monkeypatch.setattr(JwksUrl, "REFRESH_MIN_S", 0.0)
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(JwksUrl(url), ISSUER, AUDIENCE)
+        await verifier.verify(issuer.token("users/ada"))
+        endpoint.open.clear()
+        for number in range(20):
+            assert (await verifier.verify(issuer.token(f"users/{number}"))).subject == f"users/{number}"
+        issuer.rotate()
+        endpoint.body = issuer.jwks()
+        waiting = [asyncio.create_task(verifier.verify(issuer.token(f"users/new-{number}"))) for number in range(5)]
+        while len(endpoint.requests) < 2:
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        endpoint.open.set()
+        await asyncio.gather(*waiting)
+        assert len(endpoint.requests) == 2, "all of them waited for the fetch that was under way"
+
+
+async def test_the_pause_between_fetches_counts_from_the_end_of_one(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a fetch that timed out, tokens of unknown keys are refused without another one for a while."""
+    monkeypatch.setattr(JwksUrl, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(JwksUrl, "REFRESH_MIN_S", 60.0)
+    endpoint = Endpoint(issuer.jwks())
+    endpoint.open.clear()
+    async with endpoint.served() as url:
+        verifier = Verifier(JwksUrl(url), ISSUER, AUDIENCE)
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await verifier.verify(issuer.token())
+        assert len(endpoint.requests) == 1
+        endpoint.open.set()
+
+
 async def test_keys_of_other_kinds_are_ignored(issuer: Issuer) -> None:
     """A set may hold keys that we do not use (RFC 7517, section 5)."""
     jwks = issuer.jwks()
@@ -230,8 +273,9 @@ async def test_a_process_gets_one_token_and_keeps_it() -> None:
     assert endpoint.requests == [("Basic cm9ib3Q6c2VjcmV0", "grant_type=client_credentials")]
 
 
-async def test_a_process_without_a_token_says_unavailable() -> None:
-    """A token endpoint that refuses or is down does not leak its answer, and is asked again by the next call."""
+async def test_a_process_without_a_token_says_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token endpoint that refuses or is down does not leak its answer, and is asked again after a pause."""
+    monkeypatch.setattr(ServiceTokens, "PAUSE_S", 0.0)
     endpoint = Endpoint({"error": "secret detail"})
     endpoint.status = 401
     async with endpoint.served() as url:
@@ -241,4 +285,23 @@ async def test_a_process_without_a_token_says_unavailable() -> None:
                 await tokens.token()
             assert (type(caught.value), caught.value.reason) == (Unavailable, "SERVICE_TOKEN_UNAVAILABLE")
             assert "secret detail" not in caught.value.message
+    assert len(endpoint.requests) == 2
+
+
+async def test_a_token_endpoint_that_hangs_holds_no_good_token_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that is to be renewed serves while one fetch of the next is under way."""
+    monkeypatch.setattr(ServiceTokens, "PAUSE_S", 0.0)
+    monkeypatch.setattr(ServiceTokens, "RENEW_BEFORE_S", 3600.0)
+    endpoint = Endpoint({"access_token": "one", "token_type": "Bearer", "expires_in": 0.2})
+    async with endpoint.served() as url:
+        tokens = ServiceTokens(url, "robot", "secret")
+        monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+        assert await tokens.token() == "one"
+        endpoint.open.clear()
+        monkeypatch.setattr(time, "monotonic", lambda: 1000.15)
+        assert [await tokens.token() for _ in range(10)] == ["one"] * 10
+        while len(endpoint.requests) < 2:
+            await asyncio.sleep(0)
+        monkeypatch.undo()
+        endpoint.open.set()
     assert len(endpoint.requests) == 2

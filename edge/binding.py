@@ -7,6 +7,7 @@ from edge.contract import Route
 from edge.fields import assign, descend, value_at
 from edge.implied import Implied
 from edge.parameters import Parameters, split
+from edge.preconditions import alternatives
 from edge.protojson.leaves import Leaf, text_leaf
 from edge.protojson.problems import ROOT, Problems, Wrong, shorten
 from edge.protojson.readers import Readers
@@ -44,6 +45,10 @@ class Binder:
             self._bind_query(query, message, problems)
         self._implied.fill(message, request.headers, document, problems)
         return self._checked(message, problems), problems.own_names
+
+    def alternatives(self, request: Request) -> list[Request]:
+        """The requests that this one stands for: one for each version that its If-Match lists, where that counts."""
+        return alternatives(request) if self._implied.takes_etag else [request]
 
     def bind_next(self, request: Request, content: bytes) -> tuple[bytes, set[str]]:
         """A message of a stream after its first, which alone has what the URL and the headers say. Raises as bind()."""

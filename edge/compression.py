@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import brotli
 import zstandard
 
+from edge.entity_tags import coded
 from edge.negotiation import preferred_coding
 from edge.reply import Reply
 from edge.request import Request
@@ -77,18 +78,23 @@ _ENCODERS: Final[dict[str, type[_Encoder]]] = {"zstd": _Zstd, "br": _Brotli, "gz
 """From the cheapest for its effect to the dearest: the first decides where the client does not."""
 
 
-async def compress(reply: Reply, request: Request) -> None:
-    """Gives the reply the content coding that the client wants, if its content is of a kind and a size that gains."""
+def negotiate(reply: Reply, request: Request) -> str:
+    """The content coding that the client wants the reply in, empty for none; none where the content is of no kind or
+    size that gains. Gives the reply the Vary and the ETag that go with it.
+    """
     if not _is_compressible(reply) or reply.status == _PART:
-        return
+        return ""
     if isinstance(reply.body, bytes) and len(reply.body) < SIZE_BYTES_MIN:
-        return
+        return ""
     reply.headers.append((b"vary", b"accept-encoding"))
     coding = preferred_coding(request.headers.get(b"accept-encoding", b""), tuple(_ENCODERS))
-    if not coding:
-        return
-    # The bytes are others now, though the resource is the same: only a weak comparison still holds.
-    reply.headers = [(name, b"W/" + value if name == b"etag" else value) for name, value in reply.headers]
+    if coding:
+        reply.headers = [(name, coded(value, coding) if name == b"etag" else value) for name, value in reply.headers]
+    return coding
+
+
+async def encode(reply: Reply, coding: str) -> None:
+    """Gives the reply a content coding."""
     reply.headers.append((b"content-encoding", coding.encode()))
     if not isinstance(reply.body, bytes):
         reply.body = _encode_pieces(reply.body, _ENCODERS[coding]())

@@ -38,21 +38,27 @@ class Cors:
         return self._any or origin in self._origins
 
     def headers(self, request: Request) -> Headers:
-        """The headers for any reply."""
+        """The headers for any reply. Where every origin is allowed they do not depend on the request, so that a cache
+        may give the reply to a page of any.
+        """
         if not self._origins:
             return []
+        origin = b"*" if self._any else request.headers.get(b"origin", b"")
         vary: Headers = [] if self._any else [(b"vary", b"origin")]
-        origin = request.headers.get(b"origin")
-        if origin is None or not self.allows(origin):
+        if not self.allows(origin):
             return vary
-        allowed = b"*" if self._any else origin
-        return [*vary, (b"access-control-allow-origin", allowed), (b"access-control-expose-headers", self._exposed)]
+        return [*vary, (b"access-control-allow-origin", origin), (b"access-control-expose-headers", self._exposed)]
 
     def preflight(self, request: Request, allow: bytes) -> Headers:
-        """The headers that answer a preflight, beside those for any reply. `allow` are the path's methods."""
-        if not self._any and request.headers.get(b"origin") not in self._origins:
+        """The headers that answer OPTIONS, which may be a preflight, beside those for any reply. `allow` are the path's
+        methods.
+        """
+        if not self._origins:
             return []
-        headers: Headers = [(b"access-control-allow-methods", allow), (b"access-control-max-age", self._max_age)]
+        headers: Headers = [(b"vary", b"access-control-request-method, access-control-request-headers")]
+        if not self.is_preflight(request) or not self.allows(request.headers[b"origin"]):
+            return headers
+        headers += [(b"access-control-allow-methods", allow), (b"access-control-max-age", self._max_age)]
         if wanted := request.headers.get(b"access-control-request-headers"):
             headers.append((b"access-control-allow-headers", wanted))
         return headers

@@ -8,14 +8,16 @@ from protobuf import Registry
 from edge.binding import Binder
 from edge.contract import Route
 from edge.observation import Line
+from edge.preconditions import stale
 from edge.protojson.readers import Readers
 from edge.reply import Replies, Reply
 from edge.request import BodyLimits, Receive, Request, read_body
-from edge.rpc import Rpc
+from edge.rpc import Admission, Rpc
 from edge.spelling import respell
 from edge.system_parameters import NONE_GIVEN, SystemParameterReader
 from edge.writer import JsonStyle
-from mesh.errors import MeshError
+from mesh.client import UnaryReply
+from mesh.errors import Aborted, MeshError
 from mesh.validation import Validator
 
 
@@ -65,13 +67,25 @@ class UnaryEndpoint:
         admission = await self._rpc.admit(request, line)
         content = await read_body(request, receive, self._limits)
         line.request_bytes = len(content)
-        message, own_names = self._binder.bind(request, values, query, content)
-        try:
-            answer = await self._rpc.unary(admission, message)
-        except MeshError as error:
-            error.violations = tuple(respell(each, self._input, own_names) for each in error.violations)
-            raise
+        answer = await self._answer(request, values, query, content, admission)
         reply = self._replies.make(request, answer.message, form)
         reply.headers += self._rpc.response_headers(answer.metadata)
         reply.headers += admission.headers
         return reply
+
+    async def _answer(
+        self, request: Request, values: tuple[str, ...], query: bytes, content: bytes, admission: Admission
+    ) -> UnaryReply:
+        """What the service answers; with If-Match to the first version of those it lists that is the current one."""
+        refused: Aborted | None = None
+        for alternative in self._binder.alternatives(request):
+            message, own_names = self._binder.bind(alternative, values, query, content)
+            try:
+                return await self._rpc.unary(admission, message)
+            except MeshError as error:
+                error.violations = tuple(respell(each, self._input, own_names) for each in error.violations)
+                if not isinstance(error, Aborted) or alternative is request:
+                    raise
+                refused = error
+        assert refused is not None, "there is one alternative at least"
+        raise stale(refused) from refused

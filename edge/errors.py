@@ -44,6 +44,7 @@ _CODES: Final[dict[int, Code]] = {
     404: Code.NOT_FOUND,
     405: Code.UNIMPLEMENTED,
     408: Code.DEADLINE_EXCEEDED,
+    412: Code.ABORTED,
     416: Code.OUT_OF_RANGE,
     501: Code.UNIMPLEMENTED,
     502: Code.INTERNAL,

@@ -2,29 +2,25 @@
 (AIP-154), a resume token (the Last-Event-ID of server-sent events).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import unquote
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior, ext_field_behavior
 from protobuf import DescField, DescFieldValueMessage, DescFieldValueScalar, DescMessage, Message, ScalarType
 
 from edge.contract import Route
+from edge.entity_tags import ANY
 from edge.fields import assign, descend, find, value_at
+from edge.preconditions import IF_MATCH, IF_NONE_MATCH, named_versions
 from edge.protojson.leaves import text_leaf
 from edge.protojson.problems import Problems, Wrong
 from edge.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.spelling import json_path
 
-IF_MATCH: Final = b"if-match"
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
 
 _FIELD_MASK: Final = "google.protobuf.FieldMask"
 _KEPT: Final = frozenset({FieldBehavior.OUTPUT_ONLY, FieldBehavior.IDENTIFIER})
-
-# RFC 9110, section 8.8.3: an entity-tag is opaque text in quotes. It is percent-encoded by reply.py.
-_ENTITY_TAG = re.compile(r'"([\x21\x23-\x7e]*)"')
 
 
 class Implied:
@@ -36,6 +32,7 @@ class Implied:
         self._etag = _etag(request, route)
         self._resume_token = ResumeToken.of(request) if route.method.streams else None
         self._changes = route.http_method not in ("GET", "HEAD")
+        self._has_effects = route.method.has_effects
         self._mask = _mask_field(request) if route.http_method == "PATCH" else None
         self._whole_body = route.whole_body
         self._resource = _resource(route) if self._mask is not None else None
@@ -55,8 +52,8 @@ class Implied:
         """Sets what is implied and not given. `document` is the parsed body."""
         if self._request_id is not None and (key := headers.get(IDEMPOTENCY_KEY)) is not None:
             self._put(message, (self._request_id,), _idempotency_key(key), "Idempotency-Key", problems)
-        if (tag := headers.get(IF_MATCH)) is not None and self._changes:
-            self._fill_etag(message, tag, problems)
+        if self._changes:
+            self._fill_etag(message, headers, problems)
         if self._resume_token is not None and (event_id := headers.get(LAST_EVENT_ID)):
             try:
                 self._resume_token.fill(message, event_id)
@@ -66,18 +63,22 @@ class Implied:
             resource = _member(document, self._resource) if self._whole_body else document
             self._fill_mask(message, resource)
 
-    def _fill_etag(self, message: Message, header: bytes, problems: Problems) -> None:
-        text = header.decode("latin-1").strip()
-        if text == "*":
+    def _fill_etag(self, message: Message, headers: Mapping[bytes, bytes], problems: Problems) -> None:
+        if IF_NONE_MATCH in headers and self._has_effects:
+            # Whoever wants to make what is not there yet must not overwrite what is (RFC 9110, section 13.1.2).
+            wrong = Wrong("can't be honoured: the service is not told what must not be there", "HEADER_NOT_SUPPORTED")
+            problems.add("If-None-Match", wrong)
+        try:
+            versions = named_versions(headers.get(IF_MATCH, ANY))
+        except ValueError as error:
+            problems.add("If-Match", Wrong(str(error), "MALFORMED_HEADER"))
             return
-        found = _ENTITY_TAG.fullmatch(text)
-        if found is None:
-            wrong = Wrong('must be one entity tag in quotes, as the ETag header gave it, or "*"', "MALFORMED_HEADER")
-            problems.add("If-Match", wrong)
-        elif self._etag is None:
+        if len(versions) > 1:
+            problems.add("If-Match", Wrong("must name one version: this method streams", "HEADER_NOT_SUPPORTED"))
+        elif versions and self._etag is None:
             problems.add("If-Match", Wrong("can't be honoured: this method takes no etag", "HEADER_NOT_SUPPORTED"))
-        else:
-            self._put(message, self._etag, unquote(found[1]), "If-Match", problems)
+        elif versions and self._etag is not None:
+            self._put(message, self._etag, versions[0], "If-Match", problems)
 
     def _put(
         self, message: Message, fields: tuple[DescField, ...], value: str, header: str, problems: Problems

@@ -9,13 +9,14 @@ from typing import Final
 import structlog
 from protobuf import Registry
 
-from edge.compression import compress
+from edge.compression import encode, negotiate
 from edge.cors import Cors
 from edge.endpoint import Endpoint
 from edge.errors import HTTP_STATUS, HttpError, render
 from edge.gate import Gate
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
+from edge.preconditions import is_known
 from edge.procedures.refusal import refusal
 from edge.reply import Reply
 from edge.request import Receive, Request, Scope, Send
@@ -106,8 +107,7 @@ class Pipeline:
             raise HttpError(404, "There is nothing at this URL.", "ROUTE_NOT_FOUND")
         allow = ", ".join(sorted(allowed)).encode("latin-1")
         if request.method == "OPTIONS":
-            preflight = self._cors.preflight(request, allow) if self._cors.is_preflight(request) else []
-            return Reply(204, [(b"allow", allow), *preflight], b"")
+            return Reply(204, [(b"allow", allow), *self._cors.preflight(request, allow)], b"")
         text = f"This URL does not take {request.method}; it takes {allow.decode('latin-1')}."
         raise HttpError(405, text, "METHOD_NOT_ALLOWED", [(b"allow", allow)])
 
@@ -118,11 +118,16 @@ class Pipeline:
             return refused
         scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
         accept = request.headers.get(b"accept", b"")
-        return Reply(*render(error, self._registry, scheme=scheme, accept=accept))
+        status, headers, body = render(error, self._registry, scheme=scheme, accept=accept)
+        return Reply(status, [*headers, (b"vary", b"accept")], body)
 
     async def _send(self, reply: Reply, request: Request, line: Line, send: Send) -> None:
+        coding = negotiate(reply, request)
+        if _is_not_modified(reply, request):
+            await _empty(reply)
+        elif coding:
+            await encode(reply, coding)
         line.status = reply.status
-        await compress(reply, request)
         headers = [*reply.headers, *self._cors.headers(request), (_REQUEST_ID, line.request_id.encode())]
         headers.append((b"x-content-type-options", b"nosniff"))
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
@@ -136,6 +141,23 @@ class Pipeline:
             await send(start)
             await _send_pieces(reply.body, line, send)
         line.write()
+
+
+def _is_not_modified(reply: Reply, request: Request) -> bool:
+    """Whether the client has what is answered (RFC 9110, section 13.1.2)."""
+    if request.method not in ("GET", "HEAD") or not 200 <= reply.status < 300:
+        return False
+    return any(name == b"etag" and is_known(value, request.headers) for name, value in reply.headers)
+
+
+async def _empty(reply: Reply) -> None:
+    """Makes the reply a 304, which has the headers that steer caches, and none that describe a content (RFC 9110,
+    section 15.4.5).
+    """
+    if not isinstance(reply.body, bytes):
+        await reply.body.aclose()
+    reply.status, reply.body = 304, b""
+    reply.headers = [(name, value) for name, value in reply.headers if not name.startswith(b"content-")]
 
 
 async def _send_pieces(pieces: AsyncGenerator[bytes, None], line: Line, send: Send) -> None:

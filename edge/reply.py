@@ -1,20 +1,20 @@
 """From the bytes of the response message to the HTTP reply."""
 
-import hashlib
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
 import structlog
 from protobuf import DescField, DescFieldValueMessage, DescFieldValueScalar, DescMessage, Message, Registry, ScalarType
 
 from edge.body import HTTP_BODY
 from edge.contract import Route
+from edge.entity_tags import strong_tag, weak_tag
 from edge.errors import Headers, HttpError
 from edge.negotiation import media_quality
 from edge.next_page import NextPage
+from edge.preconditions import check_read
 from edge.request import JSON, Request
 from edge.system_parameters import ALT, PROTO, SystemParameters
 from edge.writer import Form, JsonStyle, Writer
@@ -28,9 +28,6 @@ PROTOBUF: Final = "application/x-protobuf"
 NO_CONTENT: Final = 204
 """The status of a success that has no body, whatever the service says (RFC 9110, section 15.3.5)."""
 
-# What RFC 9110, section 8.8.3, lets an entity-tag hold, less the % that escapes the rest.
-_ETAG_SAFE: Final = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
-_ENTITY_TAGS = re.compile(rb'(?:W/)?("[^"]*")')
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+/[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\s*;[\x20-\x7e]*)?")
 
 
@@ -74,7 +71,9 @@ class Replies:
         return self._writer.form(wanted)
 
     def make(self, request: Request, message: bytes, form: Form) -> Reply:
-        """The reply of a response message. Raises HttpError 502 if the service sent something that is none."""
+        """The reply of a response message. Raises HttpError 502 if the service sent something that is none, 412 if
+        it is no version that the client wants to read.
+        """
         try:
             response = self._type.from_binary(message)
             headers, body = self._raw_body(response) if self._raw else self._written(response, form)
@@ -88,7 +87,9 @@ class Replies:
             reply.headers.append((b"link", link))
         if self._is_read and not self._raw:
             etag = getattr(response, self._etag) if self._etag else ""
-            _add_tag(reply, _strong_tag(etag) if etag else _weak_tag(body), request.headers)
+            tag = strong_tag(etag) if etag else weak_tag(body)
+            check_read(tag, request.headers)
+            reply.headers.append((b"etag", tag))
         return reply
 
     def _written(self, response: Message, form: Form) -> tuple[Headers, bytes]:
@@ -110,25 +111,6 @@ def content_headers(content_type: str) -> Headers:
 
 _JSON_HEADERS: Final[Headers] = [(b"content-type", JSON.encode())]
 _PROTOBUF_HEADERS: Final[Headers] = [(b"content-type", PROTOBUF.encode())]
-
-
-def _strong_tag(etag: str) -> bytes:
-    """The entity-tag of a resource that has an etag (AIP-154)."""
-    return f'"{quote(etag, safe=_ETAG_SAFE)}"'.encode()
-
-
-def _weak_tag(body: bytes) -> bytes:
-    """The entity-tag of a resource that has none: of what is answered, so that reading it again costs no transfer."""
-    return b'W/"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
-
-
-def _add_tag(reply: Reply, tag: bytes, headers: Mapping[bytes, bytes]) -> None:
-    """Adds the ETag; makes the reply a 304 without a body if the client has this version (RFC 9110, 13.1.2)."""
-    reply.headers.append((b"etag", tag))
-    known = headers.get(b"if-none-match")
-    if known is not None and (known.strip() == b"*" or tag.removeprefix(b"W/") in _ENTITY_TAGS.findall(known)):
-        reply.status, reply.body = 304, b""
-        reply.headers = [(name, value) for name, value in reply.headers if name != b"content-type"]
 
 
 def inner_type(message: DescMessage, field: DescField | None) -> str:

@@ -11,7 +11,7 @@ from edge.contract import Route
 from edge.errors import Headers, HttpError, render
 from edge.reply import cache_control, content_headers
 from edge.request import Request
-from edge.resume_token import ResumeToken
+from edge.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.streams.syntax import EVENTS, Lines, Syntax, choose, in_one_line
 from edge.system_parameters import ALT, PROTO, SystemParameters
 from edge.writer import Form, JsonStyle, Writer
@@ -73,6 +73,9 @@ class Outgoing:
         is_read = route.http_method == "GET"
         cache = cache_control(route.method.policy, is_read=is_read) if route.method.policy.cache_s is not None else b""
         self.cache_control = cache or b"no-store"
+        # The syntax is chosen by the one, where to go on by the other.
+        resumes = ResumeToken.of(route.method.desc.input) is not None
+        self.vary = b"accept, " + LAST_EVENT_ID if resumes else b"accept"
 
     def begin(self, request: Request, wanted: SystemParameters) -> Writing:
         """The way that a client wants its response. Raises HttpError 406 or InvalidArgument if there is none such."""
@@ -123,7 +126,7 @@ class Json:
     def head(self, metadata: Metadata) -> tuple[int, Headers]:
         """The type; and that nobody on the way may hold messages back."""
         headers: Headers = [(b"content-type", self._syntax.media_type.encode())]
-        headers.append((b"cache-control", self._outgoing.cache_control))
+        headers += [(b"cache-control", self._outgoing.cache_control), (b"vary", self._outgoing.vary)]
         if self._syntax.media_type == EVENTS:
             headers.append((b"x-accel-buffering", b"no"))
         return self._outgoing.status, headers

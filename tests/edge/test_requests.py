@@ -315,8 +315,10 @@ async def test_if_match_is_the_etag(client: Client, backend: Backend) -> None:
     await client.delete(url, headers={"if-match": "*"})
     assert "etag" not in json.loads(backend.received("library.v1.DeleteBookRequest"))
     backend.calls.clear()
-    for wrong in ("7", 'W/"7"', '"7", "8"'):
+    for wrong in ("7", '"7" "8"', '"7", 8', '*, "7"', "", '"a b"', 'w/"7"', '"1","2","3","4","5"'):
         assert await client.violations("DELETE", url, headers={"if-match": wrong}) == {"If-Match": "MALFORMED_HEADER"}
+    create = {"json": {"title": "T"}, "headers": {"if-none-match": "*"}}
+    assert await client.violations("PATCH", url, **create) == {"If-None-Match": "HEADER_NOT_SUPPORTED"}
     refused = await client.violations("POST", f"{url}:lend", json={}, headers={"if-match": '"7"'})
     assert refused == {"If-Match": "HEADER_NOT_SUPPORTED"}
     assert await client.violations("DELETE", f"{url}?etag=8", headers={"if-match": '"7"'}) == {

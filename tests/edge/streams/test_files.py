@@ -243,3 +243,16 @@ async def test_large_files_take_no_memory(reader: Client, source: Backend) -> No
             size_bytes += len(piece)
     assert size_bytes == count * len(PIECE)
     assert process.memory_info().rss - before < 40_000_000
+
+
+async def test_a_download_that_the_client_has_is_304(reader: Client, source: Backend) -> None:
+    """By the tag that the service gives it; the call ends, and the rest of the file is not read."""
+    serves(source, b"abc", etag='"v1"')
+    for sent in ('"v1"', 'W/"v1"', '"v0", "v1"'):
+        for method in ("GET", "HEAD"):
+            known = await reader.request(method, "/v1/files/x", headers={"if-none-match": sent})
+            assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", '"v1"')
+            assert known.headers["cache-control"] == "public, max-age=60"
+    assert (await reader.get("/v1/files/x", headers={"if-none-match": '"v2"'})).content == b"abc"
+    while len(source.ended) < len(source.calls):
+        await asyncio.sleep(0.01)

@@ -220,3 +220,11 @@ async def test_metadata_before_the_first_message_are_headers(feeds: Contract, so
         response = await client.get("/v1/feeds/x:watch")
     assert response.headers["x-shown"] == "1"
     assert "x-hidden" not in response.headers
+
+
+async def test_a_cache_knows_what_decides_on_a_stream(reader: Client, source: Backend) -> None:
+    """Accept chooses the syntax, Last-Event-ID where it begins, in a request that can begin anywhere."""
+    for accept in ("*/*", "text/event-stream"):
+        async with reader.stream("GET", "/v1/feeds/x:watch", headers={"accept": accept}) as response:
+            names = {name.strip() for name in response.headers["vary"].split(",")}
+        assert {"accept", "last-event-id"} <= names

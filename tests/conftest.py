@@ -21,6 +21,7 @@ from mesh.local.nats import Nats
 from mesh.local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.settings import DatabaseSettings
+from tests.broker import ADMIN
 
 # Nothing depends on how fast a machine is; the rest is Hypothesis' own profile, another one in CI.
 settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -73,14 +74,14 @@ async def open_database(database_url: str) -> AsyncIterator[Callable[..., Awaita
 @pytest.fixture(scope="session")
 async def nats_server(server_folder: Path) -> AsyncIterator[Nats]:
     """A NATS with JetStream that all tests share: do not stop it. Tests that do start their own."""
-    async with Nats(server_folder / "nats") as server:
+    async with Nats(server_folder / "nats", [ADMIN]) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def nats_url(nats_server: Nats) -> str:
     """Where the shared NATS answers, with its credentials."""
-    return nats_server.url
+    return nats_server.url(ADMIN.name)
 
 
 @pytest.fixture

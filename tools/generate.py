@@ -1,5 +1,5 @@
 """Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor
-image; and what the Helm chart reads of them.
+image; and what the Helm chart and the broker read of them.
 
 Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale
 stays. The same input gives the same bytes.
@@ -17,7 +17,9 @@ from grpc_reflection.v1alpha import reflection_pb2
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto, SourceCodeInfo
 
-from mesh.codegen.chart import UnknownCaller, write_contracts
+from mesh.codegen.chart import UnknownWorkload, write_contracts, write_events
+from mesh.events.contract import participants
+from mesh.events.users import configuration, users
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOGLE_FILES = (
@@ -28,7 +30,7 @@ GOOGLE_FILES = (
     "google/rpc/status.proto",
     "google/type/money.proto",
 )
-CHART_CONTRACTS = "charts/meshwright/contracts.yaml"
+CHART = "charts/meshwright"
 OPTION_FILES = ("buf/", "google/api/", "google/protobuf/descriptor.proto", "meshwright/policy/")
 
 
@@ -46,11 +48,12 @@ def main() -> None:
         image = fresh / "contracts.binpb"
         write_image(image)
         generate_betterproto(fresh, image, Path(folder) / "plain.binpb")
-        contracts = chart_contracts(image)
+        chart = chart_files(image)
         shutil.rmtree(target / "gen", ignore_errors=True)
         shutil.copytree(fresh, target / "gen")
-    (target / CHART_CONTRACTS).parent.mkdir(parents=True, exist_ok=True)
-    (target / CHART_CONTRACTS).write_text(contracts)
+    for name, text in chart.items():
+        (target / CHART / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / CHART / name).write_text(text)
 
 
 def buf(*arguments: str | Path) -> None:
@@ -129,10 +132,11 @@ def generate_betterproto(out: Path, image: Path, plain: Path) -> None:
 
 
 def drop_options(file: FileDescriptorProto) -> None:
-    """Clears the options of the fields and methods of a file, and its imports of files that declare options."""
+    """Clears the options of messages, fields and methods of a file, and its imports of files that declare options."""
     file.dependency = [name for name in file.dependency if not name.startswith(OPTION_FILES)]
     file.public_dependency, file.weak_dependency = [], []
     for message in file.message_type:
+        message.options = None
         for field in message.field:
             field.options = None
     for service in file.service:
@@ -140,12 +144,20 @@ def drop_options(file: FileDescriptorProto) -> None:
             method.options = None
 
 
-def chart_contracts(image: Path) -> str:
-    """What the chart reads. Exits with a sentence when a contract names a caller that is no workload."""
+def chart_files(path: Path) -> dict[str, str]:
+    """Returns what the chart reads of the image, by the file's name; Compose mounts the broker's users, too.
+
+    Exits with a sentence when a contract names a workload that does not exist.
+    """
     workloads = {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")}
+    image = FileDescriptorSet.from_binary(path.read_bytes())
     try:
-        return write_contracts(FileDescriptorSet.from_binary(image.read_bytes()), workloads)
-    except UnknownCaller as error:
+        return {
+            "contracts.yaml": write_contracts(image, workloads),
+            "events.yaml": write_events(image, workloads),
+            "files/nats-users.conf": configuration(users(participants(image))),
+        }
+    except UnknownWorkload as error:
         sys.exit(f"proto/{error}")
 
 

@@ -13,6 +13,7 @@ from protobuf import DescMethod, DescService
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
 
+from mesh.events.contract import consumers_of_events, participants
 from mesh.policy import ANY_WORKLOAD, DEFAULT_TIMEOUT_S, Policy, policy_of
 from mesh.rpc import is_idempotent
 
@@ -21,16 +22,20 @@ HEADER = (
     "# What the contracts in proto/ say to the mesh. Written by `make generate`: change the contracts, not this file.\n"
 )
 
+EVENTS_HEADER = (
+    "# Which events services publish and consume. Written by `make generate`: change the contracts, not this file.\n"
+)
+
 # The numbers of fields on the way from a file to a caller in it: google/protobuf/descriptor.proto, policy.proto.
 _SERVICE, _METHOD, _OPTIONS, _POLICY, _CALLERS = 6, 2, 4, 51820, 6
 
 
-class UnknownCaller(Exception):
-    """A contract lets in what is no workload. The text names the file and the line."""
+class UnknownWorkload(Exception):
+    """A contract names a workload that does not exist. The text names the place."""
 
 
 def write_contracts(image: FileDescriptorSet, workloads: Collection[str]) -> str:
-    """The file's text. `workloads` are the names that may stand in `callers`. Raises UnknownCaller."""
+    """The file's text. `workloads` are the names that may stand in `callers`. Raises UnknownWorkload."""
     document: dict[str, dict[str, Any]] = {}
     for service in _services(image, workloads):
         for number, method in enumerate(service.methods):
@@ -39,6 +44,21 @@ def write_contracts(image: FileDescriptorSet, workloads: Collection[str]) -> str
         methods = {method.name: _method(method) for method in service.methods}
         document.setdefault(workload_of(service), {})[service.type_name] = methods
     return HEADER + yaml.safe_dump(document, default_flow_style=None, width=120)
+
+
+def write_events(image: FileDescriptorSet, workloads: Collection[str]) -> str:
+    """Returns the text of the file that says who publishes and who consumes which events. Raises UnknownWorkload."""
+    for event, consumers in consumers_of_events(image):
+        if unknown := set(consumers) - set(workloads):
+            raise UnknownWorkload(
+                f"{event.file.name}: {event.name} names the consumer {min(unknown)!r}, which is no workload. "
+                f"Name some of these: {', '.join(sorted(workloads))}."
+            )
+    document = {
+        service.name: {"publishes": list(service.publishes), "consumes": list(service.consumes)}
+        for service in participants(image)
+    }
+    return EVENTS_HEADER + yaml.safe_dump(document, default_flow_style=None, width=120)
 
 
 def workload_of(service: DescService) -> str:
@@ -85,7 +105,7 @@ def _check_callers(method: DescMethod, path: tuple[int, ...], image: FileDescrip
     for position, caller in enumerate(callers):
         if caller not in {*known, ANY_WORKLOAD}:
             line = _line(method, (*path, _OPTIONS, _POLICY, _CALLERS, position), image)
-            raise UnknownCaller(
+            raise UnknownWorkload(
                 f"{method.parent.file.name}:{line}: {method.name} names the caller {caller!r}, which is no workload. "
                 f"Name some of these: {', '.join(sorted(known))}; or {ANY_WORKLOAD!r}, which is all of them."
             )

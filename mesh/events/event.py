@@ -8,9 +8,15 @@ from typing import Generic, Self, TypeVar
 import asyncpg
 from protobuf import Message
 
+from mesh.events.contract import publisher_of
+
 M = TypeVar("M", bound=Message)
 
 HEADER_LENGTH_MAX = 256
+
+
+class UnauthenticEvent(Exception):
+    """A message whose headers name another event or another source than the subject that it came by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +73,24 @@ class Envelope:
         )
 
     @classmethod
-    def received(cls, headers: Mapping[str, str], payload: bytes, *, message_id: str, message_type: str) -> Self:
-        """The event that a message carries. What a foreign message lacks is filled in, so that nothing is unreadable.
+    def received(cls, headers: Mapping[str, str], payload: bytes, *, message_id: str, subject: str) -> Self:
+        """Returns the event that a message carries. Raises UnauthenticEvent.
 
-        `message_id` and `message_type` are the broker's names for the message and its type. Headers are shortened to
-        what an index takes, and lose the zero bytes that no text of PostgreSQL may hold.
+        The broker lets only its publisher use a subject, so the subject is what can be trusted. Type and source have
+        to agree with it: the broker itself writes elsewhere than it lets its users, to whatever subject a user gives
+        for the reply, and that carries no such headers or those of another event. `message_id`, the broker's name for
+        the message, stands for an id that is missing. Headers are shortened to what an index takes, and lose the zero
+        bytes that no text of PostgreSQL may hold.
         """
         given = {name.lower(): value.replace("\0", "")[:HEADER_LENGTH_MAX] for name, value in headers.items()}
+        event_type, source = given.get("ce-type", ""), given.get("ce-source", "")
+        if (event_type, source) != (subject, publisher_of(subject)):
+            raise UnauthenticEvent(f"{message_id} at {subject} says that it is {event_type!r} of {source!r}")
         event_id = given.get("ce-id") or message_id
         return cls(
             id=event_id,
-            type=given.get("ce-type") or message_type,
-            source=given.get("ce-source", ""),
+            type=event_type,
+            source=source,
             aggregate=given.get("ce-subject") or event_id,
             time=_time(given.get("ce-time", "")),
             payload=payload,

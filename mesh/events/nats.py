@@ -13,26 +13,16 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DeliverPolicy,
-    DiscardPolicy,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
-)
 
 from mesh.errors import Unavailable
-from mesh.events.event import Envelope
+from mesh.events import metrics
+from mesh.events.event import Envelope, UnauthenticEvent
 from mesh.events.loop import keep_running, stop, wait
-from mesh.events.outbox import SUBJECT_PREFIX
+from mesh.events.users import STREAM, inbox_prefix
 
 log = structlog.get_logger()
 
-STREAM = "MESHWRIGHT"
 STREAM_AGE_S_MAX = 14 * 24 * 3600.0  # a consumer that is away for longer misses events
-DUPLICATE_WINDOW_S = 120.0  # spares consumers most repetitions; the inbox guards against all
 RECONNECT_PAUSE_S = 0.5
 CONNECT_TIMEOUT_S = 2
 START_TIMEOUT_S = 1.0
@@ -47,15 +37,14 @@ _FAILURES = (nats.errors.Error, OSError)  # TimeoutError included
 class JetStream:
     """A connection that is made in the background and made again whenever it is lost: starting needs no broker.
 
-    Nor does readiness: a service whose broker is away does all its work, and tells of it later. The stream is created
-    when it is missing, on one server; for a cluster create it beforehand, with replicas.
+    Nor does readiness: a service whose broker is away does all its work, and tells of it later. The stream and the
+    consumers are made by mesh.events.provision. `process` is the service's name, which is its user's name, too.
     """
 
     def __init__(self, url: str, process: str) -> None:
         self._url = url
         self._process = process
         self._client: Client | None = None
-        self._stream_exists = False
         self._connected = asyncio.Event()  # once, at least
         self._errors: set[str] = set()  # told since the last connection
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,48 +62,38 @@ class JetStream:
 
     async def publish(self, event: Envelope) -> None:
         """Returns once the broker has the event on disk; giving it again does no harm. Raises Unavailable."""
-        context = await self._context()
         headers = {**event.headers(), "Nats-Msg-Id": event.id}
         try:
-            await context.publish(event.type, event.payload, timeout=REQUEST_TIMEOUT_S, stream=STREAM, headers=headers)
+            await self._context().publish(
+                event.type, event.payload, timeout=REQUEST_TIMEOUT_S, stream=STREAM, headers=headers
+            )
         except _FAILURES as error:
-            self._stream_exists = False
             raise _unavailable(error) from error
 
     async def subscribe(self, name: str, types: Collection[str]) -> "Subscription":
-        """The durable subscription `name` to events of these types, from the oldest kept. Raises Unavailable."""
-        context = await self._context()
-        config = ConsumerConfig(
-            name=name,
-            durable_name=name,
-            filter_subjects=sorted(types),
-            deliver_policy=DeliverPolicy.ALL,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_S,
-            max_deliver=-1,
-            # One at a time, over all replicas: were several on their way, one that is redelivered would come after
-            # later ones of the same aggregate.
-            max_ack_pending=1,
-        )
+        """Returns the durable subscription `name`, which delivers at least these types, from the oldest event kept.
+
+        Raises Unavailable, also while the consumer is not provisioned, or not for all of these types.
+        """
+        context = self._context()
         try:
-            await context.add_consumer(STREAM, config=config)
+            consumer = await context.consumer_info(STREAM, name)
+            delivered = {consumer.config.filter_subject, *(consumer.config.filter_subjects or ())}
+            if missing := set(types) - delivered:
+                raise Unavailable(
+                    f"The consumer {name} does not deliver {', '.join(sorted(missing))}. Name {name} in the option "
+                    "meshwright.policy.v1.event of that message, run `make generate`, and provision the broker.",
+                    reason="EVENT_NOT_DELIVERED",
+                )
             pull = await context.pull_subscribe_bind(consumer=name, stream=STREAM)
         except _FAILURES as error:
-            self._stream_exists = False
             raise _unavailable(error) from error
         return Subscription(pull)
 
-    async def _context(self) -> JetStreamContext:
+    def _context(self) -> JetStreamContext:
         if self._client is None or not self._client.is_connected:
             raise Unavailable("The message broker does not answer.", reason="BROKER_UNAVAILABLE")
-        context = self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
-        if not self._stream_exists:
-            try:
-                await _ensure_stream(context)
-            except _FAILURES as error:
-                raise _unavailable(error) from error
-            self._stream_exists = True
-        return context
+        return self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
 
     async def _stay_connected(self) -> None:
         """Connects, however long that takes, and holds the connection; raises when the client gives it up for good."""
@@ -132,6 +111,7 @@ class JetStream:
             await client.connect(
                 self._url,
                 name=self._process,
+                inbox_prefix=inbox_prefix(self._process).encode(),
                 connect_timeout=CONNECT_TIMEOUT_S,
                 reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # annotated int, used as a float
                 max_reconnect_attempts=-1,
@@ -171,17 +151,21 @@ class Subscription:
         self._pull = pull
 
     async def next(self) -> "Delivery | None":
-        """The next event, None when for some seconds there is none. Raises Unavailable."""
+        """Returns the next event; None if there is none for some seconds, or a forged one. Raises Unavailable."""
         try:
             [message] = await self._pull.fetch(1, timeout=FETCH_TIMEOUT_S)
         except TimeoutError:
             return None
         except _FAILURES as error:
             raise _unavailable(error) from error
-        sequence = message.metadata.sequence.stream
-        envelope = Envelope.received(
-            message.headers or {}, message.data, message_id=f"{STREAM}/{sequence}", message_type=message.subject
-        )
+        message_id = f"{STREAM}/{message.metadata.sequence.stream}"
+        try:
+            envelope = Envelope.received(
+                message.headers or {}, message.data, message_id=message_id, subject=message.subject
+            )
+        except UnauthenticEvent as error:
+            await _refuse(message, str(error))
+            return None
         return Delivery(envelope, message)
 
     async def close(self) -> None:
@@ -208,21 +192,14 @@ class Delivery:
             await self._message.nak(delay=RECONNECT_PAUSE_S)
 
 
-async def _ensure_stream(context: JetStreamContext) -> None:
-    try:
-        await context.stream_info(STREAM)
-    except nats.js.errors.NotFoundError:
-        await context.add_stream(
-            StreamConfig(
-                name=STREAM,
-                subjects=[f"{SUBJECT_PREFIX}>"],
-                storage=StorageType.FILE,
-                retention=RetentionPolicy.LIMITS,
-                discard=DiscardPolicy.NEW,  # a full stream refuses what is new, and the outbox keeps it
-                max_age=STREAM_AGE_S_MAX,
-                duplicate_window=DUPLICATE_WINDOW_S,
-            )
-        )
+async def _refuse(message: Msg, reason: str) -> None:
+    """Ends the delivery of a forged event. It stays in the stream, for whoever looks into it, and out of the dead
+    letters, which can be handled again.
+    """
+    log.error("event refused", event_type=message.subject, reason=reason)
+    metrics.HANDLED.labels(message.subject, "refused").inc()
+    with suppress(*_FAILURES):
+        await message.term()
 
 
 def _unavailable(error: BaseException) -> Unavailable:

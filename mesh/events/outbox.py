@@ -8,6 +8,7 @@ from protobuf import Message
 
 from mesh import tracing
 from mesh.database import Connection, Session
+from mesh.events.contract import publisher_of
 from mesh.events.event import Envelope
 
 CHANNEL = "mesh_outbox"  # of NOTIFY: rows were added
@@ -52,6 +53,8 @@ async def publish(tx: Connection, event: Message, *, source: str, aggregate: str
     message_type, payload = event.desc().type_name, event.to_binary()
     if not message_type.startswith(SUBJECT_PREFIX):
         raise ValueError(f"{message_type}: events are messages of a package that begins with {SUBJECT_PREFIX}")
+    if source != publisher_of(message_type):
+        raise ValueError(f"{message_type} of {source!r}: only {publisher_of(message_type)!r} publishes it")
     if not (0 < len(aggregate) <= AGGREGATE_LENGTH_MAX and aggregate.isascii() and aggregate.isprintable()):
         raise ValueError(f"{aggregate!r}: an aggregate is 1 to {AGGREGATE_LENGTH_MAX} printable ASCII characters")
     if len(payload) > EVENT_SIZE_BYTES_MAX:

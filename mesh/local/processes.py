@@ -14,6 +14,7 @@ from mesh.local.postgres import Postgres
 SERVICES = ("identity", "catalog", "orders", "notifications", "information")
 WITH_DATABASE = ("identity", "catalog", "orders", "notifications")
 STAFF_EMAIL = "staff@example.com"
+CONTRACTS = "gen/contracts.binpb"
 
 PORTS = {  # by the variable that sets it
     "PORT": 8080,  # the edge's: the one that the public uses
@@ -85,7 +86,7 @@ def edge(ports: Mapping[str, int]) -> MeshProcess:
         "PORT": str(ports["PORT"]),
         "OPS_PORT": "0",
         "API_TITLE": "Meshwright",
-        "CONTRACTS": "gen/contracts.binpb",
+        "CONTRACTS": CONTRACTS,
         "UPSTREAMS": ",".join(upstreams),
     }
     return _process("edge", "edge", ports["PORT"], ports["PORT"], environment)
@@ -122,7 +123,7 @@ def _tokens(ports: Mapping[str, int]) -> dict[str, str]:
 def _stores(name: str, postgres: Postgres, nats: Nats) -> dict[str, str]:
     if name not in WITH_DATABASE:
         return {}
-    return {"DATABASE_URL": postgres.url(name), "NATS_URL": nats.url}
+    return {"DATABASE_URL": postgres.url(name), "NATS_URL": nats.url(name)}
 
 
 def migrations() -> tuple[Path, ...]:

@@ -7,8 +7,15 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from nats import errors as nats_errors
+from protobuf.wkt import FileDescriptorSet
+
+from mesh.events.contract import participants
+from mesh.events.provision import declared_consumers, provision
+from mesh.events.users import PROVISIONER, users
 from mesh.local import processes
 from mesh.local.child import Child, Command
 from mesh.local.errors import SetupError
@@ -57,7 +64,8 @@ async def _run(home: Home, ports: dict[str, int], console: Console) -> None:
     """Start everything, say so, and keep it running for ever. When cancelled, it stops everything."""
     console.say("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
-    nats = Nats(home.data("nats"), ports["NATS_PORT"])
+    contracts = FileDescriptorSet.from_binary(Path(processes.CONTRACTS).read_bytes())
+    nats = Nats(home.data("nats"), users(participants(contracts)), ports["NATS_PORT"])
     servers: list[Part] = [postgres, nats, processes.mail(home, ports)]
     services = processes.services(home, ports, postgres, nats)
     edge = processes.edge(ports)
@@ -65,6 +73,8 @@ async def _run(home: Home, ports: dict[str, int], console: Console) -> None:
         supervisor.start(*servers)
         await supervisor.ready(postgres)
         await _prepare_databases(home, postgres, console)
+        await supervisor.ready(nats)
+        await _prepare_broker(home, nats, contracts)
         supervisor.start(*services)
         supervisor.start(edge)
         await supervisor.ready(*servers, *services, edge)
@@ -85,6 +95,14 @@ async def _prepare_databases(home: Home, postgres: Postgres, console: Console) -
     argv = (sys.executable, "-m", "mesh.migrations", *processes.WITH_DATABASE)
     await _run_once("migrations", Command(argv, processes.database_urls(postgres)), home, console)
     stamp.write_text(digest.hexdigest())
+
+
+async def _prepare_broker(home: Home, nats: Nats, contracts: FileDescriptorSet) -> None:
+    """Make the stream and the consumers that the contracts ask for. Raises SetupError."""
+    try:
+        await provision(nats.url(PROVISIONER), declared_consumers(contracts))
+    except (nats_errors.Error, OSError) as error:
+        raise SetupError(f"The broker refuses its stream ({error}); what it says: {home.log('nats')}") from error
 
 
 async def _run_once(name: str, command: Command, home: Home, console: Console) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from protobuf.wkt import FileDescriptorSet
 
-from mesh.codegen.chart import UnknownCaller, write_contracts
+from mesh.codegen.chart import UnknownWorkload, write_contracts
 from tools import generate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ def test_a_caller_that_is_no_workload_is_refused_where_it_stands() -> None:
         rf"^meshwright/identity/v1/identity\.proto:{line}: ResolveUser names the caller 'notificationz', which is no "
         r"workload\. Name some of these: catalog, identity, .*orders; or '\*', which is all of them\.$"
     )
-    with pytest.raises(UnknownCaller, match=expected):
+    with pytest.raises(UnknownWorkload, match=expected):
         contracts(MISSPELT)
 
 
@@ -74,4 +74,4 @@ def test_generation_stops_at_such_a_caller(tmp_path: Path) -> None:
     image = tmp_path / "contracts.binpb"
     image.write_bytes(MISSPELT)
     with pytest.raises(SystemExit, match=r"^proto/meshwright/identity/v1/identity\.proto:\d+: ResolveUser"):
-        generate.chart_contracts(image)
+        generate.chart_files(image)

@@ -9,32 +9,24 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from mesh.database import Database
-from mesh.errors import Unavailable
 from mesh.events import JetStream, publish
-from mesh.events.nats import STREAM
-from tests.mesh.messages import Note
+from mesh.events.provision import provision
+from mesh.events.users import STREAM
+from tests.mesh.messages import Note, Other
+
+CONSUMERS = {"test": [Note.desc().type_name], "others": [Other.desc().type_name]}
 
 
 @pytest.fixture
 async def broker(nats_url: str) -> AsyncIterator[JetStream]:
-    """The shared NATS, its stream not made yet."""
+    """The shared NATS with a new stream, of which "test" gets notes and "others" the rest."""
     client = await nats.connect(nats_url)
     with contextlib.suppress(NotFoundError):
         await client.jetstream().delete_stream(STREAM)
     await client.close()
+    await provision(nats_url, CONSUMERS)
     async with JetStream(nats_url, "test") as broker:
         yield broker
-
-
-@pytest.fixture
-async def stream(broker: JetStream) -> None:
-    """The stream is made, though nobody has told anything."""
-    async with asyncio.timeout(30):
-        while True:
-            with contextlib.suppress(Unavailable):
-                await (await broker.subscribe("probe", [Note.desc().type_name])).close()
-                return
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mesh.events.event import Envelope
+from mesh.events.event import Envelope, UnauthenticEvent
 
 ENVELOPE = Envelope(
     id="1",
@@ -36,20 +36,33 @@ def test_it_travels_as_a_cloud_event_in_binary_mode() -> None:
 def test_it_arrives_as_it_was_sent(rename: Callable[[str], str]) -> None:
     """What is received is what was sent, whatever the case of the header names."""
     headers = {rename(name): value for name, value in ENVELOPE.headers().items()}
-    assert Envelope.received(headers, ENVELOPE.payload, message_id="m", message_type="t") == ENVELOPE
+    assert Envelope.received(headers, ENVELOPE.payload, message_id="m", subject=ENVELOPE.type) == ENVELOPE
 
 
 def test_a_foreign_message_is_readable_all_the_same() -> None:
     """What is missing is filled in from the broker's own names, what the database would choke on is removed."""
-    bare = Envelope.received({}, b"x", message_id="STREAM/7", message_type="a.b.C")
-    assert (bare.id, bare.type, bare.source, bare.aggregate, bare.traceparent) == (
-        "STREAM/7",
-        "a.b.C",
-        "",
-        "STREAM/7",
-        None,
-    )
-    odd = {"ce-id": "a\0b", "ce-source": "x" * 10_000, "ce-time": "0001-01-01T00:00:00+14:00"}
-    cleaned = Envelope.received(odd, b"x", message_id="m", message_type="t")
-    assert (cleaned.id, len(cleaned.source)) == ("ab", 256)
+    least = {"ce-type": ENVELOPE.type, "ce-source": "test"}
+    bare = Envelope.received(least, b"x", message_id="STREAM/7", subject=ENVELOPE.type)
+    assert (bare.id, bare.aggregate, bare.traceparent) == ("STREAM/7", "STREAM/7", None)
+    odd = {**least, "ce-id": "a\0b", "ce-subject": "x" * 10_000, "ce-time": "0001-01-01T00:00:00+14:00"}
+    cleaned = Envelope.received(odd, b"x", message_id="m", subject=ENVELOPE.type)
+    assert (cleaned.id, len(cleaned.aggregate)) == ("ab", 256)
     assert cleaned.time.year > 2000
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"ce-type": "meshwright.test.v1.Note"},
+        {"ce-source": "test"},
+        {"ce-type": "meshwright.test.v1.Note", "ce-source": "orders"},
+        {"ce-type": "meshwright.test.v1.Note", "ce-source": "TEST"},
+        {"ce-type": "meshwright.test.v2.Note", "ce-source": "test"},
+        {"ce-type": "meshwright.orders.v1.OrderPlaced", "ce-source": "orders"},
+    ],
+)
+def test_a_message_that_contradicts_its_subject_is_no_event(headers: dict[str, str]) -> None:
+    """The subject, which the broker guards, decides; type and source have to agree."""
+    with pytest.raises(UnauthenticEvent, match=r"^MESHWRIGHT/7 at meshwright\.test\.v1\.Note says that it is "):
+        Envelope.received(headers, b"", message_id="MESHWRIGHT/7", subject="meshwright.test.v1.Note")

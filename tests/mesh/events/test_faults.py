@@ -10,11 +10,13 @@ from typing import Any
 from mesh.database import Connection, Database
 from mesh.errors import MeshError
 from mesh.events import Event, Inbox, JetStream, Relay, publish
+from mesh.events.provision import provision
 from mesh.events.retries import Retries
 from mesh.local.nats import Nats
 from mesh.local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.settings import DatabaseSettings
+from tests.broker import ADMIN
 from tests.mesh.messages import Note
 
 EVENTS = 200
@@ -54,14 +56,18 @@ async def test_every_event_takes_effect_once_and_in_order_whatever_dies(
     server_folder: Path, eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 ) -> None:
     """PostgreSQL and NATS are killed again and again: no event is lost, none counts twice, aggregates keep order."""
-    async with Postgres(server_folder / "mortal-postgres") as postgres, Nats(server_folder / "mortal-nats") as nats:
+    async with (
+        Postgres(server_folder / "mortal-postgres") as postgres,
+        Nats(server_folder / "mortal-nats", [ADMIN]) as nats,
+    ):
         await postgres.create_databases("mortal")
+        await provision(nats.url(ADMIN.name), {"test": [Note.desc().type_name]})
         migrate(postgres.url("mortal"), [MESH_FOLDER])
         settings = DatabaseSettings(database_url=postgres.url("mortal"))
         retries = Retries(attempts_max=1000, pause_first_s=0.01, pause_max_s=0.02)
         async with (
             Database.open(settings, "test") as database,
-            JetStream(nats.url, "test") as broker,
+            JetStream(nats.url(ADMIN.name), "test") as broker,
             Relay(database, broker),
             Inbox(database, broker, service="test", handlers={Note: _note}, retries=retries),
         ):

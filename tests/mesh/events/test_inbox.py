@@ -15,11 +15,13 @@ from protobuf import Message
 
 from mesh import tracing
 from mesh.database import Connection, Database
+from mesh.errors import Unavailable
 from mesh.events import Event, Inbox, JetStream, Relay, inbox_table
 from mesh.events.event import Envelope
 from mesh.events.inbox import Handler
-from mesh.events.nats import STREAM
+from mesh.events.provision import provision
 from mesh.events.retries import Retries
+from mesh.events.users import STREAM
 from tests.mesh.messages import Note, Other
 
 Tell = Callable[..., Awaitable[None]]
@@ -208,26 +210,70 @@ async def test_a_handler_that_hangs_is_a_failed_try(
         assert await settled(1) == [("dead", 3)]
 
 
-@pytest.mark.usefixtures("stream")
 async def test_what_no_handler_can_read_is_set_aside(
     database: Database, broker: JetStream, tell: Tell, settled: Settled, nats_url: str
 ) -> None:
-    """Garbage, a type without handler and a message without CloudEvents headers are kept, with the reason."""
+    """Garbage, and a type without handler, are kept with the reason; an id that is missing is the broker's."""
+    await provision(nats_url, {"test": [TYPE, Other.desc().type_name]})
+    headers = {"ce-type": TYPE, "ce-source": "test"}
     async with inbox(database, broker):
         client = await nats.connect(nats_url)
         js = client.jetstream()
-        await js.publish(TYPE, b"\xff", headers={"ce-id": "1", "ce-type": TYPE})
-        await js.publish(
-            TYPE, b"", headers={"ce-id": "2", "ce-type": "meshwright.test.v1.Nosuch", "ce-time": "yesterday"}
-        )
-        await js.publish(TYPE, b"\xff", headers={"ce-source": "x" * 5000})
+        await js.publish(TYPE, b"\xff", headers={**headers, "ce-id": "1"})
+        other = Other.desc().type_name
+        await js.publish(other, b"", headers={**headers, "ce-type": other, "ce-id": "2", "ce-time": "yesterday"})
+        await js.publish(TYPE, b"\xff", headers=headers)
         await client.close()
         assert await settled(3) == [("dead", 1)] * 3
     async with database.transaction() as tx:
         letters = await inbox_table.dead_letters(tx, 10)
     assert [letter.event_id for letter in letters] == ["1", "2", "MESHWRIGHT/3"]
-    assert letters[1].last_error == "UndeliverableError: test has no handler for meshwright.test.v1.Nosuch"
+    assert letters[1].last_error == "UndeliverableError: test has no handler for meshwright.test.v1.Other"
     assert letters[0].last_error.startswith(f"UndeliverableError: the payload is not a {TYPE}: ")
+
+
+FORGED = {
+    "without headers, as the broker's own answers": None,
+    "of another type": {"ce-type": "meshwright.test.v1.Other", "ce-source": "test"},
+    "of another source": {"ce-type": TYPE, "ce-source": "orders"},
+    "of no source": {"ce-type": TYPE},
+}
+
+
+@pytest.mark.parametrize("headers", FORGED.values(), ids=list(FORGED))
+async def test_a_forged_event_takes_no_effect(
+    database: Database,
+    broker: JetStream,
+    tell: Tell,
+    noted: Noted,
+    nats_url: str,
+    headers: dict[str, str] | None,
+) -> None:
+    """What does not name the type and the source of its subject is refused and counted; the next one comes."""
+    counted = {"type": TYPE, "outcome": "refused"}
+    before = REGISTRY.get_sample_value("mesh_events_handled_total", counted) or 0
+    client = await nats.connect(nats_url)
+    await client.jetstream().publish(TYPE, Note(text="forged").to_binary(), headers=headers)
+    await client.close()
+    await tell("notes/1", "true")
+    async with inbox(database, broker), Relay(database, broker):
+        assert await noted(1) == [("notes/1", "true")]
+    assert REGISTRY.get_sample_value("mesh_events_handled_total", counted) == before + 1
+    assert await states(database) == [("done", 1)]
+
+
+async def test_what_the_consumer_does_not_deliver_is_said(
+    database: Database, broker: JetStream, tell: Tell, noted: Noted, nats_url: str
+) -> None:
+    """A handler of an event that the contract does not let the service consume is an error, not a silence."""
+    with pytest.raises(
+        Unavailable, match=r"The consumer test does not deliver meshwright\.test\.v1\.Other\. Name test in"
+    ):
+        await broker.subscribe("test", [TYPE, Other.desc().type_name])
+    await tell("notes/1", "a")
+    async with inbox(database, broker, {Note: note, Other: note}), Relay(database, broker):
+        await provision(nats_url, {"test": [TYPE, Other.desc().type_name]})
+        assert await noted(1) == [("notes/1", "a")]
 
 
 @pytest.mark.usefixtures("relay")
@@ -249,7 +295,7 @@ async def test_replicas_share_the_work(
 async def test_a_stream_that_was_deleted_is_subscribed_to_anew(
     database: Database, broker: JetStream, nats_url: str, tell: Tell, noted: Noted
 ) -> None:
-    """A broker that lost its streams, and with them the subscription, gets both again."""
+    """A broker that lost its stream, and with it the subscription, goes on once both are provisioned anew."""
     async with inbox(database, broker):
         await tell("notes/1", "a")
         await noted(1)
@@ -257,6 +303,7 @@ async def test_a_stream_that_was_deleted_is_subscribed_to_anew(
         await client.jetstream().delete_stream(STREAM)
         await client.close()
         await tell("notes/1", "b")
+        await provision(nats_url, {"test": [TYPE]})
         assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
 
 

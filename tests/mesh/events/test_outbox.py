@@ -70,9 +70,11 @@ async def test_an_impossible_aggregate_is_refused(database: Database, aggregate:
 
 
 async def test_an_event_that_no_stream_takes_is_refused(database: Database) -> None:
-    """A message of a foreign package or one that is too large would never leave the outbox: it does not enter it."""
+    """What the broker would refuse, as foreign, another service's or too large, never enters the outbox."""
     async with database.transaction() as tx:
         with pytest.raises(ValueError, match="a package that begins with meshwright"):
             await publish(tx, StringValue(), source="test", aggregate="a")
+        with pytest.raises(ValueError, match=r"Note of 'orders': only 'test' publishes it"):
+            await publish(tx, Note(), source="orders", aggregate="a")
         with pytest.raises(ValueError, match="more than 262144"):
             await publish(tx, Note(text="x" * 300_000), source="test", aggregate="a")

@@ -12,7 +12,9 @@ from mesh.errors import Unavailable
 from mesh.events import JetStream, Relay, publish
 from mesh.events.event import Envelope
 from mesh.events.outbox import KEPT_FOR
+from mesh.events.provision import provision
 from mesh.local.nats import Nats
+from tests.broker import ADMIN
 from tests.mesh.messages import Note
 
 Tell = Callable[..., Awaitable[None]]
@@ -24,11 +26,13 @@ WHERE locktype = 'advisory' AND granted AND datname = current_database()
 """
 
 
-async def _published(broker: JetStream, count: int) -> list[Envelope]:
+async def _published(broker: JetStream, url: str, count: int) -> list[Envelope]:
     """The first so many events of the stream."""
+    probe, types = f"probe-{uuid4().hex}", [Note.desc().type_name]
+    await provision(url, {probe: types})
     while True:
         try:
-            subscription = await broker.subscribe(f"probe-{uuid4().hex}", [Note.desc().type_name])
+            subscription = await broker.subscribe(probe, types)
             break
         except Unavailable:
             await asyncio.sleep(0.05)
@@ -51,12 +55,12 @@ async def _waiting(database: Database) -> int:
 
 
 async def test_rows_become_cloud_events_in_order(
-    database: Database, broker: JetStream, tell: Tell, eventually: Eventually
+    database: Database, broker: JetStream, tell: Tell, nats_url: str, eventually: Eventually
 ) -> None:
     """Each row is published with its facts, in order, and marked once the broker has it."""
     await tell("notes/1", "a", "b", "c")
     async with Relay(database, broker):
-        events = await _published(broker, 3)
+        events = await _published(broker, nats_url, 3)
 
         async def all_marked() -> bool:
             return await _waiting(database) == 0
@@ -71,67 +75,71 @@ async def test_rows_become_cloud_events_in_order(
     assert [(event.id, event.time) for event in events] == [(str(row["event_id"]), row["time"]) for row in rows]
 
 
-async def test_a_row_that_commits_late_is_not_lost(database: Database, broker: JetStream, tell: Tell) -> None:
+async def test_a_row_that_commits_late_is_not_lost(
+    database: Database, broker: JetStream, tell: Tell, nats_url: str
+) -> None:
     """A row whose id is smaller than one already published goes out when its transaction commits."""
     async with Relay(database, broker):
         async with database.transaction() as tx:
             await publish(tx, Note(text="late"), source="test", aggregate="late")
             await tell("early", "early")
-            assert _texts(await _published(broker, 1)) == ["early"]
-        assert _texts(await _published(broker, 2)) == ["early", "late"]
+            assert _texts(await _published(broker, nats_url, 1)) == ["early"]
+        assert _texts(await _published(broker, nats_url, 2)) == ["early", "late"]
 
 
 async def test_one_relay_is_active_and_another_takes_over(
-    database: Database, broker: JetStream, tell: Tell, eventually: Eventually
+    database: Database, broker: JetStream, tell: Tell, nats_url: str, eventually: Eventually
 ) -> None:
     """Of several relays one publishes, so that nothing is published twice; when its session dies another goes on."""
     async with Relay(database, broker), Relay(database, broker):
         await tell("notes/1", *(str(n) for n in range(50)))
-        await _published(broker, 50)
+        await _published(broker, nats_url, 50)
         async with database.transaction() as tx:
             holders = [row["pid"] for row in await tx.fetch(_LOCK_HOLDERS)]
             assert len(holders) == 1
             await tx.execute("SELECT pg_terminate_backend($1)", holders[0])
         await tell("notes/1", "after")
-        assert _texts(await _published(broker, 51)) == [*(str(n) for n in range(50)), "after"]
+        assert _texts(await _published(broker, nats_url, 51)) == [*(str(n) for n in range(50)), "after"]
 
 
 async def test_a_broker_that_is_away_delays_and_loses_nothing(
     database: Database, tell: Tell, eventually: Eventually, server_folder: Path
 ) -> None:
     """While NATS is down from the start, or killed, transactions commit; all goes out in order when it is back."""
-    server = Nats(server_folder / "own-nats")
+    server = Nats(server_folder / "own-nats", [ADMIN])
+    nats_url = server.url(ADMIN.name)
 
     async def none_waits() -> bool:
         return await _waiting(database) == 0
 
-    async with JetStream(server.url, "test") as broker, Relay(database, broker):
+    async with JetStream(nats_url, "test") as broker, Relay(database, broker):
         await tell("notes/1", "a", "b")
         await server.start()
         try:
-            assert _texts(await _published(broker, 2)) == ["a", "b"]
+            assert _texts(await _published(broker, nats_url, 2)) == ["a", "b"]
             await eventually(none_waits)
             await server.kill()
             await tell("notes/1", "c", "d")
             assert await _waiting(database) == 2
             await server.start()
-            assert _texts(await _published(broker, 4)) == ["a", "b", "c", "d"]
+            assert _texts(await _published(broker, nats_url, 4)) == ["a", "b", "c", "d"]
         finally:
             await server.stop()
 
 
-async def test_a_stream_that_was_deleted_is_made_again(
+async def test_a_stream_that_is_made_again_is_published_to(
     database: Database, broker: JetStream, tell: Tell, nats_url: str
 ) -> None:
-    """A broker that lost its streams gets a new one; what is told afterwards is published."""
+    """What is told while the broker has lost its stream is published once that is provisioned anew."""
     async with Relay(database, broker):
         await tell("notes/1", "a")
-        await _published(broker, 1)
+        await _published(broker, nats_url, 1)
         client = await nats.connect(nats_url)
         await client.jetstream().delete_stream("MESHWRIGHT")
         await client.close()
         await tell("notes/1", "b")
-        assert _texts(await _published(broker, 1)) == ["b"]
+        await provision(nats_url, {})
+        assert _texts(await _published(broker, nats_url, 1)) == ["b"]
 
 
 async def test_published_rows_are_deleted_after_their_time(

@@ -18,13 +18,15 @@ from mesh.database import Database
 from mesh.errors import Unavailable
 from mesh.events import Event, Inbox, JetStream, inbox_table
 from mesh.events.event import Envelope
-from mesh.events.nats import STREAM
+from mesh.events.provision import provision
 from mesh.events.retries import Retries
+from mesh.events.users import STREAM
 from mesh.local.nats import Nats
 from mesh.local.ports import free_port
 from services.notifications.clients import Users
 from services.notifications.consumers import Consumers
 from services.notifications.mail import Mailer
+from tests.broker import ADMIN
 from tests.issuer import Issuer
 from tests.services.calls import serving
 from tests.services.notifications.identity import IdentityStandIn, IssuedTokens
@@ -118,13 +120,15 @@ async def shop(
     issuer, identity, port = Issuer(), IdentityStandIn(), free_port()
     identity.add("users/ada", "ada@example.com")
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(Nats(tmp_path / "nats"))
-        broker = await stack.enter_async_context(JetStream(server.url, "notifications"))
+        server = await stack.enter_async_context(Nats(tmp_path / "nats", [ADMIN]))
+        url = server.url(ADMIN.name)
+        await provision(url, {"notifications": [kind.desc().type_name for kind in (UserDeleted, UserRegistered)]})
+        broker = await stack.enter_async_context(JetStream(url, "notifications"))
         database = await open_database("notifications")
         channel = Channel("identity", f"127.0.0.1:{port}", tokens=IssuedTokens(issuer))
         users = Users(await stack.enter_async_context(channel))
         consumers = Consumers(users, Mailer(f"smtp://127.0.0.1:{mail_server.port}"), SENDER)
-        yield Shop(server.url, broker, database, identity, port, issuer, mail_server, consumers, stack)
+        yield Shop(url, broker, database, identity, port, issuer, mail_server, consumers, stack)
 
 
 async def test_a_new_user_gets_a_welcome_mail(shop: Shop) -> None:

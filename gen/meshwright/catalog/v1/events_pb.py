@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal, TYPE_CHECKING, TypeAlias
 
 from meshwright.catalog.v1 import catalog_pb
+from meshwright.policy.v1 import policy_pb
 from protobuf import Message
 from protobuf._codegen import file_desc
 
@@ -54,9 +55,10 @@ class ProductChanged(Message[_ProductChangedFields]):
 
 
 _DESC = file_desc(
-    b'\n"meshwright/catalog/v1/events.proto\x12\x15meshwright.catalog.v1\x1a#meshwright/catalog/v1/catalog.proto"J\n\x0eProductChanged\x128\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productb\x06proto3',
+    b'\n"meshwright/catalog/v1/events.proto\x12\x15meshwright.catalog.v1\x1a#meshwright/catalog/v1/catalog.proto\x1a!meshwright/policy/v1/policy.proto"P\n\x0eProductChanged\x128\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07product:\x04\xe2\xa6\x19\x00b\x06proto3',
     [
         catalog_pb.desc(),
+        policy_pb.desc(),
     ],
     {
         "ProductChanged": ProductChanged,

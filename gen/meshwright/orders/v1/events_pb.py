@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal, TYPE_CHECKING, TypeAlias
 
 from meshwright.orders.v1 import orders_pb
+from meshwright.policy.v1 import policy_pb
 from protobuf import Message
 from protobuf._codegen import file_desc
 
@@ -86,9 +87,10 @@ class OrderCancelled(Message[_OrderCancelledFields]):
 
 
 _DESC = file_desc(
-    b'\n!meshwright/orders/v1/events.proto\x12\x14meshwright.orders.v1\x1a!meshwright/orders/v1/orders.proto"@\n\x0bOrderPlaced\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order"C\n\x0eOrderCancelled\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05orderb\x06proto3',
+    b'\n!meshwright/orders/v1/events.proto\x12\x14meshwright.orders.v1\x1a!meshwright/orders/v1/orders.proto\x1a!meshwright/policy/v1/policy.proto"F\n\x0bOrderPlaced\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x04\xe2\xa6\x19\x00"I\n\x0eOrderCancelled\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x04\xe2\xa6\x19\x00b\x06proto3',
     [
         orders_pb.desc(),
+        policy_pb.desc(),
     ],
     {
         "OrderPlaced": OrderPlaced,

@@ -14,7 +14,7 @@ from typing import Final, Literal, TYPE_CHECKING, TypeAlias
 from protobuf import Extension, Message
 from protobuf._codegen import file_desc
 from protobuf.wkt.google.protobuf import descriptor_pb, duration_pb
-from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
+from protobuf.wkt.google.protobuf.descriptor_pb import MessageOptions, MethodOptions
 
 if TYPE_CHECKING:
     from protobuf import DescFile
@@ -174,6 +174,38 @@ class Cache(Message[_CacheFields]):
 
         max_age: Duration | None
 
+_EventPolicyFields: TypeAlias = Literal["consumers"]
+
+class EventPolicy(Message[_EventPolicyFields]):
+    """
+    Who receives an event.
+
+    ```proto
+    message meshwright.policy.v1.EventPolicy
+    ```
+
+    Attributes:
+        consumers:
+            The services that consume the event, by the name of their workload. No other service can read it.
+
+            ```proto
+            repeated string consumers = 1;
+            ```
+    """
+
+    __slots__ = ("consumers",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            consumers: list[str] | None = None,
+        ) -> None:
+            pass
+
+        consumers: list[str]
+
 ext_method: Final[Extension[MethodOptions, MethodPolicy]] = Extension()
 """
 The policy of a method. A method without one needs a valid token, and no scope.
@@ -183,9 +215,18 @@ extend google.protobuf.MethodOptions { optional meshwright.policy.v1.MethodPolic
 ```
 """
 
+ext_event: Final[Extension[MessageOptions, EventPolicy]] = Extension()
+"""
+Marks a message as an event. The service that owns the package publishes it and nobody else: the broker's permissions follow from this.
+
+```proto
+extend google.protobuf.MessageOptions { optional meshwright.policy.v1.EventPolicy event = 51820 [json_name = "[meshwright.policy.v1.event]"] }
+```
+"""
+
 
 _DESC = file_desc(
-    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xa1\x02\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06methodb\x06proto3',
+    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xa1\x02\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
     [
         descriptor_pb.desc(),
         duration_pb.desc(),
@@ -194,7 +235,9 @@ _DESC = file_desc(
         "MethodPolicy": MethodPolicy,
         "RateLimit": RateLimit,
         "Cache": Cache,
+        "EventPolicy": EventPolicy,
         "method": ext_method,
+        "event": ext_event,
     },
 )
 

@@ -1,0 +1,44 @@
+"""Who publishes and who consumes which events, by the contracts: the option (meshwright.policy.v1.event)."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from meshwright.policy.v1.policy_pb import ext_event
+from protobuf import DescMessage
+from protobuf.wkt import FileDescriptorSet
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A service that has to do with events, and the full names of the types that it publishes and consumes."""
+
+    name: str
+    publishes: tuple[str, ...]
+    consumes: tuple[str, ...]
+
+
+def publisher_of(event_type: str) -> str:
+    """Returns the service that publishes a type of event, by its package: meshwright.orders.v1.… belongs to orders."""
+    return event_type.rpartition(".")[0].rpartition(".")[0].rpartition(".")[2]
+
+
+def participants(image: FileDescriptorSet) -> tuple[Participant, ...]:
+    """Returns the services that publish or consume events of the contracts in a descriptor image, by name."""
+    publishes, consumes = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for event, consumers in consumers_of_events(image):
+        publishes[publisher_of(event.type_name)].append(event.type_name)
+        for consumer in consumers:
+            consumes[consumer].append(event.type_name)
+    names = sorted(publishes.keys() | consumes.keys())
+    return tuple(Participant(name, tuple(sorted(publishes[name])), tuple(sorted(consumes[name]))) for name in names)
+
+
+def consumers_of_events(image: FileDescriptorSet) -> list[tuple[DescMessage, list[str]]]:
+    """Returns each event of the contracts with the names of its consumers, by type."""
+    messages = [desc for desc in image.to_registry() if isinstance(desc, DescMessage)]
+    events = [
+        (message, list(options[ext_event].consumers))
+        for message in messages
+        if (options := message.proto.options) is not None and ext_event in options
+    ]
+    return sorted(events, key=lambda event: event[0].type_name)

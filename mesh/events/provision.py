@@ -1,0 +1,163 @@
+"""Makes the stream of all events, and the durable consumer of each service, as the contracts have them.
+
+    python -m mesh.events.provision [--keep]
+
+NATS_URL names the broker, with the user that may do it; CONTRACTS the descriptor image, gen/contracts.binpb by default.
+Run again it changes what differs and deletes nothing. With --keep it goes on, so that a broker that has lost its data
+gets them anew.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import NotFoundError
+from protobuf.wkt import FileDescriptorSet
+
+from mesh.events.contract import participants
+from mesh.events.nats import ACK_WAIT_S, REQUEST_TIMEOUT_S, STREAM_AGE_S_MAX
+from mesh.events.outbox import SUBJECT_PREFIX
+from mesh.events.users import PROVISIONER, STREAM, inbox_prefix
+from mesh.settings import EventSettings, Text, example, load
+
+log = structlog.get_logger()
+
+DUPLICATE_WINDOW_S = 120.0  # spares consumers most repetitions; the inbox guards against all
+CONNECT_TIMEOUT_S = 2
+ATTEMPTS_MAX = 30
+ATTEMPT_PAUSE_S = 1.0
+KEEP_PAUSE_S = 10.0
+
+Consumers = Mapping[str, Sequence[str]]
+"""The types of events that each consumer delivers, by its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvisionSettings(EventSettings):
+    """The broker, and the contracts."""
+
+    contracts: Annotated[Text, example("gen/contracts.binpb")] = "gen/contracts.binpb"
+
+
+async def provision(url: str, consumers: Consumers) -> None:
+    """Makes the stream and these consumers, or changes them. Raises nats.errors.Error or OSError."""
+    client = Client()
+    try:
+        await client.connect(
+            url,
+            name=PROVISIONER,
+            inbox_prefix=inbox_prefix(PROVISIONER).encode(),
+            connect_timeout=CONNECT_TIMEOUT_S,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            error_cb=_log_error,
+        )
+        context = client.jetstream(timeout=REQUEST_TIMEOUT_S)
+        await _provide_stream(context)
+        for name, types in consumers.items():
+            await context.add_consumer(STREAM, config=_consumer(name, types))
+    finally:
+        await client.close()
+
+
+def declared_consumers(image: FileDescriptorSet) -> Consumers:
+    """Returns the consumers that the contracts ask for: one for each service that consumes events."""
+    return {service.name: service.consumes for service in participants(image) if service.consumes}
+
+
+async def _provide_stream(context: JetStreamContext) -> None:
+    """Makes the stream if it is missing. An operator's own changes, replicas for example, stay."""
+    try:
+        await context.stream_info(STREAM)
+    except NotFoundError:
+        await context.add_stream(
+            StreamConfig(
+                name=STREAM,
+                subjects=[f"{SUBJECT_PREFIX}>"],
+                storage=StorageType.FILE,
+                retention=RetentionPolicy.LIMITS,
+                discard=DiscardPolicy.NEW,  # a full stream refuses what is new, and the outbox keeps it
+                max_age=STREAM_AGE_S_MAX,
+                duplicate_window=DUPLICATE_WINDOW_S,
+            )
+        )
+
+
+def _consumer(name: str, types: Sequence[str]) -> ConsumerConfig:
+    return ConsumerConfig(
+        name=name,
+        durable_name=name,
+        filter_subjects=sorted(types),
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_S,
+        max_deliver=-1,
+        # One at a time, over all replicas: were several on their way, one that is redelivered would come after
+        # later ones of the same aggregate.
+        max_ack_pending=1,
+    )
+
+
+async def _log_error(error: Exception) -> None:
+    log.warning("NATS connection error", error=f"{type(error).__name__}: {error}")
+
+
+async def _provision_soon(url: str, consumers: Consumers) -> None:
+    """Provisions as soon as the broker answers. Raises the last error when it does not for half a minute."""
+    for _ in range(ATTEMPTS_MAX - 1):
+        try:
+            await provision(url, consumers)
+        except (nats.errors.Error, OSError) as error:
+            log.info("the broker cannot be provisioned yet", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(ATTEMPT_PAUSE_S)
+        else:
+            return
+    await provision(url, consumers)
+
+
+async def _run(settings: ProvisionSettings, keep: bool) -> None:
+    image = FileDescriptorSet.from_binary(Path(settings.contracts).read_bytes())
+    consumers = declared_consumers(image)
+    await _provision_soon(settings.nats_url, consumers)
+    log.info("the broker is provisioned", stream=STREAM, consumers=sorted(consumers))
+    while keep:
+        await asyncio.sleep(KEEP_PAUSE_S)
+        await _provision_soon(settings.nats_url, consumers)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Provisions the broker and returns the exit status: 1 if it refuses or does not answer."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mesh.events.provision", description="Makes the stream and the consumers in NATS_URL's broker."
+    )
+    parser.add_argument("--keep", action="store_true", help="go on, and make again what gets lost")
+    options = parser.parse_args(arguments)
+    settings = load(ProvisionSettings)
+    try:
+        asyncio.run(_run(settings, options.keep))
+    except (nats.errors.Error, OSError) as error:
+        print(f"The broker of NATS_URL could not be provisioned: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

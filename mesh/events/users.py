@@ -1,0 +1,85 @@
+"""The broker's users and what each may do: the authorization that NATS enforces.
+
+Each service is a user of its own. It publishes the subjects of its own package, pulls from its own consumer, and
+subscribes to nothing but its own inbox, to which answers come. It can neither make nor change streams and consumers:
+a consumer's maker chooses what it delivers, and that is written in the body of the request, where NATS checks no
+permission. So the provisioner makes them, which can read and publish nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mesh.events.contract import Participant
+from mesh.events.outbox import SUBJECT_PREFIX
+
+STREAM = "MESHWRIGHT"
+PROVISIONER = "provisioner"
+PASSWORDS_FILE = "passwords.conf"
+
+_HEADER = """\
+# The users of the broker, by what the contracts in proto/ say of events. Written by `make generate`: change the
+# contracts, not this file. passwords.conf, beside it, sets the variables.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the broker, and the subjects that it may publish to and subscribe to."""
+
+    name: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+    @property
+    def password_variable(self) -> str:
+        """The variable of the configuration that holds its password."""
+        return f"{self.name.upper()}_PASSWORD"
+
+
+def inbox_prefix(user: str) -> str:
+    """Returns the beginning of the subjects at which a user receives answers, which no other user may subscribe to."""
+    return f"_INBOX_{user}"
+
+
+def service_user(service: Participant) -> User:
+    """Returns the user that a service connects as."""
+    own = f"{STREAM}.{service.name}"
+    consuming = (f"$JS.API.CONSUMER.INFO.{own}", f"$JS.API.CONSUMER.MSG.NEXT.{own}", f"$JS.ACK.{own}.>")
+    publish = ((f"{SUBJECT_PREFIX}{service.name}.>",) if service.publishes else ()) + (
+        consuming if service.consumes else ()
+    )
+    return User(service.name, publish, (f"{inbox_prefix(service.name)}.>",))
+
+
+def provisioner() -> User:
+    """Returns the user that makes the stream and the consumers, and deletes nothing."""
+    streams = tuple(f"$JS.API.STREAM.{action}.{STREAM}" for action in ("INFO", "CREATE", "UPDATE"))
+    consumers = (f"$JS.API.CONSUMER.INFO.{STREAM}.*", f"$JS.API.CONSUMER.CREATE.{STREAM}.>")
+    return User(PROVISIONER, streams + consumers, (f"{inbox_prefix(PROVISIONER)}.>",))
+
+
+def users(services: Sequence[Participant]) -> tuple[User, ...]:
+    """Returns all users of the broker."""
+    return (provisioner(), *map(service_user, services))
+
+
+def configuration(users: Sequence[User]) -> str:
+    """Returns the part of NATS' configuration that makes these users, whose passwords another file holds.
+
+    https://docs.nats.io/running-a-nats-service/configuration/securing_nats/authorization
+    """
+    blocks = "\n".join(map(_block, users))
+    return f"{_HEADER}include {PASSWORDS_FILE}\nauthorization {{\n  users: [\n{blocks}\n  ]\n}}\n"
+
+
+def _block(user: User) -> str:
+    publish = f"allow: {_list(user.publish)}" if user.publish else 'deny: [">"]'
+    return (
+        f"    {{\n      user: {user.name}\n      password: ${user.password_variable}\n"
+        f"      permissions: {{\n        publish: {{{publish}}}\n"
+        f"        subscribe: {{allow: {_list(user.subscribe)}}}\n      }}\n    }}"
+    )
+
+
+def _list(subjects: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{subject}"' for subject in subjects) + "]"

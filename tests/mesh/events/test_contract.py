@@ -1,0 +1,56 @@
+"""What the contracts say of events, against what the services' code does."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from protobuf.wkt import FileDescriptorSet
+
+from mesh.codegen.chart import UnknownWorkload, write_events
+from mesh.events.contract import Participant, participants, publisher_of
+
+ROOT = Path(__file__).resolve().parents[3]
+IMAGE = (ROOT / "gen" / "contracts.binpb").read_bytes()
+DECLARED = {each.name: each for each in participants(FileDescriptorSet.from_binary(IMAGE))}
+CONSUMING = [path.parent.name for path in sorted((ROOT / "services").glob("*/consumers.py"))]
+
+
+def test_a_package_has_one_publisher() -> None:
+    """It is the service that owns the package, in any version of it."""
+    assert publisher_of("meshwright.orders.v1.OrderPlaced") == "orders"
+    assert publisher_of("meshwright.orders.v2.OrderPlaced") == "orders"
+    assert publisher_of("Bare") == ""
+
+
+def test_the_contracts_are_read() -> None:
+    """A message with the option is an event; the option names its consumers."""
+    assert DECLARED["notifications"] == Participant(
+        "notifications", (), ("meshwright.identity.v1.UserDeleted", "meshwright.identity.v1.UserRegistered")
+    )
+    assert DECLARED["orders"].publishes == ("meshwright.orders.v1.OrderCancelled", "meshwright.orders.v1.OrderPlaced")
+    assert "information" not in DECLARED
+
+
+@pytest.mark.parametrize("service", CONSUMING)
+def test_a_service_consumes_what_its_handlers_are_for(service: str) -> None:
+    """A handler without the declaration would never be called; a declaration without a handler makes dead letters."""
+    consumers = importlib.import_module(f"services.{service}.consumers").Consumers
+    handled = consumers.handlers(consumers.__new__(consumers))
+    assert sorted(message.desc().type_name for message in handled) == list(DECLARED[service].consumes)
+
+
+def test_all_declared_consumers_have_handlers() -> None:
+    """No service is named that has no code for it."""
+    assert [name for name, each in sorted(DECLARED.items()) if each.consumes] == CONSUMING
+
+
+def test_a_consumer_that_is_no_workload_is_refused_where_it_stands() -> None:
+    """The sentence names the file, the event, and what could stand there."""
+    misspelt = IMAGE.replace(b"\x0a\x0dnotifications", b"\x0a\x0dnotificationz")
+    workloads = {"catalog", "identity", "notifications", "orders"}
+    expected = (
+        r"^meshwright/identity/v1/events\.proto: UserDeleted names the consumer 'notificationz', which is no "
+        r"workload\. Name some of these: catalog, identity, notifications, orders\.$"
+    )
+    with pytest.raises(UnknownWorkload, match=expected):
+        write_events(FileDescriptorSet.from_binary(misspelt), workloads)

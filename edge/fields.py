@@ -2,14 +2,49 @@
 
 from typing import Any
 
-from protobuf import DescField, DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Message
+from protobuf import (
+    DescEnum,
+    DescEnumValue,
+    DescField,
+    DescFieldValueList,
+    DescFieldValueMap,
+    DescFieldValueMessage,
+    DescMessage,
+    Message,
+)
 
 from edge.protojson.problems import Wrong
 
 
+def names_of(message: DescMessage) -> dict[str, DescField]:
+    """Returns the fields by each name that a client may use for them. Where the JSON name of one field is the proto
+    name of another the JSON name wins, as in google.protobuf.json_format.
+    """
+    names: dict[str, DescField] = {}
+    for field in message.fields:
+        names.setdefault(field.json_name, field)
+    for field in message.fields:
+        names.setdefault(field.name, field)
+    return names
+
+
 def find(message: DescMessage, name: str) -> DescField | None:
-    """The field of this name, in the contract's spelling or JSON's."""
-    return next((field for field in message.fields if name in (field.name, field.json_name)), None)
+    """Returns the field that a client means by this name, in JSON's spelling or the contract's."""
+    by_json_name = next((field for field in message.fields if field.json_name == name), None)
+    return by_json_name if by_json_name is not None else declared(message, name)
+
+
+def declared(message: DescMessage, name: str) -> DescField | None:
+    """Returns the field that the contract declares under this name."""
+    return next((field for field in message.fields if field.name == name), None)
+
+
+def values_of(enum: DescEnum) -> list[DescEnumValue]:
+    """Returns the values of an enum in the order of the contract, which `enum.values` does not keep
+    (contracts/types.py). Of the names of one number the first is the one to write.
+    """
+    by_name = {value.name: value for value in enum.values}
+    return [by_name[value.name] for value in enum.proto.value]
 
 
 def inner_message(field: DescField) -> DescMessage | None:

@@ -18,6 +18,7 @@ from edge.field_selection import Selection, parse
 from edge.field_selection import trim as trim_to
 from edge.protojson.leaves import TEXT_MESSAGES
 from edge.protojson.problems import Problems, Wrong
+from edge.protojson.writing import to_json
 from edge.system_parameters import ALT, FIELDS, NONE_GIVEN, PROTO, SystemParameters
 from mesh.validation import invalid
 
@@ -103,14 +104,14 @@ class Writer:
 
     def _json(self, response: Message, form: Form) -> str:
         if self._field is None:
-            return response.to_json(**form.options)
+            return to_json(response, **form.options)
         if self._inner is not None and response[self._field] is not None:
             inner: Message = response[self._field]
-            return inner.to_json(**form.options)
+            return to_json(inner, **form.options)
         # A scalar is written with its default too, but not the defaults inside the messages of a list.
         is_single = not isinstance(self._field.value, DescFieldValueList | DescFieldValueMap)
         options = {**form.options, "always_emit_implicit": True} if is_single else form.options
-        whole = json.loads(response.to_json(**options))
+        whole = json.loads(to_json(response, **options))
         name = self._field.name if self._proto_names else self._field.json_name
         return json.dumps(whole.get(name, _absent(self._field)), separators=(",", ":"), ensure_ascii=False)
 

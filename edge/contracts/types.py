@@ -5,11 +5,20 @@ google.protobuf's parser skims an image in a tenth of a second, which is enough 
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 from googleapis.google.rpc import error_details_pb, status_pb
-from protobuf import DescEnum, DescExtension, DescFile, DescMessage, DescService, Registry, maximum_supported_edition
+from protobuf import (
+    DescEnum,
+    DescEnumValue,
+    DescExtension,
+    DescFile,
+    DescMessage,
+    DescService,
+    Registry,
+    maximum_supported_edition,
+)
 from protobuf._file_registry import add_file  # to_registry() builds all; this is its step for one file
 from protobuf.wkt import FileDescriptorProto as File
 from protobuf.wkt.google.protobuf import (
@@ -148,6 +157,7 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
             waiting.pop()
             if at in self._unbuilt:
                 add_file(self, _with_json_names(File.from_binary(self._unbuilt.pop(at))), {})
+                _put_first_names_last(self._files[at])
                 waiting[:0] = self._extended_by.get(at, ())
 
 
@@ -159,6 +169,25 @@ def json_name(name: str) -> str:
     """The name in JSON of a field that the contract gives none of its own, as protoc makes it."""
     first, *others = name.split("_")
     return first + "".join(part[:1].upper() + part[1:] for part in others)
+
+
+def _put_first_names_last(file: DescFile) -> None:
+    """Reverses the values of each number that has several names. protobuf-py writes the last of them in JSON, where
+    google.protobuf.json_format and all others write the first declared.
+    """
+    enums, waiting = list(file.enums), list(file.messages)
+    while waiting:
+        message = waiting.pop()
+        enums += message.nested_enums
+        waiting += message.nested_messages
+    for enum in enums:
+        if len({value.number for value in enum.values}) == len(enum.values):
+            continue
+        by_number: dict[int, list[DescEnumValue]] = {}
+        for value in enum.values:
+            by_number.setdefault(value.number, []).append(value)
+        values = cast("list[DescEnumValue]", enum.values)  # a list, which the types built from it read only once
+        values[:] = [by_number[value.number].pop() for value in values]
 
 
 def _with_json_names(file: File) -> File:

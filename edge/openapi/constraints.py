@@ -17,6 +17,7 @@ from protovalidate._gen.buf.validate.validate_pb import (
     StringRules,
 )
 
+from edge.fields import values_of
 from edge.openapi.decimals import between
 from edge.openapi.values import INT64_DIGITS, UINT64_DIGITS, Schema
 
@@ -207,10 +208,10 @@ def _constrain_enum(schema: Schema, kind: str, rules: EnumRules, field: DescFiel
         allowed &= set(rules.in_)
     allowed -= set(rules.not_in)
     if rules.defined_only or rules.has_field("const") or rules.in_:
-        names = [value.json_name or value.name for value in enum.values if value.number in allowed]
+        names = [value.json_name or value.name for value in values_of(enum) if value.number in allowed]
         schema["enum"] = [*names, *sorted(allowed)]
     elif rules.not_in:
-        names = [value.json_name or value.name for value in enum.values if value.number in rules.not_in]
+        names = [value.json_name or value.name for value in values_of(enum) if value.number in rules.not_in]
         schema["not"] = {"enum": [*names, *rules.not_in]}
     return []
 

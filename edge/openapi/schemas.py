@@ -29,6 +29,7 @@ from protobuf import (
 from protovalidate import CompilationError, EvaluationError
 from protovalidate._gen.buf.validate.validate_pb import ext_oneof
 
+from edge.fields import values_of
 from edge.openapi.comments import Comments
 from edge.openapi.constraints import constrain
 from edge.openapi.examples import example
@@ -224,12 +225,12 @@ class Schemas:
     def _enum_object(self, enum: DescEnum) -> Schema:
         """By name or by number; a number without a name may come from, or go to, one who knows a newer contract."""
         lines = [self._comments.of(enum.type_name, enum.file)]
-        for value in enum.values:
+        for value in values_of(enum):
             comment = self._comments.of(f"{enum.type_name}.{value.name}", enum.file)
             if about := " ".join([*comment.split(), *(["Deprecated."] if value.deprecated else [])]):
                 lines.append(f"- `{value.name}`: {about}")
         numbers = dict(_ENUM_NUMBERS) if enum.open else {"enum": sorted({value.number for value in enum.values})}
-        names = {"type": "string", "enum": [value.json_name or value.name for value in enum.values]}
+        names = {"type": "string", "enum": [value.json_name or value.name for value in values_of(enum)]}
         schema: Schema = {"anyOf": [names, {"type": "integer", **numbers}]}
         if description := "\n".join(filter(None, lines)):
             schema["description"] = description

@@ -12,6 +12,7 @@ from edge.protojson.document import Malformed, parse
 from edge.protojson.problems import MISSING, ROOT, Problems
 from edge.protojson.readers import Element, Readers
 from edge.protojson.serialised import to_bytes
+from edge.protojson.writing import to_json
 from edge.rules import Rules
 from mesh.errors import InvalidArgument
 from mesh.validation import Validator, invalid
@@ -117,7 +118,7 @@ class _Json:
 
     def encode(self, message: bytes) -> bytes:
         try:
-            return self._output.type.from_binary(message).to_json(registry=self._registry).encode()
+            return to_json(self._output.type.from_binary(message), registry=self._registry).encode()
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
             log.exception("a service sent what is no response", rpc=self._name)
             raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE") from error

@@ -67,6 +67,11 @@ def text_leaf(desc: DescMessage, readers: "Readers") -> Leaf | None:
     return read
 
 
+def is_in_value(desc: DescMessage) -> bool:
+    """Whether an Any of this type holds the JSON of its message in the member "value"."""
+    return desc.type_name in _IN_VALUE
+
+
 def _field_type(desc: DescMessage, name: str) -> DescMessage:
     """The message type of a field of struct.proto."""
     value = next(field.value for field in desc.fields if field.name == name)
@@ -165,7 +170,7 @@ class _AnyReader:
         if desc.type_name == EMPTY and rest.get("value") == {}:
             # Go's implementation writes the value of an Empty, the others leave it out.
             del rest["value"]
-        if desc.type_name in _IN_VALUE:
+        if is_in_value(desc):
             packed = self._read_value(desc, rest, place, problems)
         else:
             # The fields of the packed message stand in this object, not in one inside it.

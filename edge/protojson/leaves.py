@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from protobuf import DescEnum, DescFieldValueScalar, DescMessage, Message, ScalarType
 
+from edge.fields import values_of
 from edge.protojson import well_known
 from edge.protojson.problems import UnknownName, Wrong, kind, shorten
 from edge.protojson.scalars import FROM_JSON, FROM_TEXT
@@ -43,7 +44,7 @@ def text_leaf(element: DescMessage | DescEnum | ScalarType) -> Leaf | None:
 def _enum(enum: DescEnum) -> Leaf:
     """By name or by number; only open enums take numbers that they do not name."""
     make, is_open = enum.type, enum.open
-    by_name = {value.name: make(value.number) for value in enum.values}
+    by_name = {value.name: make(value.number) for value in values_of(enum)}
     by_name |= {value.json_name: make(value.number) for value in enum.values if value.json_name is not None}
     by_number = {value.number: make(value.number) for value in enum.values}
 

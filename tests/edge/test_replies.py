@@ -134,9 +134,9 @@ async def test_metadata_of_the_answer_comes_by_allow_list(library: Contract, bac
     assert (headers["x-shelf"], headers["x-raw-bin"], "x-secret" in headers) == ("7", "AP8=", False)
 
 
-@pytest.mark.parametrize("sent", [b"\x08", b"\xff" * 20, b"\x32\x08\x08\x80\x80\x80\x80\x80\x80\x20"])
+@pytest.mark.parametrize("sent", [b"\x08", b"\xff" * 20, b"\x12\x01\xff"])
 async def test_a_service_that_talks_nonsense_is_a_bad_gateway(client: Client, backend: Backend, sent: bytes) -> None:
-    """Bytes that are no message, and a message that has no JSON (a time in the year 35 million)."""
+    """Bytes that are no message; a string that is not UTF-8 makes none either."""
 
     async def answer(_: Received, __: Context) -> bytes:
         return sent

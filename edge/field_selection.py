@@ -2,9 +2,10 @@
 
     selection = path *( "," path )
     path      = name *( ( "." / "/" ) name ) [ "(" selection ")" ]
-    name      = a field's name in either spelling / the key of a map / "*"
+    name      = a field's name in either spelling / the key of a map / "*" / "`" any of these "`"
 
-That is google.protobuf.FieldMask's notation, and the older one of Google's APIs,
+That is google.protobuf.FieldMask's notation, with the backquotes of AIP-161 around a name that holds one of the marks,
+and the older notation of Google's APIs,
 https://developers.google.com/discovery/v1/performance#partial-response.
 """
 
@@ -27,7 +28,8 @@ Selection: TypeAlias = "dict[str, Selection] | None"
 _Owner: TypeAlias = DescMessage | DescFieldValueMap | None
 """What names are looked for in; None has no fields."""
 
-_TOKEN = re.compile(r"[,./()]|[^\s,./()]+")
+_TOKEN = re.compile(r"[,./()]|`[^`]*`|[^\s,./()]+")
+_MARKS: Final = frozenset(",./()")
 _ANY_JSON: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
 _FREE: Final = Struct.desc()  # has whatever fields it is asked for
 
@@ -94,9 +96,11 @@ class _Parser:
     def _name(self, owner: _Owner) -> tuple[str, _Owner]:
         """The next name as it is in the JSON, and what it holds."""
         name = self._tokens[self._at] if self._at < len(self._tokens) else ""
-        if name in {"", *",./()"}:
+        if not name or name in _MARKS:
             raise Wrong("lacks the name of a field at its end" if not name else f'has "{name}" where a name should be')
         self._at += 1
+        if len(name) > 1 and name[0] == name[-1] == "`":
+            name = name[1:-1]
         match owner:
             case None:
                 raise Wrong(f"selects {shorten(name)} inside a field that has no fields", "FIELD_UNKNOWN")

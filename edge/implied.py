@@ -10,12 +10,13 @@ from protobuf import DescField, DescFieldValueMessage, DescFieldValueScalar, Des
 
 from edge.contract import Route
 from edge.entity_tags import ANY
-from edge.fields import assign, descend, find, value_at
+from edge.fields import assign, declared, descend, find, value_at
 from edge.preconditions import IF_MATCH, IF_NONE_MATCH, named_versions
 from edge.protojson.leaves import text_leaf
 from edge.protojson.problems import Problems, Wrong
 from edge.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.spelling import json_path
+from edge.update_mask import declared_path
 
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
 
@@ -59,9 +60,11 @@ class Implied:
                 self._resume_token.fill(message, event_id)
             except UnicodeDecodeError:
                 problems.add("Last-Event-ID", Wrong("is no id of an event of this stream", "MALFORMED_HEADER"))
-        if self._mask is not None and self._resource is not None and message[self._mask] is None:
-            resource = _member(document, self._resource) if self._whole_body else document
-            self._fill_mask(message, resource)
+        if self._mask is not None and self._resource is not None:
+            if (given := message[self._mask]) is not None:
+                given.paths = [declared_path(path, _message_of(self._resource)) for path in given.paths]
+            else:
+                self._fill_mask(message, _member(document, self._resource) if self._whole_body else document)
 
     def _fill_etag(self, message: Message, headers: Mapping[bytes, bytes], problems: Problems) -> None:
         if IF_NONE_MATCH in headers and self._has_effects:
@@ -120,7 +123,7 @@ def _idempotency_key(header: bytes) -> str:
 
 
 def _text_field(message: DescMessage, name: str) -> DescField | None:
-    field = find(message, name)
+    field = declared(message, name)
     is_text = (
         field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
     )
@@ -139,7 +142,7 @@ def _etag(request: DescMessage, route: Route) -> tuple[DescField, ...] | None:
 
 
 def _mask_field(request: DescMessage) -> DescField | None:
-    field = find(request, "update_mask")
+    field = declared(request, "update_mask")
     is_mask = (
         field is not None
         and isinstance(field.value, DescFieldValueMessage)
@@ -180,7 +183,10 @@ def _is_kept(field: DescField) -> bool:
 
 
 def _member(document: Any, field: DescField) -> Any:
-    return document.get(field.json_name, document.get(field.name)) if isinstance(document, dict) else None
+    """Returns the value that a parsed body gives to a field of the request, None if it gives none."""
+    if not isinstance(document, dict):
+        return None
+    return next((value for key, value in document.items() if find(field.parent, key) is field), None)
 
 
 def _message_of(field: DescField) -> DescMessage:

@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 from protobuf import DescField, DescFieldValueScalar, DescMessage, Message, ScalarType
 
 from edge.contract import Route
-from edge.fields import find
+from edge.fields import declared
 from edge.request import Request
 
 
@@ -42,7 +42,7 @@ class NextPage:
 
 
 def _text(message: DescMessage, name: str) -> DescField | None:
-    field = find(message, name)
+    field = declared(message, name)
     is_text = (
         field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
     )

@@ -3,7 +3,8 @@
 http.proto: "Any fields in the request message which are not bound by the path template automatically become HTTP query
 parameters if there is no HTTP request body." A key is the path of a field, each name in camelCase or snake_case;
 repeated fields repeat the key; `labels[key]=value` is an entry of a map. A well-known type is given as a whole, by the
-text or the JSON that stands for it, or like any message by its fields.
+text or the JSON that stands for it, or like any message by its fields. A json_name may hold dots and brackets: of the
+names that a key begins with the longest counts.
 """
 
 import re
@@ -24,17 +25,17 @@ from protobuf import (
     ScalarType,
 )
 
-from edge.fields import assign, descend, find
+from edge.fields import assign, descend, names_of
 from edge.protojson.leaves import Leaf
 from edge.protojson.problems import Problems, Wrong, shorten
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
-from edge.spelling import json_path
+from edge.spelling import proto_path
 
 PARAMETERS_MAX: Final = 1000
 REMEMBERED_MAX: Final = 1000
 
-_KEY = re.compile(r"(?P<path>[^\[\]]+)(?:\[(?P<key>.*)\])?", re.DOTALL)
+_PLAIN_NAME = re.compile(r"[^.\[\]]+")
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -67,10 +68,12 @@ def _decode(encoded: bytes) -> str:
 @dataclass(frozen=True, slots=True)
 class _Parameter:
     """A key's target: the fields down to the leaf, and how to read a text for it. `map_key` reads the key of a map.
-    `inside` is the path of the message around it that a text could give as a whole, empty if there is none.
+    `path` is made of proto names; so is `inside`, the path of the message around the leaf that a text could give as a
+    whole, empty if there is none. `own_names` are the names in the key that are the contract's and not JSON's.
     """
 
     fields: tuple[DescField, ...]
+    own_names: frozenset[str]
     path: str
     leaf: Leaf
     map_key: Leaf | None
@@ -94,9 +97,10 @@ class Parameters:
         """
         self._message = message
         self._readers = readers
-        self._in_path = frozenset(json_path(fields) for fields in in_path)
+        self._in_path = frozenset(map(proto_path, in_path))
         self._in_body = in_body
         self._remembered: dict[str, _Parameter] = {}
+        self._names: dict[str, _Names] = {}
 
     def bind(self, pairs: list[tuple[str, str]], message: Message, problems: Problems) -> None:
         """Sets what the pairs say; notes every one that is wrong, under the client's own key."""
@@ -109,16 +113,14 @@ class Parameters:
                     problems.add(shorten(key), wrong)
 
     def _bind(self, key: str, text: str, message: Message, given: dict[str, str], problems: Problems) -> None:
-        found = _KEY.fullmatch(key)
-        if found is None:
-            raise _unknown()
-        parameter = self._remembered.get(found["path"]) or self._resolve(found["path"])
-        if (found["key"] is None) is not (parameter.map_key is None):
+        parameter, entry = self._remembered.get(key), None
+        if parameter is None:
+            parameter, entry = self._resolve(key)
+        if (entry is None) is not (parameter.map_key is None):
             raise Wrong("must be given as name[key]=value" if parameter.map_key else "is not a map", "FIELD_UNKNOWN")
         path = parameter.path
-        if path != found["path"]:
-            problems.own_names.update(field.name for field in parameter.fields)
-        target = path if found["key"] is None else f"{path}[{found['key']}]"
+        problems.own_names.update(parameter.own_names)
+        target = path if entry is None else f"{path}[{entry}]"
         # Under "path." stands the first field of a message that is given by its fields.
         first = given.get(target) or given.get(f"{path}.") or given.get(parameter.inside)
         if first is not None and first != key:
@@ -128,34 +130,56 @@ class Parameters:
         given[target] = key
         if parameter.inside:
             given.setdefault(f"{parameter.inside}.", key)
-        _put(message, parameter, text, found["key"])
+        _put(message, parameter, text, entry)
 
-    def _resolve(self, path: str) -> _Parameter:
-        fields: list[DescField] = []
-        at: DescMessage | None = self._message
-        inside = ""
-        names = path.split(".", self._readers.depth_max)
-        if len(names) > self._readers.depth_max:
-            raise Wrong(f"is nested more than {self._readers.depth_max} deep", "NESTED_TOO_DEEPLY")
-        for name in names:
-            if fields and at is not None and not inside and self._readers.text(at) is not None:
-                inside = json_path(tuple(fields))
-            field = find(at, name) if at is not None else None
-            if field is None:
+    def _resolve(self, key: str) -> tuple[_Parameter, str | None]:
+        """The parameter that a key names, and the key of a map's entry if it names one. Raises Wrong."""
+        fields, own_names, inside, rest = self._fields(key)
+        entry = None
+        if rest:
+            if not rest.endswith("]"):
                 raise _unknown()
-            fields.append(field)
-            at = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
-        own_path = json_path(tuple(fields))
-        if any(f"{bound}.".startswith(f"{own_path}.") or bound == inside for bound in self._in_path):
+            entry = rest[1:-1]
+        path = proto_path(fields)
+        if any(f"{bound}.".startswith(f"{path}.") or bound == inside for bound in self._in_path):
             raise Wrong("is in the path already", "FIELD_GIVEN_TWICE")
         if fields[0] is self._in_body:
             raise Wrong("belongs in the body", "FIELD_IN_BODY")
-        parameter = self._parameter(tuple(fields), own_path, inside)
-        if len(self._remembered) < REMEMBERED_MAX:
-            self._remembered[path] = parameter
-        return parameter
+        parameter = self._parameter(fields, own_names, inside)
+        if entry is None and len(self._remembered) < REMEMBERED_MAX:
+            self._remembered[key] = parameter
+        return parameter, entry
 
-    def _parameter(self, fields: tuple[DescField, ...], path: str, inside: str) -> _Parameter:
+    def _fields(self, key: str) -> tuple[tuple[DescField, ...], frozenset[str], str, str]:
+        """The fields that a key names, the contract's own names in it, the path of the message among them that a text
+        could give as a whole, and what follows in brackets. Raises Wrong.
+        """
+        fields: list[DescField] = []
+        own_names: set[str] = set()
+        inside, rest = "", f".{key}"
+        at: DescMessage | None = self._message
+        while rest.startswith("."):
+            if len(fields) == self._readers.depth_max:
+                raise Wrong(f"is nested more than {self._readers.depth_max} deep", "NESTED_TOO_DEEPLY")
+            if at is None:
+                raise _unknown()
+            if fields and not inside and self._readers.text(at) is not None:
+                inside = proto_path(tuple(fields))
+            name, field = self._names_of(at).first(rest[1:])
+            fields.append(field)
+            if name != field.json_name:
+                own_names.add(name)
+            at = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
+            rest = rest[1 + len(name) :]
+        return tuple(fields), frozenset(own_names), inside, rest
+
+    def _names_of(self, message: DescMessage) -> "_Names":
+        found = self._names.get(message.type_name)
+        if found is None:
+            found = self._names[message.type_name] = _Names(message)
+        return found
+
+    def _parameter(self, fields: tuple[DescField, ...], own_names: frozenset[str], inside: str) -> _Parameter:
         element: DescMessage | DescEnum | ScalarType
         map_key, repeated = None, False
         match fields[-1].value:
@@ -172,7 +196,27 @@ class Parameters:
         leaf = self._readers.text(element)
         if leaf is None:
             raise Wrong("is a message; a parameter can only give a field of it, as in name.field", "FIELD_UNKNOWN")
-        return _Parameter(fields, path, leaf, map_key, repeated, inside)
+        return _Parameter(fields, own_names, proto_path(fields), leaf, map_key, repeated, inside)
+
+
+class _Names:
+    """The names of one message's fields, as keys hold them."""
+
+    def __init__(self, message: DescMessage) -> None:
+        self._names = names_of(message)
+        odd = (name for name in self._names if not _PLAIN_NAME.fullmatch(name))
+        self._odd = sorted(odd, key=len, reverse=True)
+
+    def first(self, text: str) -> tuple[str, DescField]:
+        """The longest name that a text begins with, and its field. Raises Wrong if it begins with none."""
+        for name in self._odd:
+            if text.startswith(name) and text[len(name) : len(name) + 1] in ("", ".", "["):
+                return name, self._names[name]
+        found = _PLAIN_NAME.match(text)
+        field = self._names.get(found[0]) if found is not None else None
+        if found is None or field is None:
+            raise _unknown()
+        return found[0], field
 
 
 def _unknown() -> Wrong:

@@ -9,15 +9,20 @@ from collections.abc import Collection
 
 from protobuf import DescField, DescMessage
 
-from edge.fields import find, inner_message
+from edge.fields import declared, find, inner_message
 from mesh.errors import FieldViolation
 
 _PART = re.compile(r'\.?(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<subscript>\[(?:"(?:[^"\\]|\\.)*"|[^\]"]*)\])')
 
 
 def json_path(fields: tuple[DescField, ...]) -> str:
-    """The path of nested fields in lowerCamelCase."""
+    """Returns the path of nested fields by their JSON names."""
     return ".".join(field.json_name for field in fields)
+
+
+def proto_path(fields: tuple[DescField, ...]) -> str:
+    """Returns the path of nested fields by their proto names. Unlike JSON names these hold no dots and are unique."""
+    return ".".join(field.name for field in fields)
 
 
 def respell(violation: FieldViolation, request: DescMessage, own_names: Collection[str]) -> FieldViolation:
@@ -32,10 +37,13 @@ def respell(violation: FieldViolation, request: DescMessage, own_names: Collecti
         if part is None:
             return violation
         if part["name"]:
-            field = find(message, part["name"]) if message is not None else None
-            if field is None:
+            field = declared(message, part["name"]) if message is not None else None
+            if field is None and message is not None:
+                field = find(message, part["name"])  # some services name fields as JSON does
+            if field is None or message is None:
                 return violation
-            name = field.name if field.name in own_names else field.json_name
+            is_own = field.name in own_names and find(message, field.name) is field
+            name = field.name if is_own else field.json_name
             spelled += f".{name}" if spelled else name
             message = inner_message(field)
         else:

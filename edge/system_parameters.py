@@ -1,7 +1,7 @@
 """Query parameters that mean the same for every method: https://cloud.google.com/apis/docs/system-parameters.
 
 `$alt` names the form of the response, `$fields` the part of it that is wanted, `$prettyPrint` asks for indentation. The
-names without `$`, which older clients send, mean it too, unless the method has a field of that name.
+names without `$`, which older clients send, mean it too. A field of the method that has one of these names goes first.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class SystemParameterReader:
     """Takes the system parameters out of the queries of one method."""
 
     def __init__(self, request_type: DescMessage) -> None:
-        names = (ALT, FIELDS, PRETTY_PRINT)
+        names = tuple(name for name in (ALT, FIELDS, PRETTY_PRINT) if find(request_type, name) is None)
         bare = {name[1:]: name for name in names if find(request_type, name[1:]) is None}
         self._names = {**{name: name for name in names}, **bare}
         self._hints = (b"$", b"%24", *(name.encode() for name in bare))

@@ -1,9 +1,10 @@
 """Validation of a message by the rules of its own contract (protovalidate)."""
 
 import protovalidate
-from protobuf import Message
+from protobuf import DescMessage, Message
 
 from mesh.errors import FieldViolation, InvalidArgument
+from mesh.validation_twin import as_twin, twin_of
 
 
 class Validator:
@@ -11,10 +12,24 @@ class Validator:
 
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
+        self._twins: dict[str, DescMessage] = {}
 
     def violations(self, message: Message) -> tuple[FieldViolation, ...]:
         """Every rule that the message breaks; none if it is right."""
-        return tuple(_field_violation(violation.proto) for violation in self._validator.collect_violations(message))
+        return tuple(_field_violation(violation.proto) for violation in self._collect(message))
+
+    def _collect(self, message: Message) -> list[protovalidate.Violation]:
+        twin = self._twins.get(message.desc().type_name)
+        if twin is not None:
+            return self._validator.collect_violations(as_twin(message, twin))
+        try:
+            return self._validator.collect_violations(message)
+        except ValueError:
+            # The descriptor is not to protovalidate's taste, whatever the message holds.
+            twin = twin_of(message.desc())
+            found = self._validator.collect_violations(as_twin(message, twin))
+            self._twins[twin.type_name] = twin
+            return found
 
     def check(self, message: Message) -> None:
         """Raises InvalidArgument that lists every violation."""

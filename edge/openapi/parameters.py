@@ -13,7 +13,7 @@ from protobuf import (
 )
 
 from edge.contract import Route
-from edge.fields import find, inner_message
+from edge.fields import declared, inner_message
 from edge.implied import Implied
 from edge.openapi.paths import PathPattern
 from edge.openapi.schemas import Schemas, Use, behaviors
@@ -159,7 +159,7 @@ class Parameters:
 
     def _headers(self, route: Route) -> Iterator[dict[str, Any]]:
         implied = Implied(route)
-        if implied.takes_request_id and (field := find(route.method.desc.input, "request_id")) is not None:
+        if implied.takes_request_id and (field := declared(route.method.desc.input, "request_id")) is not None:
             schema = self._schemas.parameter(field)
             schema.pop("description", None)
             text = "The `requestId`: the same one again gets the first answer again."

@@ -22,7 +22,7 @@ from protobuf import (
     ScalarType,
 )
 
-from edge.fields import assign
+from edge.fields import assign, names_of
 from edge.protojson import dynamic
 from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf, text_leaf
 from edge.protojson.problems import MISSING, MapKey, Place, Problems, UnknownName, Wrong
@@ -158,11 +158,10 @@ class _MessageReader:
         self._type = desc.type
         self._readers = readers
         self._depth_max = readers.depth_max
-        self._fields: dict[str, FieldReader] = {}
-        for field in desc.fields:
-            self._fields[field.name] = self._fields[field.json_name] = readers.field(field)
+        by_number = {field.number: readers.field(field) for field in desc.fields}
+        self._fields = {name: by_number[field.number] for name, field in names_of(desc).items()}
         for extension in readers.registry.extensions_for(desc):
-            self._fields[f"[{extension.type_name}]"] = readers.extension(extension)
+            self._fields.setdefault(f"[{extension.type_name}]", readers.extension(extension))
 
     def read(self, value: Any, place: Place, problems: Problems) -> Any:
         if not problems.may_enter(value, dict, place, self._depth_max):

@@ -74,4 +74,9 @@ def _paths(text: str, path: re.Pattern[str], otherwise: str) -> list[str]:
     paths = text.split(",")
     if not all(map(path.fullmatch, paths)):
         raise Wrong(otherwise)
-    return [_UPPER.sub(lambda found: "_" + found[0].lower(), each) for each in paths]
+    return list(map(to_snake_case, paths))
+
+
+def to_snake_case(path: str) -> str:
+    """Returns the path of a mask with each capital as an underscore and a small letter."""
+    return _UPPER.sub(lambda found: "_" + found[0].lower(), path)

@@ -90,7 +90,8 @@ async def _run(settings: EdgeSettings) -> int:
 def _upstreams(settings: EdgeSettings) -> Upstreams:
     files = (settings.upstream_ca_file, settings.upstream_cert_file, settings.upstream_key_file)
     secure = any(address.secure for address in settings.upstreams.values())
-    return Upstreams(settings.upstreams, upstream_credentials(*files) if secure else None)
+    credentials = upstream_credentials(*files) if secure else None
+    return Upstreams(settings.upstreams, credentials, bare_messages=settings.bare_messages)
 
 
 def _source(settings: EdgeSettings, upstreams: Upstreams) -> Source:

@@ -17,7 +17,7 @@ from protobuf.wkt import Any as Packed
 
 from edge.contracts.types import KNOWN_EVERYWHERE
 from edge.negotiation import media_quality
-from mesh.errors import BrokenReply, Code, FieldViolation, MeshError
+from mesh.errors import BrokenReply, Code, FieldViolation, MeshError, MetadataTooLarge
 from mesh.status import ERROR_DOMAIN
 
 HTTP_STATUS: Final[dict[Code, int]] = {
@@ -51,10 +51,6 @@ _CODES: Final[dict[int, Code]] = {
     503: Code.UNAVAILABLE,
 }
 
-# Whatever a service says beside these is about its own inside.
-_OPAQUE: Final = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS})
-INTERNAL_TEXT: Final = "Internal error."
-
 # What RFC 6750, section 3, lets the attribute scope hold.
 _SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
@@ -62,7 +58,6 @@ PROBLEM: Final = "application/problem+json"
 CLIENT_CLOSED: Final = "Client Closed Request"  # 499 is nginx's, and has no phrase
 
 _TYPE_PREFIX: Final = "type.googleapis.com/"
-_BAD_REQUEST: Final = f"{_TYPE_PREFIX}google.rpc.BadRequest"
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -92,7 +87,7 @@ def render(
     status = http_status(error)
     shape: dict[str, Any] = {
         "code": status,
-        "message": INTERNAL_TEXT if is_opaque(error) else error.message,
+        "message": error.message,
         "status": error.code.name,
     }
     if details := list(_received(error, registry) if error.received_status else _details(error)):
@@ -116,12 +111,9 @@ def http_status(error: MeshError) -> int:
     """The HTTP status of an error."""
     if isinstance(error, BrokenReply):
         return 502
+    if isinstance(error, MetadataTooLarge):
+        return 431
     return error.status if isinstance(error, HttpError) else HTTP_STATUS[error.code]
-
-
-def is_opaque(error: MeshError) -> bool:
-    """Whether the text of an error is about a service's own inside, and not told."""
-    return error.code in _OPAQUE and not isinstance(error, HttpError | BrokenReply)
 
 
 def error_headers(error: MeshError, scheme: bytes) -> Headers:
@@ -153,7 +145,7 @@ def _details(error: MeshError) -> Iterator[dict[str, Any]]:
         yield {"@type": f"{_TYPE_PREFIX}google.rpc.ErrorInfo", **info}
     if error.violations:
         violations = [_violation(violation) for violation in error.violations]
-        yield {"@type": _BAD_REQUEST, "fieldViolations": violations}
+        yield {"@type": f"{_TYPE_PREFIX}google.rpc.BadRequest", "fieldViolations": violations}
     if error.retry_after_s is not None:
         yield {"@type": f"{_TYPE_PREFIX}google.rpc.RetryInfo", "retryDelay": f"{error.retry_after_s:.9g}s"}
 
@@ -164,12 +156,18 @@ def _violation(violation: FieldViolation) -> dict[str, str]:
 
 
 def _received(error: MeshError, registry: Registry) -> Iterator[dict[str, Any]]:
-    """The details as the service sent them, with the violations as the error has them; never what helps to debug it."""
-    if error.violations:
-        yield {"@type": _BAD_REQUEST, "fieldViolations": [_violation(violation) for violation in error.violations]}
+    """The details as the service sent them, with the fields of violations as the client spells them; never what helps
+    to debug it.
+    """
+    spelled = iter(error.violations)
     for detail in Status.from_binary(error.received_status).details:
-        if not detail.type_url.endswith(("/google.rpc.BadRequest", "/google.rpc.DebugInfo")):
-            yield _unpacked(detail, registry)
+        if detail.type_url.endswith("/google.rpc.DebugInfo"):
+            continue
+        shown = _unpacked(detail, registry)
+        if detail.type_url.endswith("/google.rpc.BadRequest"):
+            for violation, own in zip(shown.get("fieldViolations", ()), spelled, strict=False):
+                violation["field"] = own.field
+        yield shown
 
 
 def _unpacked(detail: Packed, registry: Registry) -> dict[str, Any]:

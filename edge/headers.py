@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from edge.errors import Headers
-from edge.protojson.problems import Wrong
 from mesh.errors import FieldViolation, InvalidArgument
 
 REQUEST_ID: Final = "x-request-id"
@@ -63,28 +62,28 @@ class RequestHeaders:
             value = headers.get(encoded)
             if value is None:
                 continue
-            try:
-                if name.endswith("-bin"):
-                    found += [(name, _binary(each.strip())) for each in value.split(b",")]
-                else:
-                    found.append((name, _text(value)))
-            except Wrong as wrong:
-                raise _invalid(name, wrong.description) from wrong
+            if name.endswith("-bin"):
+                found += [(name, _binary(name, each.strip())) for each in value.split(b",")]
+            else:
+                found.append((name, metadata_text(name, value)))
         return found
 
 
-def _text(value: bytes) -> str:
+def metadata_text(name: str, value: bytes) -> str:
+    """The value of a header as metadata hold it. Raises InvalidArgument if they can't:
+    https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, ASCII-Value.
+    """
     text = value.decode("latin-1")
     if not _TEXT.fullmatch(text):
-        raise Wrong("may hold printable ASCII only")
+        raise _invalid(name, "may hold printable ASCII only")
     return text
 
 
-def _binary(value: bytes) -> bytes:
+def _binary(name: str, value: bytes) -> bytes:
     try:
         return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
     except binascii.Error:
-        raise Wrong("is not base64") from None
+        raise _invalid(name, "is not base64") from None
 
 
 class ResponseHeaders:

@@ -120,6 +120,9 @@ class EdgeSettings(BaseSettings):
     response_headers: HeaderNames = Field(
         default_factory=list, description="metadata of responses that clients see as headers"
     )
+    bare_messages: bool = Field(
+        False, description="pass on messages of UNKNOWN, INTERNAL, DATA_LOSS, UNAVAILABLE without google.rpc.Status"
+    )
     trusted_proxies: Words = Field(
         default_factory=list, description="addresses whose X-Forwarded-For names the client", examples=["10.0.0.0/8"]
     )

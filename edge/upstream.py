@@ -55,9 +55,15 @@ class Upstreams:
 
     name = "upstreams"
 
-    def __init__(self, addresses: Mapping[str, Address], credentials: grpc.ChannelCredentials | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, Address],
+        credentials: grpc.ChannelCredentials | None = None,
+        *,
+        bare_messages: bool = False,
+    ) -> None:
         """`addresses` gives the address of each service; ANY_SERVICE stands for all others. `credentials` are for
-        addresses that speak TLS.
+        addresses that speak TLS. `bare_messages` is as of mesh.client.Channel.
         """
         services: dict[Address, list[str]] = {}
         others = "all services" if len(addresses) == 1 else "all other services"
@@ -69,6 +75,7 @@ class Upstreams:
                 address.target,
                 credentials=credentials if address.secure else None,
                 keepalive_s=KEEPALIVE_S,
+                bare_messages=bare_messages,
             )
             for address, names in services.items()
         }

@@ -22,13 +22,24 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from mesh import tracing
 from mesh.breaker import Breaker
-from mesh.errors import BrokenReply, Cancelled, Code, DeadlineExceeded, MeshError, Metadata, Unavailable, error_for
+from mesh.errors import (
+    BrokenReply,
+    Cancelled,
+    Code,
+    DeadlineExceeded,
+    MeshError,
+    Metadata,
+    MetadataTooLarge,
+    Unavailable,
+    error_for,
+)
 from mesh.identity import ServiceTokens
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.rpc import Method, Req, Res, current_call
 from mesh.status import DETAILS_TRAILER, from_status
 from mesh.stream_connections import StreamConnections
 from mesh.telemetry import CLIENT_CALLS
+from mesh.withheld import OPAQUE, by_library, is_deliberate, log_withheld
 
 ATTEMPTS_MAX = 3
 RETRY_WAIT_S_MAX = 0.5
@@ -44,10 +55,12 @@ _NEUTRAL_TEXTS = {
     Code.CANCELLED: "The call was cancelled.",
     Code.INTERNAL: "Internal error.",
     Code.UNKNOWN: "Internal error.",
+    Code.DATA_LOSS: "Internal error.",
 }
 
 # How gRPC's library begins to tell what it made a status of, where the workload sent none that can be read.
 _NO_STATUS = re.compile(r"Stream removed|Received http2 header|Received message larger|Decompression failed")
+_METADATA_TOO_LARGE = re.compile(r"received metadata size exceeds|Received http2 header with status: 431")
 _NO_STATUS_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED})
 
 _SETTLED = frozenset({grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.SHUTDOWN})
@@ -90,13 +103,18 @@ class Stream:
     """
 
     def __init__(
-        self, call: "grpc.aio.StreamStreamCall[bytes, bytes]", sending: asyncio.Task[None], begun: Callable[[], None]
+        self,
+        call: "grpc.aio.StreamStreamCall[bytes, bytes]",
+        sending: asyncio.Task[None],
+        begun: Callable[[], None],
+        failure: Callable[[grpc.aio.AioRpcError], MeshError],
     ) -> None:
-        """`begun` is called when the first message is there."""
+        """`begun` is called when the first message is there, `failure` makes the error that the call ends with."""
         self._call = call
         self._messages = aiter(call)
         self._sending = sending
         self._begun: Callable[[], None] | None = begun
+        self._failure = failure
 
     def __aiter__(self) -> Self:
         return self
@@ -105,7 +123,7 @@ class Stream:
         try:
             message = await anext(self._messages)
         except grpc.aio.AioRpcError as error:
-            raise _failure(error) from error
+            raise self._failure(error) from error
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -139,14 +157,17 @@ class Channel:
         tokens: ServiceTokens | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         keepalive_s: float = KEEPALIVE_S,
+        bare_messages: bool = False,
     ) -> None:
         """`tokens` are needed for calls that this process makes as itself, `credentials` for TLS. A quiet connection is
-        tried every `keepalive_s`, as often as the workload's server puts up with it.
+        tried every `keepalive_s`, as often as the workload's server puts up with it. `bare_messages` passes on the
+        messages of errors without google.rpc.Status, which may hold internals.
         """
         options = [*_OPTIONS, ("grpc.keepalive_time_ms", int(keepalive_s * 1000))]
         self.name = workload
         self._address = address
         self._tokens = tokens
+        self._bare_messages = bare_messages
         self._breaker = Breaker()
         connect = (
             partial(grpc.aio.insecure_channel, address, options=options)
@@ -241,7 +262,8 @@ class Channel:
             call = connection.method(path)(timeout=timeout_s, metadata=metadata)
             sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
             try:
-                yield Stream(call, sending, lambda: self._breaker.record(Code.OK, 0))
+                failure = partial(self._failure, path, metadata)
+                yield Stream(call, sending, lambda: self._breaker.record(Code.OK, 0), failure)
             finally:
                 if call.done():
                     self._breaker.record(Code((await call.code()).value[0]), timeout_s or math.inf)
@@ -265,7 +287,7 @@ class Channel:
         try:
             message = await call
         except grpc.aio.AioRpcError as error:
-            failure = _failure(error)
+            failure = self._failure(path, metadata, error)
             self._record(failure.code, timeout_s)
             raise failure from error
         if message is None:  # OK, and nothing else: grpc.aio takes it for an answer
@@ -273,6 +295,12 @@ class Channel:
             raise _broken_reply()
         self._record(Code.OK, timeout_s)
         return UnaryReply(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
+
+    def _failure(self, path: str, metadata: Metadata, error: grpc.aio.AioRpcError) -> MeshError:
+        """The MeshError of a failed call; what of it is not passed on is logged."""
+        failure = _failure(error, bare_messages=self._bare_messages)
+        log_withheld(self.name, path, metadata, failure, error.details() or "", _details(error))
+        return failure
 
     def _check_breaker(self) -> None:
         if wait_s := self._breaker.wait_s():
@@ -330,32 +358,48 @@ def _ended_by(sending: asyncio.Task[None]) -> BaseException | None:
     return None if sending.cancelled() else sending.exception()
 
 
-def _failure(error: grpc.aio.AioRpcError) -> MeshError:
+def _failure(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError:
     """The MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made of the bare
     code and text.
     """
-    failure = _sent_failure(error)
+    failure = _sent_failure(error) or _bare_failure(error, bare_messages=bare_messages)
     failure.initial_metadata = tuple(error.initial_metadata() or ())
     failure.trailing_metadata = tuple(error.trailing_metadata() or ())
     return failure
 
 
-def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError:
-    code, details = error.code().value[0], dict(error.trailing_metadata() or ()).get(DETAILS_TRAILER)
-    if isinstance(details, bytes):
-        try:
-            status = Status.from_binary(details)
-        except ValueError:
-            status = Status()
-        if status.code == code:
-            failure = from_status(status)
-            failure.received_status = details
-            return failure
-    kind = error_for(code)
-    if kind.code in _NO_STATUS_CODES and _NO_STATUS.match(error.details() or ""):
+def _details(error: grpc.aio.AioRpcError) -> bytes:
+    """The google.rpc.Status that came with an error, empty if none did."""
+    details = dict(error.trailing_metadata() or ()).get(DETAILS_TRAILER)
+    return details if isinstance(details, bytes) else b""
+
+
+def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError | None:
+    """The error that the workload means, None if it sent none."""
+    if not (details := _details(error)):
+        return None
+    try:
+        status = Status.from_binary(details)
+        failure = from_status(status)
+    except (ValueError, EOFError):
+        return None
+    if status.code != error.code().value[0] or not is_deliberate(status):
+        return None
+    failure.received_status = details
+    return failure
+
+
+def _bare_failure(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError:
+    kind, text = error_for(error.code().value[0]), error.details() or ""
+    if _METADATA_TOO_LARGE.match(text):
+        text = "The headers of the request are larger than the service takes."
+        return MetadataTooLarge(text, reason="HEADERS_TOO_LARGE")
+    if kind.code in _NO_STATUS_CODES and _NO_STATUS.match(text):
         return _broken_reply()
-    text = _NEUTRAL_TEXTS.get(kind.code) or error.details() or kind.code.name
-    return kind(text, retry_after_s=1 if kind is Unavailable else None)
+    neutral = _NEUTRAL_TEXTS.get(kind.code)
+    if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not by_library(text)):
+        text = neutral
+    return kind(text or kind.code.name, retry_after_s=1 if kind is Unavailable else None)
 
 
 def _broken_reply() -> BrokenReply:

@@ -127,6 +127,10 @@ class ResourceExhausted(MeshError):
     code = Code.RESOURCE_EXHAUSTED
 
 
+class MetadataTooLarge(ResourceExhausted):
+    """The metadata of a call is larger than the other process takes."""
+
+
 class FailedPrecondition(MeshError):
     """The state of the system forbids it; repeating the call is of no use before that state changes."""
 

@@ -5,7 +5,7 @@ from typing import Final
 import structlog
 from googleapis.google.rpc.status_pb import Status
 
-from edge.errors import INTERNAL_TEXT, HttpError, is_opaque
+from edge.errors import HttpError
 from mesh.errors import Code, Internal, MeshError
 from mesh.status import to_status
 
@@ -37,8 +37,7 @@ def status_of(error: MeshError) -> Status:
         details = [detail for detail in received if not detail.type_url.endswith(_DEBUG_INFO)]
     else:
         details = to_status(error).details
-    message = INTERNAL_TEXT if is_opaque(error) else error.message
-    return Status(code=int(code_of(error)), message=message, details=details)
+    return Status(code=int(code_of(error)), message=error.message, details=details)
 
 
 def failure(raised: Exception, rpc: str) -> MeshError:
@@ -46,4 +45,4 @@ def failure(raised: Exception, rpc: str) -> MeshError:
     if isinstance(raised, MeshError):
         return raised
     log.error("call failed", rpc=rpc, exc_info=raised)
-    return Internal(INTERNAL_TEXT)
+    return Internal("Internal error.")

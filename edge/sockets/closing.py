@@ -5,7 +5,6 @@ RFC 6455, section 7.4.2, leaves the codes from 4000 on to applications: a status
 
 from typing import Final
 
-from edge.errors import INTERNAL_TEXT, is_opaque
 from mesh.errors import InvalidArgument, MeshError, Unavailable
 
 NORMAL: Final = 1000
@@ -34,6 +33,5 @@ def close_code(error: MeshError) -> int:
 
 def close_reason(error: MeshError) -> str:
     """The name of the status and as much of the message as there is room for."""
-    message = INTERNAL_TEXT if is_opaque(error) else error.message
-    reason = f"{error.code.name}: {message}".encode(errors="replace")
+    reason = f"{error.code.name}: {error.message}".encode(errors="replace")
     return reason[:_REASON_BYTES_MAX].decode(errors="ignore")

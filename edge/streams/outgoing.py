@@ -9,6 +9,7 @@ from protobuf import Message, Registry
 
 from edge.contract import Route
 from edge.errors import Headers, HttpError, render
+from edge.headers import metadata_text
 from edge.reply import cache_control, content_headers
 from edge.request import Request
 from edge.resume_token import LAST_EVENT_ID, ResumeToken
@@ -29,13 +30,15 @@ _OF_FILES: Final = frozenset(
 )
 _PARTIAL = re.compile(r"bytes [0-9]+-[0-9]+/(?:[0-9]+|\*)")
 
-_RANGE_HEADERS: Final = (b"range", b"if-range")
+_RANGE_HEADERS: Final = ("range", "if-range")
 
 
 def range_metadata(request: Request) -> Metadata:
-    """What a client says about the part of a file that it wants, for the service, which knows the file."""
+    """What a client says about the part of a file that it wants, for the service, which knows the file. Raises
+    InvalidArgument for what can't be metadata.
+    """
     headers = request.headers
-    return [(name.decode(), headers[name].decode("latin-1")) for name in _RANGE_HEADERS if name in headers]
+    return [(name, metadata_text(name, value)) for name in _RANGE_HEADERS if (value := headers.get(name.encode()))]
 
 
 class Writing(Protocol):

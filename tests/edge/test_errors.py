@@ -1,12 +1,13 @@
 """One shape for every error, wherever it comes from."""
 
 import asyncio
+import json
 from typing import Any
 
 import grpc
 import httpx
 import pytest
-from googleapis.google.rpc.error_details_pb import BadRequest, DebugInfo, ErrorInfo, Help, RetryInfo
+from googleapis.google.rpc.error_details_pb import BadRequest, DebugInfo, ErrorInfo, Help, LocalizedMessage, RetryInfo
 from googleapis.google.rpc.status_pb import Status
 from protobuf import Message
 from protobuf.wkt import Any as Packed
@@ -14,6 +15,7 @@ from protobuf.wkt import Duration
 
 from edge.binding import Binder
 from edge.contract import Contract
+from edge.contracts.types import KNOWN_EVERYWHERE
 from edge.errors import HTTP_STATUS, HttpError, render
 from mesh.errors import Code, NotFound, PermissionDenied, Unauthenticated
 from tests.edge.backend import Backend, Context, Received
@@ -115,14 +117,78 @@ async def test_a_detail_of_an_unknown_type_is_named_at_least(client: Client, bac
     assert details == [{"@type": unknown.type_url}, {"@type": broken.type_url}]
 
 
-@pytest.mark.parametrize("code", [Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS])
-async def test_what_a_service_says_of_its_inside_stays_there(client: Client, backend: Backend, code: Code) -> None:
-    """Driver texts, addresses and stack traces, with details or without, never leave."""
-    for details in ((), (DebugInfo(detail="secret"),)):
-        fails(backend, code, "psycopg: secret at 10.0.0.1:5432", *details)
+OPAQUE = [Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.UNAVAILABLE]
+SECRET = "psycopg: secret at 10.0.0.1:5432"
+
+
+@pytest.mark.parametrize("code", OPAQUE)
+@pytest.mark.parametrize("details", [(), (DebugInfo(detail="secret", stack_entries=["secret.py:7"]),)])
+async def test_what_a_crash_says_is_in_the_log_only(
+    library: Contract, backend: Backend, capsys: pytest.CaptureFixture[str], code: Code, details: tuple[Message, ...]
+) -> None:
+    """Driver texts, addresses and stack traces, with DebugInfo or bare, under the id that the client gets."""
+    fails(backend, code, SECRET, *details)
+    async with edge_of(library, backend.port) as client:
         response = await client.patch(GET, json={})
-        assert response.json()["error"]["message"] == "Internal error."
-        assert "secret" not in response.text
+    assert (response.status_code, "secret" in response.text) == (HTTP_STATUS[code], False)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "withheld" in line]
+    assert (SECRET in line, "secret.py:7" in line) == (True, bool(details))
+    assert (response.headers["x-request-id"] in line, "warning" in line) == (True, True)
+
+
+@pytest.mark.parametrize("code", OPAQUE)
+async def test_what_a_service_means_to_say_arrives(
+    library: Contract, backend: Backend, capsys: pytest.CaptureFixture[str], code: Code
+) -> None:
+    """A google.rpc.Status: its message and each detail, several of one type and in their order, less DebugInfo."""
+    violations = [BadRequest.FieldViolation(field=name, description="is odd") for name in ("book.page_count", "x")]
+    violations[0].localized_message = LocalizedMessage(locale="de", message="ungerade")
+    details: list[Message] = [
+        Help(links=[Help.Link(description="Read", url="https://example.com")]),
+        BadRequest(field_violations=violations[:1]),
+        ErrorInfo(reason="SHARD_LOST", domain="library.example"),
+        BadRequest(field_violations=violations[1:]),
+    ]
+    fails(backend, code, "Shard 7 is lost.", *details, DebugInfo(detail="secret"))
+    async with edge_of(library, backend.port) as client:
+        error = (await client.patch(GET, json={})).json()["error"]
+    assert error["message"] == "Shard 7 is lost."
+    shown = [Packed.pack(detail).to_json(registry=KNOWN_EVERYWHERE) for detail in details]
+    assert error["details"] == [json.loads(each.replace("page_count", "pageCount")) for each in shown]
+    assert "debug=secret" in capsys.readouterr().out
+
+
+async def test_a_setting_passes_bare_messages_on(library: Contract, backend: Backend) -> None:
+    """As plain errors of Go services have them; never those of gRPC's own libraries."""
+    async with edge_of(library, backend.port, bare_messages=True) as client:
+        fails(backend, Code.UNKNOWN, "rpc: the disk is full")
+        assert (await client.patch(GET, json={})).json()["error"]["message"] == "rpc: the disk is full"
+
+        async def crash(_: Received, __: Context) -> bytes:
+            raise ValueError("secret")
+
+        backend.answer = crash
+        assert (await client.patch(GET, json={})).json()["error"]["message"] == "Internal error."
+    async with edge_of(library, 1, bare_messages=True) as client:
+        response = await client.patch(GET, json={})
+    assert (response.status_code, "127.0.0.1" in response.text) == (503, False)
+
+
+async def test_a_damaged_status_is_a_bare_one(client: Client, backend: Backend) -> None:
+    """Damaged as a whole, in a detail that is looked into, or with another code."""
+    broken = Packed(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
+    for status in (
+        b"\xff",
+        Status(code=13, message=SECRET, details=[broken]).to_binary(),
+        Status(code=5, message=SECRET).to_binary(),
+    ):
+
+        async def answer(_: Received, context: Context, status: bytes = status) -> bytes:
+            await context.abort(grpc.StatusCode.INTERNAL, SECRET, (("grpc-status-details-bin", status),))
+
+        backend.answer = answer
+        response = await client.patch(GET, json={})
+        assert (response.status_code, response.json()["error"]["message"]) == (500, "Internal error.")
 
 
 async def test_a_call_that_the_edge_can_wait_for_no_longer_is_503(library: Contract, backend: Backend) -> None:

@@ -221,3 +221,47 @@ async def test_the_operations_pages(client: Client, backend: Backend) -> None:
     assert 'edge_requests_total{code="OK",rpc="library.v1.Library.GetBook",status="200"}' in metrics
     assert 'edge_requests_total{code="NOT_FOUND",rpc="none",status="404"}' in metrics
     assert "invented" not in metrics
+
+
+@pytest.mark.parametrize("size", [12_000, 16_384, 17_000, 30_000])
+@pytest.mark.parametrize("split", [1, 3])
+async def test_headers_that_the_service_does_not_take(
+    library: Contract, backend: Backend, size: int, split: int
+) -> None:
+    """One or several together, beyond gRPC's limits on metadata: 431 in our words, and the next call goes well."""
+    names = ["authorization", "x-a", "x-b"][:split]
+    headers = dict.fromkeys(names, "a" * (size // split))
+    async with edge_of(library, backend.port, request_headers="x-a,x-b", head_bytes_max=100_000) as client:
+        refused = [await client.get(GET, headers=headers) for _ in range(3)]
+        connect = await client.post("/library.v1.Library/GetBook", json={}, headers=headers)
+        good = await client.get(GET)
+    # Between the soft and the hard limit gRPC refuses some.
+    worst = max(refused, key=lambda response: response.status_code)
+    assert good.status_code == 200
+    if worst.status_code == 200:
+        assert size < 16_384
+        return
+    error = worst.json()["error"]
+    assert (worst.status_code, error["status"]) == (431, "RESOURCE_EXHAUSTED")
+    assert error["message"] == "The headers of the request are larger than the service takes."
+    assert error["details"][0]["reason"] == "HEADERS_TOO_LARGE"
+    assert "metadata size" not in connect.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-a", b"\xff"),
+        ("x-raw-bin", b"@@@@"),
+        ("x-raw-bin", b"AAAAA"),
+        ("x-raw-bin", b"AP8, \xff"),
+    ],
+)
+async def test_headers_that_metadata_cannot_hold(library: Contract, backend: Backend, name: str, value: bytes) -> None:
+    """Are refused by name."""
+    async with edge_of(library, backend.port, request_headers="x-a,x-raw-bin") as client:
+        response = await client.get(GET, headers=[(name.encode(), value)])
+    error = response.json()["error"]
+    assert (response.status_code, error["details"][0]["reason"]) == (400, "MALFORMED_HEADER")
+    assert name in error["message"].lower()
+    assert backend.calls == []

@@ -126,7 +126,6 @@ async def main() -> None:
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with (
-        patch("edge.errors._OPAQUE", frozenset()),
         patch("edge.procedures.status.to_status", lambda error: Status(code=int(error.code))),
         patch("edge.upstream.Channel", _Channel),
         patch.dict("mesh.client._NEUTRAL_TEXTS", clear=True),

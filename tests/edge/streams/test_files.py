@@ -256,3 +256,10 @@ async def test_a_download_that_the_client_has_is_304(reader: Client, source: Bac
     assert (await reader.get("/v1/files/x", headers={"if-none-match": '"v2"'})).content == b"abc"
     while len(source.ended) < len(source.calls):
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["range", "if-range"])
+async def test_a_range_that_metadata_cannot_hold(reader: Client, source: Backend, name: str) -> None:
+    """Is refused by name."""
+    response = await reader.get("/v1/files/x", headers={name.encode(): b'"\xff"'})
+    assert (response.status_code, name in response.text, source.calls) == (400, True, [])

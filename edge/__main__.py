@@ -74,10 +74,9 @@ async def _run(settings: EdgeSettings) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
         upstreams = await process.enter(_upstreams(settings))
         process.spawn(_warn_unresolvable(settings), name="resolve")
-        on_own_port = settings.ops_port in (0, settings.port)
-        if not on_own_port:
+        if not settings.operations_on_port:
             await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
-        pages = operations.routes(process.readiness) if on_own_port else []
+        pages = operations.routes(process.readiness) if settings.operations_on_port else []
         serving = Serving(_source(settings, upstreams), settings, upstreams, _verifier(settings), pages)
         await serving.load()
         server = await process.enter(serve(serving, settings))

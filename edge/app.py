@@ -4,7 +4,7 @@ A contract's route is served by one ASGI application of its own, because FastAPI
 costs more than the rest of a call. The few pages that are not of the contract are FastAPI's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,23 +18,25 @@ from starlette.routing import Route as PageRoute
 from edge.connection import can_arrive
 from edge.contract import Contract, Problem, Route
 from edge.cors import Cors
-from edge.docs import ASSETS, add_docs
+from edge.docs import OPENAPI, add_docs
 from edge.endpoint import Endpoint
 from edge.endpoints import Endpoints, json_style
 from edge.errors import HttpError, render
 from edge.gate import Gate
 from edge.openapi.document import Documents
 from edge.overlaps import Overlap, overlaps
+from edge.pages import METHODS, Pages
 from edge.path_template import PathTemplate
 from edge.pipeline import Pipeline
-from edge.router import ANY_METHOD, Router
+from edge.router import ANY_METHOD, MalformedPath, Match, Router
 from edge.settings import EdgeSettings
 from edge.sockets.pipeline import SocketMaker, Sockets
 from edge.upstream import Upstream
 from mesh.errors import Internal
 from mesh.identity import Verifier
 
-PAGES: Final = ("/docs", "/redoc", "/openapi.json", "/livez", "/readyz", "/metrics")
+SHOWN_MAX: Final = 3
+"""How many names a problem shows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def route(
     router: Router[Endpoint] = Router()
     sockets: Router[SocketMaker] = Router()
     served: list[Route] = []
+    served_by: dict[int, Route] = {}
     problems = list(contract.problems)
     for each in contract.routes:
         try:
@@ -70,6 +73,7 @@ def route(
         first = router.add(each.http_method, each.template, endpoint)
         if first is None:
             served.append(each)
+            served_by[id(endpoint)] = each
             if each.method.streams and (other := sockets.add("GET", each.template, endpoints.socket(each))) is not None:
                 why = f"the WebSocket of this URL is that of {other.template.text!r}, which another HTTP method has"
                 problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
@@ -79,6 +83,9 @@ def route(
     unreadable = {name for name in {each.http_method for each in served} - {ANY_METHOD} if not can_arrive(name)}
     problems += [_unreachable(each) for each in served if each.http_method in unreadable]
     problems += map(_shared, overlaps(router))
+    problems += _under_pages(router, served_by, Pages.of(settings))
+    if not contract.methods:
+        problems.append(_nothing(contract))
     for method in contract.methods:
         template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
         for http_method in ("POST",) if method.has_effects else ("POST", "GET"):
@@ -90,6 +97,31 @@ def _unreachable(served: Route) -> Problem:
     """Says that a route is of no use."""
     why = f"no request gets here: {served.http_method} is none of the HTTP methods that can be read"
     return Problem(served.method.name, served.template.text, 0, why, fatal=False)
+
+
+def _under_pages(router: Router[Endpoint], served_by: dict[int, Route], pages: Pages) -> Iterator[Problem]:
+    """Says which routes would have the URLs of pages."""
+    hidden: dict[int, list[str]] = {}
+    for page in pages.all():
+        found = router.match(METHODS[0], page)
+        if isinstance(found, Match):
+            hidden.setdefault(id(found.target), []).append(page)
+    for target, urls in hidden.items():
+        more = f" and {len(urls) - SHOWN_MAX} more URLs" if len(urls) > SHOWN_MAX else ""
+        are, go, them = ("are pages", "go", "them") if len(urls) > 1 else ("is a page", "goes", "it")
+        why = f"GET {', '.join(urls[:SHOWN_MAX])}{more} {are} of the edge, which {go} first; PAGES_PATH moves {them}"
+        yield Problem(served_by[target].method.name, served_by[target].template.text, 0, why, fatal=False)
+
+
+def _nothing(contract: Contract) -> Problem:
+    """Says that there is nothing to serve."""
+    if not contract.services:
+        return Problem("the contracts", "", 0, "no service is declared, so that nothing would be served")
+    more = f" and {len(contract.services) - SHOWN_MAX} more" if len(contract.services) > SHOWN_MAX else ""
+    services = ", ".join(contract.services[:SHOWN_MAX]) + more
+    rule = 'option (google.api.http) = {get: "/v1/things"};'
+    why = f"no method has a google.api.http rule, so that nothing would be served; add one, such as {rule}"
+    return Problem(services, "", 0, why)
 
 
 def _shared(overlap: Overlap[Endpoint]) -> Problem:
@@ -118,10 +150,12 @@ class EdgeApp(FastAPI):
             secured=settings.jwks_url is not None,
             style=json_style(settings),
             ignore_unknown=settings.ignore_unknown_fields,
+            url=settings.pages_path + OPENAPI,
         )
         add_docs(self, documents)
         self.router.routes.extend(operations)
-        self._pages = frozenset(page for page in PAGES if operations or page not in ("/livez", "/readyz", "/metrics"))
+        self._pages = Pages.of(settings)
+        self._contract_router = routes.router
         self.add_exception_handler(HTTPException, _http_exception)
         self.add_exception_handler(Exception, _exception)
 
@@ -129,10 +163,23 @@ class EdgeApp(FastAPI):
         """Answers one request."""
         if scope["type"] == "websocket":
             await self._sockets(scope, receive, send)
-        elif scope["type"] != "http" or scope["path"] in self._pages or scope["path"].startswith(ASSETS):
+        elif scope["type"] != "http":
             await super().__call__(scope, receive, send)
+        elif self._pages.hold(scope["path"]) and not self._has_route(scope):
+            await super().__call__({**scope, "root_path": self._pages.base}, receive, send)
         else:
             await self._pipeline(scope, receive, send)
+
+    def _has_route(self, scope: Any) -> bool:
+        """Whether the contract has a request to the URL of a page that the page does not answer itself."""
+        method = scope["method"]
+        if method in METHODS:
+            return False
+        try:
+            found = self._contract_router.match(method, scope["raw_path"].decode("latin-1"))
+        except MalformedPath:
+            return True  # which is said in the one shape of errors
+        return isinstance(found, Match) or (method == "OPTIONS" and bool(found.allowed))
 
 
 async def _http_exception(_: Request, error: Exception) -> Response:

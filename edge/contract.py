@@ -5,29 +5,24 @@ Rules are read and checked at the start, all of them; the types that they are ab
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from google.protobuf.descriptor_pb2 import (
-    DescriptorProto,
-    FieldDescriptorProto,
-    FileDescriptorSet,
-    MethodDescriptorProto,
-)
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 from protobuf import DescField, DescFieldValueMessage, DescMessage, DescMethod
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from edge.contracts.image import HTTP_RULE, read_image
 from edge.contracts.types import Types, messages_in
-from edge.path_template import PathTemplate, TemplateError, Variable, parse
-from edge.protojson.leaves import TEXT_MESSAGES
+from edge.name_clashes import clashes
+from edge.path_template import PathTemplate, TemplateError, parse
+from edge.rule_checks import WHOLE_BODY, Messages, RuleCheck, RuleError
 from mesh.errors import InvalidArgument
 from mesh.policy import Policy, policy_of
 
-WHOLE_BODY: Final = "*"
 VALIDATION_RULES: Final = "buf/validate/validate.proto"
 
 # What a method is written in: RFC 9110, section 5.6.2.
@@ -35,8 +30,6 @@ _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Z]+")
 _IDEMPOTENT: Final = frozenset(
     {MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT}
 )
-
-_Messages = Mapping[str, DescriptorProto]
 
 
 class Method:
@@ -116,7 +109,9 @@ def _fields(message: DescMessage, path: tuple[str, ...]) -> tuple[DescField, ...
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something about a rule that its author should know. `column` counts from 1; 0 stands for the whole rule."""
+    """Something about a rule that its author should know. `column` counts from 1; 0 stands for the whole rule. Without
+    a template it is about the message or the services that `method` names.
+    """
 
     method: str
     template: str
@@ -125,8 +120,9 @@ class Problem:
     fatal: bool = True
 
     def __str__(self) -> str:
-        where = f"{self.template!r}, column {self.column}" if self.column else repr(self.template)
-        return f"{'error' if self.fatal else 'warning'}: {self.method}: {where}: {self.why}"
+        column = f", column {self.column}" if self.column else ""
+        where = f"{self.template!r}{column}: " if self.template else ""
+        return f"{'error' if self.fatal else 'warning'}: {self.method}: {where}{self.why}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -155,6 +151,7 @@ def read(image: FileDescriptorSet) -> Contract:
     messages = {name: message for file in files for name, message in messages_in(file)}
     with_rules = types.files_importing(VALIDATION_RULES)
     services, methods, validated = [], [], set()
+    reached: list[str] = []
     found: list[Route | Problem] = []
     for file in files:
         for service in file.service:
@@ -168,14 +165,16 @@ def read(image: FileDescriptorSet) -> Contract:
                     continue
                 methods.append(method)
                 found += _routes(method, proto, messages)
+                reached += (proto.input_type[1:], proto.output_type[1:])
                 if types.file_of(proto.input_type[1:]) in with_rules:
                     validated.add(method.name)
     routes = tuple(each for each in found if isinstance(each, Route))
-    problems = tuple(each for each in found if isinstance(each, Problem))
-    return Contract(types, tuple(services), tuple(methods), routes, problems, frozenset(validated))
+    problems = [each for each in found if isinstance(each, Problem)]
+    problems += (Problem(message, "", 0, why, fatal=False) for message, why in clashes(reached, messages))
+    return Contract(types, tuple(services), tuple(methods), routes, tuple(problems), frozenset(validated))
 
 
-def _routes(method: Method, proto: MethodDescriptorProto, messages: _Messages) -> Iterator[Route | Problem]:
+def _routes(method: Method, proto: MethodDescriptorProto, messages: Messages) -> Iterator[Route | Problem]:
     for type_name in (proto.input_type, proto.output_type):
         if type_name[1:] not in messages:
             raise InvalidArgument(f"The contracts are damaged: {method.name} uses {type_name[1:]}, which is not there.")
@@ -195,14 +194,7 @@ def _pattern(rule: Any) -> tuple[str, str]:
     return (kind.upper(), getattr(rule, kind)) if kind else ("", "")
 
 
-class _RuleError(ValueError):
-    def __init__(self, column: int, why: str) -> None:
-        super().__init__(why)
-        self.column = column
-        self.why = why
-
-
-def _route(method: Method, rule: Any, proto: MethodDescriptorProto, messages: _Messages) -> Iterator[Route | Problem]:
+def _route(method: Method, rule: Any, proto: MethodDescriptorProto, messages: Messages) -> Iterator[Route | Problem]:
     http_method, text = _pattern(rule)
     if http_method and not _METHOD.fullmatch(http_method):
         yield Problem(method.name, text, 0, f"{http_method!r} can't be an HTTP method")
@@ -213,53 +205,13 @@ def _route(method: Method, rule: Any, proto: MethodDescriptorProto, messages: _M
     request, response = proto.input_type[1:], proto.output_type[1:]
     try:
         template = parse(text)
-        for variable in template.variables:
-            _check_variable(request, variable, messages)
-        if rule.body not in ("", WHOLE_BODY):
-            _check_body(request, rule.body, template, messages)
-        if rule.response_body:
-            _check_field(response, rule.response_body, "response_body", messages)
-    except (TemplateError, _RuleError) as error:
+        check = RuleCheck(request, response, template, rule.body, messages)
+        check.check(rule.response_body)
+    except (TemplateError, RuleError) as error:
         yield Problem(method.name, text, error.column, error.why)
         return
+    for column, why in check.contradictions():
+        yield Problem(method.name, text, column, why, fatal=False)
     if rule.body and http_method in ("GET", "HEAD", "DELETE"):
         yield Problem(method.name, text, 0, f"clients may not be able to send a body with {http_method}", fatal=False)
     yield Route(method, http_method, template, rule.body, rule.response_body)
-
-
-def _check_variable(request: str, variable: Variable, messages: _Messages) -> None:
-    """Raises _RuleError unless a variable's path leads to a leaf that text can stand for."""
-    at, field = request, None
-    for name in variable.field_path:
-        if not at:
-            raise _RuleError(variable.column, f"{field.name if field else ''} is not a message and has no field {name}")
-        field = _find(at, name, messages)
-        if field is None:
-            raise _RuleError(variable.column, f"{at} has no field {name}")
-        at = _message_of(field)
-    assert field is not None, "a path has at least one name"
-    if field.label == FieldDescriptorProto.LABEL_REPEATED or (at and at not in TEXT_MESSAGES):
-        path = ".".join(variable.field_path)
-        raise _RuleError(variable.column, f"{path} is repeated or a message; a path can't hold it")
-
-
-def _message_of(field: FieldDescriptorProto) -> str:
-    """The type of a field that holds one message, empty if it holds none, or several."""
-    is_message = field.type in (FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto.TYPE_GROUP)
-    return field.type_name[1:] if is_message and field.label != FieldDescriptorProto.LABEL_REPEATED else ""
-
-
-def _check_body(request: str, name: str, template: PathTemplate, messages: _Messages) -> None:
-    _check_field(request, name, "body", messages)
-    if any(variable.field_path == (name,) for variable in template.variables):
-        raise _RuleError(0, f"{name} is both the body and a variable of the path")
-
-
-def _check_field(message: str, name: str, what: str, messages: _Messages) -> None:
-    if _find(message, name, messages) is None:
-        raise _RuleError(0, f"{what}: {message} has no field {name}")
-
-
-def _find(message: str, name: str, messages: _Messages) -> FieldDescriptorProto | None:
-    found = messages.get(message)
-    return next((field for field in found.field if field.name == name), None) if found is not None else None

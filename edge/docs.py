@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from edge.openapi.document import Documents
 
 ASSETS: Final = "/docs/assets"
+DOCS: Final = ("/docs", "/redoc")
 OPENAPI: Final = "/openapi.json"
 SERVICE: Final = "service"
 
@@ -25,6 +26,7 @@ _POLICY: Final = (
     "worker-src 'self' blob:; frame-ancestors 'none'"
 )
 _NO_ICON: Final = "data:,"
+_ASSETS_FOLDER: Final = files("fastapi_offline") / "static"
 
 _LIST: Final = """\
 <!DOCTYPE html>
@@ -46,10 +48,15 @@ small {{ color: #666 }}
 
 def add_docs(app: FastAPI, documents: Documents) -> None:
     """Adds the pages and what they show."""
-    app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")))
+    app.mount(ASSETS, StaticFiles(directory=str(_ASSETS_FOLDER)))
     app.add_route(OPENAPI, _openapi(documents))
-    for path, page in (("/docs", _swagger_ui), ("/redoc", _redoc)):
+    for path, page in zip(DOCS, (_swagger_ui, _redoc), strict=True):
         app.add_route(path, _page(documents, path, app.title, page))
+
+
+def asset_names() -> list[str]:
+    """Returns the names of the files that the pages load, which are below ASSETS."""
+    return sorted(file.name for file in _ASSETS_FOLDER.iterdir())
 
 
 def _openapi(documents: Documents) -> Callable[[Request], Awaitable[Response]]:
@@ -60,16 +67,17 @@ def _openapi(documents: Documents) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _page(
-    documents: Documents, path: str, title: str, page: Callable[[str, str], HTMLResponse]
+    documents: Documents, path: str, title: str, page: Callable[[str, str, str], HTMLResponse]
 ) -> Callable[[Request], Awaitable[Response]]:
     """A page that shows one document, or where each service has its own, the list of them."""
 
     async def serve(request: Request) -> Response:
         service = _service(request, documents)
+        base = request.scope["root_path"]
         if documents.are_split and not service:
-            html = HTMLResponse(_list(documents, path, title))
+            html = HTMLResponse(_list(documents, base, path, title))
         else:
-            html = page(f"{OPENAPI}?{SERVICE}={quote(service)}" if service else OPENAPI, title)
+            html = page(base, f"{OPENAPI}?{SERVICE}={quote(service)}" if service else OPENAPI, title)
         html.headers["content-security-policy"] = _POLICY
         return html
 
@@ -84,25 +92,25 @@ def _service(request: Request, documents: Documents) -> str:
     return service
 
 
-def _list(documents: Documents, path: str, title: str) -> str:
+def _list(documents: Documents, base: str, path: str, title: str) -> str:
     """The services by their packages."""
     by_package: dict[str, list[str]] = {}
     for name, count in documents.services.items():
         package, _, short = name.rpartition(".")
-        link = f'<a href="{path}?{SERVICE}={quote(name)}">{escape(short)}</a> <small>{count}</small>'
+        link = f'<a href="{base}{path}?{SERVICE}={quote(name)}">{escape(short)}</a> <small>{count}</small>'
         by_package.setdefault(package, []).append(f"<li>{link}</li>")
     packages = "\n".join(
         f"<h2>{escape(package)}</h2>\n<ul>{''.join(links)}</ul>" for package, links in sorted(by_package.items())
     )
-    return _LIST.format(title=escape(title), openapi=OPENAPI, packages=packages)
+    return _LIST.format(title=escape(title), openapi=base + OPENAPI, packages=packages)
 
 
-def _swagger_ui(openapi_url: str, title: str) -> HTMLResponse:
+def _swagger_ui(base: str, openapi_url: str, title: str) -> HTMLResponse:
     return get_swagger_ui_html(
-        openapi_url=openapi_url,
+        openapi_url=base + openapi_url,
         title=escape(title),
-        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-        swagger_css_url=f"{ASSETS}/swagger-ui.css",
+        swagger_js_url=f"{base}{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{base}{ASSETS}/swagger-ui.css",
         swagger_favicon_url=_NO_ICON,
         swagger_ui_parameters={
             "validatorUrl": None,
@@ -113,11 +121,11 @@ def _swagger_ui(openapi_url: str, title: str) -> HTMLResponse:
     )
 
 
-def _redoc(openapi_url: str, title: str) -> HTMLResponse:
+def _redoc(base: str, openapi_url: str, title: str) -> HTMLResponse:
     return get_redoc_html(
-        openapi_url=openapi_url,
+        openapi_url=base + openapi_url,
         title=escape(title),
-        redoc_js_url=f"{ASSETS}/redoc.standalone.js",
+        redoc_js_url=f"{base}{ASSETS}/redoc.standalone.js",
         redoc_favicon_url=_NO_ICON,
         with_google_fonts=False,
     )

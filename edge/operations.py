@@ -12,9 +12,12 @@ PATHS = ("/livez", "/readyz", "/metrics")
 def routes(readiness: Readiness) -> list[Route]:
     """A route for each page."""
 
-    async def serve(request: Request) -> Response:
-        found = await page(request.url.path, readiness)
-        assert found is not None, "only the paths below lead here"
-        return Response(found.body, found.status, media_type=found.media_type)
+    def route(path: str) -> Route:
+        async def serve(_: Request) -> Response:
+            found = await page(path, readiness)
+            assert found is not None, "there is one for each path"
+            return Response(found.body, found.status, media_type=found.media_type)
 
-    return [Route(path, serve) for path in PATHS]
+        return Route(path, serve)
+
+    return list(map(route, PATHS))

@@ -88,8 +88,7 @@ class _Parser:
             self._at += 1
             verb = self._read_literal("the verb")
         if self._peek():
-            expected = "a verb ends the template" if verb else "expected '/', ':' or the end"
-            raise self._error(f"unexpected {self._peek()!r}; {expected}")
+            raise self._unexpected("a verb ends the template" if verb else "expected '/', ':' or the end")
         return PathTemplate(self._text, tuple(self._segments), tuple(self._literal), tuple(self._variables), verb)
 
     def _read_segments(self, *, inside_variable: bool) -> None:
@@ -111,7 +110,7 @@ class _Parser:
         else:
             self._add(self._read_literal("a segment"), literal=True)
         if (after := self._peek()) and after not in "/:}":
-            raise self._error(f"unexpected {after!r}; a wildcard or a variable takes up its whole segment")
+            raise self._unexpected("a wildcard or a variable takes up its whole segment")
 
     def _read_variable(self) -> None:
         column = self._at + 1
@@ -147,9 +146,8 @@ class _Parser:
     def _read_literal(self, what: str) -> str:
         found = _LITERAL.match(self._text, self._at)
         if found is None:
-            character = self._peek()
-            if character and character not in _END_OF_LITERAL:
-                raise self._error(f"{character!r} can't stand in a path; write it percent-encoded")
+            if self._peek() and self._peek() not in _END_OF_LITERAL:
+                raise self._unexpected(f"expected {what}")
             raise self._error(f"expected {what}")
         self._at = found.end()
         try:
@@ -169,6 +167,15 @@ class _Parser:
 
     def _peek(self) -> str:
         return self._text[self._at : self._at + 1]
+
+    def _unexpected(self, otherwise: str) -> TemplateError:
+        """What is wrong with the next character: that no path can hold it, or else what should be there."""
+        character = self._peek()
+        if character == "?":
+            return self._error("'?' can't stand in a template: the query follows from the request's fields")
+        if not _LITERAL.match(character) and character not in _END_OF_LITERAL:
+            return self._error(f"{character!r} can't stand in a path; write it percent-encoded")
+        return self._error(f"unexpected {character!r}; {otherwise}")
 
     def _error(self, why: str) -> TemplateError:
         return TemplateError(self._at + 1, why)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,16 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _pages_path(value: str) -> str:
+    if not _PAGES_PATH.fullmatch(value):
+        raise ValueError("must be empty or a path such as /_edge, without a slash at its end")
+    return value
+
+
+_PAGES_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+PagesPath = Annotated[str, AfterValidator(_pages_path)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 HeaderNames = Annotated[Words, AfterValidator(lambda names: [check_name(name) for name in names])]
@@ -106,6 +116,9 @@ class EdgeSettings(BaseSettings):
     )
     upstream_key_file: Path | None = Field(None, description="the key of that certificate", examples=["edge.key"])
     api_title: str = Field("API", min_length=1, description="the title of the documentation")
+    pages_path: PagesPath = Field(
+        "", description="the path below which /docs and the edge's other pages are", examples=["/_edge"]
+    )
 
     cors_origins: Words = Field(
         default_factory=list,
@@ -167,6 +180,11 @@ class EdgeSettings(BaseSettings):
     json_proto_names: bool = Field(False, description="write fields by the contract's names, not in camelCase")
     json_enums_as_numbers: bool = Field(False, description="write enums as numbers")
     json_emit_defaults: bool = Field(False, description="write fields that hold their default")
+
+    @property
+    def operations_on_port(self) -> bool:
+        """Whether /livez, /readyz and /metrics are on the port of the contract."""
+        return self.ops_port in (0, self.port)
 
     @model_validator(mode="after")
     def _certificate_has_a_key(self) -> "EdgeSettings":

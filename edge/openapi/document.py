@@ -58,11 +58,13 @@ class Documents:
         secured: bool,
         style: JsonStyle | None = None,
         ignore_unknown: bool = False,
+        url: str = "/openapi.json",
     ) -> None:
         """`secured` says that the edge verifies tokens, `style` is that of its answers; with `ignore_unknown` it takes
-        requests that hold more than the contract says.
+        requests that hold more than the contract says. `url` is the path at which the documents are served.
         """
         self._routes = routes
+        self._url = url
         self._types = types
         self._title = title
         self._secured = secured
@@ -158,7 +160,7 @@ class Documents:
     def _index(self) -> list[dict[str, Any]]:
         """Where the documents of the services are."""
         return [
-            {"name": name, "operations": count, "url": f"/openapi.json?service={name}"}
+            {"name": name, "operations": count, "url": f"{self._url}?service={name}"}
             for name, count in self.services.items()
         ]
 

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from edge.app import route
+from edge.app import Routes, route
 from edge.contract import Contract, load, read
 from edge.settings import EdgeSettings
 from edge.upstream import Nowhere
 from mesh.errors import InvalidArgument
 from tests.edge.contracts import compile_image
 
+NONE_CAN = "no request can satisfy this rule: "
 HEAD = """
 syntax = "proto3";
 package wrong.v1;
@@ -26,6 +27,21 @@ message M {
   map<string, string> map = 4;
   google.protobuf.Struct struct = 5;
   google.protobuf.Timestamp time = 6;
+  repeated M inners = 7;
+  string long_name = 8;
+  string own_name = 9 [json_name = "renamed"];
+  int32 number = 10;
+  oneof choice {
+    string left = 11;
+    M right = 12;
+    google.protobuf.Timestamp moment = 13;
+  }
+  optional string maybe = 14;
+  optional string perhaps = 15;
+  One one = 16;
+}
+message One {
+  string only = 1;
 }
 service S {
   rpc Call(M) returns (M) { option (google.api.http) = {%s}; }
@@ -45,10 +61,24 @@ def contract_of(rule: str, folder: Path) -> Contract:
         ('get: "/v1/{nope}"', 5, "wrong.v1.M has no field nope"),
         ('get: "/v1/{inner.nope}"', 5, "wrong.v1.M has no field nope"),
         ('get: "/v1/{id.x}"', 5, "id is not a message and has no field x"),
-        ('get: "/v1/{ids}"', 5, "ids is repeated or a message; a path can't hold it"),
-        ('get: "/v1/{inner}"', 5, "inner is repeated or a message; a path can't hold it"),
-        ('get: "/v1/{map}"', 5, "map is repeated or a message; a path can't hold it"),
-        ('get: "/v1/{struct}"', 5, "struct is repeated or a message; a path can't hold it"),
+        ('get: "/v1/{ids.x}"', 5, "ids is repeated; a path can't set x in it"),
+        ('get: "/v1/{inner.inners.id}"', 5, "inner.inners is repeated; a path can't set id in it"),
+        ('get: "/v1/{map.value}"', 5, "map is a map; a path can't set value in it"),
+        ('get: "/v1/{time.seconds.x}"', 5, "time.seconds is not a message and has no field x"),
+        (
+            'get: "/v1/{longName}"',
+            5,
+            "wrong.v1.M has no field longName; rules name fields as the contract does: long_name",
+        ),
+        (
+            'post: "/v1/x" body: "renamed"',
+            0,
+            "body: wrong.v1.M has no field renamed; rules name fields as the contract does: own_name",
+        ),
+        ('get: "/v1/{ids}"', 5, "ids is repeated; a path can't hold it"),
+        ('get: "/v1/{inner}"', 5, "inner is a message; a path can't hold it, only a field of it"),
+        ('get: "/v1/{map}"', 5, "map is a map; a path can't hold it"),
+        ('get: "/v1/{struct}"', 5, "struct is a message; a path can't hold it, only a field of it"),
         ('post: "/v1/x" body: "nope"', 0, "body: wrong.v1.M has no field nope"),
         ('post: "/v1/x" body: "inner.id"', 0, "body: wrong.v1.M has no field inner.id"),
         ('post: "/v1/{id}" body: "id"', 0, "id is both the body and a variable of the path"),
@@ -81,6 +111,122 @@ def test_a_doubtful_rule_is_a_warning(tmp_path: Path) -> None:
     contract = contract_of('delete: "/v1/{id}" body: "*"', tmp_path)
     assert (len(contract.routes), [problem.fatal for problem in contract.problems]) == (1, [False])
     assert str(contract.problems[0]).startswith("warning: ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "why"),
+    [
+        (
+            'get: "/v1/{left}/{moment}"',
+            12,
+            f"{NONE_CAN}left and moment are members of the oneof choice, which holds one of them",
+        ),
+        (
+            'get: "/v1/{right.inner.left}/{right.inner.moment}"',
+            24,
+            f"{NONE_CAN}right.inner.left and right.inner.moment are members of the oneof choice, which holds one of"
+            " them",
+        ),
+        (
+            'get: "/v1/{right.left}/{left}"',
+            18,
+            f"{NONE_CAN}right.left and left are members of the oneof choice, which holds one of them",
+        ),
+        (
+            'post: "/v1/{left}" body: "right"',
+            5,
+            "no request can have the body right: the path sets left, another member of the oneof choice",
+        ),
+        (
+            'get: "/v1/{number=a/*}"',
+            5,
+            f"{NONE_CAN}number takes several segments, and no value of its type has a slash",
+        ),
+        (
+            'get: "/v1/{time=*/**/x}"',
+            5,
+            f"{NONE_CAN}time takes several segments, and no value of its type has a slash",
+        ),
+        (
+            'put: "/v1/{one.only}" body: "one"',
+            0,
+            "the path sets every field of the body one; a request can only repeat them there",
+        ),
+    ],
+)
+def test_a_rule_that_contradicts_itself_is_a_warning(tmp_path: Path, rule: str, column: int, why: str) -> None:
+    """It is served, and refuses what it is sent; whoever wrote it meant something else."""
+    contract = contract_of(rule, tmp_path)
+    assert [(problem.column, problem.fatal, problem.why) for problem in contract.problems] == [(column, False, why)]
+    assert len(contract.routes) == 1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'get: "/v1/{maybe}/{perhaps}"',
+        'get: "/v1/{inner.left}/{moment}"',
+        'post: "/v1/{inner.left}" body: "right"',
+        'post: "/v1/{right.id}" body: "right"',
+        'get: "/v1/{id=a/*/**}" additional_bindings {get: "/v2/{number=**}"}',
+        'put: "/v1/{one.only}" body: "*"',
+    ],
+)
+def test_a_rule_that_can_be_satisfied_is_not_suspected(tmp_path: Path, rule: str) -> None:
+    """Members of different oneofs, or of one oneof in different messages; slashes where they are data."""
+    assert contract_of(rule, tmp_path).problems == ()
+
+
+def test_names_that_clash_are_a_warning(tmp_path: Path) -> None:
+    """In every message that a rule reaches, once."""
+    text = (HEAD % 'get: "/v1/x" additional_bindings {post: "/v1/x" body: "*"}').replace(
+        "string only = 1;", 'string only = 1; string b = 2 [json_name = "only2"]; string only2 = 3 [json_name = "b"];'
+    )
+    problems = [str(each) for each in read(compile_image(text, tmp_path)).problems]
+    assert problems == [
+        "warning: wrong.v1.One: 'b' means only2, whose json_name it is, wherever clients write it; the field b is"
+        " 'only2' there",
+        "warning: wrong.v1.One: 'only2' means b, whose json_name it is, wherever clients write it; the field only2 is"
+        " 'b' there",
+    ]
+    image = compile_image(HEAD % 'get: "/v1/x"', tmp_path)
+    message = next(each for each in image.file[-1].message_type if each.name == "M")
+    message.field[1].json_name = "id"
+    assert [each.why for each in read(image).problems] == [
+        "id and ids are both 'id' in JSON, which means id; rename one there"
+    ]
+
+
+def routes_of(text: str, folder: Path, **settings: object) -> Routes:
+    """The routes of a contract."""
+    made = EdgeSettings.model_validate({"contracts": "-", "upstreams": "", **settings})
+    return route(read(compile_image(text, folder)), made, Nowhere, None)
+
+
+def test_rules_under_the_pages_of_the_edge_are_a_warning(tmp_path: Path) -> None:
+    """Which URLs are not theirs, and what moves the pages; other methods than those of a page are the contract's."""
+    rules = ('get: "/{id=**}"', 'get: "/livez"', 'custom: {kind: "*" path: "/docs"}', 'post: "/{id=**}"')
+    first, *others = rules
+    text = HEAD % f"{first} {' '.join(f'additional_bindings {{{each}}}' for each in others)}"
+    found = {each.template: each.why for each in routes_of(text, tmp_path).problems}
+    assert found == {
+        "/{id=**}": "GET /metrics, /openapi.json, /readyz and 5 more URLs are pages of the edge, which go first;"
+        " PAGES_PATH moves them",
+        "/livez": "GET /livez is a page of the edge, which goes first; PAGES_PATH moves it",
+        "/docs": "GET /docs is a page of the edge, which goes first; PAGES_PATH moves it",
+    }
+    on_other_port = {each.template for each in routes_of(text, tmp_path, ops_port=1).problems}
+    assert on_other_port == {"/{id=**}", "/docs"}
+    assert [each.template for each in routes_of(text, tmp_path, pages_path="/x").problems] == ["/{id=**}"]
+
+
+def test_a_contract_without_a_rule_is_an_error(tmp_path: Path) -> None:
+    """There would be nothing to serve: no rules, or no service at all."""
+    text = (HEAD % 'get: "/v1/x"').replace('{ option (google.api.http) = {get: "/v1/x"}; }', ";")
+    (problem,) = routes_of(text, tmp_path).problems
+    assert str(problem).startswith("error: wrong.v1.S: no method has a google.api.http rule")
+    (problem,) = routes_of('syntax = "proto3"; message M {}', tmp_path).problems
+    assert str(problem) == "error: the contracts: no service is declared, so that nothing would be served"
 
 
 def test_methods_that_stream_have_routes(tmp_path: Path) -> None:

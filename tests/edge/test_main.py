@@ -156,6 +156,15 @@ def test_check_names_rules_that_share_urls(tmp_path: Path) -> None:
     ]
 
 
+def test_check_fails_where_nothing_would_be_served(tmp_path: Path) -> None:
+    """As a start does; what is wrong is said."""
+    (tmp_path / "a.proto").write_text('syntax = "proto3"; package p; service S { rpc A(M) returns (M); } message M {}')
+    for arguments in (("--check",), ("--upstream", "*=localhost:1", "--port", "0")):
+        ended = run("--contracts", tmp_path, *arguments)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "error: p.S: no method has a google.api.http rule, so that nothing would be served" in ended.stderr
+
+
 def test_check_looks_for_upstreams_and_can_be_lenient(image: Path, tmp_path: Path) -> None:
     """Its status is that of a start with the same settings."""
     missing = run("--contracts", image, "--check", "--upstream", "no.Such=localhost:1")

@@ -1,0 +1,147 @@
+"""Checks of one google.api.http rule against the messages of its method."""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Final
+
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
+
+from edge.contracts.types import json_name
+from edge.path_template import REST, PathTemplate, Variable
+from edge.protojson.leaves import TEXT_MESSAGES
+
+WHOLE_BODY: Final = "*"
+
+Messages = Mapping[str, DescriptorProto]
+"""Every message of an image by its full name."""
+
+_MESSAGE_TYPES: Final = (FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto.TYPE_GROUP)
+# What a text with slashes can be a value of; base64 has them too.
+_HOLDS_SLASHES: Final = (FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_BYTES)
+_WRAPS_SLASHES: Final = ("google.protobuf.StringValue", "google.protobuf.BytesValue")
+
+
+class RuleError(ValueError):
+    """A rule that can't be served. `column` counts from 1; 0 stands for the whole rule."""
+
+    def __init__(self, column: int, why: str) -> None:
+        super().__init__(why)
+        self.column = column
+        self.why = why
+
+
+class RuleCheck:
+    """One rule, with the messages that its names are looked up in."""
+
+    def __init__(self, request: str, response: str, template: PathTemplate, body: str, messages: Messages) -> None:
+        """`request` and `response` are the full names of types that are in `messages`, `body` is that of the rule."""
+        self._request = request
+        self._response = response
+        self._template = template
+        self._body = "" if body == WHOLE_BODY else body
+        self._messages = messages
+
+    def check(self, response_body: str) -> None:
+        """Raises RuleError if a name of the rule is none of a field, or of one that can't stand there."""
+        for variable in self._template.variables:
+            self._check_variable(variable)
+        if self._body:
+            self._field(self._request, self._body, 0, "body: ")
+            if any(variable.field_path == (self._body,) for variable in self._template.variables):
+                raise RuleError(0, f"{self._body} is both the body and a variable of the path")
+        if response_body:
+            self._field(self._response, response_body, 0, "response_body: ")
+
+    def contradictions(self) -> Iterator[tuple[int, str]]:
+        """What in a rule that was checked no request can satisfy, or needs to: columns and reasons."""
+        variables = self._template.variables
+        for one, other in combinations(variables, 2):
+            if oneof := self._shared_oneof(one.field_path, other.field_path):
+                why = f"{_text(one)} and {_text(other)} are members of the oneof {oneof}, which holds one of them"
+                yield other.column, f"no request can satisfy this rule: {why}"
+        for variable in variables:
+            if self._body and (oneof := self._shared_oneof((self._body,), variable.field_path)):
+                why = f"the path sets {_text(variable)}, another member of the oneof {oneof}"
+                yield variable.column, f"no request can have the body {self._body}: {why}"
+            if self._always_has_slash(variable) and not self._may_hold_slashes(variable):
+                why = f"{_text(variable)} takes several segments, and no value of its type has a slash"
+                yield variable.column, f"no request can satisfy this rule: {why}"
+        if self._body and self._is_decided(self._body):
+            yield 0, f"the path sets every field of the body {self._body}; a request can only repeat them there"
+
+    def _check_variable(self, variable: Variable) -> None:
+        """Raises RuleError unless the variable's path leads to a leaf that text can stand for."""
+        at, passed, kind = self._request, "", ""
+        for name in variable.field_path:
+            if kind == "message":
+                kind = ""
+            if kind:
+                raise RuleError(variable.column, f"{passed} is {kind}; a path can't set {name} in it")
+            if not at:
+                raise RuleError(variable.column, f"{passed} is not a message and has no field {name}")
+            field = self._field(at, name, variable.column)
+            passed = f"{passed}.{name}" if passed else name
+            at = _message_of(field)
+            kind = self._kind(field)
+        if kind and at not in TEXT_MESSAGES:
+            hint = ", only a field of it" if kind == "message" else ""
+            what = {"message": "a message"}.get(kind, kind)
+            raise RuleError(variable.column, f"{passed} is {what}; a path can't hold it{hint}")
+
+    def _kind(self, field: FieldDescriptorProto) -> str:
+        """What a field is, in words, if it is not a single scalar or enum."""
+        if field.label == FieldDescriptorProto.LABEL_REPEATED:
+            entry = self._messages.get(field.type_name[1:]) if field.type in _MESSAGE_TYPES else None
+            return "a map" if entry is not None and entry.options.map_entry else "repeated"
+        return "message" if _message_of(field) else ""
+
+    def _field(self, message: str, name: str, column: int, where: str = "") -> FieldDescriptorProto:
+        """The field that a rule names. Raises RuleError if there is none."""
+        fields = self._messages[message].field if message in self._messages else ()
+        found = next((field for field in fields if field.name == name), None)
+        if found is not None:
+            return found
+        meant = next((field.name for field in fields if name in (field.json_name, json_name(field.name))), "")
+        hint = f"; rules name fields as the contract does: {meant}" if meant else ""
+        raise RuleError(column, f"{where}{message} has no field {name}{hint}")
+
+    def _shared_oneof(self, one: tuple[str, ...], other: tuple[str, ...]) -> str:
+        """The oneof that two paths want different members of, empty if there is none."""
+        at = self._request
+        for name, other_name in zip(one, other, strict=False):
+            field, other_field = self._field(at, name, 0), self._field(at, other_name, 0)
+            if name != other_name:
+                shared = field.HasField("oneof_index") and other_field.HasField("oneof_index")
+                if shared and field.oneof_index == other_field.oneof_index:
+                    return self._messages[at].oneof_decl[field.oneof_index].name
+                return ""
+            at = _message_of(field)
+        return ""
+
+    def _always_has_slash(self, variable: Variable) -> bool:
+        template = self._template
+        captured = range(variable.start, variable.end)
+        return sum(template.literal[at] or template.segments[at] != REST for at in captured) > 1
+
+    def _may_hold_slashes(self, variable: Variable) -> bool:
+        at = self._request
+        for name in variable.field_path:
+            field = self._field(at, name, 0)
+            at = _message_of(field)
+        return field.type in _HOLDS_SLASHES or at in _WRAPS_SLASHES
+
+    def _is_decided(self, body: str) -> bool:
+        message = _message_of(self._field(self._request, body, 0))
+        fields = {field.name for field in self._messages[message].field} if message in self._messages else set()
+        paths = [variable.field_path for variable in self._template.variables]
+        return bool(fields) and fields == {path[1] for path in paths if path[0] == body and len(path) == 2}
+
+
+def _text(variable: Variable) -> str:
+    return ".".join(variable.field_path)
+
+
+def _message_of(field: FieldDescriptorProto) -> str:
+    """The type of a field that holds one message, empty if it holds none, or several."""
+    is_single = field.type in _MESSAGE_TYPES and field.label != FieldDescriptorProto.LABEL_REPEATED
+    return field.type_name[1:] if is_single else ""

@@ -16,6 +16,7 @@ Messages = Mapping[str, DescriptorProto]
 """Every message of an image by its full name."""
 
 _MESSAGE_TYPES: Final = (FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto.TYPE_GROUP)
+_MESSAGE, _SINGLE = "a message", "a single value"
 # What a text with slashes can be a value of; base64 has them too.
 _HOLDS_SLASHES: Final = (FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_BYTES)
 _WRAPS_SLASHES: Final = ("google.protobuf.StringValue", "google.protobuf.BytesValue")
@@ -71,29 +72,27 @@ class RuleCheck:
 
     def _check_variable(self, variable: Variable) -> None:
         """Raises RuleError unless the variable's path leads to a leaf that text can stand for."""
-        at, passed, kind = self._request, "", ""
+        at, passed, kind = self._request, "", _MESSAGE
         for name in variable.field_path:
-            if kind == "message":
-                kind = ""
-            if kind:
-                raise RuleError(variable.column, f"{passed} is {kind}; a path can't set {name} in it")
-            if not at:
+            if kind == _SINGLE:
                 raise RuleError(variable.column, f"{passed} is not a message and has no field {name}")
+            if kind != _MESSAGE:
+                why = f"{passed} is {kind}: it is not a message whose field {name} a path could set"
+                raise RuleError(variable.column, why)
             field = self._field(at, name, variable.column)
             passed = f"{passed}.{name}" if passed else name
-            at = _message_of(field)
-            kind = self._kind(field)
-        if kind and at not in TEXT_MESSAGES:
-            hint = ", only a field of it" if kind == "message" else ""
-            what = {"message": "a message"}.get(kind, kind)
-            raise RuleError(variable.column, f"{passed} is {what}; a path can't hold it{hint}")
+            at, kind = _message_of(field), self._kind(field)
+        if kind == _MESSAGE and at not in TEXT_MESSAGES:
+            raise RuleError(variable.column, f"{passed} is a message; a path can't hold it, only a field of it")
+        if kind not in (_MESSAGE, _SINGLE):
+            raise RuleError(variable.column, f"{passed} is {kind}; a path can't hold it")
 
     def _kind(self, field: FieldDescriptorProto) -> str:
-        """What a field is, in words, if it is not a single scalar or enum."""
+        """What a field is, in words."""
         if field.label == FieldDescriptorProto.LABEL_REPEATED:
             entry = self._messages.get(field.type_name[1:]) if field.type in _MESSAGE_TYPES else None
-            return "a map" if entry is not None and entry.options.map_entry else "repeated"
-        return "message" if _message_of(field) else ""
+            return "a map, which is repeated" if entry is not None and entry.options.map_entry else "repeated"
+        return _MESSAGE if _message_of(field) else _SINGLE
 
     def _field(self, message: str, name: str, column: int, where: str = "") -> FieldDescriptorProto:
         """The field that a rule names. Raises RuleError if there is none."""

@@ -14,13 +14,13 @@ from edge.fields import assign, declared, descend, find, value_at
 from edge.preconditions import IF_MATCH, IF_NONE_MATCH, named_versions
 from edge.protojson.leaves import text_leaf
 from edge.protojson.problems import Problems, Wrong
+from edge.protojson.well_known import FIELD_MASK
 from edge.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.spelling import json_path
 from edge.update_mask import declared_path
 
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
 
-_FIELD_MASK: Final = "google.protobuf.FieldMask"
 _KEPT: Final = frozenset({FieldBehavior.OUTPUT_ONLY, FieldBehavior.IDENTIFIER})
 
 
@@ -146,7 +146,7 @@ def _mask_field(request: DescMessage) -> DescField | None:
     is_mask = (
         field is not None
         and isinstance(field.value, DescFieldValueMessage)
-        and field.value.message.type_name == _FIELD_MASK
+        and field.value.message.type_name == FIELD_MASK
     )
     return field if is_mask else None
 

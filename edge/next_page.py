@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from protobuf import DescField, DescFieldValueScalar, DescMessage, Message, ScalarType
 
 from edge.contract import Route
-from edge.fields import declared
+from edge.fields import declared, find
 from edge.request import Request
 
 
@@ -34,11 +34,15 @@ class NextPage:
         token: str = response[self.next]
         if not token:
             return b""
-        names = (self.given.name.encode(), self.given.json_name.encode())
-        kept = [piece for piece in request.query.split(b"&") if piece and piece.partition(b"=")[0] not in names]
-        query = b"&".join([*kept, f"{self.given.json_name}={quote_plus(token)}".encode()])
+        kept = [piece for piece in request.query.split(b"&") if piece and not self._is_given(piece)]
+        query = b"&".join([*kept, f"{quote_plus(self.given.json_name)}={quote_plus(token)}".encode()])
         target = request.path.encode("latin-1") + b"?" + query
         return b"<" + target.replace(b"<", b"%3C").replace(b">", b"%3E") + b'>; rel="next"'
+
+    def _is_given(self, parameter: bytes) -> bool:
+        """Whether a parameter of the query is the token of the page."""
+        name = unquote_plus(parameter.partition(b"=")[0].decode("latin-1"))
+        return find(self.given.parent, name) is self.given
 
 
 def _text(message: DescMessage, name: str) -> DescField | None:

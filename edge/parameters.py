@@ -9,7 +9,7 @@ names that a key begins with the longest counts.
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from protobuf import (
@@ -30,6 +30,7 @@ from edge.protojson.leaves import Leaf
 from edge.protojson.problems import Problems, Wrong, shorten
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
+from edge.protojson.well_known import FIELD_MASK, MASK_PATH_OF_TEXT
 from edge.spelling import proto_path
 
 PARAMETERS_MAX: Final = 1000
@@ -241,9 +242,15 @@ def _put(message: Message, parameter: _Parameter, text: str, key: str | None) ->
         _check_whole(target)
 
 
-def _check_whole(message: Message) -> None:
+def _check_whole(message: Any) -> None:
     """Raises Wrong if the fields of a well-known type make a value that it does not have."""
+    type_name = message.desc().type_name
     try:
-        message.to_json()
+        if type_name == FIELD_MASK:
+            is_proper = all(map(MASK_PATH_OF_TEXT.fullmatch, message.paths))
+        else:
+            is_proper = bool(message.to_json())
     except (ValueError, OverflowError):
-        raise Wrong(f"makes no proper {message.desc().type_name}", "OUT_OF_RANGE") from None
+        is_proper = False
+    if not is_proper:
+        raise Wrong(f"makes no proper {type_name}", "OUT_OF_RANGE")

@@ -2,6 +2,7 @@
 `/v1/products/{product}`.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from edge.path_template import REST
 
 _PCHAR: Final = "-._~!$&'()*+,;=:@"
 _WILD: Final = "{}"
+_PLAIN_NAME: Final = re.compile(r"[\w.~-]+")  # others could not stand between braces
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def _names(route: Route, variable_of: dict[int, int]) -> list[str]:
         variable = template.variables[variable_of[at]] if at in variable_of else None
         before = template.segments[at - 1] if at and template.literal[at - 1] else ""
         if variable is not None and variable.end - variable.start == 1:
-            name = route.variables[variable_of[at]][-1].json_name
+            field = route.variables[variable_of[at]][-1]
+            name = field.json_name if _PLAIN_NAME.fullmatch(field.json_name) else field.name
         elif before.endswith("s") and segment != REST:
             name = _singular(before)
         else:

@@ -10,6 +10,7 @@ from edge.protojson.leaves import WRAPPERS, Leaf, json_leaf
 from edge.protojson.problems import MISSING, ROOT, MapKey, Place, Problems, Wrong, kind, shorten
 from edge.protojson.scalars import read_double, read_string
 from edge.protojson.serialised import to_bytes
+from edge.protojson.well_known import FIELD_MASK
 
 if TYPE_CHECKING:
     from edge.protojson.readers import Reader, Readers
@@ -25,7 +26,7 @@ _IN_VALUE: Final = WRAPPERS | {
     *(ANY, LIST_VALUE, STRUCT, VALUE),
     "google.protobuf.Timestamp",
     "google.protobuf.Duration",
-    "google.protobuf.FieldMask",
+    FIELD_MASK,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from edge.protojson.problems import Wrong, kind
 
+FIELD_MASK: Final = "google.protobuf.FieldMask"
 DURATION_SECONDS_MAX: Final = 315_576_000_000
 TIMESTAMP_SECONDS_MAX: Final = 253_402_300_799
 

@@ -42,6 +42,7 @@ from protobuf import (
 from edge.fields import values_of
 from edge.protojson.dynamic import ANY, LIST_VALUE, STRUCT, VALUE, is_in_value
 from edge.protojson.leaves import NULL_VALUE, WRAPPERS
+from edge.protojson.well_known import FIELD_MASK
 
 log = structlog.get_logger()
 
@@ -95,7 +96,7 @@ class _Writer:
                 return timestamp(message.seconds, message.nanos)
             case "google.protobuf.Duration":
                 return duration(message.seconds, message.nanos)
-            case "google.protobuf.FieldMask":
+            case _ if name == FIELD_MASK:
                 return ",".join(map(_camel_case, message.paths))
             case _ if name == ANY:
                 return self._any(message, depth)

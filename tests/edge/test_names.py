@@ -27,6 +27,9 @@ service Names {
       get: "/v1/get" additional_bindings {post: "/v1/get" body: "*"} additional_bindings {get: "/v1/b/{b}"}
     };
   }
+  rpc List(ListRequest) returns (ListResponse) {
+    option (google.api.http) = {get: "/v1/list"};
+  }
   rpc Update(UpdateRequest) returns (UpdateRequest) {
     option (google.api.http) = {
       patch: "/v1/{thing.a=things/*}" body: "thing" additional_bindings {patch: "/v2/things" body: "*"}
@@ -53,6 +56,14 @@ message Thing {
 message D {
   string e = 1;
   string f_2 = 2;
+}
+message ListRequest {
+  string page_token = 1 [json_name = "next page"];
+  string filter = 2 [json_name = "page_token"];
+}
+message ListResponse {
+  string next_page_token = 1 [json_name = "filter"];
+  string filter = 2 [json_name = "nextPageToken"];
 }
 message UpdateRequest {
   Thing thing = 1 [json_name = "update_mask"];
@@ -187,6 +198,13 @@ async def test_headers_fill_the_fields_that_the_contract_declares(names: Client,
     assert desc is not None
     message = desc.type.from_binary(names_backend.calls[-1].request)
     assert (message[_field(desc, "etag")], message[_field(desc, "version")]) == ("t", "")
+
+
+async def test_a_link_to_the_next_page_keeps_the_other_parameters(names: Client, names_backend: Backend) -> None:
+    """The token is the field that the contract calls so."""
+    assert "link" not in (await names.get("/v1/list?page_token=f")).headers  # it is the filter
+    response = await names.get("/v1/list?page_token=f&next%20page=a b")
+    assert response.headers["link"] == '</v1/list?page_token=f&next+page=a+b>; rel="next"'
 
 
 def _field(desc: Any, name: str) -> Any:

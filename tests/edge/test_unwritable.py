@@ -119,6 +119,16 @@ def answers(backend: Backend, content: bytes) -> None:
     backend.answer = answer
 
 
+@pytest.mark.usefixtures("backend")
+async def test_a_mask_that_is_sent_comes_back(client: Client) -> None:
+    """As a text or by its paths, also what camelCase would lose."""
+    for query in ("fieldMask=*,a.`b c`,x_1", "fieldMask.paths=*&fieldMask.paths=a.`b c`&fieldMask.paths=x_1"):
+        reply = await client.get(f"/v1/echo?{query}")
+        assert (reply.status_code, reply.json()) == (200, {"fieldMask": "*,a.`b c`,x_1"}), query
+    assert (await client.get("/v1/echo?fieldMask=labels.`ü`")).json() == {"fieldMask": "labels.`ü`"}
+    assert list(await client.violations("GET", "/v1/echo?fieldMask.paths=a b")) == ["fieldMask.paths"]
+
+
 @given(st.data())
 def test_what_the_library_writes_is_written_alike(library: Contract, data: st.DataObject) -> None:
     """Value by value, for messages that both can write."""

@@ -84,8 +84,7 @@ def route(
     problems += [_unreachable(each) for each in served if each.http_method in unreadable]
     problems += map(_shared, overlaps(router))
     problems += _under_pages(router, served_by, Pages.of(settings))
-    if not contract.methods:
-        problems.append(_nothing(contract))
+    problems += _idle(contract, settings)
     for method in contract.methods:
         template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
         for http_method in ("POST",) if method.has_effects else ("POST", "GET"):
@@ -103,25 +102,32 @@ def _under_pages(router: Router[Endpoint], served_by: dict[int, Route], pages: P
     """Says which routes would have the URLs of pages."""
     hidden: dict[int, list[str]] = {}
     for page in pages.all():
-        found = router.match(METHODS[0], page)
-        if isinstance(found, Match):
-            hidden.setdefault(id(found.target), []).append(page)
+        matches = [router.match(method, page) for method in METHODS]
+        for target in {id(found.target) for found in matches if isinstance(found, Match)}:
+            hidden.setdefault(target, []).append(page)
     for target, urls in hidden.items():
-        more = f" and {len(urls) - SHOWN_MAX} more URLs" if len(urls) > SHOWN_MAX else ""
-        are, go, them = ("are pages", "go", "them") if len(urls) > 1 else ("is a page", "goes", "it")
-        why = f"GET {', '.join(urls[:SHOWN_MAX])}{more} {are} of the edge, which {go} first; PAGES_PATH moves {them}"
-        yield Problem(served_by[target].method.name, served_by[target].template.text, 0, why, fatal=False)
+        more = f" and {len(urls) - SHOWN_MAX} more" if len(urls) > SHOWN_MAX else ""
+        what = f"pages of the edge go first for GET and HEAD: {', '.join(urls[:SHOWN_MAX])}{more}"
+        method, template = served_by[target].method.name, served_by[target].template.text
+        yield Problem(method, template, 0, f"{what}; set PAGES_PATH to move them", fatal=False)
 
 
-def _nothing(contract: Contract) -> Problem:
-    """Says that there is nothing to serve."""
-    if not contract.services:
-        return Problem("the contracts", "", 0, "no service is declared, so that nothing would be served")
-    more = f" and {len(contract.services) - SHOWN_MAX} more" if len(contract.services) > SHOWN_MAX else ""
-    services = ", ".join(contract.services[:SHOWN_MAX]) + more
+def _idle(contract: Contract, settings: EdgeSettings) -> Iterator[Problem]:
+    """Says that there is nothing to serve, at all or of a service that has an upstream."""
     rule = 'option (google.api.http) = {get: "/v1/things"};'
-    why = f"no method has a google.api.http rule, so that nothing would be served; add one, such as {rule}"
-    return Problem(services, "", 0, why)
+    if not contract.services:
+        yield Problem("the contracts", "", 0, "no service is declared, so that nothing would be served")
+    elif not contract.methods:
+        more = f" and {len(contract.services) - SHOWN_MAX} more" if len(contract.services) > SHOWN_MAX else ""
+        services = ", ".join(contract.services[:SHOWN_MAX]) + more
+        why = f"no method has a google.api.http rule, so that nothing would be served; add one, such as {rule}"
+        yield Problem(services, "", 0, why)
+    else:
+        served = {method.service for method in contract.methods}
+        for service in contract.services:
+            if service in settings.upstreams and service not in served:
+                why = "it has an upstream, but no method with a google.api.http rule; nothing of it is served"
+                yield Problem(service, "", 0, why, fatal=False)
 
 
 def _shared(overlap: Overlap[Endpoint]) -> Problem:

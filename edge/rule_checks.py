@@ -5,10 +5,13 @@ from itertools import combinations
 from typing import Final
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
+from protobuf import ScalarType
 
 from edge.contracts.types import json_name
 from edge.path_template import REST, PathTemplate, Variable
 from edge.protojson.leaves import TEXT_MESSAGES
+from edge.protojson.problems import Wrong
+from edge.protojson.scalars import FROM_TEXT
 
 WHOLE_BODY: Final = "*"
 
@@ -19,6 +22,7 @@ _MESSAGE_TYPES: Final = (FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto
 _MESSAGE, _SINGLE = "a message", "a single value"
 # What a text with slashes can be a value of; base64 has them too.
 _HOLDS_SLASHES: Final = (FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_BYTES)
+_SCALARS: Final = frozenset(scalar.value for scalar in FROM_TEXT)
 _WRAPS_SLASHES: Final = ("google.protobuf.StringValue", "google.protobuf.BytesValue")
 
 
@@ -55,20 +59,50 @@ class RuleCheck:
 
     def contradictions(self) -> Iterator[tuple[int, str]]:
         """What in a rule that was checked no request can satisfy, or needs to: columns and reasons."""
-        variables = self._template.variables
-        for one, other in combinations(variables, 2):
-            if oneof := self._shared_oneof(one.field_path, other.field_path):
-                why = f"{_text(one)} and {_text(other)} are members of the oneof {oneof}, which holds one of them"
+        for one, other in combinations(self._template.variables, 2):
+            if why := self._between(one, other):
                 yield other.column, f"no request can satisfy this rule: {why}"
-        for variable in variables:
-            if self._body and (oneof := self._shared_oneof((self._body,), variable.field_path)):
-                why = f"the path sets {_text(variable)}, another member of the oneof {oneof}"
-                yield variable.column, f"no request can have the body {self._body}: {why}"
-            if self._always_has_slash(variable) and not self._may_hold_slashes(variable):
-                why = f"{_text(variable)} takes several segments, and no value of its type has a slash"
+        for variable in self._template.variables:
+            if why := self._in_pattern(variable):
                 yield variable.column, f"no request can satisfy this rule: {why}"
+            if self._body and (why := self._with_body(variable)):
+                yield variable.column, f"no request can have the body {self._body}: {why}"
         if self._body and self._is_decided(self._body):
             yield 0, f"the path sets every field of the body {self._body}; a request can only repeat them there"
+
+    def _between(self, one: Variable, other: Variable) -> str:
+        """Why a path can't have both variables, empty if it can."""
+        if oneof := self._shared_oneof(one.field_path, other.field_path):
+            return f"{_text(one)} and {_text(other)} are members of the oneof {oneof}, which holds one of them"
+        shorter, longer = sorted((one.field_path, other.field_path), key=len)
+        if longer[: len(shorter)] == shorter:
+            return f"{'.'.join(longer)} is a part of {'.'.join(shorter)}, which the path sets as a whole"
+        return ""
+
+    def _with_body(self, variable: Variable) -> str:
+        """Why a request with this variable can't have the body, empty if it can."""
+        if oneof := self._shared_oneof((self._body,), variable.field_path):
+            return f"the path sets {_text(variable)}, another member of the oneof {oneof}"
+        is_text = _message_of(self._field(self._request, self._body, 0)) in TEXT_MESSAGES
+        if is_text and variable.field_path[0] == self._body:
+            return f"the path sets {_text(variable)}, a part of it, and it is given as a whole"
+        return ""
+
+    def _in_pattern(self, variable: Variable) -> str:
+        """Why no value of the variable's field fits its pattern, empty if there may be one."""
+        template, captured = self._template, range(variable.start, variable.end)
+        leaf = self._leaf(variable.field_path)
+        if leaf.type in _HOLDS_SLASHES or _message_of(leaf) in _WRAPS_SLASHES:
+            return ""
+        if sum(template.literal[at] or template.segments[at] != REST for at in captured) > 1:
+            return f"{_text(variable)} takes several segments, and no value of its type has a slash"
+        read = FROM_TEXT.get(ScalarType(leaf.type)) if leaf.type in _SCALARS else None
+        if read is not None and all(template.literal[at] for at in captured):
+            try:
+                read(template.segments[variable.start])
+            except Wrong as wrong:
+                return f"{_text(variable)} is {template.segments[variable.start]!r} always, which {wrong.description}"
+        return ""
 
     def _check_variable(self, variable: Variable) -> None:
         """Raises RuleError unless the variable's path leads to a leaf that text can stand for."""
@@ -117,17 +151,12 @@ class RuleCheck:
             at = _message_of(field)
         return ""
 
-    def _always_has_slash(self, variable: Variable) -> bool:
-        template = self._template
-        captured = range(variable.start, variable.end)
-        return sum(template.literal[at] or template.segments[at] != REST for at in captured) > 1
-
-    def _may_hold_slashes(self, variable: Variable) -> bool:
+    def _leaf(self, path: tuple[str, ...]) -> FieldDescriptorProto:
+        *around, name = path
         at = self._request
-        for name in variable.field_path:
-            field = self._field(at, name, 0)
-            at = _message_of(field)
-        return field.type in _HOLDS_SLASHES or at in _WRAPS_SLASHES
+        for outer in around:
+            at = _message_of(self._field(at, outer, 0))
+        return self._field(at, name, 0)
 
     def _is_decided(self, body: str) -> bool:
         message = _message_of(self._field(self._request, body, 0))

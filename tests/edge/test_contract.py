@@ -12,6 +12,7 @@ from edge.upstream import Nowhere
 from mesh.errors import InvalidArgument
 from tests.edge.contracts import compile_image
 
+FIRST = "pages of the edge go first for GET and HEAD: %s; set PAGES_PATH to move them"
 NONE_CAN = "no request can satisfy this rule: "
 HEAD = """
 syntax = "proto3";
@@ -178,6 +179,7 @@ def test_a_rule_that_contradicts_itself_is_a_warning(tmp_path: Path, rule: str, 
         'post: "/v1/{right.id}" body: "right"',
         'get: "/v1/{id=a/*/**}" additional_bindings {get: "/v2/{number=**}"}',
         'put: "/v1/{one.only}" body: "*"',
+        'get: "/v1/{number=7}/{id=x}/{time.seconds}/{time.nanos}"',
     ],
 )
 def test_a_rule_that_can_be_satisfied_is_not_suspected(tmp_path: Path, rule: str) -> None:
@@ -213,18 +215,23 @@ def routes_of(text: str, folder: Path, **settings: object) -> Routes:
 
 def test_rules_under_the_pages_of_the_edge_are_a_warning(tmp_path: Path) -> None:
     """Which URLs are not theirs, and what moves the pages; other methods than those of a page are the contract's."""
-    rules = ('get: "/{id=**}"', 'get: "/livez"', 'custom: {kind: "*" path: "/docs"}', 'post: "/{id=**}"')
-    first, *others = rules
+    first, *others = (
+        'get: "/{id=**}"',
+        'get: "/livez"',
+        'custom: {kind: "*" path: "/docs"}',
+        'custom: {kind: "HEAD" path: "/redoc"}',
+        'post: "/{id=**}"',
+    )
     text = HEAD % f"{first} {' '.join(f'additional_bindings {{{each}}}' for each in others)}"
     found = {each.template: each.why for each in routes_of(text, tmp_path).problems}
     assert found == {
-        "/{id=**}": "GET /metrics, /openapi.json, /readyz and 5 more URLs are pages of the edge, which go first;"
-        " PAGES_PATH moves them",
-        "/livez": "GET /livez is a page of the edge, which goes first; PAGES_PATH moves it",
-        "/docs": "GET /docs is a page of the edge, which goes first; PAGES_PATH moves it",
+        "/{id=**}": FIRST % "/metrics, /openapi.json, /readyz and 5 more",
+        "/livez": FIRST % "/livez",
+        "/docs": FIRST % "/docs",
+        "/redoc": FIRST % "/redoc",
     }
     on_other_port = {each.template for each in routes_of(text, tmp_path, ops_port=1).problems}
-    assert on_other_port == {"/{id=**}", "/docs"}
+    assert on_other_port == {"/{id=**}", "/docs", "/redoc"}
     assert [each.template for each in routes_of(text, tmp_path, pages_path="/x").problems] == ["/{id=**}"]
 
 
@@ -233,6 +240,9 @@ def test_a_contract_without_a_rule_is_an_error(tmp_path: Path) -> None:
     text = (HEAD % 'get: "/v1/x"').replace('{ option (google.api.http) = {get: "/v1/x"}; }', ";")
     (problem,) = routes_of(text, tmp_path).problems
     assert str(problem).startswith("error: wrong.v1.S: no method has a google.api.http rule")
+    idle = (HEAD % 'get: "/v1/x"') + "service Idle { rpc Call(M) returns (M); }"
+    (problem,) = routes_of(idle, tmp_path, upstreams="wrong.v1.Idle=localhost:1").problems
+    assert str(problem).startswith("warning: wrong.v1.Idle: it has an upstream, but no method with")
     (problem,) = routes_of('syntax = "proto3"; message M {}', tmp_path).problems
     assert str(problem) == "error: the contracts: no service is declared, so that nothing would be served"
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
+from google.protobuf.descriptor_pb2 import DescriptorProto
 
-from edge.contracts.types import json_name
+from edge.contracts.types import json_name, json_name_owners
 from edge.rule_checks import Messages
 
 
@@ -25,17 +25,14 @@ def clashes(roots: Iterable[str], messages: Messages) -> Iterator[tuple[str, str
 
 
 def _in_message(message: DescriptorProto) -> Iterator[str]:
-    by_json_name: dict[str, FieldDescriptorProto] = {}
-    for field in message.field:
-        name = _json_name(field)
-        if (first := by_json_name.setdefault(name, field)) is not field:
-            yield f"{first.name} and {field.name} are both {name!r} in JSON, which means {first.name}; rename one there"
-    for field in message.field:
-        other = by_json_name.get(field.name)
-        if other is not None and other is not field and other.name != field.name:
-            why = f"{field.name!r} means {other.name}, whose json_name it is, wherever clients write it"
-            yield f"{why}; the field {field.name} is {_json_name(field)!r} there"
-
-
-def _json_name(field: FieldDescriptorProto) -> str:
-    return field.json_name or json_name(field.name)
+    json_names = {field.name: field.json_name or json_name(field.name) for field in message.field}
+    owners = json_name_owners((json, proto) for proto, json in json_names.items())
+    for proto, json in json_names.items():
+        if owners[json] != proto:
+            json_names[proto] = proto
+            owner = owners[json]
+            yield f"{proto} and {owner} are both {json!r} in JSON: it means {owner}; {proto} keeps its name"
+    for proto, json in json_names.items():
+        if (owner := owners.get(proto, proto)) != proto:
+            why = f"{proto!r} means {owner}, whose json_name it is, wherever clients write it"
+            yield f"{why}; the field {proto} is {json!r} there"

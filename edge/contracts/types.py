@@ -4,7 +4,7 @@ To build all that a large public API declares takes seconds and half a gigabyte;
 google.protobuf's parser skims an image in a tenth of a second, which is enough to know what is declared in which file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
@@ -171,6 +171,17 @@ def json_name(name: str) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in others)
 
 
+def json_name_owners(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Returns the proto name of the field that has each JSON name, of (JSON name, proto name) pairs: the field whose
+    proto name it is, or else the last declared, as for google.protobuf.json_format.
+    """
+    owners: dict[str, str] = {}
+    for json, proto in names:
+        if owners.get(json) != json:
+            owners[json] = proto
+    return owners
+
+
 def _put_first_names_last(file: DescFile) -> None:
     """Reverses the values of each number that has several names. protobuf-py writes the last of them in JSON, where
     google.protobuf.json_format and all others write the first declared.
@@ -191,11 +202,17 @@ def _put_first_names_last(file: DescFile) -> None:
 
 
 def _with_json_names(file: File) -> File:
-    """The file with what compilers add for plugins, but not to what servers carry along for reflection."""
+    """The file with what compilers add for plugins, but not to what servers carry along for reflection. Of fields with
+    one JSON name, which proto2 allows, one has it and the others keep their proto names, so that none is lost.
+    """
     waiting = list(file.message_type)
     while waiting:
         message = waiting.pop()
         for field in message.field:
             field.json_name = field.json_name or json_name(field.name)
+        owners = json_name_owners((field.json_name, field.name) for field in message.field)
+        for field in message.field:
+            if owners[field.json_name] != field.name:
+                field.json_name = field.name
         waiting.extend(message.nested_type)
     return file

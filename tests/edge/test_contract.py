@@ -203,7 +203,7 @@ def test_names_that_clash_are_a_warning(tmp_path: Path) -> None:
     message = next(each for each in image.file[-1].message_type if each.name == "M")
     message.field[1].json_name = "id"
     assert [each.why for each in read(image).problems] == [
-        "id and ids are both 'id' in JSON, which means id; rename one there"
+        "ids and id are both 'id' in JSON: it means id; ids keeps its name"
     ]
 
 

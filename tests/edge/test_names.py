@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +94,26 @@ async def names(contract: Contract, names_backend: Backend) -> AsyncIterator[Cli
     """A client of an edge with this contract."""
     async with edge_of(contract, names_backend.port) as client:
         yield client
+
+
+async def test_fields_with_one_json_name_are_both_written(tmp_path: Path) -> None:
+    """proto2 allows it; one has the JSON name, the other its own."""
+    text = """
+    syntax = "proto2";
+    package two.v1;
+    import "google/api/annotations.proto";
+    service Two { rpc Call(M) returns (M) { option (google.api.http) = {post: "/v1/x" body: "*"}; } }
+    message M { optional string foo_bar = 1; optional string fooBar = 2; optional string foo__bar = 3; }
+    """
+    contract = read(compile_image(text, tmp_path))
+    assert [each.why for each in contract.problems] == [
+        f"{name} and fooBar are both 'fooBar' in JSON: it means fooBar; {name} keeps its name"
+        for name in ("foo_bar", "foo__bar")
+    ]
+    body = {"foo_bar": "1", "fooBar": "2", "foo__bar": "3"}
+    async with backend_of(contract.registry) as backend, edge_of(contract, backend.port) as edge:
+        assert (await edge.post("/v1/x", json=body)).json() == body
+        assert received(backend, "two.v1.M") == body
 
 
 def received(backend: Backend, type_name: str = THING) -> dict[str, Any]:
@@ -205,6 +226,17 @@ async def test_a_link_to_the_next_page_keeps_the_other_parameters(names: Client,
     assert "link" not in (await names.get("/v1/list?page_token=f")).headers  # it is the filter
     response = await names.get("/v1/list?page_token=f&next%20page=a b")
     assert response.headers["link"] == '</v1/list?page_token=f&next+page=a+b>; rel="next"'
+
+
+async def test_every_parameter_that_is_documented_is_taken(names: Client) -> None:
+    """Under the name that the document gives it."""
+    document = (await names.get("/openapi.json")).json()
+    parameters = document["paths"]["/v1/get"]["get"]["parameters"]
+    keys = [each["name"] for each in parameters if each.get("in") == "query"]
+    assert {"a", "b", "c", "d.e", "x[y]", "l.m", "@type", "$alt", "two words", "größe", "n/o.f2"} <= set(keys)
+    for key in keys:
+        response = await names.get("/v1/get", params={f"{key}[k]" if key == "l.m" else key: "1"})
+        assert response.status_code == 200, response.text
 
 
 def _field(desc: Any, name: str) -> Any:

@@ -1,6 +1,7 @@
 """A service's PostgreSQL: a pool with limits, transactions, and one place where the driver's errors become ours."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -9,7 +10,8 @@ import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
-from mesh.errors import Aborted, DeadlineExceeded, MeshError, Unavailable
+from mesh.errors import Aborted, MeshError, ResourceExhausted, Unavailable
+from mesh.rpc import current_call
 from mesh.settings import DatabaseSettings
 
 if TYPE_CHECKING:
@@ -28,6 +30,12 @@ IDLE_IN_TRANSACTION_TIMEOUT_S = 15.0
 SILENCE_TIMEOUT_S = 2.0  # how long after the server's own limit it may stay silent before it counts as gone
 CLOSE_TIMEOUT_S = 5.0
 RETRY_AFTER_S = 1.0
+DEADLINE_SHARE = 0.9  # of the time that a call has left: its caller must still hear of it when a statement takes longer
+STATEMENT_TIMEOUT_S_MIN = 0.01
+
+# What every session gets beside the limits of time. A call's statement is short: it is worth neither compiling nor a
+# second processor, and it ends soon after a client that was killed.
+_SESSION = {"jit": "off", "max_parallel_workers_per_gather": "0", "client_connection_check_interval": "1s"}
 
 # The server or the way to it is away, or it refuses sessions for now.
 _AWAY = (
@@ -55,9 +63,12 @@ class Database:
 
     name = "database"
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", connect: dict[str, Any]) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", connect: dict[str, Any], statement_timeout_s: float
+    ) -> None:
         self._pool = pool
         self._connect = connect
+        self._statement_timeout_s = statement_timeout_s
 
     @classmethod
     @asynccontextmanager
@@ -67,33 +78,54 @@ class Database:
         pool = asyncpg.create_pool(**connect, min_size=0, max_size=settings.database_pool_size)
         await pool
         try:
-            yield cls(pool, connect)
+            yield cls(pool, connect, settings.database_statement_timeout_s)
         finally:
             await _close(pool)
 
     async def check(self) -> None:
         """Raises Unavailable when the database does not answer."""
-        if self._pool.get_idle_size() == 0 and self._pool.get_size() == self._pool.get_max_size():
+        if self._is_used_up():
             return  # all connections are at work: that is load, and taking this process out of service adds to it
         async with self.transaction() as tx:
             await tx.execute("SELECT 1")
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, *, statement_timeout_s: float = math.inf) -> AsyncIterator[Connection]:
         """One transaction (READ COMMITTED), committed at the end of the block, rolled back if it raises.
+
+        A statement may take `statement_timeout_s`, never longer than DATABASE_STATEMENT_TIMEOUT_S, and within a call
+        less than what is left until the call's deadline. A call that is cancelled, because its caller has left,
+        cancels its statement on the server.
 
         Do no other I/O inside: it holds one of few connections, and an OSError or TimeoutError counts as the
         database's. Raises Unavailable (no connection, or it broke: the outcome of a commit is then unknown),
-        Aborted (a concurrent change won) or DeadlineExceeded (DATABASE_STATEMENT_TIMEOUT_S). What the data caused,
-        such as asyncpg.UniqueViolationError, is left for the storage to catch.
+        Aborted (a concurrent change won) or ResourceExhausted (every connection is at work, or the statement took too
+        long). What the data caused, such as asyncpg.UniqueViolationError, is left for the storage to catch.
         """
+        timeout_s = min(statement_timeout_s, self._statement_timeout_s)
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
+            async with self._acquired() as connection, _transaction(connection, _within_deadline(timeout_s)):
                 yield connection
         except _DRIVER_ERRORS as error:
             if (translated := _translate(error)) is None:
                 raise
             raise translated from error
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Connection]:
+        try:
+            connection = await self._pool.acquire(timeout=_within_deadline(ACQUIRE_TIMEOUT_S))
+        except TimeoutError:
+            if self._pool.get_size() < self._pool.get_max_size():
+                raise  # no connection could be made
+            raise busy("Every connection to the database is at work. Try again.", "DATABASE_BUSY") from None
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    def _is_used_up(self) -> bool:
+        return self._pool.get_idle_size() == 0 and self._pool.get_size() == self._pool.get_max_size()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -126,8 +158,30 @@ def _connect_arguments(settings: DatabaseSettings, service: str) -> dict[str, An
         "server_settings": {
             "application_name": service,
             **{name: f"{limit_s * 1000:.0f}ms" for name, limit_s in limits_s.items()},
+            **_SESSION,
         },
     }
+
+
+def _within_deadline(limit_s: float) -> float:
+    """The seconds of a limit, fewer if the call being handled has less time left."""
+    call = current_call.get()
+    if call is None:
+        return limit_s
+    return min(limit_s, max(STATEMENT_TIMEOUT_S_MIN, call.remaining_s() * DEADLINE_SHARE))
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection, statement_timeout_s: float) -> AsyncIterator[None]:
+    """A transaction whose begin and timeout take one round trip, where asyncpg's own would take two."""
+    try:
+        await connection.execute(f"BEGIN; SET LOCAL statement_timeout = {math.ceil(statement_timeout_s * 1000)}")
+        yield
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
 
 
 async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
@@ -146,9 +200,8 @@ def _translate(error: Exception) -> MeshError | None:
             "A concurrent change was in the way. Try again.", reason="CONCURRENT_CHANGE", retry_after_s=RETRY_AFTER_S
         )
     elif isinstance(error, asyncpg.QueryCanceledError):
-        translated = DeadlineExceeded(
-            "The database took too long.", reason="DATABASE_TIMEOUT", retry_after_s=RETRY_AFTER_S
-        )
+        # Not DEADLINE_EXCEEDED, which counts as a failure of the workload: the caller chose what was asked for.
+        translated = busy("The database took too long for this call.", "DATABASE_TIMEOUT")
     elif isinstance(error, _AWAY) or _is_lost_connection(error):
         translated = Unavailable(
             "The database does not answer. Try again.", reason="DATABASE_UNAVAILABLE", retry_after_s=RETRY_AFTER_S
@@ -157,6 +210,11 @@ def _translate(error: Exception) -> MeshError | None:
         return None
     log.warning("database error", reason=translated.reason, error=f"{type(error).__name__}: {error}")
     return translated
+
+
+def busy(message: str, reason: str) -> ResourceExhausted:
+    """The error of a call for which the database has no capacity now. Circuit breakers don't count it."""
+    return ResourceExhausted(message, reason=reason, retry_after_s=RETRY_AFTER_S)
 
 
 def _is_lost_connection(error: Exception) -> bool:

@@ -43,7 +43,11 @@ class Page:
         if len(rows) <= self.size:
             return rows, ""
         given = rows[: self.size]
-        return given, _encode(self._query, key(given[-1]))
+        return given, self.token(key(given[-1]))
+
+    def token(self, key: Sequence[Key]) -> str:
+        """The token of the page that begins after the row with this key."""
+        return _encode(self._query, key)
 
 
 def read_page(page_size: int, page_token: str, *, query: Sequence[str], key_types: Sequence[type[Key]]) -> Page:

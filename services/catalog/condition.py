@@ -1,6 +1,7 @@
 """Conditions and orders in SQL. Values never stand in the text of a statement, only their placeholders."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,10 +10,12 @@ from typing import TypeAlias
 from uuid import UUID
 
 from mesh.pagination import Key
-from services.catalog.filter import FIELDS, AllOf, AnyOf, Comparison, Expression, Kind, Not, Value
+from services.catalog.filter import FIELDS, AllOf, AnyOf, Comparison, Expression, Kind, Not
 from services.catalog.order_by import SortKey
 
-Argument: TypeAlias = str | int | Decimal | datetime | UUID
+Argument: TypeAlias = str | int | datetime | UUID
+
+TRIGRAM_LENGTH = 3  # shorter texts have no piece that the index holds
 
 
 class Arguments:
@@ -37,7 +40,7 @@ _COLUMNS: Mapping[str, str] = MappingProxyType(
         "update_time": "update_time",
     }
 )
-_TYPES: Mapping[Kind, str] = MappingProxyType({Kind.TEXT: "text", Kind.NUMBER: "numeric", Kind.TIME: "timestamptz"})
+_TYPES: Mapping[Kind, str] = MappingProxyType({Kind.TEXT: "text", Kind.NUMBER: "bigint", Kind.TIME: "timestamptz"})
 
 
 def matching(expression: Expression, arguments: Arguments) -> str:
@@ -59,15 +62,30 @@ def _joined(operator: str, parts: Sequence[Expression], arguments: Arguments) ->
 
 def _comparison(comparison: Comparison, arguments: Arguments) -> str:
     column = _COLUMNS[comparison.field]
-    placeholder = f"{arguments.add(_stored(comparison.value))}::{_TYPES[FIELDS[comparison.field]]}"
     if comparison.comparator == ":":
-        return f"strpos(lower({column}), lower({placeholder})) > 0"
-    return f"{column} {comparison.comparator} {placeholder}"
+        return f"strpos(lower({column}), lower({_placeholder(comparison, arguments)})) > 0"
+    if isinstance(comparison.value, Decimal) and comparison.comparator in ("=", "!=") and _has_fraction(comparison):
+        return "true" if comparison.comparator == "!=" else "false"
+    return f"{column} {comparison.comparator} {_placeholder(comparison, arguments)}"
 
 
-def _stored(value: Value) -> Value:
-    """A value in the unit of its column: the only numbers are prices, which are kept in hundredths."""
-    return value.scaleb(2) if isinstance(value, Decimal) else value
+def _placeholder(comparison: Comparison, arguments: Arguments) -> str:
+    return f"{arguments.add(_stored(comparison))}::{_TYPES[FIELDS[comparison.field]]}"
+
+
+def _stored(comparison: Comparison) -> Argument:
+    """The value in the unit of its column: the only numbers are prices, which are kept in hundredths. A whole number of
+    them, rounded so that the comparison says the same, is what an index can compare with.
+    """
+    value = comparison.value
+    if not isinstance(value, Decimal):
+        return value
+    return (math.floor if comparison.comparator in (">", "<=") else math.ceil)(value.scaleb(2))
+
+
+def _has_fraction(comparison: Comparison) -> bool:
+    """Whether a price is finer than a hundredth, which no product has."""
+    return isinstance(comparison.value, Decimal) and comparison.value.scaleb(2) % 1 != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +94,73 @@ class SortColumn:
 
     name: str
     key_type: type[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A way through the products in the order of an index. The uid comes last and makes the order total.
+
+    `category` is the one whose products are walked, None for all. It is then the first column, so that an index on
+    category and another field serves the order by that field.
+    """
+
+    columns: tuple[SortColumn, ...]
     descending: bool
+    category: str | None = None
+
+    @classmethod
+    def of(cls, order: Sequence[SortKey], expression: Expression) -> "Walk":
+        """The way that a list takes in this order, with this filter."""
+        fields = [key.field for key in order]
+        category = next((each.value for each in _conjuncts(expression) if _names_category(each)), None)
+        if isinstance(category, str) and fields[0] != "category":
+            fields.insert(0, "category")
+        columns = (*(SortColumn(_COLUMNS[field], _KEY_TYPES[field]) for field in fields), SortColumn("uid", UUID))
+        return cls(columns, order[-1].descending, category if isinstance(category, str) else None)
+
+    def ordering(self) -> str:
+        """What comes after ORDER BY."""
+        return ", ".join(f"{column.name} {'DESC' if self.descending else 'ASC'}" for column in self.columns)
+
+    def after(self, key: Sequence[Key], arguments: Arguments) -> str:
+        """The condition for the rows that come after the one with this key."""
+        placeholders = ", ".join(arguments.add(part) for part in key)
+        return f"({', '.join(column.name for column in self.columns)}) {self._forward} ({placeholders})"
+
+    def bounds(self, expression: Expression, arguments: Arguments, *, end_only: bool) -> list[str]:
+        """Conditions between which all rows lie that the filter can match: where the walk begins, unless `end_only`,
+        and where it ends.
+        """
+        pinned = [] if self.category is None else [("category", self.category)]
+        field = self.columns[len(pinned)].name
+        limits = [each for each in _conjuncts(expression) if _COLUMNS[each.field] == field]
+        found: list[str] = []
+        if not end_only:
+            begins = [each for each in limits if each.comparator in (self._forward, f"{self._forward}=", "=")][:1]
+            found += [self._bound(pinned, each, self._forward, arguments) for each in begins]
+            if pinned and not begins:
+                found.append(f"category {self._forward}= {arguments.add(pinned[0][1])}")
+        ends = [each for each in limits if each.comparator in (self._backward, f"{self._backward}=", "=")]
+        found += [self._bound(pinned, each, self._backward, arguments) for each in ends]
+        return found + [f"category {self._backward}= {arguments.add(value)}" for _, value in pinned]
+
+    def _bound(
+        self, pinned: Sequence[tuple[str, str]], comparison: Comparison, direction: str, arguments: Arguments
+    ) -> str:
+        comparator = f"{direction}=" if comparison.comparator == "=" else comparison.comparator
+        column = _COLUMNS[comparison.field]
+        if not pinned:
+            return f"{column} {comparator} {_placeholder(comparison, arguments)}"
+        before = arguments.add(pinned[0][1])
+        return f"(category, {column}) {comparator} ({before}, {_placeholder(comparison, arguments)})"
+
+    @property
+    def _forward(self) -> str:
+        return "<" if self.descending else ">"
+
+    @property
+    def _backward(self) -> str:
+        return ">" if self.descending else "<"
 
 
 _KEY_TYPES: Mapping[str, type[Key]] = MappingProxyType(
@@ -84,27 +168,55 @@ _KEY_TYPES: Mapping[str, type[Key]] = MappingProxyType(
 )
 
 
-def sort_columns(order: Sequence[SortKey]) -> tuple[SortColumn, ...]:
-    """The columns of an order, and the uid after them, which makes it total."""
-    columns = [SortColumn(_COLUMNS[key.field], _KEY_TYPES[key.field], key.descending) for key in order]
-    return (*columns, SortColumn("uid", UUID, order[-1].descending))
+def _conjuncts(expression: Expression) -> Iterator[Comparison]:
+    """The comparisons that hold for every product which a filter matches."""
+    parts = expression.parts if isinstance(expression, AllOf) else (expression,)
+    for part in parts:
+        if isinstance(part, AllOf):
+            yield from _conjuncts(part)
+        elif isinstance(part, Comparison):
+            yield part
 
 
-def ordering(columns: Sequence[SortColumn]) -> str:
-    """What comes after ORDER BY."""
-    return ", ".join(f"{column.name} {'DESC' if column.descending else 'ASC'}" for column in columns)
+def _names_category(comparison: Comparison) -> bool:
+    return comparison.field == "category" and comparison.comparator == "="
 
 
-def coming_after(columns: Sequence[SortColumn], key: Sequence[Key], arguments: Arguments) -> str:
-    """The condition for the rows that sort after the one with this key.
-
-    PostgreSQL compares rows, (a, b) > ($1, $2), in one direction only. Said for each column, `>=` first, an index
-    serves orders of mixed directions too.
+def indexed_part(expression: Expression) -> Expression | None:
+    """The part of a filter whose rows an index finds, and which is likely to match the fewest; None without such a
+    part. Every product which the filter matches is matched by the part.
     """
-    column, *rest = columns
-    operator = "<" if column.descending else ">"
-    placeholder = arguments.add(key[0])
-    if not rest:
-        return f"{column.name} {operator} {placeholder}"
-    tied = coming_after(rest, key[1:], arguments)
-    return f"{column.name} {operator}= {placeholder} AND ({column.name} {operator} {placeholder} OR {tied})"
+    if not _selectivity(expression):
+        return None
+    match expression:
+        case AllOf(parts):
+            return indexed_part(max(parts, key=_selectivity))
+        case AnyOf(parts):
+            return AnyOf(tuple(found for part in parts if (found := indexed_part(part)) is not None))
+    return expression
+
+
+def _selectivity(expression: Expression) -> int:
+    """A guess at how well an index narrows an expression down: more is better, 0 is not at all."""
+    match expression:
+        case Comparison("title", ":", str(value)) if len(value) >= TRIGRAM_LENGTH:
+            return len(value)
+        case Comparison("title" | "create_time" | "update_time", "="):
+            return 1000
+        case Comparison("price", "=") if not _has_fraction(expression):
+            return 2
+        case AllOf(parts):
+            return max(map(_selectivity, parts), default=0)
+        case AnyOf(parts):
+            return min(map(_selectivity, parts))
+    return 0
+
+
+def found_by_index(part: Expression, arguments: Arguments) -> str:
+    """The condition of an indexed_part() in terms of its indexes. It may match more than the part does."""
+    match part:
+        case AnyOf(parts):
+            return " OR ".join(found_by_index(each, arguments) for each in parts)
+        case Comparison(comparator=":"):
+            return f"trigrams(title) @> sought_trigrams({_placeholder(part, arguments)})"
+    return matching(part, arguments)

@@ -132,6 +132,14 @@ def existing(product: Product | None) -> Product:
     return product
 
 
+def shown(product: Product | None, *, staff: bool) -> Product:
+    """The product, if the caller may see it: a deleted one is there for staff alone. Raises NotFound."""
+    product = existing(product)
+    if product.delete_time is not None and not staff:
+        raise _not_found()
+    return product
+
+
 def all_of(names: Sequence[str], found: Mapping[str, Product]) -> list[Product]:
     """The products of these names, in their order (AIP-231). Raises NotFound that names every missing one, `names[i]`.
 
@@ -150,6 +158,11 @@ def storable(text: str, field: str) -> str:
     if "\0" in text:
         raise _invalid([FieldViolation(field, "must not have the character NUL", "TEXT_INVALID")])
     return text
+
+
+def not_searchable(description: str) -> InvalidArgument:
+    """The error of a search query that is not served."""
+    return _invalid([FieldViolation("query", description, "QUERY_INVALID")])
 
 
 def _title_violations(title: str) -> list[FieldViolation]:

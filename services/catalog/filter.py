@@ -48,7 +48,9 @@ FIELDS: Mapping[str, Kind] = MappingProxyType(
 )
 
 DEPTH_MAX = 10  # of parentheses; the parser and PostgreSQL both recurse
-COMPARISONS_MAX = 50
+
+COST_MAX = 50  # of a filter, the sum of its comparisons
+CONTAINS_COST = 5  # of a comparison by ":", which reads the whole text; any other costs 1
 
 Value: TypeAlias = str | Decimal | datetime
 
@@ -60,6 +62,11 @@ class Comparison:
     field: str
     comparator: str
     value: Value
+
+    @property
+    def cost(self) -> int:
+        """What it costs to compare one product, in units of the cheapest comparison."""
+        return CONTAINS_COST if self.comparator == ":" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,17 @@ class Not:
 Expression: TypeAlias = Comparison | AllOf | AnyOf | Not
 
 
+def cost_of(expression: Expression) -> int:
+    """The cost of all comparisons of a filter, at most COST_MAX."""
+    match expression:
+        case Comparison():
+            return expression.cost
+        case AllOf(parts) | AnyOf(parts):
+            return sum(map(cost_of, parts))
+        case Not(part):
+            return cost_of(part)
+
+
 def parse_filter(text: str) -> Expression:
     """The tree of a filter. Raises InvalidArgument with a violation of `filter` that tells the column, from 1."""
     if (nul := text.find("\0")) >= 0:
@@ -106,13 +124,19 @@ _WORD = re.compile(r"""(?!(?:AND|OR|NOT)(?:\s|[()]|$))[^\s"'()<>!=,]+""")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
+_TOO_COSTLY = (
+    f'the filter costs more than {COST_MAX} up to here: a comparison by ":" costs {CONTAINS_COST}, any other 1; '
+    "use fewer of them"
+)
+
+
 class _Parser:
     """Recursive descent: a method for each rule of the grammar."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self._comparisons = 0
+        self._cost = 0
 
     def parse(self) -> Expression:
         self._skip_blanks()
@@ -159,10 +183,11 @@ class _Parser:
         kind = FIELDS.get(field)
         if kind is None:
             raise self._wrong(f'there is no field "{quoted(field)}"; there are {", ".join(FIELDS)}', began)
-        self._comparisons += 1
-        if self._comparisons > COMPARISONS_MAX:
-            raise self._wrong(f"more than {COMPARISONS_MAX} comparisons", began)
-        return Comparison(field, self._comparator(kind), self._value(kind))
+        comparison = Comparison(field, self._comparator(kind), self._value(kind))
+        self._cost += comparison.cost
+        if self._cost > COST_MAX:
+            raise self._wrong(_TOO_COSTLY, began)
+        return comparison
 
     def _comparator(self, kind: Kind) -> str:
         began = self._at

@@ -26,17 +26,21 @@ from meshwright.catalog.v1.events_pb import ProductChanged
 from protobuf.wkt import Timestamp
 
 from mesh.database import Connection, Database
-from mesh.errors import NotFound
+from mesh.database_share import DatabaseShare
+from mesh.errors import MeshError, NotFound, PermissionDenied, Unauthenticated
 from mesh.events import publish
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
 from mesh.pagination import read_page
 from mesh.rpc import Call
 from services.catalog import storage
-from services.catalog.domain import Details, Money, Product, all_of, existing, storable, uid_of
+from services.catalog.domain import Details, Money, Product, all_of, existing, shown, storable, uid_of
 from services.catalog.listing import Listing
 
 SOURCE = "catalog"
+STAFF_SCOPE = "catalog.write"
+LISTS_MAX = 2  # at the same time, of the pool's connections (5 by default); lists and searches wait for their turn
+LIST_TIMEOUT_S = 1.0
 UPDATABLE = frozenset({"title", "description", "category", "price"})
 NANOS_PER_HUNDREDTH = 10_000_000
 
@@ -46,6 +50,7 @@ class CatalogHandlers(CatalogServiceBase):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lists = DatabaseShare(database, connections_max=LISTS_MAX, statement_timeout_s=LIST_TIMEOUT_S)
 
     async def create_product(self, request: CreateProductRequest, call: Call) -> ProductMessage:
         """Creates a product, once for each request_id. What only the catalog may say of it is ignored (AIP-203)."""
@@ -62,18 +67,20 @@ class CatalogHandlers(CatalogServiceBase):
             )
 
     async def get_product(self, request: GetProductRequest, call: Call) -> ProductMessage:
-        """A product, deleted or not (AIP-164)."""
+        """A product; for staff deleted ones too (AIP-164)."""
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
-            return _product_message(existing(await storage.find(tx, uid)))
+            return _product_message(shown(await storage.find(tx, uid), staff=_is_staff(call)))
 
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
         """A page of the products that a filter lets through."""
+        if request.show_deleted and not _is_staff(call):
+            raise _staff_only(call)
         listing = Listing.read(request.filter, request.order_by, show_deleted=request.show_deleted)
         page = read_page(
             request.page_size, request.page_token, query=listing.query, key_types=storage.key_types(listing)
         )
-        async with self._database.transaction() as tx:
+        async with self._lists.transaction() as tx:
             products, next_page_token = await storage.list_products(tx, listing, page)
         return ListProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
 
@@ -81,15 +88,18 @@ class CatalogHandlers(CatalogServiceBase):
         """A page of the products that words are found in. Words that no text is searched for ("the") find nothing."""
         query = storable(request.query, "query")
         page = read_page(request.page_size, request.page_token, query=(query,), key_types=storage.SEARCH_KEY_TYPES)
-        async with self._database.transaction() as tx:
+        async with self._lists.transaction() as tx:
             products, next_page_token = await storage.search(tx, query, page)
         return SearchProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
 
     async def batch_get_products(self, request: BatchGetProductsRequest, call: Call) -> BatchGetProductsResponse:
-        """All or none, in the order of the names; a name that is there twice is answered twice."""
+        """All or none, in the order of the names; a name that is there twice is answered twice. Deleted ones exist for
+        staff alone.
+        """
         async with self._database.transaction() as tx:
             products = await storage.find_all(tx, _possible_uids(request.names))
-        found = all_of(request.names, {product.name: product for product in products})
+        visible = {each.name: each for each in products if each.delete_time is None or _is_staff(call)}
+        found = all_of(request.names, visible)
         return BatchGetProductsResponse(products=_product_messages(found))
 
     async def update_product(self, request: UpdateProductRequest, call: Call) -> ProductMessage:
@@ -134,6 +144,23 @@ async def _create(tx: Connection, details: Details) -> ProductMessage:
 
 async def _tell(tx: Connection, product: ProductMessage) -> None:
     await publish(tx, ProductChanged(product=product), source=SOURCE, aggregate=product.name)
+
+
+def _is_staff(call: Call) -> bool:
+    return STAFF_SCOPE in call.caller.scopes
+
+
+def _staff_only(call: Call) -> MeshError:
+    """The error of a caller who asks for what only staff may see."""
+    if not call.caller.subject:
+        return Unauthenticated(
+            "Deleted products are shown to staff; this needs an access token.", reason="TOKEN_MISSING"
+        )
+    return PermissionDenied(
+        f"Deleted products are shown to staff; the access token lacks the scope {STAFF_SCOPE}.",
+        reason="SCOPE_MISSING",
+        metadata={"scope": STAFF_SCOPE},
+    )
 
 
 def _possible_uids(names: Sequence[str]) -> set[UUID]:

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from mesh.errors import InvalidArgument
-from services.catalog.filter import Expression, parse_filter
+from services.catalog.filter import Expression, cost_of, parse_filter
 from services.catalog.order_by import SortKey, parse_order_by
+
+COST_OF_A_ROW = 5  # to read a product, in units of a filter's cost
+COST_OF_A_PAGE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,8 @@ class Listing:
             violations = [violation for error in errors for violation in error.violations]
             raise InvalidArgument(errors[0].message, reason=errors[0].reason, violations=violations)
         return cls(expression, order, show_deleted, query=(filter_text, order_by, str(show_deleted)))
+
+    @property
+    def rows_examined_max(self) -> int:
+        """How many products one page may look at: fewer, the more it costs to compare each with the filter."""
+        return COST_OF_A_PAGE // (COST_OF_A_ROW + cost_of(self.expression))

@@ -3,15 +3,18 @@
     order_by = [ term , { "," , term } ] ;
     term     = field , [ "asc" | "desc" ] ;
 
-Blanks may stand between any two of these.
+Blanks may stand between any two of these. An order must be one that an index has: by one field, or by category and then
+one other field in the same direction.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.catalog.syntax import quoted, syntax_error
 
 FIELDS = ("title", "category", "price", "create_time", "update_time")
+FIRST_OF_TWO = "category"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,28 @@ def parse_order_by(text: str) -> tuple[SortKey, ...]:
     """
     if not text.strip():
         return NEWEST_FIRST
-    keys: dict[str, SortKey] = {}
+    keys: list[SortKey] = []
     at = 0
     while at <= len(text):
         match = _TERM.match(text, at)
         assert match is not None, "it matches the empty text, too"
         key = _sort_key(match)
-        if key.field in keys:
-            raise syntax_error("order_by", match.start("field"), f'"{key.field}" is there already')
-        keys[key.field] = key
+        if problem := _problem(keys, key):
+            raise syntax_error("order_by", match.start("field"), problem)
+        keys.append(key)
         at = match.end() + len(",")
-    return tuple(keys.values())
+    return tuple(keys)
+
+
+def _problem(before: Sequence[SortKey], key: SortKey) -> str:
+    """Why this key can't come after those before it, empty if it can."""
+    if any(key.field == each.field for each in before):
+        return f'"{key.field}" is there already'
+    if before and (len(before) == 2 or before[0].field != FIRST_OF_TWO):
+        return f'no index has this order: order by one field, or by "{FIRST_OF_TWO}" and one more'
+    if before and key.descending != before[0].descending:
+        return 'no index has this order: both fields must be "asc", or both "desc"'
+    return ""
 
 
 def _sort_key(term: re.Match[str]) -> SortKey:

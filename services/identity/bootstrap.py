@@ -7,7 +7,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_fixed
 
 from mesh.database import Database
-from mesh.errors import Aborted, AlreadyExists, DeadlineExceeded, Unavailable
+from mesh.errors import Aborted, AlreadyExists, ResourceExhausted, Unavailable
 from services.identity import storage
 from services.identity.domain import Role
 from services.identity.passwords import Passwords
@@ -47,7 +47,7 @@ async def until_available(step: Callable[[], Awaitable[None]]) -> None:
     """Repeats a step while the database is away: the process is alive meanwhile, and not ready."""
     retrying = AsyncRetrying(
         wait=wait_fixed(RETRY_EVERY_S),
-        retry=retry_if_exception_type((Unavailable, Aborted, DeadlineExceeded)),
+        retry=retry_if_exception_type((Unavailable, Aborted, ResourceExhausted)),
         before_sleep=_log_wait,
     )
     await retrying(step)

@@ -13,7 +13,7 @@ import structlog
 from joserfc.jwk import ECKey
 
 from mesh.database import Connection, Database
-from mesh.errors import Aborted, DeadlineExceeded, Unavailable
+from mesh.errors import Aborted, ResourceExhausted, Unavailable
 from services.identity import storage
 from services.identity.cipher import Cipher
 from services.identity.storage import StoredKey
@@ -97,7 +97,7 @@ class SigningKeys:
             await asyncio.sleep(REFRESH_EVERY_S)
             try:
                 await self.refresh()
-            except (Unavailable, Aborted, DeadlineExceeded) as error:
+            except (Unavailable, Aborted, ResourceExhausted) as error:
                 log.warning("signing keys not refreshed", error=error.message)
 
     @property

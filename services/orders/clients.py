@@ -7,7 +7,7 @@ from meshwright.catalog.v1.catalog_pb import BatchGetProductsRequest
 from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 
 from mesh.client import Channel
-from mesh.errors import DeadlineExceeded, NotFound, Unavailable
+from mesh.errors import DeadlineExceeded, NotFound, ResourceExhausted, Unavailable
 from services.orders.domain import Money, Product
 
 NANOS_PER_HUNDREDTH = 10_000_000
@@ -21,13 +21,21 @@ class Catalog:
         self._client = CatalogServiceClient(channel)
 
     async def products(self, names: Sequence[str]) -> dict[str, Product]:
-        """Those of these products that are on sale, by name. Raises Unavailable while the catalog does not answer."""
+        """Those of these products that are on sale, by name. Raises Unavailable while the catalog does not answer,
+        ResourceExhausted while it is busy.
+        """
         try:
             messages = await self._existing(names)
         except (Unavailable, DeadlineExceeded) as error:
             raise Unavailable(
                 "The order can't be priced, for the catalog does not answer. Try again.",
                 reason="CATALOG_UNAVAILABLE",
+                retry_after_s=error.retry_after_s or RETRY_AFTER_S,
+            ) from error
+        except ResourceExhausted as error:
+            raise ResourceExhausted(
+                "The order can't be priced, for the catalog is busy. Try again.",
+                reason="CATALOG_BUSY",
                 retry_after_s=error.retry_after_s or RETRY_AFTER_S,
             ) from error
         return {message.name: _product(message) for message in messages if message.delete_time is None}

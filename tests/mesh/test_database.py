@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import asyncpg
 import pytest
 
 from mesh.database import Database
-from mesh.errors import Aborted, DeadlineExceeded, Unavailable
+from mesh.errors import Aborted, ResourceExhausted, Unavailable
 from mesh.local.postgres import Postgres
+from mesh.rpc import Call, current_call
 from mesh.settings import DatabaseSettings
 
 
@@ -55,10 +57,47 @@ async def test_a_violated_constraint_is_for_the_storage_to_catch(database: Datab
 
 async def test_a_slow_statement_is_ended_by_the_server(database: Database) -> None:
     """The statement timeout is the server's, and the caller learns of it without the driver's words."""
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(ResourceExhausted) as caught:
         async with database.transaction() as tx:
             await tx.execute("SELECT pg_sleep(30)")
-    assert caught.value.message == "The database took too long."
+    assert caught.value.message == "The database took too long for this call."
+    assert await _numbers(database) == []
+
+
+async def test_a_statement_ends_before_its_calls_deadline(database: Database) -> None:
+    """Within a call the limit is what the call has left, and a little less: its caller hears why."""
+    call = Call("/test", deadline=time.monotonic() + 0.3)
+    token = current_call.set(call)
+    try:
+        with pytest.raises(ResourceExhausted):
+            async with database.transaction() as tx:
+                await tx.execute("SELECT pg_sleep(30)")
+        assert call.remaining_s() > 0
+    finally:
+        current_call.reset(token)
+
+
+async def test_a_cancelled_call_cancels_its_statement_on_the_server(database: Database) -> None:
+    """A call whose caller has left costs the database nothing more, and the connection serves others."""
+    running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(3%'"
+
+    async def sleep() -> None:
+        async with database.transaction(statement_timeout_s=30) as tx:
+            await tx.execute("SELECT pg_sleep(30)")
+
+    async def count() -> int:
+        async with database.transaction() as tx:
+            found: int = await tx.fetchval(running)
+            return found
+
+    sleeping = asyncio.create_task(sleep())
+    while not await count():
+        await asyncio.sleep(0.01)
+    sleeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sleeping
+    assert await count() == 0
+    assert await _numbers(database) == []
 
 
 async def test_transactions_in_each_others_way_are_aborted(database: Database) -> None:
@@ -80,13 +119,16 @@ async def test_transactions_in_each_others_way_are_aborted(database: Database) -
     assert all(isinstance(failure, Aborted) and failure.retry_after_s for failure in failures)
 
 
-async def test_a_used_up_pool_is_unavailable_but_ready(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When every connection is at work a further call is refused in time, and the process stays ready."""
+async def test_a_used_up_pool_is_busy_and_ready(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When every connection is at work a further call is refused in time, by a status that no circuit breaker counts,
+    and the process stays ready.
+    """
     monkeypatch.setattr("mesh.database.ACQUIRE_TIMEOUT_S", 0.05)
     async with database.transaction(), database.transaction():
-        with pytest.raises(Unavailable):
+        with pytest.raises(ResourceExhausted) as caught:
             async with database.transaction():
                 pass
+        assert caught.value.retry_after_s
         await database.check()
 
 

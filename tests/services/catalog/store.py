@@ -1,5 +1,6 @@
 """A running catalog service, and what people do with it."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,18 +57,22 @@ class Store:
     async def update(self, product: Product, *paths: str) -> Product:
         """Changes the fields of these paths; without a path, those that the product has."""
         request = UpdateProductRequest(product=product, update_mask=FieldMask(paths=list(paths)) if paths else None)
-        with acting_with(self.issuer.token("users/boss", STAFF_SCOPES)):
+        with self.as_staff():
             return await self.catalog.update_product(request)
 
     async def delete(self, name: str, etag: str = "") -> Product:
         """Deletes a product."""
-        with acting_with(self.issuer.token("users/boss", STAFF_SCOPES)):
+        with self.as_staff():
             return await self.catalog.delete_product(DeleteProductRequest(name=name, etag=etag))
 
     async def undelete(self, name: str, etag: str = "") -> Product:
         """Brings a product back."""
-        with acting_with(self.issuer.token("users/boss", STAFF_SCOPES)):
+        with self.as_staff():
             return await self.catalog.undelete_product(UndeleteProductRequest(name=name, etag=etag))
+
+    def as_staff(self) -> AbstractContextManager[None]:
+        """Calls made in this block are those of staff."""
+        return acting_with(self.issuer.token("users/boss", STAFF_SCOPES))
 
     async def get(self, name: str) -> Product:
         """Reads a product."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mesh.errors import InvalidArgument
 from services.catalog.filter import (
-    COMPARISONS_MAX,
+    COST_MAX,
     DEPTH_MAX,
     FIELDS,
     AllOf,
@@ -17,6 +17,7 @@ from services.catalog.filter import (
     Comparison,
     Expression,
     Not,
+    cost_of,
     parse_filter,
 )
 
@@ -126,7 +127,12 @@ def test_values_are_of_their_fields_kind(text: str, expected: object) -> None:
         ("title = a\0", 10, "the character NUL"),
         ('title = "\0', 10, "the character NUL"),
         ("(" * 1000, DEPTH_MAX + 1, "more than 10 parentheses inside each other"),
-        (" AND ".join(["title=a"] * (COMPARISONS_MAX + 1)), COMPARISONS_MAX * 12 + 1, "more than 50 comparisons"),
+        (" AND ".join(["title=a"] * (COST_MAX + 1)), COST_MAX * 12 + 1, "the filter costs more than 50"),
+        (
+            " OR ".join(["title:abc"] * 11),
+            10 * 13 + 1,
+            'the filter costs more than 50 up to here: a comparison by ":" costs 5',
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_column(text: str, column: int, problem: str) -> None:
@@ -141,7 +147,8 @@ def test_what_is_wrong_is_said_with_its_column(text: str, column: int, problem: 
 def test_parentheses_and_comparisons_are_allowed_up_to_their_limits() -> None:
     """The limits themselves are no errors."""
     assert parse_filter("(" * DEPTH_MAX + "title=a" + ")" * DEPTH_MAX) == A
-    assert parse_filter(" AND ".join(["title=a"] * COMPARISONS_MAX)) == AllOf((A,) * COMPARISONS_MAX)
+    assert parse_filter(" AND ".join(["title=a"] * COST_MAX)) == AllOf((A,) * COST_MAX)
+    assert cost_of(parse_filter("NOT title:a AND (" + " OR ".join(["title=a"] * 45) + ")")) == COST_MAX
 
 
 _TOKENS = ("AND", "OR", "NOT", "(", ")", "=", "!=", "<", ">=", ":", '"', "'", "\\", " ", "\0", "-", ".", "\N{SNOWMAN}")

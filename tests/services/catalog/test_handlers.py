@@ -99,7 +99,8 @@ async def test_a_product_that_is_wrong_is_not_created(store: Store, product: Pro
     with pytest.raises(InvalidArgument) as caught:
         await store.create(product)
     assert fields_of(caught) == [f"product.{field}" for field in fields]
-    assert await store.listed(show_deleted=True) == []
+    with store.as_staff():
+        assert await store.listed(show_deleted=True) == []
     assert await store.events() == []
 
 
@@ -204,20 +205,42 @@ async def test_of_concurrent_updates_under_one_etag_one_succeeds(store: Store) -
     assert await store.events() == [created, updated]
 
 
-async def test_a_deleted_product_can_be_read_and_comes_back(store: Store) -> None:
+async def test_a_deleted_product_can_be_read_by_staff_and_comes_back(store: Store) -> None:
     """Each change is told; a list has it only while it is not deleted, or on demand."""
     created = await store.create()
     deleted = await store.delete(created.name, "1")
     assert deleted.delete_time is not None
     assert (deleted.delete_time, deleted.etag) == (deleted.update_time, "2")
-    assert await store.get(created.name) == deleted
-    assert await store.batch(created.name) == [deleted]
-    assert (await store.listed(), await store.found("saw")) == ([], [])
-    assert await store.listed(show_deleted=True) == [deleted]
+    with store.as_staff():
+        assert await store.get(created.name) == deleted
+        assert await store.batch(created.name) == [deleted]
+        assert (await store.listed(), await store.found("saw")) == ([], [])
+        assert await store.listed(show_deleted=True) == [deleted]
     back = await store.undelete(created.name, "2")
     assert (back.delete_time, back.etag, back.create_time) == (None, "3", created.create_time)
     assert (await store.listed(), await store.found("saw")) == ([back], [back])
     assert await store.events() == [created, deleted, back]
+
+
+@pytest.mark.parametrize(
+    ("subject", "error"),
+    [("", Unauthenticated), ("users/ada", PermissionDenied), ("workloads/orders", PermissionDenied)],
+)
+async def test_a_deleted_product_does_not_exist_for_others(store: Store, subject: str, error: type[MeshError]) -> None:
+    """Who is not staff gets the answers for a product that never was, and no list of deleted ones."""
+    kept, deleted, never = await store.create(), await store.create(), f"products/{uuid4()}"
+    await store.delete(deleted.name)
+    with acting_with(store.issuer.token(subject, "profile orders.read orders.write") if subject else ""):
+        for name in (deleted.name, never):
+            with pytest.raises(NotFound) as got:
+                await store.get(name)
+            assert (got.value.message, got.value.reason) == ("The product does not exist.", "PRODUCT_NOT_FOUND")
+            with pytest.raises(NotFound) as asked:
+                await store.batch(kept.name, name)
+            assert [violation.field for violation in asked.value.violations] == ["names[1]"]
+        assert (await store.listed(), await store.found("saw")) == ([kept], [kept])
+        with pytest.raises(error):
+            await store.listed(show_deleted=True)
 
 
 async def test_what_the_state_forbids_changes_nothing(store: Store) -> None:
@@ -339,7 +362,7 @@ async def test_a_page_token_is_for_its_query(store: Store) -> None:
         {"filter": "price > 1", "show_deleted": True},
     )
     for other in others:
-        with pytest.raises(InvalidArgument) as caught:
+        with store.as_staff(), pytest.raises(InvalidArgument) as caught:
             await store.catalog.list_products(ListProductsRequest(page_token=token, **other))
         assert fields_of(caught) == ["page_token"]
     with pytest.raises(InvalidArgument) as caught:

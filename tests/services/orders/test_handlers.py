@@ -31,6 +31,7 @@ from mesh.errors import (
     MeshError,
     NotFound,
     PermissionDenied,
+    ResourceExhausted,
     Unauthenticated,
     Unavailable,
 )
@@ -281,6 +282,14 @@ async def test_without_the_catalog_orders_are_read_and_cancelled_but_not_placed(
     assert await shop.get(created.name) == created
     assert await shop.names() == [created.name]
     assert (await shop.cancel(created.name)).state is Order.State.CANCELLED
+
+
+async def test_a_busy_catalog_is_no_failure_of_orders(shop: Shop) -> None:
+    """The status is one that circuit breakers don't count, so that orders can be read meanwhile."""
+    shop.catalog.failure = ResourceExhausted("Every connection to the database is at work.", reason="DATABASE_BUSY")
+    with pytest.raises(ResourceExhausted) as caught:
+        await shop.create(("products/spade", 1))
+    assert (caught.value.reason, caught.value.retry_after_s) == ("CATALOG_BUSY", 1)
 
 
 async def test_somebody_elses_order_is_answered_as_one_that_does_not_exist(shop: Shop) -> None:

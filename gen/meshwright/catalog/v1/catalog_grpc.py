@@ -46,19 +46,21 @@ class CatalogServiceBase(Service):
 
     @abstractmethod
     async def get_product(self, request: GetProductRequest, call: Call) -> Product:
-        """Gets a product, deleted ones too."""
+        """Gets a product. Deleted ones are found only with the scope catalog.write."""
 
     @abstractmethod
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
-        """Lists products, filtered and ordered."""
+        """Lists products, filtered and ordered. A page looks at a limited number of products, so one with a filter that matches few may hold fewer than
+        `page_size`, or none, and still have a `next_page_token` (AIP-158).
+        """
 
     @abstractmethod
     async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
-        """Finds products by words of their title, description and category, the best match first."""
+        """Finds products by words of their title, description and category, the best match first. Of more than 1000 that match, 1000 are given."""
 
     @abstractmethod
     async def batch_get_products(self, request: BatchGetProductsRequest, call: Call) -> BatchGetProductsResponse:
-        """Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231)."""
+        """Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231). Deleted ones exist only with the scope catalog.write."""
 
     @abstractmethod
     async def update_product(self, request: UpdateProductRequest, call: Call) -> Product:
@@ -96,19 +98,21 @@ class CatalogServiceClient:
         return await self._channel.call(_CATALOG_SERVICE_CREATE_PRODUCT, request, timeout_s=timeout_s)
 
     async def get_product(self, request: GetProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Gets a product, deleted ones too."""
+        """Gets a product. Deleted ones are found only with the scope catalog.write."""
         return await self._channel.call(_CATALOG_SERVICE_GET_PRODUCT, request, timeout_s=timeout_s)
 
     async def list_products(self, request: ListProductsRequest, *, timeout_s: float | None = None) -> ListProductsResponse:
-        """Lists products, filtered and ordered."""
+        """Lists products, filtered and ordered. A page looks at a limited number of products, so one with a filter that matches few may hold fewer than
+        `page_size`, or none, and still have a `next_page_token` (AIP-158).
+        """
         return await self._channel.call(_CATALOG_SERVICE_LIST_PRODUCTS, request, timeout_s=timeout_s)
 
     async def search_products(self, request: SearchProductsRequest, *, timeout_s: float | None = None) -> SearchProductsResponse:
-        """Finds products by words of their title, description and category, the best match first."""
+        """Finds products by words of their title, description and category, the best match first. Of more than 1000 that match, 1000 are given."""
         return await self._channel.call(_CATALOG_SERVICE_SEARCH_PRODUCTS, request, timeout_s=timeout_s)
 
     async def batch_get_products(self, request: BatchGetProductsRequest, *, timeout_s: float | None = None) -> BatchGetProductsResponse:
-        """Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231)."""
+        """Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231). Deleted ones exist only with the scope catalog.write."""
         return await self._channel.call(_CATALOG_SERVICE_BATCH_GET_PRODUCTS, request, timeout_s=timeout_s)
 
     async def update_product(self, request: UpdateProductRequest, *, timeout_s: float | None = None) -> Product:

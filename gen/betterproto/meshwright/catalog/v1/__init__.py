@@ -142,17 +142,19 @@ class ListProductsRequest(betterproto2.Message):
     """
     Which products (a part of AIP-160), for example `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. Comparisons
     are = != < <= > >= and, for texts, : (contains); AND, OR, NOT and parentheses join them. OR binds closer than AND.
+    A comparison by : costs 5, any other 1, together at most 50.
     Fields: title, category, price, price.currency_code, create_time, update_time.
     """
 
     order_by: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    In which order, for example `price desc, title` (AIP-132). Fields: title, category, price, create_time, update_time. Newest first where absent.
+    In which order, for example `price desc` (AIP-132): by title, category, price, create_time or update_time, or by category and one of the others in
+    the same direction. Newest first where absent.
     """
 
     show_deleted: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    True to list deleted ones too.
+    True to list deleted ones too, which takes the scope catalog.write.
     """
 
 
@@ -268,7 +270,7 @@ class SearchProductsRequest(betterproto2.Message):
 
     query: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The words to find, as one types them into a search box: all of them, "a phrase", -without.
+    The words to find, as one types them into a search box: all of them, "a phrase", -without. At most ten, of which one must be there.
     """
 
     page_size: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
@@ -382,7 +384,7 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Gets a product, deleted ones too.
+        Gets a product. Deleted ones are found only with the scope catalog.write.
         """
 
         return await self._unary_unary(
@@ -403,7 +405,8 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListProductsResponse":
         """
-        Lists products, filtered and ordered.
+        Lists products, filtered and ordered. A page looks at a limited number of products, so one with a filter that matches few may hold fewer than
+        `page_size`, or none, and still have a `next_page_token` (AIP-158).
         """
 
         return await self._unary_unary(
@@ -424,7 +427,7 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "SearchProductsResponse":
         """
-        Finds products by words of their title, description and category, the best match first.
+        Finds products by words of their title, description and category, the best match first. Of more than 1000 that match, 1000 are given.
         """
 
         return await self._unary_unary(
@@ -445,7 +448,7 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "BatchGetProductsResponse":
         """
-        Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231).
+        Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231). Deleted ones exist only with the scope catalog.write.
         """
 
         return await self._unary_unary(

@@ -1,0 +1,148 @@
+"""What a public read costs at most, by the rows that a real PostgreSQL reads of many products."""
+
+import pytest
+
+from mesh.database import Connection, Database
+from mesh.errors import InvalidArgument
+from mesh.pagination import read_page
+from services.catalog import storage
+from services.catalog.listing import Listing
+from services.catalog.storage import FOUND_MAX, RANKED_MAX
+from tests.services.catalog.products import listed_pages
+
+PRODUCTS = 30_000
+DEPTH = 20
+
+
+@pytest.fixture
+async def database(database: Database) -> Database:
+    """A catalog of many products: one in ten thousand is a zebra, one in fifty is deleted, all are of the same day."""
+    async with database.transaction() as tx:
+        await tx.execute("SET LOCAL statement_timeout = 0")
+        await tx.execute(f"""
+            INSERT INTO products (
+                uid, title, description, category, currency, price_hundredths, create_time, update_time, delete_time,
+                version
+            ) SELECT gen_random_uuid(), CASE WHEN n % 10000 = 0 THEN 'Zebra' ELSE 'Great product' END || ' ' || n,
+                'A fine thing for the garden.', 'c' || n % 3, 'EUR', n % 7,
+                '2026-01-01T00:00:00Z', timestamptz '2026-01-01T00:00:00Z' + n * interval '1 s',
+                CASE WHEN n % 50 = 1 THEN now() END, 1
+            FROM generate_series(1, {PRODUCTS}) AS n
+        """)
+        await tx.execute("ANALYZE products")
+    return database
+
+
+async def rows_read(tx: Connection) -> int:
+    """How many rows this session has read, give or take a constant."""
+    query = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'products'"
+    count: int = await tx.fetchval(query)
+    return count
+
+
+async def list_once(database: Database, listing: Listing, token: str = "", size: int = 50) -> tuple[int, int, str]:
+    """Reads one page: the rows that were read for it, how many products it has, and the next page's token."""
+    page = read_page(size, token, query=listing.query, key_types=storage.key_types(listing))
+    async with database.transaction() as tx:
+        before = await rows_read(tx)
+        products, next_page_token = await storage.list_products(tx, listing, page)
+        return await rows_read(tx) - before, len(products), next_page_token
+
+
+CHEAP = [
+    ("", ""),
+    ("", "title"),
+    ("", "price desc"),
+    ("", "category, price"),
+    ("", "category desc, create_time desc"),
+    ("category = c1", "price"),
+    ("category = c1", "update_time desc"),
+    ("category = c1 AND price >= 0.03", "price"),
+    ("price = 0.03", "price desc"),
+    ("title : zebra", "price"),
+    ('title : "zebra 20"', ""),
+    ("title = 'Zebra 20000'", "update_time"),
+    ("title : zebra OR title : unicorn", "title desc"),
+    ("price > 0.001 AND (title : ZEBRA OR update_time = 2026-01-01T00:00:10Z)", ""),
+    ("title : product", ""),
+    ('update_time > "2026-01-01T08:00:00Z"', "update_time"),
+    ('update_time < "2026-01-01T00:01:00Z"', "update_time desc"),
+]
+
+
+@pytest.mark.parametrize("with_deleted", [False, True])
+async def test_what_an_index_serves_reads_little_more_than_it_gives(database: Database, *, with_deleted: bool) -> None:
+    """In each order, deep in the list, among thousands that are equal in what they are ordered by."""
+    for text, order_by in CHEAP:
+        listing = Listing.read(text, order_by, show_deleted=with_deleted)
+        token = ""
+        for _ in range(DEPTH):
+            read, given, token = await list_once(database, listing, token)
+            assert read < 250, (text, order_by)
+            if not token:
+                break
+        assert given, (text, order_by)
+
+
+DEAR = [
+    ("title : zz", "price"),
+    ("title : z1 OR title : z2", "title"),
+    ("NOT title : t AND NOT title : b", ""),
+    ("price.currency_code = USD", "update_time"),
+    ("price.currency_code != EUR AND category : nothing", "category, price"),
+    ("category : nothing", "title desc"),
+    ("price < 0", "title"),
+    ("category = c2 AND category : 3 AND price.currency_code = X", "update_time"),
+    (" OR ".join(f"title : q{n}" for n in range(10)), "update_time desc"),
+    (" AND ".join(f"(NOT title : b{n} OR price > {n})" for n in range(8)) + " AND price.currency_code = X", ""),
+    (" AND ".join(["title : product"] * 9) + " AND price < 0", "create_time"),
+]
+
+
+async def test_what_no_index_serves_looks_at_so_many_products_a_page(database: Database) -> None:
+    """A page may be empty and have a next one; the more a comparison costs, the fewer are looked at."""
+    for text, order_by in DEAR:
+        listing = Listing.read(text, order_by, show_deleted=False)
+        assert listing.rows_examined_max < PRODUCTS
+        read, given, token = await list_once(database, listing)
+        assert given == 0
+        assert token, text
+        assert read <= listing.rows_examined_max + FOUND_MAX, text
+
+
+async def test_the_pages_of_a_dear_filter_are_the_whole_list(database: Database) -> None:
+    """Whoever asks for page after page gets everything that matches, though most of the pages are empty."""
+    listing = Listing.read("title : ra AND title : ze", "price", show_deleted=False)
+    pages = await listed_pages(database, listing)
+    assert len(pages) > 2
+    assert sorted(each.details.title for page in pages for each in page) == [
+        "Zebra 10000",
+        "Zebra 20000",
+        "Zebra 30000",
+    ]
+
+
+async def test_a_search_ranks_so_many_products(database: Database) -> None:
+    """Words that are in every product give as many as are ranked; a rare one gives all."""
+    for words, expected in (("garden", RANKED_MAX), ("zebra", 3), ("fine garden -zebra", RANKED_MAX)):
+        given, token = 0, ""
+        while True:
+            page = read_page(400, token, query=(words,), key_types=storage.SEARCH_KEY_TYPES)
+            async with database.transaction() as tx:
+                before = await rows_read(tx)
+                products, token = await storage.search(tx, words, page)
+                assert await rows_read(tx) - before <= RANKED_MAX
+            given += len(products)
+            if not token:
+                break
+        assert given == expected, words
+
+
+@pytest.mark.parametrize("words", ["-zebra", "saw or -zebra", " ".join(f"word{n}" for n in range(40))])
+async def test_a_search_that_costs_too_much_is_refused(database: Database, words: str) -> None:
+    """For everything that lacks a word, or for dozens of words: the violation says what to do."""
+    page = read_page(10, "", query=(words,), key_types=storage.SEARCH_KEY_TYPES)
+    with pytest.raises(InvalidArgument) as caught:
+        async with database.transaction() as tx:
+            await storage.search(tx, words, page)
+    assert [violation.field for violation in caught.value.violations] == ["query"]

@@ -3,14 +3,14 @@
 import base64
 import binascii
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from edge.errors import Headers
+from mesh import correlation
 from mesh.errors import FieldViolation, InvalidArgument
 
-REQUEST_ID: Final = "x-request-id"
+REQUEST_ID: Final = correlation.REQUEST_ID
 TIMEOUT: Final = b"x-server-timeout"
 
 FORBIDDEN_PREFIXES: Final = (":", "grpc-", "l5d-", "x-meshwright-")
@@ -27,7 +27,6 @@ and those that the edge sends by itself.
 
 _NAME = re.compile(r"[a-z0-9_.\-]+")
 _TEXT = re.compile(r"[\x20-\x7e]*")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:/+=\-]{1,128}")
 _TIMEOUT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
@@ -43,8 +42,7 @@ def check_name(name: str) -> str:
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
     """The request's identifier: the client's if it has a sane one, else a new one."""
-    given = headers.get(REQUEST_ID.encode(), b"").decode("latin-1")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return correlation.safe_request_id(headers.get(REQUEST_ID.encode(), b"").decode("latin-1"))
 
 
 class RequestHeaders:

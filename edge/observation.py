@@ -1,7 +1,7 @@
 """What is told about each call: a line in the log, metrics by RPC, a span if traces are on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter, Histogram
 
-from mesh import tracing
+from mesh import correlation, tracing
 
 log = structlog.get_logger()
 
@@ -53,6 +53,11 @@ class Line:
     code: str = "OK"
     request_bytes: int = 0
     response_bytes: int = 0
+
+    def bind(self, headers: Mapping[bytes, bytes]) -> None:
+        """Adds the request's ids to all lines of the task that serves it."""
+        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+        correlation.bind(self.request_id, {"traceparent": traceparent})
 
     def write(self) -> None:
         """Writes the line and counts the request."""

@@ -48,6 +48,7 @@ class Pipeline:
         """Answers one request."""
         request = Request.of(scope)
         line = Line(request.method, request_id(request.headers), time.perf_counter(), self._unmatched)
+        line.bind(request.headers)
         found = self._found(request, line)
         gate = self._streams if isinstance(found, Match) and found.target.streams else self._requests
         gate.inside += 1

@@ -20,7 +20,7 @@ import grpc.aio
 from googleapis.google.rpc.status_pb import Status
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from mesh import tracing
+from mesh import correlation, tracing
 from mesh.breaker import Breaker
 from mesh.errors import (
     BrokenReply,
@@ -218,8 +218,8 @@ class Channel:
             token = await self._tokens.token()
         if token:
             headers["authorization"] = f"Bearer {token}"
-        if call is not None and (request_id := call.metadata.get("x-request-id")):
-            headers["x-request-id"] = request_id
+        if request_id := correlation.request_id():
+            headers[correlation.REQUEST_ID] = request_id
         return tuple(headers.items())
 
     async def unary(

@@ -14,7 +14,7 @@ import grpc.aio
 import structlog
 from protobuf import Message
 
-from mesh import health, tracing
+from mesh import correlation, health, tracing
 from mesh.errors import Code, DeadlineExceeded, Internal, InvalidArgument, MeshError
 from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize, bearer_token
 from mesh.operations import Readiness
@@ -112,6 +112,7 @@ class _Unary:
         """Answers one call; bytes in, bytes out."""
         started = time.monotonic()
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        correlation.bind(correlation.safe_request_id(metadata.get(correlation.REQUEST_ID, "")), metadata)
         code = Code.CANCELLED
         try:
             with tracing.span(self._method.path, "SERVER", metadata):
@@ -178,4 +179,5 @@ async def _caller(metadata: Mapping[str, str], verifier: Verifier) -> Caller:
 
 async def _abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: MeshError) -> None:
     status = to_status(error)
-    await context.abort(_GRPC_CODES[error.code], status.message, ((DETAILS_TRAILER, status.to_binary()),))
+    trailers = ((DETAILS_TRAILER, status.to_binary()), (correlation.REQUEST_ID, correlation.request_id()))
+    await context.abort(_GRPC_CODES[error.code], status.message, trailers)

@@ -5,12 +5,19 @@ the context that it was given on as it is, so that a trace does not end there.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Literal
 
+import structlog
+
 HEADERS = ("traceparent", "tracestate")
+
+# https://www.w3.org/TR/trace-context/#traceparent-header: version ff and ids of zeros are invalid.
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_HEADER_LENGTH_MAX = 512  # what tracestate must be allowed to have
 
 _given: ContextVar[Mapping[str, str]] = ContextVar("given_trace_context", default=MappingProxyType({}))
 _tracer: Any = None
@@ -33,20 +40,45 @@ def configure(name: str, endpoint: str) -> None:
     _tracer = trace.get_tracer(__name__)
 
 
+def flush() -> None:
+    """Exports the spans that are held back, as far as the collector takes them. No span is exported afterwards."""
+    if _tracer is not None:
+        from opentelemetry import trace
+
+        provider: Any = trace.get_tracer_provider()
+        provider.shutdown()
+
+
+def trace_id(headers: Mapping[str, str]) -> str:
+    """The trace that the headers name, empty if they name none."""
+    given = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return given[1] if given else ""
+
+
 @contextlib.contextmanager
 def span(name: str, kind: Literal["SERVER", "CONSUMER"], headers: Mapping[str, str]) -> Iterator[None]:
-    """What happens while this is entered belongs to the trace of these headers, in lower case: a span of it."""
+    """What happens while this is entered belongs to the trace of these headers, in lower case: a span of it. Where
+    spans are exported, lines of the log have the span's trace_id from here on.
+    """
     if _tracer is not None:
         from opentelemetry import propagate, trace
 
-        with _tracer.start_as_current_span(name, context=propagate.extract(headers), kind=trace.SpanKind[kind]):
+        context = propagate.extract(headers)
+        with _tracer.start_as_current_span(name, context=context, kind=trace.SpanKind[kind]) as started:
+            own = trace.format_trace_id(started.get_span_context().trace_id)
+            structlog.contextvars.bind_contextvars(trace_id=own)
             yield
         return
-    token = _given.set({header: headers[header] for header in HEADERS if header in headers})
+    is_valid = trace_id(headers) != ""
+    token = _given.set({name: headers[name] for name in HEADERS if is_valid and _is_short(headers.get(name))})
     try:
         yield
     finally:
         _given.reset(token)
+
+
+def _is_short(value: str | None) -> bool:
+    return value is not None and len(value) <= _HEADER_LENGTH_MAX
 
 
 def inject() -> Mapping[str, str]:

@@ -45,6 +45,7 @@ class Sockets:
         """Serves one WebSocket."""
         request = Request.of(scope)
         line = Line("WEBSOCKET", request_id(request.headers), time.perf_counter(), self._unmatched)
+        line.bind(request.headers)
         line.status = _SWITCHING
         self._gate.inside += 1
         try:

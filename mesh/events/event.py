@@ -1,6 +1,7 @@
 """An event, as its handler sees it and as it travels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, Self, TypeVar
@@ -8,6 +9,7 @@ from typing import Generic, Self, TypeVar
 import asyncpg
 from protobuf import Message
 
+from mesh.correlation import bound, safe_request_id
 from mesh.events.contract import publisher_of
 
 M = TypeVar("M", bound=Message)
@@ -35,7 +37,8 @@ class Event(Generic[M]):
 class Envelope:
     """An event on its way: CloudEvents 1.0 in binary mode, the payload a protobuf message of the type named `type`.
 
-    `aggregate` is the CloudEvents attribute `subject`. The trace travels as the header of W3C Trace Context.
+    `aggregate` is the CloudEvents attribute `subject`. The trace travels as the header of W3C Trace Context, the id of
+    the request that caused the event as the extension attribute `requestid`.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Envelope:
     time: datetime
     payload: bytes
     traceparent: str | None
+    request_id: str | None = None
 
     def headers(self) -> dict[str, str]:
         """The headers of the message that carries it, by the NATS protocol binding of CloudEvents."""
@@ -57,7 +61,16 @@ class Envelope:
             "ce-time": self.time.isoformat(),
             "content-type": "application/protobuf",
         }
-        return headers | ({"traceparent": self.traceparent} if self.traceparent else {})
+        optional = {"traceparent": self.traceparent, "ce-requestid": self.request_id}
+        return headers | {name: value for name, value in optional.items() if value}
+
+    @contextmanager
+    def correlated(self) -> Iterator[None]:
+        """While this is entered, lines of the log carry the event's ids. One that no request caused is its own."""
+        trace = {"traceparent": self.traceparent} if self.traceparent else {}
+        request_id = safe_request_id(self.request_id or self.id)
+        with bound(request_id, trace, event_id=self.id, event_type=self.type, aggregate=self.aggregate):
+            yield
 
     @classmethod
     def of_row(cls, row: asyncpg.Record) -> Self:
@@ -70,6 +83,7 @@ class Envelope:
             time=row["time"],
             payload=row["payload"],
             traceparent=row["traceparent"],
+            request_id=row["request_id"],
         )
 
     @classmethod
@@ -95,6 +109,7 @@ class Envelope:
             time=_time(given.get("ce-time", "")),
             payload=payload,
             traceparent=given.get("traceparent"),
+            request_id=given.get("ce-requestid"),
         )
 
 

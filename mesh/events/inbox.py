@@ -89,7 +89,8 @@ class Inbox:
         try:
             while True:
                 if (delivery := await subscription.next()) is not None:
-                    await self._store(delivery)
+                    with delivery.envelope.correlated():
+                        await self._store(delivery)
                     self._arrived.set()
         finally:
             await subscription.close()
@@ -121,21 +122,19 @@ class Inbox:
         except Exception as error:
             if received is None:
                 raise
-            await self._record_failure(received, error)
+            with received.envelope.correlated():
+                await self._record_failure(received, error)
         else:
             self._count(received.envelope, "done")
+            with received.envelope.correlated():
+                log.info("event handled", attempts=received.attempts + 1)
         return True
 
     async def _handle(self, tx: Connection, envelope: Envelope) -> None:
         event, handler = self._decode(envelope)
         await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'")
         trace = {"traceparent": envelope.traceparent} if envelope.traceparent else {}
-        with (
-            structlog.contextvars.bound_contextvars(
-                event_id=event.id, event_type=event.type, aggregate=event.aggregate
-            ),
-            tracing.span(f"process {event.type}", "CONSUMER", trace),
-        ):
+        with envelope.correlated(), tracing.span(f"process {event.type}", "CONSUMER", trace):
             try:
                 async with asyncio.timeout(HANDLER_TIMEOUT_S):
                     await handler(tx, event)
@@ -168,13 +167,12 @@ class Inbox:
         async with self._database.transaction() as tx:
             if not await inbox_table.fail(tx, received, f"{type(cause).__name__}: {cause}", pause_s):
                 return
-        facts = {"event_id": received.envelope.id, "event_type": received.envelope.type, "attempts": attempts}
         if pause_s is None:
             self._count(received.envelope, "dead")
-            log.error("event set aside", **facts, exc_info=cause)
+            log.error("event set aside", attempts=attempts, exc_info=cause)
         else:
             self._count(received.envelope, "failed")
-            log.warning("event failed", **facts, pause_s=round(pause_s, 1), exc_info=cause)
+            log.warning("event failed", attempts=attempts, pause_s=round(pause_s, 1), exc_info=cause)
 
     def _count(self, envelope: Envelope, outcome: str) -> None:
         known = envelope.type if envelope.type in self._handlers else "unknown"

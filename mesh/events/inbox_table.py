@@ -15,17 +15,18 @@ ERROR_LENGTH_MAX = 2000
 _STORE = """
 WITH purged AS (
     DELETE FROM mesh.inbox WHERE sequence IN (
-        SELECT sequence FROM mesh.inbox WHERE state = 'done' AND finished_at < now() - $8::interval
-        ORDER BY finished_at LIMIT $9 FOR UPDATE SKIP LOCKED
+        SELECT sequence FROM mesh.inbox WHERE state = 'done' AND finished_at < now() - $9::interval
+        ORDER BY finished_at LIMIT $10 FOR UPDATE SKIP LOCKED
     )
 )
-INSERT INTO mesh.inbox (source, event_id, type, aggregate, time, payload, traceparent)
-VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source, event_id) DO NOTHING
+INSERT INTO mesh.inbox (source, event_id, type, aggregate, time, payload, traceparent, request_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (source, event_id) DO NOTHING
 """
 # The first unfinished event of an aggregate, whether due or not, holds back those after it. One that another worker
 # has locked is still pending here, so its aggregate waits.
 _TAKE = """
-SELECT sequence, attempts, source, event_id, type, aggregate, time, payload, traceparent FROM mesh.inbox AS event
+SELECT sequence, attempts, source, event_id, type, aggregate, time, payload, traceparent, request_id
+FROM mesh.inbox AS event
 WHERE state = 'pending' AND due_at <= now() AND NOT EXISTS (
     SELECT FROM mesh.inbox AS earlier
     WHERE earlier.state = 'pending' AND earlier.aggregate = event.aggregate AND earlier.sequence < event.sequence
@@ -76,8 +77,9 @@ class DeadLetter:
 
 async def store(tx: Connection, event: Envelope) -> None:
     """Keeps an event; one that is known already is not kept twice."""
-    values = (event.source, event.id, event.type, event.aggregate, event.time, event.payload, event.traceparent)
-    await tx.execute(_STORE, *values, KEPT_FOR, PURGED_PER_EVENT_MAX)
+    values = (event.source, event.id, event.type, event.aggregate, event.time, event.payload)
+    ids = (event.traceparent, event.request_id)
+    await tx.execute(_STORE, *values, *ids, KEPT_FOR, PURGED_PER_EVENT_MAX)
 
 
 async def take(tx: Connection) -> Received | None:

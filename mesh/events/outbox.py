@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from protobuf import Message
 
-from mesh import tracing
+from mesh import correlation, tracing
 from mesh.database import Connection, Session
 from mesh.events.contract import publisher_of
 from mesh.events.event import Envelope
@@ -23,13 +23,14 @@ KEPT_FOR = timedelta(days=7)
 _INSERT = """
 WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(1835365224, $1)),
      added AS (
-         INSERT INTO mesh.outbox (type, source, aggregate, payload, traceparent) SELECT $2, $3, $4, $5, $6 FROM turn
+         INSERT INTO mesh.outbox (type, source, aggregate, payload, traceparent, request_id)
+         SELECT $2, $3, $4, $5, $6, $7 FROM turn
      )
-SELECT pg_notify($7, '')
+SELECT pg_notify($8, '')
 """
 # Never "what comes after the last id": a row with a smaller id may be committed later.
 _WAITING = """
-SELECT id, event_id, type, source, aggregate, time, payload, traceparent FROM mesh.outbox
+SELECT id, event_id, type, source, aggregate, time, payload, traceparent, request_id FROM mesh.outbox
 WHERE published_at IS NULL ORDER BY id LIMIT $1
 """
 _MARK = "UPDATE mesh.outbox SET published_at = now() WHERE id = ANY($1::bigint[])"
@@ -60,8 +61,8 @@ async def publish(tx: Connection, event: Message, *, source: str, aggregate: str
     if len(payload) > EVENT_SIZE_BYTES_MAX:
         raise ValueError(f"{message_type} of {aggregate} has {len(payload)} bytes, more than {EVENT_SIZE_BYTES_MAX}")
     turn = zlib.crc32(aggregate.encode()) - 2**31  # as a signed 32-bit integer
-    traceparent = tracing.inject().get("traceparent")
-    await tx.execute(_INSERT, turn, message_type, source, aggregate, payload, traceparent, CHANNEL)
+    ids = (tracing.inject().get("traceparent"), correlation.request_id() or None)
+    await tx.execute(_INSERT, turn, message_type, source, aggregate, payload, *ids, CHANNEL)
 
 
 @dataclass(frozen=True, slots=True)

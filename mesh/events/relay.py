@@ -87,7 +87,8 @@ class Relay:
 
     async def _publish_in_order(self, rows: Sequence[outbox.Waiting], published: list[int]) -> None:
         for row in rows:
-            await self._broker.publish(row.envelope)
+            with row.envelope.correlated():
+                await self._broker.publish(row.envelope)
             published.append(row.id)
             metrics.PUBLISHED.labels(row.envelope.type).inc()
 

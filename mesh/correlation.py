@@ -1,0 +1,55 @@
+"""The ids that join the log lines of one request, in whichever process they are written: request_id and trace_id.
+
+A request id comes with a request (x-request-id) or is made by whoever takes the request first, goes with every call and
+event that the request causes, and is what the client is given. A trace id is that of W3C Trace Context; without one it
+follows from the request id, so that all processes have the same.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+
+from mesh import tracing
+
+REQUEST_ID = "x-request-id"
+
+_SAFE = re.compile(r"[A-Za-z0-9_.:/+=\-]{1,128}")
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def safe_request_id(given: str) -> str:
+    """The id that somebody sent if it may stand in headers and logs, else a new one."""
+    return given if _SAFE.fullmatch(given) else secrets.token_hex(16)
+
+
+def request_id() -> str:
+    """The id of the request that the current context works for, empty if it works for none."""
+    found: str = structlog.contextvars.get_contextvars().get("request_id", "")
+    return found
+
+
+def bind(request_id: str, headers: Mapping[str, str]) -> None:
+    """Adds the ids to every line that is written in the current context, until it ends: for a task that serves one
+    request. `headers` in lower case may hold a traceparent.
+    """
+    structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=_trace_id(request_id, headers))
+
+
+@contextmanager
+def bound(request_id: str, headers: Mapping[str, str], **facts: str) -> Iterator[None]:
+    """As bind(), with more facts, while this is entered: for a task that goes on with other work."""
+    ids = {"request_id": request_id, "trace_id": _trace_id(request_id, headers)}
+    with structlog.contextvars.bound_contextvars(**ids, **facts):
+        yield
+
+
+def _trace_id(request_id: str, headers: Mapping[str, str]) -> str:
+    if given := tracing.trace_id(headers):
+        return given
+    if _TRACE_ID.fullmatch(request_id):
+        return request_id
+    return hashlib.blake2b(request_id.encode(), digest_size=16).hexdigest()

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import structlog
-import uvloop
 
 from edge import operations
 from edge.app import route
@@ -22,11 +21,10 @@ from edge.sockets.connection import socket_protocol
 from edge.tls import upstream_credentials
 from edge.upstream import Nowhere, Upstreams
 from mesh import telemetry
-from mesh.errors import MeshError
 from mesh.http import HttpServer
 from mesh.identity import JwksUrl, Verifier
 from mesh.operations import OperationsServer
-from mesh.process import Process
+from mesh.process import Process, run_to_end
 
 log = structlog.get_logger()
 
@@ -39,15 +37,11 @@ open streams again and again for garbage that is not there: a third of the time 
 def main(arguments: Sequence[str]) -> NoReturn:
     """Runs the edge until SIGTERM or SIGINT; with --check prints what it would serve."""
     settings, check_only = from_command_line(arguments)
-    try:
-        if check_only:
-            sys.exit(uvloop.run(_check(settings)))
-        telemetry.configure("edge", settings)
-        gc.set_threshold(GC_THRESHOLD)
-        sys.exit(uvloop.run(_run(settings)))
-    except MeshError as error:
-        print(f"edge: {error.message}", file=sys.stderr)
-        sys.exit(1)
+    if check_only:
+        run_to_end("edge", _check(settings))
+    telemetry.configure("edge", settings)
+    gc.set_threshold(GC_THRESHOLD)
+    run_to_end("edge", _run(settings))
 
 
 async def _check(settings: EdgeSettings) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -100,8 +101,27 @@ def run(name: str, settings_type: type[S], wire: Callable[[Process, S], Awaitabl
 
         return await process.run(start)
 
+    run_to_end(name, main())
+
+
+def run_to_end(name: str, main: Coroutine[Any, Any, int]) -> NoReturn:
+    """Runs `main`, which returns the exit status, then ends the process. What `main` raises is said on standard error,
+    a MeshError in a sentence, and the status is then 1.
+    """
     try:
-        sys.exit(uvloop.run(main()))
+        status = uvloop.run(main)
     except MeshError as error:
         print(f"{name}: {error.message}", file=sys.stderr)
-        sys.exit(1)
+        status = 1
+    except Exception:
+        log.exception("process failed", process=name)
+        status = 1
+    end(status)
+
+
+def end(status: int) -> NoReturn:
+    """Ends this process at once: everything is drained and closed, and what is left in memory is not worth looking at.
+    Python would take every object apart first, which is 16 s for an edge that served 14,000 methods.
+    """
+    telemetry.flush()
+    os._exit(status)

@@ -1,5 +1,6 @@
 """Logs and metrics of a process, structlog and prometheus-client, and whether it has traces."""
 
+import contextlib
 import logging
 import sys
 from typing import Any, Protocol
@@ -41,6 +42,15 @@ def configure(name: str, settings: TelemetrySettings) -> None:
     configure_logs(name, settings)
     if settings.otel_exporter_otlp_endpoint is not None:
         tracing.configure(name, settings.otel_exporter_otlp_endpoint)
+
+
+def flush() -> None:
+    """Sends and writes what is held back, for a process that ends without Python's own clean-up."""
+    tracing.flush()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # whoever read it has gone
+            stream.flush()
 
 
 def configure_logs(name: str, settings: TelemetrySettings) -> None:

@@ -95,6 +95,35 @@ def test_an_error_of_the_vocabulary_at_the_start_is_a_sentence() -> None:
     assert "Traceback" not in errors
 
 
+def test_a_drained_process_ends_at_once() -> None:
+    """What it holds back of its log is written; what is in its memory is not taken apart."""
+    holding = "logging.getLogger().addHandler(MemoryHandler(9, target=logging.StreamHandler(sys.stdout)))"
+    body = f"""global kept
+    import logging
+    from logging.handlers import MemoryHandler
+    kept = type('Kept', (), {{'__del__': lambda self: print('taken apart', flush=True)}})()
+    {holding}
+    logging.getLogger().warning('held back')"""
+    process = start(body)
+    wait_for(process, "wired")
+    process.terminate()
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "held back" in output
+    assert "close database" in output
+    assert "taken apart" not in output
+
+
+def test_a_mistake_at_the_start_is_logged() -> None:
+    """With its traceback, and the status is 1; what was open is closed."""
+    process = start("raise LookupError('boom')")
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "close database" in output
+    assert "process failed" in errors
+    assert "LookupError" in errors
+
+
 def test_a_wrong_setting_is_a_sentence() -> None:
     """The process stops before it opens anything."""
     process = start("pass", OPS_PORT="no")

@@ -19,8 +19,10 @@ CREATE INDEX products_of_category_by_create_time ON products (category, create_t
 CREATE INDEX products_of_category_by_update_time ON products (category, update_time, uid);
 
 -- A search looks at no deleted product.
-DROP INDEX products_search;
-CREATE INDEX products_search ON products USING gin (search) WITH (fastupdate = off) WHERE delete_time IS NULL;
+CREATE INDEX products_live_search ON products USING gin (search) WITH (fastupdate = off) WHERE delete_time IS NULL;
 
 -- The planner knows how common each piece is only with statistics.
 ANALYZE products;
+
+-- At the end, for it locks out readers until this file is committed.
+DROP INDEX products_search;

@@ -15,7 +15,7 @@ from edge.protojson.serialised import to_bytes
 from edge.request import Request
 from edge.rules import Rules
 from edge.spelling import json_path
-from mesh.validation import Validator, invalid
+from mesh.validation import Validator
 
 
 class Binder:
@@ -61,16 +61,13 @@ class Binder:
         problems, message = Problems(), self._input.type()
         self._bind_path(values, message, problems)
         self._bind_query(query, message, problems)
-        if problems.violations:
-            raise invalid(tuple(problems.violations))
+        problems.check()
 
     def _checked(self, message: Message, problems: Problems) -> bytes:
         self._rules.check(message, problems)
-        if problems.violations:
-            raise invalid(tuple(problems.violations))
+        problems.check()
         sent: bytes = to_bytes(message, ROOT, problems)
-        if problems.violations:
-            raise invalid(tuple(problems.violations))
+        problems.check()
         return sent
 
     def _bind_path(self, values: tuple[str, ...], message: Message, problems: Problems) -> None:

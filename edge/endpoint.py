@@ -1,12 +1,14 @@
 """One route's calls, from the request to the reply: everything that can be is made when the edge starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from protobuf import Registry
 
+from edge import large_work
 from edge.binding import Binder
-from edge.contract import Route
+from edge.contract import Method, Route
 from edge.observation import Line
 from edge.preconditions import stale
 from edge.protojson.readers import Readers
@@ -18,6 +20,7 @@ from edge.system_parameters import NONE_GIVEN, SystemParameterReader
 from edge.writer import JsonStyle
 from mesh.client import UnaryReply
 from mesh.errors import Aborted, MeshError
+from mesh.message_size import request_bytes_max
 from mesh.validation import Validator
 
 
@@ -43,6 +46,13 @@ class Transcoding:
     style: JsonStyle
     limits: BodyLimits
 
+    def body_limits(self, method: Method) -> BodyLimits:
+        """Returns the limits of a message of a method's request: those of all, or lower ones that follow from its
+        contract.
+        """
+        size_bytes_max = request_bytes_max(method.desc.input, self.limits.size_bytes_max)
+        return replace(self.limits, size_bytes_max=size_bytes_max)
+
 
 class UnaryEndpoint:
     """Serves one route of a method that takes one message and answers one."""
@@ -54,7 +64,7 @@ class UnaryEndpoint:
         self._template = route.template.text
         self._input = route.method.desc.input
         self._rpc = rpc
-        self._limits = transcoding.limits
+        self._limits = transcoding.body_limits(route.method)
         self._system_parameters = SystemParameterReader(self._input)
         self._binder = Binder(route, transcoding.readers, transcoding.validator)
         self._replies = Replies(route, transcoding.registry, transcoding.style)
@@ -68,7 +78,7 @@ class UnaryEndpoint:
         content = await read_body(request, receive, self._limits)
         line.request_bytes = len(content)
         answer = await self._answer(request, values, query, content, admission)
-        reply = self._replies.make(request, answer.message, form)
+        reply = await large_work.run(len(answer.message), lambda: self._replies.make(request, answer.message, form))
         reply.headers += self._rpc.response_headers(answer.metadata)
         reply.headers += admission.headers
         return reply
@@ -79,7 +89,9 @@ class UnaryEndpoint:
         """What the service answers; with If-Match to the first version of those it lists that is the current one."""
         refused: Aborted | None = None
         for alternative in self._binder.alternatives(request):
-            message, own_names = self._binder.bind(alternative, values, query, content)
+            message, own_names = await large_work.run(
+                len(content), partial(self._binder.bind, alternative, values, query, content)
+            )
             try:
                 return await self._rpc.unary(admission, message)
             except MeshError as error:

@@ -77,7 +77,7 @@ class Endpoints:
             self._lenient_readers,
             self._transcoding.validator,
             self._transcoding.registry,
-            Limits(self._transcoding.limits, self._stream_limits),
+            Limits(self._transcoding.body_limits(method), self._stream_limits),
         )
 
     def _rpc(self, method: Method) -> Rpc:

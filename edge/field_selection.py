@@ -15,9 +15,10 @@ from typing import Any, Final, TypeAlias
 from protobuf import DescField, DescFieldValueMap, DescMessage
 from protobuf.wkt import Struct
 
-from edge.fields import find, inner_message
+from edge.fields import find
 from edge.protojson.leaves import text_leaf
 from edge.protojson.problems import Wrong, shorten
+from mesh.descriptors import inner_message
 
 ALL: Final = "*"
 DEPTH_MAX: Final = 32

@@ -47,18 +47,6 @@ def values_of(enum: DescEnum) -> list[DescEnumValue]:
     return [by_name[value.name] for value in enum.proto.value]
 
 
-def inner_message(field: DescField) -> DescMessage | None:
-    """The message type that a field holds, singly, in a list or in a map; None if it holds none."""
-    match field.value:
-        case (
-            DescFieldValueMessage(message=DescMessage() as message)
-            | DescFieldValueList(element=DescMessage() as message)
-            | DescFieldValueMap(value=DescMessage() as message)
-        ):
-            return message
-    return None
-
-
 def descend(message: Message, fields: tuple[DescField, ...]) -> Message:
     """The message that holds the last of these fields; those on the way are created if they are absent. Raises Wrong
     if one of them excludes a member of a oneof that is set.

@@ -1,17 +1,12 @@
 """The contract's own validation rules (protovalidate), applied before a request travels on."""
 
-import structlog
-from protobuf import DescExtension, DescField, DescMessage, Message
-from protovalidate import EvaluationError
-from protovalidate._gen.buf.validate.validate_pb import FieldRules, MessageRules, ext_field, ext_message, ext_oneof
+from protobuf import DescMessage, Message
 
-from edge.fields import inner_message
 from edge.protojson.problems import Problems
 from edge.spelling import respell
+from mesh.contract_rules import has_rules
 from mesh.errors import FieldViolation
 from mesh.validation import Validator
-
-log = structlog.get_logger()
 
 
 class Rules:
@@ -24,15 +19,8 @@ class Rules:
             self._validator.violations(request.type())
 
     def broken(self, message: Message) -> tuple[FieldViolation, ...]:
-        """Every rule that the message breaks, with the paths of the contract."""
-        if self._validator is None:
-            return ()
-        try:
-            return self._validator.violations(message)
-        except EvaluationError as error:
-            # The rule can't judge this message. The service, which has the same rules, answers for it.
-            log.warning("a rule of the contract failed", message=self._request.type_name, error=str(error))
-            return ()
+        """Returns the rules that the message breaks, with the paths of the contract."""
+        return () if self._validator is None else self._validator.violations(message)
 
     def check(self, message: Message, problems: Problems) -> None:
         """Notes every rule that the message breaks, but nothing about fields that are known to be wrong."""
@@ -48,32 +36,3 @@ class Rules:
 def _overlap(one: str, other: str) -> bool:
     shorter, longer = sorted((one, other), key=len)
     return longer == shorter or (longer.startswith(shorter) and longer[len(shorter)] in ".[")
-
-
-def field_rules(field: DescField | DescExtension) -> FieldRules | None:
-    """The rules of a field, None if it has none."""
-    options = field.proto.options
-    return options[ext_field] if options is not None and ext_field in options else None
-
-
-def message_rules(message: DescMessage) -> MessageRules | None:
-    """The rules of a message as a whole, None if it has none."""
-    options = message.proto.options
-    return options[ext_message] if options is not None and ext_message in options else None
-
-
-def has_rules(message: DescMessage) -> bool:
-    """Whether a message, or one that it can hold, has any rule."""
-    waiting, seen = [message], {message.type_name}
-    while waiting:
-        at = waiting.pop()
-        if message_rules(at) is not None or any(field_rules(field) is not None for field in at.fields):
-            return True
-        if any(oneof.proto.options is not None and ext_oneof in oneof.proto.options for oneof in at.oneofs):
-            return True
-        for field in at.fields:
-            inner = inner_message(field)
-            if inner is not None and inner.type_name not in seen:
-                seen.add(inner.type_name)
-                waiting.append(inner)
-    return False

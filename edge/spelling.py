@@ -9,7 +9,8 @@ from collections.abc import Collection
 
 from protobuf import DescField, DescMessage
 
-from edge.fields import declared, find, inner_message
+from edge.fields import declared, find
+from mesh.descriptors import inner_message
 from mesh.errors import FieldViolation
 
 _PART = re.compile(r'\.?(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<subscript>\[(?:"(?:[^"\\]|\\.)*"|[^\]"]*)\])')

@@ -12,7 +12,6 @@ from protobuf import DescMessage
 from edge.fields import find
 from edge.parameters import split
 from edge.protojson.problems import Problems, Wrong
-from mesh.validation import invalid
 
 ALT: Final = "$alt"
 FIELDS: Final = "$fields"
@@ -82,6 +81,5 @@ class SystemParameterReader:
                     found.set(name, value)
                 except Wrong as wrong:
                     problems.add(name, wrong)
-        if problems.violations:
-            raise invalid(tuple(problems.violations))
+        problems.check()
         return found, b"&".join(rest)

@@ -20,7 +20,6 @@ from edge.protojson.leaves import TEXT_MESSAGES
 from edge.protojson.problems import Problems, Wrong
 from edge.protojson.writing import to_json
 from edge.system_parameters import ALT, FIELDS, NONE_GIVEN, PROTO, SystemParameters
-from mesh.validation import invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,7 @@ class Writer:
                 fields = self._selection(wanted)
             except Wrong as wrong:
                 problems.add(FIELDS, wrong)
-        if problems.violations:
-            raise invalid(tuple(problems.violations))
+        problems.check()
         options = self._options
         if wanted.enums_as_numbers is not None:
             options = {**options, "print_enums_as_ints": wanted.enums_as_numbers}

@@ -7,7 +7,7 @@ standard library is used here, so that a domain may import it.
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Code(enum.IntEnum):
@@ -30,6 +30,10 @@ class Code(enum.IntEnum):
     UNAVAILABLE = 14
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
+
+
+VIOLATIONS_MAX: Final = 100
+"""How many violations of one request are looked for and told."""
 
 
 @dataclass(frozen=True, slots=True)

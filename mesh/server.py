@@ -17,6 +17,7 @@ from protobuf import Message
 from mesh import correlation, health, tracing
 from mesh.errors import Code, DeadlineExceeded, Internal, InvalidArgument, MeshError
 from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize, bearer_token
+from mesh.message_size import request_bytes_max
 from mesh.operations import Readiness
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.process import Process
@@ -106,6 +107,7 @@ class _Unary:
         self._method = handler.method
         self._verifier = verifier
         self._validator = validator
+        self._bytes_max = request_bytes_max(self._method.request.desc(), MESSAGE_BYTES_MAX)
         self._seconds = SERVER_SECONDS.labels(self._method.path)
 
     async def serve(self, request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
@@ -154,9 +156,11 @@ class _Unary:
 
     def _parse(self, request: bytes) -> Message:
         kind: type[Message] = self._method.request
+        if len(request) > self._bytes_max:
+            raise InvalidArgument(f"The request is larger than {self._bytes_max} bytes.", reason="MESSAGE_TOO_LARGE")
         try:
             return kind.from_binary(request)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, RecursionError) as error:
             raise InvalidArgument(
                 f"The request is not a {kind.desc().type_name}.", reason="MALFORMED_MESSAGE"
             ) from error

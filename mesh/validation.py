@@ -1,10 +1,23 @@
-"""Validation of a message by the rules of its own contract (protovalidate)."""
+"""Validation of a message by the rules of its own contract (protovalidate).
+
+It fails closed: a message whose rules can't be evaluated, or would take too long, is invalid.
+"""
+
+from dataclasses import replace
+from typing import Final
 
 import protovalidate
+import structlog
 from protobuf import DescMessage, Message
 
-from mesh.errors import FieldViolation, InvalidArgument
+from mesh.bounds import Bounds, TooCostly
+from mesh.errors import VIOLATIONS_MAX, FieldViolation, InvalidArgument
 from mesh.validation_twin import as_twin, twin_of
+
+ELEMENTS_MAX: Final = 1000
+"""Of a message with more elements only the first violation is told: there might be as many as elements."""
+
+log = structlog.get_logger()
 
 
 class Validator:
@@ -12,29 +25,50 @@ class Validator:
 
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
+        self._bounds = Bounds()
         self._twins: dict[str, DescMessage] = {}
 
     def violations(self, message: Message) -> tuple[FieldViolation, ...]:
-        """Every rule that the message breaks; none if it is right."""
-        return tuple(_field_violation(violation.proto) for violation in self._collect(message))
+        """Returns the rules that the message breaks, at most VIOLATIONS_MAX; none if it is valid.
 
-    def _collect(self, message: Message) -> list[protovalidate.Violation]:
+        Sizes come first: what is longer than a rule allows is cut, in the message, to one more than that before rules
+        of elements are evaluated.
+        """
+        try:
+            measure = self._bounds.apply(message)
+            found = self._collect(message, fail_fast=measure.elements > ELEMENTS_MAX)
+        except TooCostly as error:
+            return (replace(_NOT_EVALUATED, field=error.field or _NOT_EVALUATED.field),)
+        except protovalidate.EvaluationError as error:
+            log.warning("could not evaluate a rule", message=message.desc().type_name, error=str(error))
+            return (_NOT_EVALUATED,)
+        if measure.is_cut and not found:
+            log.error("a size that breaks a rule was accepted", message=message.desc().type_name)
+            return (_NOT_EVALUATED,)
+        return tuple(_field_violation(violation.proto) for violation in found[:VIOLATIONS_MAX])
+
+    def check(self, message: Message) -> None:
+        """Raises InvalidArgument that lists the violations."""
+        if violations := self.violations(message):
+            raise invalid(violations)
+
+    def _collect(self, message: Message, *, fail_fast: bool) -> list[protovalidate.Violation]:
         twin = self._twins.get(message.desc().type_name)
         if twin is not None:
-            return self._validator.collect_violations(as_twin(message, twin))
+            return self._validator.collect_violations(as_twin(message, twin), fail_fast=fail_fast)
         try:
-            return self._validator.collect_violations(message)
+            return self._validator.collect_violations(message, fail_fast=fail_fast)
         except ValueError:
             # The descriptor is not to protovalidate's taste, whatever the message holds.
             twin = twin_of(message.desc())
-            found = self._validator.collect_violations(as_twin(message, twin))
+            found = self._validator.collect_violations(as_twin(message, twin), fail_fast=fail_fast)
             self._twins[twin.type_name] = twin
             return found
 
-    def check(self, message: Message) -> None:
-        """Raises InvalidArgument that lists every violation."""
-        if violations := self.violations(message):
-            raise invalid(violations)
+
+_NOT_EVALUATED: Final = FieldViolation(
+    "(request)", "is too large for a rule of the contract to be evaluated: send less at once", "RULE_NOT_EVALUATED"
+)
 
 
 def invalid(violations: tuple[FieldViolation, ...]) -> InvalidArgument:

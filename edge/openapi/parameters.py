@@ -13,7 +13,7 @@ from protobuf import (
 )
 
 from edge.contract import Route
-from edge.fields import declared, inner_message
+from edge.fields import declared
 from edge.implied import Implied
 from edge.openapi.paths import PathPattern
 from edge.openapi.schemas import Schemas, Use, behaviors
@@ -23,6 +23,7 @@ from edge.protojson.leaves import text_leaf
 from edge.request import JSON
 from edge.resume_token import ResumeToken
 from edge.spelling import json_path
+from mesh.descriptors import inner_message
 
 PARAMETER_DEPTH_MAX: Final = 4
 

@@ -36,8 +36,8 @@ from edge.openapi.examples import example
 from edge.openapi.values import BOUNDED, LONG, Schema, nullable, scalar_schema, text_schema, well_known_schema
 from edge.protojson.leaves import NULL_VALUE
 from edge.protojson.readers import is_nullable
-from edge.rules import field_rules, message_rules
 from edge.writer import JsonStyle
+from mesh.contract_rules import field_rules, message_rules
 from mesh.validation import Validator
 
 FIELD_INFO: Final = "google.api.field_info"

@@ -109,11 +109,9 @@ class _Json:
         message = self._reader.read(document, ROOT, problems)
         if message is not MISSING:
             self._rules.check(message, problems)
-        if problems.violations:
-            raise invalid(tuple(problems.violations))
+        problems.check()
         sent: bytes = to_bytes(message, ROOT, problems)
-        if problems.violations:
-            raise invalid(tuple(problems.violations))
+        problems.check()
         return sent
 
     def encode(self, message: bytes) -> bytes:

@@ -11,7 +11,6 @@ from edge.procedures.connect import check_version
 from edge.protojson.problems import Problems
 from edge.request import BodyLimits
 from mesh.errors import InvalidArgument
-from mesh.validation import invalid
 
 _NAMES: Final = ("message", "encoding", "base64", "compression", "connect")
 _BASE64 = re.compile(r"([A-Za-z0-9_-]*)(={0,2})")
@@ -46,8 +45,7 @@ def _parameters(query: bytes) -> dict[str, str]:
         if name in given and name in _NAMES:
             raise InvalidArgument(f"The parameter {name} is given more than once.", reason="MALFORMED_QUERY")
         given[name] = value
-    if problems.violations:
-        raise invalid(tuple(problems.violations))
+    problems.check()
     return given
 
 

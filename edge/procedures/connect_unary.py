@@ -1,10 +1,12 @@
 """Connect's unary calls: https://connectrpc.com/docs/protocol#unary-request-response-rpcs."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from protobuf import Registry
 
+from edge import large_work
 from edge.errors import Headers
 from edge.observation import Line
 from edge.procedures import coding, connect_error, connect_query
@@ -65,10 +67,12 @@ class ConnectUnary:
         return await self._call(admission, name, codec, content)
 
     async def _call(self, admission: Admission, name: str, codec: Codec, content: bytes) -> Reply:
-        answer = await self.rpc.unary(admission, codec.decode(content))
+        message = await large_work.run(len(content), partial(codec.decode, content))
+        answer = await self.rpc.unary(admission, message)
         headers = [(b"content-type", f"{PREFIX}{name}".encode()), *admission.headers]
         headers += self._metadata(answer.initial_metadata, answer.trailing_metadata)
-        return Reply(200, headers, codec.encode(answer.message))
+        body = await large_work.run(len(answer.message), partial(codec.encode, answer.message))
+        return Reply(200, headers, body)
 
     def _metadata(self, initial: Metadata, trailing: Metadata) -> Headers:
         prefixed = [(_TRAILER + name, value) for name, value in self.rpc.response_headers(trailing)]

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from googleapis.google.rpc.status_pb import Status
 
+from edge import large_work
 from edge.errors import Headers, HttpError
 from edge.observation import Line
 from edge.procedures import coding
@@ -155,7 +156,8 @@ class _Call:
                 if count > limit:
                     text = f"The stream has more than {limit} messages."
                     raise ResourceExhausted(text, reason="TOO_MANY_MESSAGES", metadata={"limit_messages": str(limit)})
-                yield self._codec.decode(self._unsealed(flags, content, given))
+                message = self._unsealed(flags, content, given)
+                yield await large_work.run(len(message), partial(self._codec.decode, message))
 
     def _unsealed(self, flags: int, content: bytes, given: str) -> bytes:
         if not flags:
@@ -182,7 +184,8 @@ class _Call:
         return message
 
     async def _seal(self, message: bytes) -> bytes:
-        content, is_compressed = await coding.compress(self._codec.encode(message), self._coding)
+        written = await large_work.run(len(message), partial(self._codec.encode, message))
+        content, is_compressed = await coding.compress(written, self._coding)
         return seal(content, COMPRESSED if is_compressed else 0)
 
 

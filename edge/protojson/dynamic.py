@@ -1,5 +1,6 @@
 """The well-known types that hold any JSON: Struct, ListValue, Value, and Any, which names the type of its fields."""
 
+import contextlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ from edge.protojson.problems import MISSING, ROOT, MapKey, Place, Problems, Wron
 from edge.protojson.scalars import read_double, read_string
 from edge.protojson.serialised import to_bytes
 from edge.protojson.well_known import FIELD_MASK
+from mesh.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from edge.protojson.readers import Reader, Readers
@@ -58,8 +60,9 @@ def text_leaf(desc: DescMessage, readers: "Readers") -> Leaf | None:
             if desc.type_name != VALUE:
                 raise Wrong("must be JSON") from None
             document = text
-        problems = Problems()
-        value = readers.message(desc).read(document, ROOT, problems)
+        problems, value = Problems(), MISSING
+        with contextlib.suppress(InvalidArgument):  # of too many violations, the first of which follows
+            value = readers.message(desc).read(document, ROOT, problems)
         if problems.violations:
             first = problems.violations[0]
             raise Wrong(f"is wrong: {first.field} {first.description}", first.reason)

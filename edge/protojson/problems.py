@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from edge.protojson.document import RepeatedKeys
-from mesh.errors import FieldViolation
+from mesh.errors import VIOLATIONS_MAX, FieldViolation
+from mesh.validation import invalid
 
-VIOLATIONS_MAX: Final = 100
 TEXT_LENGTH_MAX: Final = 120
 
 Place = tuple["Place | None", "str | int", int]
@@ -38,9 +38,19 @@ class UnknownName(Wrong):
     """The name of a value that the contract's enum does not have: the peer's contract may be a newer one."""
 
 
+def too_many_items(items_max: int) -> Wrong:
+    """Returns what protovalidate says of a list that is too long, before any of its elements is read."""
+    return Wrong(f"must contain no more than {items_max} item(s)", "REPEATED_MAX_ITEMS")
+
+
+def too_many_entries(entries_max: int) -> Wrong:
+    """Returns what protovalidate says of a map that is too large, before any of its entries is read."""
+    return Wrong(f"map must be at most {entries_max} entries", "MAP_MAX_PAIRS")
+
+
 class Problems:
-    """Collects violations, up to a limit. `own_names` are the names of the contract, rather than of JSON, that the
-    client used.
+    """Collects violations, VIOLATIONS_MAX at most: then what is left of the request is not read. `own_names` are the
+    names of the contract, rather than of JSON, that the client used.
     """
 
     __slots__ = ("own_names", "violations")
@@ -49,14 +59,20 @@ class Problems:
         self.violations: list[FieldViolation] = []
         self.own_names: set[str] = set()
 
+    def check(self) -> None:
+        """Raises InvalidArgument with the violations, if there are any."""
+        if self.violations:
+            raise invalid(tuple(self.violations))
+
     def add(self, field: str, wrong: Wrong) -> None:
-        """Notes that this field is wrong."""
+        """Notes that this field is wrong. Raises InvalidArgument if it is the last violation that is looked for."""
         self.note(FieldViolation(field, wrong.description, wrong.reason))
 
     def note(self, violation: FieldViolation) -> None:
-        """Notes a violation."""
-        if len(self.violations) < VIOLATIONS_MAX:
-            self.violations.append(violation)
+        """Notes a violation. Raises InvalidArgument if it is the last that is looked for."""
+        self.violations.append(violation)
+        if len(self.violations) >= VIOLATIONS_MAX:
+            self.check()
 
     def add_at(self, place: Place, wrong: Wrong) -> None:
         """Notes that the value at this place is wrong."""

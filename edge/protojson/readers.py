@@ -25,8 +25,18 @@ from protobuf import (
 from edge.fields import assign, names_of
 from edge.protojson import dynamic
 from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf, text_leaf
-from edge.protojson.problems import MISSING, MapKey, Place, Problems, UnknownName, Wrong
+from edge.protojson.problems import (
+    MISSING,
+    MapKey,
+    Place,
+    Problems,
+    UnknownName,
+    Wrong,
+    too_many_entries,
+    too_many_items,
+)
 from edge.protojson.scalars import FROM_TEXT
+from mesh.contract_rules import field_rules, items_max
 
 DEPTH_MAX: Final = 64
 
@@ -134,9 +144,9 @@ class Readers:
             case DescFieldValueMessage(message=message):
                 return Element(self, message)
             case DescFieldValueList(element=element):
-                return _ListReader(Element(self, element), self.depth_max)
+                return _ListReader(Element(self, element), self.depth_max, items_max(field_rules(field)))
             case DescFieldValueMap(key=key, value=element):
-                return _MapReader(FROM_TEXT[key], Element(self, element), self.depth_max)
+                return _MapReader(FROM_TEXT[key], Element(self, element), self.depth_max, items_max(field_rules(field)))
 
 
 def is_nullable(field: DescField) -> bool:
@@ -203,14 +213,19 @@ def _note_own_name(field: FieldReader, value: dict[str, Any], problems: Problems
 class _ListReader:
     """Reads an array as a repeated field."""
 
-    __slots__ = ("_depth_max", "_element")
+    __slots__ = ("_depth_max", "_element", "_items_max")
 
-    def __init__(self, element: Element, depth_max: int) -> None:
+    def __init__(self, element: Element, depth_max: int, items_max: int | None) -> None:
+        """`items_max` is the contract's rule, which no element is read beyond; None for any number."""
         self._element = element
         self._depth_max = depth_max
+        self._items_max = items_max
 
     def read(self, value: Any, place: Place, problems: Problems) -> Any:
         if not problems.may_enter(value, list, place, self._depth_max):
+            return MISSING
+        if self._items_max is not None and len(value) > self._items_max:
+            problems.add_at(place, too_many_items(self._items_max))
             return MISSING
         depth = place[2] + 1
         read = self._element.read
@@ -221,15 +236,20 @@ class _ListReader:
 class _MapReader:
     """Reads an object as a map field."""
 
-    __slots__ = ("_depth_max", "_element", "_key")
+    __slots__ = ("_depth_max", "_element", "_items_max", "_key")
 
-    def __init__(self, key: Leaf, element: Element, depth_max: int) -> None:
+    def __init__(self, key: Leaf, element: Element, depth_max: int, items_max: int | None) -> None:
+        """`items_max` is as of a list."""
         self._key = key
         self._element = element
         self._depth_max = depth_max
+        self._items_max = items_max
 
     def read(self, value: Any, place: Place, problems: Problems) -> Any:
         if not problems.may_enter(value, dict, place, self._depth_max, MapKey):
+            return MISSING
+        if self._items_max is not None and len(value) > self._items_max:
+            problems.add_at(place, too_many_entries(self._items_max))
             return MISSING
         entries: dict[Any, Any] = {}
         for text, item in value.items():

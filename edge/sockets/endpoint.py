@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any, Final
 
+from edge import large_work
 from edge.body import HTTP_BODY, raw_type
 from edge.contract import Route
 from edge.endpoint import Transcoding
@@ -119,13 +120,14 @@ class Exchange:
         if first is not None:
             yield first
         elif not incoming.is_stream:
-            yield self._messages.bind_only(self._request, _content(await self._next()))
+            content = _content(await self._next())
+            yield await large_work.run(len(content), partial(self._messages.bind_only, self._request, content))
         else:
             while (frame := await self._next()) != _NO_MORE:
                 if isinstance(frame, bytes):
                     yield self._messages.bind_piece(self._request, frame)
                 else:
-                    yield self._messages.bind(frame.encode(errors="surrogatepass"))
+                    yield await large_work.run(len(frame), partial(self._messages.bind, _content(frame)))
         self._has_sent_all.set()
 
     async def _next(self) -> str | bytes:

@@ -3,8 +3,10 @@
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
+from edge import large_work
 from edge.binding import Binder
 from edge.body import raw_type
 from edge.contract import Route
@@ -30,10 +32,10 @@ class Incoming:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.is_stream = route.method.desc.method_kind in ("client_streaming", "bidi_streaming")
         self.takes_body = route.whole_body or route.body is not None
-        self.limits = limits
+        self._body_limits = transcoding.body_limits(route.method)
+        self.limits = replace(limits, message_bytes_max=self._body_limits.size_bytes_max)
         self.binder = Binder(route, transcoding.readers, transcoding.validator)
         self._input = route.method.desc.input
-        self._body_limits = transcoding.limits
         self._depth_max = transcoding.readers.depth_max
         self._is_file = raw_type(route) is not None
 
@@ -47,7 +49,8 @@ class Incoming:
         if not self.is_stream:
             content = await read_body(request, receive, self._body_limits)
             line.request_bytes = len(content)
-            messages.come_from(_one(messages.bind_only(request, content)))
+            message = await large_work.run(len(content), partial(messages.bind_only, request, content))
+            messages.come_from(_one(message))
             return messages
         self.binder.check_url(values, query)
         body = pieces(request, receive, self.limits, messages.activity, line)
@@ -154,10 +157,10 @@ async def _of_json(
         async for piece in body:
             is_empty = False
             for content in messages.located(splitter.feed(piece)):
-                yield messages.bind(content)
+                yield await large_work.run(len(content), partial(messages.bind, content))
     if not is_empty:
         for content in messages.located(splitter.end()):
-            yield messages.bind(content)
+            yield await large_work.run(len(content), partial(messages.bind, content))
     elif messages.says_something_in_url:
         # As with other methods: without a body the message is what the URL says.
         yield messages.bind(b"")

@@ -1,0 +1,112 @@
+"""The validation rules that a contract's descriptors hold (protovalidate's options)."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from protobuf import DescExtension, DescField, DescMessage
+from protovalidate._gen.buf.validate.validate_pb import (
+    FieldRules,
+    Ignore,
+    MessageRules,
+    ext_field,
+    ext_message,
+    ext_oneof,
+)
+
+from mesh.descriptors import inner_message
+
+# A character of UTF-8 is a byte at least, so a bound on bytes is one on characters.
+_LENGTHS: Final = {"string": ("len", "max_len", "len_bytes", "max_bytes"), "bytes": ("len", "max_len")}
+_WELL_KNOWN_LENGTHS: Final = {
+    "uuid": 36,
+    "tuuid": 32,
+    "ulid": 26,
+    "ipv4": 15,
+    "ipv6": 64,
+    "hostname": 255,
+    "email": 400,
+}
+
+
+def field_rules(field: DescField | DescExtension) -> FieldRules | None:
+    """Returns the rules of a field, None if it has none."""
+    options = field.proto.options
+    return options[ext_field] if options is not None and ext_field in options else None
+
+
+def message_rules(message: DescMessage) -> MessageRules | None:
+    """Returns the rules of a message as a whole, None if it has none."""
+    options = message.proto.options
+    return options[ext_message] if options is not None and ext_message in options else None
+
+
+def active(rules: FieldRules | None) -> FieldRules | None:
+    """Returns the rules unless they are switched off (buf.validate.Ignore)."""
+    return None if rules is None or rules.ignore is Ignore.ALWAYS else rules
+
+
+def expressions(rules: FieldRules | MessageRules | None) -> Iterator[str]:
+    """Yields the CEL expressions among the rules."""
+    if rules is not None:
+        yield from rules.cel_expression
+        for rule in rules.cel:
+            yield rule.expression
+
+
+def items_max(rules: FieldRules | None) -> int | None:
+    """Returns how many elements a list, or entries a map, may have; None if the rules set no bound."""
+    kind, value = _type_rules(rules)
+    return _smallest(value, {"repeated": ("max_items",), "map": ("max_pairs",)}.get(kind, ()))
+
+
+def element_rules(rules: FieldRules | None) -> FieldRules | None:
+    """Returns the rules of the elements of a list, or of the values of a map."""
+    kind, value = _type_rules(rules)
+    found: FieldRules | None = getattr(value, {"repeated": "items", "map": "values"}.get(kind, ""), None)
+    return active(found)
+
+
+def key_rules(rules: FieldRules | None) -> FieldRules | None:
+    """Returns the rules of the keys of a map."""
+    kind, value = _type_rules(rules)
+    found: FieldRules | None = value.keys if kind == "map" else None
+    return active(found)
+
+
+def length_max(rules: FieldRules | None) -> int | None:
+    """Returns how many characters a string may have, or bytes a field of bytes; None if the rules set no bound."""
+    kind, value = _type_rules(rules)
+    if kind not in _LENGTHS:
+        return None
+    bounds = [_smallest(value, _LENGTHS[kind])]
+    if value.well_known is not None:
+        bounds.append(_WELL_KNOWN_LENGTHS.get(value.well_known.field))
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _type_rules(rules: FieldRules | None) -> tuple[str, Any]:
+    """Returns the type that the rules are for, and its rules; an empty name if there are none."""
+    kind: Any = rules.type if rules is not None and active(rules) is not None else None
+    return ("", None) if kind is None else (kind.field, kind.value)
+
+
+def _smallest(rules: Any, names: Iterable[str]) -> int | None:
+    """Returns the smallest of the bounds that are set."""
+    return min((int(getattr(rules, name)) for name in names if rules.has_field(name)), default=None)
+
+
+def has_rules(message: DescMessage) -> bool:
+    """Returns whether a message, or one that it can hold, has any rule."""
+    waiting, seen = [message], {message.type_name}
+    while waiting:
+        at = waiting.pop()
+        if message_rules(at) is not None or any(field_rules(field) is not None for field in at.fields):
+            return True
+        if any(oneof.proto.options is not None and ext_oneof in oneof.proto.options for oneof in at.oneofs):
+            return True
+        for field in at.fields:
+            inner = inner_message(field)
+            if inner is not None and inner.type_name not in seen:
+                seen.add(inner.type_name)
+                waiting.append(inner)
+    return False

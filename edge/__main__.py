@@ -21,6 +21,7 @@ from edge.sockets.connection import socket_protocol
 from edge.tls import upstream_credentials
 from edge.upstream import Nowhere, Upstreams
 from mesh import telemetry
+from mesh.ended_tokens import EndedTokens, EndedTokensUrl
 from mesh.http import HttpServer
 from mesh.identity import JwksUrl, Verifier
 from mesh.operations import OperationsServer
@@ -71,9 +72,12 @@ async def _run(settings: EdgeSettings) -> int:
         if not settings.operations_on_port:
             await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
         pages = operations.routes(process.readiness) if settings.operations_on_port else []
-        serving = Serving(_source(settings, upstreams), settings, upstreams, _verifier(settings), pages)
+        ended = EndedTokensUrl(settings.ended_tokens_url) if settings.ended_tokens_url else None
+        serving = Serving(_source(settings, upstreams), settings, upstreams, _verifier(settings, ended), pages)
         await serving.load()
         server = await process.enter(serve(serving, settings))
+        if ended is not None:
+            await process.enter(ended)  # after the server, for the list may be behind it
         log.info("serving", host=settings.listen_host, port=server.port)
         process.spawn(serving.keep_up(hang_up), name="reload")
 
@@ -124,14 +128,14 @@ def serve(app: Any, settings: EdgeSettings) -> HttpServer:
     )
 
 
-def _verifier(settings: EdgeSettings) -> Verifier | None:
+def _verifier(settings: EdgeSettings, ended: EndedTokens | None) -> Verifier | None:
     if settings.jwks_url is None:
         log.warning("no --jwks: access tokens are not checked here but passed on to the services")
         return None
     unchecked = {"issuer": settings.token_issuer, "audience": settings.token_audience}
     for name in (name for name, value in unchecked.items() if not value):
         log.warning(f"no --{name}: a token's {name} is not checked, only its signature and its time")
-    return Verifier(JwksUrl(settings.jwks_url), settings.token_issuer, settings.token_audience)
+    return Verifier(JwksUrl(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The endpoints of a contract, each made when it is first called: of thousands of routes few are in use."""
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -61,15 +62,20 @@ class Endpoints:
         return _Unmade(method, partial(self._make_procedure, method))
 
     def _make(self, route: Route) -> Endpoint:
-        rpc, kind = self._rpc(route.method), route.method.desc.method_kind
+        rpc, kind, transcoding = self._rpc(route.method), route.method.desc.method_kind, self._transcoding_of(route)
         if kind == "unary":
-            return UnaryEndpoint(route, rpc, self._transcoding)
+            return UnaryEndpoint(route, rpc, transcoding)
         if kind == "client_streaming":
-            return CollectingEndpoint(route, rpc, self._transcoding, self._stream_limits)
-        return StreamingEndpoint(route, rpc, self._transcoding, self._stream_limits)
+            return CollectingEndpoint(route, rpc, transcoding, self._stream_limits)
+        return StreamingEndpoint(route, rpc, transcoding, self._stream_limits)
 
     def _make_socket(self, route: Route) -> SocketEndpoint:
-        return SocketEndpoint(route, self._rpc(route.method), self._transcoding, self._stream_limits)
+        return SocketEndpoint(route, self._rpc(route.method), self._transcoding_of(route), self._stream_limits)
+
+    def _transcoding_of(self, route: Route) -> Transcoding:
+        if route.method.policy.ignore_unknown_fields:
+            return replace(self._transcoding, readers=self._lenient_readers)
+        return self._transcoding
 
     def _make_procedure(self, method: Method) -> Endpoint:
         return Procedure(

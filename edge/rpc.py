@@ -12,9 +12,11 @@ from edge.headers import REQUEST_ID, RequestHeaders, ResponseHeaders, timeout_s
 from edge.observation import Line, Observed, span
 from edge.request import Request
 from edge.upstream import Responses, Upstream
+from mesh import audit
 from mesh.client import UnaryReply
-from mesh.errors import Metadata
+from mesh.errors import MeshError, Metadata
 from mesh.identity import Verifier
+from mesh.rpc import CLIENT_ADDRESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,23 @@ class Rpc:
         protocol. Raises MeshError.
         """
         authorization = request.headers.get(b"authorization", b"").decode("latin-1")
-        caller = await self._access.identify(authorization)
-        line.caller = caller.subject
-        headers = self._access.admit(caller, request.client)
+        try:
+            caller = await self._access.identify(authorization)
+            line.caller = caller.subject
+            headers = self._access.admit(caller, request.client)
+        except MeshError as error:
+            audit.record_refusal(
+                error,
+                method=self.method.path,
+                account=line.caller,
+                client=request.client,
+            )
+            raise
         allowed_s = timeout_s(request.headers, min(wanted_s, self._timeout_s))
         metadata = self._settings.request_headers.metadata(request.headers)
         metadata.append((REQUEST_ID, line.request_id))
+        if request.client.isascii() and request.client.isprintable():  # a proxy may have named something else
+            metadata.append((CLIENT_ADDRESS, request.client))
         if authorization:
             metadata.append(("authorization", authorization))
         return Admission(allowed_s, metadata, headers)

@@ -80,6 +80,11 @@ class EdgeSettings(BaseSettings):
         description="the keys that verify access tokens; without it tokens are not checked but passed on",
         examples=["http://localhost:8080/.well-known/jwks.json"],
     )
+    ended_tokens_url: HttpUrl | Literal[""] = Field(
+        "",
+        description="the list of access tokens that were revoked; without it each is good until it expires",
+        examples=["http://localhost:8080/v1/oauth2/endedTokens"],
+    )
     token_issuer: str = Field(
         "", description="the issuer that tokens must name; without it any", examples=["https://shop.example.com"]
     )
@@ -198,6 +203,7 @@ _OPTIONS: Final = {
     "--contracts": ("contracts", "IMAGE|FOLDER|reflect"),
     "--upstream": ("upstreams", "SERVICE=HOST:PORT"),
     "--jwks": ("jwks_url", "URL"),
+    "--ended-tokens": ("ended_tokens_url", "URL"),
     "--issuer": ("token_issuer", "ISSUER"),
     "--audience": ("token_audience", "AUDIENCE"),
     "--host": ("listen_host", "HOST"),

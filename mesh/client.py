@@ -35,7 +35,7 @@ from mesh.errors import (
 )
 from mesh.identity import ServiceTokens
 from mesh.policy import DEFAULT_TIMEOUT_S
-from mesh.rpc import Method, Req, Res, current_call
+from mesh.rpc import CLIENT_ADDRESS, Method, Req, Res, current_call
 from mesh.status import DETAILS_TRAILER, from_status
 from mesh.stream_connections import StreamConnections
 from mesh.telemetry import CLIENT_CALLS
@@ -220,6 +220,8 @@ class Channel:
             headers["authorization"] = f"Bearer {token}"
         if request_id := correlation.request_id():
             headers[correlation.REQUEST_ID] = request_id
+        if call is not None and (address := call.metadata.get(CLIENT_ADDRESS)):
+            headers[CLIENT_ADDRESS] = address
         return tuple(headers.items())
 
     async def unary(

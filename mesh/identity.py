@@ -15,6 +15,7 @@ from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 
+from mesh.ended_tokens import EndedTokens, ended_ids
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.fetch import FetchError, fetch_json
 from mesh.policy import Policy
@@ -40,12 +41,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. `subject` is "users/…", "workloads/…", or empty for nobody; `expires_at` is a Unix time in seconds."""
+    """Who calls. `subject` is "users/…", "workloads/…", or empty for nobody; `expires_at` is a Unix time in seconds.
+    `ended_ids` are the entries of the list of ended tokens that would each end this token.
+    """
 
     subject: str = ""
     scopes: frozenset[str] = frozenset()
     token: str = ""
     expires_at: float = 0.0
+    ended_ids: tuple[str, ...] = ()
 
     @property
     def workload(self) -> str | None:
@@ -156,9 +160,12 @@ class Verifier:
 
     REMEMBERED_MAX = 10_000
 
-    def __init__(self, keys: KeySource, issuer: str, audience: str) -> None:
-        """An empty `issuer` or `audience` is not checked. With both, only access tokens after RFC 9068 are good."""
+    def __init__(self, keys: KeySource, issuer: str, audience: str, ended: EndedTokens | None = None) -> None:
+        """An empty `issuer` or `audience` is not checked. With both, only access tokens after RFC 9068 are good.
+        Without `ended`, as with issuers that have no such list, a token is good until it expires.
+        """
         self._keys = keys
+        self._ended = ended
         self._typed = bool(issuer and audience)
         wanted: dict[str, Any] = {"sub": {"essential": True}, "exp": {"essential": True}}
         for name, value in (("iss", issuer), ("aud", audience)):
@@ -178,6 +185,9 @@ class Verifier:
         if caller.expires_at <= time.time():
             self._remembered.pop(token, None)
             raise _expired()
+        if self._ended is not None and self._ended.holds(caller.ended_ids):
+            self._remembered.pop(token, None)
+            raise _ended()
         return caller
 
     def _remember(self, token: str, caller: Caller) -> None:
@@ -195,7 +205,10 @@ class Verifier:
         key = await self._keys.find(kid) if isinstance(kid, str) else None
         if key is None:
             raise _invalid()
-        return self._decode(token, key)
+        caller = self._decode(token, key)
+        if self._ended is not None:
+            await self._ended.ready()
+        return caller
 
     def _decode(self, token: str, key: PublicKey) -> Caller:
         try:
@@ -205,9 +218,9 @@ class Verifier:
                 raise _invalid()
             self._claims.validate(decoded.claims)
             claims = decoded.claims
-            return Caller(
-                str(claims["sub"]), frozenset(str(claims.get("scope", "")).split()), token, float(claims["exp"])
-            )
+            scopes = frozenset(str(claims.get("scope", "")).split())
+            ids = ended_ids(claims) if self._ended is not None else ()
+            return Caller(str(claims["sub"]), scopes, token, float(claims["exp"]), ids)
         except ExpiredTokenError as error:
             raise _expired() from error
         except (JoseError, ValueError, TypeError, AttributeError) as error:
@@ -220,6 +233,10 @@ def _invalid() -> Unauthenticated:
 
 def _expired() -> Unauthenticated:
     return Unauthenticated("The access token has expired. Get a new one.", reason="TOKEN_EXPIRED")
+
+
+def _ended() -> Unauthenticated:
+    return Unauthenticated("The access token was revoked, or its user is gone. Sign in again.", reason="TOKEN_REVOKED")
 
 
 class ServiceTokens:

@@ -37,6 +37,7 @@ class Policy:
     callers: frozenset[str] = frozenset()
     http_status: int = 200
     internal: bool = False
+    ignore_unknown_fields: bool = False
 
     def admits_workload(self, workload: str) -> bool:
         """Whether the contract lets this workload call as itself."""
@@ -58,6 +59,7 @@ def policy_of(method: DescMethod) -> Policy:
         callers=frozenset(option.callers),
         http_status=option.http_status or 200,
         internal=ext_http not in options,
+        ignore_unknown_fields=option.ignore_unknown_fields,
     )
 
 

@@ -16,6 +16,11 @@ from mesh.policy import Policy, policy_of
 Req = TypeVar("Req", bound=Message)
 Res = TypeVar("Res", bound=Message)
 
+CLIENT_ADDRESS = "x-meshwright-client-address"
+"""The metadata that says from which IP address a request of the public came. The edge sets it; a client can't, for the
+edge passes no header with this prefix on.
+"""
+
 _IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
 
 
@@ -52,6 +57,11 @@ class Call:
     caller: Caller = ANONYMOUS
     deadline: float = float("inf")
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def client_address(self) -> str:
+        """The IP address that the public request came from, empty if it is not known."""
+        return self.metadata.get(CLIENT_ADDRESS, "")
 
     def remaining_s(self) -> float:
         """The seconds left for this call, never below zero."""

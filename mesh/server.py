@@ -14,15 +14,24 @@ import grpc.aio
 import structlog
 from protobuf import Message
 
-from mesh import correlation, health, tracing
-from mesh.errors import Code, DeadlineExceeded, Internal, InvalidArgument, MeshError
+from mesh import audit, correlation, health, tracing
+from mesh.ended_tokens import EndedTokens, EndedTokensUrl
+from mesh.errors import (
+    Code,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    MeshError,
+    PermissionDenied,
+    Unauthenticated,
+)
 from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize, bearer_token
 from mesh.message_size import request_bytes_max
 from mesh.operations import Readiness
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.process import Process
 from mesh.reflection import Reflection
-from mesh.rpc import Call, Handler, Service, current_call
+from mesh.rpc import CLIENT_ADDRESS, Call, Handler, Service, current_call
 from mesh.settings import ServiceSettings
 from mesh.status import DETAILS_TRAILER, to_status
 from mesh.telemetry import SERVER_CALLS, SERVER_SECONDS
@@ -51,10 +60,18 @@ log = structlog.get_logger()
 
 
 async def serve(
-    process: Process, settings: ServiceSettings, *services: Service, keys: KeySource | None = None
+    process: Process,
+    settings: ServiceSettings,
+    *services: Service,
+    keys: KeySource | None = None,
+    ended: EndedTokens | None = None,
 ) -> "Server":
-    """Serves these services as part of a process. `keys` replaces the keys at JWKS_URL, for the issuer itself."""
-    verifier = Verifier(keys or JwksUrl(settings.jwks_url), settings.token_issuer, settings.token_audience)
+    """Serves these services as part of a process. For the issuer itself, `keys` and `ended` replace the keys at
+    JWKS_URL and the list at ENDED_TOKENS_URL.
+    """
+    if ended is None and settings.ended_tokens_url:
+        ended = await process.enter(EndedTokensUrl(settings.ended_tokens_url))
+    verifier = Verifier(keys or JwksUrl(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
     address = f"{settings.listen_host}:{settings.grpc_port}"
     return await process.enter(Server(address, services, verifier, process.readiness, settings.shutdown_grace_s))
 
@@ -143,8 +160,7 @@ class _Unary:
             allowed_s = min(allowed_s, remaining_s)
         try:
             async with asyncio.timeout(allowed_s) as allowed:
-                caller = await _caller(metadata, self._verifier)
-                authorize(self._method.policy, caller)
+                caller = await self._admit(metadata)
                 message = self._parse(request)
                 self._validator.check(message)
                 call = Call(self._method.path, caller, time.monotonic() + allowed_s, metadata)
@@ -153,6 +169,22 @@ class _Unary:
             if not allowed.expired():
                 raise  # Not the deadline of this call, but of something that its handler waited for.
             raise DeadlineExceeded("The call took longer than its deadline allows.") from error
+
+    async def _admit(self, metadata: Mapping[str, str]) -> Caller:
+        """The caller, who may call. Raises Unauthenticated, PermissionDenied."""
+        caller = ANONYMOUS
+        try:
+            caller = await _caller(metadata, self._verifier)
+            authorize(self._method.policy, caller)
+        except (Unauthenticated, PermissionDenied) as error:
+            audit.record_refusal(
+                error,
+                method=self._method.path,
+                account=caller.subject,
+                client=metadata.get(CLIENT_ADDRESS, ""),
+            )
+            raise
+        return caller
 
     def _parse(self, request: bytes) -> Message:
         kind: type[Message] = self._method.request

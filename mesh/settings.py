@@ -38,6 +38,12 @@ Address = Annotated[
 HttpUrl = Annotated[
     str, Meta(pattern=r"^https?://[^\s/]", description="must be a URL that starts with http:// or https://")
 ]
+HttpUrlOrNone = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:https?://[^\s/]|\Z)", description="must be a URL that starts with http:// or https://, or empty"
+    ),
+]
 Port = Annotated[int, Meta(ge=0, le=65535, description="must be a whole number from 0 to 65535")]
 Text = Annotated[str, Meta(min_length=1, description="must not be empty")]
 
@@ -80,6 +86,7 @@ class ServiceSettings(ProcessSettings):
 
     grpc_port: Annotated[Port, example(9000)] = 9000
     jwks_url: Annotated[HttpUrl, example("http://edge:8080/.well-known/jwks.json")]
+    ended_tokens_url: Annotated[HttpUrlOrNone, example("http://edge:8080/v1/oauth2/endedTokens")] = ""
     token_issuer: Annotated[Text, example("https://shop.example.com")]
     token_audience: Annotated[Text, example("meshwright")] = "meshwright"
 

@@ -115,7 +115,8 @@ def _tokens(ports: Mapping[str, int]) -> dict[str, str]:
     edge_url = f"http://{LOOPBACK}:{ports['PORT']}"
     return {
         "JWKS_URL": f"{edge_url}/.well-known/jwks.json",
-        "TOKEN_URL": f"{edge_url}/v1/oauth2/token",
+        "ENDED_TOKENS_URL": f"{edge_url}/v1/oauth2/endedTokens",
+        "TOKEN_URL": f"{edge_url}/v1/oauth2/workloadToken",
         "TOKEN_ISSUER": public_url(ports),
     }
 

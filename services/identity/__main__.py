@@ -1,5 +1,6 @@
 """Wires the identity service."""
 
+from datetime import timedelta
 from functools import partial
 
 from mesh.database import Database
@@ -9,6 +10,7 @@ from mesh.server import serve
 from services.identity.bootstrap import ensure_staff, until_available
 from services.identity.cipher import Cipher
 from services.identity.client_authentication import Clients
+from services.identity.ended_tokens import EndedTokenList
 from services.identity.grants import Grants
 from services.identity.handlers import IdentityHandlers
 from services.identity.keys import SigningKeys
@@ -27,14 +29,18 @@ async def wire(process: Process, settings: IdentitySettings) -> None:
     if settings.staff_email is not None and settings.staff_password is not None:
         password = settings.staff_password
         await until_available(partial(ensure_staff, database, passwords, settings.staff_email, password))
+    ended = EndedTokenList(database, timedelta(seconds=settings.access_token_lifetime_s))
+    await until_available(ended.refresh)
     process.spawn(keys.keep_fresh(), name="signing keys")
+    process.spawn(ended.follow(), name="ended tokens")
     broker = await process.enter(JetStream(settings.nats_url, process.name))
     await process.enter(Relay(database, broker))
     access_tokens = AccessTokens(keys, settings.token_issuer, settings.token_audience, settings.access_token_lifetime_s)
     clients = Clients(settings.service_clients)
-    grants = Grants(database, passwords, access_tokens, clients, settings.refresh_token_lifetime)
-    handlers = IdentityHandlers(database, passwords, cipher, grants, keys, settings.token_issuer)
-    await serve(process, settings, handlers, keys=keys)
+    grants = Grants(database, passwords, access_tokens, clients, cipher, ended, settings.refresh_token_lifetime)
+    handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ended, settings.token_issuer)
+    await serve(process, settings, handlers, keys=keys, ended=ended)
+    await process.enter(ended.serving())  # after the server: it lets the waiting readers go before the server stops
 
 
 if __name__ == "__main__":

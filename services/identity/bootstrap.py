@@ -7,7 +7,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_fixed
 
 from mesh.database import Database
-from mesh.errors import Aborted, AlreadyExists, ResourceExhausted, Unavailable
+from mesh.errors import Aborted, ResourceExhausted, Unavailable
 from services.identity import storage
 from services.identity.domain import Role
 from services.identity.passwords import Passwords
@@ -29,11 +29,10 @@ async def ensure_staff(database: Database, passwords: Passwords, email: str, pas
         found = await storage.find_by_email(tx, email)
     if found is None:
         password_hash = await passwords.hash(password)
-        try:
-            async with database.transaction() as tx:
-                new = NewUser(uuid4(), email, STAFF_DISPLAY_NAME, Role.STAFF, password_hash)
-                user = await storage.insert_user(tx, new)
-        except AlreadyExists:
+        async with database.transaction() as tx:
+            new = NewUser(uuid4(), email, STAFF_DISPLAY_NAME, Role.STAFF, password_hash)
+            user = await storage.insert_user(tx, new)
+        if user is None:
             log.info("another replica created the staff account")
         else:
             log.info("staff account created", user=user.name)

@@ -23,6 +23,7 @@ class Cipher:
     def __init__(self, secret: str) -> None:
         self._sealing_key = OctKey.import_key(_derive(secret, "signing keys"))
         self._fingerprint_key = _derive(secret, "fingerprints")
+        self._tag_key = _derive(secret, "refresh tokens")
 
     def seal(self, key: ECKey) -> str:
         """A private key as a JWE (RFC 7516), bound to its identifier."""
@@ -42,6 +43,10 @@ class Cipher:
     def fingerprint(self, text: str) -> str:
         """A keyed hash: equal for equal texts, and of no use for guessing them without the secret."""
         return hmac.new(self._fingerprint_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def tag(self, octets: bytes) -> bytes:
+        """Authenticates the parts of a refresh token (HMAC-SHA256)."""
+        return hmac.new(self._tag_key, octets, hashlib.sha256).digest()
 
 
 def _derive(secret: str, purpose: str) -> bytes:

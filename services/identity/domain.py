@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from mesh.errors import Aborted, AlreadyExists, FieldViolation, InvalidArgument, NotFound, Unauthenticated
+from mesh.errors import Aborted, FieldViolation, InvalidArgument, NotFound, Unauthenticated
 
 USER_PREFIX = "users/"
 ME = "users/me"
@@ -100,11 +100,6 @@ def unknown_user() -> NotFound:
 def account_deleted() -> Unauthenticated:
     """The token is genuine, but its user is gone."""
     return Unauthenticated("The account of this access token has been deleted.", reason="ACCOUNT_DELETED")
-
-
-def email_taken() -> AlreadyExists:
-    """An address has one account."""
-    return AlreadyExists("An account with this e-mail address exists. Sign in instead.", reason="EMAIL_TAKEN")
 
 
 def may_be_email(text: str) -> bool:

@@ -1,26 +1,30 @@
 """The grants of the token endpoint (RFC 6749) and the revocation of what they gave (RFC 7009)."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
-import structlog
+from meshwright.identity.v1 import identity_pb as pb
 
+from mesh import audit
 from mesh.database import Database
-from mesh.errors import FieldViolation, InvalidArgument
+from mesh.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unauthenticated
 from mesh.identity import WORKLOAD_PREFIX
+from mesh.rpc import Call
 from services.identity import storage
+from services.identity.cipher import Cipher
 from services.identity.client_authentication import Clients
-from services.identity.domain import User, may_be_email, narrow
+from services.identity.domain import USER_PREFIX, User, may_be_email, narrow
+from services.identity.ended_tokens import EndedTokenList
 from services.identity.passwords import Passwords
+from services.identity.sign_in_limit import Attempt, SignInLimit
 from services.identity.tokens import AccessToken, AccessTokens, RefreshToken
 
 # The client of people's own sign-ins: any program that knows the password, none that has a secret.
 PUBLIC_CLIENT = "public"
 
 GRANT_TYPES = ("password", "refresh_token", "client_credentials")
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,76 +44,151 @@ class Grants:
         passwords: Passwords,
         access_tokens: AccessTokens,
         clients: Clients,
+        cipher: Cipher,
+        ended: EndedTokenList,
         refresh_lifetime: timedelta,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._access_tokens = access_tokens
         self._clients = clients
+        self._cipher = cipher
+        self._ended = ended
+        self._limit = SignInLimit(database, cipher)
         self._refresh_lifetime = refresh_lifetime
 
-    async def password(self, username: str, password: str, scope: str) -> Issued:
-        """Signs a user in (section 4.3). Neither the error nor its time tells whether the account exists."""
-        _require(username=username, password=password)
+    async def password(self, request: pb.IssueTokenRequest, call: Call) -> Issued:
+        """Signs a user in (section 4.3). Neither the error nor its time tells whether the account exists.
+
+        Raises ResourceExhausted while there were too many failures, whatever the password.
+        """
+        _require(username=request.username, password=request.password)
         found = None
-        if may_be_email(username):
+        if may_be_email(request.username):
             async with self._database.transaction() as tx:
-                found = await storage.find_by_email(tx, username)
+                found = await storage.find_by_email(tx, request.username)
         user, password_hash = found or (None, None)
-        if not await self._passwords.verify(password_hash, password) or user is None:
-            raise _invalid_grant("The e-mail address or the password is wrong.")
-        scopes = narrow(user.role.scopes, scope)
-        token = RefreshToken.new()
+        account = {"account": user.name if user else "", "account_hash": self._limit.account_hash(request.username)}
+        try:
+            attempt = await self._limit.begin(request.username, user.uid if user else None, call)
+        except ResourceExhausted as error:
+            audit.record("sign_in", call, outcome="refused", reason=error.reason, **account)
+            raise
+        right = await self._verified(attempt, password_hash, request.password)
+        if not right or user is None:
+            audit.record("sign_in", call, outcome="failed", reason="INVALID_GRANT", **account)
+            for limit in attempt.blocks:
+                audit.record("lockout", call, limit=limit, until=attempt.until.isoformat(), **account)
+            raise _wrong_password()
+        await self._limit.succeed(attempt, user.uid)
+        scopes = narrow(user.role.scopes, request.scope)
+        token = RefreshToken.new(self._cipher)
         async with self._database.transaction() as tx:
             kept = await storage.insert_family(tx, token.family, user.uid, scopes, token.hash, self._refresh_lifetime)
         if not kept:
-            raise _invalid_grant("The e-mail address or the password is wrong.")  # deleted a moment ago
-        return Issued(self._access_token(user, scopes), token)
+            raise _wrong_password()  # deleted a moment ago
+        audit.record("sign_in", call, outcome="succeeded", session=str(token.family), **account)
+        return Issued(self._access_token(user, scopes, token), token)
 
-    async def refresh(self, refresh_token: str, scope: str) -> Issued:
+    async def _verified(self, attempt: Attempt, password_hash: str | None, password: str) -> bool:
+        try:
+            return await self._passwords.verify(password_hash, password)
+        except ResourceExhausted:
+            await self._limit.cancel(attempt)  # nobody has looked at the password
+            raise
+
+    async def refresh(self, request: pb.IssueTokenRequest, call: Call) -> Issued:
         """Trades a refresh token for the next (section 6).
 
         Each works once. One that comes again was either stolen or its answer was lost: as nobody can tell which, the
-        whole family ends and the user signs in again (RFC 9700, section 4.14.2). There is no time of grace.
+        whole family ends, with its access tokens, and the user signs in again (RFC 9700, section 4.14.2). There is no
+        time of grace. A token that was never issued ends nothing.
         """
-        _require(refresh_token=refresh_token)
-        old = RefreshToken.parse(refresh_token)
+        _require(refresh_token=request.refresh_token)
+        old = RefreshToken.parse(request.refresh_token)
         if old is None:
-            raise _invalid_refresh_token()
-        new = RefreshToken.new(old.family)
+            raise self._refused_refresh(call)
+        new = RefreshToken.new(self._cipher, old.family)
         async with self._database.transaction() as tx:
             rotated = await storage.rotate_family(tx, old.family, old.hash, new.hash, self._refresh_lifetime)
             if rotated is not None:
                 user, granted = rotated
-                scopes = narrow(granted & user.role.scopes, scope)  # if it raises, the old token stays good
-            else:
-                owner = await storage.delete_family(tx, old.family)
+                scopes = narrow(granted & user.role.scopes, request.scope)  # if it raises, the old token stays good
         if rotated is None:
-            if owner is not None:
-                log.warning("refresh token used again or expired, sign-in ended", user=str(owner))
-            raise _invalid_refresh_token()
-        return Issued(self._access_token(user, scopes), new)
+            await self._end_reused(old, call)
+            raise self._refused_refresh(call)
+        audit.record("refresh", call, account=user.name, outcome="succeeded", session=str(new.family))
+        return Issued(self._access_token(user, scopes, new), new)
 
-    def client_credentials(self, authorization: str, client_id: str, client_secret: str, scope: str) -> Issued:
-        """A workload's own token (section 4.4). It has no scopes: the contracts' `callers` say what it may call."""
-        workload = self._clients.authenticate(authorization, client_id, client_secret)
+    def _refused_refresh(self, call: Call) -> InvalidArgument:
+        audit.record("refresh", call, outcome="failed", reason="INVALID_GRANT")
+        return _invalid_grant("The refresh token is unknown, expired, revoked or used before. Sign in again.")
+
+    async def _end_reused(self, token: RefreshToken, call: Call) -> None:
+        """Ends the sign-in of a token that is not the newest, or has expired."""
+        if (ended := await self._end_family(token)) is not None:
+            owner, newest_hash = ended
+            event = "refresh_token_expired" if newest_hash == token.hash else "refresh_token_reused"
+            audit.record(event, call, account=f"{USER_PREFIX}{owner}", session=str(token.family))
+
+    async def client_credentials(self, client_id: str, client_secret: str, scope: str, call: Call) -> Issued:
+        """A workload's own token (section 4.4). It has no scopes: the contracts' `callers` say what it may call.
+
+        A right secret is always taken; wrong ones are limited by address.
+        """
+        try:
+            workload = self._clients.authenticate(call.metadata.get("authorization", ""), client_id, client_secret)
+        except Unauthenticated as error:
+            audit.record("client_sign_in", call, outcome="failed", reason=error.reason)
+            await self._limit.fail_client(call)
+            raise
         scopes = narrow(frozenset(), scope)
-        return Issued(self._access_tokens.issue(f"{WORKLOAD_PREFIX}{workload}", workload, scopes))
+        name = f"{WORKLOAD_PREFIX}{workload}"
+        audit.record("client_sign_in", call, account=name, outcome="succeeded")
+        return Issued(self._access_tokens.issue(name, workload, scopes))
 
-    async def revoke(self, token: str) -> None:
-        """Ends the sign-in that a refresh token is of, also by one that has been used. Other texts do nothing."""
-        refresh_token = RefreshToken.parse(token)
+    async def revoke(self, text: str, call: Call) -> None:
+        """Ends an access token, or the sign-in that a refresh token is of, also by one that has been used. Returns when
+        those who verify tokens know. Other texts do nothing.
+        """
+        refresh_token = RefreshToken.parse(text)
         if refresh_token is not None:
+            if (ended := await self._end_family(refresh_token)) is not None:
+                audit.record(
+                    "revoke",
+                    call,
+                    account=f"{USER_PREFIX}{ended[0]}",
+                    what="sign-in",
+                    session=str(refresh_token.family),
+                )
+        elif (issued := await self._access_tokens.read(text)) is not None:
             async with self._database.transaction() as tx:
-                await storage.delete_family(tx, refresh_token.family)
+                sequence = await self._ended.end(tx, "jti", issued.token_id, issued.expire_time)
+            await self._ended.spread(sequence)
+            audit.record("revoke", call, account=issued.subject, what="access token", token_id=issued.token_id)
 
-    def _access_token(self, user: User, scopes: Set[str]) -> AccessToken:
-        return self._access_tokens.issue(user.name, PUBLIC_CLIENT, scopes)
+    async def _end_family(self, token: RefreshToken) -> tuple[UUID, bytes] | None:
+        """Ends a sign-in with its access tokens, by any token that it ever had. Returns its user and the hash of its
+        newest token, None if there is no such sign-in.
+        """
+        if not token.is_genuine(self._cipher):
+            return None
+        sequence = 0
+        async with self._database.transaction() as tx:
+            ended = await storage.delete_family(tx, token.family)
+            if ended is not None:
+                sequence = await self._ended.end(tx, "sid", str(token.family))
+        if ended is not None:
+            await self._ended.spread(sequence)
+        return ended
+
+    def _access_token(self, user: User, scopes: Set[str], token: RefreshToken) -> AccessToken:
+        return self._access_tokens.issue(user.name, PUBLIC_CLIENT, scopes, token.family)
 
 
-def unsupported_grant_type() -> InvalidArgument:
+def unsupported_grant_type(supported: Sequence[str]) -> InvalidArgument:
     """There is no such grant."""
-    description = f"must be one of {', '.join(GRANT_TYPES)}"
+    description = f"must be one of {', '.join(supported)}" if len(supported) > 1 else f"must be {supported[0]}"
     violation = FieldViolation("grant_type", description, "UNSUPPORTED_GRANT_TYPE")
     return InvalidArgument(f"grant_type {description}.", reason="UNSUPPORTED_GRANT_TYPE", violations=[violation])
 
@@ -132,5 +211,5 @@ def _invalid_grant(message: str) -> InvalidArgument:
     return InvalidArgument(message, reason="INVALID_GRANT")
 
 
-def _invalid_refresh_token() -> InvalidArgument:
-    return _invalid_grant("The refresh token is unknown, expired, revoked or used before. Sign in again.")
+def _wrong_password() -> InvalidArgument:
+    return _invalid_grant("The e-mail address or the password is wrong.")

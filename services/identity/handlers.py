@@ -1,14 +1,14 @@
 """The methods of IdentityService: messages to rules and back."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from joserfc.jwk import ECKey
 from meshwright.identity.v1 import identity_pb as pb
-from meshwright.identity.v1.events_pb import UserDeleted, UserRegistered
+from meshwright.identity.v1.events_pb import RegistrationRepeated, UserDeleted, UserRegistered
 from meshwright.identity.v1.identity_grpc import IdentityServiceBase
-from protobuf.wkt import Timestamp
+from protobuf.wkt import ListValue, Timestamp
 
-from mesh import idempotency
+from mesh import audit, idempotency
 from mesh.database import Connection, Database
 from mesh.events import publish
 from mesh.field_mask import apply_update
@@ -26,6 +26,7 @@ from services.identity.domain import (
     uid_of,
     unknown_user,
 )
+from services.identity.ended_tokens import EndedTokenList
 from services.identity.grants import GRANT_TYPES, Grants, Issued, unsupported_grant_type
 from services.identity.keys import SigningKeys
 from services.identity.passwords import Passwords
@@ -45,7 +46,14 @@ class IdentityHandlers(IdentityServiceBase):
     """Users, grants and the public keys."""
 
     def __init__(
-        self, database: Database, passwords: Passwords, cipher: Cipher, grants: Grants, keys: SigningKeys, issuer: str
+        self,
+        database: Database,
+        passwords: Passwords,
+        cipher: Cipher,
+        grants: Grants,
+        keys: SigningKeys,
+        ended: EndedTokenList,
+        issuer: str,
     ) -> None:
         """`issuer` is the public URL that the issuer's other URLs begin with."""
         self._database = database
@@ -53,10 +61,11 @@ class IdentityHandlers(IdentityServiceBase):
         self._cipher = cipher
         self._grants = grants
         self._keys = keys
+        self._ended = ended
         self._issuer = issuer
 
     async def create_user(self, request: pb.CreateUserRequest, call: Call) -> pb.User:
-        """Registers a customer, once for each request_id."""
+        """Registers a customer, once for each request_id. The answer is the same if the address has an account."""
         display_name = checked_display_name(request.display_name, "display_name")
         password_hash = await self._passwords.hash(request.password)
         new = NewUser(uuid4(), request.email, display_name, Role.CUSTOMER, password_hash, request.request_id)
@@ -67,7 +76,7 @@ class IdentityHandlers(IdentityServiceBase):
                 method=REGISTRATION,
                 request_id=request.request_id,
                 request=self._without_password(request),
-                effect=lambda: _register(tx, new),
+                effect=lambda: _register(tx, new, call),
                 response=pb.User,
             )
 
@@ -97,7 +106,9 @@ class IdentityHandlers(IdentityServiceBase):
             return _user_message(await storage.rename_user(tx, uid, display_name))
 
     async def delete_user(self, request: pb.DeleteUserRequest, call: Call) -> pb.DeleteUserResponse:
-        """Deletes the caller's own user, with the kept answer of the registration, which holds personal data too."""
+        """Deletes the caller's own user, with the kept answer of the registration, which holds personal data too.
+        Returns when those who verify tokens know that the user's have ended.
+        """
         uid = own_uid(request.name, call.caller.subject)
         async with self._database.transaction() as tx:
             user = await storage.lock_user(tx, uid)
@@ -106,6 +117,9 @@ class IdentityHandlers(IdentityServiceBase):
             await idempotency.forget(tx, caller=ANYBODY, method=REGISTRATION, request_id=request_id)
             event = UserDeleted(user=user.name, delete_time=Timestamp.now())
             await publish(tx, event, source=SOURCE, aggregate=user.name)
+            sequence = await self._ended.end(tx, "sub", user.name)
+        await self._ended.spread(sequence)
+        audit.record("user_deleted", call)
         return pb.DeleteUserResponse()
 
     async def resolve_user(self, request: pb.ResolveUserRequest, call: Call) -> pb.ResolveUserResponse:
@@ -120,21 +134,42 @@ class IdentityHandlers(IdentityServiceBase):
         """The token endpoint: one branch for each grant."""
         match request.grant_type:
             case "password":
-                issued = await self._grants.password(request.username, request.password, request.scope)
+                issued = await self._grants.password(request, call)
             case "refresh_token":
-                issued = await self._grants.refresh(request.refresh_token, request.scope)
+                issued = await self._grants.refresh(request, call)
             case "client_credentials":
-                issued = self._grants.client_credentials(
-                    call.metadata.get("authorization", ""), request.client_id, request.client_secret, request.scope
+                issued = await self._grants.client_credentials(
+                    request.client_id, request.client_secret, request.scope, call
                 )
             case _:
-                raise unsupported_grant_type()
+                raise unsupported_grant_type(GRANT_TYPES)
+        return _token_message(issued)
+
+    async def issue_workload_token(self, request: pb.IssueWorkloadTokenRequest, call: Call) -> pb.Token:
+        """The token endpoint of workloads."""
+        if request.grant_type != "client_credentials":
+            raise unsupported_grant_type(("client_credentials",))
+        issued = await self._grants.client_credentials(request.client_id, request.client_secret, request.scope, call)
         return _token_message(issued)
 
     async def revoke_token(self, request: pb.RevokeTokenRequest, call: Call) -> pb.RevokeTokenResponse:
-        """Ends a sign-in."""
-        await self._grants.revoke(request.token)
+        """Ends a token, or a sign-in."""
+        await self._grants.revoke(request.token, call)
         return pb.RevokeTokenResponse()
+
+    async def list_ended_tokens(self, request: pb.ListEndedTokensRequest, call: Call) -> pb.ListEndedTokensResponse:
+        """What ended after the reader's last answer, which is acknowledged by asking on."""
+        after = int(request.after or 0)
+        if request.reader:
+            await self._ended.acknowledge(UUID(request.reader), after)
+        news = await self._ended.after(after, min(request.wait_s, call.remaining_s() - 1))
+        return pb.ListEndedTokensResponse(
+            ended=[
+                pb.EndedToken(id=entry.id, expire_time=Timestamp.from_datetime(entry.expire_time))
+                for entry in news.entries
+            ],
+            next_after=str(news.next_after),
+        )
 
     async def get_jwks(self, request: pb.GetJwksRequest, call: Call) -> pb.Jwks:
         """The public keys."""
@@ -155,13 +190,27 @@ class IdentityHandlers(IdentityServiceBase):
             token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post", "none"],
             id_token_signing_alg_values_supported=[ALGORITHM],
             subject_types_supported=["public"],
+            response_types_supported=ListValue(),
+            revocation_endpoint_auth_methods_supported=["none"],
         )
 
 
-async def _register(tx: Connection, new: NewUser) -> pb.User:
+async def _register(tx: Connection, new: NewUser, call: Call) -> pb.User:
+    """Adds the user. If the address has an account, its owner is told, and the answer is that of a user who would have
+    been added: whoever asks can't see which.
+    """
     user = await storage.insert_user(tx, new)
+    if user is None:
+        found = await storage.find_by_email(tx, new.email)
+        now = Timestamp.now()
+        if found is not None:  # else it was deleted a moment ago
+            repeated = RegistrationRepeated(user=found[0].name, attempt_time=now)
+            await publish(tx, repeated, source=SOURCE, aggregate=found[0].name)
+            audit.record("registration", call, account=found[0].name, outcome="refused", reason="EMAIL_TAKEN")
+        return _user_message(new.as_user(now.to_datetime()))
     registered = UserRegistered(user=user.name, register_time=Timestamp.from_datetime(user.create_time))
     await publish(tx, registered, source=SOURCE, aggregate=user.name)
+    audit.record("registration", call, account=user.name, outcome="succeeded")
     return _user_message(user)
 
 

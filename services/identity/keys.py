@@ -12,6 +12,7 @@ from itertools import pairwise
 import structlog
 from joserfc.jwk import ECKey
 
+from mesh import audit
 from mesh.database import Connection, Database
 from mesh.errors import Aborted, ResourceExhausted, Unavailable
 from services.identity import storage
@@ -85,10 +86,10 @@ class SigningKeys:
             key = ECKey.generate_key("P-256", auto_kid=True)
             assert key.kid is not None, "auto_kid"
             await storage.insert_signing_key(tx, StoredKey(key.kid, self._cipher.seal(key), rotation.activate_time))
-            log.info("signing key made", kid=key.kid, activate_time=rotation.activate_time.isoformat())
+            audit.record("signing_key_made", kid=key.kid, activate_time=rotation.activate_time.isoformat())
         if rotation.retired:
             await storage.delete_signing_keys(tx, rotation.retired)
-            log.info("signing keys forgotten", kids=rotation.retired)
+            audit.record("signing_keys_retired", kids=rotation.retired)
         return await storage.read_signing_keys(tx)
 
     async def keep_fresh(self) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from mesh.database import Connection
-from services.identity.domain import Role, User, account_deleted, email_taken
+from services.identity.domain import Role, User, account_deleted
 
 FAMILIES_PER_USER_MAX = 100
 
@@ -27,6 +27,10 @@ class NewUser:
     password_hash: str
     request_id: str = ""
 
+    def as_user(self, now: datetime) -> User:
+        """The user that adding this makes."""
+        return User(self.uid, self.email, self.display_name, self.role, now, now, version=1)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
@@ -37,19 +41,15 @@ class StoredKey:
     activate_time: datetime
 
 
-async def insert_user(tx: Connection, new: NewUser) -> User:
-    """Adds a user. Raises AlreadyExists if the address has an account."""
+async def insert_user(tx: Connection, new: NewUser) -> User | None:
+    """Adds a user; None if the address has an account."""
     query = f"""
         INSERT INTO users (uid, email, display_name, role, password_hash, request_id)
-        VALUES ($1, $2, $3, $4, $5, $6) RETURNING {_USER}
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING {_USER}
     """
     values = (new.uid, new.email, new.display_name, new.role, new.password_hash, new.request_id)
-    try:
-        row = await tx.fetchrow(query, *values)
-    except asyncpg.UniqueViolationError:
-        raise email_taken() from None
-    assert row is not None, "an INSERT without ON CONFLICT returns its row or fails"
-    return _user(row)
+    row = await tx.fetchrow(query, *values)
+    return None if row is None else _user(row)
 
 
 async def find_user(tx: Connection, uid: UUID) -> User | None:
@@ -133,10 +133,12 @@ async def rotate_family(
     return None if row is None else (_user(row), frozenset(row["scopes"]))
 
 
-async def delete_family(tx: Connection, family: UUID) -> UUID | None:
-    """Ends a sign-in: none of its refresh tokens works any more. Returns whose it was, None if there is none."""
-    uid: UUID | None = await tx.fetchval("DELETE FROM refresh_families WHERE id = $1 RETURNING user_uid", family)
-    return uid
+async def delete_family(tx: Connection, family: UUID) -> tuple[UUID, bytes] | None:
+    """Ends a sign-in: none of its refresh tokens works any more. Returns whose it was and the hash of its newest token,
+    None if there is none.
+    """
+    row = await tx.fetchrow("DELETE FROM refresh_families WHERE id = $1 RETURNING user_uid, token_hash", family)
+    return None if row is None else (row["user_uid"], row["token_hash"])
 
 
 async def lock_signing_keys(tx: Connection) -> None:

@@ -3,20 +3,23 @@
 import base64
 import binascii
 import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Set
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Self
 from uuid import UUID, uuid4
 
-from joserfc import jwt
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
 
-from mesh.identity import ALGORITHM
+from mesh.identity import ALGORITHM, TOKEN_BYTES_MAX
+from services.identity.cipher import Cipher
 from services.identity.keys import SigningKeys
 
-_FAMILY_BYTES = 16
-_SECRET_BYTES = 32
+_FAMILY_BYTES = _NONCE_BYTES = _TAG_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,15 @@ class AccessToken:
     scopes: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Issuance:
+    """An access token that was issued: to whom, its identifier, and when it expires."""
+
+    subject: str
+    token_id: str
+    expire_time: datetime
+
+
 class AccessTokens:
     """Issues access tokens: JWTs after RFC 9068."""
 
@@ -37,8 +49,10 @@ class AccessTokens:
         self._audience = audience
         self._lifetime_s = lifetime_s
 
-    def issue(self, subject: str, client_id: str, scopes: Set[str]) -> AccessToken:
-        """A token for "users/…" or "workloads/…", signed with the key of this moment."""
+    def issue(self, subject: str, client_id: str, scopes: Set[str], session: UUID | None = None) -> AccessToken:
+        """A token for "users/…" or "workloads/…", signed with the key of this moment. `session` is the family of
+        refresh tokens that it came with: with that it ends.
+        """
         key, now = self._keys.current, int(time.time())
         header = {"typ": "at+jwt", "alg": ALGORITHM, "kid": key.kid}
         claims = {
@@ -51,34 +65,60 @@ class AccessTokens:
             "client_id": client_id,
             "scope": " ".join(sorted(scopes)),
         }
+        if session is not None:
+            claims["sid"] = str(session)
         return AccessToken(jwt.encode(header, claims, key), self._lifetime_s, frozenset(scopes))
+
+    async def read(self, text: str) -> Issuance | None:
+        """What identifies a token of ours that has not expired; None of any other text."""
+        if len(text) > TOKEN_BYTES_MAX:
+            return None
+        try:
+            kid = jws.extract_compact(text.encode()).headers().get("kid")
+            key = await self._keys.find(kid) if isinstance(kid, str) else None
+            if key is None:
+                return None
+            claims = jwt.decode(text, key, algorithms=[ALGORITHM]).claims
+            if claims["iss"] != self._issuer or claims["exp"] <= time.time():
+                return None
+            return Issuance(str(claims["sub"]), str(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
+        except (JoseError, ValueError, TypeError, KeyError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
     """An opaque token: the identifier of its family, which says whom to ask, and a secret, which proves it.
 
-    Only the hash of the secret is stored. It has 256 random bits, so a plain SHA-256 does: there is nothing to guess.
+    Only the hash of the newest secret of a family is stored. A part of the secret authenticates the rest, so that a
+    token that was used before is told from one that somebody made up, who knows the identifier of the family only.
     """
 
     family: UUID
     secret: bytes
 
     @classmethod
-    def new(cls, family: UUID | None = None) -> Self:
+    def new(cls, cipher: Cipher, family: UUID | None = None) -> Self:
         """The next token of a family, or the first of a new one."""
-        return cls(family or uuid4(), secrets.token_bytes(_SECRET_BYTES))
+        family = family or uuid4()
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return cls(family, nonce + _tag(cipher, family, nonce))
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The token of this text, None if it was never one of ours."""
+        """The token of this text, None if it can't be one of ours."""
         try:
             octets = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except binascii.Error:
             return None
-        if len(octets) != _FAMILY_BYTES + _SECRET_BYTES:
+        if len(octets) != _FAMILY_BYTES + _NONCE_BYTES + _TAG_BYTES:
             return None
         return cls(UUID(bytes=octets[:_FAMILY_BYTES]), octets[_FAMILY_BYTES:])
+
+    def is_genuine(self, cipher: Cipher) -> bool:
+        """Whether this token was issued, now or earlier."""
+        nonce, tag = self.secret[:_NONCE_BYTES], self.secret[_NONCE_BYTES:]
+        return hmac.compare_digest(tag, _tag(cipher, self.family, nonce))
 
     @property
     def text(self) -> str:
@@ -87,5 +127,9 @@ class RefreshToken:
 
     @property
     def hash(self) -> bytes:
-        """What is stored."""
+        """What is stored. A plain SHA-256 does: the secret has 128 random bits, so there is nothing to guess."""
         return hashlib.sha256(self.secret).digest()
+
+
+def _tag(cipher: Cipher, family: UUID, nonce: bytes) -> bytes:
+    return cipher.tag(family.bytes + nonce)[:_TAG_BYTES]

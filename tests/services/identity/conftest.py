@@ -1,5 +1,6 @@
 """The identity service over a real channel and a real database, without a broker: events stay in the outbox."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from mesh.server import Server
 from mesh.settings import DatabaseSettings
 from services.identity.cipher import Cipher
 from services.identity.client_authentication import Clients
+from services.identity.ended_tokens import EndedTokenList
 from services.identity.grants import Grants
 from services.identity.handlers import IdentityHandlers
 from services.identity.keys import SigningKeys
@@ -116,7 +118,10 @@ async def _database(postgres: Postgres) -> AsyncIterator[Database]:
 async def database(_database: Database) -> Database:
     """The database of identity, empty."""
     async with _database.transaction() as tx:
-        await tx.execute("TRUNCATE users, refresh_families, signing_keys, mesh.answers, mesh.outbox")
+        await tx.execute(
+            "TRUNCATE users, refresh_families, signing_keys, ended_tokens, ended_token_readers, sign_in_attempts,"
+            " known_addresses, mesh.answers, mesh.outbox"
+        )
     return _database
 
 
@@ -148,8 +153,13 @@ async def identity(
     """The service on a free port."""
     access_tokens = AccessTokens(keys, ISSUER, AUDIENCE, 900)
     clients = Clients(CLIENT_SECRETS)
-    grants = Grants(database, passwords, access_tokens, clients, timedelta(days=30))
-    handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ISSUER)
-    verifier = Verifier(keys, ISSUER, AUDIENCE)
+    ended = EndedTokenList(database, timedelta(seconds=900))
+    grants = Grants(database, passwords, access_tokens, clients, cipher, ended, timedelta(days=30))
+    handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ended, ISSUER)
+    verifier = Verifier(keys, ISSUER, AUDIENCE, ended)
+    following = asyncio.create_task(ended.follow())
     async with Server("127.0.0.1:0", (handlers,), verifier, Readiness(), 1.0) as server, AsyncExitStack() as stack:
+        await stack.enter_async_context(ended.serving())
         yield Identity(database, passwords, keys, access_tokens, handlers, f"127.0.0.1:{server.port}", stack)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)

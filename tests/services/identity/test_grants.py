@@ -54,7 +54,7 @@ async def test_an_access_token_has_the_claims_of_rfc_9068(identity: Identity) ->
     signed = jws.deserialize_compact(token.access_token, identity.keys.current, algorithms=["ES256"])
     claims = json.loads(signed.payload or b"")
     assert signed.headers() == {"typ": "at+jwt", "alg": "ES256", "kid": identity.keys.current.kid}
-    assert claims.keys() == {"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope"}
+    assert claims.keys() == {"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "sid"}
     assert (claims["iss"], claims["sub"], claims["aud"]) == (ISSUER, user.name, AUDIENCE)
     assert claims["exp"] - claims["iat"] == token.expires_in == 900
     assert claims["scope"] == token.scope == CUSTOMER_SCOPES

@@ -2,24 +2,34 @@
 
 import pytest
 
+from services.identity.cipher import Cipher
 from services.identity.tokens import RefreshToken
 
 
-def test_a_refresh_token_survives_its_text() -> None:
+def test_a_refresh_token_survives_its_text(cipher: Cipher) -> None:
     """Parsing gives the token back, with its family and the hash that is stored."""
-    token = RefreshToken.new()
+    token = RefreshToken.new(cipher)
     parsed = RefreshToken.parse(token.text)
     assert parsed == token
     assert parsed.hash == token.hash
 
 
-def test_the_next_token_is_of_the_same_family() -> None:
+def test_the_next_token_is_of_the_same_family(cipher: Cipher) -> None:
     """Only the secret differs."""
-    first = RefreshToken.new()
-    second = RefreshToken.new(first.family)
+    first = RefreshToken.new(cipher)
+    second = RefreshToken.new(cipher, first.family)
     assert first.family == second.family
     assert first.secret != second.secret
-    assert first.family != RefreshToken.new().family
+    assert first.family != RefreshToken.new(cipher).family
+
+
+def test_a_token_that_was_made_up_is_known_as_such(cipher: Cipher) -> None:
+    """Who knows a family and not one of its tokens can't make one; nor can another secret."""
+    token = RefreshToken.new(cipher)
+    assert token.is_genuine(cipher)
+    assert not token.is_genuine(Cipher("another secret of more than 32 characters"))
+    assert not RefreshToken(token.family, b"x" * 32).is_genuine(cipher)
+    assert not RefreshToken(RefreshToken.new(cipher).family, token.secret).is_genuine(cipher)
 
 
 @pytest.mark.parametrize("text", ["", "x", "====", "AAAA", "ü" * 64, "A" * 63, "A" * 65, "A" * 68, " " + "A" * 64])

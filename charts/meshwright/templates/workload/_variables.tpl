@@ -43,11 +43,12 @@ OTEL_EXPORTER_OTLP_ENDPOINT: {{ . }}
 {{- define "meshwright.service-environment" -}}
 GRPC_PORT: 9000
 JWKS_URL: {{ include "meshwright.edge-url" .root }}/.well-known/jwks.json
+ENDED_TOKENS_URL: {{ include "meshwright.edge-url" .root }}/v1/oauth2/endedTokens
 {{- range include "meshwright.callees" . | fromJsonArray }}
 {{ upper . }}_ADDRESS: {{ include "meshwright.fullname" (dict "root" $.root "name" .) }}:9000
 {{- end }}
 {{- if has .name (include "meshwright.clients" .root | fromJsonArray) }}
-TOKEN_URL: {{ include "meshwright.edge-url" .root }}/v1/oauth2/token
+TOKEN_URL: {{ include "meshwright.edge-url" .root }}/v1/oauth2/workloadToken
 CLIENT_ID: {{ .name }}
 {{- end }}
 {{- end }}
@@ -56,6 +57,7 @@ CLIENT_ID: {{ .name }}
 PORT: 8080
 CONTRACTS: gen/contracts.binpb
 JWKS_URL: http://127.0.0.1:8080/.well-known/jwks.json
+ENDED_TOKENS_URL: http://127.0.0.1:8080/v1/oauth2/endedTokens
 {{- $upstreams := list }}
 {{- range $workload, $services := include "meshwright.contracts" .root | fromJson }}
 {{- $address := printf "%s:9000" (include "meshwright.fullname" (dict "root" $.root "name" $workload)) }}

@@ -61,6 +61,46 @@ class UserRegistered(Message[_UserRegisteredFields]):
         user: str
         register_time: Timestamp | None
 
+_RegistrationRepeatedFields: TypeAlias = Literal["user", "attempt_time"]
+
+class RegistrationRepeated(Message[_RegistrationRepeatedFields]):
+    """
+    Somebody tried to register with the address of a user. The owner of the address can be told; whoever tried is not.
+
+    ```proto
+    message meshwright.identity.v1.RegistrationRepeated
+    ```
+
+    Attributes:
+        user:
+            The user who has the address, "users/{uid}".
+
+            ```proto
+            string user = 1;
+            ```
+        attempt_time:
+            When it was tried.
+
+            ```proto
+            optional google.protobuf.Timestamp attempt_time = 2;
+            ```
+    """
+
+    __slots__ = ("user", "attempt_time")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            user: str = "",
+            attempt_time: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        user: str
+        attempt_time: Timestamp | None
+
 _UserDeletedFields: TypeAlias = Literal["user", "delete_time"]
 
 class UserDeleted(Message[_UserDeletedFields]):
@@ -103,13 +143,14 @@ class UserDeleted(Message[_UserDeletedFields]):
 
 
 _DESC = file_desc(
-    b'\n#meshwright/identity/v1/events.proto\x12\x16meshwright.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"z\n\x0eUserRegistered\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12?\n\rregister_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisterTime:\x13\xe2\xa6\x19\x0f\n\rnotifications"s\n\x0bUserDeleted\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12;\n\x0bdelete_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTime:\x13\xe2\xa6\x19\x0f\n\rnotificationsb\x06proto3',
+    b'\n#meshwright/identity/v1/events.proto\x12\x16meshwright.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"z\n\x0eUserRegistered\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12?\n\rregister_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisterTime:\x13\xe2\xa6\x19\x0f\n\rnotifications"i\n\x14RegistrationRepeated\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12=\n\x0cattempt_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0battemptTime"s\n\x0bUserDeleted\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12;\n\x0bdelete_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTime:\x13\xe2\xa6\x19\x0f\n\rnotificationsb\x06proto3',
     [
         timestamp_pb.desc(),
         policy_pb.desc(),
     ],
     {
         "UserRegistered": UserRegistered,
+        "RegistrationRepeated": RegistrationRepeated,
         "UserDeleted": UserDeleted,
     },
 )

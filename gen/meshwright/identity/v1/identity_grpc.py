@@ -14,7 +14,7 @@ from typing import ClassVar, Final, TYPE_CHECKING
 
 from mesh.rpc import Handler, Method, Service
 from meshwright.identity.v1 import identity_pb
-from meshwright.identity.v1.identity_pb import CreateUserRequest, DeleteUserRequest, DeleteUserResponse, GetJwksRequest, GetOpenIdConfigurationRequest, GetUserRequest, IssueTokenRequest, Jwks, OpenIdConfiguration, ResolveUserRequest, ResolveUserResponse, RevokeTokenRequest, RevokeTokenResponse, Token, UpdateUserRequest, User
+from meshwright.identity.v1.identity_pb import CreateUserRequest, DeleteUserRequest, DeleteUserResponse, GetJwksRequest, GetOpenIdConfigurationRequest, GetUserRequest, IssueTokenRequest, IssueWorkloadTokenRequest, Jwks, ListEndedTokensRequest, ListEndedTokensResponse, OpenIdConfiguration, ResolveUserRequest, ResolveUserResponse, RevokeTokenRequest, RevokeTokenResponse, Token, UpdateUserRequest, User
 
 if TYPE_CHECKING:
     from mesh.client import Channel
@@ -30,10 +30,12 @@ _IDENTITY_SERVICE_GET_USER: Final = Method.of(_IDENTITY_SERVICE.methods[1], GetU
 _IDENTITY_SERVICE_UPDATE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[2], UpdateUserRequest, User)
 _IDENTITY_SERVICE_DELETE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[3], DeleteUserRequest, DeleteUserResponse)
 _IDENTITY_SERVICE_ISSUE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[4], IssueTokenRequest, Token)
-_IDENTITY_SERVICE_REVOKE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[5], RevokeTokenRequest, RevokeTokenResponse)
-_IDENTITY_SERVICE_GET_JWKS: Final = Method.of(_IDENTITY_SERVICE.methods[6], GetJwksRequest, Jwks)
-_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION: Final = Method.of(_IDENTITY_SERVICE.methods[7], GetOpenIdConfigurationRequest, OpenIdConfiguration)
-_IDENTITY_SERVICE_RESOLVE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[8], ResolveUserRequest, ResolveUserResponse)
+_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[5], IssueWorkloadTokenRequest, Token)
+_IDENTITY_SERVICE_REVOKE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[6], RevokeTokenRequest, RevokeTokenResponse)
+_IDENTITY_SERVICE_LIST_ENDED_TOKENS: Final = Method.of(_IDENTITY_SERVICE.methods[7], ListEndedTokensRequest, ListEndedTokensResponse)
+_IDENTITY_SERVICE_GET_JWKS: Final = Method.of(_IDENTITY_SERVICE.methods[8], GetJwksRequest, Jwks)
+_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION: Final = Method.of(_IDENTITY_SERVICE.methods[9], GetOpenIdConfigurationRequest, OpenIdConfiguration)
+_IDENTITY_SERVICE_RESOLVE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[10], ResolveUserRequest, ResolveUserResponse)
 
 
 class IdentityServiceBase(Service):
@@ -43,7 +45,9 @@ class IdentityServiceBase(Service):
 
     @abstractmethod
     async def create_user(self, request: CreateUserRequest, call: Call) -> User:
-        """Registers a customer. A welcome mail follows."""
+        """Registers a customer. A mail follows. The answer does not tell whether the address has an account already: then nothing changes, the user in
+        the answer can't be found, and the mail tells the owner of the account.
+        """
 
     @abstractmethod
     async def get_user(self, request: GetUserRequest, call: Call) -> User:
@@ -59,11 +63,25 @@ class IdentityServiceBase(Service):
 
     @abstractmethod
     async def issue_token(self, request: IssueTokenRequest, call: Call) -> Token:
-        """The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON."""
+        """The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON. Sign-ins by password are limited by account and by client
+        address, with growing waits: RESOURCE_EXHAUSTED, whatever the password, until the wait is over.
+        """
+
+    @abstractmethod
+    async def issue_workload_token(self, request: IssueWorkloadTokenRequest, call: Call) -> Token:
+        """The token endpoint of workloads: client credentials only, with a rate limit that sign-ins of users can't use up."""
 
     @abstractmethod
     async def revoke_token(self, request: RevokeTokenRequest, call: Call) -> RevokeTokenResponse:
-        """Revokes a refresh token and all that came from the same sign-in (RFC 7009). An unknown token is a success, as the RFC has it."""
+        """Revokes a token (RFC 7009): an access token alone; a refresh token with all tokens of the same sign-in. The answer comes when every process
+        that verifies tokens knows, or has not answered for two seconds. An unknown token is a success, as the RFC has it.
+        """
+
+    @abstractmethod
+    async def list_ended_tokens(self, request: ListEndedTokensRequest, call: Call) -> ListEndedTokensResponse:
+        """Lists the tokens that ended before their time, for the processes that verify tokens. A long poll: without news the answer comes when there are
+        some, or after `wait_s`. Anybody may ask: the entries are hashes, which tell nothing to those who do not have the token.
+        """
 
     @abstractmethod
     async def get_jwks(self, request: GetJwksRequest, call: Call) -> Jwks:
@@ -71,7 +89,7 @@ class IdentityServiceBase(Service):
 
     @abstractmethod
     async def get_open_id_configuration(self, request: GetOpenIdConfigurationRequest, call: Call) -> OpenIdConfiguration:
-        """The issuer's metadata (OpenID Connect Discovery 1.0)."""
+        """The issuer's metadata (RFC 8414; OpenID Connect Discovery 1.0)."""
 
     @abstractmethod
     async def resolve_user(self, request: ResolveUserRequest, call: Call) -> ResolveUserResponse:
@@ -84,7 +102,9 @@ class IdentityServiceBase(Service):
             Handler(_IDENTITY_SERVICE_UPDATE_USER, self.update_user),
             Handler(_IDENTITY_SERVICE_DELETE_USER, self.delete_user),
             Handler(_IDENTITY_SERVICE_ISSUE_TOKEN, self.issue_token),
+            Handler(_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN, self.issue_workload_token),
             Handler(_IDENTITY_SERVICE_REVOKE_TOKEN, self.revoke_token),
+            Handler(_IDENTITY_SERVICE_LIST_ENDED_TOKENS, self.list_ended_tokens),
             Handler(_IDENTITY_SERVICE_GET_JWKS, self.get_jwks),
             Handler(_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION, self.get_open_id_configuration),
             Handler(_IDENTITY_SERVICE_RESOLVE_USER, self.resolve_user),
@@ -98,7 +118,9 @@ class IdentityServiceClient:
         self._channel = channel
 
     async def create_user(self, request: CreateUserRequest, *, timeout_s: float | None = None) -> User:
-        """Registers a customer. A welcome mail follows."""
+        """Registers a customer. A mail follows. The answer does not tell whether the address has an account already: then nothing changes, the user in
+        the answer can't be found, and the mail tells the owner of the account.
+        """
         return await self._channel.call(_IDENTITY_SERVICE_CREATE_USER, request, timeout_s=timeout_s)
 
     async def get_user(self, request: GetUserRequest, *, timeout_s: float | None = None) -> User:
@@ -114,19 +136,33 @@ class IdentityServiceClient:
         return await self._channel.call(_IDENTITY_SERVICE_DELETE_USER, request, timeout_s=timeout_s)
 
     async def issue_token(self, request: IssueTokenRequest, *, timeout_s: float | None = None) -> Token:
-        """The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON."""
+        """The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON. Sign-ins by password are limited by account and by client
+        address, with growing waits: RESOURCE_EXHAUSTED, whatever the password, until the wait is over.
+        """
         return await self._channel.call(_IDENTITY_SERVICE_ISSUE_TOKEN, request, timeout_s=timeout_s)
 
+    async def issue_workload_token(self, request: IssueWorkloadTokenRequest, *, timeout_s: float | None = None) -> Token:
+        """The token endpoint of workloads: client credentials only, with a rate limit that sign-ins of users can't use up."""
+        return await self._channel.call(_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN, request, timeout_s=timeout_s)
+
     async def revoke_token(self, request: RevokeTokenRequest, *, timeout_s: float | None = None) -> RevokeTokenResponse:
-        """Revokes a refresh token and all that came from the same sign-in (RFC 7009). An unknown token is a success, as the RFC has it."""
+        """Revokes a token (RFC 7009): an access token alone; a refresh token with all tokens of the same sign-in. The answer comes when every process
+        that verifies tokens knows, or has not answered for two seconds. An unknown token is a success, as the RFC has it.
+        """
         return await self._channel.call(_IDENTITY_SERVICE_REVOKE_TOKEN, request, timeout_s=timeout_s)
+
+    async def list_ended_tokens(self, request: ListEndedTokensRequest, *, timeout_s: float | None = None) -> ListEndedTokensResponse:
+        """Lists the tokens that ended before their time, for the processes that verify tokens. A long poll: without news the answer comes when there are
+        some, or after `wait_s`. Anybody may ask: the entries are hashes, which tell nothing to those who do not have the token.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_LIST_ENDED_TOKENS, request, timeout_s=timeout_s)
 
     async def get_jwks(self, request: GetJwksRequest, *, timeout_s: float | None = None) -> Jwks:
         """The public keys that verify tokens, as a JSON Web Key Set (RFC 7517)."""
         return await self._channel.call(_IDENTITY_SERVICE_GET_JWKS, request, timeout_s=timeout_s)
 
     async def get_open_id_configuration(self, request: GetOpenIdConfigurationRequest, *, timeout_s: float | None = None) -> OpenIdConfiguration:
-        """The issuer's metadata (OpenID Connect Discovery 1.0)."""
+        """The issuer's metadata (RFC 8414; OpenID Connect Discovery 1.0)."""
         return await self._channel.call(_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION, request, timeout_s=timeout_s)
 
     async def resolve_user(self, request: ResolveUserRequest, *, timeout_s: float | None = None) -> ResolveUserResponse:

@@ -15,12 +15,13 @@ from googleapis.google.api import annotations_pb, field_behavior_pb
 from meshwright.policy.v1 import policy_pb
 from protobuf import Enum, Message
 from protobuf._codegen import file_desc
-from protobuf.wkt.google.protobuf import field_mask_pb, timestamp_pb
+from protobuf.wkt.google.protobuf import field_mask_pb, struct_pb, timestamp_pb
 from protovalidate._gen.buf.validate import validate_pb
 
 if TYPE_CHECKING:
     from protobuf import DescFile
     from protobuf.wkt.google.protobuf.field_mask_pb import FieldMask
+    from protobuf.wkt.google.protobuf.struct_pb import ListValue
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
 
@@ -124,7 +125,9 @@ class CreateUserRequest(Message[_CreateUserRequestFields]):
 
     Attributes:
         email:
-            The address to sign in with. One account an address, whatever its case.
+            The address to sign in with. One account an address, whatever its case. An address is a dot-atom of at most 64 characters (RFC 5322, without
+            quotes and comments), "@", and a domain of at least two labels (RFC 1035), 254 characters in all (RFC 5321): ASCII, internationalized domains in
+            their "xn--" form. `mesh/email_address.py` has the same grammar.
 
             ```proto
             string email = 1;
@@ -444,6 +447,62 @@ class Token(Message[_TokenFields]):
         refresh_token: str
         scope: str
 
+_IssueWorkloadTokenRequestFields: TypeAlias = Literal["grant_type", "client_id", "client_secret", "scope"]
+
+class IssueWorkloadTokenRequest(Message[_IssueWorkloadTokenRequestFields]):
+    """
+    Asks for the token of a workload (RFC 6749, section 4.4). The client can prove itself by HTTP Basic authentication instead.
+
+    ```proto
+    message meshwright.identity.v1.IssueWorkloadTokenRequest
+    ```
+
+    Attributes:
+        grant_type:
+            "client_credentials".
+
+            ```proto
+            string grant_type = 1 [json_name = "grant_type"];
+            ```
+        client_id:
+            The client's name.
+
+            ```proto
+            string client_id = 2 [json_name = "client_id"];
+            ```
+        client_secret:
+            The client's secret.
+
+            ```proto
+            string client_secret = 3 [json_name = "client_secret"];
+            ```
+        scope:
+            The scopes wanted. Workloads have none.
+
+            ```proto
+            string scope = 4;
+            ```
+    """
+
+    __slots__ = ("grant_type", "client_id", "client_secret", "scope")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            grant_type: str = "",
+            client_id: str = "",
+            client_secret: str = "",
+            scope: str = "",
+        ) -> None:
+            pass
+
+        grant_type: str
+        client_id: str
+        client_secret: str
+        scope: str
+
 _RevokeTokenRequestFields: TypeAlias = Literal["token", "token_type_hint"]
 
 class RevokeTokenRequest(Message[_RevokeTokenRequestFields]):
@@ -456,13 +515,13 @@ class RevokeTokenRequest(Message[_RevokeTokenRequestFields]):
 
     Attributes:
         token:
-            The refresh token.
+            The access token or refresh token.
 
             ```proto
             string token = 1;
             ```
         token_type_hint:
-            What kind of token it is. Only refresh tokens can be revoked; access tokens expire within minutes.
+            What kind of token it is: "access_token" or "refresh_token". Not needed: the token itself tells.
 
             ```proto
             string token_type_hint = 2 [json_name = "token_type_hint"];
@@ -503,6 +562,134 @@ class RevokeTokenResponse(Message[_RevokeTokenResponseFields]):
             self,
         ) -> None:
             pass
+
+_ListEndedTokensRequestFields: TypeAlias = Literal["after", "reader", "wait_s"]
+
+class ListEndedTokensRequest(Message[_ListEndedTokensRequestFields]):
+    """
+    Asks for the tokens that ended.
+
+    ```proto
+    message meshwright.identity.v1.ListEndedTokensRequest
+    ```
+
+    Attributes:
+        after:
+            The `next_after` of the last answer; empty asks for the whole list.
+
+            ```proto
+            string after = 1;
+            ```
+        reader:
+            Who asks: a UUID that a process makes up at its start. An end is acknowledged to its requester when the readers have asked again after it.
+
+            ```proto
+            string reader = 2;
+            ```
+        wait_s:
+            How many seconds to wait for news.
+
+            ```proto
+            int32 wait_s = 3 [json_name = "wait_s"];
+            ```
+    """
+
+    __slots__ = ("after", "reader", "wait_s")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            after: str = "",
+            reader: str = "",
+            wait_s: int = 0,
+        ) -> None:
+            pass
+
+        after: str
+        reader: str
+        wait_s: int
+
+_ListEndedTokensResponseFields: TypeAlias = Literal["ended", "next_after"]
+
+class ListEndedTokensResponse(Message[_ListEndedTokensResponseFields]):
+    """
+    What ended after the last answer.
+
+    ```proto
+    message meshwright.identity.v1.ListEndedTokensResponse
+    ```
+
+    Attributes:
+        ended:
+            The ends, in the order in which they came. There may be more: ask again with `next_after`.
+
+            ```proto
+            repeated meshwright.identity.v1.EndedToken ended = 1;
+            ```
+        next_after:
+            The `after` of the next request.
+
+            ```proto
+            string next_after = 2 [json_name = "next_after"];
+            ```
+    """
+
+    __slots__ = ("ended", "next_after")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            ended: list[EndedToken] | None = None,
+            next_after: str = "",
+        ) -> None:
+            pass
+
+        ended: list[EndedToken]
+        next_after: str
+
+_EndedTokenFields: TypeAlias = Literal["id", "expire_time"]
+
+class EndedToken(Message[_EndedTokenFields]):
+    """
+    A token, or all tokens of a sign-in or of a user, that ended before their time.
+
+    ```proto
+    message meshwright.identity.v1.EndedToken
+    ```
+
+    Attributes:
+        id:
+            The first 16 octets of the SHA-256 of "jti:", "sid:" or "sub:" and the claim of that name, in base64url.
+
+            ```proto
+            string id = 1;
+            ```
+        expire_time:
+            When the last of these tokens expires by itself, and the entry with it.
+
+            ```proto
+            optional google.protobuf.Timestamp expire_time = 2 [json_name = "expire_time"];
+            ```
+    """
+
+    __slots__ = ("id", "expire_time")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            id: str = "",
+            expire_time: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        id: str
+        expire_time: Timestamp | None
 
 _GetJwksRequestFields: TypeAlias = NoReturn
 
@@ -656,11 +843,11 @@ class GetOpenIdConfigurationRequest(Message[_GetOpenIdConfigurationRequestFields
         ) -> None:
             pass
 
-_OpenIdConfigurationFields: TypeAlias = Literal["issuer", "token_endpoint", "revocation_endpoint", "jwks_uri", "grant_types_supported", "scopes_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported", "subject_types_supported", "response_types_supported"]
+_OpenIdConfigurationFields: TypeAlias = Literal["issuer", "token_endpoint", "revocation_endpoint", "jwks_uri", "grant_types_supported", "scopes_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported", "subject_types_supported", "response_types_supported", "revocation_endpoint_auth_methods_supported"]
 
 class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
     """
-    The issuer's metadata, in the field names of OpenID Connect Discovery 1.0.
+    The issuer's metadata, in the field names of RFC 8414 and OpenID Connect Discovery 1.0.
 
     ```proto
     message meshwright.identity.v1.OpenIdConfiguration
@@ -722,14 +909,21 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
             repeated string subject_types_supported = 9 [json_name = "subject_types_supported"];
             ```
         response_types_supported:
-            The response types; empty, for there is no authorization endpoint.
+            The response types: an empty list, for there is no authorization endpoint. RFC 8414 requires the list, and ProtoJSON leaves empty repeated
+            fields out, so it is a list value.
 
             ```proto
-            repeated string response_types_supported = 10 [json_name = "response_types_supported"];
+            optional google.protobuf.ListValue response_types_supported = 11 [json_name = "response_types_supported"];
+            ```
+        revocation_endpoint_auth_methods_supported:
+            The ways a client may prove itself to the revocation endpoint: none is needed but the token.
+
+            ```proto
+            repeated string revocation_endpoint_auth_methods_supported = 12 [json_name = "revocation_endpoint_auth_methods_supported"];
             ```
     """
 
-    __slots__ = ("issuer", "token_endpoint", "revocation_endpoint", "jwks_uri", "grant_types_supported", "scopes_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported", "subject_types_supported", "response_types_supported")
+    __slots__ = ("issuer", "token_endpoint", "revocation_endpoint", "jwks_uri", "grant_types_supported", "scopes_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported", "subject_types_supported", "response_types_supported", "revocation_endpoint_auth_methods_supported")
 
     if TYPE_CHECKING:
 
@@ -745,7 +939,8 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
             token_endpoint_auth_methods_supported: list[str] | None = None,
             id_token_signing_alg_values_supported: list[str] | None = None,
             subject_types_supported: list[str] | None = None,
-            response_types_supported: list[str] | None = None,
+            response_types_supported: ListValue | None = None,
+            revocation_endpoint_auth_methods_supported: list[str] | None = None,
         ) -> None:
             pass
 
@@ -758,7 +953,8 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
         token_endpoint_auth_methods_supported: list[str]
         id_token_signing_alg_values_supported: list[str]
         subject_types_supported: list[str]
-        response_types_supported: list[str]
+        response_types_supported: ListValue | None
+        revocation_endpoint_auth_methods_supported: list[str]
 
 _ResolveUserRequestFields: TypeAlias = Literal["user"]
 
@@ -867,12 +1063,13 @@ class Role(Enum):
 
 
 _DESC = file_desc(
-    b'\n%meshwright/identity/v1/identity.proto\x12\x16meshwright.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xdd\x02\n\x04User\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x12\x1a\n\x05email\x18\x03 \x01(\tR\x05emailB\x04\xe2A\x01\x03\x12,\n\x0cdisplay_name\x18\x04 \x01(\tR\x0bdisplayNameB\t\xbaH\x06r\x04\x10\x01\x18d\x126\n\x04role\x18\x05 \x01(\x0e2\x1c.meshwright.identity.v1.RoleR\x04roleB\x04\xe2A\x01\x03\x12A\n\x0bcreate_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\x08 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\xca\x01\n\x11CreateUserRequest\x12\'\n\x05email\x18\x01 \x01(\tR\x05emailB\x11\xe2A\x01\x02\xbaH\n\xc8\x01\x01r\x05\x18\xfe\x01`\x01\x12-\n\x08password\x18\x02 \x01(\tR\x08passwordB\x11\xe2A\x01\x02\xbaH\n\xc8\x01\x01r\x05\x10\x08\x18\x80\x01\x121\n\x0cdisplay_name\x18\x03 \x01(\tR\x0bdisplayNameB\x0e\xe2A\x01\x02\xbaH\x07\xc8\x01\x01r\x02\x18d\x12*\n\nrequest_id\x18\x04 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01">\n\x0eGetUserRequest\x12,\n\x04name\x18\x01 \x01(\tR\x04nameB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$"\x8e\x01\n\x11UpdateUserRequest\x12<\n\x04user\x18\x01 \x01(\x0b2\x1c.meshwright.identity.v1.UserR\x04userB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b2\x1a.google.protobuf.FieldMaskR\nupdateMask"^\n\x11DeleteUserRequest\x12,\n\x04name\x18\x01 \x01(\tR\x04nameB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\x14\n\x12DeleteUserResponse"\xb6\x02\n\x11IssueTokenRequest\x12.\n\ngrant_type\x18\x01 \x01(\tR\ngrant_typeB\x0e\xe2A\x01\x02\xbaH\x07\xc8\x01\x01r\x02\x18d\x12$\n\x08username\x18\x02 \x01(\tR\x08usernameB\x08\xbaH\x05r\x03\x18\xfe\x01\x12$\n\x08password\x18\x03 \x01(\tR\x08passwordB\x08\xbaH\x05r\x03\x18\x80\x01\x12.\n\rrefresh_token\x18\x04 \x01(\tR\rrefresh_tokenB\x08\xbaH\x05r\x03\x18\x80\x04\x12%\n\tclient_id\x18\x05 \x01(\tR\tclient_idB\x07\xbaH\x04r\x02\x18d\x12.\n\rclient_secret\x18\x06 \x01(\tR\rclient_secretB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x05scope\x18\x07 \x01(\tR\x05scopeB\x08\xbaH\x05r\x03\x18\xe8\x07"\xa7\x01\n\x05Token\x12"\n\x0caccess_token\x18\x01 \x01(\tR\x0caccess_token\x12\x1e\n\ntoken_type\x18\x02 \x01(\tR\ntoken_type\x12\x1e\n\nexpires_in\x18\x03 \x01(\x05R\nexpires_in\x12$\n\rrefresh_token\x18\x04 \x01(\tR\rrefresh_token\x12\x14\n\x05scope\x18\x05 \x01(\tR\x05scope"n\n\x12RevokeTokenRequest\x12%\n\x05token\x18\x01 \x01(\tR\x05tokenB\x0f\xe2A\x01\x02\xbaH\x08\xc8\x01\x01r\x03\x18\x80 \x121\n\x0ftoken_type_hint\x18\x02 \x01(\tR\x0ftoken_type_hintB\x07\xbaH\x04r\x02\x18d"\x15\n\x13RevokeTokenResponse"\x10\n\x0eGetJwksRequest"7\n\x04Jwks\x12/\n\x04keys\x18\x01 \x03(\x0b2\x1b.meshwright.identity.v1.JwkR\x04keys"{\n\x03Jwk\x12\x10\n\x03kty\x18\x01 \x01(\tR\x03kty\x12\x10\n\x03use\x18\x02 \x01(\tR\x03use\x12\x10\n\x03kid\x18\x03 \x01(\tR\x03kid\x12\x10\n\x03alg\x18\x04 \x01(\tR\x03alg\x12\x10\n\x03crv\x18\x05 \x01(\tR\x03crv\x12\x0c\n\x01x\x18\x06 \x01(\tR\x01x\x12\x0c\n\x01y\x18\x07 \x01(\tR\x01y"\x1f\n\x1dGetOpenIdConfigurationRequest"\xa7\x04\n\x13OpenIdConfiguration\x12\x16\n\x06issuer\x18\x01 \x01(\tR\x06issuer\x12&\n\x0etoken_endpoint\x18\x02 \x01(\tR\x0etoken_endpoint\x120\n\x13revocation_endpoint\x18\x03 \x01(\tR\x13revocation_endpoint\x12\x1a\n\x08jwks_uri\x18\x04 \x01(\tR\x08jwks_uri\x124\n\x15grant_types_supported\x18\x05 \x03(\tR\x15grant_types_supported\x12*\n\x10scopes_supported\x18\x06 \x03(\tR\x10scopes_supported\x12T\n%token_endpoint_auth_methods_supported\x18\x07 \x03(\tR%token_endpoint_auth_methods_supported\x12T\n%id_token_signing_alg_values_supported\x18\x08 \x03(\tR%id_token_signing_alg_values_supported\x128\n\x17subject_types_supported\x18\t \x03(\tR\x17subject_types_supported\x12:\n\x18response_types_supported\x18\n \x03(\tR\x18response_types_supported"B\n\x12ResolveUserRequest\x12,\n\x04user\x18\x01 \x01(\tR\x04userB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$"N\n\x13ResolveUserResponse\x12\x14\n\x05email\x18\x01 \x01(\tR\x05email\x12!\n\x0cdisplay_name\x18\x02 \x01(\tR\x0bdisplayName*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x0e\n\nROLE_STAFF\x10\x022\xa6\n\n\x0fIdentityService\x12\x81\x01\n\nCreateUser\x12).meshwright.identity.v1.CreateUserRequest\x1a\x1c.meshwright.identity.v1.User"*\xe2\xa6\x19\x12\x08\x01\x1a\x02\x08\x05"\x07\x08\xd8\x04\x12\x02\x08<8\xc9\x01\x82\xd3\xe4\x93\x02\x0e:\x01*"\t/v1/users\x12\x7f\n\x07GetUser\x12&.meshwright.identity.v1.GetUserRequest\x1a\x1c.meshwright.identity.v1.User".\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=users/*}\x12\x8d\x01\n\nUpdateUser\x12).meshwright.identity.v1.UpdateUserRequest\x1a\x1c.meshwright.identity.v1.User"6\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f:\x04user2\x17/v1/{user.name=users/*}\x12\x90\x01\n\nDeleteUser\x12).meshwright.identity.v1.DeleteUserRequest\x1a*.meshwright.identity.v1.DeleteUserResponse"+\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=users/*}\x12\x8a\x01\n\nIssueToken\x12).meshwright.identity.v1.IssueTokenRequest\x1a\x1d.meshwright.identity.v1.Token"2\xe2\xa6\x19\x13\x08\x01\x1a\x02\x08\x05"\x07\x08\xd8\x04\x12\x02\x08<*\x02\n\x00\x82\xd3\xe4\x93\x02\x15:\x01*"\x10/v1/oauth2/token\x12\x95\x01\n\x0bRevokeToken\x12*.meshwright.identity.v1.RevokeTokenRequest\x1a+.meshwright.identity.v1.RevokeTokenResponse"-\x90\x02\x02\xe2\xa6\x19\n\x08\x01\x1a\x02\x08\x05*\x02\n\x00\x82\xd3\xe4\x93\x02\x16:\x01*"\x11/v1/oauth2/revoke\x12\x82\x01\n\x07GetJwks\x12&.meshwright.identity.v1.GetJwksRequest\x1a\x1c.meshwright.identity.v1.Jwks"1\x90\x02\x01\xe2\xa6\x19\x0c\x08\x01\x1a\x02\x08\x02*\x04\n\x02\x08<\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\xbb\x01\n\x16GetOpenIdConfiguration\x125.meshwright.identity.v1.GetOpenIdConfigurationRequest\x1a+.meshwright.identity.v1.OpenIdConfiguration"=\x90\x02\x01\xe2\xa6\x19\r\x08\x01\x1a\x02\x08\x02*\x05\n\x03\x08\xac\x02\x82\xd3\xe4\x93\x02#\x12!/.well-known/openid-configuration\x12\x82\x01\n\x0bResolveUser\x12*.meshwright.identity.v1.ResolveUserRequest\x1a+.meshwright.identity.v1.ResolveUserResponse"\x1a\x90\x02\x01\xe2\xa6\x19\x13\x1a\x02\x08\x022\rnotificationsb\x06proto3',
+    b'\n%meshwright/identity/v1/identity.proto\x12\x16meshwright.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xdd\x02\n\x04User\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x12\x1a\n\x05email\x18\x03 \x01(\tR\x05emailB\x04\xe2A\x01\x03\x12,\n\x0cdisplay_name\x18\x04 \x01(\tR\x0bdisplayNameB\t\xbaH\x06r\x04\x10\x01\x18d\x126\n\x04role\x18\x05 \x01(\x0e2\x1c.meshwright.identity.v1.RoleR\x04roleB\x04\xe2A\x01\x03\x12A\n\x0bcreate_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\x08 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\xba\x04\n\x11CreateUserRequest\x12\x96\x03\n\x05email\x18\x01 \x01(\tR\x05emailB\xff\x02\xe2A\x01\x02\xbaH\xf7\x02\xba\x01\xe9\x02\n\remail.address\x12\x88\x01must be an address like ada@example.com: at most 64 letters, digits and signs before the @, no dot twice or at an end, and a domain name\x1a\xcc\x01this.matches(r"^[A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+([.][A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$") && this.indexOf(\'@\') <= 64\xc8\x01\x01r\x05\x18\xfe\x01`\x01\x12-\n\x08password\x18\x02 \x01(\tR\x08passwordB\x11\xe2A\x01\x02\xbaH\n\xc8\x01\x01r\x05\x10\x08\x18\x80\x01\x121\n\x0cdisplay_name\x18\x03 \x01(\tR\x0bdisplayNameB\x0e\xe2A\x01\x02\xbaH\x07\xc8\x01\x01r\x02\x18d\x12*\n\nrequest_id\x18\x04 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01">\n\x0eGetUserRequest\x12,\n\x04name\x18\x01 \x01(\tR\x04nameB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$"\x8e\x01\n\x11UpdateUserRequest\x12<\n\x04user\x18\x01 \x01(\x0b2\x1c.meshwright.identity.v1.UserR\x04userB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b2\x1a.google.protobuf.FieldMaskR\nupdateMask"^\n\x11DeleteUserRequest\x12,\n\x04name\x18\x01 \x01(\tR\x04nameB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\x14\n\x12DeleteUserResponse"\xb6\x02\n\x11IssueTokenRequest\x12.\n\ngrant_type\x18\x01 \x01(\tR\ngrant_typeB\x0e\xe2A\x01\x02\xbaH\x07\xc8\x01\x01r\x02\x18d\x12$\n\x08username\x18\x02 \x01(\tR\x08usernameB\x08\xbaH\x05r\x03\x18\xfe\x01\x12$\n\x08password\x18\x03 \x01(\tR\x08passwordB\x08\xbaH\x05r\x03\x18\x80\x01\x12.\n\rrefresh_token\x18\x04 \x01(\tR\rrefresh_tokenB\x08\xbaH\x05r\x03\x18\x80\x04\x12%\n\tclient_id\x18\x05 \x01(\tR\tclient_idB\x07\xbaH\x04r\x02\x18d\x12.\n\rclient_secret\x18\x06 \x01(\tR\rclient_secretB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x05scope\x18\x07 \x01(\tR\x05scopeB\x08\xbaH\x05r\x03\x18\xe8\x07"\xa7\x01\n\x05Token\x12"\n\x0caccess_token\x18\x01 \x01(\tR\x0caccess_token\x12\x1e\n\ntoken_type\x18\x02 \x01(\tR\ntoken_type\x12\x1e\n\nexpires_in\x18\x03 \x01(\x05R\nexpires_in\x12$\n\rrefresh_token\x18\x04 \x01(\tR\rrefresh_token\x12\x14\n\x05scope\x18\x05 \x01(\tR\x05scope"\xc2\x01\n\x19IssueWorkloadTokenRequest\x12.\n\ngrant_type\x18\x01 \x01(\tR\ngrant_typeB\x0e\xe2A\x01\x02\xbaH\x07\xc8\x01\x01r\x02\x18d\x12%\n\tclient_id\x18\x02 \x01(\tR\tclient_idB\x07\xbaH\x04r\x02\x18d\x12.\n\rclient_secret\x18\x03 \x01(\tR\rclient_secretB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x05scope\x18\x04 \x01(\tR\x05scopeB\x08\xbaH\x05r\x03\x18\xe8\x07"n\n\x12RevokeTokenRequest\x12%\n\x05token\x18\x01 \x01(\tR\x05tokenB\x0f\xe2A\x01\x02\xbaH\x08\xc8\x01\x01r\x03\x18\x80 \x121\n\x0ftoken_type_hint\x18\x02 \x01(\tR\x0ftoken_type_hintB\x07\xbaH\x04r\x02\x18d"\x15\n\x13RevokeTokenResponse"\x8c\x01\n\x16ListEndedTokensRequest\x12*\n\x05after\x18\x01 \x01(\tR\x05afterB\x14\xbaH\x11r\x0f2\r^[0-9]{0,18}$\x12#\n\x06reader\x18\x02 \x01(\tR\x06readerB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01\x12!\n\x06wait_s\x18\x03 \x01(\x05R\x06wait_sB\t\xbaH\x06\x1a\x04\x18\x19(\x00"s\n\x17ListEndedTokensResponse\x128\n\x05ended\x18\x01 \x03(\x0b2".meshwright.identity.v1.EndedTokenR\x05ended\x12\x1e\n\nnext_after\x18\x02 \x01(\tR\nnext_after"Z\n\nEndedToken\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12<\n\x0bexpire_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0bexpire_time"\x10\n\x0eGetJwksRequest"7\n\x04Jwks\x12/\n\x04keys\x18\x01 \x03(\x0b2\x1b.meshwright.identity.v1.JwkR\x04keys"{\n\x03Jwk\x12\x10\n\x03kty\x18\x01 \x01(\tR\x03kty\x12\x10\n\x03use\x18\x02 \x01(\tR\x03use\x12\x10\n\x03kid\x18\x03 \x01(\tR\x03kid\x12\x10\n\x03alg\x18\x04 \x01(\tR\x03alg\x12\x10\n\x03crv\x18\x05 \x01(\tR\x03crv\x12\x0c\n\x01x\x18\x06 \x01(\tR\x01x\x12\x0c\n\x01y\x18\x07 \x01(\tR\x01y"\x1f\n\x1dGetOpenIdConfigurationRequest"\xa9\x05\n\x13OpenIdConfiguration\x12\x16\n\x06issuer\x18\x01 \x01(\tR\x06issuer\x12&\n\x0etoken_endpoint\x18\x02 \x01(\tR\x0etoken_endpoint\x120\n\x13revocation_endpoint\x18\x03 \x01(\tR\x13revocation_endpoint\x12\x1a\n\x08jwks_uri\x18\x04 \x01(\tR\x08jwks_uri\x124\n\x15grant_types_supported\x18\x05 \x03(\tR\x15grant_types_supported\x12*\n\x10scopes_supported\x18\x06 \x03(\tR\x10scopes_supported\x12T\n%token_endpoint_auth_methods_supported\x18\x07 \x03(\tR%token_endpoint_auth_methods_supported\x12T\n%id_token_signing_alg_values_supported\x18\x08 \x03(\tR%id_token_signing_alg_values_supported\x128\n\x17subject_types_supported\x18\t \x03(\tR\x17subject_types_supported\x12V\n\x18response_types_supported\x18\x0b \x01(\x0b2\x1a.google.protobuf.ListValueR\x18response_types_supported\x12^\n*revocation_endpoint_auth_methods_supported\x18\x0c \x03(\tR*revocation_endpoint_auth_methods_supportedJ\x04\x08\n\x10\x0b"B\n\x12ResolveUserRequest\x12,\n\x04user\x18\x01 \x01(\tR\x04userB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$"N\n\x13ResolveUserResponse\x12\x14\n\x05email\x18\x01 \x01(\tR\x05email\x12!\n\x0cdisplay_name\x18\x02 \x01(\tR\x0bdisplayName*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x0e\n\nROLE_STAFF\x10\x022\xb4\r\n\x0fIdentityService\x12\x81\x01\n\nCreateUser\x12).meshwright.identity.v1.CreateUserRequest\x1a\x1c.meshwright.identity.v1.User"*\xe2\xa6\x19\x12\x08\x01\x1a\x02\x08\x05"\x07\x08\xd8\x04\x12\x02\x08<8\xc9\x01\x82\xd3\xe4\x93\x02\x0e:\x01*"\t/v1/users\x12\x7f\n\x07GetUser\x12&.meshwright.identity.v1.GetUserRequest\x1a\x1c.meshwright.identity.v1.User".\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=users/*}\x12\x8d\x01\n\nUpdateUser\x12).meshwright.identity.v1.UpdateUserRequest\x1a\x1c.meshwright.identity.v1.User"6\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f:\x04user2\x17/v1/{user.name=users/*}\x12\x90\x01\n\nDeleteUser\x12).meshwright.identity.v1.DeleteUserRequest\x1a*.meshwright.identity.v1.DeleteUserResponse"+\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=users/*}\x12\x8c\x01\n\nIssueToken\x12).meshwright.identity.v1.IssueTokenRequest\x1a\x1d.meshwright.identity.v1.Token"4\xe2\xa6\x19\x15\x08\x01\x1a\x02\x08\x05"\x07\x08\xd8\x04\x12\x02\x08<*\x02\n\x00P\x01\x82\xd3\xe4\x93\x02\x15:\x01*"\x10/v1/oauth2/token\x12\xa4\x01\n\x12IssueWorkloadToken\x121.meshwright.identity.v1.IssueWorkloadTokenRequest\x1a\x1d.meshwright.identity.v1.Token"<\xe2\xa6\x19\x15\x08\x01\x1a\x02\x08\x05"\x07\x08\xd8\x04\x12\x02\x08<*\x02\n\x00P\x01\x82\xd3\xe4\x93\x02\x1d:\x01*"\x18/v1/oauth2/workloadToken\x12\xa0\x01\n\x0bRevokeToken\x12*.meshwright.identity.v1.RevokeTokenRequest\x1a+.meshwright.identity.v1.RevokeTokenResponse"8\x90\x02\x02\xe2\xa6\x19\x15\x08\x01\x1a\x02\x08\x05"\x07\x08\xd8\x04\x12\x02\x08<*\x02\n\x00P\x01\x82\xd3\xe4\x93\x02\x16:\x01*"\x11/v1/oauth2/revoke\x12\xac\x01\n\x0fListEndedTokens\x12..meshwright.identity.v1.ListEndedTokensRequest\x1a/.meshwright.identity.v1.ListEndedTokensResponse"8\x90\x02\x01\xe2\xa6\x19\x13\x08\x01\x1a\x02\x08\x1e"\x07\x08\xb0\t\x12\x02\x08<*\x02\n\x00\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/oauth2/endedTokens\x12\x82\x01\n\x07GetJwks\x12&.meshwright.identity.v1.GetJwksRequest\x1a\x1c.meshwright.identity.v1.Jwks"1\x90\x02\x01\xe2\xa6\x19\x0c\x08\x01\x1a\x02\x08\x02*\x04\n\x02\x08<\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\xe6\x01\n\x16GetOpenIdConfiguration\x125.meshwright.identity.v1.GetOpenIdConfigurationRequest\x1a+.meshwright.identity.v1.OpenIdConfiguration"h\x90\x02\x01\xe2\xa6\x19\r\x08\x01\x1a\x02\x08\x02*\x05\n\x03\x08\xac\x02\x82\xd3\xe4\x93\x02NZ)\x12\'/.well-known/oauth-authorization-server\x12!/.well-known/openid-configuration\x12\x82\x01\n\x0bResolveUser\x12*.meshwright.identity.v1.ResolveUserRequest\x1a+.meshwright.identity.v1.ResolveUserResponse"\x1a\x90\x02\x01\xe2\xa6\x19\x13\x1a\x02\x08\x022\rnotificationsb\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),
         field_behavior_pb.desc(),
         field_mask_pb.desc(),
+        struct_pb.desc(),
         timestamp_pb.desc(),
         policy_pb.desc(),
     ],
@@ -885,8 +1082,12 @@ _DESC = file_desc(
         "DeleteUserResponse": DeleteUserResponse,
         "IssueTokenRequest": IssueTokenRequest,
         "Token": Token,
+        "IssueWorkloadTokenRequest": IssueWorkloadTokenRequest,
         "RevokeTokenRequest": RevokeTokenRequest,
         "RevokeTokenResponse": RevokeTokenResponse,
+        "ListEndedTokensRequest": ListEndedTokensRequest,
+        "ListEndedTokensResponse": ListEndedTokensResponse,
+        "EndedToken": EndedToken,
         "GetJwksRequest": GetJwksRequest,
         "Jwks": Jwks,
         "Jwk": Jwk,

@@ -13,7 +13,7 @@ from typing import Literal, TYPE_CHECKING, TypeAlias
 
 from googleapis.google.api import annotations_pb
 from meshwright.policy.v1 import policy_pb
-from protobuf import Message
+from protobuf import Enum, Message
 from protobuf._codegen import file_desc
 from protobuf.wkt.google.protobuf import timestamp_pb
 from protovalidate._gen.buf.validate import validate_pb
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
 
-_NotificationFields: TypeAlias = Literal["name", "user", "subject", "send_time"]
+_NotificationFields: TypeAlias = Literal["name", "user", "subject", "send_time", "state"]
 
 class Notification(Message[_NotificationFields]):
     """
@@ -53,14 +53,20 @@ class Notification(Message[_NotificationFields]):
             string subject = 3;
             ```
         send_time:
-            When it was sent.
+            When it was sent, or found to be undeliverable.
 
             ```proto
             optional google.protobuf.Timestamp send_time = 4;
             ```
+        state:
+            Whether it was delivered to the mail server.
+
+            ```proto
+            meshwright.notifications.v1.DeliveryState state = 5;
+            ```
     """
 
-    __slots__ = ("name", "user", "subject", "send_time")
+    __slots__ = ("name", "user", "subject", "send_time", "state")
 
     if TYPE_CHECKING:
 
@@ -71,6 +77,7 @@ class Notification(Message[_NotificationFields]):
             user: str = "",
             subject: str = "",
             send_time: Timestamp | None = None,
+            state: DeliveryState | None = None,
         ) -> None:
             pass
 
@@ -78,6 +85,7 @@ class Notification(Message[_NotificationFields]):
         user: str
         subject: str
         send_time: Timestamp | None
+        state: DeliveryState
 
 _ListNotificationsRequestFields: TypeAlias = Literal["page_size", "page_token"]
 
@@ -159,9 +167,42 @@ class ListNotificationsResponse(Message[_ListNotificationsResponseFields]):
         notifications: list[Notification]
         next_page_token: str
 
+class DeliveryState(Enum):
+    """
+    What became of a notification.
+
+    ```proto
+    enum meshwright.notifications.v1.DeliveryState
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            Not told.
+
+            ```proto
+            DELIVERY_STATE_UNSPECIFIED = 0
+            ```
+        SENT:
+            The mail server has taken it.
+
+            ```proto
+            DELIVERY_STATE_SENT = 1
+            ```
+        UNDELIVERABLE:
+            It can't be delivered, and is not tried again: the address is not one, or the mail server refuses it for good.
+
+            ```proto
+            DELIVERY_STATE_UNDELIVERABLE = 2
+            ```
+    """
+
+    UNSPECIFIED = 0
+    SENT = 1
+    UNDELIVERABLE = 2
+
 
 _DESC = file_desc(
-    b'\n/meshwright/notifications/v1/notifications.proto\x12\x1bmeshwright.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\x89\x01\n\x0cNotification\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x127\n\tsend_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08sendTime"i\n\x18ListNotificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"\x94\x01\n\x19ListNotificationsResponse\x12O\n\rnotifications\x18\x01 \x03(\x0b2).meshwright.notifications.v1.NotificationR\rnotifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xca\x01\n\x14NotificationsService\x12\xb1\x01\n\x11ListNotifications\x125.meshwright.notifications.v1.ListNotificationsRequest\x1a6.meshwright.notifications.v1.ListNotificationsResponse"-\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notificationsb\x06proto3',
+    b'\n/meshwright/notifications/v1/notifications.proto\x12\x1bmeshwright.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xcb\x01\n\x0cNotification\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x127\n\tsend_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08sendTime\x12@\n\x05state\x18\x05 \x01(\x0e2*.meshwright.notifications.v1.DeliveryStateR\x05state"i\n\x18ListNotificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"\x94\x01\n\x19ListNotificationsResponse\x12O\n\rnotifications\x18\x01 \x03(\x0b2).meshwright.notifications.v1.NotificationR\rnotifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*j\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13DELIVERY_STATE_SENT\x10\x01\x12 \n\x1cDELIVERY_STATE_UNDELIVERABLE\x10\x022\xca\x01\n\x14NotificationsService\x12\xb1\x01\n\x11ListNotifications\x125.meshwright.notifications.v1.ListNotificationsRequest\x1a6.meshwright.notifications.v1.ListNotificationsResponse"-\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notificationsb\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),
@@ -172,6 +213,7 @@ _DESC = file_desc(
         "Notification": Notification,
         "ListNotificationsRequest": ListNotificationsRequest,
         "ListNotificationsResponse": ListNotificationsResponse,
+        "DeliveryState": DeliveryState,
     },
 )
 

@@ -7,14 +7,19 @@ __all__ = (
     "CreateUserRequest",
     "DeleteUserRequest",
     "DeleteUserResponse",
+    "EndedToken",
     "GetJwksRequest",
     "GetOpenIdConfigurationRequest",
     "GetUserRequest",
     "IdentityServiceStub",
     "IssueTokenRequest",
+    "IssueWorkloadTokenRequest",
     "Jwk",
     "Jwks",
+    "ListEndedTokensRequest",
+    "ListEndedTokensResponse",
     "OpenIdConfiguration",
+    "RegistrationRepeated",
     "ResolveUserRequest",
     "ResolveUserResponse",
     "RevokeTokenRequest",
@@ -89,7 +94,9 @@ class CreateUserRequest(betterproto2.Message):
 
     email: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The address to sign in with. One account an address, whatever its case.
+    The address to sign in with. One account an address, whatever its case. An address is a dot-atom of at most 64 characters (RFC 5322, without
+    quotes and comments), "@", and a domain of at least two labels (RFC 1035), 254 characters in all (RFC 5321): ASCII, internationalized domains in
+    their "xn--" form. `mesh/email_address.py` has the same grammar.
     """
 
     password: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -141,6 +148,28 @@ class DeleteUserResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("meshwright.identity.v1", "DeleteUserResponse", DeleteUserResponse)
+
+
+@dataclass(eq=False, repr=False)
+class EndedToken(betterproto2.Message):
+    """
+    A token, or all tokens of a sign-in or of a user, that ended before their time.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The first 16 octets of the SHA-256 of "jti:", "sid:" or "sub:" and the claim of that name, in base64url.
+    """
+
+    expire_time: "datetime.datetime | None" = betterproto2.field(
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When the last of these tokens expires by itself, and the entry with it.
+    """
+
+
+default_message_pool.register_message("meshwright.identity.v1", "EndedToken", EndedToken)
 
 
 @dataclass(eq=False, repr=False)
@@ -230,6 +259,36 @@ default_message_pool.register_message("meshwright.identity.v1", "IssueTokenReque
 
 
 @dataclass(eq=False, repr=False)
+class IssueWorkloadTokenRequest(betterproto2.Message):
+    """
+    Asks for the token of a workload (RFC 6749, section 4.4). The client can prove itself by HTTP Basic authentication instead.
+    """
+
+    grant_type: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    "client_credentials".
+    """
+
+    client_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The client's name.
+    """
+
+    client_secret: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The client's secret.
+    """
+
+    scope: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    The scopes wanted. Workloads have none.
+    """
+
+
+default_message_pool.register_message("meshwright.identity.v1", "IssueWorkloadTokenRequest", IssueWorkloadTokenRequest)
+
+
+@dataclass(eq=False, repr=False)
 class Jwk(betterproto2.Message):
     """
     An elliptic curve public key (RFC 7517, RFC 7518 section 6.2).
@@ -290,9 +349,54 @@ default_message_pool.register_message("meshwright.identity.v1", "Jwks", Jwks)
 
 
 @dataclass(eq=False, repr=False)
+class ListEndedTokensRequest(betterproto2.Message):
+    """
+    Asks for the tokens that ended.
+    """
+
+    after: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The `next_after` of the last answer; empty asks for the whole list.
+    """
+
+    reader: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Who asks: a UUID that a process makes up at its start. An end is acknowledged to its requester when the readers have asked again after it.
+    """
+
+    wait_s: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    How many seconds to wait for news.
+    """
+
+
+default_message_pool.register_message("meshwright.identity.v1", "ListEndedTokensRequest", ListEndedTokensRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListEndedTokensResponse(betterproto2.Message):
+    """
+    What ended after the last answer.
+    """
+
+    ended: "list[EndedToken]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The ends, in the order in which they came. There may be more: ask again with `next_after`.
+    """
+
+    next_after: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The `after` of the next request.
+    """
+
+
+default_message_pool.register_message("meshwright.identity.v1", "ListEndedTokensResponse", ListEndedTokensResponse)
+
+
+@dataclass(eq=False, repr=False)
 class OpenIdConfiguration(betterproto2.Message):
     """
-    The issuer's metadata, in the field names of OpenID Connect Discovery 1.0.
+    The issuer's metadata, in the field names of RFC 8414 and OpenID Connect Discovery 1.0.
     """
 
     issuer: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -340,13 +444,45 @@ class OpenIdConfiguration(betterproto2.Message):
     The kinds of subject identifiers.
     """
 
-    response_types_supported: "list[str]" = betterproto2.field(10, betterproto2.TYPE_STRING, repeated=True)
+    response_types_supported: "___google__protobuf__.ListValue | None" = betterproto2.field(
+        11, betterproto2.TYPE_MESSAGE, optional=True
+    )
     """
-    The response types; empty, for there is no authorization endpoint.
+    The response types: an empty list, for there is no authorization endpoint. RFC 8414 requires the list, and ProtoJSON leaves empty repeated
+    fields out, so it is a list value.
+    """
+
+    revocation_endpoint_auth_methods_supported: "list[str]" = betterproto2.field(
+        12, betterproto2.TYPE_STRING, repeated=True
+    )
+    """
+    The ways a client may prove itself to the revocation endpoint: none is needed but the token.
     """
 
 
 default_message_pool.register_message("meshwright.identity.v1", "OpenIdConfiguration", OpenIdConfiguration)
+
+
+@dataclass(eq=False, repr=False)
+class RegistrationRepeated(betterproto2.Message):
+    """
+    Somebody tried to register with the address of a user. The owner of the address can be told; whoever tried is not.
+    """
+
+    user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The user who has the address, "users/{uid}".
+    """
+
+    attempt_time: "datetime.datetime | None" = betterproto2.field(
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When it was tried.
+    """
+
+
+default_message_pool.register_message("meshwright.identity.v1", "RegistrationRepeated", RegistrationRepeated)
 
 
 @dataclass(eq=False, repr=False)
@@ -392,12 +528,12 @@ class RevokeTokenRequest(betterproto2.Message):
 
     token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The refresh token.
+    The access token or refresh token.
     """
 
     token_type_hint: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What kind of token it is. Only refresh tokens can be revoked; access tokens expire within minutes.
+    What kind of token it is: "access_token" or "refresh_token". Not needed: the token itself tells.
     """
 
 
@@ -585,7 +721,8 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "User":
         """
-        Registers a customer. A welcome mail follows.
+        Registers a customer. A mail follows. The answer does not tell whether the address has an account already: then nothing changes, the user in
+        the answer can't be found, and the mail tells the owner of the account.
         """
 
         return await self._unary_unary(
@@ -669,11 +806,33 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Token":
         """
-        The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON.
+        The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON. Sign-ins by password are limited by account and by client
+        address, with growing waits: RESOURCE_EXHAUSTED, whatever the password, until the wait is over.
         """
 
         return await self._unary_unary(
             "/meshwright.identity.v1.IdentityService/IssueToken",
+            message,
+            Token,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def issue_workload_token(
+        self,
+        message: "IssueWorkloadTokenRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "Token":
+        """
+        The token endpoint of workloads: client credentials only, with a rate limit that sign-ins of users can't use up.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.identity.v1.IdentityService/IssueWorkloadToken",
             message,
             Token,
             timeout=timeout,
@@ -690,13 +849,36 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "RevokeTokenResponse":
         """
-        Revokes a refresh token and all that came from the same sign-in (RFC 7009). An unknown token is a success, as the RFC has it.
+        Revokes a token (RFC 7009): an access token alone; a refresh token with all tokens of the same sign-in. The answer comes when every process
+        that verifies tokens knows, or has not answered for two seconds. An unknown token is a success, as the RFC has it.
         """
 
         return await self._unary_unary(
             "/meshwright.identity.v1.IdentityService/RevokeToken",
             message,
             RevokeTokenResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def list_ended_tokens(
+        self,
+        message: "ListEndedTokensRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "ListEndedTokensResponse":
+        """
+        Lists the tokens that ended before their time, for the processes that verify tokens. A long poll: without news the answer comes when there are
+        some, or after `wait_s`. Anybody may ask: the entries are hashes, which tell nothing to those who do not have the token.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.identity.v1.IdentityService/ListEndedTokens",
+            message,
+            ListEndedTokensResponse,
             timeout=timeout,
             deadline=deadline,
             metadata=metadata,
@@ -735,7 +917,7 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "OpenIdConfiguration":
         """
-        The issuer's metadata (OpenID Connect Discovery 1.0).
+        The issuer's metadata (RFC 8414; OpenID Connect Discovery 1.0).
         """
 
         if message is None:

@@ -4,6 +4,7 @@
 # This file has been @generated
 
 __all__ = (
+    "DeliveryState",
     "ListNotificationsRequest",
     "ListNotificationsResponse",
     "Notification",
@@ -25,6 +26,43 @@ if TYPE_CHECKING:
 
 _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
+
+
+class DeliveryState(betterproto2.Enum):
+    """
+    What became of a notification.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Not told.
+    """
+
+    SENT = 1
+    """
+    The mail server has taken it.
+    """
+
+    UNDELIVERABLE = 2
+    """
+    It can't be delivered, and is not tried again: the address is not one, or the mail server refuses it for good.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "DELIVERY_STATE_UNSPECIFIED",
+            1: "DELIVERY_STATE_SENT",
+            2: "DELIVERY_STATE_UNDELIVERABLE",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "DELIVERY_STATE_UNSPECIFIED": 0,
+            "DELIVERY_STATE_SENT": 1,
+            "DELIVERY_STATE_UNDELIVERABLE": 2,
+        }
 
 
 @dataclass(eq=False, repr=False)
@@ -96,7 +134,12 @@ class Notification(betterproto2.Message):
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was sent.
+    When it was sent, or found to be undeliverable.
+    """
+
+    state: "DeliveryState" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: DeliveryState(0))
+    """
+    Whether it was delivered to the mail server.
     """
 
 

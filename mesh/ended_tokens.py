@@ -1,0 +1,154 @@
+"""Tokens that ended before their time: which they are, and how a process that verifies tokens hears of them.
+
+The issuer keeps a short list, and each process a copy, fetched by one long poll (docs/decisions/0020-ended-tokens.md).
+"""
+
+import asyncio
+import hashlib
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import structlog
+
+from mesh.errors import Unavailable
+from mesh.fetch import fetch_json
+
+CLAIMS: Final = ("jti", "sid", "sub")
+"""What an entry of the list can name: one token, the tokens of one sign-in, or those of one user."""
+
+log = structlog.get_logger()
+
+
+def ended_id(claim: str, value: str) -> str:
+    """Returns the entry for the tokens whose claim has this value. A hash: the list is public, and tells nothing to
+    those who do not have the token.
+    """
+    digest = hashlib.sha256(f"{claim}:{value}".encode()).digest()[:16]
+    return urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def ended_ids(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the entries that would each end the token with these claims."""
+    return tuple(ended_id(name, claims[name]) for name in CLAIMS if isinstance(claims.get(name), str))
+
+
+class EndedTokens(Protocol):
+    """What a verifier asks whether a token has ended."""
+
+    async def ready(self) -> None:
+        """Returns once there is a list to look into. Raises Unavailable if none can be had."""
+
+    def holds(self, ids: Iterable[str]) -> bool:
+        """Returns whether one of these is on the list."""
+
+
+class EndedTokensUrl:
+    """A copy of the list at a URL, kept fresh by a long poll while this is entered.
+
+    While the issuer is away the copy stays as it is: nothing can end then, and what an issuer behind a broken network
+    ends meanwhile works here until it expires, within minutes. A process that never had the list judges no token.
+    """
+
+    WAIT_S = 25
+    TIMEOUT_S = 30.0
+    FIRST_WAIT_S = 3.0
+    PAUSE_FIRST_S = 0.1
+    PAUSE_MAX_S = 2.0
+    WARN_AFTER_S = 10.0
+    ENTRIES_MAX = 200_000
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._reader = str(uuid4())
+        self._after = ""
+        self._expire_at: dict[str, float] = {}
+        self._loaded = asyncio.Event()
+        self._pause_s = self.PAUSE_FIRST_S
+        self._failing_since: float | None = None
+        self._warned = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._follow(), name="ended tokens")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def ready(self) -> None:
+        """Returns once the list was fetched. Raises Unavailable if that takes too long."""
+        if self._loaded.is_set():
+            return
+        try:
+            async with asyncio.timeout(self.FIRST_WAIT_S):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise Unavailable(
+                "Access tokens can't be verified for now.", reason="ENDED_TOKENS_UNAVAILABLE", retry_after_s=1
+            ) from None
+
+    def holds(self, ids: Iterable[str]) -> bool:
+        """Returns whether one of these is on the list."""
+        return bool(self._expire_at) and any(each in self._expire_at for each in ids)
+
+    async def _follow(self) -> None:
+        while True:
+            begun = time.monotonic()
+            try:
+                news = await self._poll()
+            except Exception as error:  # noqa: BLE001 # whatever the URL answers, the process goes on asking
+                self._failed(error)
+            else:
+                self._succeeded()
+                if news or time.monotonic() - begun >= 1:
+                    continue
+                # The issuer did not wait: it stops, or has too many readers.
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, self.PAUSE_MAX_S)
+
+    async def _poll(self) -> bool:
+        """Takes over what ended since the last poll; returns whether that was the first list, or news."""
+        first = not self._loaded.is_set()
+        query = {"after": self._after, "reader": self._reader, "wait_s": "0" if first else str(self.WAIT_S)}
+        answer = await fetch_json(f"{self._url}?{urlencode(query)}", timeout_s=self.TIMEOUT_S)
+        entries = {str(each["id"]): _unix_time(each["expire_time"]) for each in answer.get("ended", [])}
+        after = str(answer["next_after"])
+        now = time.time()
+        for key in [key for key, expire_at in self._expire_at.items() if expire_at < now]:
+            del self._expire_at[key]
+        if len(self._expire_at) + len(entries) > self.ENTRIES_MAX:
+            raise ValueError(f"the list has more than {self.ENTRIES_MAX} entries")
+        self._expire_at |= entries
+        news, self._after = after != self._after, after
+        self._loaded.set()
+        return news or first
+
+    def _succeeded(self) -> None:
+        if self._warned:
+            log.info("the list of ended tokens is fetched again", url=self._url)
+        self._warned, self._failing_since = False, None
+        self._pause_s = self.PAUSE_FIRST_S
+
+    def _failed(self, error: Exception) -> None:
+        """Warns once, when the list could not be fetched for a while: a restart of the issuer is no news."""
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if not self._warned and now - self._failing_since > self.WARN_AFTER_S:
+            self._warned = True
+            reason = str(error) or type(error).__name__
+            log.warning("could not fetch the list of ended tokens", url=self._url, error=reason)
+
+
+def _unix_time(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,104 @@
+"""The SQL of failed sign-ins and known addresses. Every function works in its caller's transaction."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from mesh.database import Connection
+
+PURGED_PER_CALL_MAX = 10  # each attempt adds three rows at most, so the table does not grow without end
+KNOWN_ADDRESSES_PER_USER_MAX = 20
+KNOWN_FOR = timedelta(days=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The failures counted under a key, until when it admits no attempt, and when it is forgotten."""
+
+    failures: int
+    blocked_until: datetime
+    expire_time: datetime
+
+
+async def lock_counters(tx: Connection, keys: Collection[str]) -> tuple[datetime, Mapping[str, Counter]]:
+    """The time of the database and the counters of these keys, unchanged by others until the transaction ends. Those
+    that are new or expired begin at zero.
+    """
+    rows = await tx.fetch(
+        """
+        INSERT INTO sign_in_attempts AS counter (key, failures, blocked_until, expire_time)
+        SELECT key, 0, now(), now() + interval '1 minute' FROM unnest($1::text[]) AS key
+        ON CONFLICT (key) DO UPDATE
+            SET failures = CASE WHEN counter.expire_time > now() THEN counter.failures ELSE 0 END
+        RETURNING key, failures, blocked_until, expire_time
+        """,
+        sorted(keys),  # in one order, so that no two wait for each other
+    )
+    now = await tx.fetchval("SELECT clock_timestamp()")
+    counters = {row["key"]: Counter(row["failures"], row["blocked_until"], row["expire_time"]) for row in rows}
+    return now, counters
+
+
+async def write_counters(tx: Connection, counters: Mapping[str, Counter]) -> None:
+    """Writes counters that the transaction has locked, and purges some that have expired."""
+    await tx.executemany(
+        "UPDATE sign_in_attempts SET failures = $2, blocked_until = $3, expire_time = $4 WHERE key = $1",
+        [(key, each.failures, each.blocked_until, each.expire_time) for key, each in sorted(counters.items())],
+    )
+    await tx.execute(
+        """
+        DELETE FROM sign_in_attempts WHERE key IN (
+            SELECT key FROM sign_in_attempts WHERE expire_time <= now() ORDER BY expire_time LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )
+        """,
+        PURGED_PER_CALL_MAX,
+    )
+
+
+async def take_back(tx: Connection, keys: Iterable[str], blocked_until: Mapping[str, datetime]) -> None:
+    """Uncounts one failure under each of these keys; a block is lifted if it is still the one that was made then."""
+    await tx.executemany(
+        """
+        UPDATE sign_in_attempts SET failures = greatest(failures - 1, 0),
+               blocked_until = CASE WHEN blocked_until = $2 THEN now() ELSE blocked_until END
+        WHERE key = $1
+        """,
+        [(key, blocked_until[key]) for key in sorted(keys)],
+    )
+
+
+async def reset(tx: Connection, key: str) -> None:
+    """Begins to count anew under a key."""
+    await tx.execute("UPDATE sign_in_attempts SET failures = 0, blocked_until = now() WHERE key = $1", key)
+
+
+async def knows_address(tx: Connection, user_uid: UUID, address_hash: str) -> bool:
+    """Whether this user has signed in from this address before."""
+    query = """
+        SELECT EXISTS (SELECT FROM known_addresses WHERE user_uid = $1 AND address_hash = $2 AND expire_time > now())
+    """
+    return bool(await tx.fetchval(query, user_uid, address_hash))
+
+
+async def remember_address(tx: Connection, user_uid: UUID, address_hash: str) -> None:
+    """Notes that this user has signed in from this address; of many the oldest are forgotten."""
+    await tx.execute(
+        """
+        INSERT INTO known_addresses (user_uid, address_hash, expire_time) VALUES ($1, $2, now() + $3)
+        ON CONFLICT (user_uid, address_hash) DO UPDATE SET expire_time = excluded.expire_time
+        """,
+        user_uid,
+        address_hash,
+        KNOWN_FOR,
+    )
+    await tx.execute(
+        """
+        DELETE FROM known_addresses WHERE user_uid = $1 AND (expire_time <= now() OR address_hash IN (
+            SELECT address_hash FROM known_addresses WHERE user_uid = $1 ORDER BY expire_time DESC OFFSET $2
+        ))
+        """,
+        user_uid,
+        KNOWN_ADDRESSES_PER_USER_MAX,
+    )

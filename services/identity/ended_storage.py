@@ -1,0 +1,93 @@
+"""The SQL of ended tokens and of their readers. Every function works in its caller's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from mesh.database import Connection
+
+CHANNEL = "ended_tokens"
+PURGED_PER_CALL_MAX = 100
+READERS_MAX = 1000
+READER_LEAVES_AFTER = timedelta(seconds=60)  # more than twice the longest poll
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the list; `sequence` gives the order."""
+
+    sequence: int
+    id: str
+    expire_time: datetime
+
+
+async def insert_ended(tx: Connection, token_id: str, expire_time: datetime) -> int:
+    """Adds an entry, or prolongs it, and returns its sequence. Do this last: others wait until the transaction ends.
+
+    One transaction at a time adds, so that sequences become visible in their order and no reader misses one. The last
+    entry stays until there is another, so that all replicas agree on where the list ends.
+    """
+    await tx.execute("LOCK TABLE ended_tokens IN SHARE ROW EXCLUSIVE MODE")
+    await tx.execute(
+        """
+        DELETE FROM ended_tokens WHERE sequence IN (
+            SELECT sequence FROM ended_tokens
+            WHERE expire_time <= now() AND sequence < (SELECT max(sequence) FROM ended_tokens)
+            ORDER BY expire_time LIMIT $1
+        )
+        """,
+        PURGED_PER_CALL_MAX,
+    )
+    await tx.execute("DELETE FROM ended_tokens WHERE id = $1 AND expire_time < $2", token_id, expire_time)
+    inserted = await tx.fetchval(
+        "INSERT INTO ended_tokens (id, expire_time) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING sequence",
+        token_id,
+        expire_time,
+    )
+    await tx.execute(f"NOTIFY {CHANNEL}")
+    if inserted is None:
+        inserted = await tx.fetchval("SELECT sequence FROM ended_tokens WHERE id = $1", token_id)
+    return int(inserted)
+
+
+async def count_ended(tx: Connection) -> int:
+    """How many entries there are."""
+    return int(await tx.fetchval("SELECT count(*) FROM ended_tokens"))
+
+
+async def read_ended(tx: Connection, after: int) -> tuple[datetime, int, Sequence[Entry]]:
+    """The time of the database, the last sequence (0 if there is none), and the entries after `after`."""
+    rows = await tx.fetch(
+        "SELECT sequence, id, expire_time FROM ended_tokens WHERE sequence > $1 ORDER BY sequence", after
+    )
+    last = await tx.fetchval("SELECT coalesce(max(sequence), 0) FROM ended_tokens")
+    now = await tx.fetchval("SELECT now()")
+    return now, last, [Entry(row["sequence"], row["id"], row["expire_time"]) for row in rows]
+
+
+async def acknowledge(tx: Connection, reader: UUID, seen: int) -> None:
+    """Notes how far a reader has read, and forgets the readers that have not asked for long."""
+    await tx.execute("DELETE FROM ended_token_readers WHERE poll_time < now() - $1::interval", READER_LEAVES_AFTER)
+    await tx.execute(
+        """
+        INSERT INTO ended_token_readers (id, seen, poll_time)
+        SELECT $1, $2, now()
+        WHERE (SELECT count(*) FROM ended_token_readers) < $3 OR EXISTS (SELECT FROM ended_token_readers WHERE id = $1)
+        ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, poll_time = excluded.poll_time
+        """,
+        reader,
+        seen,
+        READERS_MAX,
+    )
+
+
+async def count_behind(tx: Connection, sequence: int) -> int:
+    """How many readers have not read up to here."""
+    return int(await tx.fetchval("SELECT count(*) FROM ended_token_readers WHERE seen < $1", sequence))
+
+
+async def forget_behind(tx: Connection, sequence: int) -> int:
+    """Forgets the readers that have not read up to here, until they ask again; returns how many there were."""
+    query = "WITH gone AS (DELETE FROM ended_token_readers WHERE seen < $1 RETURNING 1) SELECT count(*) FROM gone"
+    return int(await tx.fetchval(query, sequence))

@@ -1,0 +1,178 @@
+"""The copy of the list of ended tokens that a verifier keeps."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mesh.ended_tokens import EndedTokensUrl, ended_id
+from mesh.errors import Unauthenticated, Unavailable
+from mesh.identity import Verifier
+from tests.http_endpoint import Endpoint
+from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+
+class ListEndpoint(Endpoint):
+    """A list of ended tokens that waits for news, as the issuer's does."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.entries: list[str] = []
+        self.queries: list[dict[str, list[str]]] = []
+        self.acknowledged = 0
+        self._news = asyncio.Event()
+
+    def end(self, claim: str, value: str) -> None:
+        """Adds an entry, and answers those who wait."""
+        self.entries.append(ended_id(claim, value))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def answer(self, request: Request) -> Response:
+        """One poll."""
+        query = parse_qs(request.url.query, keep_blank_values=True)
+        self.queries.append(query)
+        after = int(query["after"][0] or 0)
+        self.acknowledged = max(self.acknowledged, after)
+        if self.status == 200 and len(self.entries) <= after and query["wait_s"] != ["0"]:
+            await self._news.wait()
+        expire_time = (datetime.now(UTC) + timedelta(minutes=15)).isoformat().replace("+00:00", "Z")
+        ended = [{"id": each, "expire_time": expire_time} for each in self.entries[after:]]
+        return JSONResponse({"ended": ended, "next_after": str(len(self.entries))}, status_code=self.status)
+
+    async def until_acknowledged(self) -> None:
+        """Returns when the reader has asked again after the last entry."""
+        async with asyncio.timeout(10):
+            while self.acknowledged < len(self.entries):
+                await asyncio.sleep(0.01)
+
+
+async def refused(verifier: Verifier, token: str) -> bool:
+    """Whether a token is refused as ended."""
+    try:
+        await verifier.verify(token)
+    except Unauthenticated as error:
+        if error.reason != "TOKEN_REVOKED":
+            raise
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [("jti", "token-1"), ("sid", "session-1"), ("sub", "users/ada")],
+    ids=["token", "session", "user"],
+)
+async def test_what_the_list_names_is_refused(issuer: Issuer, claim: str, value: str) -> None:
+    """A token that was verified before, too, from the moment that the reader has the entry; others go on."""
+    endpoint = ListEndpoint()
+    token = issuer.token("users/ada", jti="token-1", sid="session-1")
+    other = issuer.token("users/bob", jti="token-2", sid="session-2")
+    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+        verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
+        assert not await refused(verifier, token)
+        endpoint.end(claim, value)
+        await endpoint.until_acknowledged()
+        assert await refused(verifier, token)
+        assert await refused(verifier, token)
+        assert not await refused(verifier, other)
+        endpoint.end("jti", "nobody's")
+
+
+async def test_a_process_has_one_poll_under_way_and_asks_for_what_is_new(issuer: Issuer) -> None:
+    """The first poll does not wait; the next ones do, say how far the reader has read, and who it is."""
+    endpoint = ListEndpoint()
+    endpoint.end("jti", "x")
+    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+        await ended.ready()
+        endpoint.end("jti", "y")
+        await endpoint.until_acknowledged()
+        while len(endpoint.queries) < 3:
+            await asyncio.sleep(0.01)
+        endpoint.end("jti", "z")
+    assert [query["after"] for query in endpoint.queries[:3]] == [[""], ["1"], ["2"]]
+    assert [query["wait_s"] for query in endpoint.queries[:3]] == [["0"], ["25"], ["25"]]
+    assert len({query["reader"][0] for query in endpoint.queries}) == 1
+
+
+async def test_without_a_first_list_no_token_is_judged(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has just started, and can't know what has ended, says UNAVAILABLE."""
+    monkeypatch.setattr(EndedTokensUrl, "FIRST_WAIT_S", 0.1)
+    endpoint = ListEndpoint()
+    endpoint.status = 503
+    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+        verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
+        with pytest.raises(Unavailable) as caught:
+            await verifier.verify(issuer.token())
+        assert caught.value.reason == "ENDED_TOKENS_UNAVAILABLE"
+        endpoint.status = 200
+        monkeypatch.setattr(EndedTokensUrl, "FIRST_WAIT_S", 10.0)
+        assert (await verifier.verify(issuer.token())).subject == "users/ada"
+        endpoint.end("jti", "x")
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b'{"ended": [{}], "next_after": "1"}', b'{"ended": [{"id": "x", "expire_time": "soon"}]}']
+)
+async def test_a_list_that_is_broken_is_no_list(issuer: Issuer, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    """Whatever the URL answers, the process goes on asking, and judges no token meanwhile."""
+    monkeypatch.setattr(EndedTokensUrl, "FIRST_WAIT_S", 0.1)
+
+    class Broken(Endpoint):
+        async def answer(self, request: Request) -> Response:
+            self.requests.append(("", ""))
+            return Response(body, media_type="application/json")
+
+    endpoint = Broken({})
+    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+        with pytest.raises(Unavailable):
+            await Verifier(issuer, ISSUER, AUDIENCE, ended).verify(issuer.token())
+        while len(endpoint.requests) < 2:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_copy_stays_while_the_issuer_is_away(issuer: Issuer) -> None:
+    """What has ended stays ended, and other tokens go on."""
+    endpoint = ListEndpoint()
+    endpoint.end("sub", "users/ada")
+    async with endpoint.served() as url:
+        ended = await EndedTokensUrl(url).__aenter__()
+        await ended.ready()
+        endpoint.status = 503
+        endpoint.end("jti", "x")
+    verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
+    assert await refused(verifier, issuer.token("users/ada"))
+    assert not await refused(verifier, issuer.token("users/bob"))
+    await ended.__aexit__(None, None, None)
+
+
+async def test_entries_leave_when_they_expire_and_their_number_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A list that grows beyond the limit, as from an issuer that is not ours, is not taken over."""
+    monkeypatch.setattr(EndedTokensUrl, "ENTRIES_MAX", 2)
+    endpoint = ListEndpoint()
+    endpoint.end("jti", "1")
+    endpoint.end("jti", "2")
+    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+        await ended.ready()
+        endpoint.end("jti", "3")
+        before = len(endpoint.queries)
+        while len(endpoint.queries) < before + 2:
+            await asyncio.sleep(0.01)
+        assert not ended.holds([ended_id("jti", "3")])
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 3600)
+        await endpoint.until_acknowledged()
+        assert ended.holds([ended_id("jti", "3")])
+        assert not ended.holds([ended_id("jti", "1")])
+        endpoint.end("jti", "4")
+
+
+async def test_an_issuer_without_a_list_is_believed(issuer: Issuer) -> None:
+    """Without the setting a token is good until it expires."""
+    assert (await Verifier(issuer, ISSUER, AUDIENCE).verify(issuer.token(jti="x"))).ended_ids == ()

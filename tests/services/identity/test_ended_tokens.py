@@ -1,0 +1,188 @@
+"""Tokens that end before they expire: by revocation, by reuse of a refresh token, and with their user."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from meshwright.identity.v1.identity_pb import (
+    DeleteUserRequest,
+    GetUserRequest,
+    IssueTokenRequest,
+    ListEndedTokensRequest,
+    RevokeTokenRequest,
+    Token,
+)
+
+from mesh.ended_tokens import ended_id
+from mesh.errors import InvalidArgument, ResourceExhausted, Unauthenticated
+from services.identity import ended_tokens
+from services.identity.cipher import Cipher
+from services.identity.ended_tokens import EndedTokenList
+from services.identity.tokens import RefreshToken
+from tests.services.identity.conftest import Identity
+
+ME = GetUserRequest(name="users/me")
+ALL = ListEndedTokensRequest()
+
+
+async def works(identity: Identity, token: Token) -> bool:
+    """Whether an access token is taken."""
+    try:
+        await (await identity.client(token.access_token)).get_user(ME)
+    except Unauthenticated as error:
+        if error.reason != "TOKEN_REVOKED":
+            raise
+        return False
+    return True
+
+
+async def listed(identity: Identity) -> list[str]:
+    """The list as everybody gets it."""
+    return [entry.id for entry in (await (await identity.client()).list_ended_tokens(ALL)).ended]
+
+
+async def test_a_revoked_access_token_ends_alone(identity: Identity) -> None:
+    """Its sign-in goes on: the refresh token gives another, and other sign-ins are untouched. Twice is once."""
+    user, client = await identity.register(), await identity.client()
+    token, other = await identity.sign_in(user.email), await identity.sign_in(user.email)
+    for hint in ("", "access_token", "refresh_token", "of another kind"):
+        await client.revoke_token(RevokeTokenRequest(token=token.access_token, token_type_hint=hint))
+    assert not await works(identity, token)
+    assert await works(identity, other)
+    fresh = await client.issue_token(IssueTokenRequest(grant_type="refresh_token", refresh_token=token.refresh_token))
+    assert await works(identity, fresh)
+    assert len(await listed(identity)) == 1
+
+
+async def test_a_revoked_refresh_token_ends_the_access_tokens_of_its_sign_in(identity: Identity) -> None:
+    """RFC 7009, section 2.1: all that came from the same grant; other sign-ins of the user go on."""
+    user, client = await identity.register(), await identity.client()
+    token, other = await identity.sign_in(user.email), await identity.sign_in(user.email)
+    await client.revoke_token(RevokeTokenRequest(token=token.refresh_token))
+    assert not await works(identity, token)
+    assert await works(identity, other)
+
+
+async def test_the_reuse_of_a_refresh_token_ends_the_access_tokens(identity: Identity) -> None:
+    """A thief's access token is worth nothing once the theft is seen."""
+    user, client = await identity.register(), await identity.client()
+    token = await identity.sign_in(user.email)
+    again = IssueTokenRequest(grant_type="refresh_token", refresh_token=token.refresh_token)
+    second = await client.issue_token(again)
+    with pytest.raises(InvalidArgument):
+        await client.issue_token(again)
+    assert [await works(identity, each) for each in (token, second)] == [False, False]
+
+
+async def test_a_refresh_token_that_was_made_up_ends_nothing(identity: Identity) -> None:
+    """Who knows the identifier of a sign-in, which every access token has, can't end it without one of its tokens."""
+    user, client = await identity.register(), await identity.client()
+    token = await identity.sign_in(user.email)
+    genuine = RefreshToken.parse(token.refresh_token)
+    assert genuine is not None
+    elsewhere = RefreshToken.new(Cipher("another secret of more than 32 characters"), genuine.family)
+    for secret in (b"\0" * 32, genuine.secret[:16] + b"\0" * 16, elsewhere.secret):
+        forged = RefreshToken(genuine.family, secret).text
+        await client.revoke_token(RevokeTokenRequest(token=forged))
+        with pytest.raises(InvalidArgument):
+            await client.issue_token(IssueTokenRequest(grant_type="refresh_token", refresh_token=forged))
+    assert await works(identity, token)
+    assert await listed(identity) == []
+    assert await client.issue_token(IssueTokenRequest(grant_type="refresh_token", refresh_token=token.refresh_token))
+
+
+async def test_all_tokens_of_a_user_end_with_the_user(identity: Identity) -> None:
+    """Those of every sign-in, by one entry that does not name the user."""
+    user = await identity.register()
+    tokens = [await identity.sign_in(user.email) for _ in range(2)]
+    await (await identity.client(tokens[0].access_token)).delete_user(DeleteUserRequest(name="users/me"))
+    assert [await works(identity, each) for each in tokens] == [False, False]
+    assert await listed(identity) == [ended_id("sub", user.name)]
+
+
+@pytest.mark.parametrize("text", ["x", "a.b.c", "A" * 4096, "ü.ü.ü", "eyJhbGciOiJub25lIn0.e30."])
+async def test_texts_that_are_no_token_end_nothing(identity: Identity, text: str) -> None:
+    """Revocation of an unknown token is a success (RFC 7009, section 2.2)."""
+    await (await identity.client()).revoke_token(RevokeTokenRequest(token=text))
+    assert await listed(identity) == []
+
+
+async def test_an_end_is_answered_when_all_replicas_know(identity: Identity) -> None:
+    """Another replica that follows the list refuses the token as soon as the deletion is answered, each time."""
+    replicas = [EndedTokenList(identity.database, timedelta(seconds=900)) for _ in range(3)]
+    for replica in replicas:
+        await replica.refresh()
+    following = [asyncio.create_task(replica.follow()) for replica in replicas]
+    for _ in range(5):
+        user, client = await identity.signed_in()
+        await client.delete_user(DeleteUserRequest(name="users/me"))
+        assert [replica.holds([ended_id("sub", user.name)]) for replica in replicas] == [True] * 3
+    for task in following:
+        task.cancel()
+    await asyncio.gather(*following, return_exceptions=True)
+
+
+async def test_a_reader_that_is_gone_holds_up_one_end_only(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an end that it did not acknowledge a reader is forgotten, until it asks again."""
+    monkeypatch.setattr(ended_tokens, "SPREAD_TIMEOUT_S", 0.2)
+    _, client = await identity.signed_in()
+    dead = str(uuid4())
+    await client.list_ended_tokens(ListEndedTokensRequest(reader=dead))
+    assert await identity.count("SELECT count(*) FROM ended_token_readers WHERE id = $1::text::uuid", dead) == 1
+    await client.delete_user(DeleteUserRequest(name="users/me"))
+    assert await identity.count("SELECT count(*) FROM ended_token_readers WHERE id = $1::text::uuid", dead) == 0
+
+
+async def test_a_reader_waits_for_news_and_gets_them(identity: Identity) -> None:
+    """A long poll is answered when something ends, with what is new to the reader."""
+    user = await identity.register()
+    token, client = await identity.sign_in(user.email), await identity.client()
+    begin = await client.list_ended_tokens(ALL)
+    poll = ListEndedTokensRequest(after=begin.next_after, wait_s=25)
+    waiting = asyncio.create_task(client.list_ended_tokens(poll))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await client.revoke_token(RevokeTokenRequest(token=token.refresh_token))
+    news = await waiting
+    assert len(news.ended) == 1
+    assert (await client.list_ended_tokens(ListEndedTokensRequest(after=news.next_after))).ended == []
+    lost = await client.list_ended_tokens(ListEndedTokensRequest(after="999999999"))
+    assert lost == await client.list_ended_tokens(ALL), "who has read further than there is begins anew"
+
+
+async def test_a_long_list_comes_in_pages(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every entry once, however many answers it takes."""
+    monkeypatch.setattr(ended_tokens, "PAGE_ENTRIES_MAX", 2)
+    user, client = await identity.register(), await identity.client()
+    for _ in range(5):
+        await client.revoke_token(RevokeTokenRequest(token=(await identity.sign_in(user.email)).access_token))
+    seen: list[str] = []
+    page = await client.list_ended_tokens(ALL)
+    while page.ended:
+        assert len(page.ended) <= 2
+        seen += [entry.id for entry in page.ended]
+        page = await client.list_ended_tokens(ListEndedTokensRequest(after=page.next_after))
+    assert len(seen) == len(set(seen)) == 5
+
+
+async def test_a_full_list_refuses_more(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end is refused, and the user is there still: no token is forgotten to make room."""
+    monkeypatch.setattr(ended_tokens, "ENTRIES_MAX", 0)
+    _, client = await identity.signed_in()
+    with pytest.raises(ResourceExhausted) as caught:
+        await client.delete_user(DeleteUserRequest(name="users/me"))
+    assert caught.value.reason == "TOO_MANY_ENDED_TOKENS"
+    assert (await client.get_user(ME)).name
+
+
+async def test_entries_leave_with_their_tokens(identity: Identity) -> None:
+    """An entry goes when its tokens have expired, but for the last, by which replicas agree where the list ends."""
+    user, client = await identity.register(), await identity.client()
+    tokens = [await identity.sign_in(user.email) for _ in range(3)]
+    for token in tokens[:2]:
+        await client.revoke_token(RevokeTokenRequest(token=token.access_token))
+    await identity.execute("UPDATE ended_tokens SET expire_time = now()")
+    await client.revoke_token(RevokeTokenRequest(token=tokens[2].access_token))
+    await client.revoke_token(RevokeTokenRequest(token=(await identity.sign_in(user.email)).access_token))
+    assert await identity.count("SELECT count(*) FROM ended_tokens") == 2

@@ -30,5 +30,5 @@ def record_refusal(error: MeshError, *, method: str, account: str, client: str) 
     that has expired are everyday life.
     """
     if isinstance(error, PermissionDenied) or error.reason in ("TOKEN_INVALID", "TOKEN_REVOKED"):
-        fields: dict[str, Any] = {"scope": error.metadata["scope"]} if "scope" in error.metadata else {}
-        record("access_refused", account=account, reason=error.reason, method=method, client=client, **fields)
+        fields: dict[str, Any] = {"method": method, "client": client, **error.metadata}
+        record("access_refused", account=account, **fields | {"reason": error.reason})

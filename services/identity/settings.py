@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from mesh.email_address import LENGTH_MAX as EMAIL_LENGTH_MAX
+from mesh.email_address import PATTERN as EMAIL_PATTERN
 from mesh.settings import DatabaseSettings, EventSettings, HttpUrl, ServiceSettings, count, example
 from services.identity.keys import ACCESS_TOKEN_LIFETIME_S_MAX, PUBLISHED_AFTER
 
@@ -38,7 +40,7 @@ class IdentitySettings(ServiceSettings, DatabaseSettings, EventSettings):
     ] = field(repr=False)
     service_clients: ServiceClients = field(default_factory=dict, repr=False)
     staff_email: Annotated[
-        Annotated[str, Meta(max_length=254, pattern=r"^[!-?A-~]+@[!-?A-~]+\Z")] | None,
+        Annotated[str, Meta(max_length=EMAIL_LENGTH_MAX, pattern=rf"^{EMAIL_PATTERN}\Z")] | None,
         Meta(description="must be an address of at most 254 characters", examples=["staff@example.com"]),
     ] = None
     staff_password: Annotated[

@@ -5,7 +5,6 @@ from meshwright.identity.v1.identity_pb import ResolveUserRequest
 
 from mesh.client import Channel
 from mesh.errors import NotFound
-from services.notifications.domain import Recipient
 
 
 class Users:
@@ -14,10 +13,12 @@ class Users:
     def __init__(self, channel: Channel) -> None:
         self._client = IdentityServiceClient(channel)
 
-    async def find(self, user: str) -> Recipient | None:
-        """How to reach a user ("users/{uid}"), None if the user is gone. Raises the MeshError of a failed call."""
+    async def find_address(self, user: str) -> str | None:
+        """Returns the address of a user ("users/{uid}"), None if the user is gone. Raises the MeshError of a failed
+        call.
+        """
         try:
             answer = await self._client.resolve_user(ResolveUserRequest(user=user))
         except NotFound:
             return None
-        return Recipient(answer.email, answer.display_name)
+        return answer.email

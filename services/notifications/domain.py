@@ -1,35 +1,27 @@
 """What a notification is, and what the mails say."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-# What mail programs turn into a link: "https://…", "www.shop.com", "shop.com/x", "x@shop.com".
-_LINK = re.compile(r"[/@]|\w\.\w")
+# Domains whose mailboxes ignore dots in the local part, so that one mailbox has many spellings.
+_DOTLESS_DOMAINS = frozenset({"gmail.com", "googlemail.com"})
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A mail that was sent to a user ("users/{uid}"). The address and the text are not kept."""
+    """A mail that was sent to a user ("users/{uid}"), or could not be. The address and the text are not kept."""
 
     uid: UUID
     user: str
     subject: str
     send_time: datetime
+    undeliverable: bool = False
 
     @property
     def name(self) -> str:
         """The resource name."""
         return f"notifications/{self.uid}"
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """Whom a mail goes to."""
-
-    email: str
-    display_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +40,23 @@ def notification_uid(source: str, event_id: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"{source}#{event_id}")
 
 
-def welcome(display_name: str) -> Letter:
-    """The letter to a new user."""
+def mailbox(address: str) -> str:
+    """Returns one spelling for the addresses that are likely to be one mailbox: without case, without a subaddress
+    (RFC 5233), and without the dots that some providers ignore. For counting only, not for sending.
+    """
+    local, _, domain = address.lower().rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in _DOTLESS_DOMAINS:
+        local = local.replace(".", "")
+    return f"{local}@{domain}"
+
+
+def welcome() -> Letter:
+    """Returns the letter to a new user. It has no word of the user's: nobody has proved that the address is theirs."""
     return Letter(
         "Welcome to Meshwright",
-        f"""\
-Hello{_greeted(display_name)},
+        """\
+Hello,
 
 welcome to Meshwright. Your account is ready: sign in with this e-mail
 address, choose what you like, and order.
@@ -66,10 +69,19 @@ Meshwright
     )
 
 
-def _greeted(display_name: str) -> str:
-    """The name as it stands after "Hello", on one line. Nothing where it could be a link.
+def registered_already() -> Letter:
+    """Returns the letter to the owner of an address that somebody tried to register again."""
+    return Letter(
+        "You have an account at Meshwright",
+        """\
+Hello,
 
-    Whoever registers chooses name and address: a name that is an advertisement would be one in our mail to a stranger.
-    """
-    name = " ".join(display_name.split())
-    return f" {name}" if name and not _LINK.search(name) else ""
+somebody tried to register at Meshwright with this e-mail address. It has
+an account already, and nothing was changed: if it was you, sign in with
+the password that you chose then.
+
+If it was not you, you need not do anything.
+
+Meshwright
+""",
+    )

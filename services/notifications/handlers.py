@@ -1,7 +1,11 @@
 """The methods of NotificationsService."""
 
 from meshwright.notifications.v1.notifications_grpc import NotificationsServiceBase
-from meshwright.notifications.v1.notifications_pb import ListNotificationsRequest, ListNotificationsResponse
+from meshwright.notifications.v1.notifications_pb import (
+    DeliveryState,
+    ListNotificationsRequest,
+    ListNotificationsResponse,
+)
 from meshwright.notifications.v1.notifications_pb import Notification as NotificationMessage
 from protobuf.wkt import Timestamp
 
@@ -35,4 +39,5 @@ def _message(notification: Notification) -> NotificationMessage:
         user=notification.user,
         subject=notification.subject,
         send_time=Timestamp.from_datetime(notification.send_time),
+        state=DeliveryState.UNDELIVERABLE if notification.undeliverable else DeliveryState.SENT,
     )

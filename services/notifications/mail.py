@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -10,38 +9,39 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
+from mesh.email_address import is_email_address
 from services.notifications.domain import Letter, Notification
 
 SEND_TIMEOUT_S = 10.0
+PERMANENT = 500
 
 
 class MailError(Exception):
-    """A mail was not sent. The text holds no address."""
+    """A mail was not sent; a later try may succeed. The text holds no address."""
+
+
+class UndeliverableMail(MailError):
+    """A mail can't be delivered, however often it is tried."""
 
 
 def compose(notification: Notification, letter: Letter, *, sender: str, recipient: str) -> EmailMessage:
     """The message of a notification. `sender` is "name@example.com" or "Name <name@example.com>". The Message-ID is the
     same each time, so that a repeated one is known as such.
 
-    Raises MailError if `recipient` is no address; EmailMessage itself refuses a value that would add a header.
+    Raises UndeliverableMail if `recipient` is no address; EmailMessage itself refuses a value that would add a header.
     """
+    if not is_email_address(recipient):
+        raise UndeliverableMail("the recipient's address is not one")
     message = EmailMessage()
     name, address = parseaddr(sender)
     message["From"] = Address(name, addr_spec=address)
-    message["To"] = _address(recipient)
+    message["To"] = Address(addr_spec=recipient)
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(notification.send_time)
     message["Message-ID"] = f"<{notification.uid}@{address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no "out of office" for this one
     message.set_content(letter.text)
     return message
-
-
-def _address(text: str) -> Address:
-    try:
-        return Address(addr_spec=text)
-    except (ValueError, IndexError, HeaderParseError):  # the parser's ways to say no; its texts quote the address
-        raise MailError("the recipient's address is not one") from None
 
 
 class Mailer:
@@ -61,7 +61,9 @@ class Mailer:
         self._start_tls = False if self._use_tls else (True if self._username else None)
 
     async def send(self, message: EmailMessage) -> None:
-        """Returns once the server has taken the message. Raises MailError."""
+        """Returns once the server has taken the message. Raises UndeliverableMail if it refuses the recipient or the
+        message for good, MailError if a later try may succeed.
+        """
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await aiosmtplib.send(
@@ -76,7 +78,21 @@ class Mailer:
                 )
         except (aiosmtplib.SMTPException, OSError) as error:
             # Without its cause, for this goes to the log, and the library's texts quote the recipient.
-            raise MailError(_problem(error)) from None
+            kind = UndeliverableMail if _is_final(error) else MailError
+            raise kind(_problem(error)) from None
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the server refuses this recipient or this message for good (RFC 5321, section 4.2.1: 5yz). What it says
+    to the connection, the login or the sender is for an operator to mend.
+    """
+    match error:
+        case aiosmtplib.SMTPRecipientsRefused(recipients=[refusal, *_]):
+            return refusal.code >= PERMANENT
+        case aiosmtplib.SMTPDataError():
+            return error.code >= PERMANENT
+        case _:
+            return False
 
 
 def _problem(error: Exception) -> str:

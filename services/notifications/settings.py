@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from mesh.email_address import PATTERN as EMAIL_ADDRESS
 from mesh.settings import (
     PORT_FROM_1,
     Address,
@@ -26,7 +27,7 @@ SmtpUrl = Annotated[
 Sender = Annotated[
     str,
     Meta(
-        pattern=r"^(?:[^<>\r\n]+ <[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)\Z",
+        pattern=rf"^(?:[^<>\r\n]+ <{EMAIL_ADDRESS}>|{EMAIL_ADDRESS})\Z",
         description="must be an address, name@example.com, or a name with one, Shop <shop@example.com>",
         examples=["Meshwright <shop@example.com>"],
     ),

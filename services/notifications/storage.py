@@ -1,7 +1,7 @@
 """Notifications in PostgreSQL. Every function works inside the transaction it is given."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from mesh.database import Connection
@@ -10,6 +10,9 @@ from services.notifications.domain import Notification
 
 # The parts of the sort key of list_notifications(): send_time, uid.
 KEY_TYPES: tuple[type[Key], ...] = (datetime, UUID)
+
+MAIL_EVERY = timedelta(days=1)
+PURGED_PER_CALL_MAX = 2  # each mail adds one row at most, so the table does not grow without end
 
 
 async def insert(tx: Connection, notification: Notification) -> bool:
@@ -22,6 +25,32 @@ async def insert(tx: Connection, notification: Notification) -> bool:
     return await tx.fetchval(query, *values) is not None
 
 
+async def mark_undeliverable(tx: Connection, notification: Notification) -> None:
+    """Notes that a notification was not sent, and will not be."""
+    await tx.execute("UPDATE notifications SET undeliverable = true WHERE uid = $1", notification.uid)
+
+
+async def claim_mail(tx: Connection, address_hash: bytes) -> bool:
+    """Takes the one mail that an address may get in MAIL_EVERY; returns False if it had one. A concurrent twin waits
+    for the end of this transaction.
+    """
+    await tx.execute(
+        """
+        DELETE FROM mailed_addresses WHERE address_hash IN (
+            SELECT address_hash FROM mailed_addresses WHERE expire_time <= now() ORDER BY expire_time LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )
+        """,
+        PURGED_PER_CALL_MAX,
+    )
+    query = """
+        INSERT INTO mailed_addresses AS mailed (address_hash, expire_time) VALUES ($1, now() + $2)
+        ON CONFLICT (address_hash) DO UPDATE SET expire_time = excluded.expire_time WHERE mailed.expire_time <= now()
+        RETURNING true
+    """
+    return await tx.fetchval(query, address_hash, MAIL_EVERY) is not None
+
+
 async def delete_of(tx: Connection, user: str) -> None:
     """Deletes all notifications of a user."""
     await tx.execute("DELETE FROM notifications WHERE user_name = $1", user)
@@ -31,9 +60,12 @@ async def list_notifications(tx: Connection, user: str, page: Page) -> tuple[Seq
     """A page of what was sent to a user, the newest first, and the next page's token."""
     after = "AND (send_time, uid) < ($3, $4)" if page.after else ""
     query = f"""
-        SELECT uid, user_name, subject, send_time FROM notifications
+        SELECT uid, user_name, subject, send_time, undeliverable FROM notifications
         WHERE user_name = $1 {after} ORDER BY send_time DESC, uid DESC LIMIT $2
     """
     rows = await tx.fetch(query, user, page.limit, *(page.after or ()))
-    notifications = [Notification(row["uid"], row["user_name"], row["subject"], row["send_time"]) for row in rows]
+    notifications = [
+        Notification(row["uid"], row["user_name"], row["subject"], row["send_time"], row["undeliverable"])
+        for row in rows
+    ]
     return page.split(notifications, lambda notification: (notification.send_time, notification.uid))

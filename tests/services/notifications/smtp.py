@@ -14,7 +14,9 @@ from mesh.local.ports import free_port
 
 
 class MailServer:
-    """Listens on one port, over and over; `refusal` is what it says to every recipient while it is set."""
+    """Listens on one port, over and over; `refusal` is what it says to every recipient while it is set, the other two
+    to senders and messages.
+    """
 
     def __init__(self, **options: Any) -> None:
         self.port = free_port()
@@ -22,7 +24,7 @@ class MailServer:
         self.senders: list[str | None] = []
         self.logins: list[tuple[bytes, bytes]] = []
         self.encrypted: list[bool] = []
-        self.refusal = ""
+        self.refusal = self.sender_refusal = self.message_refusal = ""
         self._options = options
         self._tls_from_the_start: SSLContext | None = options.pop("tls_from_the_start", None)
         self._server: asyncio.Server | None = None
@@ -58,6 +60,14 @@ class MailServer:
         self.logins.append((login.login, login.password))
         return AuthResult(success=True)
 
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's hook
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Takes a sender, unless told to refuse."""
+        if not self.sender_refusal:
+            envelope.mail_from = address
+        return self.sender_refusal or "250 OK"
+
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's hook
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
@@ -68,7 +78,9 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its hook
-        """Keeps the message."""
+        """Keeps the message, unless told to refuse."""
+        if self.message_refusal:
+            return self.message_refusal
         assert isinstance(envelope.content, bytes)
         self.messages.append(message_from_bytes(envelope.content, policy=email.policy.default))
         self.senders.append(envelope.mail_from)

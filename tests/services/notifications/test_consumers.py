@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import nats
 import pytest
-from meshwright.identity.v1.events_pb import UserDeleted, UserRegistered
+from meshwright.identity.v1.events_pb import RegistrationRepeated, UserDeleted, UserRegistered
 
 from mesh.client import Channel
 from mesh.database import Database
@@ -65,7 +65,7 @@ class Shop:
         """The identity service answers from now on."""
         await self.stack.enter_async_context(serving(self.issuer, self.identity.service, port=self.identity_port))
 
-    async def tell(self, event: UserRegistered | UserDeleted) -> Envelope:
+    async def tell(self, event: UserRegistered | RegistrationRepeated | UserDeleted) -> Envelope:
         """Publishes an event of identity as its relay does."""
         envelope = enveloped(event.desc().type_name, event.user, event.to_binary())
         await self.publish(envelope)
@@ -127,7 +127,7 @@ async def shop(
         database = await open_database("notifications")
         channel = Channel("identity", f"127.0.0.1:{port}", tokens=IssuedTokens(issuer))
         users = Users(await stack.enter_async_context(channel))
-        consumers = Consumers(users, Mailer(f"smtp://127.0.0.1:{mail_server.port}"), SENDER)
+        consumers = Consumers(users, Mailer(f"smtp://127.0.0.1:{mail_server.port}"), SENDER, "hash key of the tests")
         yield Shop(url, broker, database, identity, port, issuer, mail_server, consumers, stack)
 
 
@@ -139,7 +139,7 @@ async def test_a_new_user_gets_a_welcome_mail(shop: Shop) -> None:
     await shop.until(("users/ada", "done"))
     [message] = shop.mail.messages
     assert (message["To"], message["Subject"]) == ("ada@example.com", "Welcome to Meshwright")
-    assert message.get_content().startswith("Hello Ada,")
+    assert "Ada" not in message.get_content(), "nobody has proved that the address is hers"
     assert await shop.sent() == ["users/ada"]
     assert shop.identity.callers == ["workloads/notifications"]
 
@@ -184,20 +184,94 @@ async def test_while_identity_is_down_mail_waits(shop: Shop) -> None:
 
 
 async def test_what_fails_too_often_is_set_aside_and_can_be_replayed(shop: Shop) -> None:
-    """A refused mail is listed with the server's reason and without the address; replayed, it is sent."""
+    """A mail that is refused for now is listed with the server's reason, without the address; replayed, it is sent."""
     await shop.start_identity()
-    shop.mail.refusal = "550 ada@example.com is not here"
+    shop.mail.refusal = "450 ada@example.com is busy"
     await shop.consume(IMPATIENT)
     envelope = await shop.tell(UserRegistered(user="users/ada"))
     await shop.until(("users/ada", "dead"))
     async with shop.database.transaction() as tx:
         [letter] = await inbox_table.dead_letters(tx, 10)
-    assert letter.last_error == "MailError: the mail server refuses the recipient with 550"
+    assert letter.last_error == "MailError: the mail server refuses the recipient with 450"
     shop.mail.refusal = ""
     async with shop.database.transaction() as tx:
         assert await inbox_table.replay(tx, envelope.id) == [envelope.id]
     await shop.until(("users/ada", "done"))
     assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("refusal", ["550 no such user", "552 5.2.2 mailbox full", "553 no", "501 5.1.3 bad address"])
+async def test_a_recipient_refused_for_good_is_undeliverable_at_once(shop: Shop, refusal: str) -> None:
+    """It is recorded, tried once, and no dead letter."""
+    await shop.start_identity()
+    shop.mail.refusal = refusal
+    await shop.consume()
+    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.until(("users/ada", "done"))
+    async with shop.database.transaction() as tx:
+        assert await tx.fetchval("SELECT max(attempts) FROM mesh.inbox") == 1
+        assert await tx.fetchval("SELECT undeliverable FROM notifications") is True
+    assert shop.mail.messages == []
+
+
+@pytest.mark.parametrize("address", ["a..b@example.com", ".a@example.com", "a@b@example.com", "a@example.com\r\nX: y"])
+async def test_an_address_that_is_none_is_undeliverable_at_once(shop: Shop, address: str) -> None:
+    """One that was registered before the contract knew better poisons nothing."""
+    shop.identity.add("users/eve", address)
+    await shop.start_identity()
+    await shop.consume()
+    await shop.tell(UserRegistered(user="users/eve"))
+    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.until(("users/eve", "done"), ("users/ada", "done"))
+    async with shop.database.transaction() as tx:
+        rows = await tx.fetch("SELECT user_name, undeliverable FROM notifications ORDER BY user_name")
+    assert [tuple(row) for row in rows] == [("users/ada", False), ("users/eve", True)]
+    assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
+
+
+async def test_an_address_gets_one_mail_a_day(shop: Shop) -> None:
+    """Whoever registers and leaves in turn mails a stranger once, whatever the spelling of the mailbox."""
+    await shop.start_identity()
+    await shop.consume()
+    expected = []
+    for number, address in enumerate(["eve@example.com", "Eve@EXAMPLE.com", "eve+1@example.com", "eve+2@example.com"]):
+        user = f"users/eve-{number}"
+        shop.identity.add(user, address)
+        await shop.tell(UserRegistered(user=user))
+        await shop.tell(UserDeleted(user=user))
+        expected += [(user, "done"), (user, "done")]
+        await shop.until(*expected)
+    assert [message["To"] for message in shop.mail.messages] == ["eve@example.com"]
+    async with shop.database.transaction() as tx:
+        stored = await tx.fetchval("SELECT string_agg(m::text, ' ') FROM mailed_addresses AS m")
+        assert "eve" not in stored
+        await tx.execute("UPDATE mailed_addresses SET expire_time = now()")
+    shop.identity.add("users/eve-9", "eve@example.com")
+    await shop.tell(UserRegistered(user="users/eve-9"))
+    await shop.until(*expected, ("users/eve-9", "done"))
+    assert len(shop.mail.messages) == 2, "the next day it may get another"
+
+
+async def test_of_registrations_at_once_one_is_mailed(shop: Shop) -> None:
+    """Several users of one mailbox, handled by several workers at the same time."""
+    await shop.start_identity()
+    for number in range(6):
+        shop.identity.add(f"users/{number}", f"eve+{number}@example.com")
+        await shop.tell(UserRegistered(user=f"users/{number}"))
+    await shop.consume()
+    await shop.until(*((f"users/{number}", "done") for number in range(6)))
+    assert len(shop.mail.messages) == 1
+
+
+async def test_the_owner_of_an_address_is_told_that_it_has_an_account(shop: Shop) -> None:
+    """Whoever tried to register learns nothing; the owner does, without a word of theirs."""
+    await shop.start_identity()
+    await shop.consume()
+    await shop.tell(RegistrationRepeated(user="users/ada"))
+    await shop.tell(RegistrationRepeated(user="users/ada"))
+    await shop.until(("users/ada", "done"), ("users/ada", "done"))
+    [message] = shop.mail.messages
+    assert (message["To"], message["Subject"]) == ("ada@example.com", "You have an account at Meshwright")
 
 
 @pytest.mark.parametrize(

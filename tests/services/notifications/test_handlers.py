@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from meshwright.notifications.v1.notifications_grpc import NotificationsServiceClient
-from meshwright.notifications.v1.notifications_pb import ListNotificationsRequest, Notification
+from meshwright.notifications.v1.notifications_pb import DeliveryState, ListNotificationsRequest, Notification
 from protobuf.wkt import Timestamp
 
 from mesh.database import Database
@@ -60,6 +60,7 @@ async def test_users_see_what_was_sent_to_them(service: Service) -> None:
         user="users/ada",
         subject="Welcome 🌱",
         send_time=Timestamp.from_datetime(NOW),
+        state=DeliveryState.SENT,
     )
     assert await service.page() == ([expected], "")
 

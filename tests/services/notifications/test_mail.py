@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from services.notifications.domain import Letter, Notification, welcome
-from services.notifications.mail import Mailer, MailError, compose
+from services.notifications.domain import Letter, Notification
+from services.notifications.mail import Mailer, MailError, UndeliverableMail, compose
 from tests.services.notifications.smtp import MailServer
 
 SENDER = "Möbel & Co <shop@example.com>"
 NOTIFICATION = Notification(UUID(int=7), "users/ada", "Welcome", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-LETTER = welcome("Jürgen 🌱")
+LETTER = Letter("Welcome to Meshwright", "Hello Jürgen 🌱,\n\nwelcome.\n")
 
 
 async def test_a_message_arrives_as_it_was_written(mail_server: MailServer) -> None:
@@ -30,10 +30,12 @@ async def test_a_message_arrives_as_it_was_written(mail_server: MailServer) -> N
     assert mail_server.senders == ["shop@example.com"]
 
 
-@pytest.mark.parametrize("recipient", ["", "ada", "ada@example.com\r\nBcc: eve@example.com", "a@b, c@d", "<>"])
+@pytest.mark.parametrize(
+    "recipient", ["", "ada", "ada@example.com\r\nBcc: eve@example.com", "a@b, c@d", "<>", "a..b@c.de"]
+)
 def test_what_is_no_address_gets_no_mail(recipient: str) -> None:
     """Nothing but one address becomes a To header, and the error does not repeat it."""
-    with pytest.raises(MailError) as caught:
+    with pytest.raises(UndeliverableMail) as caught:
         compose(NOTIFICATION, LETTER, sender=SENDER, recipient=recipient)
     assert str(caught.value) == "the recipient's address is not one"
 
@@ -103,3 +105,25 @@ async def test_errors_name_no_address(mail_server: MailServer) -> None:
     assert str(refused.value) == "the mail server refuses the recipient with 550"
     assert str(absent.value) == "the mail server does not answer"
     assert all(caught.value.__suppress_context__ and not caught.value.__cause__ for caught in (refused, absent))
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer", "final"),
+    [
+        ("refusal", "550 5.1.1 no such user", True),
+        ("refusal", "450 4.2.0 greylisted", False),
+        ("refusal", "421 4.3.2 going down", False),
+        ("message_refusal", "554 5.7.1 looks like spam", True),
+        ("message_refusal", "451 4.3.0 try later", False),
+        ("sender_refusal", "550 5.7.1 you may not send", False),
+    ],
+)
+async def test_what_the_server_refuses_for_good_is_undeliverable(
+    mail_server: MailServer, hook: str, answer: str, final: bool
+) -> None:
+    """5yz to the recipient or the message can't heal; 4yz can, and what is said of the sender is for an operator."""
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    setattr(mail_server, hook, answer)
+    with pytest.raises(MailError) as caught:
+        await Mailer(f"smtp://127.0.0.1:{mail_server.port}").send(message)
+    assert isinstance(caught.value, UndeliverableMail) is final

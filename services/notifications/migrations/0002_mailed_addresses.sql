@@ -1,0 +1,10 @@
+-- Which addresses got a mail that nobody has confirmed them for: a keyed hash, so that it outlives the user without
+-- naming anybody.
+CREATE TABLE mailed_addresses (
+    address_hash bytea PRIMARY KEY,
+    expire_time timestamptz NOT NULL
+);
+
+CREATE INDEX mailed_addresses_expired ON mailed_addresses (expire_time);
+
+ALTER TABLE notifications ADD COLUMN undeliverable boolean NOT NULL DEFAULT false;

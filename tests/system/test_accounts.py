@@ -1,0 +1,173 @@
+"""Accounts against attackers, on the running mesh with more than one process of a service: tokens that must end,
+passwords that must not be guessed, addresses that must not be mailed or told.
+"""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from mesh.client import Channel
+from mesh.errors import MeshError
+from mesh.local.ports import free_port
+from tests.system.mesh import PASSWORD, ROOT, Client, Mesh, eventually, problem
+
+CALLS = {
+    "orders": "/meshwright.orders.v1.OrdersService/ListOrders",
+    "information": "/meshwright.information.v1.InformationService/GetInformation",
+    "notifications": "/meshwright.notifications.v1.NotificationsService/ListNotifications",
+    "identity": "/meshwright.identity.v1.IdentityService/GetUser",
+}
+
+
+@contextlib.contextmanager
+def replica(mesh: Mesh, name: str) -> Iterator[str]:
+    """Another process of a service, with the settings of the one that runs; gives its address."""
+    running = psutil.Process(mesh.process(name).pid)
+    port, ops_port = free_port(), free_port()
+    environment = running.environ() | {"GRPC_PORT": str(port), "OPS_PORT": str(ops_port)}
+    process = subprocess.Popen(running.cmdline(), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+
+    def ready() -> bool:
+        assert process.poll() is None, f"the replica of {name} has ended"
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"http://127.0.0.1:{ops_port}/readyz").status_code == 200
+        return False
+
+    try:
+        eventually(ready)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def reason(address: str, path: str, token: str) -> str:
+    """Why a process refuses a call with this token, empty if it does not."""
+
+    async def call() -> str:
+        async with Channel("service", address) as channel:
+            try:
+                await channel.unary(path, b"", timeout_s=10, metadata=[("authorization", f"Bearer {token}")])
+            except MeshError as error:
+                return error.reason
+            return ""
+
+    return asyncio.run(call())
+
+
+def token_of(client: Client) -> str:
+    """The access token that a client uses."""
+    return client.headers["authorization"].removeprefix("Bearer ")
+
+
+@pytest.fixture(scope="module")
+def processes(mesh: Mesh) -> Iterator[list[tuple[str, str]]]:
+    """Every process that verifies tokens over gRPC, two of each, as its address and a method."""
+    with contextlib.ExitStack() as stack:
+        replicas = [(stack.enter_context(replica(mesh, name)), path) for name, path in CALLS.items()]
+        yield [*((mesh.address(name), path) for name, path in CALLS.items()), *replicas]
+
+
+def test_a_token_ends_everywhere_with_its_user(mesh: Mesh, processes: list[tuple[str, str]]) -> None:
+    """Once the deletion is answered no process takes the old token, which each took before, and no order is placed."""
+    for _ in range(5):
+        with Client(mesh) as customer:
+            customer.register()
+            token = token_of(customer)
+            assert {reason(address, path, token) for address, path in processes} <= {"", "INVALID_FIELD"}
+            assert customer.delete("/v1/users/me").status_code == 200
+            assert {reason(address, path, token) for address, path in processes} == {"TOKEN_REVOKED"}
+            assert problem(customer.get("/v1/information"))[2] == "TOKEN_REVOKED"
+
+
+def test_a_revoked_token_ends_everywhere(mesh: Mesh, processes: list[tuple[str, str]]) -> None:
+    """An access token, and the access token of a sign-in whose refresh token is revoked."""
+    for kind in ("access_token", "refresh_token"):
+        with Client(mesh) as customer:
+            customer.register()
+            tokens = customer.sign_in(customer.email)
+            form = {"token": tokens[kind], "token_type_hint": kind, "unknown": "ignored"}
+            assert customer.post("/v1/oauth2/revoke", data=form).status_code == 200
+            assert {reason(address, path, tokens["access_token"]) for address, path in processes} == {"TOKEN_REVOKED"}
+
+
+def test_guessing_is_refused_and_leaves_others_alone(mesh: Mesh, customer: Client) -> None:
+    """After some wrong passwords the right one waits too, with Retry-After; another user signs in, and a session that
+    there is goes on.
+    """
+    form = {"grant_type": "password", "username": customer.email, "password": "wrong password"}
+    with Client(mesh) as eve, Client(mesh) as other:
+        other.register()
+        answers = [eve.post("/v1/oauth2/token", data=form) for _ in range(8)]
+        refused = eve.post("/v1/oauth2/token", data=form | {"password": PASSWORD})
+        assert problem(answers[0])[:3] == (400, "INVALID_ARGUMENT", "INVALID_GRANT")
+        assert problem(refused)[:3] == (429, "RESOURCE_EXHAUSTED", "TOO_MANY_SIGN_INS")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert other.sign_in(other.email)
+        assert customer.get("/v1/users/me").status_code == 200
+
+
+def test_a_client_can_not_choose_its_address(mesh: Mesh, customer: Client) -> None:
+    """Headers that mean something inside don't get there: guesses under many addresses are still one client's."""
+    form = {"grant_type": "password", "username": customer.email, "password": "wrong password"}
+    with Client(mesh) as eve:
+        for number in range(9):
+            headers = {"x-meshwright-client-address": f"192.0.2.{number}", "x-forwarded-for": f"192.0.2.{number}"}
+            answer = eve.post("/v1/oauth2/token", data=form, headers=headers)
+    assert problem(answer)[2] == "TOO_MANY_SIGN_INS"
+
+
+def test_registering_and_leaving_mails_an_address_once(mesh: Mesh) -> None:
+    """And without a word of whoever registered."""
+    email = f"{uuid.uuid4().hex}@example.com"
+    for number in range(3):
+        with Client(mesh) as eve:
+            body = {"email": email, "password": PASSWORD, "display_name": f"Buy pills {number}"}
+            assert eve.post("/v1/users", json=body).status_code == 201
+            eve.sign_in(email)
+            assert eve.delete("/v1/users/me").status_code == 200
+    with Client(mesh) as later:
+        later.register()
+        eventually(lambda: mesh.mails(later.email))
+    [mail] = mesh.mails(email)
+    assert "pills" not in json.dumps(mail)
+
+
+def test_a_registration_does_not_tell_whether_there_is_an_account(mesh: Mesh, customer: Client) -> None:
+    """The same status and the same fields; the owner's password and name stay."""
+    with Client(mesh) as eve:
+        body = {"email": customer.email.upper(), "password": "another password", "display_name": "Eve"}
+        taken = eve.post("/v1/users", json=body)
+        free = eve.post("/v1/users", json=body | {"email": f"{uuid.uuid4().hex}@example.com"})
+    assert (taken.status_code, free.status_code) == (201, 201)
+    assert taken.json().keys() == free.json().keys()
+    assert taken.headers.keys() == free.headers.keys()
+    assert customer.get("/v1/users/me").json()["displayName"] == "Ada"
+    assert customer.sign_in(customer.email)
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"])
+def test_the_metadata_is_complete(anyone: Client, path: str) -> None:
+    """RFC 8414, section 2: what is required is there, the empty list of response types too."""
+    metadata = anyone.get(path).json()
+    assert metadata["response_types_supported"] == []
+    assert metadata["revocation_endpoint_auth_methods_supported"] == ["none"]
+    assert {"issuer", "token_endpoint", "jwks_uri"} <= metadata.keys()
+
+
+def test_oauth_parameters_are_read_as_the_standard_says(mesh: Mesh, customer: Client) -> None:
+    """RFC 6749, section 3.2: unknown ones are ignored, empty ones count as absent, none may come twice."""
+    form = {"grant_type": "password", "username": customer.email, "password": PASSWORD}
+    with Client(mesh) as client:
+        assert client.post("/v1/oauth2/token", data=form | {"resource": "x", "scope": ""}).status_code == 200
+        assert client.post("/v1/oauth2/token", json=form | {"resource": "x"}).status_code == 200
+        twice = client.post("/v1/oauth2/token", data={**form, "username": [customer.email, customer.email]})
+    assert problem(twice)[0] == 400
+    assert problem(twice)[3] == ["username"]

@@ -5,7 +5,7 @@ import re
 from edge.errors import Headers
 from edge.rate_limit import RateLimiter
 from mesh.errors import Unauthenticated
-from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_token
+from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_of, bearer_token
 from mesh.policy import Policy
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
@@ -42,7 +42,7 @@ class Access:
         """
         token = bearer_token(authorization)
         if token is not None:
-            return await verifier.verify(token)
+            return await bearer_of(token, verifier, self._policy)
         if authorization and not self._policy.public:
             raise Unauthenticated("This call needs an access token, as a Bearer.", reason="TOKEN_MISSING")
         return ANONYMOUS

@@ -25,7 +25,7 @@ from mesh.errors import (
     PermissionDenied,
     Unauthenticated,
 )
-from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize, bearer_token
+from mesh.identity import ANONYMOUS, Caller, JwksUrl, KeySource, Verifier, authorize, bearer_of, bearer_token
 from mesh.message_size import request_bytes_max
 from mesh.operations import Readiness
 from mesh.policy import DEFAULT_TIMEOUT_S
@@ -174,7 +174,7 @@ class _Unary:
         """The caller, who may call. Raises Unauthenticated, PermissionDenied."""
         caller = ANONYMOUS
         try:
-            caller = await _caller(metadata, self._verifier)
+            caller = await self._caller(metadata)
             authorize(self._method.policy, caller)
         except (Unauthenticated, PermissionDenied) as error:
             audit.record_refusal(
@@ -185,6 +185,13 @@ class _Unary:
             )
             raise
         return caller
+
+    async def _caller(self, metadata: Mapping[str, str]) -> Caller:
+        """Who sends the bearer token. Other schemes are left to public methods, which may want them: the token endpoint
+        takes Basic.
+        """
+        token = bearer_token(metadata.get("authorization", ""))
+        return ANONYMOUS if token is None else await bearer_of(token, self._verifier, self._method.policy)
 
     def _parse(self, request: bytes) -> Message:
         kind: type[Message] = self._method.request
@@ -203,14 +210,6 @@ class _Unary:
             return (await self._handler.serve(message, call)).to_binary()
         finally:
             current_call.reset(token)
-
-
-async def _caller(metadata: Mapping[str, str], verifier: Verifier) -> Caller:
-    """Who sends the bearer token. Other schemes are left to public methods, which may want them: the token
-    endpoint takes Basic.
-    """
-    token = bearer_token(metadata.get("authorization", ""))
-    return ANONYMOUS if token is None else await verifier.verify(token)
 
 
 async def _abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: MeshError) -> None:

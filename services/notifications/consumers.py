@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from meshwright.identity.v1.events_pb import RegistrationRepeated, UserDeleted, UserRegistered
@@ -53,9 +54,7 @@ class Consumers:
         """Forgets what was sent to the user, but not that the address had its mail of this day."""
         await storage.delete_of(tx, event.data.user)
 
-    async def _mail(
-        self, tx: Connection, event: Event[UserRegistered | RegistrationRepeated], user: str, letter: Letter
-    ) -> None:
+    async def _mail(self, tx: Connection, event: Event[Any], user: str, letter: Letter) -> None:
         """Sends a letter to an address that nobody has confirmed, unless it had one within a day. That is the last
         thing before the transaction that remembers it commits.
 

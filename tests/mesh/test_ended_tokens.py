@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from mesh.ended_tokens import EndedTokensUrl, ended_id
 from mesh.errors import Unauthenticated, Unavailable
-from mesh.identity import Verifier
+from mesh.identity import ANONYMOUS, Verifier, bearer_of
+from mesh.policy import Policy
 from tests.http_endpoint import Endpoint
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 
@@ -171,6 +172,21 @@ async def test_entries_leave_when_they_expire_and_their_number_is_bounded(
         assert ended.holds([ended_id("jti", "3")])
         assert not ended.holds([ended_id("jti", "1")])
         endpoint.end("jti", "4")
+
+
+async def test_a_public_method_takes_the_bearer_of_an_ended_token_for_nobody(issuer: Issuer) -> None:
+    """Who signs out and in again with a client that still sends the old token gets in; an expired one is named."""
+    endpoint = ListEndpoint()
+    endpoint.end("sub", "users/ada")
+    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+        verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
+        await ended.ready()
+        assert await bearer_of(issuer.token("users/ada"), verifier, Policy(public=True)) == ANONYMOUS
+        with pytest.raises(Unauthenticated):
+            await bearer_of(issuer.token("users/ada"), verifier, Policy())
+        with pytest.raises(Unauthenticated):
+            await bearer_of(issuer.token("users/bob", exp=1), verifier, Policy(public=True))
+        endpoint.end("jti", "x")
 
 
 async def test_an_issuer_without_a_list_is_believed(issuer: Issuer) -> None:

@@ -16,6 +16,7 @@ from edge.reply import Replies, Reply
 from edge.request import BodyLimits, Receive, Request, read_body
 from edge.rpc import Admission, Rpc
 from edge.spelling import respell
+from edge.streams.long_poll import until_drain
 from edge.system_parameters import NONE_GIVEN, SystemParameterReader
 from edge.writer import JsonStyle
 from mesh.client import UnaryReply
@@ -26,7 +27,7 @@ from mesh.validation import Validator
 
 class Endpoint(Protocol):
     """What a route of the router leads to. `name` is that of its RPC, "package.Service.Method", `streams` says that it
-    answers for as long as its messages come.
+    answers for as long as its messages come, or waits for news.
     """
 
     name: str
@@ -60,7 +61,7 @@ class UnaryEndpoint:
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding) -> None:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.name = route.method.name
-        self.streams = False
+        self.streams = self._long_poll = route.method.policy.long_poll
         self._template = route.template.text
         self._input = route.method.desc.input
         self._rpc = rpc
@@ -93,7 +94,8 @@ class UnaryEndpoint:
                 len(content), partial(self._binder.bind, alternative, values, query, content)
             )
             try:
-                return await self._rpc.unary(admission, message)
+                call = self._rpc.unary(admission, message)
+                return await (until_drain(request.connection, call) if self._long_poll else call)
             except MeshError as error:
                 error.violations = tuple(respell(each, self._input, own_names) for each in error.violations)
                 if not isinstance(error, Aborted) or alternative is request:

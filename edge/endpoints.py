@@ -100,7 +100,7 @@ class _Unmade:
 
     def __init__(self, method: Method, make: Callable[[], Endpoint]) -> None:
         self.name = method.name
-        self.streams = method.streams
+        self.streams = method.streams or method.policy.long_poll
         self._make = make
         self._endpoint: Endpoint | None = None
 

@@ -38,6 +38,7 @@ class Policy:
     http_status: int = 200
     internal: bool = False
     ignore_unknown_fields: bool = False
+    long_poll: bool = False
 
     def admits_workload(self, workload: str) -> bool:
         """Whether the contract lets this workload call as itself."""
@@ -60,6 +61,7 @@ def policy_of(method: DescMethod) -> Policy:
         http_status=option.http_status or 200,
         internal=ext_http not in options,
         ignore_unknown_fields=option.ignore_unknown_fields,
+        long_poll=option.long_poll,
     )
 
 

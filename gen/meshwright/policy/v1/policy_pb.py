@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.duration_pb import Duration
 
 
-_MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields"]
+_MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll"]
 
 class MethodPolicy(Message[_MethodPolicyFields]):
     """
@@ -82,9 +82,15 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             ```proto
             bool ignore_unknown_fields = 10;
             ```
+        long_poll:
+            True if the answer may wait for news: the edge counts such calls with the streams, and ends them when it stops.
+
+            ```proto
+            bool long_poll = 11;
+            ```
     """
 
-    __slots__ = ("public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields")
+    __slots__ = ("public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll")
 
     if TYPE_CHECKING:
 
@@ -99,6 +105,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             callers: list[str] | None = None,
             http_status: int = 0,
             ignore_unknown_fields: bool = False,
+            long_poll: bool = False,
         ) -> None:
             pass
 
@@ -110,6 +117,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
         callers: list[str]
         http_status: int
         ignore_unknown_fields: bool
+        long_poll: bool
 
 _RateLimitFields: TypeAlias = Literal["requests", "per"]
 
@@ -235,7 +243,7 @@ extend google.protobuf.MessageOptions { optional meshwright.policy.v1.EventPolic
 
 
 _DESC = file_desc(
-    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xd5\x02\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
+    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xf2\x02\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
     [
         descriptor_pb.desc(),
         duration_pb.desc(),

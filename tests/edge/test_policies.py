@@ -1,0 +1,153 @@
+"""What a contract's policy says of one method's requests and answers, and what the audit log says of refusals."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from edge.contract import Contract, read
+from mesh.local.ports import free_port
+from tests.edge.backend import Backend, Context, Received, backend_of
+from tests.edge.contracts import compile_image
+from tests.edge.served import Client, edge_of
+from tests.edge.test_main import process, wait_until_ready
+from tests.issuer import Issuer
+
+CONTRACT = """
+syntax = "proto3";
+package policies.v1;
+
+import "google/api/annotations.proto";
+import "meshwright/policy/v1/policy.proto";
+
+service Policies {
+  rpc Lenient(Words) returns (Words) {
+    option (google.api.http) = {post: "/v1/lenient" body: "*"};
+    option (meshwright.policy.v1.method) = {public: true ignore_unknown_fields: true};
+  }
+  rpc Strict(Words) returns (Words) {
+    option (google.api.http) = {post: "/v1/strict" body: "*"};
+    option (meshwright.policy.v1.method) = {public: true};
+  }
+  rpc News(Words) returns (Words) {
+    option (google.api.http) = {get: "/v1/news"};
+    option (meshwright.policy.v1.method) = {public: true long_poll: true};
+  }
+}
+
+message Words {
+  string word = 1;
+}
+"""
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    """The contract, whose image is in tmp_path."""
+    return read(compile_image(CONTRACT, tmp_path))
+
+
+@pytest.fixture
+async def service(contract: Contract) -> AsyncIterator[Backend]:
+    """A service that answers with the request."""
+    async with backend_of(contract.registry) as backend:
+        yield backend
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"json": {"word": "a", "other": {"deep": [1]}}},
+        {"data": {"word": "a", "other": "b", "word.x": "c", "a[b]": "d"}},
+        {"content": "word=a&other=b&other=c"},
+        {"json": {"word": "a"}, "params": {"other": "b"}},
+    ],
+)
+async def test_a_method_may_ignore_unknown_fields(contract: Contract, service: Backend, body: dict[str, Any]) -> None:
+    """Where the policy says so, in every kind of body and in the query; other methods of the contract refuse them."""
+    headers = {"content-type": "application/x-www-form-urlencoded"} if "content" in body else {}
+    async with edge_of(contract, service.port) as client:
+        lenient = await client.post("/v1/lenient", headers=headers, **body)
+        strict = await client.post("/v1/strict", headers=headers, **body)
+    assert (lenient.status_code, lenient.json()) == (200, {"word": "a"})
+    assert strict.status_code == 400
+
+
+async def test_a_known_field_that_comes_twice_is_refused_all_the_same(contract: Contract, service: Backend) -> None:
+    """Ignoring what is unknown does not mean to choose between two values."""
+    async with edge_of(contract, service.port) as client:
+        for body in ({"content": "word=a&word=b"}, {"content": "word=a&word="}):
+            headers = {"content-type": "application/x-www-form-urlencoded"}
+            fields = await client.violations("POST", "/v1/lenient", headers=headers, **body)
+            assert fields == {"word": "FIELD_GIVEN_TWICE"}
+
+
+async def test_long_polls_end_when_the_edge_stops(tmp_path: Path, contract: Contract, service: Backend) -> None:
+    """They are told to ask again; the process does not wait for news."""
+    asked = asyncio.Event()
+
+    async def never(_: Received, __: Context) -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return b""
+
+    service.answer = never
+    port = free_port()
+    arguments = ("--contracts", tmp_path / "test.proto.binpb", "--upstream", f"*=127.0.0.1:{service.port}")
+    environment = {"SHUTDOWN_GRACE_S": "300", "LOG_LEVEL": "error"}
+    async with process(*arguments, "--port", str(port), **environment) as edge, httpx.AsyncClient() as client:
+        await wait_until_ready(f"http://127.0.0.1:{port}")
+        poll = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/v1/news", timeout=60))
+        await asked.wait()
+        edge.send_signal(signal.SIGTERM)
+        answer = await poll
+        assert await edge.wait() == 0
+    assert (answer.status_code, answer.json()["error"]["details"][0]["reason"]) == (503, "SHUTTING_DOWN")
+
+
+async def test_long_polls_take_no_place_of_other_requests(contract: Contract, service: Backend) -> None:
+    """They count with the streams: as many as may wait leave the others to be answered."""
+    waiting, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(received: Received, _: Context) -> bytes:
+        if received.path.endswith("/News"):
+            waiting.release()
+            await release.wait()
+        return received.request
+
+    service.answer = answer
+    async with edge_of(contract, service.port, concurrent_requests_max=2) as client:
+        polls = [asyncio.create_task(client.get("/v1/news?word=a", timeout=60)) for _ in range(5)]
+        for _ in polls:
+            await waiting.acquire()
+        assert (await client.post("/v1/strict", json={"word": "a"})).status_code == 200
+        release.set()
+        assert [(await poll).json() for poll in polls] == [{"word": "a"}] * 5
+
+
+async def test_refusals_are_in_the_audit_log(guarded: Client, issuer: Issuer) -> None:
+    """A scope that is missing and a forged token, with account, client and request id, and without the token."""
+    books, request_id = "/v1/shelves/a/books", {"x-request-id": "request-1"}
+    token, forged = issuer.token("users/eve", scope="books.read"), Issuer().token("users/eve")
+    with capture_logs() as logs:
+        for each in (token, forged):
+            await guarded.post(books, json={}, headers=request_id | {"authorization": f"Bearer {each}"})
+        await guarded.post(books, json={}, headers=request_id)
+    told = [
+        {name: line.get(name) for name in ("event", "account", "reason", "client", "request_id", "scope", "method")}
+        for line in logs
+        if line.get("logger") == "audit"
+    ]
+    common = {"event": "access_refused", "client": "127.0.0.1", "request_id": "request-1"}
+    common["method"] = "/library.v1.Library/CreateBook"
+    assert told == [
+        common | {"account": "users/eve", "reason": "SCOPE_MISSING", "scope": "books.write"},
+        common | {"account": "", "reason": "TOKEN_INVALID", "scope": None},
+    ]
+    assert token not in json.dumps(logs, default=str)

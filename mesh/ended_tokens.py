@@ -59,7 +59,7 @@ class EndedTokensUrl:
     TIMEOUT_S = 30.0
     FIRST_WAIT_S = 3.0
     PAUSE_FIRST_S = 0.1
-    PAUSE_MAX_S = 2.0
+    PAUSE_MAX_S = 1.0  # less than the issuer waits for its readers
     WARN_AFTER_S = 10.0
     ENTRIES_MAX = 200_000
 

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -33,15 +33,23 @@ def compose(notification: Notification, letter: Letter, *, sender: str, recipien
     if not is_email_address(recipient):
         raise UndeliverableMail("the recipient's address is not one")
     message = EmailMessage()
-    name, address = parseaddr(sender)
-    message["From"] = Address(name, addr_spec=address)
+    author = _author(sender)
+    message["From"] = author
     message["To"] = Address(addr_spec=recipient)
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(notification.send_time)
-    message["Message-ID"] = f"<{notification.uid}@{address.rpartition('@')[2]}>"
+    message["Message-ID"] = f"<{notification.uid}@{author.domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no "out of office" for this one
     message.set_content(letter.text)
     return message
+
+
+def _author(sender: str) -> Address:
+    """The sender, as the settings have checked it. A name may hold commas and other signs of the grammar, so that
+    email.utils.parseaddr() would take a part of it for the address.
+    """
+    name, bracket, address = sender.removesuffix(">").rpartition(" <")
+    return Address(name.strip(' "') if bracket else "", addr_spec=address)
 
 
 class Mailer:

@@ -52,6 +52,7 @@ async def test_headers_travel_by_allow_list(library: Contract, backend: Backend)
         "grpc-metadata-x-shelf": "8",
         "l5d-dst-override": "evil",
         "x-meshwright-caller": "users/root",
+        "x-meshwright-client-address": "192.0.2.1",
         "cookie": "a=b",
         "x-other": "no",
     }
@@ -61,9 +62,10 @@ async def test_headers_travel_by_allow_list(library: Contract, backend: Backend)
         assert (await edge.get(GET, headers={"x-raw-bin": "@"})).status_code == 400
         assert (await edge.get(GET, headers={b"x-shelf": "ü".encode()})).status_code == 400
     assert {key for key in metadata if not key.startswith("user-agent")} == {
-        *("accept-language", "traceparent", "x-shelf", "x-raw-bin", "x-request-id"),
+        *("accept-language", "traceparent", "x-shelf", "x-raw-bin", "x-request-id", "x-meshwright-client-address"),
     }
     assert metadata["x-raw-bin"] == b"\x00\xff"
+    assert metadata["x-meshwright-client-address"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("name", ["grpc-timeout", ":path", "l5d-x", "Connection", "x-meshwright-a", "a b", "", "Host"])

@@ -40,6 +40,22 @@ def test_what_is_no_address_gets_no_mail(recipient: str) -> None:
     assert str(caught.value) == "the recipient's address is not one"
 
 
+@pytest.mark.parametrize(
+    ("sender", "header"),
+    [
+        ("shop@example.com", "shop@example.com"),
+        ("Shop, Inc. <shop@example.com>", '"Shop, Inc." <shop@example.com>'),
+        ('"Shop, Inc." <shop@example.com>', '"Shop, Inc." <shop@example.com>'),
+        ("eve@example.com (Shop) <shop@example.com>", '"eve@example.com (Shop)" <shop@example.com>'),
+    ],
+)
+def test_a_name_of_the_sender_may_hold_any_sign(sender: str, header: str) -> None:
+    """What the settings take can be sent: a comma makes no second address, and no letter poisonous."""
+    message = compose(NOTIFICATION, LETTER, sender=sender, recipient="ada@example.com")
+    assert message["From"] == header
+    assert message["Message-ID"].endswith("@example.com>")
+
+
 def test_a_line_break_adds_no_header() -> None:
     """A subject of two lines is an error, not a header of the second."""
     with pytest.raises(ValueError, match="linefeed"):

@@ -16,6 +16,7 @@ from meshwright.identity.v1.identity_pb import (
     User,
 )
 from protobuf.wkt import FieldMask
+from structlog.testing import capture_logs
 
 from mesh.errors import (
     Aborted,
@@ -300,8 +301,10 @@ async def test_only_the_named_workload_resolves_users(identity: Identity) -> Non
     resolved = await (await identity.workload("notifications")).resolve_user(request)
     assert (resolved.email, resolved.display_name) == (user.email, user.display_name)
     for client in (user_client, await identity.workload("orders")):
-        with pytest.raises(PermissionDenied):
+        with pytest.raises(PermissionDenied), capture_logs() as logs:
             await client.resolve_user(request)
+        [line] = [line for line in logs if line.get("logger") == "audit"]
+        assert (line["event"], line["reason"]) == ("access_refused", "CALLER_NOT_ALLOWED")
     with pytest.raises(Unauthenticated):
         await (await identity.client()).resolve_user(request)
 

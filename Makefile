@@ -49,7 +49,7 @@ compose: image ## run the whole mesh in containers, in the background; down agai
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not here; install its plugin: https://docs.docker.com/compose/install"; exit 1; }
 	@$(PYTHON) tools/compose_secrets.py
 	@IMAGE=$(TAGGED) docker compose up --detach --wait || { echo "Why: docker compose logs <what is named above>"; exit 1; }
-	@echo "REST http://localhost:$${PORT:-8080}   Mail http://localhost:$${MAIL_PAGE_PORT:-8025}   Staff staff@example.com, password in .env"
+	@echo "REST http://localhost:$${PORT:-8080}   Mail http://localhost:$${MAIL_PAGE_PORT:-8025}/$$(sed -n 's/^MAIL_PAGE_TOKEN=//p' .env)/   Staff staff@example.com, password in .env"
 
 compose-down: ## stop the containers; their volumes stay
 	@docker compose --project-name meshwright down

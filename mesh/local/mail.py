@@ -2,10 +2,13 @@
 
     python -m mesh.local.mail
 
-Settings: SMTP_PORT, MAIL_PAGE_PORT, MAIL_FOLDER. It speaks SMTP, so that services send mail here as they do anywhere.
+Settings: SMTP_PORT, MAIL_PAGE_PORT, MAIL_PAGE_TOKEN, MAIL_FOLDER. It speaks SMTP, so that services send mail here as
+they do anywhere. The page lies below a path that begins with the token, because mails hold what lets one confirm an
+address or reset a password, and every user of a machine reaches its loopback interface.
 """
 
 import asyncio
+import dataclasses
 import email
 import email.message
 import email.policy
@@ -18,18 +21,21 @@ from typing import Annotated, Self
 from uuid import uuid4
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from msgspec import Meta
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from mesh.http import HttpServer
+from mesh.local.ports import LOOPBACK
 from mesh.process import Process, run
 from mesh.settings import Port, ProcessSettings, Text, example
 
 MESSAGE_BYTES_MAX = 10 * 1024 * 1024
 MESSAGES_MAX = 1000  # the oldest ones go
 
+PAGE_HEADERS = {"content-security-policy": "script-src 'none'", "referrer-policy": "no-referrer"}
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Mail</title>
 <style>
@@ -50,12 +56,25 @@ MESSAGE = """\
 </article>"""
 
 
+PageToken = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]{32,}\Z",
+        description="must be at least 32 letters, digits, - and _",
+        examples=["the beginning of the page's path, made up by chance"],
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MailSettings(ProcessSettings):
-    """Where it listens, and where it keeps the messages."""
+    """Where it listens, and where it keeps the messages. Without a token the page is for the loopback interface only,
+    which in a pod nobody reaches without port-forward.
+    """
 
     smtp_port: Annotated[Port, example(8026)]
     mail_page_port: Annotated[Port, example(8025)]
+    mail_page_token: PageToken | None = dataclasses.field(default=None, repr=False)
     mail_folder: Annotated[Text, example(".mesh/data/mail")]
 
 
@@ -94,17 +113,20 @@ def _text(part: email.message.MIMEPart) -> str:
 
 
 class Mailbox:
-    """The messages of a folder, each an .eml file, which any mail program opens."""
+    """The messages of a folder, each an .eml file, which any mail program opens. Only their owner can read them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
 
     def add(self, content: bytes) -> None:
         """Keep a message. It is on disk before its sender is told so."""
         path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid4().hex[:8]}.eml"
-        path.with_suffix(".new").write_bytes(content)
-        path.with_suffix(".new").rename(path)
+        new = path.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_bytes(content)
+        new.rename(path)
         for old in self._paths()[MESSAGES_MAX:]:
             old.unlink()
 
@@ -129,19 +151,20 @@ class Delivery:
         return "250 OK"
 
 
-def page(mailbox: Mailbox) -> Starlette:
-    """`/` for people, `/messages` as JSON for programs."""
+def page(mailbox: Mailbox, token: str | None) -> Starlette:
+    """Returns the application: `/` for people and `/messages` as JSON for programs, both below the token if any."""
 
     async def show(request: Request) -> Response:
         messages = "\n".join(_as_html(message) for message in mailbox.messages()) or "<p>No message yet.</p>"
-        return HTMLResponse(PAGE.format(messages=messages), headers={"content-security-policy": "script-src 'none'"})
+        return HTMLResponse(PAGE.format(messages=messages), headers=PAGE_HEADERS)
 
     async def list_messages(request: Request) -> Response:
         fields = ("id", "time", "sender", "to", "subject", "text")
         messages = mailbox.messages()
         return JSONResponse([{name: getattr(message, name) for name in fields} for message in messages])
 
-    return Starlette(routes=[Route("/", show), Route("/messages", list_messages)])
+    routes = [Route("/", show), Route("/messages", list_messages)]
+    return Starlette(routes=[Mount(f"/{token}", routes=routes)] if token else routes)
 
 
 def _as_html(message: Message) -> str:
@@ -160,7 +183,8 @@ async def wire(process: Process, settings: MailSettings) -> None:
         settings.smtp_port,
     )
     await process.enter(smtp)
-    await process.enter(HttpServer(page(mailbox), settings.listen_host, settings.mail_page_port))
+    host = settings.listen_host if settings.mail_page_token else LOOPBACK
+    await process.enter(HttpServer(page(mailbox, settings.mail_page_token), host, settings.mail_page_port))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ class Nats(Server):
 
     async def command(self) -> Command:
         """Write the configuration and say how to run the server with it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
         for stale in self.folder.glob("*.ports"):  # left by a server that was killed
             stale.unlink()
         passwords = "".join(f'{user.password_variable}: "{self._password(user.name)}"\n' for user in self._users)

@@ -14,6 +14,7 @@ from mesh.local.postgres import Postgres
 SERVICES = ("identity", "catalog", "orders", "notifications", "information")
 WITH_DATABASE = ("identity", "catalog", "orders", "notifications")
 STAFF_EMAIL = "staff@example.com"
+MAIL_PAGE_SECRET = "mail-page"
 CONTRACTS = "gen/contracts.binpb"
 
 PORTS = {  # by the variable that sets it
@@ -48,10 +49,16 @@ def public_url(ports: Mapping[str, int]) -> str:
     return f"http://localhost:{ports['PORT']}"
 
 
+def mail_url(home: Home, ports: Mapping[str, int]) -> str:
+    """Where the page with the mails is, for the owner of the mesh only: the path is a secret."""
+    return f"http://localhost:{ports['MAIL_PAGE_PORT']}/{home.secret(MAIL_PAGE_SECRET)}/"
+
+
 def mail(home: Home, ports: Mapping[str, int]) -> MeshProcess:
     """The mail server."""
     environment = {
         **{name: str(ports[name]) for name in ("SMTP_PORT", "MAIL_PAGE_PORT")},
+        "MAIL_PAGE_TOKEN": home.secret(MAIL_PAGE_SECRET),
         "MAIL_FOLDER": str(home.data("mail")),
     }
     return _process("mail", "mesh.local.mail", ports["MAIL_PAGE_PORT"], ports["MAIL_OPS_PORT"], environment)

@@ -16,7 +16,12 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def secret(path: Path) -> str:
-    """The secret kept in this file, made up when there is none: 32 characters that need no quoting anywhere."""
-    if not path.exists():
+    """The secret kept in this file, made up when there is none: 32 characters that need no quoting anywhere.
+
+    A file that others could read, as a copy of the folder may have left it, is closed to them.
+    """
+    if path.exists():
+        path.chmod(0o600)
+    else:
         write_secret(path, secrets.token_urlsafe(24))
     return path.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ The mesh is up.
 
   REST       {url}
   API docs   {url}/docs
-  Mail       http://localhost:{mail_page_port}
+  Mail       {mail_url}
   Staff      {staff_email}, password in {staff_login_file}
 
 Three calls to try:
@@ -46,7 +46,7 @@ def welcome(home: Home, ports: dict[str, int]) -> str:
     url = processes.public_url(ports)
     return WELCOME.format(
         url=url,
-        mail_page_port=ports["MAIL_PAGE_PORT"],
+        mail_url=processes.mail_url(home, ports),
         staff_email=processes.STAFF_EMAIL,
         staff_login_file=os.path.relpath(home.staff_login_file),
         calls=CALLS.format(url=url, access_token=ACCESS_TOKEN),

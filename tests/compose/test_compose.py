@@ -77,7 +77,7 @@ def test_the_calls_of_the_readme(client: httpx.Client, compose: Compose) -> None
     assert order.status_code == 201, order.text
     again = client.get(f"/v1/{order.json()['name']}")
     assert again.json() == order.json()
-    mails = f"http://localhost:{compose.mail_port}/messages"
+    mails = f"http://localhost:{compose.mail_port}/{compose.secrets['MAIL_PAGE_TOKEN']}/messages"
     eventually(lambda: ADA["email"] in httpx.get(mails).text)
 
 

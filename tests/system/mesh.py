@@ -1,6 +1,7 @@
 """The whole mesh, run by `make up`'s own command in a folder of its own on free ports, and what a test does with it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,7 +95,8 @@ class Mesh:
 
     def mails(self, address: str) -> list[dict[str, Any]]:
         """The mails that were sent to an address."""
-        messages: list[dict[str, Any]] = httpx.get(f"http://127.0.0.1:{self.process('mail').port}/messages").json()
+        page = re.findall(r"^ +Mail +(\S+)$", self.said(), re.MULTILINE)[-1]
+        messages: list[dict[str, Any]] = httpx.get(f"{page}messages").json()
         return [message for message in messages if address in message["to"]]
 
 

@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
+from protobuf.wkt import FileDescriptorSet
 
+from mesh.events.contract import participants
+from mesh.events.users import users
 from tools import compose_secrets
 from tools.compose_secrets import NAMES, main
 
@@ -28,6 +32,15 @@ def test_all_secrets_are_made_once_for_the_owner_only(file: Path) -> None:
     assert file.read_text() == made
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o666, 0o640])
+def test_a_file_that_others_could_read_is_closed_to_them(file: Path, mode: int) -> None:
+    """As one is that was written by hand, for a port."""
+    file.write_text("PORT=8081\n")
+    file.chmod(mode)
+    main()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_is_there_stays(file: Path) -> None:
     """A file of the user's own, even without an end of its last line, gains what it lacks."""
     file.write_text("PORT=8081\nSTAFF_PASSWORD=mine")
@@ -35,3 +48,19 @@ def test_what_is_there_stays(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[:2] == ["PORT=8081", "STAFF_PASSWORD=mine"]
     assert [line.partition("=")[0] for line in lines[2:]] == [name for name in NAMES if name != "STAFF_PASSWORD"]
+
+
+def test_compose_gives_each_user_of_the_broker_its_own_password() -> None:
+    """The broker knows it, and nobody but the container of that user."""
+    root = Path(__file__).resolve().parents[2]
+    compose = yaml.safe_load((root / "compose.yaml").read_text())
+    contracts = FileDescriptorSet.from_binary((root / "gen" / "contracts.binpb").read_bytes())
+    expected = {user.name: f"{user.name.upper()}_BROKER_PASSWORD" for user in users(participants(contracts))}
+    passwords = dict(line.split(": ") for line in compose["configs"]["nats-passwords"]["content"].splitlines())
+    assert passwords == {f"{user.upper()}_PASSWORD": f'"${{{name}}}"' for user, name in expected.items()}
+    for user, name in expected.items():
+        given = {service for service, each in compose["services"].items() if name in str(each.get("environment", ""))}
+        container = {"provisioner": "broker"}.get(user, user)
+        assert given == {container}
+        assert f"nats://{user}:${{{name}:?" in compose["services"][container]["environment"]["NATS_URL"]
+    assert set(expected.values()) < set(NAMES)

@@ -1,6 +1,7 @@
 """The mail server whose messages a person can read."""
 
 import asyncio
+import stat
 import sys
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
@@ -15,6 +16,8 @@ from mesh.local.child import Child, Command
 from mesh.local.mail import Mailbox
 from mesh.local.part import answers_ready
 from mesh.local.ports import free_ports
+
+TOKEN = "a" * 32
 
 
 def message(subject: str, text: str) -> EmailMessage:
@@ -35,6 +38,7 @@ async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
         "SMTP_PORT": str(smtp_port),
         "MAIL_PAGE_PORT": str(page_port),
         "OPS_PORT": str(ops_port),
+        "MAIL_PAGE_TOKEN": TOKEN,
         "MAIL_FOLDER": str(tmp_path / "mail"),
     }
     with (tmp_path / "log").open("wb") as log:
@@ -51,7 +55,7 @@ async def test_a_sent_message_can_be_read(ports: tuple[int, int], tmp_path: Path
     smtp_port, page_port = ports
     sent = message("Welcome, Zoë", "<script>alert(1)</script>\nGrüße")
     await aiosmtplib.send(sent, hostname="127.0.0.1", port=smtp_port)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{page_port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{page_port}/{TOKEN}") as client:
         page = (await client.get("/")).text
         [read] = (await client.get("/messages")).json()
     assert "Welcome, Zoë" in page
@@ -71,7 +75,29 @@ async def test_a_message_that_is_too_large_is_refused(ports: tuple[int, int]) ->
             await client.sendmail("a@example.com", "b@example.com", b"x\r\n" * (mail.MESSAGE_BYTES_MAX // 3 + 1))
     assert caught.value.code == 552
     async with httpx.AsyncClient() as http:
-        assert (await http.get(f"http://127.0.0.1:{page_port}/messages")).json() == []
+        assert (await http.get(f"http://127.0.0.1:{page_port}/{TOKEN}/messages")).json() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/messages", f"/{TOKEN[1:]}/messages", f"/{TOKEN}a/messages", f"//{TOKEN}/../messages"]
+)
+async def test_without_the_token_nothing_can_be_read(ports: tuple[int, int], path: str) -> None:
+    """Every user of the machine reaches the port; who does not know the path finds nothing."""
+    smtp_port, page_port = ports
+    await aiosmtplib.send(message("Secret", "code 123"), hostname="127.0.0.1", port=smtp_port)
+    async with httpx.AsyncClient() as client:
+        response = await client.get(f"http://127.0.0.1:{page_port}{path}")
+    assert response.status_code == 404
+    assert "123" not in response.text
+
+
+def test_only_their_owner_reads_the_files(tmp_path: Path) -> None:
+    """Folder and messages are closed, also where the folder was open before."""
+    folder = tmp_path / "mail"
+    folder.mkdir(mode=0o755)
+    Mailbox(folder).add(b"Subject: x\n\ny\n")
+    [path] = folder.iterdir()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)
 
 
 def test_the_oldest_messages_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from protobuf import DescFieldValueMessage, DescMessage, Message
 
+from edge.content_type import is_json_as_form, is_utf8, unsupported
 from edge.contract import Route
-from edge.errors import HttpError
 from edge.fields import assign
 from edge.parameters import Parameters, split
 from edge.protojson.document import Malformed, parse
@@ -15,6 +15,8 @@ from edge.request import FORM, JSON, Request
 from mesh.errors import FieldViolation, InvalidArgument
 
 HTTP_BODY: Final = "google.api.HttpBody"
+
+_NOTHING_BYTES_MAX: Final = 64
 
 
 class Body:
@@ -27,6 +29,7 @@ class Body:
         self._field = route.body
         self._whole = route.whole_body
         self._raw = raw_type(route)
+        self._ignores = readers.ignore_unknown
         self._message_reader = readers.message(self._input) if self._whole and self._raw is None else None
         self._field_reader: FieldReader | None = readers.field(self._field) if self._field is not None else None
         self._form = Parameters(self._input, readers, in_path=route.variables)
@@ -36,19 +39,22 @@ class Body:
 
         Raises HttpError 415 if the body is of another type, InvalidArgument if it is malformed or must not be there.
         """
+        if self._raw is not None and (content or _sends_body(request)):
+            return self._read_raw(self._raw, request, content), None
         if not content:
             return self._input.type(), None
-        if self._raw is not None:
-            return self._read_raw(self._raw, request, content), None
         if not self._whole and self._field is None:
-            raise _malformed("This method takes no body.", "BODY_NOT_EXPECTED")
-        media_type = request.media_type()
-        if media_type == FORM and self._whole:
+            if not (self._ignores or _says_nothing(content)):
+                raise _malformed("This method takes no body: give its fields in the URL.", "BODY_NOT_EXPECTED")
+            return self._input.type(), None
+        types = (JSON, FORM) if self._whole else (JSON,)
+        media_type = request.media_type() or JSON
+        if media_type not in types or not is_utf8(request) or is_json_as_form(request, content):
+            raise unsupported(request, types, " or ".join(types), content)
+        if media_type == FORM:
             message = self._input.type()
             self._form.bind(split(content, problems), message, problems)
             return message, None
-        if media_type not in ("", JSON) or not _is_utf8(request):
-            raise self._unsupported(media_type)
         return self._read_json(content, problems)
 
     def _read_json(self, content: bytes, problems: Problems) -> tuple[Message, Any]:
@@ -75,11 +81,6 @@ class Body:
         assign(message, self._field, body)
         return message
 
-    def _unsupported(self, media_type: str) -> HttpError:
-        accepted = f"{JSON} or {FORM}" if self._whole else JSON
-        text = f"The body must be {accepted}, in UTF-8."
-        return HttpError(415, text, "CONTENT_TYPE_NOT_SUPPORTED", [(b"accept", accepted.replace(" or", ",").encode())])
-
 
 def raw_type(route: Route) -> DescMessage | None:
     """The google.api.HttpBody that the body of the route is, None if it is none."""
@@ -92,9 +93,22 @@ def raw_type(route: Route) -> DescMessage | None:
     return kind if kind.type_name == HTTP_BODY else None
 
 
-def _is_utf8(request: Request) -> bool:
-    _, _, charset = request.headers.get(b"content-type", b"").lower().partition(b"charset=")
-    return charset.split(b";")[0].strip(b' "') in (b"", b"utf-8", b"utf8", b"us-ascii")
+def _sends_body(request: Request) -> bool:
+    """Whether a request has a body, which may be empty: a file of no bytes has a type too."""
+    return any(name in request.headers for name in (b"content-length", b"transfer-encoding", b"content-type"))
+
+
+def _says_nothing(content: bytes) -> bool:
+    """Whether a body is what clients send that always send one: white space, {}, [] or null. It has no meaning where no
+    body is expected (RFC 9110, section 9.3.1; AEP-135 ignores it).
+    """
+    text = content.strip(b" \t\r\n")
+    if len(text) > _NOTHING_BYTES_MAX:
+        return False
+    try:
+        return not text or parse(text) in (None, {}, [])
+    except Malformed:
+        return False
 
 
 def _malformed(text: str, reason: str) -> InvalidArgument:

@@ -9,6 +9,7 @@ from typing import Final
 from edge import large_work
 from edge.binding import Binder
 from edge.body import raw_type
+from edge.content_type import unsupported
 from edge.contract import Route
 from edge.endpoint import Transcoding
 from edge.errors import HttpError
@@ -74,9 +75,8 @@ class Incoming:
             return LineSplitter(self.limits.message_bytes_max)
         if media_type in ("", JSON):
             return ArraySplitter(self.limits.message_bytes_max, self._depth_max)
-        text = f"The body must be a JSON array, {JSON}, or JSON in lines, {LINES[0]}."
-        headers = [(b"accept", f"{JSON}, {LINES[0]}".encode())]
-        raise HttpError(415, text, "CONTENT_TYPE_NOT_SUPPORTED", headers)
+        wanted = f"a JSON array, {JSON}, or JSON in lines, {LINES[0]}"
+        raise unsupported(request, (JSON, LINES[0]), wanted)
 
 
 class Messages:

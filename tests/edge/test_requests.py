@@ -1,5 +1,6 @@
 """What a request becomes on the way to the service: path, query, body and headers into one message."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -349,6 +350,129 @@ async def test_unknown_fields_can_be_ignored(library: Contract, backend: Backend
 
 async def test_a_method_without_a_body_takes_none(client: Client, backend: Backend) -> None:
     """A body that nothing would read is a mistake of the client's."""
-    response = await client.request("DELETE", "/v1/shelves/a/books/b", json={"etag": "7"})
-    assert (response.status_code, backend.calls) == (400, [])
-    assert response.json()["error"]["message"] == "This method takes no body."
+    for body in (b'{"etag": "7"}', b"[1]", b'""', b"0", b"{", b"a=b", b"{" + b" " * 100 + b"}", b" " * 100 + b"1"):
+        response = await client.request("DELETE", "/v1/shelves/a/books/b", content=body)
+        assert (response.status_code, backend.calls) == (400, []), body
+        assert response.json()["error"]["details"][0]["reason"] == "BODY_NOT_EXPECTED"
+
+
+NOTHING = [b"", b"{}", b" {\r\n} ", b"null", b"[]", b" \n", b" " * 1000]
+
+
+@pytest.mark.parametrize("body", NOTHING)
+@pytest.mark.parametrize("media_type", ["", "application/json", "application/x-www-form-urlencoded", "text/plain"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_a_body_that_says_nothing_is_none(
+    client: Client, backend: Backend, method: str, body: bytes, media_type: str
+) -> None:
+    """Clients send {} with whatever they send; where no body is expected it has no meaning."""
+    headers = {"content-type": media_type} if media_type else {}
+    response = await client.request(method, "/v1/shelves/a/books/b", content=body, headers=headers)
+    assert (response.status_code, len(backend.calls)) == (200, 1), response.text
+
+
+async def test_a_body_where_none_is_expected_can_be_ignored(library: Contract, backend: Backend) -> None:
+    """With everything else that the contract does not know."""
+    async with edge_of(library, backend.port, ignore_unknown_fields=True) as client:
+        response = await client.request("DELETE", "/v1/shelves/a/books/b", json={"etag": "7"})
+    assert response.status_code == 200
+    assert json.loads(backend.received("library.v1.DeleteBookRequest")) == {"name": "shelves/a/books/b"}
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"i32": 1}',
+        b' \t\r\n{"i32": 1}',
+        b'\xef\xbb\xbf{"i32": 1}',
+        b"{}",
+        b"{",
+        b'[{"i32": 1}]',
+        b'"text"',
+        b"null",
+        b"true",
+        b" 12 ",
+        b"-1.5e+3",
+        b"%7B%22i32%22%3A1%7D",
+        b"%7b%22i32%22%3a1%7d",
+        b"+%20%0A%0d%09%7B%22i32%22%3A+1%7D",
+        b"%EF%BB%BF%5B1%5D",
+        b'{"text": "a=b&c=d"}',
+        b"%22a%22",
+    ],
+)
+async def test_json_that_comes_as_a_form_is_refused_by_name(
+    library: Contract, backend: Backend, body: bytes, lenient: bool
+) -> None:
+    """curl -d sends it so: it is never an empty form, and the error says which type to send."""
+    async with edge_of(library, backend.port, ignore_unknown_fields=lenient) as client:
+        for headers in (FORM, {"content-type": "Application/X-WWW-Form-Urlencoded; charset=UTF-8"}):
+            for url in ("/v1/echo", "/v1/value", "/v1/shelves/a/books"):
+                response = await client.post(url, content=body, headers=headers)
+                error = response.json()["error"]
+                assert (response.status_code, error["details"][0]["reason"]) == (415, "CONTENT_TYPE_NOT_SUPPORTED")
+                assert "Send Content-Type: application/json." in error["message"]
+    assert backend.calls == []
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", {}),
+        (b"text=%7B%22a%22%3A1%7D", {"text": '{"a":1}'}),
+        (b"text={}&i32=1", {"text": "{}", "i32": 1}),
+        (b"strings=a&strings=%5B", {"strings": ["a", "["]}),
+        (b"text", {"text": ""}),
+        (b"&i32=1&", {"i32": 1}),
+    ],
+)
+async def test_real_forms(client: Client, backend: Backend, body: bytes, expected: dict[str, Any]) -> None:
+    """Also empty ones, and those whose values are JSON."""
+    response = await client.post("/v1/echo", content=body, headers=FORM)
+    assert (response.status_code, {**dict.fromkeys(expected, ""), **response.json()}) == (200, expected)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/xml",
+        "text/json",
+        "application/merge-patch+json",
+        "application/json, application/json",
+        "application/json; charset=utf-16",
+        "multipart/form-data; boundary=x",
+        "nonsense",
+        "application/x-www-form-urlencoded",
+    ],
+)
+async def test_a_415_says_what_is_taken(client: Client, backend: Backend, media_type: str) -> None:
+    """For PATCH in Accept-Patch (RFC 5789, section 2.2), for POST in Accept-Post; and what came."""
+    for method, url, types in (
+        ("PATCH", "/v1/shelves/a/books/b", "application/json"),
+        ("PATCH", "/v2/shelves/a/books/b", "application/json, application/x-www-form-urlencoded"),
+        ("POST", "/v1/shelves/a/books", "application/json"),
+    ):
+        content = b"\xff" if method == "PATCH" else b"title=T"
+        if url.startswith("/v2") and media_type.endswith("urlencoded"):
+            continue
+        response = await client.request(method, url, content=content, headers={"content-type": media_type})
+        assert (response.status_code, backend.calls) == (415, [])
+        assert response.headers["accept"] == response.headers[f"accept-{method.lower()}"] == types
+        assert media_type in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("framing", ["content-length: 0", "transfer-encoding: chunked"])
+async def test_an_upload_of_no_bytes_keeps_its_type(client: Client, backend: Backend, framing: str) -> None:
+    """An empty file is a file."""
+    body = b"0\r\n\r\n" if "chunked" in framing else b""
+    head = f"PUT /v1/files/a HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv; header=present\r\n{framing}\r\n\r\n"
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    writer.write(head.encode() + body)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    upload = json.loads(backend.received("library.v1.UploadRequest"))
+    assert upload == {"path": "a", "file": {"contentType": "text/csv; header=present"}}

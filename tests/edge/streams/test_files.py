@@ -179,7 +179,7 @@ async def test_an_upload_is_cut_into_messages(reader: Client, source: Backend) -
 
 
 async def test_an_empty_upload_is_a_message(reader: Client, source: Backend) -> None:
-    """That names the file, which is empty."""
+    """That names the file, which is empty, and its type."""
     got: list[bytes] = []
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
@@ -189,7 +189,11 @@ async def test_an_empty_upload_is_a_message(reader: Client, source: Backend) -> 
 
     source.stream = stream
     await reader.put("/v1/files/empty", content=b"")
-    assert got == [source.message("feeds.v1.FileRequest", '{"path": "empty"}').to_binary()]
+    await reader.put("/v1/files/empty", content=b"", headers={"content-type": "text/csv"})
+    assert got == [
+        source.message("feeds.v1.FileRequest", f'{{"path": "empty", "content": {content}}}').to_binary()
+        for content in ("{}", '{"contentType": "text/csv"}')
+    ]
 
 
 async def test_a_file_both_ways(reader: Client, source: Backend) -> None:

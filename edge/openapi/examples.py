@@ -24,7 +24,33 @@ _OF_FORMATS: Final = {
 
 def example(schema: Schema) -> Any:
     """An example, None if there is none that is known to be right, or if any value will do."""
-    schema = schema | schema.get("anyOf", [{}])[0]
+    plain = _plain(schema)
+    return _example(plain) if plain is not None else None
+
+
+def _plain(schema: Schema) -> Schema | None:
+    """One of the ways to satisfy a schema, without alternatives; None if it has keywords that can't be merged."""
+    plain: Schema = {}
+    waiting = [schema]
+    while waiting:
+        for key, value in waiting.pop().items():
+            if key == "anyOf":
+                waiting.append(value[0])
+            elif key == "then":
+                waiting.append(value)
+            elif key == "allOf":
+                waiting += value
+            elif key in _ONCE and key in plain:
+                return None
+            elif key != "if":
+                plain[key] = value
+    return plain
+
+
+_ONCE: Final = frozenset({"pattern", "format", "enum", "const", "not"})
+
+
+def _example(schema: Schema) -> Any:
     if "enum" in schema:
         return schema["enum"][0]
     if "const" in schema:
@@ -40,7 +66,7 @@ def example(schema: Schema) -> Any:
 
 
 def _text(schema: Schema) -> str | None:
-    if "allOf" in schema or "not" in schema:
+    if "not" in schema:
         return None
     if (pattern := schema.get("pattern")) is not None:
         return _matching(pattern, schema.get("minLength", 0))

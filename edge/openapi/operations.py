@@ -11,16 +11,20 @@ from edge.body import HTTP_BODY
 from edge.contract import Route
 from edge.openapi import streams
 from edge.openapi.comments import Comments
-from edge.openapi.parameters import Parameters
+from edge.openapi.parameters import Parameters, may_be_form
 from edge.openapi.paths import PathPattern
 from edge.openapi.responses import Responses
 from edge.openapi.schemas import Schemas, Use, behaviors
+from edge.openapi.values import RAW
 from edge.request import FORM, JSON
 
 BEARER: Final = "bearer"
 
 _SENTENCE_END = re.compile(r"\.(?:\s|$)")
-_RAW: Final[dict[str, Any]] = {"content": {"*/*": {}}}
+_RAW: Final[dict[str, Any]] = {
+    "description": "The bytes as they are. Any Content-Type may be named; the service gets it too.",
+    "content": {"application/octet-stream": {"schema": RAW}},
+}
 
 
 class Operations:
@@ -51,7 +55,7 @@ class Operations:
         notes = [comment if comment.rstrip(".") != summary else "", *self._notes(route)]
         if description := "\n\n".join(filter(None, notes)):
             operation["description"] = description
-        if (body := self._body(route)) is not None:
+        if (body := self._body(route, operation_id)) is not None:
             operation["requestBody"] = body
         if kind != "unary":
             operation["x-websocket"] = self._frames(route)
@@ -80,7 +84,7 @@ class Operations:
             "receive": self._schemas.message(desc.output, Use.ANSWER),
         }
 
-    def _body(self, route: Route) -> dict[str, Any] | None:
+    def _body(self, route: Route, operation_id: str) -> dict[str, Any] | None:
         is_stream = route.method.desc.method_kind in ("client_streaming", "bidi_streaming")
         use = Use.UPDATE if route.http_method == "PATCH" else Use.INPUT
         if route.whole_body:
@@ -88,12 +92,15 @@ class Operations:
             if request.type_name == HTTP_BODY:
                 return _RAW
             if is_stream:
-                return {"content": streams.request_content(self._schemas.message(request, use))}
+                return streams.request_body(self._schemas.message(request, use))
             whole = self._schemas.object(request, use, without=route.variables)
-            schema = whole if route.variables else self._schemas.message(request, use)
-            content = {JSON: {"schema": schema}}
-            if (form := self._parameters.form(route)) is not None:
-                content[FORM] = {"schema": form}
+            is_form = may_be_form(request)
+            if not route.variables:
+                schema = self._schemas.message(request, use)
+            else:
+                schema = self._schemas.named(f"{operation_id}-Body", whole) if is_form else whole
+            # The same for both: some generators make no type of what only forms have.
+            content = {media_type: {"schema": schema} for media_type in ([JSON, FORM] if is_form else [JSON])}
             return {"content": content, "required": "required" in whole}
         if route.body is None:
             return None
@@ -103,7 +110,8 @@ class Operations:
         in_path = [fields[1:] for fields in route.variables if fields[0] is route.body]
         schema = self._schemas.field(route.body, use, optional=False, without=in_path)
         if is_stream:
-            return {"content": streams.request_content(schema)}
+            return streams.request_body(schema)
         is_required = FieldBehavior.REQUIRED in behaviors(route.body)
         is_demanded = route.body.name in self._schemas.demanded(route.method.desc.input)
-        return {"content": {JSON: {"schema": schema}}, "required": is_required or is_demanded}
+        required = schema.get("required") if in_path else is_required or is_demanded
+        return {"content": {JSON: {"schema": schema}}, "required": bool(required)}

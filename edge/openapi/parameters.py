@@ -15,9 +15,9 @@ from protobuf import (
 from edge.contract import Route
 from edge.fields import declared
 from edge.implied import Implied
+from edge.openapi.parts import schema_of_part, sentences_of
 from edge.openapi.paths import PathPattern
-from edge.openapi.schemas import Schemas, Use, behaviors
-from edge.openapi.values import Schema
+from edge.openapi.schemas import Schemas, behaviors, excluded, needs_one
 from edge.path_template import REST
 from edge.protojson.leaves import text_leaf
 from edge.request import JSON
@@ -26,6 +26,11 @@ from edge.spelling import json_path
 from mesh.descriptors import inner_message
 
 PARAMETER_DEPTH_MAX: Final = 4
+
+_SEGMENTS: Final = (
+    "One segment or several. OpenAPI has no parameter for several: clients made from this document send a slash in it "
+    "as `%2F`, and the service gets it so."
+)
 
 _JSON_TYPES: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "ListValue", "Struct", "Value"))
 SHARED: Final[dict[str, Any]] = {
@@ -72,30 +77,12 @@ class Parameters:
         query = () if route.whole_body else self.query(route, without=(route.body,) if route.body else ())
         return [*self._path(route, path), *query, *self._headers(route)]
 
-    def form(self, route: Route) -> Schema | None:
-        """The schema of the body `*` as a form, None if it would say less than JSON: each field must be a leaf."""
-        message = route.method.desc.input
-        if not all(_is_leaf(field) and not isinstance(field.value, DescFieldValueMap) for field in message.fields):
-            return None
-        parameters = list(self.query(route))
-        if any("content" in parameter for parameter in parameters):
-            return None
-        schema: Schema = {
-            "type": "object",
-            "properties": {
-                each["name"]: each["schema"] | ({"description": each["description"]} if "description" in each else {})
-                for each in parameters
-            },
-            "additionalProperties": False,
-        }
-        if required := [each["name"] for each in parameters if each.get("required")]:
-            schema["required"] = required
-        self._schemas.note_oneofs(schema, message, Use.INPUT, without={fields[0] for fields in route.variables})
-        return schema
-
     def query(self, route: Route, *, without: tuple[DescField, ...] = ()) -> Iterator[dict[str, Any]]:
         """A parameter for each leaf of the request that the path does not hold, nor a field that is `without`."""
         bound = {json_path(fields) for fields in route.variables} | {field.json_name for field in without}
+        for fields in route.variables:
+            for depth, field in enumerate(fields):
+                bound |= {json_path((*fields[:depth], other)) for other in excluded((field,))}
         yield from self._leaves(route.method.desc.input, (), bound)
 
     def _leaves(self, message: DescMessage, around: tuple[DescField, ...], bound: set[str]) -> Iterator[dict[str, Any]]:
@@ -118,7 +105,7 @@ class Parameters:
         field = fields[-1]
         schema = self._schemas.parameter(field)
         parameter: dict[str, Any] = {"name": json_path(fields), "in": "query"}
-        notes = [schema.pop("description", ""), *map(_excluded, fields)]
+        notes = [schema.pop("description", ""), *map(_excludes, fields)]
         if is_required and not is_given:
             notes.append(f"Required if another parameter of `{json_path(fields[:-1])}` is given.")
         if description := "\n\n".join(filter(None, notes)):
@@ -127,44 +114,45 @@ class Parameters:
             parameter["required"] = True
         if schema.pop("deprecated", False):
             parameter["deprecated"] = True
-        if isinstance(field.value, DescFieldValueMessage) and field.value.message.type_name in _JSON_TYPES:
+        if isinstance(field.value, DescFieldValueMessage) and _is_json(field):
             return parameter | {"content": {JSON: {"schema": schema}}}
         if isinstance(field.value, DescFieldValueMap):
             parameter |= {"style": "deepObject", "explode": True}
         return {**parameter, "schema": schema}
 
     def _path(self, route: Route, path: PathPattern) -> Iterator[dict[str, Any]]:
-        for name, variable in path.parameters:
+        for name, variable, part in path.parameters:
             parameter: dict[str, Any] = {"name": name, "in": "path", "required": True}
-            schema: Schema = {"type": "string", "minLength": 1}
             if variable is None:
-                yield parameter | {"schema": schema}
+                yield parameter | {"schema": {"type": "string", "minLength": 1}}
                 continue
             fields = route.variables[variable]
             of = route.template.variables[variable]
-            holds_slashes = REST in route.template.segments[of.start : of.end]
-            if of.end - of.start > 1:
-                notes = [f"A part of `{json_path(fields)}`."]
-            else:
-                schema = self._schemas.parameter(fields[-1])
-                notes = [schema.pop("description", "")]
-                if schema.get("type") == "string":
-                    schema["minLength"] = max(1, schema.get("minLength", 0))
-            if holds_slashes:
-                notes.append("May hold slashes.")
+            segments = route.template.segments[of.start : of.end]
+            schema = self._schemas.parameter(fields[-1])
+            notes = [schema.pop("description", "")]
             if schema.pop("deprecated", False):
                 parameter["deprecated"] = True
+            if len(segments) > 1:
+                notes = [f"A part of `{json_path(fields)}`.", *notes, *sentences_of(schema)]
+                schema = schema_of_part(schema, segments, route.template.literal[of.start : of.end], part)
+            elif schema.get("type") == "string":
+                schema["minLength"] = max(1, schema.get("minLength", 0))
+            if segments[part] == REST:
+                notes.append(_SEGMENTS)
             if description := " ".join(filter(None, notes)):
                 parameter["description"] = description
             yield parameter | {"schema": schema}
 
     def _headers(self, route: Route) -> Iterator[dict[str, Any]]:
         implied = Implied(route)
-        if implied.takes_request_id and (field := declared(route.method.desc.input, "request_id")) is not None:
+        field = declared(route.method.desc.input, "request_id") if implied.takes_request_id else None
+        if field is not None and not any(fields[0] is field for fields in route.variables):
             schema = self._schemas.parameter(field)
-            schema.pop("description", None)
-            text = "The `requestId`: the same one again gets the first answer again."
-            yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
+            about = schema.pop("description", "")
+            text = f"Another way to give `{field.json_name}`."
+            header = {"name": "Idempotency-Key", "in": "header", "description": f"{text} {about}".strip()}
+            yield header | {"schema": schema}
         names = ["X-Server-Timeout"]
         if route.method.desc.method_kind == "server_streaming" and ResumeToken.of(route.method.desc.input) is not None:
             names.insert(0, "Last-Event-ID")
@@ -175,12 +163,16 @@ class Parameters:
         yield from ({"$ref": f"#/components/parameters/{name}"} for name in names)
 
 
-def _excluded(field: DescField) -> str:
-    """What a member of a oneof excludes."""
-    if isinstance(field.value, DescFieldValueList | DescFieldValueMap) or field.value.oneof is None:
+def _excludes(field: DescField) -> str:
+    """What a member of a oneof excludes, and whether one of them must be given."""
+    others = [f"`{each.json_name}`" for each in field.parent.fields if each in excluded((field,))]
+    if not others:
         return ""
-    others = [f"`{each.json_name}`" for each in field.value.oneof.fields if each is not field]
-    return f"Not together with {', '.join(others)}." if others else ""
+    assert not isinstance(field.value, DescFieldValueList | DescFieldValueMap), "no oneof has such a member"
+    oneof = field.value.oneof
+    is_needed = oneof is not None and needs_one(oneof)
+    demand = " One of them is required." if is_needed else ""
+    return f"Not together with {', '.join(others)}.{demand}"
 
 
 def _may_descend(message: DescMessage, fields: tuple[DescField, ...]) -> bool:
@@ -189,7 +181,21 @@ def _may_descend(message: DescMessage, fields: tuple[DescField, ...]) -> bool:
     return is_new and len(fields) < PARAMETER_DEPTH_MAX
 
 
+def may_be_form(message: DescMessage) -> bool:
+    """Whether a form says as much as JSON: each field must be a leaf whose text is not JSON again."""
+    return bool(message.fields) and all(
+        _is_leaf(field) and not isinstance(field.value, DescFieldValueMap) and not _is_json(field)
+        for field in message.fields
+    )
+
+
+def _is_json(field: DescField) -> bool:
+    """Whether the text of a query parameter is JSON."""
+    message = inner_message(field)
+    return message is not None and message.type_name in _JSON_TYPES
+
+
 def _is_leaf(field: DescField) -> bool:
     """Whether a query parameter can give this field as a whole."""
     message = inner_message(field)
-    return message is None or text_leaf(message) is not None or message.type_name in _JSON_TYPES
+    return message is None or text_leaf(message) is not None or _is_json(field)

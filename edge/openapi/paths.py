@@ -17,10 +17,12 @@ _PLAIN_NAME: Final = re.compile(r"[\w.~-]+")  # others could not stand between b
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A path with the names of its parameters, each with the index of the variable that it is a part of, if it is."""
+    """A path with the names of its parameters, each with the index of the variable that it is a part of, if it is, and
+    the index of its segment in that variable.
+    """
 
     text: str
-    parameters: tuple[tuple[str, int | None], ...]
+    parameters: tuple[tuple[str, int | None, int], ...]
 
 
 class Paths:
@@ -45,7 +47,10 @@ class Paths:
         remaining = iter(names)
         parts = [f"{{{next(remaining)}}}" if part == _WILD else part for part in shape]
         wild = [at for at, part in enumerate(shape) if part == _WILD]
-        parameters = [(name, variable_of.get(at)) for name, at in zip(names, wild, strict=True)]
+        parameters = []
+        for name, at in zip(names, wild, strict=True):
+            variable = variable_of.get(at)
+            parameters.append((name, variable, at - template.variables[variable].start if variable is not None else 0))
         verb = f":{quote(template.verb, safe=_PCHAR)}" if template.verb else ""
         return PathPattern("/" + "/".join(parts) + verb, tuple(parameters))
 
@@ -63,8 +68,8 @@ def _names(route: Route, variable_of: dict[int, int]) -> list[str]:
         if variable is not None and variable.end - variable.start == 1:
             field = route.variables[variable_of[at]][-1]
             name = field.json_name if _PLAIN_NAME.fullmatch(field.json_name) else field.name
-        elif before.endswith("s") and segment != REST:
-            name = _singular(before)
+        elif segment != REST and (single := _singular(before)) and (single != before or before in _WITHOUT_PLURAL):
+            name = single
         else:
             name = "path" if segment == REST else "segment"
         while name in names:
@@ -73,7 +78,50 @@ def _names(route: Route, variable_of: dict[int, int]) -> list[str]:
     return names
 
 
+_IRREGULAR: Final = {
+    "people": "person",
+    "men": "man",
+    "women": "woman",
+    "children": "child",
+    "indices": "index",
+    "vertices": "vertex",
+    "matrices": "matrix",
+    "criteria": "criterion",
+    "movies": "movie",
+    "shelves": "shelf",
+    "leaves": "leaf",
+    "halves": "half",
+    "knives": "knife",
+    "lives": "life",
+    "caches": "cache",
+    "axes": "axis",
+    "ties": "tie",
+    "aliases": "alias",
+    "buses": "bus",
+    "statuses": "status",
+    "analyses": "analysis",
+    "bases": "base",
+    "canvases": "canvas",
+}
+_WITHOUT_PLURAL: Final = ("news", "series", "species", "analytics", "metrics", "settings", "means", "status", "address")
+_LAST_WORD = re.compile(r"[A-Z]?[a-z]+$")
+
+
 def _singular(noun: str) -> str:
-    if noun.endswith("ies"):
-        return noun[:-3] + "y"
-    return noun.removesuffix("s") or "segment"
+    """The singular of an English noun, of the last word of one that is put together: `bookShelves`."""
+    found = _LAST_WORD.search(noun)
+    if found is None:
+        return noun
+    word = found[0]
+    single = _singular_of(word.lower())
+    return noun[: found.start()] + (single.capitalize() if word[0].isupper() else single)
+
+
+def _singular_of(word: str) -> str:
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word in _WITHOUT_PLURAL or word.endswith(("ss", "us", "is")) or not word.endswith("s"):
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    return word[:-2] if word.endswith(("sses", "shes", "ches", "xes", "zzes")) else word[:-1]

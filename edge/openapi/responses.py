@@ -12,7 +12,7 @@ from edge.next_page import NextPage
 from edge.openapi import streams
 from edge.openapi.comments import Comments
 from edge.openapi.schemas import Schemas, Use
-from edge.openapi.values import Schema, nullable
+from edge.openapi.values import RAW, Schema, nullable
 from edge.protojson.leaves import TEXT_MESSAGES
 from edge.reply import NO_CONTENT, inner_type
 from edge.request import JSON
@@ -162,7 +162,7 @@ class Responses:
         policy = route.method.policy
         responses: dict[str, Any] = {str(policy.http_status): self._success(route)}
         if _is_raw(route) and _streams_answers(route):
-            responses["206"] = {"description": "The part that Range asked for.", "content": {"*/*": {}}}
+            responses["206"] = {"description": "The part that Range asked for.", "content": _RAW}
         if _has_etag(route):
             responses["304"] = {
                 "description": "Not changed since the version that If-None-Match names.",
@@ -189,7 +189,7 @@ class Responses:
         if method.policy.http_status == NO_CONTENT:
             return response
         if _is_raw(route):
-            return {**response, "description": "Success.", "content": {"*/*": {}}}
+            return {**response, "description": "Success.", "content": _RAW}
         schema: Schema = self._schemas.message(output, Use.ANSWER)
         if route.response_body is not None:
             schema = self._schemas.field(route.response_body, Use.ANSWER)
@@ -202,6 +202,10 @@ class Responses:
         """What the contract says about the type of an answer; Protobuf's own are about other things."""
         is_own = not output.type_name.startswith("google.")
         return self._comments.of(output.type_name, output.file) if is_own else ""
+
+
+# Answers are of any type. Not all generators know ranges of media types, and those take the first.
+_RAW: Final = {"application/octet-stream": {"schema": RAW}, "*/*": {"schema": RAW}}
 
 
 def _is_raw(route: Route) -> bool:

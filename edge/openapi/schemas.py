@@ -7,7 +7,7 @@ refused, rules hold, and a 64-bit integer may be a number; in an answer a field 
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from typing import Any, Final
 
@@ -32,9 +32,23 @@ from protovalidate._gen.buf.validate.validate_pb import ext_oneof
 from edge.fields import values_of
 from edge.openapi.comments import Comments
 from edge.openapi.constraints import constrain
+from edge.openapi.decimals import between
 from edge.openapi.examples import example
-from edge.openapi.values import BOUNDED, LONG, Schema, nullable, scalar_schema, text_schema, well_known_schema
-from edge.protojson.leaves import NULL_VALUE
+from edge.openapi.values import (
+    BOUNDED,
+    LONG,
+    SHARED_MESSAGES,
+    Schema,
+    aside,
+    json_schema,
+    nullable,
+    scalar_schema,
+    shared_name,
+    text_schema,
+    well_known_schema,
+    wrapped,
+)
+from edge.protojson.leaves import NULL_VALUE, WRAPPERS
 from edge.protojson.readers import is_nullable
 from edge.writer import JsonStyle
 from mesh.contract_rules import field_rules, message_rules
@@ -89,20 +103,21 @@ class Schemas:
 
     def message(self, message: DescMessage, use: Use) -> Schema:
         """The schema of a message: a reference, or what a well-known type is."""
-        schema = well_known_schema(message, given=use is not Use.ANSWER)
-        if schema is not None:
-            return schema
-        return self._component(message.type_name + use.value, lambda: self.object(message, use))
+        if message.type_name in WRAPPERS:
+            return self._scalar(wrapped(message), use)
+        schema = well_known_schema(message)
+        if schema is None:
+            return self._component(message.type_name + use.value, lambda: self.object(message, use))
+        return self._component(message.type_name, lambda: schema) if message.type_name in SHARED_MESSAGES else schema
 
     def object(self, message: DescMessage, use: Use, *, without: Collection[Path] = ()) -> Schema:
         """The schema of a message written out. Fields at the paths `without` are given elsewhere."""
-        left_out = {path[0] for path in without if len(path) == 1}
+        left_out = {path[0] for path in without if len(path) == 1} | excluded(path[0] for path in without)
         fields = [field for field in message.fields if field not in left_out and not _is_hidden(field, use)]
-        demanded = self.demanded(message) if use is not Use.ANSWER else ()
-        required = {field for field in fields if field.name in demanded or _is_required(field, use)}
+        required = {field for field in fields if self._is_needed(field, use, without)}
         properties = {
             self._name(field, use): self.field(
-                field, use, optional=field not in required, without=[path[1:] for path in without if path[0] is field]
+                field, use, optional=field not in required, without=_inside(field, without)
             )
             for field in fields
         }
@@ -128,8 +143,9 @@ class Schemas:
         """The schema of a field. One that is `optional` in a request may be null. What is at the paths `without` in it
         is given elsewhere, and not demanded here.
         """
-        schema = self._value(field, use)
-        if isinstance(field.value, DescFieldValueMessage) and self._demands_one(field.value.message, without):
+        has_rules = use is not Use.ANSWER and field_rules(field) is not None
+        schema = self._value(field, use, shared=not has_rules)
+        if isinstance(field.value, DescFieldValueMessage) and self._is_other(field.value.message, use, without):
             schema = self.object(field.value.message, use, without=without)
         self._describe(schema, field, constrained=use is not Use.ANSWER)
         said = behaviors(field)
@@ -154,10 +170,12 @@ class Schemas:
                 | DescFieldValueMessage(message=element)
             ):
                 schema = self._text(element)
-        self._describe(schema, field, constrained=True)
+        self._describe(schema, field, constrained=True, text=True)
         return schema
 
-    def _describe(self, schema: Schema, field: DescField | DescExtension, *, constrained: bool) -> None:
+    def _describe(
+        self, schema: Schema, field: DescField | DescExtension, *, constrained: bool, text: bool = False
+    ) -> None:
         """Adds what the contract says about a field beside its type."""
         scope = field.parent.type_name if isinstance(field, DescField) else ""
         file = field.parent.file if isinstance(field, DescField) else field.file
@@ -167,11 +185,14 @@ class Schemas:
         if comment:
             schema["description"] = comment
         if (default := _default(field)) is not None:
-            schema["default"] = default
+            if isinstance(field.value, DescFieldValueEnum):  # There are generators that write the name as it is.
+                _note(schema, f"The default is `{default}`.")
+            else:
+                schema["default"] = default
         rules, kind = field_rules(field) if constrained else None, self._format(field)
         if rules is not None:
-            constrain(schema, rules, field)
-        if kind is not None and not schema.keys() & {"format", "anyOf"}:
+            constrain(schema, rules, field, text=text)
+        if kind is not None and not schema.keys() & {"format", "then"}:
             schema["format"] = kind
         wants_example = rules or kind or schema.get("format") in BOUNDED
         if wants_example and "examples" not in schema and (shown := example(schema)) is not None:
@@ -189,49 +210,63 @@ class Schemas:
     def _name(self, field: DescField, use: Use) -> str:
         return field.name if use is Use.ANSWER and self._style.proto_names else field.json_name
 
-    def _value(self, field: DescField | DescExtension, use: Use) -> Schema:
+    def _value(self, field: DescField | DescExtension, use: Use, *, shared: bool) -> Schema:
+        """What a field may hold. Where the schema is not `shared` with others, more may be said about it."""
         match field.value:
             case DescFieldValueList(element=element):
-                return {"type": "array", "items": self._element(element, use)}
+                return {"type": "array", "items": self._element(element, use, shared=shared)}
             case DescFieldValueMap(key=key, value=element):
-                return _map(key, self._element(element, use))
+                return _map(key, self._element(element, use, shared=shared))
             case (
                 DescFieldValueScalar(scalar=element)
                 | DescFieldValueEnum(enum=element)
                 | DescFieldValueMessage(message=element)
             ):
-                return self._element(element, use)
+                return self._element(element, use, shared=shared)
 
-    def _element(self, element: _Element, use: Use) -> Schema:
+    def _element(self, element: _Element, use: Use, *, shared: bool) -> Schema:
         if isinstance(element, DescMessage):
+            if element.type_name in WRAPPERS:
+                return self._scalar(wrapped(element), use, shared=shared)
             return self.message(element, use)
         if isinstance(element, DescEnum):
-            if element.type_name == NULL_VALUE:
-                return {"type": "null"} if use is Use.ANSWER else {"enum": [None, "NULL_VALUE", 0]}
-            return self._enum(element)
-        return scalar_schema(element, given=use is not Use.ANSWER)
+            return _null(use) if element.type_name == NULL_VALUE else self._enum(element)
+        return self._scalar(element, use, shared=shared)
+
+    def _scalar(self, scalar: ScalarType, use: Use, *, shared: bool = True) -> Schema:
+        """A reference to the schema of a scalar where it is long, so that clients have one type for it."""
+        given = use is not Use.ANSWER
+        name = shared_name(scalar, given=given) if shared else None
+        schema = json_schema(scalar, given=given)
+        return schema if name is None else self._component(name, lambda: schema)
 
     def _text(self, element: _Element) -> Schema:
         if isinstance(element, DescMessage):
             return text_schema(element)
         if isinstance(element, DescEnum):
-            is_null = element.type_name == NULL_VALUE
-            return {"type": "string", "enum": ["null", "NULL_VALUE", "0"]} if is_null else self._enum(element)
+            if element.type_name == NULL_VALUE:
+                return {"type": "string", "enum": ["null", "NULL_VALUE", "0"]}
+            return self._component(f"{element.type_name}-Text", lambda: self._enum_object(element, text=True))
         return scalar_schema(element)
 
     def _enum(self, enum: DescEnum) -> Schema:
         return self._component(enum.type_name, lambda: self._enum_object(enum))
 
-    def _enum_object(self, enum: DescEnum) -> Schema:
+    def _enum_object(self, enum: DescEnum, *, text: bool = False) -> Schema:
         """By name or by number; a number without a name may come from, or go to, one who knows a newer contract."""
         lines = [self._comments.of(enum.type_name, enum.file)]
         for value in values_of(enum):
             comment = self._comments.of(f"{enum.type_name}.{value.name}", enum.file)
             if about := " ".join([*comment.split(), *(["Deprecated."] if value.deprecated else [])]):
                 lines.append(f"- `{value.name}`: {about}")
-        numbers = dict(_ENUM_NUMBERS) if enum.open else {"enum": sorted({value.number for value in enum.values})}
         names = {"type": "string", "enum": [value.json_name or value.name for value in values_of(enum)]}
-        schema: Schema = {"anyOf": [names, {"type": "integer", **numbers}]}
+        known = sorted({value.number for value in enum.values})
+        if text:
+            pattern = between(-(2**31), 2**31 - 1) if enum.open else f"^({'|'.join(map(str, known))})$"
+            numbers: Schema = {"type": "string", "pattern": pattern}
+        else:
+            numbers = {"type": "integer", **(_ENUM_NUMBERS if enum.open else {"enum": known})}
+        schema: Schema = {"anyOf": [names, numbers]}
         if description := "\n".join(filter(None, lines)):
             schema["description"] = description
         if enum.deprecated:
@@ -247,9 +282,31 @@ class Schemas:
         except (CompilationError, EvaluationError):
             return frozenset()  # A rule that can't be read or can't judge says nothing that could be shown here.
 
-    def _demands_one(self, message: DescMessage, paths: Collection[Path]) -> bool:
-        """Whether a message is wrong without what is at one of these paths in it."""
-        return any(path[0].name in self.demanded(message) for path in paths if len(path) == 1)
+    def _is_needed(self, field: DescField, use: Use, without: Collection[Path]) -> bool:
+        """Whether a message must have this field. One that holds what is given elsewhere is there already, and needed
+        only for the rest that it must hold.
+        """
+        if use is Use.ANSWER:
+            return _is_required(field, use)
+        inside = _inside(field, without)
+        if inside and isinstance(field.value, DescFieldValueMessage):
+            return any(
+                self._is_needed(each, use, inside) for each in field.value.message.fields if (each,) not in inside
+            )
+        return field.name in self.demanded(field.parent) or _is_required(field, use)
+
+    def _is_other(self, message: DescMessage, use: Use, without: Collection[Path]) -> bool:
+        """Whether a message is described in another way if something in it is given elsewhere."""
+        first = [path[0] for path in without if path]
+        if excluded(first):
+            return True
+        for field in dict.fromkeys(first):
+            inside = _inside(field, without)
+            if self._is_needed(field, use, ()) or (
+                isinstance(field.value, DescFieldValueMessage) and self._is_other(field.value.message, use, inside)
+            ):
+                return True
+        return False
 
     def note_oneofs(
         self, schema: Schema, message: DescMessage, use: Use, *, without: Collection[DescField] = ()
@@ -258,20 +315,19 @@ class Schemas:
         there = {field.name: field for field in message.fields if field not in without}
         for oneof in message.oneofs:
             members = [field for field in oneof.fields if field.name in there]
-            exactly = use is Use.INPUT and _needs_one(oneof) and len(members) == len(oneof.fields)
-            if len(members) > 1 or exactly:
+            exactly = use is not Use.ANSWER and needs_one(oneof) and len(members) == len(oneof.fields)
+            if members and (len(members) > 1 or exactly):
                 self._note_oneof(schema, members, use, exactly=exactly)
         rules = message_rules(message) if use is not Use.ANSWER else None
         for rule in rules.oneof if rules is not None else ():
             members = [there[name] for name in rule.fields if name in there]
-            self._note_oneof(schema, members, use, exactly=rule.required and len(members) == len(rule.fields))
+            if members:
+                exactly = rule.required and len(members) == len(rule.fields)
+                self._note_oneof(schema, members, use, exactly=exactly)
 
     def _note_oneof(self, schema: Schema, members: list[DescField], use: Use, *, exactly: bool) -> None:
         given = [self._given(field, use) for field in members]
-        one = {"oneOf": given if exactly else [*given, {"not": {"anyOf": given}}]}
-        # Negated twice it says the same. Pages and generators take an oneOf for types, of which they show nothing but
-        # what it says here; a negation they leave to validators.
-        schema.setdefault("allOf", []).append({"not": {"not": one}})
+        aside(schema, {"oneOf": given if exactly else [*given, {"not": {"anyOf": given}}]})
         names = ", ".join(f"`{self._name(field, use)}`" for field in members)
         _note(schema, f"{'Exactly' if exactly else 'At most'} one of {names}.")
 
@@ -291,6 +347,10 @@ class Schemas:
             sentences = " ".join(f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in texts)
             _note(schema, sentences)
 
+    def named(self, name: str, schema: Schema) -> Schema:
+        """A reference to a schema under this name, which no other has."""
+        return self._component(name, lambda: schema)
+
     def _component(self, name: str, make: Callable[[], Schema]) -> Schema:
         if name not in self._named:
             self._named.add(name)
@@ -307,6 +367,29 @@ def behaviors(field: DescField | DescExtension) -> frozenset[FieldBehavior]:
     return frozenset(given)
 
 
+def excluded(given: Iterable[DescField]) -> frozenset[DescField]:
+    """The fields that can't be given beside these, as members of the same oneofs."""
+    fields = set(given)
+    oneofs = [
+        field.value.oneof
+        for field in fields
+        if not isinstance(field.value, DescFieldValueList | DescFieldValueMap) and field.value.oneof is not None
+    ]
+    return frozenset(member for oneof in oneofs for member in oneof.fields if member not in fields)
+
+
+def _inside(field: DescField, paths: Collection[Path]) -> list[Path]:
+    """The paths in a field of those that lead through it."""
+    return [path[1:] for path in paths if path[0] is field and len(path) > 1]
+
+
+def _null(use: Use) -> Schema:
+    """NullValue, in JSON null. No generator has a type for what is nothing else."""
+    schema: Schema = {"description": "Null."}
+    aside(schema, {"type": "null"} if use is Use.ANSWER else {"enum": [None, "NULL_VALUE", 0]})
+    return schema
+
+
 def _is_hidden(field: DescField, use: Use) -> bool:
     return use is Use.ANSWER and FieldBehavior.INPUT_ONLY in behaviors(field)
 
@@ -319,10 +402,11 @@ def _is_required(field: DescField, use: Use) -> bool:
 
 
 def _has_rules(message: DescMessage) -> bool:
-    return any(field_rules(field) is not None for field in message.fields) or any(map(_needs_one, message.oneofs))
+    return any(field_rules(field) is not None for field in message.fields) or any(map(needs_one, message.oneofs))
 
 
-def _needs_one(oneof: DescOneof) -> bool:
+def needs_one(oneof: DescOneof) -> bool:
+    """Whether a rule demands a member of a oneof."""
     options = oneof.proto.options
     return options is not None and ext_oneof in options and bool(options[ext_oneof].required)
 

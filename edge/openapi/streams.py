@@ -21,12 +21,11 @@ AS_WEBSOCKET: Final = "A WebSocket (RFC 6455) at this URL carries the same messa
 _FAILED: Final = "If the call fails after the first message, the last one is an error."
 
 
-def request_content(message: Schema) -> dict[str, Any]:
-    """The content of a request that is a stream of messages."""
-    lines = {"type": "string", "description": "A message a line, each as JSON."}
+def request_body(message: Schema) -> dict[str, Any]:
+    """The body of a request that is a stream of messages. Generators have no type for lines of JSON in a request."""
     return {
-        NDJSON: {"schema": lines, "x-itemSchema": message},
-        JSON: {"schema": {"type": "array", "items": message}},
+        "description": f"The messages as an array, or as {NDJSON}: a message a line.",
+        "content": {JSON: {"schema": {"type": "array", "items": message}, "x-itemSchema": message}},
     }
 
 

@@ -8,24 +8,21 @@ from typing import Any, Final
 
 from protobuf import DescFieldValueScalar, DescMessage, ScalarType
 
-from edge.openapi.decimals import natural
+from edge.openapi.decimals import between, natural
 from edge.protojson.leaves import WRAPPERS
 from edge.protojson.scalars import RANGES
 from edge.protojson.well_known import DURATION_SECONDS_MAX, MASK_PATH, MASK_PATH_OF_TEXT
 
 Schema = dict[str, Any]
 
+RAW: Final[Schema] = {"type": "string", "format": "binary"}
+"""A body that is no JSON. JSON Schema can't say more of it; generators know it by the format of OpenAPI 3.0."""
+
 FLOAT: Final = "float"
 FLOAT_MAX: Final = 3.4028234663852886e38
 
 # Base64 in the standard alphabet; its padding may be left out.
 _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?$"
-# Integers of 64 bits by the number of their digits: a pattern of the exact bounds fills a page of its own.
-INT64_DIGITS: Final = (1 - 10**19, 10**19 - 1)
-UINT64_DIGITS: Final = (0, 10**20 - 1)
-_INT64_TEXT: Final = "^(0|-?[1-9][0-9]{0,18})$"
-_UINT64_TEXT: Final = "^(0|[1-9][0-9]{0,19})$"
-
 _INT64: Final = (ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64)
 _UINT64: Final = (ScalarType.UINT64, ScalarType.FIXED64)
 LONG: Final = frozenset((*_INT64, *_UINT64))
@@ -49,15 +46,45 @@ _OTHERS: Final[dict[ScalarType, Schema]] = {
 }
 
 
-def scalar_schema(scalar: ScalarType, *, given: bool = False) -> Schema:
-    """The schema of a scalar; of one that is `given` in a body, where 64-bit integers may be numbers too."""
+_NOT_FINITE: Final = ("NaN", "Infinity", "-Infinity")
+
+
+def scalar_schema(scalar: ScalarType) -> Schema:
+    """The schema of a scalar as a path or a query gives it, and as JSON has most of them."""
     if scalar in _OTHERS:
         return dict(_OTHERS[scalar])
     least, greatest = RANGES[scalar]
     if scalar not in LONG:
         return {"type": "integer", "format": _FORMATS[scalar], "minimum": least, "maximum": greatest}
-    schema: Schema = {"type": "string", "format": _FORMATS[scalar], "pattern": _INT64_TEXT if least else _UINT64_TEXT}
-    return {**schema, "type": ["string", "integer"], "minimum": least, "maximum": greatest} if given else schema
+    return {"type": "string", "format": _FORMATS[scalar], "pattern": between(least, greatest)}
+
+
+def json_schema(scalar: ScalarType, *, given: bool) -> Schema:
+    """The schema of a scalar in JSON; of one that is `given` in a body, where 64-bit integers may be numbers too."""
+    schema = scalar_schema(scalar)
+    if schema.get("type") == "number":
+        return {"anyOf": [schema, {"type": "string", "enum": list(_NOT_FINITE)}]}
+    if given and scalar in LONG:
+        least, greatest = RANGES[scalar]
+        return {**schema, "type": ["string", "integer"], "minimum": least, "maximum": greatest}
+    return schema
+
+
+def shared_name(scalar: ScalarType, *, given: bool) -> str | None:
+    """The name under which documents keep the schema of a scalar in JSON, None if it is short enough to stand where it
+    is used.
+    """
+    if scalar in LONG:
+        return ("Int64" if scalar in _INT64 else "UInt64") + ("-Input" if given else "")
+    return {ScalarType.DOUBLE: "Double", ScalarType.FLOAT: "Float"}.get(scalar)
+
+
+def aside(schema: Schema, more: Schema) -> None:
+    """Adds to a schema what only validators read. Generators make a type of their own of each `anyOf`, `allOf` and
+    `not`, also where those say nothing about the type, or fail; what is under `then` they leave alone.
+    """
+    schema.setdefault("if", {})
+    schema["then"] = {"allOf": [schema["then"], more]} if "then" in schema else more
 
 
 def _mask(path: re.Pattern[str]) -> str:
@@ -84,24 +111,34 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Any": {
         "type": "object",
         "properties": {"@type": {"type": "string", "description": "The URL of the type of this value."}},
-        "not": {"minProperties": 1, "not": {"required": ["@type"]}},
+        "if": {"minProperties": 1},
+        "then": {"required": ["@type"]},
         "additionalProperties": True,
     },
 }
+SHARED_MESSAGES: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "Empty", "Struct"))
+"""The well-known types whose schemas documents keep under their names."""
 
 
 def well_known_schema(message: DescMessage, *, given: bool = False) -> Schema | None:
     """The schema of a message type whose JSON is not an object of its fields, None for all others."""
     if message.type_name in WRAPPERS:
-        wrapped = message.fields[0].value
-        assert isinstance(wrapped, DescFieldValueScalar), "google/protobuf/wrappers.proto wraps scalars"
-        return scalar_schema(wrapped.scalar, given=given)
+        return json_schema(wrapped(message), given=given)
     schema = _WELL_KNOWN.get(message.type_name)
     return dict(schema) if schema is not None else None
 
 
+def wrapped(message: DescMessage) -> ScalarType:
+    """The scalar in a message of google/protobuf/wrappers.proto."""
+    value = message.fields[0].value
+    assert isinstance(value, DescFieldValueScalar), "google/protobuf/wrappers.proto wraps scalars"
+    return value.scalar
+
+
 def text_schema(message: DescMessage) -> Schema:
     """The schema of a well-known type as the text of a path or query gives it."""
+    if message.type_name in WRAPPERS:
+        return scalar_schema(wrapped(message))
     schema = well_known_schema(message)
     assert schema is not None, "only well-known types are leaves of text"
     is_mask = message.type_name == "google.protobuf.FieldMask"
@@ -117,15 +154,14 @@ def nullable(schema: Schema) -> Schema:
             schema["enum"] = [schema.pop("const")]
         if "enum" in schema:
             schema["enum"] = [*schema["enum"], None]
-        if "anyOf" in schema:
-            schema["anyOf"] = [*schema["anyOf"], {"const": None}]
         return schema
-    if "$ref" not in schema and "anyOf" not in schema:
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
+    if "$ref" not in schema:
         return schema
     notes: Schema = {key: schema[key] for key in _ANNOTATIONS if key in schema}
     value: Schema = {key: schema[key] for key in schema if key not in notes}
-    choices = value["anyOf"] if value.keys() == {"anyOf"} else [value]
-    return {"anyOf": [*choices, {"type": "null"}], **notes}
+    return {"anyOf": [value, {"type": "null"}], **notes}
 
 
 _ANNOTATIONS: Final[tuple[str, ...]] = ("description", "default", "deprecated", "readOnly", "writeOnly", "examples")

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from googleapis.google.api.field_behavior_pb import FieldBehavior
-from protobuf import DescFieldValueMessage, Message
+from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Message
 
 from edge.contract import Contract, read
 from edge.openapi.schemas import behaviors
@@ -44,11 +44,25 @@ def lacks_required(message: Message) -> bool:
 
 def without_masks(message: Message) -> bytes:
     """A message less its masks: the names that a query may have in them have no JSON if they don't survive it."""
-    for field in message.desc().fields:
-        if isinstance(field.value, DescFieldValueMessage) and field.value.message.type_name == FIELD_MASK:
-            message.clear_field(field.name)
+    clear_masks(message)
     encoded: bytes = message.to_binary()
     return encoded
+
+
+def clear_masks(message: Message) -> None:
+    """Removes the masks of a message and of those in it."""
+    for field in message.desc().fields:
+        match field.value:
+            case DescFieldValueMessage(message=kind) if kind.type_name == FIELD_MASK:
+                message.clear_field(field.name)
+            case DescFieldValueMessage() if field in message:
+                clear_masks(message[field])
+            case DescFieldValueList(element=DescMessage()):
+                for each in message[field]:
+                    clear_masks(each)
+            case DescFieldValueMap(value=DescMessage()):
+                for each in message[field].values():
+                    clear_masks(each)
 
 
 def answers(contract: Contract) -> Callable[[Received, Context], Awaitable[bytes]]:

@@ -11,6 +11,7 @@ from edge.contract import read
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import documents_of
 
+UUID = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"
 RULES = """
 syntax = "proto3";
 package rules.v1;
@@ -76,6 +77,29 @@ def schema_of(field: str, tmp_path: Path) -> dict[str, Any]:
         ("E f1 = 1 [(buf.validate.field).enum.defined_only = true];", ["E_A", 2], [3]),
         ("E f1 = 1 [(buf.validate.field).enum = {in: [1]}];", ["E_A", 1], ["E_B", 2]),
         ("E f1 = 1 [(buf.validate.field).enum = {not_in: [1]}];", ["E_B", 7], ["E_A", 1]),
+        ("float f1 = 1 [(buf.validate.field).float.gt = 0];", [1, "Infinity"], [0, "NaN", "-Infinity"]),
+        ("float f1 = 1 [(buf.validate.field).float.finite = true];", [1], ["NaN", "Infinity"]),
+        ("optional string f1 = 1 [(buf.validate.field).required = true];", [""], [None]),
+        ("int32 f1 = 1 [(buf.validate.field).required = true];", [1], [0]),
+        ("int64 f1 = 1 [(buf.validate.field).required = true];", ["1", 1], ["0", 0]),
+        ("bool f1 = 1 [(buf.validate.field).required = true];", [True], [False]),
+        ("E f1 = 1 [(buf.validate.field).required = true];", ["E_A", 1], ["E_UNSPECIFIED", 0]),
+        *(
+            (f"{field}, (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];", [*zero, *right], wrong)
+            for field, zero, right, wrong in (
+                ("string f1 = 1 [(buf.validate.field).string.uuid = true", ["", None], [UUID], ["a"]),
+                ('string f1 = 1 [(buf.validate.field).string = {in: ["x"]}', ["", None], ["x"], ["y"]),
+                ('string f1 = 1 [(buf.validate.field).string.const = "x"', ["", None], ["x"], ["y"]),
+                ("string f1 = 1 [(buf.validate.field).string.ip = true", ["", None], ["::1"], ["y"]),
+                ('string f1 = 1 [(buf.validate.field).string = {prefix: "a" suffix: "z"}', ["", None], ["az"], ["a"]),
+                ("int64 f1 = 1 [(buf.validate.field).int64.gt = 4", ["0", 0, None], ["5", 5], ["3", 3]),
+                ("int64 f1 = 1 [(buf.validate.field).int64 = {in: [4]}", ["0", 0, None], ["4", 4], ["3", 3]),
+                ("double f1 = 1 [(buf.validate.field).double.gt = 4", [0, None], [5, "Infinity"], [3, "NaN"]),
+                ("int32 f1 = 1 [(buf.validate.field).int32 = {gte: 7 lte: 2}", [0, None], [1, 8], [5]),
+                ("E f1 = 1 [(buf.validate.field).enum = {in: [1]}", ["E_UNSPECIFIED", 0, None], ["E_A"], ["E_B", 2]),
+                ("repeated string f1 = 1 [(buf.validate.field).repeated.min_items = 2", [[], None], [["", ""]], [[""]]),
+            )
+        ),
         (
             "repeated string f1 = 1 [(buf.validate.field).repeated = {min_items: 1 max_items: 2 unique: true "
             "items: {string: {min_len: 2}}}];",
@@ -112,7 +136,15 @@ def test_what_no_keyword_says_is_said_in_words(tmp_path: Path) -> None:
         ),
         (
             "google.protobuf.Timestamp f1 = 1 [(buf.validate.field).timestamp.lt_now = true];",
-            "Must satisfy timestamp.lt_now.",
+            "Must be in the past.",
+        ),
+        (
+            "google.protobuf.Timestamp f1 = 1 [(buf.validate.field).timestamp.gt = {seconds: 1}];",
+            "Must be greater than `1970-01-01T00:00:01Z`.",
+        ),
+        (
+            'bytes f1 = 1 [(buf.validate.field).bytes = {min_len: 2 in: ["a", "bc"]}];',
+            "Must be at least 2 bytes long. Must be one of `YQ==` (in base64), `YmM=` (in base64).",
         ),
     ):
         message = schema_of(field, tmp_path)["components"]["schemas"]["rules.v1.M-Input"]

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # has no stubs
 
 from edge.contract import Contract, read
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import documents_of
+
+RAW = {"schema": {"type": "string", "format": "binary"}}
 
 
 def names(operation: dict[str, Any], place: str) -> list[str]:
@@ -25,13 +28,16 @@ def parameter(operation: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def test_paths_are_expanded(shapes: dict[str, Any]) -> None:
-    """A variable of several segments becomes one parameter a segment, one of any number may hold slashes."""
+    """A variable of several segments becomes one parameter a segment, one of any number takes one segment from those
+    who can send no more.
+    """
     draw = shapes["paths"]["/v1/forests/{forest}/trees/{tree}/{kind}:draw"]["post"]
     assert names(draw, "path") == ["forest", "tree", "kind"]
     assert parameter(draw, "forest")["description"] == "A part of `name`."
-    assert parameter(draw, "kind")["schema"] == {"$ref": "#/components/schemas/shapes.v1.Kind"}
+    assert parameter(draw, "kind")["schema"] == {"$ref": "#/components/schemas/shapes.v1.Kind-Text"}
     name = parameter(shapes["paths"]["/v1/draw/{name}"]["get"], "name")
-    assert (name["description"], name["schema"]["minLength"]) == ("May hold slashes.", 1)
+    assert name["description"].startswith("One segment or several.")
+    assert name["schema"]["minLength"] == 1
     assert not any("Hidden" in path for path in shapes["paths"])
 
 
@@ -122,12 +128,12 @@ def test_bodies_and_answers_follow_the_rule(shapes: dict[str, Any]) -> None:
     given, answered = plant["requestBody"], plant["responses"]["200"]
     assert given["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/shapes.v1.Leaf-Input"}
     assert answered["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/shapes.v1.Leaf"}
-    assert paths["/v1/fetch"]["get"]["responses"]["200"]["content"] == {"*/*": {}}
+    assert paths["/v1/fetch"]["get"]["responses"]["200"]["content"] == {"application/octet-stream": RAW, "*/*": RAW}
     store = paths["/v1/store"]["post"]
-    assert store["requestBody"] == {"content": {"*/*": {}}}
+    assert store["requestBody"]["content"] == {"application/octet-stream": RAW}
     assert "content" not in store["responses"]["204"]
     absent = paths["/v1/plant/{veins}"]["put"]["responses"]["200"]["content"]["application/json"]["schema"]
-    assert absent["type"] == ["string", "null"], "a member of a oneof may be absent"
+    assert absent["anyOf"] == [{"$ref": "#/components/schemas/Int64"}, {"type": "null"}], "of a oneof, may be absent"
 
 
 def test_what_the_path_gives_the_body_need_not(shapes: dict[str, Any]) -> None:
@@ -143,7 +149,8 @@ def test_what_the_path_gives_the_body_need_not(shapes: dict[str, Any]) -> None:
 def test_forms_are_for_flat_messages(shapes: dict[str, Any]) -> None:
     """A message of leaves may be sent as a form, as the token endpoint of OAuth wants it."""
     content = shapes["paths"]["/v1/token"]["post"]["requestBody"]["content"]
-    form = content["application/x-www-form-urlencoded"]["schema"]
+    assert content["application/x-www-form-urlencoded"] == content["application/json"]
+    form = shapes["components"]["schemas"]["shapes.v1.SignInRequest-Input"]
     assert set(form["properties"]) == {"name", "scopes", "password", "code"}
     assert (form["required"], form["description"]) == (["name"], "Exactly one of `password`, `code`.")
     assert set(shapes["paths"]["/v1/trees"]["post"]["requestBody"]["content"]) == {"application/json"}
@@ -183,3 +190,136 @@ def test_errors_have_examples(shop: dict[str, Any]) -> None:
             assert Draft202012Validator(schemas[name]).is_valid(content["example"]), (status, shape)
     missing = shop["components"]["responses"]["404"]["content"]["application/json"]["example"]
     assert missing == {"error": {"code": 404, "message": "There is no such resource.", "status": "NOT_FOUND"}}
+
+
+ONEOFS = """
+syntax = "proto3";
+package ships.v1;
+import "buf/validate/validate.proto";
+import "google/api/annotations.proto";
+import "google/api/field_behavior.proto";
+service Ships {
+  rpc Replace(ReplaceRequest) returns (Ship) {
+    option (google.api.http) = {
+      put: "/v1/{ship.name=fleets/*/ships/*}" body: "ship"
+      additional_bindings {put: "/v2/{ship.name=fleets/*/ships/*}" body: "*"}
+      additional_bindings {put: "/v3/ships/{ship.by_sail.masts}" body: "*"}
+      additional_bindings {get: "/v4/ships/{number}"}
+      additional_bindings {get: "/v5/{request_id}"}
+    };
+  }
+  rpc Find(FindRequest) returns (Ship) { option (google.api.http) = {get: "/v1/ships"}; }
+}
+message ReplaceRequest {
+  Ship ship = 1 [(google.api.field_behavior) = REQUIRED];
+  oneof key { int32 number = 2; string title = 3; Sail sail = 4; }
+  string request_id = 5;
+}
+message FindRequest {
+  oneof key {
+    option (buf.validate.oneof).required = true;
+    int32 number = 1;
+    string title = 2;
+  }
+}
+message Ship {
+  string name = 1 [
+    (google.api.field_behavior) = REQUIRED,
+    (buf.validate.field).string = {pattern: "^fleets/[a-z]+/ships/([0-9]{2}|x)$" max_len: 30}
+  ];
+  optional string owner = 2 [(buf.validate.field).required = true];
+  oneof drive { Sail by_sail = 3; string by_steam = 4; }
+}
+message Sail { int32 masts = 1; }
+"""
+
+
+@pytest.fixture(scope="module")
+def ships(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The document of a contract whose paths hold parts of oneofs and of required fields."""
+    contract = read(compile_image(ONEOFS, tmp_path_factory.mktemp("ships")))
+    made: dict[str, Any] = json.loads(b"".join(documents_of(contract).pieces()))
+    return made
+
+
+def test_what_the_path_excludes_is_not_offered(ships: dict[str, Any]) -> None:
+    """The other members of a oneof that the path has set are always refused."""
+    masts = ships["paths"]["/v3/ships/{masts}"]["put"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(masts["properties"]["ship"]["properties"]) == {"name", "owner", "bySail"}
+    assert "ship" in masts["required"], "for its name"
+    numbered = names(ships["paths"]["/v4/ships/{number}"]["get"], "query")
+    assert "ship.name" in numbered
+    assert not {"title", "sail.masts"} & set(numbered)
+
+
+def test_a_resource_is_replaced_without_the_name_that_the_path_gives(ships: dict[str, Any]) -> None:
+    """A PUT of it, or of the message around it."""
+    one = ships["paths"]["/v1/fleets/{fleet}/ships/{ship}"]["put"]["requestBody"]
+    assert set(one["content"]["application/json"]["schema"]["properties"]) == {"owner", "bySail", "bySteam"}
+    assert one["content"]["application/json"]["schema"]["required"] == ["owner"]
+    around = ships["paths"]["/v2/fleets/{fleet}/ships/{ship}"]["put"]["requestBody"]["content"]["application/json"]
+    assert "name" not in around["schema"]["properties"]["ship"]["properties"]
+
+
+def test_the_rules_of_a_name_hold_for_its_parts(ships: dict[str, Any]) -> None:
+    """Each segment has its share of the pattern; the whole is told in words."""
+    put = ships["paths"]["/v1/fleets/{fleet}/ships/{ship}"]["put"]
+    fleet, ship = parameter(put, "fleet"), parameter(put, "ship")
+    assert fleet["schema"] == {"type": "string", "minLength": 1, "maxLength": 15, "pattern": "^[a-z]+$"}
+    assert ship["schema"]["pattern"] == "^([0-9]{2}|x)$"
+    assert ship["description"] == (
+        "A part of `ship.name`. The whole of it must match `^fleets/[a-z]+/ships/([0-9]{2}|x)$` and have at most 30 "
+        "characters."
+    )
+
+
+def test_a_required_field_with_presence_may_be_empty(ships: dict[str, Any]) -> None:
+    """It is there when it is given, whatever its value."""
+    owner = ships["components"]["schemas"]["ships.v1.Ship-Input"]["properties"]["owner"]
+    assert owner == {"type": "string"}
+
+
+def test_a_oneof_that_must_be_given_is_noted(ships: dict[str, Any]) -> None:
+    """No keyword says that one of two parameters is required."""
+    find = ships["paths"]["/v1/ships"]["get"]
+    assert parameter(find, "number")["description"] == "Not together with `title`. One of them is required."
+
+
+def test_the_header_of_a_request_id_promises_nothing(ships: dict[str, Any]) -> None:
+    """It fills the field, where the path does not; what the field does is for the contract to say."""
+    put = parameter(ships["paths"]["/v1/fleets/{fleet}/ships/{ship}"]["put"], "Idempotency-Key")
+    assert put["description"] == "Another way to give `requestId`."
+    assert "Idempotency-Key" not in names(ships["paths"]["/v5/{requestId}"]["get"], "header")
+
+
+@pytest.mark.parametrize(
+    ("collection", "one"),
+    [
+        ("shelves", "shelf"),
+        ("addresses", "address"),
+        ("boxes", "box"),
+        ("batches", "batch"),
+        ("caches", "cache"),
+        ("databases", "database"),
+        ("policies", "policy"),
+        ("archives", "archive"),
+        ("statuses", "status"),
+        ("bookShelves", "bookShelf"),
+        ("people", "person"),
+        ("news", "news"),
+        ("keys", "key"),
+    ],
+)
+def test_a_parameter_is_called_as_one_of_a_collection(collection: str, one: str, tmp_path: Path) -> None:
+    """In the singular, as English has it."""
+    text = f"""
+    syntax = "proto3";
+    package nouns.v1;
+    import "google/api/annotations.proto";
+    message M {{ string name = 1; }}
+    service S {{
+      rpc Get(M) returns (M) {{ option (google.api.http) = {{get: "/v1/{{name=a/b/{collection}/*}}"}}; }}
+    }}
+    """
+    paths = json.loads(b"".join(documents_of(read(compile_image(text, tmp_path))).pieces()))["paths"]
+    assert list(paths) == [f"/v1/a/b/{collection}/{{{one}}}"]

@@ -54,7 +54,12 @@ def takes(document: dict[str, Any], name: str, value: Any) -> bool:
         ({"rings": None}, True),
         ({"rings": True}, False),
         ({"cells": "18446744073709551615"}, True),
+        ({"cells": "18446744073709551616"}, False),
         ({"cells": "-1"}, False),
+        ({"metres": "-9223372036854775808"}, True),
+        ({"metres": "9223372036854775808"}, False),
+        ({"ratio": "Infinity"}, True),
+        ({"ratio": "far"}, False),
         ({"nothing": None}, True),
         ({"nothing": 1}, False),
         ({"anyValue": {"a": [None]}}, True),
@@ -97,18 +102,22 @@ def test_answers_are_what_protojson_writes(shapes: dict[str, Any]) -> None:
     """64-bit integers are strings, times are date-times, messages may contain themselves, nothing is promised."""
     tree = shapes["components"]["schemas"][ANSWER]
     fields = tree["properties"]
-    metres = {"type": "string", "format": "int64", "pattern": "^(0|-?[1-9][0-9]{0,18})$", "examples": ["0"]}
-    assert fields["metres"] == metres
+    assert fields["metres"] == {"$ref": "#/components/schemas/Int64"}
+    long = shapes["components"]["schemas"]["Int64"]
+    assert (long["type"], long["format"]) == ("string", "int64")
     assert fields["planted"] == {"type": "string", "format": "date-time"}
     assert fields["children"]["items"] == {"$ref": f"#/components/schemas/{ANSWER}"}
     assert fields["labeled"]["additionalProperties"] == {"$ref": "#/components/schemas/shapes.v1.Leaf"}
-    assert fields["nothing"] == {"type": "null"}
+    assert takes(shapes, ANSWER, {"nothing": None})
+    assert not takes(shapes, ANSWER, {"nothing": 0})
     assert fields["place"]["description"] == "Where it stands.\n\nCan't be changed later."
     assert fields["id"]["format"] == "uuid"
     assert fields["old"]["deprecated"] is True
     assert not {"required", "additionalProperties"} & tree.keys()
     assert takes(shapes, ANSWER, {"metres": "5", "newerField": 1})
     assert not takes(shapes, ANSWER, {"metres": 5})
+    assert takes(shapes, ANSWER, {"ratio": "NaN", "density": "-Infinity"})
+    assert not takes(shapes, ANSWER, {"ratio": "much"})
     assert not takes(shapes, ANSWER, {"metres": "5", "ratio": 1})
 
 
@@ -142,7 +151,8 @@ def test_proto2_has_defaults_groups_extensions_and_closed_enums(old: dict[str, A
     given, answered = old["old.v1.Old-Input"], old["old.v1.Old"]
     assert given["required"] == answered["required"] == ["name"]
     defaults = {name: each["default"] for name, each in answered["properties"].items() if "default" in each}
-    assert defaults == {"color": 'gr"een', "size": "-5", "alive": True, "side": "SIDE_RIGHT", "count": 3}
+    assert defaults == {"color": 'gr"een', "size": "-5", "alive": True, "count": 3}
+    assert answered["properties"]["side"]["description"] == "The default is `SIDE_RIGHT`."
     assert answered["properties"]["part"] == {"$ref": "#/components/schemas/old.v1.Old.Part"}
     assert answered["properties"]["[old.v1.note]"] == {"type": "string", "description": "Added later."}
     assert [each["enum"] for each in old["old.v1.Side"]["anyOf"]] == [["SIDE_LEFT", "SIDE_RIGHT"], [1, 2]]

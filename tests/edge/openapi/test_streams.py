@@ -24,7 +24,8 @@ def test_a_stream_of_requests_is_an_array_or_lines(shapes: dict[str, Any]) -> No
     upload = shapes["paths"]["/v1/leaves:upload"]["post"]
     content = upload["requestBody"]["content"]
     assert content["application/json"]["schema"] == {"type": "array", "items": LEAF}
-    assert content["application/x-ndjson"]["x-itemSchema"] == LEAF
+    assert content["application/json"]["x-itemSchema"] == LEAF
+    assert "application/x-ndjson" in upload["requestBody"]["description"]
     assert set(upload["responses"]["200"]["content"]) == {"application/json"}
 
 

@@ -127,7 +127,9 @@ def _copy(schema: Schema, kind: str, rules: Message, *, without: Iterable[str] =
     """The rules that one keyword, or a few, stand for."""
     left: dict[str, Any] = {}
     for name, value in _given(rules).items():
-        if name in _KEYWORDS:
+        if name == "const" and kind == "bool":
+            aside(schema, {"const": value})
+        elif name in _KEYWORDS:
             schema.update(dict.fromkeys(_KEYWORDS[name], value))
         elif name == "in":
             schema["enum"] = list(value)

@@ -102,7 +102,9 @@ class Documents:
             return
         routes = self._by_service[service] if service else self._routes
         comments = Comments()
-        schemas = Schemas(comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown)
+        schemas = Schemas(
+            comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown, reserved=SCHEMAS
+        )
         operations = Operations(schemas, comments, self._tags, secured=self._secured)
         by_path: dict[str, list[tuple[Route, PathPattern]]] = {}
         paths = Paths()
@@ -207,7 +209,20 @@ def _version(services: Iterable[str]) -> str:
 
 
 def _encode(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    return json.dumps(_escaped(value), ensure_ascii=False).encode()
+
+
+def _escaped(value: Any) -> Any:
+    """The same with texts that end no comment: generators put them into comments of Go and TypeScript as they are."""
+    if isinstance(value, dict):
+        return {
+            key: each.replace("*/", "*\\/") if key in _TEXTS and isinstance(each, str) else _escaped(each)
+            for key, each in value.items()
+        }
+    return [_escaped(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+_TEXTS: Final = frozenset({"description", "summary"})
 
 
 def _open(members: dict[str, Any]) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior
-from protobuf import DescFieldValueMessage
+from protobuf import DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar
 
 from edge.body import HTTP_BODY
 from edge.contract import Route
@@ -15,7 +15,7 @@ from edge.openapi.parameters import Parameters, may_be_form
 from edge.openapi.paths import PathPattern
 from edge.openapi.responses import Responses
 from edge.openapi.schemas import Schemas, Use, behaviors
-from edge.openapi.values import RAW
+from edge.openapi.values import RAW, Schema, aside, is_scalar
 from edge.request import FORM, JSON
 
 BEARER: Final = "bearer"
@@ -101,6 +101,8 @@ class Operations:
                 schema = self._schemas.named(f"{operation_id}-Body", whole) if is_form else whole
             # The same for both: some generators make no type of what only forms have.
             content = {media_type: {"schema": schema} for media_type in ([JSON, FORM] if is_form else [JSON])}
+            if is_scalar(request):
+                content = {JSON: {"schema": _of_any_type(schema)}}
             return {"content": content, "required": "required" in whole}
         if route.body is None:
             return None
@@ -113,5 +115,18 @@ class Operations:
             return streams.request_body(schema)
         is_required = FieldBehavior.REQUIRED in behaviors(route.body)
         is_demanded = route.body.name in self._schemas.demanded(route.method.desc.input)
-        required = schema.get("required") if in_path else is_required or is_demanded
-        return {"content": {JSON: {"schema": schema}}, "required": bool(required)}
+        required = bool(schema.get("required")) if in_path else is_required or is_demanded
+        is_plain = isinstance(value, DescFieldValueScalar | DescFieldValueEnum)
+        if is_plain or (isinstance(value, DescFieldValueMessage) and is_scalar(value.message)):
+            schema = _of_any_type(schema)
+        return {"content": {JSON: {"schema": schema}}, "required": required}
+
+
+def _of_any_type(schema: Schema) -> Schema:
+    """A schema whose types only validators read: generators of Python and TypeScript write wrong code for a body of
+    several types of scalars.
+    """
+    about = {"description": schema["description"]} if "description" in schema else {}
+    made: Schema = dict(about)
+    aside(made, schema)
+    return made

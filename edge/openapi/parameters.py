@@ -183,9 +183,13 @@ def _may_descend(message: DescMessage, fields: tuple[DescField, ...]) -> bool:
 
 def may_be_form(message: DescMessage) -> bool:
     """Whether a form says as much as JSON: each field must be a leaf whose text is not JSON again."""
-    return bool(message.fields) and all(
-        _is_leaf(field) and not isinstance(field.value, DescFieldValueMap) and not _is_json(field)
-        for field in message.fields
+    return (
+        not message.type_name.startswith("google.protobuf.")
+        and bool(message.fields)
+        and all(
+            _is_leaf(field) and not isinstance(field.value, DescFieldValueMap) and not _is_json(field)
+            for field in message.fields
+        )
     )
 
 

@@ -6,6 +6,7 @@ refused, rules hold, and a 64-bit integer may be a number; in an answer a field 
 
 import json
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
@@ -59,6 +60,8 @@ FIELD_INFO: Final = "google.api.field_info"
 _ENUM_NUMBERS: Final = {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1}
 _FIELD_INFO_FORMATS: Final = {"UUID4": "uuid", "IPV4": "ipv4", "IPV6": "ipv6"}
 _REQUIRED: Final = "LEGACY_REQUIRED"
+
+EXAMPLES_MAX: Final = 3
 _KEYS: Final = {
     ScalarType.BOOL: "^(true|false)$",
     **dict.fromkeys((ScalarType.UINT32, ScalarType.FIXED32), "^(0|[1-9][0-9]{0,9})$"),
@@ -84,15 +87,24 @@ class Schemas:
     """The schemas that were asked for, and all that those refer to."""
 
     def __init__(
-        self, comments: Comments, types: Registry, *, style: JsonStyle | None = None, ignore_unknown: bool = False
+        self,
+        comments: Comments,
+        types: Registry,
+        *,
+        style: JsonStyle | None = None,
+        ignore_unknown: bool = False,
+        reserved: Iterable[str] = (),
     ) -> None:
-        """`style` is that of answers; with `ignore_unknown` requests may hold more than the contract says."""
+        """`style` is that of answers; with `ignore_unknown` requests may hold more than the contract says. `reserved`
+        are names of schemas that others make.
+        """
         self._comments = comments
         self._types = types
         self._style = style or JsonStyle()
         self._ignore_unknown = ignore_unknown
         self._validator = Validator()
-        self._named: set[str] = set()
+        self._names: dict[tuple[str, bool], str] = {}
+        self._taken = {_as_class(name) for name in reserved}
         self._waiting: deque[tuple[str, Callable[[], Schema]]] = deque()
 
     def components(self) -> Iterator[tuple[str, Schema]]:
@@ -238,7 +250,7 @@ class Schemas:
         given = use is not Use.ANSWER
         name = shared_name(scalar, given=given) if shared else None
         schema = json_schema(scalar, given=given)
-        return schema if name is None else self._component(name, lambda: schema)
+        return schema if name is None else self._component(name, lambda: schema, is_type=False)
 
     def _text(self, element: _Element) -> Schema:
         if isinstance(element, DescMessage):
@@ -246,27 +258,35 @@ class Schemas:
         if isinstance(element, DescEnum):
             if element.type_name == NULL_VALUE:
                 return {"type": "string", "enum": ["null", "NULL_VALUE", "0"]}
-            return self._component(f"{element.type_name}-Text", lambda: self._enum_object(element, text=True))
+            return self._component(f"{element.type_name}-Text", lambda: self._enum_text(element))
         return scalar_schema(element)
 
     def _enum(self, enum: DescEnum) -> Schema:
         return self._component(enum.type_name, lambda: self._enum_object(enum))
 
-    def _enum_object(self, enum: DescEnum, *, text: bool = False) -> Schema:
+    def _enum_object(self, enum: DescEnum) -> Schema:
         """By name or by number; a number without a name may come from, or go to, one who knows a newer contract."""
-        lines = [self._comments.of(enum.type_name, enum.file)]
+        numbers = _ENUM_NUMBERS if enum.open else {"enum": sorted({value.number for value in enum.values})}
+        choices = [{"type": "string", "enum": _names(enum)}, {"type": "integer", **numbers}]
+        return self._about_enum(enum, {"anyOf": choices}, self._comments.of(enum.type_name, enum.file))
+
+    def _enum_text(self, enum: DescEnum) -> Schema:
+        """The same in a path or a query. Generators write it as it is only if it has the type of a string."""
+        known = sorted({value.number for value in enum.values})
+        numbers = between(-(2**31), 2**31 - 1) if enum.open else f"^({'|'.join(map(str, known))})$"
+        schema: Schema = {"type": "string", "examples": _names(enum)[:EXAMPLES_MAX]}
+        aside(schema, {"anyOf": [{"enum": _names(enum)}, {"pattern": numbers}]})
+        names = ", ".join(f"`{name}`" for name in _names(enum))
+        comment = self._comments.of(enum.type_name, enum.file)
+        return self._about_enum(enum, schema, "\n\n".join(filter(None, (comment, f"One of {names}, or its number."))))
+
+    def _about_enum(self, enum: DescEnum, schema: Schema, comment: str) -> Schema:
+        """Adds what the contract says about an enum and its values."""
+        lines = [comment]
         for value in values_of(enum):
             comment = self._comments.of(f"{enum.type_name}.{value.name}", enum.file)
             if about := " ".join([*comment.split(), *(["Deprecated."] if value.deprecated else [])]):
                 lines.append(f"- `{value.name}`: {about}")
-        names = {"type": "string", "enum": [value.json_name or value.name for value in values_of(enum)]}
-        known = sorted({value.number for value in enum.values})
-        if text:
-            pattern = between(-(2**31), 2**31 - 1) if enum.open else f"^({'|'.join(map(str, known))})$"
-            numbers: Schema = {"type": "string", "pattern": pattern}
-        else:
-            numbers = {"type": "integer", **(_ENUM_NUMBERS if enum.open else {"enum": known})}
-        schema: Schema = {"anyOf": [names, numbers]}
         if description := "\n".join(filter(None, lines)):
             schema["description"] = description
         if enum.deprecated:
@@ -349,13 +369,26 @@ class Schemas:
 
     def named(self, name: str, schema: Schema) -> Schema:
         """A reference to a schema under this name, which no other has."""
-        return self._component(name, lambda: schema)
+        return self._component(name, lambda: schema, is_type=False)
 
-    def _component(self, name: str, make: Callable[[], Schema]) -> Schema:
-        if name not in self._named:
-            self._named.add(name)
-            self._waiting.append((name, make))
-        return {"$ref": f"#/components/schemas/{name}"}
+    def _component(self, name: str, make: Callable[[], Schema], *, is_type: bool = True) -> Schema:
+        """A reference to a schema of the components, which is made later. `is_type` says that the contract has this
+        name, or else the document. Two names of which generators would make the same class are told apart.
+        """
+        given = self._names.get((name, is_type))
+        if given is None:
+            given, number = name, 2
+            while _as_class(given) in self._taken:
+                given, number = f"{name}-{number}", number + 1
+            self._taken.add(_as_class(given))
+            self._names[name, is_type] = given
+            self._waiting.append((given, make))
+        return {"$ref": f"#/components/schemas/{given}"}
+
+
+def _as_class(name: str) -> str:
+    """What is left of a name in the class that a generator makes of it, in whatever case."""
+    return re.sub("[^A-Za-z0-9]", "", name).lower()
 
 
 def behaviors(field: DescField | DescExtension) -> frozenset[FieldBehavior]:
@@ -376,6 +409,11 @@ def excluded(given: Iterable[DescField]) -> frozenset[DescField]:
         if not isinstance(field.value, DescFieldValueList | DescFieldValueMap) and field.value.oneof is not None
     ]
     return frozenset(member for oneof in oneofs for member in oneof.fields if member not in fields)
+
+
+def _names(enum: DescEnum) -> list[str]:
+    """The names of an enum's values in JSON."""
+    return [value.json_name or value.name for value in values_of(enum)]
 
 
 def _inside(field: DescField, paths: Collection[Path]) -> list[Path]:

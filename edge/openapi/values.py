@@ -128,6 +128,11 @@ def well_known_schema(message: DescMessage, *, given: bool = False) -> Schema | 
     return dict(schema) if schema is not None else None
 
 
+def is_scalar(message: DescMessage) -> bool:
+    """Whether a message is a string, a number or a boolean in JSON."""
+    return message.type_name in WRAPPERS or _WELL_KNOWN.get(message.type_name, {}).get("type") == "string"
+
+
 def wrapped(message: DescMessage) -> ScalarType:
     """The scalar in a message of google/protobuf/wrappers.proto."""
     value = message.fields[0].value

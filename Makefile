@@ -12,7 +12,7 @@ SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	helm golden connect-conformance browser-clients go-backend third-party fuzz bench-edge bench-start bench-streams bench-messages \
+	helm golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start bench-streams bench-messages \
 	image compose compose-down compose-test cluster-test sbom audit
 
 help: ## list the targets
@@ -85,7 +85,7 @@ format: .venv/requirements-dev.sha256 ## format code and contracts
 types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
-test: lint types grpcurl helm connect-conformance browser-clients go-backend third-party ## everything: style, types, unit and system tests
+test: lint types grpcurl helm connect-conformance browser-clients client-generators go-backend third-party ## everything: style, types, unit and system tests
 	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 compose-test: image .venv/requirements-dev.sha256 grpcurl ## prove compose.yaml with real containers; needs docker compose
@@ -102,6 +102,7 @@ fuzz: .venv/requirements-dev.sha256 ## look for inputs that break the edge: TIME
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/$(COMPILE) --output-file requirements.txt pyproject.toml
 	@$(VENV)/$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	@$(VENV)/$(COMPILE) --output-file tests/generators/requirements.txt tests/generators/requirements.in
 
 sbom: .venv/requirements-dev.sha256 ## list what the image holds of Python packages, with versions and licences, in sbom.json (CycloneDX)
 	@rm -rf .tools/runtime && $(VENV)/python -m venv --without-pip .tools/runtime
@@ -131,6 +132,9 @@ third-party: .venv/requirements-dev.sha256 ## fill third_party/ with the .proto 
 
 browser-clients: .venv/requirements-dev.sha256 ## put the libraries that browsers call with into .tools
 	@$(VENV)/python tools/browser_clients.py
+
+client-generators: .venv/requirements-dev.sha256 ## put the generators of clients from OpenAPI into .tools
+	@$(VENV)/python tools/client_generators.py
 
 connect-conformance: .venv/requirements-dev.sha256 ## put the conformance suite of Connect and gRPC-Web into .tools
 	@$(VENV)/python tools/connect_conformance.py

@@ -82,6 +82,11 @@ class Database:
         finally:
             await _close(pool)
 
+    @property
+    def connections_max(self) -> int:
+        """How many transactions can run at the same time (DATABASE_POOL_SIZE)."""
+        return self._pool.get_max_size()
+
     async def check(self) -> None:
         """Raises Unavailable when the database does not answer."""
         if self._is_used_up():

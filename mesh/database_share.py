@@ -17,11 +17,11 @@ class DatabaseShare:
     """
 
     def __init__(self, database: Database, *, connections_max: int, statement_timeout_s: float) -> None:
-        """`connections_max` should leave connections of the pool (DATABASE_POOL_SIZE) to others; `statement_timeout_s`
-        is that of Database.transaction().
+        """At most `connections_max` run at the same time, and one fewer than the pool has connections unless it has but
+        one. `statement_timeout_s` is that of Database.transaction().
         """
         self._database = database
-        self._free = asyncio.Semaphore(connections_max)
+        self._free = asyncio.Semaphore(max(1, min(connections_max, database.connections_max - 1)))
         self._waiting = 0
         self._statement_timeout_s = statement_timeout_s
 

@@ -39,8 +39,8 @@ from services.catalog.listing import Listing
 
 SOURCE = "catalog"
 STAFF_SCOPE = "catalog.write"
-LISTS_MAX = 2  # at the same time, of the pool's connections (5 by default); lists and searches wait for their turn
-LIST_TIMEOUT_S = 1.0
+EXPENSIVE_READS_MAX = 2  # filtered lists and searches at the same time, of the pool's connections, 5 by default
+EXPENSIVE_READ_TIMEOUT_S = 1.0
 UPDATABLE = frozenset({"title", "description", "category", "price"})
 NANOS_PER_HUNDREDTH = 10_000_000
 
@@ -50,7 +50,9 @@ class CatalogHandlers(CatalogServiceBase):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lists = DatabaseShare(database, connections_max=LISTS_MAX, statement_timeout_s=LIST_TIMEOUT_S)
+        self._expensive = DatabaseShare(
+            database, connections_max=EXPENSIVE_READS_MAX, statement_timeout_s=EXPENSIVE_READ_TIMEOUT_S
+        )
 
     async def create_product(self, request: CreateProductRequest, call: Call) -> ProductMessage:
         """Creates a product, once for each request_id. What only the catalog may say of it is ignored (AIP-203)."""
@@ -80,7 +82,8 @@ class CatalogHandlers(CatalogServiceBase):
         page = read_page(
             request.page_size, request.page_token, query=listing.query, key_types=storage.key_types(listing)
         )
-        async with self._lists.transaction() as tx:
+        database = self._database if listing.reads_what_it_gives else self._expensive
+        async with database.transaction() as tx:
             products, next_page_token = await storage.list_products(tx, listing, page)
         return ListProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
 
@@ -88,7 +91,7 @@ class CatalogHandlers(CatalogServiceBase):
         """A page of the products that words are found in. Words that no text is searched for ("the") find nothing."""
         query = storable(request.query, "query")
         page = read_page(request.page_size, request.page_token, query=(query,), key_types=storage.SEARCH_KEY_TYPES)
-        async with self._lists.transaction() as tx:
+        async with self._expensive.transaction() as tx:
             products, next_page_token = await storage.search(tx, query, page)
         return SearchProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from mesh.errors import InvalidArgument
-from services.catalog.filter import Expression, cost_of, parse_filter
+from services.catalog.filter import AllOf, Comparison, Expression, cost_of, parse_filter
 from services.catalog.order_by import SortKey, parse_order_by
 
 COST_OF_A_ROW = 5  # to read a product, in units of a filter's cost
@@ -36,6 +36,14 @@ class Listing:
             violations = [violation for error in errors for violation in error.violations]
             raise InvalidArgument(errors[0].message, reason=errors[0].reason, violations=violations)
         return cls(expression, order, show_deleted, query=(filter_text, order_by, str(show_deleted)))
+
+    @property
+    def reads_what_it_gives(self) -> bool:
+        """Whether a page reads few products beside those that it gives: all are listed, or all of a category."""
+        match self.expression:
+            case AllOf(()) | Comparison("category", "="):
+                return True
+        return False
 
     @property
     def rows_examined_max(self) -> int:

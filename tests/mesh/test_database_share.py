@@ -43,6 +43,18 @@ async def test_other_calls_find_a_connection(database: Database, monkeypatch: py
         assert await first.fetchval("SELECT 1") + await second.fetchval("SELECT 1") == 2
 
 
+async def test_a_share_leaves_a_connection_to_others(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many it was made for: the pool may be smaller than its maker thought."""
+    monkeypatch.setattr(database_share, "WAIT_S", 0.05)
+    share = DatabaseShare(database, connections_max=10, statement_timeout_s=20)
+    async with share.transaction(), share.transaction():
+        with pytest.raises(ResourceExhausted):
+            async with share.transaction():
+                pass
+        async with database.transaction() as tx:
+            assert await tx.fetchval("SELECT 1") == 1
+
+
 async def test_a_statement_of_the_kind_has_its_own_limit(database: Database) -> None:
     """It is the shorter one of the share's and the database's."""
     share = DatabaseShare(database, connections_max=1, statement_timeout_s=0.05)

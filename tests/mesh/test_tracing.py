@@ -18,16 +18,21 @@ def test_a_process_that_exports_nothing_hands_the_trace_on() -> None:
 
 
 def test_a_process_that_exports_hands_on_its_own_span() -> None:
-    """The trace is the same, the span is another: its own, whose parent came with the call."""
+    """The trace is the same, the span is another: its own, whose parent came with the call. Lines have its trace."""
     program = f"""
 import os
-from mesh import tracing
+import structlog
+from mesh import correlation, tracing
 tracing.configure("test", "http://127.0.0.1:1")
-with tracing.span("call", "SERVER", {{"traceparent": "{TRACEPARENT}"}}):
-    print(tracing.inject()["traceparent"], flush=True)
+for headers in ({{"traceparent": "{TRACEPARENT}"}}, {{}}):
+    with correlation.bound("request", headers), tracing.span("call", "SERVER", headers):
+        print(tracing.inject()["traceparent"], structlog.contextvars.get_contextvars()["trace_id"], flush=True)
 os._exit(0)  # nobody collects what it would export
 """
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
-    _, trace, span, _ = printed.split("-")
+    first, second = (line.split() for line in printed.splitlines())
+    for traceparent, logged in (first, second):
+        assert logged == traceparent.split("-")[1]
+    _, trace, span, _ = first[0].split("-")
     assert trace == TRACEPARENT.split("-")[1]
     assert span != TRACEPARENT.split("-")[2]

@@ -64,6 +64,20 @@ def test_the_id_of_a_failed_call_leads_to_the_traceback(mesh: Mesh, staff: Clien
     assert trace_of(request) == trace_of(failure)
 
 
+def test_the_id_goes_on_to_the_services_that_a_service_calls(mesh: Mesh, staff: Client) -> None:
+    """An order that can't be priced: the traceback is the catalog's, which orders has asked."""
+    product = staff.create_product()
+    request_id = f"order-{uuid.uuid4()}"
+    alter_catalog(mesh, "ALTER TABLE products RENAME COLUMN currency TO broken")
+    try:
+        body = {"lines": [{"product": product["name"], "quantity": 1}]}
+        answer = staff.post("/v1/orders", json=body, headers={"x-request-id": request_id})
+    finally:
+        alter_catalog(mesh, "ALTER TABLE products RENAME COLUMN broken TO currency")
+    assert (answer.status_code, answer.headers["x-request-id"]) == (500, request_id)
+    assert "handler failed" in eventually(lambda: lines_of(mesh, "catalog", request_id))[0]
+
+
 def test_the_id_of_a_request_leads_to_who_handled_its_event(mesh: Mesh, anyone: Client) -> None:
     """From a registration over REST to the line of the consumer, in the trace that the client had begun."""
     request_id, trace = f"signup-{uuid.uuid4()}", uuid.uuid4().hex

@@ -51,7 +51,7 @@ def test_a_price_is_that_of_the_moment(staff: Client, customer: Client) -> None:
 
 
 def test_staff_keeps_the_catalog(staff: Client, anyone: Client) -> None:
-    """Update by mask and etag, delete, undelete; anybody may read."""
+    """Update by mask and etag, delete, undelete; anybody may read what is not deleted."""
     product = staff.create_product(description="Sharp.")
     path = f"/v1/{product['name']}"
     renamed = staff.patch(path, params={"updateMask": "title"}, json={"title": "Saw", "etag": product["etag"]}).json()
@@ -62,7 +62,9 @@ def test_staff_keeps_the_catalog(staff: Client, anyone: Client) -> None:
         "ETAG_MISMATCH",
     )
     assert "deleteTime" in staff.delete(path).json()
-    assert "deleteTime" in anyone.get(path).json()
+    assert "deleteTime" in staff.get(path).json()
+    assert problem(anyone.get(path))[:3] == (404, "NOT_FOUND", "PRODUCT_NOT_FOUND")
+    assert problem(anyone.get("/v1/products?showDeleted=true"))[:3] == (401, "UNAUTHENTICATED", "TOKEN_MISSING")
     assert "deleteTime" not in staff.post(f"{path}:undelete", json={}).json()
 
 

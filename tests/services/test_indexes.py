@@ -1,0 +1,100 @@
+"""Each list and each look-up of the services is answered by an index, on enough rows that it matters."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID, uuid4
+
+import pytest
+
+from mesh.database import Connection, Database
+from mesh.pagination import Page, read_page
+from services.identity import storage as identity
+from services.notifications import storage as notifications
+from services.orders import storage as orders
+
+ROWS = 20_000
+
+FILL = {
+    "orders": """
+        INSERT INTO orders (uid, customer, state, create_time, update_time, version)
+        SELECT gen_random_uuid(), 'users/' || n % 500, 'pending', now() + n * interval '1 s', now(), 1
+        FROM generate_series(1, $1::int) AS n;
+    """,
+    "order_lines": """
+        INSERT INTO order_lines (order_uid, position, product, title, quantity, currency, unit_price_hundredths)
+        SELECT uid, position, 'products/1', 'Saw', 1, 'EUR', 100 FROM orders, generate_series(0, 2) AS position
+        WHERE $1::int > 0
+    """,
+    "notifications": """
+        INSERT INTO notifications (uid, user_name, subject, send_time)
+        SELECT gen_random_uuid(), 'users/' || n % 500, 'Welcome', now() + n * interval '1 s'
+        FROM generate_series(1, $1::int) AS n
+    """,
+    "users": """
+        INSERT INTO users (uid, email, display_name, role, password_hash, request_id)
+        SELECT gen_random_uuid(), 'user-' || n || '@example.com', 'Ada', 'customer', '', ''
+        FROM generate_series(1, $1::int) AS n
+    """,
+    "refresh_families": """
+        INSERT INTO refresh_families (id, user_uid, scopes, token_hash, expire_time)
+        SELECT gen_random_uuid(), uid, '{}', '', now() + interval '1 day' FROM users WHERE $1::int > 0
+    """,
+}
+
+Read = Callable[[Connection], Awaitable[object]]
+
+
+def page(*key_types: type, size: int = 50) -> Page:
+    """The first page of a list."""
+    return read_page(size, "", query=(), key_types=key_types)
+
+
+def next_page(key_types: tuple[type, ...], token: str) -> Page:
+    """A page that is not the first."""
+    return read_page(50, token, query=(), key_types=key_types)
+
+
+async def deep_orders(tx: Connection, customer: str | None) -> None:
+    """Reads two pages."""
+    _, token = await orders.list_orders(tx, customer, page(*orders.KEY_TYPES, size=20))
+    await orders.list_orders(tx, customer, next_page(orders.KEY_TYPES, token))
+
+
+async def deep_notifications(tx: Connection) -> None:
+    """Reads two pages."""
+    _, token = await notifications.list_notifications(tx, "users/7", page(*notifications.KEY_TYPES, size=20))
+    await notifications.list_notifications(tx, "users/7", next_page(notifications.KEY_TYPES, token))
+
+
+READS: list[tuple[str, tuple[str, ...], Read]] = [
+    ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, "users/7")),
+    ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, None)),
+    ("orders", ("orders", "order_lines"), lambda tx: orders.find(tx, uuid4())),
+    ("notifications", ("notifications",), deep_notifications),
+    ("notifications", ("notifications",), lambda tx: notifications.delete_of(tx, "users/7")),
+    ("identity", ("users",), lambda tx: identity.find_user(tx, UUID(int=7))),
+    ("identity", ("users",), lambda tx: identity.find_by_email(tx, "User-77@example.com")),
+    ("identity", ("users", "refresh_families"), lambda tx: identity.delete_family(tx, UUID(int=7))),
+]
+
+
+@pytest.mark.parametrize(("service", "tables", "read"), READS)
+async def test_no_read_goes_through_a_whole_table(
+    open_database: Callable[[str], Awaitable[Database]], service: str, tables: tuple[str, ...], read: Read
+) -> None:
+    """PostgreSQL counts the sequential scans of each table: there are none."""
+    database = await open_database(service)
+    async with database.transaction() as tx:
+        for table in tables:
+            await tx.execute(FILL[table], ROWS)
+            await tx.execute(f"ANALYZE {table}")
+    async with database.transaction() as tx:
+        before = await scans(tx, tables)
+        await read(tx)
+        assert await scans(tx, tables) == before
+
+
+async def scans(tx: Connection, tables: tuple[str, ...]) -> int:
+    """How many sequential scans of these tables this session has made."""
+    query = "SELECT sum(seq_scan)::int FROM pg_stat_xact_user_tables WHERE relname = ANY($1)"
+    count: int = await tx.fetchval(query, list(tables))
+    return count

@@ -26,6 +26,9 @@ def clashes(roots: Iterable[str], messages: Messages) -> Iterator[tuple[str, str
 
 def _in_message(message: DescriptorProto) -> Iterator[str]:
     json_names = {field.name: field.json_name or json_name(field.name) for field in message.field}
+    renamed = {json for proto, json in json_names.items() if json != proto}
+    if renamed.isdisjoint(json_names) and len(set(json_names.values())) == len(json_names):
+        return
     owners = json_name_owners((json, proto) for proto, json in json_names.items())
     for proto, json in json_names.items():
         if owners[json] != proto:

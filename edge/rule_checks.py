@@ -1,6 +1,6 @@
 """Checks of one google.api.http rule against the messages of its method."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Final
 
@@ -83,25 +83,27 @@ class RuleCheck:
         """Why a request with this variable can't have the body, empty if it can."""
         if oneof := self._shared_oneof((self._body,), variable.field_path):
             return f"the path sets {_text(variable)}, another member of the oneof {oneof}"
-        is_text = _message_of(self._field(self._request, self._body, 0)) in TEXT_MESSAGES
-        if is_text and variable.field_path[0] == self._body:
+        if variable.field_path[0] == self._body and self._message_at((self._body,)) in TEXT_MESSAGES:
             return f"the path sets {_text(variable)}, a part of it, and it is given as a whole"
         return ""
 
     def _in_pattern(self, variable: Variable) -> str:
         """Why no value of the variable's field fits its pattern, empty if there may be one."""
         template, captured = self._template, range(variable.start, variable.end)
+        slashes = sum(template.literal[at] or template.segments[at] != REST for at in captured) > 1
+        text = template.segments[variable.start] if len(captured) == 1 and template.literal[variable.start] else None
+        if not slashes and text is None:
+            return ""
         leaf = self._leaf(variable.field_path)
         if leaf.type in _HOLDS_SLASHES or _message_of(leaf) in _WRAPS_SLASHES:
             return ""
-        if sum(template.literal[at] or template.segments[at] != REST for at in captured) > 1:
+        if slashes:
             return f"{_text(variable)} takes several segments, and no value of its type has a slash"
-        read = FROM_TEXT.get(ScalarType(leaf.type)) if leaf.type in _SCALARS else None
-        if read is not None and all(template.literal[at] for at in captured):
+        if leaf.type in _SCALARS:
             try:
-                read(template.segments[variable.start])
+                FROM_TEXT[ScalarType(leaf.type)](text or "")
             except Wrong as wrong:
-                return f"{_text(variable)} is {template.segments[variable.start]!r} always, which {wrong.description}"
+                return f"{_text(variable)} is {text!r} always, which {wrong.description}"
         return ""
 
     def _check_variable(self, variable: Variable) -> None:
@@ -142,27 +144,32 @@ class RuleCheck:
         """The oneof that two paths want different members of, empty if there is none."""
         at = self._request
         for name, other_name in zip(one, other, strict=False):
-            field, other_field = self._field(at, name, 0), self._field(at, other_name, 0)
             if name != other_name:
+                if not self._messages[at].oneof_decl:
+                    return ""
+                field, other_field = self._field(at, name, 0), self._field(at, other_name, 0)
                 shared = field.HasField("oneof_index") and other_field.HasField("oneof_index")
                 if shared and field.oneof_index == other_field.oneof_index:
                     return self._messages[at].oneof_decl[field.oneof_index].name
                 return ""
-            at = _message_of(field)
+            at = _message_of(self._field(at, name, 0))
         return ""
 
     def _leaf(self, path: tuple[str, ...]) -> FieldDescriptorProto:
         *around, name = path
+        return self._field(self._message_at(around), name, 0)
+
+    def _message_at(self, path: Iterable[str]) -> str:
+        """The type of the message at a path of the request."""
         at = self._request
-        for outer in around:
-            at = _message_of(self._field(at, outer, 0))
-        return self._field(at, name, 0)
+        for name in path:
+            at = _message_of(self._field(at, name, 0))
+        return at
 
     def _is_decided(self, body: str) -> bool:
-        message = _message_of(self._field(self._request, body, 0))
-        fields = {field.name for field in self._messages[message].field} if message in self._messages else set()
         paths = [variable.field_path for variable in self._template.variables]
-        return bool(fields) and fields == {path[1] for path in paths if path[0] == body and len(path) == 2}
+        decided = {path[1] for path in paths if path[0] == body and len(path) == 2}
+        return bool(decided) and decided == {field.name for field in self._messages[self._message_at((body,))].field}
 
 
 def _text(variable: Variable) -> str:

@@ -1,7 +1,7 @@
 """Answers with values that ProtoJSON has no form for: the call was carried out, and its answer is not lost."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from protobuf import Message
 
 from edge.contract import Contract, read
 from edge.protojson import writing
-from tests.edge.backend import Backend, Context, Received
+from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import LIBRARY, compile_image
-from tests.edge.served import Client
+from tests.edge.served import Client, edge_of
 
 EVERYTHING = "library.v1.Everything"
 ECHO = "/library.v1.Library/Echo"
@@ -117,6 +117,41 @@ def answers(backend: Backend, content: bytes) -> None:
         return content
 
     backend.answer = answer
+
+
+MASKS = """
+syntax = "proto3";
+package masks.v1;
+import "google/api/annotations.proto";
+import "google/protobuf/field_mask.proto";
+service Masks {
+  rpc Watch(Mask) returns (stream Mask) { option (google.api.http) = {get: "/v1/masks"}; }
+}
+message Mask { google.protobuf.FieldMask mask = 1; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("accept", "text"),
+    [
+        ("application/json", '[{"mask":"*"},\n{"mask":"a_1"}]'),
+        ("application/x-ndjson", '{"mask":"*"}\n{"mask":"a_1"}\n'),
+        ("text/event-stream", 'data: {"mask":"*"}\n\ndata: {"mask":"a_1"}\n\nevent: end\ndata: {}\n\n'),
+    ],
+)
+async def test_a_stream_goes_on(tmp_path: Path, accept: str, text: str) -> None:
+    """A message without ProtoJSON is no end of the others."""
+    contract = read(compile_image(MASKS, tmp_path))
+    path = "/masks.v1.Masks/Watch"
+    async with backend_of(contract.registry, [path]) as source, edge_of(contract, source.port) as edge:
+
+        async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+            yield b"\x0a\x03\x0a\x01*"
+            yield b"\x0a\x05\x0a\x03a_1"
+
+        source.stream = stream
+        reply = await edge.get("/v1/masks", headers={"accept": accept})
+        assert (reply.status_code, reply.text) == (200, text)
 
 
 @pytest.mark.usefixtures("backend")

@@ -26,7 +26,7 @@ class Validator:
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
         self._bounds = Bounds()
-        self._twins: dict[str, DescMessage] = {}
+        self._twins: dict[str, DescMessage | None] = {}
 
     def violations(self, message: Message) -> tuple[FieldViolation, ...]:
         """Returns the rules that the message breaks, at most VIOLATIONS_MAX; none if it is valid.
@@ -53,17 +53,17 @@ class Validator:
             raise invalid(violations)
 
     def _collect(self, message: Message, *, fail_fast: bool) -> list[protovalidate.Violation]:
-        twin = self._twins.get(message.desc().type_name)
-        if twin is not None:
+        name = message.desc().type_name
+        if (twin := self._twins.get(name)) is not None:
             return self._validator.collect_violations(as_twin(message, twin), fail_fast=fail_fast)
         try:
             return self._validator.collect_violations(message, fail_fast=fail_fast)
         except ValueError:
-            # The descriptor is not to protovalidate's taste, whatever the message holds.
-            twin = twin_of(message.desc())
-            found = self._validator.collect_violations(as_twin(message, twin), fail_fast=fail_fast)
-            self._twins[twin.type_name] = twin
-            return found
+            if name not in self._twins:
+                self._twins[name] = twin_of(message.desc())
+            if (twin := self._twins[name]) is None:
+                raise
+            return self._validator.collect_violations(as_twin(message, twin), fail_fast=fail_fast)
 
 
 _NOT_EVALUATED: Final = FieldViolation(

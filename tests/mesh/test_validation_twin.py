@@ -1,0 +1,63 @@
+"""Validation of messages with names that protovalidate takes for one."""
+
+from typing import Any
+
+import pytest
+from protobuf import Registry
+from protobuf.wkt import FileDescriptorSet
+
+from mesh.validation import Validator
+from mesh.validation_twin import twin_of
+from tests.edge.contracts import compile_image
+
+CONTRACT = """
+syntax = "proto3";
+package twins.v1;
+import "buf/validate/validate.proto";
+import "google/protobuf/timestamp.proto";
+message Outer {
+  string name = 1 [(buf.validate.field).string.max_len = 3];
+  repeated Inner inners = 2;
+  map<string, Inner> by_key = 3;
+}
+message Inner {
+  string a = 1 [json_name = "b", (buf.validate.field).string.max_len = 3];
+  string b = 2 [json_name = "c"];
+  Outer outer = 3;
+  google.protobuf.Timestamp time = 4;
+}
+message Plain {
+  string name = 1 [(buf.validate.field).string.max_len = 3];
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """The types of the contract above."""
+    image = compile_image(CONTRACT, tmp_path_factory.mktemp("twins"))
+    return FileDescriptorSet.from_binary(image.SerializeToString()).to_registry()
+
+
+def made(registry: Registry, name: str, json: str) -> Any:
+    """A message from its JSON."""
+    desc = registry.message(f"twins.v1.{name}")
+    assert desc is not None
+    return desc.type.from_json(json)
+
+
+def test_rules_hold_where_names_clash(registry: Registry) -> None:
+    """In a message that is inside of another too; violations have the names of the contract."""
+    message = made(registry, "Outer", '{"name": "n", "inners": [{"a": "long"}], "byKey": {"k": {"a": "long"}}}')
+    validator = Validator()
+    for _ in range(2):
+        assert [each.field for each in validator.violations(message)] == ["inners[0].a", 'by_key["k"].a']
+    assert validator.violations(made(registry, "Outer", '{"name": "n", "inners": [{"c": "long"}]}')) == ()
+
+
+def test_other_messages_have_no_twin(registry: Registry) -> None:
+    """They are validated as they are."""
+    desc = registry.message("twins.v1.Plain")
+    assert desc is not None
+    assert twin_of(desc) is None
+    assert [each.field for each in Validator().violations(made(registry, "Plain", '{"name": "long"}'))] == ["name"]

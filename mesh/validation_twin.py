@@ -1,22 +1,29 @@
 """A twin of a message type whose fields have no JSON names of their own.
 
-protovalidate keeps proto names and JSON names in one namespace, and refuses a message of proto3 in which the JSON name
-of one field is the proto name of another. Rules name fields by their proto names only, so the twin has the same rules.
+protovalidate keeps proto names and JSON names in one namespace, and refuses every message of a proto3 file in which the
+JSON name of one field is the proto name of another. Rules name fields by their proto names only, so the twin has the
+same rules.
 """
 
 from collections.abc import Iterator
 
-from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescFile, DescMessage, Message
+from protobuf import DescFile, DescMessage, Message
 from protobuf.wkt import FileDescriptorProto, FileDescriptorSet
+from protobuf.wkt.google.protobuf.descriptor_pb import DescriptorProto
 
 
 def twin_of(message: DescMessage) -> DescMessage | None:
-    """Returns the twin, which has the same wire format; None if no names clash in the message or in what it holds."""
-    if not any(map(_has_clash, _with_held(message))):
+    """Returns the twin, which has the same wire format; None if no names clash in the files that declare the message
+    and what it holds.
+    """
+    files = [FileDescriptorProto.from_binary(file.proto.to_binary()) for file in _with_imports(message.file)]
+    declared = [each for file in files for each in _messages(file)]
+    if not any(map(_has_clash, declared)):
         return None
-    files = [_without_json_names(file.proto) for file in _with_imports(message.file)]
-    twin = FileDescriptorSet(file=files).to_registry()
-    found = twin.message(message.type_name)
+    for each in declared:
+        for field in each.field:
+            field.json_name = field.name
+    found = FileDescriptorSet(file=files).to_registry().message(message.type_name)
     assert found is not None, "the same files declare it"
     return found
 
@@ -24,28 +31,6 @@ def twin_of(message: DescMessage) -> DescMessage | None:
 def as_twin(message: Message, twin: DescMessage) -> Message:
     """Returns a copy of the message as its twin."""
     return twin.type.from_binary(message.to_binary())
-
-
-def _has_clash(message: DescMessage) -> bool:
-    names = {field.name for field in message.fields}
-    return any(field.json_name in names and field.json_name != field.name for field in message.fields)
-
-
-def _with_held(message: DescMessage) -> Iterator[DescMessage]:
-    """The message, and all that it can hold."""
-    waiting, seen = [message], {message.type_name}
-    while waiting:
-        at = waiting.pop()
-        yield at
-        for field in at.fields:
-            match field.value:
-                case (
-                    DescFieldValueMessage(message=held)
-                    | DescFieldValueList(element=DescMessage() as held)
-                    | DescFieldValueMap(value=DescMessage() as held)
-                ) if held.type_name not in seen:
-                    seen.add(held.type_name)
-                    waiting.append(held)
 
 
 def _with_imports(file: DescFile) -> list[DescFile]:
@@ -62,12 +47,15 @@ def _with_imports(file: DescFile) -> list[DescFile]:
     return list(found.values())
 
 
-def _without_json_names(file: FileDescriptorProto) -> FileDescriptorProto:
-    copy = FileDescriptorProto.from_binary(file.to_binary())
-    waiting = list(copy.message_type)
+def _messages(file: FileDescriptorProto) -> Iterator[DescriptorProto]:
+    """Every message that a file declares, nested ones too."""
+    waiting = list(file.message_type)
     while waiting:
         message = waiting.pop()
-        for field in message.field:
-            field.json_name = field.name
+        yield message
         waiting += message.nested_type
-    return copy
+
+
+def _has_clash(message: DescriptorProto) -> bool:
+    names = {field.name for field in message.field}
+    return any(field.json_name in names and field.json_name != field.name for field in message.field)

@@ -1,5 +1,6 @@
 """Validation of messages with names that protovalidate takes for one."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +27,12 @@ message Inner {
   Outer outer = 3;
   google.protobuf.Timestamp time = 4;
 }
-message Plain {
-  string name = 1 [(buf.validate.field).string.max_len = 3];
-}
+"""
+PLAIN = """
+syntax = "proto3";
+package plain.v1;
+import "buf/validate/validate.proto";
+message Plain { string name = 1 [(buf.validate.field).string.max_len = 3]; }
 """
 
 
@@ -55,9 +59,14 @@ def test_rules_hold_where_names_clash(registry: Registry) -> None:
     assert validator.violations(made(registry, "Outer", '{"name": "n", "inners": [{"c": "long"}]}')) == ()
 
 
-def test_other_messages_have_no_twin(registry: Registry) -> None:
-    """They are validated as they are."""
-    desc = registry.message("twins.v1.Plain")
+def test_other_messages_have_no_twin(tmp_path: Path) -> None:
+    """They are validated as they are, and an error that has another reason is not hidden."""
+    image = compile_image(PLAIN, tmp_path)
+    desc = FileDescriptorSet.from_binary(image.SerializeToString()).to_registry().message("plain.v1.Plain")
     assert desc is not None
     assert twin_of(desc) is None
-    assert [each.field for each in Validator().violations(made(registry, "Plain", '{"name": "long"}'))] == ["name"]
+    message: Any = desc.type.from_json('{"name": "long"}')
+    assert [each.field for each in Validator().violations(message)] == ["name"]
+    message.name = "\ud800"
+    with pytest.raises(ValueError, match="surrogates"):
+        Validator().violations(message)

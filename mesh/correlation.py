@@ -21,9 +21,14 @@ _SAFE = re.compile(r"[A-Za-z0-9_.:/+=\-]{1,128}")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
+def is_safe(request_id: str) -> bool:
+    """Whether an id may stand in headers and logs."""
+    return _SAFE.fullmatch(request_id) is not None
+
+
 def safe_request_id(given: str) -> str:
-    """The id that somebody sent if it may stand in headers and logs, else a new one."""
-    return given if _SAFE.fullmatch(given) else secrets.token_hex(16)
+    """The id that somebody sent if it is safe, else a new one."""
+    return given if is_safe(given) else secrets.token_hex(16)
 
 
 def request_id() -> str:

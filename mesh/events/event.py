@@ -9,7 +9,7 @@ from typing import Generic, Self, TypeVar
 import asyncpg
 from protobuf import Message
 
-from mesh.correlation import bound, safe_request_id
+from mesh.correlation import bound, is_safe, safe_request_id
 from mesh.events.contract import publisher_of
 
 M = TypeVar("M", bound=Message)
@@ -109,7 +109,7 @@ class Envelope:
             time=_time(given.get("ce-time", "")),
             payload=payload,
             traceparent=given.get("traceparent"),
-            request_id=given.get("ce-requestid"),
+            request_id=request_id if is_safe(request_id := given.get("ce-requestid", "")) else None,
         )
 
 

@@ -155,6 +155,7 @@ async def search(tx: Connection, query: str, page: Page) -> tuple[list[Product],
     if problem := await tx.fetchval(_SEARCH_PROBLEM, query, SEARCH_NODES_MAX):
         raise not_searchable(_SEARCH_PROBLEMS[problem])
     await tx.execute(_INDEXES_ONLY)
+    await tx.execute(_BITMAPS_ONLY)
     arguments = Arguments()
     after = "true" if page.after is None else _BEST_FIRST.after(page.after, arguments)
     examined = f"""

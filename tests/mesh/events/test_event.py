@@ -15,6 +15,7 @@ ENVELOPE = Envelope(
     time=datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC),
     payload=b"\x0a\x01a",
     traceparent="00-00000000000000000000000000000abc-0000000000000def-01",
+    request_id="case-7",
 )
 
 
@@ -27,6 +28,7 @@ def test_it_travels_as_a_cloud_event_in_binary_mode() -> None:
         "ce-source": "test",
         "ce-subject": "notes/1",
         "ce-time": "2026-01-02T03:04:05.000678+00:00",
+        "ce-requestid": "case-7",
         "content-type": "application/protobuf",
         "traceparent": "00-00000000000000000000000000000abc-0000000000000def-01",
     }
@@ -44,9 +46,15 @@ def test_a_foreign_message_is_readable_all_the_same() -> None:
     least = {"ce-type": ENVELOPE.type, "ce-source": "test"}
     bare = Envelope.received(least, b"x", message_id="STREAM/7", subject=ENVELOPE.type)
     assert (bare.id, bare.aggregate, bare.traceparent) == ("STREAM/7", "STREAM/7", None)
-    odd = {**least, "ce-id": "a\0b", "ce-subject": "x" * 10_000, "ce-time": "0001-01-01T00:00:00+14:00"}
+    odd = {
+        **least,
+        "ce-id": "a\0b",
+        "ce-requestid": "two words",
+        "ce-subject": "x" * 10_000,
+        "ce-time": "0001-01-01T00:00:00+14:00",
+    }
     cleaned = Envelope.received(odd, b"x", message_id="m", subject=ENVELOPE.type)
-    assert (cleaned.id, len(cleaned.aggregate)) == ("ab", 256)
+    assert (cleaned.id, len(cleaned.aggregate), cleaned.request_id) == ("ab", 256, None)
     assert cleaned.time.year > 2000
 
 

@@ -60,6 +60,8 @@ async def _list(settings: DatabaseSettings) -> int:
 def _paragraph(letter: DeadLetter) -> str:
     tries = f"{letter.attempts} {'try' if letter.attempts == 1 else 'tries'}"
     facts = f"{letter.type} of {letter.aggregate}, received {letter.received_at:%Y-%m-%d %H:%M:%SZ}, {tries}"
+    if letter.request_id:
+        facts += f", caused by request {letter.request_id}"
     error = "".join(character if character.isprintable() else " " for character in letter.last_error)
     return f"{letter.event_id}\n    {facts}\n    {error}"
 

@@ -45,7 +45,7 @@ SELECT (SELECT count(*) FROM mesh.inbox WHERE state = 'pending') AS waiting,
        (SELECT count(*) FROM mesh.inbox WHERE state = 'dead') AS dead
 """
 _DEAD = """
-SELECT event_id, type, aggregate, attempts, received_at, last_error FROM mesh.inbox
+SELECT event_id, type, aggregate, attempts, received_at, last_error, request_id FROM mesh.inbox
 WHERE state = 'dead' ORDER BY sequence LIMIT $1
 """
 _REPLAY = """
@@ -73,6 +73,7 @@ class DeadLetter:
     attempts: int
     received_at: datetime
     last_error: str
+    request_id: str | None
 
 
 async def store(tx: Connection, event: Envelope) -> None:

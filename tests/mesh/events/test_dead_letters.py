@@ -17,9 +17,8 @@ async def dead(database: Database, database_url: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DATABASE_URL", database_url)
     async with database.transaction() as tx:
         for number in (1, 2, 3):
-            envelope = Envelope(
-                f"event-{number}", "meshwright.test.v1.Note", "test", f"notes/{number}", datetime.now(UTC), b"", None
-            )
+            note, now, request_id = f"notes/{number}", datetime.now(UTC), "case-7" if number == 2 else None
+            envelope = Envelope(f"event-{number}", "meshwright.test.v1.Note", "test", note, now, b"", None, request_id)
             await inbox_table.store(tx, envelope)
             received = await inbox_table.take(tx)
             assert received is not None
@@ -41,7 +40,7 @@ async def _states(database: Database) -> dict[str, str]:
 
 @pytest.mark.usefixtures("dead")
 async def test_list_shows_what_was_set_aside_and_why(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each dead letter has its id, type, aggregate, tries and error, in which no terminal codes are left."""
+    """Each dead letter has its id, type, aggregate, tries, request and error, in which no terminal codes are left."""
     assert await _run("list") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "event-1"
@@ -49,6 +48,7 @@ async def test_list_shows_what_was_set_aside_and_why(capsys: pytest.CaptureFixtu
     assert lines[1].endswith("Z, 1 try")
     assert lines[2] == "    LookupError: first line second  [31mline"
     assert lines[3] == "event-2"
+    assert lines[4].endswith("Z, 1 try, caused by request case-7")
     assert lines[-1] == "2 set aside"
 
 

@@ -12,7 +12,8 @@ SOURCES := mesh services edge demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	helm golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start bench-streams bench-messages \
+	helm golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start \
+	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test cluster-test sbom audit
 
 help: ## list the targets
@@ -123,6 +124,9 @@ bench-start: .venv/requirements-dev.sha256 ## measure the edge's start and routi
 
 bench-streams: .venv/requirements-dev.sha256 ## measure streams of the edge beside Envoy's transcoder
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.streams
+
+bench-reads: .venv/requirements-dev.sha256 ## measure the catalogue under expensive queries: PRODUCTS=500000 for more than 50,000
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.reads $(PRODUCTS)
 
 bench-messages: .venv/requirements-dev.sha256 ## measure three Python runtimes of Protobuf on one order
 	@$(VENV)/python benchmarks/messages.py

@@ -50,12 +50,19 @@ class Page:
         return _encode(self._query, key)
 
 
-def read_page(page_size: int, page_token: str, *, query: Sequence[str], key_types: Sequence[type[Key]]) -> Page:
+def read_page(
+    page_size: int,
+    page_token: str,
+    *,
+    query: Sequence[str],
+    key_types: Sequence[type[Key]],
+    size_max: int = PAGE_SIZE_MAX,
+) -> Page:
     """The page that a request asks for.
 
     `query` is all that decides which rows are listed in which order (parent, filter, order_by, …), `key_types` the
-    types of the sort key's parts. A `page_size` of 0 means 50, more than 1000 means 1000. Raises InvalidArgument with
-    a violation of page_size (negative) and of page_token (not one of ours, or of another query).
+    types of the sort key's parts. A `page_size` of 0 means 50, more than `size_max` means that. Raises
+    InvalidArgument with a violation of page_size (negative) and of page_token (not one of ours, or of another query).
     """
     violations = []
     if page_size < 0:
@@ -70,7 +77,7 @@ def read_page(page_size: int, page_token: str, *, query: Sequence[str], key_type
     if violations:
         first = violations[0]
         raise InvalidArgument(f"{first.field} {first.description}.", reason=first.reason, violations=violations)
-    return Page(min(page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX), after, fingerprint)
+    return Page(min(page_size or PAGE_SIZE_DEFAULT, size_max), after, fingerprint)
 
 
 def _fingerprint(query: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from mesh.errors import MeshError, NotFound, PermissionDenied, Unauthenticated
 from mesh.events import publish
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
-from mesh.pagination import read_page
+from mesh.pagination import PAGE_SIZE_DEFAULT, read_page
 from mesh.rpc import Call
 from services.catalog import storage
 from services.catalog.domain import Details, Money, Product, all_of, existing, shown, storable, uid_of
@@ -39,7 +39,10 @@ from services.catalog.listing import Listing
 
 SOURCE = "catalog"
 STAFF_SCOPE = "catalog.write"
-EXPENSIVE_READS_MAX = 2  # filtered lists and searches at the same time, of the pool's connections, 5 by default
+PAGE_SIZE_MAX = 200
+EXPENSIVE_READS_MAX = (
+    2  # filtered lists, long pages and searches at the same time, of the pool's connections, 5 by default
+)
 EXPENSIVE_READ_TIMEOUT_S = 1.0
 UPDATABLE = frozenset({"title", "description", "category", "price"})
 NANOS_PER_HUNDREDTH = 10_000_000
@@ -80,9 +83,14 @@ class CatalogHandlers(CatalogServiceBase):
             raise _staff_only(call)
         listing = Listing.read(request.filter, request.order_by, show_deleted=request.show_deleted)
         page = read_page(
-            request.page_size, request.page_token, query=listing.query, key_types=storage.key_types(listing)
+            request.page_size,
+            request.page_token,
+            query=listing.query,
+            key_types=storage.key_types(listing),
+            size_max=PAGE_SIZE_MAX,
         )
-        database = self._database if listing.reads_what_it_gives else self._expensive
+        is_cheap = listing.reads_what_it_gives and page.size <= PAGE_SIZE_DEFAULT
+        database = self._database if is_cheap else self._expensive
         async with database.transaction() as tx:
             products, next_page_token = await storage.list_products(tx, listing, page)
         return ListProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
@@ -90,7 +98,13 @@ class CatalogHandlers(CatalogServiceBase):
     async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
         """A page of the products that words are found in. Words that no text is searched for ("the") find nothing."""
         query = storable(request.query, "query")
-        page = read_page(request.page_size, request.page_token, query=(query,), key_types=storage.SEARCH_KEY_TYPES)
+        page = read_page(
+            request.page_size,
+            request.page_token,
+            query=(query,),
+            key_types=storage.SEARCH_KEY_TYPES,
+            size_max=PAGE_SIZE_MAX,
+        )
         async with self._expensive.transaction() as tx:
             products, next_page_token = await storage.search(tx, query, page)
         return SearchProductsResponse(products=_product_messages(products), next_page_token=next_page_token)

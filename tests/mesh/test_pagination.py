@@ -48,6 +48,11 @@ def test_the_page_size_is_bounded(asked: int, given: int) -> None:
     assert _read(page_size=asked).size == given
 
 
+def test_a_list_may_have_shorter_pages() -> None:
+    """Where each row costs more."""
+    assert read_page(1000, "", query=QUERY, key_types=KEY_TYPES, size_max=20).size == 20
+
+
 def test_the_page_size_may_change_between_pages() -> None:
     """A token does not bind the page size."""
     assert _read(_token(), page_size=10).after == KEY

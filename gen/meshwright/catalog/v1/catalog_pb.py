@@ -214,7 +214,7 @@ class ListProductsRequest(Message[_ListProductsRequestFields]):
 
     Attributes:
         page_size:
-            How many at most, up to 1000; 50 where absent.
+            How many at most, up to 200; 50 where absent.
 
             ```proto
             int32 page_size = 1;
@@ -328,7 +328,7 @@ class SearchProductsRequest(Message[_SearchProductsRequestFields]):
             string query = 1;
             ```
         page_size:
-            How many at most, up to 1000; 50 where absent.
+            How many at most, up to 200; 50 where absent.
 
             ```proto
             int32 page_size = 2;

@@ -130,7 +130,7 @@ class ListProductsRequest(betterproto2.Message):
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, up to 1000; 50 where absent.
+    How many at most, up to 200; 50 where absent.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -275,7 +275,7 @@ class SearchProductsRequest(betterproto2.Message):
 
     page_size: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    How many at most, up to 1000; 50 where absent.
+    How many at most, up to 200; 50 where absent.
     """
 
     page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)

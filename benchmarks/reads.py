@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 import grpc.aio
@@ -40,7 +40,9 @@ SELECT gen_random_uuid(), (ARRAY['Saw', 'Rake', 'Axe', 'Hoe', 'Cup'])[n % 5 + 1]
     now(), 1
 FROM generate_series(1, $1::int) AS n
 """
-QUERIES: Final = {
+Query: TypeAlias = ListProductsRequest | SearchProductsRequest
+
+QUERIES: Final[dict[str, Query]] = {
     "10 substrings, OR": ListProductsRequest(filter=" OR ".join(f"title : q{n}z" for n in range(10))),
     "10 substrings, AND": ListProductsRequest(filter=" AND ".join(["title : 'the great product'"] * 10)),
     "two characters": ListProductsRequest(filter="title : zq", order_by="price"),
@@ -112,9 +114,7 @@ def until_ready(url: str) -> None:
     raise SystemExit("The edge does not get ready.")
 
 
-async def measure(
-    query: ListProductsRequest | SearchProductsRequest, names: list[str], grpc_port: int, edge_url: str
-) -> str:
+async def measure(query: Query, names: list[str], grpc_port: int, edge_url: str) -> str:
     """Runs the visitors beside the attackers; gives what is printed."""
     end = time.monotonic() + SECONDS
     times_s: list[float] = []
@@ -124,7 +124,7 @@ async def measure(
 
     async def attack() -> None:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
-            call = channel.unary_unary(f"/meshwright.catalog.v1.CatalogService/{method}")
+            call: Any = channel.unary_unary(f"/meshwright.catalog.v1.CatalogService/{method}")
             while time.monotonic() < end:
                 try:
                     await call(query.to_binary(), timeout=5)

@@ -36,8 +36,8 @@ FILL: Final = """
 INSERT INTO products (uid, title, description, category, currency, price_hundredths, create_time, update_time, version)
 SELECT gen_random_uuid(), (ARRAY['Saw', 'Rake', 'Axe', 'Hoe', 'Cup'])[n % 5 + 1] || ' the great product ' || n,
     'A fine thing to have in the garden or at home, number ' || n || repeat(md5(n::text) || ' ', 6),
-    (ARRAY['garden-tools', 'kitchen', 'office'])[n % 3 + 1], 'EUR', n * 7919::bigint % 100000, now() - n * interval '1 s',
-    now(), 1
+    (ARRAY['garden-tools', 'kitchen', 'office'])[n % 3 + 1], 'EUR', n * 7919::bigint % 100000,
+    now() - n * interval '1 s', now(), 1
 FROM generate_series(1, $1::int) AS n
 """
 Query: TypeAlias = ListProductsRequest | SearchProductsRequest

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S = 3.0
 ACQUIRE_TIMEOUT_S = 3.0
+CONNECT_COUNTS_S = 1.0  # a call in a greater hurry proves nothing when it gets no connection
 LOCK_TIMEOUT_S = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT_S = 15.0
 SILENCE_TIMEOUT_S = 2.0  # how long after the server's own limit it may stay silent before it counts as gone
@@ -118,10 +119,11 @@ class Database:
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Connection]:
+        wait_s = _within_deadline(ACQUIRE_TIMEOUT_S)
         try:
-            connection = await self._pool.acquire(timeout=_within_deadline(ACQUIRE_TIMEOUT_S))
+            connection = await self._pool.acquire(timeout=wait_s)
         except TimeoutError:
-            if self._pool.get_size() < self._pool.get_max_size():
+            if self._pool.get_size() < self._pool.get_max_size() and wait_s >= CONNECT_COUNTS_S:
                 raise  # no connection could be made
             raise busy("Every connection to the database is at work. Try again.", "DATABASE_BUSY") from None
         try:
@@ -184,9 +186,19 @@ async def _transaction(connection: Connection, statement_timeout_s: float) -> As
         yield
     except BaseException:
         if not connection.is_closed():
-            await connection.execute("ROLLBACK")
+            await _roll_back(connection)
         raise
     await connection.execute("COMMIT")
+
+
+async def _roll_back(connection: Connection) -> None:
+    """Rolls back, to the end also when the call is cancelled once more meanwhile: by its deadline and its caller."""
+    rolling_back = asyncio.ensure_future(connection.execute("ROLLBACK"))
+    try:
+        await asyncio.shield(rolling_back)
+    except asyncio.CancelledError:
+        await asyncio.wait([rolling_back])
+        raise
 
 
 async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

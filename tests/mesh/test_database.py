@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -98,6 +99,45 @@ async def test_a_cancelled_call_cancels_its_statement_on_the_server(database: Da
         await sleeping
     assert await count() == 0
     assert await _numbers(database) == []
+
+
+async def test_a_call_that_is_cancelled_twice_leaves_no_transaction(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By its deadline, and at the same time by its caller: the connection is given back in order."""
+
+    async def sleep() -> None:
+        async with database.transaction(statement_timeout_s=30) as tx:
+            await tx.execute("SELECT pg_sleep(30)")
+
+    for pauses in range(8):
+        sleeping = asyncio.create_task(sleep())
+        await asyncio.sleep(0.05)
+        sleeping.cancel()
+        for _ in range(pauses):
+            await asyncio.sleep(0.001)
+        sleeping.cancel()
+        await asyncio.wait([sleeping])
+    assert caplog.text == ""
+    assert await _numbers(database) == []
+
+
+async def test_a_call_in_a_hurry_does_not_blame_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a server that says nothing only those learn that it is away who had the time to connect; what others get is a
+    status that no circuit breaker counts.
+    """
+    monkeypatch.setattr("mesh.database.ACQUIRE_TIMEOUT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://test:test@127.0.0.1:{silent.getsockname()[1]}/test"
+        async with Database.open(DatabaseSettings(database_url=url), "test") as database:
+            for remaining_s, expected in ((0.1, ResourceExhausted), (60, Unavailable)):
+                token = current_call.set(Call("/test", deadline=time.monotonic() + remaining_s))
+                try:
+                    with pytest.raises(expected):
+                        async with database.transaction():
+                            pass
+                finally:
+                    current_call.reset(token)
 
 
 async def test_transactions_in_each_others_way_are_aborted(database: Database) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NoReturn
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -20,7 +21,8 @@ from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
 
 # RFC 6455, section 4.1: 16 bytes in base64.
-_SOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+SOCKET_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
+_ANY_KEY: Final = b"AAAAAAAAAAAAAAAAAAAAAA=="
 
 # RFC 3986, section 3.2: host [ ":" port ].
 _HOST = re.compile(
@@ -53,6 +55,8 @@ class Connection:
 
     def __init__(self, transport: asyncio.Transport | None = None) -> None:
         self.lost = False
+        self.handshake: dict[str, Any] = {}
+        """What the ASGI scope of a WebSocket says of its handshake."""
         self._transport = transport
         self._tasks: set[asyncio.Task[Any]] = set()
         self._told_of_drain: set[Callable[[], None]] = set()
@@ -237,6 +241,8 @@ class Http1(HttpToolsProtocol):
         if wrong := self._wrong_head():
             self._refusal = HttpError(400, wrong, "MALFORMED_REQUEST")
             raise self._refusal
+        if self.parser.should_upgrade() and self._should_upgrade():
+            self._connection.handshake = self._handshake()
         super().on_headers_complete()
         if self._leaves and self.cycle is not None:
             self.cycle.keep_alive = False
@@ -261,16 +267,38 @@ class Http1(HttpToolsProtocol):
                 self.transport.close()
 
     def _should_upgrade(self) -> bool:
-        """Whether a request opens a WebSocket: one that does so wrongly is answered like any other (RFC 9110, 7.8)."""
-        headers = dict(self.headers)
+        """Whether a request wants to open a WebSocket, rightly or not. One that has a body, or no header of the
+        handshake, is answered as if it had not asked (RFC 9110, section 7.8).
+        """
+        names = {name for name, _ in self.headers}
+        upgrades = [each.strip() for name, value in self.headers if name == b"upgrade" for each in value.split(b",")]
         return (
-            super()._should_upgrade()
-            and self.scope["method"] == "GET"
-            and headers.get(b"sec-websocket-version") == b"13"
-            and _SOCKET_KEY.fullmatch(headers.get(b"sec-websocket-key", b"")) is not None
-            and b"content-length" not in headers
-            and b"transfer-encoding" not in headers
+            b"websocket" in map(bytes.lower, upgrades)
+            and self.parser.get_method() == b"GET"
+            and self.parser.get_http_version() == "1.1"
+            and any(name.startswith(b"sec-websocket-") for name in names)
+            and names.isdisjoint((b"content-length", b"transfer-encoding"))
         )
+
+    def _handshake(self) -> dict[str, Any]:
+        """The URL and the headers of a handshake, for the scope."""
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        headers = self.headers
+        return {"path": unquote(path), "raw_path": url.path, "query_string": url.query or b"", "headers": headers}
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hands over to the protocol of WebSockets. Its library gets a handshake that it can only accept: what is wrong
+        with the client's is for the application to say, in the shape of all errors.
+        """
+        keys = [value for name, value in self.headers if name == b"sec-websocket-key"]
+        key = keys[0] if keys and SOCKET_KEY.fullmatch(keys[0]) else _ANY_KEY
+        self.url = b"/"
+        self.scope["headers"] = [
+            *((b"host", b"-"), (b"upgrade", b"websocket"), (b"connection", b"upgrade")),
+            *((b"sec-websocket-version", b"13"), (b"sec-websocket-key", key)),
+        ]
+        super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._refusal or HttpError(400, "This is not a valid HTTP/1.1 request.", "MALFORMED_REQUEST"))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
 
 from edge.connection import Connection, Stall
 
@@ -29,6 +30,11 @@ class Socket(WebSocketsSansIOProtocol):
         self._stall.end()
         super().connection_lost(exc)
         self._connection.lose()
+
+    def handle_connect(self, event: Request) -> None:
+        """Takes the handshake that edge.connection made, for an application that sees the client's."""
+        super().handle_connect(event)
+        self.scope.update(self._connection.handshake)  # type: ignore[typeddict-item] # its members are of the scope's
 
     def pause_writing(self) -> None:
         super().pause_writing()

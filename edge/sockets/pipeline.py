@@ -19,7 +19,13 @@ from edge.request import Receive, Request, Scope, Send
 from edge.router import MalformedPath, Match, Router
 from edge.sockets.closing import NORMAL, close_code, close_reason
 from edge.sockets.endpoint import Exchange, SocketEndpoint
-from edge.sockets.handshake import authorized, check_origin, subprotocol
+from edge.sockets.handshake import (
+    authorized,
+    check_handshake,
+    check_origin,
+    offered_subprotocols,
+    subprotocol,
+)
 from mesh.errors import Code, Internal, MeshError
 
 log = structlog.get_logger()
@@ -52,11 +58,11 @@ class Sockets:
             with request.connection.watch():
                 assert (await receive())["type"] == "websocket.connect", "what comes first"
                 try:
-                    exchange = await self._open(request, scope["subprotocols"], receive, line)
+                    exchange, subprotocols = await self._open(request, receive, line)
                 except MeshError as error:
                     await self._refuse(error, request, line, send)
                 else:
-                    await self._accept(exchange, scope["subprotocols"], line, send)
+                    await self._accept(exchange, subprotocols, line, send)
                     await self._run(exchange, line, send)
         except asyncio.CancelledError:
             if line.code == Code.OK.name:
@@ -67,17 +73,21 @@ class Sockets:
             self._gate.inside -= 1
             line.write()
 
-    async def _open(self, request: Request, subprotocols: list[str], receive: Receive, line: Line) -> Exchange:
+    async def _open(self, request: Request, receive: Receive, line: Line) -> tuple[Exchange, list[str]]:
+        """Decides on a handshake. Gives the call, and the subprotocols that the client offers."""
         try:
             found = self._router.match("GET", request.path)
         except MalformedPath as error:
             raise HttpError(400, str(error), "MALFORMED_PATH") from error
         if not isinstance(found, Match):
             raise HttpError(404, "There is no stream at this URL.", "ROUTE_NOT_FOUND")
+        check_handshake(request)
+        subprotocols = offered_subprotocols(request)
         check_origin(request, self._cors)
         self._gate.check()
         try:
-            return await found.target().open(authorized(request, subprotocols), found.values, receive, line)
+            request = authorized(request, subprotocols)
+            return await found.target().open(request, found.values, receive, line), subprotocols
         except MeshError:
             raise
         except Exception as error:

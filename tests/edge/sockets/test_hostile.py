@@ -95,8 +95,6 @@ async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:
     "headers",
     [
         {**UPGRADE},
-        {**UPGRADE, **KEY, "sec_websocket_version": "8"},
-        {**UPGRADE, **KEY, "sec_websocket_key": "short"},
         {**UPGRADE, **KEY, "content_length": "5"},
         {"upgrade": "h2c", "connection": "Upgrade"},
     ],
@@ -108,6 +106,59 @@ async def test_half_a_handshake_is_a_request(reader: Client, source: Backend, he
         if "content_length" in headers:
             connection.writer.write(b"hello")
         assert (await connection.head())[0] in (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "reason"),
+    [
+        ({"sec_websocket_version": "8"}, 426, "WEBSOCKET_VERSION_NOT_SUPPORTED"),
+        ({"sec_websocket_version": "13, 13"}, 426, "WEBSOCKET_VERSION_NOT_SUPPORTED"),
+        ({"sec_websocket_version": ""}, 426, "WEBSOCKET_VERSION_NOT_SUPPORTED"),
+        ({"sec_websocket_key": "short"}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_key": ""}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_key": f"{KEY['sec_websocket_key']}, {KEY['sec_websocket_key']}"}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_protocol": "proto json"}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_protocol": "protojson, bearer.a=b/c"}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_protocol": '"protojson"'}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_protocol": "\xe9"}, 400, "MALFORMED_HEADER"),
+    ],
+)
+async def test_a_wrong_handshake_has_the_shape_and_the_right_version(
+    reader: Client, source: Backend, changed: dict[str, str], status: int, reason: str
+) -> None:
+    """RFC 6455, section 4.4, and RFC 9110, section 15.5.22; where there is no stream it is 404 whatever is wrong."""
+    async with wire(reader) as connection:
+        await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed})
+        answered, headers = await connection.head()
+        error = json.loads(await connection.reader.read())["error"]
+    assert (answered, error["code"], error["details"][0]["reason"]) == (status, status, reason)
+    assert {name.lower(): value for name, value in headers.items()}["sec-websocket-version"] == "13"
+    assert (status == 426) is ("upgrade" in headers)
+    assert source.calls == []
+    async with wire(reader) as connection:
+        await connection.begin("GET", "/v1/nothing", **{**UPGRADE, **KEY, **changed})
+        assert (await connection.head())[0] == 404
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sec_websocket_protocol": ", protojson,,"},
+        {"sec_websocket_protocol": ""},
+        {"sec_websocket_extensions": "@@@; ="},
+        {"upgrade": "h2c, WebSocket"},
+        {"connection": "keep-alive, @, Upgrade"},
+        {"cookie": "x" * 20_000},
+        {f"x_{number}": "a" for number in range(200)},
+    ],
+)
+async def test_an_unusual_handshake_opens(reader: Client, source: Backend, changed: dict[str, str]) -> None:
+    """Within the edge's own limits; the library's are others."""
+    async with wire(reader) as connection:
+        await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed})
+        assert (await connection.head())[0] == 101
+        connection.writer.write(frame(TEXT, b'{"number": 1}'))
+        assert (await connection.reader.readexactly(2))[0] == 0x81
 
 
 async def test_pings_that_nobody_reads_the_answers_of(feeds: Contract, source: Backend) -> None:

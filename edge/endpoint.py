@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from protobuf import Registry
 
@@ -23,6 +23,10 @@ from mesh.client import UnaryReply
 from mesh.errors import Aborted, MeshError
 from mesh.message_size import request_bytes_max
 from mesh.validation import Validator
+
+
+_SINGLE: Final = frozenset({b"etag", b"cache-control"})
+"""Headers that a reply has once: the service's own go before those of the edge."""
 
 
 class Endpoint(Protocol):
@@ -80,8 +84,10 @@ class UnaryEndpoint:
         line.request_bytes = len(content)
         answer = await self._answer(request, values, query, content, admission)
         reply = await large_work.run(len(answer.message), lambda: self._replies.make(request, answer.message, form))
-        reply.headers += self._rpc.response_headers(answer.metadata)
-        reply.headers += admission.headers
+        own = self._rpc.response_headers(answer.metadata)
+        replaced = {name for name, _ in own} & _SINGLE
+        reply.headers = [header for header in reply.headers if header[0] not in replaced]
+        reply.headers += [*own, *admission.headers]
         return reply
 
     async def _answer(

@@ -122,6 +122,18 @@ async def test_a_read_of_a_version(client: Client, backend: Backend) -> None:
     assert (await client.get(GET, headers={"if-match": "7"})).status_code == 400
 
 
+async def test_a_tag_of_the_services_own(library: Contract, backend: Backend) -> None:
+    """In its metadata, where RESPONSE_HEADERS lets it through: there is one tag, and it decides."""
+    own = (("etag", '"own"'), ("cache-control", "max-age=5"))
+    backend.replies(backend.message(BOOK, '{"etag": "7"}'), own)
+    async with edge_of(library, backend.port, response_headers="etag,cache-control") as client:
+        full = await client.get(GET)
+        known = await client.get(GET, headers={"if-none-match": '"own"'})
+    assert full.headers.get_list("etag") == ['"own"']
+    assert full.headers.get_list("cache-control") == ["max-age=5"]
+    assert known.status_code == 304
+
+
 async def test_errors_vary_by_accept(client: Client) -> None:
     """They are JSON or problem+json, and some may be cached (RFC 9110, section 15.1)."""
     for accept in ("*/*", "application/problem+json"):

@@ -273,7 +273,8 @@ class Http1(HttpToolsProtocol):
         names = {name for name, _ in self.headers}
         upgrades = [each.strip() for name, value in self.headers if name == b"upgrade" for each in value.split(b",")]
         return (
-            b"websocket" in map(bytes.lower, upgrades)
+            self._should_upgrade_to_ws()
+            and b"websocket" in map(bytes.lower, upgrades)
             and self.parser.get_method() == b"GET"
             and self.parser.get_http_version() == "1.1"
             and any(name.startswith(b"sec-websocket-") for name in names)

@@ -24,7 +24,6 @@ from mesh.errors import Aborted, MeshError
 from mesh.message_size import request_bytes_max
 from mesh.validation import Validator
 
-
 _SINGLE: Final = frozenset({b"etag", b"cache-control"})
 """Headers that a reply has once: the service's own go before those of the edge."""
 

@@ -76,10 +76,10 @@ class Implied:
         except ValueError as error:
             problems.add("If-Match", Wrong(str(error), "MALFORMED_HEADER"))
             return
-        if len(versions) > 1:
-            problems.add("If-Match", Wrong("must name one version: this method streams", "HEADER_NOT_SUPPORTED"))
-        elif versions and self._etag is None:
+        if versions and self._etag is None:
             problems.add("If-Match", Wrong("can't be honoured: this method takes no etag", "HEADER_NOT_SUPPORTED"))
+        elif len(versions) > 1:
+            problems.add("If-Match", Wrong("must name one version: this method streams", "HEADER_NOT_SUPPORTED"))
         elif versions and self._etag is not None:
             self._put(message, self._etag, versions[0], "If-Match", problems)
 

@@ -45,11 +45,16 @@ connection). So new replicas get their share, and a replica that no new connecti
 then may it stop, for gRPC's library cancels what arrives in the moment when a server stops.
 """
 
+METADATA_BYTES_MAX = 16 * 1024
+
 _OPTIONS: list[tuple[str, Any]] = [
     # Two servers on one port would each get half of the calls; a taken port must be an error.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    # By default gRPC refuses some calls at random from 8 KiB on: one limit lets a caller know what to expect.
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]

@@ -15,7 +15,16 @@ from h2.events import RequestReceived
 
 from mesh.breaker import Breaker
 from mesh.client import Channel
-from mesh.errors import Cancelled, Code, DeadlineExceeded, InvalidArgument, MeshError, NotFound, Unavailable
+from mesh.errors import (
+    Cancelled,
+    Code,
+    DeadlineExceeded,
+    InvalidArgument,
+    MeshError,
+    MetadataTooLarge,
+    NotFound,
+    Unavailable,
+)
 from mesh.identity import Caller
 from mesh.rpc import Call, current_call
 from tests.issuer import Issuer
@@ -312,3 +321,17 @@ async def test_a_backend_without_details_is_understood(greeter: SimpleNamespace)
             await channel.unary("/plain.Service/Do", b"", timeout_s=5)
     await server.stop(None)
     assert (caught.value.code, caught.value.message) == (Code.UNKNOWN, "Internal error.")
+
+
+async def test_metadata_have_one_limit(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Below it every call is taken, above it none, in words of ours and to a caller that can do something about it."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse()
+
+    path = "/greeter.v1.GreeterService/Shout"
+    async with serving(greeter, issuer, handle) as server, channel_to(server) as channel:
+        for _ in range(10):
+            await channel.unary(path, b"\n\x01a", timeout_s=5, metadata=[("x-a", "a" * 15_000)])
+            with pytest.raises(MetadataTooLarge, match="larger than the service takes"):
+                await channel.unary(path, b"", timeout_s=5, metadata=[("x-a", "a" * 8_000), ("x-b", "b" * 8_000)])

@@ -68,6 +68,20 @@ def test_staff_keeps_the_catalog(staff: Client, anyone: Client) -> None:
     assert "deleteTime" not in staff.post(f"{path}:undelete", json={}).json()
 
 
+def test_a_browser_changes_what_it_has_read(staff: Client, anyone: Client) -> None:
+    """Compressed, and with the tag that it was given; another tab with the same tag comes too late."""
+    path = f"/v1/{staff.create_product(description='Sharp. ' * 500)['name']}"
+    read = anyone.get(path, headers={"accept-encoding": "gzip"})
+    assert (read.headers["content-encoding"], read.headers["etag"].startswith("W/")) == ("gzip", False)
+    headers = {"if-match": read.headers["etag"]}
+    assert staff.patch(path, json={"title": "Saw"}, headers=headers).json()["title"] == "Saw"
+    assert problem(staff.patch(path, json={"title": "Axe"}, headers=headers))[:3] == (412, "ABORTED", "ETAG_MISMATCH")
+    known = {"accept-encoding": "gzip", "if-none-match": read.headers["etag"]}
+    again = anyone.get(path, headers=known)
+    assert (again.status_code, again.json()["title"]) == (200, "Saw")
+    assert anyone.get(path, headers=known | {"if-none-match": again.headers["etag"]}).status_code == 304
+
+
 def test_lists_are_filtered_ordered_and_paged(staff: Client, anyone: Client) -> None:
     """Pages follow each other without a gap, in the order asked for, and hold what the filter says."""
     category = f"c{uuid.uuid4().hex}"

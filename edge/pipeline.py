@@ -19,7 +19,7 @@ from edge.observation import NO_RPC, Line, Observed
 from edge.preconditions import is_known
 from edge.procedures.refusal import refusal
 from edge.reply import Reply
-from edge.request import Receive, Request, Scope, Send
+from edge.request import JSON, Receive, Request, Scope, Send
 from edge.router import MalformedPath, Match, Router
 from edge.streams.feed import shutting_down
 from mesh.errors import Code, Internal, MeshError
@@ -108,7 +108,9 @@ class Pipeline:
             raise HttpError(404, "There is nothing at this URL.", "ROUTE_NOT_FOUND")
         allow = ", ".join(sorted(allowed)).encode("latin-1")
         if request.method == "OPTIONS":
-            return Reply(204, [(b"allow", allow), *self._cors.preflight(request, allow)], b"")
+            # RFC 5789, section 3.1; whatever else a method takes, it takes JSON.
+            patch = [(b"accept-patch", JSON.encode())] if "PATCH" in allowed else []
+            return Reply(204, [(b"allow", allow), *patch, *self._cors.preflight(request, allow)], b"")
         text = f"This URL does not take {request.method}; it takes {allow.decode('latin-1')}."
         raise HttpError(405, text, "METHOD_NOT_ALLOWED", [(b"allow", allow)])
 

@@ -27,6 +27,8 @@ async def test_options_answers_what_is_allowed(client: Client) -> None:
     """Without a body, for every path that exists."""
     response = await client.options(GET)
     assert (response.status_code, response.headers["allow"]) == (204, "DELETE, GET, HEAD, OPTIONS, PATCH")
+    assert response.headers["accept-patch"] == "application/json"
+    assert "accept-patch" not in (await client.options("/v1/echo")).headers
     assert (await client.options("/v1/nothing")).status_code == 404
 
 

@@ -20,7 +20,7 @@ from edge.streams.long_poll import until_drain
 from edge.system_parameters import NONE_GIVEN, SystemParameterReader
 from edge.writer import JsonStyle
 from mesh.client import UnaryReply
-from mesh.errors import Aborted, MeshError
+from mesh.errors import Aborted, InvalidArgument, MeshError
 from mesh.message_size import request_bytes_max
 from mesh.validation import Validator
 
@@ -65,6 +65,7 @@ class UnaryEndpoint:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.name = route.method.name
         self.streams = self._long_poll = route.method.policy.long_poll
+        self._invalid_reason = route.method.policy.invalid_reason
         self._template = route.template.text
         self._input = route.method.desc.input
         self._rpc = rpc
@@ -96,7 +97,7 @@ class UnaryEndpoint:
         refused: Aborted | None = None
         for alternative in self._binder.alternatives(request):
             message, own_names = await large_work.run(
-                len(content), partial(self._binder.bind, alternative, values, query, content)
+                len(content), partial(self._bind, alternative, values, query, content)
             )
             try:
                 call = self._rpc.unary(admission, message)
@@ -108,3 +109,11 @@ class UnaryEndpoint:
                 refused = error
         assert refused is not None, "there is one alternative at least"
         raise stale(refused) from refused
+
+    def _bind(self, request: Request, values: tuple[str, ...], query: bytes, content: bytes) -> tuple[bytes, set[str]]:
+        """As Binder.bind(), with the reason that the contract has for requests that break it."""
+        try:
+            return self._binder.bind(request, values, query, content)
+        except InvalidArgument as error:
+            error.reason = self._invalid_reason or error.reason
+            raise

@@ -39,6 +39,7 @@ class Policy:
     internal: bool = False
     ignore_unknown_fields: bool = False
     long_poll: bool = False
+    invalid_reason: str = ""
 
     def admits_workload(self, workload: str) -> bool:
         """Whether the contract lets this workload call as itself."""
@@ -62,6 +63,7 @@ def policy_of(method: DescMethod) -> Policy:
         internal=ext_http not in options,
         ignore_unknown_fields=option.ignore_unknown_fields,
         long_poll=option.long_poll,
+        invalid_reason=option.invalid_reason,
     )
 
 

@@ -166,8 +166,7 @@ class _Unary:
         try:
             async with asyncio.timeout(allowed_s) as allowed:
                 caller = await self._admit(metadata)
-                message = self._parse(request)
-                self._validator.check(message)
+                message = self._read(request)
                 call = Call(self._method.path, caller, time.monotonic() + allowed_s, metadata)
                 return await self._handle(message, call)
         except TimeoutError as error:
@@ -197,6 +196,16 @@ class _Unary:
         """
         token = bearer_token(metadata.get("authorization", ""))
         return ANONYMOUS if token is None else await bearer_of(token, self._verifier, self._method.policy)
+
+    def _read(self, request: bytes) -> Message:
+        """The request, which fits the contract. Raises InvalidArgument."""
+        try:
+            message = self._parse(request)
+            self._validator.check(message)
+        except InvalidArgument as error:
+            error.reason = self._method.policy.invalid_reason or error.reason
+            raise
+        return message
 
     def _parse(self, request: bytes) -> Message:
         kind: type[Message] = self._method.request

@@ -169,5 +169,10 @@ def test_oauth_parameters_are_read_as_the_standard_says(mesh: Mesh, customer: Cl
         assert client.post("/v1/oauth2/token", data=form | {"resource": "x", "scope": ""}).status_code == 200
         assert client.post("/v1/oauth2/token", json=form | {"resource": "x"}).status_code == 200
         twice = client.post("/v1/oauth2/token", data={**form, "username": [customer.email, customer.email]})
-    assert problem(twice)[0] == 400
-    assert problem(twice)[3] == ["username"]
+        nothing = client.post("/v1/oauth2/token", data={"grant_type": ""})
+        broken = client.post("/v1/oauth2/token", content="{", headers={"content-type": "application/json"})
+        no_token = client.post("/v1/oauth2/revoke", data={"token": ""})
+    assert problem(twice) == (400, "INVALID_ARGUMENT", "INVALID_REQUEST", ["username"])
+    assert problem(nothing) == (400, "INVALID_ARGUMENT", "INVALID_REQUEST", ["grant_type"])
+    assert problem(broken)[:3] == (400, "INVALID_ARGUMENT", "INVALID_REQUEST")
+    assert problem(no_token) == (400, "INVALID_ARGUMENT", "INVALID_REQUEST", ["token"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.duration_pb import Duration
 
 
-_MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll"]
+_MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason"]
 
 class MethodPolicy(Message[_MethodPolicyFields]):
     """
@@ -88,9 +88,16 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             ```proto
             bool long_poll = 11;
             ```
+        invalid_reason:
+            The reason in the ErrorInfo of a request that breaks the contract, where a standard has a name for it: "INVALID_REQUEST" in OAuth 2.0.
+            INVALID_FIELD where absent.
+
+            ```proto
+            string invalid_reason = 12;
+            ```
     """
 
-    __slots__ = ("public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll")
+    __slots__ = ("public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason")
 
     if TYPE_CHECKING:
 
@@ -106,6 +113,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             http_status: int = 0,
             ignore_unknown_fields: bool = False,
             long_poll: bool = False,
+            invalid_reason: str = "",
         ) -> None:
             pass
 
@@ -118,6 +126,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
         http_status: int
         ignore_unknown_fields: bool
         long_poll: bool
+        invalid_reason: str
 
 _RateLimitFields: TypeAlias = Literal["requests", "per"]
 
@@ -243,7 +252,7 @@ extend google.protobuf.MessageOptions { optional meshwright.policy.v1.EventPolic
 
 
 _DESC = file_desc(
-    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xf2\x02\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
+    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\x99\x03\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll\x12%\n\x0einvalid_reason\x18\x0c \x01(\tR\rinvalidReason"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
     [
         descriptor_pb.desc(),
         duration_pb.desc(),

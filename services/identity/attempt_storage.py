@@ -75,7 +75,7 @@ async def reset(tx: Connection, key: str) -> None:
 
 
 async def knows_address(tx: Connection, user_uid: UUID, address_hash: str) -> bool:
-    """Whether this user has signed in from this address before."""
+    """Whether this user has registered or signed in from this address before."""
     query = """
         SELECT EXISTS (SELECT FROM known_addresses WHERE user_uid = $1 AND address_hash = $2 AND expire_time > now())
     """
@@ -83,7 +83,9 @@ async def knows_address(tx: Connection, user_uid: UUID, address_hash: str) -> bo
 
 
 async def remember_address(tx: Connection, user_uid: UUID, address_hash: str) -> None:
-    """Notes that this user has signed in from this address; of many the oldest are forgotten."""
+    """Notes that an address is one of this user's, unless the user is gone; of many the oldest are forgotten."""
+    if not await tx.fetchval("SELECT true FROM users WHERE uid = $1 FOR KEY SHARE", user_uid):
+        return
     await tx.execute(
         """
         INSERT INTO known_addresses (user_uid, address_hash, expire_time) VALUES ($1, $2, now() + $3)

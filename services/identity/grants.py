@@ -54,7 +54,7 @@ class Grants:
         self._clients = clients
         self._cipher = cipher
         self._ended = ended
-        self._limit = SignInLimit(database, cipher)
+        self.limit = SignInLimit(database, cipher)
         self._refresh_lifetime = refresh_lifetime
 
     async def password(self, request: pb.IssueTokenRequest, call: Call) -> Issued:
@@ -68,9 +68,9 @@ class Grants:
             async with self._database.transaction() as tx:
                 found = await storage.find_by_email(tx, request.username)
         user, password_hash = found or (None, None)
-        account = {"account": user.name if user else "", "account_hash": self._limit.account_hash(request.username)}
+        account = {"account": user.name if user else "", "account_hash": self.limit.account_hash(request.username)}
         try:
-            attempt = await self._limit.begin(request.username, user.uid if user else None, call)
+            attempt = await self.limit.begin(request.username, user.uid if user else None, call)
         except ResourceExhausted as error:
             audit.record("sign_in", call, outcome="refused", reason=error.reason, **account)
             raise
@@ -80,8 +80,12 @@ class Grants:
             for limit in attempt.blocks:
                 audit.record("lockout", call, limit=limit, until=attempt.until.isoformat(), **account)
             raise _wrong_password()
-        await self._limit.succeed(attempt, user.uid)
-        scopes = narrow(user.role.scopes, request.scope)
+        await self.limit.succeed(attempt, user.uid)
+        try:
+            scopes = narrow(user.role.scopes, request.scope)
+        except InvalidArgument as error:
+            audit.record("sign_in", call, outcome="failed", reason=error.reason, **account)
+            raise
         token = RefreshToken.new(self._cipher)
         async with self._database.transaction() as tx:
             kept = await storage.insert_family(tx, token.family, user.uid, scopes, token.hash, self._refresh_lifetime)
@@ -94,7 +98,7 @@ class Grants:
         try:
             return await self._passwords.verify(password_hash, password)
         except ResourceExhausted:
-            await self._limit.cancel(attempt)  # nobody has looked at the password
+            await self.limit.cancel(attempt)  # nobody has looked at the password
             raise
 
     async def refresh(self, request: pb.IssueTokenRequest, call: Call) -> Issued:
@@ -140,7 +144,7 @@ class Grants:
             workload = self._clients.authenticate(call.metadata.get("authorization", ""), client_id, client_secret)
         except Unauthenticated as error:
             audit.record("client_sign_in", call, outcome="failed", reason=error.reason)
-            await self._limit.fail_client(call)
+            await self.limit.fail_client(call)
             raise
         scopes = narrow(frozenset(), scope)
         name = f"{WORKLOAD_PREFIX}{workload}"

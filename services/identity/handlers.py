@@ -76,9 +76,28 @@ class IdentityHandlers(IdentityServiceBase):
                 method=REGISTRATION,
                 request_id=request.request_id,
                 request=self._without_password(request),
-                effect=lambda: _register(tx, new, call),
+                effect=lambda: self._register(tx, new, call),
                 response=pb.User,
             )
+
+    async def _register(self, tx: Connection, new: NewUser, call: Call) -> pb.User:
+        """Adds the user. If the address has an account, its owner is told, and the answer is that of a user who would
+        have been added: whoever asks can't see which.
+        """
+        user = await storage.insert_user(tx, new)
+        if user is None:
+            found = await storage.find_by_email(tx, new.email)
+            now = Timestamp.now()
+            if found is not None:  # else it was deleted a moment ago
+                repeated = RegistrationRepeated(user=found[0].name, attempt_time=now)
+                await publish(tx, repeated, source=SOURCE, aggregate=found[0].name)
+                audit.record("registration", call, account=found[0].name, outcome="refused", reason="EMAIL_TAKEN")
+            return _user_message(new.as_user(now.to_datetime()))
+        await self._grants.limit.remember(tx, user.uid, call)
+        registered = UserRegistered(user=user.name, register_time=Timestamp.from_datetime(user.create_time))
+        await publish(tx, registered, source=SOURCE, aggregate=user.name)
+        audit.record("registration", call, account=user.name, outcome="succeeded")
+        return _user_message(user)
 
     def _without_password(self, request: pb.CreateUserRequest) -> pb.CreateUserRequest:
         """The request as its hash is kept: a plain hash over the password could be tried out much faster than ours."""
@@ -193,25 +212,6 @@ class IdentityHandlers(IdentityServiceBase):
             response_types_supported=ListValue(),
             revocation_endpoint_auth_methods_supported=["none"],
         )
-
-
-async def _register(tx: Connection, new: NewUser, call: Call) -> pb.User:
-    """Adds the user. If the address has an account, its owner is told, and the answer is that of a user who would have
-    been added: whoever asks can't see which.
-    """
-    user = await storage.insert_user(tx, new)
-    if user is None:
-        found = await storage.find_by_email(tx, new.email)
-        now = Timestamp.now()
-        if found is not None:  # else it was deleted a moment ago
-            repeated = RegistrationRepeated(user=found[0].name, attempt_time=now)
-            await publish(tx, repeated, source=SOURCE, aggregate=found[0].name)
-            audit.record("registration", call, account=found[0].name, outcome="refused", reason="EMAIL_TAKEN")
-        return _user_message(new.as_user(now.to_datetime()))
-    registered = UserRegistered(user=user.name, register_time=Timestamp.from_datetime(user.create_time))
-    await publish(tx, registered, source=SOURCE, aggregate=user.name)
-    audit.record("registration", call, account=user.name, outcome="succeeded")
-    return _user_message(user)
 
 
 def _user_message(user: User) -> pb.User:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from mesh.database import Database
+from mesh.database import Connection, Database
 from mesh.errors import ResourceExhausted
 from mesh.rpc import Call
 from services.identity import attempt_storage
@@ -51,8 +51,8 @@ LIMITS: Mapping[str, Limit] = {
 CLIENT_LIMIT = Limit(20, timedelta(seconds=1), timedelta(minutes=5), timedelta(hours=1))
 
 NOBODY = UUID(int=0)
-PATIENCE_S = 1.5
-LOOK_EVERY_S = 0.1
+PATIENCE_S = 1.2
+LOOK_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,11 @@ class SignInLimit:
             await attempt_storage.reset(tx, attempt.pair_key)
             if attempt.address_hash:
                 await attempt_storage.remember_address(tx, user_uid, attempt.address_hash)
+
+    async def remember(self, tx: Connection, user_uid: UUID, call: Call) -> None:
+        """Notes that a user registers from this address: a crowd of guesses from it does not keep the user out."""
+        if address := self._address_hash(call):
+            await attempt_storage.remember_address(tx, user_uid, address)
 
     async def cancel(self, attempt: Attempt) -> None:
         """Takes a failure back that was none: the password has not been looked at."""

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
-from meshwright.identity.v1.identity_pb import IssueTokenRequest, IssueWorkloadTokenRequest, Token
+from meshwright.identity.v1.identity_pb import CreateUserRequest, IssueTokenRequest, IssueWorkloadTokenRequest, Token
 from structlog.testing import capture_logs
 
 from mesh.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated
-from mesh.rpc import CLIENT_ADDRESS
+from mesh.rpc import CLIENT_ADDRESS, Call
 from services.identity import sign_in_limit
 from services.identity.sign_in_limit import LIMITS, client_network
 from tests.services.identity.conftest import CLIENT_SECRETS, PASSWORD, Identity
 
+CREATE_USER = "/meshwright.identity.v1.IdentityService/CreateUser"
 ISSUE_TOKEN = "/meshwright.identity.v1.IdentityService/IssueToken"
 ISSUE_WORKLOAD_TOKEN = "/meshwright.identity.v1.IdentityService/IssueWorkloadToken"
 EVE, ADA, BOB = "203.0.113.6", "198.51.100.7", "192.0.2.8"
@@ -105,6 +107,28 @@ async def test_guessing_at_many_accounts_from_one_address_is_refused(identity: I
     assert reasons == ["INVALID_GRANT"] * 50 + ["TOO_MANY_SIGN_INS"] * 2
     user = await identity.register()
     assert (await sign_in(identity, user.email, address="2001:db8:0:1::1")).access_token
+
+
+async def test_who_registers_at_an_address_under_attack_gets_in(identity: Identity) -> None:
+    """An office, or a proxy's address, from which somebody guesses at many accounts: its own users sign in."""
+    for number in range(51):
+        with pytest.raises(MeshError):
+            await sign_in(identity, f"{number}@example.com", "wrong password")
+    request = CreateUserRequest(email="new@example.com", password=PASSWORD, display_name="New")
+    await (await identity.channel()).unary(
+        CREATE_USER, request.to_binary(), timeout_s=5, metadata=[(CLIENT_ADDRESS, EVE)]
+    )
+    assert (await sign_in(identity, "new@example.com")).access_token
+
+
+async def test_a_sign_in_of_a_user_who_is_just_deleted_is_refused(identity: Identity) -> None:
+    """The address of a user who is gone is not remembered, and that is no failure of ours."""
+    user = await identity.register()
+    limit = identity.handlers._grants.limit
+    attempt = await limit.begin(user.email, UUID(user.uid), Call(ISSUE_TOKEN, metadata={CLIENT_ADDRESS: EVE}))
+    await identity.execute("DELETE FROM users")
+    await limit.succeed(attempt, UUID(user.uid))
+    assert await identity.count("SELECT count(*) FROM known_addresses") == 0
 
 
 async def test_many_guesses_at_once_are_many(identity: Identity) -> None:

@@ -58,6 +58,7 @@ class EndedTokensUrl:
     WAIT_S = 25
     TIMEOUT_S = 30.0
     FIRST_WAIT_S = 3.0
+    EVERY_S = 0.03
     PAUSE_FIRST_S = 0.1
     PAUSE_MAX_S = 1.0  # less than the issuer waits for its readers
     WARN_AFTER_S = 10.0
@@ -110,7 +111,9 @@ class EndedTokensUrl:
                 self._failed(error)
             else:
                 self._succeeded()
-                if news or time.monotonic() - begun >= 1:
+                took_s = time.monotonic() - begun
+                if news or took_s >= 1:
+                    await asyncio.sleep(self.EVERY_S - took_s)  # many ends in a row come together
                     continue
                 # The issuer did not wait: it stops, or has too many readers.
             await asyncio.sleep(self._pause_s)

@@ -9,6 +9,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 from urllib.parse import urlencode
@@ -17,7 +18,7 @@ from uuid import uuid4
 import structlog
 
 from mesh.errors import Unavailable
-from mesh.fetch import fetch_json
+from mesh.fetch import FetchError, fetch_json
 
 CLAIMS: Final = ("jti", "sid", "sub")
 """What an entry of the list can name: one token, the tokens of one sign-in, or those of one user."""
@@ -52,7 +53,8 @@ class EndedTokensUrl:
     """A copy of the list at a URL, kept fresh by a long poll while this is entered.
 
     While the issuer is away the copy stays as it is: nothing can end then, and what an issuer behind a broken network
-    ends meanwhile works here until it expires, within minutes. A process that never had the list judges no token.
+    ends meanwhile works here until it expires, within minutes. A process that never had the list judges no token,
+    unless the issuer says that it has none (404, 501), as one of an earlier version does in the middle of an upgrade.
     """
 
     WAIT_S = 25
@@ -121,7 +123,7 @@ class EndedTokensUrl:
 
     async def _poll(self) -> bool:
         """Takes over what ended since the last poll; returns whether that was the first list, or news."""
-        first = not self._loaded.is_set()
+        first = not self._after
         query = {"after": self._after, "reader": self._reader, "wait_s": "0" if first else str(self.WAIT_S)}
         answer = await fetch_json(f"{self._url}?{urlencode(query)}", timeout_s=self.TIMEOUT_S)
         entries = {str(each["id"]): _unix_time(each["expire_time"]) for each in answer.get("ended", [])}
@@ -144,6 +146,8 @@ class EndedTokensUrl:
 
     def _failed(self, error: Exception) -> None:
         """Warns once, when the list could not be fetched for a while: a restart of the issuer is no news."""
+        if isinstance(error, FetchError) and error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED):
+            self._loaded.set()
         now = time.monotonic()
         if self._failing_since is None:
             self._failing_since = now

@@ -18,7 +18,11 @@ ANSWER_BYTES_MAX: Final = 1024 * 1024
 
 
 class FetchError(Exception):
-    """There was no proper answer. The text is for the log."""
+    """There was no proper answer. The text is for the log; `status` is the HTTP status if that was not 200, else 0."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 async def fetch_json(
@@ -74,7 +78,7 @@ def _fetch(request: Request, timeout_s: float) -> bytes:
         opener.add_handler(handler)
     with opener.open(request, timeout=timeout_s) as answer:
         if answer.status != HTTPStatus.OK:
-            raise ValueError(f"the answer has status {answer.status}")
+            raise FetchError(f"the answer has status {answer.status}", answer.status)
         body = bytearray()
         while part := answer.read1():
             body += part

@@ -136,6 +136,21 @@ async def test_a_list_that_is_broken_is_no_list(issuer: Issuer, monkeypatch: pyt
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("status", [404, 501])
+async def test_an_issuer_that_has_no_list_yet_is_believed(issuer: Issuer, status: int) -> None:
+    """In the middle of an upgrade the issuer may be of a version without the list; later its list is taken over."""
+    endpoint = ListEndpoint()
+    endpoint.status = status
+    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+        verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
+        assert (await verifier.verify(issuer.token("users/ada"))).subject == "users/ada"
+        endpoint.status = 200
+        endpoint.end("sub", "users/ada")
+        await endpoint.until_acknowledged()
+        assert await refused(verifier, issuer.token("users/ada"))
+        endpoint.end("jti", "x")
+
+
 async def test_the_copy_stays_while_the_issuer_is_away(issuer: Issuer) -> None:
     """What has ended stays ended, and other tokens go on."""
     endpoint = ListEndpoint()

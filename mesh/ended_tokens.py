@@ -71,6 +71,7 @@ class EndedTokensUrl:
         self._reader = str(uuid4())
         self._after = ""
         self._expire_at: dict[str, float] = {}
+        self._whole = False
         self._loaded = asyncio.Event()
         self._pause_s = self.PAUSE_FIRST_S
         self._failing_since: float | None = None
@@ -106,7 +107,7 @@ class EndedTokensUrl:
 
     async def _follow(self) -> None:
         while True:
-            begun = time.monotonic()
+            begun, waited = time.monotonic(), self._whole
             try:
                 news = await self._poll()
             except Exception as error:  # noqa: BLE001 # whatever the URL answers, the process goes on asking
@@ -114,7 +115,7 @@ class EndedTokensUrl:
             else:
                 self._succeeded()
                 took_s = time.monotonic() - begun
-                if news or took_s >= 1:
+                if news or not waited or took_s >= 1:
                     await asyncio.sleep(self.EVERY_S - took_s)  # many ends in a row come together
                     continue
                 # The issuer did not wait: it stops, or has too many readers.
@@ -122,9 +123,10 @@ class EndedTokensUrl:
             self._pause_s = min(2 * self._pause_s, self.PAUSE_MAX_S)
 
     async def _poll(self) -> bool:
-        """Takes over what ended since the last poll; returns whether that was the first list, or news."""
-        first = not self._after
-        query = {"after": self._after, "reader": self._reader, "wait_s": "0" if first else str(self.WAIT_S)}
+        """Takes over what ended since the last poll; returns whether there may be more at once. The list is whole when
+        a poll that did not wait found nothing new.
+        """
+        query = {"after": self._after, "reader": self._reader, "wait_s": str(self.WAIT_S) if self._whole else "0"}
         answer = await fetch_json(f"{self._url}?{urlencode(query)}", timeout_s=self.TIMEOUT_S)
         entries = {str(each["id"]): _unix_time(each["expire_time"]) for each in answer.get("ended", [])}
         after = str(answer["next_after"])
@@ -135,8 +137,10 @@ class EndedTokensUrl:
             raise ValueError(f"the list has more than {self.ENTRIES_MAX} entries")
         self._expire_at |= entries
         news, self._after = after != self._after, after
-        self._loaded.set()
-        return news or first
+        if not news:
+            self._whole = True
+            self._loaded.set()
+        return news
 
     def _succeeded(self) -> None:
         if self._warned:

@@ -20,8 +20,9 @@ from tests.issuer import AUDIENCE, ISSUER, Issuer
 class ListEndpoint(Endpoint):
     """A list of ended tokens that waits for news, as the issuer's does."""
 
-    def __init__(self) -> None:
+    def __init__(self, page_entries_max: int = 100) -> None:
         super().__init__({})
+        self.page_entries_max = page_entries_max
         self.entries: list[str] = []
         self.queries: list[dict[str, list[str]]] = []
         self.acknowledged = 0
@@ -42,8 +43,9 @@ class ListEndpoint(Endpoint):
         if self.status == 200 and len(self.entries) <= after and query["wait_s"] != ["0"]:
             await self._news.wait()
         expire_time = (datetime.now(UTC) + timedelta(minutes=15)).isoformat().replace("+00:00", "Z")
-        ended = [{"id": each, "expire_time": expire_time} for each in self.entries[after:]]
-        return JSONResponse({"ended": ended, "next_after": str(len(self.entries))}, status_code=self.status)
+        page = self.entries[after : after + self.page_entries_max]
+        ended = [{"id": each, "expire_time": expire_time} for each in page]
+        return JSONResponse({"ended": ended, "next_after": str(after + len(page))}, status_code=self.status)
 
     async def until_acknowledged(self) -> None:
         """Returns when the reader has asked again after the last entry."""
@@ -85,19 +87,30 @@ async def test_what_the_list_names_is_refused(issuer: Issuer, claim: str, value:
 
 
 async def test_a_process_has_one_poll_under_way_and_asks_for_what_is_new(issuer: Issuer) -> None:
-    """The first poll does not wait; the next ones do, say how far the reader has read, and who it is."""
+    """Polls do not wait until the list is whole; the next ones do, say how far the reader has read, and who it is."""
     endpoint = ListEndpoint()
     endpoint.end("jti", "x")
     async with endpoint.served() as url, EndedTokensUrl(url) as ended:
         await ended.ready()
         endpoint.end("jti", "y")
         await endpoint.until_acknowledged()
-        while len(endpoint.queries) < 3:
+        while len(endpoint.queries) < 4:
             await asyncio.sleep(0.01)
         endpoint.end("jti", "z")
-    assert [query["after"] for query in endpoint.queries[:3]] == [[""], ["1"], ["2"]]
-    assert [query["wait_s"] for query in endpoint.queries[:3]] == [["0"], ["25"], ["25"]]
+    assert [query["after"] for query in endpoint.queries[:2]] == [[""], ["1"]]
+    assert [query["wait_s"] for query in endpoint.queries[:4]] == [["0"], ["0"], ["25"], ["25"]]
+    assert endpoint.queries[3]["after"] == ["2"]
     assert len({query["reader"][0] for query in endpoint.queries}) == 1
+
+
+async def test_no_token_is_judged_by_a_part_of_the_list(issuer: Issuer) -> None:
+    """A list of several pages is read whole first: what is on the last page is refused from the beginning."""
+    endpoint = ListEndpoint(page_entries_max=2)
+    for number in range(7):
+        endpoint.end("sub", f"users/{number}")
+    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+        assert await refused(Verifier(issuer, ISSUER, AUDIENCE, ended), issuer.token("users/6"))
+        endpoint.end("jti", "x")
 
 
 async def test_without_a_first_list_no_token_is_judged(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior
-from protobuf import DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar
+from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar
 
 from edge.body import HTTP_BODY
 from edge.contract import Route
@@ -85,48 +85,58 @@ class Operations:
         }
 
     def _body(self, route: Route, operation_id: str) -> dict[str, Any] | None:
-        is_stream = route.method.desc.method_kind in ("client_streaming", "bidi_streaming")
         use = Use.UPDATE if route.http_method == "PATCH" else Use.INPUT
         if route.whole_body:
-            request = route.method.desc.input
-            if request.type_name == HTTP_BODY:
-                return _RAW
-            if is_stream:
-                return streams.request_body(self._schemas.message(request, use))
-            whole = self._schemas.object(request, use, without=route.variables)
-            is_form = may_be_form(request)
-            if not route.variables:
-                schema = self._schemas.message(request, use)
-            else:
-                schema = self._schemas.named(f"{operation_id}-Body", whole) if is_form else whole
-            # The same for both: some generators make no type of what only forms have.
-            content = {media_type: {"schema": schema} for media_type in ([JSON, FORM] if is_form else [JSON])}
-            if is_scalar(request):
-                content = {JSON: {"schema": _of_any_type(schema)}}
-            return {"content": content, "required": "required" in whole}
-        if route.body is None:
-            return None
-        value = route.body.value
-        if isinstance(value, DescFieldValueMessage) and value.message.type_name == HTTP_BODY:
+            return self._whole_body(route, use, operation_id)
+        return self._field_body(route, route.body, use) if route.body is not None else None
+
+    def _whole_body(self, route: Route, use: Use, operation_id: str) -> dict[str, Any]:
+        request = route.method.desc.input
+        if request.type_name == HTTP_BODY:
             return _RAW
-        in_path = [fields[1:] for fields in route.variables if fields[0] is route.body]
-        schema = self._schemas.field(route.body, use, optional=False, without=in_path)
-        if is_stream:
+        if _streams_requests(route):
+            return streams.request_body(self._schemas.message(request, use))
+        is_form = may_be_form(request)
+        # The fields of a well-known type, too, are what a request consists of.
+        if not route.variables and not is_scalar(request):
+            schema = self._schemas.message(request, use)
+        else:
+            schema = self._schemas.object(request, use, without=route.variables)
+            schema = self._schemas.named(f"{operation_id}-Body", schema) if is_form else schema
+        content = {JSON: {"schema": schema}}
+        if is_form:
+            # The same type for both: some generators make none of what only forms have. A form has no null.
+            form = dict(schema)
+            aside(form, {"additionalProperties": {"not": {"type": "null"}}})
+            content[FORM] = {"schema": form}
+        return {"content": content, "required": self._schemas.demands(request, use, route.variables)}
+
+    def _field_body(self, route: Route, field: DescField, use: Use) -> dict[str, Any]:
+        message = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
+        if message is not None and message.type_name == HTTP_BODY:
+            return _RAW
+        in_path = [fields[1:] for fields in route.variables if fields[0] is field]
+        schema = self._schemas.field(field, use, optional=False, without=in_path)
+        if _streams_requests(route):
             return streams.request_body(schema)
-        is_required = FieldBehavior.REQUIRED in behaviors(route.body)
-        is_demanded = route.body.name in self._schemas.demanded(route.method.desc.input)
-        required = bool(schema.get("required")) if in_path else is_required or is_demanded
-        is_plain = isinstance(value, DescFieldValueScalar | DescFieldValueEnum)
-        if is_plain or (isinstance(value, DescFieldValueMessage) and is_scalar(value.message)):
+        if in_path and message is not None:
+            required = self._schemas.demands(message, use, in_path)
+        else:
+            is_demanded = field.name in self._schemas.demanded(route.method.desc.input)
+            required = is_demanded or FieldBehavior.REQUIRED in behaviors(field)
+        if isinstance(field.value, DescFieldValueScalar | DescFieldValueEnum) or (message and is_scalar(message)):
             schema = _of_any_type(schema)
         return {"content": {JSON: {"schema": schema}}, "required": required}
+
+
+def _streams_requests(route: Route) -> bool:
+    return route.method.desc.method_kind in ("client_streaming", "bidi_streaming")
 
 
 def _of_any_type(schema: Schema) -> Schema:
     """A schema whose types only validators read: generators of Python and TypeScript write wrong code for a body of
     several types of scalars.
     """
-    about = {"description": schema["description"]} if "description" in schema else {}
-    made: Schema = dict(about)
+    made: Schema = {"description": schema["description"]} if "description" in schema else {}
     aside(made, schema)
     return made

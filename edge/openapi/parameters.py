@@ -18,10 +18,12 @@ from edge.implied import Implied
 from edge.openapi.parts import schema_of_part, sentences_of
 from edge.openapi.paths import PathPattern
 from edge.openapi.schemas import Schemas, behaviors, excluded, needs_one
+from edge.openapi.values import is_scalar, well_known_schema
 from edge.path_template import REST
 from edge.protojson.leaves import text_leaf
 from edge.request import JSON
 from edge.resume_token import ResumeToken
+from edge.rules import message_rules
 from edge.spelling import json_path
 from mesh.descriptors import inner_message
 
@@ -33,6 +35,7 @@ _SEGMENTS: Final = (
 )
 
 _JSON_TYPES: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "ListValue", "Struct", "Value"))
+_VALUE: Final = "google.protobuf.Value"
 SHARED: Final[dict[str, Any]] = {
     "If-Match": {
         "name": "If-Match",
@@ -105,7 +108,7 @@ class Parameters:
         field = fields[-1]
         schema = self._schemas.parameter(field)
         parameter: dict[str, Any] = {"name": json_path(fields), "in": "query"}
-        notes = [schema.pop("description", ""), *map(_excludes, fields)]
+        notes = [schema.pop("description", ""), *map(_excludes, fields), *_excludes_by_rule(field)]
         if is_required and not is_given:
             notes.append(f"Required if another parameter of `{json_path(fields[:-1])}` is given.")
         if description := "\n\n".join(filter(None, notes)):
@@ -136,7 +139,7 @@ class Parameters:
             if len(segments) > 1:
                 notes = [f"A part of `{json_path(fields)}`.", *notes, *sentences_of(schema)]
                 schema = schema_of_part(schema, segments, route.template.literal[of.start : of.end], part)
-            elif schema.get("type") == "string":
+            elif schema.get("type") == "string" and "format" not in schema:
                 schema["minLength"] = max(1, schema.get("minLength", 0))
             if segments[part] == REST:
                 notes.append(_SEGMENTS)
@@ -175,6 +178,16 @@ def _excludes(field: DescField) -> str:
     return f"Not together with {', '.join(others)}.{demand}"
 
 
+def _excludes_by_rule(field: DescField) -> Iterator[str]:
+    """What a rule of the message excludes beside a field."""
+    rules = message_rules(field.parent)
+    for rule in rules.oneof if rules is not None else ():
+        if field.name in rule.fields:
+            others = [each.json_name for each in field.parent.fields if each.name in rule.fields and each is not field]
+            demand = " One of them is required." if rule.required else ""
+            yield f"Not together with {', '.join(f'`{name}`' for name in others)}.{demand}"
+
+
 def _may_descend(message: DescMessage, fields: tuple[DescField, ...]) -> bool:
     """Whether the documentation goes on into a nested message: not for ever into one that holds itself."""
     is_new = all(outer.parent.type_name != message.type_name for outer in fields)
@@ -183,13 +196,11 @@ def _may_descend(message: DescMessage, fields: tuple[DescField, ...]) -> bool:
 
 def may_be_form(message: DescMessage) -> bool:
     """Whether a form says as much as JSON: each field must be a leaf whose text is not JSON again."""
-    return (
-        not message.type_name.startswith("google.protobuf.")
-        and bool(message.fields)
-        and all(
-            _is_leaf(field) and not isinstance(field.value, DescFieldValueMap) and not _is_json(field)
-            for field in message.fields
-        )
+    if not message.fields or (well_known_schema(message) is not None and not is_scalar(message)):
+        return False
+    return all(
+        _is_leaf(field) and not isinstance(field.value, DescFieldValueMap) and not _is_json(field)
+        for field in message.fields
     )
 
 
@@ -200,6 +211,8 @@ def _is_json(field: DescField) -> bool:
 
 
 def _is_leaf(field: DescField) -> bool:
-    """Whether a query parameter can give this field as a whole."""
+    """Whether a query parameter can give this field as a whole. OpenAPI has no words for several values of JSON."""
     message = inner_message(field)
-    return message is None or text_leaf(message) is not None or _is_json(field)
+    if message is None or text_leaf(message) is not None:
+        return True
+    return _is_json(field) and (isinstance(field.value, DescFieldValueMessage) or message.type_name == _VALUE)

@@ -28,8 +28,8 @@ def sentences_of(schema: Schema) -> list[str]:
     """What a schema demands of the whole text, in words."""
     words = [
         f"match `{schema['pattern']}`" if "pattern" in schema else "",
-        f"have at least {schema['minLength']} characters" if schema.get("minLength", 1) > 1 else "",
-        f"have at most {schema['maxLength']} characters" if "maxLength" in schema else "",
+        f"be at least {schema['minLength']} characters" if schema.get("minLength", 1) > 1 else "",
+        f"be at most {schema['maxLength']} characters" if "maxLength" in schema else "",
         f"be one of {', '.join(f'`{each}`' for each in schema['enum'])}" if "enum" in schema else "",
         f"be `{schema['const']}`" if "const" in schema else "",
         f"have the format `{schema['format']}`" if "format" in schema else "",

@@ -302,6 +302,18 @@ class Schemas:
         except (CompilationError, EvaluationError):
             return frozenset()  # A rule that can't be read or can't judge says nothing that could be shown here.
 
+    def demands(self, message: DescMessage, use: Use, without: Collection[Path]) -> bool:
+        """Whether a message in a request is wrong if nothing of it is given but what is at the paths `without`."""
+        given = {path[0] for path in without}
+        left = [field for field in message.fields if (field,) not in without and field not in excluded(given)]
+        oneofs = [oneof.fields for oneof in message.oneofs if needs_one(oneof)]
+        rules = message_rules(message)
+        for rule in rules.oneof if rules is not None else ():
+            oneofs += [[field for field in message.fields if field.name in rule.fields]] if rule.required else []
+        return any(self._is_needed(field, use, without) for field in left) or any(
+            given.isdisjoint(members) for members in oneofs
+        )
+
     def _is_needed(self, field: DescField, use: Use, without: Collection[Path]) -> bool:
         """Whether a message must have this field. One that holds what is given elsewhere is there already, and needed
         only for the rest that it must hold.
@@ -310,9 +322,7 @@ class Schemas:
             return _is_required(field, use)
         inside = _inside(field, without)
         if inside and isinstance(field.value, DescFieldValueMessage):
-            return any(
-                self._is_needed(each, use, inside) for each in field.value.message.fields if (each,) not in inside
-            )
+            return self.demands(field.value.message, use, inside)
         return field.name in self.demanded(field.parent) or _is_required(field, use)
 
     def _is_other(self, message: DescMessage, use: Use, without: Collection[Path]) -> bool:

@@ -107,7 +107,6 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
     "google.protobuf.Value": {"description": "Any JSON value."},
     "google.protobuf.ListValue": {"type": "array", "items": {}},
-    "google.protobuf.Empty": {"type": "object"},
     "google.protobuf.Any": {
         "type": "object",
         "properties": {"@type": {"type": "string", "description": "The URL of the type of this value."}},
@@ -116,7 +115,7 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
         "additionalProperties": True,
     },
 }
-SHARED_MESSAGES: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "Empty", "Struct"))
+SHARED_MESSAGES: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct"))
 """The well-known types whose schemas documents keep under their names."""
 
 

@@ -14,7 +14,7 @@ from schemathesis.checks import CHECKS
 
 from edge.protojson.scalars import RANGES
 
-_UNSAYABLE: Final = {"FIELD_GIVEN_TWICE", "ONEOF_GIVEN_TWICE", "TYPE_UNKNOWN"}
+_UNSAYABLE: Final = {"FIELD_GIVEN_TWICE", "ONEOF_GIVEN_TWICE", "MESSAGE_ONEOF", "TYPE_UNKNOWN"}
 _RANGES: Final = {f"must be from {least} to {greatest}" for least, greatest in RANGES.values()}
 _OWN_IDEA: Final = "If-Match"
 """schemathesis makes up the values of this header, whatever its schema says."""

@@ -17,6 +17,7 @@ from tests.edge.backend import Context, Received, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import OLD
 from tests.edge.served import edge_of
+from tests.generators.contract import EVERYTHING
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -146,3 +147,8 @@ async def test_the_store_does_what_its_document_says(store: Contract, tmp_path: 
 async def test_proto2_does_what_its_document_says(tmp_path: Path) -> None:
     """With required fields, groups, extensions and closed enums."""
     await hold_against_document(read(compile_image(OLD, tmp_path)), 10, tmp_path)
+
+
+async def test_every_kind_does_what_its_document_says(tmp_path: Path) -> None:
+    """With every kind of field, rule and method that clients are generated for."""
+    await hold_against_document(read(compile_image(EVERYTHING, tmp_path)), 1, tmp_path)

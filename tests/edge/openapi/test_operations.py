@@ -149,7 +149,8 @@ def test_what_the_path_gives_the_body_need_not(shapes: dict[str, Any]) -> None:
 def test_forms_are_for_flat_messages(shapes: dict[str, Any]) -> None:
     """A message of leaves may be sent as a form, as the token endpoint of OAuth wants it."""
     content = shapes["paths"]["/v1/token"]["post"]["requestBody"]["content"]
-    assert content["application/x-www-form-urlencoded"] == content["application/json"]
+    given = content["application/x-www-form-urlencoded"]["schema"]
+    assert given["$ref"] == content["application/json"]["schema"]["$ref"]
     form = shapes["components"]["schemas"]["shapes.v1.SignInRequest-Input"]
     assert set(form["properties"]) == {"name", "scopes", "password", "code"}
     assert (form["required"], form["description"]) == (["name"], "Exactly one of `password`, `code`.")
@@ -268,7 +269,7 @@ def test_the_rules_of_a_name_hold_for_its_parts(ships: dict[str, Any]) -> None:
     assert fleet["schema"] == {"type": "string", "minLength": 1, "maxLength": 15, "pattern": "^[a-z]+$"}
     assert ship["schema"]["pattern"] == "^([0-9]{2}|x)$"
     assert ship["description"] == (
-        "A part of `ship.name`. The whole of it must match `^fleets/[a-z]+/ships/([0-9]{2}|x)$` and have at most 30 "
+        "A part of `ship.name`. The whole of it must match `^fleets/[a-z]+/ships/([0-9]{2}|x)$` and be at most 30 "
         "characters."
     )
 
@@ -323,3 +324,107 @@ def test_a_parameter_is_called_as_one_of_a_collection(collection: str, one: str,
     """
     paths = json.loads(b"".join(documents_of(read(compile_image(text, tmp_path))).pieces()))["paths"]
     assert list(paths) == [f"/v1/a/b/{collection}/{{{one}}}"]
+
+
+BODIES = """
+syntax = "proto3";
+package bodies.v1;
+import "buf/validate/validate.proto";
+import "google/api/annotations.proto";
+import "google/protobuf/any.proto";
+import "google/protobuf/empty.proto";
+import "google/protobuf/timestamp.proto";
+// Takes shelves/*/books.
+service Bodies {
+  rpc Time(google.protobuf.Timestamp) returns (google.protobuf.Empty) {
+    option (google.api.http) = {post: "/v1/time" body: "*"};
+  }
+  rpc Choose(M) returns (M) {
+    option (google.api.http) = {
+      post: "/v1/choices/{name}" body: "*"
+      additional_bindings {post: "/v1/choices" body: "kind"}
+      additional_bindings {get: "/v1/choices/{time}/{kind}"}
+    };
+  }
+  rpc Input(TreeInput) returns (TreeInput) { option (google.api.http) = {post: "/v1/trees" body: "*"}; }
+  rpc Plant(Tree) returns (Error) { option (google.api.http) = {post: "/v2/trees" body: "*"}; }
+}
+message M {
+  string name = 1;
+  oneof choice {
+    option (buf.validate.oneof).required = true;
+    string a = 2;
+    bool b = 3;
+  }
+  Kind kind = 4;
+  google.protobuf.Timestamp time = 5;
+  repeated google.protobuf.Any things = 6;
+}
+enum Kind {
+  KIND_UNSPECIFIED = 0;
+  KIND_ONE = 1;
+}
+message Tree { string leaf = 1; }
+message TreeInput { string leaf = 1; }
+message Error { string text = 1; }
+"""
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The document of a contract with unusual bodies and names."""
+    contract = read(compile_image(BODIES, tmp_path_factory.mktemp("bodies")))
+    made: dict[str, Any] = json.loads(b"".join(documents_of(contract).pieces()))
+    return made
+
+
+def takes(document: dict[str, Any], schema: dict[str, Any], value: Any) -> bool:
+    """Whether a schema of a document takes a value."""
+    return bool(Draft202012Validator(schema | {"components": document["components"]}).is_valid(value))
+
+
+def test_a_request_that_is_a_well_known_type_has_its_fields(bodies: dict[str, Any]) -> None:
+    """As the whole body it is an object, which the edge reads field by field."""
+    schema = bodies["paths"]["/v1/time"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert takes(bodies, schema, {"seconds": "5", "nanos": 1})
+    assert not takes(bodies, schema, "2000-01-01T00:00:00Z")
+
+
+def test_a_body_with_a_required_oneof_is_required(bodies: dict[str, Any]) -> None:
+    """Though none of its fields is; in a form null is no value."""
+    body = bodies["paths"]["/v1/choices/{name}"]["post"]["requestBody"]
+    assert body["required"] is True
+    schema = body["content"]["application/json"]["schema"]
+    assert takes(bodies, schema, {"a": "x", "b": None})
+    assert not takes(bodies, schema, {})
+
+
+def test_a_scalar_as_body_has_no_type_for_generators(bodies: dict[str, Any]) -> None:
+    """Validators know it all the same."""
+    schema = bodies["paths"]["/v1/choices"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert "type" not in schema
+    assert "anyOf" not in schema
+    assert takes(bodies, schema, "KIND_ONE")
+    assert not takes(bodies, schema, "KIND_TWO")
+
+
+def test_enums_in_urls_are_strings(bodies: dict[str, Any]) -> None:
+    """Their names or numbers; a time is one with a format only."""
+    get = bodies["paths"]["/v1/choices/{time}/{kind}"]["get"]
+    kind = parameter(get, "kind")["schema"]
+    assert [takes(bodies, kind, value) for value in ("KIND_ONE", "7", "-1", "one")] == [True, True, True, False]
+    assert parameter(get, "time")["schema"] == {"type": "string", "format": "date-time"}
+    assert "things" not in names(get, "query"), "several values of JSON have no form in a query"
+
+
+def test_no_two_schemas_become_one_class(bodies: dict[str, Any]) -> None:
+    """Generators drop the dots and dashes of their names."""
+    schemas = bodies["components"]["schemas"]
+    assert {"bodies.v1.TreeInput", "bodies.v1.Tree-Input-2"} <= set(schemas)
+    classes = ["".join(filter(str.isalnum, name)).lower() for name in schemas]
+    assert len(classes) == len(set(classes))
+
+
+def test_texts_end_no_comment(bodies: dict[str, Any]) -> None:
+    """Generators of Go and TypeScript put them into comments as they are."""
+    assert bodies["tags"][0]["description"] == "Takes shelves/*\\/books."

@@ -111,7 +111,7 @@ service Every {
   rpc Value(google.protobuf.Value) returns (google.protobuf.Value) {
     option (google.api.http) = {post: "/v1/value" body: "*"};
   }
-  rpc Time(google.protobuf.Timestamp) returns (google.protobuf.Timestamp) {
+  rpc Time(google.protobuf.Timestamp) returns (google.protobuf.Empty) {
     option (google.api.http) = {post: "/v1/time" body: "*"};
   }
   rpc Wrapped(google.protobuf.Int64Value) returns (google.protobuf.DoubleValue) {
@@ -347,7 +347,7 @@ message Upload_ {
 }
 
 message Form {
-  string name = 1 [(google.api.field_behavior) = REQUIRED];
+  string name = 1 [(google.api.field_behavior) = REQUIRED, (buf.validate.field).required = true];
   repeated string scopes = 2;
   int64 number = 3;
   bool flag = 4;

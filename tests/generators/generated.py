@@ -39,15 +39,10 @@ _WARNING = re.compile(r"\bwarn|\berror|unable|unsupported|exception", re.IGNOREC
 
 @dataclass(frozen=True)
 class Clients:
-    """The folder of all clients, and what the generators said: by document and generator, what is no plain progress."""
+    """The folder of all clients, and the warnings and errors of the generators by document and generator."""
 
     folder: Path
     complaints: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """That of a process that uses the Python clients."""
-        return environment() | {"PYTHONPATH": f"{PACKAGES}:{self.folder}"}
 
 
 def environment() -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from edge.contract import Contract, load, read
+from tests.conformance.rest_client import RestClient
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import OLD, documents_of
@@ -21,7 +22,7 @@ from tests.generators.contract import EVERYTHING
 from tests.generators.generated import ROOT, SCRIPTS, Clients, environment, generate, run
 
 CALLERS: Final = Path(__file__).parent / "callers"
-DOCUMENTS: Final = ("everything", "store", "proto2")
+DOCUMENTS: Final = ("everything", "store", "proto2", "firestore")
 
 EXPECTED: Final[dict[str, Any]] = {
     "create": ["Emma", "KIND_ONE", "5000000000", 1.5],
@@ -65,6 +66,7 @@ def documents(everything: Contract, tmp_path_factory: pytest.TempPathFactory) ->
         "everything": documents_of(everything),
         "store": documents_of(load(ROOT / "gen" / "contracts.binpb"), secured=True),
         "proto2": documents_of(read(compile_image(OLD, tmp_path_factory.mktemp("old")))),
+        "firestore": documents_of(read(RestClient("google.cloud.firestore_v1.services.firestore").image)),
     }
     return {name: b"".join(documents.pieces()) for name, documents in contracts.items()}
 

@@ -20,7 +20,7 @@ from protovalidate._gen.buf.validate.validate_pb import (
 
 from edge.fields import values_of
 from edge.openapi.decimals import between
-from edge.openapi.values import Schema, aside
+from edge.openapi.values import Schema, aside, digits
 
 _KEYWORDS: Final = {
     "min_len": ("minLength",),
@@ -270,7 +270,7 @@ def _constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:
     values = [given["const"]] if "const" in given else given.get("in", [])
     if values:
         texts: Schema = {"type": "string", "enum": [str(value) for value in values]}
-        for keyword in ("type", "pattern", "minimum", "maximum"):
+        for keyword in ("type", "if", "then", "minimum", "maximum"):
             schema.pop(keyword, None)
         schema.update(texts if is_text else {"anyOf": [texts, {"type": "integer", "enum": list(values)}]})
         return []
@@ -280,9 +280,12 @@ def _constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:
         return _in_words(kind, given)
     least, greatest = (0, 2**64 - 1) if kind in ("uint64", "fixed64") else (-(2**63), 2**63 - 1)
     least, greatest = least if lower is None else lower, greatest if upper is None else upper
-    schema["pattern"] = between(least, greatest)
-    if not is_text:
-        schema |= {"minimum": least, "maximum": greatest}
+    for keyword in ("if", "then"):
+        schema.pop(keyword, None)
+    if is_text:
+        digits(schema, least, greatest)
+    else:
+        schema |= {"pattern": between(least, greatest), "minimum": least, "maximum": greatest}
     schema.update({"examples": [str(each) for each in given["example"]]} if "example" in given else {})
     if excluded := given.get("not_in"):
         aside(schema, {"not": {"enum": [*map(str, excluded), *([] if is_text else excluded)]}})

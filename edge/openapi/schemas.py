@@ -51,6 +51,7 @@ from edge.openapi.values import (
 )
 from edge.protojson.leaves import NULL_VALUE, WRAPPERS
 from edge.protojson.readers import is_nullable
+from edge.protojson.scalars import RANGES
 from edge.writer import JsonStyle
 from mesh.contract_rules import field_rules, message_rules
 from mesh.validation import Validator
@@ -171,17 +172,18 @@ class Schemas:
         """The schema of a field as the text of a path, a query or a header gives it. A field that is an object in JSON
         has none, but a map of leaves.
         """
+        shared = field_rules(field) is None
         match field.value:
             case DescFieldValueList(element=element):
-                schema: Schema = {"type": "array", "items": self._text(element)}
+                schema: Schema = {"type": "array", "items": self._text(element, shared=shared)}
             case DescFieldValueMap(key=key, value=element):
-                schema = _map(key, self._text(element))
+                schema = _map(key, self._text(element, shared=shared))
             case (
                 DescFieldValueScalar(scalar=element)
                 | DescFieldValueEnum(enum=element)
                 | DescFieldValueMessage(message=element)
             ):
-                schema = self._text(element)
+                schema = self._text(element, shared=shared)
         self._describe(schema, field, constrained=True, text=True)
         return schema
 
@@ -252,14 +254,16 @@ class Schemas:
         schema = json_schema(scalar, given=given)
         return schema if name is None else self._component(name, lambda: schema, is_type=False)
 
-    def _text(self, element: _Element) -> Schema:
+    def _text(self, element: _Element, *, shared: bool) -> Schema:
         if isinstance(element, DescMessage):
-            return text_schema(element)
+            return (
+                self._text(wrapped(element), shared=shared) if element.type_name in WRAPPERS else text_schema(element)
+            )
         if isinstance(element, DescEnum):
             if element.type_name == NULL_VALUE:
                 return {"type": "string", "enum": ["null", "NULL_VALUE", "0"]}
             return self._component(f"{element.type_name}-Text", lambda: self._enum_text(element))
-        return scalar_schema(element)
+        return self._scalar(element, Use.ANSWER) if shared and element in LONG else scalar_schema(element)
 
     def _enum(self, enum: DescEnum) -> Schema:
         return self._component(enum.type_name, lambda: self._enum_object(enum))
@@ -466,8 +470,7 @@ def _note(schema: Schema, text: str) -> None:
 def _map(key: ScalarType, values: Schema) -> Schema:
     schema: Schema = {"type": "object", "additionalProperties": values}
     if key is not ScalarType.STRING:
-        pattern = _KEYS[key] if key in _KEYS else scalar_schema(key)["pattern"]
-        schema["propertyNames"] = {"pattern": pattern}
+        schema["propertyNames"] = {"pattern": _KEYS.get(key) or between(*RANGES[key])}
     return schema
 
 

@@ -18,6 +18,8 @@ Schema = dict[str, Any]
 RAW: Final[Schema] = {"type": "string", "format": "binary"}
 """A body that is no JSON. JSON Schema can't say more of it; generators know it by the format of OpenAPI 3.0."""
 
+PATTERN_LENGTH_MAX: Final = 100
+
 FLOAT: Final = "float"
 FLOAT_MAX: Final = 3.4028234663852886e38
 
@@ -56,7 +58,19 @@ def scalar_schema(scalar: ScalarType) -> Schema:
     least, greatest = RANGES[scalar]
     if scalar not in LONG:
         return {"type": "integer", "format": _FORMATS[scalar], "minimum": least, "maximum": greatest}
-    return {"type": "string", "format": _FORMATS[scalar], "pattern": between(least, greatest)}
+    return digits({"type": "string", "format": _FORMATS[scalar]}, least, greatest)
+
+
+def digits(schema: Schema, least: int, greatest: int) -> Schema:
+    """Limits the digits of an integer in a string to a range. Generators copy a pattern to each of its uses: one that
+    fills lines is for validators only.
+    """
+    pattern = between(least, greatest)
+    if len(pattern) <= PATTERN_LENGTH_MAX:
+        schema["pattern"] = pattern
+    else:
+        aside(schema, {"pattern": pattern})
+    return schema
 
 
 def json_schema(scalar: ScalarType, *, given: bool) -> Schema:
@@ -66,7 +80,8 @@ def json_schema(scalar: ScalarType, *, given: bool) -> Schema:
         return {"anyOf": [schema, {"type": "string", "enum": list(_NOT_FINITE)}]}
     if given and scalar in LONG:
         least, greatest = RANGES[scalar]
-        return {**schema, "type": ["string", "integer"], "minimum": least, "maximum": greatest}
+        bounds = {"pattern": between(least, greatest), "minimum": least, "maximum": greatest}
+        return {"type": ["string", "integer"], "format": schema["format"], **bounds}
     return schema
 
 
@@ -141,8 +156,6 @@ def wrapped(message: DescMessage) -> ScalarType:
 
 def text_schema(message: DescMessage) -> Schema:
     """The schema of a well-known type as the text of a path or query gives it."""
-    if message.type_name in WRAPPERS:
-        return scalar_schema(wrapped(message))
     schema = well_known_schema(message)
     assert schema is not None, "only well-known types are leaves of text"
     is_mask = message.type_name == "google.protobuf.FieldMask"

@@ -270,7 +270,7 @@ def _constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:
     values = [given["const"]] if "const" in given else given.get("in", [])
     if values:
         texts: Schema = {"type": "string", "enum": [str(value) for value in values]}
-        for keyword in ("type", "if", "then", "minimum", "maximum"):
+        for keyword in ("type", "if", "else", "minimum", "maximum"):
             schema.pop(keyword, None)
         schema.update(texts if is_text else {"anyOf": [texts, {"type": "integer", "enum": list(values)}]})
         return []
@@ -280,7 +280,7 @@ def _constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:
         return _in_words(kind, given)
     least, greatest = (0, 2**64 - 1) if kind in ("uint64", "fixed64") else (-(2**63), 2**63 - 1)
     least, greatest = least if lower is None else lower, greatest if upper is None else upper
-    for keyword in ("if", "then"):
+    for keyword in ("if", "else"):
         schema.pop(keyword, None)
     if is_text:
         digits(schema, least, greatest)
@@ -361,7 +361,7 @@ def except_zero(schema: Schema, before: Schema, allowed: list[Any]) -> None:
         del schema[key]
     schema |= {key: before[key] for key in added if key in before}
     added.pop("if", None)
-    parts = [part for part in (added.pop("then", {}), added) if part]
+    parts = [part for part in (added.pop("else", {}), added) if part]
     if parts:
         aside(schema, {"anyOf": [parts[0] if len(parts) == 1 else {"allOf": parts}, {"enum": allowed}]})
 
@@ -374,7 +374,7 @@ def _is_of(zero: Any, choice: Schema) -> bool:
 
 _HELD_BACK: Final = frozenset(
     (
-        *("minLength", "maxLength", "pattern", "format", "if", "then"),
+        *("minLength", "maxLength", "pattern", "format", "if", "else"),
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
         *("minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
     )

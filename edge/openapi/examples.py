@@ -36,7 +36,7 @@ def _plain(schema: Schema) -> Schema | None:
         for key, value in waiting.pop().items():
             if key == "anyOf":
                 waiting.append(value[0])
-            elif key == "then":
+            elif key == "else":
                 waiting.append(value)
             elif key == "allOf":
                 waiting += value

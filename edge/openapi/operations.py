@@ -138,5 +138,4 @@ def _of_any_type(schema: Schema) -> Schema:
     several types of scalars.
     """
     made: Schema = {"description": schema["description"]} if "description" in schema else {}
-    aside(made, schema)
-    return made
+    return made | {"if": {"not": {}}, "else": schema}

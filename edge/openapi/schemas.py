@@ -206,7 +206,7 @@ class Schemas:
         rules, kind = field_rules(field) if constrained else None, self._format(field)
         if rules is not None:
             constrain(schema, rules, field, text=text)
-        if kind is not None and not schema.keys() & {"format", "then"}:
+        if kind is not None and not schema.keys() & {"format", "else"}:
             schema["format"] = kind
         wants_example = rules or kind or schema.get("format") in BOUNDED
         if wants_example and "examples" not in schema and (shown := example(schema)) is not None:

@@ -95,11 +95,12 @@ def shared_name(scalar: ScalarType, *, given: bool) -> str | None:
 
 
 def aside(schema: Schema, more: Schema) -> None:
-    """Adds to a schema what only validators read. Generators make a type of their own of each `anyOf`, `allOf` and
-    `not`, also where those say nothing about the type, or fail; what is under `then` they leave alone.
+    """Adds to a schema what only validators read; it holds for all but null. Generators make a type of their own of
+    each `anyOf`, `allOf` and `not`, also where those say nothing about the type, or fail; `else` they leave alone.
+    (A nullable reference to a schema with `then` has any type for openapi-generator.)
     """
-    schema.setdefault("if", {})
-    schema["then"] = {"allOf": [schema["then"], more]} if "then" in schema else more
+    schema.setdefault("if", {"type": "null"})
+    schema["else"] = {"allOf": [schema["else"], more]} if "else" in schema else more
 
 
 def _mask(path: re.Pattern[str]) -> str:
@@ -125,8 +126,8 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Any": {
         "type": "object",
         "properties": {"@type": {"type": "string", "description": "The URL of the type of this value."}},
-        "if": {"minProperties": 1},
-        "then": {"required": ["@type"]},
+        "if": {"maxProperties": 0},
+        "else": {"required": ["@type"]},
         "additionalProperties": True,
     },
 }

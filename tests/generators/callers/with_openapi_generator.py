@@ -29,6 +29,9 @@ with made.ApiClient(made.Configuration(host=sys.argv[1])) as client:
     signed = api.every_sign_in(made.EveryV1FormInput(name="ada", password="secret", number=made.Int64Input(7)))
     results["sign in"] = [signed.name, signed.password, signed.number]
     results["delete"] = api.every_delete("novels", "emma")
+    inner = made.EveryV1ThingInput(long_value=made.Int64Input("5"))
+    echoed = api.every_echo(every_v1_thing_input=made.EveryV1ThingInput(thing=inner))
+    assert echoed.thing.long_value == "5", "messages with oneofs keep their types where they may be null"
     try:
         api.every_get("novels", "none")
     except ApiException as error:

@@ -192,13 +192,17 @@ async def _transaction(connection: Connection, statement_timeout_s: float) -> As
 
 
 async def _roll_back(connection: Connection) -> None:
-    """Rolls back, to the end also when the call is cancelled once more meanwhile: by its deadline and its caller."""
+    """Rolls back, to the end also if the call is cancelled meanwhile, by its deadline, its caller, or both."""
     rolling_back = asyncio.ensure_future(connection.execute("ROLLBACK"))
-    try:
-        await asyncio.shield(rolling_back)
-    except asyncio.CancelledError:
-        await asyncio.wait([rolling_back])
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not rolling_back.done():
+        try:
+            await asyncio.wait([rolling_back])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    rolling_back.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

@@ -23,8 +23,8 @@ from edge.path_template import REST
 from edge.protojson.leaves import text_leaf
 from edge.request import JSON
 from edge.resume_token import ResumeToken
-from edge.rules import message_rules
 from edge.spelling import json_path
+from mesh.contract_rules import message_rules
 from mesh.descriptors import inner_message
 
 PARAMETER_DEPTH_MAX: Final = 4

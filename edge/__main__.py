@@ -88,7 +88,9 @@ def _upstreams(settings: EdgeSettings) -> Upstreams:
     files = (settings.upstream_ca_file, settings.upstream_cert_file, settings.upstream_key_file)
     secure = any(address.secure for address in settings.upstreams.values())
     credentials = upstream_credentials(*files) if secure else None
-    return Upstreams(settings.upstreams, credentials, bare_messages=settings.bare_messages)
+    return Upstreams(
+        settings.upstreams, credentials, bare_messages=settings.bare_messages, in_mesh=settings.service_mesh
+    )
 
 
 def _source(settings: EdgeSettings, upstreams: Upstreams) -> Source:

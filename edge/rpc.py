@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from typing import Final
 
 from edge.access import Access
 from edge.contract import Method
@@ -17,6 +18,9 @@ from mesh.client import UnaryReply
 from mesh.errors import MeshError, Metadata
 from mesh.identity import Verifier
 from mesh.rpc import CLIENT_ADDRESS
+
+PATIENCE_S_MIN: Final = 0.01
+"""The shortest time that a client can give a call. In less nothing is answered, so that it would only cost work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,9 @@ class CallSettings:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A call that may be made. `headers` go out with its reply."""
+    """A call that may be made. `patience_s` is how long the client waits, `headers` go out with the reply."""
 
-    timeout_s: float
+    patience_s: float
     metadata: list[tuple[str, str | bytes]]
     headers: Headers
 
@@ -75,14 +79,14 @@ class Rpc:
                 client=request.client,
             )
             raise
-        allowed_s = timeout_s(request.headers, min(wanted_s, self._timeout_s))
+        patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, min(wanted_s, self._timeout_s)))
         metadata = self._settings.request_headers.metadata(request.headers)
         metadata.append((REQUEST_ID, line.request_id))
         if request.client.isascii() and request.client.isprintable():  # a proxy may have named something else
             metadata.append((CLIENT_ADDRESS, request.client))
         if authorization:
             metadata.append(("authorization", authorization))
-        return Admission(allowed_s, metadata, headers)
+        return Admission(patience_s, metadata, headers)
 
     async def unary(self, admission: Admission, message: bytes) -> UnaryReply:
         """Calls the method with one message for one. Raises MeshError."""
@@ -91,7 +95,8 @@ class Rpc:
             return await self._upstream.unary(
                 method.path,
                 message,
-                timeout_s=admission.timeout_s,
+                timeout_s=self._timeout_s,
+                patience_s=admission.patience_s,
                 metadata=admission.metadata,
                 idempotent=method.idempotent,
             )
@@ -101,7 +106,11 @@ class Rpc:
         """Calls the method, of any kind, while this is entered. Raises MeshError."""
         with self._span(admission):
             async with self._upstream.stream(
-                self.method.path, messages, timeout_s=admission.timeout_s, metadata=admission.metadata
+                self.method.path,
+                messages,
+                timeout_s=self._timeout_s,
+                patience_s=admission.patience_s,
+                metadata=admission.metadata,
             ) as responses:
                 yield responses
 

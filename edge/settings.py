@@ -108,6 +108,9 @@ class EdgeSettings(BaseSettings):
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
         None, description="the OpenTelemetry collector that traces go to", examples=["http://collector:4317"]
     )
+    service_mesh: bool = Field(
+        False, description="there is a service mesh such as Linkerd, which retries and breaks circuits"
+    )
     lenient: bool = Field(False, description="leave rules out that are wrong, rather than not to start")
     reload_every_s: float = Field(
         1.0, ge=0, le=3600, description="how often to look for changed contracts; 0 waits for SIGHUP"

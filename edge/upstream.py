@@ -1,6 +1,7 @@
 """The seam to the services: bytes in, bytes out. What carries them can be replaced behind it."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final, Protocol, Self
@@ -36,14 +37,28 @@ class Upstream(Protocol):
     """The way to one workload."""
 
     async def unary(
-        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+        self,
+        path: str,
+        request: bytes,
+        *,
+        timeout_s: float,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+        idempotent: bool = False,
     ) -> UnaryReply:
-        """Calls "/package.Service/Method". Raises the MeshError that the service answered with, Unavailable if it can't
-        be reached, DeadlineExceeded if it takes too long.
+        """Calls "/package.Service/Method". The service is told `timeout_s`; `patience_s`, if shorter, is how long this
+        caller waits. Raises the MeshError that the service answered with, Unavailable if it can't be reached,
+        DeadlineExceeded if it takes too long.
         """
 
     def stream(
-        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+        self,
+        path: str,
+        requests: AsyncIterable[bytes],
+        *,
+        timeout_s: float | None,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
     ) -> AbstractAsyncContextManager[Responses]:
         """A call of any kind, while this is entered; leaving it early cancels the call. `requests` are taken one by one
         as fast as the service takes them. Entering raises Unavailable if the service is known to be away.
@@ -61,9 +76,10 @@ class Upstreams:
         credentials: grpc.ChannelCredentials | None = None,
         *,
         bare_messages: bool = False,
+        in_mesh: bool = False,
     ) -> None:
         """`addresses` gives the address of each service; ANY_SERVICE stands for all others. `credentials` are for
-        addresses that speak TLS. `bare_messages` is as of mesh.client.Channel.
+        addresses that speak TLS. `bare_messages` and `in_mesh` are as of mesh.client.Channel.
         """
         services: dict[Address, list[str]] = {}
         others = "all services" if len(addresses) == 1 else "all other services"
@@ -76,6 +92,7 @@ class Upstreams:
                 credentials=credentials if address.secure else None,
                 keepalive_s=KEEPALIVE_S,
                 bare_messages=bare_messages,
+                in_mesh=in_mesh,
             )
             for address, names in services.items()
         }
@@ -122,13 +139,26 @@ class Nowhere:
         self._service = service
 
     async def unary(
-        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+        self,
+        path: str,
+        request: bytes,
+        *,
+        timeout_s: float,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+        idempotent: bool = False,
     ) -> UnaryReply:
         """Raises Unavailable."""
         raise Unavailable(f"{self._service} has no address.")
 
     def stream(
-        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+        self,
+        path: str,
+        requests: AsyncIterable[bytes],
+        *,
+        timeout_s: float | None,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
     ) -> AbstractAsyncContextManager[Responses]:
         """Raises Unavailable."""
         raise Unavailable(f"{self._service} has no address.")

@@ -1,5 +1,8 @@
 """Calls to other workloads: one channel each, with deadlines, retries of idempotent calls, a circuit breaker, and the
-caller's token passed on.
+caller's token passed on. In a service mesh the mesh retries and breaks circuits, and the channel does neither.
+
+A call has two limits. The timeout is the contract's: the workload is told it. The patience is what this call's caller
+has left; it is enforced here alone, so that no caller can make a workload, or a proxy before it, fail.
 
 Requests are serialised before the call and travel as bytes: grpc.aio swallows an exception of a request serialiser and
 sends an empty request instead (grpc/grpc#34894).
@@ -42,6 +45,14 @@ from mesh.telemetry import CLIENT_CALLS
 from mesh.withheld import OPAQUE, by_library, is_deliberate, log_withheld
 
 ATTEMPTS_MAX = 3
+DEADLINE_COUNTS_S = 1.0
+"""A workload that answers nothing for a shorter timeout may be busy; after a longer one it is taken for hung."""
+
+DEADLINE_NEAR_S = 0.01
+"""How long before its deadline a call may fail in other words because of it: gRPC's core resets the stream, and reports
+that as UNKNOWN, "Stream removed", or as CANCELLED, INTERNAL or UNAVAILABLE.
+"""
+
 RETRY_WAIT_S_MAX = 0.5
 CONNECT_S = 1.2  # a little more than the longest pause between two tries to connect
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
@@ -62,6 +73,8 @@ _NEUTRAL_TEXTS = {
 _NO_STATUS = re.compile(r"Stream removed|Received http2 header|Received message larger|Decompression failed")
 _METADATA_TOO_LARGE = re.compile(r"received metadata size exceeds|Received http2 header with status: 431")
 _NO_STATUS_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED})
+
+_OF_PASSED_DEADLINES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.CANCELLED, Code.UNAVAILABLE})
 
 _SETTLED = frozenset({grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.SHUTDOWN})
 
@@ -115,6 +128,7 @@ class Stream:
         self._sending = sending
         self._begun: Callable[[], None] | None = begun
         self._failure = failure
+        self._is_overdue = False
 
     def __aiter__(self) -> Self:
         return self
@@ -128,7 +142,10 @@ class Stream:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Not the task was cancelled but the call: by what ended the requests, or because its channel was closed.
+            # Not the task was cancelled but the call: by stop(), by what ended the requests, or because its channel was
+            # closed.
+            if self._is_overdue:
+                raise _deadline_exceeded() from None
             if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
                 raise cause from None
             raise Unavailable(_NEUTRAL_TEXTS[Code.UNAVAILABLE], retry_after_s=1) from None
@@ -136,6 +153,12 @@ class Stream:
             self._begun()
             self._begun = None
         return message
+
+    def stop(self) -> None:
+        """Ends the call because its caller waits no longer."""
+        if not self._call.done():
+            self._is_overdue = True
+            self._call.cancel()
 
     async def initial_metadata(self) -> Metadata:
         """The metadata before the first message; waits for it."""
@@ -158,16 +181,19 @@ class Channel:
         credentials: grpc.ChannelCredentials | None = None,
         keepalive_s: float = KEEPALIVE_S,
         bare_messages: bool = False,
+        in_mesh: bool = False,
     ) -> None:
         """`tokens` are needed for calls that this process makes as itself, `credentials` for TLS. A quiet connection is
         tried every `keepalive_s`, as often as the workload's server puts up with it. `bare_messages` passes on the
-        messages of errors without google.rpc.Status, which may hold internals.
+        messages of errors without google.rpc.Status, which may hold internals. `in_mesh` leaves retries and circuit
+        breaking to a service mesh.
         """
         options = [*_OPTIONS, ("grpc.keepalive_time_ms", int(keepalive_s * 1000))]
         self.name = workload
         self._address = address
         self._tokens = tokens
         self._bare_messages = bare_messages
+        self._in_mesh = in_mesh
         self._breaker = Breaker()
         connect = (
             partial(grpc.aio.insecure_channel, address, options=options)
@@ -195,18 +221,20 @@ class Channel:
             state = self._channel.get_state(try_to_connect=True)
 
     async def call(self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None) -> Res:
-        """Calls a method of a contract. The deadline is the shortest of `timeout_s`, the contract's, and that of the
-        call being handled.
+        """Calls a method of a contract within `timeout_s`, the contract's timeout unless given. The caller waits no
+        longer than the call being handled has left.
 
         Raises the MeshError that the workload answered with, or Unavailable, or DeadlineExceeded.
         """
         call = current_call.get()
-        allowed_s = timeout_s or method.policy.timeout_s or DEFAULT_TIMEOUT_S
-        if call is not None:
-            allowed_s = min(allowed_s, call.remaining_s())
         metadata = await self._metadata(method)
         reply = await self.unary(
-            method.path, request.to_binary(), timeout_s=allowed_s, metadata=metadata, idempotent=method.idempotent
+            method.path,
+            request.to_binary(),
+            timeout_s=timeout_s or method.policy.timeout_s or DEFAULT_TIMEOUT_S,
+            patience_s=math.inf if call is None else call.remaining_s(),
+            metadata=metadata,
+            idempotent=method.idempotent,
         )
         return method.response.from_binary(reply.message)
 
@@ -225,17 +253,38 @@ class Channel:
         return tuple(headers.items())
 
     async def unary(
-        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+        self,
+        path: str,
+        request: bytes,
+        *,
+        timeout_s: float,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+        idempotent: bool = False,
     ) -> UnaryReply:
-        """Calls a method by its path, bytes in and bytes out. Idempotent calls are repeated while the workload does not
-        take them and time is left.
+        """Calls a method by its path, bytes in and bytes out. The workload is told `timeout_s`; who waits only
+        `patience_s` gets DeadlineExceeded after it. Idempotent calls are repeated while the workload does not take them
+        and time is left.
         """
+        if patience_s <= 0:
+            raise _deadline_exceeded()
+        try:
+            async with asyncio.timeout(patience_s if patience_s < timeout_s else None) as patience:
+                return await self._attempts(path, request, timeout_s, patience_s, metadata, idempotent=idempotent)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise _deadline_exceeded() from None
+
+    async def _attempts(
+        self, path: str, request: bytes, timeout_s: float, patience_s: float, metadata: Metadata, *, idempotent: bool
+    ) -> UnaryReply:
         deadline = time.monotonic() + timeout_s
-        connected_by = _connected_by(timeout_s)
+        connected_by = _connected_by(min(timeout_s, patience_s))
         try:
             return await self._attempt(path, request, deadline, metadata, connected_by)
         except _NOT_TAKEN as error:
-            if not idempotent or error.reason == "CIRCUIT_OPEN":
+            if not idempotent or self._in_mesh or error.reason == "CIRCUIT_OPEN":
                 raise
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS_MAX - 1),
@@ -250,67 +299,94 @@ class Channel:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+        self,
+        path: str,
+        requests: AsyncIterable[bytes],
+        *,
+        timeout_s: float | None,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
     ) -> AsyncIterator[Stream]:
         """Calls a method of any kind by its path, while this is entered; leaving it early cancels the call. `requests`
-        are asked for one by one, as the workload takes them. Without `timeout_s` the call has no deadline.
+        are asked for one by one, as the workload takes them. Without `timeout_s` the call has no deadline. Who waits
+        only `patience_s` gets DeadlineExceeded after it.
         """
         self._check_breaker()
         begun = time.monotonic()
         with self._streams.place() as connection:
-            await _connected(connection.channel, _connected_by(timeout_s))
-            if timeout_s is not None:
-                timeout_s -= time.monotonic() - begun
-            call = connection.method(path)(timeout=timeout_s, metadata=metadata)
+            await _connected(connection.channel, _connected_by(min(timeout_s or math.inf, patience_s)))
+            deadline = math.inf if timeout_s is None else begun + timeout_s
+            left_s = None if timeout_s is None else deadline - time.monotonic()
+            call = connection.method(path)(timeout=left_s, metadata=metadata)
             sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
+            failure = partial(self._failure, path, metadata, deadline)
+            stream = Stream(call, sending, self._breaker.answered, failure)
+            wait_s = begun + patience_s - time.monotonic() if patience_s < (timeout_s or math.inf) else math.inf
+            patience = asyncio.get_running_loop().call_later(wait_s, stream.stop)
             try:
-                failure = partial(self._failure, path, metadata)
-                yield Stream(call, sending, lambda: self._breaker.record(Code.OK, 0), failure)
+                yield stream
             finally:
-                if call.done():
-                    self._breaker.record(Code((await call.code()).value[0]), timeout_s or math.inf)
+                patience.cancel()
                 sending.cancel()
                 call.cancel()
                 await asyncio.wait([sending])
-                CLIENT_CALLS.labels(self.name, (await call.code()).name).inc()
+                code, trailers = Code((await call.code()).value[0]), dict(await call.trailing_metadata())
+                self._record(begun, deadline, code, is_bare=DETAILS_TRAILER not in trailers)
 
     async def _attempt(
         self, path: str, request: bytes, deadline: float, metadata: Metadata, connected_by: float
     ) -> UnaryReply:
-        if time.monotonic() >= deadline:
-            raise DeadlineExceeded(_NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
+        begun = time.monotonic()
+        if begun >= deadline:
+            raise _deadline_exceeded()
         self._check_breaker()
-        await _connected(self._channel, connected_by)
-        timeout_s = deadline - time.monotonic()
         multicallable = self._unary.get(path)
         if multicallable is None:
             multicallable = self._unary[path] = self._channel.unary_unary(path)
-        call = multicallable(request, timeout=timeout_s, metadata=metadata)
         try:
+            await _connected(self._channel, connected_by)
+            call = multicallable(request, timeout=deadline - time.monotonic(), metadata=metadata)
             message = await call
         except grpc.aio.AioRpcError as error:
-            failure = self._failure(path, metadata, error)
-            self._record(failure.code, timeout_s)
+            failure = self._failure(path, metadata, deadline, error)
+            self._record(begun, deadline, failure.code, is_bare=not _details(error))
             raise failure from error
+        except asyncio.CancelledError:
+            self._record(begun, deadline, Code.CANCELLED)
+            raise
         if message is None:  # OK, and nothing else: grpc.aio takes it for an answer
-            self._record(Code.INTERNAL, timeout_s)
+            self._record(begun, deadline, Code.INTERNAL)
             raise _broken_reply()
-        self._record(Code.OK, timeout_s)
+        self._record(begun, deadline, Code.OK)
         return UnaryReply(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
 
-    def _failure(self, path: str, metadata: Metadata, error: grpc.aio.AioRpcError) -> MeshError:
-        """The MeshError of a failed call; what of it is not passed on is logged."""
+    def _failure(self, path: str, metadata: Metadata, deadline: float, error: grpc.aio.AioRpcError) -> MeshError:
+        """The MeshError of a failed call; what of it is not passed on is logged. `deadline` is a time.monotonic()
+        second.
+        """
         failure = _failure(error, bare_messages=self._bare_messages)
-        log_withheld(self.name, path, metadata, failure, error.details() or "", _details(error))
+        details = _details(error)
+        if not details and failure.code in _OF_PASSED_DEADLINES and time.monotonic() >= deadline - DEADLINE_NEAR_S:
+            return _deadline_exceeded()
+        log_withheld(self.name, path, metadata, failure, error.details() or "", details)
         return failure
 
     def _check_breaker(self) -> None:
-        if wait_s := self._breaker.wait_s():
+        if not self._in_mesh and (wait_s := self._breaker.wait_s()):
             raise Unavailable(_NEUTRAL_TEXTS[Code.UNAVAILABLE], reason="CIRCUIT_OPEN", retry_after_s=wait_s)
 
-    def _record(self, code: Code, timeout_s: float) -> None:
-        self._breaker.record(code, timeout_s)
+    def _record(self, begun: float, deadline: float, code: Code, *, is_bare: bool = True) -> None:
+        """Tells the breaker how a call ended that had the time from `begun` to `deadline`. `is_bare` says that no
+        google.rpc.Status came: the status may be of gRPC's library, or of a proxy.
+        """
         CLIENT_CALLS.labels(self.name, code.name).inc()
+        is_late = time.monotonic() >= deadline - DEADLINE_NEAR_S and deadline - begun >= DEADLINE_COUNTS_S
+        if is_bare and (code is Code.UNAVAILABLE or (code is Code.DEADLINE_EXCEEDED and is_late)):
+            self._breaker.failed(begun)
+        elif is_bare and code in (Code.CANCELLED, Code.DEADLINE_EXCEEDED):
+            self._breaker.given_up()
+        else:
+            self._breaker.answered()
 
 
 async def _connected(channel: grpc.aio.Channel, until: float) -> None:
@@ -402,6 +478,10 @@ def _bare_failure(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshEr
     if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not by_library(text)):
         text = neutral
     return kind(text or kind.code.name, retry_after_s=1 if kind is Unavailable else None)
+
+
+def _deadline_exceeded() -> DeadlineExceeded:
+    return DeadlineExceeded(_NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
 
 
 def _broken_reply() -> BrokenReply:

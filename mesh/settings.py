@@ -85,6 +85,7 @@ class ServiceSettings(ProcessSettings):
     """What a process that serves gRPC needs: where to listen, and whose tokens to believe."""
 
     grpc_port: Annotated[Port, example(9000)] = 9000
+    service_mesh: Annotated[bool, Meta(description="must be true or false", examples=["true"])] = False
     jwks_url: Annotated[HttpUrl, example("http://edge:8080/.well-known/jwks.json")]
     ended_tokens_url: Annotated[HttpUrlOrNone, example("http://edge:8080/v1/oauth2/endedTokens")] = ""
     token_issuer: Annotated[Text, example("https://shop.example.com")]

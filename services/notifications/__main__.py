@@ -18,7 +18,9 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(JetStream(settings.nats_url, process.name))
     tokens = ServiceTokens(settings.token_url, settings.client_id, settings.client_secret)
-    identity = await process.enter(Channel("identity", settings.identity_address, tokens=tokens), required=False)
+    identity = await process.enter(
+        Channel("identity", settings.identity_address, tokens=tokens, in_mesh=settings.service_mesh), required=False
+    )
     consumers = Consumers(Users(identity), Mailer(settings.smtp_url), settings.mail_from, settings.client_secret)
     await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
     await serve(process, settings, NotificationsHandlers(database))

@@ -15,7 +15,9 @@ async def wire(process: Process, settings: OrdersSettings) -> None:
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(JetStream(settings.nats_url, process.name))
     await process.enter(Relay(database, broker))
-    catalog = await process.enter(Channel("catalog", settings.catalog_address), required=False)
+    catalog = await process.enter(
+        Channel("catalog", settings.catalog_address, in_mesh=settings.service_mesh), required=False
+    )
     await serve(process, settings, OrdersHandlers(database, Catalog(catalog)))
 
 

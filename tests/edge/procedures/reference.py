@@ -6,6 +6,7 @@ the texts of internal errors that it keeps to itself, the reasons in its own err
 
 import asyncio
 import contextlib
+import math
 import signal
 import struct
 import sys
@@ -40,11 +41,19 @@ HEADERS: Final = [
 
 
 class _Channel(Channel):
-    """A channel whose calls have no deadline but the client's."""
+    """A channel whose calls have no deadline but the client's, which the suite's server is told."""
 
     async def unary(
-        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+        self,
+        path: str,
+        request: bytes,
+        *,
+        timeout_s: float,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+        idempotent: bool = False,
     ) -> UnaryReply:
+        timeout_s = min(timeout_s, patience_s)
         if timeout_s < NO_TIMEOUT_S:
             return await super().unary(path, request, timeout_s=timeout_s, metadata=metadata, idempotent=idempotent)
         async with self.stream(path, _one(request), timeout_s=timeout_s, metadata=metadata) as responses:
@@ -53,9 +62,15 @@ class _Channel(Channel):
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+        self,
+        path: str,
+        requests: AsyncIterable[bytes],
+        *,
+        timeout_s: float | None,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
     ) -> AsyncIterator[Stream]:
-        wanted_s = timeout_s if timeout_s is not None and timeout_s < NO_TIMEOUT_S else None
+        wanted_s = patience_s if patience_s < NO_TIMEOUT_S else None
         async with super().stream(path, requests, timeout_s=wanted_s, metadata=metadata) as stream:
             yield stream
 

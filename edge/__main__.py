@@ -15,6 +15,7 @@ from edge.app import route
 from edge.connection import ConnectionLimits, protocol
 from edge.contract import read
 from edge.contracts.source import Source, source_of
+from edge.draining import Drain, DrainingServer
 from edge.serving import Serving, check_upstreams
 from edge.settings import EdgeSettings, from_command_line
 from edge.sockets.connection import socket_protocol
@@ -22,7 +23,6 @@ from edge.tls import upstream_credentials
 from edge.upstream import Nowhere, Upstreams
 from mesh import telemetry
 from mesh.ended_tokens import EndedTokens, EndedTokensUrl
-from mesh.http import HttpServer
 from mesh.identity import JwksUrl, Verifier
 from mesh.operations import OperationsServer
 from mesh.process import Process, run_to_end
@@ -106,16 +106,18 @@ async def _warn_unresolvable(settings: EdgeSettings) -> None:
             log.warning("an upstream's host can't be resolved", upstream=str(address), error=error.strerror)
 
 
-def serve(app: Any, settings: EdgeSettings) -> HttpServer:
+def serve(app: Any, settings: EdgeSettings) -> DrainingServer:
     """The HTTP server of an ASGI application."""
     limits = ConnectionLimits(
         settings.head_bytes_max, settings.url_bytes_max, settings.head_timeout_s, settings.stall_s
     )
-    return HttpServer(
+    drain = Drain(settings.drain_quiet_s, settings.drain_s_max, in_mesh=settings.service_mesh)
+    return DrainingServer(
         app,
         settings.listen_host,
         settings.port,
-        http=protocol(limits),
+        drain,
+        http=protocol(limits, drain),
         interface="asgi3",
         ws=socket_protocol(settings.stall_s),
         ws_max_size=settings.body_bytes_max,

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from edge.draining import Drain
 from edge.errors import HttpError, render
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
@@ -143,6 +144,7 @@ class Http1(HttpToolsProtocol):
     """uvicorn's protocol within ConnectionLimits; protocol() makes one for each server."""
 
     limits: ClassVar[ConnectionLimits]
+    drain: ClassVar[Drain]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -164,6 +166,8 @@ class Http1(HttpToolsProtocol):
         self._stall = Stall(transport, self.limits.stall_s)
         self.app_state = {**self.app_state, Connection.KEY: self._connection}
         self._await_head()
+        if self.drain.leaves:
+            self.leave()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -179,14 +183,18 @@ class Http1(HttpToolsProtocol):
         super().resume_writing()
         self._stall.end()
 
-    def shutdown(self) -> None:
-        """The server stops. The next reply says that it is the last one on this connection; were the connection closed
+    def leave(self) -> None:
+        """The server leaves. The next reply says that it is the last one on this connection; were the connection closed
         at once, a request that is on its way would be lost (RFC 9112, section 9.6).
         """
         self._leaves = True
         if self.cycle is not None and not self.cycle.response_started:
-            self.cycle.keep_alive = False
+            self._make_last(self.cycle)
         self._connection.drain()
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        self.leave()
         self.loop.call_later(LINGER_S, super().shutdown)
 
     def data_received(self, data: bytes) -> None:
@@ -238,6 +246,11 @@ class Http1(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_timer()
+        try:
+            self.drain.note_request()
+        except HttpError as error:
+            self._refusal = error
+            raise
         if wrong := self._wrong_head():
             self._refusal = HttpError(400, wrong, "MALFORMED_REQUEST")
             raise self._refusal
@@ -245,7 +258,7 @@ class Http1(HttpToolsProtocol):
             self._connection.handshake = self._handshake()
         super().on_headers_complete()
         if self._leaves and self.cycle is not None:
-            self.cycle.keep_alive = False
+            self._make_last(self.cycle)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -321,6 +334,10 @@ class Http1(HttpToolsProtocol):
             return "HTTP/1.0 has no Transfer-Encoding."
         return ""
 
+    def _make_last(self, cycle: Any) -> None:
+        cycle.keep_alive = False
+        cycle.default_headers = [*self.server_state.default_headers, *self.drain.headers()]
+
     def _too_large(self) -> HttpError:
         text = f"The request line and the headers are larger than {self.limits.size_bytes_max} bytes."
         return HttpError(431, text, "HEADERS_TOO_LARGE")
@@ -364,6 +381,8 @@ class Http1(HttpToolsProtocol):
         told.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         headers.append((REQUEST_ID.encode(), told.request_id.encode()))
+        if self._leaves:
+            headers += self.drain.headers()
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
         self.transport.write(b"".join([STATUS_LINE[told.status], *lines, b"\r\n", body]))
         self.transport.close()
@@ -371,9 +390,9 @@ class Http1(HttpToolsProtocol):
         told.write()
 
 
-def protocol(limits: ConnectionLimits) -> type[Http1]:
-    """The protocol class for one server's limits."""
-    return type("Http1", (Http1,), {"limits": limits})
+def protocol(limits: ConnectionLimits, drain: Drain) -> type[Http1]:
+    """The protocol class for one server's limits and its way to leave."""
+    return type("Http1", (Http1,), {"limits": limits, "drain": drain})
 
 
 def can_arrive(method: str) -> bool:

@@ -105,6 +105,10 @@ class EdgeSettings(BaseSettings):
         "auto", description="json, text, or auto: text on a terminal, json elsewhere"
     )
     shutdown_grace_s: float = Field(10.0, ge=0, le=300, description="for calls to end when the edge is stopped")
+    drain_quiet_s: float = Field(
+        0.0, ge=0, le=60, description="behind proxies: stop when no request has come for so long"
+    )
+    drain_s_max: float = Field(10.0, ge=0, le=300, description="how long that may take, when the edge is stopped")
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
         None, description="the OpenTelemetry collector that traces go to", examples=["http://collector:4317"]
     )

@@ -26,6 +26,11 @@ class HttpServer:
         self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False, **options))
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def connections(self) -> set[Any]:
+        """The protocols of the connections that are open."""
+        return self._server.server_state.connections
+
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
         try:

@@ -44,9 +44,13 @@ class Socket(WebSocketsSansIOProtocol):
         super().resume_writing()
         self._stall.end()
 
+    def leave(self) -> None:
+        """The server leaves; the stream ends with a status of its own."""
+        self._connection.drain()
+
     def shutdown(self) -> None:
         if self.handshake_complete and not self.close_sent:
-            self._connection.drain()  # the stream ends with a status of its own
+            self.leave()
         else:
             super().shutdown()
 

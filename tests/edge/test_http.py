@@ -87,13 +87,13 @@ async def test_every_request_has_an_id(client: Client, backend: Backend) -> None
 
 
 async def test_the_contracts_timeout_is_the_deadline(client: Client, backend: Backend) -> None:
-    """It is sent on, a client can lower it, nobody can raise it."""
-    for sent, most_s in ((None, 2.1), ("1", 1.1), ("3600", 2.1)):
+    """It is sent on whatever a client wants: a shorter one is the edge's to keep, and nobody can raise it."""
+    for sent in (None, "1", "0.5", "3600"):
         headers = {} if sent is None else {"x-server-timeout": sent}
         await client.post("/v1/shelves/a/books", json={}, headers=headers)
         remaining_s = backend.calls[-1].remaining_s
         assert remaining_s is not None
-        assert remaining_s <= most_s
+        assert 1.1 < remaining_s <= 2.1
 
 
 @pytest.mark.parametrize("sent", ["NaN", "-1", "1e3", "inf", "", "1s", "0", "0.0", "9" * 30, "0x1", "٣"])

@@ -64,15 +64,15 @@ async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_ca
     async with hung_up() as address, Channel("plain", address) as channel:
         for _ in range(Breaker.FAILURES_MAX):
             with pytest.raises(Unavailable) as caught:
-                await call(channel)
+                await call(channel, timeout_s=0.3)
             assert caught.value.reason != "CIRCUIT_OPEN"
         assert await is_open(channel)
-        port = int(address.rpartition(":")[2])
     async with Channel("plain", address) as channel:
-        for _ in range(TRIES):
+        for _ in range(Breaker.FAILURES_MAX):
             with pytest.raises(Unavailable):
-                await call(channel)
+                await call(channel, timeout_s=0.3)
         assert await is_open(channel)
+        port = int(address.rpartition(":")[2])
         async with plain_server(port, Do=grpc.unary_unary_rpc_method_handler(serve)):
             while await is_open(channel):
                 await asyncio.sleep(0.02)

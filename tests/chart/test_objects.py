@@ -216,10 +216,26 @@ def test_calls_can_drain(render: tuple[Object, ...]) -> None:
         leaves_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         grace_s = pod["terminationGracePeriodSeconds"]
         assert leaves_s > 1.1 * CONNECTION_AGE_S, "a tenth is what gRPC's library varies it by"
-        assert leaves_s + int(environment["SHUTDOWN_GRACE_S"]) < grace_s
+        settles_s = [int(environment.get(name, 0)) for name in ("DRAIN_S_MAX", "DRAIN_QUIET_S")]
+        assert leaves_s + sum(settles_s) + int(environment["SHUTDOWN_GRACE_S"]) < grace_s - 5, "less the proxy's"
         annotations = each["spec"]["template"]["metadata"]["annotations"]
         if "linkerd.io/inject" in annotations:
             assert int(annotations["config.linkerd.io/shutdown-grace-period"].removesuffix("s")) < grace_s
+
+
+@each_render
+def test_there_is_one_circuit_breaker(render: tuple[Object, ...]) -> None:
+    """The processes know of the mesh exactly where there is one, and leave retries and circuit breaking to it."""
+    services = {each["metadata"]["name"]: each for each in render if each["kind"] == "Service"}
+    for each in render:
+        if each["kind"] != "Deployment" or each["metadata"]["name"] == "shop-mail":
+            continue
+        name, template = each["metadata"]["name"], each["spec"]["template"]
+        environment = {variable["name"]: variable["value"] for variable in template["spec"]["containers"][0]["env"]}
+        is_meshed = "linkerd.io/inject" in template["metadata"]["annotations"]
+        assert environment.get("SERVICE_MESH") == ("true" if is_meshed else None), name
+        breaks = "balancer.linkerd.io/failure-accrual" in services[name]["metadata"].get("annotations", {})
+        assert breaks == (is_meshed and name != "shop-edge"), name
 
 
 @each_render

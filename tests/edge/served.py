@@ -37,8 +37,7 @@ async def edge_of(
     made = EdgeSettings.model_validate({"contracts": "-", "upstreams": f"*=127.0.0.1:{port}", "port": 0, **settings})
     readiness = Readiness()
     readiness.serve()
-    options = {"bare_messages": made.bare_messages, "in_mesh": made.service_mesh}
-    async with Upstreams(made.upstreams, **options) as upstreams:
+    async with Upstreams(made.upstreams, bare_messages=made.bare_messages, in_mesh=made.service_mesh) as upstreams:
         readiness.add(upstreams)
         app = EdgeApp(contract, route(contract, made, upstreams.__getitem__, verifier), made, routes(readiness))
         async with serve(app, made) as server, Client(base_url=f"http://127.0.0.1:{server.port}") as client:

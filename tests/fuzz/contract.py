@@ -1,6 +1,7 @@
 """What the fuzzed edge serves: the contracts of unary methods and of streams, from a service in this process."""
 
 import contextlib
+import math
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -28,14 +29,27 @@ class Service:
     """An upstream that answers an Echo with its request, anything else with empty messages."""
 
     async def unary(
-        self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata = (), idempotent: bool = False
+        self,
+        path: str,
+        request: bytes,
+        *,
+        timeout_s: float,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+        idempotent: bool = False,
     ) -> UnaryReply:
         """Answers at once."""
         return UnaryReply(request if path == ECHO else b"", (), ())
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, path: str, requests: AsyncIterable[bytes], *, timeout_s: float | None, metadata: Metadata = ()
+        self,
+        path: str,
+        requests: AsyncIterable[bytes],
+        *,
+        timeout_s: float | None,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
     ) -> AsyncIterator["Answers"]:
         """Answers each message when it comes, or all of them once."""
         yield Answers(requests, once=path in COLLECTING)

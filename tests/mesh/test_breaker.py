@@ -25,7 +25,7 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 @contextlib.asynccontextmanager
 async def workload(serve: Any, **options: Any) -> AsyncIterator[Channel]:
     """A channel to a workload whose one method is `serve`."""
-    method = grpc.unary_unary_rpc_method_handler(serve)
+    method: Any = grpc.unary_unary_rpc_method_handler(serve)
     async with plain_server(Do=method) as address, Channel("plain", address, **options) as channel:
         yield channel
 
@@ -222,7 +222,7 @@ async def test_a_stream_ends_when_its_caller_waits_no_longer() -> None:
     async def requests() -> AsyncIterator[bytes]:
         yield b""
 
-    method = grpc.stream_stream_rpc_method_handler(serve)
+    method: Any = grpc.stream_stream_rpc_method_handler(serve)
     async with plain_server(Do=method) as address, Channel("plain", address) as channel:
         async with channel.stream(PATH, requests(), timeout_s=60, patience_s=0.5) as stream:
             assert await anext(stream) == b"first"

@@ -12,8 +12,8 @@ metadata:
   {{- if or .group.retried .group.timeout }}
   annotations:
     {{- if .group.retried }}
-    retry.linkerd.io/grpc: unavailable,resource-exhausted
-    retry.linkerd.io/limit: "1"
+    retry.linkerd.io/grpc: cancelled,unavailable,resource-exhausted
+    retry.linkerd.io/limit: "2"
     {{- end }}
     {{- with .group.timeout }}
     timeout.linkerd.io/request: {{ . }}

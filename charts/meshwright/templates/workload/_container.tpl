@@ -50,7 +50,11 @@ before are renewed (CONNECTION_AGE_S in mesh/server.py), so nobody sends it any 
 */}}
 {{- define "meshwright.leave-s" }}15{{ end }}
 
+{{/* Seconds that the edge then goes on answering at most, and without a request, to proxies that hold connections to it. */}}
+{{- define "meshwright.settle-s" }}10{{ end }}
+{{- define "meshwright.quiet-s" }}2{{ end }}
+
 {{/* Seconds in which calls that began before may finish. */}}
 {{- define "meshwright.drain-s" }}20{{ end }}
 
-{{- define "meshwright.termination-grace-s" }}{{ add (include "meshwright.leave-s" .) (include "meshwright.drain-s" .) 15 }}{{ end }}
+{{- define "meshwright.termination-grace-s" }}{{ add (include "meshwright.leave-s" .) (include "meshwright.settle-s" .) (include "meshwright.quiet-s" .) (include "meshwright.drain-s" .) 13 }}{{ end }}

@@ -33,6 +33,9 @@ LISTEN_HOST: 0.0.0.0
 OPS_PORT: 9090
 LOG_FORMAT: json
 SHUTDOWN_GRACE_S: {{ include "meshwright.drain-s" . }}
+{{- if .Values.linkerd.enabled }}
+SERVICE_MESH: true
+{{- end }}
 TOKEN_ISSUER: {{ .Values.publicUrl }}
 TOKEN_AUDIENCE: meshwright
 {{- with .Values.monitoring.tracesEndpoint }}
@@ -55,6 +58,8 @@ CLIENT_ID: {{ .name }}
 
 {{- define "meshwright.edge-environment" -}}
 PORT: 8080
+DRAIN_QUIET_S: {{ include "meshwright.quiet-s" .root }}
+DRAIN_S_MAX: {{ include "meshwright.settle-s" .root }}
 CONTRACTS: gen/contracts.binpb
 JWKS_URL: http://127.0.0.1:8080/.well-known/jwks.json
 ENDED_TOKENS_URL: http://127.0.0.1:8080/v1/oauth2/endedTokens

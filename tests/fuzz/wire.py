@@ -11,8 +11,8 @@ from uvicorn.server import ServerState
 
 from edge.app import EdgeApp, route
 from edge.connection import ConnectionLimits, protocol
-from edge.draining import Drain
 from edge.contract import Contract
+from edge.draining import Drain
 from edge.settings import EdgeSettings
 from tests.fuzz.contract import Service
 

@@ -112,7 +112,7 @@ class HttpProxy:
                 response, content = await self._forward(request, body)
                 for part in (response, h11.Data(data=content), h11.EndOfMessage()):
                     writer.write(http.send(part) or b"")
-                if http.our_state is h11.DONE:
+                if http.states[h11.SERVER] is h11.DONE:
                     http.start_next_cycle()
 
     async def _forward(self, request: h11.Request, body: bytes) -> tuple[h11.Response, bytes]:

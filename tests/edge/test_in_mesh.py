@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -42,14 +43,14 @@ async def test_the_proxy_ejects(backend: Backend) -> None:
     """What the test below relies on: deadlines that reach the proxy count against the endpoint."""
     answers_after(backend, 5)
     async with GrpcProxy(backend.port) as proxy, grpc.aio.insecure_channel(f"127.0.0.1:{proxy.port}") as channel:
-        call = channel.unary_unary(PROCEDURE)
+        call: Any = channel.unary_unary(PROCEDURE)
         for _ in range(FAILURES_MAX):
             with pytest.raises(grpc.aio.AioRpcError):
-                await call(b"", timeout=0.05)  # type: ignore[misc]
+                await call(b"", timeout=0.05)
         while not proxy.ejections:
             await asyncio.sleep(0.01)
         with pytest.raises(grpc.aio.AioRpcError, match="no endpoint is available"):
-            await call(b"", timeout=5)  # type: ignore[misc]
+            await call(b"", timeout=5)
 
 
 HURRIES = [
@@ -171,7 +172,7 @@ async def test_it_serves_while_requests_come_and_then_says_no(
 ) -> None:
     """Behind a proxy whose clients never let go: every request has an answer until the limit, then 503."""
     answers_after(backend, 0)
-    settings = {"service_mesh": service_mesh, "drain_quiet_s": 0.4, "drain_s_max": 0.8}
+    settings: dict[str, Any] = {"service_mesh": service_mesh, "drain_quiet_s": 0.4, "drain_s_max": 0.8}
     async with AsyncExitStack() as stack:
         edge = await stack.enter_async_context(edge_of(library, backend.port, **settings))
         url = str(edge.base_url)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from edge.contract import Contract, read
@@ -135,7 +136,7 @@ async def test_refusals_are_in_the_audit_log(guarded: Client, issuer: Issuer) ->
     """A scope that is missing and a forged token, with account, client and request id, and without the token."""
     books, request_id = "/v1/shelves/a/books", {"x-request-id": "request-1"}
     token, forged = issuer.token("users/eve", scope="books.read"), Issuer().token("users/eve")
-    with capture_logs() as logs:
+    with capture_logs(processors=[merge_contextvars]) as logs:
         for each in (token, forged):
             await guarded.post(books, json={}, headers=request_id | {"authorization": f"Bearer {each}"})
         await guarded.post(books, json={}, headers=request_id)

@@ -24,8 +24,9 @@ def test_a_package_has_one_publisher() -> None:
 
 def test_the_contracts_are_read() -> None:
     """A message with the option is an event; the option names its consumers."""
+    consumed = ("RegistrationRepeated", "UserDeleted", "UserRegistered")
     assert DECLARED["notifications"] == Participant(
-        "notifications", (), ("meshwright.identity.v1.UserDeleted", "meshwright.identity.v1.UserRegistered")
+        "notifications", (), tuple(f"meshwright.identity.v1.{name}" for name in consumed)
     )
     assert DECLARED["orders"].publishes == ("meshwright.orders.v1.OrderCancelled", "meshwright.orders.v1.OrderPlaced")
     assert "information" not in DECLARED
@@ -49,7 +50,7 @@ def test_a_consumer_that_is_no_workload_is_refused_where_it_stands() -> None:
     misspelt = IMAGE.replace(b"\x0a\x0dnotifications", b"\x0a\x0dnotificationz")
     workloads = {"catalog", "identity", "notifications", "orders"}
     expected = (
-        r"^meshwright/identity/v1/events\.proto: UserDeleted names the consumer 'notificationz', which is no "
+        r"^meshwright/identity/v1/events\.proto: RegistrationRepeated names the consumer 'notificationz', which is no "
         r"workload\. Name some of these: catalog, identity, notifications, orders\.$"
     )
     with pytest.raises(UnknownWorkload, match=expected):

@@ -60,7 +60,9 @@ async def test_the_command_provisions_what_the_contracts_say(server: Nats) -> No
         done = await asyncio.to_thread(run, server.url(PROVISIONER))
         assert done.returncode == 0, done.stderr
     assert await filters(server) == {
-        "notifications": ["meshwright.identity.v1.UserDeleted", "meshwright.identity.v1.UserRegistered"]
+        "notifications": [
+            f"meshwright.identity.v1.{name}" for name in ("RegistrationRepeated", "UserDeleted", "UserRegistered")
+        ]
     }
 
 

@@ -112,6 +112,9 @@ def enveloped(event_type: str, aggregate: str, payload: bytes) -> Envelope:
     return Envelope(str(uuid4()), event_type, "identity", aggregate, datetime.now(UTC), payload, traceparent=None)
 
 
+EVENTS = (RegistrationRepeated, UserDeleted, UserRegistered)
+
+
 @pytest.fixture
 async def shop(
     tmp_path: Path, open_database: Callable[..., Awaitable[Database]], mail_server: MailServer
@@ -122,7 +125,7 @@ async def shop(
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(Nats(tmp_path / "nats", [ADMIN]))
         url = server.url(ADMIN.name)
-        await provision(url, {"notifications": [kind.desc().type_name for kind in (UserDeleted, UserRegistered)]})
+        await provision(url, {"notifications": [kind.desc().type_name for kind in EVENTS]})
         broker = await stack.enter_async_context(JetStream(url, "notifications"))
         database = await open_database("notifications")
         channel = Channel("identity", f"127.0.0.1:{port}", tokens=IssuedTokens(issuer))

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 from uuid import UUID
 
-from mesh.pagination import Key
+from mesh.position import Key
 from services.catalog.filter import FIELDS, AllOf, AnyOf, Comparison, Expression, Kind, Not
 from services.catalog.order_by import SortKey
 

@@ -9,7 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from mesh.database import Connection
-from mesh.pagination import Key, Page
+from mesh.pagination import Page
+from mesh.position import Key
 from services.catalog.condition import Arguments, SortColumn, Walk, found_by_index, indexed_part, matching
 from services.catalog.domain import Details, Money, Product, not_searchable
 from services.catalog.filter import Expression

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from mesh.database import Connection
-from mesh.pagination import Key, Page
+from mesh.pagination import Page
+from mesh.position import Key
 from services.notifications.domain import Notification
 
 # The parts of the sort key of list_notifications(): send_time, uid.

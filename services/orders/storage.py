@@ -10,7 +10,8 @@ from uuid import UUID
 import asyncpg
 
 from mesh.database import Connection
-from mesh.pagination import Key, Page
+from mesh.pagination import Page
+from mesh.position import Key
 from services.orders.domain import Money, Order, OrderLine, State
 
 # A page of long orders holds fewer than asked for: a line takes up to 900 bytes, and a message may have 4 MiB.

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import InvalidArgument
-from mesh.pagination import Key, Page, read_page
+from mesh.pagination import Page, read_page
+from mesh.position import Key
 
 QUERY = ("products", 'name = "x"', "create_time desc")
 KEY: tuple[Key, ...] = (datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC), UUID(int=7), "näme", -5)

@@ -14,6 +14,7 @@ import math
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -226,17 +227,50 @@ class Channel:
 
         Raises the MeshError that the workload answered with, or Unavailable, or DeadlineExceeded.
         """
-        call = current_call.get()
-        metadata = await self._metadata(method)
         reply = await self.unary(
             method.path,
             request.to_binary(),
             timeout_s=timeout_s or method.policy.timeout_s or DEFAULT_TIMEOUT_S,
-            patience_s=math.inf if call is None else call.remaining_s(),
-            metadata=metadata,
+            patience_s=_patience_s(),
+            metadata=await self._metadata(method),
             idempotent=method.idempotent,
         )
-        return method.response.from_binary(reply.message)
+        return _parse(method, reply.message)
+
+    def open(
+        self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Res]]:
+        """Calls a method that answers a stream, while this is entered: see exchange()."""
+        return self.exchange(method, _single(request), timeout_s=timeout_s)
+
+    async def collect(
+        self, method: Method[Req, Res], requests: AsyncIterable[Req], *, timeout_s: float | None = None
+    ) -> Res:
+        """Calls a method that takes a stream and answers one message. Raises as exchange() does."""
+        async with self.exchange(method, requests, timeout_s=timeout_s) as responses:
+            async for response in responses:
+                return response
+        raise _broken_reply()
+
+    @contextlib.asynccontextmanager
+    async def exchange(
+        self, method: Method[Req, Res], requests: AsyncIterable[Req], *, timeout_s: float | None = None
+    ) -> AsyncIterator[AsyncIterator[Res]]:
+        """Calls a method with a stream of messages for a stream of messages, while this is entered; leaving it early
+        cancels the call. `requests` are taken one by one as fast as the workload takes them.
+
+        The deadline is `timeout_s` or the contract's; without both the stream has none. It is given up earlier if the
+        call being handled has less time. Iterating raises the MeshError that the workload ended the stream with, or
+        the exception that ended `requests`.
+        """
+        async with self.stream(
+            method.path,
+            _serialised(requests),
+            timeout_s=timeout_s or method.policy.timeout_s,
+            patience_s=_patience_s(),
+            metadata=await self._metadata(method),
+        ) as responses:
+            yield _parsed(method, responses)
 
     async def _metadata(self, method: Method[Any, Any]) -> Metadata:
         headers = dict(tracing.inject())
@@ -387,6 +421,34 @@ class Channel:
             self._breaker.given_up()
         else:
             self._breaker.answered()
+
+
+def _patience_s() -> float:
+    """The seconds that are left for the call being handled."""
+    call = current_call.get()
+    return math.inf if call is None else call.remaining_s()
+
+
+async def _single(message: Req) -> AsyncIterator[Req]:
+    yield message
+
+
+async def _serialised(requests: AsyncIterable[Req]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield request.to_binary()
+
+
+async def _parsed(method: Method[Req, Res], responses: Stream) -> AsyncIterator[Res]:
+    async for response in responses:
+        yield _parse(method, response)
+
+
+def _parse(method: Method[Req, Res], message: bytes) -> Res:
+    """Reads a response. Raises BrokenReply if the bytes are no message of the contract."""
+    try:
+        return method.response.from_binary(message)
+    except (ValueError, EOFError) as error:
+        raise _broken_reply() from error
 
 
 async def _connected(channel: grpc.aio.Channel, until: float) -> None:

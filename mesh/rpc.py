@@ -2,10 +2,10 @@
 
 import abc
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar
 
 from protobuf import DescMethod, DescService, Message
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
@@ -21,6 +21,8 @@ CLIENT_ADDRESS = "x-meshwright-client-address"
 edge passes no header with this prefix on.
 """
 
+Kind: TypeAlias = Literal["unary", "server_streaming", "client_streaming", "bidi_streaming"]
+
 _IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
 
 
@@ -31,10 +33,11 @@ def is_idempotent(desc: DescMethod) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Req, Res]):
-    """One unary method of a contract. `path` is its name on the wire, "/package.Service/Method"."""
+    """One method of a contract. `path` is its name on the wire, "/package.Service/Method"."""
 
     name: str
     path: str
+    kind: Kind
     request: type[Req]
     response: type[Res]
     idempotent: bool
@@ -44,7 +47,12 @@ class Method(Generic[Req, Res]):
     def of(cls, desc: DescMethod, request: type[Req], response: type[Res]) -> Self:
         """Reads a method's record from its descriptor."""
         path = f"/{desc.parent.type_name}/{desc.name}"
-        return cls(desc.name, path, request, response, is_idempotent(desc), policy_of(desc))
+        return cls(desc.name, path, desc.method_kind, request, response, is_idempotent(desc), policy_of(desc))
+
+    @property
+    def streams(self) -> bool:
+        """Whether there is a stream of messages in either direction."""
+        return self.kind != "unary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +84,12 @@ token.
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A method and the coroutine function that serves it."""
+    """A method and what serves it: a coroutine function, or an asynchronous generator if it answers a stream. It takes
+    the request, or the iterator of requests, and the call.
+    """
 
     method: Method[Any, Any]
-    serve: Callable[[Any, Call], Awaitable[Message]]
+    serve: Callable[[Any, Call], Any]
 
 
 class Service(abc.ABC):

@@ -2,12 +2,12 @@
 
 For each service: a `<Service>Base` with one abstract method an RPC, so that a handler with a wrong request or response
 type, or a missing one, fails the type checker; and a `<Service>Client` whose methods take and give the messages of
-`<file>_pb.py`.
+`<file>_pb.py`. Streams are asynchronous iterators of messages.
 """
 
 import re
-import sys
 from contextlib import AbstractContextManager
+from typing import Any
 
 from protobuf import DescFile, DescMethod, DescService
 from protobuf.plugin import File, Ident, Module, Schema, escape_public_identifier, get_comments
@@ -23,12 +23,15 @@ _CALL = _RPC.ident("Call", type_only=True)
 _DESC_SERVICE = Module("protobuf").ident("DescService", type_only=True)
 _CHANNEL = Module("mesh.client").ident("Channel", type_only=True)
 _ABSTRACT = Module("abc").ident("abstractmethod")
+_ASYNC_ITERATOR = Module("collections.abc").ident("AsyncIterator", type_only=True)
+_ASYNC_ITERABLE = Module("collections.abc").ident("AsyncIterable", type_only=True)
+_ASYNC_CONTEXT = Module("contextlib").ident("AbstractAsyncContextManager", type_only=True)
 _CLASS_VAR = Module("typing").ident("ClassVar")
 _FINAL = Module("typing").ident("Final")
 
 
 def generate(schema: Schema[None]) -> None:
-    """Writes the files of a request. Exits with a sentence at an RPC that streams: the runtime serves unary calls."""
+    """Writes the files of a request."""
     for desc in schema.files_to_generate:
         if desc.services:
             write_file(schema.generate_file(desc, "_grpc.py"), desc)
@@ -38,18 +41,10 @@ def write_file(file: File, desc: DescFile) -> None:
     """Writes the bases and clients of one .proto file."""
     file.preamble(desc)
     for index, service in enumerate(desc.services):
-        refuse_streams(service)
         for write in (write_methods, write_base, write_client):
             file.print()
             file.print()
             write(file, service, index)
-
-
-def refuse_streams(service: DescService) -> None:
-    """Says which RPC this plugin can't write."""
-    for method in service.methods:
-        if method.method_kind != "unary":
-            sys.exit(f"{service.file.name}: {service.name}.{method.name} is {method.method_kind}; only unary is served")
 
 
 def write_methods(file: File, service: DescService, index: int) -> None:
@@ -72,7 +67,7 @@ def write_base(file: File, service: DescService, _index: int) -> None:
         for method in service.methods:
             file.print()
             file.print("@", _ABSTRACT)
-            with write_signature(file, method, "call: ", _CALL):
+            with write_handler_signature(file, method):
                 write_doc(file, method)
         file.print()
         with file.scope("def handlers(self) -> tuple[", _HANDLER, ", ...]:"):
@@ -91,16 +86,67 @@ def write_client(file: File, service: DescService, _index: int) -> None:
             file.print("self._channel = channel")
         for method in service.methods:
             file.print()
-            with write_signature(file, method, "*, timeout_s: float | None = None"):
+            with write_client_signature(file, method):
                 write_doc(file, method)
-                file.print(f"return await self._channel.call({method_constant(method)}, request, timeout_s=timeout_s)")
+                write_client_call(file, method)
 
 
-def write_signature(file: File, method: DescMethod, *parameter: object) -> AbstractContextManager[None]:
-    """Opens the method's function; messages are imported for the type checker only."""
-    request, response = (Ident.for_desc(desc, type_only=True) for desc in (method.input, method.output))
-    start = f"async def {python_name(method)}(self, request: "
-    return file.scope(start, request, ", ", *parameter, ") -> ", response, ":")
+def write_handler_signature(file: File, method: DescMethod) -> AbstractContextManager[None]:
+    """Opens the function that serves a method. One that answers a stream is an asynchronous generator, whose type is
+    that of a plain function that returns an iterator (PEP 525; mypy, "Asynchronous iterators").
+    """
+    request, response = messages(method)
+    parameter = ("requests: ", *generic(_ASYNC_ITERATOR, request)) if streams_up(method) else ("request: ", request)
+    result = generic(_ASYNC_ITERATOR, response) if streams_down(method) else (response,)
+    return write_signature(file, method, (*parameter, ", call: ", _CALL), result, is_async=not streams_down(method))
+
+
+def write_client_signature(file: File, method: DescMethod) -> AbstractContextManager[None]:
+    """Opens the function that calls a method. A stream of answers is a context manager: leaving it ends the call."""
+    request, response = messages(method)
+    parameter = ("requests: ", *generic(_ASYNC_ITERABLE, request)) if streams_up(method) else ("request: ", request)
+    result = generic(_ASYNC_CONTEXT, *generic(_ASYNC_ITERATOR, response)) if streams_down(method) else (response,)
+    timeout = ", *, timeout_s: float | None = None"
+    return write_signature(file, method, (*parameter, timeout), result, is_async=not streams_down(method))
+
+
+def write_client_call(file: File, method: DescMethod) -> None:
+    """Writes the call of the channel that a client's function makes."""
+    calls = {
+        "unary": "await self._channel.call({}, request, {})",
+        "server_streaming": "self._channel.open({}, request, {})",
+        "client_streaming": "await self._channel.collect({}, requests, {})",
+        "bidi_streaming": "self._channel.exchange({}, requests, {})",
+    }
+    file.print("return ", calls[method.method_kind].format(method_constant(method), "timeout_s=timeout_s"))
+
+
+def write_signature(
+    file: File, method: DescMethod, parameters: tuple[Any, ...], result: tuple[Any, ...], *, is_async: bool
+) -> AbstractContextManager[None]:
+    """Opens a function with the name of the method."""
+    start = f"{'async ' if is_async else ''}def {python_name(method)}(self, "
+    return file.scope(start, *parameters, ") -> ", *result, ":")
+
+
+def messages(method: DescMethod) -> tuple[Ident, Ident]:
+    """The request and the response; they are imported for the type checker only."""
+    return Ident.for_desc(method.input, type_only=True), Ident.for_desc(method.output, type_only=True)
+
+
+def generic(outer: Ident, *inner: Any) -> tuple[Any, ...]:
+    """The parts of `outer[inner]`."""
+    return (outer, "[", *inner, "]")
+
+
+def streams_up(method: DescMethod) -> bool:
+    """Whether a method takes a stream of requests."""
+    return method.method_kind in ("client_streaming", "bidi_streaming")
+
+
+def streams_down(method: DescMethod) -> bool:
+    """Whether a method answers a stream of responses."""
+    return method.method_kind in ("server_streaming", "bidi_streaming")
 
 
 def write_doc(file: File, desc: DescService | DescMethod) -> None:

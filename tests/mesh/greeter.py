@@ -30,6 +30,36 @@ service GreeterService {
   }
 }
 
+// Counts, sums and echoes.
+service StreamService {
+  // Counts up to a number.
+  rpc Count(GreetRequest) returns (stream GreetResponse) {
+    option (google.api.http) = {get: "/v1/count"};
+    option (meshwright.policy.v1.method) = {public: true};
+  }
+  rpc Sum(stream GreetRequest) returns (GreetResponse) {
+    option (google.api.http) = {post: "/v1/sum" body: "*"};
+    option (meshwright.policy.v1.method) = {scopes: "greet"};
+  }
+  rpc Echo(stream GreetRequest) returns (stream GreetResponse) {
+    option (google.api.http) = {post: "/v1/echo" body: "*"};
+    option (meshwright.policy.v1.method) = {public: true timeout: {seconds: 1}};
+  }
+  rpc Follow(FollowRequest) returns (stream FollowResponse) {
+    option (google.api.http) = {get: "/v1/follow"};
+    option (meshwright.policy.v1.method) = {public: true};
+  }
+}
+
+message FollowRequest {
+  string resume_token = 1;
+}
+
+message FollowResponse {
+  int32 number = 1;
+  string resume_token = 2;
+}
+
 message GreetRequest {
   string name = 1 [(buf.validate.field).string = {min_len: 1 max_len: 20}];
   int32 times = 2 [(buf.validate.field).int32 = {gte: 0 lte: 3}];

@@ -1,0 +1,205 @@
+"""Methods that stream, from the typed client to the typed handler and back, over real connections."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from mesh.client import Channel
+from mesh.errors import Code, InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
+from mesh.open_streams import OpenStreams
+from mesh.resume import resuming
+from mesh.rpc import Call
+from tests.issuer import Issuer
+from tests.mesh.stream_service import Streams, serving
+
+
+async def requests(greeter: SimpleNamespace, *names: str) -> AsyncIterator[Any]:
+    """A stream of requests."""
+    for name in names:
+        yield greeter.pb.GreetRequest(name=name)
+
+
+async def test_a_stream_of_responses(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The messages come in order, and the stream ends."""
+    async with (
+        serving(greeter, issuer, Streams(greeter)) as (_, client),
+        client.count(greeter.pb.GreetRequest(name="Ada", times=3)) as responses,
+    ):
+        assert [response.text async for response in responses] == ["Ada 0", "Ada 1", "Ada 2"]
+
+
+async def test_a_stream_of_requests_needs_what_the_contract_says(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Without a token the first request is not read; with the scope, the answer comes at the end."""
+    async with serving(greeter, issuer, Streams(greeter)) as (server, client):
+        with pytest.raises(MeshError) as caught:
+            await client.sum(requests(greeter, "a", "b"))
+        assert caught.value.reason == "TOKEN_MISSING"
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain:
+            call: Any = plain.stream_unary("/greeter.v1.StreamService/Sum")(
+                (request.to_binary() for request in [greeter.pb.GreetRequest(name=name) for name in "ab"]),
+                metadata=(("authorization", f"Bearer {issuer.token('users/ada', 'greet')}"),),
+            )
+            answer = await call
+    assert greeter.pb.GreetResponse.from_binary(answer).text == "a+b"
+
+
+async def test_messages_both_ways_at_once(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Each answer is there before the next request is sent."""
+    async with serving(greeter, issuer, Streams(greeter)) as (_, client):
+        queue: asyncio.Queue[str] = asyncio.Queue()
+
+        async def asked() -> AsyncIterator[Any]:
+            while name := await queue.get():
+                yield greeter.pb.GreetRequest(name=name)
+
+        async with client.echo(asked()) as responses:
+            for name in ("a", "b"):
+                queue.put_nowait(name)
+                assert (await anext(responses)).text == name.upper()
+            queue.put_nowait("")
+            assert [response async for response in responses] == []
+
+
+async def test_every_message_is_validated(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The violation names the message; what was right before it was handled."""
+    async with (
+        serving(greeter, issuer, Streams(greeter)) as (_, client),
+        client.echo(requests(greeter, "a", "", "c")) as responses,
+    ):
+        assert (await anext(responses)).text == "A"
+        with pytest.raises(InvalidArgument) as caught:
+            await anext(responses)
+    assert [violation.field for violation in caught.value.violations] == ["[1].name"]
+
+
+async def test_an_error_after_messages_keeps_its_details(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A handler that raises in the middle ends the stream with its status; a crash says no more than that."""
+    for failure, expected in (
+        (NotFound("No such room.", reason="NO_ROOM"), (Code.NOT_FOUND, "No such room.", "NO_ROOM")),
+        (ZeroDivisionError("secret"), (Code.INTERNAL, "Internal error.", "")),
+    ):
+
+        async def count(_request: Any, _call: Call, failure: Exception = failure) -> AsyncIterator[Any]:
+            yield greeter.pb.GreetResponse(text="first")
+            raise failure
+
+        async with (
+            serving(greeter, issuer, Streams(greeter, count=count)) as (_, client),
+            client.count(greeter.pb.GreetRequest(name="Ada")) as responses,
+        ):
+            assert (await anext(responses)).text == "first"
+            with pytest.raises(MeshError) as caught:
+                await anext(responses)
+        assert (caught.value.code, caught.value.message, caught.value.reason) == expected
+
+
+async def test_leaving_early_ends_the_handler(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A client that leaves a stream cancels its handler, whose clean-up runs."""
+    streams = Streams(greeter)
+
+    async def endless() -> AsyncIterator[Any]:
+        while True:
+            yield greeter.pb.GreetRequest(name="again")
+            await asyncio.sleep(0.01)
+
+    async with serving(greeter, issuer, streams) as (_, client):
+        async with client.echo(endless()) as responses:
+            await anext(responses)
+        async with asyncio.timeout(5):
+            await streams.closed.wait()
+
+
+async def test_a_slow_reader_slows_its_handler(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A handler gets no further ahead of its reader than the connection's window has room for."""
+    made = 0
+
+    async def count(_request: Any, _call: Call) -> AsyncIterator[Any]:
+        nonlocal made
+        while True:
+            made += 1
+            yield greeter.pb.GreetResponse(text="x" * 100_000)
+
+    async with (
+        serving(greeter, issuer, Streams(greeter, count=count)) as (_, client),
+        client.count(greeter.pb.GreetRequest(name="Ada")) as responses,
+    ):
+        await anext(responses)
+        seen = 0
+        while seen != made:
+            seen = made
+            await asyncio.sleep(0.3)
+        assert made < 1000
+
+
+async def test_the_contracts_timeout_ends_a_stream(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A stream that is open at its deadline is DEADLINE_EXCEEDED, also for a client that set none."""
+    async with (
+        serving(greeter, issuer, Streams(greeter)) as (server, _),
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain,
+    ):
+        call: Any = plain.stream_stream("/greeter.v1.StreamService/Echo")()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_server_that_stops_sends_its_streams_away(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """They end with a status that says to come back, and unary calls still finish."""
+
+    async def held() -> AsyncIterator[Any]:
+        yield greeter.pb.GreetRequest(name="a")
+        await asyncio.Event().wait()
+
+    async with serving(greeter, issuer, Streams(greeter)) as (server, client), client.echo(held()) as responses:
+        assert (await anext(responses)).text == "A"
+        stopping = asyncio.create_task(server.__aexit__())
+        with pytest.raises(Unavailable) as caught:
+            await anext(responses)
+        await stopping
+    assert (caught.value.reason, caught.value.retry_after_s) == ("STREAM_DRAINED", 1.0)
+
+
+async def test_streams_have_a_limit() -> None:
+    """One too many is refused with a time to come back; one that ended makes room."""
+    streams, end = OpenStreams(streams_max=1), asyncio.timeout(None)
+    with streams.admit(end), pytest.raises(ResourceExhausted) as caught, streams.admit(end):
+        raise AssertionError("admitted")
+    assert caught.value.reason == "TOO_MANY_STREAMS"
+    with streams.admit(end):
+        assert not streams.draining
+
+
+async def test_a_stream_resumes_where_it_was_lost(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Through restarts of its server a client gets every response once, in order."""
+    streams, port, numbers = Streams(greeter), 0, []
+    async with serving(greeter, issuer, streams) as (server, _):
+        port = server.port
+    async with Channel("streams", f"127.0.0.1:{port}") as channel:
+        client = greeter.grpc.StreamServiceClient(channel)
+        async with contextlib.aclosing(resuming(client.follow, greeter.pb.FollowRequest())) as responses:
+            for _ in range(3):
+                async with serving(greeter, issuer, streams, port):
+                    numbers += [(await anext(responses)).number for _ in range(5)]
+    assert numbers == list(range(1, 16))
+
+
+async def test_a_stream_that_stays_away_is_given_up(greeter: SimpleNamespace) -> None:
+    """Its client raises what opening it raised."""
+    async with Channel("streams", "127.0.0.1:1") as channel:
+        client = greeter.grpc.StreamServiceClient(channel)
+        with pytest.raises(Unavailable):
+            await anext(resuming(client.follow, greeter.pb.FollowRequest(), patience_s=0.1))
+
+
+@pytest.mark.parametrize("token", ["?", "e30", "WzFd"])
+async def test_a_foreign_resume_token_is_refused(greeter: SimpleNamespace, issuer: Issuer, token: str) -> None:
+    """The error names the field, and resuming() passes it on."""
+    async with serving(greeter, issuer, Streams(greeter)) as (_, client):
+        with pytest.raises(InvalidArgument) as caught:
+            await anext(resuming(client.follow, greeter.pb.FollowRequest(resume_token=token)))
+    assert [violation.field for violation in caught.value.violations] == ["resume_token"]

@@ -12,7 +12,7 @@ metadata:
   {{- if or .group.retried .group.timeout }}
   annotations:
     {{- if .group.retried }}
-    retry.linkerd.io/grpc: cancelled,unavailable,resource-exhausted
+    retry.linkerd.io/grpc: cancelled,unavailable
     retry.linkerd.io/limit: "2"
     {{- end }}
     {{- with .group.timeout }}

@@ -106,9 +106,9 @@ class EdgeSettings(BaseSettings):
     )
     shutdown_grace_s: float = Field(10.0, ge=0, le=300, description="for calls to end when the edge is stopped")
     drain_quiet_s: float = Field(
-        0.0, ge=0, le=60, description="behind proxies: stop when no request has come for so long"
+        0.0, ge=0, le=60, description="behind proxies: when stopped, serve until no request has come for so long"
     )
-    drain_s_max: float = Field(10.0, ge=0, le=300, description="how long that may take, when the edge is stopped")
+    drain_s_max: float = Field(10.0, ge=0, le=300, description="how long that may take at most")
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
         None, description="the OpenTelemetry collector that traces go to", examples=["http://collector:4317"]
     )

@@ -365,7 +365,8 @@ class Channel:
                 call.cancel()
                 await asyncio.wait([sending])
                 code, trailers = Code((await call.code()).value[0]), dict(await call.trailing_metadata())
-                self._record(begun, deadline, code, is_bare=DETAILS_TRAILER not in trailers)
+                # The deadline of a stream says nothing of the workload, which may have no news.
+                self._record(begun, math.inf, code, is_bare=DETAILS_TRAILER not in trailers)
 
     async def _attempt(
         self, path: str, request: bytes, deadline: float, metadata: Metadata, connected_by: float

@@ -101,7 +101,7 @@ class HttpProxy:
             connection.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        http = h11.Connection(h11.SERVER)
+        http: Any = h11.Connection(h11.SERVER)
         with contextlib.closing(writer), contextlib.suppress(OSError):
             while http.our_state is h11.IDLE:
                 request, body = await next_event(http, reader), b""

@@ -101,9 +101,9 @@ class HttpProxy:
             connection.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        http: Any = h11.Connection(h11.SERVER)
+        http = h11.Connection(h11.SERVER)
         with contextlib.closing(writer), contextlib.suppress(OSError):
-            while http.our_state is h11.IDLE:
+            while True:
                 request, body = await next_event(http, reader), b""
                 if not isinstance(request, h11.Request):
                     return
@@ -112,8 +112,9 @@ class HttpProxy:
                 response, content = await self._forward(request, body)
                 for part in (response, h11.Data(data=content), h11.EndOfMessage()):
                     writer.write(http.send(part) or b"")
-                if http.states[h11.SERVER] is h11.DONE:
-                    http.start_next_cycle()
+                if http.our_state is not h11.DONE:
+                    return
+                http.start_next_cycle()
 
     async def _forward(self, request: h11.Request, body: bytes) -> tuple[h11.Response, bytes]:
         """The response for the client, and its body."""

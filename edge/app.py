@@ -22,7 +22,6 @@ from edge.docs import OPENAPI, add_docs
 from edge.endpoint import Endpoint
 from edge.endpoints import Endpoints, json_style
 from edge.errors import HttpError, render
-from edge.gate import Gate
 from edge.openapi.document import Documents
 from edge.overlaps import Overlap, overlaps
 from edge.pages import METHODS, Pages
@@ -146,9 +145,8 @@ class EdgeApp(FastAPI):
         """`operations` are the pages for those who run this, empty if they are on another port."""
         super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
         cors = Cors(settings.cors_origins, settings.cors_max_age_s, settings.response_headers)
-        streams = Gate(settings.concurrent_streams_max)
-        self._sockets = Sockets(routes.sockets, contract.registry, cors, streams)
-        self._pipeline = Pipeline(routes.router, contract.registry, cors, settings.concurrent_requests_max, streams)
+        self._sockets = Sockets(routes.sockets, contract.registry, cors)
+        self._pipeline = Pipeline(routes.router, contract.registry, cors)
         documents = Documents(
             routes.served,
             contract.registry,

@@ -29,12 +29,9 @@ _SINGLE: Final = frozenset({b"etag", b"cache-control"})
 
 
 class Endpoint(Protocol):
-    """What a route of the router leads to. `name` is that of its RPC, "package.Service.Method", `streams` says that it
-    answers for as long as its messages come, or waits for news.
-    """
+    """What a route of the router leads to. `name` is that of its RPC, "package.Service.Method"."""
 
     name: str
-    streams: bool
 
     async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""
@@ -64,7 +61,7 @@ class UnaryEndpoint:
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding) -> None:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.name = route.method.name
-        self.streams = self._long_poll = route.method.policy.long_poll
+        self._long_poll = route.method.policy.long_poll
         self._invalid_reason = route.method.policy.invalid_reason
         self._template = route.template.text
         self._input = route.method.desc.input

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
+from edge.concurrency import ConcurrencyLimit
 from edge.contract import Contract, Method, Route
 from edge.endpoint import Endpoint, Transcoding, UnaryEndpoint
 from edge.headers import RequestHeaders, ResponseHeaders
@@ -96,11 +97,10 @@ class Endpoints:
 class _Unmade:
     """Stands for an endpoint, and makes it at the first call."""
 
-    __slots__ = ("_endpoint", "_make", "name", "streams")
+    __slots__ = ("_endpoint", "_make", "name")
 
     def __init__(self, method: Method, make: Callable[[], Endpoint]) -> None:
         self.name = method.name
-        self.streams = method.streams or method.policy.long_poll
         self._make = make
         self._endpoint: Endpoint | None = None
 
@@ -121,6 +121,8 @@ def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSet
         timeout_s=settings.call_timeout_s,
         stream_timeout_s=settings.stream_timeout_s,
         traces=settings.otel_exporter_otlp_endpoint is not None,
+        calls=ConcurrencyLimit(settings.concurrent_requests_max),
+        streams=ConcurrencyLimit(settings.concurrent_streams_max),
     )
 
 

@@ -13,7 +13,6 @@ from edge.compression import encode, negotiate
 from edge.cors import Cors
 from edge.endpoint import Endpoint
 from edge.errors import HTTP_STATUS, HttpError, render
-from edge.gate import Gate
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
 from edge.preconditions import is_known
@@ -33,15 +32,10 @@ _NO_CONTENT: Final = (204, 304)
 class Pipeline:
     """An ASGI application that serves a router's endpoints."""
 
-    def __init__(
-        self, router: Router[Endpoint], registry: Registry, cors: Cors, requests_max: int, streams: Gate
-    ) -> None:
-        """At most `requests_max` requests are served at the same time, and besides them `streams`."""
+    def __init__(self, router: Router[Endpoint], registry: Registry, cors: Cors) -> None:
         self._router = router
         self._registry = registry
         self._cors = cors
-        self._requests = Gate(requests_max)
-        self._streams = streams
         self._unmatched = Observed(NO_RPC)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,11 +44,9 @@ class Pipeline:
         line = Line(request.method, request_id(request.headers), time.perf_counter(), self._unmatched)
         line.bind(request.headers)
         found = self._found(request, line)
-        gate = self._streams if isinstance(found, Match) and found.target.streams else self._requests
-        gate.inside += 1
         try:
             with request.connection.watch():
-                reply = found if isinstance(found, Reply) else await self._serve(found, gate, request, receive, line)
+                reply = found if isinstance(found, Reply) else await self._serve(found, request, receive, line)
                 await self._send(reply, request, line, send)
         except asyncio.CancelledError:
             if not request.connection.lost:
@@ -63,8 +55,6 @@ class Pipeline:
             if line.code == Code.OK.name:
                 line.status, line.code = HTTP_STATUS[Code.CANCELLED], Code.CANCELLED.name
             line.write()
-        finally:
-            gate.inside -= 1
 
     async def _stop(self, request: Request, line: Line, send: Send) -> None:
         """Ends a request that the server, which stops, waits for no longer."""
@@ -82,9 +72,8 @@ class Pipeline:
         except MeshError as error:
             return self._fail(error, request, line)
 
-    async def _serve(self, found: Match[Endpoint], gate: Gate, request: Request, receive: Receive, line: Line) -> Reply:
+    async def _serve(self, found: Match[Endpoint], request: Request, receive: Receive, line: Line) -> Reply:
         try:
-            gate.check()
             return await found.target.serve(request, found.values, receive, line)
         except MeshError as error:
             return self._fail(error, request, line)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.access import Access
+from edge.concurrency import ConcurrencyLimit
 from edge.contract import Method
 from edge.errors import Headers
 from edge.headers import REQUEST_ID, RequestHeaders, ResponseHeaders, timeout_s
@@ -35,6 +36,8 @@ class CallSettings:
     timeout_s: float
     stream_timeout_s: float
     traces: bool
+    calls: ConcurrencyLimit
+    streams: ConcurrencyLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Rpc:
         self._access = Access(method.policy, settings.verifier)
         default_s = settings.stream_timeout_s if method.streams else settings.timeout_s
         self._timeout_s = method.policy.timeout_s or default_s
+        self._concurrency = settings.streams if method.streams or method.policy.long_poll else settings.calls
 
     def tell(self, line: Line, route: str) -> None:
         """Tells which RPC a request is for, and by which route: first of all, so that refusals are its own."""
@@ -66,6 +70,7 @@ class Rpc:
         """Decides on a call before its body is read. `wanted_s` is the timeout that the client wants in the way of its
         protocol. Raises MeshError.
         """
+        self._concurrency.check()
         authorization = request.headers.get(b"authorization", b"").decode("latin-1")
         try:
             caller = await self._access.identify(authorization)
@@ -91,7 +96,7 @@ class Rpc:
     async def unary(self, admission: Admission, message: bytes) -> UnaryReply:
         """Calls the method with one message for one. Raises MeshError."""
         method = self.method
-        with self._span(admission):
+        with self._concurrency.admit(), self._span(admission):
             return await self._upstream.unary(
                 method.path,
                 message,
@@ -104,7 +109,7 @@ class Rpc:
     @contextlib.asynccontextmanager
     async def stream(self, admission: Admission, messages: AsyncIterable[bytes]) -> AsyncIterator[Responses]:
         """Calls the method, of any kind, while this is entered. Raises MeshError."""
-        with self._span(admission):
+        with self._concurrency.admit(), self._span(admission):
             async with self._upstream.stream(
                 self.method.path,
                 messages,

@@ -29,7 +29,6 @@ class Procedure:
         protovalidate.CompilationError if a rule of the contract is wrong.
         """
         self.name = rpc.method.name
-        self.streams = rpc.method.streams
         self._rpc = rpc
         self._details = details
         codecs = Codecs(rpc.method, readers, validator)

@@ -12,7 +12,6 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from edge.cors import Cors
 from edge.errors import Headers, HttpError, render
-from edge.gate import Gate
 from edge.headers import REQUEST_ID, request_id
 from edge.observation import NO_RPC, Line, Observed
 from edge.request import Receive, Request, Scope, Send
@@ -39,12 +38,11 @@ _SWITCHING: Final = 101
 class Sockets:
     """An ASGI application that opens streams over WebSocket."""
 
-    def __init__(self, router: Router[SocketMaker], details: Registry, cors: Cors, gate: Gate) -> None:
-        """`details` knows the types of errors' details; `gate` counts streams, however they are opened."""
+    def __init__(self, router: Router[SocketMaker], details: Registry, cors: Cors) -> None:
+        """`details` knows the types of errors' details."""
         self._router = router
         self._details = details
         self._cors = cors
-        self._gate = gate
         self._unmatched = Observed(NO_RPC)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +51,6 @@ class Sockets:
         line = Line("WEBSOCKET", request_id(request.headers), time.perf_counter(), self._unmatched)
         line.bind(request.headers)
         line.status = _SWITCHING
-        self._gate.inside += 1
         try:
             with request.connection.watch():
                 assert (await receive())["type"] == "websocket.connect", "what comes first"
@@ -70,7 +67,6 @@ class Sockets:
             if not request.connection.lost:
                 raise
         finally:
-            self._gate.inside -= 1
             line.write()
 
     async def _open(self, request: Request, receive: Receive, line: Line) -> tuple[Exchange, list[str]]:
@@ -84,7 +80,6 @@ class Sockets:
         check_handshake(request)
         subprotocols = offered_subprotocols(request)
         check_origin(request, self._cors)
-        self._gate.check()
         try:
             request = authorized(request, subprotocols)
             return await found.target().open(request, found.values, receive, line), subprotocols

@@ -31,7 +31,6 @@ class CollectingEndpoint:
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.name = route.method.name
-        self.streams = True
         self._template = route.template.text
         self._rpc = rpc
         self._system_parameters = SystemParameterReader(route.method.desc.input)
@@ -73,7 +72,6 @@ class StreamingEndpoint:
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self.name = route.method.name
-        self.streams = True
         self._template = route.template.text
         self._rpc = rpc
         self._limits = limits

@@ -16,6 +16,7 @@ from edge.connection import ConnectionLimits, protocol
 from edge.contract import read
 from edge.contracts.source import Source, source_of
 from edge.draining import Drain, DrainingServer
+from edge.held_bytes import HeldBytes
 from edge.serving import Serving, check_upstreams
 from edge.settings import EdgeSettings, from_command_line
 from edge.sockets.connection import socket_protocol
@@ -117,7 +118,7 @@ def serve(app: Any, settings: EdgeSettings) -> DrainingServer:
         settings.listen_host,
         settings.port,
         drain,
-        http=protocol(limits, drain),
+        http=protocol(limits, drain, HeldBytes(settings.held_bytes_max, settings.body_bytes_max)),
         interface="asgi3",
         ws=socket_protocol(settings.stall_s),
         ws_max_size=settings.body_bytes_max,

@@ -7,6 +7,7 @@ a call run on whose client has gone.
 import asyncio
 import contextlib
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from edge.draining import Drain
 from edge.errors import HttpError, render
 from edge.headers import REQUEST_ID, request_id
+from edge.held_bytes import HeldBytes
 from edge.observation import NO_RPC, Line, Observed
 
 # RFC 6455, section 4.1: 16 bytes in base64.
@@ -32,6 +34,9 @@ _HOST = re.compile(
 
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 """How much of a body is thrown away after the reply, so that its sender gets to read the reply."""
+
+BODY_BYTES_AHEAD: Final = 16 * 1024
+"""How much of a body is read before somebody asks for it."""
 
 LINGER_S: Final = 2.0
 """How long a connection on which nothing is asked stays open once the server stops."""
@@ -54,14 +59,30 @@ class Connection:
 
     KEY: ClassVar[str] = "edge.connection"
 
-    def __init__(self, transport: asyncio.Transport | None = None) -> None:
+    def __init__(self, transport: asyncio.Transport | None = None, held: HeldBytes | None = None) -> None:
+        """`held` is the budget for what requests hold, unlimited without one."""
+        self.held = held or HeldBytes(sys.maxsize, 0)
         self.lost = False
         self.handshake: dict[str, Any] = {}
         """What the ASGI scope of a WebSocket says of its handshake."""
+        self._taken = asyncio.Event()
+        self._taken.set()
         self._transport = transport
         self._tasks: set[asyncio.Task[Any]] = set()
         self._told_of_drain: set[Callable[[], None]] = set()
         self._drains = False
+
+    async def taken(self) -> None:
+        """Returns once the client has taken most of what was sent."""
+        await self._taken.wait()
+
+    def pause(self) -> None:
+        """More waits to be sent than the client takes."""
+        self._taken.clear()
+
+    def resume(self) -> None:
+        """The client has taken most of it."""
+        self._taken.set()
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
@@ -145,6 +166,7 @@ class Http1(HttpToolsProtocol):
 
     limits: ClassVar[ConnectionLimits]
     drain: ClassVar[Drain]
+    held: ClassVar[HeldBytes]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -162,7 +184,7 @@ class Http1(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
-        self._connection = Connection(transport)
+        self._connection = Connection(transport, self.held)
         self._stall = Stall(transport, self.limits.stall_s)
         self.app_state = {**self.app_state, Connection.KEY: self._connection}
         self._await_head()
@@ -177,10 +199,12 @@ class Http1(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._connection.pause()
         self._stall.begin()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._connection.resume()
         self._stall.end()
 
     def leave(self) -> None:
@@ -274,6 +298,8 @@ class Http1(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         self._unparsed_bytes = 0
+        if not self.cycle.response_complete and len(self.cycle.body) > BODY_BYTES_AHEAD:
+            self.flow.pause_reading()
         if self.cycle.response_complete:
             self._unread_bytes += len(body)
             if self._unread_bytes > UNREAD_BYTES_MAX:
@@ -390,9 +416,9 @@ class Http1(HttpToolsProtocol):
         told.write()
 
 
-def protocol(limits: ConnectionLimits, drain: Drain) -> type[Http1]:
-    """The protocol class for one server's limits and its way to leave."""
-    return type("Http1", (Http1,), {"limits": limits, "drain": drain})
+def protocol(limits: ConnectionLimits, drain: Drain, held: HeldBytes) -> type[Http1]:
+    """The protocol class for one server's limits, its way to leave, and the budget that its requests share."""
+    return type("Http1", (Http1,), {"limits": limits, "drain": drain, "held": held})
 
 
 def can_arrive(method: str) -> bool:

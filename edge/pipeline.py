@@ -26,6 +26,9 @@ from mesh.errors import Code, Internal, MeshError
 log = structlog.get_logger()
 
 _REQUEST_ID: Final = REQUEST_ID.encode()
+BYTES_FREE: Final = 16 * 1024
+"""Smaller replies are not counted: each connection may have as much waiting to be sent."""
+
 _NO_CONTENT: Final = (204, 304)
 
 
@@ -45,7 +48,7 @@ class Pipeline:
         line.bind(request.headers)
         found = self._found(request, line)
         try:
-            with request.connection.watch():
+            with request.connection.watch(), request.held:
                 reply = found if isinstance(found, Reply) else await self._serve(found, request, receive, line)
                 await self._send(reply, request, line, send)
         except asyncio.CancelledError:
@@ -119,6 +122,8 @@ class Pipeline:
             await _empty(reply)
         elif coding:
             await encode(reply, coding)
+        if isinstance(reply.body, bytes) and len(reply.body) > BYTES_FREE:
+            reply = self._held(reply, reply.body, request, line)
         line.status = reply.status
         headers = [*reply.headers, *self._cors.headers(request), (_REQUEST_ID, line.request_id.encode())]
         headers.append((b"x-content-type-options", b"nosniff"))
@@ -129,10 +134,21 @@ class Pipeline:
             await send(start)
             await send({"type": "http.response.body", "body": reply.body})
             line.response_bytes = len(reply.body)
+            if len(reply.body) > BYTES_FREE:
+                await request.connection.taken()
         else:
             await send(start)
             await _send_pieces(reply.body, line, send)
         line.write()
+
+    def _held(self, reply: Reply, body: bytes, request: Request, line: Line) -> Reply:
+        """The reply, whose body the request holds in the place of its own; or that there is no room for it."""
+        request.held.set(0)
+        try:
+            request.held.add(len(body))
+        except MeshError as error:
+            return self._fail(error, request, line)
+        return reply
 
 
 def _is_not_modified(reply: Reply, request: Request) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from edge.connection import Connection
 from edge.decompression import CODINGS, Damaged, decode
 from edge.errors import HttpError
+from edge.held_bytes import Holding, unlimited
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,6 +37,7 @@ class Request:
     query: bytes
     headers: Mapping[bytes, bytes]
     client: str
+    held: Holding = field(default_factory=unlimited)
     connection: Connection = field(default_factory=Connection)
 
     @classmethod
@@ -48,7 +50,9 @@ class Request:
         path = scope["raw_path"].decode("latin-1")
         method = scope.get("method", "GET")  # a WebSocket's handshake is a GET and does not say so
         connection = scope["state"].get(Connection.KEY) or Connection()
-        return cls(method, path, scope["query_string"], headers, client[0] if client else "", connection)
+        address = client[0] if client else ""
+        held = connection.held.of(address)
+        return cls(method, path, scope["query_string"], headers, address, held, connection)
 
     def media_type(self) -> str:
         """The media type of the body in lower case, without parameters; empty if none is named."""
@@ -57,7 +61,7 @@ class Request:
 
 async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> bytes:
     """The whole body, decompressed. Raises HttpError: 400 if it is damaged or its sender leaves, 408 if it takes too
-    long, 413 if it is too large, 415 for an encoding that is not known.
+    long, 413 if it is too large, 415 for an encoding that is not known. Raises as HeldBytes.change().
     """
     headers = request.headers
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
@@ -68,12 +72,16 @@ async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> b
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.timeout_s):
-            body = await _receive_all(receive, limits)
+            body = await _receive_all(receive, limits, request.held)
     except TimeoutError as error:
         text = f"The body did not arrive within {limits.timeout_s:g} s."
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
     coding = headers.get(b"content-encoding", b"identity").strip().lower().decode("latin-1").removeprefix("x-")
-    return body if coding == "identity" else _decompress(body, coding, limits)
+    if coding == "identity":
+        return body
+    plain = _decompress(body, coding, limits)
+    request.held.set(len(plain))
+    return plain
 
 
 def check_transfer_coding(request: Request) -> None:
@@ -83,9 +91,10 @@ def check_transfer_coding(request: Request) -> None:
         raise HttpError(501, "The only transfer coding taken is chunked.", "TRANSFER_CODING_NOT_SUPPORTED")
 
 
-async def _receive_all(receive: Receive, limits: BodyLimits) -> bytes:
+async def _receive_all(receive: Receive, limits: BodyLimits, held: Holding) -> bytes:
     message = await receive()
     body: bytes = message.get("body", b"")
+    held.add(len(body))
     if not message.get("more_body") and message["type"] == "http.request" and len(body) <= limits.size_bytes_max:
         return body
     pieces, size_bytes = [body], len(body)
@@ -99,6 +108,7 @@ async def _receive_all(receive: Receive, limits: BodyLimits) -> bytes:
         message = await receive()
         pieces.append(message.get("body", b""))
         size_bytes += len(pieces[-1])
+        held.add(len(pieces[-1]))
 
 
 def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:

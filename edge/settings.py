@@ -161,6 +161,9 @@ class EdgeSettings(BaseSettings):
     body_bytes_max: int = Field(
         1_048_576, ge=0, le=1_073_741_824, description="the largest body, or message of a stream, decompressed"
     )
+    held_bytes_max: int = Field(
+        33_554_432, ge=1024, description="of bodies and replies that clients send or take slowly, in all"
+    )
     body_timeout_s: float = Field(30.0, gt=0, le=3600, description="for the body to arrive")
     json_depth_max: int = Field(64, ge=1, le=100, description="how deep JSON may be nested")
     concurrent_requests_max: int = Field(1000, ge=1, le=100_000, description="requests at the same time")

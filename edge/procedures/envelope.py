@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from edge.errors import HttpError
+from edge.held_bytes import Holding
 from edge.request import BodyLimits
 from mesh.errors import InvalidArgument, ResourceExhausted
 
@@ -24,43 +25,49 @@ def seal(message: bytes, flags: int = 0) -> bytes:
     return _HEAD.pack(flags, len(message)) + message
 
 
-async def opened(body: AsyncIterator[bytes], limits: BodyLimits) -> AsyncGenerator[tuple[int, bytes], None]:
+async def opened(
+    body: AsyncIterator[bytes], limits: BodyLimits, held: Holding
+) -> AsyncGenerator[tuple[int, bytes], None]:
     """The flags and the content of each envelope in a body, as they arrive.
 
     Raises ResourceExhausted for an envelope that is too large before it is read, HttpError 408 for one that does not
     arrive in time once it has begun, InvalidArgument if the body ends within one.
     """
     buffer = bytearray()
-    while await _fill(buffer, body, 1):
+    while await _fill(buffer, body, 1, held):
         try:
             async with asyncio.timeout(limits.timeout_s):
-                flags, end = await _fill_envelope(buffer, body, limits)
+                flags, end = await _fill_envelope(buffer, body, limits, held)
         except TimeoutError as error:
             text = f"The message did not arrive within {limits.timeout_s:g} s."
             raise HttpError(408, text, "BODY_TIMEOUT") from error
         content = bytes(buffer[_HEAD.size : end])
         del buffer[:end]
+        held.set(len(buffer))
         yield flags, content
 
 
-async def _fill_envelope(buffer: bytearray, body: AsyncIterator[bytes], limits: BodyLimits) -> tuple[int, int]:
+async def _fill_envelope(
+    buffer: bytearray, body: AsyncIterator[bytes], limits: BodyLimits, held: Holding
+) -> tuple[int, int]:
     """Reads the envelope at the buffer's start. Gives its flags and where it ends."""
-    if await _fill(buffer, body, _HEAD.size):
+    if await _fill(buffer, body, _HEAD.size, held):
         flags, length = _HEAD.unpack_from(buffer)
         if length > limits.size_bytes_max:
             raise too_large(limits)
-        if await _fill(buffer, body, _HEAD.size + length):
+        if await _fill(buffer, body, _HEAD.size + length, held):
             return flags, _HEAD.size + length
     raise InvalidArgument("The body ends inside a message.", reason="BODY_INCOMPLETE")
 
 
-async def _fill(buffer: bytearray, body: AsyncIterator[bytes], size_bytes: int) -> bool:
+async def _fill(buffer: bytearray, body: AsyncIterator[bytes], size_bytes: int, held: Holding) -> bool:
     """Reads on until the buffer holds this much; False if the body ends before."""
     while len(buffer) < size_bytes:
         piece = await anext(body, None)
         if piece is None:
             return False
         buffer += piece
+        held.set(len(buffer))
     return True
 
 

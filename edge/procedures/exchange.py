@@ -150,7 +150,10 @@ class _Call:
         """The messages of the request, which are in this coding."""
         count, limit = 0, self._limits.stream.messages_max
         body = self._dialect.read(pieces(self._request, receive, self._limits.stream, self._activity, self._line))
-        async with contextlib.aclosing(body), contextlib.aclosing(opened(body, self._limits.message)) as envelopes:
+        async with (
+            contextlib.aclosing(body),
+            contextlib.aclosing(opened(body, self._limits.message, self._request.held)) as envelopes,
+        ):
             async for flags, content in envelopes:
                 count += 1
                 if count > limit:

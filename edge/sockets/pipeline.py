@@ -52,7 +52,7 @@ class Sockets:
         line.bind(request.headers)
         line.status = _SWITCHING
         try:
-            with request.connection.watch():
+            with request.connection.watch(), request.held:
                 assert (await receive())["type"] == "websocket.connect", "what comes first"
                 try:
                     exchange, subprotocols = await self._open(request, receive, line)

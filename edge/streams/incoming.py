@@ -13,6 +13,7 @@ from edge.content_type import unsupported
 from edge.contract import Route
 from edge.endpoint import Transcoding
 from edge.errors import HttpError
+from edge.held_bytes import Holding
 from edge.observation import Line
 from edge.protojson.document import Malformed
 from edge.request import JSON, Receive, Request, read_body
@@ -58,7 +59,7 @@ class Incoming:
         if self._is_file:
             messages.come_from(_of_file(request, body, messages))
         else:
-            messages.come_from(_of_json(self._splitter(request), body, messages))
+            messages.come_from(_of_json(self._splitter(request), body, messages, request.held))
         return messages
 
     def messages(self, request: Request, values: tuple[str, ...], query: bytes) -> "Messages":
@@ -150,7 +151,7 @@ class Messages:
 
 
 async def _of_json(
-    splitter: Splitter, body: AsyncGenerator[bytes, None], messages: Messages
+    splitter: Splitter, body: AsyncGenerator[bytes, None], messages: Messages, held: Holding
 ) -> AsyncGenerator[bytes, None]:
     is_empty = True
     async with contextlib.aclosing(body):
@@ -158,6 +159,7 @@ async def _of_json(
             is_empty = False
             for content in messages.located(splitter.feed(piece)):
                 yield await large_work.run(len(content), partial(messages.bind, content))
+            held.set(splitter.held_bytes)
     if not is_empty:
         for content in messages.located(splitter.end()):
             yield await large_work.run(len(content), partial(messages.bind, content))

@@ -34,6 +34,10 @@ class Splitter(Protocol):
     def end(self) -> Iterator[bytes]:
         """The last message, if only the end completes it. Raises Malformed if it is not complete."""
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of a message is there that is not complete."""
+
 
 class LineSplitter:
     """A message in each line, as in NDJSON and JSON Lines; empty lines are none."""
@@ -60,6 +64,11 @@ class LineSplitter:
         """The last line, whose end need not be marked."""
         if self._text.strip():
             yield bytes(self._text)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of a line is there."""
+        return len(self._text)
 
 
 class ArraySplitter:
@@ -100,6 +109,11 @@ class ArraySplitter:
         if self._place is not _DONE:
             raise Malformed("The body ended before its JSON array was complete.")
         yield from ()
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of an element is there."""
+        return len(self._text)
 
     def _enter(self, begin: bytes | bytearray) -> None:
         """Decides by the first byte of what comes next."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from edge.contract import Contract
 from edge.field_selection import parse as parse_selection
 from edge.field_selection import trim
+from edge.held_bytes import unlimited
 from edge.path_template import REST, PathTemplate, TemplateError
 from edge.path_template import parse as parse_template
 from edge.procedures.base64_text import decoded
@@ -208,7 +209,7 @@ async def _pieces(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
 
 async def _envelopes(pieces: list[bytes]) -> list[tuple[int, bytes]] | None:
     with contextlib.suppress(MeshError):
-        return [each async for each in opened(_pieces(pieces), _LIMITS)]
+        return [each async for each in opened(_pieces(pieces), _LIMITS, unlimited())]
     return None
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.held_bytes import unlimited
 from edge.procedures.base64_text import decoded
 from edge.procedures.envelope import opened, seal
 from edge.request import BodyLimits
@@ -26,7 +27,7 @@ async def _cut(body: bytes, cuts: list[int]) -> AsyncGenerator[bytes, None]:
 
 
 async def _envelopes(body: bytes, cuts: list[int]) -> list[tuple[int, bytes]]:
-    return [each async for each in opened(_cut(body, cuts), LIMITS)]
+    return [each async for each in opened(_cut(body, cuts), LIMITS, unlimited())]
 
 
 async def _decoded(text: bytes, cuts: list[int]) -> bytes:

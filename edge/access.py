@@ -2,6 +2,7 @@
 
 import re
 
+from edge.client_network import client_network
 from edge.errors import Headers
 from edge.rate_limit import RateLimiter
 from mesh.errors import Unauthenticated
@@ -34,7 +35,11 @@ class Access:
         """
         if self._verifier is not None:
             authorize(self._policy, caller)
-        return self._limiter.admit(caller.subject or address) if self._limiter is not None else []
+        if self._limiter is None:
+            return []
+        # On public methods a token must not buy a fresh allowance: whoever guesses passwords may have one.
+        subject = "" if self._policy.public else caller.subject
+        return self._limiter.admit(subject or client_network(address))
 
     async def _verify(self, authorization: str, verifier: Verifier) -> Caller:
         """The bearer of the token. Other schemes pass to public methods, which may want them: a token

@@ -5,6 +5,7 @@ import time
 import grpc
 import pytest
 
+from edge.client_network import client_network
 from edge.contract import Contract
 from edge.rate_limit import RateLimiter
 from mesh.errors import ResourceExhausted
@@ -134,11 +135,35 @@ def test_a_limiter_counts_each_caller_for_itself(monkeypatch: pytest.MonkeyPatch
         limiter.admit("a")
 
 
-def test_a_limiter_forgets_who_called_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its memory has a bound, whatever clients invent."""
+def test_a_full_table_resets_nobodys_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory has a bound, whatever clients invent; those for whom there is no place share one allowance."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr("edge.rate_limit.CALLERS_MAX", 2)
-    limiter = RateLimiter(RateLimit(requests=1, per_s=1000))
-    for caller in ("a", "b", "c", "a"):
+    limiter = RateLimiter(RateLimit(requests=1, per_s=10))
+    for caller in ("a", "b", "c"):
         limiter.admit(caller)
+    for caller in ("a", "b", "c", "d"):
+        with pytest.raises(ResourceExhausted):
+            limiter.admit(caller)
+    clock[0] = 10.1
+    limiter.admit("d")
+    limiter.admit("a")
     with pytest.raises(ResourceExhausted):
-        limiter.admit("c")
+        limiter.admit("d")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_clients_are_counted_by_network(address: str, network: str) -> None:
+    """A subscriber of IPv6 has a /64, and could call from another address each time."""
+    assert client_network(address) == network

@@ -13,6 +13,7 @@ import structlog
 from edge import operations
 from edge.app import route
 from edge.connection import ConnectionLimits, protocol
+from edge.connections import Connections
 from edge.contract import read
 from edge.contracts.source import Source, source_of
 from edge.draining import Drain, DrainingServer
@@ -118,7 +119,12 @@ def serve(app: Any, settings: EdgeSettings) -> DrainingServer:
         settings.listen_host,
         settings.port,
         drain,
-        http=protocol(limits, drain, HeldBytes(settings.held_bytes_max, settings.body_bytes_max)),
+        http=protocol(
+            limits,
+            drain,
+            HeldBytes(settings.held_bytes_max, settings.body_bytes_max),
+            Connections(settings.connections_max),
+        ),
         interface="asgi3",
         ws=socket_protocol(settings.stall_s),
         ws_max_size=settings.body_bytes_max,

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from edge.connections import Connections, Place
 from edge.draining import Drain
 from edge.errors import HttpError, render
 from edge.headers import REQUEST_ID, request_id
@@ -62,6 +63,7 @@ class Connection:
     def __init__(self, transport: asyncio.Transport | None = None, held: HeldBytes | None = None) -> None:
         """`held` is the budget for what requests hold, unlimited without one."""
         self.held = held or HeldBytes(sys.maxsize, 0)
+        self.place: Place | None = None
         self.lost = False
         self.handshake: dict[str, Any] = {}
         """What the ASGI scope of a WebSocket says of its handshake."""
@@ -83,6 +85,11 @@ class Connection:
     def resume(self) -> None:
         """The client has taken most of it."""
         self._taken.set()
+
+    def busy(self) -> None:
+        """A call is made on this connection, though its request is not complete."""
+        if self.place is not None:
+            self.place.busy()
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
@@ -130,6 +137,8 @@ class Connection:
     def lose(self) -> None:
         """The client has gone."""
         self.lost = True
+        if self.place is not None:
+            self.place.leave()
         for task in self._tasks:
             task.cancel()
 
@@ -167,6 +176,7 @@ class Http1(HttpToolsProtocol):
     limits: ClassVar[ConnectionLimits]
     drain: ClassVar[Drain]
     held: ClassVar[HeldBytes]
+    places: ClassVar[Connections]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -187,6 +197,11 @@ class Http1(HttpToolsProtocol):
         self._connection = Connection(transport, self.held)
         self._stall = Stall(transport, self.limits.stall_s)
         self.app_state = {**self.app_state, Connection.KEY: self._connection}
+        self._connection.place = self.places.admit(self.client[0] if self.client else "", transport.abort)
+        if self._connection.place is None:
+            self._refuse(HttpError(503, "There are too many connections.", "OVERLOADED", retry_after_s=1))
+            return
+        self._connection.place.idle()
         self._await_head()
         if self.drain.leaves:
             self.leave()
@@ -243,10 +258,13 @@ class Http1(HttpToolsProtocol):
         self._in_head, self._head_bytes, self._waiting_bytes, self._unparsed_bytes = True, 0, 0, 0
         self._is_between = False
         self._begun += 1
+        if self._connection.place is not None and (self.cycle is None or self.cycle.response_complete):
+            self._connection.place.sending()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._is_between, self._unparsed_bytes = True, 0
+        self._note_waiting()
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -286,10 +304,22 @@ class Http1(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._note_waiting()
         if self.pipeline:
             self.flow.pause_reading()  # or each reply would let in as many more requests as fit into one read
         if self._refused is not None:
             self._refuse(self._refused)
+
+    def _note_waiting(self) -> None:
+        """Notes whether it is the client's turn."""
+        if self._connection.place is None:
+            return
+        if self.pipeline or self.cycle is None or not self.cycle.response_complete:
+            self._connection.place.busy()
+        elif self._is_between:
+            self._connection.place.idle()
+        else:
+            self._connection.place.sending()
 
     def on_chunk_header(self) -> None:
         """The length of a chunk has been read."""
@@ -331,6 +361,7 @@ class Http1(HttpToolsProtocol):
         """Hands over to the protocol of WebSockets. Its library gets a handshake that it can only accept: what is wrong
         with the client's is for the application to say, in the shape of all errors.
         """
+        self._connection.busy()
         keys = [value for name, value in self.headers if name == b"sec-websocket-key"]
         key = keys[0] if keys and SOCKET_KEY.fullmatch(keys[0]) else _ANY_KEY
         self.url = b"/"
@@ -416,9 +447,9 @@ class Http1(HttpToolsProtocol):
         told.write()
 
 
-def protocol(limits: ConnectionLimits, drain: Drain, held: HeldBytes) -> type[Http1]:
-    """The protocol class for one server's limits, its way to leave, and the budget that its requests share."""
-    return type("Http1", (Http1,), {"limits": limits, "drain": drain, "held": held})
+def protocol(limits: ConnectionLimits, drain: Drain, held: HeldBytes, places: Connections) -> type[Http1]:
+    """The protocol class of one server: its limits, its way to leave, and the budgets that its connections share."""
+    return type("Http1", (Http1,), {"limits": limits, "drain": drain, "held": held, "places": places})
 
 
 def can_arrive(method: str) -> bool:

@@ -10,7 +10,7 @@ from collections import Counter
 from types import TracebackType
 from typing import Final, Self
 
-from edge.clients import network_of
+from edge.client_network import client_network
 from mesh.errors import ResourceExhausted, Unavailable
 
 SHARES: Final = 4
@@ -29,7 +29,7 @@ class HeldBytes:
 
     def of(self, client: str) -> "Holding":
         """Returns what counts the bytes of one request or connection of this address."""
-        return Holding(self, network_of(client))
+        return Holding(self, client_network(client))
 
     def change(self, client: str, count: int) -> None:
         """Counts more bytes, or fewer. Raises Unavailable or ResourceExhausted if there is no room for more."""

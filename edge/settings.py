@@ -161,6 +161,7 @@ class EdgeSettings(BaseSettings):
     body_bytes_max: int = Field(
         1_048_576, ge=0, le=1_073_741_824, description="the largest body, or message of a stream, decompressed"
     )
+    connections_max: int = Field(2000, ge=1, le=1_000_000, description="connections at the same time")
     held_bytes_max: int = Field(
         33_554_432, ge=1024, description="of bodies and replies that clients send or take slowly, in all"
     )
@@ -168,7 +169,7 @@ class EdgeSettings(BaseSettings):
     json_depth_max: int = Field(64, ge=1, le=100, description="how deep JSON may be nested")
     concurrent_requests_max: int = Field(1000, ge=1, le=100_000, description="requests at the same time")
     concurrent_streams_max: int = Field(
-        10_000, ge=1, le=1_000_000, description="streams at the same time, besides those requests"
+        1000, ge=1, le=1_000_000, description="streams at the same time, besides those requests"
     )
     stream_timeout_s: float = Field(
         86_400, gt=0, le=31_536_000, description="for streaming methods whose contract names no timeout"

@@ -159,7 +159,7 @@ def _algorithms(data: Mapping[str, Any]) -> list[str]:
 class Verifier:
     """Turns an access token into its Caller, and remembers the answer until the token expires."""
 
-    REMEMBERED_MAX = 10_000
+    REMEMBERED_MAX = 4_000  # of TOKEN_BYTES_MAX each
 
     def __init__(self, keys: KeySource, issuer: str, audience: str, ended: EndedTokens | None = None) -> None:
         """An empty `issuer` or `audience` is not checked. With both, only access tokens after RFC 9068 are good.

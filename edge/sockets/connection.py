@@ -12,6 +12,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from edge.connection import Connection, Stall
+from mesh.errors import MeshError
 
 FRAGMENTS_MAX: Final = 1024
 """Of one message. Empty ones cost memory too, and no limit on bytes ends them."""
@@ -25,9 +26,11 @@ class Socket(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._stall = Stall(self.transport, self.stall_s)
+        self._held = self._connection.held.of(self.client[0] if self.client else "")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stall.end()
+        self._held.set(0)
         super().connection_lost(exc)
         self._connection.lose()
 
@@ -60,11 +63,38 @@ class Socket(WebSocketsSansIOProtocol):
         if self.writable.is_set():
             self.transport.write(pong)
 
+    async def receive(self) -> Any:
+        """Gives the application a message, which counts as held until then."""
+        message = await super().receive()
+        if not self.frames:
+            self._held.set(0)
+        return message
+
+    def handle_text(self, event: Frame) -> None:
+        if self._hold(event):
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        if self._hold(event):
+            super().handle_bytes(event)
+
     def handle_cont(self, event: Frame) -> None:
+        if not self._hold(event):
+            return
         super().handle_cont(event)
         if len(self.frames) > FRAGMENTS_MAX:
             self.conn.fail(CloseCode.POLICY_VIOLATION, "too many fragments")
             self.handle_parser_exception()
+
+    def _hold(self, event: Frame) -> bool:
+        """Counts a piece of a message; closes the connection if there is no room for it."""
+        try:
+            self._held.add(len(event.data))
+        except MeshError as error:
+            self.conn.fail(CloseCode.TRY_AGAIN_LATER, error.message)
+            self.handle_parser_exception()
+            return False
+        return True
 
     def keepalive_timeout(self) -> None:
         if self.read_paused:  # by the service, which takes no more messages: the answer may be behind them

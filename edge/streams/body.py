@@ -80,6 +80,7 @@ async def pieces(
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
         return
     check_transfer_coding(request)
+    request.connection.busy()
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding not in _DECODERS:
         text = "The Content-Encoding of this stream is not supported; send it as it is, or with gzip or br."

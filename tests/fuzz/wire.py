@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from edge.app import EdgeApp, route
 from edge.connection import ConnectionLimits, protocol
+from edge.connections import Connections
 from edge.contract import Contract
 from edge.draining import Drain
 from edge.held_bytes import HeldBytes
@@ -61,7 +62,7 @@ class Wire:
         limits = ConnectionLimits(8192, 4096, settings.head_timeout_s, settings.stall_s)
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._note)
-        self._protocol = protocol(limits, Drain(0, 0, in_mesh=False), HeldBytes(1_000_000, 1_000_000))
+        self._protocol = protocol(limits, Drain(0, 0, in_mesh=False), HeldBytes(1_000_000, 1_000_000), Connections(100))
         self._config = uvicorn.Config(app, ws="none", interface="asgi3", lifespan="off", log_config=None)
         self._config.load()
         self._failures: list[str] = []

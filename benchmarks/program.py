@@ -17,7 +17,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 @contextlib.contextmanager
 def program(*arguments: object, stdout: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[bytes]"]:
     """A Python program of ours while the block runs; what it logs of each call is not measured."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "error"}
+    many = {"CONNECTIONS_MAX": "100000", "CONCURRENT_STREAMS_MAX": "100000"}
+    environment = os.environ | many | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "error"}
     command = [sys.executable, *map(str, arguments)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout)
     try:

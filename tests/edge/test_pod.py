@@ -1,0 +1,41 @@
+"""What the edge's limits allow together fits in its pod."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from edge.connection import BODY_BYTES_AHEAD
+from edge.pipeline import BYTES_FREE
+from edge.rate_limit import CALLERS_MAX
+from edge.settings import EdgeSettings
+from mesh.identity import TOKEN_BYTES_MAX, Verifier
+
+VALUES: Final = Path(__file__).parents[2] / "charts" / "meshwright" / "values.yaml"
+RATE_LIMITED_METHODS: Final = 16
+
+# Measured (docs/decisions/0018-limits.md): resident bytes.
+BASE_BYTES: Final = 125_000_000
+CONNECTION_BYTES: Final = 10_000
+STREAM_BYTES: Final = 60_000
+LARGE_WORK_BYTES: Final = 48_000_000
+CALLER_BYTES: Final = 200
+
+
+def test_the_limits_fit_in_the_pod() -> None:
+    """All of them used up at the same time, with the defaults of the settings and of the chart."""
+    values: dict[str, Any] = yaml.safe_load(VALUES.read_text())
+    limit = values["edge"]["resources"]["limits"]["memory"]
+    assert limit.endswith("Mi")
+    settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": {}})
+    connection = CONNECTION_BYTES + settings.head_bytes_max + BODY_BYTES_AHEAD + BYTES_FREE
+    total = {
+        "base": BASE_BYTES,
+        "connections": settings.connections_max * connection,
+        "streams": settings.concurrent_streams_max * STREAM_BYTES,
+        "held": settings.held_bytes_max,
+        "large work": LARGE_WORK_BYTES,
+        "rate limits": RATE_LIMITED_METHODS * CALLERS_MAX * CALLER_BYTES,
+        "tokens": Verifier.REMEMBERED_MAX * TOKEN_BYTES_MAX,
+    }
+    assert sum(total.values()) <= int(limit.removesuffix("Mi")) * 1024 * 1024, total

@@ -15,7 +15,8 @@ REFUSED = {
     "a URL that is none": ("publicUrl=shop.example.com", r"at '/publicUrl': 'shop.example.com' does not match"),
     "a URL with a path": ("publicUrl=https://shop.example.com/api", r"at '/publicUrl'"),
     "a database that is no PostgreSQL": ("services.orders.databaseUrl=mysql://db/orders", r"/orders/databaseUrl'"),
-    "a broker that is no NATS": ("nats.url=amqp://rabbit", r"at '/nats/url'"),
+    "a broker that is no NATS": ("services.orders.natsUrl=amqp://rabbit", r"at '/services/orders/natsUrl'"),
+    "a broker without a user": ("services.orders.natsUrl=nats://nats:4222", r"at '/services/orders/natsUrl'"),
     "a size that is none": ("postgres.storage=8GB", r"at '/postgres/storage': '8GB' does not match"),
     "a memory that is none": ("workloads.resources.requests.memory=lots", r"/workloads/resources/requests/memory'"),
     "a variable in lower case": ("services.orders.env.log_level=debug", r"invalid propertyName 'log_level'"),
@@ -67,7 +68,7 @@ def test_a_cluster_without_linkerd_takes_a_release_without_it() -> None:
 def test_what_a_service_needs_may_come_from_elsewhere() -> None:
     """A Secret of one's own, or a URL, takes the place of each trial server."""
     secrets = [f"--set=services.{name}.existingSecret=mine" for name in ("identity", "catalog", "notifications")]
-    url = "--set=services.orders.databaseUrl=postgresql://o:x@db/orders,nats.url=nats://broker:4222"
+    url = "--set=services.orders.databaseUrl=postgresql://o:x@db/orders,services.orders.natsUrl=nats://orders:x@broker"
     done = template("--set=postgres.enabled=false,nats.enabled=false,mail.enabled=false", url, *secrets)
     assert done.returncode == 0, done.stderr
     assert "shop-postgres" not in done.stdout

@@ -38,12 +38,12 @@
 {{- $values := .root.Values }}
 {{- $missing := list }}
 {{- if and .spec.database (not $values.postgres.enabled) (not .spec.databaseUrl) }}{{ $missing = append $missing "DATABASE_URL" }}{{ end }}
-{{- if and .spec.events (not $values.nats.enabled) (not $values.nats.url) }}{{ $missing = append $missing "NATS_URL" }}{{ end }}
+{{- if and .spec.events (not $values.nats.enabled) (not .spec.natsUrl) }}{{ $missing = append $missing "NATS_URL" }}{{ end }}
 {{- if and .spec.mail (not $values.mail.enabled) (not $values.mail.url) }}{{ $missing = append $missing "SMTP_URL" }}{{ end }}
 {{- if .spec.existingSecret }}
 {{- include "meshwright.check-existing-secret" (merge (dict "missing" $missing) .) }}
 {{- else if $missing }}
-{{- fail (printf "\n\nservices.%s needs %s. Name a Secret that holds it: --set services.%s.existingSecret=<name>; or see values.yaml: databaseUrl, nats, mail." .name (join " and " $missing) .name) }}
+{{- fail (printf "\n\nservices.%s needs %s. Name a Secret that holds it: --set services.%s.existingSecret=<name>; or see values.yaml: databaseUrl, natsUrl, mail." .name (join " and " $missing) .name) }}
 {{- end }}
 {{- end }}
 

@@ -3,6 +3,11 @@
 {{ .Files.Get "contracts.yaml" | fromYaml | toJson }}
 {{- end }}
 
+{{/* What they say of events, as JSON: service → {publishes, consumes}. */}}
+{{- define "meshwright.events" -}}
+{{ .Files.Get "events.yaml" | fromYaml | toJson }}
+{{- end }}
+
 {{/* What they say of one workload. */}}
 {{- define "meshwright.methods" -}}
 {{ get (include "meshwright.contracts" .root | fromJson) .name | default dict | toJson }}

@@ -1,6 +1,6 @@
 {{/*
-All that the chart makes up: passwords of databases by service, of the broker, secrets of clients by service, and each service's
-own by service and variable. As JSON; ask once a render, for what is new is random. What an earlier release made up is kept.
+All that the chart makes up: passwords of databases by service, of the broker's users by their name, secrets of clients by service,
+and each service's own by service and variable. As JSON; ask once a render, for what is new is random. What an earlier release made up is kept.
 */}}
 {{- define "meshwright.generated" -}}
 {{- $databases := dict }}
@@ -19,7 +19,10 @@ own by service and variable. As JSON; ask once a render, for what is new is rand
 {{- range include "meshwright.clients" . | fromJsonArray }}
 {{- $_ := set $clients . (include "meshwright.kept" (dict "root" $ "name" . "key" "CLIENT_SECRET")) }}
 {{- end }}
-{{- $nats := include "meshwright.kept" (dict "root" . "name" "nats" "key" "password") }}
+{{- $nats := dict }}
+{{- range append (include "meshwright.events" . | fromJson | keys | sortAlpha) "provisioner" }}
+{{- $_ := set $nats . (include "meshwright.kept" (dict "root" $ "name" "nats" "key" .)) }}
+{{- end }}
 {{- dict "databases" $databases "nats" $nats "clients" $clients "own" $own | toJson }}
 {{- end }}
 

@@ -16,6 +16,25 @@ ports:
 {{- end }}
 {{- end }}
 
+{{/*
+Makes the stream and the consumers, and again should they get lost. It is in the broker's pod, so that the password of the user who
+may do that stays there.
+*/}}
+{{- define "meshwright.provision-container" -}}
+name: provision
+{{ include "meshwright.program" (dict "root" .root "module" "mesh.events.provision" "spec" (dict "args" (list "--keep"))) }}
+env:
+  - name: NATS_URL
+    valueFrom:
+      secretKeyRef:
+        name: {{ include "meshwright.fullname" . }}
+        key: NATS_URL
+resources:
+  requests: {cpu: 10m, memory: 48Mi}
+  limits: {memory: 128Mi}
+{{- end }}
+
+{{/* The passwords of the broker's users, alone and as what NATS reads; and the URL for who provisions it. */}}
 {{- define "meshwright.nats-secret" -}}
 apiVersion: v1
 kind: Secret
@@ -27,11 +46,16 @@ metadata:
     helm.sh/resource-policy: keep
 type: Opaque
 data:
-  password: {{ .password | b64enc }}
-  users.conf: {{ printf "authorization { user: meshwright, password: %q }\n" .password | b64enc }}
+  {{- $lines := list }}
+  {{- range $user, $password := .passwords }}
+  {{- $lines = append $lines (printf "%s_PASSWORD: %q\n" (upper $user) $password) }}
+  {{ $user }}: {{ $password | b64enc }}
+  {{- end }}
+  passwords.conf: {{ join "" $lines | b64enc }}
+  NATS_URL: {{ printf "nats://provisioner:%s@127.0.0.1:4222" .passwords.provisioner | b64enc }}
 {{- end }}
 
-{{/* Takes root, password. */}}
+{{/* Takes root; name, the user's; password. */}}
 {{- define "meshwright.nats-url" -}}
-nats://meshwright:{{ .password }}@{{ include "meshwright.fullname" (dict "root" .root "name" "nats") }}:4222
+nats://{{ .name }}:{{ .password }}@{{ include "meshwright.fullname" (dict "root" .root "name" "nats") }}:4222
 {{- end }}

@@ -34,14 +34,25 @@ volumeMounts:
 
 {{/*
 Brings the database to the schema that this version needs, before it starts. It may run in several pods at once, and the old
-version works on the new schema; if it fails, the new pods do not start and the old ones stay.
+version works on the new schema; if it fails, the new pods do not start and the old ones stay. Of the secrets it gets the database's
+URL only; the operator's own, under the name that mesh.migrations reads first, wins here as well.
 */}}
 {{- define "meshwright.migrations" -}}
 name: migrations
 {{ include "meshwright.program" (dict "root" .root "module" "mesh.migrations" "spec" (dict "image" .spec.image "args" (list .name))) }}
-{{ include "meshwright.secret-variables" . }}
+env:
+  {{- with .spec.existingSecret }}
+  {{- include "meshwright.database-url" (dict "variable" (printf "%s_DATABASE_URL" (upper $.name)) "secret" .) | nindent 2 }}
+  {{- end }}
+  {{- include "meshwright.database-url" (dict "variable" "DATABASE_URL" "secret" (include "meshwright.fullname" .)) | nindent 2 }}
 resources:
   {{- toYaml .spec.resources | nindent 2 }}
+{{- end }}
+
+{{- define "meshwright.database-url" -}}
+- name: {{ .variable }}
+  valueFrom:
+    secretKeyRef: {name: {{ .secret }}, key: DATABASE_URL, optional: true}
 {{- end }}
 
 {{/*

@@ -23,7 +23,7 @@ volumes:
 {{/* Changed connections restart the pods, which read them when they start. */}}
 {{- define "meshwright.pod-annotations" -}}
 kubectl.kubernetes.io/default-container: {{ .name | replace "_" "-" }}
-checksum/connections: {{ list .spec.databaseUrl .spec.existingSecret .root.Values.nats.url .root.Values.mail.url | toJson | sha256sum | trunc 16 }}
+checksum/connections: {{ list .spec.databaseUrl .spec.existingSecret .spec.natsUrl .root.Values.mail.url | toJson | sha256sum | trunc 16 }}
 {{- if .root.Values.linkerd.enabled }}
 {{ include "meshwright.linkerd-annotations" . }}
 {{- end }}

@@ -32,7 +32,7 @@ DATABASE_URL: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- if .spec.events }}
-{{- with $values.nats.url | default ($values.nats.enabled | ternary (include "meshwright.nats-url" (dict "root" .root "password" .generated.nats)) "") }}
+{{- with .spec.natsUrl | default ($values.nats.enabled | ternary (include "meshwright.nats-url" (dict "root" .root "name" .name "password" (get .generated.nats .name))) "") }}
 NATS_URL: {{ . | quote }}
 {{- end }}
 {{- end }}

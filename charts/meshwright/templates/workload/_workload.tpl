@@ -26,12 +26,13 @@ in its Service, {servicePort, appProtocol}.
 {{- $users | toJson }}
 {{- end }}
 
-{{/* The services of this release, as JSON: name → spec. */}}
+{{/* The services of this release, as JSON: name → spec, in which the contracts say whether it publishes or consumes events. */}}
 {{- define "meshwright.services" -}}
 {{- $services := dict }}
 {{- range $name, $values := .Values.services }}
 {{- if dig "enabled" true $values }}
-{{- $_ := set $services $name (mergeOverwrite (deepCopy $.Values.workloads) (deepCopy $values)) }}
+{{- $events := dict "events" (hasKey (include "meshwright.events" $ | fromJson) $name) }}
+{{- $_ := set $services $name (mergeOverwrite (deepCopy $.Values.workloads) (deepCopy $values) $events) }}
 {{- end }}
 {{- end }}
 {{- $services | toJson }}

@@ -6,6 +6,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from mesh.server import CONNECTION_AGE_S
@@ -262,3 +263,72 @@ def test_connections_are_allowed_where_calls_are(render: tuple[Object, ...]) -> 
             served = each["spec"]["template"]["spec"]["containers"][0]["ports"][0]["name"]
             injected = "linkerd.io/inject" in each["spec"]["template"]["metadata"]["annotations"]
             assert allowed >= ({served, 4143, 4191} if injected else {served})
+
+
+@each_render
+def test_pods_connect_to_what_they_call_and_to_nothing_else(render: tuple[Object, ...]) -> None:
+    """Whoever is let in by one policy is let out by its own, and the other way round."""
+    policies = {each["metadata"]["name"]: each["spec"] for each in render if each["kind"] == "NetworkPolicy"}
+    names = {spec["podSelector"]["matchLabels"]["app.kubernetes.io/name"]: spec for spec in policies.values()}
+    into = {
+        (source, name)
+        for name, spec in names.items()
+        for source in named(spec["ingress"][0].get("from", []))
+        if source in names
+    }
+    out = {
+        (name, target)
+        for name, spec in names.items()
+        for rule in spec["egress"]
+        for target in named(rule.get("to", []))
+    }
+    assert {spec["policyTypes"] == ["Ingress", "Egress"] for spec in names.values()} == {True}
+    assert {pair for pair in out if pair[1] != "edge" and pair[1] in names} == into
+    assert {name for name, target in out if target == "edge"} == {
+        name for name in names if name not in {"edge", "postgres", "nats", "mail"}
+    }
+
+
+def named(peers: list[Object]) -> set[str]:
+    """The workloads that a rule of a NetworkPolicy selects."""
+    expressions = [each for peer in peers for each in peer.get("podSelector", {}).get("matchExpressions", [])]
+    return {value for each in expressions for value in each["values"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((), None),
+        (("edge.trustedProxies={10.1.0.0/16,10.2.0.1}",), "127.0.0.1,::1,10.1.0.0/16,10.2.0.1"),
+        (("edge.trustedProxies={10.1.0.0/16}", "linkerd.enabled=false"), "10.1.0.0/16"),
+    ],
+)
+def test_the_edge_believes_its_own_proxy_where_there_is_one(values: tuple[str, ...], expected: str | None) -> None:
+    """Beside those that the values name; without them nobody's X-Forwarded-For counts."""
+    done = template(*(f"--set={value}" for value in values))
+    assert done.returncode == 0, done.stderr
+    (edge,) = (
+        each
+        for each in filter(None, yaml.safe_load_all(done.stdout))
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "shop-edge"
+    )
+    variables = {each["name"]: each.get("value") for each in edge["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert variables.get("TRUSTED_PROXIES") == expected
+
+
+def test_servers_of_ones_own_can_be_reached() -> None:
+    """At the addresses and ports of the values, by those who use them."""
+    values = (
+        "mail.enabled=false",
+        "mail.url=smtp://mail.example.com",
+        "networkPolicies.outside.mail.cidrs={192.0.2.0/24}",
+    )
+    done = template(*(f"--set={value}" for value in values))
+    assert done.returncode == 0, done.stderr
+    policies = {
+        each["metadata"]["name"]: each["spec"]["egress"]
+        for each in filter(None, yaml.safe_load_all(done.stdout))
+        if each["kind"] == "NetworkPolicy"
+    }
+    rule = {"ports": [{"port": 25}, {"port": 465}, {"port": 587}], "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}
+    assert [name for name, egress in policies.items() if rule in egress] == ["shop-notifications"]

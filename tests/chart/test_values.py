@@ -33,6 +33,15 @@ REFUSED = {
     ),
     "no broker": ("nats.enabled=false", r"services\.catalog needs NATS_URL\."),
     "no mail server": ("mail.enabled=false", r"services\.notifications needs SMTP_URL\."),
+    "an ingress of unknown address": (
+        "ingress.enabled=true",
+        r"ingress is on, and the edge does not know whose X-Forwarded-For to believe: all clients would count as one\.",
+    ),
+    "a gateway of unknown address": (
+        "gateway.enabled=true,gateway.parentRefs[0].name=public",
+        r"gateway is on, and the edge does not know whose",
+    ),
+    "no network": ("networkPolicies.outside.mail.cidrs={everywhere}", r"at '/networkPolicies/outside/mail/cidrs/0'"),
     "no Prometheus operator": (
         "monitoring.alerts=true",
         r"monitoring\.alerts is on, and this cluster does not know monitoring\.coreos\.com/v1/PrometheusRule\. "

@@ -2,6 +2,7 @@
 {{- define "meshwright.checks" -}}
 {{- include "meshwright.check-linkerd" . }}
 {{- include "meshwright.check-monitoring" . }}
+{{- include "meshwright.check-proxies" . }}
 {{- range $name, $spec := include "meshwright.services" . | fromJson }}
 {{- include "meshwright.check-contract" (dict "root" $ "name" $name) }}
 {{- include "meshwright.check-secret" (dict "root" $ "name" $name "spec" $spec) }}
@@ -22,6 +23,15 @@
 {{- range $value, $kind := dict "podMonitor" "PodMonitor" "alerts" "PrometheusRule" }}
 {{- if and (get $.Values.monitoring $value) (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) }}
 {{- fail (printf "\n\nmonitoring.%s is on, and this cluster does not know monitoring.coreos.com/v1/%s. Install the Prometheus operator, or set monitoring.%s=false." $value $kind $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Behind a proxy that the edge does not know of, every client has its address, and its limits. */}}
+{{- define "meshwright.check-proxies" -}}
+{{- range $value := list "ingress" "gateway" }}
+{{- if and $.Values.edge.enabled (get $.Values $value).enabled (not $.Values.edge.trustedProxies) }}
+{{- fail (printf "\n\n%s is on, and the edge does not know whose X-Forwarded-For to believe: all clients would count as one. Give it the addresses or networks of your ingress controller or gateway, for example those of its pods (kubectl get pods -A -o wide):\n\n    --set 'edge.trustedProxies={10.0.0.0/8}'" $value) }}
 {{- end }}
 {{- end }}
 {{- end }}

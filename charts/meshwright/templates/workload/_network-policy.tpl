@@ -1,6 +1,7 @@
 {{/*
-Who may open a connection to a workload. Takes root; name; port, the name of the one that serves; from, the workloads that may,
-everyone where it is left out. Meshed traffic arrives at 4143; which method it may then call, Linkerd decides.
+Who may open a connection to a workload, and to whom it may open one. Takes root; name; port, the name of the one that serves; from,
+the workloads that may, everyone where it is left out; to, the workloads that it calls; outside, the names of what it reaches beyond
+the release (networkPolicies.outside). Meshed traffic arrives at 4143; which method it may then call, Linkerd decides.
 */}}
 {{- define "meshwright.network-policy" -}}
 apiVersion: networking.k8s.io/v1
@@ -13,7 +14,7 @@ spec:
   podSelector:
     matchLabels:
       {{- include "meshwright.selector" . | nindent 6 }}
-  policyTypes: [Ingress]
+  policyTypes: [Ingress, Egress]
   ingress:
     - ports:
         {{- include "meshwright.network-ports" (dict "root" .root "ports" (list .port)) | nindent 8 }}
@@ -35,6 +36,64 @@ spec:
               kubernetes.io/metadata.name: {{ .namespace }}
         {{- end }}
     {{- end }}
+  egress:
+    {{- include "meshwright.network-egress" . | nindent 4 }}
+{{- end }}
+
+{{/* Where a workload may connect to: names of any cluster's DNS, what it calls, what it reaches outside, Linkerd's control plane. */}}
+{{- define "meshwright.network-egress" -}}
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+{{- with .to }}
+- to:
+    - podSelector:
+        matchLabels:
+          app.kubernetes.io/part-of: {{ include "meshwright.prefix" $.root }}
+        matchExpressions:
+          - {key: app.kubernetes.io/name, operator: In, values: {{ . | toJson | replace "_" "-" }}}
+{{- end }}
+{{- range .outside }}
+{{- with get $.root.Values.networkPolicies.outside . }}
+- ports:
+    {{- range .ports }}
+    - port: {{ . }}
+    {{- end }}
+  to:
+    {{- range .cidrs }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+{{- end }}
+{{- end }}
+{{- if .root.Values.linkerd.enabled }}
+- to:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ .root.Values.linkerd.namespace }}
+{{- end }}
+{{- end }}
+
+{{/*
+What a service reaches beyond the release, as a JSON list of names in networkPolicies.outside: servers of the operator's own, and
+the collector of traces. Takes root, spec.
+*/}}
+{{- define "meshwright.outside" -}}
+{{- $outside := list }}
+{{- $values := .root.Values }}
+{{- if and .spec.database (or (not $values.postgres.enabled) .spec.databaseUrl .spec.existingSecret) }}{{ $outside = append $outside "database" }}{{ end }}
+{{- if and .spec.events (or (not $values.nats.enabled) .spec.natsUrl .spec.existingSecret) }}{{ $outside = append $outside "broker" }}{{ end }}
+{{- if and .spec.mail (or (not $values.mail.enabled) $values.mail.url .spec.existingSecret) }}{{ $outside = append $outside "mail" }}{{ end }}
+{{- if $values.monitoring.tracesEndpoint }}{{ $outside = append $outside "traces" }}{{ end }}
+{{- $outside | toJson }}
+{{- end }}
+
+{{/* The workloads of the release that a service connects to, as a JSON list: callees, trial servers, and the edge, which has the keys. */}}
+{{- define "meshwright.peers" -}}
+{{- $peers := append (include "meshwright.callees" . | fromJsonArray) "edge" }}
+{{- range include "meshwright.trial-servers" .root | fromJsonArray }}
+{{- if has $.name .users }}{{ $peers = append $peers .name }}{{ end }}
+{{- end }}
+{{- $peers | sortAlpha | toJson }}
 {{- end }}
 
 {{- define "meshwright.network-ports" -}}

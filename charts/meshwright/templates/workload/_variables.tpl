@@ -70,7 +70,7 @@ ENDED_TOKENS_URL: http://127.0.0.1:8080/v1/oauth2/endedTokens
 {{- end }}
 UPSTREAMS: {{ join "," $upstreams | quote }}
 {{- with .spec.trustedProxies }}
-TRUSTED_PROXIES: {{ join "," . | quote }}
+TRUSTED_PROXIES: {{ concat ($.root.Values.linkerd.enabled | ternary (list "127.0.0.1" "::1") list) . | join "," | quote }}
 {{- end }}
 {{- end }}
 

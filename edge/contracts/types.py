@@ -156,9 +156,23 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
                 continue
             waiting.pop()
             if at in self._unbuilt:
-                add_file(self, _with_json_names(File.from_binary(self._unbuilt.pop(at))), {})
+                file = _without_bare_locations(File.from_binary(self._unbuilt.pop(at)))
+                add_file(self, _with_json_names(file), {})
                 _put_first_names_last(self._files[at])
                 waiting[:0] = self._extended_by.get(at, ())
+
+
+def _without_bare_locations(file: File) -> File:
+    """The file without the source locations that have no comment, which nothing asks for: in memory they are two thirds
+    of most files.
+    """
+    if file.source_code_info is not None:
+        file.source_code_info.location = [
+            each
+            for each in file.source_code_info.location
+            if each.leading_comments or each.trailing_comments or each.leading_detached_comments
+        ]
+    return file
 
 
 def _full_name(package: str, name: str) -> str:

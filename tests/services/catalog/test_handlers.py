@@ -268,11 +268,13 @@ async def test_a_product_that_does_not_exist_is_not_found(store: Store) -> None:
             store.update(Product(name=name, title="Rake")),
             store.delete(name),
             store.undelete(name),
-            store.batch(name),
+            store.batch(name[:100]),
         ):
             with pytest.raises(NotFound) as caught:
                 await call
             assert caught.value.reason == "PRODUCT_NOT_FOUND"
+    with pytest.raises(InvalidArgument):
+        await store.batch("products/" + "x" * 92)
 
 
 async def test_a_batch_is_answered_in_its_order(store: Store) -> None:

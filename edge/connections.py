@@ -1,8 +1,8 @@
 """The connections of a server: at most so many, of which no client network takes those of the others.
 
-At the limit a new one takes the place of one that waits for its client, of the network that has the most of those: an
-idle one before one whose request is not complete, the one that has waited longest first. Connections on which a call is
-made are never closed.
+At the limit a new one takes the place of one that waits for its client, of the network that has the most connections:
+an idle one before one whose request is not complete, the one that has waited longest first. It never takes the place of
+another network that has no more connections than its own. Connections on which a call is made are never closed.
 """
 
 from collections import Counter
@@ -23,9 +23,10 @@ class Connections:
 
     def admit(self, address: str, close: Callable[[], None]) -> "Place | None":
         """Returns the place of a new connection from this address, None if there is none. `close` closes it."""
-        if len(self._open) >= self._connections_max and not self._make_room():
+        network = client_network(address)
+        if len(self._open) >= self._connections_max and not self._make_room(network):
             return None
-        place = Place(self, client_network(address), close)
+        place = Place(self, network, close)
         self._open.add(place)
         self._by_network[place.network] += 1
         return place
@@ -46,13 +47,16 @@ class Connections:
             if not self._by_network[place.network]:
                 del self._by_network[place.network]
 
-    def _make_room(self) -> bool:
-        """Closes a connection that waits for its client; returns whether there was one."""
-        waiting = self._idle or self._sending
-        if not waiting:
+    def _make_room(self, network: str) -> bool:
+        """Closes a connection that waits for its client, for one of this network; returns whether there was one."""
+
+        def rank(place: Place) -> tuple[int, bool]:
+            return self._by_network[place.network], place.network == network
+
+        # The first of those with the highest rank: dictionaries keep the order in which they began to wait.
+        victim = max((*self._idle, *self._sending), key=rank, default=None)
+        if victim is None or rank(victim) <= (self._by_network[network], False):
             return False
-        # The first of those with the most: dictionaries keep the order in which they began to wait.
-        victim = max(waiting, key=lambda place: self._by_network[place.network])
         self.forget(victim)
         victim.close()
         return True

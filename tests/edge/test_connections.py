@@ -70,3 +70,31 @@ def test_those_that_wait_for_their_client_go_first(states: list[str], expected: 
         getattr(place, state)()
     admitted = closed.opened(connections, "192.0.2.1", "new")
     assert (closed, admitted is not None) == ([expected] if expected else [], expected is not None)
+
+
+@pytest.mark.parametrize("state", ["sending", "busy"])
+def test_a_flood_takes_no_idle_connection_of_another_client(state: str) -> None:
+    """Whatever its connections do: the network that has the most comes before the state."""
+    connections, closed = Connections(6), Closed()
+    for address, name in (("192.0.2.1", "visitor"), ("192.0.2.2", "visitor")):
+        place = closed.opened(connections, address, name)
+        assert place is not None
+        place.idle()
+    for _ in range(9):
+        if (place := closed.opened(connections, "192.0.2.9", "flood")) is not None:
+            getattr(place, state)()
+    assert closed == (["flood"] * 5 if state == "sending" else [])
+
+
+def test_a_newcomer_takes_the_place_of_one_who_has_as_few() -> None:
+    """The one that has waited longest; a second connection of the same client does not."""
+    connections, closed = Connections(2), Closed()
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        place = closed.opened(connections, address, address)
+        assert place is not None
+        place.idle()
+    assert closed == ["192.0.2.1"]
+    assert place is not None
+    place.busy()
+    assert closed.opened(connections, "192.0.2.3", "second") is None
+    assert closed == ["192.0.2.1"]

@@ -12,6 +12,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from edge.connection import Connection, Stall
+from edge.held_bytes import unlimited
 from mesh.errors import MeshError
 
 FRAGMENTS_MAX: Final = 1024
@@ -26,7 +27,7 @@ class Socket(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._stall = Stall(self.transport, self.stall_s)
-        self._held = self._connection.held.of(self.client[0] if self.client else "")
+        self._held = unlimited()  # there are no messages before the handshake
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stall.end()
@@ -66,6 +67,9 @@ class Socket(WebSocketsSansIOProtocol):
     async def receive(self) -> Any:
         """Gives the application a message, which counts as held until then."""
         message = await super().receive()
+        if message["type"] == "websocket.connect":  # by now the scope has the client that a trusted proxy names
+            client = self.scope["client"]
+            self._held = self._connection.held.of(client[0] if client else "")
         if not self.frames:
             self._held.set(0)
         return message

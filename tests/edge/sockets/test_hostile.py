@@ -5,6 +5,7 @@ import json
 import os
 import struct
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import psutil
@@ -89,6 +90,27 @@ async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:
         assert await connection.reader.readexactly(3) == b"\x8a\x01p"
         expected = b'{"text":"tracks/a","number":1}'
         assert await connection.reader.readexactly(2 + len(expected)) == bytes([0x81, len(expected)]) + expected
+
+
+async def test_clients_behind_a_proxy_hold_shares_of_their_own(feeds: Contract, source: Backend) -> None:
+    """One has sent half of two messages, its whole share: there is no room for its third, and there is for others."""
+    limits: dict[str, Any] = {"held_bytes_max": 1_600_000, "body_bytes_max": 200_000}
+    async with edge_of(feeds, source.port, trusted_proxies="127.0.0.1", **limits) as client, AsyncExitStack() as stack:
+
+        async def opened_by(address: str) -> Wire:
+            connection = await stack.enter_async_context(wire(client))
+            await connection.begin("GET", CHAT, **UPGRADE, **KEY, x_forwarded_for=address)
+            assert (await connection.head())[0] == 101
+            return connection
+
+        for _ in range(2):
+            (await opened_by("192.0.2.1")).writer.write(frame(TEXT, b"x" * 199_999, last=False))
+        await asyncio.sleep(0.2)
+        third, other = await opened_by("192.0.2.1"), await opened_by("192.0.2.2")
+        for each in (third, other):
+            each.writer.write(frame(TEXT, b'{"number":1}'))
+        assert await close_code(third) == 1013
+        assert await other.reader.readexactly(1) == b"\x81"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from edge.address import Address
 from edge.headers import check_name
+from edge.proxies import trusted
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.settings import EXIT_WRONG_SETTINGS
 
@@ -57,6 +58,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PagesPath = Annotated[str, AfterValidator(_pages_path)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Proxies = Annotated[Words, AfterValidator(trusted)]
 HeaderNames = Annotated[Words, AfterValidator(lambda names: [check_name(name) for name in names])]
 Addresses = Annotated[dict[str, Address], NoDecode, BeforeValidator(_addresses)]
 
@@ -148,8 +150,10 @@ class EdgeSettings(BaseSettings):
     bare_messages: bool = Field(
         False, description="pass on messages of UNKNOWN, INTERNAL, DATA_LOSS, UNAVAILABLE without google.rpc.Status"
     )
-    trusted_proxies: Words = Field(
-        default_factory=list, description="addresses whose X-Forwarded-For names the client", examples=["10.0.0.0/8"]
+    trusted_proxies: Proxies = Field(
+        default_factory=list,
+        description="addresses whose X-Forwarded-For names the client; gateway is that of the default route",
+        examples=["10.0.0.0/8"],
     )
 
     call_timeout_s: float = Field(

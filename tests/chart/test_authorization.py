@@ -167,7 +167,7 @@ def test_the_edge_knows_every_service() -> None:
 
 
 def _environment(pod: Pod) -> dict[str, str]:
-    return {variable["name"]: variable["value"] for variable in pod.spec["containers"][0]["env"]}
+    return {variable["name"]: variable.get("value", "") for variable in pod.spec["containers"][0]["env"]}
 
 
 Objects = list[dict[str, Any]]

@@ -213,7 +213,7 @@ def test_calls_can_drain(render: tuple[Object, ...]) -> None:
             continue
         pod = each["spec"]["template"]["spec"]
         container = pod["containers"][0]
-        environment = {variable["name"]: variable["value"] for variable in container["env"]}
+        environment = {variable["name"]: variable.get("value", "") for variable in container["env"]}
         leaves_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         grace_s = pod["terminationGracePeriodSeconds"]
         assert leaves_s > 1.1 * CONNECTION_AGE_S, "a tenth is what gRPC's library varies it by"
@@ -232,7 +232,8 @@ def test_there_is_one_circuit_breaker(render: tuple[Object, ...]) -> None:
         if each["kind"] != "Deployment" or each["metadata"]["name"] == "shop-mail":
             continue
         name, template = each["metadata"]["name"], each["spec"]["template"]
-        environment = {variable["name"]: variable["value"] for variable in template["spec"]["containers"][0]["env"]}
+        listed = template["spec"]["containers"][0]["env"]
+        environment = {variable["name"]: variable.get("value", "") for variable in listed}
         is_meshed = "linkerd.io/inject" in template["metadata"]["annotations"]
         assert environment.get("SERVICE_MESH") == ("true" if is_meshed else None), name
         breaks = "balancer.linkerd.io/failure-accrual" in services[name]["metadata"].get("annotations", {})
@@ -273,7 +274,8 @@ def test_pods_connect_to_what_they_call_and_to_nothing_else(render: tuple[Object
     into = {
         (source, name)
         for name, spec in names.items()
-        for source in named(spec["ingress"][0].get("from", []))
+        for rule in spec["ingress"][:1]
+        for source in named(rule.get("from", []))
         if source in names
     }
     out = {
@@ -299,7 +301,7 @@ def named(peers: list[Object]) -> set[str]:
     ("values", "expected"),
     [
         ((), None),
-        (("edge.trustedProxies={10.1.0.0/16,10.2.0.1}",), "127.0.0.1,::1,10.1.0.0/16,10.2.0.1"),
+        (("edge.trustedProxies={10.1.0.0/16,10.2.0.1}",), "$(POD_IPS),127.0.0.1,::1,10.1.0.0/16,10.2.0.1"),
         (("edge.trustedProxies={10.1.0.0/16}", "linkerd.enabled=false"), "10.1.0.0/16"),
     ],
 )
@@ -312,8 +314,42 @@ def test_the_edge_believes_its_own_proxy_where_there_is_one(values: tuple[str, .
         for each in filter(None, yaml.safe_load_all(done.stdout))
         if each["kind"] == "Deployment" and each["metadata"]["name"] == "shop-edge"
     )
-    variables = {each["name"]: each.get("value") for each in edge["spec"]["template"]["spec"]["containers"][0]["env"]}
+    listed = edge["spec"]["template"]["spec"]["containers"][0]["env"]
+    variables = {each["name"]: each.get("value") for each in listed}
     assert variables.get("TRUSTED_PROXIES") == expected
+    if "$(POD_IPS)" in (expected or ""):
+        addresses = {"fieldRef": {"fieldPath": "status.podIPs"}}
+        assert listed[0] == {"name": "POD_IPS", "valueFrom": addresses}, "before its use, or it is not expanded"
+
+
+@pytest.mark.parametrize(
+    ("values", "workload", "port"),
+    [
+        (("services.orders.databaseUrl=postgresql://o:x@pool.example.com:6432/orders",), "orders", 6432),
+        (("services.orders.natsUrl=tls://orders:p:x@nats.example.com:4223",), "orders", 4223),
+        (("mail.enabled=false", "mail.url=smtp://mail.example.com:2525"), "notifications", 2525),
+        (("monitoring.tracesEndpoint=http://collector.traces:4318",), "edge", 4318),
+        (("monitoring.tracesEndpoint=http://collector.traces:4318",), "mail", 4318),
+    ],
+)
+def test_the_port_of_a_url_can_be_reached(values: tuple[str, ...], workload: str, port: int) -> None:
+    """Beside the usual ones, without being named twice."""
+    done = template(*(f"--set={value}" for value in values))
+    assert done.returncode == 0, done.stderr
+    policies = {each["metadata"]["name"]: each for each in objects(done.stdout) if each["kind"] == "NetworkPolicy"}
+    opened = [rule["ports"] for rule in policies[f"shop-{workload}"]["spec"]["egress"] if "ports" in rule]
+    assert {"port": port} in [each for ports in opened for each in ports]
+
+
+@each_render
+def test_every_pod_has_a_policy(render: tuple[Object, ...]) -> None:
+    """Those of `helm test` too: what no policy selects may connect to anything and be connected to by anybody."""
+    policies = [each["spec"] for each in render if each["kind"] == "NetworkPolicy"]
+    labels = [each["spec"]["template"]["metadata"]["labels"] for each in render if "template" in each.get("spec", {})]
+    labels += [each["metadata"]["labels"] for each in render if each["kind"] == "Pod"]
+    for each in labels:
+        [policy] = [spec for spec in policies if spec["podSelector"]["matchLabels"].items() <= each.items()]
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
 
 
 def test_servers_of_ones_own_can_be_reached() -> None:

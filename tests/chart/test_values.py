@@ -41,6 +41,12 @@ REFUSED = {
         "gateway.enabled=true,gateway.parentRefs[0].name=public",
         r"gateway is on, and the edge does not know whose",
     ),
+    "a proxy that is no address": ("edge.trustedProxies={ingress-nginx}", r"/edge/trustedProxies/0': 'ingress-nginx'"),
+    "everybody as a proxy": ("edge.trustedProxies={*}", r"at '/edge/trustedProxies/0'"),
+    "clients that the mesh hides": (
+        "edge.service.type=LoadBalancer",
+        r"edge\.service\.type is LoadBalancer, and under Linkerd the edge sees its own proxy in the place of every",
+    ),
     "no network": ("networkPolicies.outside.mail.cidrs={everywhere}", r"at '/networkPolicies/outside/mail/cidrs/0'"),
     "no Prometheus operator": (
         "monitoring.alerts=true",
@@ -82,3 +88,17 @@ def test_what_a_service_needs_may_come_from_elsewhere() -> None:
     assert done.returncode == 0, done.stderr
     assert "shop-postgres" not in done.stdout
     assert "shop-nats" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("--set=linkerd.enabled=false",),
+        ("--set=edge.trustedProxies={10.0.0.0/8}",),
+        (r"--set-string=edge.podAnnotations.config\.linkerd\.io/skip-inbound-ports=8080",),
+    ],
+)
+def test_an_edge_that_knows_its_clients_may_be_open_to_the_public(values: tuple[str, ...]) -> None:
+    """Without a mesh, behind a proxy that is named, or with its port outside of the mesh."""
+    done = template("--set=edge.service.type=LoadBalancer", *values)
+    assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ SECRETS = (
     ("identity", "STAFF_PASSWORD"),
     ("identity", "KEY_ENCRYPTION_SECRET"),
     ("orders", "DATABASE_URL"),
-    ("nats", "password"),
+    ("nats", "orders"),
 )
 
 

@@ -3,6 +3,7 @@
 {{- include "meshwright.check-linkerd" . }}
 {{- include "meshwright.check-monitoring" . }}
 {{- include "meshwright.check-proxies" . }}
+{{- include "meshwright.check-direct-clients" . }}
 {{- range $name, $spec := include "meshwright.services" . | fromJson }}
 {{- include "meshwright.check-contract" (dict "root" $ "name" $name) }}
 {{- include "meshwright.check-secret" (dict "root" $ "name" $name "spec" $spec) }}
@@ -32,6 +33,15 @@
 {{- range $value := list "ingress" "gateway" }}
 {{- if and $.Values.edge.enabled (get $.Values $value).enabled (not $.Values.edge.trustedProxies) }}
 {{- fail (printf "\n\n%s is on, and the edge does not know whose X-Forwarded-For to believe: all clients would count as one. Give it the addresses or networks of your ingress controller or gateway, for example those of its pods (kubectl get pods -A -o wide):\n\n    --set 'edge.trustedProxies={10.0.0.0/8}'" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.check-direct-clients" -}}
+{{- with .Values.edge }}
+{{- $skipped := regexMatch "(^|,)\\s*(8080|http)\\s*(,|$)" (get (.podAnnotations | default dict) "config.linkerd.io/skip-inbound-ports" | default "") }}
+{{- if and .enabled $.Values.linkerd.enabled (ne .service.type "ClusterIP") (not .trustedProxies) (not $skipped) }}
+{{- fail (printf "\n\nedge.service.type is %s, and under Linkerd the edge sees its own proxy in the place of every client: all would count as one. Put an ingress in front and name it in edge.trustedProxies, or take the edge's port out of the mesh, so that clients reach it themselves:\n\n    --set-string 'edge.podAnnotations.config\\.linkerd\\.io/skip-inbound-ports=8080'" .service.type) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -54,9 +54,10 @@ spec:
           - {key: app.kubernetes.io/name, operator: In, values: {{ . | toJson | replace "_" "-" }}}
 {{- end }}
 {{- range .outside }}
+{{- $url := include "meshwright.outside-url" (dict "root" $.root "spec" ($.spec | default dict) "name" .) }}
 {{- with get $.root.Values.networkPolicies.outside . }}
 - ports:
-    {{- range .ports }}
+    {{- range include "meshwright.outside-ports" (dict "ports" .ports "url" $url) | fromJsonArray }}
     - port: {{ . }}
     {{- end }}
   to:
@@ -85,6 +86,19 @@ the collector of traces. Takes root, spec.
 {{- if and .spec.mail (or (not $values.mail.enabled) $values.mail.url .spec.existingSecret) }}{{ $outside = append $outside "mail" }}{{ end }}
 {{- if $values.monitoring.tracesEndpoint }}{{ $outside = append $outside "traces" }}{{ end }}
 {{- $outside | toJson }}
+{{- end }}
+
+{{/* The URL of the values for one of those, empty where a Secret of the operator's own has it. */}}
+{{- define "meshwright.outside-url" -}}
+{{ get (dict "database" .spec.databaseUrl "broker" .spec.natsUrl "mail" .root.Values.mail.url "traces" .root.Values.monitoring.tracesEndpoint) .name | default "" }}
+{{- end }}
+
+{{/* The ports that the values name and the one in the URL, as a JSON list. */}}
+{{- define "meshwright.outside-ports" -}}
+{{- $port := regexFind ":[0-9]+$" (regexFind "^[a-z]+://[^/?]+" .url) | trimPrefix ":" }}
+{{- $ports := .ports }}
+{{- with $port }}{{ $ports = append $ports (int .) | uniq }}{{ end }}
+{{- $ports | toJson }}
 {{- end }}
 
 {{/* The workloads of the release that a service connects to, as a JSON list: callees, trial servers, and the edge, which has the keys. */}}

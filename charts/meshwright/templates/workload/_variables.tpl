@@ -1,6 +1,11 @@
 {{/* The environment of a process. */}}
 {{- define "meshwright.variables" -}}
 env:
+  {{- if and (eq .kind "edge") .spec.trustedProxies .root.Values.linkerd.enabled }}
+  - name: POD_IPS
+    valueFrom:
+      fieldRef: {fieldPath: status.podIPs}
+  {{- end }}
   {{- range $name, $value := include "meshwright.environment" . | fromYaml }}
   - name: {{ $name }}
     value: {{ $value | toString | quote }}
@@ -70,7 +75,8 @@ ENDED_TOKENS_URL: http://127.0.0.1:8080/v1/oauth2/endedTokens
 {{- end }}
 UPSTREAMS: {{ join "," $upstreams | quote }}
 {{- with .spec.trustedProxies }}
-TRUSTED_PROXIES: {{ concat ($.root.Values.linkerd.enabled | ternary (list "127.0.0.1" "::1") list) . | join "," | quote }}
+{{- /* Linkerd's proxy connects to the address that the client asked for, so from the pod's own; before 2.11 from the loopback's. */}}
+TRUSTED_PROXIES: {{ concat ($.root.Values.linkerd.enabled | ternary (list "$(POD_IPS)" "127.0.0.1" "::1") list) . | join "," | quote }}
 {{- end }}
 {{- end }}
 

@@ -1,20 +1,8 @@
-"""The network that stands for a client where clients are counted by address."""
+"""Who counts as one client of the edge."""
 
-import ipaddress
-from functools import lru_cache
+from mesh.client_network import client_network as network_of
 
 
-@lru_cache(maxsize=4096)
 def client_network(address: str) -> str:
-    """Returns an IPv4 address as it is, and the /64 of an IPv6 address, all of which one subscriber has (RFC 6177).
-    What is no address stands for itself.
-    """
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
+    """Returns the network of an address. What is no address, as a proxy may name a client, stands for itself."""
+    return network_of(address) or address

@@ -4,13 +4,13 @@ docs/decisions/0021-guessing-and-mail.md has the reasons.
 """
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from mesh.client_network import client_network
 from mesh.database import Connection, Database
 from mesh.errors import ResourceExhausted
 from mesh.rpc import Call
@@ -153,19 +153,6 @@ class SignInLimit:
 
     def _hash(self, kind: str, text: str) -> str:
         return self._cipher.fingerprint(f"{kind}:{text}")[:32]
-
-
-def client_network(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 of an IPv6 address; empty if it is neither."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.IPv6Network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def too_many_attempts(wait_s: float) -> ResourceExhausted:

@@ -8,10 +8,11 @@ import pytest
 from meshwright.identity.v1.identity_pb import CreateUserRequest, IssueTokenRequest, IssueWorkloadTokenRequest, Token
 from structlog.testing import capture_logs
 
+from mesh.client_network import client_network
 from mesh.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated
 from mesh.rpc import CLIENT_ADDRESS, Call
 from services.identity import sign_in_limit
-from services.identity.sign_in_limit import LIMITS, client_network
+from services.identity.sign_in_limit import LIMITS
 from tests.services.identity.conftest import CLIENT_SECRETS, PASSWORD, Identity
 
 CREATE_USER = "/meshwright.identity.v1.IdentityService/CreateUser"

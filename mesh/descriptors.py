@@ -1,6 +1,8 @@
-"""Fields as their descriptors declare them."""
+"""What descriptors declare: the messages that fields hold, the files that files import."""
 
-from protobuf import DescField, DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage
+from collections.abc import Iterable
+
+from protobuf import DescField, DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescFile, DescMessage
 
 
 def inner_message(field: DescField) -> DescMessage | None:
@@ -13,3 +15,18 @@ def inner_message(field: DescField) -> DescMessage | None:
         ):
             return message
     return None
+
+
+def with_imports(files: Iterable[DescFile]) -> dict[str, DescFile]:
+    """Returns every file once by its name, after the files that it imports."""
+    done: dict[str, DescFile] = {}
+
+    def visit(file: DescFile) -> None:
+        if file.name not in done:
+            for dependency in file.dependencies:
+                visit(dependency)
+            done[file.name] = file
+
+    for file in files:
+        visit(file)
+    return done

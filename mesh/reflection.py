@@ -23,6 +23,7 @@ from grpcapis.grpc_reflection.v1.reflection_pb import (
 from grpcapis.grpc_reflection.v1alpha import reflection_pb as v1alpha_pb
 from protobuf import DescExtension, DescFile, DescMessage, DescService, Oneof
 
+from mesh.descriptors import with_imports
 from mesh.errors import Code
 
 VERSIONS = (reflection_pb.desc().services[0], v1alpha_pb.desc().services[0])
@@ -37,7 +38,7 @@ class Reflection:
 
     def __init__(self, services: Sequence[DescService]) -> None:
         self._services = (*services, *VERSIONS)
-        self._files = _with_imports(service.file for service in self._services)
+        self._files = with_imports(service.file for service in self._services)
         self._symbols = {symbol: file for file in self._files.values() for symbol in _symbols(file)}
         self._extensions = {
             (extension.extendee.type_name, extension.number): extension.file
@@ -95,27 +96,12 @@ def _file(file: DescFile | None, wanted: str) -> Answer:
     """A file and all that it imports: who asks would ask for those next."""
     if file is None:
         return _error(Code.NOT_FOUND, f"There is no {wanted} here.")
-    files = [each.proto.to_binary() for each in reversed(_with_imports([file]).values())]
+    files = [each.proto.to_binary() for each in reversed(with_imports([file]).values())]
     return Oneof("file_descriptor_response", FileDescriptorResponse(file_descriptor_proto=files))
 
 
 def _error(code: Code, text: str) -> Answer:
     return Oneof("error_response", ErrorResponse(error_code=int(code), error_message=text))
-
-
-def _with_imports(files: Iterable[DescFile]) -> dict[str, DescFile]:
-    """Every file once by its name, after the files that it imports."""
-    done: dict[str, DescFile] = {}
-
-    def visit(file: DescFile) -> None:
-        if file.name not in done:
-            for dependency in file.dependencies:
-                visit(dependency)
-            done[file.name] = file
-
-    for file in files:
-        visit(file)
-    return done
 
 
 def _symbols(file: DescFile) -> Iterator[str]:

@@ -7,16 +7,18 @@ same rules.
 
 from collections.abc import Iterator
 
-from protobuf import DescFile, DescMessage, Message
+from protobuf import DescMessage, Message
 from protobuf.wkt import FileDescriptorProto, FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import DescriptorProto
+
+from mesh.descriptors import with_imports
 
 
 def twin_of(message: DescMessage) -> DescMessage | None:
     """Returns the twin, which has the same wire format; None if no names clash in the files that declare the message
     and what it holds.
     """
-    files = [FileDescriptorProto.from_binary(file.proto.to_binary()) for file in _with_imports(message.file)]
+    files = [FileDescriptorProto.from_binary(file.proto.to_binary()) for file in with_imports([message.file]).values()]
     declared = [each for file in files for each in _messages(file)]
     if not any(map(_has_clash, declared)):
         return None
@@ -31,20 +33,6 @@ def twin_of(message: DescMessage) -> DescMessage | None:
 def as_twin(message: Message, twin: DescMessage) -> Message:
     """Returns a copy of the message as its twin."""
     return twin.type.from_binary(message.to_binary())
-
-
-def _with_imports(file: DescFile) -> list[DescFile]:
-    """The file, after all that it imports."""
-    found: dict[str, DescFile] = {}
-
-    def add(at: DescFile) -> None:
-        if at.name not in found:
-            for imported in at.dependencies:
-                add(imported)
-            found[at.name] = at
-
-    add(file)
-    return list(found.values())
 
 
 def _messages(file: FileDescriptorProto) -> Iterator[DescriptorProto]:

@@ -20,7 +20,7 @@ from protovalidate._gen.buf.validate.validate_pb import (
 
 from edge.fields import values_of
 from edge.openapi.decimals import between
-from edge.openapi.values import Schema, aside, digits
+from edge.openapi.values import Schema, aside, digits, note
 
 _KEYWORDS: Final = {
     "min_len": ("minLength",),
@@ -77,8 +77,7 @@ def constrain(
     elif rules.ignore == Ignore.IF_ZERO_VALUE:
         except_zero(schema, before, zeros(before, _enum_of(field)))
     if notes:
-        sentences = " ".join(f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in notes)
-        schema["description"] = "\n\n".join(filter(None, (schema.get("description"), sentences)))
+        note(schema, *notes)
 
 
 def _demand(schema: Schema, field: DescField | DescExtension | None) -> None:

@@ -37,11 +37,11 @@ from edge.openapi.decimals import between
 from edge.openapi.examples import example
 from edge.openapi.values import (
     BOUNDED,
-    LONG,
     SHARED_MESSAGES,
     Schema,
     aside,
     json_schema,
+    note,
     nullable,
     scalar_schema,
     shared_name,
@@ -51,7 +51,7 @@ from edge.openapi.values import (
 )
 from edge.protojson.leaves import NULL_VALUE, WRAPPERS
 from edge.protojson.readers import is_nullable
-from edge.protojson.scalars import RANGES
+from edge.protojson.scalars import LONG, RANGES
 from edge.writer import JsonStyle
 from mesh.contract_rules import field_rules, message_rules
 from mesh.validation import Validator
@@ -200,7 +200,7 @@ class Schemas:
             schema["description"] = comment
         if (default := _default(field)) is not None:
             if isinstance(field.value, DescFieldValueEnum):  # There are generators that write the name as it is.
-                _note(schema, f"The default is `{default}`.")
+                note(schema, f"The default is `{default}`.")
             else:
                 schema["default"] = default
         rules, kind = field_rules(field) if constrained else None, self._format(field)
@@ -363,7 +363,7 @@ class Schemas:
         given = [self._given(field, use) for field in members]
         aside(schema, {"oneOf": given if exactly else [*given, {"not": {"anyOf": given}}]})
         names = ", ".join(f"`{self._name(field, use)}`" for field in members)
-        _note(schema, f"{'Exactly' if exactly else 'At most'} one of {names}.")
+        note(schema, f"{'Exactly' if exactly else 'At most'} one of {names}.")
 
     def _given(self, field: DescField, use: Use) -> Schema:
         """That a field is given. One that is null in a request is not, unless null is a value of it."""
@@ -378,8 +378,7 @@ class Schemas:
         rules = message_rules(message)
         texts = [rule.message for rule in rules.cel if rule.message] if rules is not None else []
         if texts:
-            sentences = " ".join(f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in texts)
-            _note(schema, sentences)
+            note(schema, *texts)
 
     def named(self, name: str, schema: Schema) -> Schema:
         """A reference to a schema under this name, which no other has."""
@@ -461,10 +460,6 @@ def needs_one(oneof: DescOneof) -> bool:
     """Whether a rule demands a member of a oneof."""
     options = oneof.proto.options
     return options is not None and ext_oneof in options and bool(options[ext_oneof].required)
-
-
-def _note(schema: Schema, text: str) -> None:
-    schema["description"] = "\n\n".join(filter(None, (schema.get("description"), text)))
 
 
 def _map(key: ScalarType, values: Schema) -> Schema:

@@ -10,7 +10,7 @@ from protobuf import DescFieldValueScalar, DescMessage, ScalarType
 
 from edge.openapi.decimals import between, natural
 from edge.protojson.leaves import WRAPPERS
-from edge.protojson.scalars import RANGES
+from edge.protojson.scalars import LONG, RANGES
 from edge.protojson.well_known import DURATION_SECONDS_MAX, MASK_PATH, MASK_PATH_OF_TEXT
 
 Schema = dict[str, Any]
@@ -26,15 +26,11 @@ FLOAT_MAX: Final = 3.4028234663852886e38
 # Base64 in the standard alphabet; its padding may be left out.
 _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?$"
 _INT64: Final = (ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64)
-_UINT64: Final = (ScalarType.UINT64, ScalarType.FIXED64)
-LONG: Final = frozenset((*_INT64, *_UINT64))
-"""The integers that are strings in JSON: a JavaScript number does not hold them."""
-
 _FORMATS: Final = {
     **dict.fromkeys((ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32), "int32"),
     **dict.fromkeys((ScalarType.UINT32, ScalarType.FIXED32), "uint32"),
     **dict.fromkeys(_INT64, "int64"),
-    **dict.fromkeys(_UINT64, "uint64"),
+    **dict.fromkeys((ScalarType.UINT64, ScalarType.FIXED64), "uint64"),
 }
 BOUNDED: Final = frozenset((*_FORMATS.values(), FLOAT))
 """The formats of numbers whose bounds are so far away that they make no good examples."""
@@ -103,6 +99,12 @@ def aside(schema: Schema, more: Schema) -> None:
     schema["else"] = {"allOf": [schema["else"], more]} if "else" in schema else more
 
 
+def note(schema: Schema, *texts: str) -> None:
+    """Adds a paragraph to a schema's description, each text a sentence of it."""
+    sentences = " ".join(f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in texts)
+    schema["description"] = "\n\n".join(filter(None, (schema.get("description"), sentences)))
+
+
 def _mask(path: re.Pattern[str]) -> str:
     each = path.pattern.replace("(?:", "(")
     return f"^({each}(,{each})*)?$"
@@ -135,10 +137,10 @@ SHARED_MESSAGES: Final = frozenset(f"google.protobuf.{name}" for name in ("Any",
 """The well-known types whose schemas documents keep under their names."""
 
 
-def well_known_schema(message: DescMessage, *, given: bool = False) -> Schema | None:
-    """The schema of a message type whose JSON is not an object of its fields, None for all others."""
-    if message.type_name in WRAPPERS:
-        return json_schema(wrapped(message), given=given)
+def well_known_schema(message: DescMessage) -> Schema | None:
+    """The schema of a message type whose JSON is not an object of its fields, None for all others, and for those of
+    google/protobuf/wrappers.proto, which have the schema of the scalar that is wrapped().
+    """
     schema = _WELL_KNOWN.get(message.type_name)
     return dict(schema) if schema is not None else None
 

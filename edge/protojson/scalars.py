@@ -38,6 +38,9 @@ RANGES: Final[dict[ScalarType, tuple[int, int]]] = {
 }
 """The least and the greatest value of each integer type."""
 
+LONG: Final = frozenset((*_INT64, *_UINT64))
+"""The integers that are strings in JSON: a JavaScript number does not hold them."""
+
 
 def _integer_of_text(text: str) -> int:
     if len(text) > _DIGITS_MAX:

@@ -42,6 +42,7 @@ from protobuf import (
 from edge.fields import values_of
 from edge.protojson.dynamic import ANY, LIST_VALUE, STRUCT, VALUE, is_in_value
 from edge.protojson.leaves import NULL_VALUE, WRAPPERS
+from edge.protojson.scalars import LONG
 from edge.protojson.well_known import FIELD_MASK
 
 log = structlog.get_logger()
@@ -54,9 +55,6 @@ _DAYS_IN_400_YEARS: Final = 146_097
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REVERSIBLE: Final = re.compile(r"(?:[^A-Z_]|_[a-z])*")
 _UNDERSCORE: Final = re.compile(r"_([a-z])")
-_LONG: Final = frozenset(
-    {ScalarType.INT64, ScalarType.UINT64, ScalarType.SINT64, ScalarType.FIXED64, ScalarType.SFIXED64}
-)
 
 
 def to_json(message: Message, **options: Any) -> str:
@@ -146,7 +144,7 @@ class _Writer:
                 return self.message(value, depth)
             case DescEnum():
                 return self._enum(element, int(value))
-        if element in _LONG:
+        if element in LONG:
             return str(value)
         return b64encode(value).decode() if isinstance(value, bytes | bytearray) else _finite(value)
 

@@ -81,7 +81,7 @@ class Implied:
         elif len(versions) > 1:
             problems.add("If-Match", Wrong("must name one version: this method streams", "HEADER_NOT_SUPPORTED"))
         elif versions and self._etag is not None:
-            self._put(message, self._etag, versions[0], "If-Match", problems)
+            self._put(message, self._etag, next(iter(versions)), "If-Match", problems)
 
     def _put(
         self, message: Message, fields: tuple[DescField, ...], value: str, header: str, problems: Problems

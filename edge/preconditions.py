@@ -22,15 +22,15 @@ VERSIONS_MAX: Final = 4
 _NO_LIST: Final = 'must be entity tags in quotes, as the ETag header gave them, or "*"'
 
 
-def named_versions(header: bytes) -> list[str]:
-    """The versions that an If-Match lists, each once, in their order; none for "*". Raises ValueError with what is
-    wrong with it.
+def named_versions(header: bytes) -> dict[str, bytes]:
+    """The versions that an If-Match lists, in their order, each with a tag that names it; none for "*". Raises
+    ValueError with what is wrong with it.
     """
     try:
         tags = listed(header)
     except ValueError:
         raise ValueError(_NO_LIST) from None
-    found = list(dict.fromkeys(version(tag) for tag in tags if tag != ANY))
+    found = {version(tag): tag for tag in tags if tag != ANY}
     if len(found) > VERSIONS_MAX:
         raise ValueError(f"names more than {VERSIONS_MAX} versions")
     return found
@@ -40,12 +40,11 @@ def alternatives(request: Request) -> list[Request]:
     """The requests that an If-Match stands for, one for each version that it lists; the request itself if it lists none
     or is malformed, which is told where it is read.
     """
-    header = request.headers.get(IF_MATCH, ANY)
     try:
-        tags = {version(tag): tag for tag in listed(header)} if named_versions(header) else {}
+        versions = named_versions(request.headers.get(IF_MATCH, ANY))
     except ValueError:
-        tags = {}
-    return [replace(request, headers={**request.headers, IF_MATCH: tag}) for tag in tags.values()] or [request]
+        versions = {}
+    return [replace(request, headers={**request.headers, IF_MATCH: tag}) for tag in versions.values()] or [request]
 
 
 def check_read(tag: bytes, headers: Mapping[bytes, bytes]) -> None:

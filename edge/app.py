@@ -105,8 +105,7 @@ def _under_pages(router: Router[Endpoint], served_by: dict[int, Route], pages: P
         for target in {id(found.target) for found in matches if isinstance(found, Match)}:
             hidden.setdefault(target, []).append(page)
     for target, urls in hidden.items():
-        more = f" and {len(urls) - SHOWN_MAX} more" if len(urls) > SHOWN_MAX else ""
-        what = f"pages of the edge go first for GET and HEAD: {', '.join(urls[:SHOWN_MAX])}{more}"
+        what = f"pages of the edge go first for GET and HEAD: {_listed(urls)}"
         method, template = served_by[target].method.name, served_by[target].template.text
         yield Problem(method, template, 0, f"{what}; set PAGES_PATH to move them", fatal=False)
 
@@ -117,16 +116,20 @@ def _idle(contract: Contract, settings: EdgeSettings) -> Iterator[Problem]:
     if not contract.services:
         yield Problem("the contracts", "", 0, "no service is declared, so that nothing would be served")
     elif not contract.methods:
-        more = f" and {len(contract.services) - SHOWN_MAX} more" if len(contract.services) > SHOWN_MAX else ""
-        services = ", ".join(contract.services[:SHOWN_MAX]) + more
         why = f"no method has a google.api.http rule, so that nothing would be served; add one, such as {rule}"
-        yield Problem(services, "", 0, why)
+        yield Problem(_listed(contract.services), "", 0, why)
     else:
         served = {method.service for method in contract.methods}
         for service in contract.services:
             if service in settings.upstreams and service not in served:
                 why = "it has an upstream, but no method with a google.api.http rule; nothing of it is served"
                 yield Problem(service, "", 0, why, fatal=False)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first of the names, and how many more there are."""
+    more = f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else ""
+    return ", ".join(names[:SHOWN_MAX]) + more
 
 
 def _shared(overlap: Overlap[Endpoint]) -> Problem:

@@ -353,7 +353,7 @@ class Channel:
             left_s = None if timeout_s is None else deadline - time.monotonic()
             call = connection.method(path)(timeout=left_s, metadata=metadata)
             sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
-            failure = partial(self._failure, path, metadata, deadline)
+            failure = partial(self._failure, path, deadline)
             stream = Stream(call, sending, self._breaker.answered, failure)
             wait_s = begun + patience_s - time.monotonic() if patience_s < (timeout_s or math.inf) else math.inf
             patience = asyncio.get_running_loop().call_later(wait_s, stream.stop)
@@ -383,7 +383,7 @@ class Channel:
             call = multicallable(request, timeout=deadline - time.monotonic(), metadata=metadata)
             message = await call
         except grpc.aio.AioRpcError as error:
-            failure = self._failure(path, metadata, deadline, error)
+            failure = self._failure(path, deadline, error)
             self._record(begun, deadline, failure.code, is_bare=not _details(error))
             raise failure from error
         except asyncio.CancelledError:
@@ -395,7 +395,7 @@ class Channel:
         self._record(begun, deadline, Code.OK)
         return UnaryReply(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
 
-    def _failure(self, path: str, metadata: Metadata, deadline: float, error: grpc.aio.AioRpcError) -> MeshError:
+    def _failure(self, path: str, deadline: float, error: grpc.aio.AioRpcError) -> MeshError:
         """The MeshError of a failed call; what of it is not passed on is logged. `deadline` is a time.monotonic()
         second.
         """
@@ -403,7 +403,7 @@ class Channel:
         details = _details(error)
         if not details and failure.code in _OF_PASSED_DEADLINES and time.monotonic() >= deadline - DEADLINE_NEAR_S:
             return _deadline_exceeded()
-        log_withheld(self.name, path, metadata, failure, error.details() or "", details)
+        log_withheld(self.name, path, failure, error.details() or "", details)
         return failure
 
     def _check_breaker(self) -> None:

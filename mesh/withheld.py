@@ -12,7 +12,7 @@ import structlog
 from googleapis.google.rpc.error_details_pb import DebugInfo
 from googleapis.google.rpc.status_pb import Status
 
-from mesh.errors import Code, MeshError, Metadata
+from mesh.errors import Code, MeshError
 
 log = structlog.get_logger()
 
@@ -46,9 +46,9 @@ def by_library(text: str) -> bool:
     return _BY_LIBRARY.search(text) is not None
 
 
-def log_withheld(workload: str, path: str, metadata: Metadata, failure: MeshError, text: str, status: bytes) -> None:
+def log_withheld(workload: str, path: str, failure: MeshError, text: str, status: bytes) -> None:
     """Logs what callers are not told of the call of `path`: the text, if the failure has another one, and the
-    DebugInfo of the google.rpc.Status that came with it, if one did. `metadata` are the request's.
+    DebugInfo of the google.rpc.Status that came with it, if one did.
     """
     debug = list(_debug_infos(status))
     is_replaced = failure.code in OPAQUE and text not in ("", failure.message) and not failure.received_status
@@ -57,15 +57,7 @@ def log_withheld(workload: str, path: str, metadata: Metadata, failure: MeshErro
     shown = {"text": text[:TEXT_LENGTH_MAX]} if is_replaced else {}
     if debug:
         shown["debug"] = "\n".join(debug)[:TEXT_LENGTH_MAX]
-    request_id = dict(metadata).get("x-request-id", "")
-    log.warning(
-        "withheld a service's words",
-        workload=workload,
-        rpc=path,
-        code=failure.code.name,
-        request_id=request_id,
-        **shown,
-    )
+    log.warning("withheld a service's words", workload=workload, rpc=path, code=failure.code.name, **shown)
 
 
 def _debug_infos(status: bytes) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """Whose X-Forwarded-For names the client."""
 
+import ipaddress
 import sys
 from pathlib import Path
 
@@ -8,11 +9,21 @@ import pytest
 from edge.proxies import default_gateway, trusted
 
 HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
-LOCAL = "eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
-DEFAULT = "eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
 
 
-@pytest.mark.skipif(sys.byteorder != "little", reason="the table is written in the byte order of the machine")
+def route(destination: str, gateway: str, flags: int, mask: str) -> str:
+    """A line of the table, which has addresses in the byte order of the machine."""
+    to, by, of = (
+        f"{int.from_bytes(ipaddress.IPv4Address(address).packed, sys.byteorder):08X}"
+        for address in (destination, gateway, mask)
+    )
+    return f"eth0\t{to}\t{by}\t{flags:04}\t0\t0\t0\t{of}\t0\t0\t0\n"
+
+
+LOCAL = route("172.18.0.0", "0.0.0.0", 1, "255.255.0.0")
+DEFAULT = route("0.0.0.0", "172.18.0.1", 3, "0.0.0.0")
+
+
 def test_the_gateway_is_that_of_the_default_route(tmp_path: Path) -> None:
     """As a container on a bridge sees it."""
     routes = tmp_path / "route"

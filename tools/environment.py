@@ -53,7 +53,7 @@ def create(folder: Path, requirements: Path) -> None:
         shutil.rmtree(str(folder), ignore_errors=True)
         run(
             "Could not create .venv. On Debian and Ubuntu, install python3-venv first.",
-            sys.executable,
+            base_interpreter(),
             "-m",
             "venv",
             folder,
@@ -65,6 +65,15 @@ def create(folder: Path, requirements: Path) -> None:
     run(failure, *pip, "--require-hashes", "--requirement", requirements)
     add_source_roots(python)
     stamp.write_text(f"{folder}\n{digest}")
+
+
+def base_interpreter() -> str:
+    """Returns the interpreter outside any virtual environment: this one may belong to the environment to replace, as
+    with an activated .venv.
+    """
+    if sys.prefix == sys.base_prefix:
+        return sys.executable
+    return str(Path(sys.base_prefix) / "bin" / "python{}.{}".format(*sys.version_info))
 
 
 def works(python: Path) -> bool:

@@ -49,6 +49,15 @@ def test_an_environment_is_made_when_it_has_to_be(checkout: Path) -> None:
     assert not [entry for entry in path if entry.startswith(str(checkout))]
 
 
+def test_an_environment_replaces_itself(checkout: Path) -> None:
+    """A moved checkout's .venv is made anew also by its own interpreter, which is removed meanwhile."""
+    set_up(checkout)
+    moved = checkout.rename(checkout.with_name("moved"))
+    done = run(moved / ".venv" / "bin" / "python", moved / "tools" / "environment.py")
+    assert done.returncode == 0, done.stderr
+    assert str(moved) in run(moved / ".venv" / "bin" / "pip", "--version").stdout
+
+
 def test_a_missing_package_is_a_sentence(checkout: Path) -> None:
     """When the packages cannot be installed, it fails with what to look at, and does not take the rest for done."""
     (checkout / "requirements-dev.txt").write_text("./no-such-package.whl --hash=sha256:00\n")

@@ -18,9 +18,10 @@ import psutil
 
 from benchmarks.image import make
 from benchmarks.program import cpu_s, fronts, program
-from edge.contract import Route, load
-from edge.path_template import REST
-from edge.router import Match, Router
+from edge.contract.contract import load
+from edge.contract.route import Route
+from edge.httprule.router import Match, Router
+from edge.httprule.template import REST
 from mesh.local.ports import free_ports
 
 ROUNDS: Final = 5

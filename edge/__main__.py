@@ -10,19 +10,20 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
-from edge import operations
-from edge.app import route
-from edge.connection import ConnectionLimits, protocol
-from edge.connections import Connections
-from edge.contract import read
-from edge.contracts.source import Source, source_of
-from edge.draining import Drain, DrainingServer
-from edge.held_bytes import HeldBytes
-from edge.serving import Serving, check_upstreams
+from edge.app import operations
+from edge.app.reloading import Serving, check_upstreams
+from edge.app.routes import route
+from edge.call.nowhere import Nowhere
+from edge.call.upstream_tls import upstream_credentials
+from edge.call.upstreams import Upstreams
+from edge.contract.contract import read
+from edge.http.connections import Connections
+from edge.http.draining import Drain, DrainingServer
+from edge.http.held_bytes import HeldBytes
+from edge.http.http1 import ConnectionLimits, protocol
+from edge.http.websocket import socket_protocol
 from edge.settings import EdgeSettings, from_command_line
-from edge.sockets.connection import socket_protocol
-from edge.tls import upstream_credentials
-from edge.upstream import Nowhere, Upstreams
+from edge.sources.source import Source, source_of
 from mesh import telemetry
 from mesh.ended_tokens import EndedTokens, EndedTokensUrl
 from mesh.identity import JwksUrl, Verifier

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from edge.address import Address
-from edge.headers import check_name
-from edge.proxies import trusted
+from edge.call.address import Address
+from edge.call.metadata import check_name
+from edge.http.proxies import trusted
 from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.settings import EXIT_WRONG_SETTINGS
 

@@ -193,3 +193,10 @@ _BY_CODE: dict[int, type[MeshError]] = {kind.code: kind for kind in MeshError.__
 def error_for(code: int) -> type[MeshError]:
     """The error class of a status code; a code outside 1 to 16 is Unknown, as gRPC has it."""
     return _BY_CODE.get(code, Unknown)
+
+
+def invalid_fields(violations: tuple[FieldViolation, ...]) -> InvalidArgument:
+    """Returns the error of a request with these violations; its message names the first, and counts the others."""
+    first = violations[0]
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return InvalidArgument(f"{first.field}: {first.description}{more}", reason="INVALID_FIELD", violations=violations)

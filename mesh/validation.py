@@ -11,7 +11,7 @@ import structlog
 from protobuf import DescMessage, Message
 
 from mesh.bounds import Bounds, TooCostly
-from mesh.errors import VIOLATIONS_MAX, FieldViolation, InvalidArgument
+from mesh.errors import VIOLATIONS_MAX, FieldViolation, invalid_fields
 from mesh.validation_twin import as_twin, twin_of
 
 ELEMENTS_MAX: Final = 1000
@@ -50,7 +50,7 @@ class Validator:
     def check(self, message: Message) -> None:
         """Raises InvalidArgument that lists the violations."""
         if violations := self.violations(message):
-            raise invalid(violations)
+            raise invalid_fields(violations)
 
     def _collect(self, message: Message, *, fail_fast: bool) -> list[protovalidate.Violation]:
         name = message.desc().type_name
@@ -69,13 +69,6 @@ class Validator:
 _NOT_EVALUATED: Final = FieldViolation(
     "(request)", "is too large for a rule of the contract to be evaluated: send less at once", "RULE_NOT_EVALUATED"
 )
-
-
-def invalid(violations: tuple[FieldViolation, ...]) -> InvalidArgument:
-    """The error of a request with these violations; its message is the first of them and how many more there are."""
-    first = violations[0]
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return InvalidArgument(f"{first.field}: {first.description}{more}", reason="INVALID_FIELD", violations=violations)
 
 
 def _field_violation(violation: protovalidate.ViolationPb) -> FieldViolation:

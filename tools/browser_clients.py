@@ -9,7 +9,7 @@ from pathlib import Path
 from tools import npm_packages
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ROOT / "tests" / "edge" / "procedures" / "browser"
+PACKAGES = ROOT / "tests" / "edge" / "protocols" / "rpc" / "browser"
 FOLDER = ROOT / ".tools" / "browser-clients"
 
 

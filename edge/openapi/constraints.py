@@ -18,9 +18,9 @@ from protovalidate._gen.buf.validate.validate_pb import (
     StringRules,
 )
 
-from edge.fields import values_of
 from edge.openapi.decimals import between
 from edge.openapi.values import Schema, aside, digits, note
+from edge.protojson.fields import values_of
 
 _KEYWORDS: Final = {
     "min_len": ("minLength",),

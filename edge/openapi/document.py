@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from protobuf import Registry
 
-from edge.contract import Route
+from edge.contract.route import Route
 from edge.openapi.comments import Comments
 from edge.openapi.operations import BEARER, Operations
 from edge.openapi.parameters import SHARED
 from edge.openapi.paths import PathPattern, Paths
 from edge.openapi.responses import HEADERS, SCHEMAS, error_responses
 from edge.openapi.schemas import Schemas
-from edge.writer import JsonStyle
+from edge.reply.response_writer import JsonStyle
 
 VERSION: Final = "3.1.1"
 ROUTES_TOGETHER_MAX: Final = 1000

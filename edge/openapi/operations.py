@@ -7,8 +7,9 @@ from typing import Any, Final
 from googleapis.google.api.field_behavior_pb import FieldBehavior
 from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar
 
-from edge.body import HTTP_BODY
-from edge.contract import Route
+from edge.contract.http_body import HTTP_BODY
+from edge.contract.route import Route
+from edge.http.request import FORM, JSON
 from edge.openapi import streams
 from edge.openapi.comments import Comments
 from edge.openapi.parameters import Parameters, may_be_form
@@ -16,7 +17,6 @@ from edge.openapi.paths import PathPattern
 from edge.openapi.responses import Responses
 from edge.openapi.schemas import Schemas, Use, behaviors
 from edge.openapi.values import RAW, Schema, aside, is_scalar
-from edge.request import FORM, JSON
 
 BEARER: Final = "bearer"
 

@@ -12,18 +12,18 @@ from protobuf import (
     DescMessage,
 )
 
-from edge.contract import Route
-from edge.fields import declared
-from edge.implied import Implied
+from edge.bind.header_fields import Implied
+from edge.contract.resume_token import ResumeToken
+from edge.contract.route import Route
+from edge.http.request import JSON
+from edge.httprule.template import REST
 from edge.openapi.parts import schema_of_part, sentences_of
 from edge.openapi.paths import PathPattern
 from edge.openapi.schemas import Schemas, behaviors, excluded, needs_one
 from edge.openapi.values import is_scalar, well_known_schema
-from edge.path_template import REST
+from edge.protojson.client_paths import json_path
+from edge.protojson.fields import declared
 from edge.protojson.leaves import text_leaf
-from edge.request import JSON
-from edge.resume_token import ResumeToken
-from edge.spelling import json_path
 from mesh.contract_rules import message_rules
 from mesh.descriptors import inner_message
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from edge.contract import Route
-from edge.path_template import REST
+from edge.contract.route import Route
+from edge.httprule.template import REST
 
 _PCHAR: Final = "-._~!$&'()*+,;=:@"
 _WILD: Final = "{}"

@@ -5,17 +5,17 @@ from typing import Any, Final
 
 from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, DescMessage
 
-from edge.body import HTTP_BODY
-from edge.contract import Route
-from edge.errors import PROBLEM, render
-from edge.next_page import NextPage
+from edge.contract.http_body import HTTP_BODY, inner_type
+from edge.contract.route import Route
+from edge.http.errors import PROBLEM, render
+from edge.http.request import JSON
 from edge.openapi import streams
 from edge.openapi.comments import Comments
 from edge.openapi.schemas import Schemas, Use
 from edge.openapi.values import RAW, Schema, nullable
 from edge.protojson.leaves import TEXT_MESSAGES
-from edge.reply import NO_CONTENT, inner_type
-from edge.request import JSON
+from edge.reply.next_page import NextPage
+from edge.reply.replies import NO_CONTENT
 from mesh.errors import (
     Aborted,
     DeadlineExceeded,

@@ -30,7 +30,6 @@ from protobuf import (
 from protovalidate import CompilationError, EvaluationError
 from protovalidate._gen.buf.validate.validate_pb import ext_oneof
 
-from edge.fields import values_of
 from edge.openapi.comments import Comments
 from edge.openapi.constraints import constrain
 from edge.openapi.decimals import between
@@ -49,10 +48,11 @@ from edge.openapi.values import (
     well_known_schema,
     wrapped,
 )
+from edge.protojson.fields import values_of
 from edge.protojson.leaves import NULL_VALUE, WRAPPERS
 from edge.protojson.readers import is_nullable
 from edge.protojson.scalars import LONG, RANGES
-from edge.writer import JsonStyle
+from edge.reply.response_writer import JsonStyle
 from mesh.contract_rules import field_rules, message_rules
 from mesh.validation import Validator
 

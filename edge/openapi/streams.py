@@ -6,8 +6,8 @@ calls itemSchema.
 
 from typing import Any, Final
 
+from edge.http.request import JSON
 from edge.openapi.values import Schema
-from edge.request import JSON
 
 NDJSON: Final = "application/x-ndjson"
 EVENTS: Final = "text/event-stream"

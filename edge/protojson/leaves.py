@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from protobuf import DescEnum, DescFieldValueScalar, DescMessage, Message, ScalarType
 
-from edge.fields import values_of
 from edge.protojson import well_known
+from edge.protojson.fields import values_of
 from edge.protojson.problems import UnknownName, Wrong, kind, shorten
 from edge.protojson.scalars import FROM_JSON, FROM_TEXT
 

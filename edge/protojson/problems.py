@@ -5,8 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from edge.protojson.document import RepeatedKeys
-from mesh.errors import VIOLATIONS_MAX, FieldViolation
-from mesh.validation import invalid
+from mesh.errors import VIOLATIONS_MAX, FieldViolation, invalid_fields
 
 TEXT_LENGTH_MAX: Final = 120
 
@@ -62,7 +61,7 @@ class Problems:
     def check(self) -> None:
         """Raises InvalidArgument with the violations, if there are any."""
         if self.violations:
-            raise invalid(tuple(self.violations))
+            raise invalid_fields(tuple(self.violations))
 
     def add(self, field: str, wrong: Wrong) -> None:
         """Notes that this field is wrong. Raises InvalidArgument if it is the last violation that is looked for."""

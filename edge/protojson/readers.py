@@ -22,8 +22,8 @@ from protobuf import (
     ScalarType,
 )
 
-from edge.fields import assign, names_of
 from edge.protojson import dynamic
+from edge.protojson.fields import assign, names_of
 from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf, text_leaf
 from edge.protojson.problems import (
     MISSING,

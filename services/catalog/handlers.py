@@ -27,13 +27,12 @@ from protobuf.wkt import Timestamp
 
 from mesh.database import Connection, Database
 from mesh.database_share import DatabaseShare
-from mesh.errors import FieldViolation, MeshError, NotFound, Unauthenticated
+from mesh.errors import FieldViolation, MeshError, NotFound, Unauthenticated, invalid_fields
 from mesh.events import publish
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
 from mesh.pagination import PAGE_SIZE_DEFAULT, read_page
 from mesh.rpc import Call
-from mesh.validation import invalid
 from services.catalog import storage
 from services.catalog.domain import Details, Money, Product, all_of, existing, shown, storable, uid_of
 from services.catalog.listing import Listing
@@ -177,7 +176,7 @@ def _staff_only(call: Call) -> MeshError:
             "Deleted products are shown to staff; this needs an access token.", reason="TOKEN_MISSING"
         )
     text = f"can be true for staff only; the access token lacks the scope {STAFF_SCOPE}"
-    return invalid((FieldViolation("show_deleted", text, "SCOPE_MISSING"),))
+    return invalid_fields((FieldViolation("show_deleted", text, "SCOPE_MISSING"),))
 
 
 def _possible_uids(names: Sequence[str]) -> set[UUID]:

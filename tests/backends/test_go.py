@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge.errors import HTTP_STATUS
+from edge.http.errors import HTTP_STATUS
 from mesh.errors import Code
 from tests.backends.conftest import GoBackend
 from tests.edge.served import Client

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from edge import observation
+from edge.http import access_record as observation
 from mesh import telemetry
 from mesh.events import metrics
 from tests.chart.render import CHART

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.contract import Contract, read
+from edge.contract.contract import Contract, read
 from tests.edge.backend import Backend, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of

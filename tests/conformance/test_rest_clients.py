@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped] # has no stubs
 from grpc_status import rpc_status  # type: ignore[import-untyped] # has no stubs
 
-from edge.contract import read
+from edge.contract.contract import read
 from tests.conformance.messages import Filler
 from tests.conformance.rest_client import RestClient, Rpc, Rule, method_name
 from tests.edge.backend import Backend, Context, Received, backend_of

@@ -25,26 +25,45 @@ def test_the_arrows_hold() -> None:
     assert linted.returncode == 0, linted.stdout
 
 
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Returns a copy of the packages that the contracts are about."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in ("mesh", "services", "edge", "gen"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_a_package_of_the_edge_outside_of_the_layers_is_found(tree: Path) -> None:
+    """A new package has to be given its layer."""
+    (tree / "edge" / "other").mkdir()
+    (tree / "edge" / "other" / "__init__.py").touch()
+    linted = lint(tree)
+    assert linted.returncode == 1
+    assert "edge.other" in linted.stdout
+
+
 @pytest.mark.parametrize(
     ("file", "line", "broken"),
     [
-        ("edge/app.py", "import services.catalog.domain", "The edge and the services stand on the mesh"),
-        ("mesh/server.py", "import edge.router", "The edge and the services stand on the mesh"),
+        ("edge/app/edge_app.py", "import services.catalog.domain", "The edge and the services stand on the mesh"),
+        ("mesh/server.py", "import edge.httprule.router", "The edge and the services stand on the mesh"),
+        ("edge/http/errors.py", "import edge.call.rpc", "The edge's packages are layers"),
+        ("edge/bind/query.py", "import edge.sources.folder", "The edge's packages are layers"),
+        ("edge/protojson/readers.py", "import edge.httprule.router", "The edge's packages are layers"),
+        ("edge/protojson/readers.py", "import uvicorn", "Path templates and ProtoJSON stand alone"),
         ("services/orders/domain.py", "import services.catalog.domain", "Services meet at their contracts only"),
-        ("edge/router.py", "import meshwright.orders.v1.orders_pb", "The edge and the mesh know no service"),
+        ("edge/httprule/router.py", "import meshwright.orders.v1.orders_pb", "The edge and the mesh know no service"),
         ("mesh/rpc.py", "import meshwright.identity.v1.identity_pb", "The edge and the mesh know no service"),
         ("services/orders/domain.py", "import asyncpg", "Domains are free of drivers"),
         ("services/catalog/domain.py", "import mesh.server", "Domains are free of drivers"),
         ("services/catalog/handlers.py", "import asyncpg", "Only storage speaks to the database driver"),
     ],
 )
-def test_a_forbidden_import_is_found(tmp_path: Path, file: str, line: str, broken: str) -> None:
+def test_a_forbidden_import_is_found(tree: Path, file: str, line: str, broken: str) -> None:
     """Each contract is broken on purpose, and named."""
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for package in ("mesh", "services", "edge", "gen"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    path = tmp_path / file
+    path = tree / file
     path.write_text(f"{path.read_text()}\n{line}\n")
-    linted = lint(tmp_path)
+    linted = lint(tree)
     assert linted.returncode == 1
     assert any(row.startswith(broken) and row.rstrip().endswith("BROKEN") for row in linted.stdout.splitlines())

@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.contract import read
+from edge.contract.contract import read
 from tests.differential.envoy import envoy_of
 from tests.edge.backend import Backend, Context, backend_of
 from tests.edge.contracts import compile_image
+from tests.edge.protocols.rest.contract import FEEDS, STREAMING
 from tests.edge.served import edge_of
-from tests.edge.streams.contract import FEEDS, STREAMING
 
 EVENTS: list[dict[str, Any]] = [
     {},

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge.contract import Contract, read
+from edge.contract.contract import Contract, read
 from mesh.identity import Verifier
 from tests.edge.backend import Backend, backend_of
 from tests.edge.contracts import LIBRARY, compile_image

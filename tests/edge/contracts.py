@@ -7,7 +7,7 @@ import grpc_tools  # type: ignore[import-untyped] # has no stubs
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
-from edge.contracts.image import parse_image
+from edge.contract.image import parse_image
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,11 +7,12 @@ from typing import Any
 import httpx
 
 from edge.__main__ import serve
-from edge.app import EdgeApp, route
-from edge.contract import Contract
-from edge.operations import routes
+from edge.app.edge_app import EdgeApp
+from edge.app.operations import routes
+from edge.app.routes import route
+from edge.call.upstreams import Upstreams
+from edge.contract.contract import Contract
 from edge.settings import EdgeSettings
-from edge.upstream import Upstreams
 from mesh.identity import Verifier
 from mesh.operations import Readiness
 

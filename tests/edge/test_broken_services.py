@@ -10,7 +10,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import StreamEnded
 
-from edge.contract import Contract
+from edge.contract.contract import Contract
 from tests.edge.served import edge_of
 
 Headers = list[tuple[str, str]]

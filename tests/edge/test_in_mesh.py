@@ -15,7 +15,7 @@ import h11
 import httpx
 import pytest
 
-from edge.contract import Contract
+from edge.contract.contract import Contract
 from mesh.local.ports import free_ports
 from tests.edge.backend import Backend, Context, Received
 from tests.edge.served import Client, edge_of

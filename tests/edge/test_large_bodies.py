@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import brotli
 import pytest
 
-from edge.contract import read
+from edge.contract.contract import read
 from tests.edge.backend import backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of

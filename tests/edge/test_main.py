@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.address import Address
-from edge.contract import Contract
+from edge.call.address import Address
+from edge.contract.contract import Contract
 from edge.settings import from_command_line
 from mesh.http import HttpServer
 from mesh.local.ports import free_ports

@@ -12,7 +12,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from edge.contract import Contract, read
+from edge.contract.contract import Contract, read
 from mesh.local.ports import free_port
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image

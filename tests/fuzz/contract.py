@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from mesh.client import UnaryReply
 from mesh.errors import Metadata
 from tests.edge.contracts import LIBRARY, compile_image
-from tests.edge.streams.contract import FEEDS
+from tests.edge.protocols.rest.contract import FEEDS
 
 ECHO: Final = "/library.v1.Library/Echo"
 COLLECTING: Final = ("/feeds.v1.Feeds/Record", "/feeds.v1.Feeds/Upload")

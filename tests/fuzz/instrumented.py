@@ -11,7 +11,7 @@ import atheris  # type: ignore[import-untyped] # has no stubs
 
 # The edge is imported under the fuzzer's eyes, so that it sees which lines an input reaches.
 with atheris.instrument_imports(include=["edge"]):
-    from edge.contract import read
+    from edge.contract.contract import read
     from tests.fuzz.contract import image
     from tests.fuzz.targets import targets
     from tests.fuzz.wire import Wire

@@ -8,21 +8,21 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from edge.contract import Contract
-from edge.field_selection import parse as parse_selection
-from edge.field_selection import trim
-from edge.held_bytes import unlimited
-from edge.path_template import REST, PathTemplate, TemplateError
-from edge.path_template import parse as parse_template
-from edge.procedures.base64_text import decoded
-from edge.procedures.envelope import opened, seal
+from edge.contract.contract import Contract
+from edge.http.held_bytes import unlimited
+from edge.http.whole_body import BodyLimits
+from edge.httprule.router import MalformedPath, Match, Router
+from edge.httprule.template import REST, PathTemplate, TemplateError
+from edge.httprule.template import parse as parse_template
+from edge.protocols.grpc_web.base64_text import decoded
+from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
+from edge.protocols.rpc.envelope import opened, seal
 from edge.protojson.document import Malformed, parse
+from edge.protojson.field_selection import parse as parse_selection
+from edge.protojson.field_selection import trim
 from edge.protojson.problems import MISSING, ROOT, Problems, Wrong
 from edge.protojson.readers import Readers
 from edge.protojson.serialised import to_bytes
-from edge.request import BodyLimits
-from edge.router import MalformedPath, Match, Router
-from edge.streams.splitting import ArraySplitter, LineSplitter, Splitter
 from mesh.errors import MeshError
 from tests.fuzz.wire import Wire
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.contract import read
+from edge.contract.contract import read
 from tests.fuzz.contract import image
 from tests.fuzz.targets import CASES, NAMES, Target, cases, targets
 from tests.fuzz.wire import Wire

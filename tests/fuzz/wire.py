@@ -9,12 +9,13 @@ import uvicorn
 from structlog.testing import LogCapture
 from uvicorn.server import ServerState
 
-from edge.app import EdgeApp, route
-from edge.connection import ConnectionLimits, protocol
-from edge.connections import Connections
-from edge.contract import Contract
-from edge.draining import Drain
-from edge.held_bytes import HeldBytes
+from edge.app.edge_app import EdgeApp
+from edge.app.routes import route
+from edge.contract.contract import Contract
+from edge.http.connections import Connections
+from edge.http.draining import Drain
+from edge.http.held_bytes import HeldBytes
+from edge.http.http1 import ConnectionLimits, protocol
 from edge.settings import EdgeSettings
 from tests.fuzz.contract import Service
 

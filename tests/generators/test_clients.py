@@ -12,7 +12,7 @@ import grpc
 import pytest
 from openapi_spec_validator import validate
 
-from edge.contract import Contract, load, read
+from edge.contract.contract import Contract, load, read
 from tests.conformance.rest_client import RestClient
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from websockets.asyncio.client import connect
 
-from edge.contract import read
+from edge.contract.contract import read
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
 from tests.issuer import Issuer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge.contract import Contract, load, read
+from edge.contract.contract import Contract, load, read
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import TORTURE, documents_of
 

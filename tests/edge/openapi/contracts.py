@@ -1,6 +1,6 @@
 """Contracts with everything that OpenAPI has to say something about."""
 
-from edge.contract import Contract
+from edge.contract.contract import Contract
 from edge.openapi.document import Documents
 
 TORTURE = """

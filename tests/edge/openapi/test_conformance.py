@@ -11,7 +11,7 @@ import pytest
 from googleapis.google.api.field_behavior_pb import FieldBehavior
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Message
 
-from edge.contract import Contract, read
+from edge.contract.contract import Contract, read
 from edge.openapi.schemas import behaviors
 from tests.edge.backend import Context, Received, backend_of
 from tests.edge.contracts import compile_image

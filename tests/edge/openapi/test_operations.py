@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # has no stubs
 
-from edge.contract import Contract, read
+from edge.contract.contract import Contract, read
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import documents_of
 

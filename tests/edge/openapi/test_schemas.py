@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # has no stubs
 
-from edge.contract import Contract, read
+from edge.contract.contract import Contract, read
 from edge.openapi.document import Documents
-from edge.writer import JsonStyle
+from edge.reply.response_writer import JsonStyle
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import OLD, documents_of
 

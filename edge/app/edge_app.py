@@ -1,0 +1,94 @@
+"""The FastAPI application: the contract's routes, and beside them the documentation and the operations pages.
+
+A contract's route is served by one ASGI application of its own, because FastAPI's routing and dependency machinery
+costs more than the rest of a call. The few pages that are not of the contract are FastAPI's.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as PageRoute
+
+from edge.app.docs import OPENAPI, add_docs
+from edge.app.endpoints import json_style
+from edge.app.http import Pipeline
+from edge.app.pages import METHODS, Pages
+from edge.app.routes import Routes
+from edge.app.websockets import Sockets
+from edge.contract.contract import Contract
+from edge.http.cors import Cors
+from edge.http.errors import HttpError, render
+from edge.httprule.router import MalformedPath, Match
+from edge.openapi.document import Documents
+from edge.settings import EdgeSettings
+from mesh.errors import Internal
+
+
+class EdgeApp(FastAPI):
+    """Serves the contract's routes by `pipeline`, and its own pages as FastAPI does."""
+
+    def __init__(
+        self, contract: Contract, routes: Routes, settings: EdgeSettings, operations: Sequence[PageRoute]
+    ) -> None:
+        """`operations` are the pages for those who run this, empty if they are on another port."""
+        super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
+        cors = Cors(settings.cors_origins, settings.cors_max_age_s, settings.response_headers)
+        self._sockets = Sockets(routes.sockets, contract.registry, cors)
+        self._pipeline = Pipeline(routes.router, contract.registry, cors)
+        documents = Documents(
+            routes.served,
+            contract.registry,
+            title=settings.api_title,
+            secured=settings.jwks_url is not None,
+            style=json_style(settings),
+            ignore_unknown=settings.ignore_unknown_fields,
+            url=settings.pages_path + OPENAPI,
+        )
+        add_docs(self, documents)
+        self.router.routes.extend(operations)
+        self._pages = Pages.of(settings)
+        self._contract_router = routes.router
+        self.add_exception_handler(HTTPException, _http_exception)
+        self.add_exception_handler(Exception, _exception)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request."""
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+        elif scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif self._pages.hold(scope["path"]) and not self._has_route(scope):
+            await super().__call__({**scope, "root_path": self._pages.base}, receive, send)
+        else:
+            await self._pipeline(scope, receive, send)
+
+    def _has_route(self, scope: Any) -> bool:
+        """Whether the contract has a request to the URL of a page that the page does not answer itself."""
+        method = scope["method"]
+        if method in METHODS:
+            return False
+        try:
+            found = self._contract_router.match(method, scope["raw_path"].decode("latin-1"))
+        except MalformedPath:
+            return True  # which is said in the one shape of errors
+        return isinstance(found, Match) or (method == "OPTIONS" and bool(found.allowed))
+
+
+async def _http_exception(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for these"
+    text = "This page does not take this method." if error.status_code == 405 else "There is nothing at this URL."
+    reason = "METHOD_NOT_ALLOWED" if error.status_code == 405 else "ROUTE_NOT_FOUND"
+    headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+    return _response(*render(HttpError(error.status_code, text, reason, headers)))
+
+
+async def _exception(_: Request, __: Exception) -> Response:
+    return _response(*render(Internal("Internal error.")))
+
+
+def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Response:
+    return Response(body, status, {name.decode(): value.decode() for name, value in headers})

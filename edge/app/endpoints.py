@@ -1,0 +1,165 @@
+"""The endpoints of a contract, each made when it is first called: of thousands of routes few are in use."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+from edge.app.websockets import SocketMaker
+from edge.call.concurrency_limit import ConcurrencyLimit
+from edge.call.metadata import RequestHeaders, ResponseHeaders
+from edge.call.rpc import CallSettings, Rpc
+from edge.call.upstream import Upstream
+from edge.contract.contract import Contract
+from edge.contract.method import Method
+from edge.contract.route import Route
+from edge.http.access_record import Line
+from edge.http.reply import Reply
+from edge.http.request import Receive, Request
+from edge.http.stream_limits import StreamLimits
+from edge.http.whole_body import BodyLimits
+from edge.protocols.endpoint import Endpoint
+from edge.protocols.procedure import Procedure
+from edge.protocols.rest.streaming import CollectingEndpoint, StreamingEndpoint
+from edge.protocols.rest.transcoding import Transcoding
+from edge.protocols.rest.unary import UnaryEndpoint
+from edge.protocols.rpc.exchange import Limits
+from edge.protocols.websocket.endpoint import SocketEndpoint
+from edge.protojson.readers import Readers
+from edge.reply.response_writer import JsonStyle
+from edge.settings import EdgeSettings
+from mesh.identity import Verifier
+from mesh.validation import Validator
+
+
+class Endpoints:
+    """Makes the endpoints of one contract. Those of one method share what is the method's."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        settings: EdgeSettings,
+        upstream_of: Callable[[str], Upstream],
+        verifier: Verifier | None,
+    ) -> None:
+        self._validated = contract.validated
+        self._upstream_of = upstream_of
+        self._transcoding = _transcoding(contract, settings)
+        self._stream_limits = _stream_limits(settings)
+        # Connect's clients are generated, maybe from a newer contract: what they all ignore is ignored here.
+        self._lenient_readers = Readers(contract.registry, ignore_unknown=True, depth_max=settings.json_depth_max)
+        self._calls = _call_settings(settings, verifier)
+        self._rpcs: dict[str, Rpc] = {}
+
+    def of(self, route: Route) -> Endpoint:
+        """The endpoint of a route. Raises protovalidate.CompilationError if a validation rule of its request is wrong:
+        where there can be one it is made at once.
+        """
+        if route.method.name in self._validated:
+            return self._make(route)
+        return _Unmade(route.method, partial(self._make, route))
+
+    def socket(self, route: Route) -> SocketMaker:
+        """Makes the endpoint of a route of a method that streams over WebSocket."""
+        return cache(partial(self._make_socket, route))
+
+    def procedure(self, method: Method) -> Endpoint:
+        """The endpoint of a method under its own name."""
+        return _Unmade(method, partial(self._make_procedure, method))
+
+    def _make(self, route: Route) -> Endpoint:
+        rpc, kind, transcoding = self._rpc(route.method), route.method.desc.method_kind, self._transcoding_of(route)
+        if kind == "unary":
+            return UnaryEndpoint(route, rpc, transcoding)
+        if kind == "client_streaming":
+            return CollectingEndpoint(route, rpc, transcoding, self._stream_limits)
+        return StreamingEndpoint(route, rpc, transcoding, self._stream_limits)
+
+    def _make_socket(self, route: Route) -> SocketEndpoint:
+        return SocketEndpoint(route, self._rpc(route.method), self._transcoding_of(route), self._stream_limits)
+
+    def _transcoding_of(self, route: Route) -> Transcoding:
+        if route.method.policy.ignore_unknown_fields:
+            return replace(self._transcoding, readers=self._lenient_readers)
+        return self._transcoding
+
+    def _make_procedure(self, method: Method) -> Endpoint:
+        return Procedure(
+            self._rpc(method),
+            self._lenient_readers,
+            self._transcoding.validator,
+            self._transcoding.registry,
+            Limits(self._transcoding.body_limits(method), self._stream_limits),
+        )
+
+    def _rpc(self, method: Method) -> Rpc:
+        rpc = self._rpcs.get(method.name)
+        if rpc is None:
+            rpc = self._rpcs[method.name] = Rpc(method, self._upstream_of(method.service), self._calls)
+        return rpc
+
+
+class _Unmade:
+    """Stands for an endpoint, and makes it at the first call."""
+
+    __slots__ = ("_endpoint", "_make", "name")
+
+    def __init__(self, method: Method, make: Callable[[], Endpoint]) -> None:
+        self.name = method.name
+        self._make = make
+        self._endpoint: Endpoint | None = None
+
+    def serve(
+        self, request: Request, values: tuple[str, ...], receive: Receive, line: Line
+    ) -> Coroutine[Any, Any, Reply]:
+        """Answers a request whose path has these values. Raises MeshError."""
+        if self._endpoint is None:
+            self._endpoint = self._make()
+        return self._endpoint.serve(request, values, receive, line)
+
+
+def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSettings:
+    return CallSettings(
+        verifier=verifier,
+        request_headers=RequestHeaders(settings.request_headers),
+        response_headers=ResponseHeaders(settings.response_headers),
+        timeout_s=settings.call_timeout_s,
+        stream_timeout_s=settings.stream_timeout_s,
+        traces=settings.otel_exporter_otlp_endpoint is not None,
+        calls=ConcurrencyLimit(settings.concurrent_requests_max),
+        streams=ConcurrencyLimit(settings.concurrent_streams_max),
+    )
+
+
+def _stream_limits(settings: EdgeSettings) -> StreamLimits:
+    return StreamLimits(
+        message_bytes_max=settings.body_bytes_max,
+        bytes_max=settings.stream_bytes_max,
+        messages_max=settings.stream_messages_max,
+        idle_s=settings.stream_idle_s,
+        open_s=settings.stream_open_s,
+        heartbeat_s=settings.stream_heartbeat_s,
+    )
+
+
+def _transcoding(contract: Contract, settings: EdgeSettings) -> Transcoding:
+    return Transcoding(
+        registry=contract.registry,
+        readers=Readers(
+            contract.registry,
+            ignore_unknown=settings.ignore_unknown_fields,
+            depth_max=settings.json_depth_max,
+        ),
+        validator=Validator(),
+        style=json_style(settings),
+        limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_s),
+    )
+
+
+def json_style(settings: EdgeSettings) -> JsonStyle:
+    """How answers are written."""
+    return JsonStyle(
+        proto_names=settings.json_proto_names,
+        enums_as_numbers=settings.json_enums_as_numbers,
+        emit_defaults=settings.json_emit_defaults,
+    )

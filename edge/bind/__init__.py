@@ -1,0 +1,1 @@
+"""From the path, the query, the headers and the body of a request to its message."""

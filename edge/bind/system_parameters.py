@@ -1,0 +1,85 @@
+"""Query parameters that mean the same for every method: https://cloud.google.com/apis/docs/system-parameters.
+
+`$alt` names the form of the response, `$fields` the part of it that is wanted, `$prettyPrint` asks for indentation. The
+names without `$`, which older clients send, mean it too. A field of the method that has one of these names goes first.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from protobuf import DescMessage
+
+from edge.bind.query import split
+from edge.protojson.fields import find
+from edge.protojson.problems import Problems, Wrong
+
+ALT: Final = "$alt"
+FIELDS: Final = "$fields"
+PRETTY_PRINT: Final = "$prettyPrint"
+
+PROTO: Final = "proto"
+
+_FORMS: Final = ("json", "media", PROTO, "sse")
+_ENUM_ENCODINGS: Final = {"enum-encoding=int": True, "enum-encoding=string": False}
+_BOOLEANS: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
+
+
+@dataclass(slots=True)
+class SystemParameters:
+    """What a client asked of the response. `alt` is one of json, media, proto and sse, empty if it does not say;
+    `enums_as_numbers` is None where the edge's own setting holds.
+    """
+
+    alt: str = ""
+    enums_as_numbers: bool | None = None
+    fields: str = ""
+    pretty_print: bool = False
+
+    def set(self, name: str, value: str) -> None:
+        """Raises Wrong if the value means nothing."""
+        if name == FIELDS:
+            self.fields = value
+        elif name == PRETTY_PRINT:
+            if value not in _BOOLEANS:
+                raise Wrong("must be true or false")
+            self.pretty_print = _BOOLEANS[value]
+        else:
+            self.alt, _, encoding = value.partition(";")
+            if self.alt not in _FORMS or (encoding and encoding not in _ENUM_ENCODINGS):
+                raise Wrong(f"must be one of {', '.join(_FORMS)}; json may be followed by ;enum-encoding=int")
+            self.enums_as_numbers = _ENUM_ENCODINGS.get(encoding)
+
+
+NONE_GIVEN: Final = SystemParameters()
+
+
+class SystemParameterReader:
+    """Takes the system parameters out of the queries of one method."""
+
+    def __init__(self, request_type: DescMessage) -> None:
+        names = tuple(name for name in (ALT, FIELDS, PRETTY_PRINT) if find(request_type, name) is None)
+        bare = {name[1:]: name for name in names if find(request_type, name[1:]) is None}
+        self._names = {**{name: name for name in names}, **bare}
+        self._hints = (b"$", b"%24", *(name.encode() for name in bare))
+
+    def take(self, query: bytes) -> tuple[SystemParameters, bytes]:
+        """The system parameters, and the query without them. Raises InvalidArgument."""
+        if not any(hint in query for hint in self._hints):
+            return NONE_GIVEN, query
+        found, rest, problems = SystemParameters(), [], Problems()
+        given: set[str] = set()
+        for piece in query.split(b"&"):
+            name = self._names.get(piece.partition(b"=")[0].replace(b"%24", b"$").decode("latin-1"), "")
+            if not name:
+                rest.append(piece)
+                continue
+            for _, value in split(piece, problems):
+                try:
+                    if name in given:
+                        raise Wrong("is given more than once", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # noted with the rest
+                    given.add(name)
+                    found.set(name, value)
+                except Wrong as wrong:
+                    problems.add(name, wrong)
+        problems.check()
+        return found, b"&".join(rest)

@@ -1,0 +1,27 @@
+"""Calls that wait for news."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from edge.http.connection import Connection
+from edge.http.draining import shutting_down
+
+T = TypeVar("T")
+
+
+async def until_drain(connection: Connection, call: Coroutine[Any, Any, T]) -> T:
+    """Returns what a call gives. Raises Unavailable if the server stops first: it does not wait for news."""
+    task = asyncio.create_task(call)
+
+    def stop() -> None:
+        task.cancel()
+
+    with connection.draining(stop):
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise shutting_down() from None

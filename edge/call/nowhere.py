@@ -1,0 +1,41 @@
+"""The way to a service that is not there."""
+
+import math
+from collections.abc import AsyncIterable
+from contextlib import AbstractAsyncContextManager
+
+from edge.call.upstream import Responses
+from mesh.client import UnaryReply
+from mesh.errors import Metadata, Unavailable
+
+
+class Nowhere:
+    """The way to a service that is not there: for looking at a contract without its services."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    async def unary(
+        self,
+        path: str,
+        request: bytes,
+        *,
+        timeout_s: float,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+        idempotent: bool = False,
+    ) -> UnaryReply:
+        """Raises Unavailable."""
+        raise Unavailable(f"{self._service} has no address.")
+
+    def stream(
+        self,
+        path: str,
+        requests: AsyncIterable[bytes],
+        *,
+        timeout_s: float | None,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+    ) -> AbstractAsyncContextManager[Responses]:
+        """Raises Unavailable."""
+        raise Unavailable(f"{self._service} has no address.")

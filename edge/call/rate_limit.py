@@ -1,0 +1,57 @@
+"""The contract's rate limits, counted in this process by the generic cell rate algorithm: one number for each caller.
+
+https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
+"""
+
+import math
+import time
+from collections import OrderedDict
+from typing import Final
+
+from edge.http.headers import Headers
+from mesh.errors import ResourceExhausted
+from mesh.policy import RateLimit
+
+CALLERS_MAX: Final = 10_000
+"""How many callers of a method have allowances of their own at the same time."""
+_OTHERS: Final = ""
+ROUNDING_S: Final = 1e-6
+
+
+class RateLimiter:
+    """The calls of one method, by caller. A caller may use the whole allowance at once; it comes back evenly.
+
+    A caller is forgotten when its allowance is whole again, and not before: many new callers can't reset the count of
+    another. While the table is full, those who are not in it share one allowance.
+    """
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
+        self._interval_s = limit.per_s / limit.requests
+        self._free_at: OrderedDict[str, float] = OrderedDict()
+        self._policy = f'"default";q={limit.requests};w={math.ceil(limit.per_s)}'.encode()
+
+    def admit(self, caller: str) -> Headers:
+        """Counts a call, and gives the headers that say how many are left
+        (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/). Raises ResourceExhausted if none is.
+        """
+        now = time.monotonic()
+        caller = self._place(caller, now)
+        debt_s = max(0.0, self._free_at.pop(caller, now) - now) + self._interval_s
+        wait_s = debt_s - self._limit.per_s
+        if wait_s > ROUNDING_S:
+            self._free_at[caller] = now + debt_s - self._interval_s
+            text = f"More than {self._limit.requests} calls in {self._limit.per_s:g} s. Try again later."
+            raise ResourceExhausted(text, reason="RATE_LIMIT_EXCEEDED", retry_after_s=wait_s)
+        self._free_at[caller] = now + debt_s
+        left = int((ROUNDING_S - wait_s) / self._interval_s)
+        rate = f'"default";r={left};t={math.ceil(debt_s)}'.encode()
+        return [(b"ratelimit-policy", self._policy), (b"ratelimit", rate)]
+
+    def _place(self, caller: str, now: float) -> str:
+        """Returns the caller if there is a place for it in the table, else the name of all others."""
+        if caller in self._free_at:
+            return caller
+        while self._free_at and next(iter(self._free_at.values())) <= now:
+            self._free_at.popitem(last=False)
+        return caller if len(self._free_at) < CALLERS_MAX else _OTHERS

@@ -1,0 +1,130 @@
+"""One RPC of the contract as every protocol calls it: who may, for how long, with which metadata, and what is told."""
+
+import contextlib
+import math
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from edge.call.access import Access
+from edge.call.concurrency_limit import ConcurrencyLimit
+from edge.call.metadata import RequestHeaders, ResponseHeaders
+from edge.call.span import span
+from edge.call.timeout import timeout_s
+from edge.call.upstream import Responses, Upstream
+from edge.contract.method import Method
+from edge.http.access_record import Line, Observed
+from edge.http.headers import Headers
+from edge.http.request import Request
+from edge.http.request_id import REQUEST_ID
+from mesh import audit
+from mesh.client import UnaryReply
+from mesh.errors import MeshError, Metadata
+from mesh.identity import Verifier
+from mesh.rpc import CLIENT_ADDRESS
+
+PATIENCE_S_MIN: Final = 0.01
+"""The shortest time that a client can give a call. In less nothing is answered, so that it would only cost work."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What holds for the calls of all RPCs. `timeout_s` is for methods whose contract names none, `stream_timeout_s`
+    for those of them that stream.
+    """
+
+    verifier: Verifier | None
+    request_headers: RequestHeaders
+    response_headers: ResponseHeaders
+    timeout_s: float
+    stream_timeout_s: float
+    traces: bool
+    calls: ConcurrencyLimit
+    streams: ConcurrencyLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A call that may be made. `patience_s` is how long the client waits, `headers` go out with the reply."""
+
+    patience_s: float
+    metadata: list[tuple[str, str | bytes]]
+    headers: Headers
+
+
+class Rpc:
+    """The calls of one RPC, whatever route or protocol they come by: they share one rate limit."""
+
+    def __init__(self, method: Method, upstream: Upstream, settings: CallSettings) -> None:
+        self.method = method
+        self._upstream = upstream
+        self._settings = settings
+        self._observed = Observed(method.name)
+        self._access = Access(method.policy, settings.verifier)
+        default_s = settings.stream_timeout_s if method.streams else settings.timeout_s
+        self._timeout_s = method.policy.timeout_s or default_s
+        self._concurrency = settings.streams if method.streams or method.policy.long_poll else settings.calls
+
+    def tell(self, line: Line, route: str) -> None:
+        """Tells which RPC a request is for, and by which route: first of all, so that refusals are its own."""
+        line.observed, line.route = self._observed, route
+
+    async def admit(self, request: Request, line: Line, wanted_s: float = math.inf) -> Admission:
+        """Decides on a call before its body is read. `wanted_s` is the timeout that the client wants in the way of its
+        protocol. Raises MeshError.
+        """
+        self._concurrency.check()
+        authorization = request.headers.get(b"authorization", b"").decode("latin-1")
+        try:
+            caller = await self._access.identify(authorization)
+            line.caller = caller.subject
+            headers = self._access.admit(caller, request.client)
+        except MeshError as error:
+            audit.record_refusal(
+                error,
+                method=self.method.path,
+                account=line.caller,
+                client=request.client,
+            )
+            raise
+        patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, min(wanted_s, self._timeout_s)))
+        metadata = self._settings.request_headers.metadata(request.headers)
+        metadata.append((REQUEST_ID, line.request_id))
+        if request.client.isascii() and request.client.isprintable():  # a proxy may have named something else
+            metadata.append((CLIENT_ADDRESS, request.client))
+        if authorization:
+            metadata.append(("authorization", authorization))
+        return Admission(patience_s, metadata, headers)
+
+    async def unary(self, admission: Admission, message: bytes) -> UnaryReply:
+        """Calls the method with one message for one. Raises MeshError."""
+        method = self.method
+        with self._concurrency.admit(), self._span(admission):
+            return await self._upstream.unary(
+                method.path,
+                message,
+                timeout_s=self._timeout_s,
+                patience_s=admission.patience_s,
+                metadata=admission.metadata,
+                idempotent=method.idempotent,
+            )
+
+    @contextlib.asynccontextmanager
+    async def stream(self, admission: Admission, messages: AsyncIterable[bytes]) -> AsyncIterator[Responses]:
+        """Calls the method, of any kind, while this is entered. Raises MeshError."""
+        with self._concurrency.admit(), self._span(admission):
+            async with self._upstream.stream(
+                self.method.path,
+                messages,
+                timeout_s=self._timeout_s,
+                patience_s=admission.patience_s,
+                metadata=admission.metadata,
+            ) as responses:
+                yield responses
+
+    def response_headers(self, metadata: Metadata) -> Headers:
+        """The metadata of a response that clients see."""
+        return self._settings.response_headers.headers(metadata)
+
+    def _span(self, admission: Admission) -> contextlib.AbstractContextManager[None]:
+        return span(self.method.name, admission.metadata) if self._settings.traces else contextlib.nullcontext()

@@ -1,0 +1,89 @@
+"""The channels to all upstreams."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Final, Self
+
+import grpc
+
+from edge.call.address import ANY_SERVICE, Address
+from edge.call.upstream import Upstream
+from mesh.client import Channel
+from mesh.errors import Unavailable
+
+KEEPALIVE_S: Final = 310.0
+"""By default gRPC's servers close the connection, and all streams with it, of who pings more often than every five
+minutes while nothing else travels: https://github.com/grpc/grpc/blob/master/doc/keepalive.md.
+"""
+
+
+REACH_S: Final = 1.0
+"""How long /readyz waits for a connection."""
+
+
+class Upstreams:
+    """One channel to each address, open while this is entered; and the check of them that /readyz asks."""
+
+    name = "upstreams"
+
+    def __init__(
+        self,
+        addresses: Mapping[str, Address],
+        credentials: grpc.ChannelCredentials | None = None,
+        *,
+        bare_messages: bool = False,
+        in_mesh: bool = False,
+    ) -> None:
+        """`addresses` gives the address of each service; ANY_SERVICE stands for all others. `credentials` are for
+        addresses that speak TLS. `bare_messages` and `in_mesh` are as of mesh.client.Channel.
+        """
+        services: dict[Address, list[str]] = {}
+        others = "all services" if len(addresses) == 1 else "all other services"
+        for service, address in addresses.items():
+            services.setdefault(address, []).append(others if service == ANY_SERVICE else service)
+        self.channels = {
+            address: Channel(
+                ", ".join(names),
+                address.target,
+                credentials=credentials if address.secure else None,
+                keepalive_s=KEEPALIVE_S,
+                bare_messages=bare_messages,
+                in_mesh=in_mesh,
+            )
+            for address, names in services.items()
+        }
+        self._of_service = {service: self.channels[address] for service, address in addresses.items()}
+        self._awaited = set(self.channels.values())
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for channel in self.channels.values():
+            await self._stack.enter_async_context(channel)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def check(self) -> None:
+        """Raises Unavailable until every workload has been reached once, and later if none can be reached: what one
+        that went away cannot answer is 503, and no reason to take all others from the public.
+        """
+        channels = list(self.channels.values())
+        answers = await asyncio.gather(*map(_is_away, channels))
+        away = [channel for channel, is_away in zip(channels, answers, strict=True) if is_away]
+        self._awaited &= set(away)
+        if self._awaited or len(away) == len(channels):
+            raise Unavailable(f"can't reach {', '.join(channel.name for channel in away)}")
+
+    def __getitem__(self, service: str) -> Upstream:
+        return self._of_service.get(service) or self._of_service[ANY_SERVICE]
+
+
+async def _is_away(channel: Channel) -> bool:
+    try:
+        async with asyncio.timeout(REACH_S):
+            await channel.check()
+    except (Unavailable, TimeoutError):
+        return True
+    return False

@@ -1,0 +1,121 @@
+"""From a descriptor image to the frozen records that all later stages work with.
+
+An image is a google.protobuf.FileDescriptorSet with every import in it. google/api/http.proto says what its rules mean.
+Rules are read and checked at the start, all of them; the types that they are about are built when they are used.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
+from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
+
+from edge.contract.image import HTTP_RULE, read_image
+from edge.contract.method import Method
+from edge.contract.name_clashes import clashes
+from edge.contract.problem import Problem
+from edge.contract.route import Route
+from edge.contract.rule_checks import Messages, RuleCheck, RuleError
+from edge.contract.types import Types, messages_in
+from edge.httprule.template import TemplateError, parse
+from mesh.errors import InvalidArgument
+
+VALIDATION_RULES: Final = "buf/validate/validate.proto"
+
+# What a method is written in: RFC 9110, section 5.6.2.
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Z]+")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Contract:
+    """All that an image says about HTTP, in the order of its files. `services` are the full names of all, `methods`
+    those that have a rule; `validated` are the methods whose requests may have validation rules.
+    """
+
+    registry: Types
+    services: tuple[str, ...]
+    methods: tuple[Method, ...]
+    routes: tuple[Route, ...]
+    problems: tuple[Problem, ...]
+    validated: frozenset[str]
+
+
+def load(path: Path) -> Contract:
+    """Reads the image in a file. Raises InvalidArgument with a sentence if it is none."""
+    return read(read_image(path))
+
+
+def read(image: FileDescriptorSet) -> Contract:
+    """Reads an image that is in memory. Raises InvalidArgument if something is missing from it."""
+    types = Types(image)
+    files = {file.name: file for file in image.file}.values()
+    messages = {name: message for file in files for name, message in messages_in(file)}
+    with_rules = types.files_importing(VALIDATION_RULES)
+    services, methods, validated = [], [], set()
+    reached: list[str] = []
+    found: list[Route | Problem] = []
+    for file in files:
+        for service in file.service:
+            name = f"{file.package}.{service.name}" if file.package else service.name
+            services.append(name)
+            for proto in service.method:
+                has_effects = proto.options.idempotency_level != MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS.value
+                streams = proto.client_streaming or proto.server_streaming
+                method = Method(name, proto.name, types, has_effects=has_effects, streams=streams)
+                if not proto.options.HasExtension(HTTP_RULE):
+                    continue
+                methods.append(method)
+                found += _routes(method, proto, messages)
+                reached += (proto.input_type[1:], proto.output_type[1:])
+                if types.file_of(proto.input_type[1:]) in with_rules:
+                    validated.add(method.name)
+    routes = tuple(each for each in found if isinstance(each, Route))
+    problems = [each for each in found if isinstance(each, Problem)]
+    problems += (Problem(message, "", 0, why, fatal=False) for message, why in clashes(reached, messages))
+    return Contract(types, tuple(services), tuple(methods), routes, tuple(problems), frozenset(validated))
+
+
+def _routes(method: Method, proto: MethodDescriptorProto, messages: Messages) -> Iterator[Route | Problem]:
+    for type_name in (proto.input_type, proto.output_type):
+        if type_name[1:] not in messages:
+            raise InvalidArgument(f"The contracts are damaged: {method.name} uses {type_name[1:]}, which is not there.")
+    rule = proto.options.Extensions[HTTP_RULE]
+    yield from _route(method, rule, proto, messages)
+    for additional in rule.additional_bindings:
+        if additional.additional_bindings:
+            yield Problem(method.name, _pattern(additional)[1], 0, "additional_bindings can't be nested")
+        yield from _route(method, additional, proto, messages)
+
+
+def _pattern(rule: Any) -> tuple[str, str]:
+    """The HTTP method and the template of a google.api.HttpRule; both are empty if it has none."""
+    kind = rule.WhichOneof("pattern")
+    if kind == "custom":
+        return rule.custom.kind.upper(), rule.custom.path
+    return (kind.upper(), getattr(rule, kind)) if kind else ("", "")
+
+
+def _route(method: Method, rule: Any, proto: MethodDescriptorProto, messages: Messages) -> Iterator[Route | Problem]:
+    http_method, text = _pattern(rule)
+    if http_method and not _METHOD.fullmatch(http_method):
+        yield Problem(method.name, text, 0, f"{http_method!r} can't be an HTTP method")
+        return
+    if not http_method:
+        yield Problem(method.name, text, 0, "the rule names no HTTP method and path")
+        return
+    request, response = proto.input_type[1:], proto.output_type[1:]
+    try:
+        template = parse(text)
+        check = RuleCheck(request, response, template, rule.body, messages)
+        check.check(rule.response_body)
+    except (TemplateError, RuleError) as error:
+        yield Problem(method.name, text, error.column, error.why)
+        return
+    for column, why in check.contradictions():
+        yield Problem(method.name, text, column, why, fatal=False)
+    if rule.body and http_method in ("GET", "HEAD", "DELETE"):
+        yield Problem(method.name, text, 0, f"clients may not be able to send a body with {http_method}", fatal=False)
+    yield Route(method, http_method, template, rule.body, rule.response_body)

@@ -1,0 +1,131 @@
+"""The body of a request in pieces as they arrive, within limits; never kept whole."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, Iterator, MutableMapping
+from typing import Any, Final, Protocol
+
+import brotli
+
+from edge.http.access_record import Line
+from edge.http.activity import Activity
+from edge.http.errors import HttpError
+from edge.http.request import Receive, Request
+from edge.http.stream_limits import StreamLimits
+from edge.http.whole_body import check_transfer_coding
+from mesh.errors import InvalidArgument
+
+PIECE_BYTES_MAX: Final = 262_144
+
+
+class _Decoder(Protocol):
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        """What this piece is without its coding, itself in pieces, so that a bomb can be stopped."""
+
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+
+
+class _Identity:
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        yield piece
+
+    def is_complete(self) -> bool:
+        return True
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        while piece:
+            yield self._decoder.decompress(piece, PIECE_BYTES_MAX)
+            if self._decoder.unused_data:
+                raise zlib.error("something follows the gzip member")
+            piece = self._decoder.unconsumed_tail
+
+    def is_complete(self) -> bool:
+        return self._decoder.eof
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._decoder = brotli.Decompressor()
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        yield self._decoder.process(piece, output_buffer_limit=PIECE_BYTES_MAX)
+        while not self._decoder.can_accept_more_data():
+            yield self._decoder.process(b"", output_buffer_limit=PIECE_BYTES_MAX)
+
+    def is_complete(self) -> bool:
+        return bool(self._decoder.is_finished())
+
+
+# zstd has no decoder that gives a large output in pieces.
+_DECODERS: Final[dict[bytes, type[_Decoder]]] = {
+    b"identity": _Identity,
+    b"gzip": _Gzip,
+    b"x-gzip": _Gzip,
+    b"br": _Brotli,
+}
+
+
+async def pieces(
+    request: Request, receive: Receive, limits: StreamLimits, activity: Activity, line: Line
+) -> AsyncGenerator[bytes, None]:
+    """The pieces, decompressed. Raises HttpError: 400 if the body is damaged or its sender leaves, 408 if nothing
+    arrives for too long, 413 if it is too large, 415 for a coding that is not known.
+    """
+    headers = request.headers
+    if b"content-length" not in headers and b"transfer-encoding" not in headers:
+        return
+    check_transfer_coding(request)
+    request.connection.busy()
+    coding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding not in _DECODERS:
+        text = "The Content-Encoding of this stream is not supported; send it as it is, or with gzip or br."
+        raise HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", b"gzip, br")])
+    decoder = _DECODERS[coding]()
+    size_bytes, more = 0, True
+    while more:
+        message = await _next(receive, limits, activity)
+        if message["type"] == "http.disconnect":
+            raise HttpError(400, "The body ended before it was complete.", "BODY_INCOMPLETE")
+        more = message.get("more_body", False)
+        line.request_bytes += len(message["body"])
+        try:
+            for piece in decoder.decode(message["body"]):
+                size_bytes += len(piece)
+                if size_bytes > limits.bytes_max:
+                    raise _too_large(limits)
+                if piece:
+                    yield piece
+        except (zlib.error, brotli.error) as error:
+            raise _damaged() from error
+    if not decoder.is_complete():
+        raise _damaged()
+
+
+async def _next(receive: Receive, limits: StreamLimits, activity: Activity) -> MutableMapping[str, Any]:
+    """What comes next. A client may be silent for as long as the service is not."""
+    while True:
+        try:
+            async with asyncio.timeout(activity.patience_s(limits.idle_s)):
+                message = await receive()
+        except TimeoutError as error:
+            if activity.patience_s(limits.idle_s) > 0:
+                continue
+            text = f"Nothing of the body arrived for {limits.idle_s:g} s."
+            raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
+        activity.note()
+        return message
+
+
+def _too_large(limits: StreamLimits) -> HttpError:
+    text = f"The body is larger than {limits.bytes_max} bytes."
+    return HttpError(413, text, "BODY_TOO_LARGE", metadata={"limit_bytes": str(limits.bytes_max)})
+
+
+def _damaged() -> InvalidArgument:
+    return InvalidArgument("The body is not complete and whole in its Content-Encoding.", reason="BODY_MALFORMED")

@@ -1,0 +1,78 @@
+"""The opening of a WebSocket (RFC 6455, section 4.2): how it is asked for, and who may.
+
+A browser's page of another origin may only if that is allowed. A browser's script can't set headers: it gives its token
+as a subprotocol, `bearer.<token>`, beside the one that it speaks, because a server has to choose one:
+`new WebSocket(url, ["protojson", "bearer." + token])`.
+"""
+
+import re
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from edge.http.cors import Cors
+from edge.http.errors import HttpError
+from edge.http.request import Request
+from mesh.errors import FieldViolation, PermissionDenied
+
+SUBPROTOCOL: Final = "protojson"
+
+_TOKEN_PREFIX: Final = "bearer."  # what comes before a token
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VERSION: Final = (b"sec-websocket-version", b"13")
+
+
+def check_handshake(request: Request) -> None:
+    """Raises HttpError for a handshake that can't be accepted: 426 for another version of the protocol (section 4.4),
+    400 for a key that is none.
+    """
+    version, key = (request.headers.get(name, b"") for name in (b"sec-websocket-version", b"sec-websocket-key"))
+    if version != b"13":
+        upgrade = [(b"upgrade", b"websocket"), (b"connection", b"upgrade, close")]
+        text = "The only version of WebSocket is 13: send Sec-WebSocket-Version: 13."
+        raise HttpError(426, text, "WEBSOCKET_VERSION_NOT_SUPPORTED", [*upgrade, _VERSION])
+    if SOCKET_KEY.fullmatch(key) is None:
+        raise _malformed("Sec-WebSocket-Key", "must be one key, 16 bytes in base64")
+
+
+def offered_subprotocols(request: Request) -> list[str]:
+    """The subprotocols that the client offers. Raises HttpError 400 if one is no token (RFC 9110, section 5.6.2)."""
+    header = request.headers.get(b"sec-websocket-protocol", b"").decode("latin-1")
+    offered = [each for part in header.split(",") if (each := part.strip(" \t"))]
+    if not all(map(_TOKEN.fullmatch, offered)):
+        raise _malformed("Sec-WebSocket-Protocol", "must be a list of tokens, such as protojson")
+    return offered
+
+
+def check_origin(request: Request, cors: Cors) -> None:
+    """Raises PermissionDenied for a page of another origin that is not allowed. Browsers open a WebSocket for any page,
+    and name its origin (RFC 6455, section 10.2).
+    """
+    origin = request.headers.get(b"origin")
+    if origin is None or cors.allows(origin):
+        return
+    if urlsplit(origin).netloc.lower() != request.headers.get(b"host", b"").lower():
+        raise PermissionDenied("Pages of this origin may not open streams here.", reason="ORIGIN_NOT_ALLOWED")
+
+
+def authorized(request: Request, subprotocols: list[str]) -> Request:
+    """The request with the token that came as a subprotocol in its header. One in the header wins."""
+    token = next((each.removeprefix(_TOKEN_PREFIX) for each in subprotocols if each.startswith(_TOKEN_PREFIX)), "")
+    if not token or b"authorization" in request.headers:
+        return request
+    return replace(request, headers={**request.headers, b"authorization": f"Bearer {token}".encode("latin-1")})
+
+
+def subprotocol(offered: list[str]) -> str | None:
+    """The subprotocol that is spoken, None if the client does not name it. What holds a token is never sent back."""
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+def _malformed(header: str, description: str) -> HttpError:
+    violation = FieldViolation(header, description, "MALFORMED_HEADER")
+    text = f"The header {header} {description}."
+    return HttpError(400, text, "MALFORMED_HEADER", [_VERSION], violations=[violation])
+
+
+# RFC 6455, section 4.1: 16 bytes in base64.
+SOCKET_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")

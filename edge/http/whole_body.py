@@ -1,0 +1,89 @@
+"""The body of a request, read as a whole within limits."""
+
+import asyncio
+from dataclasses import dataclass
+
+from edge.http.decompression import CODINGS, Damaged, decode
+from edge.http.errors import HttpError
+from edge.http.held_bytes import Holding
+from edge.http.request import Receive, Request
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How large a body may be, also after decompression, and how long its sender may take."""
+
+    size_bytes_max: int
+    timeout_s: float
+
+
+async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> bytes:
+    """The whole body, decompressed. Raises HttpError: 400 if it is damaged or its sender leaves, 408 if it takes too
+    long, 413 if it is too large, 415 for an encoding that is not known. Raises as HeldBytes.change().
+    """
+    headers = request.headers
+    if b"content-length" not in headers and b"transfer-encoding" not in headers:
+        return b""
+    check_transfer_coding(request)
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limits.size_bytes_max:
+        raise _too_large(limits)
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            body = await _receive_all(receive, limits, request.held)
+    except TimeoutError as error:
+        text = f"The body did not arrive within {limits.timeout_s:g} s."
+        raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
+    coding = headers.get(b"content-encoding", b"identity").strip().lower().decode("latin-1").removeprefix("x-")
+    if coding == "identity":
+        return body
+    plain = _decompress(body, coding, limits)
+    request.held.set(len(plain))
+    return plain
+
+
+def check_transfer_coding(request: Request) -> None:
+    """Raises HttpError 501 for a body in another transfer coding than chunked."""
+    if request.headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        # RFC 9112, section 6.1: what a coding hides from us may be another request to those behind us.
+        raise HttpError(501, "The only transfer coding taken is chunked.", "TRANSFER_CODING_NOT_SUPPORTED")
+
+
+async def _receive_all(receive: Receive, limits: BodyLimits, held: Holding) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    held.add(len(body))
+    if not message.get("more_body") and message["type"] == "http.request" and len(body) <= limits.size_bytes_max:
+        return body
+    pieces, size_bytes = [body], len(body)
+    while True:
+        if message["type"] == "http.disconnect":
+            raise HttpError(400, "The body ended before it was complete.", "BODY_INCOMPLETE")
+        if size_bytes > limits.size_bytes_max:
+            raise _too_large(limits)
+        if not message.get("more_body"):
+            return b"".join(pieces)
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        size_bytes += len(pieces[-1])
+        held.add(len(pieces[-1]))
+
+
+def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
+    if coding not in CODINGS:
+        text = f"The body's Content-Encoding is not supported; send it as it is, or with one of {', '.join(CODINGS)}."
+        raise HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", ", ".join(CODINGS).encode())])
+    try:
+        plain = decode(body, coding, limits.size_bytes_max)
+    except Damaged as error:
+        raise HttpError(400, f"The body {error}.", "BODY_MALFORMED") from error
+    if len(plain) > limits.size_bytes_max:
+        raise _too_large(limits)
+    return plain
+
+
+def _too_large(limits: BodyLimits) -> HttpError:
+    # The connection stays open and throws the rest away: who is still sending would not see the reply otherwise.
+    text = f"The body is larger than {limits.size_bytes_max} bytes."
+    metadata = {"limit_bytes": str(limits.size_bytes_max)}
+    return HttpError(413, text, "BODY_TOO_LARGE", metadata=metadata)

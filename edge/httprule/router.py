@@ -1,0 +1,261 @@
+"""From a request's path to its route: a trie with backtracking, whose cost does not depend on the number of routes.
+
+At each segment a literal is tried before `*`, and `*` before `**`. Of two routes with the same pattern, verb and HTTP
+method the one added first has the URL.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from edge.httprule.template import REST, PathTemplate, Variable
+
+T = TypeVar("T")
+
+ANY_METHOD: Final = "*"
+"""The custom kind of a rule that takes every HTTP method."""
+
+_MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ENCODED_SLASH = re.compile(r"(%2[Ff])")
+
+
+class MalformedPath(ValueError):
+    """A path whose percent-encoding is wrong. The text is for the caller."""
+
+
+@dataclass(slots=True)
+class Node(Generic[T]):
+    """What may follow one prefix of segments; `ends` holds the routes that end here, by verb and HTTP method.
+
+    The node of a `**` is entered before the first segment that it takes, and `repeats`: it may take one more.
+    """
+
+    repeats: bool = False
+    literals: "dict[str, Node[T]]" = field(default_factory=dict)
+    any: "Node[T] | None" = None
+    rest: "Node[T] | None" = None
+    ends: "dict[str, dict[str, Entry[T]]]" = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """A route of the router."""
+
+    target: T
+    template: PathTemplate
+
+
+_Place = tuple[Node[T], int, tuple[int, ...]]
+"""A node, the index of the segment that comes next, and how many segments each `**` took so far."""
+
+
+@dataclass(slots=True)
+class Match(Generic[T]):
+    """A route that fits, and the decoded values of its template's variables, in their order."""
+
+    target: T
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """No route fits. `allowed` are the HTTP methods that the path takes, empty if there is no such path."""
+
+    allowed: frozenset[str]
+
+
+class Router(Generic[T]):
+    """Routes by template and HTTP method."""
+
+    def __init__(self) -> None:
+        self.root: Node[T] = Node()
+        self._verbs: set[str] = set()
+
+    def add(self, method: str, template: PathTemplate, target: T) -> Entry[T] | None:
+        """Adds a route. If another has its URLs already, nothing is added and that one is returned: one with the same
+        pattern, or one that ends with `**` where this one has nothing but `*` after it, as Firestore's GetDocument
+        (documents/*/**) and ListDocuments (documents/*/**/*) have.
+        """
+        node = self.root
+        wild_from = _wild_from(template)
+        for at, (segment, literal) in enumerate(zip(template.segments, template.literal, strict=True)):
+            if literal:
+                node = node.literals.setdefault(segment, Node())
+            elif segment == REST:
+                node.rest = node.rest or Node(repeats=True)
+                node = node.rest
+            else:
+                node.any = node.any or Node()
+                node = node.any
+            if node.repeats and at + 1 >= wild_from and (earlier := node.ends.get(template.verb, {}).get(method)):
+                return earlier
+        if template.verb:
+            self._verbs.add(template.verb)
+        methods = node.ends.setdefault(template.verb, {})
+        route = methods.setdefault(method, Entry(target, template))
+        return None if route.template is template else route
+
+    def match(self, method: str, path: str) -> Match[T] | NoMatch:
+        """Finds the route of a raw path, percent-encoding and all. HEAD is answered by a GET route if it has none of
+        its own.
+
+        Raises MalformedPath.
+        """
+        raw = path[1:].split("/") if path.startswith("/") else []
+        segments = raw
+        if "%" in path:
+            if _MALFORMED.search(path):
+                raise MalformedPath("The path has a % that two hexadecimal digits do not follow.")
+            segments = [_decode(segment) if "%" in segment else segment for segment in raw]
+        if (found := self._first(method, raw, segments)) is not None:
+            return found
+        wanted = (method, "GET", ANY_METHOD) if method == "HEAD" else (method, ANY_METHOD)
+        allowed: set[str] = set()
+        for ends, widths, raw_less_verb in self._ends(raw, segments):
+            for name in wanted:
+                if (route := ends.get(name)) is not None:
+                    return Match(route.target, _capture(route.template, raw_less_verb, widths))
+            allowed.update(ends)
+        return NoMatch(frozenset(allowed | {"HEAD"} if "GET" in allowed else allowed))
+
+    def _first(self, method: str, raw: list[str], segments: list[str]) -> Match[T] | None:
+        """The route that the search in match() would try first, if it fits and there is no `**` before it: most do."""
+        last, verb = raw[-1] if raw else "", ""
+        if ":" in last:
+            stem, named = _split_verb(last)
+            if named in self._verbs:
+                verb, raw = named, [*raw[:-1], stem]
+                segments = [*segments[:-1], _decode(stem) if "%" in stem else stem]
+        node, at = _follow([], self.root, 0, (), segments)
+        ends = node.ends.get(verb) if at == len(segments) else None
+        route = ends.get(method) if ends is not None else None
+        return Match(route.target, _capture(route.template, raw, ())) if route is not None else None
+
+    def _ends(
+        self, raw: list[str], segments: list[str]
+    ) -> "Iterator[tuple[dict[str, Entry[T]], tuple[int, ...], list[str]]]":
+        """Every place where the path can end, first with what follows its last colon as a verb, then with the colon as
+        data: the routes there, how many segments each `**` took, and the raw segments less the verb.
+        """
+        last = raw[-1] if raw else ""
+        if ":" in last:
+            stem, verb = _split_verb(last)
+            if verb in self._verbs:
+                decoded = _decode(stem) if "%" in stem else stem
+                for node, widths in _walk(self.root, [*segments[:-1], decoded]):
+                    if verb in node.ends:
+                        yield node.ends[verb], widths, [*raw[:-1], stem]
+        for node, widths in _walk(self.root, segments):
+            if "" in node.ends:
+                yield node.ends[""], widths, raw
+
+
+def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tuple[int, ...]]]":
+    """Every node at which these segments end, the most specific first, with how many segments each `**` took.
+
+    A place after a `**` that was reached once is not entered again: however the segments before it were split, what
+    follows is the same. That bounds the work by the nodes times the segments.
+    """
+    waiting: list[_Place[T]] = [(root, 0, ())]
+    entered: set[tuple[int, int]] = set()
+    while waiting:
+        node, at, widths = waiting.pop()
+        if widths:
+            if (id(node), at) in entered:
+                continue
+            entered.add((id(node), at))
+        node, at = _follow(waiting, node, at, widths, segments)
+        if at < len(segments):
+            _enter(waiting, node, at, widths, segments[at])
+            continue
+        if node.ends:
+            yield node, widths
+        if node.rest is not None:
+            waiting.append((node.rest, at, (*widths, 0)))
+
+
+def _wild_from(template: PathTemplate) -> int:
+    """Where the segments that are `*`, at the end of a template, begin."""
+    at = len(template.segments)
+    while at and not template.literal[at - 1] and template.segments[at - 1] != REST:
+        at -= 1
+    return at
+
+
+def _follow(
+    waiting: "list[_Place[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segments: list[str]
+) -> "tuple[Node[T], int]":
+    """Goes on while there is no `**`: from there only a literal and `*` lead on, and the literal is tried first."""
+    while at < len(segments) and node.rest is None and not node.repeats:
+        segment = segments[at]
+        other = node.any if segment else None
+        child = node.literals.get(segment)
+        if child is None:
+            if other is None:
+                break
+            child = other
+        elif other is not None:
+            waiting.append((other, at + 1, widths))
+        node, at = child, at + 1
+    return node, at
+
+
+def _enter(waiting: "list[_Place[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segment: str) -> None:
+    """Adds the places that this segment leads to. What is added last is tried first."""
+    if node.repeats:
+        waiting.append((node, at + 1, (*widths[:-1], widths[-1] + 1)))
+    if node.rest is not None:
+        waiting.append((node.rest, at, (*widths, 0)))
+    if node.any is not None and segment:
+        waiting.append((node.any, at + 1, widths))
+    if (child := node.literals.get(segment)) is not None:
+        waiting.append((child, at + 1, widths))
+
+
+def _capture(template: PathTemplate, raw: list[str], widths: tuple[int, ...]) -> tuple[str, ...]:
+    """The decoded value of each variable. `raw` are the path's segments as they came, less the verb."""
+    if not template.variables:
+        return ()
+    starts = _starts(template, widths) if widths else None
+    values = []
+    for variable in template.variables:
+        start, end = variable.start, variable.end
+        if starts is not None:
+            start, end = starts[start], starts[end]
+        values.append(_value(variable, raw[start:end]))
+    return tuple(values)
+
+
+def _starts(template: PathTemplate, widths: tuple[int, ...]) -> list[int]:
+    """Where each segment of the template starts in the path, and where the last one ends."""
+    widths_of_rests = iter(widths)
+    starts = [0]
+    for segment, literal in zip(template.segments, template.literal, strict=True):
+        width = next(widths_of_rests) if segment == REST and not literal else 1
+        starts.append(starts[-1] + width)
+    return starts
+
+
+def _value(variable: Variable, raw: list[str]) -> str:
+    """http.proto: a variable of several segments keeps %2F as it is, one of a single segment is decoded whole."""
+    text = "/".join(raw)
+    if "%" not in text:
+        return text
+    if not variable.multi:
+        return _decode(text)
+    return "".join(part if part in ("%2F", "%2f") else _decode(part) for part in _ENCODED_SLASH.split(text))
+
+
+def _split_verb(segment: str) -> tuple[str, str]:
+    """What stands before the last colon, as it came, and what stands after it, decoded."""
+    stem, _, verb = segment.rpartition(":")
+    return stem, _decode(verb) if "%" in verb else verb
+
+
+def _decode(text: str) -> str:
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise MalformedPath("The percent-encoded bytes of the path are not UTF-8.") from None

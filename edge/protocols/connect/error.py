@@ -1,0 +1,60 @@
+"""Errors as Connect has them: https://connectrpc.com/docs/protocol#error-end-stream."""
+
+import base64
+import json
+from typing import Any, Final
+
+from googleapis.google.rpc.status_pb import Status
+from protobuf import Registry
+from protobuf.wkt import Any as Packed
+
+from edge.http.errors import HTTP_STATUS, error_headers, http_status
+from edge.http.reply import Reply
+from edge.http.request import Request
+from edge.protocols.rpc.status import code_of, status_of
+from mesh.errors import Code, MeshError
+
+# What says more than the code beside it.
+_OWN_STATUS: Final = (404, 405, 415)
+
+# The only code that Connect spells otherwise.
+_CANCELLED = "canceled"
+
+
+def to_json(status: Status, registry: Registry) -> dict[str, Any]:
+    """The JSON of a status: {"code", "message", "details"}. `registry` knows the types of its details."""
+    code = Code(status.code)
+    shape: dict[str, Any] = {"code": _CANCELLED if code is Code.CANCELLED else code.name.lower()}
+    if status.message:
+        shape["message"] = status.message
+    if status.details:
+        shape["details"] = [_detail(detail, registry) for detail in status.details]
+    return shape
+
+
+def reply(error: MeshError, request: Request, details: Registry) -> Reply:
+    """The reply to a request that failed before there was a response."""
+    scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
+    headers = [(b"content-type", b"application/json"), *error_headers(error, scheme)]
+    status = http_status(error)
+    if status not in _OWN_STATUS:
+        status = HTTP_STATUS[code_of(error)]
+    shape = to_json(status_of(error), details)
+    return Reply(status, headers, json.dumps(shape, ensure_ascii=False).encode(errors="replace"))
+
+
+def _detail(detail: Packed, registry: Registry) -> dict[str, Any]:
+    type_name = detail.type_url.rpartition("/")[2]
+    value = base64.b64encode(detail.value).rstrip(b"=").decode()
+    return {"type": type_name, "value": value, **_debug(detail, type_name, registry)}
+
+
+def _debug(detail: Packed, type_name: str, registry: Registry) -> dict[str, Any]:
+    """The detail for those who read the wire, if its type is known here."""
+    desc = registry.message(type_name)
+    if desc is None:
+        return {}
+    try:
+        return {"debug": json.loads(desc.type.from_binary(detail.value).to_json(registry=registry))}
+    except (ValueError, KeyError, EOFError, RecursionError):
+        return {}

@@ -1,0 +1,59 @@
+"""The message of a Connect call by GET: https://connectrpc.com/docs/protocol#unary-get-request."""
+
+import re
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from typing import Final
+
+from edge.bind.query import split
+from edge.http.whole_body import BodyLimits
+from edge.protocols.connect.version import check_version
+from edge.protocols.rpc import coding
+from edge.protojson.problems import Problems
+from mesh.errors import InvalidArgument
+
+_NAMES: Final = ("message", "encoding", "base64", "compression", "connect")
+_BASE64 = re.compile(r"([A-Za-z0-9_-]*)(={0,2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the parameters say: the codec's name and the message in it."""
+
+    codec: str
+    content: bytes
+
+
+def read(query: bytes, limits: BodyLimits) -> Query:
+    """Reads a query. Parameters of other names have no meaning. Raises InvalidArgument, Unimplemented for a compression
+    that is not known, ResourceExhausted for a message that is too large.
+    """
+    given = _parameters(query)
+    check_version(given.get("connect", "v1").encode(), b"v1")
+    for name in ("encoding", "message"):
+        if name not in given:
+            raise InvalidArgument(f"The parameter {name} is missing.", reason="MALFORMED_QUERY")
+    content = _bytes(given["message"]) if given.get("base64") == "1" else given["message"].encode()
+    used = coding.of_header(given.get("compression", "").encode())
+    return Query(given["encoding"], coding.decompress(content, used, limits))
+
+
+def _parameters(query: bytes) -> dict[str, str]:
+    problems = Problems()
+    given: dict[str, str] = {}
+    for name, value in split(query, problems):
+        if name in given and name in _NAMES:
+            raise InvalidArgument(f"The parameter {name} is given more than once.", reason="MALFORMED_QUERY")
+        given[name] = value
+    problems.check()
+    return given
+
+
+def _bytes(text: str) -> bytes:
+    """The bytes that a text in the URL-safe alphabet stands for, padded or not."""
+    match = _BASE64.fullmatch(text)
+    digits, padding = match.groups() if match is not None else ("=", "")
+    missing = -len(digits) % 4
+    if match is None or missing == 3 or (padding and len(padding) != missing):
+        raise InvalidArgument("The parameter message is not base64 in the alphabet for URLs.", reason="MALFORMED_QUERY")
+    return urlsafe_b64decode(digits + "=" * missing)

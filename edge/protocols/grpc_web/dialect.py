@@ -1,0 +1,79 @@
+"""gRPC-Web: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md."""
+
+import base64
+import math
+import re
+from collections.abc import AsyncGenerator
+from typing import Final
+from urllib.parse import quote
+
+from googleapis.google.rpc.status_pb import Status
+
+from edge.http.headers import Headers
+from edge.http.request import Request
+from edge.protocols.grpc_web.base64_text import decoded
+from edge.protocols.rpc.envelope import seal
+from mesh.errors import Code, DeadlineExceeded, InvalidArgument
+
+BINARY: Final = "application/grpc-web"
+TEXT: Final = "application/grpc-web-text"
+"""The media types; a codec's name may follow after a plus sign."""
+
+_TRAILERS: Final = 0x80
+_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+# What PROTOCOL-HTTP2.md, Status-Message, leaves as it is: printable ASCII less the percent sign.
+_PLAIN: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+
+
+class GrpcWeb:
+    """One call by gRPC-Web, binary or as text: base64, for browsers that hand scripts no bytes."""
+
+    coding_header = b"grpc-encoding"
+    accepted_codings_header = b"grpc-accept-encoding"
+
+    def __init__(self, request: Request) -> None:
+        self._headers = request.headers
+        own, plus, codec = request.media_type().partition("+")
+        self._from_text = own == TEXT
+        self._as_text = _wants_text(request.headers.get(b"accept", b""), default=self._from_text)
+        self.media_type = f"{TEXT if self._as_text else BINARY}{plus}{codec}"
+
+    def timeout_s(self) -> float:
+        """grpc-timeout in seconds."""
+        given = self._headers.get(b"grpc-timeout")
+        if given is None:
+            return math.inf
+        match = _TIMEOUT.fullmatch(given)
+        if match is None:
+            text = "The header grpc-timeout must be at most 8 digits and one of the units H, M, S, m, u, n."
+            raise InvalidArgument(text, reason="MALFORMED_HEADER")
+        if int(match[1]) == 0:
+            raise DeadlineExceeded("grpc-timeout leaves the call no time.")
+        return int(match[1]) * _UNIT_S[match[2]]
+
+    def read(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The body, decoded if it is text."""
+        return decoded(body) if self._from_text else body
+
+    def end(self, status: Status | None, trailers: Headers) -> bytes:
+        """The trailers, as an HTTP/1 block of headers. They are in the body always: scripts of other origins can't read
+        all headers.
+        """
+        lines = [(b"grpc-status", str(status.code if status else int(Code.OK)).encode())]
+        if status is not None:
+            lines.append((b"grpc-message", quote(status.message, safe=_PLAIN).encode()))
+            if status.details:
+                lines.append((b"grpc-status-details-bin", base64.b64encode(status.to_binary()).rstrip(b"=")))
+        return seal(b"".join(name + b": " + value + b"\r\n" for name, value in [*lines, *trailers]), _TRAILERS)
+
+    def write(self, envelope: bytes) -> bytes:
+        """The envelope, as text if the client wants text. Each is encoded by itself: none waits for the next."""
+        return base64.b64encode(envelope) if self._as_text else envelope
+
+
+def _wants_text(accept: bytes, *, default: bool) -> bool:
+    """Whether the response is to be text: as the client accepts it, or else as its request is."""
+    wanted = accept.partition(b",")[0].strip().lower()
+    return wanted.startswith(TEXT.encode()) if wanted.startswith(BINARY.encode()) else default

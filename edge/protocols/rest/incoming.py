@@ -1,0 +1,201 @@
+"""The messages of a request: one, as of any other call; many, from JSON; or those of a file, piece by piece."""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from edge.bind.binder import Binder
+from edge.call import large_work
+from edge.contract.http_body import raw_type
+from edge.contract.route import Route
+from edge.http.access_record import Line
+from edge.http.activity import Activity
+from edge.http.body_stream import pieces
+from edge.http.content_type import unsupported
+from edge.http.errors import HttpError
+from edge.http.held_bytes import Holding
+from edge.http.request import JSON, Receive, Request
+from edge.http.stream_limits import StreamLimits
+from edge.http.whole_body import read_body
+from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
+from edge.protocols.rest.transcoding import Transcoding
+from edge.protojson.client_paths import respell
+from edge.protojson.document import Malformed
+from mesh.errors import FieldViolation, InvalidArgument, MeshError
+
+LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+
+class Incoming:
+    """How the requests of one route of a streaming method are read."""
+
+    def __init__(self, route: Route, transcoding: Transcoding, limits: StreamLimits) -> None:
+        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        self.is_stream = route.method.desc.method_kind in ("client_streaming", "bidi_streaming")
+        self.takes_body = route.whole_body or route.body is not None
+        self._body_limits = transcoding.body_limits(route.method)
+        self.limits = replace(limits, message_bytes_max=self._body_limits.size_bytes_max)
+        self.binder = Binder(route, transcoding.readers, transcoding.validator)
+        self._input = route.method.desc.input
+        self._depth_max = transcoding.readers.depth_max
+        self._is_file = raw_type(route) is not None
+
+    async def begin(
+        self, request: Request, values: tuple[str, ...], query: bytes, receive: Receive, line: Line
+    ) -> "Messages":
+        """The messages of a request, whose path has these values, and whose query is this without system parameters.
+        What is wrong with the URL, or with the only message, is raised now: InvalidArgument, HttpError.
+        """
+        messages = self.messages(request, values, query)
+        if not self.is_stream:
+            content = await read_body(request, receive, self._body_limits)
+            line.request_bytes = len(content)
+            message = await large_work.run(len(content), partial(messages.bind_only, request, content))
+            messages.come_from(_one(message))
+            return messages
+        self.binder.check_url(values, query)
+        body = pieces(request, receive, self.limits, messages.activity, line)
+        if self._is_file:
+            messages.come_from(_of_file(request, body, messages))
+        else:
+            messages.come_from(_of_json(self._splitter(request), body, messages, request.held))
+        return messages
+
+    def messages(self, request: Request, values: tuple[str, ...], query: bytes) -> "Messages":
+        """The messages of a request, before it is known where they come from."""
+        return Messages(self, request, values, query)
+
+    def respell(self, error: MeshError, own_names: set[str]) -> None:
+        """Makes the paths of fields in an error those that the client knows."""
+        error.violations = tuple(respell(each, self._input, own_names) for each in error.violations)
+
+    def _splitter(self, request: Request) -> Splitter:
+        media_type = request.media_type()
+        if media_type in LINES:
+            return LineSplitter(self.limits.message_bytes_max)
+        if media_type in ("", JSON):
+            return ArraySplitter(self.limits.message_bytes_max, self._depth_max)
+        wanted = f"a JSON array, {JSON}, or JSON in lines, {LINES[0]}"
+        raise unsupported(request, (JSON, LINES[0]), wanted)
+
+
+class Messages:
+    """The messages of one request, on the wire's side: an asynchronous iterator."""
+
+    def __init__(self, incoming: Incoming, request: Request, values: tuple[str, ...], query: bytes) -> None:
+        self.activity = Activity()
+        self.count = 0
+        self.says_something_in_url = bool(values or query)
+        self._incoming = incoming
+        self._values = values
+        self._query = query
+        # Whatever type holds them all, each message is JSON; and only a file's first piece tells the file's type.
+        untyped = {name: value for name, value in request.headers.items() if name != b"content-type"}
+        self._untyped = replace(request, headers=untyped)
+        self._own_names: set[str] = set()
+        self._source: AsyncIterator[bytes] = _none()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._source
+
+    def come_from(self, source: AsyncIterator[bytes]) -> None:
+        """Says what to iterate over."""
+        self._source = source
+
+    def bind_only(self, request: Request, content: bytes) -> bytes:
+        """The only message, from a body of the request's own type."""
+        message, self._own_names = self._incoming.binder.bind(request, self._values, self._query, content)
+        return message
+
+    def bind_piece(self, request: Request, content: bytes) -> bytes:
+        """The next message, from a piece of a file. The first has what the URL and the headers say besides."""
+        if not self.count:
+            message = self.bind_only(request, content)
+        else:
+            message, _ = self._incoming.binder.bind_next(self._untyped, content)
+        self.count += 1
+        return message
+
+    def bind(self, content: bytes) -> bytes:
+        """The next message, from its JSON. The first has what the URL and the headers say besides. Raises
+        InvalidArgument with the message's index in the paths of fields, HttpError 413 if there are too many.
+        """
+        limits, binder = self._incoming.limits, self._incoming.binder
+        if self.count >= limits.messages_max:
+            text = f"The stream has more than {limits.messages_max} messages."
+            raise HttpError(413, text, "TOO_MANY_MESSAGES", metadata={"limit_messages": str(limits.messages_max)})
+        try:
+            if self.count:
+                message, own_names = binder.bind_next(self._untyped, content)
+            else:
+                message, own_names = binder.bind(self._untyped, self._values, self._query, content)
+        except InvalidArgument as error:
+            raise _at_index(error, self.count) from None
+        self.count += 1
+        self._own_names |= own_names
+        return message
+
+    def located(self, contents: Iterator[bytes]) -> Iterator[bytes]:
+        """What a splitter finds. Raises InvalidArgument that says which message it does not find."""
+        try:
+            yield from contents
+        except Malformed as error:
+            violation = FieldViolation("body", str(error), "MALFORMED_JSON")
+            malformed = InvalidArgument(str(error), reason="MALFORMED_JSON", violations=[violation])
+            raise _at_index(malformed, self.count) from error
+
+    def respell(self, error: MeshError) -> None:
+        """Makes the paths of fields in a service's error those that the client knows."""
+        self._incoming.respell(error, self._own_names)
+
+
+async def _of_json(
+    splitter: Splitter, body: AsyncGenerator[bytes, None], messages: Messages, held: Holding
+) -> AsyncGenerator[bytes, None]:
+    is_empty = True
+    async with contextlib.aclosing(body):
+        async for piece in body:
+            is_empty = False
+            for content in messages.located(splitter.feed(piece)):
+                yield await large_work.run(len(content), partial(messages.bind, content))
+            held.set(splitter.held_bytes)
+    if not is_empty:
+        for content in messages.located(splitter.end()):
+            yield await large_work.run(len(content), partial(messages.bind, content))
+    elif messages.says_something_in_url:
+        # As with other methods: without a body the message is what the URL says.
+        yield messages.bind(b"")
+
+
+async def _of_file(
+    request: Request, body: AsyncGenerator[bytes, None], messages: Messages
+) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(body):
+        async for piece in body:
+            yield messages.bind_piece(request, piece)
+    if not messages.count:
+        yield messages.bind_piece(request, b"")
+
+
+async def _one(message: bytes) -> AsyncIterator[bytes]:
+    yield message
+
+
+async def _none() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+def _at_index(error: InvalidArgument, index: int) -> InvalidArgument:
+    """The error with the index of the message that it is about before the paths of its fields."""
+    violations = [
+        FieldViolation(_path_at(index, violation.field), violation.description, violation.reason)
+        for violation in error.violations
+    ]
+    return InvalidArgument(f"Message {index}: {error.message}", reason=error.reason, violations=violations)
+
+
+def _path_at(index: int, path: str) -> str:
+    return f"[{index}]" if path == "body" else f"[{index}].{path}"

@@ -1,0 +1,30 @@
+"""What all transcoding endpoints of a contract share."""
+
+from dataclasses import dataclass, replace
+
+from protobuf import Registry
+
+from edge.contract.method import Method
+from edge.http.whole_body import BodyLimits
+from edge.protojson.readers import Readers
+from edge.reply.response_writer import JsonStyle
+from mesh.message_size import request_bytes_max
+from mesh.validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Transcoding:
+    """What all transcoding endpoints share."""
+
+    registry: Registry
+    readers: Readers
+    validator: Validator
+    style: JsonStyle
+    limits: BodyLimits
+
+    def body_limits(self, method: Method) -> BodyLimits:
+        """Returns the limits of a message of a method's request: those of all, or lower ones that follow from its
+        contract.
+        """
+        size_bytes_max = request_bytes_max(method.desc.input, self.limits.size_bytes_max)
+        return replace(self.limits, size_bytes_max=size_bytes_max)

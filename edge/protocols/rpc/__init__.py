@@ -1,0 +1,1 @@
+"""What Connect and gRPC-Web have in common: codecs, envelopes, compression of single messages, statuses."""

@@ -1,0 +1,122 @@
+"""The messages of an RPC as its clients write them, JSON or binary, from and to those that services take."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Final, Protocol
+
+import structlog
+
+from edge.bind.rules import Rules
+from edge.contract.method import Method
+from edge.http.errors import HttpError
+from edge.protojson.document import Malformed, parse
+from edge.protojson.problems import MISSING, ROOT, Problems
+from edge.protojson.readers import Element, Readers
+from edge.protojson.serialised import to_bytes
+from edge.protojson.writer import to_json
+from mesh.errors import InvalidArgument, invalid_fields
+from mesh.validation import Validator
+
+log = structlog.get_logger()
+
+JSON: Final = "json"
+PROTO: Final = "proto"
+
+
+class UnknownCodec(HttpError):
+    """A request that is written in no way that is known here."""
+
+    def __init__(self, media_types: Iterable[str]) -> None:
+        """`media_types` are those that are."""
+        accepted = ", ".join(media_types)
+        text = f"This RPC takes messages as one of {accepted}."
+        super().__init__(415, text, "CONTENT_TYPE_NOT_SUPPORTED", [(b"accept-post", accepted.encode())])
+
+
+class Codec(Protocol):
+    """One way to write messages."""
+
+    def decode(self, content: bytes) -> bytes:
+        """A request message on the wire. Raises InvalidArgument if it is none, or breaks rules of the contract."""
+
+    def encode(self, message: bytes) -> bytes:
+        """A response message as the client reads it. Raises HttpError 502 if the service sent something that is
+        none.
+        """
+
+
+class Codecs:
+    """The codecs of one method."""
+
+    def __init__(self, method: Method, readers: Readers, validator: Validator) -> None:
+        """`readers` ignore unknown fields. Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        self._method = method
+        self._readers = readers
+        self._rules = Rules(method.desc.input, validator)
+
+    def __getitem__(self, name: str) -> Codec:
+        """The codec of this name. Raises UnknownCodec if there is none."""
+        if name not in (JSON, PROTO):
+            raise UnknownCodec((f"application/{JSON}", f"application/{PROTO}"))
+        return self._json if name == JSON else self._binary
+
+    @cached_property
+    def _json(self) -> Codec:
+        return _Json(self._method, self._readers, self._rules)
+
+    @cached_property
+    def _binary(self) -> Codec:
+        return _Binary(self._method, self._rules)
+
+
+class _Binary:
+    """Messages as they travel between services."""
+
+    def __init__(self, method: Method, rules: Rules) -> None:
+        self._input = method.desc.input
+        self._rules = rules
+
+    def decode(self, content: bytes) -> bytes:
+        try:
+            message = self._input.type.from_binary(content)
+        except (ValueError, EOFError, RecursionError, OverflowError) as error:
+            text = f"The message is not a {self._input.type_name} on the wire."
+            raise InvalidArgument(text, reason="MALFORMED_MESSAGE") from error
+        if broken := self._rules.broken(message):
+            raise invalid_fields(broken)
+        return content
+
+    def encode(self, message: bytes) -> bytes:
+        return message
+
+
+class _Json:
+    """Messages as ProtoJSON."""
+
+    def __init__(self, method: Method, readers: Readers, rules: Rules) -> None:
+        self._name = method.name
+        self._reader = Element(readers, method.desc.input)
+        self._output = method.desc.output
+        self._registry = readers.registry
+        self._rules = rules
+
+    def decode(self, content: bytes) -> bytes:
+        try:
+            document = parse(content)
+        except Malformed as error:
+            raise InvalidArgument(str(error), reason="MALFORMED_JSON") from error
+        problems = Problems()
+        message = self._reader.read(document, ROOT, problems)
+        if message is not MISSING:
+            self._rules.check(message, problems)
+        problems.check()
+        sent: bytes = to_bytes(message, ROOT, problems)
+        problems.check()
+        return sent
+
+    def encode(self, message: bytes) -> bytes:
+        try:
+            return to_json(self._output.type.from_binary(message), registry=self._registry).encode()
+        except (ValueError, EOFError, RecursionError, OverflowError) as error:
+            log.exception("a service sent what is no response", rpc=self._name)
+            raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE") from error

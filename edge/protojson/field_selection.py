@@ -1,0 +1,129 @@
+"""Partial responses: which fields of a response a client wants (AIP-157).
+
+    selection = path *( "," path )
+    path      = name *( ( "." / "/" ) name ) [ "(" selection ")" ]
+    name      = a field's name in either spelling / the key of a map / "*" / "`" any of these "`"
+
+That is google.protobuf.FieldMask's notation, with the backquotes of AIP-161 around a name that holds one of the marks,
+and the older notation of Google's APIs,
+https://developers.google.com/discovery/v1/performance#partial-response.
+"""
+
+import re
+from typing import Any, Final, TypeAlias
+
+from protobuf import DescField, DescFieldValueMap, DescMessage
+from protobuf.wkt import Struct
+
+from edge.protojson.fields import find
+from edge.protojson.leaves import text_leaf
+from edge.protojson.problems import Wrong, shorten
+from mesh.descriptors import inner_message
+
+ALL: Final = "*"
+DEPTH_MAX: Final = 32
+
+Selection: TypeAlias = "dict[str, Selection] | None"
+"""The wanted fields by their names in JSON, each with what is wanted of it; None is all of it."""
+
+_Owner: TypeAlias = DescMessage | DescFieldValueMap | None
+"""What names are looked for in; None has no fields."""
+
+_TOKEN = re.compile(r"[,./()]|`[^`]*`|[^\s,./()]+")
+_MARKS: Final = frozenset(",./()")
+_ANY_JSON: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
+_FREE: Final = Struct.desc()  # has whatever fields it is asked for
+
+
+def parse(text: str, message: DescMessage, *, proto_names: bool) -> Selection:
+    """The selection that a text is, of a message whose fields are written by the contract's names or by JSON's. Raises
+    Wrong.
+    """
+    return _Parser(text, proto_names=proto_names).parse(message)
+
+
+def trim(value: Any, selection: Selection) -> Any:
+    """The JSON value with the selected fields only, in each element if it is an array."""
+    if selection is None:
+        return value
+    if isinstance(value, list):
+        return [trim(item, selection) for item in value]
+    if not isinstance(value, dict):
+        return value
+    rest = selection.get(ALL, {})
+    return {
+        key: trim(item, selection.get(key, rest)) for key, item in value.items() if key in selection or ALL in selection
+    }
+
+
+class _Parser:
+    """Recursive descent, one method for each rule of the grammar."""
+
+    def __init__(self, text: str, *, proto_names: bool) -> None:
+        self._tokens = _TOKEN.findall(text)
+        self._at = 0
+        self._proto_names = proto_names
+
+    def parse(self, message: DescMessage) -> Selection:
+        selected: dict[str, Selection] = {}
+        self._selection(message, selected, 1)
+        if self._at < len(self._tokens):
+            raise Wrong(f'has "{shorten(self._tokens[self._at])}" where a comma should be')
+        return selected
+
+    def _selection(self, owner: _Owner, selected: dict[str, Selection], depth: int) -> None:
+        self._path(owner, selected, depth)
+        while self._take(","):
+            self._path(owner, selected, depth)
+
+    def _path(self, owner: _Owner, selected: dict[str, Selection], depth: int) -> None:
+        if depth > DEPTH_MAX:
+            raise Wrong(f"is nested more than {DEPTH_MAX} deep", "NESTED_TOO_DEEPLY")
+        name, inner = self._name(owner)
+        if self._take(".") or self._take("/"):
+            self._path(inner, _below(selected, name), depth + 1)
+        elif self._take("("):
+            self._selection(inner, _below(selected, name), depth + 1)
+            if not self._take(")"):
+                raise Wrong('lacks a ")"')
+        else:
+            selected[name] = None
+
+    def _take(self, mark: str) -> bool:
+        found = self._tokens[self._at : self._at + 1] == [mark]
+        self._at += found
+        return found
+
+    def _name(self, owner: _Owner) -> tuple[str, _Owner]:
+        """The next name as it is in the JSON, and what it holds."""
+        name = self._tokens[self._at] if self._at < len(self._tokens) else ""
+        if not name or name in _MARKS:
+            raise Wrong("lacks the name of a field at its end" if not name else f'has "{name}" where a name should be')
+        self._at += 1
+        if len(name) > 1 and name[0] == name[-1] == "`":
+            name = name[1:-1]
+        match owner:
+            case None:
+                raise Wrong(f"selects {shorten(name)} inside a field that has no fields", "FIELD_UNKNOWN")
+            case DescFieldValueMap(value=value):
+                return name, value if isinstance(value, DescMessage) else None
+            case DescMessage(type_name=type_name) if type_name in _ANY_JSON or name == ALL:
+                return name, _FREE
+        field = find(owner, name)
+        if field is None:
+            raise Wrong(f"selects {shorten(name)}, which {owner.name} does not have", "FIELD_UNKNOWN")
+        return field.name if self._proto_names else field.json_name, _owner(field)
+
+
+def _owner(field: DescField) -> _Owner:
+    if isinstance(field.value, DescFieldValueMap):
+        return field.value
+    message = inner_message(field)
+    is_leaf = message is not None and text_leaf(message) is not None and message.type_name not in _ANY_JSON
+    return None if is_leaf else message
+
+
+def _below(selected: dict[str, Selection], name: str) -> dict[str, Selection]:
+    """The selection inside a field. If all of it is selected already, what else is selected changes nothing."""
+    below = selected.setdefault(name, {})
+    return {} if below is None else below

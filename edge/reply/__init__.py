@@ -1,0 +1,1 @@
+"""From response messages to the bodies and headers of replies."""

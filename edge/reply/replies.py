@@ -1,0 +1,110 @@
+"""From the bytes of the response message to the HTTP reply."""
+
+import re
+from typing import Any, Final
+
+import structlog
+from protobuf import DescFieldValueScalar, DescMessage, Message, Registry, ScalarType
+
+from edge.bind.system_parameters import ALT, PROTO, SystemParameters
+from edge.contract.http_body import HTTP_BODY, inner_type
+from edge.contract.route import Route
+from edge.http.entity_tags import strong_tag, weak_tag
+from edge.http.errors import HttpError
+from edge.http.headers import Headers
+from edge.http.negotiation import media_quality
+from edge.http.preconditions import check_read
+from edge.http.reply import Reply
+from edge.http.request import JSON, Request
+from edge.reply.cache_control import cache_control
+from edge.reply.next_page import NextPage
+from edge.reply.response_writer import Form, JsonStyle, Writer
+from mesh.errors import FieldViolation, invalid_fields
+
+log = structlog.get_logger()
+
+PROTOBUF: Final = "application/x-protobuf"
+NO_CONTENT: Final = 204
+"""The status of a success that has no body, whatever the service says (RFC 9110, section 15.3.5)."""
+
+_MEDIA_TYPE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+/[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\s*;[\x20-\x7e]*)?")
+
+
+class Replies:
+    """Makes the replies of one route."""
+
+    def __init__(self, route: Route, registry: Registry, style: JsonStyle) -> None:
+        self._output = route.method.desc.output
+        self._type = self._output.type
+        self._field = route.response_body
+        self._writer = Writer(self._output, self._field, registry, style)
+        self._name = route.method.name
+        self._status = route.method.policy.http_status
+        self._raw = inner_type(self._output, self._field) == HTTP_BODY
+        self._is_read = route.http_method == "GET"
+        self._etag = _etag_attribute(self._output) if self._is_read else ""
+        self._next_page = NextPage.of(route)
+        cache = cache_control(route.method.policy, is_read=self._is_read)
+        self._headers: Headers = [(b"cache-control", cache)] if cache else []
+
+    def form(self, accept: bytes | None, wanted: SystemParameters) -> Form:
+        """The form that a client wants the reply in. Raises HttpError 406 or InvalidArgument if there is none such."""
+        if wanted.alt in ("media", "sse") and not (self._raw and wanted.alt == "media"):
+            what = "is no download" if wanted.alt == "media" else "answers no stream"
+            problem = FieldViolation(ALT, f"can't be {wanted.alt}: this method {what}", "INVALID_VALUE")
+            raise invalid_fields((problem,))
+        kind = PROTOBUF if wanted.alt == PROTO else JSON
+        if accept and not self._raw and accept != b"*/*" and not media_quality(accept, kind):
+            raise HttpError(406, f"This method answers {kind} only.", "NOT_ACCEPTABLE")
+        return self._writer.form(wanted)
+
+    def make(self, request: Request, message: bytes, form: Form) -> Reply:
+        """The reply of a response message. Raises HttpError 502 if the service sent something that is none, 412 if
+        it is no version that the client wants to read.
+        """
+        try:
+            response = self._type.from_binary(message)
+            headers, body = self._raw_body(response) if self._raw else self._written(response, form)
+        except (ValueError, EOFError, RecursionError, OverflowError) as error:
+            log.exception("a service sent what is no response", rpc=self._name)
+            raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE") from error
+        if self._status == NO_CONTENT:
+            headers, body = [], b""
+        reply = Reply(self._status, [*headers, *self._headers], body)
+        if self._next_page is not None and (link := self._next_page.link(request, response)):
+            reply.headers.append((b"link", link))
+        if self._is_read and not self._raw:
+            etag = getattr(response, self._etag) if self._etag else ""
+            tag = strong_tag(etag) if etag else weak_tag(body)
+            check_read(tag, request.headers)
+            reply.headers.append((b"etag", tag))
+        return reply
+
+    def _written(self, response: Message, form: Form) -> tuple[Headers, bytes]:
+        return (_PROTOBUF_HEADERS if form.proto else _JSON_HEADERS), self._writer.write(response, form)
+
+    def _raw_body(self, response: Message) -> tuple[Headers, bytes]:
+        """The bytes of a google.api.HttpBody under their own type."""
+        body: Any = response if self._field is None else response[self._field]
+        if body is None:
+            return [], b""
+        return content_headers(body.content_type), body.data
+
+
+def content_headers(content_type: str) -> Headers:
+    """The headers of a google.api.HttpBody with this type."""
+    known = content_type if _MEDIA_TYPE.fullmatch(content_type) else "application/octet-stream"
+    return [(b"content-type", known.encode())]
+
+
+_JSON_HEADERS: Final[Headers] = [(b"content-type", JSON.encode())]
+_PROTOBUF_HEADERS: Final[Headers] = [(b"content-type", PROTOBUF.encode())]
+
+
+def _etag_attribute(message: DescMessage) -> str:
+    """The attribute that holds the etag (AIP-154), empty if there is none."""
+    for field in message.fields:
+        value = field.value
+        if field.name == "etag" and isinstance(value, DescFieldValueScalar) and value.scalar is ScalarType.STRING:
+            return field.local_name if value.oneof is None else ""
+    return ""

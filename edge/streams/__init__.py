@@ -1,1 +1,0 @@
-"""Streams of messages, each way: over HTTP as JSON arrays, lines or events, and over WebSocket."""

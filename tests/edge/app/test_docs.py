@@ -1,0 +1,80 @@
+"""The pages: of one document, or of one for each service, and from this machine only."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.contract.contract import Contract, read
+from edge.openapi import document
+from tests.edge.backend import Backend
+from tests.edge.contracts import LIBRARY, compile_image
+from tests.edge.served import Client, edge_of
+
+
+async def test_a_service_has_its_own_page(client: Client) -> None:
+    """A query names it; one that does not exist is not found."""
+    for page in ("/docs", "/redoc"):
+        response = await client.get(page, params={"service": "library.v1.Library"})
+        assert "/openapi.json?service=library.v1.Library" in response.text
+        assert (await client.get(page, params={"service": "nope"})).status_code == 404
+    own = (await client.get("/openapi.json", params={"service": "library.v1.Library"})).json()
+    assert own["paths"] == (await client.get("/openapi.json")).json()["paths"]
+    assert (await client.get("/openapi.json?service=nope")).json()["error"]["status"] == "NOT_FOUND"
+
+
+async def test_the_pages_of_a_large_contract_list_its_services(
+    library: Contract, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their packages, each with a link to its own page."""
+    monkeypatch.setattr(document, "ROUTES_TOGETHER_MAX", 5)
+    async with edge_of(library, backend.port) as edge:
+        for page in ("/docs", "/redoc"):
+            response = await edge.get(page)
+            assert f'<a href="{page}?service=library.v1.Library">Library</a>' in response.text
+            assert "<h2>library.v1</h2>" in response.text
+            assert "default-src 'self'" in response.headers["content-security-policy"]
+            assert "/openapi.json?service=" in (await edge.get(f"{page}?service=library.v1.Library")).text
+
+
+async def test_the_pages_can_be_moved(library: Contract, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that they load and link to; what was theirs is the contract's."""
+    async with edge_of(library, backend.port, pages_path="/own/pages") as edge:
+        for page in (
+            "/docs",
+            "/redoc",
+            "/openapi.json",
+            "/livez",
+            "/readyz",
+            "/metrics",
+            "/docs/assets/swagger-ui.css",
+        ):
+            assert (await edge.get(f"/own/pages{page}")).status_code == 200, page
+            assert (await edge.get(page)).json()["error"]["details"][0]["reason"] == "ROUTE_NOT_FOUND"
+        for page, script in (("/docs", "swagger-ui-bundle.js"), ("/redoc", "redoc.standalone.js")):
+            text = (await edge.get(f"/own/pages{page}")).text
+            assert '/own/pages/openapi.json"' in text.replace("'", '"')
+            assert f'"/own/pages/docs/assets/{script}"' in text
+    monkeypatch.setattr(document, "ROUTES_TOGETHER_MAX", 5)
+    async with edge_of(library, backend.port, pages_path="/own/pages") as edge:
+        text = (await edge.get("/own/pages/docs")).text
+        assert '<a href="/own/pages/docs?service=library.v1.Library">' in text
+        listed = (await edge.get("/own/pages/openapi.json")).json()["x-services"]
+        assert listed[0]["url"] == "/own/pages/openapi.json?service=library.v1.Library"
+
+
+async def test_a_page_leaves_other_methods_to_the_contract(backend: Backend, tmp_path: Path) -> None:
+    """A page is read; where the contract has no such method it says so."""
+    text = LIBRARY.replace('get: "/v1/limited"', 'post: "/{x=**}" body: "*"').replace(
+        "rpc Limited(google.protobuf.Empty)", "rpc Limited(Wild)"
+    )
+    contract = read(compile_image(text + "message Wild { string x = 1; }", tmp_path))
+    async with edge_of(contract, backend.port) as edge:
+        assert (await edge.post("/docs", json={})).status_code == 200
+        assert (await edge.get("/docs")).headers["content-type"].startswith("text/html")
+        assert (await edge.head("/docs")).status_code == 200
+        assert (await edge.options("/docs")).headers["allow"] == "OPTIONS, POST"
+        refused = await edge.put("/docs", json={})
+        assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
+        assert (await edge.post("/docs/assets/%zz", json={})).json()["error"]["details"][0][
+            "reason"
+        ] == "MALFORMED_PATH"

@@ -1,0 +1,169 @@
+"""Who may call, and how often."""
+
+import time
+
+import grpc
+import pytest
+
+from edge.call.rate_limit import RateLimiter
+from edge.contract.contract import Contract
+from edge.http.client_network import client_network
+from mesh.errors import ResourceExhausted
+from mesh.policy import RateLimit
+from tests.edge.backend import Backend, Context, Received
+from tests.edge.served import Client, edge_of
+from tests.issuer import Issuer
+
+GET = "/v1/shelves/a/books/b"
+BOOKS = "/v1/shelves/a/books"
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of a token."""
+    return {"authorization": f"Bearer {token}"}
+
+
+async def test_a_good_token_travels_on(guarded: Client, backend: Backend, issuer: Issuer) -> None:
+    """The scopes suffice, and the service gets the same token to judge by itself."""
+    token = issuer.token(scope="books.write other")
+    assert (await guarded.post(BOOKS, json={}, headers=bearer(token))).status_code == 201
+    assert backend.calls[-1].metadata["authorization"] == f"Bearer {token}"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "reason", "challenge"),
+    [
+        (None, "TOKEN_MISSING", "Bearer"),
+        ("Basic YTpi", "TOKEN_MISSING", "Bearer"),
+        ("Bearer", "TOKEN_INVALID", 'Bearer error="invalid_token"'),
+        ("Bearer nonsense", "TOKEN_INVALID", 'Bearer error="invalid_token"'),
+        ("Bearer ü", "TOKEN_INVALID", 'Bearer error="invalid_token"'),
+    ],
+)
+async def test_no_good_token_is_401(
+    guarded: Client, backend: Backend, authorization: str | None, reason: str, challenge: str
+) -> None:
+    """RFC 6750: without a token the scheme alone is named, with a bad one the error too."""
+    headers = {} if authorization is None else {b"authorization": authorization.encode("latin-1")}
+    response = await guarded.post(BOOKS, json={}, headers=headers)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, challenge)
+    assert response.json()["error"]["details"][0]["reason"] == reason
+    assert backend.calls == []
+
+
+async def test_expired_and_forged_tokens_are_401(guarded: Client, backend: Backend, issuer: Issuer) -> None:
+    """An old token says so; one that another key signed is as good as none, on public methods too."""
+    expired = await guarded.post(BOOKS, json={}, headers=bearer(issuer.token(exp=int(time.time()) - 1)))
+    assert (expired.status_code, expired.json()["error"]["details"][0]["reason"]) == (401, "TOKEN_EXPIRED")
+    forged = await guarded.get(GET, headers=bearer(Issuer().token(scope="books.write")))
+    assert (forged.status_code, backend.calls) == (401, [])
+
+
+async def test_a_missing_scope_is_named(guarded: Client, backend: Backend, issuer: Issuer) -> None:
+    """403 with the scope, in the header and in the body."""
+    response = await guarded.post(BOOKS, json={}, headers=bearer(issuer.token(scope="books.read")))
+    assert response.status_code == 403
+    assert response.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books.write"'
+    detail = response.json()["error"]["details"][0]
+    assert (detail["reason"], detail["metadata"]) == ("SCOPE_MISSING", {"scope": "books.write"})
+    assert backend.calls == []
+
+
+async def test_access_comes_before_the_request_is_read(guarded: Client) -> None:
+    """Who may not call learns nothing about what a right request would be."""
+    assert (await guarded.post(BOOKS, content=b"{nonsense")).status_code == 401
+
+
+async def test_public_methods_take_other_schemes(guarded: Client, backend: Backend) -> None:
+    """A token endpoint wants Basic: it travels on where the contract asks for no token."""
+    await guarded.get(GET, headers={"authorization": "Basic YTpi"})
+    assert backend.calls[-1].metadata["authorization"] == "Basic YTpi"
+    await guarded.get(GET)
+    assert "authorization" not in backend.calls[-1].metadata
+
+
+async def test_a_service_that_refuses_basic_is_asked_for_basic_again(guarded: Client, backend: Backend) -> None:
+    """RFC 6749, section 5.2: the challenge matches the scheme that the client used."""
+
+    async def answer(_: Received, context: Context) -> bytes:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong secret")
+        return b""
+
+    backend.answer = answer
+    basic = await guarded.get(GET, headers={"authorization": "Basic YTpi"})
+    assert (basic.status_code, basic.headers["www-authenticate"]) == (401, 'Basic realm="api"')
+    assert (await guarded.get(GET)).headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+async def test_without_keys_tokens_are_passed_on(client: Client, backend: Backend) -> None:
+    """An edge that is told of no issuer leaves every judgement to the service."""
+    assert (await client.post(BOOKS, json={}, headers=bearer("anything"))).status_code == 201
+    assert backend.calls[-1].metadata["authorization"] == "Bearer anything"
+
+
+async def test_a_method_without_http_rule_is_not_there(client: Client) -> None:
+    """What the contract does not expose has no URL."""
+    assert (await client.post("/library.v1.Library/Hidden", content=b"")).status_code == 404
+
+
+async def test_the_contracts_rate_limit(library: Contract, backend: Backend) -> None:
+    """The answers say how many calls are left; one too many is 429 with the time to wait, and is not made."""
+    async with edge_of(library, backend.port) as client:
+        answers = [await client.get("/v1/limited") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:2]] == ["r=1", "r=0"]
+    assert answers[0].headers["ratelimit-policy"] == '"default";q=2;w=3600'
+    assert 0 < int(answers[2].headers["retry-after"]) <= 1800
+    assert answers[2].json()["error"]["details"][0]["reason"] == "RATE_LIMIT_EXCEEDED"
+    assert len(backend.calls) == 2
+
+
+def test_a_limiter_counts_each_caller_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The allowance comes back evenly, and one caller's use is not another's."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    limiter = RateLimiter(RateLimit(requests=2, per_s=10))
+    limiter.admit("a")
+    limiter.admit("a")
+    limiter.admit("b")
+    with pytest.raises(ResourceExhausted) as caught:
+        limiter.admit("a")
+    assert caught.value.retry_after_s == pytest.approx(5)
+    clock[0] = 5.1
+    limiter.admit("a")
+    with pytest.raises(ResourceExhausted):
+        limiter.admit("a")
+
+
+def test_a_full_table_resets_nobodys_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory has a bound, whatever clients invent; those for whom there is no place share one allowance."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("edge.call.rate_limit.CALLERS_MAX", 2)
+    limiter = RateLimiter(RateLimit(requests=1, per_s=10))
+    for caller in ("a", "b", "c"):
+        limiter.admit(caller)
+    for caller in ("a", "b", "c", "d"):
+        with pytest.raises(ResourceExhausted):
+            limiter.admit(caller)
+    clock[0] = 10.1
+    limiter.admit("d")
+    limiter.admit("a")
+    with pytest.raises(ResourceExhausted):
+        limiter.admit("d")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_clients_are_counted_by_network(address: str, network: str) -> None:
+    """A subscriber of IPv6 has a /64, and could call from another address each time."""
+    assert client_network(address) == network

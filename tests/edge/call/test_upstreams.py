@@ -1,0 +1,36 @@
+"""Workloads that can be reached, and those that can't."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from edge.call.address import Address
+from edge.call.upstreams import Upstreams
+from edge.contract.contract import Contract
+from mesh.errors import Unavailable
+from tests.edge.backend import backend_of
+
+
+async def checked(upstreams: Upstreams) -> None:
+    """Raises what a check does, soon: a channel notices after a moment that its server is gone."""
+    while True:
+        await upstreams.check()
+        await asyncio.sleep(0.02)
+
+
+async def test_ready_is_who_has_reached_all_and_reaches_any(library: Contract) -> None:
+    """A new edge waits for every workload; one that goes away later takes no other from the public."""
+    async with contextlib.AsyncExitStack() as one, contextlib.AsyncExitStack() as other:
+        ports = [(await stack.enter_async_context(backend_of(library.registry))).port for stack in (one, other)]
+        addresses = {f"service_{port}": Address("127.0.0.1", port, secure=False) for port in ports}
+        nowhere = {"missing": Address("127.0.0.1", 1, secure=False)}
+        async with Upstreams(addresses) as upstreams, Upstreams(addresses | nowhere) as waiting:
+            await upstreams.check()
+            with pytest.raises(Unavailable, match=r"^can't reach missing$"):
+                await waiting.check()
+            await one.aclose()
+            await upstreams.check()
+            await other.aclose()
+            with pytest.raises(Unavailable, match=rf"^can't reach {', '.join(addresses)}$"):
+                await checked(upstreams)

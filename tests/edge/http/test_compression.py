@@ -1,0 +1,145 @@
+"""Content codings of requests and replies."""
+
+import gzip
+import json
+import zlib
+from collections.abc import AsyncGenerator, Callable
+
+import brotli
+import pytest
+import zstandard
+
+from edge.http.compression import SIZE_BYTES_MIN, THREAD_BYTES_MIN, encode, negotiate
+from edge.http.negotiation import media_quality, preferred_coding
+from edge.http.reply import Reply
+from edge.http.request import Request
+from tests.edge.backend import Backend
+from tests.edge.served import Client
+
+BOOK = "library.v1.Book"
+GET = "/v1/shelves/a/books/b"
+ENCODE = {"gzip": gzip.compress, "br": brotli.compress, "zstd": zstandard.compress}
+
+
+def decoded(coding: str, body: bytes) -> bytes:
+    """A body without its coding."""
+    match coding:
+        case "gzip":
+            return gzip.decompress(body)
+        case "br":
+            plain: bytes = brotli.decompress(body)
+            return plain
+        case _:
+            return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+
+
+def request(accept_encoding: bytes) -> Request:
+    """A request that accepts these codings."""
+    return Request("GET", "/", b"", {b"accept-encoding": accept_encoding}, "")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+@pytest.mark.parametrize("size", [SIZE_BYTES_MIN, THREAD_BYTES_MIN + 1])
+async def test_a_large_reply_is_compressed_as_the_client_wants(
+    client: Client, backend: Backend, coding: str, size: int
+) -> None:
+    """The coding, its headers, a tag of its own, and the same JSON inside; large bodies take another way."""
+    backend.replies(backend.message(BOOK, json.dumps({"title": "x" * size, "etag": "1"})))
+    async with client.stream("GET", GET, headers={"accept-encoding": coding}) as response:
+        body = b"".join([piece async for piece in response.aiter_raw()])
+    assert (response.headers["content-encoding"], response.headers["etag"]) == (coding, f'"1-{coding}"')
+    assert response.headers["vary"] == "accept-encoding"
+    assert int(response.headers["content-length"]) == len(body) < size
+    assert json.loads(decoded(coding, body))["title"] == "x" * size
+
+
+async def test_small_raw_and_unwanted_replies_stay_as_they_are(client: Client, backend: Backend) -> None:
+    """What would not gain is not compressed, nor what the client does not ask for; the tag stays strong."""
+    every = {"accept-encoding": "gzip, br, zstd"}
+    backend.replies(backend.message(BOOK, '{"etag": "1"}'))
+    small = await client.get(GET, headers=every)
+    backend.replies(backend.message(BOOK, json.dumps({"title": "x" * 5000, "etag": "1"})))
+    unwanted = await client.get(GET, headers={"accept-encoding": "identity"})
+    backend.replies(backend.message("google.api.HttpBody", json.dumps({"contentType": "image/x", "data": "A" * 8000})))
+    raw = await client.put("/v1/files/a", headers=every)
+    assert [("content-encoding" in each.headers, each.headers.get("vary")) for each in (small, unwanted, raw)] == [
+        (False, None),
+        (False, "accept-encoding"),
+        (False, None),
+    ]
+    assert unwanted.headers["etag"] == '"1"'
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+async def test_each_piece_of_a_stream_can_be_read_before_the_next(coding: str) -> None:
+    """A message is not held back by its compressor."""
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b'{"number": 1}\n'
+        yield b'{"number": 2}\n'
+
+    reply = Reply(200, [(b"content-type", b"application/x-ndjson")], pieces())
+    await encode(reply, negotiate(reply, request(coding.encode())))
+    assert not isinstance(reply.body, bytes)
+    first = await anext(reply.body)
+    decoders: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": lambda data: zlib.decompressobj(31).decompress(data),
+        "br": lambda data: brotli.Decompressor().process(data),
+        "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+    }
+    assert decoders[coding](first) == b'{"number": 1}\n'
+    whole = first + b"".join([piece async for piece in reply.body])
+    assert decoded(coding, whole) == b'{"number": 1}\n{"number": 2}\n'
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+async def test_compressed_requests(client: Client, backend: Backend, coding: str) -> None:
+    """Read like others; damaged, cut and too large ones are refused, however small they were made."""
+    encode, headers = ENCODE[coding], {"content-type": "application/json", "content-encoding": coding}
+    body = encode(json.dumps({"text": "x" * 3000}).encode())
+    good = await client.post("/v1/echo", content=body, headers=headers)
+    cut = await client.post("/v1/echo", content=body[:-1], headers=headers)
+    damaged = await client.post("/v1/echo", content=b"\x00" + body, headers=headers)
+    trailed = await client.post("/v1/echo", content=body + b"more", headers=headers)
+    bomb = await client.post("/v1/echo", content=encode(b" " * 100_000_000), headers=headers)
+    assert good.json() == {"text": "x" * 3000}
+    assert [each.status_code for each in (cut, damaged, trailed, bomb)] == [400, 400, 400, 413]
+    assert bomb.json()["error"]["details"][0]["reason"] == "BODY_TOO_LARGE"
+    assert len(backend.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "coding"),
+    [
+        (b"", ""),
+        (b"gzip", "gzip"),
+        (b"gzip, br", "br"),
+        (b"gzip, deflate, br, zstd", "zstd"),
+        (b"GZIP;q=0.5, br;q=0.4", "gzip"),
+        (b"*", "zstd"),
+        (b"*;q=0, gzip", "gzip"),
+        (b"gzip;q=0", ""),
+        (b"gzip;q=0.2, identity;q=0.5", ""),
+        (b"gzip;q=nonsense", ""),
+        (b"deflate", ""),
+    ],
+)
+def test_the_coding_that_a_client_prefers(header: bytes, coding: str) -> None:
+    """RFC 9110, section 12.5.3; among equals the server chooses."""
+    assert preferred_coding(header, ("zstd", "br", "gzip")) == coding
+
+
+@pytest.mark.parametrize(
+    ("header", "quality"),
+    [
+        (b"*/*", 1.0),
+        (b"text/html, */*;q=0.1", 0.1),
+        (b"application/*;q=0.5, */*", 0.5),
+        (b"application/json;q=0, */*", 0.0),
+        (b"text/html", 0.0),
+        (b"application/json; version=1; q=0.3", 0.3),
+    ],
+)
+def test_how_much_a_client_wants_json(header: bytes, quality: float) -> None:
+    """RFC 9110, section 12.5.1: the most specific range decides."""
+    assert media_quality(header, "application/json") == quality

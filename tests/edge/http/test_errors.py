@@ -1,0 +1,315 @@
+"""One shape for every error, wherever it comes from."""
+
+import asyncio
+import json
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from googleapis.google.rpc.error_details_pb import BadRequest, DebugInfo, ErrorInfo, Help, LocalizedMessage, RetryInfo
+from googleapis.google.rpc.status_pb import Status
+from protobuf import Message
+from protobuf.wkt import Any as Packed
+from protobuf.wkt import Duration
+
+from edge.bind.binder import Binder
+from edge.contract.contract import Contract
+from edge.contract.types import KNOWN_EVERYWHERE
+from edge.http.errors import HTTP_STATUS, HttpError, render
+from mesh.errors import Code, NotFound, PermissionDenied, Unauthenticated
+from tests.edge.backend import Backend, Context, Received
+from tests.edge.served import Client, edge_of
+
+GET = "/v1/shelves/a/books/b"
+
+
+def fails(backend: Backend, code: int, text: str, *details: Message) -> None:
+    """Answers every call with this error, and with google.rpc.Status if there are details."""
+
+    async def answer(_: Received, context: Context) -> bytes:
+        packed = [Packed.pack(detail) for detail in details]
+        status = Status(code=code, message=text, details=packed).to_binary()
+        grpc_code = next(each for each in grpc.StatusCode if each.value[0] == code)
+        await context.abort(grpc_code, text, (("grpc-status-details-bin", status),) if details else ())
+
+    backend.answer = answer
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (Code.CANCELLED, 499),
+        (Code.UNKNOWN, 500),
+        (Code.INVALID_ARGUMENT, 400),
+        (Code.DEADLINE_EXCEEDED, 504),
+        (Code.NOT_FOUND, 404),
+        (Code.ALREADY_EXISTS, 409),
+        (Code.PERMISSION_DENIED, 403),
+        (Code.RESOURCE_EXHAUSTED, 429),
+        (Code.FAILED_PRECONDITION, 400),
+        (Code.ABORTED, 409),
+        (Code.OUT_OF_RANGE, 400),
+        (Code.UNIMPLEMENTED, 501),
+        (Code.INTERNAL, 500),
+        (Code.UNAVAILABLE, 503),
+        (Code.DATA_LOSS, 500),
+        (Code.UNAUTHENTICATED, 401),
+    ],
+)
+async def test_every_code_has_its_http_status(library: Contract, backend: Backend, code: Code, status: int) -> None:
+    """google/rpc/code.proto's mapping, over the wire; a new edge for each, so that no breaker has opened."""
+    fails(backend, code, "why")
+    async with edge_of(library, backend.port) as client:
+        response = await client.patch(GET, json={})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["status"]) == (status, status, code.name)
+
+
+def test_the_table_is_complete() -> None:
+    """Every code but OK has an HTTP status."""
+    assert set(HTTP_STATUS) == set(Code) - {Code.OK}
+
+
+async def test_details_keep_their_types(client: Client, backend: Backend) -> None:
+    """ErrorInfo, violations in the client's spelling, and types that only the contract knows; nothing to debug with."""
+    book = backend.message("library.v1.Book", '{"title": "T", "pageCount": 3}')
+    violation = BadRequest.FieldViolation(field="book.page_count", description="is odd", reason="ODD")
+    fails(
+        backend,
+        Code.INVALID_ARGUMENT,
+        "Wrong.",
+        ErrorInfo(reason="WRONG", domain="library.example", metadata={"shelf": "a"}),
+        BadRequest(field_violations=[violation]),
+        DebugInfo(stack_entries=["secret.py:1"], detail="secret"),
+        Help(links=[Help.Link(description="Read", url="https://example.com")]),
+        RetryInfo(retry_delay=Duration(seconds=2)),
+        book,
+    )
+    response = await client.patch(GET, json={"pageCount": 3})
+    details = {each.pop("@type").rpartition("/")[2]: each for each in response.json()["error"]["details"]}
+    assert details == {
+        "google.rpc.BadRequest": {
+            "fieldViolations": [{"field": "book.pageCount", "description": "is odd", "reason": "ODD"}]
+        },
+        "google.rpc.ErrorInfo": {"reason": "WRONG", "domain": "library.example", "metadata": {"shelf": "a"}},
+        "google.rpc.Help": {"links": [{"description": "Read", "url": "https://example.com"}]},
+        "google.rpc.RetryInfo": {"retryDelay": "2s"},
+        "library.v1.Book": {"title": "T", "pageCount": 3},
+    }
+    assert (response.headers["retry-after"], "secret" in response.text) == ("2", False)
+    spelled = await client.violations("PATCH", GET, json={"page_count": 3})
+    assert spelled == {"book.page_count": "ODD"}
+
+
+async def test_a_detail_of_an_unknown_type_is_named_at_least(client: Client, backend: Backend) -> None:
+    """A type that is in no contract, and bytes that are no message, show their type and nothing else."""
+    unknown = Packed(type_url="type.googleapis.com/no.such.Type", value=b"\x08")
+    broken = Packed(type_url="type.googleapis.com/google.rpc.Help", value=b"\xff")
+
+    async def answer(_: Received, context: Context) -> bytes:
+        status = Status(code=9, message="No.", details=[unknown, broken]).to_binary()
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "No.", (("grpc-status-details-bin", status),))
+        return b""
+
+    backend.answer = answer
+    details = (await client.patch(GET, json={})).json()["error"]["details"]
+    assert details == [{"@type": unknown.type_url}, {"@type": broken.type_url}]
+
+
+OPAQUE = [Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.UNAVAILABLE]
+SECRET = "psycopg: secret at 10.0.0.1:5432"
+
+
+@pytest.mark.parametrize("code", OPAQUE)
+@pytest.mark.parametrize("details", [(), (DebugInfo(detail="secret", stack_entries=["secret.py:7"]),)])
+async def test_what_a_crash_says_is_in_the_log_only(
+    library: Contract, backend: Backend, capsys: pytest.CaptureFixture[str], code: Code, details: tuple[Message, ...]
+) -> None:
+    """Driver texts, addresses and stack traces, with DebugInfo or bare, under the id that the client gets."""
+    fails(backend, code, SECRET, *details)
+    async with edge_of(library, backend.port) as client:
+        response = await client.patch(GET, json={})
+    assert (response.status_code, "secret" in response.text) == (HTTP_STATUS[code], False)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "withheld" in line]
+    assert (SECRET in line, "secret.py:7" in line) == (True, bool(details))
+    assert (response.headers["x-request-id"] in line, "warning" in line) == (True, True)
+
+
+@pytest.mark.parametrize("code", OPAQUE)
+async def test_what_a_service_means_to_say_arrives(
+    library: Contract, backend: Backend, capsys: pytest.CaptureFixture[str], code: Code
+) -> None:
+    """A google.rpc.Status: its message and each detail, several of one type and in their order, less DebugInfo."""
+    violations = [BadRequest.FieldViolation(field=name, description="is odd") for name in ("book.page_count", "x")]
+    violations[0].localized_message = LocalizedMessage(locale="de", message="ungerade")
+    details: list[Message] = [
+        Help(links=[Help.Link(description="Read", url="https://example.com")]),
+        BadRequest(field_violations=violations[:1]),
+        ErrorInfo(reason="SHARD_LOST", domain="library.example"),
+        BadRequest(field_violations=violations[1:]),
+    ]
+    fails(backend, code, "Shard 7 is lost.", *details, DebugInfo(detail="secret"))
+    async with edge_of(library, backend.port) as client:
+        error = (await client.patch(GET, json={})).json()["error"]
+    assert error["message"] == "Shard 7 is lost."
+    shown = [Packed.pack(detail).to_json(registry=KNOWN_EVERYWHERE) for detail in details]
+    assert error["details"] == [json.loads(each.replace("page_count", "pageCount")) for each in shown]
+    assert "debug=secret" in capsys.readouterr().out
+
+
+async def test_a_setting_passes_bare_messages_on(library: Contract, backend: Backend) -> None:
+    """As plain errors of Go services have them; never those of gRPC's own libraries."""
+    async with edge_of(library, backend.port, bare_messages=True) as client:
+        fails(backend, Code.UNKNOWN, "rpc: the disk is full")
+        assert (await client.patch(GET, json={})).json()["error"]["message"] == "rpc: the disk is full"
+
+        async def crash(_: Received, __: Context) -> bytes:
+            raise ValueError("secret")
+
+        backend.answer = crash
+        assert (await client.patch(GET, json={})).json()["error"]["message"] == "Internal error."
+    async with edge_of(library, 1, bare_messages=True) as client:
+        response = await client.patch(GET, json={})
+    assert (response.status_code, "127.0.0.1" in response.text) == (503, False)
+
+
+async def test_a_damaged_status_is_a_bare_one(client: Client, backend: Backend) -> None:
+    """Damaged as a whole, in a detail that is looked into, or with another code."""
+    broken = Packed(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
+    for status in (
+        b"\xff",
+        Status(code=13, message=SECRET, details=[broken]).to_binary(),
+        Status(code=5, message=SECRET).to_binary(),
+    ):
+
+        async def answer(_: Received, context: Context, status: bytes = status) -> bytes:
+            await context.abort(grpc.StatusCode.INTERNAL, SECRET, (("grpc-status-details-bin", status),))
+
+        backend.answer = answer
+        response = await client.patch(GET, json={})
+        assert (response.status_code, response.json()["error"]["message"]) == (500, "Internal error.")
+
+
+async def test_a_call_that_the_edge_can_wait_for_no_longer_is_503(library: Contract, backend: Backend) -> None:
+    """When it stops: the client may call another."""
+
+    async def answer(_: Received, __: Context) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    backend.answer = answer
+    async with edge_of(library, backend.port, shutdown_grace_s=1) as client:
+        calling = httpx.AsyncClient(base_url=client.base_url)
+        call = asyncio.create_task(calling.get(GET))
+        while not backend.calls:
+            await asyncio.sleep(0.01)
+    response = await call
+    await calling.aclose()
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.json()["error"]["details"][0]["reason"] == "SHUTTING_DOWN"
+
+
+async def test_a_service_that_is_away_is_503_until_it_is_back(library: Contract) -> None:
+    """Nothing listens at this port: the shape of error, Retry-After, and no address."""
+    async with edge_of(library, 1) as client:
+        response = await client.get(GET)
+        ready = await client.get("/readyz")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert "127.0.0.1" not in response.text
+    assert (ready.status_code, ready.json()["checks"]) == (503, {"upstreams": "can't reach all services"})
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "options", "status", "reason"),
+    [
+        ("GET", "/v1/nothing", {}, 404, "ROUTE_NOT_FOUND"),
+        ("GET", "/", {}, 404, "ROUTE_NOT_FOUND"),
+        ("GET", "/docs/assets/nothing.js", {}, 404, "ROUTE_NOT_FOUND"),
+        ("POST", "/docs", {}, 405, "METHOD_NOT_ALLOWED"),
+        ("PUT", GET, {}, 405, "METHOD_NOT_ALLOWED"),
+        ("GET", "/v1/shelves/%zz/books/b", {}, 400, "MALFORMED_PATH"),
+        ("GET", "/v1/shelves/%ff/books/b", {}, 400, "MALFORMED_PATH"),
+        ("GET", GET, {"headers": {"accept": "text/html"}}, 406, "NOT_ACCEPTABLE"),
+        ("POST", "/v1/echo", {"content": b"x" * (2 * 1024 * 1024)}, 413, "BODY_TOO_LARGE"),
+        (
+            "POST",
+            "/v1/echo",
+            {"content": b"<a/>", "headers": {"content-type": "text/xml"}},
+            415,
+            "CONTENT_TYPE_NOT_SUPPORTED",
+        ),
+        ("POST", "/v1/shelves/a/books", {"data": {"title": "T"}}, 415, "CONTENT_TYPE_NOT_SUPPORTED"),
+        ("POST", "/v1/echo", {"content": b"{}", "headers": {"content-encoding": "lzw"}}, 415, "ENCODING_NOT_SUPPORTED"),
+    ],
+)
+async def test_errors_of_http_itself_have_the_shape(
+    client: Client, backend: Backend, method: str, url: str, options: Any, status: int, reason: str
+) -> None:
+    """404, 405, 406, 413, 415 and malformed URLs, of the contract's routes and of the edge's own pages."""
+    response = await client.request(method, url, **options)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (status, status)
+    assert set(error) == {"code", "message", "status", "details"}
+    assert (error["status"] in Code.__members__, error["details"][0]["reason"]) == (True, reason)
+    assert response.headers["content-type"] == "application/json"
+    assert backend.calls == []
+
+
+async def test_a_failure_of_the_edge_itself_tells_nothing(
+    client: Client, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should a stage fail in a way that no one thought of, the client gets a 500 in the shape."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(Binder, "bind", fail)
+    response = await client.get(GET)
+    assert response.status_code == 500
+    assert response.json()["error"] == {"code": 500, "message": "Internal error.", "status": "INTERNAL"}
+    assert backend.calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "challenge"),
+    [
+        (Unauthenticated("x", reason="TOKEN_MISSING"), b"Bearer"),
+        (Unauthenticated('evil"\r\nx: y', reason="TOKEN_INVALID"), b'Bearer error="invalid_token"'),
+        (
+            PermissionDenied("x", metadata={"scope": "a.b c"}),
+            b'Bearer error="insufficient_scope", scope="a.b c"',
+        ),
+        (PermissionDenied("x", metadata={"scope": 'a"\r\nx: y'}), None),
+        (PermissionDenied("x"), None),
+        (NotFound("x", metadata={"scope": "a"}), None),
+    ],
+)
+def test_challenges_hold_no_text_of_others(error: Any, challenge: bytes | None) -> None:
+    """RFC 6750: what to prove; a text that could break out of the header never gets into it."""
+    headers = dict(render(error)[1])
+    assert headers.get(b"www-authenticate") == challenge
+
+
+def test_an_http_error_brings_its_headers() -> None:
+    """Allow, Accept and the like, beside the shape."""
+    status, headers, _ = render(HttpError(405, "No.", "METHOD_NOT_ALLOWED", [(b"allow", b"GET")]))
+    assert (status, dict(headers)[b"allow"]) == (405, b"GET")
+
+
+async def test_problem_details_for_a_client_that_prefers_them(client: Client) -> None:
+    """RFC 9457: its members, and AIP-193's beside them; the edge's own shape wherever JSON is wanted as much."""
+    wanted = {"accept": "application/problem+json, application/json;q=0.9"}
+    response = await client.get("/v1/nothing", headers=wanted)
+    problem = response.json()
+    assert response.headers["content-type"] == "application/problem+json"
+    assert {key: problem[key] for key in ("type", "title", "status", "code")} == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "code": "NOT_FOUND",
+    }
+    assert problem["detail"] == "There is nothing at this URL."
+    assert problem["details"][0]["reason"] == "ROUTE_NOT_FOUND"
+    usual = await client.get("/v1/nothing", headers={"accept": "application/problem+json;q=0.5, application/json"})
+    assert (usual.headers["content-type"], usual.json()["error"]["code"]) == ("application/json", 404)

@@ -1,0 +1,147 @@
+"""Clients that hold what the edge has of everything: connections, bodies, replies that they do not take."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import pytest
+
+from edge.contract.contract import Contract
+from edge.http.held_bytes import HeldBytes
+from mesh.errors import ResourceExhausted, Unavailable
+from tests.edge.backend import Backend
+from tests.edge.served import Client, edge_of
+
+GET: Final = "/v1/shelves/a/books/b"
+HEAD: Final = "POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n"
+FLOODER: Final = "127.0.0.2"
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@contextlib.asynccontextmanager
+async def flood(client: Client, count: int, sent: bytes, address: str = FLOODER) -> AsyncIterator[list[Connection]]:
+    """So many connections from another address, each of which has sent this much of a request."""
+    host, port = client.base_url.host, client.base_url.port or 0
+    opened: list[Connection] = []
+    try:
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection(sock=await connected(host, port, address), limit=4096)
+            opened.append((reader, writer))
+            with contextlib.suppress(ConnectionError):
+                writer.write(sent)
+                await asyncio.wait_for(writer.drain(), 1)
+        yield opened
+    finally:
+        for _, writer in opened:
+            writer.close()
+        for _, writer in opened:
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def connected(host: str, port: int, address: str) -> socket.socket:
+    """A connection from this address that takes little ahead."""
+    made = socket.socket()
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.bind((address, 0))
+    await asyncio.get_running_loop().sock_connect(made, (host, port))
+    return made
+
+
+async def refusals(connections: list[Connection]) -> list[dict[str, Any]]:
+    """The errors that some of the connections were answered with."""
+    errors = []
+    for reader, _ in connections:
+        with contextlib.suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(0.01):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                errors.append(json.loads(await reader.readexactly(length))["error"])
+    return errors
+
+
+async def test_clients_that_only_announce_a_body_keep_nobody_out(library: Contract, backend: Backend) -> None:
+    """However many they are: they make no calls."""
+    async with (
+        edge_of(library, backend.port, concurrent_requests_max=10) as client,
+        flood(client, 300, HEAD.format(100).encode()),
+    ):
+        assert [(await client.get(GET)).status_code for _ in range(20)] == [200] * 20
+
+
+async def test_bodies_have_a_budget_and_each_client_a_share(library: Contract, backend: Backend) -> None:
+    """Who has used up a share is told so; others send their bodies meanwhile."""
+    limits: dict[str, Any] = {"held_bytes_max": 1_600_000, "body_bytes_max": 200_000}
+    async with edge_of(library, backend.port, **limits) as client:
+        body = HEAD.format(150_000).encode() + b'{"text":"' + b"x" * 140_000
+        async with flood(client, 10, body) as hogs:
+            posted = [await client.post("/v1/echo", json={"text": "y" * 100_000}) for _ in range(3)]
+            errors = await refusals(hogs)
+    assert [response.status_code for response in posted] == [200] * 3
+    assert len(errors) >= 7
+    assert {error["code"] for error in errors} == {429}
+    assert errors[0]["details"][0]["reason"] == "TOO_MANY_BYTES_AT_ONCE"
+
+
+async def test_replies_that_nobody_takes_count(library: Contract, backend: Backend) -> None:
+    """A client that reads none of its large replies gets no more of them; others do."""
+    backend.replies(backend.message("library.v1.Book", json.dumps({"title": "x" * 6_000_000})))
+    limits: dict[str, Any] = {"held_bytes_max": 32_000_000, "body_bytes_max": 200_000}
+    request = f"GET {GET} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+    async with edge_of(library, backend.port, **limits) as client, flood(client, 30, request) as hogs:
+        others = [await client.get(GET) for _ in range(5)]
+        heads = [await reader.readuntil(b"\r\n") for reader, _ in hogs]
+    assert [response.status_code for response in others] == [200] * 5
+    assert {head.split()[1] for head in heads} == {b"200", b"429"}
+
+
+async def test_a_flood_of_connections_takes_none_of_another_client(library: Contract, backend: Backend) -> None:
+    """Those that wait make room, the flooder's own first."""
+    async with edge_of(library, backend.port, connections_max=50) as client:
+        assert (await client.get(GET)).status_code == 200
+        async with flood(client, 120, b"GET / HTTP/1.1\r\n"):
+            assert [(await client.get(GET)).status_code for _ in range(20)] == [200] * 20
+
+
+async def test_when_all_connections_are_at_work_one_more_is_refused(library: Contract, backend: Backend) -> None:
+    """In the one shape of errors; calls in progress are not cut off."""
+    free = asyncio.Event()
+
+    async def answer(_: object, __: object) -> bytes:
+        await free.wait()
+        return b""
+
+    backend.answer = answer
+    async with edge_of(library, backend.port, connections_max=2) as client:
+        waiting = [asyncio.ensure_future(client.get(GET)) for _ in range(2)]
+        while len(backend.calls) < 2:
+            await asyncio.sleep(0.01)
+        async with flood(client, 1, b"GET / HTTP/1.1\r\n") as one:
+            await asyncio.sleep(0.1)
+            (error,) = await refusals(one)
+        free.set()
+        assert [response.status_code for response in await asyncio.gather(*waiting)] == [200, 200]
+    assert (error["code"], error["details"][0]["reason"]) == (503, "OVERLOADED")
+
+
+def test_the_budget() -> None:
+    """Counts are given back, also of what was refused; what is alone is let in."""
+    held = HeldBytes(100, 10)
+    one, other = held.of("192.0.2.1"), held.of("192.0.2.2")
+    with one, other:
+        one.add(1000)
+        with pytest.raises(Unavailable):
+            other.add(1)
+        one.set(25)
+        with pytest.raises(ResourceExhausted):
+            one.add(1)
+        other.add(25)
+        with pytest.raises(ResourceExhausted):
+            held.of("192.0.2.1").add(1)
+    with held.of("192.0.2.1") as again:
+        again.add(25)

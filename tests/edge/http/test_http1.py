@@ -1,0 +1,373 @@
+"""Connections of clients that are slow, hostile, or gone."""
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.contract.contract import Contract, read
+from tests.edge.backend import Backend, Context, Received, backend_of
+from tests.edge.contracts import compile_image
+from tests.edge.protocols.rest.contract import FEEDS, STREAMING
+from tests.edge.served import Client, edge_of
+
+GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
+CHUNKED = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+CLOSING_POST = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
+
+
+@pytest.fixture
+async def strict(library: Contract, backend: Backend) -> AsyncIterator[Client]:
+    """A client of an edge with tight limits."""
+    async with edge_of(library, backend.port, **LIMITS) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def connection(client: Client) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A bare TCP connection to the edge of this client."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, object]]:
+    """The status and the error that the edge answers to these bytes before it closes the connection."""
+    async with connection(client) as (reader, writer):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "reason"),
+    [
+        ((b"nonsense\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET / HTTP/9.9\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"bad header\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: -1\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"x: a\r\n b\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"host: y\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\r\nhost: a b\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\r\nhost: x@y\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\nhost: x\n\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo HTTP/1.1\r\nhost: x\ry: z\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET v1/echo HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /v1/echo#a HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",), 400, "MALFORMED_REQUEST"),
+        ((b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"POST /v1/echo HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length : 1\r\n\r\na",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 2, 2\r\n\r\nab",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 1\r\ncontent-length: 1\r\n\r\na",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 0x1\r\n\r\na",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"content-length: 99999999999999999999\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"transfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((GET + b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"2;\n{}\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"2\n{}\n0\n\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"-2\r\n{}\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"FFFFFFFFFFFFFFFFF\r\n{}\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"2\r\n{}xx0\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((CHUNKED + b"2\r\n{}\r\n0\r\ncontent-length: 5\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        (
+            (CLOSING_POST + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",),
+            501,
+            "TRANSFER_CODING_NOT_SUPPORTED",
+        ),
+        ((b"GET /v1/\xff HTTP/1.1\r\nhost: x\r\n\r\n",), 400, "MALFORMED_REQUEST"),
+        ((b"GET /" + b"a" * 300 + b" HTTP/1.1\r\nhost: x\r\n\r\n",), 414, "URL_TOO_LONG"),
+        ((GET + b"x: " + b"a" * 3000 + b"\r\n\r\n",), 431, "HEADERS_TOO_LARGE"),
+        ((GET + b"".join(b"x%d: a\r\n" % n for n in range(500)) + b"\r\n",), 431, "HEADERS_TOO_LARGE"),
+        ((GET + b"x: ", b"a" * 1500, b"a" * 1500), 431, "HEADERS_TOO_LARGE"),
+        ((GET,), 408, "HEADERS_TIMEOUT"),
+        ((GET, b"x: 1\r\n", b"y: 2\r\n"), 408, "HEADERS_TIMEOUT"),
+        ((b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n", b"{"), 408, "BODY_TIMEOUT"),
+    ],
+)
+async def test_what_is_no_request_gets_the_shape_and_the_end(
+    strict: Client, backend: Backend, pieces: tuple[bytes, ...], status: int, reason: str
+) -> None:
+    """Malformed, smuggled, endless or slow: an error in the one shape, and the connection is closed."""
+    answered, error = await answer_to(strict, *pieces)
+    assert (answered, error["code"]) == (status, status)
+    assert reason in json.dumps(error["details"])
+    assert backend.calls == []
+
+
+async def test_a_connection_that_says_nothing_is_closed(strict: Client) -> None:
+    """Without a word: there was no request to answer."""
+    async with connection(strict) as (reader, _):
+        assert await reader.read() == b""
+
+
+async def test_others_are_served_meanwhile(strict: Client, backend: Backend) -> None:
+    """A hundred half requests keep nobody from a whole one."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(100):
+            _, writer = await stack.enter_async_context(connection(strict))
+            writer.write(GET)
+        assert (await strict.get("/v1/shelves/a/books/b")).status_code == 200
+
+
+async def test_pipelined_requests_are_answered_in_order(client: Client, backend: Backend) -> None:
+    """Three at once on one connection, the last of which asks to close it."""
+    head = b"GET /v1/echo?i32=%d HTTP/1.1\r\nhost: x\r\n%s\r\n"
+    async with connection(client) as (reader, writer):
+        writer.write(head % (1, b"") + head % (2, b"") + head % (3, b"connection: close\r\n"))
+        answers = await reader.read()
+    places = [answers.index(b'{"i32":%d}' % number) for number in (1, 2, 3)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("wrong", [b"nonsense\r\n\r\n", GET + b"bad header\r\n\r\n", GET + b"x: " + b"a" * 3000, GET])
+async def test_what_follows_a_request_is_refused_after_its_reply(
+    strict: Client, backend: Backend, wrong: bytes
+) -> None:
+    """However wrong it is, the requests before it are served, and none takes its refusal for the reply."""
+    head = b"GET /v1/echo?i32=%d HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with connection(strict) as (reader, writer):
+        writer.write(head % 1 + head % 2 + wrong)
+        answers = await reader.read()
+    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)
+    assert statuses[:2] == [b"200", b"200"]
+    assert len(statuses) == 3
+    assert statuses[2] in (b"400", b"408", b"431")
+    assert len(backend.calls) == 2
+
+
+async def test_a_body_that_breaks_after_its_reply_began_ends_the_connection(tmp_path: Path) -> None:
+    """No second status is written into the reply."""
+    feeds = read(compile_image(FEEDS, tmp_path))
+    async with (
+        backend_of(feeds.registry, STREAMING) as source,
+        edge_of(feeds, source.port) as client,
+        connection(client) as (reader, writer),
+    ):
+        head = b"POST /v1/tracks/a:chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
+        writer.write(head + b'transfer-encoding: chunked\r\n\r\nd\r\n{"number":1}\n\r\n')
+        begin = await reader.readuntil(b"}")
+        writer.write(b"ZZ\r\n")
+        rest = await reader.read()
+    assert begin.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1" not in rest
+    assert not rest.endswith(b"0\r\n\r\n"), "it is not complete"
+
+
+async def test_unusual_but_right_requests(client: Client, backend: Backend) -> None:
+    """RFC 9112: absolute URLs; extensions of chunks, which mean nothing; empty lines before a request."""
+    absolute = b"GET http://evil/v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n"
+    chunks = CHUNKED + b'8;a="b"\r\n{"i32":2\r\n1;c\r\n}\r\n0\r\n\r\n'
+    last = b"\r\n\r\nGET /v1/echo?i32=3 HTTP/1.1\r\nhost: [::1]:80\r\nconnection: close\r\n\r\n"
+    async with connection(client) as (reader, writer):
+        writer.write(absolute + chunks + last)
+        answers = await reader.read()
+    assert re.findall(rb'\{"i32":(\d)\}', answers) == [b"1", b"2", b"3"]
+
+
+async def test_many_pipelined_requests_wait_outside(client: Client, backend: Backend) -> None:
+    """All are answered, and no more of them are read than fit into what is read at once."""
+    go = asyncio.Event()
+
+    async def answer(received: Received, _: Context) -> bytes:
+        await go.wait()
+        return received.request
+
+    backend.answer = answer
+    request = b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\nx: %s\r\n\r\n" % (b"a" * 10_000)
+    async with connection(client) as (reader, writer):
+        writer.transport.set_write_buffer_limits(high=0)
+        sent: list[int] = []
+        sending = asyncio.create_task(send_each(writer, [request] * 2000, sent))
+        before = -1
+        while len(sent) != before or not sent:
+            before = len(sent)
+            await asyncio.sleep(0.3)
+        assert before < 1500
+        go.set()
+        count = 0
+        while count < 2000:
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            await reader.readexactly(len(b'{"i32":1}'))
+            count += 1
+        await sending
+
+
+async def send_each(writer: asyncio.StreamWriter, requests: list[bytes], sent: list[int]) -> None:
+    """Sends requests, and notes how many are on their way."""
+    for request in requests:
+        writer.write(request)
+        await writer.drain()
+        sent.append(len(request))
+
+
+def never_answers(backend: Backend) -> asyncio.Event:
+    """Set when the call that the backend never answers is cancelled."""
+    cancelled = asyncio.Event()
+
+    async def answer(_: Received, __: Context) -> bytes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return b""
+
+    backend.answer = answer
+    return cancelled
+
+
+async def call_begun(writer: asyncio.StreamWriter, backend: Backend) -> None:
+    """Sends a request, and waits until it has reached the backend."""
+    writer.write(GET + b"\r\n")
+    while not backend.calls:
+        await asyncio.sleep(0.01)
+
+
+async def test_who_closes_his_half_has_left(client: Client, backend: Backend) -> None:
+    """The end of what a client sends looks the same whether it still reads or not; its call is cancelled."""
+    cancelled = never_answers(backend)
+    async with connection(client) as (reader, writer):
+        await call_begun(writer, backend)
+        writer.write_eof()
+        assert await reader.read() == b""
+    await cancelled.wait()
+
+
+async def test_a_client_that_leaves_cancels_its_call(client: Client, backend: Backend) -> None:
+    """The service need not finish what nobody waits for."""
+    cancelled = never_answers(backend)
+    async with connection(client) as (_, writer):
+        await call_begun(writer, backend)
+    await cancelled.wait()
+
+
+async def test_a_kept_connection_is_not_closed_on_a_request_that_is_on_its_way(
+    library: Contract, backend: Backend
+) -> None:
+    """Once the edge stops, the next request is still answered, and told that it was the last."""
+    edge = edge_of(library, backend.port)
+    client = await edge.__aenter__()
+    async with connection(client) as (reader, writer):
+        writer.write(GET + b"\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+        assert b"connection: close" not in head
+        stopping = asyncio.create_task(edge.__aexit__(None, None, None))
+        await refused(client)
+        writer.write(GET + b"\r\n")
+        last = await reader.read()
+        assert last.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in last
+        await stopping
+
+
+async def test_a_connection_that_asks_nothing_more_is_closed_when_the_edge_stops(
+    library: Contract, backend: Backend
+) -> None:
+    """It does not hold up the end."""
+    async with edge_of(library, backend.port) as client:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+    assert b"HTTP" not in await reader.read()
+    writer.close()
+
+
+async def refused(client: Client) -> None:
+    """Returns once the edge takes no more connections."""
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            async with connection(client):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_body_after_the_refusal_is_thrown_away(strict: Client, backend: Backend) -> None:
+    """Who sends too much can read why, and use the connection again."""
+    head = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n"
+    async with connection(strict) as (reader, writer):
+        writer.write(head + b"x" * 2_000_000)
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413")
+        await writer.drain()
+        writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert b"alive" in await reader.read()
+
+
+TRAILERS = b'authorization: Bearer forged\r\nx-forwarded-for: 6.6.6.6\r\nif-match: "9"\r\nx-request-id: forged\r\n'
+
+
+@pytest.mark.parametrize("kept", [b"", b"accept-language: de\r\n"])
+async def test_a_trailer_is_no_header(library: Contract, backend: Backend, kept: bytes) -> None:
+    """RFC 9110, section 6.5.1: what comes after a chunked body is dropped, at once or later, first or last."""
+    head = b"PATCH /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n" + kept + b"transfer-encoding: chunked\r\n\r\n"
+    body = b"2\r\n{}\r\n0\r\n" + TRAILERS
+    get = GET + b"connection: close\r\n\r\n"
+    async with edge_of(library, backend.port, trusted_proxies="127.0.0.1") as client:
+        for pieces in ((head + body + b"\r\n" + get,), (head, body, b"\r\n", get)):
+            backend.calls.clear()
+            async with connection(client) as (reader, writer):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+                replies = (await reader.read()).lower()
+            assert replies.count(b"http/1.1 200") == 2
+            assert b"forged" not in replies
+            assert len(backend.calls) == 2
+            for call in backend.calls:
+                assert "authorization" not in call.metadata
+                assert b"9" not in call.request
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [
+        (b"x: " + b"a" * 3000 + b"\r\n\r\n",),
+        (b"".join(b"x%d: a\r\n" % n for n in range(500)) + b"\r\n",),
+        (b"x: ", *(b"a" * 1000,) * 4),
+        (b"x", *(b"a" * 1000,) * 4),
+    ],
+)
+async def test_trailers_have_the_limit_of_headers(
+    strict: Client, backend: Backend, trailers: tuple[bytes, ...]
+) -> None:
+    """However they arrive, also without an end."""
+    answered, error = await answer_to(strict, CHUNKED + b"2\r\n{}\r\n0\r\n", *trailers)
+    assert (answered, "HEADERS_TOO_LARGE" in json.dumps(error)) == (431, True)
+    assert backend.calls == []
+
+
+async def test_the_extension_of_a_chunk_ends_somewhere(strict: Client, backend: Backend) -> None:
+    """RFC 9112, section 7.1.1: a recipient ought to limit it."""
+    answered, _ = await answer_to(strict, CHUNKED + b"2;a=", *(b"a" * 1000,) * 4)
+    assert (answered, backend.calls) == (431, [])
+
+
+async def test_trailers_after_the_reply_get_no_second_one(strict: Client) -> None:
+    """The request was refused before its body: what follows is thrown away, or ends the connection."""
+    head = b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with connection(strict) as (reader, writer):
+        writer.write(head)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"0\r\nx: " + b"a" * 3000 + b"\r\n\r\n")
+        assert b"HTTP/1.1" not in await reader.read()

@@ -1,0 +1,269 @@
+"""Files as streams of google.api.HttpBody, down and up, in constant memory."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+
+from edge.contract.contract import Contract
+from tests.edge.backend import Backend, Context
+from tests.edge.protocols.rest.wire import Wire, wire
+from tests.edge.served import Client, edge_of
+
+PIECE = bytes(range(256)) * 1024
+
+
+def http_body(source: Backend, data: bytes, content_type: str = "") -> bytes:
+    """A google.api.HttpBody on the wire."""
+    desc = source.registry.message("google.api.HttpBody")
+    assert desc is not None
+    return desc.type(content_type=content_type, data=data).to_binary()
+
+
+def serves(source: Backend, *pieces: bytes, **metadata: str) -> None:
+    """Makes the backend answer with a file in these pieces."""
+
+    async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        await context.send_initial_metadata(tuple((name.replace("_", "-"), value) for name, value in metadata.items()))
+        for number, piece in enumerate(pieces):
+            yield http_body(source, piece, "" if number else "text/csv; charset=utf-8")
+
+    source.stream = stream
+
+
+async def test_a_download_is_its_bytes(reader: Client, source: Backend) -> None:
+    """Under the type of the first message, whatever Accept says; what the service says of the file goes with it."""
+    serves(source, b"a,b\n", b"1,2\n", b"", content_disposition='attachment; filename="x.csv"', x_other="1")
+    response = await reader.get("/v1/files/a/x.csv", headers={"accept": "text/csv"})
+    assert (response.status_code, response.content) == (200, b"a,b\n1,2\n")
+    headers = response.headers
+    assert headers["content-type"] == "text/csv; charset=utf-8"
+    assert headers["content-disposition"] == 'attachment; filename="x.csv"'
+    assert headers["cache-control"] == "public, max-age=60"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "x-other" not in headers
+
+
+async def test_a_download_of_nothing(reader: Client, source: Backend) -> None:
+    """Has no type that is known."""
+    serves(source)
+    response = await reader.get("/v1/files/x")
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-type"] == "application/octet-stream"
+
+
+async def test_a_part_of_a_download(reader: Client, source: Backend) -> None:
+    """The service gets the range, and says which one it gives."""
+    serves(source, b"bc", content_range="bytes 1-2/4", accept_ranges="bytes")
+    response = await reader.get("/v1/files/x", headers={"range": "bytes=1-2", "if-range": '"v1"'})
+    assert (response.status_code, response.content) == (206, b"bc")
+    assert (response.headers["content-range"], response.headers["accept-ranges"]) == ("bytes 1-2/4", "bytes")
+    metadata = source.calls[-1].metadata
+    assert (metadata["range"], metadata["if-range"]) == ("bytes=1-2", '"v1"')
+
+
+async def test_a_part_that_is_not_there(reader: Client, source: Backend) -> None:
+    """The service's OUT_OF_RANGE is 416 where a range was asked for, 400 elsewhere."""
+
+    async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        context.set_trailing_metadata((("content-range", "bytes */4"),))
+        await context.abort(grpc.StatusCode.OUT_OF_RANGE, "only four")
+        yield b""
+
+    source.stream = stream
+    response = await reader.get("/v1/files/x", headers={"range": "bytes=9-"})
+    assert (response.status_code, response.headers["content-range"]) == (416, "bytes */4")
+    assert response.json()["error"]["status"] == "OUT_OF_RANGE"
+    assert (await reader.get("/v1/files/x")).status_code == 400
+
+
+async def test_a_download_that_breaks_is_not_complete(
+    reader: Client, source: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The connection is cut: there is no place for an error among the bytes."""
+
+    async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        yield http_body(source, b"half", "text/plain")
+        await context.abort(grpc.StatusCode.DATA_LOSS, "gone")
+
+    source.stream = stream
+    async with wire(reader) as connection:
+        await connection.begin("GET", "/v1/files/x")
+        assert (await connection.head())[0] == 200
+        assert await connection.chunk() == b"half"
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await connection.chunk()
+    log = capsys.readouterr().out
+    assert ("code=DATA_LOSS" in log, "status=200" in log) == (True, True)
+
+
+async def test_a_download_that_the_edge_can_wait_for_no_longer_is_not_complete(
+    feeds: Contract, source: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When it stops; the log has the status that was sent, and how it ended."""
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        yield http_body(source, b"half", "text/plain")
+        await asyncio.Event().wait()
+
+    source.stream = stream
+    async with edge_of(feeds, source.port, shutdown_grace_s=1) as client:
+        connection = Wire(*await asyncio.open_connection(client.base_url.host, client.base_url.port))
+        await connection.begin("GET", "/v1/files/x")
+        assert (await connection.head())[0] == 200
+        assert await connection.chunk() == b"half"
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await connection.chunk()
+    connection.writer.close()
+    log = capsys.readouterr().out
+    assert ("code=UNAVAILABLE" in log, "status=200" in log) == (True, True)
+
+
+async def test_an_error_before_a_download_is_the_status(reader: Client, source: Backend) -> None:
+    """In the shape of all errors."""
+
+    async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no such file")
+        yield b""
+
+    source.stream = stream
+    response = await reader.get("/v1/files/x")
+    assert (response.status_code, response.json()["error"]["message"]) == (404, "no such file")
+
+
+@pytest.mark.parametrize(("alt", "status"), [("media", 200), ("json", 200), ("proto", 400)])
+async def test_alt_of_a_download(reader: Client, source: Backend, alt: str, status: int) -> None:
+    """As JSON it is its messages."""
+    serves(source, b"abc")
+    response = await reader.get(f"/v1/files/x?$alt={alt}")
+    assert response.status_code == status
+    if alt == "json":
+        assert response.json() == [{"contentType": "text/csv; charset=utf-8", "data": "YWJj"}]
+
+
+async def test_an_upload_is_cut_into_messages(reader: Client, source: Backend) -> None:
+    """As it arrives; the first has the path, the query and the type."""
+    desc = source.registry.message("feeds.v1.FileRequest")
+    assert desc is not None
+    got: list[Any] = []
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        async for request in requests:
+            got.append(desc.type.from_binary(request))  # noqa: PERF401 # seen one by one
+        yield source.message("feeds.v1.Summary", '{"count": 1}').to_binary()
+
+    source.stream = stream
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"abc"
+        while not got:
+            await asyncio.sleep(0.01)
+        yield b"def"
+
+    headers = {"content-type": "image/png"}
+    response = await reader.put("/v1/files/a/b.png?note=n", content=body(), headers=headers)
+    assert (response.status_code, response.json()) == (200, {"count": 1})
+    first, second = got
+    assert (first.path, first.note, first.content.content_type, first.content.data) == (
+        "a/b.png",
+        "n",
+        "image/png",
+        b"abc",
+    )
+    assert (second.path, second.note, second.content.content_type, second.content.data) == ("", "", "", b"def")
+
+
+async def test_an_empty_upload_is_a_message(reader: Client, source: Backend) -> None:
+    """That names the file, which is empty, and its type."""
+    got: list[bytes] = []
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        async for request in requests:
+            got.append(request)  # noqa: PERF401 # seen one by one
+        yield b""
+
+    source.stream = stream
+    await reader.put("/v1/files/empty", content=b"")
+    await reader.put("/v1/files/empty", content=b"", headers={"content-type": "text/csv"})
+    assert got == [
+        source.message("feeds.v1.FileRequest", f'{{"path": "empty", "content": {content}}}').to_binary()
+        for content in ("{}", '{"contentType": "text/csv"}')
+    ]
+
+
+async def test_a_file_both_ways(reader: Client, source: Backend) -> None:
+    """What comes back comes with the type that was sent."""
+    response = await reader.post("/v1/transform", content=PIECE * 8, headers={"content-type": "x/y"})
+    assert (response.status_code, response.headers["content-type"]) == (200, "x/y")
+    assert hashlib.sha256(response.content).digest() == hashlib.sha256(PIECE * 8).digest()
+
+
+async def test_an_upload_has_a_limit(feeds: Contract, source: Backend) -> None:
+    """Of its own: that of other bodies does not count."""
+    async with edge_of(feeds, source.port, stream_bytes_max=1_000_000, body_bytes_max=10) as client:
+        headers = {"content-type": "x/y"}
+        assert (await client.post("/v1/transform", content=PIECE * 3, headers=headers)).status_code == 200
+
+        async def swallow(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+            async for _request in requests:
+                pass
+            yield b""
+
+        source.stream = swallow
+        response = await client.put("/v1/files/x", content=PIECE * 4, headers=headers)
+    assert response.status_code == 413
+    assert response.json()["error"]["details"][0]["reason"] == "BODY_TOO_LARGE"
+
+
+async def test_large_files_take_no_memory(reader: Client, source: Backend) -> None:
+    """A hundred megabytes up, then down."""
+    process, count = psutil.Process(os.getpid()), 400
+    swallowed = 0
+
+    async def swallow(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        nonlocal swallowed
+        async for request in requests:
+            swallowed += len(request)
+        yield b""
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield PIECE
+
+    source.stream = swallow
+    await reader.put("/v1/files/warm", content=PIECE * 16)
+    before = process.memory_info().rss
+    assert (await reader.put("/v1/files/x", content=body())).status_code == 200
+    assert swallowed > count * len(PIECE)
+    serves(source, *[PIECE] * count)
+    size_bytes = 0
+    async with reader.stream("GET", "/v1/files/x") as response:
+        async for piece in response.aiter_raw():
+            size_bytes += len(piece)
+    assert size_bytes == count * len(PIECE)
+    assert process.memory_info().rss - before < 40_000_000
+
+
+async def test_a_download_that_the_client_has_is_304(reader: Client, source: Backend) -> None:
+    """By the tag that the service gives it; the call ends, and the rest of the file is not read."""
+    serves(source, b"abc", etag='"v1"')
+    for sent in ('"v1"', 'W/"v1"', '"v0", "v1"'):
+        for method in ("GET", "HEAD"):
+            known = await reader.request(method, "/v1/files/x", headers={"if-none-match": sent})
+            assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", '"v1"')
+            assert known.headers["cache-control"] == "public, max-age=60"
+    assert (await reader.get("/v1/files/x", headers={"if-none-match": '"v2"'})).content == b"abc"
+    while len(source.ended) < len(source.calls):
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["range", "if-range"])
+async def test_a_range_that_metadata_cannot_hold(reader: Client, source: Backend, name: str) -> None:
+    """Is refused by name."""
+    response = await reader.get("/v1/files/x", headers={name.encode(): b'"\xff"'})
+    assert (response.status_code, name in response.text, source.calls) == (400, True, [])

@@ -1,0 +1,241 @@
+"""The flow of streams: flushed at once, slowed by whoever is slow, ended by whoever leaves, within their times."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psutil
+import pytest
+
+from edge.contract.contract import Contract
+from mesh.identity import Verifier
+from tests.edge.backend import Backend, Context
+from tests.edge.protocols.rest.wire import Wire, wire
+from tests.edge.served import Client, edge_of
+from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+EVENTS, LINES, ARRAY = "text/event-stream", "application/x-ndjson", "application/json"
+WATCH = "/v1/feeds/x:watch"
+
+
+@pytest.fixture
+def feed(source: Backend) -> "asyncio.Queue[bytes | None]":
+    """What the service is to answer; None ends it."""
+    messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        while (message := await messages.get()) is not None:
+            yield message
+
+    source.stream = stream
+    return messages
+
+
+@pytest.mark.parametrize("accept", [EVENTS, LINES, ARRAY])
+async def test_each_message_is_flushed(
+    reader: Client, source: Backend, feed: "asyncio.Queue[bytes | None]", accept: str
+) -> None:
+    """The client has it before the next is there."""
+    async with wire(reader) as connection:
+        await connection.begin("GET", WATCH, accept=accept)
+        for number in range(1, 4):
+            feed.put_nowait(source.message("feeds.v1.Event", json.dumps({"number": number})).to_binary())
+            if number == 1:
+                assert (await connection.head())[0] == 200
+            while (piece := await connection.chunk()) == b":\n\n":
+                pass
+            assert b'{"number":%d}' % number in piece
+        feed.put_nowait(None)
+        await connection.rest()
+
+
+@pytest.mark.parametrize("accept", [EVENTS, LINES])
+async def test_a_quiet_stream_has_its_headers(
+    reader: Client, source: Backend, feed: "asyncio.Queue[bytes | None]", accept: str
+) -> None:
+    """Though no message has come; events have heartbeats, lines have nothing that means nothing."""
+    async with wire(reader) as connection:
+        await connection.begin("GET", WATCH, accept=accept)
+        status, headers = await connection.head()
+        assert (status, headers["content-type"], headers["cache-control"]) == (200, accept, "no-store")
+        if accept == EVENTS:
+            assert [await connection.chunk() for _ in range(3)] == [b":\n\n"] * 3
+        feed.put_nowait(source.message("feeds.v1.Event").to_binary())
+        feed.put_nowait(None)
+        assert (await connection.rest()).replace(b":\n\n", b"").startswith(b"{}" if accept == LINES else b"data: {}")
+
+
+async def test_a_client_that_leaves_cancels_the_call(
+    reader: Client, source: Backend, feed: "asyncio.Queue[bytes | None]", capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the middle of a quiet stream; it is logged as 499."""
+    async with wire(reader) as connection:
+        await connection.begin("GET", WATCH, accept=EVENTS)
+        await connection.head()
+    while not source.ended:
+        await asyncio.sleep(0.01)
+    assert "status=499" in capsys.readouterr().out
+
+
+async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, source: Backend) -> None:
+    """And costs no memory; if it never reads, it is cut off."""
+    given: list[int] = []
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        message = source.message("feeds.v1.Event", json.dumps({"text": "x" * 100_000})).to_binary()
+        while True:
+            given.append(len(given))
+            yield message
+
+    source.stream = stream
+    async with edge_of(feeds, source.port, stall_s=2) as client, wire(client) as connection:
+        connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
+        await connection.begin("GET", WATCH, accept=LINES)
+        before = -1
+        while len(given) != before or not given:
+            before = len(given)
+            await asyncio.sleep(0.4)
+        assert before < 300
+        assert not source.ended
+        while not source.ended:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_slow_client_gets_all(feeds: Contract, source: Backend) -> None:
+    """Slowly."""
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        message = source.message("feeds.v1.Event", json.dumps({"text": "x" * 100_000})).to_binary()
+        for _number in range(100):
+            yield message
+
+    source.stream = stream
+    async with edge_of(feeds, source.port, stall_s=0.5) as client, wire(client) as connection:
+        await connection.begin("GET", WATCH, accept=LINES)
+        await connection.head()
+        size_bytes = 0
+        while piece := await connection.chunk():
+            size_bytes += len(piece)
+            await asyncio.sleep(0.01)
+    assert size_bytes == 100 * len('{"text":""}\n') + 100 * 100_000
+
+
+async def test_a_service_that_does_not_read_slows_the_client(reader: Client, source: Backend) -> None:
+    """An endless array waits in the client, not in the edge."""
+    go = asyncio.Event()
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        await go.wait()
+        async for _request in requests:
+            pass
+        yield b""
+
+    source.stream = stream
+    message = json.dumps({"place": {"label": "x" * 100_000}}).encode()
+    sent = 0
+    async with wire(reader) as connection:
+        await connection.begin("POST", "/v1/points", content_type=ARRAY)
+        await connection.send(b"[{}")
+        try:
+            while True:
+                async with asyncio.timeout(1):
+                    await connection.send(b"," + message)
+                sent += 1
+        except TimeoutError:
+            assert 0 < sent < 300
+        go.set()
+        await connection.writer.drain()
+        await connection.send(b"]")
+        await connection.send(b"")
+        assert (await connection.head())[0] == 200
+
+
+async def test_the_contracts_timeout_ends_a_stream(reader: Client, source: Backend, feed: Any) -> None:
+    """In its syntax, once it has begun."""
+    feed.put_nowait(b"")
+    answer = (await reader.get("/v1/feeds/x:brief")).json()
+    assert [answer[0], answer[1]["error"]["status"]] == [{}, "DEADLINE_EXCEEDED"]
+
+
+async def test_the_client_may_shorten_it(reader: Client, source: Backend, feed: Any) -> None:
+    """Before the first message it is the status; a stream without a timeout has the setting's."""
+    response = await reader.get(WATCH, headers={"x-server-timeout": "0.2"})
+    assert response.status_code == 504
+    assert (source.calls[-1].remaining_s or 0) > 1  # the edge alone keeps the client's
+    while not source.ended:  # that call does not take what is for the next
+        await asyncio.sleep(0.01)
+    feed.put_nowait(None)
+    await reader.get(WATCH)
+    assert 80_000 < (source.calls[-1].remaining_s or 0) < 90_000
+
+
+@pytest.mark.parametrize(
+    ("accept", "end"),
+    [(EVENTS, b"\n\n"), (LINES, b"}\n"), (ARRAY, b"}]")],
+)
+async def test_streams_end_when_the_edge_stops(
+    feeds: Contract, source: Backend, feed: "asyncio.Queue[bytes | None]", accept: str, end: bytes
+) -> None:
+    """With an error that says to call again, not when the time to stop is over."""
+    async with edge_of(feeds, source.port) as client:
+        connection = Wire(*await asyncio.open_connection(client.base_url.host, client.base_url.port))
+        await connection.begin("GET", WATCH, accept=accept)
+        feed.put_nowait(b"")
+        await connection.head()
+        await connection.chunk()
+    rest = await connection.rest()
+    assert b'"UNAVAILABLE"' in rest
+    assert rest.endswith(end)
+    connection.writer.close()
+
+
+async def test_streams_and_requests_have_limits_of_their_own(
+    feeds: Contract, source: Backend, feed: "asyncio.Queue[bytes | None]"
+) -> None:
+    """A full house of streams keeps no other request out."""
+    limits: dict[str, Any] = {"concurrent_streams_max": 2, "concurrent_requests_max": 1}
+    async with edge_of(feeds, source.port, **limits) as client, wire(client) as first, wire(client) as second:
+        for connection in (first, second):
+            await connection.begin("GET", WATCH, accept=EVENTS)
+            await connection.head()
+        refused = await client.get(WATCH)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert (await client.get("/v1/feeds/x")).status_code == 200
+
+
+async def test_access_is_that_of_other_methods(feeds: Contract, source: Backend, issuer: Issuer) -> None:
+    """Token, scope and rate limit, before the stream begins."""
+    source.stream = None
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    async with edge_of(feeds, source.port, verifier=verifier) as client:
+        url = "/v1/feeds/x:private"
+        assert (await client.get(url)).status_code == 401
+        other = {"authorization": f"Bearer {issuer.token('users/ada', 'other')}"}
+        assert (await client.get(url, headers=other)).status_code == 403
+        token = {"authorization": f"Bearer {issuer.token('users/ada', 'feeds.read')}"}
+        answers = [await client.get(url, headers=token) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert "ratelimit" in answers[0].headers
+    assert source.calls[-1].metadata["authorization"] == token["authorization"]
+
+
+async def test_an_end_without_an_end(reader: Client, source: Backend) -> None:
+    """Thousands of messages in one stream leave no memory behind."""
+    count = 20_000
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        message = source.message("feeds.v1.Event", json.dumps({"text": "x" * 1000})).to_binary()
+        for _number in range(count):
+            yield message
+
+    source.stream = stream
+    process, lines, grown = psutil.Process(os.getpid()), 0, 0
+    async with reader.stream("GET", WATCH, headers={"accept": LINES}) as response:
+        async for _ in response.aiter_lines():
+            lines += 1
+            if lines == count // 2:
+                grown = process.memory_info().rss
+    assert lines == count
+    assert process.memory_info().rss - grown < 10_000_000

@@ -1,0 +1,320 @@
+"""Streams of requests: messages from a JSON array or lines, as they arrive; what is wrong with one of them."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import brotli
+import grpc
+import pytest
+
+from edge.contract.contract import Contract
+from tests.edge.backend import Backend, Context
+from tests.edge.protocols.rest.wire import wire
+from tests.edge.served import Client, edge_of
+
+LINES = {"content-type": "application/x-ndjson"}
+ARRAY = {"content-type": "application/json"}
+LINES_TYPE = {"content_type": "application/x-ndjson"}
+JSON_TYPE = {"content_type": "application/json"}
+
+
+@pytest.fixture
+def received(source: Backend) -> list[dict[str, Any]]:
+    """What the service gets, as JSON; it answers how many there were."""
+    points: list[dict[str, Any]] = []
+    desc = source.registry.message("feeds.v1.Point")
+    assert desc is not None
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        async for request in requests:
+            points.append(json.loads(desc.type.from_binary(request).to_json()))  # noqa: PERF401 # seen one by one
+        yield source.message("feeds.v1.Summary", json.dumps({"count": len(points)})).to_binary()
+
+    source.stream = stream
+    return points
+
+
+def numbers(*given: int) -> list[dict[str, Any]]:
+    """Points of these numbers."""
+    return [{"number": number} for number in given]
+
+
+def as_lines(messages: list[Any]) -> bytes:
+    """The messages in lines."""
+    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (LINES, b'{"number":1}\n{"number":2}\n'),
+        (LINES, b'\n{"number":1}\r\n\n  \n{"number":2}'),
+        ({"content-type": "application/jsonl; charset=utf-8"}, b'{"number":1}\n{"number":2}\n'),
+        (ARRAY, b'[{"number":1},{"number":2}]'),
+        (ARRAY, b' [ {"number" : 1 } \n,\n {"number":2}\n]\n'),
+        ({}, b'[{"number":1},{"number":2}]'),
+        ({**ARRAY, "content-encoding": "gzip"}, gzip.compress(b'[{"number":1},{"number":2}]', mtime=0)),
+        ({**LINES, "content-encoding": "br"}, brotli.compress(b'{"number":1}\n{"number":2}')),
+    ],
+)
+async def test_messages_are_found(
+    reader: Client, received: list[dict[str, Any]], headers: dict[str, str], body: bytes
+) -> None:
+    """In lines and in an array, however they are spaced; the path belongs to the first."""
+    response = await reader.post("/v1/tracks/a/points", content=body, headers=headers)
+    assert (response.status_code, response.json()) == (200, {"count": 2})
+    assert received == [{"track": "tracks/a", "number": 1}, {"number": 2}]
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "body", "expected"),
+    [
+        ("/v1/points", ARRAY, b"[]", []),
+        ("/v1/points", LINES, b"", []),
+        ("/v1/points", ARRAY, b"", []),
+        ("/v1/tracks/a/points", ARRAY, b"[]", []),
+        ("/v1/tracks/a/points", ARRAY, b"", [{"track": "tracks/a"}]),
+        ("/v1/tracks/a/places?number=3", LINES, b"", [{"track": "tracks/a", "number": 3}]),
+        (
+            "/v1/tracks/a/places?number=3",
+            LINES,
+            b'{"label":"x"}\n{"label":"y"}',
+            [{"track": "tracks/a", "number": 3, "place": {"label": "x"}}, {"place": {"label": "y"}}],
+        ),
+    ],
+)
+async def test_the_url_belongs_to_the_first_message(
+    reader: Client,
+    received: list[dict[str, Any]],
+    url: str,
+    headers: dict[str, str],
+    body: bytes,
+    expected: list[dict[str, Any]],
+) -> None:
+    """Without a body it is a message of its own, unless it says nothing; an empty array is no message."""
+    response = await reader.post(url, content=body, headers=headers)
+    assert (response.status_code, received) == (200, expected)
+
+
+async def test_a_message_arrives_before_the_next_is_sent(reader: Client, source: Backend) -> None:
+    """With its last bracket, not with the comma or the line after it; over a whole minute if need be."""
+    seen: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        async for request in requests:
+            await seen.put(request)
+        yield b""
+
+    source.stream = stream
+
+    async def body() -> AsyncIterator[bytes]:
+        for piece in (b"[", b'{"number":', b"1}", b',{"number":2}', b"]"):
+            yield piece
+            if piece.endswith(b"}"):
+                await seen.get()
+
+    assert (await reader.post("/v1/points", content=body(), headers=ARRAY)).status_code == 200
+
+
+@pytest.mark.parametrize("wrap", [as_lines, lambda messages: json.dumps(messages).encode()])
+@pytest.mark.parametrize(
+    ("messages", "violations"),
+    [
+        ([{"number": "x"}], {"[0].number": "INVALID_VALUE"}),
+        ([*numbers(1, 2, 3), {"number": 1.5, "nope": 1}], {"[3].number": "INVALID_VALUE", "[3].nope": "FIELD_UNKNOWN"}),
+        ([*numbers(1), {"number": 1000}], {"[1].number": "INT32_LT"}),
+        ([*numbers(1), 7], {"[1]": "INVALID_VALUE"}),
+        ([{"track": "tracks/b"}], {"[0].track": "FIELD_GIVEN_TWICE"}),
+        ([{"place": {"label": 1}}], {"[0].place.label": "INVALID_VALUE"}),
+    ],
+)
+async def test_a_wrong_message_is_named_by_its_index(
+    reader: Client,
+    received: list[dict[str, Any]],
+    source: Backend,
+    wrap: Callable[[Any], bytes],
+    messages: list[Any],
+    violations: dict[str, str],
+) -> None:
+    """All of its violations; the service sees the messages before it, and then that the call is cancelled."""
+    headers = LINES if wrap is as_lines else ARRAY
+    assert await reader.violations("POST", "/v1/tracks/a/points", content=wrap(messages), headers=headers) == violations
+    while not source.ended and source.calls:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "field"),
+    [
+        (LINES, b'{"number":1}\n{"number"\n', "[1]"),
+        (LINES, b'{"number":1}\n\xff\n', "[1]"),
+        (LINES, b'{"number":1}{"number":2}\n', "[0]"),
+        (LINES, b'[{"number":1}]\n', "[0]"),
+        (ARRAY, b'{"number":1}', "[0]"),
+        (ARRAY, b'[{"number":1},]', "[1]"),
+        (ARRAY, b'[{"number":1}', "[1]"),
+        (ARRAY, b'[{"number":1}{"number":2}]', "[1]"),
+        (ARRAY, b'[{"number":1}] x', "[1]"),
+        (ARRAY, b'[{"number":1]]', "[0]"),
+        (ARRAY, b'[{"number":1}, {"track":"\xff"}]', "[1]"),
+        (ARRAY, b'[{"number":1},' + b"[" * 100, "[1]"),
+        (ARRAY, b'[{"number":NaN}]', "[0]"),
+    ],
+)
+async def test_what_is_no_stream_of_json_is_refused(
+    reader: Client, received: list[dict[str, Any]], headers: dict[str, str], body: bytes, field: str
+) -> None:
+    """With the index of the message that is none."""
+    assert list(await reader.violations("POST", "/v1/points", content=body, headers=headers)) == [field]
+
+
+async def test_the_url_is_checked_before_the_body(reader: Client, source: Backend) -> None:
+    """Without an index: it is no message's."""
+    headers = {**ARRAY, "x-request-id": "this-one"}  # a call that another test left may come late
+    violations = await reader.violations("POST", "/v1/x/points?nope=1", content=b"[", headers=headers)
+    assert violations == {"number": "INVALID_VALUE", "nope": "FIELD_UNKNOWN"}
+    assert "this-one" not in [call.metadata["x-request-id"] for call in source.calls]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({**ARRAY, "content-encoding": "zstd"}, 415),
+        ({**ARRAY, "content-encoding": "gzip"}, 400),
+        ({**ARRAY, "content-encoding": "br"}, 400),
+    ],
+)
+async def test_types_and_codings(reader: Client, source: Backend, headers: dict[str, str], status: int) -> None:
+    """Those that are not known say which are; what is not in its coding is damaged."""
+    response = await reader.post("/v1/points", content=b"[] and more", headers=headers)
+    assert response.status_code == status
+    if status == 415:
+        assert response.headers.keys() & {"accept", "accept-encoding"}
+
+
+@pytest.mark.parametrize("count", [0, 2])
+async def test_one_message_is_promised(reader: Client, source: Backend, count: int) -> None:
+    """None, or several, are the service's fault."""
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        for message in [b""] * count:
+            yield message
+
+    source.stream = stream
+    assert (await reader.post("/v1/points", content=b"[]", headers=ARRAY)).status_code == 502
+
+
+LIMITS: dict[str, Any] = {
+    "body_bytes_max": 1000,
+    "stream_bytes_max": 5000,
+    "stream_messages_max": 20,
+    "stream_idle_s": 0.3,
+}
+
+
+@pytest.fixture
+async def strict(feeds: Contract, source: Backend) -> AsyncIterator[Client]:
+    """A client of an edge with tight limits."""
+    async with edge_of(feeds, source.port, **LIMITS) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "reason"),
+    [
+        (ARRAY, b'["' + b"a" * 2000, 413, "MESSAGE_TOO_LARGE"),
+        (LINES, b'"' + b"a" * 2000, 413, "MESSAGE_TOO_LARGE"),
+        (LINES, b'"' + b"a" * 2000 + b'"\n', 413, "MESSAGE_TOO_LARGE"),
+        (ARRAY, b"[" + b"1" * 2000, 413, "MESSAGE_TOO_LARGE"),
+        (ARRAY, b"[" + b" " * 6000, 413, "BODY_TOO_LARGE"),
+        (LINES, b"\n" * 6000, 413, "BODY_TOO_LARGE"),
+        (LINES, b"{}\n" * 21, 413, "TOO_MANY_MESSAGES"),
+        (ARRAY, b"[" + b"{}," * 21, 413, "TOO_MANY_MESSAGES"),
+        ({**LINES, "content-encoding": "gzip"}, gzip.compress(b"\n" * 10_000_000, mtime=0), 413, "BODY_TOO_LARGE"),
+        ({**LINES, "content-encoding": "br"}, brotli.compress(b"\n" * 10_000_000), 413, "BODY_TOO_LARGE"),
+    ],
+)
+async def test_limits(
+    strict: Client,
+    received: list[dict[str, Any]],
+    headers: dict[str, str],
+    body: bytes,
+    status: int,
+    reason: str,
+) -> None:
+    """On a message, on all of them, on their number; bombs count as what they become."""
+    response = await strict.post("/v1/points", content=body, headers=headers)
+    assert response.status_code == status
+    detail = response.json()["error"]["details"][0]
+    assert detail["reason"] == reason
+    assert any(name.startswith("limit_") for name in detail["metadata"])
+
+
+async def test_a_silent_client_is_not_waited_for(strict: Client, received: list[dict[str, Any]]) -> None:
+    """Once it has said nothing for as long as it may; the connection is closed."""
+    async with wire(strict) as connection:
+        await connection.begin("POST", "/v1/points", **JSON_TYPE)
+        await connection.send(b'[{"number":1},')
+        status, headers = await connection.head()
+        assert (status, headers["connection"], len(received)) == (408, "close", 1)
+
+
+async def test_a_client_that_leaves_in_its_body(
+    reader: Client, source: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cancels the call of the service; it is logged as 499."""
+    async with wire(reader) as connection:
+        await connection.begin("POST", "/v1/points", **JSON_TYPE)
+        await connection.send(b'[{"number":1},')
+        while not source.calls:
+            await asyncio.sleep(0.01)
+    while not source.ended:
+        await asyncio.sleep(0.01)
+    assert "status=499" in capsys.readouterr().out
+
+
+async def test_a_service_that_ends_early_ends_the_request(reader: Client, source: Backend) -> None:
+    """The client gets the status while it still sends."""
+
+    async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        await anext(requests)
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "enough")
+        yield b""
+
+    source.stream = stream
+    async with wire(reader) as connection:
+        await connection.begin("POST", "/v1/points", **JSON_TYPE)
+        await connection.send(b'[{"number":1},')
+        assert (await connection.head())[0] == 429
+
+
+async def test_both_ways_at_once(reader: Client, source: Backend) -> None:
+    """Each message is answered before the next is sent."""
+    async with wire(reader) as connection:
+        await connection.begin("POST", "/v1/tracks/a:chat", **LINES_TYPE, accept="application/x-ndjson")
+        for number in range(1, 4):
+            await connection.send(b'{"number":%d}\n' % number)
+            if number == 1:
+                assert (await connection.head())[0] == 200
+                assert await connection.chunk() == b'{"text":"tracks/a","number":1}\n'
+            else:
+                assert await connection.chunk() == b'{"number":%d}\n' % number
+        await connection.send(b"")
+        assert await connection.chunk() == b""
+
+
+async def test_a_wrong_message_after_the_first_answer_is_in_the_syntax(reader: Client, source: Backend) -> None:
+    """Its index too."""
+    async with wire(reader) as connection:
+        await connection.begin("POST", "/v1/tracks/a:chat", **LINES_TYPE, accept="application/x-ndjson")
+        await connection.send(b'{"number":1}\n')
+        assert (await connection.head())[0] == 200
+        await connection.chunk()
+        await connection.send(b'{"number":"x"}\n')
+        error = json.loads(await connection.rest())["error"]
+    assert error["details"][-1]["fieldViolations"][0]["field"] == "[1].number"

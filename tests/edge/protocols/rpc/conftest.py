@@ -1,0 +1,43 @@
+"""The contract of streams, a backend of it, and an edge in front of both."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from edge.contract.contract import Contract, read
+from tests.edge.backend import Backend, backend_of
+from tests.edge.contracts import compile_image
+from tests.edge.protocols.rest.contract import FEEDS, STREAMING
+from tests.edge.served import Client, edge_of
+
+LIMITS: dict[str, Any] = {"body_bytes_max": 4096, "body_timeout_s": 0.3, "stream_messages_max": 5}
+
+
+@pytest.fixture(scope="session")
+def feeds(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    """The contract with everything that streams."""
+    return read(compile_image(FEEDS, tmp_path_factory.mktemp("feeds")))
+
+
+@pytest.fixture(scope="session")
+async def _shared_source(feeds: Contract) -> AsyncIterator[Backend]:
+    async with backend_of(feeds.registry, STREAMING) as backend:
+        yield backend
+
+
+@pytest.fixture
+def source(_shared_source: Backend) -> Backend:
+    """A backend that has not been called, and answers each request with itself."""
+    _shared_source.calls.clear()
+    _shared_source.ended.clear()
+    _shared_source.answer = _shared_source.stream = None
+    return _shared_source
+
+
+@pytest.fixture(scope="session")
+async def caller(_shared_source: Backend, feeds: Contract) -> AsyncIterator[Client]:
+    """A client of an edge with small limits, which lets metadata through."""
+    names = ["x-lead", "x-trail", "x-raw-bin"]
+    async with edge_of(feeds, _shared_source.port, request_headers=names, response_headers=names, **LIMITS) as client:
+        yield client

@@ -1,0 +1,357 @@
+"""Connect's unary calls."""
+
+import asyncio
+import base64
+import gzip
+import zlib
+from typing import Any
+
+import grpc
+import pytest
+from googleapis.google.rpc.error_details_pb import BadRequest, DebugInfo
+from googleapis.google.rpc.status_pb import Status
+from protobuf.wkt import Any as Packed
+
+from edge.contract.contract import Contract
+from tests.edge.backend import Backend, Context, Received
+from tests.edge.served import Client, edge_of
+from tests.issuer import Issuer
+
+SERVICE = "/library.v1.Library"
+GET = f"{SERVICE}/GetBook"
+ECHO = f"{SERVICE}/Echo"
+JSON = {"content-type": "application/json"}
+PROTO = {"content-type": "application/proto"}
+ZIPPED = base64.urlsafe_b64encode(gzip.compress(b'{"name":"ab"}', mtime=0)).decode()
+ONE = b"\x08\x01"  # Everything.i32 = 1
+
+
+async def error(response: Any) -> tuple[int, str, str]:
+    """The status, the code and the text of a Connect error."""
+    assert response.headers["content-type"] == "application/json"
+    return response.status_code, response.json()["code"], response.json()["message"]
+
+
+async def test_json_and_binary(client: Client, backend: Backend) -> None:
+    """The response is in the codec of the request."""
+    response = await client.post(ECHO, json={"i32": 1})
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert (response.json(), backend.calls[-1].request, backend.calls[-1].path) == ({"i32": 1}, ONE, ECHO)
+    response = await client.post(ECHO, content=ONE, headers=PROTO)
+    assert (response.headers["content-type"], response.content) == ("application/proto", ONE)
+
+
+async def test_newer_clients_are_served(client: Client, backend: Backend) -> None:
+    """Fields that the contract lacks are left out of JSON, as by all of Connect, and pass in binary."""
+    assert (await client.post(ECHO, json={"i32": 1, "newer": True})).json() == {"i32": 1}
+    newer = ONE + b"\xf8\x7f\x01"
+    assert (await client.post(ECHO, content=newer, headers=PROTO)).content == newer
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "text"),
+    [
+        (JSON, b"", "The body is not JSON"),
+        (JSON, b"{", "The body is not JSON"),
+        (JSON, b"[]", "body: must be an object, not an array"),
+        (JSON, b'{"i32": "x"}', "i32: "),
+        (JSON, b'{"i32": 1, "i32": 2}', "i32: is given more than once"),
+        (JSON, b'{"timestamp": "yesterday"}', "timestamp: "),
+        (PROTO, b"\xff", "The message is not a library.v1.Everything on the wire."),
+        (PROTO, ONE[:1], "The message is not a library.v1.Everything on the wire."),
+        (PROTO, b"\xaa\x02" * 10_000, "The message is not a library.v1.Everything on the wire."),
+        ({**JSON, "connect-protocol-version": "2"}, b"{}", "The only version of the Connect protocol is 1."),
+        ({**JSON, "connect-timeout-ms": "1.5"}, b"{}", "The header Connect-Timeout-Ms must be"),
+        ({**JSON, "connect-timeout-ms": "-1"}, b"{}", "The header Connect-Timeout-Ms must be"),
+        ({**JSON, "connect-timeout-ms": "12345678901"}, b"{}", "The header Connect-Timeout-Ms must be"),
+        ({**JSON, "content-encoding": "gzip"}, b"{}", "The body is not in the gzip format."),
+    ],
+)
+async def test_what_is_wrong_is_said(
+    client: Client, backend: Backend, headers: dict[str, str], content: bytes, text: str
+) -> None:
+    """Malformed requests are the client's own fault, and reach no service."""
+    status, code, message = await error(await client.post(ECHO, content=content, headers=headers))
+    assert (status, code, backend.calls) == (400, "invalid_argument", [])
+    assert message.startswith(text)
+
+
+async def test_contract_rules_hold(client: Client, backend: Backend) -> None:
+    """Validation rules are checked in both codecs; the paths of fields are in the client's own spelling."""
+    response = await client.post(f"{SERVICE}/Check", json={"emailAddress": "@", "parts": [{"partSize": 0}]})
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_argument")
+    violations = response.json()["details"][1]
+    assert violations["type"] == "google.rpc.BadRequest"
+    fields = [each["field"] for each in violations["debug"]["fieldViolations"]]
+    assert fields == ["emailAddress", "parts[0].partSize"]
+    decoded = BadRequest.from_binary(base64.b64decode(violations["value"] + "=="))
+    assert [each.field for each in decoded.field_violations] == fields
+    response = await client.post(f"{SERVICE}/Check", content=b"\x0a\x01@", headers=PROTO)
+    assert response.json()["details"][1]["debug"]["fieldViolations"][0]["field"] == "email_address"
+    assert backend.calls == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'encoding=json&message={"name":"ab"}',
+        "connect=v1&encoding=json&message=%7B%22name%22%3A%22ab%22%7D&unknown=1",
+        "message=CgJhYg&base64=1&encoding=proto",
+        "message=CgJhYg%3D%3D&base64=1&encoding=proto",
+        f"compression=gzip&encoding=json&base64=1&message={ZIPPED}",
+        "encoding=proto&message=%0A%02ab&base64=0",
+    ],
+)
+async def test_reads_by_get(client: Client, backend: Backend, query: str) -> None:
+    """The message is in the query, in any order, in either codec, base64 or compressed as it says."""
+    response = await client.get(f"{GET}?{query}")
+    assert (response.status_code, backend.calls[-1].request) == (200, b"\x0a\x02ab"), response.text
+    assert response.headers["cache-control"] == "public, no-cache"
+    assert response.headers["content-type"] == f"application/{'json' if 'json' in query else 'proto'}"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 400, "invalid_argument"),
+        ("encoding=json", 400, "invalid_argument"),
+        ("message={}", 400, "invalid_argument"),
+        ("encoding=json&message={}&message={}", 400, "invalid_argument"),
+        ("connect=v2&encoding=json&message={}", 400, "invalid_argument"),
+        ("encoding=json&message=%", 400, "invalid_argument"),
+        ("encoding=json&message=%ff", 400, "invalid_argument"),
+        ("encoding=json&base64=1&message=a", 400, "invalid_argument"),
+        ("encoding=json&base64=1&message=e30==", 400, "invalid_argument"),
+        ("encoding=json&base64=1&message=e3%2B", 400, "invalid_argument"),
+        ("encoding=json&base64=1&compression=gzip&message=e30", 400, "invalid_argument"),
+        ("encoding=json&compression=lzw&message={}", 501, "unimplemented"),
+        ("encoding=xml&message={}", 415, "unknown"),
+    ],
+)
+async def test_wrong_queries(client: Client, backend: Backend, query: str, status: int, code: str) -> None:
+    """Each is refused, and nothing is guessed."""
+    assert (await error(await client.get(f"{GET}?{query}")))[:2] == (status, code)
+    assert backend.calls == []
+
+
+async def test_only_reads_are_by_get(client: Client) -> None:
+    """A method that may have effects takes POST alone; its URL says so in Connect's own shape, if that is asked."""
+    response = await client.get(f"{ECHO}?encoding=json&message={{}}")
+    assert (response.status_code, response.headers["allow"]) == (405, "OPTIONS, POST")
+    response = await client.delete(ECHO, headers={"connect-protocol-version": "1"})
+    assert (response.status_code, response.json()["code"]) == (405, "unknown")
+
+
+async def test_other_types_are_415(client: Client) -> None:
+    """With a list of those that are taken; streams are not for unary methods."""
+    for media_type in (
+        "text/plain",
+        "application/connect+json",
+        "application/grpc",
+        "application/x-www-form-urlencoded",
+    ):
+        response = await client.post(ECHO, content=b"{}", headers={"content-type": media_type})
+        assert (response.status_code, response.json()["code"]) == (415, "unknown")
+        assert "application/json, application/proto, application/grpc-web" in response.headers["accept-post"].replace(
+            "application/proto, application/json", "application/json, application/proto"
+        )
+
+
+@pytest.mark.parametrize("path", [f"{SERVICE}/Hidden", f"{SERVICE}/Nope", "/library.v1.Nope/Echo"])
+async def test_what_has_no_rule_is_not_there(client: Client, backend: Backend, path: str) -> None:
+    """Internal methods are as unknown as those that do not exist."""
+    response = await client.post(path, json={}, headers={"connect-protocol-version": "1"})
+    assert (response.status_code, response.json()["code"]) == (404, "unimplemented")
+    assert (await client.post(path, json={})).json()["error"]["status"] == "NOT_FOUND"
+    assert backend.calls == []
+
+
+async def test_the_same_doors(guarded: Client, backend: Backend, issuer: Issuer) -> None:
+    """Tokens and scopes are those of the contract, and the challenge is HTTP's."""
+    create = f"{SERVICE}/CreateBook"
+    response = await guarded.post(create, json={"book": {}})
+    assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")
+    assert response.headers["www-authenticate"] == "Bearer"
+    response = await guarded.post(create, json={"book": {}}, headers={"authorization": f"Bearer {issuer.token()}"})
+    assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+    assert 'scope="books.write"' in response.headers["www-authenticate"]
+    assert backend.calls == []
+    token = issuer.token(scope="books.write")
+    assert (await guarded.post(create, json={"book": {}}, headers={"authorization": f"Bearer {token}"})).is_success
+    assert backend.calls[-1].metadata["authorization"] == f"Bearer {token}"
+
+
+async def test_one_rate_limit_for_all_protocols(library: Contract, backend: Backend) -> None:
+    """What REST used up is used up for Connect."""
+    async with edge_of(library, backend.port) as client:
+        assert (await client.get("/v1/limited")).is_success
+        response = await client.post(f"{SERVICE}/Limited", json={})
+        assert (response.status_code, response.headers["ratelimit"].split(";")[1]) == (200, "r=0")
+        response = await client.post(f"{SERVICE}/Limited", json={})
+    assert (response.status_code, response.json()["code"]) == (429, "resource_exhausted")
+    assert int(response.headers["retry-after"]) > 0
+
+
+async def test_the_shorter_timeout_counts(client: Client, backend: Backend) -> None:
+    """The client's, or the contract's half second; none is left for zero."""
+    lend = f"{SERVICE}/LendBook"
+    for header in ("200", "9999999999"):
+        await client.post(lend, json={}, headers={"connect-timeout-ms": header})
+        remaining_s = backend.calls[-1].remaining_s
+        assert remaining_s is not None
+        assert 0.2 < remaining_s <= 0.51, "the service is told the contract's; gRPC rounds up to 10 ms"
+
+    async def answer(_: Received, __: Context) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+    backend.answer = answer
+    for header in ("0", "20"):
+        response = await client.post(lend, json={}, headers={"connect-timeout-ms": header})
+        assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
+
+
+async def test_metadata_travels_by_allow_list(library: Contract, backend: Backend) -> None:
+    """Both ways, of errors too; what comes last has the prefix trailer-."""
+
+    async def answer(received: Received, context: Context) -> bytes:
+        await context.send_initial_metadata((("x-lead", "1"), ("x-secret", "no")))
+        context.set_trailing_metadata((("x-trail", "2"), ("x-raw-bin", b"\x00\xff")))
+        if not received.request:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "gone")
+        return received.request
+
+    backend.answer = answer
+    names = ["x-lead", "x-trail", "x-raw-bin"]
+    async with edge_of(library, backend.port, request_headers=names, response_headers=names) as client:
+        for message, status in [({"i32": 1}, 200), ({}, 404)]:
+            response = await client.post(ECHO, json=message, headers={"x-lead": "9", "x-raw-bin": "AQ, Ag=="})
+            shown = {name: value for name, value in response.headers.items() if name.startswith(("x-", "trailer"))}
+            assert response.status_code == status
+            assert shown.keys() - {"x-request-id", "x-content-type-options"} == {
+                *("x-lead", "trailer-x-trail", "trailer-x-raw-bin")
+            }
+            assert shown["trailer-x-raw-bin"] == "AP8="
+    assert backend.calls[-1].metadata["x-lead"] == "9"
+    assert backend.calls[-1].metadata["x-raw-bin"] == b"\x02", "the last of two"
+
+
+async def test_a_services_error(client: Client, backend: Backend) -> None:
+    """Its details keep their types; what only its makers should read stays inside."""
+
+    async def answer(_: Received, context: Context) -> bytes:
+        details = [Packed.pack(DebugInfo(detail="SELECT")), Packed.pack(Status(code=7)), Packed(type_url="x/y.Z")]
+        status = Status(code=5, message="gone ☹", details=details).to_binary()
+        await context.abort(grpc.StatusCode.NOT_FOUND, "gone", (("grpc-status-details-bin", status),))
+
+    backend.answer = answer
+    response = await client.post(ECHO, json={})
+    assert (await error(response))[:2] == (404, "not_found")
+    assert response.json()["message"] == "gone ☹"
+    assert response.json()["details"] == [
+        {"type": "google.rpc.Status", "value": "CAc", "debug": {"code": 7}},
+        {"type": "y.Z", "value": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        (grpc.StatusCode.CANCELLED, (499, "canceled", "The call was cancelled.")),
+        (grpc.StatusCode.UNKNOWN, (500, "unknown", "Internal error.")),
+        (grpc.StatusCode.INTERNAL, (500, "internal", "Internal error.")),
+        (grpc.StatusCode.DATA_LOSS, (500, "data_loss", "Internal error.")),
+        (grpc.StatusCode.ABORTED, (409, "aborted", "SELECT")),
+    ],
+)
+async def test_internals_stay_inside(
+    library: Contract, backend: Backend, code: grpc.StatusCode, shown: tuple[int, str, str]
+) -> None:
+    """The text of an error that tells of a service's inside is not told."""
+
+    async def answer(_: Received, context: Context) -> bytes:
+        await context.abort(code, "SELECT")
+
+    backend.answer = answer
+    async with edge_of(library, backend.port) as client:
+        assert await error(await client.post(ECHO, json={})) == shown
+
+
+async def test_a_response_that_is_none(client: Client, backend: Backend) -> None:
+    """Is the service's fault, and nothing of it is told."""
+
+    async def answer(_: Received, __: Context) -> bytes:
+        return b"\xff"
+
+    backend.answer = answer
+    assert await error(await client.post(ECHO, json={})) == (500, "internal", "The service gave no proper answer.")
+
+
+async def test_a_fault_of_our_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is told in the protocol's shape, without its text."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("at line 7")
+
+    monkeypatch.setattr("edge.protocols.connect.unary.check_version", fail)
+    assert await error(await client.post(ECHO, json={})) == (500, "internal", "Internal error.")
+
+
+async def test_size_limits(library: Contract, backend: Backend) -> None:
+    """Of what is sent and of what it becomes; in queries too."""
+    bomb = gzip.compress(b"0" * 1_000_000)
+    async with edge_of(library, backend.port, body_bytes_max=5000) as client:
+        for headers, content in [(JSON, b" " * 5001), ({**JSON, "content-encoding": "gzip"}, bomb)]:
+            response = await client.post(ECHO, content=content, headers=headers)
+            assert (await error(response))[:2] == (429, "resource_exhausted")
+        query = {"encoding": "json", "base64": "1", "compression": "gzip"}
+        message = base64.urlsafe_b64encode(bomb).decode()
+        response = await client.get(GET, params={**query, "message": message})
+        assert (await error(response))[:2] == (429, "resource_exhausted")
+    assert backend.calls == []
+
+
+async def test_codings(client: Client, backend: Backend) -> None:
+    """Bodies travel compressed both ways; one that is not known is refused with the list of the others."""
+    content = gzip.compress(b'{"text": "' + b"a" * 2000 + b'"}')
+    response = await client.post(
+        ECHO, content=content, headers={**JSON, "content-encoding": "gzip", "accept-encoding": "gzip"}
+    )
+    assert (response.headers["content-encoding"], response.json()) == ("gzip", {"text": "a" * 2000})
+    text = b"\x52\xd0\x0f" + b"a" * 2000
+    response = await client.post(ECHO, content=text, headers={**PROTO, "accept-encoding": "br"})
+    assert (response.headers["content-encoding"], response.content) == ("br", text)
+    deflated = {**JSON, "content-encoding": "deflate"}
+    status, code, message = await error(await client.post(ECHO, content=zlib.compress(b"{}"), headers=deflated))
+    assert (status, code) == (501, "unimplemented")
+    assert "gzip, br, zstd" in message
+
+
+async def test_a_rule_has_its_url(library: Contract, client: Client, backend: Backend) -> None:
+    """Where REST is served stays REST's: a path with a form, or with an unknown field, is what it was."""
+    response = await client.post("/v1/echo", json={"newer": True})
+    assert response.json()["error"]["details"][1]["fieldViolations"][0]["reason"] == "FIELD_UNKNOWN"
+
+
+async def test_it_is_told_of(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """The access log names the procedure as the route, the RPC, and both statuses."""
+    await client.post(ECHO, content=b"{", headers=JSON)
+    line = next(line for line in capsys.readouterr().out.splitlines() if "request " in line)
+    for part in (f"route={ECHO}", "rpc=library.v1.Library.Echo", "status=400", "code=INVALID_ARGUMENT"):
+        assert part in line
+
+
+async def test_browsers_may_call(library: Contract, backend: Backend) -> None:
+    """A preflight admits the headers that the clients send, and scripts may read the metadata of responses."""
+    wanted = (
+        "authorization,connect-protocol-version,connect-timeout-ms,content-type,grpc-timeout,x-grpc-web,x-user-agent"
+    )
+    origin = {"origin": "https://a.example"}
+    asks = {**origin, "access-control-request-method": "POST", "access-control-request-headers": wanted}
+    async with edge_of(library, backend.port, cors_origins="https://a.example", response_headers=["x-lead"]) as client:
+        preflight = await client.options(ECHO, headers=asks)
+        response = await client.post(ECHO, json={}, headers=origin)
+    assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (204, wanted)
+    assert preflight.headers["access-control-allow-methods"] == "OPTIONS, POST"
+    assert response.headers["access-control-allow-origin"] == "https://a.example"
+    assert {"x-lead", "trailer-x-lead"} <= set(response.headers["access-control-expose-headers"].split(", "))

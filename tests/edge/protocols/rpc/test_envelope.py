@@ -1,0 +1,68 @@
+"""Envelopes and base64 out of bodies, however these are cut into pieces."""
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import AsyncGenerator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.http.held_bytes import unlimited
+from edge.http.whole_body import BodyLimits
+from edge.protocols.grpc_web.base64_text import decoded
+from edge.protocols.rpc.envelope import opened, seal
+from mesh.errors import MeshError
+
+LIMITS = BodyLimits(size_bytes_max=50, timeout_s=10.0)
+CUTS = st.lists(st.integers(0, 200), max_size=10)
+
+
+async def _cut(body: bytes, cuts: list[int]) -> AsyncGenerator[bytes, None]:
+    at = 0
+    for end in [*sorted(cuts), len(body)]:
+        if piece := body[at:end]:
+            yield piece
+            at = end
+
+
+async def _envelopes(body: bytes, cuts: list[int]) -> list[tuple[int, bytes]]:
+    return [each async for each in opened(_cut(body, cuts), LIMITS, unlimited())]
+
+
+async def _decoded(text: bytes, cuts: list[int]) -> bytes:
+    return b"".join([piece async for piece in decoded(_cut(text, cuts))])
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=50)), max_size=5), CUTS)
+def test_pieces_do_not_matter(envelopes: list[tuple[int, bytes]], cuts: list[int]) -> None:
+    """What was sealed is what is opened."""
+    body = b"".join(seal(content, flags) for flags, content in envelopes)
+    assert asyncio.run(_envelopes(body, cuts)) == envelopes
+
+
+@given(st.binary(max_size=200), CUTS)
+def test_any_bytes_are_envelopes_or_an_error(body: bytes, cuts: list[int]) -> None:
+    """Of the client's, that says why."""
+    with contextlib.suppress(MeshError):
+        found = asyncio.run(_envelopes(body, cuts))
+        assert b"".join(seal(content, flags) for flags, content in found) == body
+
+
+@given(st.lists(st.binary(max_size=20), max_size=5), CUTS)
+def test_chunks_of_base64_may_end_anywhere(chunks: list[bytes], cuts: list[int]) -> None:
+    """Each has its own padding."""
+    text = b"".join(base64.b64encode(chunk) for chunk in chunks)
+    assert asyncio.run(_decoded(text, cuts)) == b"".join(chunks)
+
+
+@given(st.text("AB=+ !", max_size=20).map(str.encode), CUTS)
+def test_any_text_is_base64_or_an_error(text: bytes, cuts: list[int]) -> None:
+    """The same one, wherever it is cut."""
+    results = []
+    for each in ([], cuts):
+        try:
+            results.append(asyncio.run(_decoded(text, each)))
+        except MeshError as error:
+            results.append(error.message.encode())
+    assert results[0] == results[1]

@@ -1,0 +1,277 @@
+"""WebSockets of clients that break the rules, or none of them but patience."""
+
+import asyncio
+import json
+import os
+import struct
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import psutil
+import pytest
+from websockets.asyncio.client import ClientConnection
+
+from edge.contract.contract import Contract
+from tests.edge.backend import Backend, Context
+from tests.edge.protocols.rest.wire import Wire, wire
+from tests.edge.protocols.websocket.test_websocket import CHAT, WATCH, opened
+from tests.edge.served import Client, edge_of
+
+TEXT, BINARY, CONTINUATION, CLOSE, PING = 0x1, 0x2, 0x0, 0x8, 0x9
+KEY = {"sec_websocket_version": "13", "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ=="}
+UPGRADE = {"upgrade": "websocket", "connection": "Upgrade"}
+
+
+def frame(opcode: int, payload: bytes, *, last: bool = True, masked: bool = True, reserved: int = 0) -> bytes:
+    """A frame (RFC 6455, section 5.2), masked with zeros."""
+    first = (0x80 if last else 0) | reserved | opcode
+    mask = 0x80 if masked else 0
+    if len(payload) < 126:
+        head = struct.pack("!BB", first, mask | len(payload))
+    else:
+        head = struct.pack("!BBQ", first, mask | 127, len(payload))
+    return head + (b"\0\0\0\0" if masked else b"") + payload
+
+
+async def open_by_hand(connection: Wire, path: str) -> None:
+    """Does the handshake."""
+    await connection.begin("GET", path, **UPGRADE, **KEY)
+    assert (await connection.head())[0] == 101
+
+
+async def close_code(connection: Wire) -> int:
+    """The code of the close frame, after whatever comes before it."""
+    while True:
+        first, length = await connection.reader.readexactly(2)
+        if length > 125:
+            length = int.from_bytes(await connection.reader.readexactly(2 if length == 126 else 8))
+        payload = await connection.reader.readexactly(length)
+        if first & 0x0F == CLOSE:
+            return int.from_bytes(payload[:2])
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (frame(TEXT, b"{}", masked=False), 1002),
+        (frame(TEXT, b"{}", reserved=0x40), 1002),
+        (frame(0x3, b""), 1002),
+        (frame(CONTINUATION, b"{}"), 1002),
+        (frame(TEXT, b"{}", last=False) + frame(TEXT, b"{}"), 1002),
+        (frame(PING, b"x" * 200), 1002),
+        (frame(TEXT, b"\xff"), 1007),
+        (b"\x81\xff" + b"\xff" * 8, 1009),
+        (b"\x81\xff" + struct.pack("!Q", 1 << 40), 1009),
+        (frame(TEXT, b"x" * 2_000_000), 1009),
+        (frame(TEXT, b"x" * 600_000, last=False) + frame(CONTINUATION, b"x" * 600_000), 1009),
+        (frame(TEXT, b"", last=False) + frame(CONTINUATION, b"", last=False) * 5000, 1008),
+        (frame(TEXT, b'{"number": \xed\xa0\x80}'), 1007),
+        (frame(TEXT, b"[" * 100_000), 4003),
+        (frame(TEXT, b"\0"), 4003),
+        (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", 1002),
+    ],
+)
+async def test_garbage_closes(reader: Client, source: Backend, frames: bytes, code: int) -> None:
+    """With the code of RFC 6455, section 7.4.1; the service is cancelled."""
+    async with wire(reader) as connection:
+        await open_by_hand(connection, CHAT)
+        connection.writer.write(frames)
+        assert await close_code(connection) == code
+    while len(source.ended) < len(source.calls):
+        await asyncio.sleep(0.01)
+
+
+async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:
+    """With a ping between them."""
+    async with wire(reader) as connection:
+        await open_by_hand(connection, CHAT)
+        connection.writer.write(frame(TEXT, b'{"num', last=False) + frame(PING, b"p") + frame(CONTINUATION, b'ber":1}'))
+        assert await connection.reader.readexactly(3) == b"\x8a\x01p"
+        expected = b'{"text":"tracks/a","number":1}'
+        assert await connection.reader.readexactly(2 + len(expected)) == bytes([0x81, len(expected)]) + expected
+
+
+async def test_clients_behind_a_proxy_hold_shares_of_their_own(feeds: Contract, source: Backend) -> None:
+    """One has sent half of two messages, its whole share: there is no room for its third, and there is for others."""
+    limits: dict[str, Any] = {"held_bytes_max": 1_600_000, "body_bytes_max": 200_000}
+    async with edge_of(feeds, source.port, trusted_proxies="127.0.0.1", **limits) as client, AsyncExitStack() as stack:
+
+        async def opened_by(address: str) -> Wire:
+            connection = await stack.enter_async_context(wire(client))
+            await connection.begin("GET", CHAT, **UPGRADE, **KEY, x_forwarded_for=address)
+            assert (await connection.head())[0] == 101
+            return connection
+
+        for _ in range(2):
+            (await opened_by("192.0.2.1")).writer.write(frame(TEXT, b"x" * 199_999, last=False))
+        await asyncio.sleep(0.2)
+        third, other = await opened_by("192.0.2.1"), await opened_by("192.0.2.2")
+        for each in (third, other):
+            each.writer.write(frame(TEXT, b'{"number":1}'))
+        assert await close_code(third) == 1013
+        assert await other.reader.readexactly(1) == b"\x81"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {**UPGRADE},
+        {**UPGRADE, **KEY, "content_length": "5"},
+        {"upgrade": "h2c", "connection": "Upgrade"},
+    ],
+)
+async def test_half_a_handshake_is_a_request(reader: Client, source: Backend, headers: dict[str, str]) -> None:
+    """That is answered as if it had not asked."""
+    async with wire(reader) as connection:
+        await connection.begin("GET", WATCH, **headers)
+        if "content_length" in headers:
+            connection.writer.write(b"hello")
+        assert (await connection.head())[0] in (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "reason"),
+    [
+        ({"sec_websocket_version": "8"}, 426, "WEBSOCKET_VERSION_NOT_SUPPORTED"),
+        ({"sec_websocket_version": "13, 13"}, 426, "WEBSOCKET_VERSION_NOT_SUPPORTED"),
+        ({"sec_websocket_version": ""}, 426, "WEBSOCKET_VERSION_NOT_SUPPORTED"),
+        ({"sec_websocket_key": "short"}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_key": ""}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_key": f"{KEY['sec_websocket_key']}, {KEY['sec_websocket_key']}"}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_protocol": "proto json"}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_protocol": "protojson, bearer.a=b/c"}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_protocol": '"protojson"'}, 400, "MALFORMED_HEADER"),
+        ({"sec_websocket_protocol": "\xe9"}, 400, "MALFORMED_HEADER"),
+    ],
+)
+async def test_a_wrong_handshake_has_the_shape_and_the_right_version(
+    reader: Client, source: Backend, changed: dict[str, str], status: int, reason: str
+) -> None:
+    """RFC 6455, section 4.4, and RFC 9110, section 15.5.22; where there is no stream it is 404 whatever is wrong."""
+    async with wire(reader) as connection:
+        await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed})
+        answered, headers = await connection.head()
+        error = json.loads(await connection.reader.read())["error"]
+    assert (answered, error["code"], error["details"][0]["reason"]) == (status, status, reason)
+    assert {name.lower(): value for name, value in headers.items()}["sec-websocket-version"] == "13"
+    assert (status == 426) is ("upgrade" in headers)
+    assert source.calls == []
+    async with wire(reader) as connection:
+        await connection.begin("GET", "/v1/nothing", **{**UPGRADE, **KEY, **changed})
+        assert (await connection.head())[0] == 404
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sec_websocket_protocol": ", protojson,,"},
+        {"sec_websocket_protocol": ""},
+        {"sec_websocket_extensions": "@@@; ="},
+        {"upgrade": "h2c, WebSocket"},
+        {"connection": "keep-alive, @, Upgrade"},
+        {"cookie": "x" * 20_000},
+        {f"x_{number}": "a" for number in range(200)},
+    ],
+)
+async def test_an_unusual_handshake_opens(reader: Client, source: Backend, changed: dict[str, str]) -> None:
+    """Within the edge's own limits; the library's are others."""
+    async with wire(reader) as connection:
+        await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed})
+        assert (await connection.head())[0] == 101
+        connection.writer.write(frame(TEXT, b'{"number": 1}'))
+        assert (await connection.reader.readexactly(2))[0] == 0x81
+
+
+async def test_pings_that_nobody_reads_the_answers_of(feeds: Contract, source: Backend) -> None:
+    """Pile up nowhere; the connection is cut."""
+    process = psutil.Process(os.getpid())
+    async with edge_of(feeds, source.port, stall_s=1) as client, wire(client) as connection:
+        await open_by_hand(connection, CHAT)
+        connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
+        before = process.memory_info().rss
+        with pytest.raises(ConnectionError):
+            await flood(connection, frame(PING, b"x" * 100) * 5000)
+        assert process.memory_info().rss - before < 50_000_000
+
+
+async def flood(connection: Wire, frames: bytes) -> None:
+    """Sends frames for as long as the connection lasts."""
+    while True:
+        connection.writer.write(frames)
+        await connection.writer.drain()
+
+
+async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, source: Backend) -> None:
+    """And is cut off in the end."""
+    given: list[int] = []
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        message = source.message("feeds.v1.Event", json.dumps({"text": "x" * 100_000})).to_binary()
+        while True:
+            given.append(len(given))
+            yield message
+
+    source.stream = stream
+    async with edge_of(feeds, source.port, stall_s=2) as client, wire(client) as connection:
+        await open_by_hand(connection, WATCH)
+        connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
+        before = -1
+        while len(given) != before or not given:
+            before = len(given)
+            await asyncio.sleep(0.4)
+        assert before < 300
+        while not source.ended:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_service_that_does_not_read_slows_the_client(feeds: Contract, source: Backend) -> None:
+    """Whose pings' answers are not missed while its messages wait."""
+    go = asyncio.Event()
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        await go.wait()
+        async for _request in requests:
+            pass
+        yield b""
+
+    source.stream = stream
+    message = json.dumps({"place": {"label": "x" * 100_000}})
+    options: dict[str, Any] = {"stall_s": 0.3, "stream_heartbeat_s": 0.1, "stream_idle_s": 5}
+    async with (
+        edge_of(feeds, source.port, **options) as client,
+        opened(client, "/v1/points", ping_interval=None) as socket,
+    ):
+        sent: list[str] = []
+        sending = asyncio.create_task(send_all(socket, [message] * 1000, sent))
+        before = -1
+        while len(sent) != before or not sent:
+            before = len(sent)
+            await asyncio.sleep(0.7)
+        assert before < 300
+        go.set()
+        await sending
+        await socket.send("")
+        assert await socket.recv() == "{}"
+
+
+async def send_all(socket: ClientConnection, messages: list[str], sent: list[str]) -> None:
+    """Sends messages, and notes those that are sent."""
+    for message in messages:
+        await socket.send(message)
+        sent.append(message)
+
+
+async def test_a_dead_client_is_found(feeds: Contract, source: Backend) -> None:
+    """By pings that it does not answer."""
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        yield b""
+        await asyncio.Event().wait()
+
+    source.stream = stream
+    async with edge_of(feeds, source.port, stall_s=0.2, stream_heartbeat_s=0.1) as client, wire(client) as connection:
+        await open_by_hand(connection, WATCH)
+        assert await close_code(connection) == 1011
+        while not source.ended:
+            await asyncio.sleep(0.01)

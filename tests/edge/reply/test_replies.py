@@ -1,0 +1,170 @@
+"""What a response message becomes on the way to the client."""
+
+import json
+from typing import Any
+
+import pytest
+
+from edge.contract.contract import Contract
+from tests.edge.backend import Backend, Context, Received
+from tests.edge.served import Client, edge_of
+
+BOOK = "library.v1.Book"
+LIST = "library.v1.ListBooksResponse"
+GET = "/v1/shelves/a/books/b"
+
+
+async def test_a_reply_is_protojson(client: Client, backend: Backend) -> None:
+    """Lower camel case, 64-bit integers as strings, defaults left out; a body with its length and its type."""
+    backend.replies(backend.message(BOOK, '{"title": "Ü", "pageCount": 0, "price": {"units": "5"}}'))
+    response = await client.get(GET)
+    assert (response.status_code, response.json()) == (200, {"title": "Ü", "price": {"units": "5"}})
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-length"] == str(len(response.content))
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_contract_names_the_status_of_a_success(client: Client) -> None:
+    """A method that creates says 201."""
+    assert (await client.post("/v1/shelves/a/books", json={})).status_code == 201
+
+
+async def test_a_field_can_be_the_whole_answer(client: Client, backend: Backend) -> None:
+    """response_body: a list, a message, and what stands for either when it is absent."""
+    backend.replies(backend.message(LIST, '{"titles": ["a", "b"], "first": {"title": "a"}}'))
+    assert (await client.get("/v1/titles")).json() == ["a", "b"]
+    assert (await client.get("/v1/first")).json() == {"title": "a"}
+    backend.replies(backend.message(LIST))
+    assert (await client.get("/v1/titles")).json() == []
+    assert (await client.get("/v1/first")).json() == {}
+
+
+async def test_a_raw_answer_comes_down_as_it_is(client: Client, backend: Backend) -> None:
+    """google.api.HttpBody under its own type; a type that is none becomes bytes, and Accept does not matter."""
+    body = {"contentType": "image/x; q=1", "data": "AP8="}
+    backend.replies(backend.message("google.api.HttpBody", json.dumps(body)))
+    response = await client.put("/v1/files/a", content=b"x", headers={"accept": "image/x"})
+    assert (response.content, response.headers["content-type"]) == (b"\x00\xff", "image/x; q=1")
+    assert response.headers["cache-control"] == "no-store"
+    backend.replies(backend.message("google.api.HttpBody", '{"contentType": "evil\\r\\nx: y", "data": "AP8="}'))
+    assert (await client.put("/v1/files/a")).headers["content-type"] == "application/octet-stream"
+
+
+async def test_reads_have_etags_and_know_what_the_client_has(client: Client, backend: Backend) -> None:
+    """304 without a body for a known version, weakly compared; the tag can hold whatever the field does."""
+    backend.replies(backend.message(BOOK, '{"title": "T", "etag": "a\\"ü%"}'))
+    tag = (await client.get(GET)).headers["etag"]
+    assert tag == '"a%22%C3%BC%25"'
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        response = await client.get(GET, headers={"if-none-match": known})
+        assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", tag)
+    assert (await client.get(GET, headers={"if-none-match": '"x"'})).status_code == 200
+    assert "etag" not in (await client.patch(GET, json={})).headers
+
+
+async def test_head_is_get_without_a_body(client: Client, backend: Backend) -> None:
+    """The same status and headers, the length among them."""
+    backend.replies(backend.message(BOOK, '{"title": "T", "etag": "7"}'))
+    got, head = await client.get(GET), await client.head(GET)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-length", "content-type", "etag", "cache-control"):
+        assert head.headers[name] == got.headers[name]
+    assert (await client.head("/v1/nothing")).status_code == 404
+
+
+async def test_the_contract_says_how_long_an_answer_keeps(client: Client, backend: Backend) -> None:
+    """max-age, no-store for zero, and to ask again each time where nothing is said."""
+    backend.replies(backend.message(LIST))
+    assert (await client.get("/v1/shelves/a/books")).headers["cache-control"] == "public, max-age=30"
+    backend.replies(backend.message(BOOK))
+    assert (await client.get(GET)).headers["cache-control"] == "public, no-cache"
+    assert "cache-control" not in (await client.post(f"{GET}:lend", json={})).headers
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("*/*", 200),
+        ("application/json", 200),
+        ("application/*;q=0.1", 200),
+        ("text/html, application/json;q=0.5", 200),
+        ("text/html,*/*;q=0.1", 200),
+        ("text/html", 406),
+        ("application/json;q=0, */*", 406),
+        ("application/*;q=0, application/json;q=0.2", 200),
+        ("application/json;q=x", 406),
+        ("", 200),
+    ],
+)
+async def test_accept_is_respected(client: Client, backend: Backend, accept: str, status: int) -> None:
+    """The most specific range decides; what is answered is JSON or an error that says so."""
+    backend.replies(backend.message(BOOK))
+    response = await client.get(GET, headers={"accept": accept})
+    assert response.status_code == status
+    assert status == 200 or response.json()["error"]["details"][0]["reason"] == "NOT_ACCEPTABLE"
+
+
+@pytest.mark.parametrize(
+    ("settings", "written"),
+    [
+        ({"json_proto_names": True}, {"page_count": 1, "title": "T"}),
+        ({"json_emit_defaults": True}, {"name": "", "pageCount": 1, "title": "T", "etag": "", "tags": []}),
+    ],
+)
+async def test_the_style_of_json_is_a_setting(
+    library: Contract, backend: Backend, settings: dict[str, Any], written: dict[str, Any]
+) -> None:
+    """The contract's names, defaults written out."""
+    backend.replies(backend.message(BOOK, '{"pageCount": 1, "title": "T"}'))
+    async with edge_of(library, backend.port, **settings) as client:
+        assert (await client.get(GET)).json() == written
+
+
+async def test_enums_can_be_numbers(library: Contract, backend: Backend) -> None:
+    """For clients that know no names."""
+    async with edge_of(library, backend.port, json_enums_as_numbers=True) as client:
+        assert (await client.get("/v1/echo?kind=KIND_POEM")).json() == {"kind": 2}
+
+
+async def test_metadata_of_the_answer_comes_by_allow_list(library: Contract, backend: Backend) -> None:
+    """What is listed is a header, binary values in base64; all else stays inside."""
+    backend.replies(backend.message(BOOK), (("x-shelf", "7"), ("x-raw-bin", b"\x00\xff"), ("x-secret", "no")))
+    async with edge_of(library, backend.port, response_headers="x-shelf,x-raw-bin") as client:
+        headers = (await client.get(GET)).headers
+    assert (headers["x-shelf"], headers["x-raw-bin"], "x-secret" in headers) == ("7", "AP8=", False)
+
+
+@pytest.mark.parametrize("sent", [b"\x08", b"\xff" * 20, b"\x12\x01\xff"])
+async def test_a_service_that_talks_nonsense_is_a_bad_gateway(client: Client, backend: Backend, sent: bytes) -> None:
+    """Bytes that are no message; a string that is not UTF-8 makes none either."""
+
+    async def answer(_: Received, __: Context) -> bytes:
+        return sent
+
+    backend.answer = answer
+    response = await client.get(GET)
+    assert response.status_code == 502
+    assert response.json()["error"]["details"][0]["reason"] == "BAD_RESPONSE"
+
+
+async def test_a_page_links_to_the_next(client: Client, backend: Backend) -> None:
+    """RFC 8288: the URL that was asked, with the next token in it; the last page has no link."""
+    backend.replies(backend.message(LIST, '{"nextPageToken": "a/b=="}'))
+    for query in ("page_size=2&page_token=x", "pageToken=x&page_size=2", "page_size=2"):
+        response = await client.get(f"/v1/shelves/a/books?{query}&$prettyPrint=true")
+        link = response.headers["link"]
+        assert link == '</v1/shelves/a/books?page_size=2&$prettyPrint=true&pageToken=a%2Fb%3D%3D>; rel="next"'
+        assert response.links["next"]["url"] in link
+    backend.replies(backend.message(LIST))
+    assert "link" not in (await client.get("/v1/shelves/a/books")).headers
+
+
+async def test_a_read_without_an_etag_has_one_of_its_content(client: Client, backend: Backend) -> None:
+    """Weak: it changes when what is answered does, and saves the transfer when it does not."""
+    backend.replies(backend.message(BOOK, '{"title": "T"}'))
+    tag = (await client.get(GET)).headers["etag"]
+    assert tag.startswith('W/"')
+    assert (await client.get(GET, headers={"if-none-match": tag})).status_code == 304
+    backend.replies(backend.message(BOOK, '{"title": "U"}'))
+    changed = await client.get(GET, headers={"if-none-match": tag})
+    assert (changed.status_code, changed.headers["etag"] != tag) == (200, True)

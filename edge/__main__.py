@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from edge.app import operations
-from edge.app.reloading import Serving, check_upstreams
+from edge.app.reloading import ReloadingApp, check_upstreams
 from edge.app.routes import route
 from edge.call.nowhere import Nowhere
 from edge.call.upstream_tls import upstream_credentials
@@ -76,7 +76,7 @@ async def _run(settings: EdgeSettings) -> int:
             await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
         pages = operations.routes(process.readiness) if settings.operations_on_port else []
         ended = EndedTokensUrl(settings.ended_tokens_url) if settings.ended_tokens_url else None
-        serving = Serving(_source(settings, upstreams), settings, upstreams, _verifier(settings, ended), pages)
+        serving = ReloadingApp(_source(settings, upstreams), settings, upstreams, _verifier(settings, ended), pages)
         await serving.load()
         server = await process.enter(serve(serving, settings))
         if ended is not None:

@@ -260,7 +260,7 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors(include_input=False, include_url=False):
         what = "is not set" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
         lines.append(f"{_names(problem['loc'])}{what}.{_example(problem['loc'])}")
-    return "\n".join(["Wrong settings:", *sorted(lines)])
+    return "\n".join(["InvalidValue settings:", *sorted(lines)])
 
 
 def _names(place: tuple[int | str, ...]) -> str:

@@ -13,7 +13,7 @@ from edge.call.upstream import Upstream
 from edge.contract.contract import Contract
 from edge.contract.method import Method
 from edge.contract.route import Route
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.reply import Reply
 from edge.http.request import Receive, Request
 from edge.http.stream_limits import StreamLimits
@@ -57,7 +57,7 @@ class Endpoints:
         """
         if route.method.name in self._validated:
             return self._make(route)
-        return _Unmade(route.method, partial(self._make, route))
+        return LazyEndpoint(route.method, partial(self._make, route))
 
     def socket(self, route: Route) -> SocketMaker:
         """Makes the endpoint of a route of a method that streams over WebSocket."""
@@ -65,7 +65,7 @@ class Endpoints:
 
     def procedure(self, method: Method) -> Endpoint:
         """The endpoint of a method under its own name."""
-        return _Unmade(method, partial(self._make_procedure, method))
+        return LazyEndpoint(method, partial(self._make_procedure, method))
 
     def _make(self, route: Route) -> Endpoint:
         rpc, kind, transcoding = self._rpc(route.method), route.method.desc.method_kind, self._transcoding_of(route)
@@ -99,7 +99,7 @@ class Endpoints:
         return rpc
 
 
-class _Unmade:
+class LazyEndpoint:
     """Stands for an endpoint, and makes it at the first call."""
 
     __slots__ = ("_endpoint", "_make", "name")
@@ -110,12 +110,12 @@ class _Unmade:
         self._endpoint: Endpoint | None = None
 
     def serve(
-        self, request: Request, values: tuple[str, ...], receive: Receive, line: Line
+        self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord
     ) -> Coroutine[Any, Any, Reply]:
         """Answers a request whose path has these values. Raises MeshError."""
         if self._endpoint is None:
             self._endpoint = self._make()
-        return self._endpoint.serve(request, values, receive, line)
+        return self._endpoint.serve(request, values, receive, record)
 
 
 def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSettings:

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 from protobuf import Registry
 
-from edge.http.access_record import NO_RPC, Line, Observed
+from edge.http.access_record import NO_RPC, AccessRecord, RpcMetrics
 from edge.http.compression import encode, negotiate
 from edge.http.cors import Cors
 from edge.http.draining import shutting_down
@@ -39,50 +39,50 @@ class Pipeline:
         self._router = router
         self._registry = registry
         self._cors = cors
-        self._unmatched = Observed(NO_RPC)
+        self._unmatched = RpcMetrics(NO_RPC)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         request = Request.of(scope)
-        line = Line(request.method, request_id(request.headers), time.perf_counter(), self._unmatched)
-        line.bind(request.headers)
-        found = self._found(request, line)
+        record = AccessRecord(request.method, request_id(request.headers), time.perf_counter(), self._unmatched)
+        record.bind(request.headers)
+        found = self._found(request, record)
         try:
             with request.connection.watch(), request.held:
-                reply = found if isinstance(found, Reply) else await self._serve(found, request, receive, line)
-                await self._send(reply, request, line, send)
+                reply = found if isinstance(found, Reply) else await self._serve(found, request, receive, record)
+                await self._send(reply, request, record, send)
         except asyncio.CancelledError:
             if not request.connection.lost:
-                await self._stop(request, line, send)
+                await self._stop(request, record, send)
                 return
-            if line.code == Code.OK.name:
-                line.status, line.code = HTTP_STATUS[Code.CANCELLED], Code.CANCELLED.name
-            line.write()
+            if record.code == Code.OK.name:
+                record.status, record.code = HTTP_STATUS[Code.CANCELLED], Code.CANCELLED.name
+            record.write()
 
-    async def _stop(self, request: Request, line: Line, send: Send) -> None:
+    async def _stop(self, request: Request, record: AccessRecord, send: Send) -> None:
         """Ends a request that the server, which stops, waits for no longer."""
-        if not line.status:
-            await self._send(self._fail(shutting_down(), request, line), request, line, send)
+        if not record.status:
+            await self._send(self._fail(shutting_down(), request, record), request, record, send)
             return
-        if line.code == Code.OK.name:
-            line.code = Code.UNAVAILABLE.name
-        line.write()
+        if record.code == Code.OK.name:
+            record.code = Code.UNAVAILABLE.name
+        record.write()
         await request.connection.close()
 
-    def _found(self, request: Request, line: Line) -> Match[Endpoint] | Reply:
+    def _found(self, request: Request, record: AccessRecord) -> Match[Endpoint] | Reply:
         try:
             return self._find(request)
         except MeshError as error:
-            return self._fail(error, request, line)
+            return self._fail(error, request, record)
 
-    async def _serve(self, found: Match[Endpoint], request: Request, receive: Receive, line: Line) -> Reply:
+    async def _serve(self, found: Match[Endpoint], request: Request, receive: Receive, record: AccessRecord) -> Reply:
         try:
-            return await found.target.serve(request, found.values, receive, line)
+            return await found.target.serve(request, found.values, receive, record)
         except MeshError as error:
-            return self._fail(error, request, line)
+            return self._fail(error, request, record)
         except Exception:
-            log.exception("request failed", route=line.route, request_id=line.request_id)
-            return self._fail(Internal("Internal error."), request, line)
+            log.exception("request failed", route=record.route, request_id=record.request_id)
+            return self._fail(Internal("Internal error."), request, record)
 
     def _find(self, request: Request) -> Match[Endpoint] | Reply:
         """The endpoint, or the reply to OPTIONS. Raises HttpError 400, 404 or 405."""
@@ -106,8 +106,8 @@ class Pipeline:
         text = f"This URL does not take {request.method}; it takes {allow.decode('latin-1')}."
         raise HttpError(405, text, "METHOD_NOT_ALLOWED", [(b"allow", allow)])
 
-    def _fail(self, error: MeshError, request: Request, line: Line) -> Reply:
-        line.code = error.code.name
+    def _fail(self, error: MeshError, request: Request, record: AccessRecord) -> Reply:
+        record.code = error.code.name
         refused = refusal(error, request, self._registry)
         if refused is not None:
             return refused
@@ -116,16 +116,16 @@ class Pipeline:
         status, headers, body = render(error, self._registry, scheme=scheme, accept=accept)
         return Reply(status, [*headers, (b"vary", b"accept")], body)
 
-    async def _send(self, reply: Reply, request: Request, line: Line, send: Send) -> None:
+    async def _send(self, reply: Reply, request: Request, record: AccessRecord, send: Send) -> None:
         coding = negotiate(reply, request)
         if _is_not_modified(reply, request):
             await _empty(reply)
         elif coding:
             await encode(reply, coding)
         if isinstance(reply.body, bytes) and len(reply.body) > BYTES_FREE:
-            reply = self._held(reply, reply.body, request, line)
-        line.status = reply.status
-        headers = [*reply.headers, *self._cors.headers(request), (_REQUEST_ID, line.request_id.encode())]
+            reply = self._held(reply, reply.body, request, record)
+        record.status = reply.status
+        headers = [*reply.headers, *self._cors.headers(request), (_REQUEST_ID, record.request_id.encode())]
         headers.append((b"x-content-type-options", b"nosniff"))
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
         if isinstance(reply.body, bytes):
@@ -133,21 +133,21 @@ class Pipeline:
                 headers.append((b"content-length", str(len(reply.body)).encode()))
             await send(start)
             await send({"type": "http.response.body", "body": reply.body})
-            line.response_bytes = len(reply.body)
+            record.response_bytes = len(reply.body)
             if len(reply.body) > BYTES_FREE:
                 await request.connection.taken()
         else:
             await send(start)
-            await _send_pieces(reply.body, line, send)
-        line.write()
+            await _send_pieces(reply.body, record, send)
+        record.write()
 
-    def _held(self, reply: Reply, body: bytes, request: Request, line: Line) -> Reply:
+    def _held(self, reply: Reply, body: bytes, request: Request, record: AccessRecord) -> Reply:
         """The reply, whose body the request holds in the place of its own; or that there is no room for it."""
         request.held.set(0)
         try:
             request.held.add(len(body))
         except MeshError as error:
-            return self._fail(error, request, line)
+            return self._fail(error, request, record)
         return reply
 
 
@@ -168,10 +168,10 @@ async def _empty(reply: Reply) -> None:
     reply.headers = [(name, value) for name, value in reply.headers if not name.startswith(b"content-")]
 
 
-async def _send_pieces(pieces: AsyncGenerator[bytes, None], line: Line, send: Send) -> None:
+async def _send_pieces(pieces: AsyncGenerator[bytes, None], record: AccessRecord, send: Send) -> None:
     """Sends each piece as it comes, and asks for the next when the client has taken it."""
     async with contextlib.aclosing(pieces):
         async for piece in pieces:
-            line.response_bytes += len(piece)
+            record.response_bytes += len(piece)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})

@@ -30,7 +30,7 @@ _STAY: Final = "the new contracts can't be served; those before stay"
 _NOTHING: Final = object()
 
 
-class Serving:
+class ReloadingApp:
     """An ASGI application: that of the newest contracts that could be served. A request is finished by the one that it
     began with.
     """

@@ -10,7 +10,7 @@ import structlog
 from protobuf import Registry
 from uvicorn.protocols.utils import ClientDisconnected
 
-from edge.http.access_record import NO_RPC, Line, Observed
+from edge.http.access_record import NO_RPC, AccessRecord, RpcMetrics
 from edge.http.cors import Cors
 from edge.http.errors import HttpError, render
 from edge.http.handshake import authorized, check_handshake, check_origin, offered_subprotocols, subprotocol
@@ -38,33 +38,33 @@ class Sockets:
         self._router = router
         self._details = details
         self._cors = cors
-        self._unmatched = Observed(NO_RPC)
+        self._unmatched = RpcMetrics(NO_RPC)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one WebSocket."""
         request = Request.of(scope)
-        line = Line("WEBSOCKET", request_id(request.headers), time.perf_counter(), self._unmatched)
-        line.bind(request.headers)
-        line.status = _SWITCHING
+        record = AccessRecord("WEBSOCKET", request_id(request.headers), time.perf_counter(), self._unmatched)
+        record.bind(request.headers)
+        record.status = _SWITCHING
         try:
             with request.connection.watch(), request.held:
                 assert (await receive())["type"] == "websocket.connect", "what comes first"
                 try:
-                    exchange, subprotocols = await self._open(request, receive, line)
+                    exchange, subprotocols = await self._open(request, receive, record)
                 except MeshError as error:
-                    await self._refuse(error, request, line, send)
+                    await self._refuse(error, request, record, send)
                 else:
-                    await self._accept(exchange, subprotocols, line, send)
-                    await self._run(exchange, line, send)
+                    await self._accept(exchange, subprotocols, record, send)
+                    await self._run(exchange, record, send)
         except asyncio.CancelledError:
-            if line.code == Code.OK.name:
-                line.code = (Code.CANCELLED if request.connection.lost else Code.UNAVAILABLE).name
+            if record.code == Code.OK.name:
+                record.code = (Code.CANCELLED if request.connection.lost else Code.UNAVAILABLE).name
             if not request.connection.lost:
                 raise
         finally:
-            line.write()
+            record.write()
 
-    async def _open(self, request: Request, receive: Receive, line: Line) -> tuple[Exchange, list[str]]:
+    async def _open(self, request: Request, receive: Receive, record: AccessRecord) -> tuple[Exchange, list[str]]:
         """Decides on a handshake. Gives the call, and the subprotocols that the client offers."""
         try:
             found = self._router.match("GET", request.path)
@@ -77,48 +77,48 @@ class Sockets:
         check_origin(request, self._cors)
         try:
             request = authorized(request, subprotocols)
-            return await found.target().open(request, found.values, receive, line), subprotocols
+            return await found.target().open(request, found.values, receive, record), subprotocols
         except MeshError:
             raise
         except Exception as error:
-            log.exception("request failed", route=line.route, request_id=line.request_id)
+            log.exception("request failed", route=record.route, request_id=record.request_id)
             raise Internal("Internal error.") from error
 
-    async def _refuse(self, error: MeshError, request: Request, line: Line, send: Send) -> None:
+    async def _refuse(self, error: MeshError, request: Request, record: AccessRecord, send: Send) -> None:
         """Answers instead of opening."""
-        line.code = error.code.name
+        record.code = error.code.name
         scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
-        line.status, headers, body = render(error, self._details, scheme=scheme)
-        headers += self._headers(line)
-        await send({"type": "websocket.http.response.start", "status": line.status, "headers": headers})
+        record.status, headers, body = render(error, self._details, scheme=scheme)
+        headers += self._headers(record)
+        await send({"type": "websocket.http.response.start", "status": record.status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})
 
-    async def _accept(self, exchange: Exchange, subprotocols: list[str], line: Line, send: Send) -> None:
-        headers = [*exchange.admission.headers, *self._headers(line)]
+    async def _accept(self, exchange: Exchange, subprotocols: list[str], record: AccessRecord, send: Send) -> None:
+        headers = [*exchange.admission.headers, *self._headers(record)]
         await send({"type": "websocket.accept", "subprotocol": subprotocol(subprotocols), "headers": headers})
 
-    async def _run(self, exchange: Exchange, line: Line, send: Send) -> None:
+    async def _run(self, exchange: Exchange, record: AccessRecord, send: Send) -> None:
         """Sends what the service answers, then how it ended."""
         try:
             async with contextlib.aclosing(exchange.frames()) as frames:
                 async for frame in frames:
-                    line.response_bytes += len(frame)
+                    record.response_bytes += len(frame)
                     await send({"type": "websocket.send", "text" if isinstance(frame, str) else "bytes": frame})
             await send({"type": "websocket.close", "code": NORMAL})
         except ClientDisconnected:
-            line.code = Code.CANCELLED.name
+            record.code = Code.CANCELLED.name
         except MeshError as error:
-            await self._fail(error, line, send)
+            await self._fail(error, record, send)
         except Exception:
-            log.exception("stream failed", route=line.route, request_id=line.request_id)
-            await self._fail(Internal("Internal error."), line, send)
+            log.exception("stream failed", route=record.route, request_id=record.request_id)
+            await self._fail(Internal("Internal error."), record, send)
 
-    async def _fail(self, error: MeshError, line: Line, send: Send) -> None:
+    async def _fail(self, error: MeshError, record: AccessRecord, send: Send) -> None:
         """Tells of an error: whole in a frame, for which the close frame has no room, and then by the close frame."""
-        line.code = error.code.name
+        record.code = error.code.name
         with contextlib.suppress(ClientDisconnected):
             await send({"type": "websocket.send", "text": render(error, self._details)[2].decode()})
             await send({"type": "websocket.close", "code": close_code(error), "reason": close_reason(error)})
 
-    def _headers(self, line: Line) -> Headers:
-        return [(REQUEST_ID.encode(), line.request_id.encode())]
+    def _headers(self, record: AccessRecord) -> Headers:
+        return [(REQUEST_ID.encode(), record.request_id.encode())]

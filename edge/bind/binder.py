@@ -3,7 +3,7 @@
 from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, Message
 
 from edge.bind.body import Body
-from edge.bind.header_fields import Implied
+from edge.bind.header_fields import HeaderFields
 from edge.bind.query import Parameters, split
 from edge.bind.rules import Rules
 from edge.contract.route import Route
@@ -12,7 +12,7 @@ from edge.http.request import Request
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import assign, descend, value_at
 from edge.protojson.leaves import Leaf, text_leaf
-from edge.protojson.problems import ROOT, Problems, Wrong, shorten
+from edge.protojson.problems import ROOT, InvalidValue, Problems, shorten
 from edge.protojson.readers import Readers
 from edge.protojson.serialised import to_bytes
 from mesh.validation import Validator
@@ -29,7 +29,7 @@ class Binder:
         self._variables = tuple((fields, _leaf(fields[-1]), json_path(fields)) for fields in route.variables)
         self._body = Body(route, readers)
         self._parameters = Parameters(route.method.desc.input, readers, in_path=route.variables, in_body=route.body)
-        self._implied = Implied(route)
+        self._header_fields = HeaderFields(route)
         self._rules = Rules(route.method.desc.input, validator)
 
     def bind(self, request: Request, values: tuple[str, ...], query: bytes, content: bytes) -> tuple[bytes, set[str]]:
@@ -43,12 +43,12 @@ class Binder:
         self._bind_path(values, message, problems)
         if query:
             self._bind_query(query, message, problems)
-        self._implied.fill(message, request.headers, document, problems)
+        self._header_fields.fill(message, request.headers, document, problems)
         return self._checked(message, problems), problems.own_names
 
     def alternatives(self, request: Request) -> list[Request]:
         """The requests that this one stands for: one for each version that its If-Match lists, where that counts."""
-        return alternatives(request) if self._implied.takes_etag else [request]
+        return alternatives(request) if self._header_fields.takes_etag else [request]
 
     def bind_next(self, request: Request, content: bytes) -> tuple[bytes, set[str]]:
         """A message of a stream after its first, which alone has what the URL and the headers say. Raises as bind()."""
@@ -76,9 +76,9 @@ class Binder:
                 value = leaf(text)
                 given = value_at(message, fields)
                 if given is not None and given != value:
-                    raise Wrong("is not what the path says", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # caught with the rest
+                    raise InvalidValue("is not what the path says", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # caught with the rest
                 assign(descend(message, fields), fields[-1], value)
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 problems.add(name, wrong)
 
     def _bind_query(self, query: bytes, message: Message, problems: Problems) -> None:
@@ -88,7 +88,7 @@ class Binder:
         elif not self._ignore_unknown:
             for key, _ in pairs:
                 problems.add(
-                    shorten(key), Wrong("belongs in the body: this method takes no parameters", "FIELD_IN_BODY")
+                    shorten(key), InvalidValue("belongs in the body: this method takes no parameters", "FIELD_IN_BODY")
                 )
 
 

@@ -16,7 +16,7 @@ from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, named_versions
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import assign, declared, descend, find, value_at
 from edge.protojson.leaves import text_leaf
-from edge.protojson.problems import Problems, Wrong
+from edge.protojson.problems import InvalidValue, Problems
 from edge.protojson.well_known import FIELD_MASK
 
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
@@ -24,7 +24,7 @@ IDEMPOTENCY_KEY: Final = b"idempotency-key"
 _KEPT: Final = frozenset({FieldBehavior.OUTPUT_ONLY, FieldBehavior.IDENTIFIER})
 
 
-class Implied:
+class HeaderFields:
     """What the headers and the body of one route's requests imply."""
 
     def __init__(self, route: Route) -> None:
@@ -59,7 +59,7 @@ class Implied:
             try:
                 self._resume_token.fill(message, event_id)
             except UnicodeDecodeError:
-                problems.add("Last-Event-ID", Wrong("is no id of an event of this stream", "MALFORMED_HEADER"))
+                problems.add("Last-Event-ID", InvalidValue("is no id of an event of this stream", "MALFORMED_HEADER"))
         if self._mask is not None and self._resource is not None:
             if (given := message[self._mask]) is not None:
                 given.paths = [declared_path(path, _message_of(self._resource)) for path in given.paths]
@@ -69,17 +69,21 @@ class Implied:
     def _fill_etag(self, message: Message, headers: Mapping[bytes, bytes], problems: Problems) -> None:
         if IF_NONE_MATCH in headers and self._has_effects:
             # Whoever wants to make what is not there yet must not overwrite what is (RFC 9110, section 13.1.2).
-            wrong = Wrong("can't be honoured: the service is not told what must not be there", "HEADER_NOT_SUPPORTED")
+            wrong = InvalidValue(
+                "can't be honoured: the service is not told what must not be there", "HEADER_NOT_SUPPORTED"
+            )
             problems.add("If-None-Match", wrong)
         try:
             versions = named_versions(headers.get(IF_MATCH, ANY))
         except ValueError as error:
-            problems.add("If-Match", Wrong(str(error), "MALFORMED_HEADER"))
+            problems.add("If-Match", InvalidValue(str(error), "MALFORMED_HEADER"))
             return
         if versions and self._etag is None:
-            problems.add("If-Match", Wrong("can't be honoured: this method takes no etag", "HEADER_NOT_SUPPORTED"))
+            problems.add(
+                "If-Match", InvalidValue("can't be honoured: this method takes no etag", "HEADER_NOT_SUPPORTED")
+            )
         elif len(versions) > 1:
-            problems.add("If-Match", Wrong("must name one version: this method streams", "HEADER_NOT_SUPPORTED"))
+            problems.add("If-Match", InvalidValue("must name one version: this method streams", "HEADER_NOT_SUPPORTED"))
         elif versions and self._etag is not None:
             self._put(message, self._etag, next(iter(versions)), "If-Match", problems)
 
@@ -88,11 +92,11 @@ class Implied:
     ) -> None:
         given = value_at(message, fields)
         if given is not None and given != value:
-            problems.add(json_path(fields), Wrong(f"is not what the header {header} says", "FIELD_GIVEN_TWICE"))
+            problems.add(json_path(fields), InvalidValue(f"is not what the header {header} says", "FIELD_GIVEN_TWICE"))
             return
         try:
             assign(descend(message, fields), fields[-1], value)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             problems.add(header, wrong)
 
     def _fill_mask(self, message: Message, resource: Any) -> None:

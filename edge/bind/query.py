@@ -28,7 +28,7 @@ from protobuf import (
 from edge.protojson.client_paths import proto_path
 from edge.protojson.fields import assign, descend, names_of
 from edge.protojson.leaves import Leaf
-from edge.protojson.problems import Problems, Wrong, shorten
+from edge.protojson.problems import InvalidValue, Problems, shorten
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.well_known import FIELD_MASK, MASK_PATH_OF_TEXT
@@ -44,7 +44,7 @@ def split(encoded: bytes, problems: Problems) -> list[tuple[str, str]]:
     """The decoded pairs of an application/x-www-form-urlencoded text (URL Standard, section 5.1), read strictly."""
     pieces = encoded.split(b"&", PARAMETERS_MAX)
     if len(pieces) > PARAMETERS_MAX:
-        problems.add("query", Wrong(f"has more than {PARAMETERS_MAX} parameters", "TOO_MANY_PARAMETERS"))
+        problems.add("query", InvalidValue(f"has more than {PARAMETERS_MAX} parameters", "TOO_MANY_PARAMETERS"))
         return []
     pairs = []
     for piece in pieces:
@@ -52,18 +52,18 @@ def split(encoded: bytes, problems: Problems) -> list[tuple[str, str]]:
             key, _, value = piece.partition(b"=")
             try:
                 pairs.append((_decode(key), _decode(value)))
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 problems.add(shorten(piece.partition(b"=")[0].decode("ascii", "replace")), wrong)
     return pairs
 
 
 def _decode(encoded: bytes) -> str:
     if b"%" in encoded and _MALFORMED.search(encoded):
-        raise Wrong("has a % that two hexadecimal digits do not follow", "MALFORMED_ENCODING")
+        raise InvalidValue("has a % that two hexadecimal digits do not follow", "MALFORMED_ENCODING")
     try:
         return unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
-        raise Wrong("is not UTF-8", "MALFORMED_ENCODING") from None
+        raise InvalidValue("is not UTF-8", "MALFORMED_ENCODING") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Parameters:
         for key, text in pairs:
             try:
                 self._bind(key, text, message, given, problems)
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 if not (self._readers.ignore_unknown and wrong.reason == "FIELD_UNKNOWN"):
                     problems.add(shorten(key), wrong)
 
@@ -118,23 +118,25 @@ class Parameters:
         if parameter is None:
             parameter, entry = self._resolve(key)
         if (entry is None) is not (parameter.map_key is None):
-            raise Wrong("must be given as name[key]=value" if parameter.map_key else "is not a map", "FIELD_UNKNOWN")
+            raise InvalidValue(
+                "must be given as name[key]=value" if parameter.map_key else "is not a map", "FIELD_UNKNOWN"
+            )
         path = parameter.path
         problems.own_names.update(parameter.own_names)
         target = path if entry is None else f"{path}[{entry}]"
         # Under "path." stands the first field of a message that is given by its fields.
         first = given.get(target) or given.get(f"{path}.") or given.get(parameter.inside)
         if first is not None and first != key:
-            raise Wrong(f"is given as {shorten(first)} too", "FIELD_GIVEN_TWICE")
+            raise InvalidValue(f"is given as {shorten(first)} too", "FIELD_GIVEN_TWICE")
         if first is not None and not parameter.repeated:
-            raise Wrong("is given more than once", "FIELD_GIVEN_TWICE")
+            raise InvalidValue("is given more than once", "FIELD_GIVEN_TWICE")
         given[target] = key
         if parameter.inside:
             given.setdefault(f"{parameter.inside}.", key)
         _put(message, parameter, text, entry)
 
     def _resolve(self, key: str) -> tuple[_Parameter, str | None]:
-        """The parameter that a key names, and the key of a map's entry if it names one. Raises Wrong."""
+        """The parameter that a key names, and the key of a map's entry if it names one. Raises InvalidValue."""
         fields, own_names, inside, rest = self._fields(key)
         entry = None
         if rest:
@@ -143,9 +145,9 @@ class Parameters:
             entry = rest[1:-1]
         path = proto_path(fields)
         if any(f"{bound}.".startswith(f"{path}.") or bound == inside for bound in self._in_path):
-            raise Wrong("is in the path already", "FIELD_GIVEN_TWICE")
+            raise InvalidValue("is in the path already", "FIELD_GIVEN_TWICE")
         if fields[0] is self._in_body:
-            raise Wrong("belongs in the body", "FIELD_IN_BODY")
+            raise InvalidValue("belongs in the body", "FIELD_IN_BODY")
         parameter = self._parameter(fields, own_names, inside)
         if entry is None and len(self._remembered) < REMEMBERED_MAX:
             self._remembered[key] = parameter
@@ -153,7 +155,7 @@ class Parameters:
 
     def _fields(self, key: str) -> tuple[tuple[DescField, ...], frozenset[str], str, str]:
         """The fields that a key names, the contract's own names in it, the path of the message among them that a text
-        could give as a whole, and what follows in brackets. Raises Wrong.
+        could give as a whole, and what follows in brackets. Raises InvalidValue.
         """
         fields: list[DescField] = []
         own_names: set[str] = set()
@@ -161,7 +163,7 @@ class Parameters:
         at: DescMessage | None = self._message
         while rest.startswith("."):
             if len(fields) == self._readers.depth_max:
-                raise Wrong(f"is nested more than {self._readers.depth_max} deep", "NESTED_TOO_DEEPLY")
+                raise InvalidValue(f"is nested more than {self._readers.depth_max} deep", "NESTED_TOO_DEEPLY")
             if at is None:
                 raise _unknown()
             if fields and not inside and self._readers.text(at) is not None:
@@ -196,7 +198,9 @@ class Parameters:
                 element, map_key = of_map, FROM_TEXT[key]
         leaf = self._readers.text(element)
         if leaf is None:
-            raise Wrong("is a message; a parameter can only give a field of it, as in name.field", "FIELD_UNKNOWN")
+            raise InvalidValue(
+                "is a message; a parameter can only give a field of it, as in name.field", "FIELD_UNKNOWN"
+            )
         return _Parameter(fields, own_names, proto_path(fields), leaf, map_key, repeated, inside)
 
 
@@ -209,7 +213,7 @@ class _Names:
         self._odd = sorted(odd, key=len, reverse=True)
 
     def first(self, text: str) -> tuple[str, DescField]:
-        """The longest name that a text begins with, and its field. Raises Wrong if it begins with none."""
+        """The longest name that a text begins with, and its field. Raises InvalidValue if it begins with none."""
         for name in self._odd:
             if text.startswith(name) and text[len(name) : len(name) + 1] in ("", ".", "["):
                 return name, self._names[name]
@@ -220,12 +224,12 @@ class _Names:
         return found[0], field
 
 
-def _unknown() -> Wrong:
-    return Wrong("is not a parameter of this method", "FIELD_UNKNOWN")
+def _unknown() -> InvalidValue:
+    return InvalidValue("is not a parameter of this method", "FIELD_UNKNOWN")
 
 
 def _put(message: Message, parameter: _Parameter, text: str, key: str | None) -> None:
-    """Sets a leaf from text. Raises Wrong if the text does not fit."""
+    """Sets a leaf from text. Raises InvalidValue if the text does not fit."""
     field = parameter.fields[-1]
     entry = parameter.map_key(key) if parameter.map_key is not None else None
     value = parameter.leaf(text)
@@ -234,7 +238,7 @@ def _put(message: Message, parameter: _Parameter, text: str, key: str | None) ->
         target[field].append(value)
     elif parameter.map_key is not None:
         if entry in target[field]:
-            raise Wrong("is the same key as another one", "FIELD_GIVEN_TWICE")
+            raise InvalidValue("is the same key as another one", "FIELD_GIVEN_TWICE")
         target[field][entry] = value
     else:
         assign(target, field, value)
@@ -243,7 +247,7 @@ def _put(message: Message, parameter: _Parameter, text: str, key: str | None) ->
 
 
 def _check_whole(message: Any) -> None:
-    """Raises Wrong if the fields of a well-known type make a value that it does not have."""
+    """Raises InvalidValue if the fields of a well-known type make a value that it does not have."""
     type_name = message.desc().type_name
     try:
         if type_name == FIELD_MASK:
@@ -253,4 +257,4 @@ def _check_whole(message: Any) -> None:
     except (ValueError, OverflowError):
         is_proper = False
     if not is_proper:
-        raise Wrong(f"makes no proper {type_name}", "OUT_OF_RANGE")
+        raise InvalidValue(f"makes no proper {type_name}", "OUT_OF_RANGE")

@@ -2,7 +2,7 @@
 
 from protobuf import DescMessage, Message
 
-from edge.protojson.client_paths import respell
+from edge.protojson.client_paths import as_client_writes
 from edge.protojson.problems import Problems
 from mesh.contract_rules import has_rules
 from mesh.errors import FieldViolation
@@ -28,7 +28,7 @@ class Rules:
         if not broken:
             return
         wrong = [violation.field for violation in problems.violations]
-        for violation in (respell(each, self._request, problems.own_names) for each in broken):
+        for violation in (as_client_writes(each, self._request, problems.own_names) for each in broken):
             if not any(_overlap(violation.field, field) for field in wrong):
                 problems.note(violation)
 

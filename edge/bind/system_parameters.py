@@ -11,7 +11,7 @@ from protobuf import DescMessage
 
 from edge.bind.query import split
 from edge.protojson.fields import find
-from edge.protojson.problems import Problems, Wrong
+from edge.protojson.problems import InvalidValue, Problems
 
 ALT: Final = "$alt"
 FIELDS: Final = "$fields"
@@ -36,17 +36,17 @@ class SystemParameters:
     pretty_print: bool = False
 
     def set(self, name: str, value: str) -> None:
-        """Raises Wrong if the value means nothing."""
+        """Raises InvalidValue if the value means nothing."""
         if name == FIELDS:
             self.fields = value
         elif name == PRETTY_PRINT:
             if value not in _BOOLEANS:
-                raise Wrong("must be true or false")
+                raise InvalidValue("must be true or false")
             self.pretty_print = _BOOLEANS[value]
         else:
             self.alt, _, encoding = value.partition(";")
             if self.alt not in _FORMS or (encoding and encoding not in _ENUM_ENCODINGS):
-                raise Wrong(f"must be one of {', '.join(_FORMS)}; json may be followed by ;enum-encoding=int")
+                raise InvalidValue(f"must be one of {', '.join(_FORMS)}; json may be followed by ;enum-encoding=int")
             self.enums_as_numbers = _ENUM_ENCODINGS.get(encoding)
 
 
@@ -76,10 +76,10 @@ class SystemParameterReader:
             for _, value in split(piece, problems):
                 try:
                     if name in given:
-                        raise Wrong("is given more than once", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # noted with the rest
+                        raise InvalidValue("is given more than once", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # noted with the rest
                     given.add(name)
                     found.set(name, value)
-                except Wrong as wrong:
+                except InvalidValue as wrong:
                     problems.add(name, wrong)
         problems.check()
         return found, b"&".join(rest)

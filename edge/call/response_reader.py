@@ -17,7 +17,7 @@ class Ended(Exception):
     """There are no more messages."""
 
 
-class Feed:
+class ResponseReader:
     """Reads responses while it is entered."""
 
     def __init__(self, responses: Responses, activity: Activity) -> None:

@@ -13,7 +13,7 @@ from edge.call.span import span
 from edge.call.timeout import timeout_s
 from edge.call.upstream import Responses, Upstream
 from edge.contract.method import Method
-from edge.http.access_record import Line, Observed
+from edge.http.access_record import AccessRecord, RpcMetrics
 from edge.http.headers import Headers
 from edge.http.request import Request
 from edge.http.request_id import REQUEST_ID
@@ -59,17 +59,17 @@ class Rpc:
         self.method = method
         self._upstream = upstream
         self._settings = settings
-        self._observed = Observed(method.name)
+        self._observed = RpcMetrics(method.name)
         self._access = Access(method.policy, settings.verifier)
         default_s = settings.stream_timeout_s if method.streams else settings.timeout_s
         self._timeout_s = method.policy.timeout_s or default_s
         self._concurrency = settings.streams if method.streams or method.policy.long_poll else settings.calls
 
-    def tell(self, line: Line, route: str) -> None:
+    def tell(self, record: AccessRecord, route: str) -> None:
         """Tells which RPC a request is for, and by which route: first of all, so that refusals are its own."""
-        line.observed, line.route = self._observed, route
+        record.metrics, record.route = self._observed, route
 
-    async def admit(self, request: Request, line: Line, wanted_s: float = math.inf) -> Admission:
+    async def admit(self, request: Request, record: AccessRecord, wanted_s: float = math.inf) -> Admission:
         """Decides on a call before its body is read. `wanted_s` is the timeout that the client wants in the way of its
         protocol. Raises MeshError.
         """
@@ -77,19 +77,19 @@ class Rpc:
         authorization = request.headers.get(b"authorization", b"").decode("latin-1")
         try:
             caller = await self._access.identify(authorization)
-            line.caller = caller.subject
+            record.caller = caller.subject
             headers = self._access.admit(caller, request.client)
         except MeshError as error:
             audit.record_refusal(
                 error,
                 method=self.method.path,
-                account=line.caller,
+                account=record.caller,
                 client=request.client,
             )
             raise
         patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, min(wanted_s, self._timeout_s)))
         metadata = self._settings.request_headers.metadata(request.headers)
-        metadata.append((REQUEST_ID, line.request_id))
+        metadata.append((REQUEST_ID, record.request_id))
         if request.client.isascii() and request.client.isprintable():  # a proxy may have named something else
             metadata.append((CLIENT_ADDRESS, request.client))
         if authorization:

@@ -10,7 +10,7 @@ from protobuf import ScalarType
 from edge.contract.types import json_name
 from edge.httprule.template import REST, PathTemplate, Variable
 from edge.protojson.leaves import TEXT_MESSAGES
-from edge.protojson.problems import Wrong
+from edge.protojson.problems import InvalidValue
 from edge.protojson.scalars import FROM_TEXT
 
 WHOLE_BODY: Final = "*"
@@ -102,7 +102,7 @@ class RuleCheck:
         if leaf.type in _SCALARS:
             try:
                 FROM_TEXT[ScalarType(leaf.type)](text or "")
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 return f"{_text(variable)} is {text!r} always, which {wrong.description}"
         return ""
 

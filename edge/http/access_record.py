@@ -21,7 +21,7 @@ NO_RPC: Final = "none"
 """The RPC of a request that reached none, so that what clients invent makes no labels."""
 
 
-class Observed:
+class RpcMetrics:
     """The metrics of one RPC, looked up once."""
 
     def __init__(self, rpc: str) -> None:
@@ -39,13 +39,13 @@ class Observed:
 
 
 @dataclass(slots=True)
-class Line:
+class AccessRecord:
     """What the access log says of a request; stages fill in what they find."""
 
     method: str
     request_id: str
     started_s: float
-    observed: Observed
+    metrics: RpcMetrics
     route: str = ""
     caller: str = ""
     status: int = 0
@@ -65,7 +65,7 @@ class Line:
             "request",
             method=self.method,
             route=self.route,
-            rpc=self.observed.rpc,
+            rpc=self.metrics.rpc,
             status=self.status,
             code=self.code,
             ms=round(seconds * 1000, 1),
@@ -74,4 +74,4 @@ class Line:
             request_id=self.request_id,
             caller=self.caller,
         )
-        self.observed.count(self.status, self.code, seconds)
+        self.metrics.count(self.status, self.code, seconds)

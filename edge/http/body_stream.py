@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import brotli
 
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.activity import Activity
 from edge.http.errors import HttpError
 from edge.http.request import Receive, Request
@@ -72,7 +72,7 @@ _DECODERS: Final[dict[bytes, type[_Decoder]]] = {
 
 
 async def pieces(
-    request: Request, receive: Receive, limits: StreamLimits, activity: Activity, line: Line
+    request: Request, receive: Receive, limits: StreamLimits, activity: Activity, record: AccessRecord
 ) -> AsyncGenerator[bytes, None]:
     """The pieces, decompressed. Raises HttpError: 400 if the body is damaged or its sender leaves, 408 if nothing
     arrives for too long, 413 if it is too large, 415 for a coding that is not known.
@@ -93,7 +93,7 @@ async def pieces(
         if message["type"] == "http.disconnect":
             raise HttpError(400, "The body ended before it was complete.", "BODY_INCOMPLETE")
         more = message.get("more_body", False)
-        line.request_bytes += len(message["body"])
+        record.request_bytes += len(message["body"])
         try:
             for piece in decoder.decode(message["body"]):
                 size_bytes += len(piece)

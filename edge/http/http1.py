@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from edge.http.access_record import NO_RPC, Line, Observed
+from edge.http.access_record import NO_RPC, AccessRecord, RpcMetrics
 from edge.http.connection import Connection
 from edge.http.connections import Connections
 from edge.http.draining import Drain
@@ -317,7 +317,7 @@ class Http1(HttpToolsProtocol):
         elif self.cycle is not None and self.cycle.scope is self.scope and not self._is_between:
             self.transport.close()  # the request has its reply, and gets no second one
             return
-        told = Line("", request_id({}), time.perf_counter(), Observed(NO_RPC), code=error.code.name)
+        told = AccessRecord("", request_id({}), time.perf_counter(), RpcMetrics(NO_RPC), code=error.code.name)
         told.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         headers.append((REQUEST_ID.encode(), told.request_id.encode()))

@@ -12,7 +12,7 @@ from protobuf import (
     DescMessage,
 )
 
-from edge.bind.header_fields import Implied
+from edge.bind.header_fields import HeaderFields
 from edge.contract.resume_token import ResumeToken
 from edge.contract.route import Route
 from edge.http.request import JSON
@@ -148,7 +148,7 @@ class Parameters:
             yield parameter | {"schema": schema}
 
     def _headers(self, route: Route) -> Iterator[dict[str, Any]]:
-        implied = Implied(route)
+        implied = HeaderFields(route)
         field = declared(route.method.desc.input, "request_id") if implied.takes_request_id else None
         if field is not None and not any(fields[0] is field for fields in route.variables):
             schema = self._schemas.parameter(field)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.reply import Reply
 from edge.http.request import Receive, Request
 
@@ -12,5 +12,5 @@ class Endpoint(Protocol):
 
     name: str
 
-    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
+    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""

@@ -6,7 +6,7 @@ from functools import partial
 from protobuf import Registry
 
 from edge.call.rpc import Rpc
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.reply import Reply
 from edge.http.request import Receive, Request
 from edge.protocols.connect import error as connect_error
@@ -49,15 +49,15 @@ class Procedure:
         for media_type in (grpc_web.BINARY, grpc_web.TEXT):
             self._in_envelopes[media_type] = self._in_envelopes[f"{media_type}+{PROTO}"]
 
-    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
+    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord) -> Reply:
         """Answers a request, also one in no protocol that this RPC has."""
-        self._rpc.tell(line, self._rpc.method.path)
+        self._rpc.tell(record, self._rpc.method.path)
         media_type = request.media_type()
         if request.method != "POST" or media_type in self._in_unary:
-            return await self._unary.serve(request, receive, line)
+            return await self._unary.serve(request, receive, record)
         if media_type not in self._in_envelopes:
             error = UnknownCodec((*self._in_unary, *self._in_envelopes))
-            line.code = code_of(error).name
+            record.code = code_of(error).name
             return refusal(error, request, self._details) or connect_error.reply(error, request, self._details)
         enveloped, dialect = self._in_envelopes[media_type]
-        return await enveloped.serve(dialect(request), request, receive, line)
+        return await enveloped.serve(dialect(request), request, receive, record)

@@ -26,7 +26,7 @@ def proto_path(fields: tuple[DescField, ...]) -> str:
     return ".".join(field.name for field in fields)
 
 
-def respell(violation: FieldViolation, request: DescMessage, own_names: Collection[str]) -> FieldViolation:
+def as_client_writes(violation: FieldViolation, request: DescMessage, own_names: Collection[str]) -> FieldViolation:
     """The violation with its path as the client spells it; a path that is none of the request's is left as it is.
 
     `own_names` are the contract's names that the client used itself.

@@ -8,7 +8,7 @@ from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessag
 
 from edge.protojson.document import Malformed, parse
 from edge.protojson.leaves import WRAPPERS, Leaf, json_leaf
-from edge.protojson.problems import MISSING, ROOT, MapKey, Place, Problems, Wrong, kind, shorten
+from edge.protojson.problems import MISSING, ROOT, InvalidValue, MapKey, Place, Problems, kind, shorten
 from edge.protojson.scalars import read_double, read_string
 from edge.protojson.serialised import to_bytes
 from edge.protojson.well_known import FIELD_MASK
@@ -58,14 +58,14 @@ def text_leaf(desc: DescMessage, readers: "Readers") -> Leaf | None:
             document = parse(text.encode())
         except Malformed:
             if desc.type_name != VALUE:
-                raise Wrong("must be JSON") from None
+                raise InvalidValue("must be JSON") from None
             document = text
         problems, value = Problems(), MISSING
         with contextlib.suppress(InvalidArgument):  # of too many violations, the first of which follows
             value = readers.message(desc).read(document, ROOT, problems)
         if problems.violations:
             first = problems.violations[0]
-            raise Wrong(f"is wrong: {first.field} {first.description}", first.reason)
+            raise InvalidValue(f"is wrong: {first.field} {first.description}", first.reason)
         return value
 
     return read
@@ -102,7 +102,7 @@ class _StructReader:
             at = (place, MapKey(key), place[2] + 1)
             try:
                 read_string(key)
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 problems.add_at(at, wrong)
             if (read := values.read(item, at, problems)) is not MISSING:
                 fields[key] = read
@@ -133,7 +133,7 @@ class _ValueReader:
     def read(self, value: Any, place: Place, problems: Problems) -> Any:
         try:
             kind_set = self._kind(value, place, problems)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             problems.add_at(place, wrong)
             return MISSING
         return MISSING if kind_set.value is MISSING else self._type(kind=kind_set)
@@ -167,7 +167,7 @@ class _AnyReader:
         depth = place[2] + 1
         try:
             desc = self._packed_type(value.get("@type"))
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             problems.add_at((place, "@type", depth), wrong)
             return MISSING
         rest = {key: item for key, item in value.items() if key != "@type"}
@@ -184,24 +184,24 @@ class _AnyReader:
 
     def _packed_type(self, url: object) -> DescMessage:
         if type(url) is not str:
-            raise Wrong(f"must be a string that names the type of this value, not {kind(url)}")
+            raise InvalidValue(f"must be a string that names the type of this value, not {kind(url)}")
         desc = self._readers.registry.message(url.rpartition("/")[2])
         if desc is None:
-            raise Wrong(f'names no type that is known here: "{shorten(url)}"', "TYPE_UNKNOWN")
+            raise InvalidValue(f'names no type that is known here: "{shorten(url)}"', "TYPE_UNKNOWN")
         return desc
 
     def _read_value(self, desc: DescMessage, rest: dict[str, Any], place: Place, problems: Problems) -> Any:
         depth = place[2] + 1
         for key in rest.keys() - {"value"}:
-            problems.add_at((place, key, depth), Wrong("is not a field here", "FIELD_UNKNOWN"))
+            problems.add_at((place, key, depth), InvalidValue("is not a field here", "FIELD_UNKNOWN"))
         if "value" not in rest:
-            problems.add_at((place, "value", depth), Wrong("is missing"))
+            problems.add_at((place, "value", depth), InvalidValue("is missing"))
             return MISSING
         leaf = json_leaf(desc)
         if leaf is None:
             return self._readers.message(desc).read(rest["value"], (place, "value", depth), problems)
         try:
             return leaf(rest["value"])
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             problems.add_at((place, "value", depth), wrong)
             return MISSING

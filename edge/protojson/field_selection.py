@@ -17,7 +17,7 @@ from protobuf.wkt import Struct
 
 from edge.protojson.fields import find
 from edge.protojson.leaves import text_leaf
-from edge.protojson.problems import Wrong, shorten
+from edge.protojson.problems import InvalidValue, shorten
 from mesh.descriptors import inner_message
 
 ALL: Final = "*"
@@ -37,7 +37,7 @@ _FREE: Final = Struct.desc()  # has whatever fields it is asked for
 
 def parse(text: str, message: DescMessage, *, proto_names: bool) -> Selection:
     """The selection that a text is, of a message whose fields are written by the contract's names or by JSON's. Raises
-    Wrong.
+    InvalidValue.
     """
     return _Parser(text, proto_names=proto_names).parse(message)
 
@@ -68,7 +68,7 @@ class _Parser:
         selected: dict[str, Selection] = {}
         self._selection(message, selected, 1)
         if self._at < len(self._tokens):
-            raise Wrong(f'has "{shorten(self._tokens[self._at])}" where a comma should be')
+            raise InvalidValue(f'has "{shorten(self._tokens[self._at])}" where a comma should be')
         return selected
 
     def _selection(self, owner: _Owner, selected: dict[str, Selection], depth: int) -> None:
@@ -78,14 +78,14 @@ class _Parser:
 
     def _path(self, owner: _Owner, selected: dict[str, Selection], depth: int) -> None:
         if depth > DEPTH_MAX:
-            raise Wrong(f"is nested more than {DEPTH_MAX} deep", "NESTED_TOO_DEEPLY")
+            raise InvalidValue(f"is nested more than {DEPTH_MAX} deep", "NESTED_TOO_DEEPLY")
         name, inner = self._name(owner)
         if self._take(".") or self._take("/"):
             self._path(inner, _below(selected, name), depth + 1)
         elif self._take("("):
             self._selection(inner, _below(selected, name), depth + 1)
             if not self._take(")"):
-                raise Wrong('lacks a ")"')
+                raise InvalidValue('lacks a ")"')
         else:
             selected[name] = None
 
@@ -98,20 +98,22 @@ class _Parser:
         """The next name as it is in the JSON, and what it holds."""
         name = self._tokens[self._at] if self._at < len(self._tokens) else ""
         if not name or name in _MARKS:
-            raise Wrong("lacks the name of a field at its end" if not name else f'has "{name}" where a name should be')
+            raise InvalidValue(
+                "lacks the name of a field at its end" if not name else f'has "{name}" where a name should be'
+            )
         self._at += 1
         if len(name) > 1 and name[0] == name[-1] == "`":
             name = name[1:-1]
         match owner:
             case None:
-                raise Wrong(f"selects {shorten(name)} inside a field that has no fields", "FIELD_UNKNOWN")
+                raise InvalidValue(f"selects {shorten(name)} inside a field that has no fields", "FIELD_UNKNOWN")
             case DescFieldValueMap(value=value):
                 return name, value if isinstance(value, DescMessage) else None
             case DescMessage(type_name=type_name) if type_name in _ANY_JSON or name == ALL:
                 return name, _FREE
         field = find(owner, name)
         if field is None:
-            raise Wrong(f"selects {shorten(name)}, which {owner.name} does not have", "FIELD_UNKNOWN")
+            raise InvalidValue(f"selects {shorten(name)}, which {owner.name} does not have", "FIELD_UNKNOWN")
         return field.name if self._proto_names else field.json_name, _owner(field)
 
 

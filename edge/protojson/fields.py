@@ -13,7 +13,7 @@ from protobuf import (
     Message,
 )
 
-from edge.protojson.problems import Wrong
+from edge.protojson.problems import InvalidValue
 
 
 def names_of(message: DescMessage) -> dict[str, DescField]:
@@ -48,8 +48,8 @@ def values_of(enum: DescEnum) -> list[DescEnumValue]:
 
 
 def descend(message: Message, fields: tuple[DescField, ...]) -> Message:
-    """The message that holds the last of these fields; those on the way are created if they are absent. Raises Wrong
-    if one of them excludes a member of a oneof that is set.
+    """Returns the message that holds the last of these fields; those on the way are created if they are absent. Raises
+    InvalidValue if one of them excludes a member of a oneof that is set.
     """
     for field in fields[:-1]:
         inner = message[field]
@@ -62,12 +62,12 @@ def descend(message: Message, fields: tuple[DescField, ...]) -> Message:
 
 
 def assign(message: Message, field: DescField, value: Any) -> None:
-    """Sets a field. Raises Wrong if another member of its oneof is set."""
+    """Sets a field. Raises InvalidValue if another member of its oneof is set."""
     oneof = None if isinstance(field.value, DescFieldValueList | DescFieldValueMap) else field.value.oneof
     other = getattr(message, oneof.local_name) if oneof is not None else None
     if other is not None and other.field != field.name:
         names = {field.name: field.json_name for field in message.desc().fields}
-        raise Wrong(f"excludes {names[other.field]}, which is given too", "ONEOF_GIVEN_TWICE")
+        raise InvalidValue(f"excludes {names[other.field]}, which is given too", "ONEOF_GIVEN_TWICE")
     message[field] = value
 
 

@@ -1,6 +1,7 @@
 """Values that hold no others: scalars, enums, and the well-known types whose JSON is a string, a number or a boolean.
 
-A leaf reads one such value, a Python value of parsed JSON or the text of a path or query, and raises Wrong if it can't.
+A leaf reads one such value, from a Python value of parsed JSON or from the text of a path or query. It raises
+InvalidValue if it can't.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from protobuf import DescEnum, DescFieldValueScalar, DescMessage, Message, Scala
 
 from edge.protojson import well_known
 from edge.protojson.fields import values_of
-from edge.protojson.problems import UnknownName, Wrong, kind, shorten
+from edge.protojson.problems import InvalidValue, UnknownName, kind, shorten
 from edge.protojson.scalars import FROM_JSON, FROM_TEXT
 
 Leaf = Callable[[Any], Any]
@@ -56,9 +57,9 @@ def _enum(enum: DescEnum) -> Leaf:
             if found is None and is_open and -(2**31) <= value < 2**31:
                 found = make(int(value))
         else:
-            raise Wrong(f"must be the name or the number of a value, not {kind(value)}")
+            raise InvalidValue(f"must be the name or the number of a value, not {kind(value)}")
         if found is None:
-            unknown = UnknownName if type(value) is str else Wrong
+            unknown = UnknownName if type(value) is str else InvalidValue
             raise unknown(f'has no value "{shorten(str(value))}"; its values are {_some(list(by_name))}')
         return found
 
@@ -82,13 +83,13 @@ def _some(names: list[str]) -> str:
 def _null_value(value: object) -> int:
     if value is None or value == "NULL_VALUE" or (type(value) is int and value == 0):
         return 0
-    raise Wrong(f"must be null, not {kind(value)}")
+    raise InvalidValue(f"must be null, not {kind(value)}")
 
 
 def _null_value_of_text(text: str) -> int:
     if text in ("null", "NULL_VALUE", "0"):
         return 0
-    raise Wrong("must be null")
+    raise InvalidValue("must be null")
 
 
 def _seconds_and_nanos(parse: Callable[[object], tuple[int, int]]) -> Callable[[DescMessage], Leaf]:

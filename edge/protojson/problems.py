@@ -24,7 +24,7 @@ class MapKey(str):
     __slots__ = ()
 
 
-class Wrong(ValueError):
+class InvalidValue(ValueError):
     """A value that its field can't take. The text is for the caller and follows the field's name."""
 
     def __init__(self, description: str, reason: str = "INVALID_VALUE") -> None:
@@ -33,18 +33,18 @@ class Wrong(ValueError):
         self.reason = reason
 
 
-class UnknownName(Wrong):
+class UnknownName(InvalidValue):
     """The name of a value that the contract's enum does not have: the peer's contract may be a newer one."""
 
 
-def too_many_items(items_max: int) -> Wrong:
+def too_many_items(items_max: int) -> InvalidValue:
     """Returns what protovalidate says of a list that is too long, before any of its elements is read."""
-    return Wrong(f"must contain no more than {items_max} item(s)", "REPEATED_MAX_ITEMS")
+    return InvalidValue(f"must contain no more than {items_max} item(s)", "REPEATED_MAX_ITEMS")
 
 
-def too_many_entries(entries_max: int) -> Wrong:
+def too_many_entries(entries_max: int) -> InvalidValue:
     """Returns what protovalidate says of a map that is too large, before any of its entries is read."""
-    return Wrong(f"map must be at most {entries_max} entries", "MAP_MAX_PAIRS")
+    return InvalidValue(f"map must be at most {entries_max} entries", "MAP_MAX_PAIRS")
 
 
 class Problems:
@@ -63,7 +63,7 @@ class Problems:
         if self.violations:
             raise invalid_fields(tuple(self.violations))
 
-    def add(self, field: str, wrong: Wrong) -> None:
+    def add(self, field: str, wrong: InvalidValue) -> None:
         """Notes that this field is wrong. Raises InvalidArgument if it is the last violation that is looked for."""
         self.note(FieldViolation(field, wrong.description, wrong.reason))
 
@@ -73,7 +73,7 @@ class Problems:
         if len(self.violations) >= VIOLATIONS_MAX:
             self.check()
 
-    def add_at(self, place: Place, wrong: Wrong) -> None:
+    def add_at(self, place: Place, wrong: InvalidValue) -> None:
         """Notes that the value at this place is wrong."""
         self.add(render(place) or "body", wrong)
 
@@ -89,14 +89,18 @@ class Problems:
         keys that an object has more than once, each as a `key`.
         """
         if not isinstance(value, wanted):
-            self.add_at(place, Wrong(f"must be {'an object' if wanted is dict else 'an array'}, not {kind(value)}"))
+            self.add_at(
+                place, InvalidValue(f"must be {'an object' if wanted is dict else 'an array'}, not {kind(value)}")
+            )
             return False
         if place[2] >= depth_max:
-            self.add_at(place, Wrong(f"is nested more than {depth_max} deep", "NESTED_TOO_DEEPLY"))
+            self.add_at(place, InvalidValue(f"is nested more than {depth_max} deep", "NESTED_TOO_DEEPLY"))
             return False
         if type(value) is RepeatedKeys:
             for name in value.repeated:
-                self.add_at((place, key(name), place[2] + 1), Wrong("is given more than once", "FIELD_GIVEN_TWICE"))
+                self.add_at(
+                    (place, key(name), place[2] + 1), InvalidValue("is given more than once", "FIELD_GIVEN_TWICE")
+                )
         return True
 
 

@@ -27,11 +27,11 @@ from edge.protojson.fields import assign, names_of
 from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf, text_leaf
 from edge.protojson.problems import (
     MISSING,
+    InvalidValue,
     MapKey,
     Place,
     Problems,
     UnknownName,
-    Wrong,
     too_many_entries,
     too_many_items,
 )
@@ -68,7 +68,7 @@ class Element:
             return self._readers.message(self._type).read(value, place, problems)
         try:
             return self.leaf(value)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             self._readers.note(wrong, place, problems)
             return MISSING
 
@@ -85,7 +85,7 @@ class FieldReader:
     reader: Reader
 
     def assign(self, message: Message, value: Any) -> None:
-        """Sets the field. Raises Wrong if another member of its oneof is set."""
+        """Sets the field. Raises InvalidValue if another member of its oneof is set."""
         if isinstance(self.desc, DescExtension):
             message[self.desc.type] = value
         else:
@@ -101,7 +101,7 @@ class Readers:
         self.depth_max = depth_max
         self._by_type: dict[str, Reader] = {}
 
-    def note(self, wrong: Wrong, place: Place, problems: Problems) -> None:
+    def note(self, wrong: InvalidValue, place: Place, problems: Problems) -> None:
         """Notes a value that is wrong, unless it is only unknown and that is let pass."""
         if not (self.ignore_unknown and isinstance(wrong, UnknownName)):
             problems.add_at(place, wrong)
@@ -195,19 +195,19 @@ class _MessageReader:
                     setattr(message, field.attribute, field.leaf(item))
                 else:
                     field.assign(message, field.leaf(item))
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 self._readers.note(wrong, (place, key, place[2] + 1), problems)
         return message
 
     def _note_unknown(self, key: str, place: Place, problems: Problems) -> None:
         if not self._readers.ignore_unknown:
-            problems.add_at((place, key, place[2] + 1), Wrong("is not a field here", "FIELD_UNKNOWN"))
+            problems.add_at((place, key, place[2] + 1), InvalidValue("is not a field here", "FIELD_UNKNOWN"))
 
 
 def _note_own_name(field: FieldReader, value: dict[str, Any], problems: Problems) -> None:
     problems.own_names.add(field.desc.name)
     if field.json_name in value:
-        raise Wrong(f"is given as {field.json_name} too", "FIELD_GIVEN_TWICE")
+        raise InvalidValue(f"is given as {field.json_name} too", "FIELD_GIVEN_TWICE")
 
 
 class _ListReader:
@@ -256,11 +256,11 @@ class _MapReader:
             at = (place, MapKey(text), place[2] + 1)
             try:
                 key = self._key(text)
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 problems.add_at(at, wrong)
                 continue
             if key in entries:
-                problems.add_at(at, Wrong("is the same key as another one", "FIELD_GIVEN_TWICE"))
+                problems.add_at(at, InvalidValue("is the same key as another one", "FIELD_GIVEN_TWICE"))
             elif (entry := self._element.read(item, at, problems)) is not MISSING:
                 entries[key] = entry
         return entries

@@ -12,7 +12,7 @@ from typing import Final
 
 from protobuf import ScalarType
 
-from edge.protojson.problems import Wrong, kind
+from edge.protojson.problems import InvalidValue, kind
 
 Scalar = bool | int | float | str | bytes
 
@@ -44,23 +44,23 @@ LONG: Final = frozenset((*_INT64, *_UINT64))
 
 def _integer_of_text(text: str) -> int:
     if len(text) > _DIGITS_MAX:
-        raise Wrong("has too many digits")
+        raise InvalidValue("has too many digits")
     if _INTEGER.fullmatch(text):
         return int(text)
     if not _NUMBER.fullmatch(text):
-        raise Wrong("must be a whole number in decimal digits")
+        raise InvalidValue("must be a whole number in decimal digits")
     try:
         return _integer_of_decimal(Decimal(text))
     except InvalidOperation:
-        raise Wrong("is out of range", "OUT_OF_RANGE") from None
+        raise InvalidValue("is out of range", "OUT_OF_RANGE") from None
 
 
 def _integer_of_decimal(number: Decimal) -> int:
     if number.adjusted() > _DIGITS_MAX:
-        raise Wrong("is out of range", "OUT_OF_RANGE")
+        raise InvalidValue("is out of range", "OUT_OF_RANGE")
     whole = int(number)
     if whole != number:
-        raise Wrong("must be a whole number")
+        raise InvalidValue("must be a whole number")
     return whole
 
 
@@ -75,9 +75,9 @@ def _integer(scalar: ScalarType) -> Callable[[object], int]:
         elif type(value) is Decimal:
             number = _integer_of_decimal(value)
         else:
-            raise Wrong(f"must be a whole number, not {kind(value)}")
+            raise InvalidValue(f"must be a whole number, not {kind(value)}")
         if not least <= number <= greatest:
-            raise Wrong(f"must be from {least} to {greatest}", "OUT_OF_RANGE")
+            raise InvalidValue(f"must be from {least} to {greatest}", "OUT_OF_RANGE")
         return number
 
     return read
@@ -94,12 +94,12 @@ def read_double(value: object) -> float:
         if value in _NOT_FINITE:
             return _NOT_FINITE[value]
         if not _NUMBER.fullmatch(value):
-            raise Wrong('must be a number, "NaN", "Infinity" or "-Infinity"')
+            raise InvalidValue('must be a number, "NaN", "Infinity" or "-Infinity"')
         number = float(value)
     else:
-        raise Wrong(f"must be a number, not {kind(value)}")
+        raise InvalidValue(f"must be a number, not {kind(value)}")
     if not math.isfinite(number):
-        raise Wrong("is out of the range of a 64-bit float", "OUT_OF_RANGE")
+        raise InvalidValue("is out of the range of a 64-bit float", "OUT_OF_RANGE")
     return number
 
 
@@ -107,7 +107,7 @@ def _read_float(value: object) -> float:
     number = read_double(value)
     if _FLOAT_MAX < abs(number) < math.inf:
         if abs(number) >= _FLOAT_BOUND:
-            raise Wrong("is out of the range of a 32-bit float", "OUT_OF_RANGE")
+            raise InvalidValue("is out of the range of a 32-bit float", "OUT_OF_RANGE")
         return math.copysign(_FLOAT_MAX, number)
     return number
 
@@ -115,31 +115,31 @@ def _read_float(value: object) -> float:
 def _read_bool(value: object) -> bool:
     if value is True or value is False:
         return value
-    raise Wrong(f"must be true or false, not {kind(value)}")
+    raise InvalidValue(f"must be true or false, not {kind(value)}")
 
 
 def read_string(value: object) -> str:
     """A string of Unicode scalar values: a lone surrogate has no UTF-8."""
     if type(value) is not str:
-        raise Wrong(f"must be a string, not {kind(value)}")
+        raise InvalidValue(f"must be a string, not {kind(value)}")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise Wrong("holds half of a surrogate pair, which is not Unicode") from None
+            raise InvalidValue("holds half of a surrogate pair, which is not Unicode") from None
     return value
 
 
 def _read_bytes(value: object) -> bytes:
     if type(value) is not str:
-        raise Wrong(f"must be a string in base64, not {kind(value)}")
+        raise InvalidValue(f"must be a string in base64, not {kind(value)}")
     found = _BASE64.fullmatch(value)
     if found is None or (found[1] and len(value) % 4) or len(value.rstrip("=")) % 4 == 1:
-        raise Wrong("is not base64")
+        raise InvalidValue("is not base64")
     try:
         return b64decode(value.translate(_TO_STANDARD) + "=" * (-len(value) % 4))
     except binascii.Error:
-        raise Wrong("is not base64") from None
+        raise InvalidValue("is not base64") from None
 
 
 _TO_STANDARD = str.maketrans("-_", "+/")
@@ -152,14 +152,14 @@ FROM_JSON: Final[dict[ScalarType, Callable[[object], Scalar]]] = {
     ScalarType.STRING: read_string,
     ScalarType.BYTES: _read_bytes,
 }
-"""Reads a JSON value as each type. Raises Wrong."""
+"""Reads a JSON value as each type. Raises InvalidValue."""
 
 
 def _bool_of_text(text: str) -> bool:
     if text in ("true", "false"):
         return text == "true"
-    raise Wrong("must be true or false")
+    raise InvalidValue("must be true or false")
 
 
 FROM_TEXT: Final[dict[ScalarType, Callable[[str], Scalar]]] = {**FROM_JSON, ScalarType.BOOL: _bool_of_text}
-"""Reads the text of a path, a query or a map's key as each type. Raises Wrong."""
+"""Reads the text of a path, a query or a map's key as each type. Raises InvalidValue."""

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Message
 
-from edge.protojson.problems import MISSING, MapKey, Place, Problems, Wrong
+from edge.protojson.problems import MISSING, InvalidValue, MapKey, Place, Problems
 
 _REQUIRED: Final = "LEGACY_REQUIRED"
 
@@ -16,7 +16,7 @@ def to_bytes(message: Message, place: Place, problems: Problems) -> Any:
     try:
         return message.to_binary()
     except RecursionError:
-        problems.add_at(place, Wrong("is nested too deeply", "NESTED_TOO_DEEPLY"))
+        problems.add_at(place, InvalidValue("is nested too deeply", "NESTED_TOO_DEEPLY"))
     except ValueError:
         _note_required(message, place, problems)
     return MISSING
@@ -28,7 +28,7 @@ def _note_required(message: Message, place: Place, problems: Problems) -> None:
         at = (place, field.json_name, depth)
         if field not in message:
             if field.presence.name == _REQUIRED:
-                problems.add_at(at, Wrong("is required", "REQUIRED"))
+                problems.add_at(at, InvalidValue("is required", "REQUIRED"))
             continue
         match field.value:
             case DescFieldValueMessage():

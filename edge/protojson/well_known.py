@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from edge.protojson.problems import Wrong, kind
+from edge.protojson.problems import InvalidValue, kind
 
 FIELD_MASK: Final = "google.protobuf.FieldMask"
 DURATION_SECONDS_MAX: Final = 315_576_000_000
@@ -29,15 +29,15 @@ def timestamp(value: object) -> tuple[int, int]:
     """Seconds since 1970 and nanoseconds."""
     found = _TIMESTAMP.fullmatch(value) if type(value) is str else None
     if found is None:
-        raise Wrong('must be a time such as "2026-01-31T09:30:00Z" (RFC 3339)')
+        raise InvalidValue('must be a time such as "2026-01-31T09:30:00Z" (RFC 3339)')
     try:
         moment = datetime.fromisoformat(found[1] + ("+00:00" if found[3] == "Z" else found[3]))
     except ValueError:
-        raise Wrong("is not a date and time that exists") from None
+        raise InvalidValue("is not a date and time that exists") from None
     since_epoch = moment - _EPOCH
     seconds = since_epoch.days * 86_400 + since_epoch.seconds
     if moment < _FIRST or seconds > TIMESTAMP_SECONDS_MAX:
-        raise Wrong("must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z", "OUT_OF_RANGE")
+        raise InvalidValue("must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z", "OUT_OF_RANGE")
     return seconds, _nanos(found[2])
 
 
@@ -45,11 +45,11 @@ def duration(value: object) -> tuple[int, int]:
     """Seconds and nanoseconds, of the same sign."""
     found = _DURATION.fullmatch(value) if type(value) is str else None
     if found is None:
-        raise Wrong('must be a number of seconds with an s, such as "1.5s"')
+        raise InvalidValue('must be a number of seconds with an s, such as "1.5s"')
     sign = -1 if found[1] else 1
     seconds = int(found[2])
     if seconds > DURATION_SECONDS_MAX:
-        raise Wrong(f"must be from -{DURATION_SECONDS_MAX}s to {DURATION_SECONDS_MAX}s", "OUT_OF_RANGE")
+        raise InvalidValue(f"must be from -{DURATION_SECONDS_MAX}s to {DURATION_SECONDS_MAX}s", "OUT_OF_RANGE")
     return sign * seconds, sign * _nanos(found[3])
 
 
@@ -60,7 +60,7 @@ def _nanos(fraction: str | None) -> int:
 def field_mask(value: object) -> list[str]:
     """The paths of a mask in JSON, where they are in lowerCamelCase."""
     if type(value) is not str:
-        raise Wrong(f"must be a string of field paths with commas between, not {kind(value)}")
+        raise InvalidValue(f"must be a string of field paths with commas between, not {kind(value)}")
     return _paths(value, MASK_PATH, "must be field paths in lowerCamelCase with commas between")
 
 
@@ -74,7 +74,7 @@ def _paths(text: str, path: re.Pattern[str], otherwise: str) -> list[str]:
         return []
     paths = text.split(",")
     if not all(map(path.fullmatch, paths)):
-        raise Wrong(otherwise)
+        raise InvalidValue(otherwise)
     return list(map(to_snake_case, paths))
 
 

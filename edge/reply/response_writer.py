@@ -18,7 +18,7 @@ from edge.bind.system_parameters import ALT, FIELDS, NONE_GIVEN, PROTO, SystemPa
 from edge.protojson.field_selection import Selection, parse
 from edge.protojson.field_selection import trim as trim_to
 from edge.protojson.leaves import TEXT_MESSAGES
-from edge.protojson.problems import Problems, Wrong
+from edge.protojson.problems import InvalidValue, Problems
 from edge.protojson.writer import to_json
 
 
@@ -64,12 +64,12 @@ class Writer:
             return self._usual
         problems = Problems()
         if wanted.alt == PROTO and self._inner is None:
-            problems.add(ALT, Wrong("can't be proto: this method does not answer a message"))
+            problems.add(ALT, InvalidValue("can't be proto: this method does not answer a message"))
         fields: Selection = None
         if wanted.fields:
             try:
                 fields = self._selection(wanted)
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 problems.add(FIELDS, wrong)
         problems.check()
         options = self._options
@@ -90,7 +90,7 @@ class Writer:
 
     def _selection(self, wanted: SystemParameters) -> Selection:
         if self._inner is None or wanted.alt == PROTO:
-            raise Wrong("can only trim a message that is answered as JSON")
+            raise InvalidValue("can only trim a message that is answered as JSON")
         return parse(wanted.fields, self._inner, proto_names=self._proto_names)
 
     def _message(self, response: Message) -> Message:

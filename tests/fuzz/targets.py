@@ -20,7 +20,7 @@ from edge.protocols.rpc.envelope import opened, seal
 from edge.protojson.document import Malformed, parse
 from edge.protojson.field_selection import parse as parse_selection
 from edge.protojson.field_selection import trim
-from edge.protojson.problems import MISSING, ROOT, Problems, Wrong
+from edge.protojson.problems import MISSING, ROOT, InvalidValue, Problems
 from edge.protojson.readers import Readers
 from edge.protojson.serialised import to_bytes
 from mesh.errors import MeshError
@@ -150,7 +150,7 @@ def _fields(contract: Contract) -> Target:
 
     def check(data: bytes) -> None:
         """A selection is refused, or a part of the message, of which it is the whole."""
-        with contextlib.suppress(Wrong):
+        with contextlib.suppress(InvalidValue):
             selection = parse_selection(data.decode("utf-8", "replace"), desc, proto_names=False)
             part = trim(whole, selection)
             assert part.keys() <= whole.keys()

@@ -8,7 +8,7 @@ from protobuf import Registry
 
 from edge.call import large_work
 from edge.call.rpc import Admission, Rpc
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.headers import Headers
 from edge.http.reply import Reply
 from edge.http.request import Receive, Request
@@ -38,36 +38,36 @@ class ConnectUnary:
     details: Registry
     limits: BodyLimits
 
-    async def serve(self, request: Request, receive: Receive, line: Line) -> Reply:
+    async def serve(self, request: Request, receive: Receive, record: AccessRecord) -> Reply:
         """Answers a request, also with what went wrong."""
         try:
             if request.method in _READS:
-                return await self._get(request, line)
-            return await self._post(request, receive, line)
+                return await self._get(request, record)
+            return await self._post(request, receive, record)
         except Exception as raised:  # noqa: BLE001 # failure() logs what is not meant
             error = failure(raised, self.rpc.method.name)
-            line.code = code_of(error).name
+            record.code = code_of(error).name
             reply = connect_error.reply(error, request, self.details)
             reply.headers += self._metadata(error.initial_metadata, error.trailing_metadata)
             return reply
 
-    async def _get(self, request: Request, line: Line) -> Reply:
+    async def _get(self, request: Request, record: AccessRecord) -> Reply:
         query = connect_query.read(request.query, self.limits)
         codec = self.codecs[query.codec]
-        admission = await self.rpc.admit(request, line, timeout_s(request.headers))
+        admission = await self.rpc.admit(request, record, timeout_s(request.headers))
         reply = await self._call(admission, query.codec, codec, query.content)
         if cache := cache_control(self.rpc.method.policy, is_read=True):
             reply.headers.append((b"cache-control", cache))
         return reply
 
-    async def _post(self, request: Request, receive: Receive, line: Line) -> Reply:
+    async def _post(self, request: Request, receive: Receive, record: AccessRecord) -> Reply:
         name = request.media_type().removeprefix(PREFIX)
         codec = self.codecs[name]
         check_version(request.headers.get(VERSION_HEADER), b"1")
         coding.of_header(request.headers.get(b"content-encoding"))
-        admission = await self.rpc.admit(request, line, timeout_s(request.headers))
+        admission = await self.rpc.admit(request, record, timeout_s(request.headers))
         content = await read_body(request, receive, self.limits)
-        line.request_bytes = len(content)
+        record.request_bytes = len(content)
         return await self._call(admission, name, codec, content)
 
     async def _call(self, admission: Admission, name: str, codec: Codec, content: bytes) -> Reply:

@@ -10,7 +10,7 @@ from edge.bind.binder import Binder
 from edge.call import large_work
 from edge.contract.http_body import raw_type
 from edge.contract.route import Route
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.activity import Activity
 from edge.http.body_stream import pieces
 from edge.http.content_type import unsupported
@@ -21,7 +21,7 @@ from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import read_body
 from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
 from edge.protocols.rest.transcoding import Transcoding
-from edge.protojson.client_paths import respell
+from edge.protojson.client_paths import as_client_writes
 from edge.protojson.document import Malformed
 from mesh.errors import FieldViolation, InvalidArgument, MeshError
 
@@ -43,7 +43,7 @@ class Incoming:
         self._is_file = raw_type(route) is not None
 
     async def begin(
-        self, request: Request, values: tuple[str, ...], query: bytes, receive: Receive, line: Line
+        self, request: Request, values: tuple[str, ...], query: bytes, receive: Receive, record: AccessRecord
     ) -> "Messages":
         """The messages of a request, whose path has these values, and whose query is this without system parameters.
         What is wrong with the URL, or with the only message, is raised now: InvalidArgument, HttpError.
@@ -51,25 +51,25 @@ class Incoming:
         messages = self.messages(request, values, query)
         if not self.is_stream:
             content = await read_body(request, receive, self._body_limits)
-            line.request_bytes = len(content)
+            record.request_bytes = len(content)
             message = await large_work.run(len(content), partial(messages.bind_only, request, content))
-            messages.come_from(_one(message))
+            messages.set_source(_one(message))
             return messages
         self.binder.check_url(values, query)
-        body = pieces(request, receive, self.limits, messages.activity, line)
+        body = pieces(request, receive, self.limits, messages.activity, record)
         if self._is_file:
-            messages.come_from(_of_file(request, body, messages))
+            messages.set_source(_of_file(request, body, messages))
         else:
-            messages.come_from(_of_json(self._splitter(request), body, messages, request.held))
+            messages.set_source(_of_json(self._splitter(request), body, messages, request.held))
         return messages
 
     def messages(self, request: Request, values: tuple[str, ...], query: bytes) -> "Messages":
         """The messages of a request, before it is known where they come from."""
         return Messages(self, request, values, query)
 
-    def respell(self, error: MeshError, own_names: set[str]) -> None:
+    def as_client_writes(self, error: MeshError, own_names: set[str]) -> None:
         """Makes the paths of fields in an error those that the client knows."""
-        error.violations = tuple(respell(each, self._input, own_names) for each in error.violations)
+        error.violations = tuple(as_client_writes(each, self._input, own_names) for each in error.violations)
 
     def _splitter(self, request: Request) -> Splitter:
         media_type = request.media_type()
@@ -100,7 +100,7 @@ class Messages:
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._source
 
-    def come_from(self, source: AsyncIterator[bytes]) -> None:
+    def set_source(self, source: AsyncIterator[bytes]) -> None:
         """Says what to iterate over."""
         self._source = source
 
@@ -146,9 +146,9 @@ class Messages:
             malformed = InvalidArgument(str(error), reason="MALFORMED_JSON", violations=[violation])
             raise _at_index(malformed, self.count) from error
 
-    def respell(self, error: MeshError) -> None:
+    def as_client_writes(self, error: MeshError) -> None:
         """Makes the paths of fields in a service's error those that the client knows."""
-        self._incoming.respell(error, self._own_names)
+        self._incoming.as_client_writes(error, self._own_names)
 
 
 async def _of_json(

@@ -7,12 +7,12 @@ from functools import partial
 import structlog
 
 from edge.bind.system_parameters import NONE_GIVEN, SystemParameterReader
-from edge.call.response_reader import Ended, Feed
+from edge.call.response_reader import Ended, ResponseReader
 from edge.call.rpc import Admission, Rpc
 from edge.call.upstream import Responses
 from edge.contract.http_body import HTTP_BODY, inner_type
 from edge.contract.route import Route
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.draining import shutting_down
 from edge.http.errors import HttpError
 from edge.http.reply import Reply
@@ -39,20 +39,20 @@ class CollectingEndpoint:
         self._incoming = Incoming(route, transcoding, limits)
         self._replies = Replies(route, transcoding.registry, transcoding.style)
 
-    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
+    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""
-        self._rpc.tell(line, self._template)
+        self._rpc.tell(record, self._template)
         wanted, query = self._system_parameters.take(request.query) if request.query else (NONE_GIVEN, b"")
         form = self._replies.form(request.headers.get(b"accept"), wanted)
-        admission = await self._rpc.admit(request, line)
-        messages = await self._incoming.begin(request, values, query, receive, line)
+        admission = await self._rpc.admit(request, record)
+        messages = await self._incoming.begin(request, values, query, receive, record)
         try:
             async with self._rpc.stream(admission, messages) as responses:
                 message = await self._only(responses)
                 headers = self._rpc.response_headers(await responses.initial_metadata())
                 headers += self._rpc.response_headers(await responses.trailing_metadata())
         except MeshError as error:
-            messages.respell(error)
+            messages.as_client_writes(error)
             raise
         reply = self._replies.make(request, message, form)
         reply.headers += [*headers, *admission.headers]
@@ -83,28 +83,37 @@ class StreamingEndpoint:
         self._outgoing = Outgoing(route, transcoding.registry, transcoding.style, is_file=is_file)
         self._is_file = is_file
 
-    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
+    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""
-        self._rpc.tell(line, self._template)
+        self._rpc.tell(record, self._template)
         wanted, query = self._system_parameters.take(request.query) if request.query else (NONE_GIVEN, b"")
         writing = self._outgoing.begin(request, wanted)
-        admission = await self._rpc.admit(request, line)
+        admission = await self._rpc.admit(request, record)
         if self._is_file:
             admission.metadata.extend(range_metadata(request))
-        messages = await self._incoming.begin(request, values, query, receive, line)
+        messages = await self._incoming.begin(request, values, query, receive, record)
         reply = Reply(200, [], b"")
-        pieces = self._pieces(request, admission, messages, writing, reply, line)
+        pieces = self._pieces(request, admission, messages, writing, reply, record)
         await anext(pieces)
         reply.body = pieces
         return reply
 
     async def _pieces(
-        self, request: Request, admission: Admission, messages: Messages, writing: Writing, reply: Reply, line: Line
+        self,
+        request: Request,
+        admission: Admission,
+        messages: Messages,
+        writing: Writing,
+        reply: Reply,
+        record: AccessRecord,
     ) -> AsyncGenerator[bytes, None]:
         """The pieces of the reply. The first is empty: it comes when the status and the headers are known."""
         begun = False
         try:
-            async with self._rpc.stream(admission, messages) as responses, Feed(responses, messages.activity) as feed:
+            async with (
+                self._rpc.stream(admission, messages) as responses,
+                ResponseReader(responses, messages.activity) as feed,
+            ):
                 with request.connection.draining(partial(feed.stop, shutting_down())):
                     async with contextlib.aclosing(self._written(feed, responses, writing)) as written:
                         async for piece, metadata in written:
@@ -117,18 +126,18 @@ class StreamingEndpoint:
                                     return
                             yield piece
         except MeshError as error:
-            messages.respell(error)
+            messages.as_client_writes(error)
             if not begun:
                 raise self._of_http(error, request) from error
-            yield await self._fail(error, writing, request, line)
+            yield await self._fail(error, writing, request, record)
         except Exception:
             if not begun:
                 raise
-            log.exception("stream failed", route=line.route, request_id=line.request_id)
-            yield await self._fail(Internal("Internal error."), writing, request, line)
+            log.exception("stream failed", route=record.route, request_id=record.request_id)
+            yield await self._fail(Internal("Internal error."), writing, request, record)
 
     async def _written(
-        self, feed: Feed, responses: Responses, writing: Writing
+        self, feed: ResponseReader, responses: Responses, writing: Writing
     ) -> AsyncGenerator[tuple[bytes, Metadata], None]:
         """Each piece of the response, with the metadata before it as far as they are known. The first may be there
         before the first message is.
@@ -147,9 +156,9 @@ class StreamingEndpoint:
             yield writing.heartbeat if content is None else writing.message(content), metadata or ()
             patience_s = heartbeat_s or None
 
-    async def _fail(self, error: MeshError, writing: Writing, request: Request, line: Line) -> bytes:
+    async def _fail(self, error: MeshError, writing: Writing, request: Request, record: AccessRecord) -> bytes:
         """What tells of an error when the head is out."""
-        line.code = error.code.name
+        record.code = error.code.name
         piece = writing.error(error)
         return piece if piece is not None else await request.connection.cut()
 

@@ -9,13 +9,13 @@ from edge.call import large_work
 from edge.call.long_poll import until_drain
 from edge.call.rpc import Admission, Rpc
 from edge.contract.route import Route
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.preconditions import stale
 from edge.http.reply import Reply
 from edge.http.request import Receive, Request
 from edge.http.whole_body import read_body
 from edge.protocols.rest.transcoding import Transcoding
-from edge.protojson.client_paths import respell
+from edge.protojson.client_paths import as_client_writes
 from edge.reply.replies import Replies
 from mesh.client import UnaryReply
 from mesh.errors import Aborted, InvalidArgument, MeshError
@@ -40,14 +40,14 @@ class UnaryEndpoint:
         self._binder = Binder(route, transcoding.readers, transcoding.validator)
         self._replies = Replies(route, transcoding.registry, transcoding.style)
 
-    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> Reply:
+    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord) -> Reply:
         """Answers a request whose path has these values. Raises MeshError."""
-        self._rpc.tell(line, self._template)
+        self._rpc.tell(record, self._template)
         wanted, query = self._system_parameters.take(request.query) if request.query else (NONE_GIVEN, b"")
         form = self._replies.form(request.headers.get(b"accept"), wanted)
-        admission = await self._rpc.admit(request, line)
+        admission = await self._rpc.admit(request, record)
         content = await read_body(request, receive, self._limits)
-        line.request_bytes = len(content)
+        record.request_bytes = len(content)
         answer = await self._answer(request, values, query, content, admission)
         reply = await large_work.run(len(answer.message), lambda: self._replies.make(request, answer.message, form))
         own = self._rpc.response_headers(answer.metadata)
@@ -69,7 +69,7 @@ class UnaryEndpoint:
                 call = self._rpc.unary(admission, message)
                 return await (until_drain(request.connection, call) if self._long_poll else call)
             except MeshError as error:
-                error.violations = tuple(respell(each, self._input, own_names) for each in error.violations)
+                error.violations = tuple(as_client_writes(each, self._input, own_names) for each in error.violations)
                 if not isinstance(error, Aborted) or alternative is request:
                     raise
                 refused = error

@@ -14,10 +14,10 @@ from typing import Protocol
 from googleapis.google.rpc.status_pb import Status
 
 from edge.call import large_work
-from edge.call.response_reader import Feed
+from edge.call.response_reader import ResponseReader
 from edge.call.rpc import Rpc
 from edge.call.upstream import Responses
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.activity import Activity
 from edge.http.body_stream import pieces
 from edge.http.draining import shutting_down
@@ -70,9 +70,9 @@ class Enveloped:
     codec: Codec
     limits: Limits
 
-    async def serve(self, dialect: Dialect, request: Request, receive: Receive, line: Line) -> Reply:
+    async def serve(self, dialect: Dialect, request: Request, receive: Receive, record: AccessRecord) -> Reply:
         """Answers a request; whatever goes wrong is told at the end of the reply."""
-        call = _Call(self, dialect, request, line)
+        call = _Call(self, dialect, request, record)
         frames = call.frames(receive)
         await anext(frames)
         return Reply(200, [(b"content-type", dialect.media_type.encode()), *call.headers], frames)
@@ -81,13 +81,13 @@ class Enveloped:
 class _Call:
     """One call. `headers` are those of the reply."""
 
-    def __init__(self, served: Enveloped, dialect: Dialect, request: Request, line: Line) -> None:
+    def __init__(self, served: Enveloped, dialect: Dialect, request: Request, record: AccessRecord) -> None:
         self._rpc = served.rpc
         self._codec = served.codec
         self._limits = served.limits
         self._dialect = dialect
         self._request = request
-        self._line = line
+        self._record = record
         self._activity = Activity()
         self._coding = coding.IDENTITY
         self._leads = False
@@ -107,7 +107,7 @@ class _Call:
                     yield envelope
         except Exception as raised:  # noqa: BLE001 # failure() logs what is not meant
             error = failure(raised, self._rpc.method.name)
-            self._line.code = code_of(error).name
+            self._record.code = code_of(error).name
             status = status_of(error)
             self.headers += self._rpc.response_headers(error.initial_metadata)
             self._trailers = self._rpc.response_headers(error.trailing_metadata)
@@ -118,7 +118,7 @@ class _Call:
     async def _responses(self, receive: Receive) -> AsyncGenerator[bytes, None]:
         """The messages of the response. When there is the first the headers are known, after the last the trailers."""
         given = coding.of_header(self._request.headers.get(self._dialect.coding_header))
-        admission = await self._rpc.admit(self._request, self._line, self._dialect.timeout_s())
+        admission = await self._rpc.admit(self._request, self._record, self._dialect.timeout_s())
         self.headers += admission.headers
         self._choose_coding(given)
         kind = self._rpc.method.desc.method_kind
@@ -130,7 +130,10 @@ class _Call:
                 yield reply.message
                 return
             sent = _one(await self._only(requests)) if kind == "server_streaming" else requests
-            async with self._rpc.stream(admission, sent) as responses, Feed(responses, self._activity) as feed:
+            async with (
+                self._rpc.stream(admission, sent) as responses,
+                ResponseReader(responses, self._activity) as feed,
+            ):
                 with self._request.connection.draining(partial(feed.stop, shutting_down())):
                     async for message in feed.messages():
                         await self._lead(responses)
@@ -152,7 +155,7 @@ class _Call:
     async def _requests(self, receive: Receive, given: str) -> AsyncGenerator[bytes, None]:
         """The messages of the request, which are in this coding."""
         count, limit = 0, self._limits.stream.messages_max
-        body = self._dialect.read(pieces(self._request, receive, self._limits.stream, self._activity, self._line))
+        body = self._dialect.read(pieces(self._request, receive, self._limits.stream, self._activity, self._record))
         async with (
             contextlib.aclosing(body),
             contextlib.aclosing(opened(body, self._limits.message, self._request.held)) as envelopes,

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from edge.bind.system_parameters import ALT, NONE_GIVEN, SystemParameterReader
 from edge.call import large_work
-from edge.call.response_reader import Ended, Feed
+from edge.call.response_reader import Ended, ResponseReader
 from edge.call.rpc import Admission, Rpc
 from edge.contract.http_body import HTTP_BODY, inner_type, raw_type
 from edge.contract.route import Route
-from edge.http.access_record import Line
+from edge.http.access_record import AccessRecord
 from edge.http.errors import HttpError
 from edge.http.request import Receive, Request
 from edge.http.stream_limits import StreamLimits
@@ -45,21 +45,23 @@ class SocketEndpoint:
         self._template = route.template.text
         self._system_parameters = SystemParameterReader(route.method.desc.input)
 
-    async def open(self, request: Request, values: tuple[str, ...], receive: Receive, line: Line) -> "Exchange":
+    async def open(
+        self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord
+    ) -> "Exchange":
         """Decides on a call whose path has these values, before the WebSocket is open. Raises MeshError."""
-        self.rpc.tell(line, self._template)
+        self.rpc.tell(record, self._template)
         wanted, query = self._system_parameters.take(request.query) if request.query else (NONE_GIVEN, b"")
         if wanted.alt not in ("", "json"):
             raise invalid_fields((FieldViolation(ALT, "can only be json on a WebSocket", "INVALID_VALUE"),))
         form = self.outgoing.writer.form(wanted)
-        admission = await self.rpc.admit(request, line)
+        admission = await self.rpc.admit(request, record)
         messages = self.incoming.messages(request, values, query)
         if self.incoming.takes_body:
             self.incoming.binder.check_url(values, query)
             first = None
         else:
             first = messages.bind_only(request, b"")
-        return Exchange(self, request, admission, messages, first, form, receive, line)
+        return Exchange(self, request, admission, messages, first, form, receive, record)
 
 
 class Exchange:
@@ -74,7 +76,7 @@ class Exchange:
         first: bytes | None,
         form: Form,
         receive: Receive,
-        line: Line,
+        record: AccessRecord,
     ) -> None:
         """`first` is the message that the URL is, None if the messages are in frames."""
         self.admission = admission
@@ -83,15 +85,18 @@ class Exchange:
         self._messages = messages
         self._form = form
         self._receive = receive
-        self._line = line
+        self._record = record
         self._has_sent_all = asyncio.Event()
-        messages.come_from(self._requests(first))
+        messages.set_source(self._requests(first))
 
     async def frames(self) -> AsyncGenerator[str | bytes, None]:
         """The frames of the responses. Raises MeshError with what the call ended with, unless it ended well."""
         rpc, messages = self._endpoint.rpc, self._messages
         try:
-            async with rpc.stream(self.admission, messages) as responses, Feed(responses, messages.activity) as feed:
+            async with (
+                rpc.stream(self.admission, messages) as responses,
+                ResponseReader(responses, messages.activity) as feed,
+            ):
                 with self._request.connection.draining(partial(feed.stop, _restart())), self._watched(feed):
                     while True:
                         try:
@@ -101,7 +106,7 @@ class Exchange:
                         if content is not None:
                             yield self._frame(content)
         except MeshError as error:
-            messages.respell(error)
+            messages.as_client_writes(error)
             raise
 
     def _frame(self, content: bytes) -> str | bytes:
@@ -148,8 +153,8 @@ class Exchange:
         if event["type"] == "websocket.disconnect":
             raise Cancelled("The client has gone.")
         text, data = event.get("text"), event.get("bytes")
-        self._line.request_bytes += len(text) if text is not None else len(data)
-        if self._line.request_bytes > self._endpoint.limits.bytes_max:
+        self._record.request_bytes += len(text) if text is not None else len(data)
+        if self._record.request_bytes > self._endpoint.limits.bytes_max:
             limit = self._endpoint.limits.bytes_max
             raise HttpError(413, f"The stream is larger than {limit} bytes.", "BODY_TOO_LARGE")
         if text == _NO_MORE:
@@ -160,7 +165,7 @@ class Exchange:
         return frame
 
     @contextlib.contextmanager
-    def _watched(self, feed: Feed) -> Any:
+    def _watched(self, feed: ResponseReader) -> Any:
         """While this is entered, a message after the last one ends the call."""
         watching = asyncio.create_task(self._watch(feed), name="after the last message")
         try:
@@ -168,7 +173,7 @@ class Exchange:
         finally:
             watching.cancel()
 
-    async def _watch(self, feed: Feed) -> None:
+    async def _watch(self, feed: ResponseReader) -> None:
         await self._has_sent_all.wait()
         while (event := await self._receive())["type"] == "websocket.receive":
             if event.get("text") != _NO_MORE:

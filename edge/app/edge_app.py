@@ -15,10 +15,10 @@ from starlette.routing import Route as PageRoute
 
 from edge.app.docs import OPENAPI, add_docs
 from edge.app.endpoints import json_style
-from edge.app.http import Pipeline
+from edge.app.http import HttpApp
 from edge.app.pages import METHODS, Pages
 from edge.app.routes import Routes
-from edge.app.websockets import Sockets
+from edge.app.websocket import WebSocketApp
 from edge.contract.contract import Contract
 from edge.http.cors import Cors
 from edge.http.errors import HttpError, render
@@ -29,7 +29,7 @@ from mesh.errors import Internal
 
 
 class EdgeApp(FastAPI):
-    """Serves the contract's routes by `pipeline`, and its own pages as FastAPI does."""
+    """Serves the contract's routes by HttpApp and WebSocketApp, and its own pages as FastAPI does."""
 
     def __init__(
         self, contract: Contract, routes: Routes, settings: EdgeSettings, operations: Sequence[PageRoute]
@@ -37,8 +37,8 @@ class EdgeApp(FastAPI):
         """`operations` are the pages for those who run this, empty if they are on another port."""
         super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
         cors = Cors(settings.cors_origins, settings.cors_max_age_s, settings.response_headers)
-        self._sockets = Sockets(routes.sockets, contract.registry, cors)
-        self._pipeline = Pipeline(routes.router, contract.registry, cors)
+        self._websocket = WebSocketApp(routes.sockets, contract.registry, cors)
+        self._http = HttpApp(routes.router, contract.registry, cors)
         documents = Documents(
             routes.served,
             contract.registry,
@@ -58,13 +58,13 @@ class EdgeApp(FastAPI):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request."""
         if scope["type"] == "websocket":
-            await self._sockets(scope, receive, send)
+            await self._websocket(scope, receive, send)
         elif scope["type"] != "http":
             await super().__call__(scope, receive, send)
         elif self._pages.hold(scope["path"]) and not self._has_route(scope):
             await super().__call__({**scope, "root_path": self._pages.base}, receive, send)
         else:
-            await self._pipeline(scope, receive, send)
+            await self._http(scope, receive, send)
 
     def _has_route(self, scope: Any) -> bool:
         """Whether the contract has a request to the URL of a page that the page does not answer itself."""

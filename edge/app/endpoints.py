@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from edge.app.websockets import SocketMaker
+from edge.app.websocket import WebSocketMaker
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.metadata import RequestHeaders, ResponseHeaders
 from edge.call.rpc import CallSettings, Rpc
@@ -13,18 +13,18 @@ from edge.call.upstream import Upstream
 from edge.contract.contract import Contract
 from edge.contract.method import Method
 from edge.contract.route import Route
-from edge.http.access_record import AccessRecord
-from edge.http.reply import Reply
-from edge.http.request import Receive, Request
+from edge.http.request import Request
+from edge.http.response import Response
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import BodyLimits
 from edge.protocols.endpoint import Endpoint
 from edge.protocols.procedure import Procedure
-from edge.protocols.rest.streaming import CollectingEndpoint, StreamingEndpoint
+from edge.protocols.rest.client_stream import ClientStreamEndpoint
+from edge.protocols.rest.server_stream import ServerStreamEndpoint
 from edge.protocols.rest.transcoding import Transcoding
 from edge.protocols.rest.unary import UnaryEndpoint
-from edge.protocols.rpc.exchange import Limits
-from edge.protocols.websocket.endpoint import SocketEndpoint
+from edge.protocols.rpc.enveloped import Limits
+from edge.protocols.websocket.endpoint import WebSocketEndpoint
 from edge.protojson.readers import Readers
 from edge.reply.response_writer import JsonStyle
 from edge.settings import EdgeSettings
@@ -59,7 +59,7 @@ class Endpoints:
             return self._make(route)
         return LazyEndpoint(route.method, partial(self._make, route))
 
-    def socket(self, route: Route) -> SocketMaker:
+    def socket(self, route: Route) -> WebSocketMaker:
         """Makes the endpoint of a route of a method that streams over WebSocket."""
         return cache(partial(self._make_socket, route))
 
@@ -72,11 +72,11 @@ class Endpoints:
         if kind == "unary":
             return UnaryEndpoint(route, rpc, transcoding)
         if kind == "client_streaming":
-            return CollectingEndpoint(route, rpc, transcoding, self._stream_limits)
-        return StreamingEndpoint(route, rpc, transcoding, self._stream_limits)
+            return ClientStreamEndpoint(route, rpc, transcoding, self._stream_limits)
+        return ServerStreamEndpoint(route, rpc, transcoding, self._stream_limits)
 
-    def _make_socket(self, route: Route) -> SocketEndpoint:
-        return SocketEndpoint(route, self._rpc(route.method), self._transcoding_of(route), self._stream_limits)
+    def _make_socket(self, route: Route) -> WebSocketEndpoint:
+        return WebSocketEndpoint(route, self._rpc(route.method), self._transcoding_of(route), self._stream_limits)
 
     def _transcoding_of(self, route: Route) -> Transcoding:
         if route.method.policy.ignore_unknown_fields:
@@ -109,13 +109,11 @@ class LazyEndpoint:
         self._make = make
         self._endpoint: Endpoint | None = None
 
-    def serve(
-        self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord
-    ) -> Coroutine[Any, Any, Reply]:
-        """Answers a request whose path has these values. Raises MeshError."""
+    def serve(self, request: Request, values: tuple[str, ...], response: Response) -> Coroutine[Any, Any, None]:
+        """Answers a request whose path has these values. Raises MeshError if nothing has been sent yet."""
         if self._endpoint is None:
             self._endpoint = self._make()
-        return self._endpoint.serve(request, values, receive, record)
+        return self._endpoint.serve(request, values, response)
 
 
 def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSettings:

@@ -8,7 +8,7 @@ from protovalidate import CompilationError
 
 from edge.app.endpoints import Endpoints
 from edge.app.pages import METHODS, Pages
-from edge.app.websockets import SocketMaker
+from edge.app.websocket import WebSocketMaker
 from edge.call.upstream import Upstream
 from edge.contract.contract import Contract
 from edge.contract.problem import Problem
@@ -30,7 +30,7 @@ class Routes:
     """The routes that are served, and what is wrong with those of the contract."""
 
     router: Router[Endpoint]
-    sockets: Router[SocketMaker]
+    sockets: Router[WebSocketMaker]
     served: tuple[Route, ...]
     problems: tuple[Problem, ...]
 
@@ -46,7 +46,7 @@ def route(
     """
     endpoints = Endpoints(contract, settings, upstream_of, verifier)
     router: Router[Endpoint] = Router()
-    sockets: Router[SocketMaker] = Router()
+    sockets: Router[WebSocketMaker] = Router()
     served: list[Route] = []
     served_by: dict[int, Route] = {}
     problems = list(contract.problems)

@@ -63,8 +63,8 @@ class SystemParameterReader:
         self._hints = (b"$", b"%24", *(name.encode() for name in bare))
 
     def take(self, query: bytes) -> tuple[SystemParameters, bytes]:
-        """The system parameters, and the query without them. Raises InvalidArgument."""
-        if not any(hint in query for hint in self._hints):
+        """Returns the system parameters, and the query without them. Raises InvalidArgument."""
+        if not query or not any(hint in query for hint in self._hints):
             return NONE_GIVEN, query
         found, rest, problems = SystemParameters(), [], Problems()
         given: set[str] = set()

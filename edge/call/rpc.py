@@ -1,10 +1,11 @@
-"""One RPC of the contract as every protocol calls it: who may, for how long, with which metadata, and what is told."""
+"""One RPC of the contract as every protocol calls it: who may, for how long, with which metadata."""
 
 import contextlib
-import math
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Final
+
+import structlog
 
 from edge.call.access import Access
 from edge.call.concurrency_limit import ConcurrencyLimit
@@ -14,6 +15,7 @@ from edge.call.timeout import timeout_s
 from edge.call.upstream import Responses, Upstream
 from edge.contract.method import Method
 from edge.http.access_record import AccessRecord, RpcMetrics
+from edge.http.errors import HttpError
 from edge.http.headers import Headers
 from edge.http.request import Request
 from edge.http.request_id import REQUEST_ID
@@ -22,6 +24,8 @@ from mesh.client import UnaryReply
 from mesh.errors import MeshError, Metadata
 from mesh.identity import Verifier
 from mesh.rpc import CLIENT_ADDRESS
+
+log = structlog.get_logger()
 
 PATIENCE_S_MIN: Final = 0.01
 """The shortest time that a client can give a call. In less nothing is answered, so that it would only cost work."""
@@ -59,20 +63,21 @@ class Rpc:
         self.method = method
         self._upstream = upstream
         self._settings = settings
-        self._observed = RpcMetrics(method.name)
+        self._metrics = RpcMetrics(method.name)
         self._access = Access(method.policy, settings.verifier)
         default_s = settings.stream_timeout_s if method.streams else settings.timeout_s
         self._timeout_s = method.policy.timeout_s or default_s
         self._concurrency = settings.streams if method.streams or method.policy.long_poll else settings.calls
 
-    def tell(self, record: AccessRecord, route: str) -> None:
-        """Tells which RPC a request is for, and by which route: first of all, so that refusals are its own."""
-        record.metrics, record.route = self._observed, route
+    def start_record(self, record: AccessRecord, route: str) -> None:
+        """Notes the RPC and the route of a request. Comes first, so that refusals are counted for the RPC."""
+        record.metrics, record.route = self._metrics, route
 
-    async def admit(self, request: Request, record: AccessRecord, wanted_s: float = math.inf) -> Admission:
-        """Decides on a call before its body is read. `wanted_s` is the timeout that the client wants in the way of its
-        protocol. Raises MeshError.
+    async def admit(self, request: Request, wanted_s: float) -> Admission:
+        """Decides on a call before its body is read. `wanted_s` is the timeout that the client asks for in the way of
+        its protocol, infinite if it asks for none. Raises MeshError.
         """
+        record = request.record
         self._concurrency.check()
         authorization = request.headers.get(b"authorization", b"").decode("latin-1")
         try:
@@ -80,12 +85,7 @@ class Rpc:
             record.caller = caller.subject
             headers = self._access.admit(caller, request.client)
         except MeshError as error:
-            audit.record_refusal(
-                error,
-                method=self.method.path,
-                account=record.caller,
-                client=request.client,
-            )
+            audit.record_refusal(error, method=self.method.path, account=record.caller, client=request.client)
             raise
         patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, min(wanted_s, self._timeout_s)))
         metadata = self._settings.request_headers.metadata(request.headers)
@@ -97,7 +97,7 @@ class Rpc:
         return Admission(patience_s, metadata, headers)
 
     async def unary(self, admission: Admission, message: bytes) -> UnaryReply:
-        """Calls the method with one message for one. Raises MeshError."""
+        """Calls the method, which takes one message and answers one. Raises MeshError."""
         method = self.method
         with self._concurrency.admit(), self._span(admission):
             return await self._upstream.unary(
@@ -109,9 +109,21 @@ class Rpc:
                 idempotent=method.idempotent,
             )
 
+    async def collect(self, admission: Admission, messages: AsyncIterable[bytes]) -> UnaryReply:
+        """Calls the method, which takes many messages and answers one. Raises MeshError; HttpError 502 if the service
+        answers another number of messages.
+        """
+        async with self.stream(admission, messages) as responses:
+            answers = aiter(responses)
+            message = await anext(answers, None)
+            if message is None or await anext(answers, None) is not None:
+                log.error("a service sent no message, or several, where it promised one", rpc=self.method.name)
+                raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE")
+            return UnaryReply(message, await responses.initial_metadata(), await responses.trailing_metadata())
+
     @contextlib.asynccontextmanager
     async def stream(self, admission: Admission, messages: AsyncIterable[bytes]) -> AsyncIterator[Responses]:
-        """Calls the method, of any kind, while this is entered. Raises MeshError."""
+        """Calls the method, of any kind, while this is entered; leaving it early cancels the call. Raises MeshError."""
         with self._concurrency.admit(), self._span(admission):
             async with self._upstream.stream(
                 self.method.path,
@@ -123,7 +135,7 @@ class Rpc:
                 yield responses
 
     def response_headers(self, metadata: Metadata) -> Headers:
-        """The metadata of a response that clients see."""
+        """Returns the metadata of a response that clients see."""
         return self._settings.response_headers.headers(metadata)
 
     def _span(self, admission: Admission) -> contextlib.AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""What is told about each call: a line in the log, metrics by RPC, a span if traces are on."""
+"""The record of one request: a line in the access log, and metrics by RPC."""
 
 import time
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter, Histogram
 
+from edge.http.request_id import request_id
 from mesh import correlation
 
 log = structlog.get_logger()
@@ -30,12 +31,15 @@ class RpcMetrics:
         self._by_outcome: dict[tuple[int, str], Any] = {}
 
     def count(self, status: int, code: str, seconds: float) -> None:
-        """Counts an answer. The code tells of the end of a stream, whose status was sent at its beginning."""
+        """Counts an answer. For a stream `code` is how it ended: its status was sent at its beginning."""
         counter = self._by_outcome.get((status, code))
         if counter is None:
             counter = self._by_outcome[status, code] = REQUESTS.labels(self.rpc, str(status), code)
         counter.inc()
         self._seconds.observe(seconds)
+
+
+_UNMATCHED: Final = RpcMetrics(NO_RPC)
 
 
 @dataclass(slots=True)
@@ -45,7 +49,7 @@ class AccessRecord:
     method: str
     request_id: str
     started_s: float
-    metrics: RpcMetrics
+    metrics: RpcMetrics = _UNMATCHED
     route: str = ""
     caller: str = ""
     status: int = 0
@@ -53,10 +57,13 @@ class AccessRecord:
     request_bytes: int = 0
     response_bytes: int = 0
 
-    def bind(self, headers: Mapping[bytes, bytes]) -> None:
-        """Adds the request's ids to all lines of the task that serves it."""
+    @classmethod
+    def begin(cls, method: str, headers: Mapping[bytes, bytes]) -> "AccessRecord":
+        """Begins the record of a request, and adds the request's ids to all log lines of the task that serves it."""
+        record = cls(method, request_id(headers), time.perf_counter())
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
-        correlation.bind(self.request_id, {"traceparent": traceparent})
+        correlation.bind(record.request_id, {"traceparent": traceparent})
+        return record
 
     def write(self) -> None:
         """Writes the line and counts the request."""

@@ -1,6 +1,11 @@
 """When something last travelled on a stream, whichever way."""
 
+import asyncio
 import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from edge.http.request import Receive
 
 
 class Activity:
@@ -12,9 +17,23 @@ class Activity:
         self._last_s = time.monotonic()
 
     def note(self) -> None:
-        """A message came or went."""
+        """Notes that a message came or went."""
         self._last_s = time.monotonic()
 
-    def patience_s(self, idle_s: float) -> float:
-        """How much longer the stream may be silent, if it may be so for `idle_s`."""
+    async def receive(self, receive: Receive, idle_s: float) -> MutableMapping[str, Any]:
+        """Returns what the client sends next. It may be silent for as long as the service is not: raises TimeoutError
+        when nothing travels either way for `idle_s`.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(self._patience_s(idle_s)):
+                    message = await receive()
+            except TimeoutError:
+                if self._patience_s(idle_s) > 0:
+                    continue
+                raise
+            self.note()
+            return message
+
+    def _patience_s(self, idle_s: float) -> float:
         return self._last_s + idle_s - time.monotonic()

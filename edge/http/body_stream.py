@@ -1,16 +1,14 @@
 """The body of a request in pieces as they arrive, within limits; never kept whole."""
 
-import asyncio
 import zlib
 from collections.abc import AsyncGenerator, Iterator, MutableMapping
 from typing import Any, Final, Protocol
 
 import brotli
 
-from edge.http.access_record import AccessRecord
 from edge.http.activity import Activity
 from edge.http.errors import HttpError
-from edge.http.request import Receive, Request
+from edge.http.request import Request
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import check_transfer_coding
 from mesh.errors import InvalidArgument
@@ -71,11 +69,11 @@ _DECODERS: Final[dict[bytes, type[_Decoder]]] = {
 }
 
 
-async def pieces(
-    request: Request, receive: Receive, limits: StreamLimits, activity: Activity, record: AccessRecord
-) -> AsyncGenerator[bytes, None]:
-    """The pieces, decompressed. Raises HttpError: 400 if the body is damaged or its sender leaves, 408 if nothing
-    arrives for too long, 413 if it is too large, 415 for a coding that is not known.
+async def body_stream(request: Request, limits: StreamLimits, activity: Activity) -> AsyncGenerator[bytes, None]:
+    """Yields the body in pieces as they arrive, decompressed.
+
+    Raises HttpError: 400 if the body is damaged or its sender leaves, 408 if nothing arrives for too long, 413 if it is
+    too large, 415 for a coding that is not known.
     """
     headers = request.headers
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
@@ -89,11 +87,11 @@ async def pieces(
     decoder = _DECODERS[coding]()
     size_bytes, more = 0, True
     while more:
-        message = await _next(receive, limits, activity)
+        message = await _next(request, limits, activity)
         if message["type"] == "http.disconnect":
             raise HttpError(400, "The body ended before it was complete.", "BODY_INCOMPLETE")
         more = message.get("more_body", False)
-        record.request_bytes += len(message["body"])
+        request.record.request_bytes += len(message["body"])
         try:
             for piece in decoder.decode(message["body"]):
                 size_bytes += len(piece)
@@ -107,19 +105,12 @@ async def pieces(
         raise _damaged()
 
 
-async def _next(receive: Receive, limits: StreamLimits, activity: Activity) -> MutableMapping[str, Any]:
-    """What comes next. A client may be silent for as long as the service is not."""
-    while True:
-        try:
-            async with asyncio.timeout(activity.patience_s(limits.idle_s)):
-                message = await receive()
-        except TimeoutError as error:
-            if activity.patience_s(limits.idle_s) > 0:
-                continue
-            text = f"Nothing of the body arrived for {limits.idle_s:g} s."
-            raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
-        activity.note()
-        return message
+async def _next(request: Request, limits: StreamLimits, activity: Activity) -> MutableMapping[str, Any]:
+    try:
+        return await activity.receive(request.receive, limits.idle_s)
+    except TimeoutError as error:
+        text = f"Nothing of the body arrived for {limits.idle_s:g} s."
+        raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
 
 
 def _too_large(limits: StreamLimits) -> HttpError:

@@ -1,17 +1,15 @@
 """The bodies of replies in the content coding that the client prefers: zstd (RFC 8878), br (RFC 7932), gzip."""
 
 import asyncio
-import contextlib
 import zlib
-from collections.abc import AsyncGenerator
 from typing import Final, Protocol
 
 import brotli
 import zstandard
 
 from edge.http.entity_tags import coded
+from edge.http.headers import Headers
 from edge.http.negotiation import preferred_coding
-from edge.http.reply import Reply
 from edge.http.request import Request
 
 SIZE_BYTES_MIN: Final = 1024
@@ -29,14 +27,14 @@ _PART: Final = 206
 """Its Content-Range counts the bytes that the service has."""
 
 
-class _Encoder(Protocol):
-    """One body's coding."""
+class Encoder(Protocol):
+    """The content coding of one body."""
 
     def encode(self, piece: bytes) -> bytes:
-        """A piece of the body in a form that can be read without the next."""
+        """Returns a piece of the body in a form that can be read without the next."""
 
     def end(self) -> bytes:
-        """What ends the body."""
+        """Returns what ends the body."""
 
 
 class _Gzip:
@@ -74,58 +72,46 @@ class _Zstd:
         return self._compressor.flush()
 
 
-_ENCODERS: Final[dict[str, type[_Encoder]]] = {"zstd": _Zstd, "br": _Brotli, "gzip": _Gzip}
+_ENCODERS: Final[dict[str, type[Encoder]]] = {"zstd": _Zstd, "br": _Brotli, "gzip": _Gzip}
 """From the cheapest for its effect to the dearest: the first decides where the client does not."""
 
 
-def negotiate(reply: Reply, request: Request) -> str:
-    """The content coding that the client wants the reply in, empty for none; none where the content is of no kind or
-    size that gains. Gives the reply the Vary and the ETag that go with it.
+def negotiate(status: int, headers: Headers, request: Request, size_bytes: int | None) -> str:
+    """Returns the content coding that the client wants a reply in, empty for none; none where the content is of no kind
+    or size that gains. `size_bytes` is None for a body in pieces. Adds Vary to the headers, and marks the ETag.
     """
-    if not _is_compressible(reply) or reply.status == _PART:
+    if status == _PART or not _is_compressible(headers, in_pieces=size_bytes is None):
         return ""
-    if isinstance(reply.body, bytes) and len(reply.body) < SIZE_BYTES_MIN:
+    if size_bytes is not None and size_bytes < SIZE_BYTES_MIN:
         return ""
-    reply.headers.append((b"vary", b"accept-encoding"))
+    headers.append((b"vary", b"accept-encoding"))
     coding = preferred_coding(request.headers.get(b"accept-encoding", b""), tuple(_ENCODERS))
     if coding:
-        reply.headers = [(name, coded(value, coding) if name == b"etag" else value) for name, value in reply.headers]
+        headers[:] = [(name, coded(value, coding) if name == b"etag" else value) for name, value in headers]
     return coding
 
 
-async def encode(reply: Reply, coding: str) -> None:
-    """Gives the reply a content coding."""
-    reply.headers.append((b"content-encoding", coding.encode()))
-    if not isinstance(reply.body, bytes):
-        reply.body = _encode_pieces(reply.body, _ENCODERS[coding]())
-    else:
-        reply.body = await compressed(reply.body, coding)
+def encoder(coding: str) -> Encoder:
+    """Returns an encoder of one body."""
+    return _ENCODERS[coding]()
 
 
 async def compressed(content: bytes, coding: str) -> bytes:
-    """A content by itself in a coding."""
-    encoder = _ENCODERS[coding]()
+    """Returns a whole content in a coding."""
     if len(content) < THREAD_BYTES_MIN:
-        return _encode_whole(content, encoder)
-    return await asyncio.to_thread(_encode_whole, content, encoder)
+        return _encode(content, encoder(coding))
+    return await asyncio.to_thread(_encode, content, encoder(coding))
 
 
-def _is_compressible(reply: Reply) -> bool:
-    for name, value in reply.headers:
+def _is_compressible(headers: Headers, *, in_pieces: bool) -> bool:
+    for name, value in headers:
         if name == b"content-type":
             media_type = value.partition(b";")[0].strip().lower()
             # Text in pieces is events, whose thousands of compressors would need more memory than all else, or a file.
-            is_text = media_type.startswith(b"text/") and isinstance(reply.body, bytes)
+            is_text = media_type.startswith(b"text/") and not in_pieces
             return media_type in _COMPRESSIBLE or is_text
     return False
 
 
-def _encode_whole(body: bytes, encoder: _Encoder) -> bytes:
+def _encode(body: bytes, encoder: Encoder) -> bytes:
     return encoder.encode(body) + encoder.end()
-
-
-async def _encode_pieces(pieces: AsyncGenerator[bytes, None], encoder: _Encoder) -> AsyncGenerator[bytes, None]:
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            yield encoder.encode(piece)
-    yield encoder.end()

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from edge.http.access_record import NO_RPC, AccessRecord, RpcMetrics
+from edge.http.access_record import AccessRecord
 from edge.http.connection import Connection
 from edge.http.connections import Connections
 from edge.http.draining import Drain
@@ -317,17 +317,17 @@ class Http1(HttpToolsProtocol):
         elif self.cycle is not None and self.cycle.scope is self.scope and not self._is_between:
             self.transport.close()  # the request has its reply, and gets no second one
             return
-        told = AccessRecord("", request_id({}), time.perf_counter(), RpcMetrics(NO_RPC), code=error.code.name)
-        told.status, headers, body = render(error)
+        record = AccessRecord("", request_id({}), time.perf_counter(), code=error.code.name)
+        record.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-        headers.append((REQUEST_ID.encode(), told.request_id.encode()))
+        headers.append((REQUEST_ID.encode(), record.request_id.encode()))
         if self._leaves:
             headers += self.drain.headers()
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
-        self.transport.write(b"".join([STATUS_LINE[told.status], *lines, b"\r\n", body]))
+        self.transport.write(b"".join([STATUS_LINE[record.status], *lines, b"\r\n", body]))
         self.transport.close()
-        told.response_bytes = len(body)
-        told.write()
+        record.response_bytes = len(body)
+        record.write()
 
 
 def protocol(limits: ConnectionLimits, drain: Drain, held: HeldBytes, places: Connections) -> type[Http1]:

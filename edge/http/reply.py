@@ -1,6 +1,5 @@
-"""An HTTP reply."""
+"""A reply whose body is known as a whole."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from edge.http.headers import Headers
@@ -8,10 +7,8 @@ from edge.http.headers import Headers
 
 @dataclass(slots=True)
 class Reply:
-    """An HTTP reply. A body that is not known as a whole comes in pieces, each of which is sent at once; whoever makes
-    them takes care of what goes wrong after the first.
-    """
+    """An HTTP reply."""
 
     status: int
     headers: Headers
-    body: bytes | AsyncGenerator[bytes, None]
+    body: bytes = b""

@@ -1,11 +1,12 @@
-"""An HTTP request as the later stages see it, read within limits."""
+"""A request, less its body."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
+from edge.http.access_record import AccessRecord
 from edge.http.connection import Connection
-from edge.http.held_bytes import Holding, unlimited
+from edge.http.held_bytes import Holding
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -17,8 +18,11 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 @dataclass(slots=True)
 class Request:
-    """A request less its body. `path` is as it came, percent-encoded; header names are in lower case, and the values of
-    a header that came more than once are joined by commas (RFC 9110, section 5.3).
+    """An HTTP request, or the handshake of a WebSocket.
+
+    `path` is as it came, percent-encoded. Names of headers are in lower case, and the values of a header that came more
+    than once are joined by commas (RFC 9110, section 5.3). `client` is the address of the client, `receive` gives what
+    follows the head, and `held` counts the bytes that the request keeps in memory.
     """
 
     method: str
@@ -26,23 +30,31 @@ class Request:
     query: bytes
     headers: Mapping[bytes, bytes]
     client: str
-    held: Holding = field(default_factory=unlimited)
-    connection: Connection = field(default_factory=Connection)
+    receive: Receive
+    record: AccessRecord
+    connection: Connection
+    held: Holding
 
     @classmethod
-    def of(cls, scope: Scope) -> "Request":
+    def of(cls, scope: Scope, receive: Receive) -> "Request":
         """Reads an ASGI scope."""
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             headers[name] = headers[name] + b", " + value if name in headers else value
         client = scope["client"]
         path = scope["raw_path"].decode("latin-1")
-        method = scope.get("method", "GET")  # a WebSocket's handshake is a GET and does not say so
+        is_websocket = scope["type"] == "websocket"
+        method = "GET" if is_websocket else scope["method"]  # RFC 6455, section 4.1: the handshake is a GET
         connection = scope["state"].get(Connection.KEY) or Connection()
         address = client[0] if client else ""
+        record = AccessRecord.begin("WEBSOCKET" if is_websocket else method, headers)
         held = connection.held.of(address)
-        return cls(method, path, scope["query_string"], headers, address, held, connection)
+        return cls(method, path, scope["query_string"], headers, address, receive, record, connection, held)
 
     def media_type(self) -> str:
-        """The media type of the body in lower case, without parameters; empty if none is named."""
+        """Returns the media type of the body in lower case, without parameters; empty if none is named."""
         return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
+
+    def auth_scheme(self) -> bytes:
+        """Returns the scheme of the Authorization header (RFC 9110, section 11.4); empty without one."""
+        return self.headers.get(b"authorization", b"").partition(b" ")[0]

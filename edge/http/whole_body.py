@@ -17,9 +17,11 @@ class BodyLimits:
     timeout_s: float
 
 
-async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> bytes:
-    """The whole body, decompressed. Raises HttpError: 400 if it is damaged or its sender leaves, 408 if it takes too
-    long, 413 if it is too large, 415 for an encoding that is not known. Raises as HeldBytes.change().
+async def read_body(request: Request, limits: BodyLimits) -> bytes:
+    """Returns the whole body, decompressed.
+
+    Raises HttpError: 400 if it is damaged or its sender leaves, 408 if it takes too long, 413 if it is too large, 415
+    for a coding that is not known. Raises as HeldBytes.change() if there is no room for it.
     """
     headers = request.headers
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
@@ -30,16 +32,16 @@ async def read_body(request: Request, receive: Receive, limits: BodyLimits) -> b
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.timeout_s):
-            body = await _receive_all(receive, limits, request.held)
+            body = await _receive_all(request.receive, limits, request.held)
     except TimeoutError as error:
         text = f"The body did not arrive within {limits.timeout_s:g} s."
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
     coding = headers.get(b"content-encoding", b"identity").strip().lower().decode("latin-1").removeprefix("x-")
-    if coding == "identity":
-        return body
-    plain = _decompress(body, coding, limits)
-    request.held.set(len(plain))
-    return plain
+    if coding != "identity":
+        body = _decompress(body, coding, limits)
+        request.held.set(len(body))
+    request.record.request_bytes = len(body)
+    return body
 
 
 def check_transfer_coding(request: Request) -> None:

@@ -6,9 +6,8 @@ from functools import partial
 from protobuf import Registry
 
 from edge.call.rpc import Rpc
-from edge.http.access_record import AccessRecord
-from edge.http.reply import Reply
-from edge.http.request import Receive, Request
+from edge.http.request import Request
+from edge.http.response import Response
 from edge.protocols.connect import error as connect_error
 from edge.protocols.connect import stream as connect_stream
 from edge.protocols.connect import unary as connect_unary
@@ -18,7 +17,7 @@ from edge.protocols.grpc_web import dialect as grpc_web
 from edge.protocols.grpc_web.dialect import GrpcWeb
 from edge.protocols.refusal import refusal
 from edge.protocols.rpc.codec import JSON, PROTO, Codecs, UnknownCodec
-from edge.protocols.rpc.exchange import Dialect, Enveloped, Limits
+from edge.protocols.rpc.enveloped import Dialect, Enveloped, Limits
 from edge.protocols.rpc.status import code_of
 from edge.protojson.readers import Readers
 from mesh.validation import Validator
@@ -49,15 +48,17 @@ class Procedure:
         for media_type in (grpc_web.BINARY, grpc_web.TEXT):
             self._in_envelopes[media_type] = self._in_envelopes[f"{media_type}+{PROTO}"]
 
-    async def serve(self, request: Request, values: tuple[str, ...], receive: Receive, record: AccessRecord) -> Reply:
+    async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
         """Answers a request, also one in no protocol that this RPC has."""
-        self._rpc.tell(record, self._rpc.method.path)
         media_type = request.media_type()
         if request.method != "POST" or media_type in self._in_unary:
-            return await self._unary.serve(request, receive, record)
-        if media_type not in self._in_envelopes:
+            await self._unary.serve(request, response)
+        elif media_type in self._in_envelopes:
+            enveloped, dialect = self._in_envelopes[media_type]
+            await enveloped.serve(dialect(request), request, response)
+        else:
+            self._rpc.start_record(request.record, self._rpc.method.path)
             error = UnknownCodec((*self._in_unary, *self._in_envelopes))
-            record.code = code_of(error).name
-            return refusal(error, request, self._details) or connect_error.reply(error, request, self._details)
-        enveloped, dialect = self._in_envelopes[media_type]
-        return await enveloped.serve(dialect(request), request, receive, record)
+            request.record.code = code_of(error).name
+            reply = refusal(error, request, self._details) or connect_error.reply(error, request, self._details)
+            await response.reply(reply)

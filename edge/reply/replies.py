@@ -1,6 +1,7 @@
 """From the bytes of the response message to the HTTP reply."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -19,7 +20,8 @@ from edge.http.request import JSON, Request
 from edge.reply.cache_control import cache_control
 from edge.reply.next_page import NextPage
 from edge.reply.response_writer import Form, JsonStyle, Writer
-from mesh.errors import FieldViolation, invalid_fields
+from mesh.client import UnaryReply
+from mesh.errors import FieldViolation, Metadata, invalid_fields
 
 log = structlog.get_logger()
 
@@ -27,13 +29,20 @@ PROTOBUF: Final = "application/x-protobuf"
 NO_CONTENT: Final = 204
 """The status of a success that has no body, whatever the service says (RFC 9110, section 15.3.5)."""
 
+_SINGLE: Final = frozenset({b"etag", b"cache-control"})
+"""Headers that a reply has once: the service's own go before those of the edge."""
+
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+/[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\s*;[\x20-\x7e]*)?")
 
 
 class Replies:
     """Makes the replies of one route."""
 
-    def __init__(self, route: Route, registry: Registry, style: JsonStyle) -> None:
+    def __init__(
+        self, route: Route, metadata_headers: Callable[[Metadata], Headers], registry: Registry, style: JsonStyle
+    ) -> None:
+        """`metadata_headers` gives the metadata of a response that clients see."""
+        self._metadata_headers = metadata_headers
         self._output = route.method.desc.output
         self._type = self._output.type
         self._field = route.response_body
@@ -58,12 +67,12 @@ class Replies:
             raise HttpError(406, f"This method answers {kind} only.", "NOT_ACCEPTABLE")
         return self._writer.form(wanted)
 
-    def make(self, request: Request, message: bytes, form: Form) -> Reply:
-        """The reply of a response message. Raises HttpError 502 if the service sent something that is none, 412 if
-        it is no version that the client wants to read.
+    def make(self, request: Request, answer: UnaryReply, form: Form) -> Reply:
+        """Returns the reply of a service's answer. Raises HttpError 502 if that is no response message, 412 if it is no
+        version that the client wants to read.
         """
         try:
-            response = self._type.from_binary(message)
+            response = self._type.from_binary(answer.message)
             headers, body = self._raw_body(response) if self._raw else self._written(response, form)
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
             log.exception("a service sent what is no response", rpc=self._name)
@@ -78,6 +87,9 @@ class Replies:
             tag = strong_tag(etag) if etag else weak_tag(body)
             check_read(tag, request.headers)
             reply.headers.append((b"etag", tag))
+        own = self._metadata_headers(answer.metadata)
+        replaced = {name for name, _ in own} & _SINGLE
+        reply.headers = [*(header for header in reply.headers if header[0] not in replaced), *own]
         return reply
 
     def _written(self, response: Message, form: Form) -> tuple[Headers, bytes]:

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import yaml
 
-from edge.app.http import BYTES_FREE
 from edge.call.rate_limit import CALLERS_MAX
 from edge.http.http1 import BODY_BYTES_AHEAD
+from edge.http.response import BYTES_FREE
 from edge.settings import EdgeSettings
 from mesh.identity import TOKEN_BYTES_MAX, Verifier
 

@@ -1,26 +1,29 @@
 """Connect's unary calls: https://connectrpc.com/docs/protocol#unary-request-response-rpcs."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from protobuf import Registry
 
 from edge.call import large_work
-from edge.call.rpc import Admission, Rpc
-from edge.http.access_record import AccessRecord
+from edge.call.rpc import Rpc
 from edge.http.headers import Headers
 from edge.http.reply import Reply
-from edge.http.request import Receive, Request
+from edge.http.request import Request
+from edge.http.response import Response
 from edge.http.whole_body import BodyLimits, read_body
 from edge.protocols.connect import error as connect_error
 from edge.protocols.connect import query as connect_query
 from edge.protocols.connect.version import VERSION_HEADER, check_version, timeout_s
+from edge.protocols.driver import CallDriver
+from edge.protocols.exchange import SingleExchange
 from edge.protocols.rpc import coding
 from edge.protocols.rpc.codec import Codec, Codecs
-from edge.protocols.rpc.status import code_of, failure
+from edge.protocols.rpc.status import code_of
 from edge.reply.cache_control import cache_control
-from mesh.errors import Metadata
+from mesh.client import UnaryReply
+from mesh.errors import MeshError, Metadata
 
 PREFIX: Final = "application/"
 """What stands before the codec's name in the media type."""
@@ -29,55 +32,80 @@ _TRAILER: Final = b"trailer-"
 _READS: Final = ("GET", "HEAD")
 
 
-@dataclass(frozen=True, slots=True)
 class ConnectUnary:
     """Serves the calls of one RPC that takes one message and answers one."""
 
-    rpc: Rpc
-    codecs: Codecs
-    details: Registry
-    limits: BodyLimits
+    def __init__(self, rpc: Rpc, codecs: Codecs, details: Registry, limits: BodyLimits) -> None:
+        """`details` knows the types of errors' details."""
+        self.codecs = codecs
+        self.details = details
+        self.limits = limits
+        self.read_cache_control = cache_control(rpc.method.policy, is_read=True)
+        self._rpc = rpc
+        self._driver = CallDriver(rpc, rpc.method.path)
 
-    async def serve(self, request: Request, receive: Receive, record: AccessRecord) -> Reply:
+    async def serve(self, request: Request, response: Response) -> None:
         """Answers a request, also with what went wrong."""
-        try:
-            if request.method in _READS:
-                return await self._get(request, record)
-            return await self._post(request, receive, record)
-        except Exception as raised:  # noqa: BLE001 # failure() logs what is not meant
-            error = failure(raised, self.rpc.method.name)
-            record.code = code_of(error).name
-            reply = connect_error.reply(error, request, self.details)
-            reply.headers += self._metadata(error.initial_metadata, error.trailing_metadata)
-            return reply
+        exchange = _Get(self, request) if request.method in _READS else _Post(self, request)
+        await response.reply(await self._driver.answer(exchange, request))
 
-    async def _get(self, request: Request, record: AccessRecord) -> Reply:
-        query = connect_query.read(request.query, self.limits)
-        codec = self.codecs[query.codec]
-        admission = await self.rpc.admit(request, record, timeout_s(request.headers))
-        reply = await self._call(admission, query.codec, codec, query.content)
-        if cache := cache_control(self.rpc.method.policy, is_read=True):
-            reply.headers.append((b"cache-control", cache))
+    def metadata_headers(self, initial: Metadata, trailing: Metadata) -> Headers:
+        """Returns the metadata of a response that clients see."""
+        prefixed = [(_TRAILER + name, value) for name, value in self._rpc.response_headers(trailing)]
+        return [*self._rpc.response_headers(initial), *prefixed]
+
+
+class _Exchange(SingleExchange):
+    def __init__(self, served: ConnectUnary, request: Request) -> None:
+        self._served = served
+        self._request = request
+        self._codec_name = ""
+        self._codec: Codec
+
+    def reply(self, answer: UnaryReply) -> Reply:
+        headers = [(b"content-type", f"{PREFIX}{self._codec_name}".encode())]
+        headers += self._served.metadata_headers(answer.initial_metadata, answer.trailing_metadata)
+        return Reply(200, headers, self._codec.encode(answer.message))
+
+    def fail(self, error: MeshError) -> Reply:
+        self._request.record.code = code_of(error).name
+        reply = connect_error.reply(error, self._request, self._served.details)
+        reply.headers += self._served.metadata_headers(error.initial_metadata, error.trailing_metadata)
         return reply
 
-    async def _post(self, request: Request, receive: Receive, record: AccessRecord) -> Reply:
-        name = request.media_type().removeprefix(PREFIX)
-        codec = self.codecs[name]
-        check_version(request.headers.get(VERSION_HEADER), b"1")
-        coding.of_header(request.headers.get(b"content-encoding"))
-        admission = await self.rpc.admit(request, record, timeout_s(request.headers))
-        content = await read_body(request, receive, self.limits)
-        record.request_bytes = len(content)
-        return await self._call(admission, name, codec, content)
+    def _choose_codec(self, name: str) -> None:
+        self._codec_name, self._codec = name, self._served.codecs[name]
 
-    async def _call(self, admission: Admission, name: str, codec: Codec, content: bytes) -> Reply:
-        message = await large_work.run(len(content), partial(codec.decode, content))
-        answer = await self.rpc.unary(admission, message)
-        headers = [(b"content-type", f"{PREFIX}{name}".encode()), *admission.headers]
-        headers += self._metadata(answer.initial_metadata, answer.trailing_metadata)
-        body = await large_work.run(len(answer.message), partial(codec.encode, answer.message))
-        return Reply(200, headers, body)
+    async def _decode(self, content: bytes) -> bytes:
+        return await large_work.run(len(content), partial(self._codec.decode, content))
 
-    def _metadata(self, initial: Metadata, trailing: Metadata) -> Headers:
-        prefixed = [(_TRAILER + name, value) for name, value in self.rpc.response_headers(trailing)]
-        return [*self.rpc.response_headers(initial), *prefixed]
+
+class _Post(_Exchange):
+    def begin(self) -> float:
+        self._choose_codec(self._request.media_type().removeprefix(PREFIX))
+        check_version(self._request.headers.get(VERSION_HEADER), b"1")
+        coding.of_header(self._request.headers.get(b"content-encoding"))
+        return timeout_s(self._request.headers)
+
+    async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
+        content = await read_body(self._request, self._served.limits)
+        return [partial(self._decode, content)]
+
+
+class _Get(_Exchange):
+    """A call that only reads, whose message is in the query."""
+
+    def begin(self) -> float:
+        query = connect_query.read(self._request.query, self._served.limits)
+        self._choose_codec(query.codec)
+        self._content = query.content
+        return timeout_s(self._request.headers)
+
+    async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
+        return [partial(self._decode, self._content)]
+
+    def reply(self, answer: UnaryReply) -> Reply:
+        reply = super().reply(answer)
+        if cache := self._served.read_cache_control:
+            reply.headers.append((b"cache-control", cache))
+        return reply

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from edge.http.errors import HttpError
 from edge.http.negotiation import media_quality
 from edge.http.request import JSON
-from edge.protocols.rest.incoming import LINES
+from edge.protocols.rest.request_reader import LINES
 
 EVENTS: Final = "text/event-stream"
 

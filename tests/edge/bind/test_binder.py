@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from edge.bind.binder import Binder
 from edge.contract.contract import Contract
 from edge.http.errors import render
-from edge.http.request import Request
 from edge.protojson.readers import Readers
 from mesh.errors import MeshError
 from mesh.validation import Validator
+from tests.edge.requests import request_of
 
 KEYS = (
     "i32 i64 flag text data kind numbers counts[a] counts inner.text inner list choiceA choiceB timestamp duration any",
@@ -45,7 +45,7 @@ def test_every_request_is_bound_or_refused(library: Contract) -> None:
     ) -> None:
         binder, route = binders[number]
         text = "&".join(f"{key}={value}" for key, value in query)
-        request = Request(route.http_method, "", text.encode(errors="surrogatepass"), sent, "")
+        request = request_of(route.http_method, sent, text.encode(errors="surrogatepass"))
         status = 200
         try:
             bound, _ = binder.bind(request, tuple(path[: len(route.variables)]), request.query, body)

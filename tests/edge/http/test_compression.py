@@ -3,17 +3,16 @@
 import gzip
 import json
 import zlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 import brotli
 import pytest
 import zstandard
 
-from edge.http.compression import SIZE_BYTES_MIN, THREAD_BYTES_MIN, encode, negotiate
+from edge.http.compression import SIZE_BYTES_MIN, THREAD_BYTES_MIN, encoder, negotiate
 from edge.http.negotiation import media_quality, preferred_coding
-from edge.http.reply import Reply
-from edge.http.request import Request
 from tests.edge.backend import Backend
+from tests.edge.requests import request_of
 from tests.edge.served import Client
 
 BOOK = "library.v1.Book"
@@ -31,11 +30,6 @@ def decoded(coding: str, body: bytes) -> bytes:
             return plain
         case _:
             return zstandard.ZstdDecompressor().decompressobj().decompress(body)
-
-
-def request(accept_encoding: bytes) -> Request:
-    """A request that accepts these codings."""
-    return Request("GET", "/", b"", {b"accept-encoding": accept_encoding}, "")
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
@@ -74,21 +68,16 @@ async def test_small_raw_and_unwanted_replies_stay_as_they_are(client: Client, b
 async def test_each_piece_of_a_stream_can_be_read_before_the_next(coding: str) -> None:
     """A message is not held back by its compressor."""
 
-    async def pieces() -> AsyncGenerator[bytes, None]:
-        yield b'{"number": 1}\n'
-        yield b'{"number": 2}\n'
-
-    reply = Reply(200, [(b"content-type", b"application/x-ndjson")], pieces())
-    await encode(reply, negotiate(reply, request(coding.encode())))
-    assert not isinstance(reply.body, bytes)
-    first = await anext(reply.body)
+    headers = [(b"content-type", b"application/x-ndjson")]
+    encoding = encoder(negotiate(200, headers, request_of("GET", {b"accept-encoding": coding.encode()}), None))
+    first = encoding.encode(b'{"number": 1}\n')
     decoders: dict[str, Callable[[bytes], bytes]] = {
         "gzip": lambda data: zlib.decompressobj(31).decompress(data),
         "br": lambda data: brotli.Decompressor().process(data),
         "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
     }
     assert decoders[coding](first) == b'{"number": 1}\n'
-    whole = first + b"".join([piece async for piece in reply.body])
+    whole = first + encoding.encode(b'{"number": 2}\n') + encoding.end()
     assert decoded(coding, whole) == b'{"number": 1}\n{"number": 2}\n'
 
 

@@ -42,8 +42,8 @@ def range_metadata(request: Request) -> Metadata:
     return [(name, metadata_text(name, value)) for name in _RANGE_HEADERS if (value := headers.get(name.encode()))]
 
 
-class Writing(Protocol):
-    """One response. `opens_early` and `heartbeat` are those of its syntax."""
+class StreamWriter(Protocol):
+    """Writes one response. `opens_early` and `heartbeat` are those of its syntax."""
 
     opens_early: bool
     heartbeat: bytes
@@ -61,7 +61,7 @@ class Writing(Protocol):
         """What ends a response that ended well."""
 
 
-class Outgoing:
+class StreamFormat:
     """How the responses of one route of a method that streams them are written."""
 
     def __init__(self, route: Route, registry: Registry, style: JsonStyle, *, is_file: bool) -> None:
@@ -81,16 +81,18 @@ class Outgoing:
         resumes = ResumeToken.of(route.method.desc.input) is not None
         self.vary = b"accept, " + LAST_EVENT_ID if resumes else b"accept"
 
-    def begin(self, request: Request, wanted: SystemParameters) -> Writing:
-        """The way that a client wants its response. Raises HttpError 406 or InvalidArgument if there is none such."""
+    def writer_for(self, request: Request, wanted: SystemParameters) -> StreamWriter:
+        """Returns the writer of a response the way that its client wants it. Raises HttpError 406 or InvalidArgument if
+        there is none such.
+        """
         if wanted.alt == PROTO or (wanted.alt == "media" and not self._is_file):
             what = "answers a stream" if wanted.alt == PROTO else "is no download"
             problem = FieldViolation(ALT, f"can't be {wanted.alt}: this method {what}", "INVALID_VALUE")
             raise invalid_fields((problem,))
         if self._is_file and wanted.alt in ("", "media"):
-            return File(self)
+            return FileWriter(self)
         syntax = choose(request.headers.get(b"accept", b""), wanted.alt)
-        return Json(self, syntax, self.writer.form(wanted))
+        return JsonWriter(self, syntax, self.writer.form(wanted))
 
     def read(self, content: bytes) -> Message:
         """A message of the service. Raises HttpError 502 if it is none."""
@@ -116,11 +118,11 @@ class Outgoing:
         return HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE")
 
 
-class Json:
-    """A response as JSON messages."""
+class JsonWriter:
+    """Writes a response as JSON messages."""
 
-    def __init__(self, outgoing: Outgoing, syntax: Syntax, form: Form) -> None:
-        self._outgoing = outgoing
+    def __init__(self, stream_format: StreamFormat, syntax: Syntax, form: Form) -> None:
+        self._format = stream_format
         self._syntax = syntax
         self._form = form
         self._in_lines = isinstance(syntax, Lines)
@@ -130,36 +132,36 @@ class Json:
     def head(self, metadata: Metadata) -> tuple[int, Headers]:
         """The type; and that nobody on the way may hold messages back."""
         headers: Headers = [(b"content-type", self._syntax.media_type.encode())]
-        headers += [(b"cache-control", self._outgoing.cache_control), (b"vary", self._outgoing.vary)]
+        headers += [(b"cache-control", self._format.cache_control), (b"vary", self._format.vary)]
         if self._syntax.media_type == EVENTS:
             headers.append((b"x-accel-buffering", b"no"))
-        return self._outgoing.status, headers
+        return self._format.status, headers
 
     def message(self, content: bytes) -> bytes:
         """The message in the syntax."""
-        response = self._outgoing.read(content)
-        text = self._outgoing.text(response, self._form)
-        resume_token = self._outgoing.resume_token
+        response = self._format.read(content)
+        text = self._format.text(response, self._form)
+        resume_token = self._format.resume_token
         event_id = resume_token.event_id(response) if resume_token is not None else None
         return self._syntax.message(in_one_line(text) if self._in_lines else text, event_id)
 
     def error(self, error: MeshError) -> bytes:
         """The error in the syntax."""
-        return self._syntax.error(render(error, self._outgoing.registry)[2], error.retry_after_s)
+        return self._syntax.error(render(error, self._format.registry)[2], error.retry_after_s)
 
     def end(self) -> bytes:
         """The end in the syntax."""
         return self._syntax.end()
 
 
-class File:
-    """A response as the bytes of the google.api.HttpBody messages, one after the other."""
+class FileWriter:
+    """Writes a response as the bytes of the google.api.HttpBody messages, one after the other."""
 
     opens_early = False
     heartbeat = b""
 
-    def __init__(self, outgoing: Outgoing) -> None:
-        self._outgoing = outgoing
+    def __init__(self, stream_format: StreamFormat) -> None:
+        self._format = stream_format
         self._content_type: str | None = None
 
     def head(self, metadata: Metadata) -> tuple[int, Headers]:
@@ -167,7 +169,7 @@ class File:
         bytes makes this a part (RFC 9110, section 15.3.7).
         """
         headers = content_headers(self._content_type or "")
-        status = self._outgoing.status
+        status = self._format.status
         for name, value in metadata:
             if name in _OF_FILES:
                 text = base64.b64encode(value) if isinstance(value, bytes) else value.encode("latin-1", "replace")
@@ -175,12 +177,12 @@ class File:
                 if name == "content-range" and isinstance(value, str) and _PARTIAL.fullmatch(value):
                     status = 206
         if not any(name == b"cache-control" for name, _ in headers):
-            headers.append((b"cache-control", self._outgoing.cache_control))
+            headers.append((b"cache-control", self._format.cache_control))
         return status, headers
 
     def message(self, content: bytes) -> bytes:
         """The bytes of the message."""
-        body = self._outgoing.http_body(self._outgoing.read(content))
+        body = self._format.http_body(self._format.read(content))
         if self._content_type is None:
             self._content_type = body.content_type if body is not None else ""
         data: bytes = body.data if body is not None else b""

@@ -1,7 +1,7 @@
 """The messages of a request: one, as of any other call; many, from JSON; or those of a file, piece by piece."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -10,13 +10,12 @@ from edge.bind.binder import Binder
 from edge.call import large_work
 from edge.contract.http_body import raw_type
 from edge.contract.route import Route
-from edge.http.access_record import AccessRecord
 from edge.http.activity import Activity
-from edge.http.body_stream import pieces
+from edge.http.body_stream import body_stream
 from edge.http.content_type import unsupported
 from edge.http.errors import HttpError
 from edge.http.held_bytes import Holding
-from edge.http.request import JSON, Receive, Request
+from edge.http.request import JSON, Request
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import read_body
 from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
@@ -28,8 +27,8 @@ from mesh.errors import FieldViolation, InvalidArgument, MeshError
 LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
-class Incoming:
-    """How the requests of one route of a streaming method are read."""
+class RequestReader:
+    """Reads the requests of one route of a method that streams."""
 
     def __init__(self, route: Route, transcoding: Transcoding, limits: StreamLimits) -> None:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
@@ -42,34 +41,25 @@ class Incoming:
         self._depth_max = transcoding.readers.depth_max
         self._is_file = raw_type(route) is not None
 
-    async def begin(
-        self, request: Request, values: tuple[str, ...], query: bytes, receive: Receive, record: AccessRecord
-    ) -> "Messages":
-        """The messages of a request, whose path has these values, and whose query is this without system parameters.
-        What is wrong with the URL, or with the only message, is raised now: InvalidArgument, HttpError.
+    async def read(
+        self, messages: "RequestMessages", request: Request, activity: Activity
+    ) -> AsyncGenerator[bytes, None]:
+        """Returns the messages of a request over HTTP. What is wrong with the URL, or with the only message, is raised
+        now: InvalidArgument, HttpError.
         """
-        messages = self.messages(request, values, query)
         if not self.is_stream:
-            content = await read_body(request, receive, self._body_limits)
-            record.request_bytes = len(content)
-            message = await large_work.run(len(content), partial(messages.bind_only, request, content))
-            messages.set_source(_one(message))
-            return messages
-        self.binder.check_url(values, query)
-        body = pieces(request, receive, self.limits, messages.activity, record)
+            content = await read_body(request, self._body_limits)
+            return _one(await large_work.run(len(content), partial(messages.bind_only, request, content)))
+        messages.check_url()
+        body = body_stream(request, self.limits, activity)
         if self._is_file:
-            messages.set_source(_of_file(request, body, messages))
-        else:
-            messages.set_source(_of_json(self._splitter(request), body, messages, request.held))
-        return messages
+            return _of_file(request, body, messages)
+        return _of_json(self._splitter(request), body, messages, request.held)
 
-    def messages(self, request: Request, values: tuple[str, ...], query: bytes) -> "Messages":
-        """The messages of a request, before it is known where they come from."""
-        return Messages(self, request, values, query)
-
-    def as_client_writes(self, error: MeshError, own_names: set[str]) -> None:
-        """Makes the paths of fields in an error those that the client knows."""
+    def as_client_writes(self, error: MeshError, own_names: set[str]) -> MeshError:
+        """Returns the error with the paths of fields as the client writes them."""
         error.violations = tuple(as_client_writes(each, self._input, own_names) for each in error.violations)
+        return error
 
     def _splitter(self, request: Request) -> Splitter:
         media_type = request.media_type()
@@ -81,48 +71,44 @@ class Incoming:
         raise unsupported(request, (JSON, LINES[0]), wanted)
 
 
-class Messages:
-    """The messages of one request, on the wire's side: an asynchronous iterator."""
+class RequestMessages:
+    """Makes the messages of one request."""
 
-    def __init__(self, incoming: Incoming, request: Request, values: tuple[str, ...], query: bytes) -> None:
-        self.activity = Activity()
+    def __init__(self, reader: RequestReader, request: Request, values: tuple[str, ...], query: bytes) -> None:
+        """`values` are those of the path, `query` is the one without system parameters."""
         self.count = 0
         self.says_something_in_url = bool(values or query)
-        self._incoming = incoming
+        self._reader = reader
         self._values = values
         self._query = query
         # Whatever type holds them all, each message is JSON; and only a file's first piece tells the file's type.
         untyped = {name: value for name, value in request.headers.items() if name != b"content-type"}
         self._untyped = replace(request, headers=untyped)
         self._own_names: set[str] = set()
-        self._source: AsyncIterator[bytes] = _none()
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._source
-
-    def set_source(self, source: AsyncIterator[bytes]) -> None:
-        """Says what to iterate over."""
-        self._source = source
+    def check_url(self) -> None:
+        """Raises InvalidArgument with what is wrong with the URL, whatever the messages will be."""
+        self._reader.binder.check_url(self._values, self._query)
 
     def bind_only(self, request: Request, content: bytes) -> bytes:
-        """The only message, from a body of the request's own type."""
-        message, self._own_names = self._incoming.binder.bind(request, self._values, self._query, content)
+        """Returns the only message, from a body of the request's own type."""
+        message, self._own_names = self._reader.binder.bind(request, self._values, self._query, content)
         return message
 
     def bind_piece(self, request: Request, content: bytes) -> bytes:
-        """The next message, from a piece of a file. The first has what the URL and the headers say besides."""
+        """Returns the next message, from a piece of a file. The first has what the URL and the headers say besides."""
         if not self.count:
             message = self.bind_only(request, content)
         else:
-            message, _ = self._incoming.binder.bind_next(self._untyped, content)
+            message, _ = self._reader.binder.bind_next(self._untyped, content)
         self.count += 1
         return message
 
     def bind(self, content: bytes) -> bytes:
-        """The next message, from its JSON. The first has what the URL and the headers say besides. Raises
+        """Returns the next message, from its JSON. The first has what the URL and the headers say besides. Raises
         InvalidArgument with the message's index in the paths of fields, HttpError 413 if there are too many.
         """
-        limits, binder = self._incoming.limits, self._incoming.binder
+        limits, binder = self._reader.limits, self._reader.binder
         if self.count >= limits.messages_max:
             text = f"The stream has more than {limits.messages_max} messages."
             raise HttpError(413, text, "TOO_MANY_MESSAGES", metadata={"limit_messages": str(limits.messages_max)})
@@ -138,7 +124,7 @@ class Messages:
         return message
 
     def located(self, contents: Iterator[bytes]) -> Iterator[bytes]:
-        """What a splitter finds. Raises InvalidArgument that says which message it does not find."""
+        """Yields what a splitter finds. Raises InvalidArgument that says which message it does not find."""
         try:
             yield from contents
         except Malformed as error:
@@ -146,13 +132,13 @@ class Messages:
             malformed = InvalidArgument(str(error), reason="MALFORMED_JSON", violations=[violation])
             raise _at_index(malformed, self.count) from error
 
-    def as_client_writes(self, error: MeshError) -> None:
-        """Makes the paths of fields in a service's error those that the client knows."""
-        self._incoming.as_client_writes(error, self._own_names)
+    def as_client_writes(self, error: MeshError) -> MeshError:
+        """Returns a service's error with the paths of fields as the client writes them."""
+        return self._reader.as_client_writes(error, self._own_names)
 
 
 async def _of_json(
-    splitter: Splitter, body: AsyncGenerator[bytes, None], messages: Messages, held: Holding
+    splitter: Splitter, body: AsyncGenerator[bytes, None], messages: RequestMessages, held: Holding
 ) -> AsyncGenerator[bytes, None]:
     is_empty = True
     async with contextlib.aclosing(body):
@@ -170,7 +156,7 @@ async def _of_json(
 
 
 async def _of_file(
-    request: Request, body: AsyncGenerator[bytes, None], messages: Messages
+    request: Request, body: AsyncGenerator[bytes, None], messages: RequestMessages
 ) -> AsyncGenerator[bytes, None]:
     async with contextlib.aclosing(body):
         async for piece in body:
@@ -179,17 +165,12 @@ async def _of_file(
         yield messages.bind_piece(request, b"")
 
 
-async def _one(message: bytes) -> AsyncIterator[bytes]:
+async def _one(message: bytes) -> AsyncGenerator[bytes, None]:
     yield message
 
 
-async def _none() -> AsyncIterator[bytes]:
-    return
-    yield b""
-
-
 def _at_index(error: InvalidArgument, index: int) -> InvalidArgument:
-    """The error with the index of the message that it is about before the paths of its fields."""
+    """Returns the error with the index of its message before the paths of fields."""
     violations = [
         FieldViolation(_path_at(index, violation.field), violation.description, violation.reason)
         for violation in error.violations

@@ -1,0 +1,83 @@
+"""The dispatch of WebSocket handshakes to the contract's routes of methods that stream."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from protobuf import Registry
+
+from edge.http.cors import Cors
+from edge.http.errors import HttpError, render
+from edge.http.handshake import authorized, check_handshake, check_origin, offered_subprotocols, subprotocol
+from edge.http.request import Receive, Request, Scope, Send
+from edge.http.request_id import REQUEST_ID
+from edge.httprule.router import MalformedPath, Match, Router
+from edge.protocols.websocket.endpoint import WebSocketEndpoint
+from edge.protocols.websocket.response import WebSocketResponse
+from mesh.errors import Cancelled, Code, Internal, MeshError
+
+log = structlog.get_logger()
+
+WebSocketMaker = Callable[[], WebSocketEndpoint]
+"""Gives an endpoint, which is made at its first call."""
+
+
+class WebSocketApp:
+    """An ASGI application that serves a router's endpoints over WebSocket."""
+
+    def __init__(self, router: Router[WebSocketMaker], details: Registry, cors: Cors) -> None:
+        """`details` knows the types of errors' details."""
+        self._router = router
+        self._details = details
+        self._cors = cors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one WebSocket."""
+        request = Request.of(scope, receive)
+        record = request.record
+        try:
+            with request.connection.watch(), request.held:
+                assert (await receive())["type"] == "websocket.connect", "what comes first"
+                await self._serve(request, send)
+        except asyncio.CancelledError:
+            if record.code == Code.OK.name:
+                record.code = (Code.CANCELLED if request.connection.lost else Code.UNAVAILABLE).name
+            if not request.connection.lost:
+                raise
+        finally:
+            record.write()
+
+    async def _serve(self, request: Request, send: Send) -> None:
+        try:
+            endpoint, values, subprotocols = self._find(request)
+            response = WebSocketResponse(request, send, subprotocol(subprotocols))
+            await endpoint.serve(authorized(request, subprotocols), values, response)
+        except Cancelled as error:
+            request.record.code = error.code.name
+        except MeshError as error:
+            await self._refuse(error, request, send)
+        except Exception:
+            log.exception("request failed", route=request.record.route, request_id=request.record.request_id)
+            await self._refuse(Internal("Internal error."), request, send)
+
+    def _find(self, request: Request) -> tuple[WebSocketEndpoint, tuple[str, ...], list[str]]:
+        """Returns the endpoint, the values of its path, and the subprotocols that the client offers."""
+        try:
+            found = self._router.match("GET", request.path)
+        except MalformedPath as error:
+            raise HttpError(400, str(error), "MALFORMED_PATH") from error
+        if not isinstance(found, Match):
+            raise HttpError(404, "There is no stream at this URL.", "ROUTE_NOT_FOUND")
+        check_handshake(request)
+        subprotocols = offered_subprotocols(request)
+        check_origin(request, self._cors)
+        return found.target(), found.values, subprotocols
+
+    async def _refuse(self, error: MeshError, request: Request, send: Send) -> None:
+        """Answers a handshake that is not accepted."""
+        record = request.record
+        record.code = error.code.name
+        record.status, headers, body = render(error, self._details, scheme=request.auth_scheme())
+        headers.append((REQUEST_ID.encode(), record.request_id.encode()))
+        await send({"type": "websocket.http.response.start", "status": record.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": body})

@@ -1,0 +1,146 @@
+"""The lifecycle of a call, the same in every protocol: admission, request, call, response, drain, error."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import structlog
+
+from edge.call import large_work
+from edge.call.long_poll import until_drain
+from edge.call.response_reader import Ended, ResponseReader
+from edge.call.rpc import Admission, Rpc
+from edge.call.single_response import SingleResponse
+from edge.call.upstream import Responses
+from edge.http.headers import Headers
+from edge.http.reply import Reply
+from edge.http.request import Request
+from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamResponse
+from mesh.client import UnaryReply
+from mesh.errors import Aborted, Internal, MeshError, Metadata
+
+log = structlog.get_logger()
+
+
+class CallDriver:
+    """Drives the calls of one RPC that come by one route."""
+
+    def __init__(self, rpc: Rpc, route: str) -> None:
+        self._rpc = rpc
+        self._route = route
+        self._long_poll = rpc.method.policy.long_poll
+
+    async def answer(self, exchange: SingleExchange, request: Request) -> Reply:
+        """Makes a call whose response is one message. Raises MeshError as exchange.fail()."""
+        try:
+            admission = await self._admit(exchange, request)
+            answer = await self._call(exchange, request, admission)
+            reply = await large_work.run(len(answer.message), partial(exchange.reply, answer))
+        except Exception as error:  # noqa: BLE001 # _expected() logs what is no MeshError
+            return exchange.fail(self._expected(error, request))
+        reply.headers += admission.headers
+        return reply
+
+    async def stream(self, exchange: StreamExchange, request: Request, response: StreamResponse) -> None:
+        """Makes a call whose response is written message by message. Raises MeshError as exchange.fail()."""
+        try:
+            await self._stream(exchange, request, response)
+        except Exception as error:  # noqa: BLE001 # _expected() logs what is no MeshError
+            await exchange.fail(self._expected(error, request), response)
+        await response.end()
+
+    async def _admit(self, exchange: Exchange, request: Request) -> Admission:
+        self._rpc.start_record(request.record, self._route)
+        return await self._rpc.admit(request, exchange.begin())
+
+    async def _call(self, exchange: SingleExchange, request: Request, admission: Admission) -> UnaryReply:
+        aborted: MeshError | None = None
+        for read in await exchange.attempts():
+            requests = await read()
+            try:
+                if isinstance(requests, bytes):
+                    return await self._unary(request, admission, requests)
+                return await self._rpc.collect(admission, requests)
+            except Aborted as error:
+                aborted = exchange.from_service(error)
+            except MeshError as error:
+                raise exchange.from_service(error) from error
+        assert aborted is not None, "there is one attempt at least"
+        raise aborted
+
+    async def _unary(self, request: Request, admission: Admission, message: bytes) -> UnaryReply:
+        call: Coroutine[Any, Any, UnaryReply] = self._rpc.unary(admission, message)
+        return await (until_drain(request.connection, call) if self._long_poll else call)
+
+    async def _stream(self, exchange: StreamExchange, request: Request, response: StreamResponse) -> None:
+        admission = await self._admit(exchange, request)
+        admission.metadata.extend(exchange.metadata())
+        exchange.headers += admission.headers
+        requests = await exchange.requests()
+        if exchange.opens_after_s == 0:
+            await response.start(*self._head(exchange, ()))
+        try:
+            async with (
+                aclosing(requests),
+                self._responses(request, admission, requests) as responses,
+                ResponseReader(responses, exchange.activity) as reader,
+            ):
+                with self._draining(exchange, request, reader), exchange.watching(reader.stop):
+                    await self._write(exchange, responses, reader, response)
+        except MeshError as error:
+            raise exchange.from_service(error) from error
+
+    @asynccontextmanager
+    async def _responses(
+        self, request: Request, admission: Admission, requests: AsyncGenerator[bytes, None]
+    ) -> AsyncIterator[Responses]:
+        if self._rpc.method.streams:
+            async with self._rpc.stream(admission, requests) as responses:
+                yield responses
+        else:
+            yield SingleResponse(await self._unary(request, admission, await anext(requests)))
+
+    def _draining(
+        self, exchange: StreamExchange, request: Request, reader: ResponseReader
+    ) -> AbstractContextManager[None]:
+        """While this is entered, the stream ends if the server stops. What is answered already is still written."""
+        if not self._rpc.method.streams:
+            return nullcontext()
+        return request.connection.draining(partial(reader.stop, exchange.stopped()))
+
+    async def _write(
+        self, exchange: StreamExchange, responses: Responses, reader: ResponseReader, response: StreamResponse
+    ) -> None:
+        """Writes each message as it comes. What is wrong with the first is known before the head is sent."""
+        wait_s = exchange.heartbeat_s if response.started else exchange.opens_after_s
+        while True:
+            try:
+                content = await reader.next(wait_s)
+            except Ended:
+                break
+            piece = exchange.heartbeat if content is None else await exchange.message(content)
+            if not response.started:
+                metadata = () if content is None else await responses.initial_metadata()
+                if not await response.start(*self._head(exchange, metadata)):
+                    return
+            if piece:
+                await response.write(piece)
+            wait_s = exchange.heartbeat_s
+        piece = exchange.end(self._rpc.response_headers(await responses.trailing_metadata()))
+        if not response.started and not await response.start(*self._head(exchange, await responses.initial_metadata())):
+            return
+        if piece:
+            await response.write(piece)
+
+    def _head(self, exchange: StreamExchange, metadata: Metadata) -> tuple[int, Headers]:
+        exchange.headers += self._rpc.response_headers(metadata)
+        status, headers = exchange.head(metadata)
+        return status, [*headers, *exchange.headers]
+
+    def _expected(self, error: Exception, request: Request) -> MeshError:
+        """Returns an error that clients may see. One that nobody meant is logged, and nothing of it is told."""
+        if isinstance(error, MeshError):
+            return error
+        log.error("call failed", rpc=self._rpc.method.name, request_id=request.record.request_id, exc_info=error)
+        return Internal("Internal error.")

@@ -1,0 +1,61 @@
+"""Methods that take many messages and answer one."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+from edge.bind.system_parameters import SystemParameterReader
+from edge.call.rpc import Rpc
+from edge.contract.route import Route
+from edge.http.activity import Activity
+from edge.http.reply import Reply
+from edge.http.request import Request
+from edge.http.response import Response
+from edge.http.stream_limits import StreamLimits
+from edge.protocols.driver import CallDriver
+from edge.protocols.exchange import SingleExchange
+from edge.protocols.rest.request_reader import RequestMessages, RequestReader
+from edge.protocols.rest.transcoding import Transcoding
+from edge.reply.replies import Replies
+from mesh.client import UnaryReply
+from mesh.errors import MeshError
+
+
+class ClientStreamEndpoint:
+    """Serves one route."""
+
+    def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
+        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        self.name = route.method.name
+        self.system_parameters = SystemParameterReader(route.method.desc.input)
+        self.reader = RequestReader(route, transcoding, limits)
+        self.replies = Replies(route, rpc.response_headers, transcoding.registry, transcoding.style)
+        self._driver = CallDriver(rpc, route.template.text)
+
+    async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
+        """Answers a request whose path has these values. Raises MeshError."""
+        await response.reply(await self._driver.answer(_Exchange(self, request, values), request))
+
+
+class _Exchange(SingleExchange):
+    def __init__(self, endpoint: ClientStreamEndpoint, request: Request, values: tuple[str, ...]) -> None:
+        self._endpoint = endpoint
+        self._request = request
+        self._values = values
+
+    def begin(self) -> float:
+        wanted, query = self._endpoint.system_parameters.take(self._request.query)
+        self._form = self._endpoint.replies.form(self._request.headers.get(b"accept"), wanted)
+        self._messages = RequestMessages(self._endpoint.reader, self._request, self._values, query)
+        return super().begin()
+
+    async def attempts(self) -> list[Callable[[], Awaitable[AsyncIterator[bytes]]]]:
+        return [partial(self._endpoint.reader.read, self._messages, self._request, Activity())]
+
+    def from_service(self, error: MeshError) -> MeshError:
+        return self._messages.as_client_writes(error)
+
+    def reply(self, answer: UnaryReply) -> Reply:
+        return self._endpoint.replies.make(self._request, answer, self._form)
+
+    def fail(self, error: MeshError) -> Reply:
+        raise error

@@ -1,0 +1,93 @@
+"""Methods that answer many messages, whether they take one or many."""
+
+from collections.abc import AsyncGenerator
+
+from edge.bind.system_parameters import SystemParameterReader
+from edge.call.rpc import Rpc
+from edge.contract.http_body import HTTP_BODY, inner_type
+from edge.contract.route import Route
+from edge.http.errors import HttpError
+from edge.http.headers import Headers
+from edge.http.request import Request
+from edge.http.response import Response
+from edge.http.stream_limits import StreamLimits
+from edge.protocols.driver import CallDriver
+from edge.protocols.exchange import StreamExchange, StreamResponse
+from edge.protocols.rest.request_reader import RequestMessages, RequestReader
+from edge.protocols.rest.stream_writer import StreamFormat, range_metadata
+from edge.protocols.rest.transcoding import Transcoding
+from mesh.errors import Code, MeshError, Metadata
+
+
+class ServerStreamEndpoint:
+    """Serves one route."""
+
+    def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
+        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        self.name = route.method.name
+        self.limits = limits
+        self.system_parameters = SystemParameterReader(route.method.desc.input)
+        self.reader = RequestReader(route, transcoding, limits)
+        self.is_file = inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
+        self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.is_file)
+        self._driver = CallDriver(rpc, route.template.text)
+
+    async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
+        """Answers a request whose path has these values. Raises MeshError."""
+        await self._driver.stream(_Exchange(self, request, values), request, response)
+
+
+class _Exchange(StreamExchange):
+    def __init__(self, endpoint: ServerStreamEndpoint, request: Request, values: tuple[str, ...]) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._request = request
+        self._values = values
+
+    def begin(self) -> float:
+        wanted, query = self._endpoint.system_parameters.take(self._request.query)
+        self._writer = self._endpoint.format.writer_for(self._request, wanted)
+        self._messages = RequestMessages(self._endpoint.reader, self._request, self._values, query)
+        self.heartbeat = self._writer.heartbeat
+        if self._writer.opens_early:
+            self.opens_after_s = self._endpoint.limits.open_s
+        if self.heartbeat:
+            self.heartbeat_s = self._endpoint.limits.heartbeat_s or None
+        return super().begin()
+
+    def metadata(self) -> Metadata:
+        return range_metadata(self._request) if self._endpoint.is_file else ()
+
+    async def requests(self) -> AsyncGenerator[bytes, None]:
+        return await self._endpoint.reader.read(self._messages, self._request, self.activity)
+
+    def head(self, metadata: Metadata) -> tuple[int, Headers]:
+        return self._writer.head(metadata)
+
+    async def message(self, content: bytes) -> bytes:
+        return self._writer.message(content)
+
+    def end(self, trailers: Headers) -> bytes:
+        return self._writer.end()
+
+    def from_service(self, error: MeshError) -> MeshError:
+        return self._messages.as_client_writes(error)
+
+    async def fail(self, error: MeshError, response: StreamResponse) -> None:
+        """Ends the response with the error in its own syntax. Where that has no place for one, cuts the connection
+        off: nothing else says that the response is not complete.
+        """
+        if not response.started:
+            raise self._of_http(error)
+        self._request.record.code = error.code.name
+        piece = self._writer.error(error)
+        await response.write(piece if piece is not None else await self._request.connection.cut())
+
+    def _of_http(self, error: MeshError) -> MeshError:
+        """Returns the error as HTTP has it: 416 for a range that a file does not have (RFC 9110, section 15.5.17)."""
+        is_range = self._endpoint.is_file and b"range" in self._request.headers
+        if not is_range or error.code is not Code.OUT_OF_RANGE:
+            return error
+        given = {**dict(error.initial_metadata), **dict(error.trailing_metadata)}.get("content-range")
+        headers = [(b"content-range", given.encode())] if isinstance(given, str) else []
+        return HttpError(416, error.message, error.reason or "RANGE_NOT_SATISFIABLE", headers)

@@ -1,0 +1,63 @@
+"""The response of a stream over WebSocket: the frames, after the handshake is accepted."""
+
+from typing import Final
+
+from uvicorn.protocols.utils import ClientDisconnected
+
+from edge.http.headers import Headers
+from edge.http.request import Request, Send
+from edge.http.request_id import REQUEST_ID
+from edge.protocols.websocket.closing import NORMAL
+from mesh.errors import Cancelled
+
+SWITCHING: Final = 101
+
+
+class WebSocketResponse:
+    """Sends the response to one handshake, and fills in what the access record says of it."""
+
+    def __init__(self, request: Request, send: Send, subprotocol: str | None) -> None:
+        """`subprotocol` is the one that is spoken, None if the client named none."""
+        self.started = False
+        self.binary = False
+        """Whether pieces go out as binary frames instead of text."""
+        self._record = request.record
+        self._send = send
+        self._subprotocol = subprotocol
+        self._ended = False
+
+    async def start(self, status: int, headers: Headers) -> bool:
+        """Accepts the handshake."""
+        self.started, self._record.status = True, status
+        headers = [*headers, (REQUEST_ID.encode(), self._record.request_id.encode())]
+        await self._send({"type": "websocket.accept", "subprotocol": self._subprotocol, "headers": headers})
+        return True
+
+    async def write(self, piece: bytes) -> None:
+        """Sends a piece in a frame. Raises Cancelled if the client has gone."""
+        if not self.binary:
+            await self.write_text(piece.decode())
+            return
+        self._record.response_bytes += len(piece)
+        await self._write({"type": "websocket.send", "bytes": piece})
+
+    async def write_text(self, text: str) -> None:
+        """Sends a text frame. Raises Cancelled if the client has gone."""
+        self._record.response_bytes += len(text)
+        await self._write({"type": "websocket.send", "text": text})
+
+    async def end(self) -> None:
+        """Closes the WebSocket, if close() has not."""
+        if not self._ended:
+            await self.close(NORMAL)
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Closes the WebSocket. Raises Cancelled if the client has gone."""
+        self._ended = True
+        await self._write({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _write(self, event: dict[str, object]) -> None:
+        try:
+            await self._send(event)
+        except ClientDisconnected:
+            raise Cancelled("The client has gone.") from None

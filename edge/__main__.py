@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
-from edge.app import operations
+from edge.app import operations_pages as operations
 from edge.app.reloading import ReloadingApp, check_upstreams
 from edge.app.routes import route
 from edge.call.nowhere import Nowhere
@@ -20,8 +20,8 @@ from edge.contract.contract import read
 from edge.http.connections import Connections
 from edge.http.draining import Drain, DrainingServer
 from edge.http.held_bytes import HeldBytes
-from edge.http.http1 import ConnectionLimits, protocol
-from edge.http.websocket import socket_protocol
+from edge.http.http1_protocol import ConnectionLimits, protocol
+from edge.http.websocket_protocol import socket_protocol
 from edge.settings import EdgeSettings, from_command_line
 from edge.sources.source import Source, source_of
 from mesh import telemetry

@@ -14,11 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route as PageRoute
 
 from edge.app.docs import OPENAPI, add_docs
-from edge.app.endpoints import json_style
-from edge.app.http import HttpApp
+from edge.app.endpoint_factory import json_style
+from edge.app.http_app import HttpApp
 from edge.app.pages import METHODS, Pages
 from edge.app.routes import Routes
-from edge.app.websocket import WebSocketApp
+from edge.app.websocket_app import WebSocketApp
 from edge.contract.contract import Contract
 from edge.http.cors import Cors
 from edge.http.errors import HttpError, render

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.app.docs import ASSETS, DOCS, OPENAPI, asset_names
-from edge.app.operations import PATHS
+from edge.app.operations_pages import PATHS
 from edge.settings import EdgeSettings
 
 METHODS: Final = ("GET", "HEAD")

@@ -6,14 +6,14 @@ from typing import Final
 
 from protovalidate import CompilationError
 
-from edge.app.endpoints import Endpoints
+from edge.app.endpoint_factory import EndpointFactory
 from edge.app.pages import METHODS, Pages
-from edge.app.websocket import WebSocketMaker
+from edge.app.websocket_app import WebSocketMaker
 from edge.call.upstream import Upstream
 from edge.contract.contract import Contract
 from edge.contract.problem import Problem
 from edge.contract.route import Route
-from edge.http.http1 import can_arrive
+from edge.http.http1_protocol import can_arrive
 from edge.httprule.overlaps import Overlap, overlaps
 from edge.httprule.router import ANY_METHOD, Match, Router
 from edge.httprule.template import PathTemplate
@@ -44,7 +44,7 @@ def route(
     """Makes the routes of a contract. Of two that have the same URL the first declared is served. Every method that has
     one is served under its own name too.
     """
-    endpoints = Endpoints(contract, settings, upstream_of, verifier)
+    endpoints = EndpointFactory(contract, settings, upstream_of, verifier)
     router: Router[Endpoint] = Router()
     sockets: Router[WebSocketMaker] = Router()
     served: list[Route] = []

@@ -9,8 +9,8 @@ from edge.contract.http_body import raw_type
 from edge.contract.route import Route
 from edge.http.content_type import is_json_as_form, is_utf8, unsupported
 from edge.http.request import FORM, JSON, Request
-from edge.protojson.document import Malformed, parse
 from edge.protojson.fields import assign
+from edge.protojson.parser import Malformed, parse
 from edge.protojson.problems import MISSING, ROOT, Problems
 from edge.protojson.readers import FieldReader, Readers
 from mesh.errors import FieldViolation, InvalidArgument

@@ -13,7 +13,7 @@ from edge.http.held_bytes import HeldBytes
 class Connection:
     """What requests know of their connection, in the ASGI state under KEY."""
 
-    KEY: ClassVar[str] = "edge.http.http1"
+    KEY: ClassVar[str] = "edge.http.http1_protocol"
 
     def __init__(self, transport: asyncio.Transport | None = None, held: HeldBytes | None = None) -> None:
         """`held` is the budget for what requests hold, unlimited without one."""

@@ -8,10 +8,10 @@ from protobuf import Registry
 from edge.call.rpc import Rpc
 from edge.http.request import Request
 from edge.http.response import Response
-from edge.protocols.connect import error as connect_error
-from edge.protocols.connect import stream as connect_stream
+from edge.protocols.connect import dialect as connect_stream
+from edge.protocols.connect import error_reply
 from edge.protocols.connect import unary as connect_unary
-from edge.protocols.connect.stream import ConnectStream
+from edge.protocols.connect.dialect import ConnectStream
 from edge.protocols.connect.unary import ConnectUnary
 from edge.protocols.grpc_web import dialect as grpc_web
 from edge.protocols.grpc_web.dialect import GrpcWeb
@@ -60,5 +60,5 @@ class Procedure:
             self._rpc.start_record(request.record, self._rpc.method.path)
             error = UnknownCodec((*self._in_unary, *self._in_envelopes))
             request.record.code = code_of(error).name
-            reply = refusal(error, request, self._details) or connect_error.reply(error, request, self._details)
+            reply = refusal(error, request, self._details) or error_reply.reply(error, request, self._details)
             await response.reply(reply)

@@ -6,8 +6,8 @@ from protobuf import Registry
 
 from edge.http.reply import Reply
 from edge.http.request import Request
-from edge.protocols.connect import error as connect_error
-from edge.protocols.connect import stream as connect_stream
+from edge.protocols.connect import dialect as connect_stream
+from edge.protocols.connect import error_reply
 from edge.protocols.connect.version import VERSION_HEADER
 from edge.protocols.grpc_web import dialect as grpc_web
 from edge.protocols.grpc_web.dialect import GrpcWeb
@@ -25,5 +25,5 @@ def refusal(error: MeshError, request: Request, details: Registry) -> Reply | No
         return Reply(200, [(b"content-type", call.media_type.encode())], call.write(call.end(status_of(error), [])))
     is_connect = VERSION_HEADER in request.headers or media_type == _BINARY
     if is_connect or media_type.startswith(connect_stream.PREFIX):
-        return connect_error.reply(error, request, details)
+        return error_reply.reply(error, request, details)
     return None

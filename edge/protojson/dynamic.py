@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Oneof
 
-from edge.protojson.document import Malformed, parse
 from edge.protojson.leaves import WRAPPERS, Leaf, json_leaf
+from edge.protojson.parser import Malformed, parse
 from edge.protojson.problems import MISSING, ROOT, InvalidValue, MapKey, Place, Problems, kind, shorten
 from edge.protojson.scalars import read_double, read_string
 from edge.protojson.serialised import to_bytes

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from edge.protojson.document import RepeatedKeys
+from edge.protojson.parser import RepeatedKeys
 from mesh.errors import VIOLATIONS_MAX, FieldViolation, invalid_fields
 
 TEXT_LENGTH_MAX: Final = 120

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf import descriptor_pool, json_format, message, message_factory
 
 from edge.contract.contract import Contract, read
-from edge.protojson.document import parse
+from edge.protojson.parser import parse
 from edge.protojson.problems import ROOT, Problems
 from edge.protojson.readers import Readers
 from edge.protojson.serialised import to_bytes

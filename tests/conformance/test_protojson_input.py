@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from edge.protojson.document import Malformed
+from edge.protojson.parser import Malformed
 from tests.conformance.dialect import Dialect
 
 INTEGERS: Final = {

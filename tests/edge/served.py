@@ -8,7 +8,7 @@ import httpx
 
 from edge.__main__ import serve
 from edge.app.edge_app import EdgeApp
-from edge.app.operations import routes
+from edge.app.operations_pages import routes
 from edge.app.routes import route
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract

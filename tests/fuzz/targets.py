@@ -17,9 +17,9 @@ from edge.httprule.template import parse as parse_template
 from edge.protocols.grpc_web.base64_text import decoded
 from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
 from edge.protocols.rpc.envelope import opened, seal
-from edge.protojson.document import Malformed, parse
 from edge.protojson.field_selection import parse as parse_selection
 from edge.protojson.field_selection import trim
+from edge.protojson.parser import Malformed, parse
 from edge.protojson.problems import MISSING, ROOT, InvalidValue, Problems
 from edge.protojson.readers import Readers
 from edge.protojson.serialised import to_bytes

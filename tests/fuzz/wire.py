@@ -15,7 +15,7 @@ from edge.contract.contract import Contract
 from edge.http.connections import Connections
 from edge.http.draining import Drain
 from edge.http.held_bytes import HeldBytes
-from edge.http.http1 import ConnectionLimits, protocol
+from edge.http.http1_protocol import ConnectionLimits, protocol
 from edge.settings import EdgeSettings
 from tests.fuzz.contract import Service
 

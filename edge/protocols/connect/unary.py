@@ -13,8 +13,7 @@ from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.http.response import Response
 from edge.http.whole_body import BodyLimits, read_body
-from edge.protocols.connect import error as connect_error
-from edge.protocols.connect import query as connect_query
+from edge.protocols.connect import error_reply, message_query
 from edge.protocols.connect.version import VERSION_HEADER, check_version, timeout_s
 from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import SingleExchange
@@ -69,7 +68,7 @@ class _Exchange(SingleExchange):
 
     def fail(self, error: MeshError) -> Reply:
         self._request.record.code = code_of(error).name
-        reply = connect_error.reply(error, self._request, self._served.details)
+        reply = error_reply.reply(error, self._request, self._served.details)
         reply.headers += self._served.metadata_headers(error.initial_metadata, error.trailing_metadata)
         return reply
 
@@ -96,7 +95,7 @@ class _Get(_Exchange):
     """A call that only reads, whose message is in the query."""
 
     def begin(self) -> float:
-        query = connect_query.read(self._request.query, self._served.limits)
+        query = message_query.read(self._request.query, self._served.limits)
         self._choose_codec(query.codec)
         self._content = query.content
         return timeout_s(self._request.headers)

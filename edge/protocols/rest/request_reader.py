@@ -21,7 +21,7 @@ from edge.http.whole_body import read_body
 from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
 from edge.protocols.rest.transcoding import Transcoding
 from edge.protojson.client_paths import as_client_writes
-from edge.protojson.document import Malformed
+from edge.protojson.parser import Malformed
 from mesh.errors import FieldViolation, InvalidArgument, MeshError
 
 LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from edge.http.errors import HttpError
-from edge.protojson.document import Malformed
+from edge.protojson.parser import Malformed
 
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRUCTURE = re.compile(rb'["{}\[\]]')

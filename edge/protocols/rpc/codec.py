@@ -9,7 +9,7 @@ import structlog
 from edge.bind.rules import Rules
 from edge.contract.method import Method
 from edge.http.errors import HttpError
-from edge.protojson.document import Malformed, parse
+from edge.protojson.parser import Malformed, parse
 from edge.protojson.problems import MISSING, ROOT, Problems
 from edge.protojson.readers import Element, Readers
 from edge.protojson.serialised import to_bytes

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from tests.edge.backend import Backend, Context, Received
-from tests.edge.http.test_http1 import answer_to
+from tests.edge.http.test_http1_protocol import answer_to
 from tests.edge.served import Client
 from tests.issuer import Issuer
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from protobuf import Message
 
 from edge.contract.contract import Contract
-from edge.protojson.document import Malformed, parse
+from edge.protojson.parser import Malformed, parse
 from edge.protojson.problems import ROOT, Problems
 from edge.protojson.readers import Readers
 from mesh.errors import InvalidArgument

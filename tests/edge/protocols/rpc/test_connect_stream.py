@@ -13,7 +13,7 @@ import pytest
 from googleapis.google.rpc.status_pb import Status
 
 from edge.contract.contract import Contract
-from edge.protojson.document import parse
+from edge.protojson.parser import parse
 from tests.edge.backend import Backend, Context
 from tests.edge.protocols.rpc.wire import connect_stream, sealed, unsealed
 from tests.edge.served import Client, edge_of

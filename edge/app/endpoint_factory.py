@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from edge.app.websocket import WebSocketMaker
+from edge.app.websocket_app import WebSocketMaker
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.metadata import RequestHeaders, ResponseHeaders
 from edge.call.rpc import CallSettings, Rpc
@@ -24,7 +24,7 @@ from edge.protocols.rest.server_stream import ServerStreamEndpoint
 from edge.protocols.rest.transcoding import Transcoding
 from edge.protocols.rest.unary import UnaryEndpoint
 from edge.protocols.rpc.enveloped import Limits
-from edge.protocols.websocket.endpoint import WebSocketEndpoint
+from edge.protocols.websocket.websocket_endpoint import WebSocketEndpoint
 from edge.protojson.readers import Readers
 from edge.reply.response_writer import JsonStyle
 from edge.settings import EdgeSettings
@@ -32,7 +32,7 @@ from mesh.identity import Verifier
 from mesh.validation import Validator
 
 
-class Endpoints:
+class EndpointFactory:
     """Makes the endpoints of one contract. Those of one method share what is the method's."""
 
     def __init__(

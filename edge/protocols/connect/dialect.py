@@ -9,7 +9,7 @@ from protobuf import Registry
 
 from edge.http.headers import Headers
 from edge.http.request import Request
-from edge.protocols.connect.error import to_json
+from edge.protocols.connect.error_reply import to_json
 from edge.protocols.connect.version import VERSION_HEADER, check_version, timeout_s
 from edge.protocols.rpc.envelope import seal
 

@@ -27,7 +27,7 @@ from edge.protocols.rest.request_reader import RequestMessages, RequestReader
 from edge.protocols.rest.stream_writer import StreamFormat
 from edge.protocols.rest.transcoding import Transcoding
 from edge.protocols.websocket.closing import Restart, WrongFrame, close_code, close_reason
-from edge.protocols.websocket.response import SWITCHING, WebSocketResponse
+from edge.protocols.websocket.websocket_response import SWITCHING, WebSocketResponse
 from mesh.errors import (
     Cancelled,
     DeadlineExceeded,

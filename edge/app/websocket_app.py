@@ -12,8 +12,8 @@ from edge.http.handshake import authorized, check_handshake, check_origin, offer
 from edge.http.request import Receive, Request, Scope, Send
 from edge.http.request_id import REQUEST_ID
 from edge.httprule.router import MalformedPath, Match, Router
-from edge.protocols.websocket.endpoint import WebSocketEndpoint
-from edge.protocols.websocket.response import WebSocketResponse
+from edge.protocols.websocket.websocket_endpoint import WebSocketEndpoint
+from edge.protocols.websocket.websocket_response import WebSocketResponse
 from mesh.errors import Cancelled, Code, Internal, MeshError
 
 log = structlog.get_logger()

@@ -26,6 +26,8 @@ COPY gen /code/app/gen
 COPY mesh /code/app/mesh
 COPY services /code/app/services
 COPY edge /code/app/edge
+# For local.mail, the mail server of trial installations.
+COPY local /code/app/local
 RUN chmod -R u=rwX,go=rX /code \
  && python3 -m compileall -q --invalidation-mode unchecked-hash -s /code -p / /code \
  && find /code -exec touch --no-dereference --date=@0 {} +

@@ -8,7 +8,7 @@ COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allo
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
-SOURCES := mesh services edge demo tools tests benchmarks
+SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
@@ -26,25 +26,25 @@ help: ## list the targets
 # Running it
 
 up: .venv/requirements-dev.sha256 ## start the whole mesh and print where it is; Ctrl-C stops it
-	@$(VENV)/python -m mesh.local up
+	@$(VENV)/python -m local up
 
 down: .venv/requirements-dev.sha256 ## stop a mesh that runs in another terminal
-	@$(VENV)/python -m mesh.local down
+	@$(VENV)/python -m local down
 
 status: .venv/requirements-dev.sha256 ## list the processes; exit status 0 when all are ready
-	@$(VENV)/python -m mesh.local status
+	@$(VENV)/python -m local status
 
 logs: .venv/requirements-dev.sha256 ## follow what the processes print; of one: make logs SERVICE=orders
-	@$(VENV)/python -m mesh.local logs $(SERVICE)
+	@$(VENV)/python -m local logs $(SERVICE)
 
 clean: .venv/requirements-dev.sha256 ## stop the mesh and remove its data
-	@$(VENV)/python -m mesh.local clean
+	@$(VENV)/python -m local clean
 
 demo: .venv/requirements-dev.sha256 ## fill a running mesh with a believable shop, through the public API
 	@$(VENV)/python -m demo
 
 dead-letters: .venv/requirements-dev.sha256 ## list the events a service gave up on: SERVICE=notifications; again: REPLAY=<id or all>
-	@$(VENV)/python -m mesh.local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
+	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
 
 compose: image ## run the whole mesh in containers, in the background; down again: make compose-down
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not here; install its plugin: https://docs.docker.com/compose/install"; exit 1; }

@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from benchmarks.program import ROOT, cpu_s, program
-from mesh.local.ports import free_ports
+from local.ports import free_ports
 
 ROUNDS = 7
 REQUESTS = 6000

@@ -25,7 +25,7 @@ import psutil
 from meshwright.catalog.v1.catalog_pb import ListProductsRequest, SearchProductsRequest
 
 from benchmarks.program import ROOT, cpu_s, program
-from mesh.local.postgres import Postgres
+from local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 
 ATTACKERS: Final = 30

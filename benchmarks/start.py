@@ -22,7 +22,7 @@ from edge.contract.contract import load
 from edge.contract.route import Route
 from edge.httprule.router import Match, Router
 from edge.httprule.template import REST
-from mesh.local.ports import free_ports
+from local.ports import free_ports
 
 ROUNDS: Final = 5
 MATCHES: Final = 2_000

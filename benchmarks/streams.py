@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks.feeds import PIECE_BYTES, compile_image
 from benchmarks.program import cpu_s, fronts, program
-from mesh.local.ports import free_ports
+from local.ports import free_ports
 
 STREAMS: Final = int(os.environ.get("STREAMS", "10000"))
 STREAMS_FIRST: Final = 1000  # what the first streams cost is the process's own: pools, caches, code

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from demo.client import DemoError, Shop
 from demo.customers import Customer, customers
 from demo.products import products
-from mesh.local.home import Home
-from mesh.local.processes import STAFF_EMAIL
-from mesh.local.state import State
+from local.home import Home
+from local.processes import STAFF_EMAIL
+from local.state import State
 
 CUSTOMER_PASSWORD = "demo customer"  # of people who do not exist, in a shop on this machine
 

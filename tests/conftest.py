@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import HealthCheck, settings
 
+from local.nats import Nats
+from local.postgres import Postgres
 from mesh.database import Database
-from mesh.local.nats import Nats
-from mesh.local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.settings import DatabaseSettings
 from tests.broker import ADMIN

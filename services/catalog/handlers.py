@@ -26,7 +26,6 @@ from meshwright.catalog.v1.events_pb import ProductChanged
 from protobuf.wkt import Timestamp
 
 from mesh.database import Connection, Database
-from mesh.database_share import DatabaseShare
 from mesh.errors import FieldViolation, MeshError, NotFound, Unauthenticated, invalid_fields
 from mesh.events import publish
 from mesh.field_mask import apply_update
@@ -34,6 +33,7 @@ from mesh.idempotency import once
 from mesh.pagination import PAGE_SIZE_DEFAULT, read_page
 from mesh.rpc import Call
 from services.catalog import storage
+from services.catalog.database_share import DatabaseShare
 from services.catalog.domain import Details, Money, Product, all_of, existing, shown, storable, uid_of
 from services.catalog.listing import Listing
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mesh.local.ports import free_ports
+from local.ports import free_ports
 from tools.compose_secrets import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -29,7 +29,7 @@ def test_the_arrows_hold() -> None:
 def tree(tmp_path: Path) -> Path:
     """Returns a copy of the packages that the contracts are about."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for package in ("mesh", "services", "edge", "gen"):
+    for package in ("mesh", "services", "edge", "local", "gen"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
@@ -46,15 +46,41 @@ def test_a_package_of_the_edge_outside_of_the_layers_is_found(tree: Path) -> Non
 @pytest.mark.parametrize(
     ("file", "line", "broken"),
     [
-        ("edge/app/edge_app.py", "import services.catalog.domain", "The edge and the services stand on the mesh"),
-        ("mesh/server.py", "import edge.httprule.router", "The edge and the services stand on the mesh"),
+        (
+            "edge/app/edge_app.py",
+            "import services.catalog.domain",
+            "The edge, the services and the local run stand on the mesh",
+        ),
+        ("mesh/server.py", "import edge.httprule.router", "The edge, the services and the local run stand on the mesh"),
         ("edge/http/errors.py", "import edge.call.rpc", "The edge's packages are layers"),
         ("edge/bind/query.py", "import edge.sources.folder", "The edge's packages are layers"),
         ("edge/protojson/readers.py", "import edge.httprule.router", "The edge's packages are layers"),
         ("edge/protojson/readers.py", "import uvicorn", "Path templates and ProtoJSON stand alone"),
+        ("mesh/process.py", "import local.ports", "The edge, the services and the local run stand on the mesh"),
+        ("edge/app/edge_app.py", "import local.ports", "The edge, the services and the local run stand on the mesh"),
+        (
+            "services/orders/clients.py",
+            "import local.ports",
+            "The edge, the services and the local run stand on the mesh",
+        ),
+        ("local/up.py", "import services.orders.domain", "The edge, the services and the local run stand on the mesh"),
+        ("local/up.py", "import edge.httprule.router", "The edge, the services and the local run stand on the mesh"),
+        (
+            "local/up.py",
+            "import meshwright.orders.v1.orders_pb",
+            "The edge, the mesh and the local run know no service",
+        ),
         ("services/orders/domain.py", "import services.catalog.domain", "Services meet at their contracts only"),
-        ("edge/httprule/router.py", "import meshwright.orders.v1.orders_pb", "The edge and the mesh know no service"),
-        ("mesh/rpc.py", "import meshwright.identity.v1.identity_pb", "The edge and the mesh know no service"),
+        (
+            "edge/httprule/router.py",
+            "import meshwright.orders.v1.orders_pb",
+            "The edge, the mesh and the local run know no service",
+        ),
+        (
+            "mesh/rpc.py",
+            "import meshwright.identity.v1.identity_pb",
+            "The edge, the mesh and the local run know no service",
+        ),
         ("services/orders/domain.py", "import asyncpg", "Domains are free of drivers"),
         ("services/catalog/domain.py", "import mesh.server", "Domains are free of drivers"),
         ("services/catalog/handlers.py", "import asyncpg", "Only storage speaks to the database driver"),

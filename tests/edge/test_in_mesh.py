@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from edge.contract.contract import Contract
-from mesh.local.ports import free_ports
+from local.ports import free_ports
 from tests.edge.backend import Backend, Context, Received
 from tests.edge.served import Client, edge_of
 from tests.edge.test_main import image, process, wait_until_ready

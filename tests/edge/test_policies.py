@@ -13,7 +13,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from edge.contract.contract import Contract, read
-from mesh.local.ports import free_port
+from local.ports import free_port
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of

@@ -12,9 +12,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from local.postgres import Postgres
 from mesh.database import Database
 from mesh.errors import Aborted, ResourceExhausted, Unavailable
-from mesh.local.postgres import Postgres
 from mesh.rpc import Call, current_call
 from mesh.settings import DatabaseSettings
 

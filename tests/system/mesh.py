@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
-from mesh.local.state import ProcessState, State
+from local.state import ProcessState, State
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 90.0
@@ -30,7 +30,7 @@ class Mesh:
         self._killed: dict[str, int] = {}
         self.output = (home.parent / "output.txt").open("w+")
         self.supervisor = subprocess.Popen(
-            [sys.executable, "-m", "mesh.local", "up"],
+            [sys.executable, "-m", "local", "up"],
             cwd=ROOT,
             env=os.environ | {"MESH_HOME": str(home), "PORTS": "free"} | environment,
             stdout=self.output,

@@ -13,9 +13,9 @@ import httpx
 import psutil
 import pytest
 
+from local.ports import free_port
 from mesh.client import Channel
 from mesh.errors import MeshError
-from mesh.local.ports import free_port
 from tests.system.mesh import PASSWORD, ROOT, Client, Mesh, eventually, problem
 
 CALLS = {

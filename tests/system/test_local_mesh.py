@@ -28,7 +28,7 @@ def paste(text: str) -> str:
 
 def test_every_process_is_ready(mesh: Mesh) -> None:
     """`status` lists each process as ready and exits with 0, so that a script can wait for it."""
-    status = run(mesh, "mesh.local", "status")
+    status = run(mesh, "local", "status")
     assert status.returncode == 0
     rows = [line.split() for line in status.stdout.splitlines()[1:]]
     assert [row[:2] for row in rows] == [[name, "ready"] for name in NAMES]
@@ -54,10 +54,10 @@ def test_the_staff_login_is_kept_for_its_owner_only(mesh: Mesh, staff: Client) -
 
 def test_a_second_mesh_in_the_same_place_is_refused(mesh: Mesh) -> None:
     """It says that one runs already and how to stop it, and disturbs nothing."""
-    second = run(mesh, "mesh.local", "up")
+    second = run(mesh, "local", "up")
     assert (second.returncode, second.stdout) == (1, "")
     assert second.stderr.startswith(f"A mesh runs here already (process {mesh.supervisor.pid})")
-    assert run(mesh, "mesh.local", "status").returncode == 0
+    assert run(mesh, "local", "status").returncode == 0
 
 
 def test_the_demo_fills_the_shop_once(mesh: Mesh, anyone: Client, staff: Client) -> None:
@@ -84,10 +84,10 @@ def count(client: Client, collection: str) -> int:
 
 def test_dead_letters_are_listed(mesh: Mesh) -> None:
     """The command finds the service's database by itself, and names the services to choose from."""
-    letters = run(mesh, "mesh.local", "dead-letters", "notifications")
+    letters = run(mesh, "local", "dead-letters", "notifications")
     assert letters.returncode == 0
     assert "set aside" in letters.stdout
-    nobody = run(mesh, "mesh.local", "dead-letters", "nobody")
+    nobody = run(mesh, "local", "dead-letters", "nobody")
     assert nobody.returncode == 1
     assert "identity, catalog, orders, notifications" in nobody.stderr
 
@@ -108,12 +108,12 @@ def test_data_is_kept_until_it_is_cleaned(home: Path) -> None:
         client.register()
         email = client.email
     family = psutil.Process(first.supervisor.pid).children(recursive=True)
-    assert run(first, "mesh.local", "down").returncode == 0
+    assert run(first, "local", "down").returncode == 0
     assert first.supervisor.wait() == 0
     assert [process.name() for process in family if process.is_running()] == []
     first.output.close()
 
-    status = run(first, "mesh.local", "status")
+    status = run(first, "local", "status")
     assert (status.returncode, status.stdout) == (1, "No mesh runs here. `make up` starts one.\n")
     demo = run(first, "demo")
     assert (demo.returncode, demo.stderr) == (1, "No mesh runs here. Start one with `make up`, and try again.\n")
@@ -122,7 +122,7 @@ def test_data_is_kept_until_it_is_cleaned(home: Path) -> None:
     second.wait_until_up()
     with Client(second) as client:
         client.sign_in(email)
-    assert run(second, "mesh.local", "clean").returncode == 0
+    assert run(second, "local", "clean").returncode == 0
     assert second.supervisor.wait() == 0
     second.output.close()
     assert not home.exists()

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from mesh.local.processes import PORTS, SERVICES
+from local.processes import PORTS, SERVICES
 
 ROOT = Path(__file__).parents[2]
 

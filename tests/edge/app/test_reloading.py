@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mesh.local.ports import free_ports
+from local.ports import free_ports
 from tests.edge.backend import Backend
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.edge.test_main import process, wait_until_ready

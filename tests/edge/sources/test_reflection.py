@@ -18,8 +18,8 @@ from edge.call.address import Address
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract, read
 from edge.sources.reflection import ask
+from local.ports import free_ports
 from mesh.errors import InvalidArgument, Unavailable
-from mesh.local.ports import free_ports
 from tests.edge.contracts import LIBRARY, compile_image
 
 OTHER = """

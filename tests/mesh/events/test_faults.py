@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from local.nats import Nats
+from local.postgres import Postgres
 from mesh.database import Connection, Database
 from mesh.errors import MeshError
 from mesh.events import Event, Inbox, JetStream, Relay, publish
 from mesh.events.provision import provision
 from mesh.events.retries import Retries
-from mesh.local.nats import Nats
-from mesh.local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.settings import DatabaseSettings
 from tests.broker import ADMIN

@@ -10,10 +10,10 @@ import nats
 import pytest
 from nats.js.errors import NotFoundError
 
+from local.nats import Nats
+from local.ports import free_port
 from mesh.events.provision import provision
 from mesh.events.users import PROVISIONER, STREAM, provisioner
-from mesh.local.nats import Nats
-from mesh.local.ports import free_port
 from tests.broker import ADMIN
 
 COMMAND = (sys.executable, "-m", "mesh.events.provision")

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import nats
 
+from local.nats import Nats
 from mesh.database import Database
 from mesh.errors import Unavailable
 from mesh.events import JetStream, Relay, publish
 from mesh.events.event import Envelope
 from mesh.events.outbox import KEPT_FOR
 from mesh.events.provision import provision
-from mesh.local.nats import Nats
 from tests.broker import ADMIN
 from tests.mesh.messages import Note
 

@@ -13,12 +13,12 @@ import pytest
 from nats.js import JetStreamContext
 from protobuf.wkt import FileDescriptorSet
 
+from local.nats import Nats
 from mesh.events import JetStream
 from mesh.events.contract import Participant, participants
 from mesh.events.event import Envelope
 from mesh.events.provision import declared_consumers, provision
 from mesh.events.users import PROVISIONER, STREAM, inbox_prefix, users
-from mesh.local.nats import Nats
 from tests.broker import ADMIN
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,10 +12,10 @@ import pytest
 from meshwright.identity.v1.identity_grpc import IdentityServiceClient
 from meshwright.identity.v1.identity_pb import CreateUserRequest, IssueTokenRequest, Token, User
 
+from local.postgres import Postgres
 from mesh.client import Channel
 from mesh.database import Database
 from mesh.identity import ServiceTokens, Verifier
-from mesh.local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.operations import Readiness
 from mesh.server import Server

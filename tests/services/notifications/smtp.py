@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from mesh.local.ports import free_port
+from local.ports import free_port
 
 
 class MailServer:

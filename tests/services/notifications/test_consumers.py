@@ -13,6 +13,8 @@ import nats
 import pytest
 from meshwright.identity.v1.events_pb import RegistrationRepeated, UserDeleted, UserRegistered
 
+from local.nats import Nats
+from local.ports import free_port
 from mesh.client import Channel
 from mesh.database import Database
 from mesh.errors import Unavailable
@@ -21,8 +23,6 @@ from mesh.events.event import Envelope
 from mesh.events.provision import provision
 from mesh.events.retries import Retries
 from mesh.events.users import STREAM
-from mesh.local.nats import Nats
-from mesh.local.ports import free_port
 from services.notifications.clients import Users
 from services.notifications.consumers import Consumers
 from services.notifications.mail import Mailer

@@ -1,0 +1,73 @@
+"""The commands behind the Makefile's targets: python -m local up | down | status | logs | clean | dead-letters."""
+
+import argparse
+import asyncio
+import errno
+import sys
+
+from local.errors import SetupError
+from local.home import Home
+
+
+def main() -> int:
+    """Returns the exit status: 0 when all is well, 1 when there is something to put right."""
+    parser = argparse.ArgumentParser(prog="python -m local", description="The mesh on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start everything and stay until Ctrl-C")
+    commands.add_parser("down", help="stop a mesh that runs in another terminal")
+    commands.add_parser("status", help="list the processes; exit status 0 when all are ready")
+    logs = commands.add_parser("logs", help="follow what the processes print")
+    logs.add_argument("service", nargs="?", help="only this process")
+    commands.add_parser("clean", help="stop the mesh and remove its data")
+    letters = commands.add_parser("dead-letters", help="list the events that a service gave up on")
+    letters.add_argument("service", nargs="?", help="whose")
+    letters.add_argument("--replay", metavar="ID", help="have one handled again, or `all`")
+    try:
+        return run(parser.parse_args(), Home.of_environment())
+    except SetupError as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("The disk is full. Free some space, or set MESH_HOME to a folder on another disk.", file=sys.stderr)
+    except KeyboardInterrupt:  # how one leaves `logs`
+        return 0
+    return 1
+
+
+def run(arguments: argparse.Namespace, home: Home) -> int:
+    """Each command imports what only it needs: `up` has to be quick."""
+    command = arguments.command
+    if command == "up":
+        from local.up import up
+
+        asyncio.run(up(home))
+    elif command == "status":
+        from local.status import status
+
+        return 0 if status(home) else 1
+    elif command == "logs":
+        from local.follow import follow
+
+        follow(home, arguments.service)
+    elif command == "dead-letters":
+        from local.dead_letters import dead_letters
+
+        return dead_letters(home, arguments.service, arguments.replay)
+    else:
+        from local.down import down
+
+        ran = down(home)
+        if command == "down":
+            print("The mesh is stopped; its data is kept." if ran else "No mesh runs here.")
+        else:
+            from local.postgres import Postgres
+
+            Postgres(home.data(Postgres.name)).remove()
+            home.remove()
+            print(f"{home.folder} is removed.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""One program run as a child: in a session of its own, on a leash, stopped in two steps."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import IO, Self
+
+from local import leash
+from local.errors import SetupError
+
+LINE_BYTES_MAX = 64 * 1024  # of a child's output
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a program is started and how it is asked to stop.
+
+    `environment` is added to our own. `user` is the system user to run as, our own when None. `death_signal` is what
+    the kernel sends when we die without having stopped it (Linux).
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+
+
+class Child:
+    """A running program. Its own session keeps a terminal's Ctrl-C from it: the order of stopping is ours."""
+
+    def __init__(self, command: Command, process: Process) -> None:
+        self._command = command
+        self._process = process
+
+    @classmethod
+    async def start(cls, command: Command, output: IO[bytes] | None = None) -> Self:
+        """Start it, both its output streams going to the file `output`, or to `lines()` when None.
+
+        Raises SetupError when the program is missing.
+        """
+        program = shutil.which(command.argv[0])
+        if program is None:
+            raise SetupError(f"The program {command.argv[0]} is missing. Remove .venv; `make up` installs it anew.")
+        leashed = (leash.__file__, str(os.getpid()), str(int(command.death_signal)), command.user or "", program)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", *leashed, *command.argv[1:]),
+            stdin=DEVNULL,
+            stdout=output or PIPE,
+            stderr=STDOUT,
+            env={**os.environ, **command.environment},
+            cwd="/" if command.user else None,  # another user may not be allowed into our folder
+            start_new_session=True,
+        )
+        return cls(command, process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Its output, when no file was given, by lines without their end; one that is too long comes in pieces."""
+        if self._process.stdout is None:
+            raise RuntimeError("the output of this child goes to a file")
+        rest = b""
+        while chunk := await self._process.stdout.read(LINE_BYTES_MAX):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line
+            if len(rest) > LINE_BYTES_MAX:
+                yield rest
+                rest = b""
+        if rest:
+            yield rest
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative when a signal ended it."""
+        return self._process.returncode
+
+    async def wait(self) -> int:
+        """Wait for its end and return the exit code."""
+        return await self._process.wait()
+
+    async def stop(self, grace_s: float) -> int:
+        """Ask it to stop; kill its whole process group when it has not within `grace_s`. Returns the exit code."""
+        self._signal(self._command.stop_signal)
+        try:
+            async with asyncio.timeout(grace_s):
+                return await self.wait()
+        except TimeoutError:
+            self.kill()
+            return await self.wait()
+
+    def kill(self) -> None:
+        """Kill its process group at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.exit_code is None:
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.killpg(self.pid, number) if number is signal.SIGKILL else os.kill(self.pid, number)

@@ -1,0 +1,25 @@
+"""`make down`: stops a mesh that runs in another terminal."""
+
+import os
+import signal
+import time
+
+from local.errors import SetupError
+from local.home import Home
+
+STOP_TIMEOUT_S = 30.0
+POLL_S = 0.05
+
+
+def down(home: Home) -> bool:
+    """Ask the supervisor to stop and wait until nothing of it is left. Returns whether one ran."""
+    pid = home.supervisor_pid()
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + STOP_TIMEOUT_S
+    while home.supervisor_pid() == pid:
+        if time.monotonic() > deadline_s:
+            raise SetupError(f"The mesh did not stop within {STOP_TIMEOUT_S:.0f} s. To kill it: kill -9 {pid}")
+        time.sleep(POLL_S)
+    return True

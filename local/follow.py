@@ -1,0 +1,69 @@
+"""`make logs`: shows what the processes print, as they print it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import IO
+
+from local.errors import SetupError
+from local.home import Home
+from local.output import Console
+
+LINES_BEFORE = 20
+POLL_S = 0.2
+BYTES_BEFORE_MAX = 64 * 1024
+
+
+def follow(home: Home, service: str | None) -> None:
+    """Print the last lines of every log, or of one service's, and then each new line, until interrupted."""
+    names = sorted(path.stem for path in (home.folder / "logs").glob("*.log"))
+    if not names:
+        raise SetupError("There are no logs yet. `make up` starts the mesh.")
+    if service and service not in names:
+        raise SetupError(f"There is no log of {service!r}. Choose one of: {', '.join(names)}")
+    before = LINES_BEFORE
+    with ExitStack() as stack:
+        console = stack.enter_context(Console(names))
+        logs = [stack.enter_context(closing(Log(home.log(name)))) for name in names if service in (None, name)]
+        while True:
+            for log in logs:
+                for line in list(log.new_lines())[-before:]:
+                    console.line(log.name, line)
+            before = 0  # from now on, all
+            time.sleep(POLL_S)
+
+
+class Log:
+    """A log file that grows, and is now and then put aside for a new one of the same name."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.stem
+        self._path = path
+        self._file = self._open()
+        size_bytes = self._path.stat().st_size
+        if size_bytes > BYTES_BEFORE_MAX:
+            self._file.seek(size_bytes - BYTES_BEFORE_MAX)
+            self._file.readline()  # the rest of a line
+        self._rest = b""
+
+    def new_lines(self) -> Iterator[bytes]:
+        """The complete lines that came since the last time."""
+        yield from self._read()
+        if self._path.exists() and self._path.stat().st_ino != self._inode:
+            self._file.close()
+            self._file = self._open()
+            yield from self._read()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read(self) -> Iterator[bytes]:
+        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        yield from lines
+
+    def _open(self) -> IO[bytes]:
+        file = self._path.open("rb")
+        self._inode = self._path.stat().st_ino
+        return file

@@ -1,0 +1,95 @@
+"""The folder that holds all that a local mesh keeps: data, logs, secrets, and what its supervisor says about itself."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.errors import SetupError
+from local.secret import secret
+
+FREE_BYTES_MIN = 256 * 1024 * 1024  # a fresh database takes 60 MB, its log of changes as much again and more
+
+
+class Home:
+    """`.mesh`, or the folder that the variable MESH_HOME names. One supervisor at a time holds its lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.state_file = self.folder / "state.json"
+        self.staff_login_file = self.folder / "staff-login.txt"
+        self._lock_file = self.folder / "lock"
+
+    @classmethod
+    def of_environment(cls) -> "Home":
+        """The one that the environment names."""
+        return cls(Path(os.environ.get("MESH_HOME") or ".mesh"))
+
+    def create(self, free_bytes_min: int = FREE_BYTES_MIN) -> None:
+        """Make the folder, which PostgreSQL's own user may pass through. Raises SetupError when the disk is full."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder, self.folder / "data"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o711)
+        for folder in (self.folder / "logs", self.folder / "secrets"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)
+        free_bytes = shutil.disk_usage(self.folder).free
+        if free_bytes < free_bytes_min:
+            raise SetupError(
+                f"Only {free_bytes // 2**20} MB are free on the disk of {self.folder}; "
+                f"the mesh needs {free_bytes_min // 2**20} MB. "
+                "Free some, or set MESH_HOME to a folder on another disk."
+            )
+
+    def data(self, name: str) -> Path:
+        """Where the process of this name keeps its data."""
+        return self.folder / "data" / name
+
+    def log(self, name: str) -> Path:
+        """The file that what the process of this name prints is written to."""
+        return self.folder / "logs" / f"{name}.log"
+
+    def secret(self, name: str) -> str:
+        """The secret of this name, which stays the same between runs."""
+        return secret(self.folder / "secrets" / name)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lock, which the kernel takes back however we end. Raises SetupError when another one has it."""
+        with self._lock_file.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SetupError(
+                    f"A mesh runs here already (process {self.supervisor_pid()}): `make status` shows it, `make down` "
+                    "stops it. For a second one beside it: make up PORTS=free MESH_HOME=.mesh-2"
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def supervisor_pid(self) -> int | None:
+        """The process that holds the lock; None when no mesh runs here."""
+        if not self._lock_file.exists():
+            return None
+        with self._lock_file.open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                while not (pid := file.read()):  # it has locked the file and is about to write
+                    time.sleep(0.01)
+                return int(pid)
+            return None
+
+    def remove(self) -> None:
+        """Remove the folder and all that is in it. Raises SetupError when it is no folder of ours."""
+        if not self.folder.exists():
+            return
+        if not self._lock_file.exists():
+            raise SetupError(f"{self.folder} was not made by `make up`, so it is not removed. Look at MESH_HOME.")
+        shutil.rmtree(self.folder)

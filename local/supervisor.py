@@ -1,0 +1,188 @@
+"""Runs the processes of a local mesh: starts them in groups, starts one that dies again, stops all in reverse order."""
+
+import asyncio
+import errno
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Self
+
+import psutil
+
+from local.child import Child
+from local.errors import SetupError
+from local.home import Home
+from local.output import Console, LogFile
+from local.part import Part
+from local.state import ProcessState, State
+
+READY_TIMEOUT_S = 60.0
+READY_POLL_S = 0.1
+EARLY_ENDS_MAX = 3  # before it was ever ready: then it is not worth another try
+RESTART_PAUSE_S_MIN = 0.2
+RESTART_PAUSE_S_MAX = 10.0
+STEADY_S = 30.0  # one that ran as long starts anew with the shortest pause
+
+
+class Supervisor:
+    """Keeps parts running from their `start` to the exit of this context, which stops them, the last group first.
+
+    The state lists all parts from the beginning, so that a mesh of which half has not started yet does not look ready.
+    """
+
+    def __init__(self, home: Home, console: Console, parts: Sequence[Part]) -> None:
+        self._home = home
+        self._console = console
+        self._groups: list[list[asyncio.Task[None]]] = []
+        self._keepers = {part.name: Keeper(part, home, console, self.save) for part in parts}
+
+    def start(self, *parts: Part) -> None:
+        """Start a group of parts at the same time."""
+        self._groups.append([asyncio.create_task(self._keepers[part.name].keep()) for part in parts])
+
+    async def ready(self, *parts: Part) -> None:
+        """Wait until these parts are ready. Raises SetupError when one is late, or ends again and again."""
+        keepers = [self._keepers[part.name] for part in parts]
+        all_ready = asyncio.create_task(_all_ready(keepers))
+        try:
+            await asyncio.wait(
+                {all_ready, *self._tasks()}, timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            self._raise_failure()
+            late = [str(self._home.log(keeper.state.name)) for keeper in keepers if not keeper.was_ready.is_set()]
+            if late:
+                raise SetupError(f"Not ready within {READY_TIMEOUT_S:.0f} s; what they say: {', '.join(late)}")
+        finally:
+            all_ready.cancel()
+
+    async def keep(self) -> None:
+        """Keep all running, for ever. Raises what keeps a part from being started again."""
+        await asyncio.wait(self._tasks(), return_when=asyncio.FIRST_COMPLETED)
+        self._raise_failure()
+
+    def save(self) -> None:
+        """Write the state for others to read. On a full disk the old one stays: the processes are worth more."""
+        try:
+            State([keeper.state for keeper in self._keepers.values()]).write(self._home.state_file)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._console.say("the disk is full: `make status` shows what was before")
+
+    async def __aenter__(self) -> Self:
+        self.save()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._console.say("stopping")
+        for group in reversed(self._groups):
+            for task in group:
+                task.cancel()
+            await asyncio.wait(group)
+
+    def _raise_failure(self) -> None:
+        for task in self._tasks():
+            if task.done():
+                task.result()
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for group in self._groups for task in group]
+
+
+class Keeper:
+    """Keeps one part running."""
+
+    def __init__(self, part: Part, home: Home, console: Console, save: Callable[[], None]) -> None:
+        self._part = part
+        self._console = console
+        self._save = save
+        self._log_path = home.log(part.name)
+        self.state = ProcessState(part.name, part.port, part.readyz_url)
+        self.was_ready = asyncio.Event()
+
+    async def keep(self) -> None:
+        """Start it, and again whenever it ends, until cancelled. Raises SetupError when it never gets ready."""
+        pause_s = RESTART_PAUSE_S_MIN
+        while True:
+            started_s = time.monotonic()
+            exit_code = await self._run_once()
+            self.state.restarts += 1
+            self._save()
+            if not self.was_ready.is_set() and self.state.restarts == EARLY_ENDS_MAX:
+                raise SetupError(
+                    f"{self.state.name} {describe_end(exit_code)} {EARLY_ENDS_MAX} times before it was ready; "
+                    f"what it says: {self._log_path}"
+                )
+            if time.monotonic() - started_s > STEADY_S:
+                pause_s = RESTART_PAUSE_S_MIN
+            self._console.say(f"{self.state.name} {describe_end(exit_code)}; starting it again in {pause_s:g} s")
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RESTART_PAUSE_S_MAX)
+
+    async def _run_once(self) -> int:
+        """From its start to its end. When cancelled, it is stopped first."""
+        child = await Child.start(await self._part.command())
+        async with asyncio.TaskGroup() as watchers:
+            watchers.create_task(self._copy_output(child))
+            becoming_ready = watchers.create_task(self._await_ready(child))
+            try:
+                self.state.pid = child.pid
+                with suppress(psutil.NoSuchProcess):  # it has ended already
+                    self.state.started_at = psutil.Process(child.pid).create_time()
+                self._save()
+                return await child.wait()
+            finally:
+                await child.stop(self._part.stop_grace_s)
+                becoming_ready.cancel()
+                self.state.pid, self.state.ready = None, False
+
+    async def _await_ready(self, child: Child) -> None:
+        while not await self._part.ready(child.pid):
+            await asyncio.sleep(READY_POLL_S)
+        self.state.ready = True
+        self._save()
+        if self.state.restarts:
+            self._console.say(f"{self.state.name} is ready again")
+        self.was_ready.set()
+
+    async def _copy_output(self, child: Child) -> None:
+        log = LogFile(self._log_path)
+        try:
+            async for line in child.lines():
+                log.write(line)
+                if not self._part.quiet:
+                    self._console.line(self.state.name, line)
+        finally:
+            log.close()
+
+
+async def _all_ready(keepers: Sequence[Keeper]) -> None:
+    for keeper in keepers:
+        await keeper.was_ready.wait()
+
+
+def describe_end(exit_code: int) -> str:
+    """How a process ended, for people."""
+    if exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    return f"stopped with exit code {exit_code}"
+
+
+def end_leftovers(processes: Sequence[ProcessState], grace_s: float) -> None:
+    """End what a supervisor that was killed has left behind. A newer process that has got the id of one is not touched.
+
+    SIGINT asks all of ours to stop; SIGTERM would let PostgreSQL wait for its clients.
+    """
+    leftovers = []
+    for state in processes:
+        if state.pid and psutil.pid_exists(state.pid):
+            process = psutil.Process(state.pid)
+            if process.create_time() == state.started_at:
+                leftovers.append(process)
+    for process in leftovers:
+        process.send_signal(signal.SIGINT)
+    _, stubborn = psutil.wait_procs(leftovers, timeout=grace_s)
+    for process in stubborn:
+        process.kill()
+    psutil.wait_procs(stubborn, timeout=grace_s)

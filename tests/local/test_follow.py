@@ -1,0 +1,35 @@
+"""`make logs`."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from local.errors import SetupError
+from local.follow import Log, follow
+from local.home import Home
+
+
+def test_new_lines_are_found_across_files(tmp_path: Path) -> None:
+    """Lines come once and whole: also those written before the file was put aside, and those of its successor."""
+    path = tmp_path / "orders.log"
+    path.write_bytes(b"one\ntw")
+    with closing(Log(path)) as log:
+        assert list(log.new_lines()) == [b"one"]
+        with path.open("ab") as file:
+            file.write(b"o\nthree\n")
+        path.rename(tmp_path / "orders.log.1")
+        path.write_bytes(b"four\n")
+        assert list(log.new_lines()) == [b"two", b"three", b"four"]
+        assert list(log.new_lines()) == []
+
+
+def test_a_log_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    """The error lists the names to choose from, or says that nothing has run yet."""
+    home = Home(tmp_path)
+    with pytest.raises(SetupError, match="There are no logs yet"):
+        follow(home, None)
+    home.create()
+    home.log("orders").touch()
+    with pytest.raises(SetupError, match=r"There is no log of 'order'\. Choose one of: orders"):
+        follow(home, "order")

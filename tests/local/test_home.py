@@ -1,0 +1,76 @@
+"""The folder of a local mesh."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.errors import SetupError
+from local.home import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty one."""
+    home = Home(tmp_path / "mesh")
+    home.create()
+    return home
+
+
+def test_one_supervisor_at_a_time(home: Home) -> None:
+    """While one holds the lock another is refused with a sentence that names its process; afterwards it is free."""
+    with home.lock():
+        pid = home.supervisor_pid()
+        assert pid is not None
+        with pytest.raises(SetupError, match=rf"runs here already \(process {pid}\).*make down"), home.lock():
+            pass
+        assert home.supervisor_pid() == pid
+    assert home.supervisor_pid() is None
+    with home.lock():
+        pass
+
+
+def test_a_killed_supervisor_holds_no_lock(home: Home) -> None:
+    """The lock does not outlive its holder, so nobody has to remove a stale file."""
+    program = (
+        "import pathlib, sys, time; from local.home import Home\n"
+        "with Home(pathlib.Path(sys.argv[1])).lock(): print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, home.folder], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert home.supervisor_pid() == holder.pid
+        holder.kill()
+    assert home.supervisor_pid() is None
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    """Where less is free than needed, the error says how much there is, how much is needed, and what to do."""
+    expected = r"Only \d+ MB are free .*; the mesh needs \d+ MB\. Free some, or set MESH_HOME"
+    with pytest.raises(SetupError, match=expected):
+        Home(tmp_path / "mesh").create(free_bytes_min=2**60)
+
+
+def test_secrets_stay_the_same_and_private(home: Home) -> None:
+    """A secret is made up once, kept with mode 0600, and differs from the others."""
+    secret = home.secret("one")
+    assert home.secret("one") == secret
+    assert home.secret("two") != secret
+    assert len(secret) == 32
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (home.folder / "secrets").iterdir()} == {0o600}
+
+
+def test_only_a_folder_of_ours_is_removed(home: Home, tmp_path: Path) -> None:
+    """`clean` removes the mesh's folder with its data, and refuses any other folder that MESH_HOME may name."""
+    with home.lock():
+        pass
+    home.remove()
+    assert not home.folder.exists()
+    home.remove()
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    with pytest.raises(SetupError, match="was not made by `make up`"):
+        Home(precious).remove()
+    assert precious.exists()

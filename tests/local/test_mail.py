@@ -1,0 +1,120 @@
+"""The mail server whose messages a person can read."""
+
+import asyncio
+import stat
+import sys
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import aiosmtplib
+import httpx
+import pytest
+
+from local import mail
+from local.child import Child, Command
+from local.mail import Mailbox
+from local.part import answers_ready
+from local.ports import free_ports
+
+TOKEN = "a" * 32
+
+
+def message(subject: str, text: str) -> EmailMessage:
+    """A message as a service sends it."""
+    message = EmailMessage()
+    message["From"] = "Shop <shop@example.com>"
+    message["To"] = "Ada <ada@example.com>"
+    message["Subject"] = subject
+    message.set_content(text)
+    return message
+
+
+@pytest.fixture
+async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
+    """A running mail server: the ports of SMTP and of the page."""
+    smtp_port, page_port, ops_port = free_ports(3)
+    environment = {
+        "SMTP_PORT": str(smtp_port),
+        "MAIL_PAGE_PORT": str(page_port),
+        "OPS_PORT": str(ops_port),
+        "MAIL_PAGE_TOKEN": TOKEN,
+        "MAIL_FOLDER": str(tmp_path / "mail"),
+    }
+    with (tmp_path / "log").open("wb") as log:
+        child = await Child.start(Command((sys.executable, "-m", "local.mail"), environment), log)
+    while not await asyncio.to_thread(answers_ready, ops_port):
+        assert child.exit_code is None, (tmp_path / "log").read_text()
+        await asyncio.sleep(0.05)
+    yield smtp_port, page_port
+    assert await child.stop(grace_s=10) == 0, (tmp_path / "log").read_text()
+
+
+async def test_a_sent_message_can_be_read(ports: tuple[int, int], tmp_path: Path) -> None:
+    """It is on the page, as text that a browser cannot mistake for markup, in the JSON, and in a file."""
+    smtp_port, page_port = ports
+    sent = message("Welcome, Zoë", "<script>alert(1)</script>\nGrüße")
+    await aiosmtplib.send(sent, hostname="127.0.0.1", port=smtp_port)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{page_port}/{TOKEN}") as client:
+        page = (await client.get("/")).text
+        [read] = (await client.get("/messages")).json()
+    assert "Welcome, Zoë" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script>" not in page
+    assert (read["subject"], read["to"]) == ("Welcome, Zoë", "Ada <ada@example.com>")
+    assert read["text"].split() == ["<script>alert(1)</script>", "Grüße"]
+    assert [path.stem for path in (tmp_path / "mail").iterdir()] == [read["id"]]
+
+
+async def test_a_message_that_is_too_large_is_refused(ports: tuple[int, int]) -> None:
+    """More than the limit is answered with 552, and nothing is kept."""
+    smtp_port, page_port = ports
+    client = aiosmtplib.SMTP(hostname="127.0.0.1", port=smtp_port)
+    async with client:
+        with pytest.raises(aiosmtplib.SMTPResponseException) as caught:
+            await client.sendmail("a@example.com", "b@example.com", b"x\r\n" * (mail.MESSAGE_BYTES_MAX // 3 + 1))
+    assert caught.value.code == 552
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(f"http://127.0.0.1:{page_port}/{TOKEN}/messages")).json() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/messages", f"/{TOKEN[1:]}/messages", f"/{TOKEN}a/messages", f"//{TOKEN}/../messages"]
+)
+async def test_without_the_token_nothing_can_be_read(ports: tuple[int, int], path: str) -> None:
+    """Every user of the machine reaches the port; who does not know the path finds nothing."""
+    smtp_port, page_port = ports
+    await aiosmtplib.send(message("Secret", "code 123"), hostname="127.0.0.1", port=smtp_port)
+    async with httpx.AsyncClient() as client:
+        response = await client.get(f"http://127.0.0.1:{page_port}{path}")
+    assert response.status_code == 404
+    assert "123" not in response.text
+
+
+def test_only_their_owner_reads_the_files(tmp_path: Path) -> None:
+    """Folder and messages are closed, also where the folder was open before."""
+    folder = tmp_path / "mail"
+    folder.mkdir(mode=0o755)
+    Mailbox(folder).add(b"Subject: x\n\ny\n")
+    [path] = folder.iterdir()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)
+
+
+def test_the_oldest_messages_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than the limit is kept, the newest first."""
+    monkeypatch.setattr(mail, "MESSAGES_MAX", 3)
+    mailbox = Mailbox(tmp_path)
+    for number in range(5):
+        mailbox.add(message(str(number), "text").as_bytes())
+    assert [kept.subject for kept in mailbox.messages()] == ["4", "3", "2"]
+
+
+def test_a_broken_message_can_still_be_read(tmp_path: Path) -> None:
+    """What is no proper mail has empty fields, and does not break the page for all others."""
+    mailbox = Mailbox(tmp_path)
+    mailbox.add(b"\nno header\n")
+    mailbox.add(b"Content-Type: text/plain; charset=nowhere\n\nhello\xff\n")
+    assert [(kept.subject, kept.text.strip()) for kept in mailbox.messages()] == [
+        ("", "hello\ufffd"),
+        ("", "no header"),
+    ]

@@ -1,0 +1,93 @@
+"""What the processes print, on the terminal and in files."""
+
+import io
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from local import output
+from local.output import Console, LogFile
+
+
+class Terminal(io.BytesIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Always."""
+        return True
+
+
+def test_each_line_has_its_process_in_front() -> None:
+    """Names are as wide as the longest one, so all lines begin in one column; off a terminal there is no colour."""
+    stream = io.BytesIO()
+    with Console(["edge", "postgres"], stream) as console:
+        console.line("edge", b"ready")
+        console.line("postgres", "größer".encode())
+    assert stream.getvalue().decode() == "    edge │ ready\npostgres │ größer\n"
+
+
+def test_each_process_has_its_colour_on_a_terminal() -> None:
+    """Only the name is coloured, and two processes differ."""
+    stream = Terminal()
+    with Console(["a", "b"], stream) as console:
+        console.line("a", b"x")
+        console.line("b", b"x")
+    assert stream.getvalue().decode() == "\x1b[36ma │\x1b[0m x\n\x1b[33mb │\x1b[0m x\n"
+
+
+def test_a_logged_text_cannot_steer_the_terminal() -> None:
+    """Control characters are left out, bytes that are no UTF-8 are replaced."""
+    stream = io.BytesIO()
+    with Console(["a"], stream) as console:
+        console.line("a", b"\x1b]0;title\x07\tred\xff\r")
+    assert stream.getvalue().decode() == "a │ ]0;title\tred\ufffd\n"
+
+
+def test_a_reader_that_does_not_read_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Printing to a terminal that is stopped goes on; when it moves again, what was left out is said."""
+    monkeypatch.setattr(output, "LINES_WAITING_MAX", 100)
+    reader, writer = os.pipe()
+    lines: list[bytes] = []
+    with os.fdopen(reader, "rb") as slow:
+        reading = threading.Thread(target=lambda: lines.extend(slow))
+        with os.fdopen(writer, "wb", buffering=0) as stream, Console(["a"], stream) as console:
+            for _ in range(100_000):
+                console.line("a", b"x" * 100)
+            reading.start()
+        reading.join()
+    assert len(lines) < 100_000
+    assert "lines left out" in lines[-1].decode()
+
+
+def test_a_reader_that_has_gone_stops_the_mesh() -> None:
+    """When nobody can read any more, the process gets the signal that a closed terminal sends."""
+    heard = threading.Event()
+    before = signal.signal(signal.SIGHUP, lambda *_: heard.set())
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb", buffering=0) as stream, Console(["a"], stream) as console:
+        console.line("a", b"x")
+        assert any(heard.wait(timeout=0.1) for _ in range(300))
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_log_file_is_put_aside_when_it_has_grown(tmp_path: Path) -> None:
+    """The file and the one before it hold the newest lines; no third one is kept."""
+    log = LogFile(tmp_path / "a.log")
+    line = b"x" * (output.FILE_BYTES_MAX // 4)
+    for _ in range(20):
+        log.write(line)
+    log.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1"]
+    assert (tmp_path / "a.log").stat().st_size <= output.FILE_BYTES_MAX + len(line) + 1
+
+
+def test_a_full_disk_does_not_stop_the_mesh() -> None:
+    """A line that cannot be written for lack of space is lost, and nothing else happens."""
+    log = LogFile(Path("/dev/full"))
+    log.write(b"lost")
+    log.write(b"lost, too")
+    log.close()

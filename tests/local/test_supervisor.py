@@ -1,0 +1,172 @@
+"""What keeps the processes of the local mesh running."""
+
+import asyncio
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local.errors import SetupError
+from local.home import Home
+from local.output import Console
+from local.part import MeshProcess
+from local.ports import free_ports
+from local.state import ProcessState, State
+from local.supervisor import Supervisor, end_leftovers
+
+DUMMY = Path(__file__).with_name("dummy.py")
+NAMES = ["first", "second", "third"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty folder for a mesh."""
+    home = Home(tmp_path / "mesh")
+    home.create()
+    return home
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    """A terminal that nobody looks at."""
+    with Console(NAMES, io.BytesIO()) as console:
+        yield console
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """Where each dummy that is asked to stop writes its port."""
+    return tmp_path / "record"
+
+
+def dummy(name: str, port: int, record: Path, *behaviour: str, stop_grace_s: float = 5.0) -> MeshProcess:
+    """A part that runs dummy.py."""
+    argv = (sys.executable, "-I", "-S", str(DUMMY), str(port), str(record), *behaviour)
+    return MeshProcess(name, port, port, argv, {}, stop_grace_s)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that nobody has waited for yet does not."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+async def test_a_process_that_is_killed_is_started_again(home: Home, record: Path) -> None:
+    """After kill -9 it runs again as another process, which is said on the terminal and counted in the state."""
+    terminal = io.BytesIO()
+    [port] = free_ports(1)
+    with Console(NAMES, terminal) as console:
+        part = dummy("first", port, record)
+        async with Supervisor(home, console, [part]) as supervisor:
+            supervisor.start(part)
+            await supervisor.ready(part)
+            [before] = State.read(home.state_file).processes
+            assert before.pid is not None
+            os.kill(before.pid, signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while not (after := State.read(home.state_file).processes[0]).restarts or not after.ready:
+                    await asyncio.sleep(0.02)
+    assert after.restarts == 1
+    assert after.pid != before.pid
+    assert "first was killed by SIGKILL; starting it again in 0.2 s" in terminal.getvalue().decode()
+    assert "first is ready again" in terminal.getvalue().decode()
+    assert home.log("first").read_text().count(f"hello from {port}\n") == 2
+
+
+async def test_groups_stop_in_reverse_order(home: Home, console: Console, record: Path) -> None:
+    """The group that was started last has ended before the one before it is asked to stop."""
+    ports = free_ports(3)
+    parts = [dummy(name, port, record) for name, port in zip(NAMES, ports, strict=True)]
+    async with Supervisor(home, console, parts) as supervisor:
+        for part in parts:
+            supervisor.start(part)
+        await supervisor.ready(*parts)
+    assert record.read_text().split() == [str(port) for port in reversed(ports)]
+
+
+async def test_a_part_that_has_not_started_yet_is_in_the_state(home: Home, console: Console, record: Path) -> None:
+    """While the first group is ready and the second has not begun, nobody can take the whole for ready."""
+    first, second = (dummy(name, port, record) for name, port in zip(NAMES, free_ports(2), strict=False))
+    async with Supervisor(home, console, [first, second]) as supervisor:
+        supervisor.start(first)
+        await supervisor.ready(first)
+        states = State.read(home.state_file).processes
+    assert [(state.name, state.ready) for state in states] == [("first", True), ("second", False)]
+
+
+async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Console, record: Path) -> None:
+    """One that ignores SIGTERM is killed when its time is over, so that stopping always ends."""
+    [port] = free_ports(1)
+    part = dummy("first", port, record, "deaf", stop_grace_s=0.1)
+    async with Supervisor(home, console, [part]) as supervisor:
+        supervisor.start(part)
+        await supervisor.ready(part)
+        [state] = State.read(home.state_file).processes
+    assert state.pid is not None
+    assert not alive(state.pid)
+
+
+async def test_one_that_never_gets_ready_is_given_up(home: Home, console: Console, record: Path) -> None:
+    """A process that ends again and again at its start is an error that says how it ended and where its output is."""
+    [port] = free_ports(1)
+    part = dummy("first", port, record, "die")
+    async with Supervisor(home, console, [part]) as supervisor:
+        supervisor.start(part)
+        with pytest.raises(SetupError, match=f"first stopped with exit code 7 3 times .* {home.log('first')}"):
+            await supervisor.ready(part)
+
+
+async def test_nothing_survives_a_killed_supervisor(home: Home, record: Path) -> None:
+    """When the supervisor itself is killed with -9, its processes end too (Linux)."""
+    [port] = free_ports(1)
+    program = f"""
+import asyncio, pathlib
+from local.home import Home
+from local.output import Console
+from local.supervisor import Supervisor
+from tests.local.test_supervisor import dummy
+
+async def main():
+    home = Home(pathlib.Path({str(home.folder)!r}))
+    part = dummy("first", {port}, pathlib.Path({str(record)!r}), "deaf")
+    async with Supervisor(home, Console(["first"]), [part]) as supervisor:
+        supervisor.start(part)
+        await supervisor.ready(part)
+        print("ready", flush=True)
+        await supervisor.keep()
+
+asyncio.run(main())
+"""
+    root = Path(__file__).parents[2]
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program), cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    while await parent.stdout.readline() != b"ready\n":
+        assert not parent.stdout.at_eof()
+    [state] = State.read(home.state_file).processes
+    assert state.pid is not None
+    assert alive(state.pid)
+    parent.kill()
+    await parent.wait()
+    async with asyncio.timeout(30):
+        while alive(state.pid):
+            await asyncio.sleep(0.02)
+
+
+def test_leftovers_are_ended_and_strangers_are_not() -> None:
+    """A process of an earlier supervisor is ended; one that only has the same id, and began at another time, is not."""
+    with subprocess.Popen(["sleep", "60"]) as ours, subprocess.Popen(["sleep", "60"]) as stranger:
+        states = [
+            ProcessState("ours", 1, pid=ours.pid, started_at=psutil.Process(ours.pid).create_time()),
+            ProcessState("stranger", 2, pid=stranger.pid, started_at=1.0),
+        ]
+        end_leftovers(states, grace_s=10)
+        assert not psutil.pid_exists(ours.pid)
+        assert stranger.poll() is None
+        stranger.kill()

@@ -3,19 +3,18 @@
 import argparse
 import os
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
 
 from edge.call.address import Address
 from edge.call.metadata import check_name
 from edge.http.proxies import trusted
 from mesh.policy import DEFAULT_TIMEOUT_S
-from mesh.settings import EXIT_WRONG_SETTINGS
+from mesh.settings import HttpUrl, HttpUrlOrEmpty, Port, ProcessSettings, load, variables
 
 
 def _words(value: object) -> object:
@@ -40,12 +39,6 @@ def _addresses(value: object) -> object:
     return addresses
 
 
-def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must be a URL that starts with http:// or https://")
-    return value
-
-
 def _pages_path(value: str) -> str:
     if not _PAGES_PATH.fullmatch(value):
         raise ValueError("must be empty or a path such as /_edge, without a slash at its end")
@@ -54,19 +47,15 @@ def _pages_path(value: str) -> str:
 
 _PAGES_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PagesPath = Annotated[str, AfterValidator(_pages_path)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Proxies = Annotated[Words, AfterValidator(trusted)]
 HeaderNames = Annotated[Words, AfterValidator(lambda names: [check_name(name) for name in names])]
 Addresses = Annotated[dict[str, Address], NoDecode, BeforeValidator(_addresses)]
 
 
-class EdgeSettings(BaseSettings):
+class EdgeSettings(ProcessSettings):
     """What the edge needs. Limits that end in _bytes_max count bytes, those that end in _s seconds."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     contracts: str = Field(
         min_length=1,
@@ -82,7 +71,7 @@ class EdgeSettings(BaseSettings):
         description="the keys that verify access tokens; without it tokens are not checked but passed on",
         examples=["http://localhost:8080/.well-known/jwks.json"],
     )
-    ended_tokens_url: HttpUrl | Literal[""] = Field(
+    ended_tokens_url: HttpUrlOrEmpty = Field(
         "",
         description="the list of access tokens that were revoked; without it each is good until it expires",
         examples=["http://localhost:8080/v1/oauth2/endedTokens"],
@@ -102,18 +91,10 @@ class EdgeSettings(BaseSettings):
     ops_port: Port = Field(
         0, description="another port for /livez, /readyz and /metrics; 0 leaves them on PORT", examples=[9090]
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
-    log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="json, text, or auto: text on a terminal, json elsewhere"
-    )
-    shutdown_grace_s: float = Field(10.0, ge=0, le=300, description="for calls to end when the edge is stopped")
     drain_quiet_s: float = Field(
         0.0, ge=0, le=60, description="behind proxies: when stopped, serve until no request has come for so long"
     )
     drain_s_max: float = Field(10.0, ge=0, le=300, description="how long that may take at most")
-    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
-        None, description="the OpenTelemetry collector that traces go to", examples=["http://collector:4317"]
-    )
     service_mesh: bool = Field(
         False, description="there is a service mesh such as Linkerd, which retries and breaks circuits"
     )
@@ -235,8 +216,8 @@ REST/JSON in front of gRPC services, for any contract with google.api.http rules
 
 
 def from_command_line(arguments: Sequence[str]) -> tuple[EdgeSettings, bool]:
-    """The settings, and whether the contracts are only to be checked. If one is wrong, says so on standard error and
-    exits with status 2.
+    """Returns the settings, and whether the contracts are only to be checked. Exits with status 2 and a
+    line for each wrong setting on standard error.
     """
     parsed = vars(_parser().parse_args(arguments))
     check_only = bool(parsed.pop("check"))
@@ -245,46 +226,11 @@ def from_command_line(arguments: Sequence[str]) -> tuple[EdgeSettings, bool]:
         given["upstreams"] = ",".join(given["upstreams"])
     elif check_only and "UPSTREAMS" not in os.environ:
         given["upstreams"] = ""
-    try:
-        return EdgeSettings(**given), check_only
-    except ValidationError as error:
-        print(_explain(error), file=sys.stderr)
-        sys.exit(EXIT_WRONG_SETTINGS)
-
-
-def _explain(error: ValidationError) -> str:
-    """A line for each wrong setting: its names, what is wrong with its value, and an example. Values are not repeated:
-    they may be secret.
-    """
-    lines = []
-    for problem in error.errors(include_input=False, include_url=False):
-        what = "is not set" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{_names(problem['loc'])}{what}.{_example(problem['loc'])}")
-    return "\n".join(["InvalidValue settings:", *sorted(lines)])
-
-
-def _names(place: tuple[int | str, ...]) -> str:
-    """What a setting is called on the command line and in the environment; empty for several together."""
-    if not place:
-        return ""
-    option, variable = _OPTION_OF.get(_field(place)), _variable(_field(place))
-    return f"{option} ({variable}): " if option else f"{variable}: "
-
-
-def _example(place: tuple[int | str, ...]) -> str:
-    examples = EdgeSettings.model_fields[_field(place)].examples if place else None
-    if not examples:
-        return ""
-    option = _OPTION_OF.get(_field(place))
-    return f" Example: {option} {examples[0]}" if option else f" Example: {_variable(_field(place))}={examples[0]}"
-
-
-def _field(place: tuple[int | str, ...]) -> str:
-    return "listen_host" if place[0] == "host" else str(place[0])
+    return load(EdgeSettings, _OPTION_OF, **given), check_only
 
 
 def _variable(field: str) -> str:
-    return "HOST" if field == "listen_host" else field.upper()
+    return variables(EdgeSettings, field)[0]
 
 
 def _parser() -> argparse.ArgumentParser:

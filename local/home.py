@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local.errors import SetupError
 from local.secret import secret
+from local.settings import HomeSettings
 
 FREE_BYTES_MIN = 256 * 1024 * 1024  # a fresh database takes 60 MB, its log of changes as much again and more
 
@@ -25,8 +26,8 @@ class Home:
 
     @classmethod
     def of_environment(cls) -> "Home":
-        """The one that the environment names."""
-        return cls(Path(os.environ.get("MESH_HOME") or ".mesh"))
+        """Returns the one that the environment names."""
+        return cls(HomeSettings().mesh_home)
 
     def create(self, free_bytes_min: int = FREE_BYTES_MIN) -> None:
         """Make the folder, which PostgreSQL's own user may pass through. Raises SetupError when the disk is full."""

@@ -8,7 +8,6 @@ address or reset a password, and every user of a machine reaches its loopback in
 """
 
 import asyncio
-import dataclasses
 import email
 import email.message
 import email.policy
@@ -21,7 +20,7 @@ from typing import Annotated, Self
 from uuid import uuid4
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from msgspec import Meta
+from pydantic import Field, SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -30,7 +29,7 @@ from starlette.routing import Mount, Route
 from local.ports import LOOPBACK
 from mesh.http import HttpServer
 from mesh.process import Process, run
-from mesh.settings import Port, ProcessSettings, Text, example
+from mesh.settings import Port, ProcessSettings, matching
 
 MESSAGE_BYTES_MAX = 10 * 1024 * 1024
 MESSAGES_MAX = 1000  # the oldest ones go
@@ -56,26 +55,22 @@ MESSAGE = """\
 </article>"""
 
 
-PageToken = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_-]{32,}\Z",
-        description="must be at least 32 letters, digits, - and _",
-        examples=["the beginning of the page's path, made up by chance"],
-    ),
-]
+PageToken = Annotated[SecretStr, matching(r"^[A-Za-z0-9_-]{32,}\Z", "must be at least 32 letters, digits, - and _")]
 
 
-@dataclass(frozen=True, kw_only=True)
 class MailSettings(ProcessSettings):
     """Where it listens, and where it keeps the messages. Without a token the page is for the loopback interface only,
     which in a pod nobody reaches without port-forward.
     """
 
-    smtp_port: Annotated[Port, example(8026)]
-    mail_page_port: Annotated[Port, example(8025)]
-    mail_page_token: PageToken | None = dataclasses.field(default=None, repr=False)
-    mail_folder: Annotated[Text, example(".mesh/data/mail")]
+    smtp_port: Port = Field(description="the port that mail is sent to", examples=[8026])
+    mail_page_port: Port = Field(description="the port of the page", examples=[8025])
+    mail_page_token: PageToken | None = Field(
+        None,
+        description="the beginning of the page's path",
+        examples=["the output of `openssl rand -hex 16`"],
+    )
+    mail_folder: Path = Field(description="where messages are kept", examples=[".mesh/data/mail"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +170,7 @@ def _as_html(message: Message) -> str:
 
 async def wire(process: Process, settings: MailSettings) -> None:
     """The SMTP server and the page."""
-    mailbox = Mailbox(Path(settings.mail_folder))
+    mailbox = Mailbox(settings.mail_folder)
     delivery = Delivery(mailbox)
     smtp = await asyncio.get_running_loop().create_server(
         lambda: SMTP(delivery, data_size_limit=MESSAGE_BYTES_MAX, enable_SMTPUTF8=True),
@@ -183,8 +178,9 @@ async def wire(process: Process, settings: MailSettings) -> None:
         settings.smtp_port,
     )
     await process.enter(smtp)
-    host = settings.listen_host if settings.mail_page_token else LOOPBACK
-    await process.enter(HttpServer(page(mailbox, settings.mail_page_token), host, settings.mail_page_port))
+    token = settings.mail_page_token.get_secret_value() if settings.mail_page_token else None
+    host = settings.listen_host if token else LOOPBACK
+    await process.enter(HttpServer(page(mailbox, token), host, settings.mail_page_port))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import psutil
 
 from local.errors import SetupError
+from local.settings import ports_settings
 
 LOOPBACK = "127.0.0.1"
 
@@ -25,28 +26,21 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def choose_ports(defaults: Mapping[str, int], environment: Mapping[str, str]) -> dict[str, int]:
-    """The port for each variable: what the environment says, else a free one when it says PORTS=free, else the default.
+def choose_ports(defaults: Mapping[str, int]) -> dict[str, int]:
+    """Returns the port for each variable: what the environment says, else a free one when it says PORTS=free, else the
+    default.
 
     Raises SetupError when a value is no port, when two variables name the same one, and when one is in use.
     """
-    if environment.get("PORTS", "") not in ("", "free"):
-        raise SetupError(f"PORTS is {environment['PORTS']!r}, but can only be `free`, which picks free ports.")
-    others = free_ports(len(defaults)) if environment.get("PORTS") else defaults.values()
-    ports = {
-        variable: _number(variable, environment[variable]) if environment.get(variable) else other
-        for variable, other in zip(defaults, others, strict=True)
+    settings = ports_settings(defaults)
+    others = free_ports(len(defaults)) if settings.ports else defaults.values()
+    ports: dict[str, int] = {
+        variable: getattr(settings, variable.lower()) or other for variable, other in zip(defaults, others, strict=True)
     }
     problems = [problem for variable, port in ports.items() if (problem := _problem(variable, port, ports))]
     if problems:
         raise SetupError("\n".join([*problems, "Or let free ports be picked: make up PORTS=free"]))
     return ports
-
-
-def _number(variable: str, value: str) -> int:
-    if not (value.isdecimal() and 0 < int(value) < 65536):
-        raise SetupError(f"{variable} is {value!r}, but must be a port, 1 to 65535. Example: make up {variable}=8080")
-    return int(value)
 
 
 def _problem(variable: str, port: int, ports: Mapping[str, int]) -> str:

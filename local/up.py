@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -40,7 +39,7 @@ async def up(home: Home) -> None:
     home.create()
     with home.lock():
         end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
-        ports = choose_ports(processes.PORTS, os.environ)
+        ports = choose_ports(processes.PORTS)
         with Console(["postgres", "nats", "mail", "migrations", *processes.SERVICES, "edge"]) as console:
             try:
                 await _until(stop, _run(home, ports, console))

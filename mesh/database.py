@@ -159,7 +159,7 @@ def _connect_arguments(settings: DatabaseSettings, service: str) -> dict[str, An
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_S,
     }
     return {
-        "dsn": settings.database_url,
+        "dsn": settings.database_url.get_secret_value(),
         "timeout": CONNECT_TIMEOUT_S,
         "command_timeout": settings.database_statement_timeout_s + SILENCE_TIMEOUT_S,
         "server_settings": {

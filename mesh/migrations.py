@@ -8,7 +8,6 @@ again, so a change is a new file; write it so that the service's previous versio
 """
 
 import importlib.util
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from pydantic import AliasChoices, Field, create_model
+from pydantic_settings import SettingsConfigDict
 from yoyo import get_backend, read_migrations
 from yoyo.exceptions import BadMigration, MigrationConflict
+
+from mesh.settings import MeshSettings, PostgresUrl, WrongSettings, read
 
 MESH_FOLDER = Path(__file__).parent / "schema"
 ADVISORY_LOCK = 0x6D657368_0001  # "mesh", 1: two migrators of one database wait for each other
@@ -97,16 +100,25 @@ def _service_folder(service: str) -> Path:
     return Path(spec.submodule_search_locations[0], "migrations")
 
 
+class MigrationSettings(MeshSettings):
+    """The base class of the settings for one service. A variable that is empty counts as not set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    database_url: PostgresUrl
+
+
 def _database_url(service: str, alone: bool) -> str:
-    names = [f"{service.upper()}_DATABASE_URL", *(["DATABASE_URL"] if alone else [])]
-    for name in names:
-        if value := os.environ.get(name):
-            if not value.startswith(("postgresql://", "postgres://")):
-                raise MigrationError(f"{name} must be a URL that starts with postgresql://")
-            return value
-    raise MigrationError(
-        f"{' or '.join(names)} is not set. Example: {names[-1]}=postgresql://{service}:secret@postgres:5432/{service}"
+    """Returns the URL of the service's database. Raises MigrationError."""
+    names = [f"{service}_database_url", *(["database_url"] if alone else [])]
+    url = Field(
+        validation_alias=AliasChoices(*names), examples=[f"postgresql://{service}:secret@postgres:5432/{service}"]
     )
+    try:
+        settings = read(create_model("Settings", __base__=MigrationSettings, database_url=(PostgresUrl, url)))
+    except WrongSettings as error:
+        raise MigrationError(str(error)) from error
+    return settings.database_url.get_secret_value()
 
 
 def main(services: Sequence[str]) -> int:

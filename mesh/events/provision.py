@@ -11,9 +11,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import nats
 import structlog
@@ -30,12 +28,13 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 from protobuf.wkt import FileDescriptorSet
+from pydantic import Field
 
 from mesh.events.contract import participants
 from mesh.events.nats import ACK_WAIT_S, REQUEST_TIMEOUT_S, STREAM_AGE_S_MAX
 from mesh.events.outbox import SUBJECT_PREFIX
 from mesh.events.users import PROVISIONER, STREAM, inbox_prefix
-from mesh.settings import EventSettings, Text, example, load
+from mesh.settings import EventSettings, Text, load
 
 log = structlog.get_logger()
 
@@ -49,11 +48,10 @@ Consumers = Mapping[str, Sequence[str]]
 """The types of events that each consumer delivers, by its name."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProvisionSettings(EventSettings):
     """The broker, and the contracts."""
 
-    contracts: Annotated[Text, example("gen/contracts.binpb")] = "gen/contracts.binpb"
+    contracts: Text = Field("gen/contracts.binpb", description="the descriptor image", examples=["gen/contracts.binpb"])
 
 
 async def provision(url: str, consumers: Consumers) -> None:
@@ -136,11 +134,11 @@ async def _provision_soon(url: str, consumers: Consumers) -> None:
 async def _run(settings: ProvisionSettings, keep: bool) -> None:
     image = FileDescriptorSet.from_binary(Path(settings.contracts).read_bytes())
     consumers = declared_consumers(image)
-    await _provision_soon(settings.nats_url, consumers)
+    await _provision_soon(settings.nats_url.get_secret_value(), consumers)
     log.info("the broker is provisioned", stream=STREAM, consumers=sorted(consumers))
     while keep:
         await asyncio.sleep(KEEP_PAUSE_S)
-        await _provision_soon(settings.nats_url, consumers)
+        await _provision_soon(settings.nats_url.get_secret_value(), consumers)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,60 +1,88 @@
 """The settings of the identity service."""
 
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from msgspec import Meta
+from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic_settings import NoDecode
 
 from mesh.email_address import LENGTH_MAX as EMAIL_LENGTH_MAX
 from mesh.email_address import PATTERN as EMAIL_PATTERN
-from mesh.settings import DatabaseSettings, EventSettings, HttpUrl, ServiceSettings, count, example
+from mesh.settings import DatabaseSettings, EventSettings, HttpUrl, ServiceSettings, matching
 from services.identity.keys import ACCESS_TOKEN_LIFETIME_S_MAX, PUBLISHED_AFTER
 
 DAY_S = 24 * 3600
 ROTATION_S_MIN = int(PUBLISHED_AFTER.total_seconds())
 
-ClientId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}\Z")]
-ClientSecret = Annotated[str, Meta(pattern=r"^[A-Za-z0-9\-._~]{16,}\Z")]
+ClientId = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,62}$")]
+ClientSecret = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-._~]{16,}$")]
 """The unreserved characters of URLs: whether a client form-encodes its secret or not, it sends the same."""
 
-ServiceClients = Annotated[
-    dict[ClientId, ClientSecret],
-    Meta(
-        description="must be a JSON object of client ids, such as notifications, and their secrets, each at least 16 "
-        "letters, digits and -._~",
-        examples=['{"notifications": "a-secret-of-16-characters-or-more"}'],
-    ),
+
+def _clients(value: object) -> object:
+    """Reads the JSON of SERVICE_CLIENTS."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return TypeAdapter(dict[ClientId, ClientSecret]).validate_json(value)
+    except ValidationError:
+        raise ValueError(
+            "must be a JSON object of client ids, such as notifications, and their secrets, each at least 16 "
+            "letters, digits and -._~"
+        ) from None
+
+
+ServiceClients = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_clients)]
+EmailAddress = Annotated[
+    str,
+    matching(rf"^(?=.{{,{EMAIL_LENGTH_MAX}}}\Z){EMAIL_PATTERN}\Z", "must be an address of at most 254 characters"),
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class IdentitySettings(ServiceSettings, DatabaseSettings, EventSettings):
     """What identity needs. `token_issuer` is the public URL of the mesh: the other public URLs begin with it."""
 
-    token_issuer: Annotated[HttpUrl, example("https://shop.example.com")]
-    key_encryption_secret: Annotated[
-        str,
-        Meta(min_length=32, description="must have at least 32 characters"),
-        example("the output of `openssl rand -base64 32`, the same for all replicas"),
-    ] = field(repr=False)
-    service_clients: ServiceClients = field(default_factory=dict, repr=False)
-    staff_email: Annotated[
-        Annotated[str, Meta(max_length=EMAIL_LENGTH_MAX, pattern=rf"^{EMAIL_PATTERN}\Z")] | None,
-        Meta(description="must be an address of at most 254 characters", examples=["staff@example.com"]),
-    ] = None
-    staff_password: Annotated[
-        Annotated[str, Meta(min_length=8, max_length=128)] | None,
-        Meta(description="must have 8 to 128 characters", examples=["8 to 128 characters"]),
-    ] = field(default=None, repr=False)
-    access_token_lifetime_s: Annotated[int, count(60, ACCESS_TOKEN_LIFETIME_S_MAX), example(900)] = 900
-    refresh_token_lifetime_s: Annotated[int, count(3600, 365 * DAY_S), example(30 * DAY_S)] = 30 * DAY_S
-    signing_key_rotation_s: Annotated[int, count(ROTATION_S_MIN, 365 * DAY_S), example(30 * DAY_S)] = 30 * DAY_S
-    password_workers: Annotated[int, count(1, 64), example(2)] = 2
+    token_issuer: HttpUrl = Field(
+        description="the public URL of the mesh, which its tokens name", examples=["https://shop.example.com"]
+    )
+    key_encryption_secret: SecretStr = Field(
+        min_length=32,
+        description="what the signing keys are encrypted with in the database",
+        examples=["the output of `openssl rand -base64 32`, the same for all replicas"],
+    )
+    service_clients: ServiceClients = Field(
+        default_factory=dict,
+        description="the workloads that get tokens of their own, each with its secret",
+        examples=['{"notifications": "a-secret-of-16-characters-or-more"}'],
+    )
+    staff_email: EmailAddress | None = Field(
+        None, description="the account of the staff, made at the first start", examples=["staff@example.com"]
+    )
+    staff_password: SecretStr | None = Field(
+        None, min_length=8, max_length=128, description="its password", examples=["8 to 128 characters"]
+    )
+    access_token_lifetime_s: int = Field(
+        900, ge=60, le=ACCESS_TOKEN_LIFETIME_S_MAX, description="how long an access token is good", examples=[900]
+    )
+    refresh_token_lifetime_s: int = Field(
+        30 * DAY_S, ge=3600, le=365 * DAY_S, description="how long a refresh token is good", examples=[30 * DAY_S]
+    )
+    signing_key_rotation_s: int = Field(
+        30 * DAY_S,
+        ge=ROTATION_S_MIN,
+        le=365 * DAY_S,
+        description="how old a signing key becomes",
+        examples=[30 * DAY_S],
+    )
+    password_workers: int = Field(
+        2, ge=1, le=64, description="passwords that are hashed at the same time", examples=[2]
+    )
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _staff_is_whole(self) -> Self:
         if (self.staff_email is None) != (self.staff_password is None):
             raise ValueError("STAFF_EMAIL and STAFF_PASSWORD must be set both or neither")
+        return self
 
     @property
     def refresh_token_lifetime(self) -> timedelta:

@@ -16,12 +16,14 @@ from services.notifications.settings import NotificationsSettings
 async def wire(process: Process, settings: NotificationsSettings) -> None:
     """The handlers, and the inbox with its consumers. Without identity or mail, events wait and the rest works."""
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(JetStream(settings.nats_url, process.name))
-    tokens = ServiceTokens(settings.token_url, settings.client_id, settings.client_secret)
+    broker = await process.enter(JetStream(settings.nats_url.get_secret_value(), process.name))
+    client_secret = settings.client_secret.get_secret_value()
+    tokens = ServiceTokens(settings.token_url, settings.client_id, client_secret)
     identity = await process.enter(
         Channel("identity", settings.identity_address, tokens=tokens, in_mesh=settings.service_mesh), required=False
     )
-    consumers = Consumers(Users(identity), Mailer(settings.smtp_url), settings.mail_from, settings.client_secret)
+    mailer = Mailer(settings.smtp_url.get_secret_value())
+    consumers = Consumers(Users(identity), mailer, settings.mail_from, client_secret)
     await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
     await serve(process, settings, NotificationsHandlers(database))
 

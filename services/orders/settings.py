@@ -1,12 +1,11 @@
 """The settings of the orders service."""
 
-from dataclasses import dataclass
+from pydantic import Field
 
 from mesh.settings import Address, DatabaseSettings, EventSettings, ServiceSettings
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrdersSettings(ServiceSettings, DatabaseSettings, EventSettings):
     """A service with a database and events, and where the catalog answers."""
 
-    catalog_address: Address
+    catalog_address: Address = Field(description="where the catalog answers gRPC", examples=["catalog:9000"])

@@ -236,7 +236,10 @@ def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
             ("--upstream", "*=a:1", "--jwks", "a"),
             "--jwks (JWKS_URL): must be a URL that starts with http:// or https://",
         ),
-        (("--upstream", "*=a:1", "--port", "x"), "--port (PORT): Input should be a valid integer"),
+        (
+            ("--upstream", "*=a:1", "--port", "x"),
+            "--port (PORT): must be a whole number from 0 to 65535. Example: --port 8080",
+        ),
     ],
 )
 def test_a_wrong_start_is_a_sentence(image: Path, arguments: tuple[str, ...], sentence: str) -> None:

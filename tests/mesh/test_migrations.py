@@ -98,9 +98,10 @@ async def test_a_killed_migrator_leaves_no_lock(database_url: str, folder: Path)
     [
         (
             {},
-            "INFORMATION_DATABASE_URL or DATABASE_URL is not set. Example: DATABASE_URL=postgresql://information:secret@",
+            "INFORMATION_DATABASE_URL or DATABASE_URL: is not set. "
+            "Example: INFORMATION_DATABASE_URL=postgresql://information:secret@",
         ),
-        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL must be a URL that starts with postgresql://"),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL: must be a URL that starts with postgresql://"),
     ],
 )
 def test_a_wrong_variable_is_named(

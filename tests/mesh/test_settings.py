@@ -1,27 +1,26 @@
 """Settings: right ones are read, and a wrong one stops the process with a sentence."""
 
-import dataclasses
 import subprocess
 import sys
 
 import pytest
+from pydantic import Field, ValidationError
 
 from mesh.settings import EXIT_WRONG_SETTINGS, Address, ClientSettings, DatabaseSettings, ServiceSettings, load
 
 RIGHT = {"JWKS_URL": "http://edge:8080/jwks.json", "TOKEN_ISSUER": "https://shop.test"}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class CallerSettings(ServiceSettings, ClientSettings, DatabaseSettings):
     """What a process with everything needs."""
 
-    catalog_address: Address
+    catalog_address: Address = Field(examples=["catalog:9000"])
 
 
 def load_from(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> CallerSettings:
     """Loads with these variables and no others."""
-    for field in dataclasses.fields(CallerSettings):
-        monkeypatch.delenv(field.name.upper(), raising=False)
+    for name in CallerSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return load(CallerSettings)
@@ -63,6 +62,10 @@ def test_variables_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CATALOG_ADDRESS", "catalog:0", "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: "),
         ("CATALOG_ADDRESS", "catalog:٩", "CATALOG_ADDRESS: must be host:port with a port from 1 to 65535. Example: "),
         ("CLIENT_SECRET", "short", "CLIENT_SECRET: must have at least 16 characters"),
+        ("SERVICE_MESH", "maybe", "SERVICE_MESH: must be true or false. Example: SERVICE_MESH=true"),
+        ("TOKEN_AUDIENCE", "", "TOKEN_AUDIENCE: must not be empty. Example: TOKEN_AUDIENCE=meshwright"),
+        ("TOKEN_AUDIENCE", "\udcff", "TOKEN_AUDIENCE: must be a valid string"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "", "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL that starts with http"),
     ],
 )
 def test_a_wrong_variable_stops_the_process(
@@ -78,6 +81,20 @@ def test_a_wrong_variable_stops_the_process(
         load_from(monkeypatch, environment)
     assert caught.value.code == EXIT_WRONG_SETTINGS
     assert expected in capsys.readouterr().err
+
+
+def test_settings_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process started with holds until it ends."""
+    settings = load_from(monkeypatch, GOOD)
+    with pytest.raises(ValidationError):
+        settings.grpc_port = 1  # type: ignore[misc] # which the type checker sees too
+
+
+def test_a_secret_is_not_repeated_by_any_error() -> None:
+    """Settings that a program makes itself are checked too, and the error shows no value."""
+    with pytest.raises(ValidationError) as caught:
+        DatabaseSettings(database_url="mysql://shop:hunter2@db")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_every_wrong_variable_is_named_and_no_value_is_repeated(
@@ -97,5 +114,5 @@ def test_a_service_does_not_carry_what_it_does_not_use() -> None:
     program = "import sys, services.orders.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "services.orders.handlers" in loaded
-    unused = {"fastapi", "google.protobuf", "httpx", "opentelemetry", "pydantic", "rich", "starlette", "uvicorn"}
+    unused = {"fastapi", "google.protobuf", "httpx", "opentelemetry", "rich", "starlette", "uvicorn"}
     assert not unused & set(loaded)

@@ -36,7 +36,7 @@ def test_clients_and_staff_are_read(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("STAFF_EMAIL", "staff@example.com")
     environment.setenv("STAFF_PASSWORD", "a long password")
     settings = load(IdentitySettings)
-    assert settings.service_clients["orders"] == "0123456789-._~abc"
+    assert settings.service_clients["orders"].get_secret_value() == "0123456789-._~abc"
     assert settings.staff_email == "staff@example.com"
     assert "0123456789-._~abc" not in repr(settings)
 

@@ -19,12 +19,20 @@ RIGHT = {
 }
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that must be set, all right."""
+    for name, value in RIGHT.items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.mark.parametrize(
     "url", ["smtp://mail", "smtp://mail:25", "smtps://a:b@mail", "smtp://me%40x.com:a%2Fb@[::1]:587/"]
 )
-def test_an_smtp_url_is_taken(url: str) -> None:
+def test_an_smtp_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """With or without port, login and TLS."""
-    assert read(NotificationsSettings, RIGHT | {"SMTP_URL": url}).smtp_url == url
+    monkeypatch.setenv("SMTP_URL", url)
+    assert read(NotificationsSettings).smtp_url.get_secret_value() == url
 
 
 @pytest.mark.parametrize(
@@ -40,31 +48,35 @@ def test_an_smtp_url_is_taken(url: str) -> None:
         "smtp://mail\n",
     ],
 )
-def test_a_wrong_smtp_url_is_explained(url: str) -> None:
+def test_a_wrong_smtp_url_is_explained(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """The sentence names the variable and the form that its value must have."""
-    assert _explanation("SMTP_URL", url).startswith("SMTP_URL: must be a URL of the form smtp://host:port or smtps://")
+    assert _explanation(monkeypatch, "SMTP_URL", url).startswith(
+        "SMTP_URL: must be a URL of the form smtp://host:port or smtps://"
+    )
 
 
-def test_a_password_is_not_repeated() -> None:
+def test_a_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is wrong with the URL, its password does not go to standard error."""
-    assert "hunter2" not in _explanation("SMTP_URL", "smtp://me:hunter2@mail:x")
+    assert "hunter2" not in _explanation(monkeypatch, "SMTP_URL", "smtp://me:hunter2@mail:x")
 
 
 @pytest.mark.parametrize("sender", ["shop@example.com", "Möbel & Co <shop@example.com>"])
-def test_a_sender_is_taken(sender: str) -> None:
+def test_a_sender_is_taken(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
     """An address, with or without a name."""
-    assert read(NotificationsSettings, RIGHT | {"MAIL_FROM": sender}).mail_from == sender
+    monkeypatch.setenv("MAIL_FROM", sender)
+    assert read(NotificationsSettings).mail_from == sender
 
 
 @pytest.mark.parametrize(
     "sender", ["Shop", "Shop <shop>", "a@b <c@d> e", "Shop\n <shop@example.com>", "shop@example.com\n", ""]
 )
-def test_a_wrong_sender_is_explained(sender: str) -> None:
+def test_a_wrong_sender_is_explained(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
     """MAIL_FROM must be an address, with or without a name."""
-    assert _explanation("MAIL_FROM", sender).startswith("MAIL_FROM: ")
+    assert _explanation(monkeypatch, "MAIL_FROM", sender).startswith("MAIL_FROM: ")
 
 
-def _explanation(name: str, value: str) -> str:
+def _explanation(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> str:
+    monkeypatch.setenv(name, value)
     with pytest.raises(WrongSettings) as caught:
-        read(NotificationsSettings, RIGHT | {name: value})
+        read(NotificationsSettings)
     return str(caught.value)

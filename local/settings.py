@@ -1,0 +1,41 @@
+"""The settings of the commands behind the Makefile's targets. A variable that is empty counts as not set."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, create_model
+from pydantic_settings import SettingsConfigDict
+
+from local.errors import SetupError
+from mesh.settings import MeshSettings, WrongSettings, read
+
+
+class HomeSettings(MeshSettings):
+    """Where the local mesh keeps its state."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    mesh_home: Path = Field(Path(".mesh"), description="the folder with data, logs and secrets")
+
+
+class PortsSettings(MeshSettings):
+    """How ports are chosen that no variable sets."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    ports: Literal["free"] | None = Field(None, description="free picks ports that nobody uses", examples=["free"])
+
+
+def ports_settings(defaults: Mapping[str, int]) -> PortsSettings:
+    """Returns the settings with a field for each variable that sets a port, its name in lower case; None if it is not
+    set. Raises SetupError.
+    """
+    fields: dict[str, Any] = {
+        variable.lower(): (int | None, Field(None, ge=1, le=65535, examples=[port]))
+        for variable, port in defaults.items()
+    }
+    try:
+        return read(create_model("ChosenPorts", __base__=PortsSettings, **fields))
+    except WrongSettings as error:
+        raise SetupError(f"Wrong settings:\n{error}") from error

@@ -36,7 +36,7 @@ _CATALOG_SERVICE_UNDELETE_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[7]
 
 
 class CatalogServiceBase(Service):
-    """Keeps the products and finds them. Everybody reads; staff writes."""
+    """Manages the shop's products. Anyone can read them; only staff can change them."""
 
     DESC: ClassVar[DescService] = _CATALOG_SERVICE
 
@@ -46,33 +46,56 @@ class CatalogServiceBase(Service):
 
     @abstractmethod
     async def get_product(self, request: GetProductRequest, call: Call) -> Product:
-        """Gets a product. Deleted ones are found only with the scope catalog.write."""
+        """Returns a product. Deleted products are returned only to callers with the scope
+        `catalog.write`.
+
+        Fails with NOT_FOUND if the product does not exist.
+        """
 
     @abstractmethod
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
-        """Lists products, filtered and ordered. A page looks at a limited number of products, so one with a filter that matches few may hold fewer than
-        `page_size`, or none, and still have a `next_page_token` (AIP-158).
+        """Lists products, optionally filtered and sorted.
+
+        One page examines a limited number of products. With a filter that few products match, a page
+        can therefore contain fewer than `page_size` products, or none, and still have a
+        `next_page_token` (AIP-158): continue until the token is empty.
         """
 
     @abstractmethod
     async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
-        """Finds products by words of their title, description and category, the best match first. Of more than 1000 that match, 1000 are given."""
+        """Searches products by the words of their title, description and category, and returns the best
+        matches first. At most the 1000 best matches are returned, over all pages.
+        """
 
     @abstractmethod
     async def batch_get_products(self, request: BatchGetProductsRequest, call: Call) -> BatchGetProductsResponse:
-        """Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231). Deleted ones exist only with the scope catalog.write."""
+        """Returns up to 100 products by name, in the order of the names (AIP-231). Deleted products are
+        returned only to callers with the scope `catalog.write`.
+
+        Fails with NOT_FOUND if one of the products does not exist; the error lists every missing
+        product, and no product is returned.
+        """
 
     @abstractmethod
     async def update_product(self, request: UpdateProductRequest, call: Call) -> Product:
-        """Updates a product: the fields that the update mask names."""
+        """Updates the fields of a product that the update mask names.
+
+        Fails with FAILED_PRECONDITION if the product is deleted.
+        """
 
     @abstractmethod
     async def delete_product(self, request: DeleteProductRequest, call: Call) -> Product:
-        """Deletes a product. It can be undeleted; deleting it a second time is NOT_FOUND (AIP-164)."""
+        """Deletes a product. A deleted product can be restored by UndeleteProduct.
+
+        Fails with NOT_FOUND if the product does not exist or is already deleted (AIP-164).
+        """
 
     @abstractmethod
     async def undelete_product(self, request: UndeleteProductRequest, call: Call) -> Product:
-        """Brings a deleted product back."""
+        """Restores a deleted product.
+
+        Fails with ALREADY_EXISTS if the product is not deleted (AIP-164).
+        """
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
@@ -88,7 +111,7 @@ class CatalogServiceBase(Service):
 
 
 class CatalogServiceClient:
-    """Keeps the products and finds them. Everybody reads; staff writes."""
+    """Manages the shop's products. Anyone can read them; only staff can change them."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -98,31 +121,54 @@ class CatalogServiceClient:
         return await self._channel.call(_CATALOG_SERVICE_CREATE_PRODUCT, request, timeout_s=timeout_s)
 
     async def get_product(self, request: GetProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Gets a product. Deleted ones are found only with the scope catalog.write."""
+        """Returns a product. Deleted products are returned only to callers with the scope
+        `catalog.write`.
+
+        Fails with NOT_FOUND if the product does not exist.
+        """
         return await self._channel.call(_CATALOG_SERVICE_GET_PRODUCT, request, timeout_s=timeout_s)
 
     async def list_products(self, request: ListProductsRequest, *, timeout_s: float | None = None) -> ListProductsResponse:
-        """Lists products, filtered and ordered. A page looks at a limited number of products, so one with a filter that matches few may hold fewer than
-        `page_size`, or none, and still have a `next_page_token` (AIP-158).
+        """Lists products, optionally filtered and sorted.
+
+        One page examines a limited number of products. With a filter that few products match, a page
+        can therefore contain fewer than `page_size` products, or none, and still have a
+        `next_page_token` (AIP-158): continue until the token is empty.
         """
         return await self._channel.call(_CATALOG_SERVICE_LIST_PRODUCTS, request, timeout_s=timeout_s)
 
     async def search_products(self, request: SearchProductsRequest, *, timeout_s: float | None = None) -> SearchProductsResponse:
-        """Finds products by words of their title, description and category, the best match first. Of more than 1000 that match, 1000 are given."""
+        """Searches products by the words of their title, description and category, and returns the best
+        matches first. At most the 1000 best matches are returned, over all pages.
+        """
         return await self._channel.call(_CATALOG_SERVICE_SEARCH_PRODUCTS, request, timeout_s=timeout_s)
 
     async def batch_get_products(self, request: BatchGetProductsRequest, *, timeout_s: float | None = None) -> BatchGetProductsResponse:
-        """Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231). Deleted ones exist only with the scope catalog.write."""
+        """Returns up to 100 products by name, in the order of the names (AIP-231). Deleted products are
+        returned only to callers with the scope `catalog.write`.
+
+        Fails with NOT_FOUND if one of the products does not exist; the error lists every missing
+        product, and no product is returned.
+        """
         return await self._channel.call(_CATALOG_SERVICE_BATCH_GET_PRODUCTS, request, timeout_s=timeout_s)
 
     async def update_product(self, request: UpdateProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Updates a product: the fields that the update mask names."""
+        """Updates the fields of a product that the update mask names.
+
+        Fails with FAILED_PRECONDITION if the product is deleted.
+        """
         return await self._channel.call(_CATALOG_SERVICE_UPDATE_PRODUCT, request, timeout_s=timeout_s)
 
     async def delete_product(self, request: DeleteProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Deletes a product. It can be undeleted; deleting it a second time is NOT_FOUND (AIP-164)."""
+        """Deletes a product. A deleted product can be restored by UndeleteProduct.
+
+        Fails with NOT_FOUND if the product does not exist or is already deleted (AIP-164).
+        """
         return await self._channel.call(_CATALOG_SERVICE_DELETE_PRODUCT, request, timeout_s=timeout_s)
 
     async def undelete_product(self, request: UndeleteProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Brings a deleted product back."""
+        """Restores a deleted product.
+
+        Fails with ALREADY_EXISTS if the product is not deleted (AIP-164).
+        """
         return await self._channel.call(_CATALOG_SERVICE_UNDELETE_PRODUCT, request, timeout_s=timeout_s)

@@ -30,7 +30,7 @@ _ProductFields: TypeAlias = Literal["name", "uid", "title", "description", "cate
 
 class Product(Message[_ProductFields]):
     """
-    Something to buy.
+    A product that customers can order.
 
     ```proto
     message meshwright.catalog.v1.Product
@@ -38,61 +38,63 @@ class Product(Message[_ProductFields]):
 
     Attributes:
         name:
-            The resource name, "products/{uid}".
+            Identifier. The resource name, in the form "products/{uid}".
 
             ```proto
             string name = 1;
             ```
         uid:
-            The identifier that never changes, a UUID.
+            Output only. The unique identifier, a UUID. It never changes.
 
             ```proto
             string uid = 2;
             ```
         title:
-            What it is called.
+            Required. The title, 1 to 200 characters without line breaks or control characters.
 
             ```proto
             string title = 3;
             ```
         description:
-            What it is like.
+            The description, up to 5000 characters. Line breaks and tabs are allowed.
 
             ```proto
             string description = 4;
             ```
         category:
-            The category, in lower case with hyphens, for example "garden-tools".
+            Required. The category, in lower case with hyphens, for example "garden-tools".
 
             ```proto
             string category = 5;
             ```
         price:
-            The price of one. From nothing to under ten million, in whole cents or what the currency's smallest unit is.
+            Required. The price of one unit, from 0 to under 10000000, in whole hundredths of the currency
+            (`nanos` is a multiple of 10000000).
 
             ```proto
             optional google.type.Money price = 6;
             ```
         create_time:
-            When it was created.
+            Output only. When the product was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 7;
             ```
         update_time:
-            When it was last changed.
+            Output only. When the product was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 8;
             ```
         delete_time:
-            When it was deleted, absent if it is not.
+            Output only. When the product was deleted. Absent if it is not deleted.
 
             ```proto
             optional google.protobuf.Timestamp delete_time = 9;
             ```
         etag:
-            The version of this resource. Sent with an update or a delete, it must be the current one.
+            The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
+            is made only if this is the current version; otherwise the call fails with ABORTED.
 
             ```proto
             string etag = 10;
@@ -134,7 +136,7 @@ _CreateProductRequestFields: TypeAlias = Literal["product", "request_id"]
 
 class CreateProductRequest(Message[_CreateProductRequestFields]):
     """
-    Creates a product.
+    Request message for CreateProduct.
 
     ```proto
     message meshwright.catalog.v1.CreateProductRequest
@@ -142,13 +144,16 @@ class CreateProductRequest(Message[_CreateProductRequestFields]):
 
     Attributes:
         product:
-            The product. Its name and times are given by the catalog.
+            Required. The product to create. Output only fields are ignored.
 
             ```proto
             optional meshwright.catalog.v1.Product product = 1;
             ```
         request_id:
-            A UUID of the caller's making: the same one again gets the first answer again (AIP-155). Also the Idempotency-Key header.
+            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
+            within 24 hours returns the first response and creates no second product; the same UUID with a
+            different request fails with INVALID_ARGUMENT. REST clients can send it as the
+            `Idempotency-Key` header instead.
 
             ```proto
             string request_id = 2;
@@ -174,7 +179,7 @@ _GetProductRequestFields: TypeAlias = Literal["name"]
 
 class GetProductRequest(Message[_GetProductRequestFields]):
     """
-    Asks for a product.
+    Request message for GetProduct.
 
     ```proto
     message meshwright.catalog.v1.GetProductRequest
@@ -182,7 +187,7 @@ class GetProductRequest(Message[_GetProductRequestFields]):
 
     Attributes:
         name:
-            The product's name.
+            Required. The resource name of the product, in the form "products/{uid}".
 
             ```proto
             string name = 1;
@@ -206,7 +211,7 @@ _ListProductsRequestFields: TypeAlias = Literal["page_size", "page_token", "filt
 
 class ListProductsRequest(Message[_ListProductsRequestFields]):
     """
-    Asks for a page of products.
+    Request message for ListProducts.
 
     ```proto
     message meshwright.catalog.v1.ListProductsRequest
@@ -214,35 +219,47 @@ class ListProductsRequest(Message[_ListProductsRequestFields]):
 
     Attributes:
         page_size:
-            How many at most, up to 200; 50 where absent.
+            The maximum number of products to return. If 0 or absent, it is 50; values above 200 are
+            treated as 200.
 
             ```proto
             int32 page_size = 1;
             ```
         page_token:
-            The `next_page_token` of the page before. All other fields must be as they were then.
+            The `next_page_token` of the previous page. If absent, the first page is returned. All other
+            fields except `page_size` must be the same as in the request for that page, or the call fails
+            with INVALID_ARGUMENT.
 
             ```proto
             string page_token = 2;
             ```
         filter:
-            Which products (a part of AIP-160), for example `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. Comparisons
-            are = != < <= > >= and, for texts, : (contains); AND, OR, NOT and parentheses join them. OR binds closer than AND.
-            A comparison by : costs 5, any other 1, together at most 50.
-            Fields: title, category, price, price.currency_code, create_time, update_time.
+            Restricts the list to products that match an expression (a subset of AIP-160), for example
+            `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. If absent, all
+            products are listed.
+
+            Fields: title, category, price, price.currency_code, create_time, update_time. Comparators:
+            `=`, `!=`, `<`, `<=`, `>`, `>=` and, for text, `:` (contains). `AND`, `OR`, `NOT` and
+            parentheses combine comparisons; `OR` binds more tightly than `AND`.
+
+            A comparison by `:` costs 5, any other costs 1. Expressions that cost more than 50 fail with
+            INVALID_ARGUMENT.
 
             ```proto
             string filter = 3;
             ```
         order_by:
-            In which order, for example `price desc` (AIP-132): by title, category, price, create_time or update_time, or by category and one of the others in
-            the same direction. Newest first where absent.
+            The sort order (AIP-132), for example `price desc`. If absent, the newest products come first.
+
+            Products can be sorted by title, category, price, create_time or update_time, or by category
+            followed by one of the other fields in the same direction. Any other order fails with
+            INVALID_ARGUMENT.
 
             ```proto
             string order_by = 4;
             ```
         show_deleted:
-            True to list deleted ones too, which takes the scope catalog.write.
+            Whether to list deleted products too. Requires the scope `catalog.write`.
 
             ```proto
             bool show_deleted = 5;
@@ -274,7 +291,7 @@ _ListProductsResponseFields: TypeAlias = Literal["products", "next_page_token"]
 
 class ListProductsResponse(Message[_ListProductsResponseFields]):
     """
-    A page of products.
+    Response message for ListProducts.
 
     ```proto
     message meshwright.catalog.v1.ListProductsResponse
@@ -288,7 +305,7 @@ class ListProductsResponse(Message[_ListProductsResponseFields]):
             repeated meshwright.catalog.v1.Product products = 1;
             ```
         next_page_token:
-            The token of the next page, empty at the end.
+            The token to retrieve the next page with. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -314,7 +331,7 @@ _SearchProductsRequestFields: TypeAlias = Literal["query", "page_size", "page_to
 
 class SearchProductsRequest(Message[_SearchProductsRequestFields]):
     """
-    Looks for products.
+    Request message for SearchProducts.
 
     ```proto
     message meshwright.catalog.v1.SearchProductsRequest
@@ -322,19 +339,24 @@ class SearchProductsRequest(Message[_SearchProductsRequestFields]):
 
     Attributes:
         query:
-            The words to find, as one types them into a search box: all of them, "a phrase", -without. At most ten, of which one must be there.
+            Required. The words to search for. All of them must occur; `"a phrase"` matches adjacent words,
+            and `-word` excludes products with the word. A query has at most ten words, of which at least
+            one is not excluded.
 
             ```proto
             string query = 1;
             ```
         page_size:
-            How many at most, up to 200; 50 where absent.
+            The maximum number of products to return. If 0 or absent, it is 50; values above 200 are
+            treated as 200.
 
             ```proto
             int32 page_size = 2;
             ```
         page_token:
-            The `next_page_token` of the page before. All other fields must be as they were then.
+            The `next_page_token` of the previous page. If absent, the first page is returned. All other
+            fields except `page_size` must be the same as in the request for that page, or the call fails
+            with INVALID_ARGUMENT.
 
             ```proto
             string page_token = 3;
@@ -362,7 +384,7 @@ _SearchProductsResponseFields: TypeAlias = Literal["products", "next_page_token"
 
 class SearchProductsResponse(Message[_SearchProductsResponseFields]):
     """
-    A page of found products, the best match first.
+    Response message for SearchProducts.
 
     ```proto
     message meshwright.catalog.v1.SearchProductsResponse
@@ -370,13 +392,13 @@ class SearchProductsResponse(Message[_SearchProductsResponseFields]):
 
     Attributes:
         products:
-            The products.
+            The products, best match first.
 
             ```proto
             repeated meshwright.catalog.v1.Product products = 1;
             ```
         next_page_token:
-            The token of the next page, empty at the end.
+            The token to retrieve the next page with. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -402,7 +424,7 @@ _BatchGetProductsRequestFields: TypeAlias = Literal["names"]
 
 class BatchGetProductsRequest(Message[_BatchGetProductsRequestFields]):
     """
-    Asks for several products.
+    Request message for BatchGetProducts.
 
     ```proto
     message meshwright.catalog.v1.BatchGetProductsRequest
@@ -410,7 +432,8 @@ class BatchGetProductsRequest(Message[_BatchGetProductsRequestFields]):
 
     Attributes:
         names:
-            The products' names, at most 100.
+            Required. The resource names of the products, 1 to 100. A name that is repeated is answered as
+            often.
 
             ```proto
             repeated string names = 1;
@@ -434,7 +457,7 @@ _BatchGetProductsResponseFields: TypeAlias = Literal["products"]
 
 class BatchGetProductsResponse(Message[_BatchGetProductsResponseFields]):
     """
-    Several products.
+    Response message for BatchGetProducts.
 
     ```proto
     message meshwright.catalog.v1.BatchGetProductsResponse
@@ -442,7 +465,7 @@ class BatchGetProductsResponse(Message[_BatchGetProductsResponseFields]):
 
     Attributes:
         products:
-            The products, in the order of the names.
+            The products, in the order of the requested names.
 
             ```proto
             repeated meshwright.catalog.v1.Product products = 1;
@@ -466,7 +489,7 @@ _UpdateProductRequestFields: TypeAlias = Literal["product", "update_mask"]
 
 class UpdateProductRequest(Message[_UpdateProductRequestFields]):
     """
-    Changes a product.
+    Request message for UpdateProduct.
 
     ```proto
     message meshwright.catalog.v1.UpdateProductRequest
@@ -474,13 +497,16 @@ class UpdateProductRequest(Message[_UpdateProductRequestFields]):
 
     Attributes:
         product:
-            The product, with `name` and the fields to change. With `product.etag` the change is made only if it is the current one.
+            Required. The product to update, with its `name` and the new values of its fields. If
+            `product.etag` is set, the update is made only if it is the current version; otherwise the call
+            fails with ABORTED.
 
             ```proto
             optional meshwright.catalog.v1.Product product = 1;
             ```
         update_mask:
-            The fields to change: title, description, category, price. Where absent, the fields that the body holds (AIP-134).
+            The fields to update: title, description, category, price, or a part of the price such as
+            `price.units`. If absent, the fields that are present in `product` are updated (AIP-134).
 
             ```proto
             optional google.protobuf.FieldMask update_mask = 2;
@@ -506,7 +532,7 @@ _DeleteProductRequestFields: TypeAlias = Literal["name", "etag"]
 
 class DeleteProductRequest(Message[_DeleteProductRequestFields]):
     """
-    Deletes a product.
+    Request message for DeleteProduct.
 
     ```proto
     message meshwright.catalog.v1.DeleteProductRequest
@@ -514,13 +540,14 @@ class DeleteProductRequest(Message[_DeleteProductRequestFields]):
 
     Attributes:
         name:
-            The product's name.
+            Required. The resource name of the product, in the form "products/{uid}".
 
             ```proto
             string name = 1;
             ```
         etag:
-            Where given, the product is deleted only if this is the current etag.
+            The version of the product to delete. If set and not the current version, the call fails with
+            ABORTED. If absent, the version is not checked.
 
             ```proto
             string etag = 2;
@@ -546,7 +573,7 @@ _UndeleteProductRequestFields: TypeAlias = Literal["name", "etag"]
 
 class UndeleteProductRequest(Message[_UndeleteProductRequestFields]):
     """
-    Brings a product back.
+    Request message for UndeleteProduct.
 
     ```proto
     message meshwright.catalog.v1.UndeleteProductRequest
@@ -554,13 +581,14 @@ class UndeleteProductRequest(Message[_UndeleteProductRequestFields]):
 
     Attributes:
         name:
-            The product's name.
+            Required. The resource name of the product, in the form "products/{uid}".
 
             ```proto
             string name = 1;
             ```
         etag:
-            Where given, the product is undeleted only if this is the current etag.
+            The version of the product to restore. If set and not the current version, the call fails with
+            ABORTED. If absent, the version is not checked.
 
             ```proto
             string etag = 2;

@@ -25,7 +25,7 @@ _ProductChangedFields: TypeAlias = Literal["product"]
 
 class ProductChanged(Message[_ProductChangedFields]):
     """
-    A product was created, changed, deleted or undeleted.
+    A product was created, updated, deleted or undeleted.
 
     ```proto
     message meshwright.catalog.v1.ProductChanged
@@ -33,7 +33,7 @@ class ProductChanged(Message[_ProductChangedFields]):
 
     Attributes:
         product:
-            The product as it is now; a deleted one has a delete_time.
+            The product after the change. `delete_time` is set if the product is deleted.
 
             ```proto
             optional meshwright.catalog.v1.Product product = 1;

@@ -25,7 +25,8 @@ _UserRegisteredFields: TypeAlias = Literal["user", "register_time"]
 
 class UserRegistered(Message[_UserRegisteredFields]):
     """
-    A user has registered. The event names the user and no personal data: a consumer that needs some asks IdentityService.ResolveUser.
+    A user registered. The event names the user and contains no personal data; consumers that need
+    some call IdentityService.ResolveUser.
 
     ```proto
     message meshwright.identity.v1.UserRegistered
@@ -33,7 +34,7 @@ class UserRegistered(Message[_UserRegisteredFields]):
 
     Attributes:
         user:
-            The user's resource name, "users/{uid}".
+            The resource name of the user, in the form "users/{uid}".
 
             ```proto
             string user = 1;
@@ -65,7 +66,8 @@ _RegistrationRepeatedFields: TypeAlias = Literal["user", "attempt_time"]
 
 class RegistrationRepeated(Message[_RegistrationRepeatedFields]):
     """
-    Somebody tried to register with the address of a user. The owner of the address can be told; whoever tried is not.
+    Somebody tried to register with the e-mail address of an existing user. Consumers can notify the
+    owner of the address; the response to the attempt does not reveal that the address is taken.
 
     ```proto
     message meshwright.identity.v1.RegistrationRepeated
@@ -73,13 +75,13 @@ class RegistrationRepeated(Message[_RegistrationRepeatedFields]):
 
     Attributes:
         user:
-            The user who has the address, "users/{uid}".
+            The resource name of the user who has the address, in the form "users/{uid}".
 
             ```proto
             string user = 1;
             ```
         attempt_time:
-            When it was tried.
+            When the attempt was made.
 
             ```proto
             optional google.protobuf.Timestamp attempt_time = 2;
@@ -105,7 +107,7 @@ _UserDeletedFields: TypeAlias = Literal["user", "delete_time"]
 
 class UserDeleted(Message[_UserDeletedFields]):
     """
-    A user and all personal data have been deleted.
+    A user and all of the user's personal data were deleted.
 
     ```proto
     message meshwright.identity.v1.UserDeleted
@@ -113,7 +115,7 @@ class UserDeleted(Message[_UserDeletedFields]):
 
     Attributes:
         user:
-            The resource name that the user had, "users/{uid}".
+            The resource name that the user had, in the form "users/{uid}".
 
             ```proto
             string user = 1;

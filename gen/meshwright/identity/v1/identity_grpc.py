@@ -39,61 +39,93 @@ _IDENTITY_SERVICE_RESOLVE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[10],
 
 
 class IdentityServiceBase(Service):
-    """Registers users, proves who they are, and issues the tokens that every other service verifies."""
+    """Manages users and issues the access tokens that every other service verifies."""
 
     DESC: ClassVar[DescService] = _IDENTITY_SERVICE
 
     @abstractmethod
     async def create_user(self, request: CreateUserRequest, call: Call) -> User:
-        """Registers a customer. A mail follows. The answer does not tell whether the address has an account already: then nothing changes, the user in
-        the answer can't be found, and the mail tells the owner of the account.
+        """Registers a customer and sends a mail to the address.
+
+        The response is the same whether or not the address already has an account, so that it does not
+        reveal who is registered. If there is an account, nothing is changed, the returned user does
+        not exist, and the mail informs the owner of the account.
         """
 
     @abstractmethod
     async def get_user(self, request: GetUserRequest, call: Call) -> User:
-        """Gets a user: "users/me", or one's own name."""
+        """Returns the caller's own user.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
+        """
 
     @abstractmethod
     async def update_user(self, request: UpdateUserRequest, call: Call) -> User:
-        """Updates one's own user: the fields that the update mask names."""
+        """Updates the fields of the caller's own user that the update mask names.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
+        """
 
     @abstractmethod
     async def delete_user(self, request: DeleteUserRequest, call: Call) -> DeleteUserResponse:
-        """Deletes one's own user, its tokens and its personal data, for good."""
+        """Deletes the caller's own user permanently, with all personal data. All tokens of the user are
+        revoked before the call returns.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
+        """
 
     @abstractmethod
     async def issue_token(self, request: IssueTokenRequest, call: Call) -> Token:
-        """The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON. Sign-ins by password are limited by account and by client
-        address, with growing waits: RESOURCE_EXHAUSTED, whatever the password, until the wait is over.
+        """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
+        form-encoded or JSON.
+
+        Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
+        sign-ins by password are counted by account and by client address; after too many of them every
+        attempt fails with RESOURCE_EXHAUSTED, whatever the password, until the delay in
+        `google.rpc.RetryInfo` is over. The delay grows with further failures.
         """
 
     @abstractmethod
     async def issue_workload_token(self, request: IssueWorkloadTokenRequest, call: Call) -> Token:
-        """The token endpoint of workloads: client credentials only, with a rate limit that sign-ins of users can't use up."""
+        """Issues an access token to a workload: a token endpoint for the client credentials grant only
+        (RFC 6749, section 4.4). It has a rate limit of its own, which sign-ins of users cannot use up.
+
+        Fails with UNAUTHENTICATED and the reason `INVALID_CLIENT` if the credentials are wrong.
+        """
 
     @abstractmethod
     async def revoke_token(self, request: RevokeTokenRequest, call: Call) -> RevokeTokenResponse:
-        """Revokes a token (RFC 7009): an access token alone; a refresh token with all tokens of the same sign-in. The answer comes when every process
-        that verifies tokens knows, or has not answered for two seconds. An unknown token is a success, as the RFC has it.
+        """Revokes a token (RFC 7009). An access token is revoked by itself; a refresh token with all
+        tokens of the same sign-in. Revoking an unknown token succeeds, as the RFC requires.
+
+        Returns when every process that verifies tokens has acknowledged the revocation, or has not
+        responded for two seconds.
         """
 
     @abstractmethod
     async def list_ended_tokens(self, request: ListEndedTokensRequest, call: Call) -> ListEndedTokensResponse:
-        """Lists the tokens that ended before their time, for the processes that verify tokens. A long poll: without news the answer comes when there are
-        some, or after `wait_s`. Anybody may ask: the entries are hashes, which tell nothing to those who do not have the token.
+        """Lists the tokens that ended before they expired, for processes that verify tokens.
+
+        This is a long poll: if nothing ended since the last response, the call returns as soon as
+        something does, or after `wait_s`. It needs no token, because entries are hashes of identifiers
+        that only the holder of a token knows.
         """
 
     @abstractmethod
     async def get_jwks(self, request: GetJwksRequest, call: Call) -> Jwks:
-        """The public keys that verify tokens, as a JSON Web Key Set (RFC 7517)."""
+        """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
 
     @abstractmethod
     async def get_open_id_configuration(self, request: GetOpenIdConfigurationRequest, call: Call) -> OpenIdConfiguration:
-        """The issuer's metadata (RFC 8414; OpenID Connect Discovery 1.0)."""
+        """Returns the issuer's metadata (RFC 8414 and OpenID Connect Discovery 1.0)."""
 
     @abstractmethod
     async def resolve_user(self, request: ResolveUserRequest, call: Call) -> ResolveUserResponse:
-        """Tells a workload how to reach a user. Internal: personal data leaves identity by this door only."""
+        """Returns the e-mail address and the display name of a user. Internal: this is the only method
+        that returns personal data to other workloads.
+
+        Fails with NOT_FOUND if the user does not exist.
+        """
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
@@ -112,59 +144,91 @@ class IdentityServiceBase(Service):
 
 
 class IdentityServiceClient:
-    """Registers users, proves who they are, and issues the tokens that every other service verifies."""
+    """Manages users and issues the access tokens that every other service verifies."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def create_user(self, request: CreateUserRequest, *, timeout_s: float | None = None) -> User:
-        """Registers a customer. A mail follows. The answer does not tell whether the address has an account already: then nothing changes, the user in
-        the answer can't be found, and the mail tells the owner of the account.
+        """Registers a customer and sends a mail to the address.
+
+        The response is the same whether or not the address already has an account, so that it does not
+        reveal who is registered. If there is an account, nothing is changed, the returned user does
+        not exist, and the mail informs the owner of the account.
         """
         return await self._channel.call(_IDENTITY_SERVICE_CREATE_USER, request, timeout_s=timeout_s)
 
     async def get_user(self, request: GetUserRequest, *, timeout_s: float | None = None) -> User:
-        """Gets a user: "users/me", or one's own name."""
+        """Returns the caller's own user.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
+        """
         return await self._channel.call(_IDENTITY_SERVICE_GET_USER, request, timeout_s=timeout_s)
 
     async def update_user(self, request: UpdateUserRequest, *, timeout_s: float | None = None) -> User:
-        """Updates one's own user: the fields that the update mask names."""
+        """Updates the fields of the caller's own user that the update mask names.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
+        """
         return await self._channel.call(_IDENTITY_SERVICE_UPDATE_USER, request, timeout_s=timeout_s)
 
     async def delete_user(self, request: DeleteUserRequest, *, timeout_s: float | None = None) -> DeleteUserResponse:
-        """Deletes one's own user, its tokens and its personal data, for good."""
+        """Deletes the caller's own user permanently, with all personal data. All tokens of the user are
+        revoked before the call returns.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
+        """
         return await self._channel.call(_IDENTITY_SERVICE_DELETE_USER, request, timeout_s=timeout_s)
 
     async def issue_token(self, request: IssueTokenRequest, *, timeout_s: float | None = None) -> Token:
-        """The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON. Sign-ins by password are limited by account and by client
-        address, with growing waits: RESOURCE_EXHAUSTED, whatever the password, until the wait is over.
+        """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
+        form-encoded or JSON.
+
+        Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
+        sign-ins by password are counted by account and by client address; after too many of them every
+        attempt fails with RESOURCE_EXHAUSTED, whatever the password, until the delay in
+        `google.rpc.RetryInfo` is over. The delay grows with further failures.
         """
         return await self._channel.call(_IDENTITY_SERVICE_ISSUE_TOKEN, request, timeout_s=timeout_s)
 
     async def issue_workload_token(self, request: IssueWorkloadTokenRequest, *, timeout_s: float | None = None) -> Token:
-        """The token endpoint of workloads: client credentials only, with a rate limit that sign-ins of users can't use up."""
+        """Issues an access token to a workload: a token endpoint for the client credentials grant only
+        (RFC 6749, section 4.4). It has a rate limit of its own, which sign-ins of users cannot use up.
+
+        Fails with UNAUTHENTICATED and the reason `INVALID_CLIENT` if the credentials are wrong.
+        """
         return await self._channel.call(_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN, request, timeout_s=timeout_s)
 
     async def revoke_token(self, request: RevokeTokenRequest, *, timeout_s: float | None = None) -> RevokeTokenResponse:
-        """Revokes a token (RFC 7009): an access token alone; a refresh token with all tokens of the same sign-in. The answer comes when every process
-        that verifies tokens knows, or has not answered for two seconds. An unknown token is a success, as the RFC has it.
+        """Revokes a token (RFC 7009). An access token is revoked by itself; a refresh token with all
+        tokens of the same sign-in. Revoking an unknown token succeeds, as the RFC requires.
+
+        Returns when every process that verifies tokens has acknowledged the revocation, or has not
+        responded for two seconds.
         """
         return await self._channel.call(_IDENTITY_SERVICE_REVOKE_TOKEN, request, timeout_s=timeout_s)
 
     async def list_ended_tokens(self, request: ListEndedTokensRequest, *, timeout_s: float | None = None) -> ListEndedTokensResponse:
-        """Lists the tokens that ended before their time, for the processes that verify tokens. A long poll: without news the answer comes when there are
-        some, or after `wait_s`. Anybody may ask: the entries are hashes, which tell nothing to those who do not have the token.
+        """Lists the tokens that ended before they expired, for processes that verify tokens.
+
+        This is a long poll: if nothing ended since the last response, the call returns as soon as
+        something does, or after `wait_s`. It needs no token, because entries are hashes of identifiers
+        that only the holder of a token knows.
         """
         return await self._channel.call(_IDENTITY_SERVICE_LIST_ENDED_TOKENS, request, timeout_s=timeout_s)
 
     async def get_jwks(self, request: GetJwksRequest, *, timeout_s: float | None = None) -> Jwks:
-        """The public keys that verify tokens, as a JSON Web Key Set (RFC 7517)."""
+        """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
         return await self._channel.call(_IDENTITY_SERVICE_GET_JWKS, request, timeout_s=timeout_s)
 
     async def get_open_id_configuration(self, request: GetOpenIdConfigurationRequest, *, timeout_s: float | None = None) -> OpenIdConfiguration:
-        """The issuer's metadata (RFC 8414; OpenID Connect Discovery 1.0)."""
+        """Returns the issuer's metadata (RFC 8414 and OpenID Connect Discovery 1.0)."""
         return await self._channel.call(_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION, request, timeout_s=timeout_s)
 
     async def resolve_user(self, request: ResolveUserRequest, *, timeout_s: float | None = None) -> ResolveUserResponse:
-        """Tells a workload how to reach a user. Internal: personal data leaves identity by this door only."""
+        """Returns the e-mail address and the display name of a user. Internal: this is the only method
+        that returns personal data to other workloads.
+
+        Fails with NOT_FOUND if the user does not exist.
+        """
         return await self._channel.call(_IDENTITY_SERVICE_RESOLVE_USER, request, timeout_s=timeout_s)

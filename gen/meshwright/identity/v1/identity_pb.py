@@ -37,49 +37,51 @@ class User(Message[_UserFields]):
 
     Attributes:
         name:
-            The resource name, "users/{uid}".
+            Identifier. The resource name, in the form "users/{uid}".
 
             ```proto
             string name = 1;
             ```
         uid:
-            The identifier that never changes, a UUID.
+            Output only. The unique identifier, a UUID. It never changes.
 
             ```proto
             string uid = 2;
             ```
         email:
-            The address that the user signs in with and gets mail at.
+            Output only. The e-mail address that the user signs in with and receives mail at.
 
             ```proto
             string email = 3;
             ```
         display_name:
-            The name to show and to greet with.
+            The name to display and to address the user by, 1 to 100 characters without line breaks or
+            control characters. Surrounding white space is removed.
 
             ```proto
             string display_name = 4;
             ```
         role:
-            What the user may do in the shop.
+            Output only. The role, which determines the scopes of the user's access tokens.
 
             ```proto
             meshwright.identity.v1.Role role = 5;
             ```
         create_time:
-            When the user registered.
+            Output only. When the user registered.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 6;
             ```
         update_time:
-            When the user was last changed.
+            Output only. When the user was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 7;
             ```
         etag:
-            The version of this resource. Sent with an update or a delete, it must be the current one.
+            The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
+            is made only if this is the current version; otherwise the call fails with ABORTED.
 
             ```proto
             string etag = 8;
@@ -117,7 +119,7 @@ _CreateUserRequestFields: TypeAlias = Literal["email", "password", "display_name
 
 class CreateUserRequest(Message[_CreateUserRequestFields]):
     """
-    Registers a customer.
+    Request message for CreateUser.
 
     ```proto
     message meshwright.identity.v1.CreateUserRequest
@@ -125,27 +127,31 @@ class CreateUserRequest(Message[_CreateUserRequestFields]):
 
     Attributes:
         email:
-            The address to sign in with. One account an address, whatever its case. An address is a dot-atom of at most 64 characters (RFC 5322, without
-            quotes and comments), "@", and a domain of at least two labels (RFC 1035), 254 characters in all (RFC 5321): ASCII, internationalized domains in
-            their "xn--" form. `mesh/email_address.py` has the same grammar.
+            Required. The e-mail address to sign in with, at most 254 ASCII characters: a dot-atom of at
+            most 64 characters (RFC 5322, without quotes and comments), "@", and a domain of at least two
+            labels (RFC 1035). Internationalized domains are written in their "xn--" form. An address can
+            have one account, irrespective of case.
 
             ```proto
             string email = 1;
             ```
         password:
-            The password, 8 to 128 characters.
+            Required. The password, 8 to 128 characters.
 
             ```proto
             string password = 2;
             ```
         display_name:
-            The name to show and to greet with.
+            Required. The name to display and to address the user by, 1 to 100 characters without line
+            breaks or control characters. Surrounding white space is removed.
 
             ```proto
             string display_name = 3;
             ```
         request_id:
-            A UUID of the caller's making: the same one again gets the first answer again (AIP-155). Also the Idempotency-Key header.
+            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
+            within 24 hours returns the first response; the same UUID with a different request fails with
+            INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
             string request_id = 4;
@@ -175,7 +181,7 @@ _GetUserRequestFields: TypeAlias = Literal["name"]
 
 class GetUserRequest(Message[_GetUserRequestFields]):
     """
-    Asks for a user.
+    Request message for GetUser.
 
     ```proto
     message meshwright.identity.v1.GetUserRequest
@@ -183,7 +189,7 @@ class GetUserRequest(Message[_GetUserRequestFields]):
 
     Attributes:
         name:
-            The user's name; "users/me" is the caller.
+            Required. The resource name of the user, in the form "users/{uid}". "users/me" is the caller.
 
             ```proto
             string name = 1;
@@ -207,7 +213,7 @@ _UpdateUserRequestFields: TypeAlias = Literal["user", "update_mask"]
 
 class UpdateUserRequest(Message[_UpdateUserRequestFields]):
     """
-    Changes a user.
+    Request message for UpdateUser.
 
     ```proto
     message meshwright.identity.v1.UpdateUserRequest
@@ -215,13 +221,16 @@ class UpdateUserRequest(Message[_UpdateUserRequestFields]):
 
     Attributes:
         user:
-            The user, with `name` and the fields to change. With `user.etag` the change is made only if it is the current one.
+            Required. The user to update, with its `name` and the new values of its fields. If `user.etag`
+            is set, the update is made only if it is the current version; otherwise the call fails with
+            ABORTED.
 
             ```proto
             optional meshwright.identity.v1.User user = 1;
             ```
         update_mask:
-            The fields to change; only `display_name` can be. Where absent, the fields that the body holds (AIP-134).
+            The fields to update; only `display_name` can be updated. If absent, the fields that are
+            present in `user` are updated (AIP-134).
 
             ```proto
             optional google.protobuf.FieldMask update_mask = 2;
@@ -247,7 +256,7 @@ _DeleteUserRequestFields: TypeAlias = Literal["name", "etag"]
 
 class DeleteUserRequest(Message[_DeleteUserRequestFields]):
     """
-    Deletes a user.
+    Request message for DeleteUser.
 
     ```proto
     message meshwright.identity.v1.DeleteUserRequest
@@ -255,13 +264,14 @@ class DeleteUserRequest(Message[_DeleteUserRequestFields]):
 
     Attributes:
         name:
-            The user's name; "users/me" is the caller.
+            Required. The resource name of the user, in the form "users/{uid}". "users/me" is the caller.
 
             ```proto
             string name = 1;
             ```
         etag:
-            Where given, the user is deleted only if this is the current etag.
+            The version of the user to delete. If set and not the current version, the call fails with
+            ABORTED. If absent, the version is not checked.
 
             ```proto
             string etag = 2;
@@ -287,7 +297,7 @@ _DeleteUserResponseFields: TypeAlias = NoReturn
 
 class DeleteUserResponse(Message[_DeleteUserResponseFields]):
     """
-    A user is deleted. There is nothing to say.
+    Response message for DeleteUser. It has no fields.
 
     ```proto
     message meshwright.identity.v1.DeleteUserResponse
@@ -307,7 +317,8 @@ _IssueTokenRequestFields: TypeAlias = Literal["grant_type", "username", "passwor
 
 class IssueTokenRequest(Message[_IssueTokenRequestFields]):
     """
-    Asks for a token. The field names are those of RFC 6749; which of them are needed depends on the grant.
+    Request message for IssueToken, with the field names of RFC 6749. The grant determines which
+    fields are required.
 
     ```proto
     message meshwright.identity.v1.IssueTokenRequest
@@ -315,43 +326,47 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
 
     Attributes:
         grant_type:
-            "password", "refresh_token" or "client_credentials".
+            Required. The grant: "password", "refresh_token" or "client_credentials".
 
             ```proto
             string grant_type = 1 [json_name = "grant_type"];
             ```
         username:
-            With "password": the user's e-mail address.
+            The user's e-mail address. Required by the grant "password".
 
             ```proto
             string username = 2;
             ```
         password:
-            With "password": the user's password.
+            The user's password. Required by the grant "password".
 
             ```proto
             string password = 3;
             ```
         refresh_token:
-            With "refresh_token": the token from the last answer. Each works once.
+            The refresh token from the previous response. Required by the grant "refresh_token". Each
+            refresh token can be used once; using it again revokes all tokens of the sign-in.
 
             ```proto
             string refresh_token = 4 [json_name = "refresh_token"];
             ```
         client_id:
-            With "client_credentials": the client's name, unless it is sent as HTTP Basic authentication.
+            The client's identifier, with the grant "client_credentials". The client can send it by HTTP
+            Basic authentication instead.
 
             ```proto
             string client_id = 5 [json_name = "client_id"];
             ```
         client_secret:
-            With "client_credentials": the client's secret, unless it is sent as HTTP Basic authentication.
+            The client's secret, with the grant "client_credentials". The client can send it by HTTP Basic
+            authentication instead.
 
             ```proto
             string client_secret = 6 [json_name = "client_secret"];
             ```
         scope:
-            The scopes wanted, with a space between two; none means all that are allowed.
+            The requested scopes, separated by spaces. If absent, all scopes that the user or client may
+            have are granted.
 
             ```proto
             string scope = 7;
@@ -387,7 +402,7 @@ _TokenFields: TypeAlias = Literal["access_token", "token_type", "expires_in", "r
 
 class Token(Message[_TokenFields]):
     """
-    An access token, in the field names of RFC 6749, section 5.1.
+    An access token, with the field names of RFC 6749, section 5.1.
 
     ```proto
     message meshwright.identity.v1.Token
@@ -401,25 +416,26 @@ class Token(Message[_TokenFields]):
             string access_token = 1 [json_name = "access_token"];
             ```
         token_type:
-            Always "Bearer".
+            The type of the token, always "Bearer".
 
             ```proto
             string token_type = 2 [json_name = "token_type"];
             ```
         expires_in:
-            In how many seconds the access token expires.
+            The lifetime of the access token, in seconds.
 
             ```proto
             int32 expires_in = 3 [json_name = "expires_in"];
             ```
         refresh_token:
-            The token to get the next access token with. Absent with "client_credentials".
+            The refresh token to request the next access token with. Absent with the grant
+            "client_credentials".
 
             ```proto
             string refresh_token = 4 [json_name = "refresh_token"];
             ```
         scope:
-            The scopes of the access token, with a space between two.
+            The scopes of the access token, separated by spaces.
 
             ```proto
             string scope = 5;
@@ -451,7 +467,7 @@ _IssueWorkloadTokenRequestFields: TypeAlias = Literal["grant_type", "client_id",
 
 class IssueWorkloadTokenRequest(Message[_IssueWorkloadTokenRequestFields]):
     """
-    Asks for the token of a workload (RFC 6749, section 4.4). The client can prove itself by HTTP Basic authentication instead.
+    Request message for IssueWorkloadToken, with the field names of RFC 6749.
 
     ```proto
     message meshwright.identity.v1.IssueWorkloadTokenRequest
@@ -459,25 +475,26 @@ class IssueWorkloadTokenRequest(Message[_IssueWorkloadTokenRequestFields]):
 
     Attributes:
         grant_type:
-            "client_credentials".
+            Required. The grant: "client_credentials".
 
             ```proto
             string grant_type = 1 [json_name = "grant_type"];
             ```
         client_id:
-            The client's name.
+            The client's identifier. The client can send it by HTTP Basic authentication instead.
 
             ```proto
             string client_id = 2 [json_name = "client_id"];
             ```
         client_secret:
-            The client's secret.
+            The client's secret. The client can send it by HTTP Basic authentication instead.
 
             ```proto
             string client_secret = 3 [json_name = "client_secret"];
             ```
         scope:
-            The scopes wanted. Workloads have none.
+            The requested scopes, separated by spaces. Workloads have none, so any scope fails with
+            INVALID_ARGUMENT.
 
             ```proto
             string scope = 4;
@@ -507,7 +524,7 @@ _RevokeTokenRequestFields: TypeAlias = Literal["token", "token_type_hint"]
 
 class RevokeTokenRequest(Message[_RevokeTokenRequestFields]):
     """
-    Revokes a token.
+    Request message for RevokeToken, with the field names of RFC 7009.
 
     ```proto
     message meshwright.identity.v1.RevokeTokenRequest
@@ -515,13 +532,14 @@ class RevokeTokenRequest(Message[_RevokeTokenRequestFields]):
 
     Attributes:
         token:
-            The access token or refresh token.
+            Required. The access token or refresh token to revoke.
 
             ```proto
             string token = 1;
             ```
         token_type_hint:
-            What kind of token it is: "access_token" or "refresh_token". Not needed: the token itself tells.
+            The type of the token: "access_token" or "refresh_token". It is ignored, because tokens show
+            their type.
 
             ```proto
             string token_type_hint = 2 [json_name = "token_type_hint"];
@@ -547,7 +565,7 @@ _RevokeTokenResponseFields: TypeAlias = NoReturn
 
 class RevokeTokenResponse(Message[_RevokeTokenResponseFields]):
     """
-    The token works no more. There is nothing to say.
+    Response message for RevokeToken. It has no fields.
 
     ```proto
     message meshwright.identity.v1.RevokeTokenResponse
@@ -567,7 +585,7 @@ _ListEndedTokensRequestFields: TypeAlias = Literal["after", "reader", "wait_s"]
 
 class ListEndedTokensRequest(Message[_ListEndedTokensRequestFields]):
     """
-    Asks for the tokens that ended.
+    Request message for ListEndedTokens.
 
     ```proto
     message meshwright.identity.v1.ListEndedTokensRequest
@@ -575,19 +593,22 @@ class ListEndedTokensRequest(Message[_ListEndedTokensRequestFields]):
 
     Attributes:
         after:
-            The `next_after` of the last answer; empty asks for the whole list.
+            The `next_after` of the previous response. If absent, the whole list is returned.
 
             ```proto
             string after = 1;
             ```
         reader:
-            Who asks: a UUID that a process makes up at its start. An end is acknowledged to its requester when the readers have asked again after it.
+            The identity of the reader: a random UUID that the process generates when it starts. A call
+            that ends a token waits until every reader has acknowledged it, which a reader does by its next
+            request.
 
             ```proto
             string reader = 2;
             ```
         wait_s:
-            How many seconds to wait for news.
+            How long to wait if nothing ended, in seconds, from 0 to 25. If absent, the call returns at
+            once.
 
             ```proto
             int32 wait_s = 3 [json_name = "wait_s"];
@@ -615,7 +636,7 @@ _ListEndedTokensResponseFields: TypeAlias = Literal["ended", "next_after"]
 
 class ListEndedTokensResponse(Message[_ListEndedTokensResponseFields]):
     """
-    What ended after the last answer.
+    Response message for ListEndedTokens.
 
     ```proto
     message meshwright.identity.v1.ListEndedTokensResponse
@@ -623,13 +644,14 @@ class ListEndedTokensResponse(Message[_ListEndedTokensResponseFields]):
 
     Attributes:
         ended:
-            The ends, in the order in which they came. There may be more: ask again with `next_after`.
+            The tokens that ended, in the order in which they did. The list can be incomplete; the request
+            with `next_after` returns the rest.
 
             ```proto
             repeated meshwright.identity.v1.EndedToken ended = 1;
             ```
         next_after:
-            The `after` of the next request.
+            The value of `after` in the next request.
 
             ```proto
             string next_after = 2 [json_name = "next_after"];
@@ -655,7 +677,7 @@ _EndedTokenFields: TypeAlias = Literal["id", "expire_time"]
 
 class EndedToken(Message[_EndedTokenFields]):
     """
-    A token, or all tokens of a sign-in or of a user, that ended before their time.
+    A token that ended before it expired, or all tokens of a sign-in or of a user.
 
     ```proto
     message meshwright.identity.v1.EndedToken
@@ -663,13 +685,14 @@ class EndedToken(Message[_EndedTokenFields]):
 
     Attributes:
         id:
-            The first 16 octets of the SHA-256 of "jti:", "sid:" or "sub:" and the claim of that name, in base64url.
+            The first 16 bytes of the SHA-256 of "jti:", "sid:" or "sub:" followed by the value of that
+            claim, in base64url.
 
             ```proto
             string id = 1;
             ```
         expire_time:
-            When the last of these tokens expires by itself, and the entry with it.
+            When the last of these tokens expires. The entry is removed then.
 
             ```proto
             optional google.protobuf.Timestamp expire_time = 2 [json_name = "expire_time"];
@@ -695,7 +718,7 @@ _GetJwksRequestFields: TypeAlias = NoReturn
 
 class GetJwksRequest(Message[_GetJwksRequestFields]):
     """
-    Asks for the public keys.
+    Request message for GetJwks. It has no fields.
 
     ```proto
     message meshwright.identity.v1.GetJwksRequest
@@ -723,7 +746,8 @@ class Jwks(Message[_JwksFields]):
 
     Attributes:
         keys:
-            The keys: the one that signs now, the next one, and those whose tokens have not expired yet.
+            The keys: the one that currently signs, the next one, and previous ones whose tokens have not
+            all expired.
 
             ```proto
             repeated meshwright.identity.v1.Jwk keys = 1;
@@ -747,7 +771,7 @@ _JwkFields: TypeAlias = Literal["kty", "use", "kid", "alg", "crv", "x", "y"]
 
 class Jwk(Message[_JwkFields]):
     """
-    An elliptic curve public key (RFC 7517, RFC 7518 section 6.2).
+    An elliptic curve public key (RFC 7517; RFC 7518, section 6.2).
 
     ```proto
     message meshwright.identity.v1.Jwk
@@ -755,43 +779,43 @@ class Jwk(Message[_JwkFields]):
 
     Attributes:
         kty:
-            The key type, "EC".
+            The key type, always "EC".
 
             ```proto
             string kty = 1;
             ```
         use:
-            The use, "sig".
+            The use of the key, always "sig".
 
             ```proto
             string use = 2;
             ```
         kid:
-            The key's identifier, as in the header of the tokens that it signs.
+            The key ID, as in the header of the tokens that the key signs.
 
             ```proto
             string kid = 3;
             ```
         alg:
-            The algorithm, "ES256".
+            The algorithm, always "ES256".
 
             ```proto
             string alg = 4;
             ```
         crv:
-            The curve, "P-256".
+            The curve, always "P-256".
 
             ```proto
             string crv = 5;
             ```
         x:
-            The x coordinate in base64url.
+            The x coordinate, in base64url.
 
             ```proto
             string x = 6;
             ```
         y:
-            The y coordinate in base64url.
+            The y coordinate, in base64url.
 
             ```proto
             string y = 7;
@@ -827,7 +851,7 @@ _GetOpenIdConfigurationRequestFields: TypeAlias = NoReturn
 
 class GetOpenIdConfigurationRequest(Message[_GetOpenIdConfigurationRequestFields]):
     """
-    Asks for the issuer's metadata.
+    Request message for GetOpenIdConfiguration. It has no fields.
 
     ```proto
     message meshwright.identity.v1.GetOpenIdConfigurationRequest
@@ -847,7 +871,7 @@ _OpenIdConfigurationFields: TypeAlias = Literal["issuer", "token_endpoint", "rev
 
 class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
     """
-    The issuer's metadata, in the field names of RFC 8414 and OpenID Connect Discovery 1.0.
+    The issuer's metadata, with the field names of RFC 8414 and OpenID Connect Discovery 1.0.
 
     ```proto
     message meshwright.identity.v1.OpenIdConfiguration
@@ -855,68 +879,69 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
 
     Attributes:
         issuer:
-            The issuer: the `iss` of its tokens.
+            The issuer: the `iss` claim of its tokens.
 
             ```proto
             string issuer = 1;
             ```
         token_endpoint:
-            Where tokens are issued.
+            The URL of the token endpoint.
 
             ```proto
             string token_endpoint = 2 [json_name = "token_endpoint"];
             ```
         revocation_endpoint:
-            Where tokens are revoked.
+            The URL of the revocation endpoint.
 
             ```proto
             string revocation_endpoint = 3 [json_name = "revocation_endpoint"];
             ```
         jwks_uri:
-            Where the public keys are.
+            The URL of the public keys.
 
             ```proto
             string jwks_uri = 4 [json_name = "jwks_uri"];
             ```
         grant_types_supported:
-            The grants that the token endpoint takes.
+            The grants that the token endpoint accepts.
 
             ```proto
             repeated string grant_types_supported = 5 [json_name = "grant_types_supported"];
             ```
         scopes_supported:
-            The scopes there are.
+            All scopes that tokens can have.
 
             ```proto
             repeated string scopes_supported = 6 [json_name = "scopes_supported"];
             ```
         token_endpoint_auth_methods_supported:
-            The ways a client may prove itself to the token endpoint.
+            How clients can authenticate at the token endpoint.
 
             ```proto
             repeated string token_endpoint_auth_methods_supported = 7 [json_name = "token_endpoint_auth_methods_supported"];
             ```
         id_token_signing_alg_values_supported:
-            The algorithms that sign tokens.
+            The algorithms that tokens are signed with.
 
             ```proto
             repeated string id_token_signing_alg_values_supported = 8 [json_name = "id_token_signing_alg_values_supported"];
             ```
         subject_types_supported:
-            The kinds of subject identifiers.
+            The types of subject identifiers.
 
             ```proto
             repeated string subject_types_supported = 9 [json_name = "subject_types_supported"];
             ```
         response_types_supported:
-            The response types: an empty list, for there is no authorization endpoint. RFC 8414 requires the list, and ProtoJSON leaves empty repeated
-            fields out, so it is a list value.
+            The response types. Always an empty list, because there is no authorization endpoint. RFC 8414
+            requires the list, and ProtoJSON omits empty repeated fields, so this is a list value.
 
             ```proto
             optional google.protobuf.ListValue response_types_supported = 11 [json_name = "response_types_supported"];
             ```
         revocation_endpoint_auth_methods_supported:
-            The ways a client may prove itself to the revocation endpoint: none is needed but the token.
+            How clients can authenticate at the revocation endpoint. Always "none": the token is
+            sufficient.
 
             ```proto
             repeated string revocation_endpoint_auth_methods_supported = 12 [json_name = "revocation_endpoint_auth_methods_supported"];
@@ -960,7 +985,7 @@ _ResolveUserRequestFields: TypeAlias = Literal["user"]
 
 class ResolveUserRequest(Message[_ResolveUserRequestFields]):
     """
-    Asks how to reach a user.
+    Request message for ResolveUser.
 
     ```proto
     message meshwright.identity.v1.ResolveUserRequest
@@ -968,7 +993,7 @@ class ResolveUserRequest(Message[_ResolveUserRequestFields]):
 
     Attributes:
         user:
-            The user's name, "users/{uid}".
+            Required. The resource name of the user, in the form "users/{uid}".
 
             ```proto
             string user = 1;
@@ -992,7 +1017,7 @@ _ResolveUserResponseFields: TypeAlias = Literal["email", "display_name"]
 
 class ResolveUserResponse(Message[_ResolveUserResponseFields]):
     """
-    How to reach a user.
+    Response message for ResolveUser.
 
     ```proto
     message meshwright.identity.v1.ResolveUserResponse
@@ -1000,13 +1025,13 @@ class ResolveUserResponse(Message[_ResolveUserResponseFields]):
 
     Attributes:
         email:
-            The address that mail goes to.
+            The e-mail address that the user receives mail at.
 
             ```proto
             string email = 1;
             ```
         display_name:
-            The name to greet with.
+            The name to address the user by.
 
             ```proto
             string display_name = 2;
@@ -1030,7 +1055,7 @@ class ResolveUserResponse(Message[_ResolveUserResponseFields]):
 
 class Role(Enum):
     """
-    What a user may do in the shop.
+    The role of a user in the shop.
 
     ```proto
     enum meshwright.identity.v1.Role
@@ -1038,19 +1063,19 @@ class Role(Enum):
 
     Attributes:
         UNSPECIFIED:
-            Not told.
+            Not set.
 
             ```proto
             ROLE_UNSPECIFIED = 0
             ```
         CUSTOMER:
-            Buys.
+            A customer: orders products.
 
             ```proto
             ROLE_CUSTOMER = 1
             ```
         STAFF:
-            Runs the shop.
+            A member of staff: manages products and all orders.
 
             ```proto
             ROLE_STAFF = 2

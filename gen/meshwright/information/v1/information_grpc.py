@@ -29,13 +29,13 @@ _INFORMATION_SERVICE_GET_INFORMATION: Final = Method.of(_INFORMATION_SERVICE.met
 
 
 class InformationServiceBase(Service):
-    """Answers one question."""
+    """Provides a single piece of information."""
 
     DESC: ClassVar[DescService] = _INFORMATION_SERVICE
 
     @abstractmethod
     async def get_information(self, request: GetInformationRequest, call: Call) -> Information:
-        """Tells the answer to anyone with a valid token."""
+        """Returns the information. Requires a valid access token, and no particular scope."""
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
@@ -44,11 +44,11 @@ class InformationServiceBase(Service):
 
 
 class InformationServiceClient:
-    """Answers one question."""
+    """Provides a single piece of information."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def get_information(self, request: GetInformationRequest, *, timeout_s: float | None = None) -> Information:
-        """Tells the answer to anyone with a valid token."""
+        """Returns the information. Requires a valid access token, and no particular scope."""
         return await self._channel.call(_INFORMATION_SERVICE_GET_INFORMATION, request, timeout_s=timeout_s)

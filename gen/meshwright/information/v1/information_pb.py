@@ -24,7 +24,7 @@ _GetInformationRequestFields: TypeAlias = NoReturn
 
 class GetInformationRequest(Message[_GetInformationRequestFields]):
     """
-    Asks for the information. There is nothing to say.
+    Request message for GetInformation. It has no fields.
 
     ```proto
     message meshwright.information.v1.GetInformationRequest
@@ -52,7 +52,7 @@ class Information(Message[_InformationFields]):
 
     Attributes:
         text:
-            The answer, as a sentence.
+            The information, as an English sentence.
 
             ```proto
             string text = 1;

@@ -29,13 +29,13 @@ _NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS: Final = Method.of(_NOTIFICATIONS_SERV
 
 
 class NotificationsServiceBase(Service):
-    """Sends mail when something happens, and remembers what was sent."""
+    """Sends mail to users when something happens to them, and lists what was sent."""
 
     DESC: ClassVar[DescService] = _NOTIFICATIONS_SERVICE
 
     @abstractmethod
     async def list_notifications(self, request: ListNotificationsRequest, call: Call) -> ListNotificationsResponse:
-        """Lists what was sent to the caller, the newest first."""
+        """Lists the notifications that were sent to the caller, newest first."""
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
@@ -44,11 +44,11 @@ class NotificationsServiceBase(Service):
 
 
 class NotificationsServiceClient:
-    """Sends mail when something happens, and remembers what was sent."""
+    """Sends mail to users when something happens to them, and lists what was sent."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def list_notifications(self, request: ListNotificationsRequest, *, timeout_s: float | None = None) -> ListNotificationsResponse:
-        """Lists what was sent to the caller, the newest first."""
+        """Lists the notifications that were sent to the caller, newest first."""
         return await self._channel.call(_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS, request, timeout_s=timeout_s)

@@ -27,7 +27,7 @@ _NotificationFields: TypeAlias = Literal["name", "user", "subject", "send_time",
 
 class Notification(Message[_NotificationFields]):
     """
-    Something that was sent to a user.
+    A message that was sent to a user.
 
     ```proto
     message meshwright.notifications.v1.Notification
@@ -35,31 +35,31 @@ class Notification(Message[_NotificationFields]):
 
     Attributes:
         name:
-            The resource name, "notifications/{uid}".
+            The resource name, in the form "notifications/{uid}".
 
             ```proto
             string name = 1;
             ```
         user:
-            Who it was sent to, "users/{uid}".
+            The resource name of the recipient, in the form "users/{uid}".
 
             ```proto
             string user = 2;
             ```
         subject:
-            The subject line.
+            The subject line of the mail.
 
             ```proto
             string subject = 3;
             ```
         send_time:
-            When it was sent, or found to be undeliverable.
+            When the mail was sent, or found to be undeliverable.
 
             ```proto
             optional google.protobuf.Timestamp send_time = 4;
             ```
         state:
-            Whether it was delivered to the mail server.
+            Whether the mail server accepted the mail.
 
             ```proto
             meshwright.notifications.v1.DeliveryState state = 5;
@@ -91,7 +91,7 @@ _ListNotificationsRequestFields: TypeAlias = Literal["page_size", "page_token"]
 
 class ListNotificationsRequest(Message[_ListNotificationsRequestFields]):
     """
-    Asks for a page of notifications.
+    Request message for ListNotifications.
 
     ```proto
     message meshwright.notifications.v1.ListNotificationsRequest
@@ -99,13 +99,15 @@ class ListNotificationsRequest(Message[_ListNotificationsRequestFields]):
 
     Attributes:
         page_size:
-            How many at most, up to 1000; 50 where absent.
+            The maximum number of notifications to return. If 0 or absent, it is 50; values above 1000 are
+            treated as 1000.
 
             ```proto
             int32 page_size = 1;
             ```
         page_token:
-            The `next_page_token` of the page before. All other fields must be as they were then.
+            The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
+            INVALID_ARGUMENT if the token was not issued for this list.
 
             ```proto
             string page_token = 2;
@@ -131,7 +133,7 @@ _ListNotificationsResponseFields: TypeAlias = Literal["notifications", "next_pag
 
 class ListNotificationsResponse(Message[_ListNotificationsResponseFields]):
     """
-    A page of notifications.
+    Response message for ListNotifications.
 
     ```proto
     message meshwright.notifications.v1.ListNotificationsResponse
@@ -139,13 +141,13 @@ class ListNotificationsResponse(Message[_ListNotificationsResponseFields]):
 
     Attributes:
         notifications:
-            The notifications, the newest first.
+            The notifications, newest first.
 
             ```proto
             repeated meshwright.notifications.v1.Notification notifications = 1;
             ```
         next_page_token:
-            The token of the next page, empty at the end.
+            The token to retrieve the next page with. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -169,7 +171,7 @@ class ListNotificationsResponse(Message[_ListNotificationsResponseFields]):
 
 class DeliveryState(Enum):
     """
-    What became of a notification.
+    The result of delivering a notification.
 
     ```proto
     enum meshwright.notifications.v1.DeliveryState
@@ -177,19 +179,20 @@ class DeliveryState(Enum):
 
     Attributes:
         UNSPECIFIED:
-            Not told.
+            Not set.
 
             ```proto
             DELIVERY_STATE_UNSPECIFIED = 0
             ```
         SENT:
-            The mail server has taken it.
+            The mail server accepted the mail.
 
             ```proto
             DELIVERY_STATE_SENT = 1
             ```
         UNDELIVERABLE:
-            It can't be delivered, and is not tried again: the address is not one, or the mail server refuses it for good.
+            The mail cannot be delivered and is not tried again: the address is not valid, or the mail
+            server rejected it permanently.
 
             ```proto
             DELIVERY_STATE_UNDELIVERABLE = 2

@@ -25,7 +25,7 @@ _OrderPlacedFields: TypeAlias = Literal["order"]
 
 class OrderPlaced(Message[_OrderPlacedFields]):
     """
-    A customer has placed an order; it is pending.
+    A customer placed an order.
 
     ```proto
     message meshwright.orders.v1.OrderPlaced
@@ -33,7 +33,7 @@ class OrderPlaced(Message[_OrderPlacedFields]):
 
     Attributes:
         order:
-            The order as it was placed.
+            The order as it was placed, in the state STATE_PENDING.
 
             ```proto
             optional meshwright.orders.v1.Order order = 1;
@@ -57,7 +57,7 @@ _OrderCancelledFields: TypeAlias = Literal["order"]
 
 class OrderCancelled(Message[_OrderCancelledFields]):
     """
-    An order is cancelled, by its customer, by staff, or because it could not be fulfilled.
+    An order was cancelled, by its customer, by staff, or because it could not be fulfilled.
 
     ```proto
     message meshwright.orders.v1.OrderCancelled
@@ -65,7 +65,7 @@ class OrderCancelled(Message[_OrderCancelledFields]):
 
     Attributes:
         order:
-            The order as it is now.
+            The order after the cancellation.
 
             ```proto
             optional meshwright.orders.v1.Order order = 1;

@@ -32,25 +32,36 @@ _ORDERS_SERVICE_CANCEL_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[3], Canc
 
 
 class OrdersServiceBase(Service):
-    """Takes orders and follows them to their end."""
+    """Manages orders, from their placement to their end."""
 
     DESC: ClassVar[DescService] = _ORDERS_SERVICE
 
     @abstractmethod
     async def create_order(self, request: CreateOrderRequest, call: Call) -> Order:
-        """Places an order at the catalog's prices of this moment."""
+        """Places an order for the caller, at the catalog's current prices.
+
+        Fails with INVALID_ARGUMENT if a product is not on sale, or if the products are not all priced
+        in one currency; the error lists every line concerned.
+        """
 
     @abstractmethod
     async def get_order(self, request: GetOrderRequest, call: Call) -> Order:
-        """Gets an order of one's own; staff gets any."""
+        """Returns an order. Customers can get their own orders, staff can get all.
+
+        Fails with NOT_FOUND if the order does not exist, or belongs to another customer.
+        """
 
     @abstractmethod
     async def list_orders(self, request: ListOrdersRequest, call: Call) -> ListOrdersResponse:
-        """Lists one's own orders, the newest first; staff lists everybody's."""
+        """Lists orders, newest first. Customers see their own orders, staff see all."""
 
     @abstractmethod
     async def cancel_order(self, request: CancelOrderRequest, call: Call) -> Order:
-        """Cancels an order that is pending. Cancelling a cancelled order changes nothing and answers it."""
+        """Cancels an order that is pending. Cancelling an order that is already cancelled has no effect
+        and returns the order.
+
+        Fails with FAILED_PRECONDITION if the order is in a later state.
+        """
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
@@ -62,23 +73,34 @@ class OrdersServiceBase(Service):
 
 
 class OrdersServiceClient:
-    """Takes orders and follows them to their end."""
+    """Manages orders, from their placement to their end."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def create_order(self, request: CreateOrderRequest, *, timeout_s: float | None = None) -> Order:
-        """Places an order at the catalog's prices of this moment."""
+        """Places an order for the caller, at the catalog's current prices.
+
+        Fails with INVALID_ARGUMENT if a product is not on sale, or if the products are not all priced
+        in one currency; the error lists every line concerned.
+        """
         return await self._channel.call(_ORDERS_SERVICE_CREATE_ORDER, request, timeout_s=timeout_s)
 
     async def get_order(self, request: GetOrderRequest, *, timeout_s: float | None = None) -> Order:
-        """Gets an order of one's own; staff gets any."""
+        """Returns an order. Customers can get their own orders, staff can get all.
+
+        Fails with NOT_FOUND if the order does not exist, or belongs to another customer.
+        """
         return await self._channel.call(_ORDERS_SERVICE_GET_ORDER, request, timeout_s=timeout_s)
 
     async def list_orders(self, request: ListOrdersRequest, *, timeout_s: float | None = None) -> ListOrdersResponse:
-        """Lists one's own orders, the newest first; staff lists everybody's."""
+        """Lists orders, newest first. Customers see their own orders, staff see all."""
         return await self._channel.call(_ORDERS_SERVICE_LIST_ORDERS, request, timeout_s=timeout_s)
 
     async def cancel_order(self, request: CancelOrderRequest, *, timeout_s: float | None = None) -> Order:
-        """Cancels an order that is pending. Cancelling a cancelled order changes nothing and answers it."""
+        """Cancels an order that is pending. Cancelling an order that is already cancelled has no effect
+        and returns the order.
+
+        Fails with FAILED_PRECONDITION if the order is in a later state.
+        """
         return await self._channel.call(_ORDERS_SERVICE_CANCEL_ORDER, request, timeout_s=timeout_s)

@@ -29,7 +29,7 @@ _OrderFields: TypeAlias = Literal["name", "uid", "customer", "lines", "total", "
 
 class Order(Message[_OrderFields]):
     """
-    Some products that a customer buys.
+    An order: products that a customer buys at fixed prices.
 
     ```proto
     message meshwright.orders.v1.Order
@@ -37,55 +37,56 @@ class Order(Message[_OrderFields]):
 
     Attributes:
         name:
-            The resource name, "orders/{uid}".
+            Identifier. The resource name, in the form "orders/{uid}".
 
             ```proto
             string name = 1;
             ```
         uid:
-            The identifier that never changes, a UUID.
+            Output only. The unique identifier, a UUID. It never changes.
 
             ```proto
             string uid = 2;
             ```
         customer:
-            Who ordered, "users/{uid}".
+            Output only. The resource name of the customer, in the form "users/{uid}".
 
             ```proto
             string customer = 3;
             ```
         lines:
-            What was ordered: 1 to 100 lines, each of another product.
+            Required. The lines of the order, 1 to 100. No two lines may name the same product.
 
             ```proto
             repeated meshwright.orders.v1.OrderLine lines = 4;
             ```
         total:
-            What all lines cost together.
+            Output only. The total price: the sum of the amounts of all lines.
 
             ```proto
             optional google.type.Money total = 5;
             ```
         state:
-            How far it has come.
+            Output only. The current state.
 
             ```proto
             meshwright.orders.v1.Order.State state = 6;
             ```
         create_time:
-            When it was placed.
+            Output only. When the order was placed.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 7;
             ```
         update_time:
-            When it was last changed.
+            Output only. When the order was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 8;
             ```
         etag:
-            The version of this resource. Sent with a cancellation, it must be the current one.
+            The version of this resource (AIP-154). If it is sent with a cancellation, the order is
+            cancelled only if this is the current version.
 
             ```proto
             string etag = 9;
@@ -123,7 +124,7 @@ class Order(Message[_OrderFields]):
 
     class State(Enum):
         """
-        How far an order has come.
+        The states of an order.
 
         ```proto
         enum meshwright.orders.v1.Order.State
@@ -131,31 +132,31 @@ class Order(Message[_OrderFields]):
 
         Attributes:
             UNSPECIFIED:
-                Not told.
+                Not set.
 
                 ```proto
                 STATE_UNSPECIFIED = 0
                 ```
             PENDING:
-                Placed; stock and payment are being seen to.
+                The order was placed; stock and payment have not been confirmed yet.
 
                 ```proto
                 STATE_PENDING = 1
                 ```
             CONFIRMED:
-                Paid, and the stock is set aside.
+                The order is paid, and its products are reserved.
 
                 ```proto
                 STATE_CONFIRMED = 2
                 ```
             CANCELLED:
-                Over, without a sale.
+                The order ended without a sale.
 
                 ```proto
                 STATE_CANCELLED = 3
                 ```
             SHIPPED:
-                On its way to the customer.
+                The products are on their way to the customer.
 
                 ```proto
                 STATE_SHIPPED = 4
@@ -172,7 +173,7 @@ _OrderLineFields: TypeAlias = Literal["product", "quantity", "title", "unit_pric
 
 class OrderLine(Message[_OrderLineFields]):
     """
-    One product of an order, as it was when the order was placed.
+    A product in an order, as it was when the order was placed.
 
     ```proto
     message meshwright.orders.v1.OrderLine
@@ -180,31 +181,31 @@ class OrderLine(Message[_OrderLineFields]):
 
     Attributes:
         product:
-            The product's name, "products/{uid}".
+            Required. The resource name of the product, in the form "products/{uid}".
 
             ```proto
             string product = 1;
             ```
         quantity:
-            How many, 1 to 1000.
+            Required. The number of units, 1 to 1000.
 
             ```proto
             int32 quantity = 2;
             ```
         title:
-            What the product was called.
+            Output only. The title of the product when the order was placed.
 
             ```proto
             string title = 3;
             ```
         unit_price:
-            What one of it cost.
+            Output only. The price of one unit when the order was placed.
 
             ```proto
             optional google.type.Money unit_price = 4;
             ```
         amount:
-            What the line costs: quantity times unit price.
+            Output only. The price of the line: `quantity` times `unit_price`.
 
             ```proto
             optional google.type.Money amount = 5;
@@ -236,7 +237,7 @@ _CreateOrderRequestFields: TypeAlias = Literal["order", "request_id"]
 
 class CreateOrderRequest(Message[_CreateOrderRequestFields]):
     """
-    Places an order.
+    Request message for CreateOrder.
 
     ```proto
     message meshwright.orders.v1.CreateOrderRequest
@@ -244,13 +245,17 @@ class CreateOrderRequest(Message[_CreateOrderRequestFields]):
 
     Attributes:
         order:
-            The order: its lines, each with product and quantity. All else is given by the shop.
+            Required. The order to place. Only `product` and `quantity` of its lines are read; all other
+            fields are set by the service.
 
             ```proto
             optional meshwright.orders.v1.Order order = 1;
             ```
         request_id:
-            A UUID of the caller's making: the same one again gets the first answer again, and no second order (AIP-155). Also the Idempotency-Key header.
+            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
+            within 24 hours returns the first response and places no second order; the same UUID with a
+            different request fails with INVALID_ARGUMENT. REST clients can send it as the
+            `Idempotency-Key` header instead.
 
             ```proto
             string request_id = 2;
@@ -276,7 +281,7 @@ _GetOrderRequestFields: TypeAlias = Literal["name"]
 
 class GetOrderRequest(Message[_GetOrderRequestFields]):
     """
-    Asks for an order.
+    Request message for GetOrder.
 
     ```proto
     message meshwright.orders.v1.GetOrderRequest
@@ -284,7 +289,7 @@ class GetOrderRequest(Message[_GetOrderRequestFields]):
 
     Attributes:
         name:
-            The order's name.
+            Required. The resource name of the order, in the form "orders/{uid}".
 
             ```proto
             string name = 1;
@@ -308,7 +313,7 @@ _ListOrdersRequestFields: TypeAlias = Literal["page_size", "page_token"]
 
 class ListOrdersRequest(Message[_ListOrdersRequestFields]):
     """
-    Asks for a page of orders.
+    Request message for ListOrders.
 
     ```proto
     message meshwright.orders.v1.ListOrdersRequest
@@ -316,13 +321,15 @@ class ListOrdersRequest(Message[_ListOrdersRequestFields]):
 
     Attributes:
         page_size:
-            How many at most, up to 1000; 50 where absent.
+            The maximum number of orders to return. If 0 or absent, it is 50; values above 1000 are treated
+            as 1000.
 
             ```proto
             int32 page_size = 1;
             ```
         page_token:
-            The `next_page_token` of the page before. All other fields must be as they were then.
+            The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
+            INVALID_ARGUMENT if the token was not issued for this list.
 
             ```proto
             string page_token = 2;
@@ -348,7 +355,7 @@ _ListOrdersResponseFields: TypeAlias = Literal["orders", "next_page_token"]
 
 class ListOrdersResponse(Message[_ListOrdersResponseFields]):
     """
-    A page of orders.
+    Response message for ListOrders.
 
     ```proto
     message meshwright.orders.v1.ListOrdersResponse
@@ -356,13 +363,13 @@ class ListOrdersResponse(Message[_ListOrdersResponseFields]):
 
     Attributes:
         orders:
-            The orders, the newest first.
+            The orders, newest first.
 
             ```proto
             repeated meshwright.orders.v1.Order orders = 1;
             ```
         next_page_token:
-            The token of the next page, empty at the end.
+            The token to retrieve the next page with. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -388,7 +395,7 @@ _CancelOrderRequestFields: TypeAlias = Literal["name", "etag"]
 
 class CancelOrderRequest(Message[_CancelOrderRequestFields]):
     """
-    Cancels an order.
+    Request message for CancelOrder.
 
     ```proto
     message meshwright.orders.v1.CancelOrderRequest
@@ -396,13 +403,14 @@ class CancelOrderRequest(Message[_CancelOrderRequestFields]):
 
     Attributes:
         name:
-            The order's name.
+            Required. The resource name of the order, in the form "orders/{uid}".
 
             ```proto
             string name = 1;
             ```
         etag:
-            Where given, the order is cancelled only if this is the current etag.
+            The version of the order to cancel. If set and not the current version, the call fails with
+            ABORTED. If absent, the version is not checked.
 
             ```proto
             string etag = 2;

@@ -25,7 +25,7 @@ _MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_li
 
 class MethodPolicy(Message[_MethodPolicyFields]):
     """
-    Who may call a method, and within which limits.
+    The policy of a method: who may call it, and within which limits.
 
     ```proto
     message meshwright.policy.v1.MethodPolicy
@@ -33,64 +33,76 @@ class MethodPolicy(Message[_MethodPolicyFields]):
 
     Attributes:
         public:
-            True if no token is needed. Wrong with `scopes`.
+            True if the method can be called without an access token. Must not be combined with `scopes`.
 
             ```proto
             bool public = 1;
             ```
         scopes:
-            The scopes that a user's token must all hold.
+            The scopes that a user's access token must contain, all of them. If empty, any valid token is
+            sufficient.
 
             ```proto
             repeated string scopes = 2;
             ```
         timeout:
-            How long a call may take when its caller sets no shorter deadline.
+            The maximum duration of a call. A caller can set a shorter deadline, but not a longer one. If
+            absent, it is 10 seconds for unary methods and one day for methods that stream, unless the
+            process is configured otherwise.
 
             ```proto
             optional google.protobuf.Duration timeout = 3;
             ```
         rate_limit:
-            How often one subject, or one client address where nobody is named, may call.
+            The maximum rate at which one caller may call the method, counted by each process of the edge.
+            A caller is a client address (IPv6 addresses by their /64 network) on public methods, and the
+            subject of the access token on all others. Calls beyond it fail with RESOURCE_EXHAUSTED. If
+            absent, the rate is not limited.
 
             ```proto
             optional meshwright.policy.v1.RateLimit rate_limit = 4;
             ```
         cache:
-            How long the answer may be reused.
+            How long clients and proxies may reuse the response. If absent, they must revalidate it before
+            each reuse.
 
             ```proto
             optional meshwright.policy.v1.Cache cache = 5;
             ```
         callers:
-            The workloads that may call this method as themselves; "*" is every workload of the mesh. A method without a google.api.http rule is
-            internal: only these may call it. The edge calls whatever has such a rule and needs no mention.
+            The workloads that may call this method as themselves; "*" admits every workload of the mesh.
+
+            A method without a `google.api.http` rule is internal: only the workloads listed here may call
+            it. The edge may call every method that has such a rule, and is not listed.
 
             ```proto
             repeated string callers = 6;
             ```
         http_status:
-            The HTTP status of a success, for example 201 of a method that creates. 200 where absent.
+            The HTTP status of a successful response, for example 201 for a method that creates a resource.
+            If absent, it is 200.
 
             ```proto
             int32 http_status = 7;
             ```
         ignore_unknown_fields:
-            True if fields of the request that the contract does not know are ignored at the edge, whatever its settings: for endpoints of standards that
-            say so, as OAuth 2.0 does (RFC 6749, section 3.2).
+            True if the edge ignores fields of the request that the contract does not declare, whatever its
+            own settings are. For endpoints whose standard requires this, such as those of OAuth 2.0 (RFC
+            6749, section 3.2).
 
             ```proto
             bool ignore_unknown_fields = 10;
             ```
         long_poll:
-            True if the answer may wait for news: the edge counts such calls with the streams, and ends them when it stops.
+            True if the method may wait for an event before it responds. The edge counts such calls as
+            streams, and ends them with UNAVAILABLE when it shuts down.
 
             ```proto
             bool long_poll = 11;
             ```
         invalid_reason:
-            The reason in the ErrorInfo of a request that breaks the contract, where a standard has a name for it: "INVALID_REQUEST" in OAuth 2.0.
-            INVALID_FIELD where absent.
+            The reason in the `google.rpc.ErrorInfo` of a request that violates the contract, for standards
+            that define one, such as "INVALID_REQUEST" in OAuth 2.0. If absent, it is "INVALID_FIELD".
 
             ```proto
             string invalid_reason = 12;
@@ -132,7 +144,7 @@ _RateLimitFields: TypeAlias = Literal["requests", "per"]
 
 class RateLimit(Message[_RateLimitFields]):
     """
-    A number of calls in a span of time.
+    A maximum number of calls in a period.
 
     ```proto
     message meshwright.policy.v1.RateLimit
@@ -140,13 +152,13 @@ class RateLimit(Message[_RateLimitFields]):
 
     Attributes:
         requests:
-            How many calls are allowed, at least 1.
+            The number of calls allowed in a period, at least 1.
 
             ```proto
             int32 requests = 1;
             ```
         per:
-            In how long a time they are counted.
+            The length of the period. If absent, it is one second.
 
             ```proto
             optional google.protobuf.Duration per = 2;
@@ -172,7 +184,7 @@ _CacheFields: TypeAlias = Literal["max_age"]
 
 class Cache(Message[_CacheFields]):
     """
-    How an answer may be cached. Becomes the Cache-Control header.
+    How a response may be cached. The edge sends it as the `Cache-Control` header.
 
     ```proto
     message meshwright.policy.v1.Cache
@@ -180,7 +192,7 @@ class Cache(Message[_CacheFields]):
 
     Attributes:
         max_age:
-            How long the answer stays fresh. Zero means that it must not be stored at all.
+            How long the response stays fresh. Zero means that it must not be stored at all.
 
             ```proto
             optional google.protobuf.Duration max_age = 1;
@@ -212,7 +224,8 @@ class EventPolicy(Message[_EventPolicyFields]):
 
     Attributes:
         consumers:
-            The services that consume the event, by the name of their workload. No other service can read it.
+            The services that consume the event, by the names of their workloads. No other service can read
+            it.
 
             ```proto
             repeated string consumers = 1;
@@ -234,7 +247,8 @@ class EventPolicy(Message[_EventPolicyFields]):
 
 ext_method: Final[Extension[MethodOptions, MethodPolicy]] = Extension()
 """
-The policy of a method. A method without one needs a valid token, and no scope.
+The policy of a method. A method without this option requires a valid access token, and no
+particular scope.
 
 ```proto
 extend google.protobuf.MethodOptions { optional meshwright.policy.v1.MethodPolicy method = 51820 [json_name = "[meshwright.policy.v1.method]"] }
@@ -243,7 +257,9 @@ extend google.protobuf.MethodOptions { optional meshwright.policy.v1.MethodPolic
 
 ext_event: Final[Extension[MessageOptions, EventPolicy]] = Extension()
 """
-Marks a message as an event. The service that owns the package publishes it and nobody else: the broker's permissions follow from this.
+Marks a message as an event. Only the service that owns the message's package may publish it,
+and only the services listed in `consumers` may read it. The permissions of the broker's users
+are derived from this option.
 
 ```proto
 extend google.protobuf.MessageOptions { optional meshwright.policy.v1.EventPolicy event = 51820 [json_name = "[meshwright.policy.v1.event]"] }

@@ -40,12 +40,13 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 @dataclass(eq=False, repr=False)
 class BatchGetProductsRequest(betterproto2.Message):
     """
-    Asks for several products.
+    Request message for BatchGetProducts.
     """
 
     names: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
     """
-    The products' names, at most 100.
+    Required. The resource names of the products, 1 to 100. A name that is repeated is answered as
+    often.
     """
 
 
@@ -55,12 +56,12 @@ default_message_pool.register_message("meshwright.catalog.v1", "BatchGetProducts
 @dataclass(eq=False, repr=False)
 class BatchGetProductsResponse(betterproto2.Message):
     """
-    Several products.
+    Response message for BatchGetProducts.
     """
 
     products: "list[Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The products, in the order of the names.
+    The products, in the order of the requested names.
     """
 
 
@@ -70,17 +71,20 @@ default_message_pool.register_message("meshwright.catalog.v1", "BatchGetProducts
 @dataclass(eq=False, repr=False)
 class CreateProductRequest(betterproto2.Message):
     """
-    Creates a product.
+    Request message for CreateProduct.
     """
 
     product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The product. Its name and times are given by the catalog.
+    Required. The product to create. Output only fields are ignored.
     """
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID of the caller's making: the same one again gets the first answer again (AIP-155). Also the Idempotency-Key header.
+    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
+    within 24 hours returns the first response and creates no second product; the same UUID with a
+    different request fails with INVALID_ARGUMENT. REST clients can send it as the
+    `Idempotency-Key` header instead.
     """
 
 
@@ -90,17 +94,18 @@ default_message_pool.register_message("meshwright.catalog.v1", "CreateProductReq
 @dataclass(eq=False, repr=False)
 class DeleteProductRequest(betterproto2.Message):
     """
-    Deletes a product.
+    Request message for DeleteProduct.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The product's name.
+    Required. The resource name of the product, in the form "products/{uid}".
     """
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where given, the product is deleted only if this is the current etag.
+    The version of the product to delete. If set and not the current version, the call fails with
+    ABORTED. If absent, the version is not checked.
     """
 
 
@@ -110,12 +115,12 @@ default_message_pool.register_message("meshwright.catalog.v1", "DeleteProductReq
 @dataclass(eq=False, repr=False)
 class GetProductRequest(betterproto2.Message):
     """
-    Asks for a product.
+    Request message for GetProduct.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The product's name.
+    Required. The resource name of the product, in the form "products/{uid}".
     """
 
 
@@ -125,36 +130,48 @@ default_message_pool.register_message("meshwright.catalog.v1", "GetProductReques
 @dataclass(eq=False, repr=False)
 class ListProductsRequest(betterproto2.Message):
     """
-    Asks for a page of products.
+    Request message for ListProducts.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, up to 200; 50 where absent.
+    The maximum number of products to return. If 0 or absent, it is 50; values above 200 are
+    treated as 200.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The `next_page_token` of the page before. All other fields must be as they were then.
+    The `next_page_token` of the previous page. If absent, the first page is returned. All other
+    fields except `page_size` must be the same as in the request for that page, or the call fails
+    with INVALID_ARGUMENT.
     """
 
     filter: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Which products (a part of AIP-160), for example `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. Comparisons
-    are = != < <= > >= and, for texts, : (contains); AND, OR, NOT and parentheses join them. OR binds closer than AND.
-    A comparison by : costs 5, any other 1, together at most 50.
-    Fields: title, category, price, price.currency_code, create_time, update_time.
+    Restricts the list to products that match an expression (a subset of AIP-160), for example
+    `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. If absent, all
+    products are listed.
+
+    Fields: title, category, price, price.currency_code, create_time, update_time. Comparators:
+    `=`, `!=`, `<`, `<=`, `>`, `>=` and, for text, `:` (contains). `AND`, `OR`, `NOT` and
+    parentheses combine comparisons; `OR` binds more tightly than `AND`.
+
+    A comparison by `:` costs 5, any other costs 1. Expressions that cost more than 50 fail with
+    INVALID_ARGUMENT.
     """
 
     order_by: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    In which order, for example `price desc` (AIP-132): by title, category, price, create_time or update_time, or by category and one of the others in
-    the same direction. Newest first where absent.
+    The sort order (AIP-132), for example `price desc`. If absent, the newest products come first.
+
+    Products can be sorted by title, category, price, create_time or update_time, or by category
+    followed by one of the other fields in the same direction. Any other order fails with
+    INVALID_ARGUMENT.
     """
 
     show_deleted: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    True to list deleted ones too, which takes the scope catalog.write.
+    Whether to list deleted products too. Requires the scope `catalog.write`.
     """
 
 
@@ -164,7 +181,7 @@ default_message_pool.register_message("meshwright.catalog.v1", "ListProductsRequ
 @dataclass(eq=False, repr=False)
 class ListProductsResponse(betterproto2.Message):
     """
-    A page of products.
+    Response message for ListProducts.
     """
 
     products: "list[Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -174,7 +191,7 @@ class ListProductsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token of the next page, empty at the end.
+    The token to retrieve the next page with. Empty if this is the last page.
     """
 
 
@@ -184,63 +201,65 @@ default_message_pool.register_message("meshwright.catalog.v1", "ListProductsResp
 @dataclass(eq=False, repr=False)
 class Product(betterproto2.Message):
     """
-    Something to buy.
+    A product that customers can order.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The resource name, "products/{uid}".
+    Identifier. The resource name, in the form "products/{uid}".
     """
 
     uid: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The identifier that never changes, a UUID.
+    Output only. The unique identifier, a UUID. It never changes.
     """
 
     title: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    What it is called.
+    Required. The title, 1 to 200 characters without line breaks or control characters.
     """
 
     description: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    What it is like.
+    The description, up to 5000 characters. Line breaks and tabs are allowed.
     """
 
     category: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The category, in lower case with hyphens, for example "garden-tools".
+    Required. The category, in lower case with hyphens, for example "garden-tools".
     """
 
     price: "___google__type__.Money | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The price of one. From nothing to under ten million, in whole cents or what the currency's smallest unit is.
+    Required. The price of one unit, from 0 to under 10000000, in whole hundredths of the currency
+    (`nanos` is a multiple of 10000000).
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was created.
+    Output only. When the product was created.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was last changed.
+    Output only. When the product was last changed.
     """
 
     delete_time: "datetime.datetime | None" = betterproto2.field(
         9, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was deleted, absent if it is not.
+    Output only. When the product was deleted. Absent if it is not deleted.
     """
 
     etag: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
     """
-    The version of this resource. Sent with an update or a delete, it must be the current one.
+    The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
+    is made only if this is the current version; otherwise the call fails with ABORTED.
     """
 
 
@@ -250,12 +269,12 @@ default_message_pool.register_message("meshwright.catalog.v1", "Product", Produc
 @dataclass(eq=False, repr=False)
 class ProductChanged(betterproto2.Message):
     """
-    A product was created, changed, deleted or undeleted.
+    A product was created, updated, deleted or undeleted.
     """
 
     product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The product as it is now; a deleted one has a delete_time.
+    The product after the change. `delete_time` is set if the product is deleted.
     """
 
 
@@ -265,22 +284,27 @@ default_message_pool.register_message("meshwright.catalog.v1", "ProductChanged",
 @dataclass(eq=False, repr=False)
 class SearchProductsRequest(betterproto2.Message):
     """
-    Looks for products.
+    Request message for SearchProducts.
     """
 
     query: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The words to find, as one types them into a search box: all of them, "a phrase", -without. At most ten, of which one must be there.
+    Required. The words to search for. All of them must occur; `"a phrase"` matches adjacent words,
+    and `-word` excludes products with the word. A query has at most ten words, of which at least
+    one is not excluded.
     """
 
     page_size: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    How many at most, up to 200; 50 where absent.
+    The maximum number of products to return. If 0 or absent, it is 50; values above 200 are
+    treated as 200.
     """
 
     page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The `next_page_token` of the page before. All other fields must be as they were then.
+    The `next_page_token` of the previous page. If absent, the first page is returned. All other
+    fields except `page_size` must be the same as in the request for that page, or the call fails
+    with INVALID_ARGUMENT.
     """
 
 
@@ -290,17 +314,17 @@ default_message_pool.register_message("meshwright.catalog.v1", "SearchProductsRe
 @dataclass(eq=False, repr=False)
 class SearchProductsResponse(betterproto2.Message):
     """
-    A page of found products, the best match first.
+    Response message for SearchProducts.
     """
 
     products: "list[Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The products.
+    The products, best match first.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token of the next page, empty at the end.
+    The token to retrieve the next page with. Empty if this is the last page.
     """
 
 
@@ -310,17 +334,18 @@ default_message_pool.register_message("meshwright.catalog.v1", "SearchProductsRe
 @dataclass(eq=False, repr=False)
 class UndeleteProductRequest(betterproto2.Message):
     """
-    Brings a product back.
+    Request message for UndeleteProduct.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The product's name.
+    Required. The resource name of the product, in the form "products/{uid}".
     """
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where given, the product is undeleted only if this is the current etag.
+    The version of the product to restore. If set and not the current version, the call fails with
+    ABORTED. If absent, the version is not checked.
     """
 
 
@@ -330,19 +355,22 @@ default_message_pool.register_message("meshwright.catalog.v1", "UndeleteProductR
 @dataclass(eq=False, repr=False)
 class UpdateProductRequest(betterproto2.Message):
     """
-    Changes a product.
+    Request message for UpdateProduct.
     """
 
     product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The product, with `name` and the fields to change. With `product.etag` the change is made only if it is the current one.
+    Required. The product to update, with its `name` and the new values of its fields. If
+    `product.etag` is set, the update is made only if it is the current version; otherwise the call
+    fails with ABORTED.
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True
     )
     """
-    The fields to change: title, description, category, price. Where absent, the fields that the body holds (AIP-134).
+    The fields to update: title, description, category, price, or a part of the price such as
+    `price.units`. If absent, the fields that are present in `product` are updated (AIP-134).
     """
 
 
@@ -351,7 +379,7 @@ default_message_pool.register_message("meshwright.catalog.v1", "UpdateProductReq
 
 class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Keeps the products and finds them. Everybody reads; staff writes.
+    Manages the shop's products. Anyone can read them; only staff can change them.
     """
 
     async def create_product(
@@ -384,7 +412,10 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Gets a product. Deleted ones are found only with the scope catalog.write.
+        Returns a product. Deleted products are returned only to callers with the scope
+        `catalog.write`.
+
+        Fails with NOT_FOUND if the product does not exist.
         """
 
         return await self._unary_unary(
@@ -405,8 +436,11 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListProductsResponse":
         """
-        Lists products, filtered and ordered. A page looks at a limited number of products, so one with a filter that matches few may hold fewer than
-        `page_size`, or none, and still have a `next_page_token` (AIP-158).
+        Lists products, optionally filtered and sorted.
+
+        One page examines a limited number of products. With a filter that few products match, a page
+        can therefore contain fewer than `page_size` products, or none, and still have a
+        `next_page_token` (AIP-158): continue until the token is empty.
         """
 
         return await self._unary_unary(
@@ -427,7 +461,8 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "SearchProductsResponse":
         """
-        Finds products by words of their title, description and category, the best match first. Of more than 1000 that match, 1000 are given.
+        Searches products by the words of their title, description and category, and returns the best
+        matches first. At most the 1000 best matches are returned, over all pages.
         """
 
         return await self._unary_unary(
@@ -448,7 +483,11 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "BatchGetProductsResponse":
         """
-        Gets up to 100 products at once, all or none: one that does not exist fails the call (AIP-231). Deleted ones exist only with the scope catalog.write.
+        Returns up to 100 products by name, in the order of the names (AIP-231). Deleted products are
+        returned only to callers with the scope `catalog.write`.
+
+        Fails with NOT_FOUND if one of the products does not exist; the error lists every missing
+        product, and no product is returned.
         """
 
         return await self._unary_unary(
@@ -469,7 +508,9 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Updates a product: the fields that the update mask names.
+        Updates the fields of a product that the update mask names.
+
+        Fails with FAILED_PRECONDITION if the product is deleted.
         """
 
         return await self._unary_unary(
@@ -490,7 +531,9 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Deletes a product. It can be undeleted; deleting it a second time is NOT_FOUND (AIP-164).
+        Deletes a product. A deleted product can be restored by UndeleteProduct.
+
+        Fails with NOT_FOUND if the product does not exist or is already deleted (AIP-164).
         """
 
         return await self._unary_unary(
@@ -511,7 +554,9 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Brings a deleted product back.
+        Restores a deleted product.
+
+        Fails with ALREADY_EXISTS if the product is not deleted (AIP-164).
         """
 
         return await self._unary_unary(

@@ -51,22 +51,22 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class Role(betterproto2.Enum):
     """
-    What a user may do in the shop.
+    The role of a user in the shop.
     """
 
     UNSPECIFIED = 0
     """
-    Not told.
+    Not set.
     """
 
     CUSTOMER = 1
     """
-    Buys.
+    A customer: orders products.
     """
 
     STAFF = 2
     """
-    Runs the shop.
+    A member of staff: manages products and all orders.
     """
 
     @classmethod
@@ -89,29 +89,33 @@ class Role(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class CreateUserRequest(betterproto2.Message):
     """
-    Registers a customer.
+    Request message for CreateUser.
     """
 
     email: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The address to sign in with. One account an address, whatever its case. An address is a dot-atom of at most 64 characters (RFC 5322, without
-    quotes and comments), "@", and a domain of at least two labels (RFC 1035), 254 characters in all (RFC 5321): ASCII, internationalized domains in
-    their "xn--" form. `mesh/email_address.py` has the same grammar.
+    Required. The e-mail address to sign in with, at most 254 ASCII characters: a dot-atom of at
+    most 64 characters (RFC 5322, without quotes and comments), "@", and a domain of at least two
+    labels (RFC 1035). Internationalized domains are written in their "xn--" form. An address can
+    have one account, irrespective of case.
     """
 
     password: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The password, 8 to 128 characters.
+    Required. The password, 8 to 128 characters.
     """
 
     display_name: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The name to show and to greet with.
+    Required. The name to display and to address the user by, 1 to 100 characters without line
+    breaks or control characters. Surrounding white space is removed.
     """
 
     request_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    A UUID of the caller's making: the same one again gets the first answer again (AIP-155). Also the Idempotency-Key header.
+    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
+    within 24 hours returns the first response; the same UUID with a different request fails with
+    INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
 
@@ -121,17 +125,18 @@ default_message_pool.register_message("meshwright.identity.v1", "CreateUserReque
 @dataclass(eq=False, repr=False)
 class DeleteUserRequest(betterproto2.Message):
     """
-    Deletes a user.
+    Request message for DeleteUser.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The user's name; "users/me" is the caller.
+    Required. The resource name of the user, in the form "users/{uid}". "users/me" is the caller.
     """
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where given, the user is deleted only if this is the current etag.
+    The version of the user to delete. If set and not the current version, the call fails with
+    ABORTED. If absent, the version is not checked.
     """
 
 
@@ -141,7 +146,7 @@ default_message_pool.register_message("meshwright.identity.v1", "DeleteUserReque
 @dataclass(eq=False, repr=False)
 class DeleteUserResponse(betterproto2.Message):
     """
-    A user is deleted. There is nothing to say.
+    Response message for DeleteUser. It has no fields.
     """
 
     pass
@@ -153,19 +158,20 @@ default_message_pool.register_message("meshwright.identity.v1", "DeleteUserRespo
 @dataclass(eq=False, repr=False)
 class EndedToken(betterproto2.Message):
     """
-    A token, or all tokens of a sign-in or of a user, that ended before their time.
+    A token that ended before it expired, or all tokens of a sign-in or of a user.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The first 16 octets of the SHA-256 of "jti:", "sid:" or "sub:" and the claim of that name, in base64url.
+    The first 16 bytes of the SHA-256 of "jti:", "sid:" or "sub:" followed by the value of that
+    claim, in base64url.
     """
 
     expire_time: "datetime.datetime | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the last of these tokens expires by itself, and the entry with it.
+    When the last of these tokens expires. The entry is removed then.
     """
 
 
@@ -175,7 +181,7 @@ default_message_pool.register_message("meshwright.identity.v1", "EndedToken", En
 @dataclass(eq=False, repr=False)
 class GetJwksRequest(betterproto2.Message):
     """
-    Asks for the public keys.
+    Request message for GetJwks. It has no fields.
     """
 
     pass
@@ -187,7 +193,7 @@ default_message_pool.register_message("meshwright.identity.v1", "GetJwksRequest"
 @dataclass(eq=False, repr=False)
 class GetOpenIdConfigurationRequest(betterproto2.Message):
     """
-    Asks for the issuer's metadata.
+    Request message for GetOpenIdConfiguration. It has no fields.
     """
 
     pass
@@ -201,12 +207,12 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class GetUserRequest(betterproto2.Message):
     """
-    Asks for a user.
+    Request message for GetUser.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The user's name; "users/me" is the caller.
+    Required. The resource name of the user, in the form "users/{uid}". "users/me" is the caller.
     """
 
 
@@ -216,42 +222,47 @@ default_message_pool.register_message("meshwright.identity.v1", "GetUserRequest"
 @dataclass(eq=False, repr=False)
 class IssueTokenRequest(betterproto2.Message):
     """
-    Asks for a token. The field names are those of RFC 6749; which of them are needed depends on the grant.
+    Request message for IssueToken, with the field names of RFC 6749. The grant determines which
+    fields are required.
     """
 
     grant_type: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    "password", "refresh_token" or "client_credentials".
+    Required. The grant: "password", "refresh_token" or "client_credentials".
     """
 
     username: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    With "password": the user's e-mail address.
+    The user's e-mail address. Required by the grant "password".
     """
 
     password: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    With "password": the user's password.
+    The user's password. Required by the grant "password".
     """
 
     refresh_token: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    With "refresh_token": the token from the last answer. Each works once.
+    The refresh token from the previous response. Required by the grant "refresh_token". Each
+    refresh token can be used once; using it again revokes all tokens of the sign-in.
     """
 
     client_id: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    With "client_credentials": the client's name, unless it is sent as HTTP Basic authentication.
+    The client's identifier, with the grant "client_credentials". The client can send it by HTTP
+    Basic authentication instead.
     """
 
     client_secret: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    With "client_credentials": the client's secret, unless it is sent as HTTP Basic authentication.
+    The client's secret, with the grant "client_credentials". The client can send it by HTTP Basic
+    authentication instead.
     """
 
     scope: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The scopes wanted, with a space between two; none means all that are allowed.
+    The requested scopes, separated by spaces. If absent, all scopes that the user or client may
+    have are granted.
     """
 
 
@@ -261,27 +272,28 @@ default_message_pool.register_message("meshwright.identity.v1", "IssueTokenReque
 @dataclass(eq=False, repr=False)
 class IssueWorkloadTokenRequest(betterproto2.Message):
     """
-    Asks for the token of a workload (RFC 6749, section 4.4). The client can prove itself by HTTP Basic authentication instead.
+    Request message for IssueWorkloadToken, with the field names of RFC 6749.
     """
 
     grant_type: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    "client_credentials".
+    Required. The grant: "client_credentials".
     """
 
     client_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The client's name.
+    The client's identifier. The client can send it by HTTP Basic authentication instead.
     """
 
     client_secret: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The client's secret.
+    The client's secret. The client can send it by HTTP Basic authentication instead.
     """
 
     scope: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The scopes wanted. Workloads have none.
+    The requested scopes, separated by spaces. Workloads have none, so any scope fails with
+    INVALID_ARGUMENT.
     """
 
 
@@ -291,42 +303,42 @@ default_message_pool.register_message("meshwright.identity.v1", "IssueWorkloadTo
 @dataclass(eq=False, repr=False)
 class Jwk(betterproto2.Message):
     """
-    An elliptic curve public key (RFC 7517, RFC 7518 section 6.2).
+    An elliptic curve public key (RFC 7517; RFC 7518, section 6.2).
     """
 
     kty: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The key type, "EC".
+    The key type, always "EC".
     """
 
     use: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The use, "sig".
+    The use of the key, always "sig".
     """
 
     kid: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The key's identifier, as in the header of the tokens that it signs.
+    The key ID, as in the header of the tokens that the key signs.
     """
 
     alg: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The algorithm, "ES256".
+    The algorithm, always "ES256".
     """
 
     crv: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The curve, "P-256".
+    The curve, always "P-256".
     """
 
     x: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    The x coordinate in base64url.
+    The x coordinate, in base64url.
     """
 
     y: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The y coordinate in base64url.
+    The y coordinate, in base64url.
     """
 
 
@@ -341,7 +353,8 @@ class Jwks(betterproto2.Message):
 
     keys: "list[Jwk]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The keys: the one that signs now, the next one, and those whose tokens have not expired yet.
+    The keys: the one that currently signs, the next one, and previous ones whose tokens have not
+    all expired.
     """
 
 
@@ -351,22 +364,25 @@ default_message_pool.register_message("meshwright.identity.v1", "Jwks", Jwks)
 @dataclass(eq=False, repr=False)
 class ListEndedTokensRequest(betterproto2.Message):
     """
-    Asks for the tokens that ended.
+    Request message for ListEndedTokens.
     """
 
     after: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The `next_after` of the last answer; empty asks for the whole list.
+    The `next_after` of the previous response. If absent, the whole list is returned.
     """
 
     reader: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Who asks: a UUID that a process makes up at its start. An end is acknowledged to its requester when the readers have asked again after it.
+    The identity of the reader: a random UUID that the process generates when it starts. A call
+    that ends a token waits until every reader has acknowledged it, which a reader does by its next
+    request.
     """
 
     wait_s: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    How many seconds to wait for news.
+    How long to wait if nothing ended, in seconds, from 0 to 25. If absent, the call returns at
+    once.
     """
 
 
@@ -376,17 +392,18 @@ default_message_pool.register_message("meshwright.identity.v1", "ListEndedTokens
 @dataclass(eq=False, repr=False)
 class ListEndedTokensResponse(betterproto2.Message):
     """
-    What ended after the last answer.
+    Response message for ListEndedTokens.
     """
 
     ended: "list[EndedToken]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The ends, in the order in which they came. There may be more: ask again with `next_after`.
+    The tokens that ended, in the order in which they did. The list can be incomplete; the request
+    with `next_after` returns the rest.
     """
 
     next_after: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The `after` of the next request.
+    The value of `after` in the next request.
     """
 
 
@@ -396,67 +413,68 @@ default_message_pool.register_message("meshwright.identity.v1", "ListEndedTokens
 @dataclass(eq=False, repr=False)
 class OpenIdConfiguration(betterproto2.Message):
     """
-    The issuer's metadata, in the field names of RFC 8414 and OpenID Connect Discovery 1.0.
+    The issuer's metadata, with the field names of RFC 8414 and OpenID Connect Discovery 1.0.
     """
 
     issuer: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The issuer: the `iss` of its tokens.
+    The issuer: the `iss` claim of its tokens.
     """
 
     token_endpoint: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where tokens are issued.
+    The URL of the token endpoint.
     """
 
     revocation_endpoint: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Where tokens are revoked.
+    The URL of the revocation endpoint.
     """
 
     jwks_uri: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Where the public keys are.
+    The URL of the public keys.
     """
 
     grant_types_supported: "list[str]" = betterproto2.field(5, betterproto2.TYPE_STRING, repeated=True)
     """
-    The grants that the token endpoint takes.
+    The grants that the token endpoint accepts.
     """
 
     scopes_supported: "list[str]" = betterproto2.field(6, betterproto2.TYPE_STRING, repeated=True)
     """
-    The scopes there are.
+    All scopes that tokens can have.
     """
 
     token_endpoint_auth_methods_supported: "list[str]" = betterproto2.field(7, betterproto2.TYPE_STRING, repeated=True)
     """
-    The ways a client may prove itself to the token endpoint.
+    How clients can authenticate at the token endpoint.
     """
 
     id_token_signing_alg_values_supported: "list[str]" = betterproto2.field(8, betterproto2.TYPE_STRING, repeated=True)
     """
-    The algorithms that sign tokens.
+    The algorithms that tokens are signed with.
     """
 
     subject_types_supported: "list[str]" = betterproto2.field(9, betterproto2.TYPE_STRING, repeated=True)
     """
-    The kinds of subject identifiers.
+    The types of subject identifiers.
     """
 
     response_types_supported: "___google__protobuf__.ListValue | None" = betterproto2.field(
         11, betterproto2.TYPE_MESSAGE, optional=True
     )
     """
-    The response types: an empty list, for there is no authorization endpoint. RFC 8414 requires the list, and ProtoJSON leaves empty repeated
-    fields out, so it is a list value.
+    The response types. Always an empty list, because there is no authorization endpoint. RFC 8414
+    requires the list, and ProtoJSON omits empty repeated fields, so this is a list value.
     """
 
     revocation_endpoint_auth_methods_supported: "list[str]" = betterproto2.field(
         12, betterproto2.TYPE_STRING, repeated=True
     )
     """
-    The ways a client may prove itself to the revocation endpoint: none is needed but the token.
+    How clients can authenticate at the revocation endpoint. Always "none": the token is
+    sufficient.
     """
 
 
@@ -466,19 +484,20 @@ default_message_pool.register_message("meshwright.identity.v1", "OpenIdConfigura
 @dataclass(eq=False, repr=False)
 class RegistrationRepeated(betterproto2.Message):
     """
-    Somebody tried to register with the address of a user. The owner of the address can be told; whoever tried is not.
+    Somebody tried to register with the e-mail address of an existing user. Consumers can notify the
+    owner of the address; the response to the attempt does not reveal that the address is taken.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The user who has the address, "users/{uid}".
+    The resource name of the user who has the address, in the form "users/{uid}".
     """
 
     attempt_time: "datetime.datetime | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was tried.
+    When the attempt was made.
     """
 
 
@@ -488,12 +507,12 @@ default_message_pool.register_message("meshwright.identity.v1", "RegistrationRep
 @dataclass(eq=False, repr=False)
 class ResolveUserRequest(betterproto2.Message):
     """
-    Asks how to reach a user.
+    Request message for ResolveUser.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The user's name, "users/{uid}".
+    Required. The resource name of the user, in the form "users/{uid}".
     """
 
 
@@ -503,17 +522,17 @@ default_message_pool.register_message("meshwright.identity.v1", "ResolveUserRequ
 @dataclass(eq=False, repr=False)
 class ResolveUserResponse(betterproto2.Message):
     """
-    How to reach a user.
+    Response message for ResolveUser.
     """
 
     email: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The address that mail goes to.
+    The e-mail address that the user receives mail at.
     """
 
     display_name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The name to greet with.
+    The name to address the user by.
     """
 
 
@@ -523,17 +542,18 @@ default_message_pool.register_message("meshwright.identity.v1", "ResolveUserResp
 @dataclass(eq=False, repr=False)
 class RevokeTokenRequest(betterproto2.Message):
     """
-    Revokes a token.
+    Request message for RevokeToken, with the field names of RFC 7009.
     """
 
     token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The access token or refresh token.
+    Required. The access token or refresh token to revoke.
     """
 
     token_type_hint: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What kind of token it is: "access_token" or "refresh_token". Not needed: the token itself tells.
+    The type of the token: "access_token" or "refresh_token". It is ignored, because tokens show
+    their type.
     """
 
 
@@ -543,7 +563,7 @@ default_message_pool.register_message("meshwright.identity.v1", "RevokeTokenRequ
 @dataclass(eq=False, repr=False)
 class RevokeTokenResponse(betterproto2.Message):
     """
-    The token works no more. There is nothing to say.
+    Response message for RevokeToken. It has no fields.
     """
 
     pass
@@ -555,7 +575,7 @@ default_message_pool.register_message("meshwright.identity.v1", "RevokeTokenResp
 @dataclass(eq=False, repr=False)
 class Token(betterproto2.Message):
     """
-    An access token, in the field names of RFC 6749, section 5.1.
+    An access token, with the field names of RFC 6749, section 5.1.
     """
 
     access_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -565,22 +585,23 @@ class Token(betterproto2.Message):
 
     token_type: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Always "Bearer".
+    The type of the token, always "Bearer".
     """
 
     expires_in: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    In how many seconds the access token expires.
+    The lifetime of the access token, in seconds.
     """
 
     refresh_token: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The token to get the next access token with. Absent with "client_credentials".
+    The refresh token to request the next access token with. Absent with the grant
+    "client_credentials".
     """
 
     scope: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The scopes of the access token, with a space between two.
+    The scopes of the access token, separated by spaces.
     """
 
 
@@ -590,19 +611,22 @@ default_message_pool.register_message("meshwright.identity.v1", "Token", Token)
 @dataclass(eq=False, repr=False)
 class UpdateUserRequest(betterproto2.Message):
     """
-    Changes a user.
+    Request message for UpdateUser.
     """
 
     user: "User | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The user, with `name` and the fields to change. With `user.etag` the change is made only if it is the current one.
+    Required. The user to update, with its `name` and the new values of its fields. If `user.etag`
+    is set, the update is made only if it is the current version; otherwise the call fails with
+    ABORTED.
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True
     )
     """
-    The fields to change; only `display_name` can be. Where absent, the fields that the body holds (AIP-134).
+    The fields to update; only `display_name` can be updated. If absent, the fields that are
+    present in `user` are updated (AIP-134).
     """
 
 
@@ -617,46 +641,48 @@ class User(betterproto2.Message):
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The resource name, "users/{uid}".
+    Identifier. The resource name, in the form "users/{uid}".
     """
 
     uid: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The identifier that never changes, a UUID.
+    Output only. The unique identifier, a UUID. It never changes.
     """
 
     email: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The address that the user signs in with and gets mail at.
+    Output only. The e-mail address that the user signs in with and receives mail at.
     """
 
     display_name: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The name to show and to greet with.
+    The name to display and to address the user by, 1 to 100 characters without line breaks or
+    control characters. Surrounding white space is removed.
     """
 
     role: "Role" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: Role(0))
     """
-    What the user may do in the shop.
+    Output only. The role, which determines the scopes of the user's access tokens.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the user registered.
+    Output only. When the user registered.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the user was last changed.
+    Output only. When the user was last changed.
     """
 
     etag: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
     """
-    The version of this resource. Sent with an update or a delete, it must be the current one.
+    The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
+    is made only if this is the current version; otherwise the call fails with ABORTED.
     """
 
 
@@ -666,12 +692,12 @@ default_message_pool.register_message("meshwright.identity.v1", "User", User)
 @dataclass(eq=False, repr=False)
 class UserDeleted(betterproto2.Message):
     """
-    A user and all personal data have been deleted.
+    A user and all of the user's personal data were deleted.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The resource name that the user had, "users/{uid}".
+    The resource name that the user had, in the form "users/{uid}".
     """
 
     delete_time: "datetime.datetime | None" = betterproto2.field(
@@ -688,12 +714,13 @@ default_message_pool.register_message("meshwright.identity.v1", "UserDeleted", U
 @dataclass(eq=False, repr=False)
 class UserRegistered(betterproto2.Message):
     """
-    A user has registered. The event names the user and no personal data: a consumer that needs some asks IdentityService.ResolveUser.
+    A user registered. The event names the user and contains no personal data; consumers that need
+    some call IdentityService.ResolveUser.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The user's resource name, "users/{uid}".
+    The resource name of the user, in the form "users/{uid}".
     """
 
     register_time: "datetime.datetime | None" = betterproto2.field(
@@ -709,7 +736,7 @@ default_message_pool.register_message("meshwright.identity.v1", "UserRegistered"
 
 class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Registers users, proves who they are, and issues the tokens that every other service verifies.
+    Manages users and issues the access tokens that every other service verifies.
     """
 
     async def create_user(
@@ -721,8 +748,11 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "User":
         """
-        Registers a customer. A mail follows. The answer does not tell whether the address has an account already: then nothing changes, the user in
-        the answer can't be found, and the mail tells the owner of the account.
+        Registers a customer and sends a mail to the address.
+
+        The response is the same whether or not the address already has an account, so that it does not
+        reveal who is registered. If there is an account, nothing is changed, the returned user does
+        not exist, and the mail informs the owner of the account.
         """
 
         return await self._unary_unary(
@@ -743,7 +773,9 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "User":
         """
-        Gets a user: "users/me", or one's own name.
+        Returns the caller's own user.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
         """
 
         return await self._unary_unary(
@@ -764,7 +796,9 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "User":
         """
-        Updates one's own user: the fields that the update mask names.
+        Updates the fields of the caller's own user that the update mask names.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
         """
 
         return await self._unary_unary(
@@ -785,7 +819,10 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "DeleteUserResponse":
         """
-        Deletes one's own user, its tokens and its personal data, for good.
+        Deletes the caller's own user permanently, with all personal data. All tokens of the user are
+        revoked before the call returns.
+
+        Fails with NOT_FOUND for any other user, whether or not it exists.
         """
 
         return await self._unary_unary(
@@ -806,8 +843,13 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Token":
         """
-        The OAuth 2.0 token endpoint (RFC 6749, section 3.2), in form encoding or JSON. Sign-ins by password are limited by account and by client
-        address, with growing waits: RESOURCE_EXHAUSTED, whatever the password, until the wait is over.
+        Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
+        form-encoded or JSON.
+
+        Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
+        sign-ins by password are counted by account and by client address; after too many of them every
+        attempt fails with RESOURCE_EXHAUSTED, whatever the password, until the delay in
+        `google.rpc.RetryInfo` is over. The delay grows with further failures.
         """
 
         return await self._unary_unary(
@@ -828,7 +870,10 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Token":
         """
-        The token endpoint of workloads: client credentials only, with a rate limit that sign-ins of users can't use up.
+        Issues an access token to a workload: a token endpoint for the client credentials grant only
+        (RFC 6749, section 4.4). It has a rate limit of its own, which sign-ins of users cannot use up.
+
+        Fails with UNAUTHENTICATED and the reason `INVALID_CLIENT` if the credentials are wrong.
         """
 
         return await self._unary_unary(
@@ -849,8 +894,11 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "RevokeTokenResponse":
         """
-        Revokes a token (RFC 7009): an access token alone; a refresh token with all tokens of the same sign-in. The answer comes when every process
-        that verifies tokens knows, or has not answered for two seconds. An unknown token is a success, as the RFC has it.
+        Revokes a token (RFC 7009). An access token is revoked by itself; a refresh token with all
+        tokens of the same sign-in. Revoking an unknown token succeeds, as the RFC requires.
+
+        Returns when every process that verifies tokens has acknowledged the revocation, or has not
+        responded for two seconds.
         """
 
         return await self._unary_unary(
@@ -871,8 +919,11 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListEndedTokensResponse":
         """
-        Lists the tokens that ended before their time, for the processes that verify tokens. A long poll: without news the answer comes when there are
-        some, or after `wait_s`. Anybody may ask: the entries are hashes, which tell nothing to those who do not have the token.
+        Lists the tokens that ended before they expired, for processes that verify tokens.
+
+        This is a long poll: if nothing ended since the last response, the call returns as soon as
+        something does, or after `wait_s`. It needs no token, because entries are hashes of identifiers
+        that only the holder of a token knows.
         """
 
         return await self._unary_unary(
@@ -893,7 +944,7 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Jwks":
         """
-        The public keys that verify tokens, as a JSON Web Key Set (RFC 7517).
+        Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517).
         """
 
         if message is None:
@@ -917,7 +968,7 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "OpenIdConfiguration":
         """
-        The issuer's metadata (RFC 8414; OpenID Connect Discovery 1.0).
+        Returns the issuer's metadata (RFC 8414 and OpenID Connect Discovery 1.0).
         """
 
         if message is None:
@@ -941,7 +992,10 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ResolveUserResponse":
         """
-        Tells a workload how to reach a user. Internal: personal data leaves identity by this door only.
+        Returns the e-mail address and the display name of a user. Internal: this is the only method
+        that returns personal data to other workloads.
+
+        Fails with NOT_FOUND if the user does not exist.
         """
 
         return await self._unary_unary(

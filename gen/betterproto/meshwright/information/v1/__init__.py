@@ -28,7 +28,7 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 @dataclass(eq=False, repr=False)
 class GetInformationRequest(betterproto2.Message):
     """
-    Asks for the information. There is nothing to say.
+    Request message for GetInformation. It has no fields.
     """
 
     pass
@@ -45,7 +45,7 @@ class Information(betterproto2.Message):
 
     text: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The answer, as a sentence.
+    The information, as an English sentence.
     """
 
 
@@ -54,7 +54,7 @@ default_message_pool.register_message("meshwright.information.v1", "Information"
 
 class InformationServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Answers one question.
+    Provides a single piece of information.
     """
 
     async def get_information(
@@ -66,7 +66,7 @@ class InformationServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Information":
         """
-        Tells the answer to anyone with a valid token.
+        Returns the information. Requires a valid access token, and no particular scope.
         """
 
         if message is None:

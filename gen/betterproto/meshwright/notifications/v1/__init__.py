@@ -30,22 +30,23 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class DeliveryState(betterproto2.Enum):
     """
-    What became of a notification.
+    The result of delivering a notification.
     """
 
     UNSPECIFIED = 0
     """
-    Not told.
+    Not set.
     """
 
     SENT = 1
     """
-    The mail server has taken it.
+    The mail server accepted the mail.
     """
 
     UNDELIVERABLE = 2
     """
-    It can't be delivered, and is not tried again: the address is not one, or the mail server refuses it for good.
+    The mail cannot be delivered and is not tried again: the address is not valid, or the mail
+    server rejected it permanently.
     """
 
     @classmethod
@@ -68,17 +69,19 @@ class DeliveryState(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class ListNotificationsRequest(betterproto2.Message):
     """
-    Asks for a page of notifications.
+    Request message for ListNotifications.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, up to 1000; 50 where absent.
+    The maximum number of notifications to return. If 0 or absent, it is 50; values above 1000 are
+    treated as 1000.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The `next_page_token` of the page before. All other fields must be as they were then.
+    The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
+    INVALID_ARGUMENT if the token was not issued for this list.
     """
 
 
@@ -90,17 +93,17 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class ListNotificationsResponse(betterproto2.Message):
     """
-    A page of notifications.
+    Response message for ListNotifications.
     """
 
     notifications: "list[Notification]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The notifications, the newest first.
+    The notifications, newest first.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token of the next page, empty at the end.
+    The token to retrieve the next page with. Empty if this is the last page.
     """
 
 
@@ -112,34 +115,34 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class Notification(betterproto2.Message):
     """
-    Something that was sent to a user.
+    A message that was sent to a user.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The resource name, "notifications/{uid}".
+    The resource name, in the form "notifications/{uid}".
     """
 
     user: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Who it was sent to, "users/{uid}".
+    The resource name of the recipient, in the form "users/{uid}".
     """
 
     subject: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The subject line.
+    The subject line of the mail.
     """
 
     send_time: "datetime.datetime | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was sent, or found to be undeliverable.
+    When the mail was sent, or found to be undeliverable.
     """
 
     state: "DeliveryState" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: DeliveryState(0))
     """
-    Whether it was delivered to the mail server.
+    Whether the mail server accepted the mail.
     """
 
 
@@ -148,7 +151,7 @@ default_message_pool.register_message("meshwright.notifications.v1", "Notificati
 
 class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Sends mail when something happens, and remembers what was sent.
+    Sends mail to users when something happens to them, and lists what was sent.
     """
 
     async def list_notifications(
@@ -160,7 +163,7 @@ class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListNotificationsResponse":
         """
-        Lists what was sent to the caller, the newest first.
+        Lists the notifications that were sent to the caller, newest first.
         """
 
         return await self._unary_unary(

@@ -36,32 +36,32 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class OrderState(betterproto2.Enum):
     """
-    How far an order has come.
+    The states of an order.
     """
 
     UNSPECIFIED = 0
     """
-    Not told.
+    Not set.
     """
 
     PENDING = 1
     """
-    Placed; stock and payment are being seen to.
+    The order was placed; stock and payment have not been confirmed yet.
     """
 
     CONFIRMED = 2
     """
-    Paid, and the stock is set aside.
+    The order is paid, and its products are reserved.
     """
 
     CANCELLED = 3
     """
-    Over, without a sale.
+    The order ended without a sale.
     """
 
     SHIPPED = 4
     """
-    On its way to the customer.
+    The products are on their way to the customer.
     """
 
     @classmethod
@@ -88,17 +88,18 @@ class OrderState(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class CancelOrderRequest(betterproto2.Message):
     """
-    Cancels an order.
+    Request message for CancelOrder.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The order's name.
+    Required. The resource name of the order, in the form "orders/{uid}".
     """
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where given, the order is cancelled only if this is the current etag.
+    The version of the order to cancel. If set and not the current version, the call fails with
+    ABORTED. If absent, the version is not checked.
     """
 
 
@@ -108,17 +109,21 @@ default_message_pool.register_message("meshwright.orders.v1", "CancelOrderReques
 @dataclass(eq=False, repr=False)
 class CreateOrderRequest(betterproto2.Message):
     """
-    Places an order.
+    Request message for CreateOrder.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The order: its lines, each with product and quantity. All else is given by the shop.
+    Required. The order to place. Only `product` and `quantity` of its lines are read; all other
+    fields are set by the service.
     """
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID of the caller's making: the same one again gets the first answer again, and no second order (AIP-155). Also the Idempotency-Key header.
+    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
+    within 24 hours returns the first response and places no second order; the same UUID with a
+    different request fails with INVALID_ARGUMENT. REST clients can send it as the
+    `Idempotency-Key` header instead.
     """
 
 
@@ -128,12 +133,12 @@ default_message_pool.register_message("meshwright.orders.v1", "CreateOrderReques
 @dataclass(eq=False, repr=False)
 class GetOrderRequest(betterproto2.Message):
     """
-    Asks for an order.
+    Request message for GetOrder.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The order's name.
+    Required. The resource name of the order, in the form "orders/{uid}".
     """
 
 
@@ -143,17 +148,19 @@ default_message_pool.register_message("meshwright.orders.v1", "GetOrderRequest",
 @dataclass(eq=False, repr=False)
 class ListOrdersRequest(betterproto2.Message):
     """
-    Asks for a page of orders.
+    Request message for ListOrders.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, up to 1000; 50 where absent.
+    The maximum number of orders to return. If 0 or absent, it is 50; values above 1000 are treated
+    as 1000.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The `next_page_token` of the page before. All other fields must be as they were then.
+    The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
+    INVALID_ARGUMENT if the token was not issued for this list.
     """
 
 
@@ -163,17 +170,17 @@ default_message_pool.register_message("meshwright.orders.v1", "ListOrdersRequest
 @dataclass(eq=False, repr=False)
 class ListOrdersResponse(betterproto2.Message):
     """
-    A page of orders.
+    Response message for ListOrders.
     """
 
     orders: "list[Order]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The orders, the newest first.
+    The orders, newest first.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token of the next page, empty at the end.
+    The token to retrieve the next page with. Empty if this is the last page.
     """
 
 
@@ -183,56 +190,57 @@ default_message_pool.register_message("meshwright.orders.v1", "ListOrdersRespons
 @dataclass(eq=False, repr=False)
 class Order(betterproto2.Message):
     """
-    Some products that a customer buys.
+    An order: products that a customer buys at fixed prices.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The resource name, "orders/{uid}".
+    Identifier. The resource name, in the form "orders/{uid}".
     """
 
     uid: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The identifier that never changes, a UUID.
+    Output only. The unique identifier, a UUID. It never changes.
     """
 
     customer: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Who ordered, "users/{uid}".
+    Output only. The resource name of the customer, in the form "users/{uid}".
     """
 
     lines: "list[OrderLine]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    What was ordered: 1 to 100 lines, each of another product.
+    Required. The lines of the order, 1 to 100. No two lines may name the same product.
     """
 
     total: "___google__type__.Money | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    What all lines cost together.
+    Output only. The total price: the sum of the amounts of all lines.
     """
 
     state: "OrderState" = betterproto2.field(6, betterproto2.TYPE_ENUM, default_factory=lambda: OrderState(0))
     """
-    How far it has come.
+    Output only. The current state.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was placed.
+    Output only. When the order was placed.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was last changed.
+    Output only. When the order was last changed.
     """
 
     etag: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
     """
-    The version of this resource. Sent with a cancellation, it must be the current one.
+    The version of this resource (AIP-154). If it is sent with a cancellation, the order is
+    cancelled only if this is the current version.
     """
 
 
@@ -242,12 +250,12 @@ default_message_pool.register_message("meshwright.orders.v1", "Order", Order)
 @dataclass(eq=False, repr=False)
 class OrderCancelled(betterproto2.Message):
     """
-    An order is cancelled, by its customer, by staff, or because it could not be fulfilled.
+    An order was cancelled, by its customer, by staff, or because it could not be fulfilled.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The order as it is now.
+    The order after the cancellation.
     """
 
 
@@ -257,32 +265,32 @@ default_message_pool.register_message("meshwright.orders.v1", "OrderCancelled", 
 @dataclass(eq=False, repr=False)
 class OrderLine(betterproto2.Message):
     """
-    One product of an order, as it was when the order was placed.
+    A product in an order, as it was when the order was placed.
     """
 
     product: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The product's name, "products/{uid}".
+    Required. The resource name of the product, in the form "products/{uid}".
     """
 
     quantity: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    How many, 1 to 1000.
+    Required. The number of units, 1 to 1000.
     """
 
     title: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    What the product was called.
+    Output only. The title of the product when the order was placed.
     """
 
     unit_price: "___google__type__.Money | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    What one of it cost.
+    Output only. The price of one unit when the order was placed.
     """
 
     amount: "___google__type__.Money | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    What the line costs: quantity times unit price.
+    Output only. The price of the line: `quantity` times `unit_price`.
     """
 
 
@@ -292,12 +300,12 @@ default_message_pool.register_message("meshwright.orders.v1", "OrderLine", Order
 @dataclass(eq=False, repr=False)
 class OrderPlaced(betterproto2.Message):
     """
-    A customer has placed an order; it is pending.
+    A customer placed an order.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The order as it was placed.
+    The order as it was placed, in the state STATE_PENDING.
     """
 
 
@@ -306,7 +314,7 @@ default_message_pool.register_message("meshwright.orders.v1", "OrderPlaced", Ord
 
 class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Takes orders and follows them to their end.
+    Manages orders, from their placement to their end.
     """
 
     async def create_order(
@@ -318,7 +326,10 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Order":
         """
-        Places an order at the catalog's prices of this moment.
+        Places an order for the caller, at the catalog's current prices.
+
+        Fails with INVALID_ARGUMENT if a product is not on sale, or if the products are not all priced
+        in one currency; the error lists every line concerned.
         """
 
         return await self._unary_unary(
@@ -339,7 +350,9 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Order":
         """
-        Gets an order of one's own; staff gets any.
+        Returns an order. Customers can get their own orders, staff can get all.
+
+        Fails with NOT_FOUND if the order does not exist, or belongs to another customer.
         """
 
         return await self._unary_unary(
@@ -360,7 +373,7 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListOrdersResponse":
         """
-        Lists one's own orders, the newest first; staff lists everybody's.
+        Lists orders, newest first. Customers see their own orders, staff see all.
         """
 
         return await self._unary_unary(
@@ -381,7 +394,10 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Order":
         """
-        Cancels an order that is pending. Cancelling a cancelled order changes nothing and answers it.
+        Cancels an order that is pending. Cancelling an order that is already cancelled has no effect
+        and returns the order.
+
+        Fails with FAILED_PRECONDITION if the order is in a later state.
         """
 
         return await self._unary_unary(

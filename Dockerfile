@@ -1,15 +1,16 @@
-# One image for every process of the mesh; the argument says which:
+# One image for all processes of the mesh. The argument selects the process:
 #   docker run meshwright edge | services.orders | mesh.migrations orders …
-# It is made of the pinned requirements and of the code alone. Build it with BuildKit, by `make image`.
+# It contains the pinned requirements and the code, nothing else. Build it with BuildKit: `make image`.
 
 ARG BASE=python:3.13-slim
 
-# The root file system is read-only where it runs, so that Python can't compile then. The bytecode is checked against nothing and
-# holds no time, and all files have one date: the same code gives the same bytes.
+# The root file system is read-only at run time, so Python cannot compile then. The bytecode is
+# compiled here, without time stamps and not checked against its source, and all files have one date:
+# the same code gives the same bytes.
 FROM ${BASE} AS build
 COPY requirements.txt /build/
-# A machine behind a proxy of its own gives the certificates that pip should trust as the secret "ca". setuptools is for building
-# with grpcio-tools, which nothing does here.
+# Behind a proxy with certificates of its own, pass those that pip should trust as the secret "ca".
+# setuptools is only needed to generate code with grpcio-tools, which no process does.
 RUN --mount=type=secret,id=ca,required=false \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
  && python3 -m venv --without-pip /venv \
@@ -36,7 +37,8 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="Meshwright" \
       org.opencontainers.image.description="REST edge and gRPC services made from Protobuf contracts" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Nothing in here can install or compile anything. What the base image has of Python, it has as source only.
+# Removes everything that can install or compile. The base image has Python's library as source only,
+# so it is compiled here.
 RUN find /usr -regextype posix-extended -regex \
         '.*/(bin/pip[0-9.]*|python-wheels|ensurepip|(dist|site)-packages/(pip|wheel|setuptools|pkg_resources|_?distutils)[^/]*)' \
         -prune -exec rm -rf {} + \

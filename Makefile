@@ -1,4 +1,4 @@
-# The index of what can be done here: `make help`. Each target does all the set-up it needs.
+# `make help` lists all targets. Each target does all the set-up that it needs.
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)) python3)
@@ -16,64 +16,64 @@ SOURCES := mesh services edge local demo tools tests benchmarks
 	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test cluster-test sbom audit
 
-help: ## list the targets
+help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  Ports: make up PORT=8081 for the edge's; PORTS=free picks free ones for all that are not set."
-	@echo "  The others: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT and, for each service, for example,"
-	@echo "  ORDERS_PORT and ORDERS_OPS_PORT. MESH_HOME=<folder> keeps the state elsewhere than in .mesh."
+	@echo "  Ports: make up PORT=8081 sets the edge's; PORTS=free picks a free port for each that is not set."
+	@echo "  Others: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT and two for each service, for example"
+	@echo "  ORDERS_PORT and ORDERS_OPS_PORT. MESH_HOME=<folder> keeps the state there, not in .mesh."
 
 # Running it
 
-up: .venv/requirements-dev.sha256 ## start the whole mesh and print where it is; Ctrl-C stops it
+up: .venv/requirements-dev.sha256 ## start the whole mesh and print its addresses; Ctrl-C stops it
 	@$(VENV)/python -m local up
 
-down: .venv/requirements-dev.sha256 ## stop a mesh that runs in another terminal
+down: .venv/requirements-dev.sha256 ## stop the mesh that runs in another terminal
 	@$(VENV)/python -m local down
 
-status: .venv/requirements-dev.sha256 ## list the processes; exit status 0 when all are ready
+status: .venv/requirements-dev.sha256 ## list the processes; the exit status is 0 if all are ready
 	@$(VENV)/python -m local status
 
-logs: .venv/requirements-dev.sha256 ## follow what the processes print; of one: make logs SERVICE=orders
+logs: .venv/requirements-dev.sha256 ## follow the logs of all processes, or of one: make logs SERVICE=orders
 	@$(VENV)/python -m local logs $(SERVICE)
 
 clean: .venv/requirements-dev.sha256 ## stop the mesh and remove its data
 	@$(VENV)/python -m local clean
 
-demo: .venv/requirements-dev.sha256 ## fill a running mesh with a believable shop, through the public API
+demo: .venv/requirements-dev.sha256 ## fill the running shop with products, customers and orders, by the public API
 	@$(VENV)/python -m demo
 
-dead-letters: .venv/requirements-dev.sha256 ## list the events a service gave up on: SERVICE=notifications; again: REPLAY=<id or all>
+dead-letters: .venv/requirements-dev.sha256 ## list the dead letters of SERVICE=<name>; replay them: REPLAY=<event id or all>
 	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
 
-compose: image ## run the whole mesh in containers, in the background; down again: make compose-down
-	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not here; install its plugin: https://docs.docker.com/compose/install"; exit 1; }
+compose: image ## run the whole mesh in containers, in the background
+	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not installed. Install its plugin: https://docs.docker.com/compose/install"; exit 1; }
 	@$(PYTHON) tools/compose_secrets.py
-	@IMAGE=$(TAGGED) docker compose up --detach --wait || { echo "Why: docker compose logs <what is named above>"; exit 1; }
+	@IMAGE=$(TAGGED) docker compose up --detach --wait || { echo "To see why, run: docker compose logs <the container named above>"; exit 1; }
 	@echo "REST http://localhost:$${PORT:-8080}   Mail http://localhost:$${MAIL_PAGE_PORT:-8025}/$$(sed -n 's/^MAIL_PAGE_TOKEN=//p' .env)/   Staff staff@example.com, password in .env"
 
-compose-down: ## stop the containers; their volumes stay
+compose-down: ## stop the containers and keep their volumes
 	@docker compose --project-name meshwright down
 
-image: ## build the container image: BASE=<base image> TAG=<tag> CA=<file of certificates that pip should trust>
-	@docker version >/dev/null 2>&1 || { echo "Docker is not here, or its daemon does not answer: docker version"; exit 1; }
+image: ## build the container image: BASE=<base image> TAG=<tag> CA=<certificates for pip>
+	@docker version >/dev/null 2>&1 || { echo "Docker is not installed, or its daemon does not respond: see docker version"; exit 1; }
 	@DOCKER_BUILDKIT=1 SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null) docker build $(if $(BASE),--build-arg BASE=$(BASE)) \
 		$(if $(CA),--secret id=ca$(comma)src=$(CA)) --tag $(TAGGED) .
 
 # Changing it
 
-generate: .venv/requirements-dev.sha256 ## make gen/ anew from proto/
+generate: .venv/requirements-dev.sha256 ## generate gen/ and the generated files of the chart from proto/
 	@$(VENV)/python tools/generate.py
 
-breaking: .venv/requirements-dev.sha256 ## say what would break clients since a git ref: make breaking AGAINST=main
+breaking: .venv/requirements-dev.sha256 ## list changes since a git ref that would break clients: make breaking AGAINST=main
 	@$(VENV)/python tools/third_party.py third_party
 	@rm -rf .tools/against && mkdir -p .tools/against
-	@git archive $(or $(AGAINST),$(error AGAINST names the git ref to compare with: make breaking AGAINST=main)) \
+	@git archive $(or $(AGAINST),$(error AGAINST is the git ref to compare with: make breaking AGAINST=main)) \
 		buf.yaml proto | tar -x -C .tools/against
 	@cp -R third_party .tools/against
 	@$(VENV)/buf breaking --against .tools/against
 
-lint: .venv/requirements-dev.sha256 ## check style, imports and contracts
+lint: .venv/requirements-dev.sha256 ## check style and imports
 	@$(VENV)/ruff check $(wildcard $(SOURCES))
 	@$(VENV)/ruff format --check --quiet $(wildcard $(SOURCES)) || { echo "Run: make format"; exit 1; }
 	@report=$$($(VENV)/lint-imports --no-cache) || { echo "$$report"; exit 1; }
@@ -86,16 +86,16 @@ format: .venv/requirements-dev.sha256 ## format code and contracts
 types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
-test: lint types grpcurl helm connect-conformance browser-clients client-generators go-backend third-party ## everything: style, types, unit and system tests
+test: lint types grpcurl helm connect-conformance browser-clients client-generators go-backend third-party ## check style and types, and run all tests: ARGS=<arguments for pytest>
 	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
-compose-test: image .venv/requirements-dev.sha256 grpcurl ## prove compose.yaml with real containers; needs docker compose
+compose-test: image .venv/requirements-dev.sha256 grpcurl ## test compose.yaml with real containers; needs Docker Compose
 	@IMAGE=$(TAGGED) $(VENV)/pytest tests/compose --timeout 300 $(ARGS)
 
-cluster-test: .venv/requirements-dev.sha256 helm grpcurl ## prove the chart on the cluster of KUBECONFIG; see docs/operations.md
+cluster-test: .venv/requirements-dev.sha256 helm grpcurl ## test the chart on the cluster of KUBECONFIG; see docs/operations.md
 	@$(VENV)/pytest tests/cluster --timeout 900 $(ARGS)
 
-fuzz: .venv/requirements-dev.sha256 ## look for inputs that break the edge: TIME=<seconds for each target> TARGETS="json http"
+fuzz: .venv/requirements-dev.sha256 ## search for inputs that break the edge: TIME=<seconds a target> TARGETS="json http"
 	@$(VENV)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
 		--target .tools/fuzz/packages --requirement tests/fuzz/requirements.txt
 	@PYTHONPATH=.:gen:.tools/fuzz/packages $(VENV)/python -m tests.fuzz $(or $(TIME),60) $(TARGETS)
@@ -105,54 +105,54 @@ requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pypr
 	@$(VENV)/$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 	@$(VENV)/$(COMPILE) --output-file tests/generators/requirements.txt tests/generators/requirements.in
 
-sbom: .venv/requirements-dev.sha256 ## list what the image holds of Python packages, with versions and licences, in sbom.json (CycloneDX)
+sbom: .venv/requirements-dev.sha256 ## list the image's Python packages, versions and licences in sbom.json (CycloneDX)
 	@rm -rf .tools/runtime && $(VENV)/python -m venv --without-pip .tools/runtime
 	@$(VENV)/python -m pip --python .tools/runtime/bin/python --disable-pip-version-check install --quiet --require-hashes --no-deps \
 		--only-binary :all: --requirement requirements.txt
-	@rm -rf .tools/runtime/lib/python*/site-packages/setuptools* # as the image does
+	@rm -rf .tools/runtime/lib/python*/site-packages/setuptools* # the image does not have it either
 	@$(VENV)/cyclonedx-py environment .tools/runtime --pyproject pyproject.toml --output-reproducible --output-file sbom.json
 
-audit: .venv/requirements-dev.sha256 ## ask PyPI's database whether a pinned package has a known vulnerability
+audit: .venv/requirements-dev.sha256 ## check the pinned packages for known vulnerabilities, by PyPI's database
 	@$(VENV)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement requirements.txt || { \
-		echo "Not passed: pip-audit says above what is vulnerable, or that PyPI did not answer."; exit 1; }
+		echo "Failed: a package is vulnerable, or PyPI did not respond. See above."; exit 1; }
 
-bench-edge: .venv/requirements-dev.sha256 ## measure the edge beside the same method written by hand with FastAPI
+bench-edge: .venv/requirements-dev.sha256 ## compare the edge with the same method written by hand with FastAPI
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py
 
-bench-start: .venv/requirements-dev.sha256 ## measure the edge's start and routing with 14,000 rules: IMAGE=<file> for another image
+bench-start: .venv/requirements-dev.sha256 ## compare start and routing with Envoy, with 14,000 rules: IMAGE=<descriptor image>
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.start $(IMAGE)
 
-bench-streams: .venv/requirements-dev.sha256 ## measure streams of the edge beside Envoy's transcoder
+bench-streams: .venv/requirements-dev.sha256 ## compare the edge's streams with Envoy's transcoder
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.streams
 
-bench-reads: .venv/requirements-dev.sha256 ## measure the catalogue under expensive queries: PRODUCTS=500000 for more than 50,000
+bench-reads: .venv/requirements-dev.sha256 ## measure the catalog under expensive queries: PRODUCTS=<number, 50000 by default>
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.reads $(PRODUCTS)
 
-bench-messages: .venv/requirements-dev.sha256 ## measure three Python runtimes of Protobuf on one order
+bench-messages: .venv/requirements-dev.sha256 ## compare three Python runtimes of Protobuf
 	@$(VENV)/python benchmarks/messages.py
 
-third-party: .venv/requirements-dev.sha256 ## fill third_party/ with the .proto files that our contracts import
+third-party: .venv/requirements-dev.sha256 ## copy the .proto files that the contracts import into third_party/
 	@$(VENV)/python tools/third_party.py third_party
 
-browser-clients: .venv/requirements-dev.sha256 ## put the libraries that browsers call with into .tools
+browser-clients: .venv/requirements-dev.sha256 ## install the client libraries of browsers into .tools
 	@$(VENV)/python tools/browser_clients.py
 
-client-generators: .venv/requirements-dev.sha256 ## put the generators of clients from OpenAPI into .tools
+client-generators: .venv/requirements-dev.sha256 ## install the OpenAPI client generators into .tools
 	@$(VENV)/python tools/client_generators.py
 
-connect-conformance: .venv/requirements-dev.sha256 ## put the conformance suite of Connect and gRPC-Web into .tools
+connect-conformance: .venv/requirements-dev.sha256 ## install the conformance suite of Connect and gRPC-Web into .tools
 	@$(VENV)/python tools/connect_conformance.py
 
-go-backend: .venv/requirements-dev.sha256 ## build the tests' backend in Go
+go-backend: .venv/requirements-dev.sha256 ## build the test backend in Go into .tools
 	@$(VENV)/python tools/go_backend.py
 
-grpcurl: .venv/requirements-dev.sha256 ## put grpcurl into .tools/bin
+grpcurl: .venv/requirements-dev.sha256 ## install grpcurl into .tools/bin
 	@$(VENV)/python tools/go_tools.py grpcurl
 
-helm: .venv/requirements-dev.sha256 ## put Helm 4 and Helm 3, as helm3, into .tools/bin
+helm: .venv/requirements-dev.sha256 ## install Helm 4 (helm) and Helm 3 (helm3) into .tools/bin
 	@$(VENV)/python tools/go_tools.py helm helm3
 
-golden: helm ## write the committed renders of the chart anew
+golden: helm ## render the chart again into the committed golden files
 	@PYTHONPATH=. $(VENV)/python tests/chart/render.py
 
 .venv/requirements-dev.sha256: requirements-dev.txt tools/environment.py

@@ -57,7 +57,7 @@ def test_the_notes_tell_the_next_commands() -> None:
     assert "helm test shop -n store" in notes
     assert "kubectl -n store port-forward service/shop-edge 8080:80" in notes
     assert "kubectl -n store get secret shop-identity -o jsonpath='{.data.STAFF_PASSWORD}' | base64 -d" in notes
-    assert "No mesh" in notes
+    assert "Linkerd is disabled" in notes
 
 
 def test_partials_are_short() -> None:

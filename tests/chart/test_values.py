@@ -25,32 +25,32 @@ REFUSED = {
     "a kind of Service that is none": ("edge.service.type=Public", r"at '/edge/service/type': value must be one of"),
     "a service without a contract": (
         "services.oders.replicas=2",
-        r"services\.oders: no contract is for this workload\. There are contracts for catalog, .*`make generate`",
+        r"services\.oders: there is no contract for this workload\. There are contracts for catalog, .*`make generate`",
     ),
     "no database": (
         "postgres.enabled=false",
-        r"services\.catalog needs DATABASE_URL\. Name a Secret that holds it: --set services\.catalog\.existingSecret=",
+        r"services\.catalog needs DATABASE_URL\. Set services\.catalog\.existingSecret to a Secret that contains it",
     ),
     "no broker": ("nats.enabled=false", r"services\.catalog needs NATS_URL\."),
     "no mail server": ("mail.enabled=false", r"services\.notifications needs SMTP_URL\."),
     "an ingress of unknown address": (
         "ingress.enabled=true",
-        r"ingress is on, and the edge does not know whose X-Forwarded-For to believe: all clients would count as one\.",
+        r"ingress is enabled, but edge\.trustedProxies is empty: .* all clients would count as one\.",
     ),
     "a gateway of unknown address": (
         "gateway.enabled=true,gateway.parentRefs[0].name=public",
-        r"gateway is on, and the edge does not know whose",
+        r"gateway is enabled, but edge\.trustedProxies is empty",
     ),
     "a proxy that is no address": ("edge.trustedProxies={ingress-nginx}", r"/edge/trustedProxies/0': 'ingress-nginx'"),
     "everybody as a proxy": ("edge.trustedProxies={*}", r"at '/edge/trustedProxies/0'"),
     "clients that the mesh hides": (
         "edge.service.type=LoadBalancer",
-        r"edge\.service\.type is LoadBalancer, and under Linkerd the edge sees its own proxy in the place of every",
+        r"edge\.service\.type is LoadBalancer, but under Linkerd the edge sees the address of its own proxy for every",
     ),
     "no network": ("networkPolicies.outside.mail.cidrs={everywhere}", r"at '/networkPolicies/outside/mail/cidrs/0'"),
     "no Prometheus operator": (
         "monitoring.alerts=true",
-        r"monitoring\.alerts is on, and this cluster does not know monitoring\.coreos\.com/v1/PrometheusRule\. "
+        r"monitoring\.alerts is enabled, but this cluster does not know monitoring\.coreos\.com/v1/PrometheusRule\. "
         r"Install the Prometheus operator, or set monitoring\.alerts=false",
     ),
 }

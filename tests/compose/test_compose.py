@@ -136,7 +136,7 @@ def test_without_its_secrets_nothing_starts() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in NAMES}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "is missing a value: make compose makes it" in done.stderr
+    assert "is missing a value: run make compose" in done.stderr
 
 
 def docker(*arguments: str) -> str:

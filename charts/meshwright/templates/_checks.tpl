@@ -1,4 +1,4 @@
-{{/* What is wrong with the values, or missing in the cluster, stops the installation with a sentence. */}}
+{{/* Stops the installation with a message if a value is wrong, or if the cluster lacks something. */}}
 {{- define "meshwright.checks" -}}
 {{- include "meshwright.check-linkerd" . }}
 {{- include "meshwright.check-monitoring" . }}
@@ -14,7 +14,7 @@
 {{- if .Values.linkerd.enabled }}
 {{- range list "policy.linkerd.io/v1beta3/Server" "gateway.networking.k8s.io/v1/GRPCRoute" }}
 {{- if not ($.Capabilities.APIVersions.Has .) }}
-{{- fail (printf "\n\nThis cluster does not know %s. Install the Gateway API, and Linkerd:\n\n    linkerd install --crds | kubectl apply -f - && linkerd install | kubectl apply -f -\n\nor go without a mesh: --set linkerd.enabled=false. (helm template asks no cluster: give it --api-versions %s)" . .) }}
+{{- fail (printf "\n\nThis cluster does not know %s. Install the Gateway API, and Linkerd:\n\n    linkerd install --crds | kubectl apply -f - && linkerd install | kubectl apply -f -\n\nor install without Linkerd: --set linkerd.enabled=false. (helm template asks no cluster; pass it --api-versions %s)" . .) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -23,16 +23,16 @@
 {{- define "meshwright.check-monitoring" -}}
 {{- range $value, $kind := dict "podMonitor" "PodMonitor" "alerts" "PrometheusRule" }}
 {{- if and (get $.Values.monitoring $value) (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) }}
-{{- fail (printf "\n\nmonitoring.%s is on, and this cluster does not know monitoring.coreos.com/v1/%s. Install the Prometheus operator, or set monitoring.%s=false." $value $kind $value) }}
+{{- fail (printf "\n\nmonitoring.%s is enabled, but this cluster does not know monitoring.coreos.com/v1/%s. Install the Prometheus operator, or set monitoring.%s=false." $value $kind $value) }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Behind a proxy that the edge does not know of, every client has its address, and its limits. */}}
+{{/* Behind a proxy that the edge does not trust, all clients have the proxy's address, and share its limits. */}}
 {{- define "meshwright.check-proxies" -}}
 {{- range $value := list "ingress" "gateway" }}
 {{- if and $.Values.edge.enabled (get $.Values $value).enabled (not $.Values.edge.trustedProxies) }}
-{{- fail (printf "\n\n%s is on, and the edge does not know whose X-Forwarded-For to believe: all clients would count as one. Give it the addresses or networks of your ingress controller or gateway, for example those of its pods (kubectl get pods -A -o wide):\n\n    --set 'edge.trustedProxies={10.0.0.0/8}'" $value) }}
+{{- fail (printf "\n\n%s is enabled, but edge.trustedProxies is empty: the edge would trust no X-Forwarded-For, and all clients would count as one. Set it to the addresses or networks of your ingress controller or gateway, for example those of its pods (kubectl get pods -A -o wide):\n\n    --set 'edge.trustedProxies={10.0.0.0/8}'" $value) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -41,7 +41,7 @@
 {{- with .Values.edge }}
 {{- $skipped := regexMatch "(^|,)\\s*(8080|http)\\s*(,|$)" (get (.podAnnotations | default dict) "config.linkerd.io/skip-inbound-ports" | default "") }}
 {{- if and .enabled $.Values.linkerd.enabled (ne .service.type "ClusterIP") (not .trustedProxies) (not $skipped) }}
-{{- fail (printf "\n\nedge.service.type is %s, and under Linkerd the edge sees its own proxy in the place of every client: all would count as one. Put an ingress in front and name it in edge.trustedProxies, or take the edge's port out of the mesh, so that clients reach it themselves:\n\n    --set-string 'edge.podAnnotations.config\\.linkerd\\.io/skip-inbound-ports=8080'" .service.type) }}
+{{- fail (printf "\n\nedge.service.type is %s, but under Linkerd the edge sees the address of its own proxy for every client: all clients would count as one. Put an ingress in front and list it in edge.trustedProxies, or let the edge's port bypass Linkerd, so that clients connect to the edge itself:\n\n    --set-string 'edge.podAnnotations.config\\.linkerd\\.io/skip-inbound-ports=8080'" .service.type) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -49,11 +49,11 @@
 {{- define "meshwright.check-contract" -}}
 {{- $known := include "meshwright.contracts" .root | fromJson }}
 {{- if not (hasKey $known .name) }}
-{{- fail (printf "\n\nservices.%s: no contract is for this workload. There are contracts for %s. After a change of proto/, run `make generate`." .name (keys $known | sortAlpha | join ", ")) }}
+{{- fail (printf "\n\nservices.%s: there is no contract for this workload. There are contracts for %s. After a change of proto/, run `make generate`." .name (keys $known | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
 
-{{/* A service starts only if someone says where its database and its broker are. */}}
+{{/* A service needs the URLs of its database, its broker and its mail server. */}}
 {{- define "meshwright.check-secret" -}}
 {{- $values := .root.Values }}
 {{- $missing := list }}
@@ -63,11 +63,11 @@
 {{- if .spec.existingSecret }}
 {{- include "meshwright.check-existing-secret" (merge (dict "missing" $missing) .) }}
 {{- else if $missing }}
-{{- fail (printf "\n\nservices.%s needs %s. Name a Secret that holds it: --set services.%s.existingSecret=<name>; or see values.yaml: databaseUrl, natsUrl, mail." .name (join " and " $missing) .name) }}
+{{- fail (printf "\n\nservices.%s needs %s. Set services.%s.existingSecret to a Secret that contains it, or see databaseUrl, natsUrl and mail in values.yaml." .name (join " and " $missing) .name) }}
 {{- end }}
 {{- end }}
 
-{{/* Only where there is a cluster to ask: every namespace has the ServiceAccount "default". */}}
+{{/* Checks Secrets only if there is a cluster to ask: every namespace has the ServiceAccount "default". */}}
 {{- define "meshwright.check-existing-secret" -}}
 {{- $namespace := .root.Release.Namespace }}
 {{- if lookup "v1" "ServiceAccount" $namespace "default" }}

@@ -1,19 +1,21 @@
-{{/* What the contracts say, as JSON: workload → gRPC service → method → who calls it, how long it may take, … */}}
+{{/*
+The facts of the contracts, as JSON: workload → gRPC service → method → callers, timeout, …
+*/}}
 {{- define "meshwright.contracts" -}}
 {{ .Files.Get "contracts.yaml" | fromYaml | toJson }}
 {{- end }}
 
-{{/* What they say of events, as JSON: service → {publishes, consumes}. */}}
+{{/* The events of the contracts, as JSON: service → {publishes, consumes}. */}}
 {{- define "meshwright.events" -}}
 {{ .Files.Get "events.yaml" | fromYaml | toJson }}
 {{- end }}
 
-{{/* What they say of one workload. */}}
+{{/* The methods of one workload, as JSON. */}}
 {{- define "meshwright.methods" -}}
 {{ get (include "meshwright.contracts" .root | fromJson) .name | default dict | toJson }}
 {{- end }}
 
-{{/* The workloads that a list of callers stands for, as a JSON list: "*" is all of them. */}}
+{{/* The workloads in a list of callers, as a JSON list. "*" is all of them. */}}
 {{- define "meshwright.callers" -}}
 {{- if has "*" .callers -}}
 {{ append (keys (include "meshwright.contracts" .root | fromJson)) "edge" | sortAlpha | toJson }}
@@ -23,8 +25,9 @@
 {{- end }}
 
 {{/*
-The methods of a workload by who calls them, as JSON: {"edge-orders": {"callers": […], "methods": [{"service", "method"}]}}.
-Each method is in one group only: were it in two routes of a Server, the older one alone would count.
+The methods of a workload by their callers, as JSON: {"edge-orders": {"callers": […], "methods":
+[{"service", "method"}]}}. Each method is in one group only: of two routes of a Server with the same
+method, only the older one counts.
 */}}
 {{- define "meshwright.caller-groups" -}}
 {{- $groups := dict }}
@@ -41,8 +44,9 @@ Each method is in one group only: were it in two routes of a Server, the older o
 {{- end }}
 
 {{/*
-The methods of a workload by how calls of them are treated on their way, as JSON: {"retried-2s": {"retried": true, "timeout":
-"2s", "methods": […]}}. Only what the contract calls idempotent is retried, and no stream that the caller sends.
+The methods of a workload by retries and timeout, as JSON: {"retried-2s": {"retried": true,
+"timeout": "2s", "methods": […]}}. Only methods that the contract declares idempotent are retried,
+and none whose requests are a stream.
 */}}
 {{- define "meshwright.delivery-groups" -}}
 {{- $groups := dict }}
@@ -71,7 +75,10 @@ The methods of a workload by how calls of them are treated on their way, as JSON
 {{- $callees | sortAlpha | toJson }}
 {{- end }}
 
-{{/* The workloads that call others as themselves, with a token of their own, as a JSON list: callers of what the edge does not call. */}}
+{{/*
+The workloads that call others as themselves, with a token of their own, as a JSON list: the callers
+of methods that the edge does not call.
+*/}}
 {{- define "meshwright.clients" -}}
 {{- $clients := list }}
 {{- range include "meshwright.contracts" . | fromJson }}
@@ -84,7 +91,7 @@ The methods of a workload by how calls of them are treated on their way, as JSON
 {{- $clients | sortAlpha | toJson }}
 {{- end }}
 
-{{/* Who calls any method of a workload, as a JSON list. */}}
+{{/* The callers of any method of a workload, as a JSON list. */}}
 {{- define "meshwright.all-callers" -}}
 {{- $callers := list }}
 {{- range include "meshwright.caller-groups" . | fromJson }}{{ $callers = concat $callers .callers | uniq }}{{ end }}

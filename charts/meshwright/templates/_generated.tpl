@@ -1,6 +1,7 @@
 {{/*
-All that the chart makes up: passwords of databases by service, of the broker's users by their name, secrets of clients by service,
-and each service's own by service and variable. As JSON; ask once a render, for what is new is random. What an earlier release made up is kept.
+All secrets that the chart generates: passwords of databases by service, of the broker's users by
+name, secrets of clients by service, and each service's own by service and variable. As JSON.
+Include it once a render, because new ones are random. Those of an earlier release are kept.
 */}}
 {{- define "meshwright.generated" -}}
 {{- $databases := dict }}
@@ -26,7 +27,9 @@ and each service's own by service and variable. As JSON; ask once a render, for 
 {{- dict "databases" $databases "nats" $nats "clients" $clients "own" $own | toJson }}
 {{- end }}
 
-{{/* The value of a key in the Secret of a workload, or 32 random letters and digits where it has none yet. */}}
+{{/*
+The value of a key in the Secret of a workload, or 32 random letters and digits if it has none.
+*/}}
 {{- define "meshwright.kept" -}}
 {{- $secret := lookup "v1" "Secret" .root.Release.Namespace (include "meshwright.fullname" .) | default dict }}
 {{- with get ($secret.data | default dict) .key }}{{ b64dec . }}{{ else }}{{ randAlphaNum 32 }}{{ end }}

@@ -1,14 +1,16 @@
-{{/* The beginning of every workload's name: the release's, unless several releases make up one mesh. */}}
+{{/*
+The prefix of every workload's name: the release's name, unless several releases form one mesh.
+*/}}
 {{- define "meshwright.prefix" -}}
 {{ .Values.prefix | default .Release.Name }}
 {{- end }}
 
-{{/* The name of a workload's objects, its ServiceAccount included. */}}
+{{/* The name of a workload's objects, including its ServiceAccount. */}}
 {{- define "meshwright.fullname" -}}
 {{ include "meshwright.prefix" .root }}-{{ .name | replace "_" "-" }}
 {{- end }}
 
-{{/* What tells the pods of one workload from all others. */}}
+{{/* The labels that select the pods of one workload. */}}
 {{- define "meshwright.selector" -}}
 app.kubernetes.io/name: {{ .name | replace "_" "-" }}
 app.kubernetes.io/part-of: {{ include "meshwright.prefix" .root }}
@@ -19,13 +21,15 @@ app.kubernetes.io/part-of: {{ include "meshwright.prefix" .root }}
 {{ include "meshwright.release-labels" .root }}
 {{- end }}
 
-{{/* Of pods: no version, so that an upgrade restarts only those that it changes. */}}
+{{/*
+The labels of pods. They have no version, so that an upgrade restarts only the pods that it changes.
+*/}}
 {{- define "meshwright.pod-labels" -}}
 {{ include "meshwright.selector" . }}
 {{ include "meshwright.release-selector" .root }}
 {{- end }}
 
-{{/* What tells the pods of one release from all others. */}}
+{{/* The labels that select the pods of one release. */}}
 {{- define "meshwright.release-selector" -}}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* Lets in whom one authentication names. Takes name, labels, target, authentication. */}}
+{{/* Admits the callers of one authentication. Takes name, labels, target, authentication. */}}
 {{- define "meshwright.authorization" -}}
 apiVersion: policy.linkerd.io/v1alpha1
 kind: AuthorizationPolicy
@@ -15,7 +15,10 @@ spec:
       name: {{ .authentication.name }}
 {{- end }}
 
-{{/* Whom a proxy knows by its certificate. Takes root, name, labels, accounts: ServiceAccounts as {name, namespace}. */}}
+{{/*
+Callers that a proxy identifies by their certificates. Takes root, name, labels, accounts:
+ServiceAccounts as {name, namespace}.
+*/}}
 {{- define "meshwright.authentication" -}}
 apiVersion: policy.linkerd.io/v1alpha1
 kind: MeshTLSAuthentication

@@ -1,6 +1,6 @@
 {{/*
-Methods of a workload that the same callers may call, and those callers. Takes root; name; route, the name of all three objects;
-callers, ServiceAccounts as {name, namespace}; methods.
+The methods of a workload that the same callers may call, and those callers. Takes root; name;
+route, the name of all three objects; callers, ServiceAccounts as {name, namespace}; methods.
 */}}
 {{- define "meshwright.inbound-route" -}}
 apiVersion: gateway.networking.k8s.io/v1

@@ -1,11 +1,16 @@
-{{/* A pod in the mesh: whoever no policy lets in is denied, whatever the cluster's default is. */}}
+{{/*
+A meshed pod. It denies every caller that no policy admits, whatever the default of the cluster is.
+*/}}
 {{- define "meshwright.linkerd-annotations" -}}
 linkerd.io/inject: enabled
 config.linkerd.io/default-inbound-policy: deny
 config.linkerd.io/shutdown-grace-period: {{ sub (include "meshwright.termination-grace-s" .) 5 }}s
 {{- end }}
 
-{{/* A pod that keeps failing is left alone for a while. Never on the edge: its callers are the public. */}}
+{{/*
+Circuit breaking: a pod that keeps failing gets no calls for a while. Never for the edge, whose
+callers are not in the mesh.
+*/}}
 {{- define "meshwright.circuit-breaker" -}}
 balancer.linkerd.io/failure-accrual: consecutive
 balancer.linkerd.io/failure-accrual-consecutive-max-failures: "7"

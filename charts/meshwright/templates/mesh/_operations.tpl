@@ -16,8 +16,9 @@ spec:
 {{- end }}
 
 {{/*
-Paths of the operations port, and whom they are open to. One such route ends the proxy's own, implied ones: so the probes need a
-route too. The proxy's port must have none at all, or its own probes fail. Takes root, name, server, paths, authentication.
+Paths of the operations port, and their callers. A route like this replaces the proxy's implicit
+ones, so the probes need a route too. The proxy's own port must have no route, or its own probes
+fail. Takes root, name, server, paths, authentication.
 */}}
 {{- define "meshwright.operations-route" -}}
 apiVersion: gateway.networking.k8s.io/v1

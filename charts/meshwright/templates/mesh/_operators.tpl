@@ -1,9 +1,12 @@
-{{/* Who may ask a service how it is and what it offers: the chart's own ServiceAccount for operators, and those of the values. */}}
+{{/*
+The accounts that may call health checks and reflection: the chart's own ServiceAccount for
+operators, and those of the values.
+*/}}
 {{- define "meshwright.operators" -}}
 {{ prepend .Values.linkerd.operators (dict "name" (printf "%s-operator" .Release.Name) "namespace" .Release.Namespace) | toJson }}
 {{- end }}
 
-{{/* What grpcurl needs: the health of a service, and its descriptors. */}}
+{{/* The methods that grpcurl needs: health checks and reflection. */}}
 {{- define "meshwright.operators-methods" -}}
 {{- $methods := list }}
 {{- range list "grpc.health.v1.Health" "grpc.reflection.v1.ServerReflection" "grpc.reflection.v1alpha.ServerReflection" }}

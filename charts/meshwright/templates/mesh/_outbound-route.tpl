@@ -1,6 +1,7 @@
 {{/*
-How calls of some methods of a workload are delivered, whoever makes them. Takes root; name; route; group: methods, retried,
-timeout. Without methods it is for all others: a Service with routes refuses what none of them matches.
+Retries and timeout of some methods of a workload, for all callers. Takes root; name; route; group:
+methods, retried, timeout. Without methods it matches all other calls: a Service with routes rejects
+calls that none of them matches.
 */}}
 {{- define "meshwright.outbound-route" -}}
 apiVersion: gateway.networking.k8s.io/v1

@@ -17,8 +17,8 @@ ports:
 {{- end }}
 
 {{/*
-Makes the stream and the consumers, and again should they get lost. It is in the broker's pod, so that the password of the user who
-may do that stays there.
+Makes the stream and the consumers, and makes them again if they are lost. It runs in the broker's
+pod, so that the provisioner's password stays there.
 */}}
 {{- define "meshwright.provision-container" -}}
 name: provision
@@ -34,7 +34,10 @@ resources:
   limits: {memory: 128Mi}
 {{- end }}
 
-{{/* The passwords of the broker's users, alone and as what NATS reads; and the URL for who provisions it. */}}
+{{/*
+The passwords of the broker's users: each alone, all as NATS reads them, and the URL for the
+provisioner.
+*/}}
 {{- define "meshwright.nats-secret" -}}
 apiVersion: v1
 kind: Secret
@@ -55,7 +58,7 @@ data:
   NATS_URL: {{ printf "nats://provisioner:%s@127.0.0.1:4222" .passwords.provisioner | b64enc }}
 {{- end }}
 
-{{/* Takes root; name, the user's; password. */}}
+{{/* Takes root; name, the name of the user; password. */}}
 {{- define "meshwright.nats-url" -}}
 nats://{{ .name }}:{{ .password }}@{{ include "meshwright.fullname" (dict "root" .root "name" "nats") }}:4222
 {{- end }}

@@ -23,7 +23,10 @@ lifecycle:
       command: [sh, -c, "kill -INT 1"]
 {{- end }}
 
-{{/* Line 8 of its lock file is its state. A TCP probe would pass whatever happens: the mesh's proxy accepts it. */}}
+{{/*
+Line 8 of the server's lock file is its state. A TCP probe would always succeed, because the mesh's
+proxy accepts the connection.
+*/}}
 {{- define "meshwright.postgres-probe" -}}
 exec:
   command: [sh, -c, 'sed -n 8p "$PGDATA/postmaster.pid" | grep -q ready']

@@ -1,4 +1,6 @@
-{{/* The servers that the chart brings along, as a JSON list: name; the name and number of the port; the services that use it. */}}
+{{/*
+The trial servers, as a JSON list: name; the name and number of the port; the services that use it.
+*/}}
 {{- define "meshwright.trial-servers" -}}
 {{- $servers := list }}
 {{- range list (list "postgres" "postgres" 5432 "database") (list "nats" "nats" 4222 "events") (list "mail" "smtp" 8026 "mail") }}

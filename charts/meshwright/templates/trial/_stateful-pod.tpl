@@ -1,4 +1,4 @@
-{{/* The data in /data, the files and the Secret in /configuration. */}}
+{{/* Mounts the data at /data, and the files and the Secret at /configuration. */}}
 {{- define "meshwright.stateful-pod" -}}
 serviceAccountName: {{ include "meshwright.fullname" . }}
 automountServiceAccountToken: false

@@ -1,7 +1,7 @@
 {{/*
-A server that the chart brings along, and what it is configured with. Takes what a workload takes, and: values; files, names below
-files/; container, the YAML of what is its own in its container; secretItems, YAML: what it reads of its Secret; checksum, a text
-whose change restarts it; sidecar, the YAML of a second container, if any.
+A trial server with its configuration. Takes what a workload takes, and: values; files, names below
+files/; container, YAML for its container; secretItems, YAML: the items of its Secret that it reads;
+checksum, a text whose change restarts it; sidecar, the YAML of a second container, if any.
 */}}
 {{- define "meshwright.trial-server" -}}
 {{ include "meshwright.service-account" . }}

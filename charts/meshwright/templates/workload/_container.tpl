@@ -16,7 +16,7 @@ resources:
   {{- toYaml .spec.resources | nindent 2 }}
 {{- end }}
 
-{{/* The image, what it runs, and what that may do. */}}
+{{/* The image, the command and the security context. */}}
 {{- define "meshwright.program" -}}
 {{- $image := mergeOverwrite (deepCopy .root.Values.image) (.spec.image | default dict) -}}
 image: {{ $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
@@ -33,9 +33,10 @@ volumeMounts:
 {{- end }}
 
 {{/*
-Brings the database to the schema that this version needs, before it starts. It may run in several pods at once, and the old
-version works on the new schema; if it fails, the new pods do not start and the old ones stay. Of the secrets it gets the database's
-URL only; the operator's own, under the name that mesh.migrations reads first, wins here as well.
+Migrates the database to the schema of this version, before the service starts. It can run in
+several pods at once, and the old version works with the new schema. If it fails, the new pods do
+not start and the old ones stay. Of the secrets it gets only the database's URL. A Secret of the
+operator takes precedence here too, under the name that mesh.migrations reads first.
 */}}
 {{- define "meshwright.migrations" -}}
 name: migrations
@@ -56,16 +57,20 @@ resources:
 {{- end }}
 
 {{/*
-Seconds from the moment a pod is told to go until it stops taking calls: by then Services lead to others, and connections made
-before are renewed (CONNECTION_AGE_S in mesh/server.py), so nobody sends it any more.
+Seconds for which a pod that is told to stop continues to accept calls. By then Services point to
+other pods and earlier connections are renewed (CONNECTION_AGE_S of the gRPC server), so nobody
+calls it.
 */}}
 {{- define "meshwright.leave-s" }}15{{ end }}
 
-{{/* Seconds that the edge then goes on answering at most, and without a request, to proxies that hold connections to it. */}}
+{{/*
+The maximum of seconds for which the edge then continues to serve proxies with open connections, and
+the seconds without a request that end this earlier.
+*/}}
 {{- define "meshwright.settle-s" }}10{{ end }}
 {{- define "meshwright.quiet-s" }}2{{ end }}
 
-{{/* Seconds in which calls that began before may finish. */}}
+{{/* Seconds for which running calls may continue. */}}
 {{- define "meshwright.drain-s" }}20{{ end }}
 
 {{- define "meshwright.termination-grace-s" }}{{ add (include "meshwright.leave-s" .) (include "meshwright.settle-s" .) (include "meshwright.quiet-s" .) (include "meshwright.drain-s" .) 13 }}{{ end }}

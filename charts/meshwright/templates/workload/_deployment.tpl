@@ -1,4 +1,7 @@
-{{/* New pods take over one by one, and only once they are ready: a version that does not start leaves the old one serving. */}}
+{{/*
+New pods replace old ones one by one, only when they are ready: a version that does not start leaves
+the old one serving.
+*/}}
 {{- define "meshwright.deployment" -}}
 apiVersion: apps/v1
 kind: Deployment

@@ -1,4 +1,4 @@
-{{/* By the CPU of the process itself: the mesh's proxy in the same pod does not count. */}}
+{{/* Scales by the CPU of the process itself, without the mesh's proxy in the same pod. */}}
 {{- define "meshwright.horizontal-pod-autoscaler" -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler

@@ -1,7 +1,8 @@
 {{/*
-Who may open a connection to a workload, and to whom it may open one. Takes root; name; port, the name of the one that serves; from,
-the workloads that may, everyone where it is left out; to, the workloads that it calls; outside, the names of what it reaches beyond
-the release (networkPolicies.outside). Meshed traffic arrives at 4143; which method it may then call, Linkerd decides.
+Limits which connections a workload accepts and opens. Takes root; name; port, the name of the port
+that it serves; from, the workloads that may connect, all if absent; to, the workloads that it
+calls; outside, the names of servers beyond the release (networkPolicies.outside). Meshed traffic
+arrives at 4143; Linkerd decides which method it may call.
 */}}
 {{- define "meshwright.network-policy" -}}
 apiVersion: networking.k8s.io/v1
@@ -40,7 +41,10 @@ spec:
     {{- include "meshwright.network-egress" . | nindent 4 }}
 {{- end }}
 
-{{/* Where a workload may connect to: names of any cluster's DNS, what it calls, what it reaches outside, Linkerd's control plane. */}}
+{{/*
+The destinations of a workload: DNS of any cluster, its callees, servers outside, Linkerd's control
+plane.
+*/}}
 {{- define "meshwright.network-egress" -}}
 - ports:
     - {port: 53, protocol: UDP}
@@ -75,8 +79,9 @@ spec:
 {{- end }}
 
 {{/*
-What a service reaches beyond the release, as a JSON list of names in networkPolicies.outside: servers of the operator's own, and
-the collector of traces. Takes root, spec.
+The servers beyond the release that a service uses, as a JSON list of names in
+networkPolicies.outside: servers of the operator's own, and the collector of traces. Takes root,
+spec.
 */}}
 {{- define "meshwright.outside" -}}
 {{- $outside := list }}
@@ -88,12 +93,12 @@ the collector of traces. Takes root, spec.
 {{- $outside | toJson }}
 {{- end }}
 
-{{/* The URL of the values for one of those, empty where a Secret of the operator's own has it. */}}
+{{/* The URL of one of those in the values, empty if it is in a Secret of the operator's own. */}}
 {{- define "meshwright.outside-url" -}}
 {{ get (dict "database" .spec.databaseUrl "broker" .spec.natsUrl "mail" .root.Values.mail.url "traces" .root.Values.monitoring.tracesEndpoint) .name | default "" }}
 {{- end }}
 
-{{/* The ports that the values name and the one in the URL, as a JSON list. */}}
+{{/* The ports in the values and the one in the URL, as a JSON list. */}}
 {{- define "meshwright.outside-ports" -}}
 {{- $port := regexFind ":[0-9]+$" (regexFind "^[a-z]+://[^/?]+" .url) | trimPrefix ":" }}
 {{- $ports := .ports }}
@@ -101,7 +106,10 @@ the collector of traces. Takes root, spec.
 {{- $ports | toJson }}
 {{- end }}
 
-{{/* The workloads of the release that a service connects to, as a JSON list: callees, trial servers, and the edge, which has the keys. */}}
+{{/*
+The workloads of the release that a service connects to, as a JSON list: callees, trial servers, and
+the edge, which serves the keys.
+*/}}
 {{- define "meshwright.peers" -}}
 {{- $peers := append (include "meshwright.callees" . | fromJsonArray) "edge" }}
 {{- range include "meshwright.trial-servers" .root | fromJsonArray }}

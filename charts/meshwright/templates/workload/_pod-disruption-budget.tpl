@@ -1,4 +1,4 @@
-{{/* A drained node takes one pod at a time. Pods that do not work anyway do not hold it up. */}}
+{{/* Draining a node evicts one pod at a time. Pods that do not work anyway do not delay it. */}}
 {{- define "meshwright.pod-disruption-budget" -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget

@@ -20,7 +20,7 @@ volumes:
       sizeLimit: 64Mi
 {{- end }}
 
-{{/* Changed connections restart the pods, which read them when they start. */}}
+{{/* A changed Secret restarts the pods, which read it when they start. */}}
 {{- define "meshwright.pod-annotations" -}}
 kubectl.kubernetes.io/default-container: {{ .name | replace "_" "-" }}
 checksum/connections: {{ list .spec.databaseUrl .spec.existingSecret .spec.natsUrl .root.Values.mail.url | toJson | sha256sum | trunc 16 }}
@@ -41,7 +41,7 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* Pod Security "restricted". */}}
+{{/* The security context of a pod that meets Pod Security "restricted". */}}
 {{- define "meshwright.pod-security" -}}
 runAsNonRoot: true
 runAsUser: {{ .user }}

@@ -1,4 +1,7 @@
-{{/* All on the operations port, by HTTP: under Linkerd's default deny, gRPC probes never pass. */}}
+{{/*
+All probes use the operations port, by HTTP: under Linkerd's default deny, gRPC probes never
+succeed.
+*/}}
 {{- define "meshwright.probes" -}}
 startupProbe:
   {{- include "meshwright.probe" "/livez" | nindent 2 }}

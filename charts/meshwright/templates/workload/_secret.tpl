@@ -1,4 +1,7 @@
-{{/* The secret variables of a service. They stay when the release goes: databases and sessions outlive it. */}}
+{{/*
+The secret variables of a service. They remain when the release is uninstalled, because databases
+and sign-ins outlive it.
+*/}}
 {{- define "meshwright.secret" -}}
 apiVersion: v1
 kind: Secret

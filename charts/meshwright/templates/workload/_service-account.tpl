@@ -1,4 +1,4 @@
-{{/* Its identity in the mesh. It asks nothing of the Kubernetes API. */}}
+{{/* The identity of a workload in the mesh. It does not use the Kubernetes API. */}}
 {{- define "meshwright.service-account" -}}
 apiVersion: v1
 kind: ServiceAccount

@@ -1,4 +1,4 @@
-{{/* The environment of a process. */}}
+{{/* The environment variables of a process. */}}
 {{- define "meshwright.variables" -}}
 env:
   {{- if and (eq .kind "edge") .spec.trustedProxies .root.Values.linkerd.enabled }}
@@ -15,7 +15,7 @@ env:
 {{- end }}
 {{- end }}
 
-{{/* What is secret: the operator's own Secret over the chart's. */}}
+{{/* Secret variables: the operator's own Secret takes precedence over the chart's. */}}
 {{- define "meshwright.secret-variables" -}}
 envFrom:
   - secretRef:
@@ -26,7 +26,7 @@ envFrom:
   {{- end }}
 {{- end }}
 
-{{/* The variables that are not secret, by name. Those of the values win over all others. */}}
+{{/* The variables that are not secret, by name. Those of the values take precedence. */}}
 {{- define "meshwright.environment" -}}
 {{- $common := include "meshwright.common-environment" .root | fromYaml -}}
 {{- $own := include (printf "meshwright.%s-environment" .kind) . | fromYaml -}}

@@ -1,7 +1,7 @@
 {{/*
-Everything that one workload is made of, the edge as well as each service. Takes a dict: root, the chart's context; kind, edge or
-service; name; module, which Python runs; spec, its values over those of `workloads`; ports, a list of {name, port} and, of those
-in its Service, {servicePort, appProtocol}.
+All objects of one workload, the edge or a service. Takes a dict: root, the chart's context; kind,
+edge or service; name; module, which Python runs; spec, its values merged with those of `workloads`;
+ports, a list of {name, port} and, for those in its Service, {servicePort, appProtocol}.
 */}}
 {{- define "meshwright.workload" -}}
 {{ include "meshwright.service-account" . }}
@@ -17,7 +17,9 @@ in its Service, {servicePort, appProtocol}.
 {{- end }}
 {{- end }}
 
-{{/* The services of this release whose values say that they need something, a database for example, as a JSON list. */}}
+{{/*
+The services of this release whose values set a flag, `database` for example, as a JSON list.
+*/}}
 {{- define "meshwright.users-of" -}}
 {{- $users := list }}
 {{- range $name, $spec := include "meshwright.services" .root | fromJson }}
@@ -26,7 +28,10 @@ in its Service, {servicePort, appProtocol}.
 {{- $users | toJson }}
 {{- end }}
 
-{{/* The services of this release, as JSON: name → spec, in which the contracts say whether it publishes or consumes events. */}}
+{{/*
+The services of this release, as JSON: name → spec, with the flags of the contracts for services
+that publish or consume events.
+*/}}
 {{- define "meshwright.services" -}}
 {{- $services := dict }}
 {{- range $name, $values := .Values.services }}
@@ -38,7 +43,7 @@ in its Service, {servicePort, appProtocol}.
 {{- $services | toJson }}
 {{- end }}
 
-{{/* The spec of the edge, as JSON; empty where this release has none. */}}
+{{/* The spec of the edge, as JSON; empty if this release has no edge. */}}
 {{- define "meshwright.edge" -}}
 {{ .Values.edge.enabled | ternary (mergeOverwrite (deepCopy .Values.workloads) (deepCopy .Values.edge)) dict | toJson }}
 {{- end }}

@@ -13,7 +13,7 @@ from pydantic_settings import NoDecode
 from edge.call.address import Address
 from edge.call.metadata import check_name
 from edge.http.proxies import trusted
-from mesh.policy import DEFAULT_TIMEOUT_S
+from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.settings import HttpUrl, HttpUrlOrEmpty, Port, ProcessSettings, load, variables
 
 

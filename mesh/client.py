@@ -26,6 +26,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from mesh import correlation, tracing
 from mesh.breaker import Breaker
+from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.errors import (
     BrokenReply,
     Cancelled,
@@ -38,7 +39,6 @@ from mesh.errors import (
     error_for,
 )
 from mesh.identity import ServiceTokens
-from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.rpc import CLIENT_ADDRESS, Method, Req, Res, current_call
 from mesh.status import DETAILS_TRAILER, from_status
 from mesh.stream_connections import StreamConnections

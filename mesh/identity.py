@@ -15,10 +15,10 @@ from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 
+from mesh.contract.policy import Policy
 from mesh.ended_tokens import EndedTokens, ended_ids
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.fetch import FetchError, fetch_json
-from mesh.policy import Policy
 from mesh.refresh import Refresh
 
 ALGORITHM = "ES256"  # of our own issuer

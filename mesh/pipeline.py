@@ -16,6 +16,8 @@ import structlog
 from protobuf import Message
 
 from mesh import audit, correlation, tracing
+from mesh.contract.message_size import request_bytes_max
+from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.errors import (
     Code,
     DeadlineExceeded,
@@ -27,9 +29,7 @@ from mesh.errors import (
     Unauthenticated,
 )
 from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_of, bearer_token
-from mesh.message_size import request_bytes_max
 from mesh.open_streams import OpenStreams, stopping
-from mesh.policy import DEFAULT_TIMEOUT_S
 from mesh.rpc import CLIENT_ADDRESS, Call, Handler, current_call
 from mesh.status import DETAILS_TRAILER, to_status
 from mesh.telemetry import SERVER_CALLS, SERVER_SECONDS

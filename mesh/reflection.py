@@ -23,7 +23,7 @@ from grpcapis.grpc_reflection.v1.reflection_pb import (
 from grpcapis.grpc_reflection.v1alpha import reflection_pb as v1alpha_pb
 from protobuf import DescExtension, DescFile, DescMessage, DescService, Oneof
 
-from mesh.descriptors import with_imports
+from mesh.contract.descriptors import with_imports
 from mesh.errors import Code
 
 VERSIONS = (reflection_pb.desc().services[0], v1alpha_pb.desc().services[0])

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar
 from protobuf import DescMethod, DescService, Message
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
+from mesh.contract.policy import Policy, policy_of
 from mesh.identity import ANONYMOUS, Caller
-from mesh.policy import Policy, policy_of
 
 Req = TypeVar("Req", bound=Message)
 Res = TypeVar("Res", bound=Message)

@@ -4,7 +4,7 @@ from protobuf import DescMessage, Message
 
 from edge.protojson.client_paths import as_client_writes
 from edge.protojson.problems import Problems
-from mesh.contract_rules import has_rules
+from mesh.contract.rules import has_rules
 from mesh.errors import FieldViolation
 from mesh.validation import Validator
 

@@ -5,9 +5,9 @@ import re
 from edge.call.rate_limit import RateLimiter
 from edge.http.client_network import client_network
 from edge.http.headers import Headers
+from mesh.contract.policy import Policy
 from mesh.errors import Unauthenticated
 from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_of, bearer_token
-from mesh.policy import Policy
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 

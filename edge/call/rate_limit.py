@@ -9,8 +9,8 @@ from collections import OrderedDict
 from typing import Final
 
 from edge.http.headers import Headers
+from mesh.contract.policy import RateLimit
 from mesh.errors import ResourceExhausted
-from mesh.policy import RateLimit
 
 CALLERS_MAX: Final = 10_000
 """How many callers of a method have allowances of their own at the same time."""

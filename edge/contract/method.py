@@ -7,7 +7,7 @@ from protobuf import DescMethod
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from edge.contract.types import Types
-from mesh.policy import Policy, policy_of
+from mesh.contract.policy import Policy, policy_of
 
 _IDEMPOTENT: Final = frozenset(
     {MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT}

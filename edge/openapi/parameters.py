@@ -24,8 +24,8 @@ from edge.openapi.values import is_scalar, well_known_schema
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import declared
 from edge.protojson.leaves import text_leaf
-from mesh.contract_rules import message_rules
-from mesh.descriptors import inner_message
+from mesh.contract.descriptors import inner_message
+from mesh.contract.rules import message_rules
 
 PARAMETER_DEPTH_MAX: Final = 4
 

@@ -53,7 +53,7 @@ from edge.protojson.leaves import NULL_VALUE, WRAPPERS
 from edge.protojson.readers import is_nullable
 from edge.protojson.scalars import LONG, RANGES
 from edge.reply.response_writer import JsonStyle
-from mesh.contract_rules import field_rules, message_rules
+from mesh.contract.rules import field_rules, message_rules
 from mesh.validation import Validator
 
 FIELD_INFO: Final = "google.api.field_info"

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from protobuf import DescField, DescMessage
 
 from edge.protojson.fields import declared, find
-from mesh.descriptors import inner_message
+from mesh.contract.descriptors import inner_message
 from mesh.errors import FieldViolation
 
 _PART = re.compile(r'\.?(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<subscript>\[(?:"(?:[^"\\]|\\.)*"|[^\]"]*)\])')

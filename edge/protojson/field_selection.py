@@ -18,7 +18,7 @@ from protobuf.wkt import Struct
 from edge.protojson.fields import find
 from edge.protojson.leaves import text_leaf
 from edge.protojson.problems import InvalidValue, shorten
-from mesh.descriptors import inner_message
+from mesh.contract.descriptors import inner_message
 
 ALL: Final = "*"
 DEPTH_MAX: Final = 32

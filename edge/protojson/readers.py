@@ -36,7 +36,7 @@ from edge.protojson.problems import (
     too_many_items,
 )
 from edge.protojson.scalars import FROM_TEXT
-from mesh.contract_rules import field_rules, items_max
+from mesh.contract.rules import field_rules, items_max
 
 DEPTH_MAX: Final = 64
 

@@ -1,6 +1,6 @@
 """What a reply says about its reuse (RFC 9111)."""
 
-from mesh.policy import Policy
+from mesh.contract.policy import Policy
 
 
 def cache_control(policy: Policy, *, is_read: bool) -> bytes:

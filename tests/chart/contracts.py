@@ -10,7 +10,7 @@ from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from mesh.codegen.generator import python_name
-from mesh.policy import policy_of
+from mesh.contract.policy import policy_of
 from tests.chart.render import ROOT
 
 EDGE = "edge"

@@ -12,7 +12,7 @@ from protobuf import DescMethod, DescService, Registry
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
-from mesh.policy import ANY_WORKLOAD, policy_of
+from mesh.contract.policy import ANY_WORKLOAD, policy_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())

@@ -9,10 +9,10 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mesh.contract.policy import Policy
 from mesh.ended_tokens import EndedTokensUrl, ended_id
 from mesh.errors import Unauthenticated, Unavailable
 from mesh.identity import ANONYMOUS, Verifier, bearer_of
-from mesh.policy import Policy
 from tests.http_endpoint import Endpoint
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 

@@ -8,7 +8,7 @@ from edge.contract.method import Method
 from edge.http.whole_body import BodyLimits
 from edge.protojson.readers import Readers
 from edge.reply.response_writer import JsonStyle
-from mesh.message_size import request_bytes_max
+from mesh.contract.message_size import request_bytes_max
 from mesh.validation import Validator
 
 

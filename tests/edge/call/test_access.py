@@ -8,8 +8,8 @@ import pytest
 from edge.call.rate_limit import RateLimiter
 from edge.contract.contract import Contract
 from edge.http.client_network import client_network
+from mesh.contract.policy import RateLimit
 from mesh.errors import ResourceExhausted
-from mesh.policy import RateLimit
 from tests.edge.backend import Backend, Context, Received
 from tests.edge.served import Client, edge_of
 from tests.issuer import Issuer

@@ -22,7 +22,7 @@ pod, so that the provisioner's password stays there.
 */}}
 {{- define "meshwright.provision-container" -}}
 name: provision
-{{ include "meshwright.program" (dict "root" .root "module" "mesh.events.provision" "spec" (dict "args" (list "--keep"))) }}
+{{ include "meshwright.program" (dict "root" .root "module" "mesh.events.nats.provision" "spec" (dict "args" (list "--keep"))) }}
 env:
   - name: NATS_URL
     valueFrom:

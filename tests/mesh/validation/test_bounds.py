@@ -7,9 +7,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from protobuf import Message, Registry
 from protobuf.wkt import FileDescriptorSet as Image
 
-from mesh.bounds import Bounds, TooCostly
 from mesh.errors import FieldViolation
-from mesh.validation import ELEMENTS_MAX, Validator
+from mesh.validation import Validator
+from mesh.validation.bounds import Bounds, TooCostly
+from mesh.validation.validator import ELEMENTS_MAX
 from tests.edge.contracts import compile_image
 
 CONTRACT = """

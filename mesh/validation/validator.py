@@ -10,9 +10,9 @@ import protovalidate
 import structlog
 from protobuf import DescMessage, Message
 
-from mesh.bounds import Bounds, TooCostly
 from mesh.errors import VIOLATIONS_MAX, FieldViolation, invalid_fields
-from mesh.validation_twin import as_twin, twin_of
+from mesh.validation.bounds import Bounds, TooCostly
+from mesh.validation.twin import as_twin, twin_of
 
 ELEMENTS_MAX: Final = 1000
 """Of a message with more elements only the first violation is told: there might be as many as elements."""

@@ -27,7 +27,8 @@ from protobuf import (
     Message,
 )
 
-from mesh.contract_rules import (
+from mesh.contract.descriptors import inner_message
+from mesh.contract.rules import (
     active,
     element_rules,
     expressions,
@@ -37,7 +38,6 @@ from mesh.contract_rules import (
     length_max,
     message_rules,
 )
-from mesh.descriptors import inner_message
 
 COST_MAX: Final = 10_000
 """What the expressions of one message may cost, in elements looked at, beyond what the contract's own bounds allow."""

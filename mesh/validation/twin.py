@@ -11,7 +11,7 @@ from protobuf import DescMessage, Message
 from protobuf.wkt import FileDescriptorProto, FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import DescriptorProto
 
-from mesh.descriptors import with_imports
+from mesh.contract.descriptors import with_imports
 
 
 def twin_of(message: DescMessage) -> DescMessage | None:

@@ -5,7 +5,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from protobuf import Registry
 from protobuf.wkt import FileDescriptorSet as Image
 
-from mesh.message_size import BYTES_MIN, request_bytes_max
+from mesh.contract.message_size import BYTES_MIN, request_bytes_max
 from tests.edge.contracts import compile_image
 
 CONTRACT = """

@@ -8,7 +8,7 @@ from protobuf import Registry
 from protobuf.wkt import FileDescriptorSet
 
 from mesh.validation import Validator
-from mesh.validation_twin import twin_of
+from mesh.validation.twin import twin_of
 from tests.edge.contracts import compile_image
 
 CONTRACT = """

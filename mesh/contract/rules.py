@@ -13,7 +13,7 @@ from protovalidate._gen.buf.validate.validate_pb import (
     ext_oneof,
 )
 
-from mesh.descriptors import inner_message
+from mesh.contract.descriptors import inner_message
 
 # A character of UTF-8 is a byte at least, so a bound on bytes is one on characters.
 _LENGTHS: Final = {"string": ("len", "max_len", "len_bytes", "max_bytes"), "bytes": ("len", "max_len")}

@@ -18,7 +18,7 @@ from protobuf import (
 )
 from protovalidate._gen.buf.validate.validate_pb import FieldRules
 
-from mesh.contract_rules import element_rules, field_rules, items_max, key_rules, length_max
+from mesh.contract.rules import element_rules, field_rules, items_max, key_rules, length_max
 
 BYTES_MIN: Final = 65_536
 """No method takes less: what a newer contract adds, unknown fields and white space need room too."""

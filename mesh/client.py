@@ -24,7 +24,6 @@ import grpc.aio
 from googleapis.google.rpc.status_pb import Status
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from mesh import correlation, tracing
 from mesh.breaker import Breaker
 from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.errors import (
@@ -42,7 +41,8 @@ from mesh.identity import ServiceTokens
 from mesh.rpc import CLIENT_ADDRESS, Method, Req, Res, current_call
 from mesh.status import DETAILS_TRAILER, from_status
 from mesh.stream_connections import StreamConnections
-from mesh.telemetry import CLIENT_CALLS
+from mesh.telemetry import correlation, tracing
+from mesh.telemetry.metrics import CLIENT_CALLS
 from mesh.withheld import OPAQUE, by_library, is_deliberate, log_withheld
 
 ATTEMPTS_MAX = 3

@@ -15,7 +15,7 @@ import grpc.aio
 import structlog
 from protobuf import Message
 
-from mesh import audit, correlation, tracing
+from mesh import audit
 from mesh.contract.message_size import request_bytes_max
 from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.errors import (
@@ -32,7 +32,8 @@ from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_of, bea
 from mesh.open_streams import OpenStreams, stopping
 from mesh.rpc import CLIENT_ADDRESS, Call, Handler, current_call
 from mesh.status import DETAILS_TRAILER, to_status
-from mesh.telemetry import SERVER_CALLS, SERVER_SECONDS
+from mesh.telemetry import correlation, tracing
+from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS
 from mesh.validation import Validator
 
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mesh import tracing
+from mesh.telemetry import tracing
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from edge.http.request_id import request_id
-from mesh import correlation
+from mesh.telemetry import correlation
 
 log = structlog.get_logger()
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from mesh import correlation
+from mesh.telemetry import correlation
 
 REQUEST_ID: Final = correlation.REQUEST_ID
 

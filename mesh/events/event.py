@@ -9,8 +9,8 @@ from typing import Generic, Self, TypeVar
 import asyncpg
 from protobuf import Message
 
-from mesh.correlation import bound, is_safe, safe_request_id
 from mesh.events.contract import publisher_of
+from mesh.telemetry.correlation import bound, is_safe, safe_request_id
 
 M = TypeVar("M", bound=Message)
 

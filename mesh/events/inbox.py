@@ -8,7 +8,6 @@ from typing import Any, Self, TypeAlias
 import structlog
 from protobuf import Message
 
-from mesh import tracing
 from mesh.database import Connection, Database
 from mesh.errors import MeshError
 from mesh.events import inbox_table, metrics
@@ -17,6 +16,7 @@ from mesh.events.inbox_table import Received
 from mesh.events.loop import keep_running, stop, wait
 from mesh.events.nats import Delivery, JetStream
 from mesh.events.retries import Retries
+from mesh.telemetry import tracing
 
 Handler: TypeAlias = Callable[[Connection, Event[Any]], Awaitable[None]]
 """Takes the transaction in which the event is marked done: what it writes there happens once or not at all."""

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from protobuf import Message
 
-from mesh import correlation, tracing
 from mesh.database import Connection, Session
 from mesh.events.contract import publisher_of
 from mesh.events.event import Envelope
+from mesh.telemetry import correlation, tracing
 
 CHANNEL = "mesh_outbox"  # of NOTIFY: rows were added
 SUBJECT_PREFIX = "meshwright."

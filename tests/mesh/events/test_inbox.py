@@ -13,7 +13,6 @@ import pytest
 from prometheus_client import REGISTRY
 from protobuf import Message
 
-from mesh import tracing
 from mesh.database import Connection, Database
 from mesh.errors import Unavailable
 from mesh.events import Event, Inbox, JetStream, Relay, inbox_table
@@ -22,6 +21,7 @@ from mesh.events.inbox import Handler
 from mesh.events.provision import provision
 from mesh.events.retries import Retries
 from mesh.events.users import STREAM
+from mesh.telemetry import tracing
 from tests.mesh.messages import Note, Other
 
 Tell = Callable[..., Awaitable[None]]

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from protobuf.wkt import StringValue
 
-from mesh import tracing
 from mesh.database import Database
 from mesh.events import publish
+from mesh.telemetry import tracing
 from tests.mesh.messages import Note
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from mesh import tracing
+from mesh.telemetry import tracing
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -22,7 +22,7 @@ def test_a_process_that_exports_hands_on_its_own_span() -> None:
     program = f"""
 import os
 import structlog
-from mesh import correlation, tracing
+from mesh.telemetry import correlation, tracing
 tracing.configure("test", "http://127.0.0.1:1")
 for headers in ({{"traceparent": "{TRACEPARENT}"}}, {{}}):
     with correlation.bound("request", headers), tracing.span("call", "SERVER", headers):

@@ -3,7 +3,7 @@
 import pytest
 import structlog
 
-from mesh import correlation, tracing
+from mesh.telemetry import correlation, tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from mesh import tracing
+from mesh.telemetry import tracing
 
 REQUEST_ID = "x-request-id"
 

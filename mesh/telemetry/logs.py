@@ -1,19 +1,11 @@
-"""Logs and metrics of a process, structlog and prometheus-client, and whether it has traces."""
+"""Logs of a process: structlog, and the standard library's loggers in the same shape."""
 
-import contextlib
 import logging
 import sys
 from typing import Any, Protocol
 
 import structlog
-from prometheus_client import Counter, Histogram
 from structlog.tracebacks import ExceptionDictTransformer
-
-from mesh import tracing
-
-SERVER_CALLS = Counter("grpc_server_handled_total", "Calls answered, by method and status.", ["method", "code"])
-SERVER_SECONDS = Histogram("grpc_server_handling_seconds", "Time to answer a call, by method.", ["method"])
-CLIENT_CALLS = Counter("grpc_client_handled_total", "Calls made, by workload and status.", ["workload", "code"])
 
 # The library's own default logs the local variables of every frame: passwords, tokens, addresses.
 _TRACEBACK = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
@@ -21,40 +13,20 @@ _TRACEBACK = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(sho
 _LOUD_LIBRARIES = ("nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access")
 
 
-class TelemetrySettings(Protocol):
-    """What telemetry needs to know of a process's settings."""
+class LogSettings(Protocol):
+    """The settings of a process that logging needs."""
 
     @property
     def log_level(self) -> str:
-        """The least that is logged: debug, info, warning or error."""
+        """The lowest level that is logged: debug, info, warning or error."""
 
     @property
     def log_format(self) -> str:
         """json, text, or auto: text on a terminal, JSON elsewhere."""
 
-    @property
-    def otel_exporter_otlp_endpoint(self) -> str | None:
-        """The URL of the OpenTelemetry collector, if there is one."""
 
-
-def configure(name: str, settings: TelemetrySettings) -> None:
-    """Sets up logging to standard error, and traces if OTEL_EXPORTER_OTLP_ENDPOINT is set. Call it first."""
-    configure_logs(name, settings)
-    if settings.otel_exporter_otlp_endpoint is not None:
-        tracing.configure(name, settings.otel_exporter_otlp_endpoint)
-
-
-def flush() -> None:
-    """Sends and writes what is held back, for a process that ends without Python's own clean-up."""
-    tracing.flush()
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # whoever read it has gone
-            stream.flush()
-
-
-def configure_logs(name: str, settings: TelemetrySettings) -> None:
-    """JSON lines, or coloured text on a terminal; records of the standard library's loggers take the same shape."""
+def configure_logs(name: str, settings: LogSettings) -> None:
+    """Sets up JSON lines, or coloured text on a terminal, on standard error."""
     text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -25,8 +25,7 @@ from edge.http.websocket_protocol import socket_protocol
 from edge.settings import EdgeSettings, from_command_line
 from edge.sources.source import Source, source_of
 from mesh import telemetry
-from mesh.ended_tokens import EndedTokens, EndedTokensUrl
-from mesh.identity import JwksUrl, Verifier
+from mesh.identity import EndedTokens, RemoteEndedTokens, RemoteKeySet, Verifier
 from mesh.operations import OperationsServer
 from mesh.process import Process, run_to_end
 
@@ -75,7 +74,7 @@ async def _run(settings: EdgeSettings) -> int:
         if not settings.operations_on_port:
             await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
         pages = operations.routes(process.readiness) if settings.operations_on_port else []
-        ended = EndedTokensUrl(settings.ended_tokens_url) if settings.ended_tokens_url else None
+        ended = RemoteEndedTokens(settings.ended_tokens_url) if settings.ended_tokens_url else None
         serving = ReloadingApp(_source(settings, upstreams), settings, upstreams, _verifier(settings, ended), pages)
         await serving.load()
         server = await process.enter(serve(serving, settings))
@@ -147,7 +146,7 @@ def _verifier(settings: EdgeSettings, ended: EndedTokens | None) -> Verifier | N
     unchecked = {"issuer": settings.token_issuer, "audience": settings.token_audience}
     for name in (name for name, value in unchecked.items() if not value):
         log.warning(f"no --{name}: a token's {name} is not checked, only its signature and its time")
-    return Verifier(JwksUrl(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
+    return Verifier(RemoteKeySet(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ import grpc
 import grpc.aio
 
 from mesh import health
-from mesh.ended_tokens import EndedTokens, EndedTokensUrl
 from mesh.errors import MeshError
-from mesh.identity import JwksUrl, KeySource, Verifier
+from mesh.identity import EndedTokens, KeySet, RemoteEndedTokens, RemoteKeySet, Verifier
 from mesh.open_streams import STREAMS_MAX, OpenStreams
 from mesh.operations import Readiness
 from mesh.pipeline import MESSAGE_BYTES_MAX, Pipeline
@@ -44,15 +43,15 @@ async def serve(
     process: Process,
     settings: ServiceSettings,
     *services: Service,
-    keys: KeySource | None = None,
+    keys: KeySet | None = None,
     ended: EndedTokens | None = None,
 ) -> "Server":
     """Serves these services as part of a process. For the issuer itself, `keys` and `ended` replace the keys at
     JWKS_URL and the list at ENDED_TOKENS_URL.
     """
     if ended is None and settings.ended_tokens_url:
-        ended = await process.enter(EndedTokensUrl(settings.ended_tokens_url))
-    verifier = Verifier(keys or JwksUrl(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
+        ended = await process.enter(RemoteEndedTokens(settings.ended_tokens_url))
+    verifier = Verifier(keys or RemoteKeySet(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
     address = f"{settings.listen_host}:{settings.grpc_port}"
     return await process.enter(Server(address, services, verifier, process.readiness, settings.shutdown_grace_s))
 

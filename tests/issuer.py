@@ -11,7 +11,7 @@ AUDIENCE = "meshwright"
 
 
 class Issuer:
-    """Signs tokens with the newest of its keys, and is a mesh.identity.KeySource."""
+    """Signs tokens with the newest of its keys, and is a mesh.identity.KeySet."""
 
     def __init__(self) -> None:
         self.keys: dict[str, ECKey] = {}

@@ -56,7 +56,7 @@ def plan_rotation(keys: Sequence[StoredKey], now: datetime, age_max: timedelta) 
 
 
 class SigningKeys:
-    """The keys as of the last refresh. Also the KeySource of this process, which needs no HTTP to know them."""
+    """The keys as of the last refresh. Also the KeySet of this process, which needs no HTTP to know them."""
 
     def __init__(self, database: Database, cipher: Cipher, age_max: timedelta) -> None:
         self._database = database

@@ -14,8 +14,8 @@ from meshwright.identity.v1.identity_pb import (
     Token,
 )
 
-from mesh.ended_tokens import ended_id
 from mesh.errors import InvalidArgument, ResourceExhausted, Unauthenticated
+from mesh.identity import ended_id
 from services.identity import ended_tokens
 from services.identity.cipher import Cipher
 from services.identity.ended_tokens import EndedTokenList

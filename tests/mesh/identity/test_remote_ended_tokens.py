@@ -10,9 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mesh.contract.policy import Policy
-from mesh.ended_tokens import EndedTokensUrl, ended_id
 from mesh.errors import Unauthenticated, Unavailable
-from mesh.identity import ANONYMOUS, Verifier, bearer_of
+from mesh.identity import ANONYMOUS, RemoteEndedTokens, Verifier, bearer_of, ended_id
 from tests.http_endpoint import Endpoint
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 
@@ -75,7 +74,7 @@ async def test_what_the_list_names_is_refused(issuer: Issuer, claim: str, value:
     endpoint = ListEndpoint()
     token = issuer.token("users/ada", jti="token-1", sid="session-1")
     other = issuer.token("users/bob", jti="token-2", sid="session-2")
-    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
         assert not await refused(verifier, token)
         endpoint.end(claim, value)
@@ -90,7 +89,7 @@ async def test_a_process_has_one_poll_under_way_and_asks_for_what_is_new(issuer:
     """Polls do not wait until the list is whole; the next ones do, say how far the reader has read, and who it is."""
     endpoint = ListEndpoint()
     endpoint.end("jti", "x")
-    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         await ended.ready()
         endpoint.end("jti", "y")
         await endpoint.until_acknowledged()
@@ -108,23 +107,23 @@ async def test_no_token_is_judged_by_a_part_of_the_list(issuer: Issuer) -> None:
     endpoint = ListEndpoint(page_entries_max=2)
     for number in range(7):
         endpoint.end("sub", f"users/{number}")
-    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         assert await refused(Verifier(issuer, ISSUER, AUDIENCE, ended), issuer.token("users/6"))
         endpoint.end("jti", "x")
 
 
 async def test_without_a_first_list_no_token_is_judged(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has just started, and can't know what has ended, says UNAVAILABLE."""
-    monkeypatch.setattr(EndedTokensUrl, "FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr(RemoteEndedTokens, "FIRST_WAIT_S", 0.1)
     endpoint = ListEndpoint()
     endpoint.status = 503
-    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
         with pytest.raises(Unavailable) as caught:
             await verifier.verify(issuer.token())
         assert caught.value.reason == "ENDED_TOKENS_UNAVAILABLE"
         endpoint.status = 200
-        monkeypatch.setattr(EndedTokensUrl, "FIRST_WAIT_S", 10.0)
+        monkeypatch.setattr(RemoteEndedTokens, "FIRST_WAIT_S", 10.0)
         assert (await verifier.verify(issuer.token())).subject == "users/ada"
         endpoint.end("jti", "x")
 
@@ -134,7 +133,7 @@ async def test_without_a_first_list_no_token_is_judged(issuer: Issuer, monkeypat
 )
 async def test_a_list_that_is_broken_is_no_list(issuer: Issuer, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
     """Whatever the URL answers, the process goes on asking, and judges no token meanwhile."""
-    monkeypatch.setattr(EndedTokensUrl, "FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr(RemoteEndedTokens, "FIRST_WAIT_S", 0.1)
 
     class Broken(Endpoint):
         async def answer(self, request: Request) -> Response:
@@ -142,7 +141,7 @@ async def test_a_list_that_is_broken_is_no_list(issuer: Issuer, monkeypatch: pyt
             return Response(body, media_type="application/json")
 
     endpoint = Broken({})
-    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         with pytest.raises(Unavailable):
             await Verifier(issuer, ISSUER, AUDIENCE, ended).verify(issuer.token())
         while len(endpoint.requests) < 2:
@@ -154,7 +153,7 @@ async def test_an_issuer_that_has_no_list_yet_is_believed(issuer: Issuer, status
     """In the middle of an upgrade the issuer may be of a version without the list; later its list is taken over."""
     endpoint = ListEndpoint()
     endpoint.status = status
-    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
         assert (await verifier.verify(issuer.token("users/ada"))).subject == "users/ada"
         endpoint.status = 200
@@ -169,7 +168,7 @@ async def test_the_copy_stays_while_the_issuer_is_away(issuer: Issuer) -> None:
     endpoint = ListEndpoint()
     endpoint.end("sub", "users/ada")
     async with endpoint.served() as url:
-        ended = await EndedTokensUrl(url).__aenter__()
+        ended = await RemoteEndedTokens(url).__aenter__()
         await ended.ready()
         endpoint.status = 503
         endpoint.end("jti", "x")
@@ -183,11 +182,11 @@ async def test_entries_leave_when_they_expire_and_their_number_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A list that grows beyond the limit, as from an issuer that is not ours, is not taken over."""
-    monkeypatch.setattr(EndedTokensUrl, "ENTRIES_MAX", 2)
+    monkeypatch.setattr(RemoteEndedTokens, "ENTRIES_MAX", 2)
     endpoint = ListEndpoint()
     endpoint.end("jti", "1")
     endpoint.end("jti", "2")
-    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         await ended.ready()
         endpoint.end("jti", "3")
         before = len(endpoint.queries)
@@ -206,7 +205,7 @@ async def test_a_public_method_takes_the_bearer_of_an_ended_token_for_nobody(iss
     """Who signs out and in again with a client that still sends the old token gets in; an expired one is named."""
     endpoint = ListEndpoint()
     endpoint.end("sub", "users/ada")
-    async with endpoint.served() as url, EndedTokensUrl(url) as ended:
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
         await ended.ready()
         assert await bearer_of(issuer.token("users/ada"), verifier, Policy(public=True)) == ANONYMOUS

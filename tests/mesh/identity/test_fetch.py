@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from mesh.fetch import ANSWER_BYTES_MAX, FetchError, fetch_json
+from mesh.identity.fetch import ANSWER_BYTES_MAX, FetchError, fetch_json
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 

@@ -1,55 +1,24 @@
-"""Tokens that ended before their time: which they are, and how a process that verifies tokens hears of them.
-
-The issuer keeps a short list, and each process a copy, fetched by one long poll (docs/decisions/0020-ended-tokens.md).
-"""
+"""A copy of the issuer's list of ended tokens, fetched by a long poll."""
 
 import asyncio
-import hashlib
 import time
-from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Self
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import structlog
 
 from mesh.errors import Unavailable
-from mesh.fetch import FetchError, fetch_json
-
-CLAIMS: Final = ("jti", "sid", "sub")
-"""What an entry of the list can name: one token, the tokens of one sign-in, or those of one user."""
+from mesh.identity.fetch import FetchError, fetch_json
 
 log = structlog.get_logger()
 
 
-def ended_id(claim: str, value: str) -> str:
-    """Returns the entry for the tokens whose claim has this value. A hash: the list is public, and tells nothing to
-    those who do not have the token.
-    """
-    digest = hashlib.sha256(f"{claim}:{value}".encode()).digest()[:16]
-    return urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-def ended_ids(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the entries that would each end the token with these claims."""
-    return tuple(ended_id(name, claims[name]) for name in CLAIMS if isinstance(claims.get(name), str))
-
-
-class EndedTokens(Protocol):
-    """What a verifier asks whether a token has ended."""
-
-    async def ready(self) -> None:
-        """Returns once there is a list to look into. Raises Unavailable if none can be had."""
-
-    def holds(self, ids: Iterable[str]) -> bool:
-        """Returns whether one of these is on the list."""
-
-
-class EndedTokensUrl:
+class RemoteEndedTokens:
     """A copy of the list at a URL, kept fresh by a long poll while this is entered.
 
     While the issuer is away the copy stays as it is: nothing can end then, and what an issuer behind a broken network

@@ -1,0 +1,23 @@
+"""Authorization of a caller by the policy of a method."""
+
+from mesh.contract.policy import Policy
+from mesh.errors import PermissionDenied, Unauthenticated
+from mesh.identity.caller import Caller
+
+
+def authorize(policy: Policy, caller: Caller) -> None:
+    """Raises Unauthenticated or PermissionDenied unless the policy lets this caller in."""
+    workload = caller.workload
+    if workload is not None and policy.admits_workload(workload):
+        return
+    if not caller.subject and (policy.internal or not policy.public):
+        raise Unauthenticated("This call needs an access token.", reason="TOKEN_MISSING")
+    if policy.internal:
+        raise PermissionDenied(
+            "Only the workloads that the contract names may call this method.", reason="CALLER_NOT_ALLOWED"
+        )
+    if missing := policy.scopes - caller.scopes:
+        scope = " ".join(sorted(missing))
+        raise PermissionDenied(
+            f"The access token lacks the scope {scope}.", reason="SCOPE_MISSING", metadata={"scope": scope}
+        )

@@ -1,0 +1,70 @@
+"""A JSON Web Key Set (RFC 7517) at a URL."""
+
+import time
+from typing import Any
+
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import import_key
+
+from mesh.errors import Unavailable
+from mesh.identity.fetch import FetchError, fetch_json
+from mesh.identity.key_set import PublicKey, algorithms_of
+from mesh.identity.refresh import Refresh
+
+log = structlog.get_logger()
+
+
+class RemoteKeySet:
+    """The keys of a JSON Web Key Set (RFC 7517) at a URL.
+
+    A token that names an unknown key waits for a fetch. Known keys serve at once, also while the set is older than
+    REFRESH_AGE_S and fetched anew in the background, so that a key taken out of it is forgotten. There is one fetch at
+    a time, and a pause of REFRESH_MIN_S after each. While the URL does not answer, the keys known so far stay good.
+    """
+
+    REFRESH_MIN_S = 1.0
+    REFRESH_AGE_S = 300.0
+    TIMEOUT_S = 3.0
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._keys: dict[str, PublicKey] = {}
+        self._fetched_at = float("-inf")
+        self._reachable = False
+        self._refresh = Refresh(self._fetch, self.REFRESH_MIN_S)
+
+    async def find(self, kid: str) -> PublicKey | None:
+        """The key of this identifier, None if the set has no such key. Raises Unavailable if the set was never had."""
+        key = self._keys.get(kid)
+        if key is None:
+            await self._refresh.wait()
+            key = self._keys.get(kid)
+        elif time.monotonic() - self._fetched_at > self.REFRESH_AGE_S:
+            self._refresh.begin()
+        if key is None and not self._reachable:
+            raise Unavailable("Access tokens can't be verified for now.", reason="KEYS_UNAVAILABLE", retry_after_s=1)
+        return key
+
+    async def _fetch(self) -> None:
+        try:
+            answer = await fetch_json(self._url, timeout_s=self.TIMEOUT_S)
+            self._keys = {key.kid or "": key for key in map(_public_key, answer["keys"]) if key is not None}
+        except (FetchError, ValueError, KeyError, TypeError) as error:
+            self._reachable = False
+            log.warning("could not fetch the issuer's keys", url=self._url, error=str(error) or type(error).__name__)
+            return
+        self._fetched_at, self._reachable = time.monotonic(), True
+
+
+def _public_key(data: Any) -> PublicKey | None:
+    """The key if signatures can be verified by it; a set may hold others (RFC 7517, section 5: ignore what you do not
+    understand). Raises TypeError if this is no key at all.
+    """
+    if not isinstance(data, dict):
+        raise TypeError("the set holds something that is no key")
+    try:
+        key = import_key(data) if algorithms_of(data) and data.get("use", "sig") == "sig" else None
+    except (JoseError, ValueError, TypeError):
+        return None
+    return key if isinstance(key, PublicKey) else None

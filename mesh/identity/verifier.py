@@ -1,0 +1,103 @@
+"""Verification of access tokens (JWTs after RFC 9068) by the issuer's public keys.
+
+Every process verifies them itself, so a forged header is worth nothing.
+"""
+
+import time
+from collections import OrderedDict
+from typing import Any, Final
+
+from joserfc import jws, jwt
+from joserfc.errors import ExpiredTokenError, JoseError
+
+from mesh.errors import Unauthenticated
+from mesh.identity.caller import Caller
+from mesh.identity.ended_tokens import EndedTokens, ended_ids
+from mesh.identity.key_set import KeySet, PublicKey, algorithms_of
+
+TOKEN_BYTES_MAX = 8192
+REVOKED: Final = "TOKEN_REVOKED"
+
+
+class Verifier:
+    """Turns an access token into its Caller, and remembers the answer until the token expires."""
+
+    REMEMBERED_MAX = 4_000  # of TOKEN_BYTES_MAX each
+
+    def __init__(self, keys: KeySet, issuer: str, audience: str, ended: EndedTokens | None = None) -> None:
+        """An empty `issuer` or `audience` is not checked. With both, only access tokens after RFC 9068 are good.
+        Without `ended`, as with issuers that have no such list, a token is good until it expires.
+        """
+        self._keys = keys
+        self._ended = ended
+        self._typed = bool(issuer and audience)
+        wanted: dict[str, Any] = {"sub": {"essential": True}, "exp": {"essential": True}}
+        for name, value in (("iss", issuer), ("aud", audience)):
+            if value:
+                wanted[name] = {"essential": True, "value": value}
+        self._claims = jwt.JWTClaimsRegistry(**wanted)
+        self._remembered: OrderedDict[str, Caller] = OrderedDict()
+
+    async def verify(self, token: str) -> Caller:
+        """The caller of a token. Raises Unauthenticated if the token is not good, Unavailable if that can't be told
+        for now.
+        """
+        caller = self._remembered.get(token)
+        if caller is None:
+            caller = await self._verify(token)
+            self._remember(token, caller)
+        if caller.expires_at <= time.time():
+            self._remembered.pop(token, None)
+            raise _expired()
+        if self._ended is not None and self._ended.holds(caller.ended_ids):
+            self._remembered.pop(token, None)
+            raise _ended()
+        return caller
+
+    def _remember(self, token: str, caller: Caller) -> None:
+        self._remembered[token] = caller
+        if len(self._remembered) > self.REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
+
+    async def _verify(self, token: str) -> Caller:
+        if len(token) > TOKEN_BYTES_MAX:
+            raise _invalid()
+        try:
+            kid = jws.extract_compact(token.encode()).headers().get("kid", "")
+        except (JoseError, ValueError) as error:
+            raise _invalid() from error
+        key = await self._keys.find(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise _invalid()
+        caller = self._decode(token, key)
+        if self._ended is not None:
+            await self._ended.ready()
+        return caller
+
+    def _decode(self, token: str, key: PublicKey) -> Caller:
+        try:
+            decoded = jwt.decode(token, key, algorithms=algorithms_of(key.as_dict(private=False)))
+            # RFC 9068, section 4: without this check an ID token of the same issuer would pass for an access token.
+            if self._typed and decoded.header.get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
+                raise _invalid()
+            self._claims.validate(decoded.claims)
+            claims = decoded.claims
+            scopes = frozenset(str(claims.get("scope", "")).split())
+            ids = ended_ids(claims) if self._ended is not None else ()
+            return Caller(str(claims["sub"]), scopes, token, float(claims["exp"]), ids)
+        except ExpiredTokenError as error:
+            raise _expired() from error
+        except (JoseError, ValueError, TypeError, AttributeError) as error:
+            raise _invalid() from error
+
+
+def _invalid() -> Unauthenticated:
+    return Unauthenticated("The access token is not valid.", reason="TOKEN_INVALID")
+
+
+def _expired() -> Unauthenticated:
+    return Unauthenticated("The access token has expired. Get a new one.", reason="TOKEN_EXPIRED")
+
+
+def _ended() -> Unauthenticated:
+    return Unauthenticated("The access token was revoked, or its user is gone. Sign in again.", reason=REVOKED)

@@ -1,0 +1,112 @@
+"""The issuer's keys at a URL."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mesh.errors import Unauthenticated, Unavailable
+from mesh.identity import RemoteKeySet, Verifier
+from tests.http_endpoint import Endpoint
+from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+
+async def test_keys_are_fetched_and_a_new_one_is_found(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key set is read once, and again when a token names a key that is not in it yet."""
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 0.0)
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(RemoteKeySet(url), ISSUER, AUDIENCE)
+        await verifier.verify(issuer.token("users/ada"))
+        await verifier.verify(issuer.token("users/bob"))
+        assert len(endpoint.requests) == 1
+        issuer.rotate()
+        endpoint.body = issuer.jwks()
+        await verifier.verify(issuer.token("users/cyd"))
+        assert len(endpoint.requests) == 2
+
+
+async def test_unknown_keys_do_not_flood_the_issuer(issuer: Issuer) -> None:
+    """However many tokens name keys that do not exist, the set is fetched at most once in a while."""
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(RemoteKeySet(url), ISSUER, AUDIENCE)
+        for number in range(20):
+            token = issuer.sign({"sub": "x"}, kid=f"unknown-{number}")
+            with pytest.raises(Unauthenticated) as caught:
+                await verifier.verify(token)
+            assert caught.value.reason == "TOKEN_INVALID"
+    assert len(endpoint.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(500, {}), (200, {}), (200, {"keys": "no"}), (200, {"keys": [1]})],
+    ids=["error", "no keys", "text", "numbers"],
+)
+async def test_without_keys_a_token_can_not_be_judged(issuer: Issuer, status: int, body: dict[str, Any]) -> None:
+    """An issuer that is broken is UNAVAILABLE: it proves nothing against the token."""
+    endpoint = Endpoint(body)
+    endpoint.status = status
+    async with endpoint.served() as url:
+        with pytest.raises(Unavailable):
+            await Verifier(RemoteKeySet(url), ISSUER, AUDIENCE).verify(issuer.token())
+
+
+async def test_known_keys_stay_good_while_the_issuer_is_away(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage of the issuer does not log everybody out."""
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 0.0)
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_AGE_S", 0.0)
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(RemoteKeySet(url), ISSUER, AUDIENCE)
+        await verifier.verify(issuer.token("users/ada"))
+    assert (await verifier.verify(issuer.token("users/bob"))).subject == "users/bob"
+
+
+async def test_a_key_set_that_hangs_holds_no_known_key_up(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the set is old and its URL hangs, tokens of known keys are verified, and one fetch is under way."""
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_AGE_S", 0.0)
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 0.0)
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(RemoteKeySet(url), ISSUER, AUDIENCE)
+        await verifier.verify(issuer.token("users/ada"))
+        endpoint.open.clear()
+        for number in range(20):
+            assert (await verifier.verify(issuer.token(f"users/{number}"))).subject == f"users/{number}"
+        issuer.rotate()
+        endpoint.body = issuer.jwks()
+        waiting = [asyncio.create_task(verifier.verify(issuer.token(f"users/new-{number}"))) for number in range(5)]
+        while len(endpoint.requests) < 2:
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        endpoint.open.set()
+        await asyncio.gather(*waiting)
+        assert len(endpoint.requests) == 2, "all of them waited for the fetch that was under way"
+
+
+async def test_the_pause_between_fetches_counts_from_the_end_of_one(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a fetch that timed out, tokens of unknown keys are refused without another one for a while."""
+    monkeypatch.setattr(RemoteKeySet, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 60.0)
+    endpoint = Endpoint(issuer.jwks())
+    endpoint.open.clear()
+    async with endpoint.served() as url:
+        verifier = Verifier(RemoteKeySet(url), ISSUER, AUDIENCE)
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await verifier.verify(issuer.token())
+        assert len(endpoint.requests) == 1
+        endpoint.open.set()
+
+
+async def test_keys_of_other_kinds_are_ignored(issuer: Issuer) -> None:
+    """A set may hold keys that we do not use (RFC 7517, section 5)."""
+    jwks = issuer.jwks()
+    jwks["keys"] = [{"kty": "RSA", "kid": "r"}, {"kty": "EC", "crv": "P-256", "kid": "broken"}, *jwks["keys"]]
+    endpoint = Endpoint(jwks)
+    async with endpoint.served() as url:
+        assert (await Verifier(RemoteKeySet(url), ISSUER, AUDIENCE).verify(issuer.token())).subject == "users/ada"

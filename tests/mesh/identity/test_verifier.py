@@ -1,0 +1,134 @@
+"""Access tokens, and the keys that verify them."""
+
+import time
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from mesh.errors import Unauthenticated
+from mesh.identity import RemoteKeySet, Verifier
+from tests.http_endpoint import Endpoint
+from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+
+async def reason_of(verifier: Verifier, token: str) -> str:
+    """Why a token is refused."""
+    with pytest.raises(Unauthenticated) as caught:
+        await verifier.verify(token)
+    return caught.value.reason
+
+
+async def test_a_good_token_names_its_caller(issuer: Issuer) -> None:
+    """Subject and scopes come from the token; a workload is known by its prefix."""
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    user = await verifier.verify(issuer.token("users/ada", "a b"))
+    robot = await verifier.verify(issuer.token("workloads/robot"))
+    assert (user.subject, user.scopes, user.workload) == ("users/ada", frozenset("ab"), None)
+    assert robot.workload == "robot"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"iss": "https://other.test"}, "TOKEN_INVALID"),
+        ({"aud": "other"}, "TOKEN_INVALID"),
+        ({"aud": None}, "TOKEN_INVALID"),
+        ({"sub": None}, "TOKEN_INVALID"),
+        ({"exp": None}, "TOKEN_INVALID"),
+        ({"exp": "soon"}, "TOKEN_INVALID"),
+        ({"exp": 1}, "TOKEN_EXPIRED"),
+        ({"nbf": 4102444800}, "TOKEN_INVALID"),
+    ],
+)
+async def test_a_token_with_a_wrong_claim_is_refused(issuer: Issuer, changed: dict[str, Any], reason: str) -> None:
+    """Issuer, audience, subject and times are all checked, and expiry is told apart."""
+    assert await reason_of(Verifier(issuer, ISSUER, AUDIENCE), issuer.token(**changed)) == reason
+
+
+@pytest.mark.parametrize("given", [("", ""), (ISSUER, ""), ("", AUDIENCE)])
+async def test_what_is_not_set_is_not_checked(issuer: Issuer, given: tuple[str, str]) -> None:
+    """Neither is the type of the token then, which few issuers write; the signature and the time always are."""
+    verifier = Verifier(issuer, *given)
+    claims = {"sub": "a", "exp": int(time.time()) + 60, "iss": given[0] or "x", "aud": given[1] or "x"}
+    assert (await verifier.verify(issuer.sign(claims, typ="JWT"))).subject == "a"
+    assert await reason_of(verifier, issuer.sign({**claims, "exp": 1})) == "TOKEN_EXPIRED"
+    forged = jwt.encode({"alg": "ES256", "kid": issuer.kid}, claims, Issuer().keys["key-1"])
+    assert await reason_of(verifier, forged) == "TOKEN_INVALID"
+    for claim, value in (("iss", given[0]), ("aud", given[1])):
+        if value:
+            assert await reason_of(verifier, issuer.sign({**claims, claim: "other"})) == "TOKEN_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithms"),
+    [
+        (RSAKey.generate_key(2048), ["RS256", "PS384"]),
+        (ECKey.generate_key("P-384"), ["ES384"]),
+        (OKPKey.generate_key("Ed25519"), ["Ed25519"]),
+    ],
+)
+async def test_keys_of_every_common_kind_verify(key: RSAKey | ECKey | OKPKey, algorithms: list[str]) -> None:
+    """Each by its own algorithms; a key that names one is good for no other. Without a name it is for tokens without
+    one.
+    """
+    public = key.as_dict(private=False)
+    public.pop("kid", None)
+    claims = {"sub": "a", "exp": int(time.time()) + 60}
+    async with Endpoint({"keys": [public, {"kty": "oct", "k": "c2VjcmV0"}]}).served() as url:
+        verifier = Verifier(RemoteKeySet(url), "", "")
+        for algorithm in algorithms:
+            token = jwt.encode({"alg": algorithm}, claims, key, algorithms=[algorithm])
+            assert (await verifier.verify(token)).subject == "a"
+    async with Endpoint({"keys": [{**public, "alg": "RS512"}]}).served() as url:
+        assert await reason_of(Verifier(RemoteKeySet(url), "", ""), token) == "TOKEN_INVALID"
+
+
+async def test_forged_tokens_are_refused(issuer: Issuer) -> None:
+    """Another key, no algorithm, a symmetric one, an ID token, an unknown key, and plain rubbish."""
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "users/eve", "exp": int(time.time()) + 60}
+    good = issuer.token()
+    header, payload, signature = good.split(".")
+    shared = OctKey.import_key(b"k" * 32)
+    forged = [
+        Issuer().sign(claims),
+        Issuer().sign(claims, kid="key-1"),
+        issuer.sign(claims, typ="JWT"),
+        issuer.sign(claims, kid="nobody's"),
+        jwt.encode({"alg": "HS256", "typ": "at+jwt", "kid": issuer.kid}, claims, shared),
+        f"eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{payload}.",
+        f"{header}.{payload}.",
+        f"{header}.{payload}.{signature[::-1]}",
+        "",
+        "a.b.c",
+        "é.é.é",
+        "x" * 100_000,
+    ]
+    for token in forged:
+        assert await reason_of(verifier, token) == "TOKEN_INVALID", token[:80]
+
+
+async def test_a_remembered_token_still_expires(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token is verified once, and refused from the second at which it expires."""
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    token = issuer.token()
+    caller = await verifier.verify(token)
+    issuer.keys.clear()
+    assert await verifier.verify(token) is caller, "no key is needed again"
+    monkeypatch.setattr(time, "time", lambda: caller.expires_at)
+    assert await reason_of(verifier, token) == "TOKEN_EXPIRED"
+
+
+async def test_memory_of_tokens_is_bounded(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of tokens pushes old ones out."""
+    monkeypatch.setattr(Verifier, "REMEMBERED_MAX", 3)
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    tokens = [issuer.token(f"users/{number}") for number in range(5)]
+    for token in tokens:
+        await verifier.verify(token)
+    issuer.keys.clear()
+    assert [await reason_of(verifier, token) for token in tokens[:2]] == ["TOKEN_INVALID"] * 2
+    for token in tokens[2:]:
+        await verifier.verify(token)

@@ -39,7 +39,7 @@ from mesh.errors import (
 )
 from mesh.identity import ServiceTokens
 from mesh.rpc import CLIENT_ADDRESS, Method, Req, Res, current_call
-from mesh.status import DETAILS_TRAILER, from_status
+from mesh.rpc.status import DETAILS_TRAILER, from_status
 from mesh.stream_connections import StreamConnections
 from mesh.telemetry import correlation, tracing
 from mesh.telemetry.metrics import CLIENT_CALLS

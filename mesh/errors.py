@@ -1,6 +1,6 @@
 """The error vocabulary: one class for each gRPC status code, with the details of google.rpc that travel with it.
 
-Handlers and domains raise these; mesh.status carries them over gRPC, and the edge turns them into HTTP. Only the
+Handlers and domains raise these; mesh.rpc.status carries them over gRPC, and the edge turns them into HTTP. Only the
 standard library is used here, so that a domain may import it.
 """
 

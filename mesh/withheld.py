@@ -1,7 +1,7 @@
 """What of a failed call's status is not passed on but logged: texts that no service wrote for its callers.
 
-A service that means what it says sends a google.rpc.Status (mesh.status). A bare code and text is what libraries and
-crashed handlers make, with addresses, queries and stack traces in it.
+A service that means what it says sends a google.rpc.Status (mesh.rpc.status). A bare code and text is what libraries
+and crashed handlers make, with addresses, queries and stack traces in it.
 """
 
 import re

@@ -19,7 +19,7 @@ from edge.contract.types import KNOWN_EVERYWHERE
 from edge.http.headers import Headers
 from edge.http.negotiation import media_quality
 from mesh.errors import BrokenReply, Code, FieldViolation, MeshError, MetadataTooLarge
-from mesh.status import ERROR_DOMAIN
+from mesh.rpc.status import ERROR_DOMAIN
 
 HTTP_STATUS: Final[dict[Code, int]] = {
     Code.CANCELLED: 499,

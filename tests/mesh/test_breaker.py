@@ -13,7 +13,7 @@ from mesh import client
 from mesh.breaker import Breaker
 from mesh.client import Channel, UnaryReply
 from mesh.errors import Code, DeadlineExceeded, Internal, MeshError, PermissionDenied, Unavailable, Unknown
-from mesh.status import DETAILS_TRAILER, to_status
+from mesh.rpc.status import DETAILS_TRAILER, to_status
 from tests.mesh.servers import plain_server
 
 TRIES = 2 * Breaker.FAILURES_MAX

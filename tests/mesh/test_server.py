@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from mesh.errors import Code, FailedPrecondition, FieldViolation, InvalidArgument, MeshError
 from mesh.rpc import Call
-from mesh.status import DETAILS_TRAILER, from_status
+from mesh.rpc.status import DETAILS_TRAILER, from_status
 from tests.issuer import Issuer
 from tests.mesh.servers import plain_channel, serving
 

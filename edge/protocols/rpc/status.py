@@ -7,7 +7,7 @@ from googleapis.google.rpc.status_pb import Status
 
 from edge.http.errors import HttpError
 from mesh.errors import Code, Internal, MeshError
-from mesh.status import to_status
+from mesh.rpc.status import to_status
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from googleapis.google.rpc.status_pb import Status
 from protobuf.wkt import Any, Duration
 
 from mesh.errors import Code, FieldViolation, InvalidArgument, MeshError, Unknown, error_for
-from mesh.status import STATUS_BYTES_MAX, from_status, to_status
+from mesh.rpc.status import STATUS_BYTES_MAX, from_status, to_status
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK])

@@ -26,7 +26,7 @@ from edge.settings import EdgeSettings, from_command_line
 from edge.sources.source import Source, source_of
 from mesh import telemetry
 from mesh.identity import EndedTokens, RemoteEndedTokens, RemoteKeySet, Verifier
-from mesh.operations import OperationsServer
+from mesh.operations import OpsServer
 from mesh.process import Process, run_to_end
 
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ async def _run(settings: EdgeSettings) -> int:
         upstreams = await process.enter(_upstreams(settings))
         process.spawn(_warn_unresolvable(settings), name="resolve")
         if not settings.operations_on_port:
-            await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
+            await process.enter(OpsServer(process.readiness, settings.listen_host, settings.ops_port))
         pages = operations.routes(process.readiness) if settings.operations_on_port else []
         ended = RemoteEndedTokens(settings.ended_tokens_url) if settings.ended_tokens_url else None
         serving = ReloadingApp(_source(settings, upstreams), settings, upstreams, _verifier(settings, ended), pages)

@@ -27,7 +27,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from local.ports import LOOPBACK
-from mesh.http import HttpServer
+from mesh.http_server import HttpServer
 from mesh.process import Process, run
 from mesh.settings import Port, ProcessSettings, matching
 

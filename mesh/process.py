@@ -14,7 +14,7 @@ import uvloop
 
 from mesh import telemetry
 from mesh.errors import MeshError
-from mesh.operations import OperationsServer, Readiness
+from mesh.operations import OpsServer, Readiness
 from mesh.settings import ProcessSettings, load
 
 S = TypeVar("S", bound=ProcessSettings)
@@ -96,7 +96,7 @@ def run(name: str, settings_type: type[S], wire: Callable[[Process, S], Awaitabl
         process = Process(name)
 
         async def start() -> None:
-            await process.enter(OperationsServer(process.readiness, settings.listen_host, settings.ops_port))
+            await process.enter(OpsServer(process.readiness, settings.listen_host, settings.ops_port))
             await wire(process, settings)
 
         return await process.run(start)

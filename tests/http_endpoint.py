@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mesh.http import HttpServer
+from mesh.http_server import HttpServer
 
 
 class Endpoint:

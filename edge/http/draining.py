@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
 from mesh.errors import Unavailable
-from mesh.http import HttpServer
+from mesh.http_server import HttpServer
 
 PROXY_CLOSE: Final = (b"l5d-proxy-connection", b"close")
 """Makes Linkerd's proxy close the connection of its client after this reply; no proxy of Linkerd passes it on."""

@@ -20,7 +20,7 @@ from edge.call.address import Address
 from edge.contract.contract import Contract
 from edge.settings import from_command_line
 from local.ports import free_ports
-from mesh.http import HttpServer
+from mesh.http_server import HttpServer
 from tests.edge.backend import Backend
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.issuer import Issuer

@@ -1,103 +1,26 @@
-"""The operations port: /livez, /readyz and /metrics."""
+"""The HTTP server of the operations port."""
 
 import asyncio
-import json
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import BoundedSemaphore, Thread
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from mesh.errors import MeshError
 from mesh.listening import listen
+from mesh.operations.pages import Page, page
+from mesh.operations.readiness import Readiness
 
 log = structlog.get_logger()
-
-CHECK_TIMEOUT_S = 2.0
 PAGE_TIMEOUT_S = 5.0
 POLL_S = 0.2
 CONNECTIONS_MAX = 32
 
 
-class Check(Protocol):
-    """A part of a process that can say whether it works."""
-
-    name: str
-
-    async def check(self) -> None:
-        """Returns if the part works; raises otherwise, a MeshError with a sentence that may be shown."""
-
-
-class Readiness:
-    """Whether a process can do its work: all its checks pass and it is not draining."""
-
-    def __init__(self) -> None:
-        self._checks: list[Check] = []
-        self._serving = False
-
-    def add(self, check: Check) -> None:
-        """Asks this part too."""
-        self._checks.append(check)
-
-    def serve(self) -> None:
-        """The process has started."""
-        self._serving = True
-
-    def drain(self) -> None:
-        """The process is about to stop: never ready again."""
-        self._serving = False
-
-    async def problems(self) -> dict[str, str]:
-        """What is missing, by the name of the part; empty when ready. Texts of unknown errors stay in the log."""
-        if not self._serving:
-            return {"process": "is starting or stopping"}
-        answers = await asyncio.gather(*(_ask(check) for check in self._checks))
-        return {check.name: answer for check, answer in zip(self._checks, answers, strict=True) if answer}
-
-
-async def _ask(check: Check) -> str:
-    try:
-        async with asyncio.timeout(CHECK_TIMEOUT_S):
-            await check.check()
-    except TimeoutError:
-        return "does not answer"
-    except MeshError as error:
-        return error.message
-    except Exception:
-        log.warning("readiness check failed", check=check.name, exc_info=True)
-        return "does not work"
-    return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """An answer of the operations port."""
-
-    status: int
-    media_type: str
-    body: bytes
-
-
-async def page(path: str, readiness: Readiness) -> Page | None:
-    """The page at a path, None if there is none."""
-    match path:
-        case "/livez":
-            return Page(200, "text/plain; charset=utf-8", b"alive\n")
-        case "/readyz":
-            problems = await readiness.problems()
-            answer = json.dumps({"ready": not problems, "checks": problems}).encode()
-            return Page(503 if problems else 200, "application/json", answer)
-        case "/metrics":
-            return Page(200, CONTENT_TYPE_LATEST, generate_latest())
-    return None
-
-
-class OperationsServer:
+class OpsServer:
     """Serves the operations port while it is entered. `port` is the one bound, also where 0 was asked for.
 
     The standard library's server in a thread is enough for those who ask, every few seconds; another would cost each

@@ -1,0 +1,7 @@
+"""The operations port of a process: its readiness, its pages, and their HTTP server. Knows no gRPC and no parts."""
+
+from mesh.operations.pages import page
+from mesh.operations.readiness import Check, Readiness
+from mesh.operations.server import OpsServer
+
+__all__ = ["Check", "OpsServer", "Readiness", "page"]

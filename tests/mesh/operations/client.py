@@ -1,0 +1,14 @@
+"""One request to an operations port."""
+
+import httpx
+
+from mesh.operations import OpsServer, Readiness
+
+
+async def get(readiness: Readiness, path: str) -> httpx.Response:
+    """One request to an operations port of this readiness."""
+    async with (
+        OpsServer(readiness, "127.0.0.1", 0) as server,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
+    ):
+        return await client.get(path)

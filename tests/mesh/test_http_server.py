@@ -1,0 +1,22 @@
+"""An HTTP server as a part of a process."""
+
+import asyncio
+
+import pytest
+from starlette.applications import Starlette
+
+from mesh.http_server import HttpServer
+
+
+async def test_an_http_server_whose_start_is_cancelled_ends() -> None:
+    """Nothing goes on in the background, and its port is free again."""
+    before = asyncio.all_tasks()
+    server = HttpServer(Starlette(), "127.0.0.1", 0)
+    starting = asyncio.create_task(server.__aenter__())
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert asyncio.all_tasks() <= before
+    async with HttpServer(Starlette(), "127.0.0.1", server.port):
+        pass

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mesh.server import CONNECTION_AGE_S
+from mesh.server.server import CONNECTION_AGE_S
 from tests.chart.mesh_kinds import KINDS, is_ours_to_check
 from tests.chart.render import KUBERNETES, MONITORING, PROFILES, Object, objects, rendered, template
 

@@ -51,7 +51,7 @@ def test_a_package_of_the_edge_outside_of_the_layers_is_found(tree: Path) -> Non
             "import services.catalog.domain",
             "The edge, the services and the local run stand on the mesh",
         ),
-        ("mesh/server.py", "import edge.httprule.router", "The edge, the services and the local run stand on the mesh"),
+        ("mesh/server/server.py", "import edge.httprule.router", "The edge, the services and the local run stand on the mesh"),
         ("edge/http/errors.py", "import edge.call.rpc", "The edge's packages are layers"),
         ("edge/bind/query.py", "import edge.sources.folder", "The edge's packages are layers"),
         ("edge/protojson/readers.py", "import edge.httprule.router", "The edge's packages are layers"),
@@ -77,7 +77,7 @@ def test_a_package_of_the_edge_outside_of_the_layers_is_found(tree: Path) -> Non
             "The edge, the mesh and the local run know no service",
         ),
         (
-            "mesh/rpc.py",
+            "mesh/rpc/call.py",
             "import meshwright.identity.v1.identity_pb",
             "The edge, the mesh and the local run know no service",
         ),

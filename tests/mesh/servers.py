@@ -15,6 +15,8 @@ from mesh.rpc import Call
 from mesh.server import Server
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 
+GREET, SHOUT, WHISPER = (f"/greeter.v1.GreeterService/{name}" for name in ("Greet", "Shout", "Whisper"))
+
 
 @dataclass(frozen=True)
 class Served:
@@ -70,3 +72,18 @@ async def plain_server(port: int = 0, **methods: Any) -> AsyncIterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         await server.stop(None)
+
+
+async def never(_request: Any, _call: Call) -> Any:
+    """A handler that must not be reached."""
+    raise AssertionError("reached")
+
+
+def unary(channel: grpc.aio.Channel, path: str) -> Any:
+    """A method as a callable, bytes in and bytes out."""
+    return channel.unary_unary(path)
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """The metadata that carries a token."""
+    return (("authorization", f"Bearer {token}"),)

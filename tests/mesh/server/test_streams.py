@@ -1,7 +1,6 @@
 """Methods that stream, from the typed client to the typed handler and back, over real connections."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +8,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from mesh.client import Channel
-from mesh.errors import Code, InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
-from mesh.open_streams import OpenStreams
-from mesh.resume import resuming
+from mesh.errors import Code, InvalidArgument, MeshError, NotFound, Unavailable
 from mesh.rpc import Call
 from tests.issuer import Issuer
 from tests.mesh.stream_service import Streams, serving
@@ -162,44 +158,3 @@ async def test_a_server_that_stops_sends_its_streams_away(greeter: SimpleNamespa
             await anext(responses)
         await stopping
     assert (caught.value.reason, caught.value.retry_after_s) == ("STREAM_DRAINED", 1.0)
-
-
-async def test_streams_have_a_limit() -> None:
-    """One too many is refused with a time to come back; one that ended makes room."""
-    streams, end = OpenStreams(streams_max=1), asyncio.timeout(None)
-    with streams.admit(end), pytest.raises(ResourceExhausted) as caught, streams.admit(end):
-        raise AssertionError("admitted")
-    assert caught.value.reason == "TOO_MANY_STREAMS"
-    with streams.admit(end):
-        assert not streams.draining
-
-
-async def test_a_stream_resumes_where_it_was_lost(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Through restarts of its server a client gets every response once, in order."""
-    streams, port, numbers = Streams(greeter), 0, []
-    async with serving(greeter, issuer, streams) as (server, _):
-        port = server.port
-    async with Channel("streams", f"127.0.0.1:{port}") as channel:
-        client = greeter.grpc.StreamServiceClient(channel)
-        async with contextlib.aclosing(resuming(client.follow, greeter.pb.FollowRequest())) as responses:
-            for _ in range(3):
-                async with serving(greeter, issuer, streams, port):
-                    numbers += [(await anext(responses)).number for _ in range(5)]
-    assert numbers == list(range(1, 16))
-
-
-async def test_a_stream_that_stays_away_is_given_up(greeter: SimpleNamespace) -> None:
-    """Its client raises what opening it raised."""
-    async with Channel("streams", "127.0.0.1:1") as channel:
-        client = greeter.grpc.StreamServiceClient(channel)
-        with pytest.raises(Unavailable):
-            await anext(resuming(client.follow, greeter.pb.FollowRequest(), patience_s=0.1))
-
-
-@pytest.mark.parametrize("token", ["?", "e30", "WzFd"])
-async def test_a_foreign_resume_token_is_refused(greeter: SimpleNamespace, issuer: Issuer, token: str) -> None:
-    """The error names the field, and resuming() passes it on."""
-    async with serving(greeter, issuer, Streams(greeter)) as (_, client):
-        with pytest.raises(InvalidArgument) as caught:
-            await anext(resuming(client.follow, greeter.pb.FollowRequest(resume_token=token)))
-    assert [violation.field for violation in caught.value.violations] == ["resume_token"]

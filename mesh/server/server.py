@@ -5,15 +5,15 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from mesh import health
 from mesh.errors import MeshError
 from mesh.identity import EndedTokens, KeySet, RemoteEndedTokens, RemoteKeySet, Verifier
-from mesh.open_streams import STREAMS_MAX, OpenStreams
 from mesh.operations import Readiness
-from mesh.pipeline import MESSAGE_BYTES_MAX, Pipeline
 from mesh.process import Process
-from mesh.reflection import Reflection
 from mesh.rpc import Service
+from mesh.server import health
+from mesh.server.open_streams import STREAMS_MAX, OpenStreams
+from mesh.server.pipeline import MESSAGE_BYTES_MAX, Pipeline
+from mesh.server.reflection import Reflection
 from mesh.settings import ServiceSettings
 from mesh.validation import Validator
 

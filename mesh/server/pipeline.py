@@ -29,9 +29,9 @@ from mesh.errors import (
     Unauthenticated,
 )
 from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_of, bearer_token
-from mesh.open_streams import OpenStreams, stopping
 from mesh.rpc import CLIENT_ADDRESS, Call, Handler, current_call
 from mesh.rpc.status import DETAILS_TRAILER, to_status
+from mesh.server.open_streams import OpenStreams, stopping
 from mesh.telemetry import correlation, tracing
 from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS
 from mesh.validation import Validator

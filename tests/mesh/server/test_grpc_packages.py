@@ -1,4 +1,4 @@
-"""What gRPC's own packages for health and reflection lack, so that mesh.health and mesh.reflection do it: ADR 11.
+"""What gRPC's own packages for health and reflection lack, so that mesh.server does it: ADR 11.
 
 A test that fails here says that a package has learned something, and that ours may go.
 """

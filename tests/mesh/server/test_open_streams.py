@@ -1,0 +1,18 @@
+"""The limit of open streams."""
+
+import asyncio
+
+import pytest
+
+from mesh.errors import ResourceExhausted
+from mesh.server.open_streams import OpenStreams
+
+
+async def test_streams_have_a_limit() -> None:
+    """One too many is refused with a time to come back; one that ended makes room."""
+    streams, end = OpenStreams(streams_max=1), asyncio.timeout(None)
+    with streams.admit(end), pytest.raises(ResourceExhausted) as caught, streams.admit(end):
+        raise AssertionError("admitted")
+    assert caught.value.reason == "TOO_MANY_STREAMS"
+    with streams.admit(end):
+        assert not streams.draining

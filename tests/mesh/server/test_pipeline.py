@@ -1,0 +1,177 @@
+"""The pipeline of a method: what reaches a handler, and what a caller gets to know when something is wrong."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import grpc.aio
+import pytest
+from googleapis.google.rpc.status_pb import Status
+
+from mesh.errors import Code, FailedPrecondition, FieldViolation, InvalidArgument, MeshError
+from mesh.rpc import Call
+from mesh.rpc.status import DETAILS_TRAILER, from_status
+from tests.issuer import Issuer
+from tests.mesh.servers import GREET, SHOUT, WHISPER, bearer, never, plain_channel, serving, unary
+
+
+async def failure(channel: grpc.aio.Channel, path: str, request: bytes, **call: Any) -> MeshError:
+    """The error that a call ends with, read from its google.rpc.Status."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await unary(channel, path)(request, **call)
+    details = dict(caught.value.trailing_metadata() or ())[DETAILS_TRAILER]
+    assert isinstance(details, bytes)
+    return from_status(Status.from_binary(details))
+
+
+async def test_a_call_that_is_right_reaches_its_handler(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The handler gets the parsed request, and knows its caller and deadline."""
+    calls: list[Call] = []
+
+    async def handle(request: Any, call: Call) -> Any:
+        calls.append(call)
+        return greeter.pb.GreetResponse(text=f"Hello {request.name}")
+
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        token = issuer.token("users/ada", "greet speak")
+        answer = await unary(channel, GREET)(request, metadata=bearer(token), timeout=60)
+    assert greeter.pb.GreetResponse.from_binary(answer).text == "Hello Ada"
+    assert (calls[0].caller.subject, calls[0].caller.scopes) == ("users/ada", frozenset({"greet", "speak"}))
+    assert 0 < calls[0].remaining_s() <= 2, "the contract's timeout shortens the caller's"
+
+
+@pytest.mark.parametrize(
+    ("path", "subject", "scope", "expected"),
+    [
+        (GREET, None, "", ("UNAUTHENTICATED", "TOKEN_MISSING", {})),
+        (GREET, "users/ada", "greet", ("PERMISSION_DENIED", "SCOPE_MISSING", {"scope": "speak"})),
+        (GREET, "users/ada", "", ("PERMISSION_DENIED", "SCOPE_MISSING", {"scope": "greet speak"})),
+        (GREET, "workloads/other", "", ("PERMISSION_DENIED", "SCOPE_MISSING", {"scope": "greet speak"})),
+        (GREET, "workloads/robot", "", None),
+        (SHOUT, None, "", None),
+        (WHISPER, None, "", ("UNAUTHENTICATED", "TOKEN_MISSING", {})),
+        (WHISPER, "users/ada", "greet speak", ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED", {})),
+        (WHISPER, "workloads/other", "", ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED", {})),
+        (WHISPER, "workloads/robot", "", None),
+    ],
+)
+async def test_the_contract_decides_who_may_call(
+    greeter: SimpleNamespace,
+    issuer: Issuer,
+    path: str,
+    subject: str | None,
+    scope: str,
+    expected: tuple[str, str, dict[str, str]] | None,
+) -> None:
+    """Scopes for users, callers for workloads, nobody for internal methods, everybody for public ones."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse(text="in")
+
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    metadata = bearer(issuer.token(subject, scope)) if subject else ()
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        if expected is None:
+            answer = await unary(channel, path)(request, metadata=metadata)
+            assert greeter.pb.GreetResponse.from_binary(answer).text == "in"
+        else:
+            error = await failure(channel, path, request, metadata=metadata)
+            assert (error.code.name, error.reason, error.metadata) == expected
+
+
+async def test_a_bad_token_is_refused_even_where_none_is_needed(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A caller who sends a token that is not good learns it, rather than being served as nobody."""
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        forged = Issuer().token()
+        for path in (GREET, SHOUT):
+            error = await failure(channel, path, b"", metadata=bearer(forged))
+            assert (error.code.name, error.reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")
+
+
+async def test_every_violation_is_listed(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A wrong request comes back with all that is wrong with it, before the handler runs."""
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="", times=4).to_binary())
+    assert error.code.name == "INVALID_ARGUMENT"
+    assert [violation.field for violation in error.violations] == ["name", "times"]
+
+
+async def test_bytes_that_are_no_message_are_an_invalid_argument(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Rubbish on the wire is the caller's fault and never an internal error."""
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        for rubbish in (b"\xff", b"\x0a\x05ab", b"\x0a\x02\xff\xfe", b"\x0b"):
+            error = await failure(channel, SHOUT, rubbish)
+            assert (error.code.name, error.reason) == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE"), rubbish
+
+
+async def test_an_error_of_the_vocabulary_arrives_whole(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Code, message, reason, metadata, violations and retry time all cross the wire."""
+    sent = FailedPrecondition(
+        "The order is shipped.",
+        reason="STATE",
+        metadata={"state": "SHIPPED"},
+        violations=[FieldViolation("name", "is shipped", "SHIPPED")],
+        retry_after_s=1.25,
+    )
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        raise sent
+
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        got = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
+    assert type(got) is FailedPrecondition
+    assert vars(got) == vars(sent)
+
+
+async def test_what_breaks_in_a_handler_stays_inside(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """An unexpected exception is an INTERNAL error without a word of its text."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        raise ValueError("password=hunter2")
+
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
+    assert (error.code.name, error.message) == ("INTERNAL", "Internal error.")
+
+
+async def test_a_handler_that_is_too_slow_is_stopped(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The contract's timeout ends the call with DEADLINE_EXCEEDED and cancels its handler."""
+    stopped = asyncio.Event()
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            stopped.set()
+
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
+        assert error.code.name == "DEADLINE_EXCEEDED"
+        await stopped.wait()
+
+
+async def test_a_timeout_inside_a_handler_is_not_the_callers(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A TimeoutError of something that the handler waited for is a fault of ours, not the caller's deadline."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        raise TimeoutError
+
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
+    assert error.code.name == "INTERNAL"
+
+
+async def test_an_error_of_many_violations_arrives(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """However many fields are wrong, any client gets the error: what is too much for its metadata is left out."""
+    violations = [FieldViolation(f"lines[{n}].quantity", "must be from 1 to 1000", "RANGE") for n in range(1000)]
+
+    async def handle(request: Any, call: Call) -> Any:
+        raise InvalidArgument("x" * 1000, violations=violations)
+
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        errors = [await failure(channel, SHOUT, request) for _ in range(20)]
+    assert {error.code for error in errors} == {Code.INVALID_ARGUMENT}
+    assert errors[0].violations == tuple(violations[: len(errors[0].violations)])
+    assert len(errors[0].violations) > 50

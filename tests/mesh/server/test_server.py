@@ -1,0 +1,64 @@
+"""The gRPC server: its port, its connections, its drain."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from mesh.errors import MeshError
+from mesh.rpc import Call
+from tests.issuer import Issuer
+from tests.mesh.servers import WHISPER, bearer, never, plain_channel, serving, unary
+
+
+async def test_a_drain_lets_calls_in_flight_finish(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Stopping the server answers the call that it is working on."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        entered.set()
+        await leave.wait()
+        return greeter.pb.GreetResponse(text="done")
+
+    metadata = bearer(issuer.token("workloads/robot"))
+    stack = serving(greeter, issuer, handle)
+    server = await stack.__aenter__()
+    async with plain_channel(server) as channel:
+        call = unary(channel, WHISPER)(greeter.pb.GreetRequest(name="Ada").to_binary(), metadata=metadata)
+        await entered.wait()
+        stopping = asyncio.create_task(stack.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        leave.set()
+        assert greeter.pb.GreetResponse.from_binary(await call).text == "done"
+        await stopping
+
+
+async def test_connections_are_renewed(
+    greeter: SimpleNamespace, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is asked to connect anew; what is on its way ends on the old connection."""
+    monkeypatch.setattr("mesh.server.server.CONNECTION_AGE_S", 0.2)
+    leave = asyncio.Event()
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        await leave.wait()
+        return greeter.pb.GreetResponse(text="done")
+
+    metadata = bearer(issuer.token("workloads/robot"))
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        await channel.channel_ready()
+        call = unary(channel, WHISPER)(greeter.pb.GreetRequest(name="Ada").to_binary(), metadata=metadata)
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        leave.set()
+        assert greeter.pb.GreetResponse.from_binary(await call).text == "done"
+        assert await unary(channel, WHISPER)(greeter.pb.GreetRequest(name="Ada").to_binary(), metadata=metadata)
+
+
+async def test_a_port_in_use_is_said_in_a_sentence(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A second server on the port does not share it but says what to do."""
+    async with serving(greeter, issuer, never) as server:
+        with pytest.raises(MeshError, match=f"Can't listen on 127.0.0.1:{server.port}.*Set GRPC_PORT"):
+            async with serving(greeter, issuer, never, port=server.port):
+                pass

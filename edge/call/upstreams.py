@@ -9,7 +9,7 @@ import grpc
 
 from edge.call.address import ANY_SERVICE, Address
 from edge.call.upstream import Upstream
-from mesh.client import Channel
+from mesh.client import RawChannel
 from mesh.errors import Unavailable
 
 KEEPALIVE_S: Final = 310.0
@@ -36,14 +36,14 @@ class Upstreams:
         in_mesh: bool = False,
     ) -> None:
         """`addresses` gives the address of each service; ANY_SERVICE stands for all others. `credentials` are for
-        addresses that speak TLS. `bare_messages` and `in_mesh` are as of mesh.client.Channel.
+        addresses that speak TLS. `bare_messages` and `in_mesh` are as of mesh.client.RawChannel.
         """
         services: dict[Address, list[str]] = {}
         others = "all services" if len(addresses) == 1 else "all other services"
         for service, address in addresses.items():
             services.setdefault(address, []).append(others if service == ANY_SERVICE else service)
         self.channels = {
-            address: Channel(
+            address: RawChannel(
                 ", ".join(names),
                 address.target,
                 credentials=credentials if address.secure else None,
@@ -80,7 +80,7 @@ class Upstreams:
         return self._of_service.get(service) or self._of_service[ANY_SERVICE]
 
 
-async def _is_away(channel: Channel) -> bool:
+async def _is_away(channel: RawChannel) -> bool:
     try:
         async with asyncio.timeout(REACH_S):
             await channel.check()

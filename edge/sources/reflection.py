@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from edge.call.address import ANY_SERVICE, Address
 from edge.contract.image import parse_image
 from edge.contract.types import json_name, messages_in
-from mesh.client import Channel
+from mesh.client import RawChannel
 from mesh.errors import (
     DeadlineExceeded,
     InvalidArgument,
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 
 async def ask(
-    upstreams: Mapping[str, Address], channels: Mapping[Address, Channel], wait_s: float
+    upstreams: Mapping[str, Address], channels: Mapping[Address, RawChannel], wait_s: float
 ) -> FileDescriptorSet:
     """The contracts of services whose addresses are given; ANY_SERVICE stands for all others that its address has.
     Upstreams that are away are waited for, `wait_s` seconds in all.
@@ -93,7 +93,7 @@ async def _when_there(server: "_Server", deadline: float) -> list[str]:
 class _Server:
     """The reflection service of one upstream."""
 
-    def __init__(self, channel: Channel, address: Address) -> None:
+    def __init__(self, channel: RawChannel, address: Address) -> None:
         self.address = address
         self._channel = channel
         self._version = VERSIONS[0]

@@ -12,7 +12,7 @@ from edge.call.address import Address
 from edge.contract.image import read_image
 from edge.sources.folder import compile_folder, proto_files
 from edge.sources.reflection import ask
-from mesh.client import Channel
+from mesh.client import RawChannel
 from mesh.errors import InvalidArgument
 
 REFLECT: Final = "reflect"
@@ -29,7 +29,7 @@ class Source(Protocol):
 
 
 def source_of(
-    contracts: str, upstreams: Mapping[str, Address], channels: Mapping[Address, Channel], wait_s: float
+    contracts: str, upstreams: Mapping[str, Address], channels: Mapping[Address, RawChannel], wait_s: float
 ) -> Source:
     """The source of a setting: the path of an image or a folder, or REFLECT, which asks the upstreams by their open
     channels. `wait_s` is how long they are waited for. Raises InvalidArgument if there is none to ask.
@@ -67,7 +67,7 @@ class _Folder:
 @dataclass(frozen=True, slots=True)
 class _Reflection:
     upstreams: Mapping[str, Address]
-    channels: Mapping[Address, Channel]
+    channels: Mapping[Address, RawChannel]
     wait_s: float
 
     async def read(self) -> FileDescriptorSet:

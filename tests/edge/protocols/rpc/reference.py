@@ -22,7 +22,7 @@ from protobuf import Message
 
 from edge.contract.contract import Contract, read
 from edge.sources.folder import compile_folder
-from mesh.client import Channel, Stream, UnaryReply
+from mesh.client import RawChannel, Stream, UnaryReply
 from mesh.errors import Metadata
 from tests.edge.contracts import ROOT
 from tests.edge.served import edge_of
@@ -40,7 +40,7 @@ HEADERS: Final = [
 ]
 
 
-class _Channel(Channel):
+class _Channel(RawChannel):
     """A channel whose calls have no deadline but the client's, which the suite's server is told."""
 
     async def unary(
@@ -142,7 +142,7 @@ if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with (
         patch("edge.protocols.rpc.status.to_status", lambda error: Status(code=int(error.code))),
-        patch("edge.call.upstreams.Channel", _Channel),
-        patch.dict("mesh.client._NEUTRAL_TEXTS", clear=True),
+        patch("edge.call.upstreams.RawChannel", _Channel),
+        patch.dict("mesh.client.failures.NEUTRAL_TEXTS", clear=True),
     ):
         asyncio.run(main())

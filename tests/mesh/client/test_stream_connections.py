@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from mesh.client import Channel, Stream
-from mesh.stream_connections import STREAMS_MAX
+from mesh.client.stream_connections import STREAMS_MAX
 
 
 async def _no_requests() -> AsyncIterator[bytes]:

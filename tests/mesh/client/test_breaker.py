@@ -9,9 +9,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from mesh import client
-from mesh.breaker import Breaker
-from mesh.client import Channel, UnaryReply
+from mesh.client import Channel, UnaryReply, raw_channel
+from mesh.client.breaker import Breaker
 from mesh.errors import Code, DeadlineExceeded, Internal, MeshError, PermissionDenied, Unavailable, Unknown
 from mesh.rpc.status import DETAILS_TRAILER, to_status
 from tests.mesh.servers import plain_server
@@ -116,7 +115,7 @@ async def test_callers_in_a_hurry_do_not_open_it(patience_s: float) -> None:
 
 async def test_a_hung_workload_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """It answers nothing for the whole timeout."""
-    monkeypatch.setattr(client, "DEADLINE_COUNTS_S", 0.05)
+    monkeypatch.setattr(raw_channel, "DEADLINE_COUNTS_S", 0.05)
 
     async def serve(_: bytes, __: Context) -> bytes:
         await asyncio.Event().wait()
@@ -131,7 +130,7 @@ async def test_a_hung_workload_opens_it(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_an_expensive_call_does_not_open_it_while_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deadline is the fault of the call that needs longer."""
-    monkeypatch.setattr(client, "DEADLINE_COUNTS_S", 0.05)
+    monkeypatch.setattr(raw_channel, "DEADLINE_COUNTS_S", 0.05)
 
     async def serve(request: bytes, _: Context) -> bytes:
         if not request:
@@ -186,7 +185,7 @@ NEAR_CODES = [grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode
 @pytest.mark.parametrize("code", NEAR_CODES)
 async def test_a_deadline_that_passes_has_one_name(code: grpc.StatusCode, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever gRPC's libraries make of it in the same moment, unless the service says what it means."""
-    monkeypatch.setattr(client, "DEADLINE_NEAR_S", 10.0)  # the moment, made long
+    monkeypatch.setattr(raw_channel, "DEADLINE_NEAR_S", 10.0)  # the moment, made long
 
     async def serve(request: bytes, context: Context) -> bytes:
         trailers = ((DETAILS_TRAILER, request),) if request else ()

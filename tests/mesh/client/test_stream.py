@@ -9,8 +9,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from mesh.breaker import Breaker
 from mesh.client import Channel
+from mesh.client.breaker import Breaker
 from mesh.errors import Code, DeadlineExceeded, MeshError, NotFound, Unavailable
 from tests.mesh.servers import plain_server
 

@@ -1,0 +1,8 @@
+"""Calls to other workloads: channels, streams, failures, circuit breaker. Knows contracts and tokens; no server."""
+
+from mesh.client.channel import Channel
+from mesh.client.raw_channel import RawChannel
+from mesh.client.reply import UnaryReply
+from mesh.client.stream import Stream
+
+__all__ = ["Channel", "RawChannel", "Stream", "UnaryReply"]

@@ -1,0 +1,85 @@
+"""The errors that failed calls end with, made of what a workload, a library or a proxy sent."""
+
+import re
+
+import grpc
+import grpc.aio
+from googleapis.google.rpc.status_pb import Status
+
+from mesh.client.withheld import OPAQUE, by_library, is_deliberate
+from mesh.errors import BrokenReply, Code, DeadlineExceeded, MeshError, MetadataTooLarge, Unavailable, error_for
+from mesh.rpc.status import DETAILS_TRAILER, from_status
+
+# The texts of these come from a gRPC library or a crashed handler, and hold addresses and stack traces.
+NEUTRAL_TEXTS = {
+    Code.UNAVAILABLE: "A service that this call needs is not available for now.",
+    Code.DEADLINE_EXCEEDED: "The call took longer than its deadline allows.",
+    Code.CANCELLED: "The call was cancelled.",
+    Code.INTERNAL: "Internal error.",
+    Code.UNKNOWN: "Internal error.",
+    Code.DATA_LOSS: "Internal error.",
+}
+
+# How gRPC's library begins to tell what it made a status of, where the workload sent none that can be read.
+_NO_STATUS = re.compile(r"Stream removed|Received http2 header|Received message larger|Decompression failed")
+_METADATA_TOO_LARGE = re.compile(r"received metadata size exceeds|Received http2 header with status: 431")
+_NO_STATUS_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED})
+
+
+def failure_of(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError:
+    """The MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made of the bare
+    code and text.
+    """
+    failure = _sent_failure(error) or _bare_failure(error, bare_messages=bare_messages)
+    failure.initial_metadata = tuple(error.initial_metadata() or ())
+    failure.trailing_metadata = tuple(error.trailing_metadata() or ())
+    return failure
+
+
+def status_bytes(error: grpc.aio.AioRpcError) -> bytes:
+    """The google.rpc.Status that came with an error, empty if none did."""
+    details = dict(error.trailing_metadata() or ()).get(DETAILS_TRAILER)
+    return details if isinstance(details, bytes) else b""
+
+
+def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError | None:
+    """The error that the workload means, None if it sent none."""
+    if not (details := status_bytes(error)):
+        return None
+    try:
+        status = Status.from_binary(details)
+        failure = from_status(status)
+    except (ValueError, EOFError):
+        return None
+    if status.code != error.code().value[0] or not is_deliberate(status):
+        return None
+    failure.received_status = details
+    return failure
+
+
+def _bare_failure(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError:
+    kind, text = error_for(error.code().value[0]), error.details() or ""
+    if _METADATA_TOO_LARGE.match(text):
+        text = "The headers of the request are larger than the service takes."
+        return MetadataTooLarge(text, reason="HEADERS_TOO_LARGE")
+    if kind.code in _NO_STATUS_CODES and _NO_STATUS.match(text):
+        return broken_reply()
+    neutral = NEUTRAL_TEXTS.get(kind.code)
+    if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not by_library(text)):
+        text = neutral
+    return kind(text or kind.code.name, retry_after_s=1 if kind is Unavailable else None)
+
+
+def unavailable(*, reason: str = "", retry_after_s: float = 1) -> Unavailable:
+    """Returns the error of a workload that can't be reached."""
+    return Unavailable(NEUTRAL_TEXTS[Code.UNAVAILABLE], reason=reason, retry_after_s=retry_after_s)
+
+
+def deadline_exceeded() -> DeadlineExceeded:
+    """Returns the error of a call whose deadline has passed."""
+    return DeadlineExceeded(NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
+
+
+def broken_reply() -> BrokenReply:
+    """Returns the error of an answer that is not of the contract."""
+    return BrokenReply("The service gave no proper answer.", reason="BAD_RESPONSE")

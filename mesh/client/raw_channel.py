@@ -1,0 +1,229 @@
+"""The way to a workload, bytes in and bytes out: deadlines, retries of idempotent calls, a circuit breaker.
+
+In a service mesh the mesh retries and breaks circuits, and the channel does neither.
+
+A call has two limits. The timeout is the contract's: the workload is told it. The patience is what this call's caller
+has left; it is enforced here alone, so that no caller can make a workload, or a proxy before it, fail.
+
+Requests are serialised before the call and travel as bytes: grpc.aio swallows an exception of a request serialiser and
+sends an empty request instead (grpc/grpc#34894).
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterable, AsyncIterator
+from functools import partial
+from typing import Self
+
+import grpc
+import grpc.aio
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from mesh.client.breaker import Breaker
+from mesh.client.connection import KEEPALIVE_S, connect_by, connected, connector
+from mesh.client.failures import broken_reply, deadline_exceeded, failure_of, status_bytes, unavailable
+from mesh.client.reply import UnaryReply
+from mesh.client.stream import Stream, send_requests
+from mesh.client.stream_connections import StreamConnections
+from mesh.client.withheld import log_withheld
+from mesh.errors import Cancelled, Code, MeshError, Metadata, Unavailable
+from mesh.rpc.status import DETAILS_TRAILER
+from mesh.telemetry.metrics import CLIENT_CALLS
+
+ATTEMPTS_MAX = 3
+DEADLINE_COUNTS_S = 1.0
+"""A workload that answers nothing for a shorter timeout may be busy; after a longer one it is taken for hung."""
+
+DEADLINE_NEAR_S = 0.01
+"""How long before its deadline a call may fail in other words because of it: gRPC's core resets the stream, and reports
+that as UNKNOWN, "Stream removed", or as CANCELLED, INTERNAL or UNAVAILABLE.
+"""
+
+RETRY_WAIT_S_MAX = 0.5
+
+_OF_PASSED_DEADLINES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.CANCELLED, Code.UNAVAILABLE})
+
+# A server that stops cancels the calls that wait for it still.
+_NOT_TAKEN = (Unavailable, Cancelled)
+
+
+class RawChannel:
+    """The way to one workload at one address; an async context manager that closes it."""
+
+    def __init__(
+        self,
+        workload: str,
+        address: str,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        keepalive_s: float = KEEPALIVE_S,
+        bare_messages: bool = False,
+        in_mesh: bool = False,
+    ) -> None:
+        """`credentials` are needed for TLS. A quiet connection is tried every `keepalive_s`, as often as the workload's
+        server puts up with it. `bare_messages` passes on the messages of errors without google.rpc.Status, which may
+        hold internals. `in_mesh` leaves retries and circuit breaking to a service mesh.
+        """
+        self.name = workload
+        self._bare_messages = bare_messages
+        self._in_mesh = in_mesh
+        self._breaker = Breaker()
+        connect = connector(address, credentials, keepalive_s)
+        self._channel = connect()
+        self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._streams = StreamConnections(connect)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._streams.close()
+        await self._channel.close()
+
+    async def check(self) -> None:
+        """Returns if the workload can be reached; raises Unavailable otherwise."""
+        state = self._channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.READY:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                raise Unavailable("can't be reached")
+            await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state(try_to_connect=True)
+
+    async def unary(
+        self,
+        path: str,
+        request: bytes,
+        *,
+        timeout_s: float,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+        idempotent: bool = False,
+    ) -> UnaryReply:
+        """Calls a method by its path, bytes in and bytes out. The workload is told `timeout_s`; who waits only
+        `patience_s` gets DeadlineExceeded after it. Idempotent calls are repeated while the workload does not take them
+        and time is left.
+        """
+        if patience_s <= 0:
+            raise deadline_exceeded()
+        try:
+            async with asyncio.timeout(patience_s if patience_s < timeout_s else None) as patience:
+                return await self._attempts(path, request, timeout_s, patience_s, metadata, idempotent=idempotent)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise deadline_exceeded() from None
+
+    async def _attempts(
+        self, path: str, request: bytes, timeout_s: float, patience_s: float, metadata: Metadata, *, idempotent: bool
+    ) -> UnaryReply:
+        deadline = time.monotonic() + timeout_s
+        connected_by = connect_by(min(timeout_s, patience_s))
+        try:
+            return await self._attempt(path, request, deadline, metadata, connected_by)
+        except _NOT_TAKEN as error:
+            if not idempotent or self._in_mesh or error.reason == "CIRCUIT_OPEN":
+                raise
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS_MAX - 1),
+            wait=wait_random_exponential(multiplier=0.05, max=RETRY_WAIT_S_MAX),
+            retry=retry_if_exception_type(_NOT_TAKEN),
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                return await self._attempt(path, request, deadline, metadata, connected_by)
+        raise AssertionError("tenacity returns or raises")
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        requests: AsyncIterable[bytes],
+        *,
+        timeout_s: float | None,
+        patience_s: float = math.inf,
+        metadata: Metadata = (),
+    ) -> AsyncIterator[Stream]:
+        """Calls a method of any kind by its path, while this is entered; leaving it early cancels the call. `requests`
+        are asked for one by one, as the workload takes them. Without `timeout_s` the call has no deadline. Who waits
+        only `patience_s` gets DeadlineExceeded after it.
+        """
+        self._check_breaker()
+        begun = time.monotonic()
+        with self._streams.place() as connection:
+            await connected(connection.channel, connect_by(min(timeout_s or math.inf, patience_s)))
+            deadline = math.inf if timeout_s is None else begun + timeout_s
+            left_s = None if timeout_s is None else deadline - time.monotonic()
+            call = connection.method(path)(timeout=left_s, metadata=metadata)
+            sending = asyncio.create_task(send_requests(call, requests), name=f"requests of {path}")
+            failure = partial(self._failure, path, deadline)
+            stream = Stream(call, sending, self._breaker.answered, failure)
+            wait_s = begun + patience_s - time.monotonic() if patience_s < (timeout_s or math.inf) else math.inf
+            patience = asyncio.get_running_loop().call_later(wait_s, stream.stop)
+            try:
+                yield stream
+            finally:
+                patience.cancel()
+                sending.cancel()
+                call.cancel()
+                await asyncio.wait([sending])
+                code, trailers = Code((await call.code()).value[0]), dict(await call.trailing_metadata())
+                # The deadline of a stream says nothing of the workload, which may have no news.
+                self._record(begun, math.inf, code, is_bare=DETAILS_TRAILER not in trailers)
+
+    async def _attempt(
+        self, path: str, request: bytes, deadline: float, metadata: Metadata, connected_by: float
+    ) -> UnaryReply:
+        begun = time.monotonic()
+        if begun >= deadline:
+            raise deadline_exceeded()
+        self._check_breaker()
+        multicallable = self._unary.get(path)
+        if multicallable is None:
+            multicallable = self._unary[path] = self._channel.unary_unary(path)
+        try:
+            await connected(self._channel, connected_by)
+            call = multicallable(request, timeout=deadline - time.monotonic(), metadata=metadata)
+            message = await call
+        except grpc.aio.AioRpcError as error:
+            failure = self._failure(path, deadline, error)
+            self._record(begun, deadline, failure.code, is_bare=not status_bytes(error))
+            raise failure from error
+        except asyncio.CancelledError:
+            self._record(begun, deadline, Code.CANCELLED)
+            raise
+        if message is None:  # OK, and nothing else: grpc.aio takes it for an answer
+            self._record(begun, deadline, Code.INTERNAL)
+            raise broken_reply()
+        self._record(begun, deadline, Code.OK)
+        return UnaryReply(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
+
+    def _failure(self, path: str, deadline: float, error: grpc.aio.AioRpcError) -> MeshError:
+        """The MeshError of a failed call; what of it is not passed on is logged. `deadline` is a time.monotonic()
+        second.
+        """
+        failure = failure_of(error, bare_messages=self._bare_messages)
+        details = status_bytes(error)
+        if not details and failure.code in _OF_PASSED_DEADLINES and time.monotonic() >= deadline - DEADLINE_NEAR_S:
+            return deadline_exceeded()
+        log_withheld(self.name, path, failure, error.details() or "", details)
+        return failure
+
+    def _check_breaker(self) -> None:
+        if not self._in_mesh and (wait_s := self._breaker.wait_s()):
+            raise unavailable(reason="CIRCUIT_OPEN", retry_after_s=wait_s)
+
+    def _record(self, begun: float, deadline: float, code: Code, *, is_bare: bool = True) -> None:
+        """Tells the breaker how a call ended that had the time from `begun` to `deadline`. `is_bare` says that no
+        google.rpc.Status came: the status may be of gRPC's library, or of a proxy.
+        """
+        CLIENT_CALLS.labels(self.name, code.name).inc()
+        is_late = time.monotonic() >= deadline - DEADLINE_NEAR_S and deadline - begun >= DEADLINE_COUNTS_S
+        if is_bare and (code is Code.UNAVAILABLE or (code is Code.DEADLINE_EXCEEDED and is_late)):
+            self._breaker.failed(begun)
+        elif is_bare and code in (Code.CANCELLED, Code.DEADLINE_EXCEEDED):
+            self._breaker.given_up()
+        else:
+            self._breaker.answered()

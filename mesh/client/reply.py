@@ -1,0 +1,19 @@
+"""The answer to a unary call."""
+
+from dataclasses import dataclass
+
+from mesh.errors import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class UnaryReply:
+    """The answer to a call: its message as bytes, and the metadata before and after it."""
+
+    message: bytes
+    initial_metadata: Metadata
+    trailing_metadata: Metadata
+
+    @property
+    def metadata(self) -> Metadata:
+        """All of the metadata."""
+        return (*self.initial_metadata, *self.trailing_metadata)

@@ -8,7 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from mesh.migrations import ADVISORY_LOCK, MESH_FOLDER, MigrationError, main, migrate
+from mesh.migrations import ADVISORY_LOCK, MESH_FOLDER, MigrationError, migrate
+from mesh.migrations.__main__ import main
 
 MESH_FILES = sorted(path.stem for path in MESH_FOLDER.glob("*.sql"))
 
@@ -124,8 +125,8 @@ def test_an_unknown_service_is_named(capsys: pytest.CaptureFixture[str]) -> None
 
 async def test_a_migrator_does_not_wait_for_ever(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second migrator that waits too long for the first, and a database that is away, end with a sentence."""
-    monkeypatch.setattr("mesh.migrations.OTHER_MIGRATOR_TIMEOUT_S", 1)
-    monkeypatch.setattr("mesh.migrations.CONNECT_ATTEMPTS", 1)
+    monkeypatch.setattr("mesh.migrations.migrator.OTHER_MIGRATOR_TIMEOUT_S", 1)
+    monkeypatch.setattr("mesh.migrations.migrator.CONNECT_ATTEMPTS", 1)
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
@@ -139,8 +140,8 @@ async def test_a_migrator_does_not_wait_for_ever(database_url: str, monkeypatch:
 
 def test_a_database_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """A connection that is taken and never answered does not hold up the start."""
-    monkeypatch.setattr("mesh.migrations.CONNECT_ATTEMPTS", 1)
-    monkeypatch.setattr("mesh.migrations.CONNECT_TIMEOUT_S", 2)
+    monkeypatch.setattr("mesh.migrations.migrator.CONNECT_ATTEMPTS", 1)
+    monkeypatch.setattr("mesh.migrations.migrator.CONNECT_TIMEOUT_S", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://ada:x@127.0.0.1:{silent.getsockname()[1]}/shop"
         with pytest.raises(MigrationError, match="does not answer"):

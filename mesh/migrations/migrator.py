@@ -1,26 +1,13 @@
-"""Brings databases to their newest schema: the mesh's own tables, then the service's migrations/*.sql by name.
+"""Migration of one database: each file in a transaction, one migrator at a time."""
 
-    python -m mesh.migrations <service> [<service> …]
-
-The database of each is <SERVICE>_DATABASE_URL, or DATABASE_URL when one service is named. A process of its own:
-services never import this, and it may run again, or twice at once, without harm. A file that was applied is never read
-again, so a change is a new file; write it so that the service's previous version still works on the result.
-"""
-
-import importlib.util
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from pydantic import AliasChoices, Field, create_model
-from pydantic_settings import SettingsConfigDict
 from yoyo import get_backend, read_migrations
 from yoyo.exceptions import BadMigration, MigrationConflict
-
-from mesh.settings import MeshSettings, PostgresUrl, WrongSettings, read
 
 MESH_FOLDER = Path(__file__).parent / "schema"
 ADVISORY_LOCK = 0x6D657368_0001  # "mesh", 1: two migrators of one database wait for each other
@@ -91,53 +78,3 @@ def _apply(backend: Any, migration: Any) -> None:
 
 def _one_line(error: psycopg.Error) -> str:
     return " ".join(str(error).split())
-
-
-def _service_folder(service: str) -> Path:
-    spec = importlib.util.find_spec(f"services.{service}") if service.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise MigrationError(f"There is no service {service!r}.")
-    return Path(spec.submodule_search_locations[0], "migrations")
-
-
-class MigrationSettings(MeshSettings):
-    """The base class of the settings for one service. A variable that is empty counts as not set."""
-
-    model_config = SettingsConfigDict(env_ignore_empty=True)
-
-    database_url: PostgresUrl
-
-
-def _database_url(service: str, alone: bool) -> str:
-    """Returns the URL of the service's database. Raises MigrationError."""
-    names = [f"{service}_database_url", *(["database_url"] if alone else [])]
-    url = Field(
-        validation_alias=AliasChoices(*names), examples=[f"postgresql://{service}:secret@postgres:5432/{service}"]
-    )
-    try:
-        settings = read(create_model("Settings", __base__=MigrationSettings, database_url=(PostgresUrl, url)))
-    except WrongSettings as error:
-        raise MigrationError(str(error)) from error
-    return settings.database_url.get_secret_value()
-
-
-def main(services: Sequence[str]) -> int:
-    """Migrates each service's database and says what it did; if one fails, the others still are. Returns the status."""
-    if not services:
-        print("usage: python -m mesh.migrations <service> [<service> …]", file=sys.stderr)
-        return 2
-    status = 0
-    for service in services:
-        try:
-            folders = [MESH_FOLDER, _service_folder(service)]
-            applied = migrate(_database_url(service, alone=len(services) == 1), folders)
-        except MigrationError as error:
-            print(f"{service}: {error}", file=sys.stderr)
-            status = 1
-        else:
-            print(f"{service}: applied {', '.join(applied)}" if applied else f"{service}: up to date")
-    return status
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -127,7 +127,7 @@ async def test_a_call_in_a_hurry_does_not_blame_the_database(monkeypatch: pytest
     """Of a server that says nothing only those learn that it is away who had the time to connect; what others get is a
     status that no circuit breaker counts.
     """
-    monkeypatch.setattr("mesh.database.ACQUIRE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://test:test@127.0.0.1:{silent.getsockname()[1]}/test"
         async with Database.open(DatabaseSettings(database_url=url), "test") as database:
@@ -164,7 +164,7 @@ async def test_a_used_up_pool_is_busy_and_ready(database: Database, monkeypatch:
     """When every connection is at work a further call is refused in time, by a status that no circuit breaker counts,
     and the process stays ready.
     """
-    monkeypatch.setattr("mesh.database.ACQUIRE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 0.05)
     async with database.transaction(), database.transaction():
         with pytest.raises(ResourceExhausted) as caught:
             async with database.transaction():

@@ -1,27 +1,18 @@
-"""A service's PostgreSQL: a pool with limits, transactions, and one place where the driver's errors become ours."""
+"""The database of one service: a pool with limits, and transactions."""
 
 import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self
 
 import asyncpg
-import structlog
-from asyncpg.pool import PoolConnectionProxy
 
-from mesh.errors import Aborted, MeshError, ResourceExhausted, Unavailable
+from mesh.database.connection import Connection, Session
+from mesh.database.failures import DRIVER_ERRORS, busy, translate
+from mesh.database.transaction import transaction_on
 from mesh.rpc import current_call
 from mesh.settings import DatabaseSettings
-
-if TYPE_CHECKING:
-    Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
-    Session: TypeAlias = asyncpg.Connection[asyncpg.Record]
-else:
-    Connection = PoolConnectionProxy
-    Session = asyncpg.Connection
-
-log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S = 3.0
 ACQUIRE_TIMEOUT_S = 3.0
@@ -30,33 +21,12 @@ LOCK_TIMEOUT_S = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT_S = 15.0
 SILENCE_TIMEOUT_S = 2.0  # how long after the server's own limit it may stay silent before it counts as gone
 CLOSE_TIMEOUT_S = 5.0
-RETRY_AFTER_S = 1.0
 DEADLINE_SHARE = 0.9  # of the time that a call has left: its caller must still hear of it when a statement takes longer
 STATEMENT_TIMEOUT_S_MIN = 0.01
 
 # What every session gets beside the limits of time. A call's statement is short: it is worth neither compiling nor a
 # second processor, and it ends soon after a client that was killed.
 _SESSION = {"jit": "off", "max_parallel_workers_per_gather": "0", "client_connection_check_interval": "1s"}
-
-# The server or the way to it is away, or it refuses sessions for now.
-_AWAY = (
-    OSError,  # TimeoutError included
-    asyncpg.InternalClientError,  # the server ended the session while it was idle; seen only now that it is used
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
-    asyncpg.ReadOnlySQLTransactionError,  # a replica that is not, or no longer, the primary
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InvalidAuthorizationSpecificationError,  # wrong credentials: an operator's to mend, not the caller's
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,  # the migrations have not run yet
-    asyncpg.InvalidSchemaNameError,
-    asyncpg.exceptions.InvalidCachedStatementError,  # a migration ran meanwhile; the next try prepares anew
-)
-_CONCURRENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
-_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 class Database:
@@ -110,10 +80,10 @@ class Database:
         """
         timeout_s = min(statement_timeout_s, self._statement_timeout_s)
         try:
-            async with self._acquired() as connection, _transaction(connection, _within_deadline(timeout_s)):
+            async with self._acquired() as connection, transaction_on(connection, _within_deadline(timeout_s)):
                 yield connection
-        except _DRIVER_ERRORS as error:
-            if (translated := _translate(error)) is None:
+        except DRIVER_ERRORS as error:
+            if (translated := translate(error)) is None:
                 raise
             raise translated from error
 
@@ -146,8 +116,8 @@ class Database:
                 yield connection
             finally:
                 await connection.close(timeout=CLOSE_TIMEOUT_S)
-        except _DRIVER_ERRORS as error:
-            if (translated := _translate(error)) is None:
+        except DRIVER_ERRORS as error:
+            if (translated := translate(error)) is None:
                 raise
             raise translated from error
 
@@ -178,70 +148,9 @@ def _within_deadline(limit_s: float) -> float:
     return min(limit_s, max(STATEMENT_TIMEOUT_S_MIN, call.remaining_s() * DEADLINE_SHARE))
 
 
-@asynccontextmanager
-async def _transaction(connection: Connection, statement_timeout_s: float) -> AsyncIterator[None]:
-    """A transaction whose begin and timeout take one round trip, where asyncpg's own would take two."""
-    try:
-        await connection.execute(f"BEGIN; SET LOCAL statement_timeout = {math.ceil(statement_timeout_s * 1000)}")
-        yield
-    except BaseException:
-        if not connection.is_closed():
-            await _roll_back(connection)
-        raise
-    await connection.execute("COMMIT")
-
-
-async def _roll_back(connection: Connection) -> None:
-    """Rolls back, to the end also if the call is cancelled meanwhile, by its deadline, its caller, or both."""
-    rolling_back = asyncio.ensure_future(connection.execute("ROLLBACK"))
-    cancelled: asyncio.CancelledError | None = None
-    while not rolling_back.done():
-        try:
-            await asyncio.wait([rolling_back])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    rolling_back.result()
-    if cancelled is not None:
-        raise cancelled
-
-
 async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await pool.close()
     except TimeoutError:
         pool.terminate()
-
-
-def _translate(error: Exception) -> MeshError | None:
-    """What the caller may see instead of a driver's error; None if it tells of the data or of a mistake of ours."""
-    translated: MeshError
-    if isinstance(error, _CONCURRENT):
-        translated = Aborted(
-            "A concurrent change was in the way. Try again.", reason="CONCURRENT_CHANGE", retry_after_s=RETRY_AFTER_S
-        )
-    elif isinstance(error, asyncpg.QueryCanceledError):
-        # Not DEADLINE_EXCEEDED, which counts as a failure of the workload: the caller chose what was asked for.
-        translated = busy("The database took too long for this call.", "DATABASE_TIMEOUT")
-    elif isinstance(error, _AWAY) or _is_lost_connection(error):
-        translated = Unavailable(
-            "The database does not answer. Try again.", reason="DATABASE_UNAVAILABLE", retry_after_s=RETRY_AFTER_S
-        )
-    else:
-        return None
-    log.warning("database error", reason=translated.reason, error=f"{type(error).__name__}: {error}")
-    return translated
-
-
-def busy(message: str, reason: str) -> ResourceExhausted:
-    """The error of a call for which the database has no capacity now. Circuit breakers don't count it."""
-    return ResourceExhausted(message, reason=reason, retry_after_s=RETRY_AFTER_S)
-
-
-def _is_lost_connection(error: Exception) -> bool:
-    """asyncpg has one InterfaceError for the use of a closed connection and for mistakes in its use."""
-    return (
-        isinstance(error, asyncpg.InterfaceError)
-        and not isinstance(error, asyncpg.DataError)
-        and "closed" in str(error)
-    )

@@ -1,0 +1,64 @@
+"""The errors of calls whose database failed, made of the driver's."""
+
+import asyncpg
+import structlog
+
+from mesh.errors import Aborted, MeshError, ResourceExhausted, Unavailable
+
+log = structlog.get_logger()
+
+RETRY_AFTER_S = 1.0
+
+# The server or the way to it is away, or it refuses sessions for now.
+_AWAY = (
+    OSError,  # TimeoutError included
+    asyncpg.InternalClientError,  # the server ended the session while it was idle; seen only now that it is used
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
+    asyncpg.ReadOnlySQLTransactionError,  # a replica that is not, or no longer, the primary
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # wrong credentials: for an operator to fix, not the caller
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,  # the migrations have not run yet
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.exceptions.InvalidCachedStatementError,  # a migration ran meanwhile; the next try prepares anew
+)
+_CONCURRENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
+
+def translate(error: Exception) -> MeshError | None:
+    """What the caller may see instead of a driver's error; None if it tells of the data or of a mistake of ours."""
+    translated: MeshError
+    if isinstance(error, _CONCURRENT):
+        translated = Aborted(
+            "A concurrent change was in the way. Try again.", reason="CONCURRENT_CHANGE", retry_after_s=RETRY_AFTER_S
+        )
+    elif isinstance(error, asyncpg.QueryCanceledError):
+        # Not DEADLINE_EXCEEDED, which counts as a failure of the workload: the caller chose what was asked for.
+        translated = busy("The database took too long for this call.", "DATABASE_TIMEOUT")
+    elif isinstance(error, _AWAY) or _is_lost_connection(error):
+        translated = Unavailable(
+            "The database does not answer. Try again.", reason="DATABASE_UNAVAILABLE", retry_after_s=RETRY_AFTER_S
+        )
+    else:
+        return None
+    log.warning("database error", reason=translated.reason, error=f"{type(error).__name__}: {error}")
+    return translated
+
+
+def busy(message: str, reason: str) -> ResourceExhausted:
+    """The error of a call for which the database has no capacity now. Circuit breakers don't count it."""
+    return ResourceExhausted(message, reason=reason, retry_after_s=RETRY_AFTER_S)
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """asyncpg has one InterfaceError for the use of a closed connection and for mistakes in its use."""
+    return (
+        isinstance(error, asyncpg.InterfaceError)
+        and not isinstance(error, asyncpg.DataError)
+        and "closed" in str(error)
+    )

@@ -10,7 +10,7 @@ from local.child import Command
 from local.ports import LOOPBACK
 from local.secret import secret, write_secret
 from local.server import Server
-from mesh.events.users import PASSWORDS_FILE, User, configuration
+from mesh.events.nats.users import PASSWORDS_FILE, User, configuration
 
 USERS_FILE = "users.conf"
 

@@ -24,9 +24,9 @@ from local.postgres import Postgres
 from local.state import State
 from local.supervisor import Supervisor, end_leftovers
 from local.welcome import welcome, write_staff_login
-from mesh.events.contract import participants
-from mesh.events.provision import declared_consumers, provision
-from mesh.events.users import PROVISIONER, users
+from mesh.contract.events import participants
+from mesh.events.nats.provision import declared_consumers, provision
+from mesh.events.nats.users import PROVISIONER, users
 
 LEFTOVERS_GRACE_S = 10.0
 

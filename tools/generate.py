@@ -18,8 +18,8 @@ from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto, SourceCodeInfo
 
 from mesh.codegen.chart import UnknownWorkload, write_contracts, write_events
-from mesh.events.contract import participants
-from mesh.events.users import configuration, users
+from mesh.contract.events import participants
+from mesh.events.nats.users import configuration, users
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOGLE_FILES = (

@@ -13,8 +13,8 @@ from protobuf import DescMethod, DescService
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
 
+from mesh.contract.events import consumers_of_events, participants
 from mesh.contract.policy import ANY_WORKLOAD, DEFAULT_TIMEOUT_S, Policy, policy_of
-from mesh.events.contract import consumers_of_events, participants
 from mesh.rpc import is_idempotent
 
 EDGE = "edge"

@@ -8,13 +8,14 @@ from typing import Any, Self, TypeAlias
 import structlog
 from protobuf import Message
 
+from mesh.background import keep_running, stop, wait
 from mesh.database import Connection, Database
 from mesh.errors import MeshError
 from mesh.events import inbox_table, metrics
-from mesh.events.event import Envelope, Event
+from mesh.events.broker import Broker, Delivery
+from mesh.events.envelope import Envelope, UnauthenticEvent
+from mesh.events.event import Event
 from mesh.events.inbox_table import Received
-from mesh.events.loop import keep_running, stop, wait
-from mesh.events.nats import Delivery, JetStream
 from mesh.events.retries import Retries
 from mesh.telemetry import tracing
 
@@ -49,7 +50,7 @@ class Inbox:
     def __init__(
         self,
         database: Database,
-        broker: JetStream,
+        broker: Broker,
         *,
         service: str,
         handlers: Mapping[type[Message], Handler],
@@ -89,20 +90,31 @@ class Inbox:
         try:
             while True:
                 if (delivery := await subscription.next()) is not None:
-                    with delivery.envelope.correlated():
-                        await self._store(delivery)
-                    self._arrived.set()
+                    await self._take(delivery)
         finally:
             await subscription.close()
 
-    async def _store(self, delivery: Delivery) -> None:
+    async def _take(self, delivery: Delivery) -> None:
+        """Stores an event before the broker hears that we have it."""
+        try:
+            envelope = Envelope.received(
+                delivery.attributes, delivery.payload, message_id=delivery.message_id, event_type=delivery.event_type
+            )
+        except UnauthenticEvent as error:
+            await _reject(delivery, str(error))
+            return
+        with envelope.correlated():
+            await self._store(envelope, delivery)
+        self._arrived.set()
+
+    async def _store(self, envelope: Envelope, delivery: Delivery) -> None:
         try:
             async with self._database.transaction() as tx:
-                await inbox_table.store(tx, delivery.envelope)
+                await inbox_table.store(tx, envelope)
         except MeshError:
-            await delivery.refuse()
+            await delivery.nak()
             raise
-        await delivery.acknowledge()
+        await delivery.ack()
 
     async def _work(self) -> None:
         self._arrived.clear()
@@ -184,3 +196,10 @@ class Inbox:
         metrics.INBOX_WAITING.set(waiting)
         metrics.INBOX_DEAD.set(dead)
         await asyncio.sleep(MEASURE_PAUSE_S)
+
+
+async def _reject(delivery: Delivery, reason: str) -> None:
+    """Rejects a forged event. It stays out of the inbox's own dead letters, which can be handled again."""
+    log.error("event refused", event_type=delivery.event_type, reason=reason)
+    metrics.HANDLED.labels(delivery.event_type, "refused").inc()
+    await delivery.reject()

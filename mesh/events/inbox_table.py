@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mesh.database import Connection
-from mesh.events.event import Envelope
-from mesh.events.nats import STREAM_AGE_S_MAX
+from mesh.events.broker import EVENT_AGE_S_MAX
+from mesh.events.envelope import Envelope
 
 # A done row is what keeps a repeated event from taking effect again, so it must outlast the broker's copy.
-KEPT_FOR = timedelta(seconds=2 * STREAM_AGE_S_MAX)
+KEPT_FOR = timedelta(seconds=2 * EVENT_AGE_S_MAX)
 PURGED_PER_EVENT_MAX = 2  # each event adds one row, so the table does not grow without end
 ERROR_LENGTH_MAX = 2000
 

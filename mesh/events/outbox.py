@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from protobuf import Message
 
+from mesh.contract.events import TYPE_PREFIX, publisher_of
 from mesh.database import Connection, Session
-from mesh.events.contract import publisher_of
-from mesh.events.event import Envelope
+from mesh.events.envelope import Envelope
 from mesh.telemetry import correlation, tracing
 
 CHANNEL = "mesh_outbox"  # of NOTIFY: rows were added
-SUBJECT_PREFIX = "meshwright."
+
 EVENT_SIZE_BYTES_MAX = 256 * 1024
 AGGREGATE_LENGTH_MAX = 256
 KEPT_FOR = timedelta(days=7)
@@ -52,8 +52,8 @@ async def publish(tx: Connection, event: Message, *, source: str, aggregate: str
     transactions that tell of the same one wait for each other from here to their end. `source` is the service's name.
     """
     message_type, payload = event.desc().type_name, event.to_binary()
-    if not message_type.startswith(SUBJECT_PREFIX):
-        raise ValueError(f"{message_type}: events are messages of a package that begins with {SUBJECT_PREFIX}")
+    if not message_type.startswith(TYPE_PREFIX):
+        raise ValueError(f"{message_type}: events are messages of a package that begins with {TYPE_PREFIX}")
     if source != publisher_of(message_type):
         raise ValueError(f"{message_type} of {source!r}: only {publisher_of(message_type)!r} publishes it")
     if not (0 < len(aggregate) <= AGGREGATE_LENGTH_MAX and aggregate.isascii() and aggregate.isprintable()):

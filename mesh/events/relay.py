@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import structlog
 
+from mesh.background import keep_running, stop, wait
 from mesh.database import Database, Session
 from mesh.events import metrics, outbox
-from mesh.events.loop import keep_running, stop, wait
-from mesh.events.nats import JetStream
+from mesh.events.broker import Broker
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ class Relay:
     broker has acknowledged the one before; those of different aggregates side by side.
     """
 
-    def __init__(self, database: Database, broker: JetStream) -> None:
+    def __init__(self, database: Database, broker: Broker) -> None:
         self._database = database
         self._broker = broker
         self._tasks: list[asyncio.Task[None]] = []

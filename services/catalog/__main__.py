@@ -1,7 +1,7 @@
 """Wires the catalog service."""
 
 from mesh.database import Database
-from mesh.events import JetStream, Relay
+from mesh.events import Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
 from services.catalog.handlers import CatalogHandlers
@@ -11,7 +11,7 @@ from services.catalog.settings import CatalogSettings
 async def wire(process: Process, settings: CatalogSettings) -> None:
     """The database, the relay of events, and the handlers behind a gRPC server."""
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(JetStream(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await serve(process, settings, CatalogHandlers(database))
 

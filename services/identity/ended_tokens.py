@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from mesh.background import keep_running, wait
 from mesh.database import Connection, Database
 from mesh.errors import MeshError, ResourceExhausted, Unavailable
-from mesh.events.loop import keep_running, wait
 from mesh.identity import ended_id
 from services.identity import ended_storage
 from services.identity.ended_storage import Entry

@@ -2,7 +2,7 @@
 
 from mesh.client import Channel
 from mesh.database import Database
-from mesh.events import Inbox, JetStream
+from mesh.events import Inbox, connect
 from mesh.identity import ServiceTokens
 from mesh.process import Process, run
 from mesh.server import serve
@@ -16,7 +16,7 @@ from services.notifications.settings import NotificationsSettings
 async def wire(process: Process, settings: NotificationsSettings) -> None:
     """The handlers, and the inbox with its consumers. Without identity or mail, events wait and the rest works."""
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(JetStream(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     client_secret = settings.client_secret.get_secret_value()
     tokens = ServiceTokens(settings.token_url, settings.client_id, client_secret)
     identity = await process.enter(

@@ -2,7 +2,7 @@
 
 from mesh.client import Channel
 from mesh.database import Database
-from mesh.events import JetStream, Relay
+from mesh.events import Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
 from services.orders.clients import Catalog
@@ -13,7 +13,7 @@ from services.orders.settings import OrdersSettings
 async def wire(process: Process, settings: OrdersSettings) -> None:
     """The handlers, the relay, and a channel to the catalog, without which orders can still be read and cancelled."""
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(JetStream(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     catalog = await process.enter(
         Channel("catalog", settings.catalog_address, in_mesh=settings.service_mesh), required=False

@@ -11,8 +11,8 @@ from typing import Any, Final
 import yaml
 from protobuf.wkt import FileDescriptorSet
 
-from mesh.events.contract import participants
-from mesh.events.users import configuration, users
+from mesh.contract.events import participants
+from mesh.events.nats.users import configuration, users
 from tests.chart.render import template
 
 ROOT: Final = Path(__file__).resolve().parents[2]

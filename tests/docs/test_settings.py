@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from local.mail import MailSettings
 from local.settings import HomeSettings, PortsSettings
-from mesh.events.provision import ProvisionSettings
+from mesh.events.nats.provision import ProvisionSettings
 from mesh.settings import (
     ClientSettings,
     DatabaseSettings,

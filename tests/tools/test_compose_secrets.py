@@ -6,8 +6,8 @@ import pytest
 import yaml
 from protobuf.wkt import FileDescriptorSet
 
-from mesh.events.contract import participants
-from mesh.events.users import users
+from mesh.contract.events import participants
+from mesh.events.nats.users import users
 from tools import compose_secrets
 from tools.compose_secrets import NAMES, main
 

@@ -1,31 +1,55 @@
-"""A broker without a past, a database with the mesh's tables, and handlers that leave a trail."""
+"""A broker without a past for each adapter, a database with the mesh's tables, and handlers that leave a trail."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
-import nats
 import pytest
-from nats.js.errors import NotFoundError
 
 from mesh.database import Database
-from mesh.events import JetStream, publish
-from mesh.events.provision import provision
-from mesh.events.users import STREAM
+from mesh.events import Broker, publish
+from tests.mesh.events.brokers import SERVERS, BrokerServer
 from tests.mesh.messages import Note, Other
 
-CONSUMERS = {"test": [Note.desc().type_name], "others": [Other.desc().type_name]}
+SUBSCRIPTIONS = {"test": [Note.desc().type_name], "others": [Other.desc().type_name]}
+
+
+@pytest.fixture(scope="session", params=sorted(SERVERS))
+def adapter(request: pytest.FixtureRequest) -> str:
+    """The name of the adapter under test."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+async def shared_server(adapter: str, server_folder: Path) -> AsyncIterator[BrokerServer]:
+    """A server for all tests of an adapter in this process."""
+    server = SERVERS[adapter](server_folder / f"events-{adapter}")
+    await server.start()
+    yield server
+    await server.stop()
 
 
 @pytest.fixture
-async def broker(nats_url: str) -> AsyncIterator[JetStream]:
-    """The shared NATS with a new stream, of which "test" gets notes and "others" the rest."""
-    client = await nats.connect(nats_url)
-    with contextlib.suppress(NotFoundError):
-        await client.jetstream().delete_stream(STREAM)
-    await client.close()
-    await provision(nats_url, CONSUMERS)
-    async with JetStream(nats_url, "test") as broker:
+async def server(shared_server: BrokerServer) -> BrokerServer:
+    """The server without a past: the subscription "test" gets notes, and "others" the rest."""
+    await shared_server.lose_everything()
+    await shared_server.provision(SUBSCRIPTIONS)
+    return shared_server
+
+
+@pytest.fixture
+async def own_server(adapter: str, tmp_path: Path) -> AsyncIterator[BrokerServer]:
+    """A server that a test may kill. It is not started."""
+    server = SERVERS[adapter](tmp_path)
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def broker(server: BrokerServer) -> AsyncIterator[Broker]:
+    """The connection of the service "test"."""
+    async with server.connect() as broker:
         yield broker
 
 

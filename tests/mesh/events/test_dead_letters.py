@@ -8,7 +8,7 @@ import pytest
 from mesh.database import Database
 from mesh.events import inbox_table
 from mesh.events.__main__ import main
-from mesh.events.event import Envelope
+from mesh.events.envelope import Envelope
 
 
 @pytest.fixture

@@ -7,16 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from local.nats import Nats
 from local.postgres import Postgres
 from mesh.database import Connection, Database
 from mesh.errors import MeshError
-from mesh.events import Event, Inbox, JetStream, Relay, publish
-from mesh.events.provision import provision
+from mesh.events import Event, Inbox, Relay, publish
 from mesh.events.retries import Retries
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.settings import DatabaseSettings
-from tests.broker import ADMIN
+from tests.mesh.events.brokers import BrokerServer
 from tests.mesh.messages import Note
 
 EVENTS = 200
@@ -44,7 +42,7 @@ async def _tell_all(database: Database) -> None:
             await asyncio.sleep(0.01)
 
 
-async def _kill_in_turn(servers: list[Nats | Postgres]) -> None:
+async def _kill_in_turn(servers: list[BrokerServer | Postgres]) -> None:
     for server in servers:
         await asyncio.sleep(0.4)
         await server.kill()
@@ -53,21 +51,21 @@ async def _kill_in_turn(servers: list[Nats | Postgres]) -> None:
 
 
 async def test_every_event_takes_effect_once_and_in_order_whatever_dies(
-    server_folder: Path, eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+    server_folder: Path,
+    own_server: BrokerServer,
+    eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]],
 ) -> None:
-    """PostgreSQL and NATS are killed again and again: no event is lost, none counts twice, aggregates keep order."""
-    async with (
-        Postgres(server_folder / "mortal-postgres") as postgres,
-        Nats(server_folder / "mortal-nats", [ADMIN]) as nats,
-    ):
+    """Database and broker are killed again and again: no event is lost, none counts twice, aggregates keep order."""
+    await own_server.start()
+    async with Postgres(server_folder / "mortal-postgres") as postgres:
         await postgres.create_databases("mortal")
-        await provision(nats.url(ADMIN.name), {"test": [Note.desc().type_name]})
+        await own_server.provision({"test": [Note.desc().type_name]})
         migrate(postgres.url("mortal"), [MESH_FOLDER])
         settings = DatabaseSettings(database_url=postgres.url("mortal"))
         retries = Retries(attempts_max=1000, pause_first_s=0.01, pause_max_s=0.02)
         async with (
             Database.open(settings, "test") as database,
-            JetStream(nats.url(ADMIN.name), "test") as broker,
+            own_server.connect() as broker,
             Relay(database, broker),
             Inbox(database, broker, service="test", handlers={Note: _note}, retries=retries),
         ):
@@ -76,7 +74,7 @@ async def test_every_event_takes_effect_once_and_in_order_whatever_dies(
                     "CREATE TABLE notes (n bigint GENERATED ALWAYS AS IDENTITY, aggregate text, text text)"
                 )
                 await tx.execute("CREATE TABLE told (number int PRIMARY KEY)")
-            await asyncio.gather(_tell_all(database), _kill_in_turn([nats, postgres, postgres, nats]))
+            await asyncio.gather(_tell_all(database), _kill_in_turn([own_server, postgres, postgres, own_server]))
 
             async def all_noted() -> bool:
                 async with database.transaction() as tx:

@@ -8,20 +8,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import nats
 import pytest
 from prometheus_client import REGISTRY
 from protobuf import Message
 
 from mesh.database import Connection, Database
 from mesh.errors import Unavailable
-from mesh.events import Event, Inbox, JetStream, Relay, inbox_table
-from mesh.events.event import Envelope
+from mesh.events import Broker, Event, Inbox, Relay, inbox_table
+from mesh.events.envelope import Envelope
 from mesh.events.inbox import Handler
-from mesh.events.provision import provision
 from mesh.events.retries import Retries
-from mesh.events.users import STREAM
 from mesh.telemetry import tracing
+from tests.mesh.events.brokers import BrokerServer
 from tests.mesh.messages import Note, Other
 
 Tell = Callable[..., Awaitable[None]]
@@ -37,7 +35,7 @@ async def note(tx: Connection, event: Event[Any]) -> None:
 
 
 def inbox(
-    database: Database, broker: JetStream, handlers: Mapping[type[Message], Handler] | None = None, **options: Any
+    database: Database, broker: Broker, handlers: Mapping[type[Message], Handler] | None = None, **options: Any
 ) -> Inbox:
     """An inbox that notes notes, unless told otherwise."""
     return Inbox(
@@ -61,7 +59,7 @@ async def states(database: Database) -> list[tuple[str, int]]:
 
 
 @pytest.fixture
-async def relay(database: Database, broker: JetStream) -> AsyncIterator[Relay]:
+async def relay(database: Database, broker: Broker) -> AsyncIterator[Relay]:
     """The service tells events to itself."""
     async with Relay(database, broker) as relay:
         yield relay
@@ -100,7 +98,7 @@ Noted = Callable[[int], Awaitable[list[tuple[str, str]]]]
 
 
 @pytest.mark.usefixtures("relay")
-async def test_an_event_takes_effect_in_order(database: Database, broker: JetStream, tell: Tell, noted: Noted) -> None:
+async def test_an_event_takes_effect_in_order(database: Database, broker: Broker, tell: Tell, noted: Noted) -> None:
     """What was told is handled, in the order of telling within an aggregate, and marked done."""
     await tell("notes/1", "a", "b", "c")
     async with inbox(database, broker):
@@ -109,7 +107,7 @@ async def test_an_event_takes_effect_in_order(database: Database, broker: JetStr
 
 
 async def test_an_event_that_comes_twice_takes_effect_once(
-    database: Database, broker: JetStream, tell: Tell, noted: Noted, nats_url: str
+    database: Database, broker: Broker, tell: Tell, noted: Noted, server: BrokerServer
 ) -> None:
     """The broker may repeat an event, even after its own window for duplicates: the inbox knows it."""
     await tell("notes/1", "a")
@@ -120,18 +118,15 @@ async def test_an_event_that_comes_twice_takes_effect_once(
             await noted(1)
             async with database.transaction() as tx:
                 await tx.execute("UPDATE mesh.outbox SET published_at = now()")
-        client = await nats.connect(nats_url)
-        headers = {"ce-id": str(row["event_id"]), "ce-source": "test", "ce-type": TYPE, "ce-subject": "notes/1"}
-        await client.jetstream().publish(TYPE, row["payload"], headers=headers)
-        headers["ce-id"] = "another"
-        await client.jetstream().publish(TYPE, Note(text="b").to_binary(), headers=headers)
-        await client.close()
+        attributes = {"id": str(row["event_id"]), "source": "test", "type": TYPE, "subject": "notes/1"}
+        await server.publish(TYPE, row["payload"], attributes)
+        await server.publish(TYPE, Note(text="b").to_binary(), attributes | {"id": "another"})
         assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
 
 
 @pytest.mark.usefixtures("relay")
 async def test_a_failing_event_holds_back_its_aggregate_only(
-    database: Database, broker: JetStream, tell: Tell, noted: Noted
+    database: Database, broker: Broker, tell: Tell, noted: Noted
 ) -> None:
     """While an event is tried again those after it wait and other aggregates go on; its writes are undone each time."""
     others = asyncio.Event()
@@ -156,7 +151,7 @@ async def test_a_failing_event_holds_back_its_aggregate_only(
 
 @pytest.mark.usefixtures("relay")
 async def test_a_poison_event_is_set_aside_and_can_be_replayed(
-    database: Database, broker: JetStream, tell: Tell, noted: Noted, settled: Settled
+    database: Database, broker: Broker, tell: Tell, noted: Noted, settled: Settled
 ) -> None:
     """After its last try an event blocks nothing more; why is kept with it, and replaying it has it handled."""
     cured = False
@@ -181,7 +176,7 @@ async def test_a_poison_event_is_set_aside_and_can_be_replayed(
 
 @pytest.mark.usefixtures("relay")
 async def test_a_handler_that_breaks_its_transaction_is_a_failed_try(
-    database: Database, broker: JetStream, tell: Tell, settled: Settled
+    database: Database, broker: Broker, tell: Tell, settled: Settled
 ) -> None:
     """A violated constraint, even one checked at the commit, and a handler that hangs count like any other failure."""
     async with database.transaction() as tx:
@@ -197,7 +192,7 @@ async def test_a_handler_that_breaks_its_transaction_is_a_failed_try(
 
 @pytest.mark.usefixtures("relay")
 async def test_a_handler_that_hangs_is_a_failed_try(
-    database: Database, broker: JetStream, tell: Tell, settled: Settled, monkeypatch: pytest.MonkeyPatch
+    database: Database, broker: Broker, tell: Tell, settled: Settled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A handler has limited time."""
     monkeypatch.setattr("mesh.events.inbox.HANDLER_TIMEOUT_S", 0.1)
@@ -211,50 +206,45 @@ async def test_a_handler_that_hangs_is_a_failed_try(
 
 
 async def test_what_no_handler_can_read_is_set_aside(
-    database: Database, broker: JetStream, tell: Tell, settled: Settled, nats_url: str
+    database: Database, broker: Broker, tell: Tell, settled: Settled, server: BrokerServer
 ) -> None:
     """Garbage, and a type without handler, are kept with the reason; an id that is missing is the broker's."""
-    await provision(nats_url, {"test": [TYPE, Other.desc().type_name]})
-    headers = {"ce-type": TYPE, "ce-source": "test"}
+    await server.provision({"test": [TYPE, Other.desc().type_name]})
+    attributes = {"type": TYPE, "source": "test"}
     async with inbox(database, broker):
-        client = await nats.connect(nats_url)
-        js = client.jetstream()
-        await js.publish(TYPE, b"\xff", headers={**headers, "ce-id": "1"})
+        await server.publish(TYPE, b"\xff", attributes | {"id": "1"})
         other = Other.desc().type_name
-        await js.publish(other, b"", headers={**headers, "ce-type": other, "ce-id": "2", "ce-time": "yesterday"})
-        await js.publish(TYPE, b"\xff", headers=headers)
-        await client.close()
+        await server.publish(other, b"", attributes | {"type": other, "id": "2", "time": "yesterday"})
+        await server.publish(TYPE, b"\xff", attributes)
         assert await settled(3) == [("dead", 1)] * 3
     async with database.transaction() as tx:
         letters = await inbox_table.dead_letters(tx, 10)
-    assert [letter.event_id for letter in letters] == ["1", "2", "MESHWRIGHT/3"]
+    assert [letter.event_id for letter in letters] == ["1", "2", server.message_id(3)]
     assert letters[1].last_error == "UndeliverableError: test has no handler for meshwright.test.v1.Other"
     assert letters[0].last_error.startswith(f"UndeliverableError: the payload is not a {TYPE}: ")
 
 
 FORGED = {
-    "without headers, as the broker's own answers": None,
-    "of another type": {"ce-type": "meshwright.test.v1.Other", "ce-source": "test"},
-    "of another source": {"ce-type": TYPE, "ce-source": "orders"},
-    "of no source": {"ce-type": TYPE},
+    "without attributes, as the broker's own answers": {},
+    "of another type": {"type": "meshwright.test.v1.Other", "source": "test"},
+    "of another source": {"type": TYPE, "source": "orders"},
+    "of no source": {"type": TYPE},
 }
 
 
-@pytest.mark.parametrize("headers", FORGED.values(), ids=list(FORGED))
+@pytest.mark.parametrize("attributes", FORGED.values(), ids=list(FORGED))
 async def test_a_forged_event_takes_no_effect(
     database: Database,
-    broker: JetStream,
+    broker: Broker,
     tell: Tell,
     noted: Noted,
-    nats_url: str,
-    headers: dict[str, str] | None,
+    server: BrokerServer,
+    attributes: dict[str, str],
 ) -> None:
-    """What does not name the type and the source of its subject is refused and counted; the next one comes."""
+    """What does not name the type and source that the broker vouches for is refused and counted; the next comes."""
     counted = {"type": TYPE, "outcome": "refused"}
     before = REGISTRY.get_sample_value("mesh_events_handled_total", counted) or 0
-    client = await nats.connect(nats_url)
-    await client.jetstream().publish(TYPE, Note(text="forged").to_binary(), headers=headers)
-    await client.close()
+    await server.publish(TYPE, Note(text="forged").to_binary(), attributes)
     await tell("notes/1", "true")
     async with inbox(database, broker), Relay(database, broker):
         assert await noted(1) == [("notes/1", "true")]
@@ -263,7 +253,7 @@ async def test_a_forged_event_takes_no_effect(
 
 
 async def test_what_the_consumer_does_not_deliver_is_said(
-    database: Database, broker: JetStream, tell: Tell, noted: Noted, nats_url: str
+    database: Database, broker: Broker, tell: Tell, noted: Noted, server: BrokerServer
 ) -> None:
     """A handler of an event that the contract does not let the service consume is an error, not a silence."""
     with pytest.raises(
@@ -272,17 +262,17 @@ async def test_what_the_consumer_does_not_deliver_is_said(
         await broker.subscribe("test", [TYPE, Other.desc().type_name])
     await tell("notes/1", "a")
     async with inbox(database, broker, {Note: note, Other: note}), Relay(database, broker):
-        await provision(nats_url, {"test": [TYPE, Other.desc().type_name]})
+        await server.provision({"test": [TYPE, Other.desc().type_name]})
         assert await noted(1) == [("notes/1", "a")]
 
 
 @pytest.mark.usefixtures("relay")
 async def test_replicas_share_the_work(
-    database: Database, broker: JetStream, nats_url: str, tell: Tell, noted: Noted
+    database: Database, broker: Broker, server: BrokerServer, tell: Tell, noted: Noted
 ) -> None:
     """Two replicas handle each event once, together, and keep the order within each aggregate."""
     aggregates = [f"notes/{n}" for n in range(10)]
-    async with JetStream(nats_url, "replica") as second, inbox(database, broker), inbox(database, second):
+    async with server.connect() as second, inbox(database, broker), inbox(database, second):
         for aggregate in aggregates:
             await tell(aggregate, *(str(n) for n in range(10)))
         everything = await noted(100)
@@ -292,23 +282,21 @@ async def test_replicas_share_the_work(
 
 
 @pytest.mark.usefixtures("relay")
-async def test_a_stream_that_was_deleted_is_subscribed_to_anew(
-    database: Database, broker: JetStream, nats_url: str, tell: Tell, noted: Noted
+async def test_a_broker_that_was_emptied_is_subscribed_to_anew(
+    database: Database, broker: Broker, server: BrokerServer, tell: Tell, noted: Noted
 ) -> None:
-    """A broker that lost its stream, and with it the subscription, goes on once both are provisioned anew."""
+    """A broker that lost its data, and with it the subscription, goes on once both are provisioned anew."""
     async with inbox(database, broker):
         await tell("notes/1", "a")
         await noted(1)
-        client = await nats.connect(nats_url)
-        await client.jetstream().delete_stream(STREAM)
-        await client.close()
+        await server.lose_everything()
         await tell("notes/1", "b")
-        await provision(nats_url, {"test": [TYPE]})
+        await server.provision({"test": [TYPE]})
         assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
 
 
 @pytest.mark.usefixtures("relay")
-async def test_types_are_told_apart(database: Database, broker: JetStream, tell: Tell, noted: Noted) -> None:
+async def test_types_are_told_apart(database: Database, broker: Broker, tell: Tell, noted: Noted) -> None:
     """A service gets the events that it has handlers for and no others."""
     async with inbox(database, broker, {Other: note}, service="others"), inbox(database, broker):
         await tell("notes/1", "a")
@@ -319,9 +307,9 @@ async def test_types_are_told_apart(database: Database, broker: JetStream, tell:
 @pytest.mark.usefixtures("relay")
 async def test_a_killed_consumer_is_replaced(
     database: Database,
-    broker: JetStream,
+    broker: Broker,
     database_url: str,
-    nats_url: str,
+    server: BrokerServer,
     tell: Tell,
     noted: Noted,
     eventually: Eventually,
@@ -330,7 +318,7 @@ async def test_a_killed_consumer_is_replaced(
     script = """
 import asyncio, sys
 from mesh.database import Database
-from mesh.events import Inbox, JetStream
+from mesh.events import Inbox, connect
 from mesh.settings import DatabaseSettings
 from tests.mesh.messages import Note
 async def handler(tx, event):
@@ -340,7 +328,7 @@ async def handler(tx, event):
 async def main():
     async with (
         Database.open(DatabaseSettings(database_url=sys.argv[1]), "test") as database,
-        JetStream(sys.argv[2], "test") as broker,
+        connect(sys.argv[2], "test") as broker,
         Inbox(database, broker, service="test", handlers={Note: handler}),
     ):
         await asyncio.sleep(60)
@@ -348,7 +336,7 @@ asyncio.run(main())
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([".", "gen"])}
     consumer = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, database_url, nats_url, env=environment
+        sys.executable, "-c", script, database_url, server.url, env=environment
     )
     try:
         await tell("notes/1", "a")
@@ -369,7 +357,7 @@ asyncio.run(main())
 
 @pytest.mark.usefixtures("relay")
 async def test_a_stopping_inbox_finishes_what_it_began(
-    database: Database, broker: JetStream, tell: Tell, eventually: Eventually
+    database: Database, broker: Broker, tell: Tell, eventually: Eventually
 ) -> None:
     """An effect that cannot be undone, such as a mail, is not cut off by an orderly stop."""
     begun = asyncio.Event()
@@ -387,7 +375,7 @@ async def test_a_stopping_inbox_finishes_what_it_began(
 
 
 @pytest.mark.usefixtures("relay")
-async def test_the_trace_goes_on(database: Database, broker: JetStream, tell: Tell) -> None:
+async def test_the_trace_goes_on(database: Database, broker: Broker, tell: Tell) -> None:
     """A handler runs in the trace of the call that told the event."""
     told = f"00-{0xABC:032x}-{0xDEF:016x}-01"
     seen: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -402,7 +390,7 @@ async def test_the_trace_goes_on(database: Database, broker: JetStream, tell: Te
 
 
 @pytest.mark.usefixtures("relay")
-async def test_outcomes_are_counted(database: Database, broker: JetStream, tell: Tell, eventually: Eventually) -> None:
+async def test_outcomes_are_counted(database: Database, broker: Broker, tell: Tell, eventually: Eventually) -> None:
     """Tries are counted by type and outcome, under the names of contracts only."""
 
     def count(outcome: str) -> float:
@@ -435,7 +423,7 @@ async def test_two_workers_that_fail_before_the_first_says_so_count_once(databas
 
 
 async def test_done_events_are_deleted_after_their_time(
-    database: Database, broker: JetStream, tell: Tell, noted: Noted, eventually: Eventually
+    database: Database, broker: Broker, tell: Tell, noted: Noted, eventually: Eventually
 ) -> None:
     """Rows that outlasted the broker's copies go away as new ones come."""
     async with inbox(database, broker), Relay(database, broker):

@@ -2,19 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from uuid import uuid4
 
-import nats
-
-from local.nats import Nats
 from mesh.database import Database
 from mesh.errors import Unavailable
-from mesh.events import JetStream, Relay, publish
-from mesh.events.event import Envelope
+from mesh.events import Broker, Relay, publish
+from mesh.events.envelope import Envelope
 from mesh.events.outbox import KEPT_FOR
-from mesh.events.provision import provision
-from tests.broker import ADMIN
+from tests.mesh.events.brokers import BrokerServer, received
 from tests.mesh.messages import Note
 
 Tell = Callable[..., Awaitable[None]]
@@ -26,10 +21,10 @@ WHERE locktype = 'advisory' AND granted AND datname = current_database()
 """
 
 
-async def _published(broker: JetStream, url: str, count: int) -> list[Envelope]:
-    """The first so many events of the stream."""
+async def _published(broker: Broker, server: BrokerServer, count: int) -> list[Envelope]:
+    """The first so many events that the broker has."""
     probe, types = f"probe-{uuid4().hex}", [Note.desc().type_name]
-    await provision(url, {probe: types})
+    await server.provision({probe: types})
     while True:
         try:
             subscription = await broker.subscribe(probe, types)
@@ -40,8 +35,8 @@ async def _published(broker: JetStream, url: str, count: int) -> list[Envelope]:
     async with asyncio.timeout(30):
         while len(events) < count:
             if (delivery := await subscription.next()) is not None:
-                events.append(delivery.envelope)
-                await delivery.acknowledge()
+                events.append(received(delivery))
+                await delivery.ack()
     return events
 
 
@@ -55,12 +50,12 @@ async def _waiting(database: Database) -> int:
 
 
 async def test_rows_become_cloud_events_in_order(
-    database: Database, broker: JetStream, tell: Tell, nats_url: str, eventually: Eventually
+    database: Database, broker: Broker, tell: Tell, server: BrokerServer, eventually: Eventually
 ) -> None:
     """Each row is published with its facts, in order, and marked once the broker has it."""
     await tell("notes/1", "a", "b", "c")
     async with Relay(database, broker):
-        events = await _published(broker, nats_url, 3)
+        events = await _published(broker, server, 3)
 
         async def all_marked() -> bool:
             return await _waiting(database) == 0
@@ -76,74 +71,67 @@ async def test_rows_become_cloud_events_in_order(
 
 
 async def test_a_row_that_commits_late_is_not_lost(
-    database: Database, broker: JetStream, tell: Tell, nats_url: str
+    database: Database, broker: Broker, tell: Tell, server: BrokerServer
 ) -> None:
     """A row whose id is smaller than one already published goes out when its transaction commits."""
     async with Relay(database, broker):
         async with database.transaction() as tx:
             await publish(tx, Note(text="late"), source="test", aggregate="late")
             await tell("early", "early")
-            assert _texts(await _published(broker, nats_url, 1)) == ["early"]
-        assert _texts(await _published(broker, nats_url, 2)) == ["early", "late"]
+            assert _texts(await _published(broker, server, 1)) == ["early"]
+        assert _texts(await _published(broker, server, 2)) == ["early", "late"]
 
 
 async def test_one_relay_is_active_and_another_takes_over(
-    database: Database, broker: JetStream, tell: Tell, nats_url: str, eventually: Eventually
+    database: Database, broker: Broker, tell: Tell, server: BrokerServer, eventually: Eventually
 ) -> None:
     """Of several relays one publishes, so that nothing is published twice; when its session dies another goes on."""
     async with Relay(database, broker), Relay(database, broker):
         await tell("notes/1", *(str(n) for n in range(50)))
-        await _published(broker, nats_url, 50)
+        await _published(broker, server, 50)
         async with database.transaction() as tx:
             holders = [row["pid"] for row in await tx.fetch(_LOCK_HOLDERS)]
             assert len(holders) == 1
             await tx.execute("SELECT pg_terminate_backend($1)", holders[0])
         await tell("notes/1", "after")
-        assert _texts(await _published(broker, nats_url, 51)) == [*(str(n) for n in range(50)), "after"]
+        assert _texts(await _published(broker, server, 51)) == [*(str(n) for n in range(50)), "after"]
 
 
 async def test_a_broker_that_is_away_delays_and_loses_nothing(
-    database: Database, tell: Tell, eventually: Eventually, server_folder: Path
+    database: Database, tell: Tell, eventually: Eventually, own_server: BrokerServer
 ) -> None:
-    """While NATS is down from the start, or killed, transactions commit; all goes out in order when it is back."""
-    server = Nats(server_folder / "own-nats", [ADMIN])
-    nats_url = server.url(ADMIN.name)
+    """While the broker is down from the start, or killed, transactions commit; all goes out in order afterwards."""
 
     async def none_waits() -> bool:
         return await _waiting(database) == 0
 
-    async with JetStream(nats_url, "test") as broker, Relay(database, broker):
+    async with own_server.connect() as broker, Relay(database, broker):
         await tell("notes/1", "a", "b")
-        await server.start()
-        try:
-            assert _texts(await _published(broker, nats_url, 2)) == ["a", "b"]
-            await eventually(none_waits)
-            await server.kill()
-            await tell("notes/1", "c", "d")
-            assert await _waiting(database) == 2
-            await server.start()
-            assert _texts(await _published(broker, nats_url, 4)) == ["a", "b", "c", "d"]
-        finally:
-            await server.stop()
+        await own_server.start()
+        assert _texts(await _published(broker, own_server, 2)) == ["a", "b"]
+        await eventually(none_waits)
+        await own_server.kill()
+        await tell("notes/1", "c", "d")
+        assert await _waiting(database) == 2
+        await own_server.start()
+        assert _texts(await _published(broker, own_server, 4)) == ["a", "b", "c", "d"]
 
 
-async def test_a_stream_that_is_made_again_is_published_to(
-    database: Database, broker: JetStream, tell: Tell, nats_url: str
+async def test_a_broker_that_was_emptied_is_published_to(
+    database: Database, broker: Broker, tell: Tell, server: BrokerServer
 ) -> None:
-    """What is told while the broker has lost its stream is published once that is provisioned anew."""
+    """What is told while the broker has lost its data is published once it is provisioned anew."""
     async with Relay(database, broker):
         await tell("notes/1", "a")
-        await _published(broker, nats_url, 1)
-        client = await nats.connect(nats_url)
-        await client.jetstream().delete_stream("MESHWRIGHT")
-        await client.close()
+        await _published(broker, server, 1)
+        await server.lose_everything()
         await tell("notes/1", "b")
-        await provision(nats_url, {})
-        assert _texts(await _published(broker, nats_url, 1)) == ["b"]
+        await server.provision({})
+        assert _texts(await _published(broker, server, 1)) == ["b"]
 
 
 async def test_published_rows_are_deleted_after_their_time(
-    database: Database, broker: JetStream, tell: Tell, eventually: Eventually
+    database: Database, broker: Broker, tell: Tell, eventually: Eventually
 ) -> None:
     """Old rows go away with the publishing of new ones, so the table stays bounded."""
     await tell("notes/1", *"abc")

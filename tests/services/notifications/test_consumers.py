@@ -18,11 +18,12 @@ from local.ports import free_port
 from mesh.client import Channel
 from mesh.database import Database
 from mesh.errors import Unavailable
-from mesh.events import Event, Inbox, JetStream, inbox_table
-from mesh.events.event import Envelope
-from mesh.events.provision import provision
+from mesh.events import Broker, Event, Inbox, connect, inbox_table
+from mesh.events.envelope import Envelope
+from mesh.events.nats.cloud_events import to_headers
+from mesh.events.nats.provision import provision
+from mesh.events.nats.stream import STREAM
 from mesh.events.retries import Retries
-from mesh.events.users import STREAM
 from services.notifications.clients import Users
 from services.notifications.consumers import Consumers
 from services.notifications.mail import Mailer
@@ -46,7 +47,7 @@ class Shop:
     """A running consumer of notifications and all that it needs."""
 
     nats_url: str
-    broker: JetStream
+    broker: Broker
     database: Database
     identity: IdentityStandIn
     identity_port: int
@@ -126,7 +127,7 @@ async def shop(
         server = await stack.enter_async_context(Nats(tmp_path / "nats", [ADMIN]))
         url = server.url(ADMIN.name)
         await provision(url, {"notifications": [kind.desc().type_name for kind in EVENTS]})
-        broker = await stack.enter_async_context(JetStream(url, "notifications"))
+        broker = await stack.enter_async_context(connect(url, "notifications"))
         database = await open_database("notifications")
         channel = Channel("identity", f"127.0.0.1:{port}", tokens=IssuedTokens(issuer))
         users = Users(await stack.enter_async_context(channel))
@@ -154,7 +155,9 @@ async def test_an_event_delivered_twice_gives_one_mail(shop: Shop) -> None:
     envelope = await shop.tell(UserRegistered(user="users/ada"))
     await shop.until(("users/ada", "done"))
     client = await nats.connect(shop.nats_url)  # below the adapter, whose message id lets NATS itself drop it
-    await client.jetstream().publish(envelope.type, envelope.payload, stream=STREAM, headers=envelope.headers())
+    await client.jetstream().publish(
+        envelope.type, envelope.payload, stream=STREAM, headers=to_headers(envelope.attributes())
+    )
     await client.close()
     shop.identity.add("users/bob", "bob@example.com")
     await shop.tell(UserRegistered(user="users/bob"))

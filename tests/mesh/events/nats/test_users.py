@@ -14,14 +14,16 @@ from nats.js import JetStreamContext
 from protobuf.wkt import FileDescriptorSet
 
 from local.nats import Nats
-from mesh.events import JetStream
-from mesh.events.contract import Participant, participants
-from mesh.events.event import Envelope
-from mesh.events.provision import declared_consumers, provision
-from mesh.events.users import PROVISIONER, STREAM, inbox_prefix, users
+from mesh.contract.events import Participant, participants
+from mesh.events.envelope import Envelope, UnauthenticEvent
+from mesh.events.nats.jetstream import JetStream
+from mesh.events.nats.provision import declared_consumers, provision
+from mesh.events.nats.stream import STREAM
+from mesh.events.nats.users import PROVISIONER, inbox_prefix, users
 from tests.broker import ADMIN
+from tests.mesh.events.brokers import received
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
 SERVICES = participants(CONTRACTS)
 NAMES = [service.name for service in SERVICES]
@@ -187,7 +189,7 @@ async def test_what_is_declared_is_delivered(server: Nats, publisher: Participan
             await sender.publish(sent)
             for consumer in (each.name for each in SERVICES if event in each.consumes):
                 async with JetStream(server.url(consumer), consumer) as receiver:
-                    assert await received(receiver, consumer, event, sent.id) == sent
+                    assert await received_by(receiver, consumer, event, sent.id) == sent
 
 
 @pytest.mark.parametrize("request_subject", ["meshwright.orders.v1.OrderPlaced", "meshwright.orders.v1.Anything"])
@@ -205,19 +207,25 @@ async def test_a_reply_to_a_foreign_subject_is_no_event(server: Nats, request_su
         sent = Envelope(f"after-{request_subject}", DELETED, "identity", "users/1", datetime.now(UTC), b"", None)
         await identity.publish(sent)
     async with JetStream(server.url("notifications"), "notifications") as notifications:
-        assert await received(notifications, "notifications", DELETED, sent.id) == sent
+        assert await received_by(notifications, "notifications", DELETED, sent.id) == sent
 
 
-async def received(broker: JetStream, name: str, event_type: str, event_id: str) -> Envelope:
-    """The event of this id, as its consumer gets it."""
+async def received_by(broker: JetStream, name: str, event_type: str, event_id: str) -> Envelope:
+    """The event of this id, as its consumer gets it; what is forged is rejected as the inbox does."""
     subscription = await broker.subscribe(name, [event_type])
     async with asyncio.timeout(30):
         while True:
-            if (delivery := await subscription.next()) is not None:
-                await delivery.acknowledge()
-                if delivery.envelope.id == event_id:
-                    await subscription.close()
-                    return delivery.envelope
+            if (delivery := await subscription.next()) is None:
+                continue
+            try:
+                envelope = received(delivery)
+            except UnauthenticEvent:
+                await delivery.reject()
+                continue
+            await delivery.ack()
+            if envelope.id == event_id:
+                await subscription.close()
+                return envelope
 
 
 @pytest.mark.parametrize("other", [name for name in USERS if name != "identity"])

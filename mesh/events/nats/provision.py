@@ -1,6 +1,6 @@
 """Makes the stream of all events, and the durable consumer of each service, as the contracts have them.
 
-    python -m mesh.events.provision [--keep]
+    python -m mesh.events.nats.provision [--keep]
 
 NATS_URL names the broker, with the user that may do it; CONTRACTS the descriptor image, gen/contracts.binpb by default.
 Run again it changes what differs and deletes nothing. With --keep it goes on, so that a broker that has lost its data
@@ -30,15 +30,15 @@ from nats.js.errors import NotFoundError
 from protobuf.wkt import FileDescriptorSet
 from pydantic import Field
 
-from mesh.events.contract import participants
-from mesh.events.nats import ACK_WAIT_S, REQUEST_TIMEOUT_S, STREAM_AGE_S_MAX
-from mesh.events.outbox import SUBJECT_PREFIX
-from mesh.events.users import PROVISIONER, STREAM, inbox_prefix
+from mesh.contract.events import TYPE_PREFIX, participants
+from mesh.events.broker import EVENT_AGE_S_MAX
+from mesh.events.nats.jetstream import REQUEST_TIMEOUT_S
+from mesh.events.nats.stream import ACK_WAIT_S, DUPLICATE_WINDOW_S, STREAM
+from mesh.events.nats.users import PROVISIONER, inbox_prefix
 from mesh.settings import EventSettings, Text, load
 
 log = structlog.get_logger()
 
-DUPLICATE_WINDOW_S = 120.0  # spares consumers most repetitions; the inbox guards against all
 CONNECT_TIMEOUT_S = 2
 ATTEMPTS_MAX = 30
 ATTEMPT_PAUSE_S = 1.0
@@ -89,11 +89,11 @@ async def _provide_stream(context: JetStreamContext) -> None:
         await context.add_stream(
             StreamConfig(
                 name=STREAM,
-                subjects=[f"{SUBJECT_PREFIX}>"],
+                subjects=[f"{TYPE_PREFIX}>"],
                 storage=StorageType.FILE,
                 retention=RetentionPolicy.LIMITS,
                 discard=DiscardPolicy.NEW,  # a full stream refuses what is new, and the outbox keeps it
-                max_age=STREAM_AGE_S_MAX,
+                max_age=EVENT_AGE_S_MAX,
                 duplicate_window=DUPLICATE_WINDOW_S,
             )
         )
@@ -144,7 +144,8 @@ async def _run(settings: ProvisionSettings, keep: bool) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Provisions the broker and returns the exit status: 1 if it refuses or does not answer."""
     parser = argparse.ArgumentParser(
-        prog="python -m mesh.events.provision", description="Makes the stream and the consumers in NATS_URL's broker."
+        prog="python -m mesh.events.nats.provision",
+        description="Makes the stream and the consumers in NATS_URL's broker.",
     )
     parser.add_argument("--keep", action="store_true", help="go on, and make again what gets lost")
     options = parser.parse_args(arguments)

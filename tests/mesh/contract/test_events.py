@@ -7,7 +7,7 @@ import pytest
 from protobuf.wkt import FileDescriptorSet
 
 from mesh.codegen.chart import UnknownWorkload, write_events
-from mesh.events.contract import Participant, participants, publisher_of
+from mesh.contract.events import Participant, participants, publisher_of
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = (ROOT / "gen" / "contracts.binpb").read_bytes()

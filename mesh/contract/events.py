@@ -1,11 +1,15 @@
-"""Who publishes and who consumes which events, by the contracts: the option (meshwright.policy.v1.event)."""
+"""Events by the contracts: their publishers and their consumers, by the option (meshwright.policy.v1.event)."""
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Final
 
 from meshwright.policy.v1.policy_pb import ext_event
 from protobuf import DescMessage
 from protobuf.wkt import FileDescriptorSet
+
+TYPE_PREFIX: Final = "meshwright."
+"""Events are messages of a package that begins with this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,49 +1,40 @@
-"""The broker: NATS JetStream."""
+"""The connection to NATS JetStream."""
 
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import nats.errors
-import nats.js.errors
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from mesh.background import keep_running, stop, wait
 from mesh.errors import Unavailable
-from mesh.events import metrics
-from mesh.events.event import Envelope, UnauthenticEvent
-from mesh.events.loop import keep_running, stop, wait
-from mesh.events.users import STREAM, inbox_prefix
+from mesh.events.envelope import Envelope
+from mesh.events.nats.cloud_events import to_headers
+from mesh.events.nats.failures import FAILURES, unavailable
+from mesh.events.nats.stream import STREAM
+from mesh.events.nats.subscription import JetStreamSubscription
+from mesh.events.nats.users import inbox_prefix
 
 log = structlog.get_logger()
 
-STREAM_AGE_S_MAX = 14 * 24 * 3600.0  # a consumer that is away for longer misses events
 RECONNECT_PAUSE_S = 0.5
 CONNECT_TIMEOUT_S = 2
 START_TIMEOUT_S = 1.0
 PING_PAUSE_S = 10  # two unanswered ones end the connection
 REQUEST_TIMEOUT_S = 3.0
-ACK_WAIT_S = 5.0  # then an event that we took comes again, for whoever took it may be dead
-FETCH_TIMEOUT_S = 2.0  # then a request for the next event, which a broken connection loses, is repeated
-
-_FAILURES = (nats.errors.Error, OSError)  # TimeoutError included
 
 
 class JetStream:
-    """A connection that is made in the background and made again whenever it is lost: starting needs no broker.
+    """See mesh.events.broker.Broker. The stream and the consumers are made by mesh.events.nats.provision."""
 
-    Nor does readiness: a service whose broker is away does all its work, and tells of it later. The stream and the
-    consumers are made by mesh.events.provision. `process` is the service's name, which is its user's name, too.
-    """
-
-    def __init__(self, url: str, process: str) -> None:
+    def __init__(self, url: str, service: str) -> None:
+        """`service` is the name of its user, too."""
         self._url = url
-        self._process = process
+        self._service = service
         self._client: Client | None = None
         self._connected = asyncio.Event()  # once, at least
         self._errors: set[str] = set()  # told since the last connection
@@ -62,15 +53,15 @@ class JetStream:
 
     async def publish(self, event: Envelope) -> None:
         """Returns once the broker has the event on disk; giving it again does no harm. Raises Unavailable."""
-        headers = {**event.headers(), "Nats-Msg-Id": event.id}
+        headers = {**to_headers(event.attributes()), "Nats-Msg-Id": event.id}
         try:
             await self._context().publish(
                 event.type, event.payload, timeout=REQUEST_TIMEOUT_S, stream=STREAM, headers=headers
             )
-        except _FAILURES as error:
-            raise _unavailable(error) from error
+        except FAILURES as error:
+            raise unavailable(error) from error
 
-    async def subscribe(self, name: str, types: Collection[str]) -> "Subscription":
+    async def subscribe(self, name: str, event_types: Collection[str]) -> JetStreamSubscription:
         """Returns the durable subscription `name`, which delivers at least these types, from the oldest event kept.
 
         Raises Unavailable, also while the consumer is not provisioned, or not for all of these types.
@@ -79,16 +70,16 @@ class JetStream:
         try:
             consumer = await context.consumer_info(STREAM, name)
             delivered = {consumer.config.filter_subject, *(consumer.config.filter_subjects or ())}
-            if missing := set(types) - delivered:
+            if missing := set(event_types) - delivered:
                 raise Unavailable(
                     f"The consumer {name} does not deliver {', '.join(sorted(missing))}. Name {name} in the option "
                     "meshwright.policy.v1.event of that message, run `make generate`, and provision the broker.",
                     reason="EVENT_NOT_DELIVERED",
                 )
             pull = await context.pull_subscribe_bind(consumer=name, stream=STREAM)
-        except _FAILURES as error:
-            raise _unavailable(error) from error
-        return Subscription(pull)
+        except FAILURES as error:
+            raise unavailable(error) from error
+        return JetStreamSubscription(pull)
 
     def _context(self) -> JetStreamContext:
         if self._client is None or not self._client.is_connected:
@@ -110,8 +101,8 @@ class JetStream:
         try:
             await client.connect(
                 self._url,
-                name=self._process,
-                inbox_prefix=inbox_prefix(self._process).encode(),
+                name=self._service,
+                inbox_prefix=inbox_prefix(self._service).encode(),
                 connect_timeout=CONNECT_TIMEOUT_S,
                 reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # annotated int, used as a float
                 max_reconnect_attempts=-1,
@@ -128,7 +119,7 @@ class JetStream:
             raise ConnectionError("NATS has closed the connection for good")
         finally:
             self._client = None
-            with suppress(*_FAILURES):  # closing what is broken
+            with suppress(*FAILURES):  # closing what is broken
                 await client.close()
 
     async def _on_connected(self) -> None:
@@ -142,68 +133,3 @@ class JetStream:
         if text not in self._errors:
             log.warning("NATS connection error", error=text)
         self._errors.add(text)
-
-
-class Subscription:
-    """A durable subscription: what is not acknowledged comes again."""
-
-    def __init__(self, pull: JetStreamContext.PullSubscription) -> None:
-        self._pull = pull
-
-    async def next(self) -> "Delivery | None":
-        """Returns the next event; None if there is none for some seconds, or a forged one. Raises Unavailable."""
-        try:
-            [message] = await self._pull.fetch(1, timeout=FETCH_TIMEOUT_S)
-        except TimeoutError:
-            return None
-        except _FAILURES as error:
-            raise _unavailable(error) from error
-        message_id = f"{STREAM}/{message.metadata.sequence.stream}"
-        try:
-            envelope = Envelope.received(
-                message.headers or {}, message.data, message_id=message_id, subject=message.subject
-            )
-        except UnauthenticEvent as error:
-            await _refuse(message, str(error))
-            return None
-        return Delivery(envelope, message)
-
-    async def close(self) -> None:
-        """Ends the interest of this process; the broker remembers where the subscription stands."""
-        with suppress(*_FAILURES):  # it is gone with the connection
-            await self._pull.unsubscribe()
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """An event that the broker gives, and holds until it hears that we have it."""
-
-    envelope: Envelope
-    _message: Msg
-
-    async def acknowledge(self) -> None:
-        """We have it. If the broker does not hear of it, the event comes again, which the inbox notices."""
-        with suppress(*_FAILURES):
-            await self._message.ack()
-
-    async def refuse(self) -> None:
-        """We could not take it now: give it again, soon."""
-        with suppress(*_FAILURES):
-            await self._message.nak(delay=RECONNECT_PAUSE_S)
-
-
-async def _refuse(message: Msg, reason: str) -> None:
-    """Ends the delivery of a forged event. It stays in the stream, for whoever looks into it, and out of the dead
-    letters, which can be handled again.
-    """
-    log.error("event refused", event_type=message.subject, reason=reason)
-    metrics.HANDLED.labels(message.subject, "refused").inc()
-    with suppress(*_FAILURES):
-        await message.term()
-
-
-def _unavailable(error: BaseException) -> Unavailable:
-    log.debug("NATS error", error=f"{type(error).__name__}: {error}")
-    return Unavailable(
-        f"The message broker refuses or does not answer ({type(error).__name__}).", reason="BROKER_UNAVAILABLE"
-    )

@@ -9,10 +9,9 @@ permission. So the provisioner makes them, which can read and publish nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mesh.events.contract import Participant
-from mesh.events.outbox import SUBJECT_PREFIX
+from mesh.contract.events import TYPE_PREFIX, Participant
+from mesh.events.nats.stream import STREAM
 
-STREAM = "MESHWRIGHT"
 PROVISIONER = "provisioner"
 PASSWORDS_FILE = "passwords.conf"
 
@@ -45,7 +44,7 @@ def service_user(service: Participant) -> User:
     """Returns the user that a service connects as."""
     own = f"{STREAM}.{service.name}"
     consuming = (f"$JS.API.CONSUMER.INFO.{own}", f"$JS.API.CONSUMER.MSG.NEXT.{own}", f"$JS.ACK.{own}.>")
-    publish = ((f"{SUBJECT_PREFIX}{service.name}.>",) if service.publishes else ()) + (
+    publish = ((f"{TYPE_PREFIX}{service.name}.>",) if service.publishes else ()) + (
         consuming if service.consumes else ()
     )
     return User(service.name, publish, (f"{inbox_prefix(service.name)}.>",))

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from mesh.events.loop import keep_running, stop, wait
+from mesh.background import keep_running, stop, wait
 
 
 async def test_work_goes_on_after_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that fails is repeated after a pause, and what has ended is not repeated."""
-    monkeypatch.setattr("mesh.events.loop.PAUSE_FIRST_S", 0.001)
+    monkeypatch.setattr("mesh.background.PAUSE_FIRST_S", 0.001)
     ended, tries = asyncio.Event(), 0
 
     async def step() -> None:

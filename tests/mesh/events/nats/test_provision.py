@@ -12,11 +12,12 @@ from nats.js.errors import NotFoundError
 
 from local.nats import Nats
 from local.ports import free_port
-from mesh.events.provision import provision
-from mesh.events.users import PROVISIONER, STREAM, provisioner
+from mesh.events.nats.provision import provision
+from mesh.events.nats.stream import STREAM
+from mesh.events.nats.users import PROVISIONER, provisioner
 from tests.broker import ADMIN
 
-COMMAND = (sys.executable, "-m", "mesh.events.provision")
+COMMAND = (sys.executable, "-m", "mesh.events.nats.provision")
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ async def test_what_gets_lost_is_made_again(
 
 def test_a_broker_that_is_not_there_is_an_error() -> None:
     """The command says so after a while, without the password."""
-    hasty = "from mesh.events import provision; provision.ATTEMPTS_MAX = 2"
+    hasty = "from mesh.events.nats import provision; provision.ATTEMPTS_MAX = 2"
     done = run(f"nats://provisioner:secret@127.0.0.1:{free_port()}", hasty)
     assert done.returncode == 1
     assert "The broker of NATS_URL could not be provisioned: " in done.stderr
@@ -99,7 +100,7 @@ def test_a_broker_that_is_not_there_is_an_error() -> None:
 
 def run(url: str, before: str = "") -> "subprocess.CompletedProcess[str]":
     """Runs the command, after some Python."""
-    program = f"{before}\nimport sys; from mesh.events.provision import main; sys.exit(main([]))"
+    program = f"{before}\nimport sys; from mesh.events.nats.provision import main; sys.exit(main([]))"
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env=environment(url), capture_output=True, text=True, check=False)
 

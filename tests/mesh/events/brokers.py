@@ -1,0 +1,116 @@
+"""Servers of brokers, one class for each adapter, with what tests do past the adapter."""
+
+import abc
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final
+
+import nats
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+
+from local.nats import Nats
+from mesh.events import Broker, connect
+from mesh.events.broker import Delivery
+from mesh.events.envelope import Envelope
+from mesh.events.nats.cloud_events import to_headers
+from mesh.events.nats.provision import provision
+from mesh.events.nats.stream import STREAM
+from tests.broker import ADMIN
+
+
+def received(delivery: Delivery) -> Envelope:
+    """The event that a delivery carries."""
+    return Envelope.received(
+        delivery.attributes, delivery.payload, message_id=delivery.message_id, event_type=delivery.event_type
+    )
+
+
+class BrokerServer(abc.ABC):
+    """A server of one kind, with one user who may do everything."""
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str:
+        """Where the server is, for connect()."""
+
+    @abc.abstractmethod
+    async def start(self) -> None:
+        """Starts the server, with the data that it had."""
+
+    @abc.abstractmethod
+    async def stop(self) -> None:
+        """Stops it in an orderly way."""
+
+    @abc.abstractmethod
+    async def kill(self) -> None:
+        """Kills it with SIGKILL."""
+
+    @abc.abstractmethod
+    async def provision(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
+        """Makes what events need, and these subscriptions with their types."""
+
+    @abc.abstractmethod
+    async def lose_everything(self) -> None:
+        """Deletes all events and subscriptions."""
+
+    @abc.abstractmethod
+    async def publish(self, event_type: str, payload: bytes, attributes: Mapping[str, str]) -> None:
+        """Publishes a message whatever its attributes, as an author could who does not use the adapter."""
+
+    @abc.abstractmethod
+    def message_id(self, number: int) -> str:
+        """Returns the server's own name for the message of a number, the first since it lost everything being 1."""
+
+    def connect(self, service: str = "test") -> AbstractAsyncContextManager[Broker]:
+        """Returns the adapter's connection of a service."""
+        return connect(self.url, service)
+
+
+class NatsServer(BrokerServer):
+    """NATS with JetStream."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = Nats(folder, [ADMIN])
+
+    @property
+    def url(self) -> str:
+        return self._server.url(ADMIN.name)
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+    async def kill(self) -> None:
+        await self._server.kill()
+
+    async def provision(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
+        await provision(self.url, subscriptions)
+
+    async def lose_everything(self) -> None:
+        async with self._client() as client:
+            with contextlib.suppress(NotFoundError):
+                await client.jetstream().delete_stream(STREAM)
+
+    async def publish(self, event_type: str, payload: bytes, attributes: Mapping[str, str]) -> None:
+        async with self._client() as client:
+            await client.jetstream().publish(event_type, payload, headers=to_headers(attributes) or None)
+
+    def message_id(self, number: int) -> str:
+        return f"{STREAM}/{number}"
+
+    @contextlib.asynccontextmanager
+    async def _client(self) -> AsyncIterator[Client]:
+        client = await nats.connect(self.url)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+SERVERS: Final[Mapping[str, type[NatsServer]]] = {"nats": NatsServer}
+"""The servers by the names of the adapters."""

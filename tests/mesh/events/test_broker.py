@@ -1,0 +1,216 @@
+"""The port to a broker: what every adapter guarantees, on a real server."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from mesh.errors import Unavailable
+from mesh.events import Broker, connect
+from mesh.events.broker import Delivery, Subscription
+from mesh.events.envelope import Envelope
+from tests.mesh.events.brokers import BrokerServer, received
+from tests.mesh.messages import Note, Other
+
+NOTE, OTHER = Note.desc().type_name, Other.desc().type_name
+
+
+def event(text: str, event_type: str = NOTE) -> Envelope:
+    """An event of the service "test"."""
+    trace = "00-00000000000000000000000000000abc-0000000000000def-01"
+    payload = Note(text=text).to_binary()
+    return Envelope(str(uuid4()), event_type, "test", "notes/1", datetime.now(UTC), payload, trace, "case-7")
+
+
+def text(delivery: Delivery) -> str:
+    """The text of a note that was delivered."""
+    note = Note.from_binary(delivery.payload)
+    return str(note.text)
+
+
+async def publish(broker: Broker, *events: Envelope) -> None:
+    """Publishes events one after the other, each as soon as the broker is there."""
+    async with asyncio.timeout(30):
+        for each in events:
+            while True:
+                try:
+                    await broker.publish(each)
+                    break
+                except Unavailable:
+                    await asyncio.sleep(0.02)
+
+
+async def subscribe(broker: Broker, name: str = "test", event_type: str = NOTE) -> Subscription:
+    """Subscribes as soon as the broker is there."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(Unavailable):
+                return await broker.subscribe(name, [event_type])
+            await asyncio.sleep(0.02)
+
+
+async def take(subscription: Subscription) -> Delivery:
+    """The next delivery, however long it takes."""
+    async with asyncio.timeout(30):
+        while True:
+            if (delivery := await subscription.next()) is not None:
+                return delivery
+
+
+async def take_all(subscription: Subscription, count: int) -> list[str]:
+    """The texts of the next notes, each acknowledged."""
+    texts = []
+    for _ in range(count):
+        delivery = await take(subscription)
+        texts.append(text(delivery))
+        await delivery.ack()
+    return texts
+
+
+async def test_an_event_arrives_as_it_was_published(broker: Broker) -> None:
+    """Attributes, payload and the type that the broker vouches for are those of the event."""
+    sent = event("a")
+    await publish(broker, sent)
+    delivery = await take(await subscribe(broker))
+    assert delivery.event_type == NOTE
+    assert received(delivery) == sent
+
+
+async def test_events_come_in_the_order_of_their_publishing(broker: Broker) -> None:
+    """Each is delivered once if it is acknowledged at once."""
+    texts = [str(number) for number in range(20)]
+    await publish(broker, *map(event, texts))
+    subscription = await subscribe(broker)
+    assert await take_all(subscription, 20) == texts
+    assert await subscription.next() is None
+
+
+async def test_publishing_an_event_again_does_no_harm(broker: Broker) -> None:
+    """Whether it is delivered once or twice, it has the same id, and what follows comes."""
+    sent = event("a")
+    await publish(broker, sent, sent, event("b"))
+    subscription, ids = await subscribe(broker), []
+    while text(delivery := await take(subscription)) != "b":
+        ids.append(received(delivery).id)
+        await delivery.ack()
+    assert set(ids) == {sent.id}
+
+
+async def test_what_was_not_stored_comes_again_before_later_events(broker: Broker) -> None:
+    """nak() has the same message delivered anew, under the same name."""
+    await publish(broker, event("a"), event("b"))
+    subscription = await subscribe(broker)
+    first = await take(subscription)
+    await first.nak()
+    again = await take(subscription)
+    assert (text(again), again.message_id) == ("a", first.message_id)
+    await again.ack()
+    assert await take_all(subscription, 1) == ["b"]
+
+
+async def test_what_was_rejected_does_not_come_again(broker: Broker) -> None:
+    """reject() makes way for the next event."""
+    await publish(broker, event("a"), event("b"))
+    subscription = await subscribe(broker)
+    await (await take(subscription)).reject()
+    assert await take_all(subscription, 1) == ["b"]
+    assert await subscription.next() is None
+
+
+async def test_a_subscription_goes_on_where_it_stands(server: BrokerServer) -> None:
+    """What was acknowledged does not come again, and what came while nobody listened is there."""
+    async with server.connect() as broker:
+        await publish(broker, event("a"), event("b"))
+        subscription = await subscribe(broker)
+        assert await take_all(subscription, 1) == ["a"]
+        await subscription.close()
+        await publish(broker, event("c"))
+    async with server.connect() as broker:
+        assert await take_all(await subscribe(broker), 2) == ["b", "c"]
+
+
+async def test_what_a_dead_process_held_comes_to_another(server: BrokerServer) -> None:
+    """A delivery that is not settled in time is delivered again, before later events."""
+    async with server.connect() as other:
+        async with server.connect() as broker:
+            await publish(broker, event("a"), event("b"))
+            assert text(await take(await subscribe(broker))) == "a"
+        assert await take_all(await subscribe(other), 2) == ["a", "b"]
+
+
+async def test_there_is_one_delivery_at_a_time(server: BrokerServer) -> None:
+    """While one process holds an event those who share the subscription get none; then they get the next."""
+    async with server.connect() as one, server.connect() as other:
+        await publish(one, event("a"), event("b"))
+        held = await take(await subscribe(one))
+        sharing = await subscribe(other)
+        assert await sharing.next() is None
+        await held.ack()
+        assert text(await take(sharing)) == "b"
+
+
+async def test_each_subscription_has_the_events_of_its_types(broker: Broker) -> None:
+    """Other types do not come, whoever takes them."""
+    await publish(broker, event("a"), event("x", OTHER), event("b"))
+    notes, others = await subscribe(broker), await subscribe(broker, "others", OTHER)
+    assert await take_all(notes, 2) == ["a", "b"]
+    assert (await take(others)).event_type == OTHER
+
+
+async def test_attributes_are_the_authors_and_the_type_is_the_brokers(server: BrokerServer, broker: Broker) -> None:
+    """An author who writes past the adapter can give no other event_type than it may publish; the rest is its word."""
+    await server.publish(NOTE, b"", {"type": OTHER, "source": "another"})
+    await server.publish(NOTE, b"", {})
+    subscription = await subscribe(broker)
+    forged = await take(subscription)
+    await forged.ack()
+    bare = await take(subscription)
+    assert (forged.event_type, bare.event_type) == (NOTE, NOTE)
+    assert (forged.attributes["type"], forged.attributes["source"]) == (OTHER, "another")
+    assert dict(bare.attributes) == {}
+    assert forged.message_id != bare.message_id
+
+
+async def test_what_was_published_survives_the_death_of_the_broker(own_server: BrokerServer) -> None:
+    """publish() returns when the event is on disk; connections are made again."""
+    await own_server.start()
+    await own_server.provision({"test": [NOTE]})
+    async with own_server.connect() as broker:
+        await publish(broker, event("a"))
+        await own_server.kill()
+        await own_server.start()
+        await publish(broker, event("b"))
+        assert await take_all(await subscribe(broker), 2) == ["a", "b"]
+
+
+async def test_a_broker_that_is_away_is_unavailable(own_server: BrokerServer) -> None:
+    """A connection starts without a broker, whose uses raise Unavailable until it is there."""
+    async with own_server.connect() as broker:
+        with pytest.raises(Unavailable) as published:
+            await broker.publish(event("a"))
+        with pytest.raises(Unavailable) as subscribed:
+            await broker.subscribe("test", [NOTE])
+        assert {published.value.reason, subscribed.value.reason} == {"BROKER_UNAVAILABLE"}
+        await own_server.start()
+        await own_server.provision({"test": [NOTE]})
+        await publish(broker, event("b"))
+        assert await take_all(await subscribe(broker), 1) == ["b"]
+
+
+async def test_a_subscription_that_is_not_provisioned_is_unavailable(broker: Broker) -> None:
+    """Neither an unknown one, nor one that does not deliver all the types, waits for events that never come."""
+    await subscribe(broker)
+    with pytest.raises(Unavailable):
+        await broker.subscribe("nobody", [NOTE])
+    with pytest.raises(Unavailable) as caught:
+        await broker.subscribe("test", [NOTE, OTHER])
+    assert caught.value.reason == "EVENT_NOT_DELIVERED"
+    assert OTHER in caught.value.message
+
+
+def test_the_scheme_of_a_url_chooses_the_adapter() -> None:
+    """One that no adapter has is an error, without the URL's password."""
+    with pytest.raises(ValueError, match=r"^There is no broker of the scheme pigeon://\.$"):
+        connect("pigeon://test:secret@coop", "test")

@@ -10,8 +10,8 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from edge.http import access_record as observation
-from mesh import telemetry
-from mesh.events import metrics
+from mesh.events import metrics as events
+from mesh.telemetry import metrics as calls
 from tests.chart.render import CHART
 
 # What a scrape adds: where the process is, by Prometheus and by the PodMonitor; and the bounds of a histogram.
@@ -29,7 +29,7 @@ EXPRESSIONS = {alert["alert"]: alert["expr"] for alert in ALERTS} | {
 
 def measured() -> dict[str, set[str]]:
     """The series of our processes, and their labels."""
-    made = [each for module in (telemetry, metrics, observation) for each in vars(module).values()]
+    made = [each for module in (calls, events, observation) for each in vars(module).values()]
     found: dict[str, set[str]] = {}
     for metric in (each for each in made if isinstance(each, MetricWrapperBase)):
         [described] = metric.describe()

@@ -74,6 +74,15 @@ def test_a_package_of_the_edge_outside_of_the_layers_is_found(tree: Path) -> Non
             "import meshwright.orders.v1.orders_pb",
             "The edge, the mesh and the local run know no service",
         ),
+        ("mesh/contract/policy.py", "import mesh.identity", "The mesh's packages are layers"),
+        ("mesh/rpc/call.py", "import mesh.database", "The mesh's packages are layers"),
+        ("mesh/client/channel.py", "import mesh.process", "The mesh's packages are layers"),
+        (
+            "mesh/events/relay.py",
+            "import mesh.events.nats.jetstream",
+            "Outbox, relay and inbox know a broker by its port",
+        ),
+        ("services/orders/handlers.py", "import nats", "Outbox, relay and inbox know a broker by its port"),
         ("services/orders/domain.py", "import services.catalog.domain", "Services meet at their contracts only"),
         (
             "edge/httprule/router.py",

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from protobuf import Message
+
 from mesh.identity import ANONYMOUS, Caller
 
 CLIENT_ADDRESS = "x-meshwright-client-address"
@@ -16,13 +18,14 @@ edge passes no header with this prefix on.
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call as its handler sees it. `deadline` is a time.monotonic() second; `metadata` holds the caller's text
-    headers.
+    headers; `response` is the type of message that the method answers with.
     """
 
     path: str
     caller: Caller = ANONYMOUS
     deadline: float = float("inf")
     metadata: Mapping[str, str] = field(default_factory=dict)
+    response: type[Message] = Message
 
     @property
     def client_address(self) -> str:

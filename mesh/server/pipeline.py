@@ -150,7 +150,7 @@ class Pipeline:
             async with asyncio.timeout(allowed_s) as end:
                 with self._counted(end):
                     caller = await self._admit(metadata)
-                    call = Call(self._method.path, caller, deadline, metadata)
+                    call = Call(self._method.path, caller, deadline, metadata, self._method.response)
                     return await _in_context(call, handle)
         except TimeoutError as error:
             if not end.expired():

@@ -61,15 +61,7 @@ class CatalogHandlers(CatalogServiceBase):
         """Creates a product, once for each request_id. What only the catalog may say of it is ignored (AIP-203)."""
         details = _details(request.product or ProductMessage())
         async with self._database.transaction() as tx:
-            return await once(
-                tx,
-                caller=call.caller.subject,
-                method=call.path,
-                request_id=request.request_id,
-                request=request,
-                effect=partial(_create, tx, details),
-                response=ProductMessage,
-            )
+            return await once(tx, call, request, partial(_create, tx, details))
 
     async def get_product(self, request: GetProductRequest, call: Call) -> ProductMessage:
         """A product; for staff deleted ones too (AIP-164)."""

@@ -1,5 +1,7 @@
 """The methods of IdentityService: messages to rules and back."""
 
+from dataclasses import replace
+from functools import partial
 from uuid import UUID, uuid4
 
 from joserfc.jwk import ECKey
@@ -8,11 +10,12 @@ from meshwright.identity.v1.events_pb import RegistrationRepeated, UserDeleted, 
 from meshwright.identity.v1.identity_grpc import IdentityServiceBase
 from protobuf.wkt import ListValue, Timestamp
 
-from mesh import audit, idempotency
+from mesh import audit
 from mesh.database import Connection, Database
 from mesh.events import publish
 from mesh.field_mask import apply_update
-from mesh.identity import ALGORITHM
+from mesh.idempotency import Key, forget, once
+from mesh.identity import ALGORITHM, ANONYMOUS
 from mesh.rpc import Call
 from services.identity import storage
 from services.identity.cipher import Cipher
@@ -35,9 +38,7 @@ from services.identity.storage import NewUser
 SOURCE = "identity"
 UPDATABLE = frozenset({"display_name"})
 
-# Under which a registration's answer is kept. It needs no caller, so all share one space of request ids, UUIDs.
-ANYBODY = ""
-REGISTRATION = "CreateUser"
+REGISTRATION = f"/{IdentityServiceBase.DESC.type_name}/CreateUser"
 
 _ROLES = {Role.CUSTOMER: pb.Role.CUSTOMER, Role.STAFF: pb.Role.STAFF}
 
@@ -65,20 +66,16 @@ class IdentityHandlers(IdentityServiceBase):
         self._issuer = issuer
 
     async def create_user(self, request: pb.CreateUserRequest, call: Call) -> pb.User:
-        """Registers a customer, once for each request_id. The answer is the same if the address has an account."""
+        """Registers a customer, once for each request_id. The answer is the same if the address has an account.
+
+        A registration needs no caller, so all share one space of request ids, UUIDs.
+        """
         display_name = checked_display_name(request.display_name, "display_name")
         password_hash = await self._passwords.hash(request.password)
         new = NewUser(uuid4(), request.email, display_name, Role.CUSTOMER, password_hash, request.request_id)
         async with self._database.transaction() as tx:
-            return await idempotency.once(
-                tx,
-                caller=ANYBODY,
-                method=REGISTRATION,
-                request_id=request.request_id,
-                request=self._without_password(request),
-                effect=lambda: self._register(tx, new, call),
-                response=pb.User,
-            )
+            effect = partial(self._register, tx, new, call)
+            return await once(tx, replace(call, caller=ANONYMOUS), self._without_password(request), effect)
 
     async def _register(self, tx: Connection, new: NewUser, call: Call) -> pb.User:
         """Adds the user. If the address has an account, its owner is told, and the answer is that of a user who would
@@ -102,7 +99,12 @@ class IdentityHandlers(IdentityServiceBase):
     def _without_password(self, request: pb.CreateUserRequest) -> pb.CreateUserRequest:
         """The request as its hash is kept: a plain hash over the password could be tried out much faster than ours."""
         fingerprint = self._cipher.fingerprint(request.password)
-        return pb.CreateUserRequest(email=request.email, password=fingerprint, display_name=request.display_name)
+        return pb.CreateUserRequest(
+            email=request.email,
+            password=fingerprint,
+            display_name=request.display_name,
+            request_id=request.request_id,
+        )
 
     async def get_user(self, request: pb.GetUserRequest, call: Call) -> pb.User:
         """The caller's own user."""
@@ -133,7 +135,7 @@ class IdentityHandlers(IdentityServiceBase):
             user = await storage.lock_user(tx, uid)
             user.check_etag(request.etag)
             request_id = await storage.delete_user(tx, uid)
-            await idempotency.forget(tx, caller=ANYBODY, method=REGISTRATION, request_id=request_id)
+            await forget(tx, Key(ANONYMOUS.subject, REGISTRATION, request_id))
             event = UserDeleted(user=user.name, delete_time=Timestamp.now())
             await publish(tx, event, source=SOURCE, aggregate=user.name)
             sequence = await self._ended.end(tx, "sub", user.name)

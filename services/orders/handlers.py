@@ -21,7 +21,7 @@ from protobuf.wkt import Timestamp
 
 from mesh.database import Connection, Database
 from mesh.events import publish
-from mesh.idempotency import kept_answer, once
+from mesh.idempotency import once_prepared
 from mesh.pagination import read_page
 from mesh.rpc import Call
 from services.orders import storage
@@ -45,33 +45,16 @@ class OrdersHandlers(OrdersServiceBase):
 
         The catalog is asked outside the transaction, and not at all by a repeated call.
         """
-        if (kept := await self._kept_answer(request, call)) is not None:
-            return kept
-        wanted = _wanted(request)
-        lines = price(wanted, await self._catalog.products([line.product for line in wanted]))
-        async with self._database.transaction() as tx:
-            return await once(
-                tx,
-                caller=call.caller.subject,
-                method=call.path,
-                request_id=request.request_id,
-                request=request,
-                effect=partial(_place, tx, call.caller.subject, lines),
-                response=OrderMessage,
-            )
+        return await once_prepared(
+            self._database,
+            call,
+            request,
+            prepare=partial(self._price, _wanted(request)),
+            effect=partial(_place, customer=call.caller.subject),
+        )
 
-    async def _kept_answer(self, request: CreateOrderRequest, call: Call) -> OrderMessage | None:
-        if not request.request_id:
-            return None
-        async with self._database.transaction() as tx:
-            return await kept_answer(
-                tx,
-                caller=call.caller.subject,
-                method=call.path,
-                request_id=request.request_id,
-                request=request,
-                response=OrderMessage,
-            )
+    async def _price(self, wanted: Sequence[Wanted]) -> tuple[OrderLine, ...]:
+        return price(wanted, await self._catalog.products([line.product for line in wanted]))
 
     async def get_order(self, request: GetOrderRequest, call: Call) -> OrderMessage:
         """One's own order, or any for staff."""
@@ -103,7 +86,7 @@ class OrdersHandlers(OrdersServiceBase):
         return message
 
 
-async def _place(tx: Connection, customer: str, lines: tuple[OrderLine, ...]) -> OrderMessage:
+async def _place(tx: Connection, lines: tuple[OrderLine, ...], *, customer: str) -> OrderMessage:
     order = Order.place(uuid4(), customer, lines, datetime.now(UTC))
     await storage.insert(tx, order)
     message = _order_message(order)

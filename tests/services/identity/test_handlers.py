@@ -26,7 +26,7 @@ from mesh.errors import (
     PermissionDenied,
     Unauthenticated,
 )
-from mesh.idempotency import canonical_form
+from mesh.idempotency.canonical_form import canonical_form
 from tests.services.identity.conftest import PASSWORD, Identity
 
 ME = GetUserRequest(name="users/me")

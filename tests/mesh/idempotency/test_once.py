@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
-from protobuf import Message
 from protobuf.wkt import StringValue
 
-from mesh.database import Database
+from mesh.database import Connection, Database
 from mesh.errors import Aborted, InvalidArgument
-from mesh.idempotency import canonical_form, forget, kept_answer, once
-from tests.mesh.messages import Note, Other
+from mesh.idempotency import Key, forget, once, once_prepared
+from mesh.identity import Caller
+from mesh.rpc import Call
+from tests.mesh.messages import Note
 
 
 @pytest.fixture
@@ -22,6 +24,11 @@ async def database(open_database: Callable[..., Awaitable[Database]]) -> Databas
     return database
 
 
+def _called_by(caller: str) -> Call:
+    """A call of the method /m, which answers with a string."""
+    return Call("/m", Caller(caller), response=StringValue)
+
+
 async def _count(database: Database) -> int:
     async with database.transaction() as tx:
         return int(await tx.fetchval("SELECT count(*) FROM effects"))
@@ -29,7 +36,7 @@ async def _count(database: Database) -> int:
 
 async def _call(
     database: Database,
-    request: Message,
+    request: Any,
     *,
     request_id: str = "r",
     caller: str = "users/1",
@@ -46,9 +53,8 @@ async def _call(
                 raise LookupError
             return StringValue(value=str(number))
 
-        answer = await once(
-            tx, caller=caller, method="/m", request_id=request_id, request=request, effect=effect, response=StringValue
-        )
+        request.request_id = request_id
+        answer = await once(tx, _called_by(caller), request, effect)
     return answer.value
 
 
@@ -117,9 +123,7 @@ async def _call_with_lock_timeout(database: Database) -> None:
         async def effect() -> StringValue:
             raise AssertionError("the first call holds the id")
 
-        await once(
-            tx, caller="users/1", method="/m", request_id="r", request=Note(), effect=effect, response=StringValue
-        )
+        await once(tx, _called_by("users/1"), Note(request_id="r"), effect)
 
 
 async def test_an_expired_answer_is_forgotten(database: Database) -> None:
@@ -143,52 +147,57 @@ async def test_an_impossible_id_is_refused(database: Database, request_id: str) 
     assert caught.value.reason == "REQUEST_ID_INVALID"
 
 
-def test_the_canonical_form_knows_no_order_of_maps() -> None:
-    """Equal requests have equal forms however their maps were filled, at any depth; the request_id does not count."""
-    one = Note(text="x", request_id="1", labels={"a": "1", "b": "2"}, replies=[Note(labels={"c": "3", "d": "4"})])
-    two = Note(text="x", request_id="2", labels={"b": "2", "a": "1"}, replies=[Note(labels={"d": "4", "c": "3"})])
-    assert canonical_form(one) == canonical_form(two)
-    assert one.request_id == "1"
+async def _prepared(database: Database, request: Any, request_id: str = "r") -> tuple[str, bool]:
+    """The answer of a call that prepares its effect, and whether it did."""
+    prepared: list[str] = []
+
+    async def prepare() -> str:
+        prepared.append("ready")
+        return "ready"
+
+    async def effect(tx: Connection, ready: str) -> StringValue:
+        assert ready == "ready"
+        return StringValue(value=str(await tx.fetchval("INSERT INTO effects DEFAULT VALUES RETURNING n")))
+
+    request.request_id = request_id
+    answer = await once_prepared(database, _called_by("users/1"), request, prepare, effect)
+    return answer.value, bool(prepared)
 
 
-async def _kept(database: Database, request: Message, request_id: str = "r") -> str | None:
-    async with database.transaction() as tx:
-        answer = await kept_answer(
-            tx, caller="users/1", method="/m", request_id=request_id, request=request, response=StringValue
-        )
-    return answer.value if answer else None
-
-
-async def test_a_kept_answer_is_found_without_a_call(database: Database) -> None:
-    """There is none before the first call, after the answer has expired, and without an id."""
-    assert await _kept(database, Note(text="x")) is None
-    await _call(database, Note(text="x"))
-    assert await _kept(database, Note(text="x")) == "1"
-    assert await _kept(database, Note(text="x"), request_id="") is None
+async def test_a_repeated_call_prepares_nothing(database: Database) -> None:
+    """A call prepares its effect the first time, after its answer has expired, and without an id."""
+    assert await _prepared(database, Note(text="x")) == ("1", True)
+    assert await _prepared(database, Note(text="x")) == ("1", False)
+    assert await _prepared(database, Note(text="x"), request_id="") == ("2", True)
     async with database.transaction() as tx:
         await tx.execute("UPDATE mesh.answers SET expires_at = now()")
-    assert await _kept(database, Note(text="x")) is None
+    assert await _prepared(database, Note(text="x")) == ("3", True)
 
 
-async def test_a_kept_answer_is_only_for_its_request(database: Database) -> None:
-    """Asking for the answer of an id with another body is refused as a call would be."""
-    await _call(database, Note(text="x"))
-    with pytest.raises(InvalidArgument) as caught:
-        await _kept(database, Note(text="y"))
-    assert caught.value.reason == "REQUEST_ID_REUSED"
+async def test_a_twin_that_came_while_a_call_prepared_has_the_only_effect(database: Database) -> None:
+    """Calls that prepare at the same time are told apart in their transactions."""
+    answers = await asyncio.gather(*(_prepared(database, Note(text="x")) for _ in range(5)))
+    assert {answer for answer, _ in answers} == {"1"}
+    assert await _count(database) == 1
 
 
-def test_the_canonical_form_tells_requests_apart() -> None:
-    """Another value, order of a list, type or nested request_id makes another form."""
-    notes = [
-        Note(text="x"),
-        Note(text="y"),
-        Note(replies=[Note(text="1"), Note(text="2")]),
-        Note(replies=[Note(text="2"), Note(text="1")]),
-        Note(replies=[Note(request_id="1")]),
-        Other(text="x"),
-    ]
-    assert len({canonical_form(note) for note in notes}) == len(notes)
+async def test_another_request_under_the_id_prepares_nothing(database: Database) -> None:
+    """A used id with another body is refused before anything slow, and so is an impossible one."""
+    await _prepared(database, Note(text="x"))
+
+    async def prepare() -> str:
+        raise AssertionError("prepared")
+
+    async def effect(_: Connection, __: str) -> StringValue:
+        raise AssertionError("done")
+
+    for request, reason in (
+        (Note(text="y", request_id="r"), "REQUEST_ID_REUSED"),
+        (Note(request_id="x" * 129), "REQUEST_ID_INVALID"),
+    ):
+        with pytest.raises(InvalidArgument) as caught:
+            await once_prepared(database, _called_by("users/1"), request, prepare, effect)
+        assert caught.value.reason == reason
 
 
 async def test_a_forgotten_answer_is_gone(database: Database) -> None:
@@ -196,6 +205,6 @@ async def test_a_forgotten_answer_is_gone(database: Database) -> None:
     for request_id in ("a", "b"):
         await _call(database, Note(text="x"), request_id=request_id)
     async with database.transaction() as tx:
-        await forget(tx, caller="users/1", method="/m", request_id="a")
+        await forget(tx, Key("users/1", "/m", "a"))
     assert await _call(database, Note(text="x"), request_id="b") == "2"
     assert await _call(database, Note(text="x"), request_id="a") == "3"

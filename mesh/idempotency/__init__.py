@@ -1,0 +1,6 @@
+"""Idempotent calls: one effect for one request_id, whose answer is kept. Knows the database and the call."""
+
+from mesh.idempotency.answers import Key, forget
+from mesh.idempotency.once import once, once_prepared
+
+__all__ = ["Key", "forget", "once", "once_prepared"]

@@ -1,0 +1,73 @@
+"""The answers kept for 24 hours, each under the caller, the method and the id of its request."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mesh.database import Connection
+
+KEPT_FOR = timedelta(hours=24)
+PURGED_PER_CALL_MAX = 2  # each call adds one row at most, so the table does not grow without end
+
+# A concurrent twin of the transaction waits here until the first ends, then finds its row, or none if it failed.
+_CLAIM = """
+INSERT INTO mesh.answers AS answer (caller, method, request_id, request_hash, expires_at)
+VALUES ($1, $2, $3, $4, now() + $5)
+ON CONFLICT (caller, method, request_id) DO UPDATE
+    SET request_hash = excluded.request_hash, response = '', expires_at = excluded.expires_at
+    WHERE answer.expires_at <= now()
+RETURNING true
+"""
+_FIND = """
+SELECT request_hash, response FROM mesh.answers
+WHERE caller = $1 AND method = $2 AND request_id = $3 AND expires_at > now()
+"""
+_FORGET = "DELETE FROM mesh.answers WHERE caller = $1 AND method = $2 AND request_id = $3"
+_KEEP = """
+WITH purged AS (
+    DELETE FROM mesh.answers WHERE (caller, method, request_id) IN (
+        SELECT caller, method, request_id FROM mesh.answers
+        WHERE expires_at <= now() ORDER BY expires_at LIMIT $5 FOR UPDATE SKIP LOCKED
+    )
+)
+UPDATE mesh.answers SET response = $4 WHERE caller = $1 AND method = $2 AND request_id = $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The identity of a request: its id counts for one caller and one method."""
+
+    caller: str
+    method: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A kept answer, and the hash of the request that it answers."""
+
+    request_hash: bytes
+    response: bytes
+
+
+async def claim(tx: Connection, key: Key, request_hash: bytes) -> bool:
+    """Claims a key for this transaction; returns False if it has an answer. A concurrent twin of the transaction waits
+    here until this one ends.
+    """
+    return bool(await tx.fetchval(_CLAIM, key.caller, key.method, key.request_id, request_hash, KEPT_FOR))
+
+
+async def keep(tx: Connection, key: Key, response: bytes) -> None:
+    """Keeps the answer of a key that this transaction has claimed, and deletes some that have expired."""
+    await tx.execute(_KEEP, key.caller, key.method, key.request_id, response, PURGED_PER_CALL_MAX)
+
+
+async def find(tx: Connection, key: Key) -> Answer | None:
+    """Returns the answer of a key, None if it has none or that has expired."""
+    row = await tx.fetchrow(_FIND, key.caller, key.method, key.request_id)
+    return None if row is None else Answer(row["request_hash"], row["response"])
+
+
+async def forget(tx: Connection, key: Key) -> None:
+    """Deletes a kept answer, which is due when personal data in it is to be deleted before its 24 hours are over."""
+    await tx.execute(_FORGET, key.caller, key.method, key.request_id)

@@ -8,20 +8,13 @@ from typing import Self
 from uuid import UUID
 
 from mesh.errors import Aborted, AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.money import Money
 
 NAME_PREFIX = "products/"
 
 # Controls (NUL among them, which PostgreSQL can't store) and the separators of lines and paragraphs.
 _CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
 _LAYOUT = frozenset("\n\r\t")
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An amount in hundredths of a currency (ISO 4217): an integer, so that nothing is rounded."""
-
-    currency: str
-    hundredths: int
 
 
 @dataclass(frozen=True, slots=True)

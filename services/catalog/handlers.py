@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid4
 
-from googleapis.google.type.money_pb import Money as MoneyMessage
 from meshwright.catalog.v1.catalog_grpc import CatalogServiceBase
 from meshwright.catalog.v1.catalog_pb import (
     BatchGetProductsRequest,
@@ -30,11 +29,12 @@ from mesh.errors import FieldViolation, MeshError, NotFound, Unauthenticated, in
 from mesh.events import publish
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
+from mesh.money_message import money_message, money_of
 from mesh.pagination import PAGE_SIZE_DEFAULT, read_page
 from mesh.rpc import Call
 from services.catalog import storage
 from services.catalog.database_share import DatabaseShare
-from services.catalog.domain import Details, Money, Product, all_of, existing, shown, storable, uid_of
+from services.catalog.domain import Details, Product, all_of, existing, shown, storable, uid_of
 from services.catalog.listing import Listing
 
 SOURCE = "catalog"
@@ -45,7 +45,6 @@ EXPENSIVE_READS_MAX = (
 )
 EXPENSIVE_READ_TIMEOUT_S = 1.0
 UPDATABLE = frozenset({"title", "description", "category", "price"})
-NANOS_PER_HUNDREDTH = 10_000_000
 
 
 class CatalogHandlers(CatalogServiceBase):
@@ -181,13 +180,8 @@ def _possible_uids(names: Sequence[str]) -> set[UUID]:
 
 
 def _details(message: ProductMessage) -> Details:
-    return Details.checked(message.title, message.description, message.category, _money(message.price))
-
-
-def _money(message: MoneyMessage | None) -> Money | None:
-    if message is None:
-        return None
-    return Money(message.currency_code, message.units * 100 + message.nanos // NANOS_PER_HUNDREDTH)
+    price = None if message.price is None else money_of(message.price)
+    return Details.checked(message.title, message.description, message.category, price)
 
 
 def _product_messages(products: Sequence[Product]) -> list[ProductMessage]:
@@ -202,14 +196,9 @@ def _product_message(product: Product) -> ProductMessage:
         title=details.title,
         description=details.description,
         category=details.category,
-        price=_money_message(details.price),
+        price=money_message(details.price),
         create_time=Timestamp.from_datetime(product.create_time),
         update_time=Timestamp.from_datetime(product.update_time),
         delete_time=None if product.delete_time is None else Timestamp.from_datetime(product.delete_time),
         etag=product.etag,
     )
-
-
-def _money_message(money: Money) -> MoneyMessage:
-    units, hundredths = divmod(money.hundredths, 100)
-    return MoneyMessage(currency_code=money.currency, units=units, nanos=hundredths * NANOS_PER_HUNDREDTH)

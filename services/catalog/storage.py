@@ -9,10 +9,11 @@ from uuid import UUID
 import asyncpg
 
 from mesh.database import Connection
+from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
 from services.catalog.condition import Arguments, SortColumn, Walk, found_by_index, indexed_part, matching
-from services.catalog.domain import Details, Money, Product, not_searchable
+from services.catalog.domain import Details, Product, not_searchable
 from services.catalog.filter import Expression
 from services.catalog.listing import Listing
 

@@ -8,9 +8,9 @@ from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 
 from mesh.client import Channel
 from mesh.errors import DeadlineExceeded, NotFound, ResourceExhausted, Unavailable
-from services.orders.domain import Money, Product
+from mesh.money_message import money_of
+from services.orders.domain import Product
 
-NANOS_PER_HUNDREDTH = 10_000_000
 RETRY_AFTER_S = 1.0
 
 
@@ -63,5 +63,4 @@ def _missing(error: NotFound, names: Sequence[str]) -> set[str]:
 
 def _product(message: ProductMessage) -> Product:
     assert message.price is not None, "the catalog's contract requires it"
-    hundredths = message.price.units * 100 + message.price.nanos // NANOS_PER_HUNDREDTH
-    return Product(message.name, message.title, Money(message.price.currency_code, hundredths))
+    return Product(message.name, message.title, money_of(message.price))

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
 
-from googleapis.google.type.money_pb import Money as MoneyMessage
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
 from meshwright.orders.v1.orders_grpc import OrdersServiceBase
 from meshwright.orders.v1.orders_pb import (
@@ -22,15 +21,15 @@ from protobuf.wkt import Timestamp
 from mesh.database import Connection, Database
 from mesh.events import publish
 from mesh.idempotency import once_prepared
+from mesh.money_message import money_message
 from mesh.pagination import read_page
 from mesh.rpc import Call
 from services.orders import storage
 from services.orders.clients import Catalog
-from services.orders.domain import Actor, Money, Order, OrderLine, Wanted, price, shown_to, uid_of
+from services.orders.domain import Actor, Order, OrderLine, Wanted, price, shown_to, uid_of
 
 SOURCE = "orders"
 STAFF_SCOPE = "orders.manage"
-NANOS_PER_HUNDREDTH = 10_000_000
 
 
 class OrdersHandlers(OrdersServiceBase):
@@ -109,7 +108,7 @@ def _order_message(order: Order) -> OrderMessage:
         uid=str(order.uid),
         customer=order.customer,
         lines=[_line_message(line) for line in order.lines],
-        total=_money_message(order.total),
+        total=money_message(order.total),
         state=OrderMessage.State[order.state.name],
         create_time=Timestamp.from_datetime(order.create_time),
         update_time=Timestamp.from_datetime(order.update_time),
@@ -122,11 +121,6 @@ def _line_message(line: OrderLine) -> OrderLineMessage:
         product=line.product,
         quantity=line.quantity,
         title=line.title,
-        unit_price=_money_message(line.unit_price),
-        amount=_money_message(line.amount),
+        unit_price=money_message(line.unit_price),
+        amount=money_message(line.amount),
     )
-
-
-def _money_message(money: Money) -> MoneyMessage:
-    units, hundredths = divmod(money.hundredths, 100)
-    return MoneyMessage(currency_code=money.currency, units=units, nanos=hundredths * NANOS_PER_HUNDREDTH)

@@ -10,9 +10,10 @@ from uuid import UUID
 import asyncpg
 
 from mesh.database import Connection
+from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
-from services.orders.domain import Money, Order, OrderLine, State
+from services.orders.domain import Order, OrderLine, State
 
 # A page of long orders holds fewer than asked for: a line takes up to 900 bytes, and a message may have 4 MiB.
 PAGE_LINES_MAX = 4000

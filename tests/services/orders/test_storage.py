@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from mesh.database import Database
+from mesh.money import Money
 from mesh.pagination import read_page
 from services.orders import storage
-from services.orders.domain import Money, Order, OrderLine, State
+from services.orders.domain import Order, OrderLine, State
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 

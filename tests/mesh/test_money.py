@@ -1,0 +1,16 @@
+"""Amounts of money."""
+
+import pytest
+
+from mesh.money import Money
+
+
+def test_money_of_two_currencies_does_not_add_up() -> None:
+    """A sum over currencies is a mistake of ours, never a number."""
+    with pytest.raises(ValueError, match="EUR and USD"):
+        Money("EUR", 1) + Money("USD", 1)
+
+
+def test_sums_are_exact() -> None:
+    """Hundredths are counted, not rounded."""
+    assert Money("EUR", 1) * 3 + Money("EUR", 7) == Money("EUR", 10)

@@ -1,17 +1,11 @@
 """One RPC of a contract."""
 
 from functools import cached_property
-from typing import Final
 
 from protobuf import DescMethod
-from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from edge.contract.types import Types
-from mesh.contract.policy import Policy, policy_of
-
-_IDEMPOTENT: Final = frozenset(
-    {MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT}
-)
+from mesh.contract.policy import Policy, is_idempotent, policy_of
 
 
 class Method:
@@ -43,4 +37,4 @@ class Method:
     @cached_property
     def idempotent(self) -> bool:
         """Whether it may be called again when nobody knows if it was carried out."""
-        return self.desc.idempotency in _IDEMPOTENT
+        return is_idempotent(self.desc)

@@ -14,8 +14,7 @@ from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
 
 from mesh.contract.events import consumers_of_events, participants
-from mesh.contract.policy import ANY_WORKLOAD, DEFAULT_TIMEOUT_S, Policy, policy_of
-from mesh.rpc import is_idempotent
+from mesh.contract.policy import ANY_WORKLOAD, DEFAULT_TIMEOUT_S, Policy, is_idempotent, policy_of
 
 EDGE = "edge"
 HEADER = (

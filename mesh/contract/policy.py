@@ -8,9 +8,12 @@ from googleapis.google.api.annotations_pb import ext_http
 from meshwright.policy.v1.policy_pb import MethodPolicy, ext_method
 from protobuf import DescMethod
 from protobuf.wkt import Duration
+from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 ANY_WORKLOAD = "*"
 DEFAULT_TIMEOUT_S = 10.0  # of a method whose contract names none
+
+_IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,11 @@ def policy_of(method: DescMethod) -> Policy:
         long_poll=option.long_poll,
         invalid_reason=option.invalid_reason,
     )
+
+
+def is_idempotent(method: DescMethod) -> bool:
+    """Returns whether the contract says that calling a method twice does no more than calling it once."""
+    return method.idempotency in _IDEMPOTENT
 
 
 def _seconds(duration: Duration | None) -> float | None:

@@ -1,7 +1,7 @@
 """The vocabulary of remote procedure calls that generated code, server and client share. Knows no gRPC library."""
 
 from mesh.rpc.call import CLIENT_ADDRESS, Call, current_call
-from mesh.rpc.method import Kind, Method, Req, Res, is_idempotent
+from mesh.rpc.method import Kind, Method, Req, Res
 from mesh.rpc.service import Handler, Service
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "Res",
     "Service",
     "current_call",
-    "is_idempotent",
 ]

@@ -4,21 +4,13 @@ from dataclasses import dataclass
 from typing import Generic, Literal, Self, TypeAlias, TypeVar
 
 from protobuf import DescMethod, Message
-from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
-from mesh.contract.policy import Policy, policy_of
+from mesh.contract.policy import Policy, is_idempotent, policy_of
 
 Req = TypeVar("Req", bound=Message)
 Res = TypeVar("Res", bound=Message)
 
 Kind: TypeAlias = Literal["unary", "server_streaming", "client_streaming", "bidi_streaming"]
-
-_IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
-
-
-def is_idempotent(desc: DescMethod) -> bool:
-    """Whether the contract says that calling a method twice does no more than calling it once."""
-    return desc.idempotency in _IDEMPOTENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from mesh.errors import Aborted, AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.etag import check_etag
 from mesh.money import Money
+from mesh.resource_name import uid_in
 
 NAME_PREFIX = "products/"
 
@@ -93,12 +95,7 @@ class Product:
         return replace(self, delete_time=None, update_time=now, version=self.version + 1)
 
     def _check_etag(self, etag: str) -> None:
-        if etag and etag != self.etag:
-            raise Aborted(
-                "The product has changed since it was read. Read it again, then decide.",
-                reason="ETAG_MISMATCH",
-                metadata={"etag": self.etag},
-            )
+        check_etag(etag, self.etag, "The product has changed since it was read. Read it again, then decide.")
 
 
 def uid_of(name: str, field: str = "name") -> UUID:
@@ -109,12 +106,8 @@ def uid_of(name: str, field: str = "name") -> UUID:
     """
     if not name.startswith(NAME_PREFIX):
         raise _invalid([FieldViolation(field, f"must be {NAME_PREFIX} and an identifier", "NAME_INVALID")])
-    try:
-        uid = UUID(name.removeprefix(NAME_PREFIX))
-    except ValueError:
-        raise _not_found() from None
-    if name != f"{NAME_PREFIX}{uid}":
-        raise _not_found()  # UUID() reads other spellings of the same number, too
+    if (uid := uid_in(name, NAME_PREFIX)) is None:
+        raise _not_found()
     return uid
 
 

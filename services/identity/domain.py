@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from mesh.errors import Aborted, FieldViolation, InvalidArgument, NotFound, Unauthenticated
+from mesh.errors import FieldViolation, InvalidArgument, NotFound, Unauthenticated
+from mesh.etag import check_etag
+from mesh.resource_name import uid_in
 
 USER_PREFIX = "users/"
 ME = "users/me"
 DISPLAY_NAME_LENGTH_MAX = 100
-ETAG_ANY = ""
 
 # What has no place in a name that is shown and mailed: controls (line breaks and NUL among them), lone surrogates, the
 # two separators that break lines, and what reorders the text around it.
@@ -63,12 +64,7 @@ class User:
 
     def check_etag(self, etag: str) -> None:
         """Raises Aborted with the current etag if the caller has seen another version; an empty etag says nothing."""
-        if etag not in (ETAG_ANY, self.etag):
-            raise Aborted(
-                "The user has changed meanwhile. Get it again, then repeat the change.",
-                reason="ETAG_MISMATCH",
-                metadata={"etag": self.etag},
-            )
+        check_etag(etag, self.etag, "The user has changed meanwhile. Get it again, then repeat the change.")
 
 
 def own_uid(name: str, subject: str) -> UUID:
@@ -83,12 +79,8 @@ def own_uid(name: str, subject: str) -> UUID:
 
 def uid_of(name: str) -> UUID:
     """The identifier in a resource name. Raises NotFound if no user can have this name."""
-    try:
-        uid = UUID(name.removeprefix(USER_PREFIX))
-    except ValueError:
-        raise unknown_user() from None
-    if name != f"{USER_PREFIX}{uid}":
-        raise unknown_user()  # UUID() reads other spellings of the same number, too
+    if (uid := uid_in(name, USER_PREFIX)) is None:
+        raise unknown_user()
     return uid
 
 

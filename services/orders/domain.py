@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from mesh.errors import Aborted, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.etag import check_etag
 from mesh.money import Money
+from mesh.resource_name import uid_in
 
 NAME_PREFIX = "orders/"
 
@@ -114,12 +116,7 @@ class Order:
         """
         if self.state is State.CANCELLED:
             return self
-        if etag and etag != self.etag:
-            raise Aborted(
-                "The order has changed since it was read. Read it again, then decide.",
-                reason="ETAG_MISMATCH",
-                metadata={"etag": self.etag},
-            )
+        check_etag(etag, self.etag, "The order has changed since it was read. Read it again, then decide.")
         return self._move(State.CANCELLED, now)
 
     def _move(self, target: State, now: datetime) -> Self:
@@ -134,11 +131,7 @@ class Order:
 
 def uid_of(name: str) -> UUID:
     """The identifier in an order's name. Raises NotFound if there can be no order of that name."""
-    try:
-        uid = UUID(name.removeprefix(NAME_PREFIX))
-    except ValueError:
-        raise _not_found(name) from None
-    if name != f"{NAME_PREFIX}{uid}":
+    if (uid := uid_in(name, NAME_PREFIX)) is None:
         raise _not_found(name)
     return uid
 

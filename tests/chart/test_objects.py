@@ -1,7 +1,9 @@
 """Every rendered object is one that a cluster accepts, and that has the effect it is there for."""
 
 import copy
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 
 from mesh.server.server import CONNECTION_AGE_S
 from tests.chart.mesh_kinds import KINDS, is_ours_to_check
-from tests.chart.render import KUBERNETES, MONITORING, PROFILES, Object, objects, rendered, template
+from tests.chart.render import CHART, KUBERNETES, MONITORING, PROFILES, Object, objects, rendered, template
 
 EVERYTHING = (
     "--set=monitoring.podMonitor=true,monitoring.alerts=true,monitoring.dashboard=true,ingress.enabled=true",
@@ -51,6 +53,45 @@ def check_objects(render: tuple[Object, ...], version: str) -> None:
     for each in render:
         if not is_ours_to_check(each):
             kubernetes_validate.validate(each, version.rpartition(".")[0], strict=True)
+
+
+CONNECTIONS = {
+    "services.orders.natsUrl=nats://orders:secret@nats.example.com": {"orders"},
+    "services.catalog.databaseUrl=postgresql://catalog@db.example.com/catalog": {"catalog"},
+    "services.identity.existingSecret=ours": {"identity"},
+    "mail.url=smtp://mail.example.com": {"notifications"},
+    "prefix=other": {"catalog", "identity", "notifications", "orders"},
+}
+
+
+@pytest.mark.parametrize(("value", "restarted"), CONNECTIONS.items(), ids=CONNECTIONS)
+def test_changed_connections_restart_whoever_has_them(value: str, restarted: set[str]) -> None:
+    """Also those that are made up by the chart; passwords, which differ from render to render, do not count."""
+    before, after = (connections(template(*values).stdout) for values in ((), (f"--set={value}",)))
+    assert {name for name in before if before[name] != after[name]} == restarted
+
+
+def test_another_user_of_the_broker_restarts_its_services(tmp_path: Path) -> None:
+    """As in the version that gave each service a user of its own, in which no value had changed."""
+    before = template().stdout
+    shared = tmp_path / "meshwright"
+    shutil.copytree(CHART, shared)
+    nats = shared / "templates" / "trial" / "_nats.tpl"
+    nats.write_text(nats.read_text().replace("nats://{{ .name }}:", "nats://meshwright:"))
+    after = template(chart=shared).stdout
+    old, new = connections(before), connections(after)
+    assert {name for name in old if old[name] != new[name]} == {"catalog", "identity", "notifications", "orders"}
+
+
+def connections(text: str) -> dict[str, str]:
+    """The checksum of each Deployment's connections, by the workload's name."""
+    return {
+        each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]: each["spec"]["template"]["metadata"][
+            "annotations"
+        ]["checksum/connections"]
+        for each in objects(text)
+        if each["kind"] == "Deployment"
+    }
 
 
 @each_render

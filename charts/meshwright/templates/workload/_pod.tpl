@@ -20,10 +20,14 @@ volumes:
       sizeLimit: 64Mi
 {{- end }}
 
-{{/* A changed Secret restarts the pods, which read it when they start. */}}
+{{/*
+Changed connections restart the pods, which read them at their start: URLs of the values, and URLs that another version of the chart
+makes differently, for example with another user. Passwords are left out, because a Secret keeps them.
+*/}}
 {{- define "meshwright.pod-annotations" -}}
 kubectl.kubernetes.io/default-container: {{ .name | replace "_" "-" }}
-checksum/connections: {{ list .spec.databaseUrl .spec.existingSecret .spec.natsUrl .root.Values.mail.url | toJson | sha256sum | trunc 16 }}
+{{- $unkept := dict "own" dict "clients" dict "databases" dict "nats" dict }}
+checksum/connections: {{ list .spec.existingSecret (include "meshwright.secret-environment" (merge (dict "generated" $unkept) .)) | toJson | sha256sum | trunc 16 }}
 {{- if .root.Values.linkerd.enabled }}
 {{ include "meshwright.linkerd-annotations" . }}
 {{- end }}

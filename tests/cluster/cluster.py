@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "meshwright"
 GRPCURL = ROOT / ".tools" / "bin" / "grpcurl"
 LOAD = Path(__file__).with_name("load.py")
+BROKER_ATTEMPTS = ROOT / "tests" / "broker_attempts.py"
 
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
 TRIAL_IMAGES = {
@@ -80,9 +81,9 @@ def mesh_runs() -> bool:
     return bool(found.strip())
 
 
-def image_values() -> list[str]:
-    """The images of this run, as arguments of Helm."""
-    repository, _, tag = IMAGE.rpartition(":")
+def image_values(image: str) -> list[str]:
+    """Our image and those of this run's trial servers, as arguments of Helm."""
+    repository, _, tag = image.rpartition(":")
     trial = [f"{name}.image={image}" for name, image in TRIAL_IMAGES.items()]
     values = ["--values", VALUES] if VALUES else []
     return [*values, "--set", ",".join([f"image.repository={repository},image.tag={tag}", *trial])]
@@ -113,10 +114,17 @@ class Release:
         finally:
             kubectl("delete", "namespace", self.namespace)
 
-    def install(self, *arguments: str, chart: Path = CHART) -> None:
+    def install(self, *arguments: str, chart: Path = CHART, image: str = IMAGE) -> None:
         """Installs it, or upgrades it to other values, and waits until all is ready."""
         self.helm(
-            "upgrade", "shop", str(chart), "--install", "--wait", f"--timeout={READY_S}s", *image_values(), *arguments
+            "upgrade",
+            "shop",
+            str(chart),
+            "--install",
+            "--wait",
+            f"--timeout={READY_S}s",
+            *image_values(image),
+            *arguments,
         )
 
     def helm(self, *arguments: str) -> str:
@@ -136,6 +144,10 @@ class Release:
         """The pods of a workload that are not on their way out."""
         found = self.get("pods", f"--selector=app.kubernetes.io/name={workload}")
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def deployed(self) -> set[str]:
+        """The names of the pods of all Deployments."""
+        return {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in self.pods(name)}
 
     def is_ready(self) -> bool:
         """Whether every workload has all of its pods, new and ready."""
@@ -167,10 +179,17 @@ class Client:
         return self._release.kubectl("exec", "--stdin", "client", "--", "python", "-c", code, *arguments, text=text)
 
     def call(
-        self, method: str, path: str, *, token: str = "", body: Object | None = None, form: Object | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str = "",
+        body: Object | None = None,
+        form: Object | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Object:
         """The JSON that the edge answers with. Raises CommandFailed with the answer if that is an error."""
-        request = {"method": method, "path": path, "token": token, "body": body, "form": form}
+        request = {"method": method, "path": path, "token": token, "body": body, "form": form, "headers": headers or {}}
         answer: Object = json.loads(self.python(CALL, text=json.dumps(request)))
         return answer
 
@@ -180,12 +199,23 @@ class Client:
         token: str = self.call("POST", "/v1/oauth2/token", form=form)["access_token"]
         return token
 
+    def orders(self, token: str) -> int:
+        """How many orders a customer has placed, by all pages of the list."""
+        count, page = 0, ""
+        while True:
+            answer = self.call("GET", f"/v1/orders?page_size=1000&page_token={page}", token=token)
+            count, page = count + len(answer.get("orders", ())), answer.get("nextPageToken", "")
+            if not page:
+                return count
+
 
 CALL = """
 import json, sys, urllib.error, urllib.parse, urllib.request
 
 asked = json.load(sys.stdin)
-headers = {"authorization": "Bearer " + asked["token"]} if asked["token"] else {}
+headers = asked["headers"]
+if asked["token"]:
+    headers["authorization"] = "Bearer " + asked["token"]
 data = urllib.parse.urlencode(asked["form"]).encode() if asked["form"] else None
 if asked["body"] is not None:
     data, headers["content-type"] = json.dumps(asked["body"]).encode(), "application/json"
@@ -195,6 +225,38 @@ try:
 except urllib.error.HTTPError as error:
     sys.exit(f"{error.code} {error.read().decode()}")
 """
+
+
+def stream(release: Release) -> Object:
+    """What the broker tells its provisioner of the stream; `state` counts the events of each subject."""
+    told: Object = json.loads(
+        release.kubectl("exec", "shop-nats-0", "--container=provision", "--", "python", "-c", STREAM)
+    )
+    return told
+
+
+STREAM = """
+import asyncio, os, nats
+
+async def main():
+    broker = await nats.connect(os.environ["NATS_URL"], inbox_prefix=b"_INBOX_provisioner", allow_reconnect=False)
+    print((await broker.request("$JS.API.STREAM.INFO.MESHWRIGHT", b'{"subjects_filter": ">"}')).data.decode())
+    await broker.close()
+
+asyncio.run(main())
+"""
+
+
+def orders_told(release: Release) -> int:
+    """How many events of orders that were placed the broker has."""
+    count: int = stream(release)["state"].get("subjects", {}).get("meshwright.orders.v1.OrderPlaced", 0)
+    return count
+
+
+def mails(release: Release) -> str:
+    """The mails that were sent, as the mail server's page lists them to its own pod alone."""
+    code = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8025/messages').read().decode())"
+    return release.kubectl("exec", "deployment/shop-mail", "--", "python", "-c", code)
 
 
 @contextmanager

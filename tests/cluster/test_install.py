@@ -67,6 +67,42 @@ def test_the_calls_of_the_readme(shop: Shop) -> None:
         shop.client.call("GET", "/v1/information")
 
 
+def test_who_the_client_is(shop: Shop) -> None:
+    """The edge believes X-Forwarded-For of the proxies that the values name, and of nobody else, which the audit log
+    shows.
+    """
+    forwarded = "198.51.100.7"
+    sign_in_in_vain(shop, forwarded)
+    assert forwarded not in clients_that_failed(shop)
+    [address] = {pod["status"]["podIP"] for pod in shop.release.get("pods") if pod["metadata"]["name"] == "client"}
+    try:
+        shop.release.install(f"--set=edge.trustedProxies={{{address}}}")
+        for pod in shop.release.pods("edge"):
+            trusted = shop.release.kubectl("exec", pod["metadata"]["name"], "--", "printenv", "TRUSTED_PROXIES")
+            own = [each["ip"] for each in pod["status"]["podIPs"]]
+            assert trusted.strip().split(",") == [*own, "127.0.0.1", "::1", address]
+        sign_in_in_vain(shop, forwarded)
+        assert forwarded in clients_that_failed(shop)
+    finally:
+        shop.release.helm("rollback", "shop", "--wait")
+
+
+def sign_in_in_vain(shop: Shop, forwarded: str) -> None:
+    """Signs in as nobody, who says where the request came from."""
+    form = {"grant_type": "password", "username": f"{uuid.uuid4()}@example.com", "password": "not the password"}
+    with pytest.raises(CommandFailed, match="invalid_grant"):
+        shop.client.call("POST", "/v1/oauth2/token", form=form, headers={"x-forwarded-for": forwarded})
+
+
+def clients_that_failed(shop: Shop) -> set[str]:
+    """The clients of failed sign-ins, in identity's audit log."""
+    lines = shop.release.kubectl("logs", "--selector=app.kubernetes.io/name=identity", "--tail=-1").splitlines()
+    told = [json.loads(line) for line in lines if '"audit"' in line]
+    found = {line["client"] for line in told if line["event"] == "sign_in" and line["outcome"] == "failed"}
+    assert found
+    return found
+
+
 def test_an_operator_asks_with_grpcurl(shop: Shop) -> None:
     """From a pod with the operators' account: what a service offers, how it is, and, with a token, a call."""
     pod = client_pod("operator", IMAGE, account="shop-operator", labels=OPERATOR)
@@ -98,7 +134,9 @@ def test_a_second_installation_changes_nothing(release: Release) -> None:
 
 
 def objects(release: Release) -> dict[str, Object]:
-    """What the release asked for, and its pods, as the API server keeps them; what it notes by itself left out."""
+    """What the release asked for, and its pods that stay, as the API server keeps them; what it notes by itself left
+    out.
+    """
     manifest = release.helm("get", "manifest", "shop")
     found = json.loads(release.kubectl("get", "--filename=-", "--output=json", text=manifest))["items"]
     for each in found:
@@ -107,6 +145,7 @@ def objects(release: Release) -> dict[str, Object]:
             key: each["metadata"].get(key) for key in ("name", "uid", "generation", "labels", "annotations")
         }
     pods = release.get("pods", "--selector=app.kubernetes.io/instance=shop")
+    pods = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     return {f"{each['kind']}/{each['metadata']['name']}": each for each in found} | {
         f"Pod/{pod['metadata']['name']}": {} for pod in pods
     }

@@ -1,20 +1,33 @@
 """A release from its first version to its end, and after. This one is small, and goes without a mesh."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import ADA, CHART, Client, Release, packaged
+from tests.cluster.cluster import (
+    ADA,
+    CHART,
+    CUP,
+    IMAGE,
+    Client,
+    Release,
+    eventually,
+    mails,
+    orders_told,
+    packaged,
+)
 
 SMALL = ("--values", str(CHART / "values-trial.yaml"), "--set=linkerd.enabled=false,workloads.env.LOG_LEVEL=debug")
 SECRETS = (
     ("identity", "STAFF_PASSWORD"),
     ("identity", "KEY_ENCRYPTION_SECRET"),
     ("orders", "DATABASE_URL"),
-    ("nats", "orders"),
 )
+BROKER = ("orders", "NATS_URL")  # another version may have other users
+PREVIOUS = os.environ.get("PREVIOUS", "")
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +40,8 @@ def small() -> Iterator[Release]:
 @pytest.fixture(scope="module")
 def previous() -> Iterator[Path]:
     """The chart's version before this one: PREVIOUS names it; without it, this one under a lower number."""
-    if "PREVIOUS" in os.environ:
-        yield Path(os.environ["PREVIOUS"])
+    if PREVIOUS:
+        yield Path(PREVIOUS)
     else:
         with packaged("0.0.1") as chart:
             yield chart
@@ -36,23 +49,42 @@ def previous() -> Iterator[Path]:
 
 def test_data_and_secrets_outlive_an_upgrade_and_the_release(small: Release, previous: Path) -> None:
     """The version before, this one, none, and this one again: who signed up signs in, and no password has changed.
-    Without the release, its Secrets and its data are left, and nothing else.
+    Another version replaces every pod, and its events arrive. Without the release, its Secrets and its data are left,
+    and nothing else.
     """
-    small.install(*SMALL, chart=previous)
+    small.install(*SMALL, chart=previous, image=os.environ.get("PREVIOUS_IMAGE", IMAGE))
     client = Client(small)
     client.call("POST", "/v1/users", body=ADA)
-    secrets = [small.secret(*each) for each in SECRETS]
+    secrets, pods = [small.secret(*each) for each in SECRETS], small.deployed()
 
     small.install(*SMALL)
-    assert client.token(ADA["email"], ADA["password"])
+    if PREVIOUS:
+        assert not pods & small.deployed()
+    place_an_order(small, client)
     assert [small.secret(*each) for each in SECRETS] == secrets
+    secrets.append(small.secret(*BROKER))
 
     small.helm("uninstall", "shop", "--wait", "--cascade=foreground")
     assert left_by(small) == {"secrets", "persistentvolumeclaims"}
 
     small.install(*SMALL)
     assert client.token(ADA["email"], ADA["password"])
-    assert [small.secret(*each) for each in SECRETS] == secrets
+    assert [small.secret(*each) for each in (*SECRETS, BROKER)] == secrets
+
+
+def place_an_order(release: Release, client: Client) -> None:
+    """By who signed up before, of what staff makes; somebody signs up. The broker has the one event, and of the other
+    comes a mail.
+    """
+    told = orders_told(release)
+    staff = client.token("staff@example.com", release.secret("identity", "STAFF_PASSWORD"))
+    product = client.call("POST", "/v1/products", token=staff, body=CUP)["name"]
+    ada = client.token(ADA["email"], ADA["password"])
+    body = {"lines": [{"product": product, "quantity": 1}]}
+    client.call("POST", f"/v1/orders?request_id={uuid.uuid4()}", token=ada, body=body)
+    eventually(lambda: orders_told(release) == told + 1, within_s=60)
+    client.call("POST", "/v1/users", body=ADA | {"email": "grace@example.com"})
+    eventually(lambda: "grace@example.com" in mails(release), within_s=60)
 
 
 def left_by(release: Release) -> set[str]:

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cluster import DEPLOYMENTS, IMAGE, CommandFailed, Release, eventually, kubectl, load, packaged
+from tests.cluster.cluster import (
+    DEPLOYMENTS,
+    IMAGE,
+    CommandFailed,
+    Release,
+    eventually,
+    kubectl,
+    load,
+    orders_told,
+    packaged,
+)
 from tests.cluster.conftest import Shop
 from tests.cluster.manifests import killer_pod
 
@@ -19,14 +29,21 @@ TOO_SHORT_S = 40  # for a version that will never be ready
 
 @contextlib.contextmanager
 def without_a_failed_request(shop: Shop) -> Iterator[None]:
-    """Requests of every kind go on, until the pods that had to go are gone; not one fails."""
+    """Requests of every kind go on, until the pods that had to go are gone; not one fails. Each order that was
+    acknowledged is there, once, and so is its event.
+    """
+    orders, events = shop.client.orders(shop.token), orders_told(shop.release)
     with load(shop.release, ["shop-edge", "80", shop.token, shop.product]) as outcome:
         time.sleep(BEFORE_S)
         yield
         eventually(lambda: all("deletionTimestamp" not in pod["metadata"] for pod in shop.release.get("pods")))
         time.sleep(BEFORE_S)
     assert outcome["failed"] == 0, json.dumps(outcome, indent=2)
-    assert outcome["answers"]["201"] > 100
+    placed = outcome["answers"]["201"]
+    assert placed > 100
+    assert shop.client.orders(shop.token) == orders + placed
+    eventually(lambda: orders_told(shop.release) >= events + placed, within_s=60)
+    assert orders_told(shop.release) == events + placed
 
 
 def test_a_rolling_restart(shop: Shop) -> None:
@@ -41,6 +58,41 @@ def test_an_upgrade(shop: Shop) -> None:
     with without_a_failed_request(shop), packaged("99.0.0") as newer:
         shop.release.install("--set=workloads.env.LOG_LEVEL=debug", chart=newer)
         shop.release.helm("rollback", "shop", "--wait")
+
+
+def test_changed_connections(shop: Shop) -> None:
+    """New URLs, by the values or by a Secret, restart the services that read them, every pod of them and no other, and
+    are what the pods have then.
+    """
+    domain = f"{shop.release.namespace}.svc"
+    changed = {
+        f"{name}.{value}": shop.release.secret(name, key).replace(f"@shop-{server}:", f"@shop-{server}.{domain}:")
+        for name in ("identity", "notifications", "orders", "catalog")
+        for value, key, server in (("databaseUrl", "DATABASE_URL", "postgres"), ("natsUrl", "NATS_URL", "nats"))
+    }
+    of_catalog = {
+        "DATABASE_URL": changed.pop("catalog.databaseUrl"),
+        "NATS_URL": changed.pop("catalog.natsUrl"),
+    }
+    literals = [f"--from-literal={key}={value}" for key, value in of_catalog.items()]
+    shop.release.kubectl("create", "secret", "generic", "catalog-connections", *literals)
+    before = {name: names_of(shop, name) for name in DEPLOYMENTS}
+    values = [f"--set=services.{name}={url}" for name, url in changed.items()]
+    with without_a_failed_request(shop):
+        shop.release.install(*values, "--set=services.catalog.existingSecret=catalog-connections")
+        after = {name: names_of(shop, name) for name in DEPLOYMENTS}
+        stayed = {name for name in DEPLOYMENTS if before[name] & after[name]}
+        assert stayed == {"edge", "information"}
+        for name in set(DEPLOYMENTS) - stayed:
+            for pod in after[name]:
+                url = shop.release.kubectl("exec", pod, "--", "printenv", "NATS_URL")
+                assert url.strip() == changed.get(f"{name}.natsUrl", of_catalog["NATS_URL"])
+        shop.release.helm("rollback", "shop", "--wait")
+
+
+def names_of(shop: Shop, workload: str) -> set[str]:
+    """The names of a workload's pods."""
+    return {pod["metadata"]["name"] for pod in shop.release.pods(workload)}
 
 
 def test_deleted_pods(shop: Shop) -> None:
@@ -131,11 +183,11 @@ def test_a_migration_that_fails(shop: Shop) -> None:
 
 def fails(shop: Shop, value: str) -> None:
     """Upgrades to what can never be ready, and goes back."""
-    pods = {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in shop.release.pods(name)}
+    pods = shop.release.deployed()
     try:
         with pytest.raises(CommandFailed, match="not ready"):
             shop.release.install(value, f"--timeout={TOO_SHORT_S}s")
-        assert pods <= {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in shop.release.pods(name)}
+        assert pods <= shop.release.deployed()
     finally:
         shop.release.helm("rollback", "shop", "--wait")
     assert shop.release.is_ready()

@@ -12,12 +12,17 @@ import httpx
 import pytest
 
 from local.ports import free_ports
+from tests import broker_attempts
 from tools.compose_secrets import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
 WAIT_S = 120.0
 ADA = {"email": "ada@example.com", "password": "analytical engine", "display_name": "Ada"}
+
+
+class CommandFailed(AssertionError):
+    """A command ended with an error, which is its text."""
 
 
 class Compose:
@@ -35,7 +40,8 @@ class Compose:
         done = subprocess.run(
             [*self._command, *arguments], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+        if done.returncode != 0:  # an assertion's text would hold the command, too
+            raise CommandFailed(f"{done.stdout}{done.stderr}")
         return done.stdout
 
     def inspect(self, service: str, template: str) -> str:
@@ -125,9 +131,16 @@ def test_a_service_opens_its_own_database_only(compose: Compose, database: str, 
     url = f"postgresql://orders:{compose.secrets['ORDERS_DATABASE_PASSWORD']}@127.0.0.1/{database}"
     try:
         said = compose.run("exec", "-T", "postgres", "psql", url, "--tuples-only", "--command", "SELECT 'opened'")
-    except AssertionError as error:
+    except CommandFailed as error:
         said = str(error)
     assert ("opened" in said, "permission denied for database" in said) == (opens, not opens)
+
+
+@pytest.mark.parametrize("service", broker_attempts.SERVICES)
+def test_a_service_has_its_own_rights_at_the_broker(compose: Compose, service: str) -> None:
+    """With what its container knows, nobody publishes, reads or listens for another, or changes the stream."""
+    said = compose.run("exec", "-T", service, "python3", "-c", Path(broker_attempts.__file__).read_text())
+    assert set(said.splitlines()) == broker_attempts.allowed(service)
 
 
 def test_without_its_secrets_nothing_starts() -> None:

@@ -1,0 +1,42 @@
+"""Who may do what at the trial broker, and that it has what events need."""
+
+import pytest
+
+from tests import broker_attempts
+from tests.cluster.cluster import BROKER_ATTEMPTS, eventually, mails, stream
+from tests.cluster.conftest import Shop
+
+
+@pytest.mark.parametrize("service", broker_attempts.SERVICES)
+def test_a_service_has_its_own_rights_only(shop: Shop, service: str) -> None:
+    """With what its pod knows, nobody publishes, reads or listens for another, or changes the stream."""
+    said = shop.release.kubectl("exec", f"deployment/shop-{service}", "--", "python", "-c", BROKER_ATTEMPTS.read_text())
+    assert set(said.splitlines()) == broker_attempts.allowed(service)
+
+
+def test_the_provisioner(shop: Shop) -> None:
+    """It runs beside the broker, as the broker's user; it made the stream, and the consumer by which mails are sent."""
+    user = shop.release.kubectl("exec", "shop-nats-0", "--container=provision", "--", "id", "-u")
+    assert user.strip() == "1000"
+    told = stream(shop.release)
+    assert told["config"]["subjects"] == ["meshwright.>"]
+    assert told["state"]["consumer_count"] == 1
+    sign_up(shop, "grace@example.com")
+    eventually(lambda: "grace@example.com" in mails(shop.release))
+
+
+def test_a_broker_that_lost_its_data(shop: Shop) -> None:
+    """Without anybody's help it has the stream and the consumer again, and events arrive."""
+    made = stream(shop.release)["created"]
+    shop.release.kubectl("exec", "shop-nats-0", "--container=nats", "--", "sh", "-c", "rm -rf /data/*")
+    shop.release.kubectl("delete", "pod", "shop-nats-0")
+    eventually(shop.release.is_ready)
+    eventually(lambda: bool(stream(shop.release)["created"] > made))
+    sign_up(shop, "lin@example.com")
+    eventually(lambda: "lin@example.com" in mails(shop.release))
+
+
+def sign_up(shop: Shop, email: str) -> None:
+    """Registers somebody, which is an event of which a mail comes."""
+    body = {"email": email, "password": "analytical engine", "display_name": "Somebody"}
+    shop.client.call("POST", "/v1/users", body=body)

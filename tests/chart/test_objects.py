@@ -22,6 +22,8 @@ EVERYTHING = (
     "--set=postgres.storageClass=fast,ingress.tlsSecret=tls,edge.trustedProxies[0]=127.0.0.1",
     *(part for api in MONITORING for part in ("--api-versions", api)),
 )
+CALL_ONLY = ("shop-provisioner",)
+"""Workloads that call others, and that nobody calls."""
 
 
 def everything() -> tuple[Object, ...]:
@@ -92,6 +94,16 @@ def connections(text: str) -> dict[str, str]:
         for each in objects(text)
         if each["kind"] == "Deployment"
     }
+
+
+@each_render
+def test_the_trial_servers_do_not_depend_on_our_image(render: tuple[Object, ...]) -> None:
+    """A version whose image is missing, or any upgrade, would take them away from the version that is running."""
+    for each in render:
+        if each["kind"] == "StatefulSet":
+            spec = each["spec"]["template"]["spec"]
+            images = {container["image"] for container in [*spec["containers"], *spec.get("initContainers", ())]}
+            assert not any(image.startswith("meshwright:") for image in images), each["metadata"]["name"]
 
 
 @each_render
@@ -255,7 +267,7 @@ def test_containers_say_what_they_take(render: tuple[Object, ...]) -> None:
         for container in [*spec["containers"], *spec.get("initContainers", ())]:
             assert container["resources"]["requests"].keys() >= {"cpu", "memory"}, name
             assert "memory" in container["resources"]["limits"], name
-        if spec.get("restartPolicy") != "Never":
+        if spec.get("restartPolicy") != "Never" and name not in CALL_ONLY:
             assert {"startupProbe", "livenessProbe", "readinessProbe"} <= spec["containers"][0].keys(), name
 
 
@@ -265,7 +277,7 @@ def test_calls_can_drain(render: tuple[Object, ...]) -> None:
     the proxy ends before Kubernetes kills it.
     """
     for each in render:
-        if each["kind"] != "Deployment":
+        if each["kind"] != "Deployment" or each["metadata"]["name"] in CALL_ONLY:
             continue
         pod = each["spec"]["template"]["spec"]
         container = pod["containers"][0]
@@ -285,7 +297,7 @@ def test_there_is_one_circuit_breaker(render: tuple[Object, ...]) -> None:
     """The processes know of the mesh exactly where there is one, and leave retries and circuit breaking to it."""
     services = {each["metadata"]["name"]: each for each in render if each["kind"] == "Service"}
     for each in render:
-        if each["kind"] != "Deployment" or each["metadata"]["name"] == "shop-mail":
+        if each["kind"] != "Deployment" or each["metadata"]["name"] in {"shop-mail", *CALL_ONLY}:
             continue
         name, template = each["metadata"]["name"], each["spec"]["template"]
         listed = template["spec"]["containers"][0]["env"]
@@ -310,13 +322,18 @@ def test_ports_say_what_they_speak(render: tuple[Object, ...]) -> None:
 
 @each_render
 def test_connections_are_allowed_where_calls_are(render: tuple[Object, ...]) -> None:
-    """Every serving pod has a NetworkPolicy that names its port, and under Linkerd the proxy's."""
+    """Every serving pod has a NetworkPolicy that names its port, and under Linkerd the proxy's; any other pod one that
+    lets nobody in.
+    """
     policies = {each["metadata"]["name"]: each["spec"] for each in render if each["kind"] == "NetworkPolicy"}
     for each in render:
         if each["kind"] in {"Deployment", "StatefulSet"}:
             policy = policies[each["metadata"]["name"]]
             assert policy["podSelector"] == each["spec"]["selector"]
             allowed = {port["port"] for rule in policy.get("ingress", []) for port in rule["ports"]}
+            if each["metadata"]["name"] in CALL_ONLY:
+                assert not allowed
+                continue
             served = each["spec"]["template"]["spec"]["containers"][0]["ports"][0]["name"]
             injected = "linkerd.io/inject" in each["spec"]["template"]["metadata"]["annotations"]
             assert allowed >= ({served, 4143, 4191} if injected else {served})
@@ -343,7 +360,7 @@ def test_pods_connect_to_what_they_call_and_to_nothing_else(render: tuple[Object
     assert {spec["policyTypes"] == ["Ingress", "Egress"] for spec in names.values()} == {True}
     assert {pair for pair in out if pair[1] != "edge" and pair[1] in names} == into
     assert {name for name, target in out if target == "edge"} == {
-        name for name in names if name not in {"edge", "postgres", "nats", "mail"}
+        name for name in names if name not in {"edge", "postgres", "nats", "mail", "provisioner"}
     }
 
 

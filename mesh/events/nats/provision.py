@@ -3,14 +3,17 @@
     python -m mesh.events.nats.provision [--keep]
 
 NATS_URL names the broker, with the user that may do it; CONTRACTS the descriptor image, gen/contracts.binpb by default.
-Run again it changes what differs and deletes nothing. With --keep it goes on, so that a broker that has lost its data
-gets them anew.
+Run again it changes what differs and deletes nothing. With --keep it goes on until SIGTERM, so that a broker that has
+lost its data gets them anew, and waits for one that is away.
 """
 
 import argparse
 import asyncio
+import contextlib
+import itertools
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 
 import nats
@@ -118,9 +121,9 @@ async def _log_error(error: Exception) -> None:
     log.warning("NATS connection error", error=f"{type(error).__name__}: {error}")
 
 
-async def _provision_soon(url: str, consumers: Consumers) -> None:
-    """Provisions as soon as the broker answers. Raises the last error when it does not for half a minute."""
-    for _ in range(ATTEMPTS_MAX - 1):
+async def _provision_soon(url: str, consumers: Consumers, keep: bool) -> None:
+    """Provisions as soon as the broker answers. Without `keep` it raises the last error after half a minute."""
+    for _ in itertools.count() if keep else range(ATTEMPTS_MAX - 1):
         try:
             await provision(url, consumers)
         except (nats.errors.Error, OSError) as error:
@@ -134,11 +137,19 @@ async def _provision_soon(url: str, consumers: Consumers) -> None:
 async def _run(settings: ProvisionSettings, keep: bool) -> None:
     image = FileDescriptorSet.from_binary(Path(settings.contracts).read_bytes())
     consumers = declared_consumers(image)
-    await _provision_soon(settings.nats_url.get_secret_value(), consumers)
+    await _provision_soon(settings.nats_url.get_secret_value(), consumers, keep)
     log.info("the broker is provisioned", stream=STREAM, consumers=sorted(consumers))
     while keep:
         await asyncio.sleep(KEEP_PAUSE_S)
-        await _provision_soon(settings.nats_url.get_secret_value(), consumers)
+        await _provision_soon(settings.nats_url.get_secret_value(), consumers, keep)
+
+
+async def _until_told(work: Coroutine[None, None, None]) -> None:
+    """Does the work until SIGTERM, which does not end the first process of a container unless it is handled."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -151,7 +162,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     settings = load(ProvisionSettings)
     try:
-        asyncio.run(_run(settings, options.keep))
+        work = _run(settings, options.keep)
+        asyncio.run(_until_told(work) if options.keep else work)
     except (nats.errors.Error, OSError) as error:
         print(f"The broker of NATS_URL could not be provisioned: {type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -17,24 +17,6 @@ ports:
 {{- end }}
 
 {{/*
-Makes the stream and the consumers, and makes them again if they are lost. It runs in the broker's
-pod, so that the provisioner's password stays there.
-*/}}
-{{- define "meshwright.provision-container" -}}
-name: provision
-{{ include "meshwright.program" (dict "root" .root "module" "mesh.events.nats.provision" "spec" (dict "args" (list "--keep"))) }}
-env:
-  - name: NATS_URL
-    valueFrom:
-      secretKeyRef:
-        name: {{ include "meshwright.fullname" . }}
-        key: NATS_URL
-resources:
-  requests: {cpu: 10m, memory: 48Mi}
-  limits: {memory: 128Mi}
-{{- end }}
-
-{{/*
 The passwords of the broker's users: each alone, all as NATS reads them, and the URL for the
 provisioner.
 */}}
@@ -55,7 +37,7 @@ data:
   {{ $user }}: {{ $password | b64enc }}
   {{- end }}
   passwords.conf: {{ join "" $lines | b64enc }}
-  NATS_URL: {{ printf "nats://provisioner:%s@127.0.0.1:4222" .passwords.provisioner | b64enc }}
+  NATS_URL: {{ include "meshwright.nats-url" (dict "root" .root "name" "provisioner" "password" .passwords.provisioner) | b64enc }}
 {{- end }}
 
 {{/* Takes root; name, the name of the user; password. */}}

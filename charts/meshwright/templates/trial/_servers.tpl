@@ -1,5 +1,6 @@
 {{/*
-The trial servers, as a JSON list: name; the name and number of the port; the services that use it.
+The trial servers, as a JSON list: name; the name and number of the port; the workloads
+that use it.
 */}}
 {{- define "meshwright.trial-servers" -}}
 {{- $servers := list }}
@@ -7,6 +8,7 @@ The trial servers, as a JSON list: name; the name and number of the port; the se
 {{- $name := index . 0 }}
 {{- if (get $.Values $name).enabled }}
 {{- $users := include "meshwright.users-of" (dict "root" $ "need" (index . 3)) | fromJsonArray }}
+{{- if eq $name "nats" }}{{ $users = append $users "provisioner" }}{{ end }}
 {{- $servers = append $servers (dict "name" $name "port" (index . 1) "number" (index . 2) "users" $users) }}
 {{- end }}
 {{- end }}

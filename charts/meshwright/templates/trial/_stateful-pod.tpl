@@ -20,9 +20,6 @@ containers:
       - {name: data, mountPath: /data}
       - {name: configuration, mountPath: /configuration, readOnly: true}
       - {name: tmp, mountPath: /tmp}
-  {{- with .sidecar }}
-  - {{- . | nindent 4 }}
-  {{- end }}
 volumes:
   - name: tmp
     emptyDir:

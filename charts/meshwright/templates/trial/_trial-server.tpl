@@ -1,7 +1,7 @@
 {{/*
 A trial server with its configuration. Takes what a workload takes, and: values; files, names below
 files/; container, YAML for its container; secretItems, YAML: the items of its Secret that it reads;
-checksum, a text whose change restarts it; sidecar, the YAML of a second container, if any.
+checksum, a text whose change restarts it.
 */}}
 {{- define "meshwright.trial-server" -}}
 {{ include "meshwright.service-account" . }}

@@ -42,6 +42,26 @@ spec:
 {{- end }}
 
 {{/*
+The policy of pods that call others and that nobody calls. Takes root; name, as in their labels; object,
+the name of the policy; to, the workloads that they call.
+*/}}
+{{- define "meshwright.caller-policy" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ .object }}
+  labels:
+    {{- include "meshwright.labels" . | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "meshwright.selector" . | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  egress:
+    {{- include "meshwright.network-egress" . | nindent 4 }}
+{{- end }}
+
+{{/*
 The destinations of a workload: DNS of any cluster, its callees, servers outside, Linkerd's control
 plane.
 */}}

@@ -70,7 +70,9 @@ async def test_the_command_provisions_what_the_contracts_say(server: Nats) -> No
 async def test_what_gets_lost_is_made_again(
     server: Nats, eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 ) -> None:
-    """With --keep it goes on."""
+    """With --keep it goes on, until it is told to stop: then it ends of itself, as the first process of a container has
+    to, which no signal ends.
+    """
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "--keep", env=environment(server.url(PROVISIONER)), stdout=subprocess.DEVNULL
     )
@@ -84,9 +86,11 @@ async def test_what_gets_lost_is_made_again(
         await client.jetstream().delete_stream(STREAM)
         await client.close()
         await eventually(provisioned)
-    finally:
         process.terminate()
-        await process.wait()
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 def test_a_broker_that_is_not_there_is_an_error() -> None:

@@ -1,0 +1,90 @@
+"""Who reaches whom, where the network enforces NetworkPolicies: pods reach what they use, and nothing else."""
+
+import json
+
+import pytest
+
+from tests.cluster.cluster import DEPLOYMENTS, IMAGE, Release, eventually, mesh_runs
+from tests.cluster.conftest import Shop
+from tests.cluster.manifests import client_pod
+
+SERVICES = {f"shop-{name}:9000" for name in DEPLOYMENTS if name != "edge"}
+TRIAL_SERVERS = {"shop-postgres:5432", "shop-nats:4222", "shop-mail:8026"}
+EDGE, KUBERNETES = "shop-edge:80", "kubernetes.default.svc:443"
+ADDRESSES = sorted({*SERVICES, *TRIAL_SERVERS, EDGE, KUBERNETES})
+
+STORES = {EDGE, "shop-postgres:5432", "shop-nats:4222"}  # and the edge, which has the keys
+REACHED = {
+    "deployment/shop-edge": SERVICES,
+    "deployment/shop-identity": STORES,
+    "deployment/shop-catalog": STORES,
+    "deployment/shop-orders": STORES | {"shop-catalog:9000"},
+    "deployment/shop-notifications": STORES | {"shop-identity:9000", "shop-mail:8026"},
+    "deployment/shop-information": {EDGE},
+    "deployment/shop-mail": set(),
+    "statefulset/shop-nats": set(),
+    "pod/operator": SERVICES | {EDGE},
+}
+
+CONNECT = """
+import concurrent.futures, json, socket, sys
+
+def reached(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except OSError:
+        return False
+    return True
+
+with concurrent.futures.ThreadPoolExecutor(len(sys.argv)) as pool:
+    print(json.dumps([address for address, yes in zip(sys.argv[1:], pool.map(reached, sys.argv[1:])) if yes]))
+"""
+
+
+@pytest.fixture(scope="module")
+def network(shop: Shop) -> Release:
+    """The release beside an operator's pod. Skips where NetworkPolicies have no effect, and where each connection ends
+    at Linkerd's proxy, which takes it first and refuses it then.
+    """
+    if mesh_runs():
+        pytest.skip("Linkerd's proxy takes every connection")
+    labels = {"app.kubernetes.io/name": "operator", "app.kubernetes.io/part-of": "shop"}
+    for pod in (
+        client_pod("lonely", IMAGE, labels={"lonely": "true"}),
+        client_pod("operator", IMAGE, account="shop-operator", labels=labels),
+    ):
+        shop.release.kubectl("apply", "--filename=-", text=json.dumps(pod))
+        shop.release.kubectl("wait", f"pod/{pod['metadata']['name']}", "--for=condition=Ready", "--timeout=60s")
+    deny = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "lonely"},
+        "spec": {"podSelector": {"matchLabels": {"lonely": "true"}}, "policyTypes": ["Egress"]},
+    }
+    shop.release.kubectl("apply", "--filename=-", text=json.dumps(deny))
+    address = shop.release.pods("edge")[0]["status"]["podIP"]
+    try:
+        eventually(lambda: not connections(shop.release, "pod/lonely", f"{address}:8080"), within_s=10)
+    except AssertionError:
+        pytest.skip("this cluster's network does not enforce NetworkPolicies")
+    return shop.release
+
+
+@pytest.mark.parametrize("source", REACHED)
+def test_a_pod_reaches_what_it_uses_and_nothing_else(network: Release, source: str) -> None:
+    """The Kubernetes API is nobody's. Whether pods reach themselves by their Service, is the network's affair."""
+    own = source.partition("/")[2]
+    others = [address for address in ADDRESSES if not address.startswith(f"{own}:")]
+    assert connections(network, source, *others) == REACHED[source]
+
+
+def test_strangers_reach_the_edge_alone(network: Release) -> None:
+    """From a pod that is no part of the release."""
+    assert connections(network, "pod/client", *ADDRESSES) - {KUBERNETES} == {EDGE}
+
+
+def connections(release: Release, source: str, *addresses: str) -> set[str]:
+    """The addresses that a pod can connect to."""
+    container = ["--container=provision"] if source == "statefulset/shop-nats" else []
+    return set(json.loads(release.kubectl("exec", source, *container, "--", "python", "-c", CONNECT, *addresses)))

@@ -229,9 +229,7 @@ except urllib.error.HTTPError as error:
 
 def stream(release: Release) -> Object:
     """What the broker tells its provisioner of the stream; `state` counts the events of each subject."""
-    told: Object = json.loads(
-        release.kubectl("exec", "shop-nats-0", "--container=provision", "--", "python", "-c", STREAM)
-    )
+    told: Object = json.loads(release.kubectl("exec", "deployment/shop-provisioner", "--", "python", "-c", STREAM))
     return told
 
 

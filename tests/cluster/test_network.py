@@ -22,7 +22,7 @@ REACHED = {
     "deployment/shop-notifications": STORES | {"shop-identity:9000", "shop-mail:8026"},
     "deployment/shop-information": {EDGE},
     "deployment/shop-mail": set(),
-    "statefulset/shop-nats": set(),
+    "deployment/shop-provisioner": {"shop-nats:4222"},
     "pod/operator": SERVICES | {EDGE},
 }
 
@@ -86,5 +86,4 @@ def test_strangers_reach_the_edge_alone(network: Release) -> None:
 
 def connections(release: Release, source: str, *addresses: str) -> set[str]:
     """The addresses that a pod can connect to."""
-    container = ["--container=provision"] if source == "statefulset/shop-nats" else []
-    return set(json.loads(release.kubectl("exec", source, *container, "--", "python", "-c", CONNECT, *addresses)))
+    return set(json.loads(release.kubectl("exec", source, "--", "python", "-c", CONNECT, *addresses)))

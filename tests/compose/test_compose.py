@@ -18,6 +18,7 @@ from tools.compose_secrets import NAMES
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
 WAIT_S = 120.0
+GATEWAY = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
 ADA = {"email": "ada@example.com", "password": "analytical engine", "display_name": "Ada"}
 
 
@@ -141,6 +142,20 @@ def test_a_service_has_its_own_rights_at_the_broker(compose: Compose, service: s
     """With what its container knows, nobody publishes, reads or listens for another, or changes the stream."""
     said = compose.run("exec", "-T", service, "python3", "-c", Path(broker_attempts.__file__).read_text())
     assert set(said.splitlines()) == broker_attempts.allowed(service)
+
+
+def test_a_proxy_on_this_machine_names_the_client(compose: Compose) -> None:
+    """Docker leads its connections through the network's gateway, which the edge believes: the audit log has the client
+    that X-Forwarded-For names, and without it the gateway.
+    """
+    forwarded, gateway = "198.51.100.7", compose.inspect("edge", GATEWAY)
+    with httpx.Client(base_url=f"http://localhost:{compose.port}", timeout=30) as client:
+        for headers in ({}, {"x-forwarded-for": forwarded}):
+            form = {"grant_type": "password", "username": "nobody@example.com", "password": "not the password"}
+            assert client.post("/v1/oauth2/token", data=form, headers=headers).status_code == 400
+    lines = compose.run("logs", "--no-log-prefix", "identity").splitlines()
+    told = [json.loads(line) for line in lines if '"audit"' in line]
+    assert [each["client"] for each in told if each["event"] == "sign_in"][-2:] == [gateway, forwarded]
 
 
 def test_without_its_secrets_nothing_starts() -> None:

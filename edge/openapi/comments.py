@@ -1,6 +1,6 @@
-"""The comments of a contract by the full names of what they are about.
+"""The comments of a contract, by the full names of the elements that they document.
 
-google/protobuf/descriptor.proto, message SourceCodeInfo, says how an image holds them: by paths of field numbers and
+google/protobuf/descriptor.proto, message SourceCodeInfo, defines how an image holds them: by paths of field numbers and
 indices into the FileDescriptorProto.
 """
 
@@ -10,25 +10,25 @@ from typing import Any, Final
 from protobuf import DescFile
 from protobuf.wkt import FileDescriptorProto
 
-# The numbers of the fields that hold what can have a comment: FileDescriptorProto, DescriptorProto, and so on.
+# The numbers of the fields that hold elements with comments: in FileDescriptorProto, in DescriptorProto, and so on.
 _PACKAGE, _MESSAGE, _ENUM, _SERVICE, _FILE_EXTENSION = 2, 4, 5, 6, 7
 _FIELD, _NESTED_MESSAGE, _NESTED_ENUM, _EXTENSION, _ONEOF = 2, 3, 4, 6, 8
 _METHOD, _VALUE = 2, 2
 
-# Lines of a comment that are for linters and not for readers.
+# The starts of lines that are for linters and not for readers.
 _DIRECTIVES: Final = ("buf:lint:", "(-- api-linter:", "--)", "@exclude")
 
 _Path = tuple[int, ...]
 
 
 class Comments:
-    """The comments of all files, each read when one of its comments is first asked for."""
+    """The comments of all files. A file is read when one of its comments is first wanted."""
 
     def __init__(self) -> None:
         self._by_file: dict[str, dict[str, str]] = {}
 
     def of(self, full_name: str, file: DescFile) -> str:
-        """The comment on what has this name ("pkg.Message.field", "pkg") in a file, empty if it has none."""
+        """Returns the comment on an element of a file ("pkg.Message.field", or "pkg" for the package), or ""."""
         found = self._by_file.get(file.name)
         if found is None:
             found = self._by_file[file.name] = _comments(file.proto)
@@ -49,7 +49,7 @@ def _clean(comment: str) -> str:
 
 
 def _named(file: FileDescriptorProto) -> Iterator[tuple[_Path, str]]:
-    """The path and the full name of all that a file declares."""
+    """Yields the path and the full name of each element that a file declares."""
     scope = f"{file.package}." if file.package else ""
     yield (_PACKAGE,), file.package
     for index, extension in enumerate(file.extension):

@@ -1,8 +1,26 @@
 """Regular expressions for the decimal numbers in a range: the only way to bound a number that is a string."""
 
+from typing import Final
+
+from edge.openapi.json_schema import Schema, add_for_validators
+
+PATTERN_LENGTH_MAX: Final = 100
+
+
+def limit_digits(schema: Schema, least: int, greatest: int) -> Schema:
+    """Limits the digits of an integer in a string to a range. A pattern that fills lines is for validators only,
+    because generators copy it to every use of the schema.
+    """
+    pattern = between(least, greatest)
+    if len(pattern) <= PATTERN_LENGTH_MAX:
+        schema["pattern"] = pattern
+    else:
+        add_for_validators(schema, {"pattern": pattern})
+    return schema
+
 
 def between(least: int, greatest: int) -> str:
-    """The pattern of the integers from `least` to `greatest`, both included, without leading zeros."""
+    """Returns the pattern of the integers from `least` to `greatest`, both included, without leading zeros."""
     choices = []
     if least < 0:
         choices.append(f"-{_group(natural(max(1, -greatest), -least))}")
@@ -16,7 +34,9 @@ def _group(choices: list[str]) -> str:
 
 
 def natural(least: int, greatest: int) -> list[str]:
-    """The patterns of numbers that are not negative, by length; lengths that are whole in the range share one."""
+    """Returns patterns of the non-negative numbers in a range, by their length. All lengths whose numbers are all in
+    the range share one pattern.
+    """
     choices: list[str] = []
     whole: list[int] = []
     for length in range(len(str(least)), len(str(greatest)) + 1):
@@ -31,7 +51,7 @@ def natural(least: int, greatest: int) -> list[str]:
 
 
 def _of_length(low: str, high: str) -> list[str]:
-    """The patterns of the digits from `low` to `high`, which are equally many."""
+    """Returns patterns of the numbers from `low` to `high`, which have the same number of digits."""
     rest = len(low) - 1
     if not low or low == high:
         return [low]

@@ -1,7 +1,7 @@
 """The OpenAPI documents of the routes that the edge serves.
 
-A small contract has one document. One of thousands of routes has one for each service: no page shows, and no generator
-takes, all of it at once, and to make it would build every type that the contract declares.
+A small contract has one document. A contract of thousands of routes has one for each service, because no page can show
+all of it and no generator can read it, and a single document would build every type that the contract declares.
 """
 
 import asyncio
@@ -21,15 +21,16 @@ from edge.openapi.operations import BEARER, Operations
 from edge.openapi.parameters import SHARED
 from edge.openapi.paths import PathPattern, Paths
 from edge.openapi.responses import HEADERS, SCHEMAS, error_responses
-from edge.openapi.schemas import Schemas
+from edge.openapi.schemas.components import Components
+from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.reply.response_writer import JsonStyle
 
 VERSION: Final = "3.1.1"
 ROUTES_TOGETHER_MAX: Final = 1000
 """How many routes one document may have."""
 
-KEPT_MAX: Final = 16
-PAUSE_EACH_S: Final = 0.005
+CACHED_MAX: Final = 16
+YIELD_EVERY_S: Final = 0.005
 
 _METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
 _BEARER: Final = {
@@ -47,7 +48,7 @@ wanted, `$prettyPrint=true` indents it, and `$alt=proto` asks for it in Protobuf
 
 
 class Documents:
-    """The documents of a contract, each made when it is first asked for."""
+    """The documents of a contract, each made when it is first requested."""
 
     def __init__(
         self,
@@ -60,8 +61,8 @@ class Documents:
         ignore_unknown: bool = False,
         url: str = "/openapi.json",
     ) -> None:
-        """`secured` says that the edge verifies tokens, `style` is that of its answers; with `ignore_unknown` it takes
-        requests that hold more than the contract says. `url` is the path at which the documents are served.
+        """`secured` says that the edge verifies tokens, `style` is that of its answers. With `ignore_unknown` requests
+        may hold fields that the contract lacks. `url` is the path at which the documents are served.
         """
         self._routes = routes
         self._url = url
@@ -70,67 +71,70 @@ class Documents:
         self._secured = secured
         self._style = style
         self._ignore_unknown = ignore_unknown
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._making = asyncio.Lock()
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = asyncio.Lock()
 
     @cached_property
     def services(self) -> dict[str, int]:
-        """How many routes each service has, in the order of the contract."""
+        """The number of routes of each service, in the order of the contract."""
         return {name: len(routes) for name, routes in self._by_service.items()}
 
     @property
     def are_split(self) -> bool:
-        """Whether each service has a document of its own."""
+        """Returns whether each service has a document of its own."""
         return len(self._routes) > ROUTES_TOGETHER_MAX
 
     async def json(self, service: str = "") -> bytes:
-        """The document of one service, or without its name that of all; of a contract whose documents are split, that
-        lists the services instead. Others are served while it is made.
+        """Returns the document of one service, or of all if it is "". If the documents are split, the latter lists the
+        services instead. The event loop serves other requests meanwhile.
         """
-        async with self._making:
-            if service not in self._kept:
-                self._kept[service] = await _gently(self.pieces(service))
-            self._kept.move_to_end(service)
-            if len(self._kept) > KEPT_MAX:
-                self._kept.popitem(last=False)
-            return self._kept[service]
+        async with self._lock:
+            if service not in self._cache:
+                self._cache[service] = await _joined_cooperatively(self.pieces(service))
+            self._cache.move_to_end(service)
+            if len(self._cache) > CACHED_MAX:
+                self._cache.popitem(last=False)
+            return self._cache[service]
 
     def pieces(self, service: str = "") -> Iterator[bytes]:
-        """The document of one service, or of all, in pieces that are each made in little time."""
+        """Yields the document of one service, or of all, in pieces that each take little time to make."""
         if self.are_split and not service:
             yield _encode({**self._head((), Comments()), "paths": {}, "x-services": self._index()})
             return
         routes = self._by_service[service] if service else self._routes
         comments = Comments()
-        schemas = Schemas(
-            comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown, reserved=SCHEMAS
+        components = Components(reserved=SCHEMAS)
+        schemas = MessageSchemas(
+            components, comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown
         )
         operations = Operations(schemas, comments, self._tags, secured=self._secured)
         by_path: dict[str, list[tuple[Route, PathPattern]]] = {}
         paths = Paths()
         for route in routes:
-            path = paths.make(route)
+            path = paths.of(route)
             by_path.setdefault(path.text, []).append((route, path))
             yield b""
         yield _open(self._head(routes, comments)) + b', "paths": {'
         yield from _members((text, self._path_item(found, operations)) for text, found in by_path.items())
         yield b'}, "components": ' + _open(self._components()) + b', "schemas": {'
-        yield from _members(chain(SCHEMAS.items(), schemas.components()))
+        yield from _members(chain(SCHEMAS.items(), components.take()))
         yield b"}}}"
 
     def _path_item(self, found: list[tuple[Route, PathPattern]], operations: Operations) -> dict[str, Any]:
-        """The Path Item Object of a path. It has no place for custom HTTP methods; OpenAPI 3.2 has this one."""
+        """Returns the Path Item Object of a path. Custom HTTP methods are in an extension that has the name of their
+        field in OpenAPI 3.2.
+        """
         item: dict[str, Any] = {}
         for route, path in found:
             if route.http_method in _METHODS:
-                item.setdefault(route.http_method.lower(), operations.make(route, self._ids[id(route)], path))
+                item.setdefault(route.http_method.lower(), operations.of(route, self._ids[id(route)], path))
             else:
                 others = item.setdefault("x-additionalOperations", {})
-                others.setdefault(route.http_method, operations.make(route, self._ids[id(route)], path))
+                others.setdefault(route.http_method, operations.of(route, self._ids[id(route)], path))
         return item
 
     def _head(self, routes: Sequence[Route], comments: Comments) -> dict[str, Any]:
-        """What stands before the paths."""
+        """Returns the members of the document that precede the paths."""
         services = {route.method.service: route.method.desc.parent for route in routes}
         packages = {service.file.proto.package: service.file for service in services.values()}
         about = [comments.of(package, file) for package, file in packages.items()] if len(packages) == 1 else []
@@ -155,12 +159,12 @@ class Documents:
         return head
 
     def _components(self) -> dict[str, Any]:
-        """The components less the schemas."""
+        """Returns the Components Object without the schemas."""
         shared = {"responses": error_responses(), "parameters": SHARED, "headers": HEADERS}
         return {**shared, "securitySchemes": {BEARER: _BEARER}} if self._secured else shared
 
     def _index(self) -> list[dict[str, Any]]:
-        """Where the documents of the services are."""
+        """Returns the services with the URLs of their documents."""
         return [
             {"name": name, "operations": count, "url": f"{self._url}?service={name}"}
             for name, count in self.services.items()
@@ -175,14 +179,14 @@ class Documents:
 
     @cached_property
     def _tags(self) -> dict[str, str]:
-        """The tag of each service: its name, with the package where two services have the same."""
+        """The tag of each service: its name, with the package if another service has the same name."""
         count = Counter(name.rpartition(".")[2] for name in self.services)
         short = ((name, name.rpartition(".")[2]) for name in self.services)
         return {name: tag if count[tag] == 1 else name for name, tag in short}
 
     @cached_property
     def _ids(self) -> dict[int, str]:
-        """An operationId for each route, by the route's id(): the RPC's name; a rule's additional bindings count on."""
+        """The operationId of each route, by the route's id(): the RPC's name, with a number for additional bindings."""
         ids: dict[int, str] = {}
         bindings: Counter[str] = Counter()
         taken: set[str] = set()
@@ -203,7 +207,7 @@ def _package(service: str) -> str:
 
 
 def _version(services: Iterable[str]) -> str:
-    """The last part of the packages' names where they agree: v1."""
+    """Returns the last part of the packages' names, such as v1, if they share it, otherwise "1"."""
     versions = {_package(service).rpartition(".")[2] for service in services}
     return versions.pop() or "1" if len(versions) == 1 else "1"
 
@@ -213,7 +217,9 @@ def _encode(value: Any) -> bytes:
 
 
 def _escaped(value: Any) -> Any:
-    """The same with texts that end no comment: generators put them into comments of Go and TypeScript as they are."""
+    """Returns the value with the end of a comment escaped in its texts, because generators copy these into comments of
+    Go and TypeScript without escaping them.
+    """
     if isinstance(value, dict):
         return {
             key: each.replace("*/", "*\\/") if key in _TEXTS and isinstance(each, str) else _escaped(each)
@@ -226,25 +232,25 @@ _TEXTS: Final = frozenset({"description", "summary"})
 
 
 def _open(members: dict[str, Any]) -> bytes:
-    """An object that is not closed yet."""
+    """Returns the JSON of an object without its closing brace."""
     return _encode(members).removesuffix(b"}")
 
 
 def _members(members: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
-    """The members of an object, one a piece."""
+    """Yields the JSON of the members of an object, one in each piece."""
     separator = b""
     for name, value in members:
         yield separator + _encode(name) + b": " + _encode(value)
         separator = b", "
 
 
-async def _gently(pieces: Iterator[bytes]) -> bytes:
-    """All pieces. Whoever else waits for the event loop has it every few milliseconds."""
+async def _joined_cooperatively(pieces: Iterator[bytes]) -> bytes:
+    """Joins the pieces. Yields to the event loop every few milliseconds."""
     made = []
-    until = time.monotonic() + PAUSE_EACH_S
+    until = time.monotonic() + YIELD_EVERY_S
     for piece in pieces:
         made.append(piece)
         if time.monotonic() > until:
             await asyncio.sleep(0)
-            until = time.monotonic() + PAUSE_EACH_S
+            until = time.monotonic() + YIELD_EVERY_S
     return b"".join(made)

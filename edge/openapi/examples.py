@@ -1,17 +1,17 @@
-"""An example of a value that satisfies its schema, for values that rules constrain: what a page shows is then taken."""
+"""Examples of values that rules constrain. The edge accepts them, so that a reader can send what a page shows."""
 
 import math
 import re
 from re import _constants as op
-from re import _parser  # the one parser of patterns that there is
+from re import _parser  # Python has no public parser of regular expressions.
 from typing import Any, Final
 
-from edge.openapi.values import Schema
+from edge.openapi.json_schema import Schema
 
 EXAMPLE_LENGTH_MAX: Final = 200
 
 _TEXT: Final = "example text "
-_OF_FORMATS: Final = {
+_BY_FORMAT: Final = {
     "email": "ada@example.com",
     "hostname": "www.example.com",
     "ipv4": "192.0.2.1",
@@ -23,13 +23,13 @@ _OF_FORMATS: Final = {
 
 
 def example(schema: Schema) -> Any:
-    """An example, None if there is none that is known to be right, or if any value will do."""
+    """Returns a value that satisfies the schema, None if none is known to, or if the schema needs no example."""
     plain = _plain(schema)
     return _example(plain) if plain is not None else None
 
 
 def _plain(schema: Schema) -> Schema | None:
-    """One of the ways to satisfy a schema, without alternatives; None if it has keywords that can't be merged."""
+    """Returns a stricter schema without alternatives, None if the keywords of the schema can't be merged."""
     plain: Schema = {}
     waiting = [schema]
     while waiting:
@@ -40,14 +40,14 @@ def _plain(schema: Schema) -> Schema | None:
                 waiting.append(value)
             elif key == "allOf":
                 waiting += value
-            elif key in _ONCE and key in plain:
+            elif key in _NOT_MERGEABLE and key in plain:
                 return None
             elif key != "if":
                 plain[key] = value
     return plain
 
 
-_ONCE: Final = frozenset({"pattern", "format", "enum", "const", "not"})
+_NOT_MERGEABLE: Final = frozenset({"pattern", "format", "enum", "const", "not"})
 
 
 def _example(schema: Schema) -> Any:
@@ -71,7 +71,7 @@ def _text(schema: Schema) -> str | None:
     if (pattern := schema.get("pattern")) is not None:
         return _matching(pattern, schema.get("minLength", 0))
     if "format" in schema:
-        return _OF_FORMATS.get(str(schema["format"]))
+        return _BY_FORMAT.get(str(schema["format"]))
     if not schema.get("minLength"):
         return None
     length: int = max(schema["minLength"], min(7, schema.get("maxLength", 7)))
@@ -80,14 +80,14 @@ def _text(schema: Schema) -> str | None:
 
 
 def _fits(text: str, schema: Schema) -> bool:
-    """Whether a text has the length and the pattern, as Python reads it, that a schema wants."""
+    """Returns whether a text has the length that the schema demands, and matches its pattern as Python reads it."""
     length_max = min(schema.get("maxLength", math.inf), EXAMPLE_LENGTH_MAX)
     is_long_enough = schema.get("minLength", 0) <= len(text) <= length_max
     return is_long_enough and re.search(schema.get("pattern", ""), text) is not None
 
 
 def _number(schema: Schema) -> int | float | None:
-    """The number nearest to 1 that is within the bounds."""
+    """Returns a number within the bounds, as near to 1 as they let it be."""
     lower, upper = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
     above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
     if schema["type"] == "integer":
@@ -100,7 +100,9 @@ def _number(schema: Schema) -> int | float | None:
 
 
 def _matching(pattern: str, length_min: int) -> str | None:
-    """A text that matches a regular expression: at each place the first that fits, repeated as little as may be."""
+    """Returns a text that matches a regular expression: the first alternative each time, with the fewest repetitions.
+    None if there is no such text.
+    """
     try:
         parsed = _parser.parse(pattern)
     except (re.error, RecursionError, OverflowError):
@@ -113,7 +115,9 @@ def _matching(pattern: str, length_min: int) -> str | None:
 
 
 def _sample(parsed: Any, repetitions: int) -> str | None:
-    """`repetitions` is how often that is repeated for which any number will do."""
+    """Returns a text for a parsed pattern, None if the pattern has elements that are not supported. `repetitions` is
+    the count for what the pattern repeats without a fixed count.
+    """
     pieces: list[str] = []
     for code, argument in parsed:
         if code is op.LITERAL:
@@ -141,14 +145,15 @@ _CATEGORIES: Final = {op.CATEGORY_DIGIT: "1", op.CATEGORY_WORD: "a", op.CATEGORY
 
 
 def _one_of(members: Any) -> str:
-    """A character of a set: a letter or a digit if it has one."""
+    """Returns a character of a set, a letter or a digit if it has one."""
     if members[0][0] is op.NEGATE:
-        excluded = _listed(members[1:])
+        excluded = _characters(members[1:])
         return next((each for each in "a1b2-_ " if each not in excluded), "a")
-    return next(iter(sorted(_listed(members), key=lambda each: not each.isalnum())), "")
+    return next(iter(sorted(_characters(members), key=lambda each: not each.isalnum())), "")
 
 
-def _listed(members: Any) -> list[str]:
+def _characters(members: Any) -> list[str]:
+    """Returns some characters of a set, among them the bounds of its ranges."""
     listed: list[str] = []
     for code, argument in members:
         if code is op.LITERAL:

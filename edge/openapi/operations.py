@@ -1,4 +1,4 @@
-"""The operations of OpenAPI that a contract's routes are."""
+"""The Operation Objects of a contract's routes."""
 
 import re
 from collections.abc import Mapping
@@ -12,35 +12,39 @@ from edge.contract.route import Route
 from edge.http.request import FORM, JSON
 from edge.openapi import streams
 from edge.openapi.comments import Comments
-from edge.openapi.parameters import Parameters, may_be_form
+from edge.openapi.json_schema import BINARY, Schema, add_for_validators
+from edge.openapi.parameters import Parameters, can_be_form
 from edge.openapi.paths import PathPattern
 from edge.openapi.responses import Responses
-from edge.openapi.schemas import Schemas, Use, behaviors
-from edge.openapi.values import RAW, Schema, aside, is_scalar
+from edge.openapi.schemas.field_behavior import behaviors
+from edge.openapi.schemas.message_schemas import MessageSchemas
+from edge.openapi.schemas.use import Use
+from edge.openapi.schemas.well_known_schemas import is_scalar
 
 BEARER: Final = "bearer"
 
 _SENTENCE_END = re.compile(r"\.(?:\s|$)")
-_RAW: Final[dict[str, Any]] = {
+_BINARY_BODY: Final[dict[str, Any]] = {
     "description": "The bytes as they are. Any Content-Type may be named; the service gets it too.",
-    "content": {"application/octet-stream": {"schema": RAW}},
+    "content": {"application/octet-stream": {"schema": BINARY}},
 }
 
 
 class Operations:
-    """Makes operations, and collects the schemas that they need."""
+    """The operations of a document, and the schemas that they need."""
 
-    def __init__(self, schemas: Schemas, comments: Comments, tags: Mapping[str, str], *, secured: bool) -> None:
-        """`tags` are those of the services; `secured` says that the edge verifies tokens."""
+    def __init__(self, schemas: MessageSchemas, comments: Comments, tags: Mapping[str, str], *, secured: bool) -> None:
+        """`tags` are those of the services, by name. `secured` says that the edge verifies tokens."""
         self._schemas = schemas
+        self._requirements = schemas.requirements
         self._tags = tags
         self._comments = comments
         self._secured = secured
         self._parameters = Parameters(schemas)
         self._responses = Responses(schemas, comments, secured=secured)
 
-    def make(self, route: Route, operation_id: str, path: PathPattern) -> dict[str, Any]:
-        """The Operation Object of a route."""
+    def of(self, route: Route, operation_id: str, path: PathPattern) -> dict[str, Any]:
+        """Returns the Operation Object of a route."""
         method = route.method
         kind = method.desc.method_kind
         comment = self._comments.of(method.name, method.desc.parent.file)
@@ -58,7 +62,7 @@ class Operations:
         if (body := self._body(route, operation_id)) is not None:
             operation["requestBody"] = body
         if kind != "unary":
-            operation["x-websocket"] = self._frames(route)
+            operation["x-websocket"] = self._websocket_messages(route)
         if self._secured:
             operation["security"] = [] if method.policy.public else [{BEARER: sorted(method.policy.scopes)}]
         if method.desc.deprecated or method.desc.parent.deprecated:
@@ -66,7 +70,7 @@ class Operations:
         return operation
 
     def _notes(self, route: Route) -> list[str]:
-        """What the parts of an operation can't say."""
+        """Returns notes on scopes and WebSockets, for which an operation has no place of its own."""
         policy, kind = route.method.policy, route.method.desc.method_kind
         notes = []
         if self._secured and policy.scopes and not policy.public:
@@ -76,8 +80,8 @@ class Operations:
             notes.append(streams.WEBSOCKET if kind == "bidi_streaming" else streams.AS_WEBSOCKET)
         return notes
 
-    def _frames(self, route: Route) -> dict[str, Any]:
-        """The messages of a WebSocket."""
+    def _websocket_messages(self, route: Route) -> dict[str, Any]:
+        """Returns the schemas of the messages that each side of a WebSocket sends."""
         desc = route.method.desc
         return {
             "send": self._schemas.message(desc.input, Use.INPUT),
@@ -93,49 +97,52 @@ class Operations:
     def _whole_body(self, route: Route, use: Use, operation_id: str) -> dict[str, Any]:
         request = route.method.desc.input
         if request.type_name == HTTP_BODY:
-            return _RAW
+            return _BINARY_BODY
         if _streams_requests(route):
             return streams.request_body(self._schemas.message(request, use))
-        is_form = may_be_form(request)
-        # The fields of a well-known type, too, are what a request consists of.
+        is_form = can_be_form(request)
+        # A well-known type as a whole request is an object of its fields like any other message.
         if not route.variables and not is_scalar(request):
             schema = self._schemas.message(request, use)
         else:
             schema = self._schemas.object(request, use, without=route.variables)
-            schema = self._schemas.named(f"{operation_id}-Body", schema) if is_form else schema
+            schema = self._component(f"{operation_id}-Body", schema) if is_form else schema
         content = {JSON: {"schema": schema}}
         if is_form:
-            # The same type for both: some generators make none of what only forms have. A form has no null.
+            # Both refer to the same type, because some generators make no type for a form alone. A form has no null.
             form = dict(schema)
-            aside(form, {"additionalProperties": {"not": {"type": "null"}}})
+            add_for_validators(form, {"additionalProperties": {"not": {"type": "null"}}})
             content[FORM] = {"schema": form}
-        return {"content": content, "required": self._schemas.demands(request, use, route.variables)}
+        return {"content": content, "required": self._requirements.are_left(request, use, route.variables)}
 
     def _field_body(self, route: Route, field: DescField, use: Use) -> dict[str, Any]:
         message = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
         if message is not None and message.type_name == HTTP_BODY:
-            return _RAW
+            return _BINARY_BODY
         in_path = [fields[1:] for fields in route.variables if fields[0] is field]
         schema = self._schemas.field(field, use, optional=False, without=in_path)
         if _streams_requests(route):
             return streams.request_body(schema)
         if in_path and message is not None:
-            required = self._schemas.demands(message, use, in_path)
+            required = self._requirements.are_left(message, use, in_path)
         else:
-            is_demanded = field.name in self._schemas.demanded(route.method.desc.input)
-            required = is_demanded or FieldBehavior.REQUIRED in behaviors(field)
+            by_rule = field.name in self._requirements.by_rules(route.method.desc.input)
+            required = by_rule or FieldBehavior.REQUIRED in behaviors(field)
         if isinstance(field.value, DescFieldValueScalar | DescFieldValueEnum) or (message and is_scalar(message)):
-            schema = _of_any_type(schema)
+            schema = _untyped(schema)
         return {"content": {JSON: {"schema": schema}}, "required": required}
+
+    def _component(self, name: str, schema: Schema) -> Schema:
+        return self._schemas.components.add(name, lambda: schema, is_type=False)
 
 
 def _streams_requests(route: Route) -> bool:
     return route.method.desc.method_kind in ("client_streaming", "bidi_streaming")
 
 
-def _of_any_type(schema: Schema) -> Schema:
-    """A schema whose types only validators read: generators of Python and TypeScript write wrong code for a body of
-    several types of scalars.
+def _untyped(schema: Schema) -> Schema:
+    """Returns the same schema with its types where only validators read them, because generators of Python and
+    TypeScript write wrong code for a body of several scalar types.
     """
     made: Schema = {"description": schema["description"]} if "description" in schema else {}
     return made | {"if": {"not": {}}, "else": schema}

@@ -1,4 +1,4 @@
-"""The Parameter Objects of a route: of its path, its query and its headers."""
+"""The Parameter Objects of routes: those of the path, the query and the headers."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -19,8 +19,10 @@ from edge.http.request import JSON
 from edge.httprule.template import REST
 from edge.openapi.parts import schema_of_part, sentences_of
 from edge.openapi.paths import PathPattern
-from edge.openapi.schemas import Schemas, behaviors, excluded, needs_one
-from edge.openapi.values import is_scalar, well_known_schema
+from edge.openapi.schemas.field_behavior import behaviors
+from edge.openapi.schemas.message_schemas import MessageSchemas
+from edge.openapi.schemas.oneofs import excluded_by, is_required
+from edge.openapi.schemas.well_known_schemas import is_scalar, well_known_schema
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import declared
 from edge.protojson.leaves import text_leaf
@@ -66,30 +68,31 @@ SHARED: Final[dict[str, Any]] = {
         },
     },
 }
-"""The parameters that are the same wherever they are, by their names in the components."""
+"""The parameters that are the same in all operations, by their names in the components."""
 
 
 class Parameters:
-    """Makes the parameters of routes."""
+    """The parameters of a document's operations."""
 
-    def __init__(self, schemas: Schemas) -> None:
+    def __init__(self, schemas: MessageSchemas) -> None:
         self._schemas = schemas
+        self._requirements = schemas.requirements
 
     def of(self, route: Route, path: PathPattern) -> list[dict[str, Any]]:
-        """All parameters of a route."""
+        """Returns the parameters of a route."""
         query = () if route.whole_body else self.query(route, without=(route.body,) if route.body else ())
         return [*self._path(route, path), *query, *self._headers(route)]
 
     def query(self, route: Route, *, without: tuple[DescField, ...] = ()) -> Iterator[dict[str, Any]]:
-        """A parameter for each leaf of the request that the path does not hold, nor a field that is `without`."""
+        """Yields a parameter for each leaf of the request, except those in the path and in the fields `without`."""
         bound = {json_path(fields) for fields in route.variables} | {field.json_name for field in without}
         for fields in route.variables:
             for depth, field in enumerate(fields):
-                bound |= {json_path((*fields[:depth], other)) for other in excluded((field,))}
+                bound |= {json_path((*fields[:depth], other)) for other in excluded_by((field,))}
         yield from self._leaves(route.method.desc.input, (), bound)
 
     def _leaves(self, message: DescMessage, around: tuple[DescField, ...], bound: set[str]) -> Iterator[dict[str, Any]]:
-        demanded = self._schemas.demanded(message)
+        required_by_rules = self._requirements.by_rules(message)
         is_given = not around or any(each.startswith(f"{json_path(around)}.") for each in bound)
         for field in message.fields:
             fields = (*around, field)
@@ -98,13 +101,15 @@ class Parameters:
                 continue
             holds_bound = any(each.startswith(f"{path}.") for each in bound)
             if _is_leaf(field) and not holds_bound:
-                is_required = field.name in demanded or FieldBehavior.REQUIRED in behaviors(field)
+                is_required = field.name in required_by_rules or FieldBehavior.REQUIRED in behaviors(field)
                 yield self._leaf(fields, is_required=is_required, is_given=is_given)
             elif isinstance(field.value, DescFieldValueMessage) and _may_descend(field.value.message, fields):
                 yield from self._leaves(field.value.message, fields, bound)
 
     def _leaf(self, fields: tuple[DescField, ...], *, is_required: bool, is_given: bool) -> dict[str, Any]:
-        """`is_required` says that the message around the leaf is wrong without it, `is_given` that there is one."""
+        """Returns the parameter of a leaf. `is_required` says that the message around it must have it, `is_given` that
+        every request has this message.
+        """
         field = fields[-1]
         schema = self._schemas.parameter(field)
         parameter: dict[str, Any] = {"name": json_path(fields), "in": "query"}
@@ -148,8 +153,8 @@ class Parameters:
             yield parameter | {"schema": schema}
 
     def _headers(self, route: Route) -> Iterator[dict[str, Any]]:
-        implied = HeaderFields(route)
-        field = declared(route.method.desc.input, "request_id") if implied.takes_request_id else None
+        header_fields = HeaderFields(route)
+        field = declared(route.method.desc.input, "request_id") if header_fields.takes_request_id else None
         if field is not None and not any(fields[0] is field for fields in route.variables):
             schema = self._schemas.parameter(field)
             about = schema.pop("description", "")
@@ -159,7 +164,7 @@ class Parameters:
         names = ["X-Server-Timeout"]
         if route.method.desc.method_kind == "server_streaming" and ResumeToken.of(route.method.desc.input) is not None:
             names.insert(0, "Last-Event-ID")
-        if implied.takes_etag:
+        if header_fields.takes_etag:
             names.insert(0, "If-Match")
         if route.http_method == "GET" and route.method.desc.method_kind == "unary":
             names.insert(0, "If-None-Match")
@@ -167,19 +172,18 @@ class Parameters:
 
 
 def _excludes(field: DescField) -> str:
-    """What a member of a oneof excludes, and whether one of them must be given."""
-    others = [f"`{each.json_name}`" for each in field.parent.fields if each in excluded((field,))]
+    """Returns a sentence that names the other members of a field's oneof, or ""."""
+    others = [f"`{each.json_name}`" for each in field.parent.fields if each in excluded_by((field,))]
     if not others:
         return ""
     assert not isinstance(field.value, DescFieldValueList | DescFieldValueMap), "no oneof has such a member"
     oneof = field.value.oneof
-    is_needed = oneof is not None and needs_one(oneof)
-    demand = " One of them is required." if is_needed else ""
+    demand = " One of them is required." if oneof is not None and is_required(oneof) else ""
     return f"Not together with {', '.join(others)}.{demand}"
 
 
 def _excludes_by_rule(field: DescField) -> Iterator[str]:
-    """What a rule of the message excludes beside a field."""
+    """Yields a sentence for each rule of the message that excludes other fields beside this one."""
     rules = message_rules(field.parent)
     for rule in rules.oneof if rules is not None else ():
         if field.name in rule.fields:
@@ -189,13 +193,15 @@ def _excludes_by_rule(field: DescField) -> Iterator[str]:
 
 
 def _may_descend(message: DescMessage, fields: tuple[DescField, ...]) -> bool:
-    """Whether the documentation goes on into a nested message: not for ever into one that holds itself."""
+    """Returns whether the fields of a nested message are parameters too. A message that contains itself is not expanded
+    again.
+    """
     is_new = all(outer.parent.type_name != message.type_name for outer in fields)
     return is_new and len(fields) < PARAMETER_DEPTH_MAX
 
 
-def may_be_form(message: DescMessage) -> bool:
-    """Whether a form says as much as JSON: each field must be a leaf whose text is not JSON again."""
+def can_be_form(message: DescMessage) -> bool:
+    """Returns whether a form can hold all of a message: each field must be a leaf whose text is not JSON itself."""
     if not message.fields or (well_known_schema(message) is not None and not is_scalar(message)):
         return False
     return all(
@@ -205,13 +211,15 @@ def may_be_form(message: DescMessage) -> bool:
 
 
 def _is_json(field: DescField) -> bool:
-    """Whether the text of a query parameter is JSON."""
+    """Returns whether the text of a query parameter is JSON."""
     message = inner_message(field)
     return message is not None and message.type_name in _JSON_TYPES
 
 
 def _is_leaf(field: DescField) -> bool:
-    """Whether a query parameter can give this field as a whole. OpenAPI has no words for several values of JSON."""
+    """Returns whether one query parameter can hold the whole field. OpenAPI can't describe a repeated parameter whose
+    values are JSON.
+    """
     message = inner_message(field)
     if message is None or text_leaf(message) is not None:
         return True

@@ -1,13 +1,13 @@
-"""What the rules of a path's variable say about one of its segments, where each segment is a parameter of its own."""
+"""The schema of one segment of a path's variable, where each segment is a parameter of its own."""
 
 from collections.abc import Sequence
 
-from edge.openapi.values import Schema
+from edge.openapi.json_schema import Schema
 
 
 def schema_of_part(schema: Schema, segments: Sequence[str], literal: Sequence[bool], part: int) -> Schema:
-    """The schema of a segment of a text that has this schema: its own share of the pattern, if the pattern has one for
-    each segment, and of the length.
+    """Returns the schema of one segment, from the schema of the whole text: its part of the pattern, if the pattern has
+    one for each segment, and the length that the other segments leave.
     """
     made: Schema = {"type": "string", "minLength": 1}
     if (length_max := schema.get("maxLength")) is not None:
@@ -25,7 +25,7 @@ def schema_of_part(schema: Schema, segments: Sequence[str], literal: Sequence[bo
 
 
 def sentences_of(schema: Schema) -> list[str]:
-    """What a schema demands of the whole text, in words."""
+    """Returns sentences that state the schema of the whole text."""
     words = [
         f"match `{schema['pattern']}`" if "pattern" in schema else "",
         f"be at least {schema['minLength']} characters" if schema.get("minLength", 1) > 1 else "",
@@ -39,9 +39,7 @@ def sentences_of(schema: Schema) -> list[str]:
 
 
 def _split(pattern: str) -> list[str]:
-    """The patterns of the segments of a text that matches a pattern of the whole, none if it can't be cut at its
-    slashes.
-    """
+    """Splits a pattern at its slashes into one for each segment. Returns none if it can't be split."""
     if not (pattern.startswith("^") and pattern.endswith("$") and not pattern.endswith("\\$")):
         return []
     parts, at, depth, in_class = [""], 1, 0, False

@@ -12,13 +12,13 @@ from edge.httprule.template import REST
 
 _PCHAR: Final = "-._~!$&'()*+,;=:@"
 _WILD: Final = "{}"
-_PLAIN_NAME: Final = re.compile(r"[\w.~-]+")  # others could not stand between braces
+_PLAIN_NAME: Final = re.compile(r"[\w.~-]+")  # others can't stand between braces
 
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A path with the names of its parameters, each with the index of the variable that it is a part of, if it is, and
-    the index of its segment in that variable.
+    """A path and its parameters. Each parameter has a name, the index of the variable that it belongs to, None for a
+    wildcard outside of variables, and the index of its segment in that variable.
     """
 
     text: str
@@ -26,15 +26,15 @@ class PathPattern:
 
 
 class Paths:
-    """Names the parameters. Paths that differ in nothing but those names get the same ones: OpenAPI takes them for the
-    same path.
+    """The paths of a document. Paths that differ only in the names of their parameters get the same names, because
+    OpenAPI considers them identical.
     """
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, ...], list[str]] = {}
 
-    def make(self, route: Route) -> PathPattern:
-        """The pattern of a route."""
+    def of(self, route: Route) -> PathPattern:
+        """Returns the path of a route."""
         template = route.template
         variable_of = {
             at: number for number, each in enumerate(template.variables) for at in range(each.start, each.end)
@@ -56,8 +56,8 @@ class Paths:
 
 
 def _names(route: Route, variable_of: dict[int, int]) -> list[str]:
-    """A name for each wildcard: the field's where the variable is one segment, or what stands before it in the
-    singular.
+    """Returns a name for each wildcard: that of the field if the variable is one segment, otherwise the singular of the
+    segment before it.
     """
     template, names = route.template, []
     for at, (segment, literal) in enumerate(zip(template.segments, template.literal, strict=True)):
@@ -108,7 +108,7 @@ _LAST_WORD = re.compile(r"[A-Z]?[a-z]+$")
 
 
 def _singular(noun: str) -> str:
-    """The singular of an English noun, of the last word of one that is put together: `bookShelves`."""
+    """Returns the singular of an English noun; of a compound such as `bookShelves`, that of its last word."""
     found = _LAST_WORD.search(noun)
     if found is None:
         return noun

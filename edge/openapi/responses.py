@@ -1,4 +1,4 @@
-"""The Responses Object of a route: what it answers, and how it fails."""
+"""The Responses Objects of routes: the response of a success, and those of errors."""
 
 import json
 from typing import Any, Final
@@ -11,8 +11,9 @@ from edge.http.errors import PROBLEM, render
 from edge.http.request import JSON
 from edge.openapi import streams
 from edge.openapi.comments import Comments
-from edge.openapi.schemas import Schemas, Use
-from edge.openapi.values import RAW, Schema, nullable
+from edge.openapi.json_schema import BINARY, Schema, nullable
+from edge.openapi.schemas.message_schemas import MessageSchemas
+from edge.openapi.schemas.use import Use
 from edge.protojson.leaves import TEXT_MESSAGES
 from edge.reply.next_page import NextPage
 from edge.reply.replies import NO_CONTENT
@@ -122,7 +123,7 @@ _EXAMPLES: Final = {
 
 
 def error_responses() -> dict[str, Any]:
-    """The responses of errors, for the components."""
+    """Returns the responses of errors, by the names of their components."""
     return {
         status: {
             "description": description,
@@ -137,7 +138,7 @@ def error_responses() -> dict[str, Any]:
 
 
 def _example(status: str, media_type: str) -> dict[str, Any]:
-    """A usual error of a status as the edge writes it."""
+    """Returns a typical error of a status as the edge writes it."""
     if status not in _EXAMPLES:
         return {}
     _, _, body = render(_EXAMPLES[status], accept=media_type.encode())
@@ -149,20 +150,20 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 class Responses:
-    """Makes the responses of routes."""
+    """The responses of a document's operations."""
 
-    def __init__(self, schemas: Schemas, comments: Comments, *, secured: bool) -> None:
+    def __init__(self, schemas: MessageSchemas, comments: Comments, *, secured: bool) -> None:
         """`secured` says that the edge verifies tokens."""
         self._schemas = schemas
         self._comments = comments
         self._secured = secured
 
     def of(self, route: Route) -> dict[str, Any]:
-        """The Responses Object of a route."""
+        """Returns the Responses Object of a route."""
         policy = route.method.policy
         responses: dict[str, Any] = {str(policy.http_status): self._success(route)}
         if _is_raw(route) and _streams_answers(route):
-            responses["206"] = {"description": "The part that Range asked for.", "content": _RAW}
+            responses["206"] = {"description": "The part that Range asked for.", "content": _BINARY_CONTENT}
         if _has_etag(route):
             responses["304"] = {
                 "description": "Not changed since the version that If-None-Match names.",
@@ -189,7 +190,7 @@ class Responses:
         if method.policy.http_status == NO_CONTENT:
             return response
         if _is_raw(route):
-            return {**response, "description": "Success.", "content": _RAW}
+            return {**response, "description": "Success.", "content": _BINARY_CONTENT}
         schema: Schema = self._schemas.message(output, Use.ANSWER)
         if route.response_body is not None:
             schema = self._schemas.field(route.response_body, Use.ANSWER)
@@ -199,13 +200,15 @@ class Responses:
         return {**response, "content": {JSON: {"schema": schema}}}
 
     def _comment(self, output: DescMessage) -> str:
-        """What the contract says about the type of an answer; Protobuf's own are about other things."""
+        """Returns the contract's comment on the type of the response. Those of Google's types describe the types, not
+        this response.
+        """
         is_own = not output.type_name.startswith("google.")
         return self._comments.of(output.type_name, output.file) if is_own else ""
 
 
-# Answers are of any type. Not all generators know ranges of media types, and those take the first.
-_RAW: Final = {"application/octet-stream": {"schema": RAW}, "*/*": {"schema": RAW}}
+# The response may have any media type. Generators that don't know ranges of media types use the first entry.
+_BINARY_CONTENT: Final = {"application/octet-stream": {"schema": BINARY}, "*/*": {"schema": BINARY}}
 
 
 def _is_raw(route: Route) -> bool:
@@ -221,7 +224,7 @@ def _has_etag(route: Route) -> bool:
 
 
 def _may_be_null(field: DescField) -> bool:
-    """Whether the answer that is this field is null if the field is absent."""
+    """Returns whether a response that is this field alone is null if the field is absent."""
     match field.value:
         case DescFieldValueScalar() | DescFieldValueEnum():
             return field.presence.name != "IMPLICIT"

@@ -1,13 +1,13 @@
-"""How streams of messages are described: OpenAPI 3.1 has words for a body that is one value only.
+"""Bodies that are streams of messages.
 
-A media type whose body is a sequence has the schema of one message beside its own, as `x-itemSchema`: what OpenAPI 3.2
-calls itemSchema.
+OpenAPI 3.1 can only describe a body of a single value. The media type of a stream therefore has the schema of one
+message beside its own, as `x-itemSchema`; OpenAPI 3.2 calls it itemSchema.
 """
 
 from typing import Any, Final
 
 from edge.http.request import JSON
-from edge.openapi.values import Schema
+from edge.openapi.json_schema import Schema
 
 NDJSON: Final = "application/x-ndjson"
 EVENTS: Final = "text/event-stream"
@@ -22,7 +22,9 @@ _FAILED: Final = "If the call fails after the first message, the last one is an 
 
 
 def request_body(message: Schema) -> dict[str, Any]:
-    """The body of a request that is a stream of messages. Generators have no type for lines of JSON in a request."""
+    """Returns the Request Body Object of a stream of messages. NDJSON has no media type of its own there, because
+    generators have no type for it in a request.
+    """
     return {
         "description": f"The messages as an array, or as {NDJSON}: a message a line.",
         "content": {JSON: {"schema": {"type": "array", "items": message}, "x-itemSchema": message}},
@@ -30,7 +32,7 @@ def request_body(message: Schema) -> dict[str, Any]:
 
 
 def response_content(message: Schema, error: Schema) -> dict[str, Any]:
-    """The content of an answer that is a stream of messages; Accept chooses between its forms."""
+    """Returns the content of a response that is a stream of messages. Accept selects the media type."""
     item = {"anyOf": [message, error]}
     lines = {"type": "string", "description": f"A message a line, each as JSON. {_FAILED}"}
     events = {

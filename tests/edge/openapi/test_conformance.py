@@ -12,7 +12,7 @@ from googleapis.google.api.field_behavior_pb import FieldBehavior
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Message
 
 from edge.contract.contract import Contract, read
-from edge.openapi.schemas import behaviors
+from edge.openapi.schemas.field_behavior import behaviors
 from tests.edge.backend import Context, Received, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import OLD

@@ -130,7 +130,7 @@ def test_a_package_tells_what_the_api_is(tmp_path: Path) -> None:
 
 async def test_others_are_served_while_a_document_is_made(two: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop turns between the pieces."""
-    monkeypatch.setattr(document, "PAUSE_EACH_S", 0)
+    monkeypatch.setattr(document, "YIELD_EVERY_S", 0)
     turns = 0
 
     async def count() -> None:

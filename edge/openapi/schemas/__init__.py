@@ -1,0 +1,1 @@
+"""JSON Schemas of a contract's types as ProtoJSON writes them."""

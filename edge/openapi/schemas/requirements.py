@@ -1,0 +1,79 @@
+"""The fields that a message must have, by the contract and by its rules."""
+
+from collections.abc import Collection
+
+from googleapis.google.api.field_behavior_pb import FieldBehavior
+from protobuf import DescField, DescFieldValueMessage, DescMessage
+from protovalidate import CompilationError, EvaluationError
+
+from edge.openapi.schemas.field_behavior import behaviors
+from edge.openapi.schemas.field_paths import FieldPath, paths_inside
+from edge.openapi.schemas.oneofs import excluded_by, is_required
+from edge.openapi.schemas.use import Use
+from mesh.contract.rules import field_rules, message_rules
+from mesh.validation import Validator
+
+
+class Requirements:
+    """Decides which fields are required. The paths `elsewhere` are those of fields that another part of the request
+    holds, such as the URL.
+    """
+
+    def __init__(self) -> None:
+        self._validator = Validator()
+
+    def by_rules(self, message: DescMessage) -> frozenset[str]:
+        """Returns the names of the fields, and oneofs, whose absence breaks a rule of the contract."""
+        if not _has_rules(message):
+            return frozenset()
+        try:
+            return frozenset(violation.field for violation in self._validator.violations(message.type()))
+        except (CompilationError, EvaluationError):
+            return frozenset()  # A rule that can't be compiled or evaluated requires nothing that could be shown here.
+
+    def are_left(self, message: DescMessage, use: Use, elsewhere: Collection[FieldPath]) -> bool:
+        """Returns whether a message in a request must have more fields than those that are given elsewhere."""
+        given = {path[0] for path in elsewhere}
+        left = [field for field in message.fields if (field,) not in elsewhere and field not in excluded_by(given)]
+        oneofs = [oneof.fields for oneof in message.oneofs if is_required(oneof)]
+        rules = message_rules(message)
+        for rule in rules.oneof if rules is not None else ():
+            oneofs += [[field for field in message.fields if field.name in rule.fields]] if rule.required else []
+        return any(self.include(field, use, elsewhere) for field in left) or any(
+            given.isdisjoint(members) for members in oneofs
+        )
+
+    def include(self, field: DescField, use: Use, elsewhere: Collection[FieldPath]) -> bool:
+        """Returns whether a message must have this field. A field of which a part is given elsewhere is required only
+        if another part of it is.
+        """
+        if use is Use.ANSWER:
+            return _is_declared_required(field, use)
+        inside = paths_inside(field, elsewhere)
+        if inside and isinstance(field.value, DescFieldValueMessage):
+            return self.are_left(field.value.message, use, inside)
+        return field.name in self.by_rules(field.parent) or _is_declared_required(field, use)
+
+    def differ(self, message: DescMessage, use: Use, elsewhere: Collection[FieldPath]) -> bool:
+        """Returns whether parts of a message that are given elsewhere change which fields it requires or excludes."""
+        first = [path[0] for path in elsewhere if path]
+        if excluded_by(first):
+            return True
+        for field in dict.fromkeys(first):
+            inside = paths_inside(field, elsewhere)
+            if self.include(field, use, ()) or (
+                isinstance(field.value, DescFieldValueMessage) and self.differ(field.value.message, use, inside)
+            ):
+                return True
+        return False
+
+
+def _is_declared_required(field: DescField, use: Use) -> bool:
+    if field.presence.name == "LEGACY_REQUIRED":
+        return True
+    declared = behaviors(field)
+    return use is Use.INPUT and FieldBehavior.REQUIRED in declared and FieldBehavior.OUTPUT_ONLY not in declared
+
+
+def _has_rules(message: DescMessage) -> bool:
+    return any(field_rules(field) is not None for field in message.fields) or any(map(is_required, message.oneofs))

@@ -1,0 +1,12 @@
+"""The uses of a message: in an answer, in a request, in an update."""
+
+from enum import Enum
+
+
+class Use(Enum):
+    """The use of a message. The value is the suffix of the type's name in the name of the schema."""
+
+    ANSWER = ""
+    INPUT = "-Input"
+    UPDATE = "-Update"
+    """A request that holds the fields to change: AIP-203's REQUIRED is about new resources."""

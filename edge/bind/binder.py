@@ -1,11 +1,12 @@
-"""From path, query and body to the bytes of the request message, or to every violation that keeps it from being one."""
+"""The binding of requests: from path, query and body to the bytes of the message, or to a list of all violations."""
 
 from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, Message
 
-from edge.bind.body import Body
+from edge.bind.body_reader import BodyReader
 from edge.bind.header_fields import HeaderFields
-from edge.bind.query import Parameters, split
-from edge.bind.rules import Rules
+from edge.bind.query_parameters import QueryParameters
+from edge.bind.query_string import split_query
+from edge.bind.request_rules import RequestRules
 from edge.contract.route import Route
 from edge.http.preconditions import alternatives
 from edge.http.request import Request
@@ -19,7 +20,7 @@ from mesh.validation import Validator
 
 
 class Binder:
-    """Makes the request messages of one route."""
+    """The binding of one route's requests."""
 
     def __init__(self, route: Route, readers: Readers, validator: Validator) -> None:
         """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
@@ -27,16 +28,18 @@ class Binder:
         self._whole_body = route.whole_body
         self._ignore_unknown = readers.ignore_unknown
         self._variables = tuple((fields, _leaf(fields[-1]), json_path(fields)) for fields in route.variables)
-        self._body = Body(route, readers)
-        self._parameters = Parameters(route.method.desc.input, readers, in_path=route.variables, in_body=route.body)
+        self._body = BodyReader(route, readers)
+        self._parameters = QueryParameters(
+            route.method.desc.input, readers, in_path=route.variables, in_body=route.body
+        )
         self._header_fields = HeaderFields(route)
-        self._rules = Rules(route.method.desc.input, validator)
+        self._rules = RequestRules(route.method.desc.input, validator)
 
     def bind(self, request: Request, values: tuple[str, ...], query: bytes, content: bytes) -> tuple[bytes, set[str]]:
-        """The request message on the wire, and the names of the contract that the client used instead of JSON's.
-        `values` are those of the path's variables, `query` is the one without system parameters, `content` the body.
+        """Returns the serialised request message, and the proto names that the client used instead of JSON names.
+        `values` are those of the path's variables, `query` is the query without system parameters, `content` the body.
 
-        Raises InvalidArgument with every violation that was found, HttpError if the body is of a type not taken.
+        Raises InvalidArgument with all violations, HttpError if the media type of the body is not supported.
         """
         problems = Problems()
         message, document = self._body.read(request, content, problems)
@@ -47,17 +50,21 @@ class Binder:
         return self._checked(message, problems), problems.own_names
 
     def alternatives(self, request: Request) -> list[Request]:
-        """The requests that this one stands for: one for each version that its If-Match lists, where that counts."""
+        """Returns the requests to try in turn: one for each version in If-Match if the method takes an etag, otherwise
+        the request itself.
+        """
         return alternatives(request) if self._header_fields.takes_etag else [request]
 
     def bind_next(self, request: Request, content: bytes) -> tuple[bytes, set[str]]:
-        """A message of a stream after its first, which alone has what the URL and the headers say. Raises as bind()."""
+        """Returns a message of a stream after the first, as bind() does. Only the first message has the values of the
+        URL and of headers.
+        """
         problems = Problems()
         message, _ = self._body.read(request, content, problems)
         return self._checked(message, problems), problems.own_names
 
     def check_url(self, values: tuple[str, ...], query: bytes) -> None:
-        """Raises InvalidArgument with what is wrong with the URL, whatever the body will be."""
+        """Raises InvalidArgument if the URL is invalid, before there is a body."""
         problems, message = Problems(), self._input.type()
         self._bind_path(values, message, problems)
         self._bind_query(query, message, problems)
@@ -76,24 +83,25 @@ class Binder:
                 value = leaf(text)
                 given = value_at(message, fields)
                 if given is not None and given != value:
-                    raise InvalidValue("is not what the path says", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # caught with the rest
+                    raise InvalidValue("differs from the path", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # caught with the rest
                 assign(descend(message, fields), fields[-1], value)
             except InvalidValue as wrong:
                 problems.add(name, wrong)
 
     def _bind_query(self, query: bytes, message: Message, problems: Problems) -> None:
-        pairs = split(query, problems)
+        pairs = split_query(query, problems)
         if not self._whole_body:
             self._parameters.bind(pairs, message, problems)
         elif not self._ignore_unknown:
             for key, _ in pairs:
                 problems.add(
-                    shorten(key), InvalidValue("belongs in the body: this method takes no parameters", "FIELD_IN_BODY")
+                    shorten(key),
+                    InvalidValue("belongs in the body: this method takes no query parameters", "FIELD_IN_BODY"),
                 )
 
 
 def _leaf(field: DescField) -> Leaf:
-    """Reads a path's text for a field. The contract has made sure that there is such a leaf."""
+    """Returns the reader of the path's text for a field. The check of the contract ensures that there is one."""
     match field.value:
         case (
             DescFieldValueScalar(scalar=element)

@@ -1,5 +1,5 @@
-"""Fields that a request implies without giving them: an update mask (AIP-134), a request id (AIP-155), an etag
-(AIP-154), a resume token (the Last-Event-ID of server-sent events).
+"""Fields that are filled in from headers, and an update mask from the body: the request id (AIP-155), the etag
+(AIP-154), the resume token (the Last-Event-ID of server-sent events), the mask (AIP-134).
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,18 +21,18 @@ from edge.protojson.well_known import FIELD_MASK
 
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
 
-_KEPT: Final = frozenset({FieldBehavior.OUTPUT_ONLY, FieldBehavior.IDENTIFIER})
+_NOT_UPDATABLE: Final = frozenset({FieldBehavior.OUTPUT_ONLY, FieldBehavior.IDENTIFIER})
 
 
 class HeaderFields:
-    """What the headers and the body of one route's requests imply."""
+    """The fields that one route's requests have from their headers, and the update mask."""
 
     def __init__(self, route: Route) -> None:
         request = route.method.desc.input
         self._request_id = _text_field(request, "request_id")
         self._etag = _etag(request, route)
         self._resume_token = ResumeToken.of(request) if route.method.streams else None
-        self._changes = route.http_method not in ("GET", "HEAD")
+        self._is_write = route.http_method not in ("GET", "HEAD")
         self._has_effects = route.method.has_effects
         self._mask = _mask_field(request) if route.http_method == "PATCH" else None
         self._whole_body = route.whole_body
@@ -41,25 +41,25 @@ class HeaderFields:
 
     @property
     def takes_request_id(self) -> bool:
-        """Whether the header Idempotency-Key means something."""
+        """Returns whether the header Idempotency-Key sets a field."""
         return self._request_id is not None
 
     @property
     def takes_etag(self) -> bool:
-        """Whether the header If-Match means something."""
-        return self._etag is not None and self._changes
+        """Returns whether the header If-Match sets a field."""
+        return self._etag is not None and self._is_write
 
     def fill(self, message: Message, headers: Mapping[bytes, bytes], document: Any, problems: Problems) -> None:
-        """Sets what is implied and not given. `document` is the parsed body."""
+        """Sets the fields that the request itself does not. `document` is the parsed body."""
         if self._request_id is not None and (key := headers.get(IDEMPOTENCY_KEY)) is not None:
-            self._put(message, (self._request_id,), _idempotency_key(key), "Idempotency-Key", problems)
-        if self._changes:
+            self._set(message, (self._request_id,), _idempotency_key(key), "Idempotency-Key", problems)
+        if self._is_write:
             self._fill_etag(message, headers, problems)
         if self._resume_token is not None and (event_id := headers.get(LAST_EVENT_ID)):
             try:
                 self._resume_token.fill(message, event_id)
             except UnicodeDecodeError:
-                problems.add("Last-Event-ID", InvalidValue("is no id of an event of this stream", "MALFORMED_HEADER"))
+                problems.add("Last-Event-ID", InvalidValue("is not the id of an event", "MALFORMED_HEADER"))
         if self._mask is not None and self._resource is not None:
             if (given := message[self._mask]) is not None:
                 given.paths = [declared_path(path, _message_of(self._resource)) for path in given.paths]
@@ -68,9 +68,9 @@ class HeaderFields:
 
     def _fill_etag(self, message: Message, headers: Mapping[bytes, bytes], problems: Problems) -> None:
         if IF_NONE_MATCH in headers and self._has_effects:
-            # Whoever wants to make what is not there yet must not overwrite what is (RFC 9110, section 13.1.2).
+            # A client that wants to create a resource must not overwrite one that exists (RFC 9110, section 13.1.2).
             wrong = InvalidValue(
-                "can't be honoured: the service is not told what must not be there", "HEADER_NOT_SUPPORTED"
+                "is not supported: this method can't check that the resource does not exist", "HEADER_NOT_SUPPORTED"
             )
             problems.add("If-None-Match", wrong)
         try:
@@ -80,19 +80,22 @@ class HeaderFields:
             return
         if versions and self._etag is None:
             problems.add(
-                "If-Match", InvalidValue("can't be honoured: this method takes no etag", "HEADER_NOT_SUPPORTED")
+                "If-Match", InvalidValue("is not supported: this method takes no etag", "HEADER_NOT_SUPPORTED")
             )
         elif len(versions) > 1:
-            problems.add("If-Match", InvalidValue("must name one version: this method streams", "HEADER_NOT_SUPPORTED"))
+            problems.add(
+                "If-Match",
+                InvalidValue("must name one version only, because this method streams", "HEADER_NOT_SUPPORTED"),
+            )
         elif versions and self._etag is not None:
-            self._put(message, self._etag, next(iter(versions)), "If-Match", problems)
+            self._set(message, self._etag, next(iter(versions)), "If-Match", problems)
 
-    def _put(
+    def _set(
         self, message: Message, fields: tuple[DescField, ...], value: str, header: str, problems: Problems
     ) -> None:
         given = value_at(message, fields)
         if given is not None and given != value:
-            problems.add(json_path(fields), InvalidValue(f"is not what the header {header} says", "FIELD_GIVEN_TWICE"))
+            problems.add(json_path(fields), InvalidValue(f"differs from the header {header}", "FIELD_GIVEN_TWICE"))
             return
         try:
             assign(descend(message, fields), fields[-1], value)
@@ -101,17 +104,16 @@ class HeaderFields:
 
     def _fill_mask(self, message: Message, resource: Any) -> None:
         if isinstance(resource, dict) and self._mask is not None and self._resource is not None:
-            mask, kind = _message_of(self._mask), _message_of(self._resource)
-            paths = list(dict.fromkeys(self._paths(kind, resource)))
-            message[self._mask] = mask.type(paths=paths)
+            paths = list(dict.fromkeys(self._paths(_message_of(self._resource), resource)))
+            message[self._mask] = _message_of(self._mask).type(paths=paths)
 
-    def _paths(self, kind: DescMessage, given: dict[str, Any]) -> Iterator[str]:
-        """The fields that an object gives, nested ones as paths. What a client sends back unchanged, because it can't
-        change it, is no change: the etag, the name, and what only the service sets (AIP-203).
+    def _paths(self, message: DescMessage, given: dict[str, Any]) -> Iterator[str]:
+        """Yields the paths of the fields that an object holds. The etag, the name, and fields that only the service
+        sets (AIP-203) are left out: clients send them back with the resource but can't change them.
         """
         for key, value in given.items():
-            field = find(kind, key)
-            if field is None or field.name == "etag" or field in self._in_path or _is_kept(field):
+            field = find(message, key)
+            if field is None or field.name == "etag" or field in self._in_path or _is_not_updatable(field):
                 continue
             inner = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
             if inner is not None and isinstance(value, dict) and value and _has_fields(inner):
@@ -121,7 +123,7 @@ class HeaderFields:
 
 
 def _idempotency_key(header: bytes) -> str:
-    """The key of the header, which its draft has in quotes and most clients send without."""
+    """Returns the key in the header. Its draft demands quotes; most clients send none."""
     text = header.decode("latin-1").strip()
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
@@ -135,7 +137,9 @@ def _text_field(message: DescMessage, name: str) -> DescField | None:
 
 
 def _etag(request: DescMessage, route: Route) -> tuple[DescField, ...] | None:
-    """Where the etag goes: beside the resource, or else in the resource that the body replaces or updates."""
+    """Returns the path of the etag: beside the resource, otherwise in the resource that the body replaces or updates.
+    None if the request has no etag.
+    """
     if (field := _text_field(request, "etag")) is not None:
         return (field,)
     body = route.body if route.http_method in ("PATCH", "PUT") else None
@@ -156,8 +160,8 @@ def _mask_field(request: DescMessage) -> DescField | None:
 
 
 def _resource(route: Route) -> DescField | None:
-    """The field that holds the resource to update: the body, or with the body `*` the one that the path names, or the
-    only one that can be it.
+    """Returns the field that holds the resource to update: the body, or with the body `*` the one that the path names,
+    or else the only candidate. None if there is no such field.
     """
     if not route.whole_body:
         return route.body if route.body is not None and isinstance(route.body.value, DescFieldValueMessage) else None
@@ -172,22 +176,22 @@ def _resource(route: Route) -> DescField | None:
 
 
 def _has_fields(message: DescMessage) -> bool:
-    """Whether a mask may name the fields of this message one by one. Google's common types are values: an amount of
-    money whose units alone are replaced is wrong.
+    """Returns whether a mask may name single fields of this message. Google's common types are updated as a whole: to
+    replace only the units of an amount of money would make it wrong.
     """
     return text_leaf(message) is None and not message.type_name.startswith(("google.protobuf.", "google.type."))
 
 
-def _is_kept(field: DescField) -> bool:
+def _is_not_updatable(field: DescField) -> bool:
     options = field.proto.options
     if options is None or ext_field_behavior not in options:
         return False
     behaviors: list[FieldBehavior] = options[ext_field_behavior]
-    return not _KEPT.isdisjoint(behaviors)
+    return not _NOT_UPDATABLE.isdisjoint(behaviors)
 
 
 def _member(document: Any, field: DescField) -> Any:
-    """Returns the value that a parsed body gives to a field of the request, None if it gives none."""
+    """Returns the value of a field in a parsed body, None if the body does not hold it."""
     if not isinstance(document, dict):
         return None
     return next((value for key, value in document.items() if find(field.parent, key) is field), None)

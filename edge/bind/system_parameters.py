@@ -1,7 +1,7 @@
-"""Query parameters that mean the same for every method: https://cloud.google.com/apis/docs/system-parameters.
+"""Query parameters that every method takes: https://cloud.google.com/apis/docs/system-parameters.
 
-`$alt` names the form of the response, `$fields` the part of it that is wanted, `$prettyPrint` asks for indentation. The
-names without `$`, which older clients send, mean it too. A field of the method that has one of these names goes first.
+`$alt` selects the format of the response, `$fields` the fields in it, `$prettyPrint` its indentation. Older clients
+send the names without `$`. A field of the method with one of these names takes precedence.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Final
 
 from protobuf import DescMessage
 
-from edge.bind.query import split
+from edge.bind.query_string import split_query
 from edge.protojson.fields import find
 from edge.protojson.problems import InvalidValue, Problems
 
@@ -26,8 +26,8 @@ _BOOLEANS: Final = {"true": True, "1": True, "": True, "false": False, "0": Fals
 
 @dataclass(slots=True)
 class SystemParameters:
-    """What a client asked of the response. `alt` is one of json, media, proto and sse, empty if it does not say;
-    `enums_as_numbers` is None where the edge's own setting holds.
+    """The response that a client asked for. `alt` is one of json, media, proto and sse, or "" if it names none;
+    `enums_as_numbers` is None if the edge's own setting applies.
     """
 
     alt: str = ""
@@ -36,7 +36,7 @@ class SystemParameters:
     pretty_print: bool = False
 
     def set(self, name: str, value: str) -> None:
-        """Raises InvalidValue if the value means nothing."""
+        """Sets a parameter by its name with `$`. Raises InvalidValue if the value is not one that the parameter has."""
         if name == FIELDS:
             self.fields = value
         elif name == PRETTY_PRINT:
@@ -50,11 +50,11 @@ class SystemParameters:
             self.enums_as_numbers = _ENUM_ENCODINGS.get(encoding)
 
 
-NONE_GIVEN: Final = SystemParameters()
+NO_SYSTEM_PARAMETERS: Final = SystemParameters()
 
 
 class SystemParameterReader:
-    """Takes the system parameters out of the queries of one method."""
+    """The reader of system parameters in the queries of one method."""
 
     def __init__(self, request_type: DescMessage) -> None:
         names = tuple(name for name in (ALT, FIELDS, PRETTY_PRINT) if find(request_type, name) is None)
@@ -63,9 +63,9 @@ class SystemParameterReader:
         self._hints = (b"$", b"%24", *(name.encode() for name in bare))
 
     def take(self, query: bytes) -> tuple[SystemParameters, bytes]:
-        """Returns the system parameters, and the query without them. Raises InvalidArgument."""
+        """Returns the system parameters and the query without them. Raises InvalidArgument if one is invalid."""
         if not query or not any(hint in query for hint in self._hints):
-            return NONE_GIVEN, query
+            return NO_SYSTEM_PARAMETERS, query
         found, rest, problems = SystemParameters(), [], Problems()
         given: set[str] = set()
         for piece in query.split(b"&"):
@@ -73,7 +73,7 @@ class SystemParameterReader:
             if not name:
                 rest.append(piece)
                 continue
-            for _, value in split(piece, problems):
+            for _, value in split_query(piece, problems):
                 try:
                     if name in given:
                         raise InvalidValue("is given more than once", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # noted with the rest

@@ -1,8 +1,8 @@
-"""The paths of an update mask that a client gives, in the names that the contract declares.
+"""Update masks: from the names that clients write to those that the contract declares.
 
 ProtoJSON writes a path as the lowerCamelCase of proto names, which is the JSON name of a field unless the contract
-gives it another one. Clients know a field by its JSON name. So a path is looked up in the resource that it is about,
-first by JSON names. That also restores the names that snake_case loses, such as `a_1`, whose JSON name is `a1`.
+declares another one. Clients know a field by its JSON name. A path is therefore looked up in the resource, first by
+JSON names. That also restores names that do not survive the conversion, such as `a_1`, whose JSON name is `a1`.
 """
 
 from protobuf import DescField, DescFieldValueMessage, DescMessage
@@ -12,7 +12,7 @@ from edge.protojson.well_known import to_snake_case
 
 
 def declared_path(path: str, resource: DescMessage) -> str:
-    """Returns the path in the names of the contract; what names no field of the resource stays as it is."""
+    """Returns the path with proto names. A part that names no field of the resource stays as it is."""
     names = path.split(".")
     message: DescMessage | None = resource
     for at, name in enumerate(names):

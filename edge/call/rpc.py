@@ -118,7 +118,7 @@ class Rpc:
             message = await anext(answers, None)
             if message is None or await anext(answers, None) is not None:
                 log.error("a service sent no message, or several, where it promised one", rpc=self.method.name)
-                raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE")
+                raise HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE")
             return UnaryReply(message, await responses.initial_metadata(), await responses.trailing_metadata())
 
     @contextlib.asynccontextmanager

@@ -1,1 +1,1 @@
-"""From response messages to the bodies and headers of replies."""
+"""HTTP replies from response messages: their bodies and headers."""

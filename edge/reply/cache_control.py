@@ -1,11 +1,11 @@
-"""What a reply says about its reuse (RFC 9111)."""
+"""The Cache-Control header of replies (RFC 9111)."""
 
 from mesh.contract.policy import Policy
 
 
 def cache_control(policy: Policy, *, is_read: bool) -> bytes:
-    """What the contract says about reuse. Where it says nothing, a read may be kept but must be checked each time, and
-    only by the client itself if its token decides what it sees.
+    """Returns the value of Cache-Control by the contract, b"" if it needs none. By default a read may be stored but
+    must be revalidated each time, and only the client itself may store it unless the method is public.
     """
     if policy.cache_s == 0:
         return b"no-store"

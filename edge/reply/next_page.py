@@ -13,39 +13,36 @@ from edge.protojson.fields import declared, find
 
 @dataclass(frozen=True, slots=True)
 class NextPage:
-    """Where one route's requests and responses have their page tokens."""
+    """The fields of one route's requests and responses that hold page tokens."""
 
-    given: DescField
-    next: DescField
+    page_token: DescField
+    next_page_token: DescField
 
     @classmethod
     def of(cls, route: Route) -> Self | None:
-        """None if the route's URL can't name a page, or its responses are no pages."""
-        given, following = (
-            _text(route.method.desc.input, "page_token"),
-            _text(route.method.desc.output, "next_page_token"),
-        )
-        if route.http_method != "GET" or given is None or following is None or (given,) in route.variables:
+        """Returns the fields, None if a URL of the route can't select a page or its responses are not pages."""
+        token = _text_field(route.method.desc.input, "page_token")
+        next_token = _text_field(route.method.desc.output, "next_page_token")
+        if route.http_method != "GET" or token is None or next_token is None or (token,) in route.variables:
             return None
-        return cls(given, following)
+        return cls(token, next_token)
 
     def link(self, request: Request, response: Message) -> bytes:
-        """The value of the header; empty on the last page."""
-        token: str = response[self.next]
+        """Returns the value of the header, b"" on the last page."""
+        token: str = response[self.next_page_token]
         if not token:
             return b""
-        kept = [piece for piece in request.query.split(b"&") if piece and not self._is_given(piece)]
-        query = b"&".join([*kept, f"{quote_plus(self.given.json_name)}={quote_plus(token)}".encode()])
+        kept = [piece for piece in request.query.split(b"&") if piece and not self._is_page_token(piece)]
+        query = b"&".join([*kept, f"{quote_plus(self.page_token.json_name)}={quote_plus(token)}".encode()])
         target = request.path.encode("latin-1") + b"?" + query
         return b"<" + target.replace(b"<", b"%3C").replace(b">", b"%3E") + b'>; rel="next"'
 
-    def _is_given(self, parameter: bytes) -> bool:
-        """Whether a parameter of the query is the token of the page."""
+    def _is_page_token(self, parameter: bytes) -> bool:
         name = unquote_plus(parameter.partition(b"=")[0].decode("latin-1"))
-        return find(self.given.parent, name) is self.given
+        return find(self.page_token.parent, name) is self.page_token
 
 
-def _text(message: DescMessage, name: str) -> DescField | None:
+def _text_field(message: DescMessage, name: str) -> DescField | None:
     field = declared(message, name)
     is_text = (
         field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING

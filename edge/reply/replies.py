@@ -1,4 +1,4 @@
-"""From the bytes of the response message to the HTTP reply."""
+"""HTTP replies to calls whose response is one message."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from edge.http.reply import Reply
 from edge.http.request import JSON, Request
 from edge.reply.cache_control import cache_control
 from edge.reply.next_page import NextPage
-from edge.reply.response_writer import Form, JsonStyle, Writer
+from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter
 from mesh.client import UnaryReply
 from mesh.errors import FieldViolation, Metadata, invalid_fields
 
@@ -27,26 +27,26 @@ log = structlog.get_logger()
 
 PROTOBUF: Final = "application/x-protobuf"
 NO_CONTENT: Final = 204
-"""The status of a success that has no body, whatever the service says (RFC 9110, section 15.3.5)."""
+"""The status of a success whose body is empty, even if the service sent a message (RFC 9110, section 15.3.5)."""
 
-_SINGLE: Final = frozenset({b"etag", b"cache-control"})
-"""Headers that a reply has once: the service's own go before those of the edge."""
+_OVERRIDABLE: Final = frozenset({b"etag", b"cache-control"})
+"""Headers of the edge that those of the service replace."""
 
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+/[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\s*;[\x20-\x7e]*)?")
 
 
 class Replies:
-    """Makes the replies of one route."""
+    """The replies of one route."""
 
     def __init__(
         self, route: Route, metadata_headers: Callable[[Metadata], Headers], registry: Registry, style: JsonStyle
     ) -> None:
-        """`metadata_headers` gives the metadata of a response that clients see."""
+        """`metadata_headers` returns the headers for the metadata of a response."""
         self._metadata_headers = metadata_headers
         self._output = route.method.desc.output
         self._type = self._output.type
         self._field = route.response_body
-        self._writer = Writer(self._output, self._field, registry, style)
+        self._writer = ResponseWriter(self._output, self._field, registry, style)
         self._name = route.method.name
         self._status = route.method.policy.http_status
         self._raw = inner_type(self._output, self._field) == HTTP_BODY
@@ -56,27 +56,29 @@ class Replies:
         cache = cache_control(route.method.policy, is_read=self._is_read)
         self._headers: Headers = [(b"cache-control", cache)] if cache else []
 
-    def form(self, accept: bytes | None, wanted: SystemParameters) -> Form:
-        """The form that a client wants the reply in. Raises HttpError 406 or InvalidArgument if there is none such."""
+    def options(self, accept: bytes | None, wanted: SystemParameters) -> ResponseOptions:
+        """Returns how the client wants the response written. Raises HttpError 406 or InvalidArgument if the route has
+        no such format.
+        """
         if wanted.alt in ("media", "sse") and not (self._raw and wanted.alt == "media"):
-            what = "is no download" if wanted.alt == "media" else "answers no stream"
-            problem = FieldViolation(ALT, f"can't be {wanted.alt}: this method {what}", "INVALID_VALUE")
+            why = "return a file" if wanted.alt == "media" else "stream"
+            problem = FieldViolation(ALT, f"can't be {wanted.alt}: this method does not {why}", "INVALID_VALUE")
             raise invalid_fields((problem,))
         kind = PROTOBUF if wanted.alt == PROTO else JSON
         if accept and not self._raw and accept != b"*/*" and not media_quality(accept, kind):
-            raise HttpError(406, f"This method answers {kind} only.", "NOT_ACCEPTABLE")
-        return self._writer.form(wanted)
+            raise HttpError(406, f"This method returns {kind} only.", "NOT_ACCEPTABLE")
+        return self._writer.options(wanted)
 
-    def make(self, request: Request, answer: UnaryReply, form: Form) -> Reply:
-        """Returns the reply of a service's answer. Raises HttpError 502 if that is no response message, 412 if it is no
-        version that the client wants to read.
+    def build(self, request: Request, answer: UnaryReply, options: ResponseOptions) -> Reply:
+        """Returns the reply to a call. Raises HttpError 502 if the service's answer is not a valid message, 412 if
+        If-Match names another version.
         """
         try:
             response = self._type.from_binary(answer.message)
-            headers, body = self._raw_body(response) if self._raw else self._written(response, form)
+            headers, body = self._raw_body(response) if self._raw else self._written(response, options)
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
-            log.exception("a service sent what is no response", rpc=self._name)
-            raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE") from error
+            log.exception("a service sent an invalid response message", rpc=self._name)
+            raise HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE") from error
         if self._status == NO_CONTENT:
             headers, body = [], b""
         reply = Reply(self._status, [*headers, *self._headers], body)
@@ -88,15 +90,15 @@ class Replies:
             check_read(tag, request.headers)
             reply.headers.append((b"etag", tag))
         own = self._metadata_headers(answer.metadata)
-        replaced = {name for name, _ in own} & _SINGLE
+        replaced = {name for name, _ in own} & _OVERRIDABLE
         reply.headers = [*(header for header in reply.headers if header[0] not in replaced), *own]
         return reply
 
-    def _written(self, response: Message, form: Form) -> tuple[Headers, bytes]:
-        return (_PROTOBUF_HEADERS if form.proto else _JSON_HEADERS), self._writer.write(response, form)
+    def _written(self, response: Message, options: ResponseOptions) -> tuple[Headers, bytes]:
+        return (_PROTOBUF_HEADERS if options.proto else _JSON_HEADERS), self._writer.write(response, options)
 
     def _raw_body(self, response: Message) -> tuple[Headers, bytes]:
-        """The bytes of a google.api.HttpBody under their own type."""
+        """Returns the bytes of a google.api.HttpBody, and the header with their type."""
         body: Any = response if self._field is None else response[self._field]
         if body is None:
             return [], b""
@@ -104,7 +106,7 @@ class Replies:
 
 
 def content_headers(content_type: str) -> Headers:
-    """The headers of a google.api.HttpBody with this type."""
+    """Returns the headers of a google.api.HttpBody with this type."""
     known = content_type if _MEDIA_TYPE.fullmatch(content_type) else "application/octet-stream"
     return [(b"content-type", known.encode())]
 
@@ -114,7 +116,7 @@ _PROTOBUF_HEADERS: Final[Headers] = [(b"content-type", PROTOBUF.encode())]
 
 
 def _etag_attribute(message: DescMessage) -> str:
-    """The attribute that holds the etag (AIP-154), empty if there is none."""
+    """Returns the name of the attribute that holds the etag (AIP-154), "" if there is none."""
     for field in message.fields:
         value = field.value
         if field.name == "etag" and isinstance(value, DescFieldValueScalar) and value.scalar is ScalarType.STRING:

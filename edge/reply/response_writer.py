@@ -1,4 +1,4 @@
-"""From a response message to the body that the client asked for: ProtoJSON, trimmed or indented, or binary."""
+"""The bodies of responses as clients ask for them: ProtoJSON, with selected fields or indented, or binary."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from protobuf import (
     Registry,
 )
 
-from edge.bind.system_parameters import ALT, FIELDS, NONE_GIVEN, PROTO, SystemParameters
+from edge.bind.system_parameters import ALT, FIELDS, NO_SYSTEM_PARAMETERS, PROTO, SystemParameters
 from edge.protojson.field_selection import Selection, parse
 from edge.protojson.field_selection import trim as trim_to
 from edge.protojson.leaves import TEXT_MESSAGES
@@ -24,7 +24,7 @@ from edge.protojson.writer import to_json
 
 @dataclass(frozen=True, slots=True)
 class JsonStyle:
-    """How responses are written; the defaults are those of ProtoJSON."""
+    """The style of JSON in responses. The defaults are those of ProtoJSON."""
 
     proto_names: bool = False
     enums_as_numbers: bool = False
@@ -32,20 +32,22 @@ class JsonStyle:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How one client wants its response. `options` are protobuf-py's for JSON; `proto` is the binary format instead."""
+class ResponseOptions:
+    """The format that one client wants its response in. `json_options` are those of to_json(); `proto` selects the
+    binary format instead.
+    """
 
-    options: dict[str, Any]
+    json_options: dict[str, Any]
     proto: bool = False
     fields: Selection = None
     indent: int | None = None
 
 
-class Writer:
-    """Writes the responses of one route."""
+class ResponseWriter:
+    """The writer of one route's responses."""
 
     def __init__(self, output: DescMessage, field: DescField | None, registry: Registry, style: JsonStyle) -> None:
-        """`field` is the one of `output` that is answered, None for all of it."""
+        """`field` is the field of `output` that is the response, None if all of `output` is."""
         self._output = output
         self._field = field
         self._inner = _inner(output, field)
@@ -56,15 +58,15 @@ class Writer:
             "print_enums_as_ints": style.enums_as_numbers,
             "always_emit_implicit": style.emit_defaults,
         }
-        self._usual = Form(self._options)
+        self._defaults = ResponseOptions(self._options)
 
-    def form(self, wanted: SystemParameters) -> Form:
-        """The form that these parameters ask for. Raises InvalidArgument if the response has no such form."""
-        if wanted is NONE_GIVEN:
-            return self._usual
+    def options(self, wanted: SystemParameters) -> ResponseOptions:
+        """Returns the format that the parameters ask for. Raises InvalidArgument if the response does not have it."""
+        if wanted is NO_SYSTEM_PARAMETERS:
+            return self._defaults
         problems = Problems()
         if wanted.alt == PROTO and self._inner is None:
-            problems.add(ALT, InvalidValue("can't be proto: this method does not answer a message"))
+            problems.add(ALT, InvalidValue("can't be proto: this method does not return a message"))
         fields: Selection = None
         if wanted.fields:
             try:
@@ -72,57 +74,59 @@ class Writer:
             except InvalidValue as wrong:
                 problems.add(FIELDS, wrong)
         problems.check()
-        options = self._options
+        json_options = self._options
         if wanted.enums_as_numbers is not None:
-            options = {**options, "print_enums_as_ints": wanted.enums_as_numbers}
-        return Form(options, wanted.alt == PROTO, fields, 2 if wanted.pretty_print else None)
+            json_options = {**json_options, "print_enums_as_ints": wanted.enums_as_numbers}
+        return ResponseOptions(json_options, wanted.alt == PROTO, fields, 2 if wanted.pretty_print else None)
 
-    def write(self, response: Message, form: Form) -> bytes:
-        """The body. Raises what protobuf-py does for a message that has no JSON."""
-        if form.proto:
+    def write(self, response: Message, options: ResponseOptions) -> bytes:
+        """Returns the body. Raises the errors of protobuf-py if a message has no JSON."""
+        if options.proto:
             return self._message(response).to_binary()
-        text = self._json(response, form)
-        if form.fields is None and form.indent is None:
+        text = self._json(response, options)
+        if options.fields is None and options.indent is None:
             return text.encode()
-        separators = (",", ":") if form.indent is None else None
-        trimmed = trim_to(json.loads(text), form.fields)
-        return json.dumps(trimmed, indent=form.indent, separators=separators, ensure_ascii=False).encode()
+        separators = (",", ":") if options.indent is None else None
+        trimmed = trim_to(json.loads(text), options.fields)
+        return json.dumps(trimmed, indent=options.indent, separators=separators, ensure_ascii=False).encode()
 
     def _selection(self, wanted: SystemParameters) -> Selection:
         if self._inner is None or wanted.alt == PROTO:
-            raise InvalidValue("can only trim a message that is answered as JSON")
+            raise InvalidValue("can only select fields of a message in JSON")
         return parse(wanted.fields, self._inner, proto_names=self._proto_names)
 
     def _message(self, response: Message) -> Message:
         if self._field is None:
             return response
-        assert self._inner is not None, "checked when the form was made"
+        assert self._inner is not None, "options() has checked it"
         inner: Message | None = response[self._field]
         return inner if inner is not None else self._inner.type()
 
-    def _json(self, response: Message, form: Form) -> str:
+    def _json(self, response: Message, options: ResponseOptions) -> str:
         if self._field is None:
-            return to_json(response, **form.options)
+            return to_json(response, **options.json_options)
         if self._inner is not None and response[self._field] is not None:
             inner: Message = response[self._field]
-            return to_json(inner, **form.options)
-        # A scalar is written with its default too, but not the defaults inside the messages of a list.
+            return to_json(inner, **options.json_options)
+        # A single value is written even if it is its default; fields of the messages in a list are not.
         is_single = not isinstance(self._field.value, DescFieldValueList | DescFieldValueMap)
-        options = {**form.options, "always_emit_implicit": True} if is_single else form.options
-        whole = json.loads(to_json(response, **options))
+        json_options = options.json_options
+        if is_single:
+            json_options = {**json_options, "always_emit_implicit": True}
+        whole = json.loads(to_json(response, **json_options))
         name = self._field.name if self._proto_names else self._field.json_name
         return json.dumps(whole.get(name, _absent(self._field)), separators=(",", ":"), ensure_ascii=False)
 
 
 def _inner(output: DescMessage, field: DescField | None) -> DescMessage | None:
-    """The type of the message that is answered, None if it is no message."""
+    """Returns the type of the response, None if it is not a single message."""
     if field is None:
         return output
     return field.value.message if isinstance(field.value, DescFieldValueMessage) else None
 
 
 def _absent(field: DescField) -> Any:
-    """The JSON of a field that is not there."""
+    """Returns the JSON of an absent field."""
     match field.value:
         case DescFieldValueList():
             return []

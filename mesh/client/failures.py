@@ -82,4 +82,4 @@ def deadline_exceeded() -> DeadlineExceeded:
 
 def broken_reply() -> BrokenReply:
     """Returns the error of an answer that is not of the contract."""
-    return BrokenReply("The service gave no proper answer.", reason="BAD_RESPONSE")
+    return BrokenReply("The service sent an invalid response.", reason="BAD_RESPONSE")

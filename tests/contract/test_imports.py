@@ -57,7 +57,7 @@ def test_a_package_of_the_edge_outside_of_the_layers_is_found(tree: Path) -> Non
             "The edge, the services and the local run stand on the mesh",
         ),
         ("edge/http/errors.py", "import edge.call.rpc", "The edge's packages are layers"),
-        ("edge/bind/query.py", "import edge.sources.folder", "The edge's packages are layers"),
+        ("edge/bind/binder.py", "import edge.sources.folder", "The edge's packages are layers"),
         ("edge/protojson/readers.py", "import edge.httprule.router", "The edge's packages are layers"),
         ("edge/protojson/readers.py", "import uvicorn", "Path templates and ProtoJSON stand alone"),
         ("mesh/process.py", "import local.ports", "The edge, the services and the local run stand on the mesh"),

@@ -75,7 +75,7 @@ async def test_what_is_no_grpc_is_502(library: Contract, headers: Headers, body:
         response = await client.post("/v1/echo", json={})
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["status"]) == (502, 502, "INTERNAL")
-    assert error["message"] == "The service gave no proper answer."
+    assert error["message"] == "The service sent an invalid response."
     assert error["details"][0]["reason"] == "BAD_RESPONSE"
 
 

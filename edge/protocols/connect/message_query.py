@@ -5,7 +5,7 @@ from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from typing import Final
 
-from edge.bind.query import split
+from edge.bind.query_string import split_query
 from edge.http.whole_body import BodyLimits
 from edge.protocols.connect.version import check_version
 from edge.protocols.rpc import coding
@@ -41,7 +41,7 @@ def read(query: bytes, limits: BodyLimits) -> Query:
 def _parameters(query: bytes) -> dict[str, str]:
     problems = Problems()
     given: dict[str, str] = {}
-    for name, value in split(query, problems):
+    for name, value in split_query(query, problems):
         if name in given and name in _NAMES:
             raise InvalidArgument(f"The parameter {name} is given more than once.", reason="MALFORMED_QUERY")
         given[name] = value

@@ -44,7 +44,7 @@ class _Exchange(SingleExchange):
 
     def begin(self) -> float:
         wanted, query = self._endpoint.system_parameters.take(self._request.query)
-        self._form = self._endpoint.replies.form(self._request.headers.get(b"accept"), wanted)
+        self._options = self._endpoint.replies.options(self._request.headers.get(b"accept"), wanted)
         self._messages = RequestMessages(self._endpoint.reader, self._request, self._values, query)
         return super().begin()
 
@@ -55,7 +55,7 @@ class _Exchange(SingleExchange):
         return self._messages.as_client_writes(error)
 
     def reply(self, answer: UnaryReply) -> Reply:
-        return self._endpoint.replies.make(self._request, answer, self._form)
+        return self._endpoint.replies.build(self._request, answer, self._options)
 
     def fail(self, error: MeshError) -> Reply:
         raise error

@@ -56,9 +56,9 @@ class RequestReader:
             return _of_file(request, body, messages)
         return _of_json(self._splitter(request), body, messages, request.held)
 
-    def as_client_writes(self, error: MeshError, own_names: set[str]) -> MeshError:
+    def as_client_writes(self, error: MeshError, proto_names: set[str]) -> MeshError:
         """Returns the error with the paths of fields as the client writes them."""
-        error.violations = tuple(as_client_writes(each, self._input, own_names) for each in error.violations)
+        error.violations = tuple(as_client_writes(each, self._input, proto_names) for each in error.violations)
         return error
 
     def _splitter(self, request: Request) -> Splitter:
@@ -84,7 +84,7 @@ class RequestMessages:
         # Whatever type holds them all, each message is JSON; and only a file's first piece tells the file's type.
         untyped = {name: value for name, value in request.headers.items() if name != b"content-type"}
         self._untyped = replace(request, headers=untyped)
-        self._own_names: set[str] = set()
+        self._proto_names: set[str] = set()
 
     def check_url(self) -> None:
         """Raises InvalidArgument with what is wrong with the URL, whatever the messages will be."""
@@ -92,7 +92,7 @@ class RequestMessages:
 
     def bind_only(self, request: Request, content: bytes) -> bytes:
         """Returns the only message, from a body of the request's own type."""
-        message, self._own_names = self._reader.binder.bind(request, self._values, self._query, content)
+        message, self._proto_names = self._reader.binder.bind(request, self._values, self._query, content)
         return message
 
     def bind_piece(self, request: Request, content: bytes) -> bytes:
@@ -114,13 +114,13 @@ class RequestMessages:
             raise HttpError(413, text, "TOO_MANY_MESSAGES", metadata={"limit_messages": str(limits.messages_max)})
         try:
             if self.count:
-                message, own_names = binder.bind_next(self._untyped, content)
+                message, proto_names = binder.bind_next(self._untyped, content)
             else:
-                message, own_names = binder.bind(self._untyped, self._values, self._query, content)
+                message, proto_names = binder.bind(self._untyped, self._values, self._query, content)
         except InvalidArgument as error:
             raise _at_index(error, self.count) from None
         self.count += 1
-        self._own_names |= own_names
+        self._proto_names |= proto_names
         return message
 
     def located(self, contents: Iterator[bytes]) -> Iterator[bytes]:
@@ -134,7 +134,7 @@ class RequestMessages:
 
     def as_client_writes(self, error: MeshError) -> MeshError:
         """Returns a service's error with the paths of fields as the client writes them."""
-        return self._reader.as_client_writes(error, self._own_names)
+        return self._reader.as_client_writes(error, self._proto_names)
 
 
 async def _of_json(

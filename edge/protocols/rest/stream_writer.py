@@ -17,7 +17,7 @@ from edge.http.request import Request
 from edge.protocols.rest.syntax import EVENTS, Lines, Syntax, choose, in_one_line
 from edge.reply.cache_control import cache_control
 from edge.reply.replies import content_headers
-from edge.reply.response_writer import Form, JsonStyle, Writer
+from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter
 from mesh.errors import FieldViolation, MeshError, Metadata, invalid_fields
 
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ class StreamFormat:
         self.registry = registry
         self.status = route.method.policy.http_status
         self.resume_token = ResumeToken.of(self.output)
-        self.writer = Writer(self.output, self.field, registry, style)
+        self.writer = ResponseWriter(self.output, self.field, registry, style)
         self._is_file = is_file
         is_read = route.http_method == "GET"
         cache = cache_control(route.method.policy, is_read=is_read) if route.method.policy.cache_s is not None else b""
@@ -92,7 +92,7 @@ class StreamFormat:
         if self._is_file and wanted.alt in ("", "media"):
             return FileWriter(self)
         syntax = choose(request.headers.get(b"accept", b""), wanted.alt)
-        return JsonWriter(self, syntax, self.writer.form(wanted))
+        return JsonWriter(self, syntax, self.writer.options(wanted))
 
     def read(self, content: bytes) -> Message:
         """A message of the service. Raises HttpError 502 if it is none."""
@@ -101,10 +101,10 @@ class StreamFormat:
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
             raise self.improper(error) from error
 
-    def text(self, response: Message, form: Form) -> bytes:
+    def text(self, response: Message, options: ResponseOptions) -> bytes:
         """A message as JSON. Raises HttpError 502 if it has none."""
         try:
-            return self.writer.write(response, form)
+            return self.writer.write(response, options)
         except (ValueError, RecursionError, OverflowError) as error:
             raise self.improper(error) from error
 
@@ -114,17 +114,17 @@ class StreamFormat:
 
     def improper(self, why: Exception) -> HttpError:
         """What is said of a message that can't be passed on."""
-        log.error("a service sent what is no response", rpc=self.name, exc_info=why)
-        return HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE")
+        log.error("a service sent an invalid response message", rpc=self.name, exc_info=why)
+        return HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE")
 
 
 class JsonWriter:
     """Writes a response as JSON messages."""
 
-    def __init__(self, stream_format: StreamFormat, syntax: Syntax, form: Form) -> None:
+    def __init__(self, stream_format: StreamFormat, syntax: Syntax, options: ResponseOptions) -> None:
         self._format = stream_format
         self._syntax = syntax
-        self._form = form
+        self._options = options
         self._in_lines = isinstance(syntax, Lines)
         self.opens_early = syntax.opens_early
         self.heartbeat = syntax.heartbeat
@@ -140,7 +140,7 @@ class JsonWriter:
     def message(self, content: bytes) -> bytes:
         """The message in the syntax."""
         response = self._format.read(content)
-        text = self._format.text(response, self._form)
+        text = self._format.text(response, self._options)
         resume_token = self._format.resume_token
         event_id = resume_token.event_id(response) if resume_token is not None else None
         return self._syntax.message(in_one_line(text) if self._in_lines else text, event_id)

@@ -46,12 +46,12 @@ class _Exchange(SingleExchange):
         self._endpoint = endpoint
         self._request = request
         self._values = values
-        self._own_names: set[str] = set()
+        self._proto_names: set[str] = set()
         self._tries_versions = False
 
     def begin(self) -> float:
         wanted, self._query = self._endpoint.system_parameters.take(self._request.query)
-        self._form = self._endpoint.replies.form(self._request.headers.get(b"accept"), wanted)
+        self._options = self._endpoint.replies.options(self._request.headers.get(b"accept"), wanted)
         return super().begin()
 
     async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
@@ -63,17 +63,17 @@ class _Exchange(SingleExchange):
 
     def from_service(self, error: MeshError) -> MeshError:
         endpoint = self._endpoint
-        error.violations = tuple(as_client_writes(each, endpoint.input, self._own_names) for each in error.violations)
+        error.violations = tuple(as_client_writes(each, endpoint.input, self._proto_names) for each in error.violations)
         return stale(error) if isinstance(error, Aborted) and self._tries_versions else error
 
     def reply(self, answer: UnaryReply) -> Reply:
-        return self._endpoint.replies.make(self._request, answer, self._form)
+        return self._endpoint.replies.build(self._request, answer, self._options)
 
     def fail(self, error: MeshError) -> Reply:
         raise error
 
     async def _read(self, request: Request, content: bytes) -> bytes:
-        message, self._own_names = await large_work.run(len(content), partial(self._bind, request, content))
+        message, self._proto_names = await large_work.run(len(content), partial(self._bind, request, content))
         return message
 
     def _bind(self, request: Request, content: bytes) -> tuple[bytes, set[str]]:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from edge.bind.rules import Rules
+from edge.bind.request_rules import RequestRules
 from edge.contract.method import Method
 from edge.http.errors import HttpError
 from edge.protojson.parser import Malformed, parse
@@ -52,7 +52,7 @@ class Codecs:
         """`readers` ignore unknown fields. Raises protovalidate.CompilationError if a rule of the contract is wrong."""
         self._method = method
         self._readers = readers
-        self._rules = Rules(method.desc.input, validator)
+        self._rules = RequestRules(method.desc.input, validator)
 
     def __getitem__(self, name: str) -> Codec:
         """The codec of this name. Raises UnknownCodec if there is none."""
@@ -72,7 +72,7 @@ class Codecs:
 class _Binary:
     """Messages as they travel between services."""
 
-    def __init__(self, method: Method, rules: Rules) -> None:
+    def __init__(self, method: Method, rules: RequestRules) -> None:
         self._input = method.desc.input
         self._rules = rules
 
@@ -82,7 +82,7 @@ class _Binary:
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
             text = f"The message is not a {self._input.type_name} on the wire."
             raise InvalidArgument(text, reason="MALFORMED_MESSAGE") from error
-        if broken := self._rules.broken(message):
+        if broken := self._rules.violations(message):
             raise invalid_fields(broken)
         return content
 
@@ -93,7 +93,7 @@ class _Binary:
 class _Json:
     """Messages as ProtoJSON."""
 
-    def __init__(self, method: Method, readers: Readers, rules: Rules) -> None:
+    def __init__(self, method: Method, readers: Readers, rules: RequestRules) -> None:
         self._name = method.name
         self._reader = Element(readers, method.desc.input)
         self._output = method.desc.output
@@ -118,5 +118,5 @@ class _Json:
         try:
             return to_json(self._output.type.from_binary(message), registry=self._registry).encode()
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
-            log.exception("a service sent what is no response", rpc=self._name)
-            raise HttpError(502, "The service gave no proper answer.", "BAD_RESPONSE") from error
+            log.exception("a service sent an invalid response message", rpc=self._name)
+            raise HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE") from error

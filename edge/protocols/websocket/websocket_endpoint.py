@@ -77,7 +77,7 @@ class _Exchange(StreamExchange):
         wanted, query = self._endpoint.system_parameters.take(self._request.query)
         if wanted.alt not in ("", "json"):
             raise invalid_fields((FieldViolation(ALT, "can only be json on a WebSocket", "INVALID_VALUE"),))
-        self._form = self._endpoint.format.writer.form(wanted)
+        self._options = self._endpoint.format.writer.options(wanted)
         self._messages = RequestMessages(self._endpoint.reader, self._request, self._values, query)
         return super().begin()
 
@@ -93,7 +93,7 @@ class _Exchange(StreamExchange):
     async def message(self, content: bytes) -> bytes:
         message = self._endpoint.format.read(content)
         if not self._endpoint.gives_file:
-            return self._endpoint.format.text(message, self._form)
+            return self._endpoint.format.text(message, self._options)
         body = self._endpoint.format.http_body(message)
         return bytes(body.data) if body is not None else b""
 

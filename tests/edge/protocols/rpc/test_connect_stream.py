@@ -121,7 +121,7 @@ async def test_a_damaged_response_ends_the_stream(caller: Client, source: Backen
     messages, end = await call(caller, "Watch", events("a"))
     assert messages == [b'{"text":"a"}']
     assert end["error"]["code"] == "internal"
-    assert end["error"]["message"] == "The service gave no proper answer."
+    assert end["error"]["message"] == "The service sent an invalid response."
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ async def test_a_response_that_is_none(client: Client, backend: Backend) -> None
         return b"\xff"
 
     backend.answer = answer
-    assert await error(await client.post(ECHO, json={})) == (500, "internal", "The service gave no proper answer.")
+    assert await error(await client.post(ECHO, json={})) == (500, "internal", "The service sent an invalid response.")
 
 
 async def test_a_fault_of_our_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
-"""From the body of a request to the message that it is, or to the field of the message that it is."""
+"""The reading of request bodies, which hold the message or one of its fields."""
 
 from typing import Any, Final
 
 from protobuf import DescMessage, Message
 
-from edge.bind.query import Parameters, split
+from edge.bind.query_parameters import QueryParameters
+from edge.bind.query_string import split_query
 from edge.contract.http_body import raw_type
 from edge.contract.route import Route
 from edge.http.content_type import is_json_as_form, is_utf8, unsupported
@@ -15,12 +16,12 @@ from edge.protojson.problems import MISSING, ROOT, Problems
 from edge.protojson.readers import FieldReader, Readers
 from mesh.errors import FieldViolation, InvalidArgument
 
-_NOTHING_BYTES_MAX: Final = 64
+_EMPTY_VALUE_BYTES_MAX: Final = 64
 
 
-class Body:
-    """How one route reads the bodies of its requests: as JSON; as a form, if the body is the whole message; as they
-    are, into a google.api.HttpBody; or not at all.
+class BodyReader:
+    """The reader of one route's bodies. A body is JSON, a form if the rule's body is `*`, or the bytes of a
+    google.api.HttpBody; some routes take none.
     """
 
     def __init__(self, route: Route, readers: Readers) -> None:
@@ -31,20 +32,22 @@ class Body:
         self._ignores = readers.ignore_unknown
         self._message_reader = readers.message(self._input) if self._whole and self._raw is None else None
         self._field_reader: FieldReader | None = readers.field(self._field) if self._field is not None else None
-        self._form = Parameters(self._input, readers, in_path=route.variables)
+        self._form = QueryParameters(self._input, readers, in_path=route.variables)
 
     def read(self, request: Request, content: bytes, problems: Problems) -> tuple[Message, Any]:
-        """The message with what the body gives, and the body's parsed JSON. Notes what is wrong with fields.
+        """Returns the message with the fields that the body holds, and the parsed JSON. Adds invalid fields to
+        `problems`.
 
-        Raises HttpError 415 if the body is of another type, InvalidArgument if it is malformed or must not be there.
+        Raises HttpError 415 if the media type is not supported, InvalidArgument if the body is malformed or the method
+        takes none.
         """
-        if self._raw is not None and (content or _sends_body(request)):
+        if self._raw is not None and (content or _has_body(request)):
             return self._read_raw(self._raw, request, content), None
         if not content:
             return self._input.type(), None
         if not self._whole and self._field is None:
-            if not (self._ignores or _says_nothing(content)):
-                raise _malformed("This method takes no body: give its fields in the URL.", "BODY_NOT_EXPECTED")
+            if not (self._ignores or _is_empty_value(content)):
+                raise _malformed("This method takes no body; send its fields in the URL.", "BODY_NOT_EXPECTED")
             return self._input.type(), None
         types = (JSON, FORM) if self._whole else (JSON,)
         media_type = request.media_type() or JSON
@@ -52,7 +55,7 @@ class Body:
             raise unsupported(request, types, " or ".join(types), content)
         if media_type == FORM:
             message = self._input.type()
-            self._form.bind(split(content, problems), message, problems)
+            self._form.bind(split_query(content, problems), message, problems)
             return message, None
         return self._read_json(content, problems)
 
@@ -81,17 +84,17 @@ class Body:
         return message
 
 
-def _sends_body(request: Request) -> bool:
-    """Whether a request has a body, which may be empty: a file of no bytes has a type too."""
+def _has_body(request: Request) -> bool:
+    """Returns whether a request has a body, even one of no bytes: an empty file has a type."""
     return any(name in request.headers for name in (b"content-length", b"transfer-encoding", b"content-type"))
 
 
-def _says_nothing(content: bytes) -> bool:
-    """Whether a body is what clients send that always send one: white space, {}, [] or null. It has no meaning where no
-    body is expected (RFC 9110, section 9.3.1; AEP-135 ignores it).
+def _is_empty_value(content: bytes) -> bool:
+    """Returns whether a body is white space, {}, [] or null, which some clients send with every request. It has no
+    meaning where no body is expected (RFC 9110, section 9.3.1; AEP-135 ignores it).
     """
     text = content.strip(b" \t\r\n")
-    if len(text) > _NOTHING_BYTES_MAX:
+    if len(text) > _EMPTY_VALUE_BYTES_MAX:
         return False
     try:
         return not text or parse(text) in (None, {}, [])

@@ -1,4 +1,4 @@
-"""The contract's own validation rules (protovalidate), applied before a request travels on."""
+"""The contract's validation rules (protovalidate), which the edge checks before it calls a service."""
 
 from protobuf import DescMessage, Message
 
@@ -9,27 +9,28 @@ from mesh.errors import FieldViolation
 from mesh.validation import Validator
 
 
-class Rules:
-    """The rules of one type of request. Raises CompilationError if one of them is wrong."""
+class RequestRules:
+    """The rules of one type of request."""
 
     def __init__(self, request: DescMessage, validator: Validator) -> None:
+        """Raises CompilationError if a rule is invalid."""
         self._request = request
         self._validator = validator if has_rules(request) else None
         if self._validator is not None:
             self._validator.violations(request.type())
 
-    def broken(self, message: Message) -> tuple[FieldViolation, ...]:
-        """Returns the rules that the message breaks, with the paths of the contract."""
+    def violations(self, message: Message) -> tuple[FieldViolation, ...]:
+        """Returns the violations of a message, with paths of proto names."""
         return () if self._validator is None else self._validator.violations(message)
 
     def check(self, message: Message, problems: Problems) -> None:
-        """Notes every rule that the message breaks, but nothing about fields that are known to be wrong."""
-        broken = self.broken(message)
+        """Adds the violations of a message to `problems`, except those of fields that are already in it."""
+        broken = self.violations(message)
         if not broken:
             return
-        wrong = [violation.field for violation in problems.violations]
+        known = [violation.field for violation in problems.violations]
         for violation in (as_client_writes(each, self._request, problems.own_names) for each in broken):
-            if not any(_overlap(violation.field, field) for field in wrong):
+            if not any(_overlap(violation.field, field) for field in known):
                 problems.note(violation)
 
 

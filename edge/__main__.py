@@ -12,7 +12,7 @@ import structlog
 
 from edge.app import operations_pages as operations
 from edge.app.reloading import ReloadingApp, check_upstreams
-from edge.app.routes import route
+from edge.app.routes import build_routes
 from edge.call.nowhere import Nowhere
 from edge.call.upstream_tls import upstream_credentials
 from edge.call.upstreams import Upstreams
@@ -32,13 +32,13 @@ from mesh.process import Process, run_to_end
 log = structlog.get_logger()
 
 GC_THRESHOLD: Final = 50_000
-"""The objects between two runs of the garbage collector. By Python's own number, 700, it looks through thousands of
-open streams again and again for garbage that is not there: a third of the time that it takes to open one.
+"""The number of new objects that starts the garbage collector. With Python's default, 700, it repeatedly scans the
+objects of thousands of open streams and finds no garbage, which costs a third of the time to open a stream.
 """
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Runs the edge until SIGTERM or SIGINT; with --check prints what it would serve."""
+    """Runs the edge until SIGTERM or SIGINT. With --check prints the routes and problems instead."""
     settings, check_only = from_command_line(arguments)
     if check_only:
         run_to_end("edge", _check(settings))
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
 
 async def _check(settings: EdgeSettings) -> int:
-    """Prints every route and every problem. Gives the exit status: 1 if the edge would not start."""
+    """Prints every route and every problem. Returns the exit status, which is 1 if the edge would not start."""
     telemetry.configure_logs("edge", settings)
     await _warn_unresolvable(settings)
     async with _upstreams(settings) as upstreams:
         contract = read(await _source(settings, upstreams).read())
-    routes = route(contract, settings, Nowhere, None)
+    routes = build_routes(contract, settings, Nowhere, None)
     for each in routes.served:
         print(f"{each.http_method:7} {each.template.text}  {each.method.name}")
     for problem in routes.problems:
@@ -79,9 +79,9 @@ async def _run(settings: EdgeSettings) -> int:
         await serving.load()
         server = await process.enter(serve(serving, settings))
         if ended is not None:
-            await process.enter(ended)  # after the server, for the list may be behind it
+            await process.enter(ended)  # after the server, because the list may be behind it
         log.info("serving", host=settings.listen_host, port=server.port)
-        process.spawn(serving.keep_up(hang_up), name="reload")
+        process.spawn(serving.reload_on_change(hang_up), name="reload")
 
     return await process.run(start)
 
@@ -100,16 +100,16 @@ def _source(settings: EdgeSettings, upstreams: Upstreams) -> Source:
 
 
 async def _warn_unresolvable(settings: EdgeSettings) -> None:
-    """Warns of hosts that nobody knows: a name may be wrong, or come later."""
+    """Logs a warning for each upstream whose host can't be resolved. The name may be wrong, or appear later."""
     for address in sorted(set(settings.upstreams.values()), key=str):
         try:
             await asyncio.get_running_loop().getaddrinfo(address.host, address.port)
         except OSError as error:
-            log.warning("an upstream's host can't be resolved", upstream=str(address), error=error.strerror)
+            log.warning("could not resolve the host of an upstream", upstream=str(address), error=error.strerror)
 
 
 def serve(app: Any, settings: EdgeSettings) -> DrainingServer:
-    """The HTTP server of an ASGI application."""
+    """Returns the HTTP server of an ASGI application."""
     limits = ConnectionLimits(
         settings.head_bytes_max, settings.url_bytes_max, settings.head_timeout_s, settings.stall_s
     )
@@ -141,11 +141,11 @@ def serve(app: Any, settings: EdgeSettings) -> DrainingServer:
 
 def _verifier(settings: EdgeSettings, ended: EndedTokens | None) -> Verifier | None:
     if settings.jwks_url is None:
-        log.warning("no --jwks: access tokens are not checked here but passed on to the services")
+        log.warning("no --jwks: access tokens are passed on to the services without a check")
         return None
     unchecked = {"issuer": settings.token_issuer, "audience": settings.token_audience}
     for name in (name for name, value in unchecked.items() if not value):
-        log.warning(f"no --{name}: a token's {name} is not checked, only its signature and its time")
+        log.warning(f"no --{name}: tokens are checked only by signature and time, not by their {name}")
     return Verifier(RemoteKeySet(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
 
 

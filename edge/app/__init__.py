@@ -1,1 +1,1 @@
-"""The edge's ASGI application: dispatch of requests to endpoints, its own pages, and the reload of contracts."""
+"""The edge's ASGI application: the dispatch of requests to endpoints, its own pages, and the reload of contracts."""

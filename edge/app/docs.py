@@ -1,4 +1,4 @@
-"""The pages /docs and /redoc, made of local files only: what they load comes from the package fastapi-offline."""
+"""The pages /docs and /redoc, which load local files only, from the package fastapi-offline."""
 
 from collections.abc import Awaitable, Callable
 from html import escape
@@ -20,7 +20,7 @@ DOCS: Final = ("/docs", "/redoc")
 OPENAPI: Final = "/openapi.json"
 SERVICE: Final = "service"
 
-# The pages work on machines without a network, and must not tell others what is looked at here.
+# The pages work without a network, and must not reveal to other hosts that somebody reads them.
 _POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "worker-src 'self' blob:; frame-ancestors 'none'"
@@ -47,7 +47,7 @@ small {{ color: #666 }}
 
 
 def add_docs(app: FastAPI, documents: Documents) -> None:
-    """Adds the pages and what they show."""
+    """Adds the pages, their assets and the OpenAPI documents to the application."""
     app.mount(ASSETS, StaticFiles(directory=str(_ASSETS_FOLDER)))
     app.add_route(OPENAPI, _openapi(documents))
     for path, page in zip(DOCS, (_swagger_ui, _redoc), strict=True):
@@ -55,7 +55,7 @@ def add_docs(app: FastAPI, documents: Documents) -> None:
 
 
 def asset_names() -> list[str]:
-    """Returns the names of the files that the pages load, which are below ASSETS."""
+    """Returns the names of the files below ASSETS, which the pages load."""
     return sorted(file.name for file in _ASSETS_FOLDER.iterdir())
 
 
@@ -85,7 +85,7 @@ def _page(
 
 
 def _service(request: Request, documents: Documents) -> str:
-    """The service that is asked for, empty for all. Raises HTTPException 404 if there is none such."""
+    """Returns the service in the query, "" for all. Raises HTTPException 404 if it does not exist."""
     service = request.query_params.get(SERVICE, "")
     if service and service not in documents.services:
         raise HTTPException(404)
@@ -93,7 +93,7 @@ def _service(request: Request, documents: Documents) -> str:
 
 
 def _list(documents: Documents, base: str, path: str, title: str) -> str:
-    """The services by their packages."""
+    """Returns a page that lists the services by package."""
     by_package: dict[str, list[str]] = {}
     for name, count in documents.services.items():
         package, _, short = name.rpartition(".")

@@ -1,7 +1,7 @@
-"""The FastAPI application: the contract's routes, and beside them the documentation and the operations pages.
+"""The FastAPI application: the contract's routes, the documentation and the operations pages.
 
-A contract's route is served by one ASGI application of its own, because FastAPI's routing and dependency machinery
-costs more than the rest of a call. The few pages that are not of the contract are FastAPI's.
+The contract's routes have ASGI applications of their own, because FastAPI's routing and dependency injection cost more
+than the rest of a call. FastAPI serves the few pages that are not in the contract.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from starlette.routing import Route as PageRoute
 from edge.app.docs import OPENAPI, add_docs
 from edge.app.endpoint_factory import json_style
 from edge.app.http_app import HttpApp
-from edge.app.pages import METHODS, Pages
+from edge.app.pages import PAGE_METHODS, Pages
 from edge.app.routes import Routes
 from edge.app.websocket_app import WebSocketApp
 from edge.contract.contract import Contract
@@ -29,12 +29,12 @@ from mesh.errors import Internal
 
 
 class EdgeApp(FastAPI):
-    """Serves the contract's routes by HttpApp and WebSocketApp, and its own pages as FastAPI does."""
+    """The application that dispatches to HttpApp and WebSocketApp, or to FastAPI for the edge's own pages."""
 
     def __init__(
         self, contract: Contract, routes: Routes, settings: EdgeSettings, operations: Sequence[PageRoute]
     ) -> None:
-        """`operations` are the pages for those who run this, empty if they are on another port."""
+        """`operations` are the operations pages, none if they are on another port."""
         super().__init__(title=settings.api_title, openapi_url=None, docs_url=None, redoc_url=None)
         cors = Cors(settings.cors_origins, settings.cors_max_age_s, settings.response_headers)
         self._websocket = WebSocketApp(routes.sockets, contract.registry, cors)
@@ -61,26 +61,26 @@ class EdgeApp(FastAPI):
             await self._websocket(scope, receive, send)
         elif scope["type"] != "http":
             await super().__call__(scope, receive, send)
-        elif self._pages.hold(scope["path"]) and not self._has_route(scope):
+        elif self._pages.include(scope["path"]) and not self._is_for_contract(scope):
             await super().__call__({**scope, "root_path": self._pages.base}, receive, send)
         else:
             await self._http(scope, receive, send)
 
-    def _has_route(self, scope: Any) -> bool:
-        """Whether the contract has a request to the URL of a page that the page does not answer itself."""
+    def _is_for_contract(self, scope: Any) -> bool:
+        """Returns whether a request to the URL of a page is for the contract, because the page has no such method."""
         method = scope["method"]
-        if method in METHODS:
+        if method in PAGE_METHODS:
             return False
         try:
             found = self._contract_router.match(method, scope["raw_path"].decode("latin-1"))
         except MalformedPath:
-            return True  # which is said in the one shape of errors
+            return True  # HttpApp renders the error
         return isinstance(found, Match) or (method == "OPTIONS" and bool(found.allowed))
 
 
 async def _http_exception(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException), "registered for these"
-    text = "This page does not take this method." if error.status_code == 405 else "There is nothing at this URL."
+    assert isinstance(error, HTTPException), "the handler is registered for these only"
+    text = "This page does not support this method." if error.status_code == 405 else "There is nothing at this URL."
     reason = "METHOD_NOT_ALLOWED" if error.status_code == 405 else "ROUTE_NOT_FOUND"
     headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
     return _response(*render(HttpError(error.status_code, text, reason, headers)))

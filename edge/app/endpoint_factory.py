@@ -1,11 +1,11 @@
-"""The endpoints of a contract, each made when it is first called: of thousands of routes few are in use."""
+"""The endpoints of a contract. Each is made when it is first called, because only few of thousands of routes are."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from edge.app.websocket_app import WebSocketMaker
+from edge.app.websocket_app import WebSocketFactory
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.metadata import RequestHeaders, ResponseHeaders
 from edge.call.rpc import CallSettings, Rpc
@@ -23,7 +23,7 @@ from edge.protocols.rest.client_stream import ClientStreamEndpoint
 from edge.protocols.rest.server_stream import ServerStreamEndpoint
 from edge.protocols.rest.transcoding import Transcoding
 from edge.protocols.rest.unary import UnaryEndpoint
-from edge.protocols.rpc.enveloped import Limits
+from edge.protocols.rpc.enveloped_calls import RequestLimits
 from edge.protocols.websocket.websocket_endpoint import WebSocketEndpoint
 from edge.protojson.readers import Readers
 from edge.reply.response_writer import JsonStyle
@@ -33,7 +33,7 @@ from mesh.validation import Validator
 
 
 class EndpointFactory:
-    """Makes the endpoints of one contract. Those of one method share what is the method's."""
+    """The factory of one contract's endpoints. The endpoints of a method share its RPC."""
 
     def __init__(
         self,
@@ -46,25 +46,25 @@ class EndpointFactory:
         self._upstream_of = upstream_of
         self._transcoding = _transcoding(contract, settings)
         self._stream_limits = _stream_limits(settings)
-        # Connect's clients are generated, maybe from a newer contract: what they all ignore is ignored here.
+        # Connect's clients may be generated from a newer contract; like other servers, the edge ignores unknown fields.
         self._lenient_readers = Readers(contract.registry, ignore_unknown=True, depth_max=settings.json_depth_max)
         self._calls = _call_settings(settings, verifier)
         self._rpcs: dict[str, Rpc] = {}
 
-    def of(self, route: Route) -> Endpoint:
-        """The endpoint of a route. Raises protovalidate.CompilationError if a validation rule of its request is wrong:
-        where there can be one it is made at once.
+    def rest_endpoint(self, route: Route) -> Endpoint:
+        """Returns the endpoint of a route. It is made at once if the request has validation rules, to find invalid
+        ones. Raises protovalidate.CompilationError if a rule is invalid.
         """
         if route.method.name in self._validated:
             return self._make(route)
         return LazyEndpoint(route.method, partial(self._make, route))
 
-    def socket(self, route: Route) -> WebSocketMaker:
-        """Makes the endpoint of a route of a method that streams over WebSocket."""
-        return cache(partial(self._make_socket, route))
+    def websocket_endpoint(self, route: Route) -> WebSocketFactory:
+        """Returns a factory of the WebSocket endpoint of a streaming method's route."""
+        return cache(partial(self._make_websocket, route))
 
-    def procedure(self, method: Method) -> Endpoint:
-        """The endpoint of a method under its own name."""
+    def rpc_endpoint(self, method: Method) -> Endpoint:
+        """Returns the endpoint of a method under its own name."""
         return LazyEndpoint(method, partial(self._make_procedure, method))
 
     def _make(self, route: Route) -> Endpoint:
@@ -75,7 +75,7 @@ class EndpointFactory:
             return ClientStreamEndpoint(route, rpc, transcoding, self._stream_limits)
         return ServerStreamEndpoint(route, rpc, transcoding, self._stream_limits)
 
-    def _make_socket(self, route: Route) -> WebSocketEndpoint:
+    def _make_websocket(self, route: Route) -> WebSocketEndpoint:
         return WebSocketEndpoint(route, self._rpc(route.method), self._transcoding_of(route), self._stream_limits)
 
     def _transcoding_of(self, route: Route) -> Transcoding:
@@ -89,7 +89,7 @@ class EndpointFactory:
             self._lenient_readers,
             self._transcoding.validator,
             self._transcoding.registry,
-            Limits(self._transcoding.body_limits(method), self._stream_limits),
+            RequestLimits(self._transcoding.body_limits(method), self._stream_limits),
         )
 
     def _rpc(self, method: Method) -> Rpc:
@@ -100,7 +100,7 @@ class EndpointFactory:
 
 
 class LazyEndpoint:
-    """Stands for an endpoint, and makes it at the first call."""
+    """An endpoint that is made at its first call."""
 
     __slots__ = ("_endpoint", "_make", "name")
 
@@ -110,7 +110,7 @@ class LazyEndpoint:
         self._endpoint: Endpoint | None = None
 
     def serve(self, request: Request, values: tuple[str, ...], response: Response) -> Coroutine[Any, Any, None]:
-        """Answers a request whose path has these values. Raises MeshError if nothing has been sent yet."""
+        """Answers a request, as Endpoint.serve()."""
         if self._endpoint is None:
             self._endpoint = self._make()
         return self._endpoint.serve(request, values, response)
@@ -155,7 +155,7 @@ def _transcoding(contract: Contract, settings: EdgeSettings) -> Transcoding:
 
 
 def json_style(settings: EdgeSettings) -> JsonStyle:
-    """How answers are written."""
+    """Returns the style of JSON that the settings select."""
     return JsonStyle(
         proto_names=settings.json_proto_names,
         enums_as_numbers=settings.json_enums_as_numbers,

@@ -1,4 +1,4 @@
-"""The dispatch of HTTP requests to the contract's routes. What fails on the way is answered in one shape of error."""
+"""The dispatch of HTTP requests to the contract's routes. All errors have the same shape."""
 
 import asyncio
 from typing import Final
@@ -14,7 +14,7 @@ from edge.http.request import JSON, Receive, Request, Scope, Send
 from edge.http.response import Response
 from edge.httprule.router import MalformedPath, Match, Router
 from edge.protocols.endpoint import Endpoint
-from edge.protocols.refusal import refusal
+from edge.protocols.protocol_error import protocol_error_reply
 from mesh.errors import Code, Internal, MeshError
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ class HttpApp:
     """An ASGI application that serves a router's endpoints over HTTP."""
 
     def __init__(self, router: Router[Endpoint], details: Registry, cors: Cors) -> None:
-        """`details` knows the types of errors' details."""
+        """`details` has the types of errors' details."""
         self._router = router
         self._details = details
         self._cors = cors
@@ -60,7 +60,7 @@ class HttpApp:
             await self._fail(Internal("Internal error."), request, response)
 
     async def _stop(self, request: Request, response: Response) -> None:
-        """Ends a request that the stopping server waits for no longer."""
+        """Ends a request that is still open when the grace period of the drain is over."""
         if not response.started:
             await self._fail(shutting_down(), request, response)
             return
@@ -69,7 +69,7 @@ class HttpApp:
         await request.connection.close()
 
     def _find(self, request: Request) -> Match[Endpoint] | Reply:
-        """Returns the endpoint, or the reply to OPTIONS. Raises HttpError 400, 404 or 405."""
+        """Returns the endpoint, or the reply to an OPTIONS request. Raises HttpError 400, 404 or 405."""
         try:
             found = self._router.match(request.method, request.path)
         except MalformedPath as error:
@@ -84,22 +84,22 @@ class HttpApp:
             raise HttpError(404, "There is nothing at this URL.", "ROUTE_NOT_FOUND")
         allow = ", ".join(sorted(allowed)).encode("latin-1")
         if request.method == "OPTIONS":
-            # RFC 5789, section 3.1; whatever else a method takes, it takes JSON.
+            # RFC 5789, section 3.1. Every method takes JSON.
             patch = [(b"accept-patch", JSON.encode())] if "PATCH" in allowed else []
             return Reply(204, [(b"allow", allow), *patch, *self._cors.preflight(request, allow)])
-        text = f"This URL does not take {request.method}; it takes {allow.decode('latin-1')}."
+        text = f"This URL does not support {request.method}; it supports {allow.decode('latin-1')}."
         raise HttpError(405, text, "METHOD_NOT_ALLOWED", [(b"allow", allow)])
 
     async def _fail(self, error: MeshError, request: Request, response: Response) -> None:
-        """Answers with an error; once the head has been sent all that can be done is to cut the connection off."""
+        """Answers with an error. Aborts the connection if the head has already been sent."""
         request.record.code = error.code.name
         if response.started:
             await request.connection.cut()
         await response.reply(self._error(error, request))
 
     def _error(self, error: MeshError, request: Request) -> Reply:
-        if (refused := refusal(error, request, self._details)) is not None:
-            return refused
+        if (reply := protocol_error_reply(error, request, self._details)) is not None:
+            return reply
         accept = request.headers.get(b"accept", b"")
         status, headers, body = render(error, self._details, scheme=request.auth_scheme(), accept=accept)
         return Reply(status, [*headers, (b"vary", b"accept")], body)

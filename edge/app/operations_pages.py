@@ -1,4 +1,4 @@
-"""The pages of the operations port on the edge's own port, for an edge that has no other."""
+"""The operations pages, for an edge that serves them on its own port."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,12 +10,12 @@ PATHS = ("/livez", "/readyz", "/metrics")
 
 
 def routes(readiness: Readiness) -> list[Route]:
-    """A route for each page."""
+    """Returns a route for each page."""
 
     def route(path: str) -> Route:
         async def serve(_: Request) -> Response:
             found = await page(path, readiness)
-            assert found is not None, "there is one for each path"
+            assert found is not None, "mesh.operations has a page for each path"
             return Response(found.body, found.status, media_type=found.media_type)
 
         return Route(path, serve)

@@ -1,4 +1,4 @@
-"""The contracts that are served, and their replacement by newer ones while requests go on."""
+"""The reload of contracts while requests are served."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from starlette.routing import Route as PageRoute
 
 from edge.app.edge_app import EdgeApp
-from edge.app.routes import Routes, route
+from edge.app.routes import Routes, build_routes
 from edge.call.address import ANY_SERVICE
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract, read
@@ -25,15 +25,13 @@ log = structlog.get_logger()
 
 SHOWN_MAX: Final = 20
 
-_STAY: Final = "the new contracts can't be served; those before stay"
+_RELOAD_FAILED: Final = "could not load the new contracts; the previous ones are still served"
 
-_NOTHING: Final = object()
+_NO_STAMP: Final = object()
 
 
 class ReloadingApp:
-    """An ASGI application: that of the newest contracts that could be served. A request is finished by the one that it
-    began with.
-    """
+    """An ASGI application that serves the newest valid contracts. A reload does not affect requests that have begun."""
 
     def __init__(
         self,
@@ -43,55 +41,55 @@ class ReloadingApp:
         verifier: Verifier | None,
         operations: Sequence[PageRoute],
     ) -> None:
-        """`operations` are the pages for those who run this, empty if they are on another port."""
+        """`operations` are the operations pages, none if they are on another port."""
         self._source = source
         self._settings = settings
         self._upstreams = upstreams
         self._verifier = verifier
         self._operations = operations
         self._app: EdgeApp | None = None
-        self._stamp: object = _NOTHING
+        self._stamp: object = _NO_STAMP
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answers one request."""
-        assert self._app is not None, "load() comes first"
+        assert self._app is not None, "load() must be called first"
         return self._app(scope, receive, send)
 
     async def load(self) -> None:
-        """Serves the contracts as they are now. Raises MeshError if they can't be had, or can't be served; what was
-        served before goes on then.
+        """Loads the current contracts and serves them. Raises MeshError if they can't be read or served; the previous
+        ones are still served then.
         """
         self._stamp = await self._source.stamp()
         image = await self._source.read()
         first = self._app is None
-        with _uncollected():
+        with _garbage_collection_off():
             self._app = await asyncio.to_thread(self._make, image)
         if not first:
             gc.collect()
         gc.freeze()
 
-    async def keep_up(self, called: asyncio.Event) -> None:
-        """Loads the contracts again whenever this is called for, and when they have changed and rest again."""
+    async def reload_on_change(self, requested: asyncio.Event) -> None:
+        """Reloads the contracts whenever `requested` is set, and when they have changed and are stable again."""
         while True:
-            if await self._is_called(called) or await self._has_changed():
+            if await self._is_requested(requested) or await self._has_changed():
                 try:
                     await self.load()
                 except MeshError as error:
-                    log.error(_STAY, error=error.message)  # noqa: TRY400 # what is wrong is said, and it is not here
+                    log.error(_RELOAD_FAILED, error=error.message)  # noqa: TRY400 # the error is in the contracts, and needs no traceback
                 except Exception:
-                    log.exception(_STAY)
+                    log.exception(_RELOAD_FAILED)
 
-    async def _is_called(self, called: asyncio.Event) -> bool:
+    async def _is_requested(self, requested: asyncio.Event) -> bool:
         try:
             async with asyncio.timeout(self._settings.reload_every_s or None):
-                await called.wait()
+                await requested.wait()
         except TimeoutError:
             return False
-        called.clear()
+        requested.clear()
         return True
 
     async def _has_changed(self) -> bool:
-        """Whether the contracts are others than those that were read last, and nobody is writing them."""
+        """Returns whether the contracts have changed since they were last read, and are not being written now."""
         stamp = await self._source.stamp()
         if stamp == self._stamp:
             return False
@@ -101,15 +99,16 @@ class ReloadingApp:
     def _make(self, image: FileDescriptorSet) -> EdgeApp:
         contract = read(image)
         check_upstreams(contract, self._settings)
-        routes = route(contract, self._settings, self._upstreams.__getitem__, self._verifier)
-        _report(routes, lenient=self._settings.lenient)
+        routes = build_routes(contract, self._settings, self._upstreams.__getitem__, self._verifier)
+        _report_problems(routes, lenient=self._settings.lenient)
         return EdgeApp(contract, routes, self._settings, self._operations)
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keeps the garbage collector away while all that is made stays: with a large contract it takes half of the time,
-    and later on stops every request for a moment, again and again, unless what stays is frozen.
+def _garbage_collection_off() -> Iterator[None]:
+    """Disables the garbage collector while a contract is loaded, because all its objects are kept. With a large
+    contract the collector takes half of the time to load, and later interrupts requests unless these objects are
+    frozen.
     """
     gc.unfreeze()
     gc.disable()
@@ -120,23 +119,23 @@ def _uncollected() -> Iterator[None]:
 
 
 def check_upstreams(contract: Contract, settings: EdgeSettings) -> None:
-    """Raises InvalidArgument if a service that has methods to serve has no upstream, or an upstream no service."""
+    """Raises InvalidArgument if a service with methods to serve has no upstream, or if an upstream has no service."""
     services = {method.service for method in contract.methods}
     if ANY_SERVICE not in settings.upstreams and (missing := services - settings.upstreams.keys()):
         names = ", ".join(sorted(missing))
-        raise InvalidArgument(f"No upstream for {names}. Add --upstream SERVICE=HOST:PORT, or one for '*'.")
+        raise InvalidArgument(f"There is no upstream for {names}. Add --upstream SERVICE=HOST:PORT, or one for '*'.")
     if unknown := settings.upstreams.keys() - set(contract.services) - {ANY_SERVICE}:
         names = ", ".join(sorted(unknown))
-        raise InvalidArgument(f"The contracts have no service {names}, for which there is an upstream.")
+        raise InvalidArgument(f"There are upstreams for {names}, which the contracts don't declare.")
 
 
-def _report(routes: Routes, *, lenient: bool) -> None:
-    """Logs the problems of the contract. Raises InvalidArgument if one of them forbids to serve it."""
+def _report_problems(routes: Routes, *, lenient: bool) -> None:
+    """Logs the problems of a contract. Raises InvalidArgument if one is fatal, unless `lenient`."""
     fatal = [str(problem) for problem in routes.problems if problem.fatal]
     if fatal and not lenient:
         more = [f"and {len(fatal) - SHOWN_MAX} more, which --check lists"] if len(fatal) > SHOWN_MAX else []
-        lines = ["The contracts can't be served; --lenient leaves out what is wrong.", *fatal[:SHOWN_MAX], *more]
+        lines = ["The contracts can't be served; --lenient leaves out invalid rules.", *fatal[:SHOWN_MAX], *more]
         raise InvalidArgument("\n".join(lines))
     for problem in routes.problems:
-        log.warning("contract", problem=str(problem))
-    log.info("routes", count=len(routes.served))
+        log.warning("the contract has a problem", problem=str(problem))
+    log.info("contracts loaded", routes=len(routes.served))

@@ -1,4 +1,4 @@
-"""The dispatch of WebSocket handshakes to the contract's routes of methods that stream."""
+"""The dispatch of WebSocket handshakes to the routes of streaming methods."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from mesh.errors import Cancelled, Code, Internal, MeshError
 
 log = structlog.get_logger()
 
-WebSocketMaker = Callable[[], WebSocketEndpoint]
-"""Gives an endpoint, which is made at its first call."""
+WebSocketFactory = Callable[[], WebSocketEndpoint]
+"""Returns an endpoint, which is made at the first call and then kept."""
 
 
 class WebSocketApp:
     """An ASGI application that serves a router's endpoints over WebSocket."""
 
-    def __init__(self, router: Router[WebSocketMaker], details: Registry, cors: Cors) -> None:
-        """`details` knows the types of errors' details."""
+    def __init__(self, router: Router[WebSocketFactory], details: Registry, cors: Cors) -> None:
+        """`details` has the types of errors' details."""
         self._router = router
         self._details = details
         self._cors = cors
@@ -37,7 +37,7 @@ class WebSocketApp:
         record = request.record
         try:
             with request.connection.watch(), request.held:
-                assert (await receive())["type"] == "websocket.connect", "what comes first"
+                assert (await receive())["type"] == "websocket.connect", "ASGI's first event"
                 await self._serve(request, send)
         except asyncio.CancelledError:
             if record.code == Code.OK.name:
@@ -55,13 +55,13 @@ class WebSocketApp:
         except Cancelled as error:
             request.record.code = error.code.name
         except MeshError as error:
-            await self._refuse(error, request, send)
+            await self._reject(error, request, send)
         except Exception:
             log.exception("request failed", route=request.record.route, request_id=request.record.request_id)
-            await self._refuse(Internal("Internal error."), request, send)
+            await self._reject(Internal("Internal error."), request, send)
 
     def _find(self, request: Request) -> tuple[WebSocketEndpoint, tuple[str, ...], list[str]]:
-        """Returns the endpoint, the values of its path, and the subprotocols that the client offers."""
+        """Returns the endpoint, the values of the path's variables, and the subprotocols that the client offers."""
         try:
             found = self._router.match("GET", request.path)
         except MalformedPath as error:
@@ -73,8 +73,8 @@ class WebSocketApp:
         check_origin(request, self._cors)
         return found.target(), found.values, subprotocols
 
-    async def _refuse(self, error: MeshError, request: Request, send: Send) -> None:
-        """Answers a handshake that is not accepted."""
+    async def _reject(self, error: MeshError, request: Request, send: Send) -> None:
+        """Rejects a handshake with an HTTP response."""
         record = request.record
         record.code = error.code.name
         record.status, headers, body = render(error, self._details, scheme=request.auth_scheme())

@@ -73,7 +73,8 @@ class QueryParameters:
         self._names: dict[str, ParameterNames] = {}
 
     def bind(self, pairs: list[tuple[str, str]], message: Message, problems: Problems) -> None:
-        """Sets the fields that the pairs name. Adds invalid pairs to `problems`, under the keys that the client used.
+        """Sets the fields that the pairs name. Adds invalid pairs to `problems`, under the keys that the client
+        used.
         """
         given: dict[str, str] = {}
         for key, text in pairs:
@@ -106,7 +107,8 @@ class QueryParameters:
         _set(message, parameter, text, entry)
 
     def _resolve(self, key: str) -> tuple[_Parameter, str | None]:
-        """Returns the parameter that a key names, and the key of the map's entry if it names one. Raises InvalidValue.
+        """Returns the parameter that a key names, and the key of the map's entry if it names one. Raises
+        InvalidValue.
         """
         fields, proto_names, enclosing, rest = self._resolve_fields(key)
         entry = None

@@ -1,1 +1,1 @@
-"""The protocols that clients call RPCs by."""
+"""The protocols in which clients call RPCs."""

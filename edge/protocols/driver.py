@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class CallDriver:
-    """Drives the calls of one RPC that come by one route."""
+    """The driver of one route's calls, which are all of the same RPC."""
 
     def __init__(self, rpc: Rpc, route: str) -> None:
         self._rpc = rpc
@@ -32,22 +32,26 @@ class CallDriver:
         self._long_poll = rpc.method.policy.long_poll
 
     async def answer(self, exchange: SingleExchange, request: Request) -> Reply:
-        """Makes a call whose response is one message. Raises MeshError as exchange.fail()."""
+        """Makes a call whose response is one message, and returns the reply. Raises the MeshError that exchange.fail()
+        raises.
+        """
         try:
             admission = await self._admit(exchange, request)
             answer = await self._call(exchange, request, admission)
             reply = await large_work.run(len(answer.message), partial(exchange.reply, answer))
-        except Exception as error:  # noqa: BLE001 # _expected() logs what is no MeshError
-            return exchange.fail(self._expected(error, request))
+        except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
+            return exchange.fail(self._public_error(error, request))
         reply.headers += admission.headers
         return reply
 
     async def stream(self, exchange: StreamExchange, request: Request, response: StreamResponse) -> None:
-        """Makes a call whose response is written message by message. Raises MeshError as exchange.fail()."""
+        """Makes a call whose response is written message by message. Raises the MeshError that exchange.fail()
+        raises.
+        """
         try:
             await self._stream(exchange, request, response)
-        except Exception as error:  # noqa: BLE001 # _expected() logs what is no MeshError
-            await exchange.fail(self._expected(error, request), response)
+        except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
+            await exchange.fail(self._public_error(error, request), response)
         await response.end()
 
     async def _admit(self, exchange: Exchange, request: Request) -> Admission:
@@ -104,7 +108,9 @@ class CallDriver:
     def _draining(
         self, exchange: StreamExchange, request: Request, reader: ResponseReader
     ) -> AbstractContextManager[None]:
-        """While this is entered, the stream ends if the server stops. What is answered already is still written."""
+        """Returns a context in which the stream ends if the server stops. Responses that have arrived are still
+        written.
+        """
         if not self._rpc.method.streams:
             return nullcontext()
         return request.connection.draining(partial(reader.stop, exchange.stopped()))
@@ -112,7 +118,9 @@ class CallDriver:
     async def _write(
         self, exchange: StreamExchange, responses: Responses, reader: ResponseReader, response: StreamResponse
     ) -> None:
-        """Writes each message as it comes. What is wrong with the first is known before the head is sent."""
+        """Writes each message as it arrives. The head is sent after the first message, so that an error of this one
+        can still have its own status.
+        """
         wait_s = exchange.heartbeat_s if response.started else exchange.opens_after_s
         while True:
             try:
@@ -138,8 +146,10 @@ class CallDriver:
         status, headers = exchange.head(metadata)
         return status, [*headers, *exchange.headers]
 
-    def _expected(self, error: Exception, request: Request) -> MeshError:
-        """Returns an error that clients may see. One that nobody meant is logged, and nothing of it is told."""
+    def _public_error(self, error: Exception, request: Request) -> MeshError:
+        """Returns the error that the client gets. An unexpected one is logged and replaced, because its text may reveal
+        internals.
+        """
         if isinstance(error, MeshError):
             return error
         log.error("call failed", rpc=self._rpc.method.name, request_id=request.record.request_id, exc_info=error)

@@ -1,4 +1,4 @@
-"""What a request over HTTP is dispatched to."""
+"""The interface of endpoints, to which the router dispatches HTTP requests."""
 
 from typing import Protocol
 
@@ -12,4 +12,6 @@ class Endpoint(Protocol):
     name: str
 
     async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
-        """Answers a request whose path has these values. Raises MeshError if nothing has been sent yet."""
+        """Answers a request. `values` are those of the path's variables. Raises MeshError only before the response has
+        started.
+        """

@@ -1,4 +1,4 @@
-"""What a protocol adds to the lifecycle of a call: how messages are read, and how the response is written."""
+"""The part of a call that depends on its protocol: how messages are read, and how the response is written."""
 
 import contextlib
 import math
@@ -15,26 +15,26 @@ from mesh.errors import MeshError, Metadata
 
 
 class Exchange:
-    """One call as its protocol has it."""
+    """One call in its protocol."""
 
     def begin(self) -> float:
-        """Reads what decides on the call before there is a message. Returns the timeout in seconds that the client asks
-        for in the protocol's own way. Raises MeshError.
+        """Reads the headers and the query. Returns the timeout in seconds that the client sets by the protocol's own
+        header, infinity if there is none. Raises MeshError.
         """
         return math.inf
 
     def from_service(self, error: MeshError) -> MeshError:
-        """Returns the error that a service answered with as the client is to see it."""
+        """Returns the error of a service in the form that the client gets."""
         return error
 
 
 class SingleExchange(Exchange, ABC):
-    """A call that is answered with one message, as a whole."""
+    """A call whose response is one message."""
 
     @abstractmethod
     async def attempts(self) -> Sequence[Callable[[], Awaitable[bytes | AsyncIterator[bytes]]]]:
-        """Reads the request. Returns what to call with, one after the other until one is not ABORTED: each gives the
-        message, or the messages if the method takes many. Raises MeshError.
+        """Reads the request. Returns a reader for each attempt; the driver makes the next attempt if one is ABORTED. A
+        reader returns the message, or the messages if the method takes a stream. Raises MeshError.
         """
 
     @abstractmethod
@@ -43,29 +43,29 @@ class SingleExchange(Exchange, ABC):
 
     @abstractmethod
     def fail(self, error: MeshError) -> Reply:
-        """Returns the reply to a call that failed, or raises the error for the shape that all protocols share."""
+        """Returns the reply to a call that failed, or raises the error, which is then rendered as for REST."""
 
 
 class StreamResponse(Protocol):
-    """Where the response of a stream is written to."""
+    """The response of a stream."""
 
     @property
     def started(self) -> bool:
-        """Whether the head has been sent."""
+        """Returns whether the head has been sent."""
 
     async def start(self, status: int, headers: Headers) -> bool:
-        """Sends the head. Returns whether the client wants more than that."""
+        """Sends the head. Returns False if the client wants nothing more, as with HEAD."""
 
     async def write(self, piece: bytes) -> None:
-        """Sends a piece, and returns when the client has taken most of what was sent before."""
+        """Sends a piece, and waits until the client has received most of the pieces before it."""
 
     async def end(self) -> None:
         """Ends the response."""
 
 
 class StreamExchange(Exchange, ABC):
-    """A call that is answered message by message. Its response is open when the first message has come, or
-    `opens_after_s` have passed: with 0 before the call is made.
+    """A call whose response is written message by message. The response starts with the first message, or when
+    `opens_after_s` have passed; with 0 it starts before the call is made.
     """
 
     opens_after_s: float | None = None
@@ -75,10 +75,10 @@ class StreamExchange(Exchange, ABC):
     def __init__(self) -> None:
         self.activity = Activity()
         self.headers: Headers = []
-        """Those that the head has besides its own; filled in by the driver."""
+        """The headers that the driver adds to those of head()."""
 
     def metadata(self) -> Metadata:
-        """Returns what the service gets besides what every call has. Raises MeshError."""
+        """Returns the metadata that this call has besides that of every call. Raises MeshError."""
         return ()
 
     @abstractmethod
@@ -87,20 +87,22 @@ class StreamExchange(Exchange, ABC):
 
     @abstractmethod
     def head(self, metadata: Metadata) -> tuple[int, Headers]:
-        """Returns the status and the headers, when there is a first piece or nobody waits for it any longer."""
+        """Returns the status and the headers. `metadata` is empty if the response starts before the first message."""
 
     @abstractmethod
     async def message(self, content: bytes) -> bytes:
-        """Returns what a message of the service is for the client. Raises HttpError 502 if it is none."""
+        """Returns a response message as the client reads it. Raises HttpError 502 if the service sent an invalid
+        one.
+        """
 
     @abstractmethod
     def end(self, trailers: Headers) -> bytes:
-        """Returns what ends a response that ended well."""
+        """Returns the end of a successful response."""
 
     @abstractmethod
     async def fail(self, error: MeshError, response: StreamResponse) -> None:
-        """Ends a response with an error. Raises the error for the shape that all protocols share, if the response has
-        not started.
+        """Ends the response with an error. May raise the error if the response has not started; it is then rendered as
+        for REST.
         """
 
     def stopped(self) -> MeshError:
@@ -108,5 +110,5 @@ class StreamExchange(Exchange, ABC):
         return shutting_down()
 
     def watching(self, stop: Callable[[MeshError], None]) -> contextlib.AbstractContextManager[None]:
-        """While this is entered, `stop` is called if the client does what ends the call."""
+        """Returns a context in which `stop` is called if the client does something that ends the call."""
         return contextlib.nullcontext()

@@ -9,7 +9,7 @@ import httpx
 from edge.__main__ import serve
 from edge.app.edge_app import EdgeApp
 from edge.app.operations_pages import routes
-from edge.app.routes import route
+from edge.app.routes import build_routes
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract
 from edge.settings import EdgeSettings
@@ -40,6 +40,6 @@ async def edge_of(
     readiness.serve()
     async with Upstreams(made.upstreams, bare_messages=made.bare_messages, in_mesh=made.service_mesh) as upstreams:
         readiness.add(upstreams)
-        app = EdgeApp(contract, route(contract, made, upstreams.__getitem__, verifier), made, routes(readiness))
+        app = EdgeApp(contract, build_routes(contract, made, upstreams.__getitem__, verifier), made, routes(readiness))
         async with serve(app, made) as server, Client(base_url=f"http://127.0.0.1:{server.port}") as client:
             yield client

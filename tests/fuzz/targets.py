@@ -14,9 +14,9 @@ from edge.http.whole_body import BodyLimits
 from edge.httprule.router import MalformedPath, Match, Router
 from edge.httprule.template import REST, PathTemplate, TemplateError
 from edge.httprule.template import parse as parse_template
-from edge.protocols.grpc_web.base64_text import decoded
+from edge.protocols.grpc_web.base64_text import decode_base64
 from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
-from edge.protocols.rpc.envelope import opened, seal
+from edge.protocols.rpc.envelope import read_envelopes, write_envelope
 from edge.protojson.field_selection import parse as parse_selection
 from edge.protojson.field_selection import trim
 from edge.protojson.parser import Malformed, parse
@@ -183,7 +183,7 @@ def envelope(data: bytes) -> None:
     found = asyncio.run(_envelopes([body]))
     assert found == asyncio.run(_envelopes([body[:cut], body[cut:]]))
     if found is not None:
-        assert b"".join(seal(content, flags) for flags, content in found) == body
+        assert b"".join(write_envelope(content, flags) for flags, content in found) == body
     text = asyncio.run(_decoded([body]))
     assert text == asyncio.run(_decoded([body[:cut], body[cut:]]))
     assert asyncio.run(_decoded([base64.b64encode(body)])) == body
@@ -209,13 +209,13 @@ async def _pieces(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
 
 async def _envelopes(pieces: list[bytes]) -> list[tuple[int, bytes]] | None:
     with contextlib.suppress(MeshError):
-        return [each async for each in opened(_pieces(pieces), _LIMITS, unlimited())]
+        return [each async for each in read_envelopes(_pieces(pieces), _LIMITS, unlimited())]
     return None
 
 
 async def _decoded(pieces: list[bytes]) -> bytes | None:
     with contextlib.suppress(MeshError):
-        return b"".join([piece async for piece in decoded(_pieces(pieces))])
+        return b"".join([piece async for piece in decode_base64(_pieces(pieces))])
     return None
 
 

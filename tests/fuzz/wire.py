@@ -10,7 +10,7 @@ from structlog.testing import LogCapture
 from uvicorn.server import ServerState
 
 from edge.app.edge_app import EdgeApp
-from edge.app.routes import route
+from edge.app.routes import build_routes
 from edge.contract.contract import Contract
 from edge.http.connections import Connections
 from edge.http.draining import Drain
@@ -59,7 +59,7 @@ class Wire:
         settings = EdgeSettings.model_validate(
             {"contracts": "-", "upstreams": "*=127.0.0.1:1", "port": 0, "body_bytes_max": 10_000, "body_timeout_s": 5}
         )
-        app = EdgeApp(contract, route(contract, settings, lambda _: Service(), None), settings, [])
+        app = EdgeApp(contract, build_routes(contract, settings, lambda _: Service(), None), settings, [])
         limits = ConnectionLimits(8192, 4096, settings.head_timeout_s, settings.stall_s)
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._note)

@@ -1,4 +1,4 @@
-"""Connect's calls in envelopes: https://connectrpc.com/docs/protocol#streaming-rpcs."""
+"""Connect's streaming calls, whose messages are in envelopes: https://connectrpc.com/docs/protocol#streaming-rpcs."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -10,46 +10,46 @@ from protobuf import Registry
 from edge.http.headers import Headers
 from edge.http.request import Request
 from edge.protocols.connect.error_reply import to_json
-from edge.protocols.connect.version import VERSION_HEADER, check_version, timeout_s
-from edge.protocols.rpc.envelope import seal
+from edge.protocols.connect.request_headers import VERSION_HEADER, check_version, timeout_s
+from edge.protocols.rpc.envelope import write_envelope
 
 PREFIX: Final = "application/connect+"
-"""What stands before the codec's name in the media type."""
+"""The part of the media type before the codec's name."""
 
 _END_STREAM: Final = 0x02
 
 
 class ConnectStream:
-    """One call by Connect, in an envelope for each message."""
+    """The Connect dialect of one call in envelopes."""
 
     coding_header = b"connect-content-encoding"
     accepted_codings_header = b"connect-accept-encoding"
 
     def __init__(self, details: Registry, request: Request) -> None:
-        """`details` knows the types of the errors' details."""
+        """`details` has the types of the errors' details."""
         self._details = details
         self._headers = request.headers
         self.media_type = request.media_type()
 
     def timeout_s(self) -> float:
-        """Connect-Timeout-Ms in seconds."""
+        """Returns Connect-Timeout-Ms in seconds, infinity if there is none."""
         check_version(self._headers.get(VERSION_HEADER), b"1")
         return timeout_s(self._headers)
 
     def read(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """The body as it is."""
+        """Returns the body unchanged."""
         return body
 
     def end(self, status: Status | None, trailers: Headers) -> bytes:
-        """The EndStreamResponse."""
+        """Returns the EndStreamResponse, in its envelope."""
         shape: dict[str, Any] = {}
         if status is not None:
             shape["error"] = to_json(status, self._details)
         for name, value in trailers:
             metadata = shape.setdefault("metadata", {})
             metadata.setdefault(name.decode(), []).append(value.decode("latin-1"))
-        return seal(json.dumps(shape, ensure_ascii=False).encode(), _END_STREAM)
+        return write_envelope(json.dumps(shape, ensure_ascii=False).encode(), _END_STREAM)
 
     def write(self, envelope: bytes) -> bytes:
-        """The envelope as it is."""
+        """Returns the envelope unchanged."""
         return envelope

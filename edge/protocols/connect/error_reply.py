@@ -1,4 +1,4 @@
-"""Errors as Connect has them: https://connectrpc.com/docs/protocol#error-end-stream."""
+"""Errors in Connect's JSON: https://connectrpc.com/docs/protocol#error-end-stream."""
 
 import base64
 import json
@@ -11,18 +11,18 @@ from protobuf.wkt import Any as Packed
 from edge.http.errors import HTTP_STATUS, error_headers, http_status
 from edge.http.reply import Reply
 from edge.http.request import Request
-from edge.protocols.rpc.status import code_of, status_of
+from edge.protocols.rpc.status import rpc_code, rpc_status
 from mesh.errors import Code, MeshError
 
-# What says more than the code beside it.
-_OWN_STATUS: Final = (404, 405, 415)
+# HTTP statuses that say more than the one of the RPC code.
+_SPECIFIC_STATUSES: Final = (404, 405, 415)
 
-# The only code that Connect spells otherwise.
+# The only code that Connect spells differently from gRPC.
 _CANCELLED = "canceled"
 
 
 def to_json(status: Status, registry: Registry) -> dict[str, Any]:
-    """The JSON of a status: {"code", "message", "details"}. `registry` knows the types of its details."""
+    """Returns the JSON of a status: {"code", "message", "details"}. `registry` has the types of its details."""
     code = Code(status.code)
     shape: dict[str, Any] = {"code": _CANCELLED if code is Code.CANCELLED else code.name.lower()}
     if status.message:
@@ -33,13 +33,13 @@ def to_json(status: Status, registry: Registry) -> dict[str, Any]:
 
 
 def reply(error: MeshError, request: Request, details: Registry) -> Reply:
-    """The reply to a request that failed before there was a response."""
+    """Returns the reply to a request that failed before the response started."""
     scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
     headers = [(b"content-type", b"application/json"), *error_headers(error, scheme)]
     status = http_status(error)
-    if status not in _OWN_STATUS:
-        status = HTTP_STATUS[code_of(error)]
-    shape = to_json(status_of(error), details)
+    if status not in _SPECIFIC_STATUSES:
+        status = HTTP_STATUS[rpc_code(error)]
+    shape = to_json(rpc_status(error), details)
     return Reply(status, headers, json.dumps(shape, ensure_ascii=False).encode(errors="replace"))
 
 
@@ -50,7 +50,7 @@ def _detail(detail: Packed, registry: Registry) -> dict[str, Any]:
 
 
 def _debug(detail: Packed, type_name: str, registry: Registry) -> dict[str, Any]:
-    """The detail for those who read the wire, if its type is known here."""
+    """Returns the JSON of a detail, for debugging, or nothing if the type is unknown."""
     desc = registry.message(type_name)
     if desc is None:
         return {}

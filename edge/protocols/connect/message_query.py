@@ -7,7 +7,7 @@ from typing import Final
 
 from edge.bind.query_string import split_query
 from edge.http.whole_body import BodyLimits
-from edge.protocols.connect.version import check_version
+from edge.protocols.connect.request_headers import check_version
 from edge.protocols.rpc import coding
 from edge.protojson.problems import Problems
 from mesh.errors import InvalidArgument
@@ -17,16 +17,16 @@ _BASE64 = re.compile(r"([A-Za-z0-9_-]*)(={0,2})")
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What the parameters say: the codec's name and the message in it."""
+class MessageQuery:
+    """The parameters of a query: the name of the codec, and the message in it."""
 
     codec: str
     content: bytes
 
 
-def read(query: bytes, limits: BodyLimits) -> Query:
-    """Reads a query. Parameters of other names have no meaning. Raises InvalidArgument, Unimplemented for a compression
-    that is not known, ResourceExhausted for a message that is too large.
+def parse(query: bytes, limits: BodyLimits) -> MessageQuery:
+    """Parses a query, whose other parameters are ignored. Raises InvalidArgument if it is malformed, Unimplemented if
+    the compression is not supported, ResourceExhausted if the message is too large.
     """
     given = _parameters(query)
     check_version(given.get("connect", "v1").encode(), b"v1")
@@ -34,8 +34,8 @@ def read(query: bytes, limits: BodyLimits) -> Query:
         if name not in given:
             raise InvalidArgument(f"The parameter {name} is missing.", reason="MALFORMED_QUERY")
     content = _bytes(given["message"]) if given.get("base64") == "1" else given["message"].encode()
-    used = coding.of_header(given.get("compression", "").encode())
-    return Query(given["encoding"], coding.decompress(content, used, limits))
+    used = coding.parse(given.get("compression", "").encode())
+    return MessageQuery(given["encoding"], coding.decompress(content, used, limits))
 
 
 def _parameters(query: bytes) -> dict[str, str]:
@@ -50,10 +50,10 @@ def _parameters(query: bytes) -> dict[str, str]:
 
 
 def _bytes(text: str) -> bytes:
-    """The bytes that a text in the URL-safe alphabet stands for, padded or not."""
+    """Decodes base64 in the URL-safe alphabet, with or without padding. Raises InvalidArgument."""
     match = _BASE64.fullmatch(text)
     digits, padding = match.groups() if match is not None else ("=", "")
     missing = -len(digits) % 4
     if match is None or missing == 3 or (padding and len(padding) != missing):
-        raise InvalidArgument("The parameter message is not base64 in the alphabet for URLs.", reason="MALFORMED_QUERY")
+        raise InvalidArgument("The parameter message is not URL-safe base64.", reason="MALFORMED_QUERY")
     return urlsafe_b64decode(digits + "=" * missing)

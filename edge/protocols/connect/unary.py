@@ -14,28 +14,28 @@ from edge.http.request import Request
 from edge.http.response import Response
 from edge.http.whole_body import BodyLimits, read_body
 from edge.protocols.connect import error_reply, message_query
-from edge.protocols.connect.version import VERSION_HEADER, check_version, timeout_s
+from edge.protocols.connect.request_headers import VERSION_HEADER, check_version, timeout_s
 from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import SingleExchange
 from edge.protocols.rpc import coding
 from edge.protocols.rpc.codec import Codec, Codecs
-from edge.protocols.rpc.status import code_of
+from edge.protocols.rpc.status import rpc_code
 from edge.reply.cache_control import cache_control
 from mesh.client import UnaryReply
 from mesh.errors import MeshError, Metadata
 
 PREFIX: Final = "application/"
-"""What stands before the codec's name in the media type."""
+"""The part of the media type before the codec's name."""
 
 _TRAILER: Final = b"trailer-"
 _READS: Final = ("GET", "HEAD")
 
 
 class ConnectUnary:
-    """Serves the calls of one RPC that takes one message and answers one."""
+    """The Connect endpoint of one unary RPC."""
 
     def __init__(self, rpc: Rpc, codecs: Codecs, details: Registry, limits: BodyLimits) -> None:
-        """`details` knows the types of errors' details."""
+        """`details` has the types of errors' details."""
         self.codecs = codecs
         self.details = details
         self.limits = limits
@@ -44,12 +44,12 @@ class ConnectUnary:
         self._driver = CallDriver(rpc, rpc.method.path)
 
     async def serve(self, request: Request, response: Response) -> None:
-        """Answers a request, also with what went wrong."""
+        """Answers a request, with an error in Connect's JSON if it fails."""
         exchange = _Get(self, request) if request.method in _READS else _Post(self, request)
         await response.reply(await self._driver.answer(exchange, request))
 
     def metadata_headers(self, initial: Metadata, trailing: Metadata) -> Headers:
-        """Returns the metadata of a response that clients see."""
+        """Returns the headers for the metadata of a response; those for trailing metadata have a prefix."""
         prefixed = [(_TRAILER + name, value) for name, value in self._rpc.response_headers(trailing)]
         return [*self._rpc.response_headers(initial), *prefixed]
 
@@ -67,7 +67,7 @@ class _Exchange(SingleExchange):
         return Reply(200, headers, self._codec.encode(answer.message))
 
     def fail(self, error: MeshError) -> Reply:
-        self._request.record.code = code_of(error).name
+        self._request.record.code = rpc_code(error).name
         reply = error_reply.reply(error, self._request, self._served.details)
         reply.headers += self._served.metadata_headers(error.initial_metadata, error.trailing_metadata)
         return reply
@@ -83,7 +83,7 @@ class _Post(_Exchange):
     def begin(self) -> float:
         self._choose_codec(self._request.media_type().removeprefix(PREFIX))
         check_version(self._request.headers.get(VERSION_HEADER), b"1")
-        coding.of_header(self._request.headers.get(b"content-encoding"))
+        coding.parse(self._request.headers.get(b"content-encoding"))
         return timeout_s(self._request.headers)
 
     async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
@@ -92,10 +92,10 @@ class _Post(_Exchange):
 
 
 class _Get(_Exchange):
-    """A call that only reads, whose message is in the query."""
+    """A call of an RPC without side effects, whose message is in the query."""
 
     def begin(self) -> float:
-        query = message_query.read(self._request.query, self._served.limits)
+        query = message_query.parse(self._request.query, self._served.limits)
         self._choose_codec(query.codec)
         self._content = query.content
         return timeout_s(self._request.headers)

@@ -1,4 +1,4 @@
-"""Base64 as gRPC-Web has it: in chunks that may each end with padding, wherever their sender flushed."""
+"""Base64 as gRPC-Web sends it: in chunks, each of which may end with padding where the sender flushed."""
 
 import binascii
 import re
@@ -11,8 +11,8 @@ from mesh.errors import InvalidArgument
 _CHUNK = re.compile(rb"[^=]*={0,2}")
 
 
-async def decoded(body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The bytes that a text stands for, as it arrives. Raises InvalidArgument if it is not base64."""
+async def decode_base64(body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Decodes a body as it arrives. Raises InvalidArgument if it is not base64."""
     rest = b""
     async with aclosing(body):
         async for piece in body:

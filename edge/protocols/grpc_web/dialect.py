@@ -11,8 +11,8 @@ from googleapis.google.rpc.status_pb import Status
 
 from edge.http.headers import Headers
 from edge.http.request import Request
-from edge.protocols.grpc_web.base64_text import decoded
-from edge.protocols.rpc.envelope import seal
+from edge.protocols.grpc_web.base64_text import decode_base64
+from edge.protocols.rpc.envelope import write_envelope
 from mesh.errors import Code, DeadlineExceeded, InvalidArgument
 
 BINARY: Final = "application/grpc-web"
@@ -23,12 +23,14 @@ _TRAILERS: Final = 0x80
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
-# What PROTOCOL-HTTP2.md, Status-Message, leaves as it is: printable ASCII less the percent sign.
+# The characters that PROTOCOL-HTTP2.md, Status-Message, does not encode: printable ASCII without the percent sign.
 _PLAIN: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
 class GrpcWeb:
-    """One call by gRPC-Web, binary or as text: base64, for browsers that hand scripts no bytes."""
+    """The gRPC-Web dialect of one call, binary or in base64, which is for browsers that can't stream bytes to
+    scripts.
+    """
 
     coding_header = b"grpc-encoding"
     accepted_codings_header = b"grpc-accept-encoding"
@@ -41,7 +43,7 @@ class GrpcWeb:
         self.media_type = f"{TEXT if self._as_text else BINARY}{plus}{codec}"
 
     def timeout_s(self) -> float:
-        """grpc-timeout in seconds."""
+        """Returns grpc-timeout in seconds, infinity if there is none."""
         given = self._headers.get(b"grpc-timeout")
         if given is None:
             return math.inf
@@ -50,30 +52,34 @@ class GrpcWeb:
             text = "The header grpc-timeout must be at most 8 digits and one of the units H, M, S, m, u, n."
             raise InvalidArgument(text, reason="MALFORMED_HEADER")
         if int(match[1]) == 0:
-            raise DeadlineExceeded("grpc-timeout leaves the call no time.")
+            raise DeadlineExceeded("grpc-timeout is 0: the deadline has already passed.")
         return int(match[1]) * _UNIT_S[match[2]]
 
     def read(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """The body, decoded if it is text."""
-        return decoded(body) if self._from_text else body
+        """Returns the body, decoded if it is text."""
+        return decode_base64(body) if self._from_text else body
 
     def end(self, status: Status | None, trailers: Headers) -> bytes:
-        """The trailers, as an HTTP/1 block of headers. They are in the body always: scripts of other origins can't read
-        all headers.
+        """Returns the trailers as an HTTP/1 block of headers. They are always in the body, because scripts of other
+        origins can't read all headers.
         """
         lines = [(b"grpc-status", str(status.code if status else int(Code.OK)).encode())]
         if status is not None:
             lines.append((b"grpc-message", quote(status.message, safe=_PLAIN).encode()))
             if status.details:
                 lines.append((b"grpc-status-details-bin", base64.b64encode(status.to_binary()).rstrip(b"=")))
-        return seal(b"".join(name + b": " + value + b"\r\n" for name, value in [*lines, *trailers]), _TRAILERS)
+        return write_envelope(
+            b"".join(name + b": " + value + b"\r\n" for name, value in [*lines, *trailers]), _TRAILERS
+        )
 
     def write(self, envelope: bytes) -> bytes:
-        """The envelope, as text if the client wants text. Each is encoded by itself: none waits for the next."""
+        """Returns the envelope, in base64 if the client wants text. Each is encoded separately, so that none waits for
+        the next.
+        """
         return base64.b64encode(envelope) if self._as_text else envelope
 
 
 def _wants_text(accept: bytes, *, default: bool) -> bool:
-    """Whether the response is to be text: as the client accepts it, or else as its request is."""
+    """Returns whether the response is text, by the Accept header or else by `default`."""
     wanted = accept.partition(b",")[0].strip().lower()
     return wanted.startswith(TEXT.encode()) if wanted.startswith(BINARY.encode()) else default

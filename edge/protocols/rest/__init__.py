@@ -1,1 +1,1 @@
-"""REST as google.api.http rules describe it: JSON, streams as arrays, lines and events, and files."""
+"""REST by google.api.http rules: JSON, streams as JSON arrays, NDJSON or server-sent events, and files."""

@@ -1,4 +1,4 @@
-"""Methods that take many messages and answer one."""
+"""Client-streaming methods."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -21,10 +21,10 @@ from mesh.errors import MeshError
 
 
 class ClientStreamEndpoint:
-    """Serves one route."""
+    """The endpoint of one route of a client-streaming method."""
 
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
-        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        """Raises protovalidate.CompilationError if a rule of the contract is invalid."""
         self.name = route.method.name
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.reader = RequestReader(route, transcoding, limits)
@@ -32,7 +32,7 @@ class ClientStreamEndpoint:
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
-        """Answers a request whose path has these values. Raises MeshError."""
+        """Answers a request. `values` are those of the path's variables. Raises MeshError."""
         await response.reply(await self._driver.answer(_Exchange(self, request, values), request))
 
 

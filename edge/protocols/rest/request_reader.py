@@ -1,4 +1,4 @@
-"""The messages of a request: one, as of any other call; many, from JSON; or those of a file, piece by piece."""
+"""The messages in the requests of streaming methods: a single one, a stream in JSON, or the pieces of a file."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Iterator
@@ -24,14 +24,14 @@ from edge.protojson.client_paths import as_client_writes
 from edge.protojson.parser import Malformed
 from mesh.errors import FieldViolation, InvalidArgument, MeshError
 
-LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+NDJSON_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
 class RequestReader:
-    """Reads the requests of one route of a method that streams."""
+    """The reader of one route's requests."""
 
     def __init__(self, route: Route, transcoding: Transcoding, limits: StreamLimits) -> None:
-        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        """Raises protovalidate.CompilationError if a rule of the contract is invalid."""
         self.is_stream = route.method.desc.method_kind in ("client_streaming", "bidi_streaming")
         self.takes_body = route.whole_body or route.body is not None
         self._body_limits = transcoding.body_limits(route.method)
@@ -44,8 +44,8 @@ class RequestReader:
     async def read(
         self, messages: "RequestMessages", request: Request, activity: Activity
     ) -> AsyncGenerator[bytes, None]:
-        """Returns the messages of a request over HTTP. What is wrong with the URL, or with the only message, is raised
-        now: InvalidArgument, HttpError.
+        """Returns the messages of a request over HTTP. Raises InvalidArgument or HttpError at once if the URL is
+        invalid, or the message of a method that takes one; those of a stream raise when they are read.
         """
         if not self.is_stream:
             content = await read_body(request, self._body_limits)
@@ -57,46 +57,46 @@ class RequestReader:
         return _of_json(self._splitter(request), body, messages, request.held)
 
     def as_client_writes(self, error: MeshError, proto_names: set[str]) -> MeshError:
-        """Returns the error with the paths of fields as the client writes them."""
+        """Returns the error with the fields' names in the client's spelling."""
         error.violations = tuple(as_client_writes(each, self._input, proto_names) for each in error.violations)
         return error
 
     def _splitter(self, request: Request) -> Splitter:
         media_type = request.media_type()
-        if media_type in LINES:
+        if media_type in NDJSON_TYPES:
             return LineSplitter(self.limits.message_bytes_max)
         if media_type in ("", JSON):
             return ArraySplitter(self.limits.message_bytes_max, self._depth_max)
-        wanted = f"a JSON array, {JSON}, or JSON in lines, {LINES[0]}"
-        raise unsupported(request, (JSON, LINES[0]), wanted)
+        wanted = f"a JSON array, {JSON}, or JSON in lines, {NDJSON_TYPES[0]}"
+        raise unsupported(request, (JSON, NDJSON_TYPES[0]), wanted)
 
 
 class RequestMessages:
-    """Makes the messages of one request."""
+    """The messages of one request."""
 
     def __init__(self, reader: RequestReader, request: Request, values: tuple[str, ...], query: bytes) -> None:
-        """`values` are those of the path, `query` is the one without system parameters."""
+        """`values` are those of the path's variables, `query` is the query without system parameters."""
         self.count = 0
-        self.says_something_in_url = bool(values or query)
+        self.has_url_values = bool(values or query)
         self._reader = reader
         self._values = values
         self._query = query
-        # Whatever type holds them all, each message is JSON; and only a file's first piece tells the file's type.
+        # Each message is JSON, whatever the type of the whole body; and only the first piece of a file has its type.
         untyped = {name: value for name, value in request.headers.items() if name != b"content-type"}
         self._untyped = replace(request, headers=untyped)
         self._proto_names: set[str] = set()
 
     def check_url(self) -> None:
-        """Raises InvalidArgument with what is wrong with the URL, whatever the messages will be."""
+        """Raises InvalidArgument if the URL is invalid, before there is a message."""
         self._reader.binder.check_url(self._values, self._query)
 
     def bind_only(self, request: Request, content: bytes) -> bytes:
-        """Returns the only message, from a body of the request's own type."""
+        """Returns the single message, from a body of the request's media type."""
         message, self._proto_names = self._reader.binder.bind(request, self._values, self._query, content)
         return message
 
     def bind_piece(self, request: Request, content: bytes) -> bytes:
-        """Returns the next message, from a piece of a file. The first has what the URL and the headers say besides."""
+        """Returns the next message, from a piece of a file. The first also holds the values of the URL and headers."""
         if not self.count:
             message = self.bind_only(request, content)
         else:
@@ -105,8 +105,8 @@ class RequestMessages:
         return message
 
     def bind(self, content: bytes) -> bytes:
-        """Returns the next message, from its JSON. The first has what the URL and the headers say besides. Raises
-        InvalidArgument with the message's index in the paths of fields, HttpError 413 if there are too many.
+        """Returns the next message, from its JSON. The first also holds the values of the URL and headers. Raises
+        InvalidArgument with the index of the message in the paths of fields, HttpError 413 if there are too many.
         """
         limits, binder = self._reader.limits, self._reader.binder
         if self.count >= limits.messages_max:
@@ -123,8 +123,8 @@ class RequestMessages:
         self._proto_names |= proto_names
         return message
 
-    def located(self, contents: Iterator[bytes]) -> Iterator[bytes]:
-        """Yields what a splitter finds. Raises InvalidArgument that says which message it does not find."""
+    def with_index(self, contents: Iterator[bytes]) -> Iterator[bytes]:
+        """Yields the messages of a splitter. Raises InvalidArgument with the index of a malformed message."""
         try:
             yield from contents
         except Malformed as error:
@@ -133,7 +133,7 @@ class RequestMessages:
             raise _at_index(malformed, self.count) from error
 
     def as_client_writes(self, error: MeshError) -> MeshError:
-        """Returns a service's error with the paths of fields as the client writes them."""
+        """Returns a service's error with the fields' names in the client's spelling."""
         return self._reader.as_client_writes(error, self._proto_names)
 
 
@@ -144,14 +144,14 @@ async def _of_json(
     async with contextlib.aclosing(body):
         async for piece in body:
             is_empty = False
-            for content in messages.located(splitter.feed(piece)):
+            for content in messages.with_index(splitter.feed(piece)):
                 yield await large_work.run(len(content), partial(messages.bind, content))
             held.set(splitter.held_bytes)
     if not is_empty:
-        for content in messages.located(splitter.end()):
+        for content in messages.with_index(splitter.end()):
             yield await large_work.run(len(content), partial(messages.bind, content))
-    elif messages.says_something_in_url:
-        # As with other methods: without a body the message is what the URL says.
+    elif messages.has_url_values:
+        # As with other methods, a request without a body has one message, with the values of the URL.
         yield messages.bind(b"")
 
 
@@ -170,7 +170,7 @@ async def _one(message: bytes) -> AsyncGenerator[bytes, None]:
 
 
 def _at_index(error: InvalidArgument, index: int) -> InvalidArgument:
-    """Returns the error with the index of its message before the paths of fields."""
+    """Returns the error with the index of the message before the paths of its fields."""
     violations = [
         FieldViolation(_path_at(index, violation.field), violation.description, violation.reason)
         for violation in error.violations

@@ -1,4 +1,4 @@
-"""Methods that answer many messages, whether they take one or many."""
+"""Server-streaming and bidirectional methods."""
 
 from collections.abc import AsyncGenerator
 
@@ -20,10 +20,10 @@ from mesh.errors import Code, MeshError, Metadata
 
 
 class ServerStreamEndpoint:
-    """Serves one route."""
+    """The endpoint of one route of a server-streaming or bidirectional method."""
 
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
-        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        """Raises protovalidate.CompilationError if a rule of the contract is invalid."""
         self.name = route.method.name
         self.limits = limits
         self.system_parameters = SystemParameterReader(route.method.desc.input)
@@ -33,7 +33,7 @@ class ServerStreamEndpoint:
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
-        """Answers a request whose path has these values. Raises MeshError."""
+        """Answers a request. `values` are those of the path's variables. Raises MeshError."""
         await self._driver.stream(_Exchange(self, request, values), request, response)
 
 
@@ -74,17 +74,19 @@ class _Exchange(StreamExchange):
         return self._messages.as_client_writes(error)
 
     async def fail(self, error: MeshError, response: StreamResponse) -> None:
-        """Ends the response with the error in its own syntax. Where that has no place for one, cuts the connection
-        off: nothing else says that the response is not complete.
+        """Ends the response with the error in its own syntax. Aborts the connection if the syntax has no place for an
+        error, because nothing else shows that the response is incomplete.
         """
         if not response.started:
-            raise self._of_http(error)
+            raise self._as_http_error(error)
         self._request.record.code = error.code.name
         piece = self._writer.error(error)
         await response.write(piece if piece is not None else await self._request.connection.cut())
 
-    def _of_http(self, error: MeshError) -> MeshError:
-        """Returns the error as HTTP has it: 416 for a range that a file does not have (RFC 9110, section 15.5.17)."""
+    def _as_http_error(self, error: MeshError) -> MeshError:
+        """Returns HttpError 416 for a range that a file does not have (RFC 9110, section 15.5.17), or else the
+        error.
+        """
         is_range = self._endpoint.is_file and b"range" in self._request.headers
         if not is_range or error.code is not Code.OUT_OF_RANGE:
             return error

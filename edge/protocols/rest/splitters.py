@@ -1,6 +1,6 @@
-"""Where one message ends and the next begins, in a text that arrives in pieces. Only the one at hand is kept.
+"""Splitters of a text that arrives in pieces into messages. Only the current message is held.
 
-What an element holds is not looked at here: its reader is strict about that.
+They only find where each message ends; the reader of messages checks that its JSON is valid.
 """
 
 import re
@@ -15,7 +15,7 @@ _STRUCTURE = re.compile(rb'["{}\[\]]')
 _STRING = re.compile(rb'["\\]')
 _SCALAR_END = re.compile(rb"[ \t\n\r,\]]")
 
-# Where in the array the scanner is.
+# The positions of the scanner in the array.
 _BEFORE: Final = "before the array"
 _FIRST: Final = "before the first element"
 _NEXT: Final = "after a comma"
@@ -26,21 +26,23 @@ _DONE: Final = "after the array"
 
 
 class Splitter(Protocol):
-    """Finds the messages in one body."""
+    """The splitter of one body."""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The messages that this piece completes. Raises Malformed, HttpError 413 for one that is too large."""
+        """Yields the messages that the piece completes. Raises Malformed, or HttpError 413 if a message is too
+        large.
+        """
 
     def end(self) -> Iterator[bytes]:
-        """The last message, if only the end completes it. Raises Malformed if it is not complete."""
+        """Yields the last message if the end of the body completes it. Raises Malformed if it is incomplete."""
 
     @property
     def held_bytes(self) -> int:
-        """How much of a message is there that is not complete."""
+        """Returns the size of the incomplete message."""
 
 
 class LineSplitter:
-    """A message in each line, as in NDJSON and JSON Lines; empty lines are none."""
+    """The splitter of NDJSON and JSON Lines, which have a message in each line. Empty lines are ignored."""
 
     def __init__(self, size_bytes_max: int) -> None:
         self._size_bytes_max = size_bytes_max
@@ -48,7 +50,7 @@ class LineSplitter:
         self._at = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The lines that end in this piece."""
+        """Yields the lines that end in this piece."""
         self._text += piece
         while (end := self._text.find(b"\n", self._at)) >= 0:
             line = bytes(self._text[:end])
@@ -61,33 +63,33 @@ class LineSplitter:
         _check_size(self._at, self._size_bytes_max)
 
     def end(self) -> Iterator[bytes]:
-        """The last line, whose end need not be marked."""
+        """Yields the last line, which may lack its line feed."""
         if self._text.strip():
             yield bytes(self._text)
 
     @property
     def held_bytes(self) -> int:
-        """How much of a line is there."""
+        """Returns the size of the incomplete line."""
         return len(self._text)
 
 
 class ArraySplitter:
-    """The elements of one JSON array (RFC 8259, section 5). An object is there with its last bracket, not only with
-    the comma that follows it.
+    """The splitter of a JSON array (RFC 8259, section 5). An object is complete with its last bracket, before the comma
+    that follows.
     """
 
     def __init__(self, size_bytes_max: int, depth_max: int) -> None:
-        """`depth_max` is how deep an element may be nested."""
+        """`depth_max` is the maximal nesting of an element."""
         self._size_bytes_max = size_bytes_max
         self._depth_max = depth_max
         self._text = bytearray()
-        self._at = 0  # what comes before it has been looked at
+        self._at = 0  # the index of the next byte to scan
         self._place = _BEFORE
         self._depth = 0
         self._in_string = False
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The elements that this piece completes."""
+        """Yields the elements that this piece completes."""
         self._text += piece
         while self._at < len(self._text):
             if self._place in (_INSIDE, _SCALAR):
@@ -98,25 +100,25 @@ class ArraySplitter:
                 yield self._take()
             else:
                 space = _SPACE.match(self._text, self._at)
-                assert space is not None, "no space is space too"
+                assert space is not None, "the pattern matches the empty text too"
                 del self._text[: space.end()]
                 self._at = 0
                 if self._text:
                     self._enter(self._text[:1])
 
     def end(self) -> Iterator[bytes]:
-        """Nothing: an array has an end of its own."""
+        """Yields nothing, because the closing bracket completes the last element."""
         if self._place is not _DONE:
             raise Malformed("The body ended before its JSON array was complete.")
         yield from ()
 
     @property
     def held_bytes(self) -> int:
-        """How much of an element is there."""
+        """Returns the size of the incomplete element."""
         return len(self._text)
 
     def _enter(self, begin: bytes | bytearray) -> None:
-        """Decides by the first byte of what comes next."""
+        """Moves on by the first byte after white space."""
         if self._place is _BEFORE and begin == b"[":
             self._pass(_FIRST)
         elif (self._place is _FIRST and begin == b"]") or (self._place is _AFTER and begin == b"]"):
@@ -149,7 +151,7 @@ class ArraySplitter:
         return end is not None
 
     def _find_end(self) -> bool:
-        """Goes on to the end of the element that has begun. False if it is not there yet."""
+        """Scans to the end of the current element. Returns False if it has not arrived yet."""
         while True:
             if self._in_string:
                 if not self._find_string_end():
@@ -171,7 +173,7 @@ class ArraySplitter:
                 self._in_string = False
                 return True
             if self._at == len(self._text):
-                self._at -= 1  # what is escaped comes with the next piece
+                self._at -= 1  # the escaped character comes with the next piece
                 return False
             self._at += 1
         self._at = len(self._text)

@@ -1,4 +1,4 @@
-"""What all transcoding endpoints of a contract share."""
+"""The parts that all transcoding endpoints of a contract share."""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ from mesh.validation import Validator
 
 @dataclass(frozen=True, slots=True)
 class Transcoding:
-    """What all transcoding endpoints share."""
+    """The types, readers, validator, style and limits of a contract's transcoding endpoints."""
 
     registry: Registry
     readers: Readers
@@ -23,8 +23,8 @@ class Transcoding:
     limits: BodyLimits
 
     def body_limits(self, method: Method) -> BodyLimits:
-        """Returns the limits of a message of a method's request: those of all, or lower ones that follow from its
-        contract.
+        """Returns the limits of a request message of a method, which are lower than the general ones if the contract's
+        rules imply a smaller message.
         """
         size_bytes_max = request_bytes_max(method.desc.input, self.limits.size_bytes_max)
         return replace(self.limits, size_bytes_max=size_bytes_max)

@@ -1,4 +1,4 @@
-"""Methods that take one message and answer one."""
+"""Unary methods."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,10 +23,10 @@ from mesh.errors import Aborted, InvalidArgument, MeshError
 
 
 class UnaryEndpoint:
-    """Serves one route. All that can be made once is made with it."""
+    """The endpoint of one route of a unary method."""
 
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding) -> None:
-        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        """Raises protovalidate.CompilationError if a rule of the contract is invalid."""
         self.name = route.method.name
         self.invalid_reason = route.method.policy.invalid_reason
         self.input = route.method.desc.input
@@ -37,7 +37,7 @@ class UnaryEndpoint:
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
-        """Answers a request whose path has these values. Raises MeshError."""
+        """Answers a request. `values` are those of the path's variables. Raises MeshError."""
         await response.reply(await self._driver.answer(_Exchange(self, request, values), request))
 
 
@@ -55,7 +55,7 @@ class _Exchange(SingleExchange):
         return super().begin()
 
     async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
-        """With If-Match there is one for each version that it lists."""
+        """Reads the body. Returns one attempt for each version in If-Match, one attempt without this header."""
         content = await read_body(self._request, self._endpoint.limits)
         alternatives = self._endpoint.binder.alternatives(self._request)
         self._tries_versions = alternatives[0] is not self._request

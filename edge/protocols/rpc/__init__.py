@@ -1,1 +1,1 @@
-"""What Connect and gRPC-Web have in common: codecs, envelopes, compression of single messages, statuses."""
+"""The common parts of Connect and gRPC-Web: codecs, envelopes, compression of single messages, statuses."""

@@ -1,4 +1,4 @@
-"""The messages of an RPC as its clients write them, JSON or binary, from and to those that services take."""
+"""The codecs of an RPC: between the messages of clients, in JSON or binary, and those of services."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -23,25 +23,27 @@ JSON: Final = "json"
 PROTO: Final = "proto"
 
 
-class UnknownCodec(HttpError):
-    """A request that is written in no way that is known here."""
+class UnsupportedCodec(HttpError):
+    """A request in a codec that is not supported."""
 
     def __init__(self, media_types: Iterable[str]) -> None:
-        """`media_types` are those that are."""
+        """`media_types` are the supported ones."""
         accepted = ", ".join(media_types)
-        text = f"This RPC takes messages as one of {accepted}."
+        text = f"This RPC takes messages in one of the media types {accepted}."
         super().__init__(415, text, "CONTENT_TYPE_NOT_SUPPORTED", [(b"accept-post", accepted.encode())])
 
 
 class Codec(Protocol):
-    """One way to write messages."""
+    """A format of messages."""
 
     def decode(self, content: bytes) -> bytes:
-        """A request message on the wire. Raises InvalidArgument if it is none, or breaks rules of the contract."""
+        """Returns a serialised request message. Raises InvalidArgument if it is malformed or breaks the contract's
+        rules.
+        """
 
     def encode(self, message: bytes) -> bytes:
-        """A response message as the client reads it. Raises HttpError 502 if the service sent something that is
-        none.
+        """Returns a response message as the client reads it. Raises HttpError 502 if the service sent an invalid
+        one.
         """
 
 
@@ -49,28 +51,30 @@ class Codecs:
     """The codecs of one method."""
 
     def __init__(self, method: Method, readers: Readers, validator: Validator) -> None:
-        """`readers` ignore unknown fields. Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        """`readers` ignore unknown fields. Raises protovalidate.CompilationError if a rule of the contract is
+        invalid.
+        """
         self._method = method
         self._readers = readers
         self._rules = RequestRules(method.desc.input, validator)
 
     def __getitem__(self, name: str) -> Codec:
-        """The codec of this name. Raises UnknownCodec if there is none."""
+        """Returns the codec of this name. Raises UnsupportedCodec if there is none."""
         if name not in (JSON, PROTO):
-            raise UnknownCodec((f"application/{JSON}", f"application/{PROTO}"))
+            raise UnsupportedCodec((f"application/{JSON}", f"application/{PROTO}"))
         return self._json if name == JSON else self._binary
 
     @cached_property
     def _json(self) -> Codec:
-        return _Json(self._method, self._readers, self._rules)
+        return _JsonCodec(self._method, self._readers, self._rules)
 
     @cached_property
     def _binary(self) -> Codec:
-        return _Binary(self._method, self._rules)
+        return _BinaryCodec(self._method, self._rules)
 
 
-class _Binary:
-    """Messages as they travel between services."""
+class _BinaryCodec:
+    """Messages in Protobuf's binary format."""
 
     def __init__(self, method: Method, rules: RequestRules) -> None:
         self._input = method.desc.input
@@ -80,7 +84,7 @@ class _Binary:
         try:
             message = self._input.type.from_binary(content)
         except (ValueError, EOFError, RecursionError, OverflowError) as error:
-            text = f"The message is not a {self._input.type_name} on the wire."
+            text = f"The message is not a valid {self._input.type_name} in Protobuf's binary format."
             raise InvalidArgument(text, reason="MALFORMED_MESSAGE") from error
         if broken := self._rules.violations(message):
             raise invalid_fields(broken)
@@ -90,8 +94,8 @@ class _Binary:
         return message
 
 
-class _Json:
-    """Messages as ProtoJSON."""
+class _JsonCodec:
+    """Messages in ProtoJSON."""
 
     def __init__(self, method: Method, readers: Readers, rules: RequestRules) -> None:
         self._name = method.name

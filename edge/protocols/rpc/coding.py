@@ -1,4 +1,4 @@
-"""The coding of single messages, each compressed by itself, so that none waits for the next."""
+"""The coding of single messages. Each is compressed separately, so that none waits for the next."""
 
 from edge.http.compression import SIZE_BYTES_MIN, compressed
 from edge.http.decompression import CODINGS, Damaged, decode
@@ -10,17 +10,19 @@ from mesh.errors import InvalidArgument, Unimplemented
 IDENTITY = "identity"
 
 
-def of_header(value: bytes | None) -> str:
-    """The coding that a header, or a parameter, names. Raises Unimplemented for one that is not known."""
+def parse(value: bytes | None) -> str:
+    """Returns the coding that a header or a parameter names. Raises Unimplemented if it is not supported."""
     coding = (value or b"").decode("latin-1").strip().lower() or IDENTITY
     if coding != IDENTITY and coding not in CODINGS:
-        text = f"The messages' coding is not supported; send them as they are, or with one of {', '.join(CODINGS)}."
+        text = f"The coding of the messages is not supported; send them uncompressed or in one of {', '.join(CODINGS)}."
         raise Unimplemented(text, reason="ENCODING_NOT_SUPPORTED")
     return coding
 
 
 def decompress(content: bytes, coding: str, limits: BodyLimits) -> bytes:
-    """A message without its coding. Raises InvalidArgument if it is damaged, ResourceExhausted if it is too large."""
+    """Returns the decompressed message. Raises InvalidArgument if it is damaged, ResourceExhausted if it is too
+    large.
+    """
     if coding == IDENTITY or not content:
         return content
     try:
@@ -32,14 +34,16 @@ def decompress(content: bytes, coding: str, limits: BodyLimits) -> bytes:
     return plain
 
 
-def preferred(accepted: bytes | None, given: str) -> str:
-    """The coding for the responses of a client that accepts these; one that does not say accepts what it sends."""
+def choose(accepted: bytes | None, given: str) -> str:
+    """Returns the coding for responses. `accepted` is the client's header; without it, the coding of the request
+    (`given`) is acceptable.
+    """
     wanted = given.encode() if accepted is None else accepted
     return preferred_coding(wanted, CODINGS) or IDENTITY
 
 
 async def compress(message: bytes, coding: str) -> tuple[bytes, bool]:
-    """The message in this coding if that gains, and whether it does."""
+    """Compresses a message if that makes it smaller. Returns the message and whether it is compressed."""
     if coding == IDENTITY or len(message) < SIZE_BYTES_MIN:
         return message, False
     return await compressed(message, coding), True

@@ -1,4 +1,4 @@
-"""Messages in a body, each in an envelope: a byte of flags, its length in four bytes, itself.
+"""The envelopes of messages in a body: a byte of flags, the length of the message in four bytes, the message.
 
 The envelopes of Connect and gRPC-Web are those of gRPC over HTTP/2:
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Length-Prefixed-Message.
@@ -14,24 +14,24 @@ from edge.http.held_bytes import Holding
 from edge.http.whole_body import BodyLimits
 from mesh.errors import InvalidArgument, ResourceExhausted
 
-COMPRESSED: Final = 0x01
-"""The flag of a message that is compressed."""
+COMPRESSED_FLAG: Final = 0x01
+"""The flag of a compressed message."""
 
 _HEAD: Final = struct.Struct(">BI")
 
 
-def seal(message: bytes, flags: int = 0) -> bytes:
-    """A message in its envelope."""
+def write_envelope(message: bytes, flags: int = 0) -> bytes:
+    """Returns a message in its envelope."""
     return _HEAD.pack(flags, len(message)) + message
 
 
-async def opened(
+async def read_envelopes(
     body: AsyncIterator[bytes], limits: BodyLimits, held: Holding
 ) -> AsyncGenerator[tuple[int, bytes], None]:
-    """The flags and the content of each envelope in a body, as they arrive.
+    """Yields the flags and the content of each envelope in a body, as they arrive.
 
-    Raises ResourceExhausted for an envelope that is too large before it is read, HttpError 408 for one that does not
-    arrive in time once it has begun, InvalidArgument if the body ends within one.
+    Raises ResourceExhausted for an envelope that is too large, before it is read; HttpError 408 for one that has begun
+    and does not arrive in time; InvalidArgument if the body ends inside an envelope.
     """
     buffer = bytearray()
     while await _fill(buffer, body, 1, held):
@@ -50,7 +50,7 @@ async def opened(
 async def _fill_envelope(
     buffer: bytearray, body: AsyncIterator[bytes], limits: BodyLimits, held: Holding
 ) -> tuple[int, int]:
-    """Reads the envelope at the buffer's start. Gives its flags and where it ends."""
+    """Reads the envelope at the start of the buffer. Returns its flags and the index of its end."""
     if await _fill(buffer, body, _HEAD.size, held):
         flags, length = _HEAD.unpack_from(buffer)
         if length > limits.size_bytes_max:
@@ -61,7 +61,7 @@ async def _fill_envelope(
 
 
 async def _fill(buffer: bytearray, body: AsyncIterator[bytes], size_bytes: int, held: Holding) -> bool:
-    """Reads on until the buffer holds this much; False if the body ends before."""
+    """Reads until the buffer holds this many bytes. Returns False if the body ends before."""
     while len(buffer) < size_bytes:
         piece = await anext(body, None)
         if piece is None:
@@ -72,6 +72,6 @@ async def _fill(buffer: bytearray, body: AsyncIterator[bytes], size_bytes: int, 
 
 
 def too_large(limits: BodyLimits) -> ResourceExhausted:
-    """The error of a message beyond the limits."""
+    """Returns the error of a message that is too large."""
     text = f"The message is larger than {limits.size_bytes_max} bytes."
     return ResourceExhausted(text, reason="BODY_TOO_LARGE", metadata={"limit_bytes": str(limits.size_bytes_max)})

@@ -1,1 +1,1 @@
-"""Streams over WebSocket (RFC 6455): a JSON message in each text frame, the pieces of files in binary ones."""
+"""Streams over WebSocket (RFC 6455): JSON messages in text frames, the pieces of files in binary frames."""

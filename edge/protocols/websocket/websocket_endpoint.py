@@ -1,9 +1,9 @@
-"""Methods that stream, of any kind, over WebSocket.
+"""Streaming methods of all kinds over WebSocket.
 
 - A text frame is a JSON message, the route's body; a binary frame is a piece of a file (google.api.HttpBody).
-- An empty text frame says that the client sends no more messages; it is no JSON, and so can't be one itself.
-- A method that takes one message has it from the first frame, or from the URL alone if its rule has no body.
-- The end is told by the close frame; before that of an error the whole of it comes in a text frame.
+- An empty text frame ends the client's messages. It can't be a message itself, because it is not JSON.
+- A method that takes one message reads it from the first frame, or from the URL if its rule has no body.
+- The close frame holds the status. After an error, a text frame before it holds the whole error.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from edge.protocols.exchange import StreamExchange, StreamResponse
 from edge.protocols.rest.request_reader import RequestMessages, RequestReader
 from edge.protocols.rest.stream_writer import StreamFormat
 from edge.protocols.rest.transcoding import Transcoding
-from edge.protocols.websocket.closing import Restart, WrongFrame, close_code, close_reason
+from edge.protocols.websocket.closing import ServiceRestart, UnsupportedFrame, close_code, close_reason
 from edge.protocols.websocket.websocket_response import SWITCHING, WebSocketResponse
 from mesh.errors import (
     Cancelled,
@@ -38,25 +38,27 @@ from mesh.errors import (
     invalid_fields,
 )
 
-_NO_MORE: Final = ""
+_END_OF_MESSAGES: Final = ""
 
 
 class WebSocketEndpoint:
-    """Serves one route of a method that streams."""
+    """The WebSocket endpoint of one route of a streaming method."""
 
     def __init__(self, route: Route, rpc: Rpc, transcoding: Transcoding, limits: StreamLimits) -> None:
-        """Raises protovalidate.CompilationError if a rule of the contract is wrong."""
+        """Raises protovalidate.CompilationError if a rule of the contract is invalid."""
         self.limits = limits
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.reader = RequestReader(route, transcoding, limits)
-        self.takes_file = raw_type(route) is not None
-        self.gives_file = inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
-        self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.gives_file)
+        self.receives_files = raw_type(route) is not None
+        self.sends_files = inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
+        self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.sends_files)
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], response: WebSocketResponse) -> None:
-        """Serves a handshake for a path that has these values. Raises MeshError if it is not accepted."""
-        response.binary = self.gives_file
+        """Serves a handshake and the stream after it. `values` are those of the path's variables. Raises MeshError if
+        the handshake is rejected.
+        """
+        response.binary = self.sends_files
         await self._driver.stream(_Exchange(self, request, values, response), request, response)
 
 
@@ -92,7 +94,7 @@ class _Exchange(StreamExchange):
 
     async def message(self, content: bytes) -> bytes:
         message = self._endpoint.format.read(content)
-        if not self._endpoint.gives_file:
+        if not self._endpoint.sends_files:
             return self._endpoint.format.text(message, self._options)
         body = self._endpoint.format.http_body(message)
         return bytes(body.data) if body is not None else b""
@@ -104,7 +106,7 @@ class _Exchange(StreamExchange):
         return self._messages.as_client_writes(error)
 
     async def fail(self, error: MeshError, response: StreamResponse) -> None:
-        """Sends the whole error in a frame, for which the close frame has no room, and then the close frame."""
+        """Sends the whole error in a frame, because it does not fit into the close frame, and then the close frame."""
         if not response.started:
             raise error
         self._request.record.code = error.code.name
@@ -113,11 +115,11 @@ class _Exchange(StreamExchange):
             await self._response.close(close_code(error), close_reason(error))
 
     def stopped(self) -> MeshError:
-        return Restart("The server stops; open the stream again.", reason="SHUTTING_DOWN", retry_after_s=1)
+        return ServiceRestart("The server is stopping; open the stream again.", reason="SHUTTING_DOWN", retry_after_s=1)
 
     @contextlib.contextmanager
     def watching(self, stop: Callable[[MeshError], None]) -> Iterator[None]:
-        """While this is entered, a message after the last one ends the call."""
+        """Returns a context in which a message after the end of the messages ends the call."""
         watching = asyncio.create_task(self._watch(stop), name="after the last message")
         try:
             yield
@@ -129,13 +131,13 @@ class _Exchange(StreamExchange):
         self._has_all_requests.set()
 
     async def _from_frames(self) -> AsyncGenerator[bytes, None]:
-        """Yields the messages of the client, until it says that there are no more."""
+        """Yields the messages of the client until it ends them."""
         messages = self._messages
         if not self._endpoint.reader.is_stream:
             content = _content(await self._next())
             yield await large_work.run(len(content), partial(messages.bind_only, self._request, content))
         else:
-            while (frame := await self._next()) != _NO_MORE:
+            while (frame := await self._next()) != _END_OF_MESSAGES:
                 if isinstance(frame, bytes):
                     yield messages.bind_piece(self._request, frame)
                 else:
@@ -143,35 +145,39 @@ class _Exchange(StreamExchange):
         self._has_all_requests.set()
 
     async def _next(self) -> str | bytes:
-        """Returns the next frame, if it is of the kind that the stream takes."""
+        """Returns the next frame. Raises MeshError if it is of the wrong kind or does not arrive in time."""
         limits = self._endpoint.limits
         try:
             event = await self.activity.receive(self._request.receive, limits.idle_s)
         except TimeoutError:
-            text = f"Nothing was said for {limits.idle_s:g} s, and no end of the messages."
+            text = f"The client sent nothing for {limits.idle_s:g} s and did not end its messages."
             raise DeadlineExceeded(text, reason="STREAM_IDLE") from None
         return self._checked(event)
 
     def _checked(self, event: MutableMapping[str, Any]) -> str | bytes:
         if event["type"] == "websocket.disconnect":
-            raise Cancelled("The client has gone.")
+            raise Cancelled("The client has disconnected.")
         text, data, record = event.get("text"), event.get("bytes"), self._request.record
         record.request_bytes += len(text if text is not None else event["bytes"])
         if record.request_bytes > self._endpoint.limits.bytes_max:
             limit = self._endpoint.limits.bytes_max
             raise HttpError(413, f"The stream is larger than {limit} bytes.", "BODY_TOO_LARGE")
-        if text == _NO_MORE:
-            return _NO_MORE
-        frame: str | bytes | None = data if self._endpoint.takes_file else text
+        if text == _END_OF_MESSAGES:
+            return _END_OF_MESSAGES
+        frame: str | bytes | None = data if self._endpoint.receives_files else text
         if frame is None:
-            raise WrongFrame(f"This stream takes {'binary' if self._endpoint.takes_file else 'text'} frames.")
+            raise UnsupportedFrame(f"This stream takes {'binary' if self._endpoint.receives_files else 'text'} frames.")
         return frame
 
     async def _watch(self, stop: Callable[[MeshError], None]) -> None:
         await self._has_all_requests.wait()
         while (event := await self._request.receive())["type"] == "websocket.receive":
-            if event.get("text") != _NO_MORE:
-                stop(InvalidArgument("There is a message after the last one.", reason="TOO_MANY_MESSAGES"))
+            if event.get("text") != _END_OF_MESSAGES:
+                stop(
+                    InvalidArgument(
+                        "The client sent a message after the end of its messages.", reason="TOO_MANY_MESSAGES"
+                    )
+                )
                 return
 
 

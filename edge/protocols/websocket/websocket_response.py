@@ -1,4 +1,4 @@
-"""The response of a stream over WebSocket: the frames, after the handshake is accepted."""
+"""The response of a stream over WebSocket: the acceptance of the handshake, and the frames."""
 
 from typing import Final
 
@@ -14,13 +14,13 @@ SWITCHING: Final = 101
 
 
 class WebSocketResponse:
-    """Sends the response to one handshake, and fills in what the access record says of it."""
+    """The response to one handshake, which also updates the access record."""
 
     def __init__(self, request: Request, send: Send, subprotocol: str | None) -> None:
-        """`subprotocol` is the one that is spoken, None if the client named none."""
+        """`subprotocol` is the selected one, None if the client offered none."""
         self.started = False
         self.binary = False
-        """Whether pieces go out as binary frames instead of text."""
+        """Whether write() sends binary frames instead of text frames."""
         self._record = request.record
         self._send = send
         self._subprotocol = subprotocol
@@ -34,7 +34,7 @@ class WebSocketResponse:
         return True
 
     async def write(self, piece: bytes) -> None:
-        """Sends a piece in a frame. Raises Cancelled if the client has gone."""
+        """Sends a piece in a frame. Raises Cancelled if the client has disconnected."""
         if not self.binary:
             await self.write_text(piece.decode())
             return
@@ -42,17 +42,17 @@ class WebSocketResponse:
         await self._write({"type": "websocket.send", "bytes": piece})
 
     async def write_text(self, text: str) -> None:
-        """Sends a text frame. Raises Cancelled if the client has gone."""
+        """Sends a text frame. Raises Cancelled if the client has disconnected."""
         self._record.response_bytes += len(text)
         await self._write({"type": "websocket.send", "text": text})
 
     async def end(self) -> None:
-        """Closes the WebSocket, if close() has not."""
+        """Closes the WebSocket normally, unless close() was called."""
         if not self._ended:
             await self.close(NORMAL)
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Closes the WebSocket. Raises Cancelled if the client has gone."""
+        """Closes the WebSocket. Raises Cancelled if the client has disconnected."""
         self._ended = True
         await self._write({"type": "websocket.close", "code": code, "reason": reason})
 
@@ -60,4 +60,4 @@ class WebSocketResponse:
         try:
             await self._send(event)
         except ClientDisconnected:
-            raise Cancelled("The client has gone.") from None
+            raise Cancelled("The client has disconnected.") from None

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from edge.http.held_bytes import unlimited
 from edge.http.whole_body import BodyLimits
-from edge.protocols.grpc_web.base64_text import decoded
-from edge.protocols.rpc.envelope import opened, seal
+from edge.protocols.grpc_web.base64_text import decode_base64
+from edge.protocols.rpc.envelope import read_envelopes, write_envelope
 from mesh.errors import MeshError
 
 LIMITS = BodyLimits(size_bytes_max=50, timeout_s=10.0)
@@ -27,17 +27,17 @@ async def _cut(body: bytes, cuts: list[int]) -> AsyncGenerator[bytes, None]:
 
 
 async def _envelopes(body: bytes, cuts: list[int]) -> list[tuple[int, bytes]]:
-    return [each async for each in opened(_cut(body, cuts), LIMITS, unlimited())]
+    return [each async for each in read_envelopes(_cut(body, cuts), LIMITS, unlimited())]
 
 
 async def _decoded(text: bytes, cuts: list[int]) -> bytes:
-    return b"".join([piece async for piece in decoded(_cut(text, cuts))])
+    return b"".join([piece async for piece in decode_base64(_cut(text, cuts))])
 
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=50)), max_size=5), CUTS)
 def test_pieces_do_not_matter(envelopes: list[tuple[int, bytes]], cuts: list[int]) -> None:
     """What was sealed is what is opened."""
-    body = b"".join(seal(content, flags) for flags, content in envelopes)
+    body = b"".join(write_envelope(content, flags) for flags, content in envelopes)
     assert asyncio.run(_envelopes(body, cuts)) == envelopes
 
 
@@ -46,7 +46,7 @@ def test_any_bytes_are_envelopes_or_an_error(body: bytes, cuts: list[int]) -> No
     """Of the client's, that says why."""
     with contextlib.suppress(MeshError):
         found = asyncio.run(_envelopes(body, cuts))
-        assert b"".join(seal(content, flags) for flags, content in found) == body
+        assert b"".join(write_envelope(content, flags) for flags, content in found) == body
 
 
 @given(st.lists(st.binary(max_size=20), max_size=5), CUTS)

@@ -1,4 +1,4 @@
-"""What all Connect calls share: the version of the protocol, and the client's timeout."""
+"""The headers of Connect's requests: the version of the protocol, and the client's timeout."""
 
 import math
 import re
@@ -14,15 +14,15 @@ _TIMEOUT = re.compile(rb"[0-9]{1,10}")
 
 
 def check_version(version: bytes | None, expected: bytes) -> None:
-    """Raises InvalidArgument for another version of the protocol; none is taken for the one that there is."""
+    """Raises InvalidArgument if the client names another version of the protocol than the expected one."""
     if version is not None and version != expected:
-        text = f"The only version of the Connect protocol is {expected.decode()}."
+        text = f"The version of the Connect protocol must be {expected.decode()}."
         raise InvalidArgument(text, reason="PROTOCOL_VERSION_NOT_SUPPORTED")
 
 
 def timeout_s(headers: Mapping[bytes, bytes]) -> float:
-    """The timeout that the client wants, infinite if it names none. Raises InvalidArgument for one that is none,
-    DeadlineExceeded for zero.
+    """Returns the client's timeout in seconds, infinity if there is none. Raises InvalidArgument if it is malformed,
+    DeadlineExceeded if it is zero.
     """
     given = headers.get(TIMEOUT_HEADER)
     if given is None:
@@ -31,5 +31,5 @@ def timeout_s(headers: Mapping[bytes, bytes]) -> float:
         text = "The header Connect-Timeout-Ms must be a number of milliseconds with at most 10 digits."
         raise InvalidArgument(text, reason="MALFORMED_HEADER")
     if int(given) == 0:
-        raise DeadlineExceeded("Connect-Timeout-Ms leaves the call no time.")
+        raise DeadlineExceeded("Connect-Timeout-Ms is 0: the deadline has already passed.")
     return int(given) / 1000

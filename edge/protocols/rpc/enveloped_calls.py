@@ -1,7 +1,7 @@
-"""Calls whose messages come and go in envelopes, of any kind of RPC.
+"""Calls whose messages are in envelopes, of all kinds of RPCs.
 
-HTTP/1.1 lets a client read the response while it still sends, but few clients do: with most of them a bidirectional
-call is one after the other.
+HTTP/1.1 lets a client read the response while it still sends the request, but few clients do. With most of them a
+bidirectional call is half-duplex: all requests first, then all responses.
 """
 
 import asyncio
@@ -26,57 +26,55 @@ from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import StreamExchange, StreamResponse
 from edge.protocols.rpc import coding
 from edge.protocols.rpc.codec import Codec
-from edge.protocols.rpc.envelope import COMPRESSED, opened, seal
-from edge.protocols.rpc.status import code_of, status_of
+from edge.protocols.rpc.envelope import COMPRESSED_FLAG, read_envelopes, write_envelope
+from edge.protocols.rpc.status import rpc_code, rpc_status
 from mesh.errors import InvalidArgument, MeshError, Metadata, ResourceExhausted, Unimplemented
 
 
 class Dialect(Protocol):
-    """What Connect and gRPC-Web do each in their own way, for one call. The names of headers are in lower case."""
+    """The part of one call that differs between Connect and gRPC-Web. The names of headers are in lower case."""
 
     coding_header: bytes
     accepted_codings_header: bytes
     media_type: str
 
     def timeout_s(self) -> float:
-        """Returns the timeout that the client asks for, infinite if it names none. Raises InvalidArgument,
-        DeadlineExceeded.
-        """
+        """Returns the client's timeout, infinity if there is none. Raises InvalidArgument or DeadlineExceeded."""
 
     def read(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yields the envelopes of a request, from the pieces of its body. Raises InvalidArgument."""
+        """Yields the bytes of a request's envelopes, from the pieces of its body. Raises InvalidArgument."""
 
     def end(self, status: Status | None, trailers: Headers) -> bytes:
-        """Returns what ends the response: the status if the call failed, and the metadata after the messages."""
+        """Returns the end of the response: the status if the call failed, and the trailing metadata."""
 
     def write(self, envelope: bytes) -> bytes:
         """Returns an envelope as the client reads it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits on each message of a request, and on all of them."""
+class RequestLimits:
+    """The limits of each message of a request, and of all messages together."""
 
     message: BodyLimits
     stream: StreamLimits
 
 
-class Enveloped:
-    """Serves the calls of one RPC in one codec."""
+class EnvelopedCalls:
+    """The calls of one RPC in one codec."""
 
-    def __init__(self, rpc: Rpc, codec: Codec, limits: Limits) -> None:
+    def __init__(self, rpc: Rpc, codec: Codec, limits: RequestLimits) -> None:
         self.rpc = rpc
         self.codec = codec
         self.limits = limits
         self._driver = CallDriver(rpc, rpc.method.path)
 
     async def serve(self, dialect: Dialect, request: Request, response: Response) -> None:
-        """Answers a request; whatever goes wrong is told at the end of the response."""
+        """Answers a request. The end of the response holds the error if the call fails."""
         await self._driver.stream(_Exchange(self, dialect, request), request, response)
 
 
 class _Exchange(StreamExchange):
-    def __init__(self, served: Enveloped, dialect: Dialect, request: Request) -> None:
+    def __init__(self, served: EnvelopedCalls, dialect: Dialect, request: Request) -> None:
         super().__init__()
         self._served = served
         self._dialect = dialect
@@ -85,16 +83,16 @@ class _Exchange(StreamExchange):
 
     def begin(self) -> float:
         headers = self._request.headers
-        self._request_coding = coding.of_header(headers.get(self._dialect.coding_header))
+        self._request_coding = coding.parse(headers.get(self._dialect.coding_header))
         accepted = headers.get(self._dialect.accepted_codings_header)
-        self._response_coding = coding.preferred(accepted, self._request_coding)
+        self._response_coding = coding.choose(accepted, self._request_coding)
         return self._dialect.timeout_s()
 
     async def requests(self) -> AsyncGenerator[bytes, None]:
         if self._served.rpc.method.desc.method_kind in ("client_streaming", "bidi_streaming"):
             return self._messages()
         async with contextlib.aclosing(self._messages()) as messages:
-            return _one(await self._only(messages))
+            return _stream_of(await self._single_message(messages))
 
     def head(self, metadata: Metadata) -> tuple[int, Headers]:
         headers = [(b"content-type", self._dialect.media_type.encode())]
@@ -105,19 +103,19 @@ class _Exchange(StreamExchange):
     async def message(self, content: bytes) -> bytes:
         written = await large_work.run(len(content), partial(self._served.codec.encode, content))
         sent, is_compressed = await coding.compress(written, self._response_coding)
-        return self._dialect.write(seal(sent, COMPRESSED if is_compressed else 0))
+        return self._dialect.write(write_envelope(sent, COMPRESSED_FLAG if is_compressed else 0))
 
     def end(self, trailers: Headers) -> bytes:
         return self._dialect.write(self._dialect.end(None, trailers))
 
     async def fail(self, error: MeshError, response: StreamResponse) -> None:
-        """Ends the response with the status, after a head that is that of a success."""
-        self._request.record.code = code_of(error).name
+        """Ends the response with the status of the error. The head is that of a success."""
+        self._request.record.code = rpc_code(error).name
         response_headers = self._served.rpc.response_headers
         if not response.started:
             status, headers = self.head(())
             await response.start(status, [*headers, *self.headers, *response_headers(error.initial_metadata)])
-        ended = self._dialect.end(status_of(error), response_headers(error.trailing_metadata))
+        ended = self._dialect.end(rpc_status(error), response_headers(error.trailing_metadata))
         await response.write(self._dialect.write(ended))
 
     async def _messages(self) -> AsyncGenerator[bytes, None]:
@@ -125,7 +123,7 @@ class _Exchange(StreamExchange):
         body = self._dialect.read(body_stream(self._request, limits.stream, self.activity))
         async with (
             contextlib.aclosing(body),
-            contextlib.aclosing(opened(body, limits.message, self._request.held)) as envelopes,
+            contextlib.aclosing(read_envelopes(body, limits.message, self._request.held)) as envelopes,
         ):
             async for flags, content in envelopes:
                 count += 1
@@ -133,22 +131,22 @@ class _Exchange(StreamExchange):
                     text = f"The stream has more than {limits.stream.messages_max} messages."
                     metadata = {"limit_messages": str(limits.stream.messages_max)}
                     raise ResourceExhausted(text, reason="TOO_MANY_MESSAGES", metadata=metadata)
-                message = self._unsealed(flags, content)
+                message = self._decompressed(flags, content)
                 yield await large_work.run(len(message), partial(self._served.codec.decode, message))
 
-    def _unsealed(self, flags: int, content: bytes) -> bytes:
+    def _decompressed(self, flags: int, content: bytes) -> bytes:
         if not flags:
             return content
-        if flags != COMPRESSED:
+        if flags != COMPRESSED_FLAG:
             text = f"A message has the flags {flags:#04x}; they can be 0 or 1."
             raise InvalidArgument(text, reason="MALFORMED_MESSAGE")
         if self._request_coding == coding.IDENTITY:
-            raise HttpError(400, "A message is compressed, but no header says how.", "ENCODING_MISSING")
+            raise HttpError(400, "A message is compressed, but no header names the coding.", "ENCODING_MISSING")
         return coding.decompress(content, self._request_coding, self._served.limits.message)
 
-    async def _only(self, messages: AsyncIterator[bytes]) -> bytes:
-        """Returns the message of a request that has one. Raises Unimplemented if it has another number of them: grpc's
-        statuscodes.md.
+    async def _single_message(self, messages: AsyncIterator[bytes]) -> bytes:
+        """Returns the single message of a request. Raises Unimplemented if there is none or more than one, as
+        statuscodes.md of gRPC demands.
         """
         timeout_s = self._served.limits.message.timeout_s
         try:
@@ -158,9 +156,9 @@ class _Exchange(StreamExchange):
         except TimeoutError as error:
             raise HttpError(408, f"The body did not arrive within {timeout_s:g} s.", "BODY_TIMEOUT") from error
         if message is None or more is not None:
-            raise Unimplemented("This method takes one message.", reason="MESSAGE_COUNT")
+            raise Unimplemented("This method takes exactly one message.", reason="MESSAGE_COUNT")
         return message
 
 
-async def _one(message: bytes) -> AsyncGenerator[bytes, None]:
+async def _stream_of(message: bytes) -> AsyncGenerator[bytes, None]:
     yield message

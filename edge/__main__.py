@@ -145,7 +145,7 @@ def _verifier(settings: EdgeSettings, ended: EndedTokens | None) -> Verifier | N
         return None
     unchecked = {"issuer": settings.token_issuer, "audience": settings.token_audience}
     for name in (name for name, value in unchecked.items() if not value):
-        log.warning(f"no --{name}: tokens are checked only by signature and time, not by their {name}")
+        log.warning(f"no --{name}: the {name} of tokens is not checked, only their signature and expiry")
     return Verifier(RemoteKeySet(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
 
 

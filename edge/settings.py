@@ -22,7 +22,7 @@ def _words(value: object) -> object:
 
 
 def _addresses(value: object) -> object:
-    """The address of each service of "pkg.Service=host:port, …"."""
+    """Returns the address of each service in "pkg.Service=host:port, …"."""
     if not isinstance(value, str):
         return value
     addresses: dict[str, Address] = {}
@@ -55,7 +55,7 @@ Addresses = Annotated[dict[str, Address], NoDecode, BeforeValidator(_addresses)]
 
 
 class EdgeSettings(ProcessSettings):
-    """What the edge needs. Limits that end in _bytes_max count bytes, those that end in _s seconds."""
+    """The settings of the edge. Limits ending in _bytes_max are in bytes, those ending in _s in seconds."""
 
     contracts: str = Field(
         min_length=1,
@@ -63,23 +63,27 @@ class EdgeSettings(ProcessSettings):
         examples=["image.binpb"],
     )
     upstreams: Addresses = Field(
-        description="where a service answers gRPC; * stands for every other one, https:// for TLS",
+        description="the gRPC address of a service; * stands for all other services, https:// for TLS",
         examples=["pkg.Service=localhost:9000"],
     )
     jwks_url: HttpUrl | None = Field(
         None,
-        description="the keys that verify access tokens; without it tokens are not checked but passed on",
+        description="the URL of the keys that verify access tokens; without it tokens are passed on without a check",
         examples=["http://localhost:8080/.well-known/jwks.json"],
     )
     ended_tokens_url: HttpUrlOrEmpty = Field(
         "",
-        description="the list of access tokens that were revoked; without it each is good until it expires",
+        description="the URL of the list of revoked access tokens; without it tokens are valid until they expire",
         examples=["http://localhost:8080/v1/oauth2/endedTokens"],
     )
     token_issuer: str = Field(
-        "", description="the issuer that tokens must name; without it any", examples=["https://shop.example.com"]
+        "",
+        description="the issuer that tokens must have; without it any issuer is accepted",
+        examples=["https://shop.example.com"],
     )
-    token_audience: str = Field("", description="the audience that tokens must name; without it any", examples=["shop"])
+    token_audience: str = Field(
+        "", description="the audience that tokens must have; without it any audience is accepted", examples=["shop"]
+    )
     listen_host: str = Field(
         "127.0.0.1",
         min_length=1,
@@ -89,112 +93,141 @@ class EdgeSettings(ProcessSettings):
     )
     port: Port = Field(8080, description="the port to listen on", examples=[8080])
     ops_port: Port = Field(
-        0, description="another port for /livez, /readyz and /metrics; 0 leaves them on PORT", examples=[9090]
+        0, description="a separate port for /livez, /readyz and /metrics; with 0 they are on PORT", examples=[9090]
     )
     drain_quiet_s: float = Field(
-        0.0, ge=0, le=60, description="behind proxies: when stopped, serve until no request has come for so long"
+        0.0, ge=0, le=60, description="behind proxies: when stopped, serve until no request has arrived for this long"
     )
-    drain_s_max: float = Field(10.0, ge=0, le=300, description="how long that may take at most")
+    drain_s_max: float = Field(
+        10.0, ge=0, le=300, description="the maximum time that DRAIN_QUIET_S may extend the stop"
+    )
     service_mesh: bool = Field(
-        False, description="there is a service mesh such as Linkerd, which retries and breaks circuits"
+        False, description="leave retries and circuit breaking to a service mesh such as Linkerd"
     )
-    lenient: bool = Field(False, description="leave rules out that are wrong, rather than not to start")
+    lenient: bool = Field(False, description="leave out invalid rules instead of refusing to start")
     reload_every_s: float = Field(
-        1.0, ge=0, le=3600, description="how often to look for changed contracts; 0 waits for SIGHUP"
+        1.0, ge=0, le=3600, description="how often to check for changed contracts; with 0 only SIGHUP reloads them"
     )
-    reflect_wait_s: float = Field(30.0, ge=0, le=3600, description="how long to wait for upstreams with 'reflect'")
+    reflect_wait_s: float = Field(
+        30.0, ge=0, le=3600, description="how long 'reflect' waits for the upstreams at the start"
+    )
     upstream_ca_file: Path | None = Field(
-        None, description="certificates to believe of https:// upstreams; this machine's otherwise", examples=["ca.pem"]
+        None,
+        description="the CA certificates to verify https:// upstreams with, instead of the system's",
+        examples=["ca.pem"],
     )
     upstream_cert_file: Path | None = Field(
-        None, description="the certificate to show to https:// upstreams", examples=["edge.pem"]
+        None, description="the client certificate for https:// upstreams", examples=["edge.pem"]
     )
-    upstream_key_file: Path | None = Field(None, description="the key of that certificate", examples=["edge.key"])
-    api_title: str = Field("API", min_length=1, description="the title of the documentation")
+    upstream_key_file: Path | None = Field(
+        None, description="the private key of UPSTREAM_CERT_FILE", examples=["edge.key"]
+    )
+    api_title: str = Field("API", min_length=1, description="the title of the API documentation")
     pages_path: PagesPath = Field(
-        "", description="the path below which /docs and the edge's other pages are", examples=["/_edge"]
+        "", description="the path prefix of /docs and the edge's other pages", examples=["/_edge"]
     )
 
     cors_origins: Words = Field(
         default_factory=list,
-        description="origins whose scripts may call; * is any",
+        description="the origins whose scripts may call; * allows all",
         examples=["https://app.example.com"],
     )
-    cors_max_age_s: int = Field(600, ge=0, le=86_400, description="how long a browser remembers a preflight")
+    cors_max_age_s: int = Field(600, ge=0, le=86_400, description="how long browsers may cache a preflight")
     request_headers: HeaderNames = Field(
         default_factory=lambda: ["accept-language", "traceparent", "tracestate"],
-        description="headers of requests that services see as metadata",
+        description="the request headers that are passed on to services as metadata",
     )
     response_headers: HeaderNames = Field(
-        default_factory=list, description="metadata of responses that clients see as headers"
+        default_factory=list, description="the response metadata that is passed on to clients as headers"
     )
     bare_messages: bool = Field(
-        False, description="pass on messages of UNKNOWN, INTERNAL, DATA_LOSS, UNAVAILABLE without google.rpc.Status"
+        False,
+        description="pass on messages of UNKNOWN, INTERNAL, DATA_LOSS and UNAVAILABLE without google.rpc.Status",
     )
     trusted_proxies: Proxies = Field(
         default_factory=list,
-        description="addresses whose X-Forwarded-For names the client; gateway is that of the default route",
+        description="the proxies whose X-Forwarded-For is trusted; gateway stands for that of the default route",
         examples=["10.0.0.0/8"],
     )
 
     call_timeout_s: float = Field(
-        DEFAULT_TIMEOUT_S, gt=0, le=3600, description="for methods whose contract names no timeout"
+        DEFAULT_TIMEOUT_S, gt=0, le=3600, description="the timeout of methods whose contract sets none"
     )
-    url_bytes_max: int = Field(8192, ge=64, le=65_536, description="the longest URL")
-    head_bytes_max: int = Field(32_768, ge=1024, le=1_048_576, description="the largest request line and headers")
-    head_timeout_s: float = Field(10.0, gt=0, le=300, description="for the headers to arrive")
+    url_bytes_max: int = Field(8192, ge=64, le=65_536, description="the maximum length of a URL")
+    head_bytes_max: int = Field(
+        32_768, ge=1024, le=1_048_576, description="the maximum size of the request line and headers"
+    )
+    head_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="how long the headers of a request may take to arrive"
+    )
     body_bytes_max: int = Field(
-        1_048_576, ge=0, le=1_073_741_824, description="the largest body, or message of a stream, decompressed"
+        1_048_576,
+        ge=0,
+        le=1_073_741_824,
+        description="the maximum size of a body, or of a message of a stream, after decompression",
     )
-    connections_max: int = Field(2000, ge=1, le=1_000_000, description="connections at the same time")
+    connections_max: int = Field(2000, ge=1, le=1_000_000, description="the maximum number of open connections")
     held_bytes_max: int = Field(
-        33_554_432, ge=1024, description="of bodies and replies that clients send or take slowly, in all"
+        33_554_432, ge=1024, description="the total size of request bodies and replies that are held for slow clients"
     )
-    body_timeout_s: float = Field(30.0, gt=0, le=3600, description="for the body to arrive")
-    json_depth_max: int = Field(64, ge=1, le=100, description="how deep JSON may be nested")
-    concurrent_requests_max: int = Field(1000, ge=1, le=100_000, description="requests at the same time")
+    body_timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a request body may take to arrive")
+    json_depth_max: int = Field(64, ge=1, le=100, description="the maximum nesting of JSON")
+    concurrent_requests_max: int = Field(
+        1000, ge=1, le=100_000, description="the maximum number of concurrent requests"
+    )
     concurrent_streams_max: int = Field(
-        1000, ge=1, le=1_000_000, description="streams at the same time, besides those requests"
+        1000, ge=1, le=1_000_000, description="the maximum number of concurrent streams, in addition to those requests"
     )
     stream_timeout_s: float = Field(
-        86_400, gt=0, le=31_536_000, description="for streaming methods whose contract names no timeout"
+        86_400, gt=0, le=31_536_000, description="the timeout of streaming methods whose contract sets none"
     )
-    stream_idle_s: float = Field(
-        300, gt=0, le=86_400, description="how long a client may leave a stream of its own without a message"
-    )
+    stream_idle_s: float = Field(300, gt=0, le=86_400, description="how long a client that streams may send no message")
     stream_open_s: float = Field(
-        1.0, gt=0, le=60, description="how long the headers of lines or events wait for the first message"
+        1.0, gt=0, le=60, description="how long the headers of NDJSON or events wait for a message"
     )
     stream_heartbeat_s: float = Field(
-        15.0, ge=0, le=3600, description="between comments in quiet server-sent events, and WebSocket's pings; 0: none"
+        15.0,
+        ge=0,
+        le=3600,
+        description="the interval of comments in quiet event streams and of WebSocket pings; 0 sends none",
     )
     stream_bytes_max: int = Field(
-        17_179_869_184, ge=0, le=1_125_899_906_842_624, description="the longest stream or file that a client may send"
+        17_179_869_184,
+        ge=0,
+        le=1_125_899_906_842_624,
+        description="the maximum size of a stream or file that a client may send",
     )
     stream_messages_max: int = Field(
-        1_000_000, ge=1, le=1_000_000_000, description="the most messages of a stream that a client may send"
+        1_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="the maximum number of messages in a stream that a client may send",
     )
-    stall_s: float = Field(60.0, gt=0, le=3600, description="how long a client may take nothing of what it is sent")
-    keep_alive_s: int = Field(65, ge=1, le=3600, description="how long an idle connection is kept")
+    stall_s: float = Field(
+        60.0, gt=0, le=3600, description="how long a client may receive nothing before it is disconnected"
+    )
+    keep_alive_s: int = Field(65, ge=1, le=3600, description="how long an idle connection is kept open")
 
-    ignore_unknown_fields: bool = Field(False, description="ignore fields and parameters that the contract lacks")
-    json_proto_names: bool = Field(False, description="write fields by the contract's names, not in camelCase")
+    ignore_unknown_fields: bool = Field(
+        False, description="ignore fields and parameters that the contract does not declare"
+    )
+    json_proto_names: bool = Field(False, description="write field names as the contract does, not in camelCase")
     json_enums_as_numbers: bool = Field(False, description="write enums as numbers")
-    json_emit_defaults: bool = Field(False, description="write fields that hold their default")
+    json_emit_defaults: bool = Field(False, description="write fields that have their default value")
 
     @property
     def operations_on_port(self) -> bool:
-        """Whether /livez, /readyz and /metrics are on the port of the contract."""
+        """Returns whether /livez, /readyz and /metrics are on the port of the contract."""
         return self.ops_port in (0, self.port)
 
     @model_validator(mode="after")
     def _certificate_has_a_key(self) -> "EdgeSettings":
         if (self.upstream_cert_file is None) is not (self.upstream_key_file is None):
-            raise ValueError("UPSTREAM_CERT_FILE and UPSTREAM_KEY_FILE go together")
+            raise ValueError("UPSTREAM_CERT_FILE and UPSTREAM_KEY_FILE must be set together")
         return self
 
 
-# The settings that are options too, and what the help calls their values.
+# The settings that are command-line options too, and the placeholders of their values in the help.
 _OPTIONS: Final = {
     "--contracts": ("contracts", "IMAGE|FOLDER|reflect"),
     "--upstream": ("upstreams", "SERVICE=HOST:PORT"),
@@ -216,8 +249,8 @@ REST/JSON in front of gRPC services, for any contract with google.api.http rules
 
 
 def from_command_line(arguments: Sequence[str]) -> tuple[EdgeSettings, bool]:
-    """Returns the settings, and whether the contracts are only to be checked. Exits with status 2 and a
-    line for each wrong setting on standard error.
+    """Returns the settings, and whether --check is given. If settings are invalid, writes a line for each to standard
+    error and exits with status 2.
     """
     parsed = vars(_parser().parse_args(arguments))
     check_only = bool(parsed.pop("check"))
@@ -236,7 +269,7 @@ def _variable(field: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m edge",
-        usage="%(prog)s --contracts WHAT --upstream SERVICE=HOST:PORT [options]",
+        usage="%(prog)s --contracts IMAGE|FOLDER|reflect --upstream SERVICE=HOST:PORT [options]",
         description=_DESCRIPTION,
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -246,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
         if field == "upstreams":
             action["action"] = "append"
         parser.add_argument(option, dest=_variable(field).lower(), help=_help(field), **action)
-    parser.add_argument("--check", action="store_true", help="print every route and every problem, then exit")
+    parser.add_argument("--check", action="store_true", help="print all routes and problems, then exit")
     return parser
 
 
@@ -256,8 +289,8 @@ def _help(name: str) -> str:
 
 
 def _epilog() -> str:
-    """The settings that are environment variables only."""
-    lines = ["Every option can be given by the environment variable in brackets. By environment only:"]
+    """Returns the help for the settings that are only environment variables."""
+    lines = ["Every option can also be set by the environment variable in brackets. Set by environment variable only:"]
     lines += (
         f"  {_variable(name):27} {_description(name)}"
         for name in EdgeSettings.model_fields
@@ -267,7 +300,7 @@ def _epilog() -> str:
 
 
 def _description(name: str) -> str:
-    """What a setting means, and its default."""
+    """Returns the description of a setting, and its default."""
     field = EdgeSettings.model_fields[name]
     default = field.get_default(call_default_factory=True) if not field.is_required() else None
     shown = " ".join(default) if isinstance(default, list) else default

@@ -22,7 +22,7 @@ from edge.settings import EdgeSettings
 from mesh.identity import Verifier
 
 SHOWN_MAX: Final = 3
-"""The maximal number of names in a problem."""
+"""The maximum number of names in a problem."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,11 @@ _BEARER: Final = {
     "description": "An access token (RFC 6750).",
 }
 _NOTES: Final = """\
-Fields are named in camelCase here; requests may use the contract's names too. Null is the same as the absence of a \
-field. 64-bit integers are strings in answers. Fields that hold their default are left out of answers.
+Field names are in camelCase; requests may also use the contract's names. Null means that a field is absent. 64-bit \
+integers are strings in responses. Responses leave out fields that have their default value.
 
-Every method takes three parameters of the query beside its own: `$fields` names the fields of the answer that are \
-wanted, `$prettyPrint=true` indents it, and `$alt=proto` asks for it in Protobuf's binary format."""
+Every method takes three query parameters besides its own: `$fields` selects fields of the response, \
+`$prettyPrint=true` indents it, and `$alt=proto` selects Protobuf's binary format."""
 
 
 class Documents:

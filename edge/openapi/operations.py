@@ -25,7 +25,7 @@ BEARER: Final = "bearer"
 
 _SENTENCE_END = re.compile(r"\.(?:\s|$)")
 _BINARY_BODY: Final[dict[str, Any]] = {
-    "description": "The bytes as they are. Any Content-Type may be named; the service gets it too.",
+    "description": "The bytes themselves, of any Content-Type, which the service receives too.",
     "content": {"application/octet-stream": {"schema": BINARY}},
 }
 
@@ -75,7 +75,7 @@ class Operations:
         notes = []
         if self._secured and policy.scopes and not policy.public:
             scopes = ", ".join(f"`{scope}`" for scope in sorted(policy.scopes))
-            notes.append(f"Needs the scope{'s' if len(policy.scopes) > 1 else ''} {scopes}.")
+            notes.append(f"Requires the scope{'s' if len(policy.scopes) > 1 else ''} {scopes}.")
         if kind != "unary":
             notes.append(streams.WEBSOCKET if kind == "bidi_streaming" else streams.AS_WEBSOCKET)
         return notes

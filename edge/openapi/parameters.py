@@ -32,8 +32,8 @@ from mesh.contract.rules import message_rules
 PARAMETER_DEPTH_MAX: Final = 4
 
 _SEGMENTS: Final = (
-    "One segment or several. OpenAPI has no parameter for several: clients made from this document send a slash in it "
-    "as `%2F`, and the service gets it so."
+    "One or more segments. OpenAPI has no parameters of several segments: clients generated from this document send a "
+    "slash as `%2F`, and the service receives it so."
 )
 
 _JSON_TYPES: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "ListValue", "Struct", "Value"))
@@ -42,25 +42,25 @@ SHARED: Final[dict[str, Any]] = {
     "If-Match": {
         "name": "If-Match",
         "in": "header",
-        "description": "The ETag of the version that this change is about; with another one it is not made.",
+        "description": "The ETag of the version to change. The change is rejected if the resource has another one.",
         "schema": {"type": "string", "pattern": '^"[!#-~]*"$', "examples": ['"1"']},
     },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The ETags of versions that the caller has: the answer is 304 if one is the current one.",
+        "description": "The ETags of the versions that the caller has; the response is 304 if one of them is current.",
         "schema": {"type": "string"},
     },
     "Last-Event-ID": {
         "name": "Last-Event-ID",
         "in": "header",
-        "description": "The id of the last event that arrived: the stream goes on after it.",
+        "description": "The id of the last event that was received; the stream resumes after it.",
         "schema": {"type": "string"},
     },
     "X-Server-Timeout": {
         "name": "X-Server-Timeout",
         "in": "header",
-        "description": "After how many seconds the caller gives up. It shortens the method's own timeout.",
+        "description": "The timeout of the caller in seconds. It can only shorten the method's own timeout.",
         "schema": {
             "type": "string",
             "pattern": r"^(0\.[1-9][0-9]{0,8}|[1-9][0-9]{0,8}(\.[0-9]{1,9})?)$",
@@ -158,7 +158,7 @@ class Parameters:
         if field is not None and not any(fields[0] is field for fields in route.variables):
             schema = self._schemas.parameter(field)
             about = schema.pop("description", "")
-            text = f"Another way to give `{field.json_name}`."
+            text = f"Another way to set `{field.json_name}`."
             header = {"name": "Idempotency-Key", "in": "header", "description": f"{text} {about}".strip()}
             yield header | {"schema": schema}
         names = ["X-Server-Timeout"]

@@ -35,7 +35,7 @@ def sentences_of(schema: Schema) -> list[str]:
         f"have the format `{schema['format']}`" if "format" in schema else "",
     ]
     demands = " and ".join(filter(None, words))
-    return [f"The whole of it must {demands}."] if demands else []
+    return [f"The whole value must {demands}."] if demands else []
 
 
 def _split(pattern: str) -> list[str]:

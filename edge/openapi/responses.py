@@ -51,7 +51,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
                 "required": ["code", "message", "status"],
                 "properties": {
                     "code": {"type": "integer", "description": "The HTTP status."},
-                    "message": {"type": "string", "description": "What is wrong, for a person."},
+                    "message": {"type": "string", "description": "A message for developers."},
                     "status": _STATUS,
                     "details": _DETAILS,
                 },
@@ -60,13 +60,13 @@ SCHEMAS: Final[dict[str, Schema]] = {
     },
     "Problem": {
         "type": "object",
-        "description": "The same error for those whose Accept prefers problem details (RFC 9457).",
+        "description": "The same error for clients whose Accept prefers problem details (RFC 9457).",
         "required": ["type", "title", "status", "detail", "code"],
         "properties": {
             "type": {"type": "string", "format": "uri-reference"},
             "title": {"type": "string", "description": "The phrase of the HTTP status."},
             "status": {"type": "integer", "description": "The HTTP status."},
-            "detail": {"type": "string", "description": "What is wrong, for a person."},
+            "detail": {"type": "string", "description": "A message for developers."},
             "code": _STATUS,
             "details": _DETAILS,
         },
@@ -76,25 +76,31 @@ ERROR: Final[Schema] = {"$ref": "#/components/schemas/Error"}
 
 HEADERS: Final[dict[str, Any]] = {
     "ETag": {
-        "description": "The version of what is answered, for If-None-Match and If-Match.",
+        "description": "The version of the resource, for If-None-Match and If-Match.",
         "schema": {"type": "string"},
     },
     "Link": {"description": 'The URL of the next page, with rel="next" (RFC 8288).', "schema": {"type": "string"}},
-    "RateLimit": {"description": "How many calls are left, and for how long.", "schema": {"type": "string"}},
-    "RateLimit-Policy": {"description": "How many calls are allowed in how long.", "schema": {"type": "string"}},
-    "Retry-After": {"description": "After how many seconds to try again.", "schema": {"type": "string"}},
-    "WWW-Authenticate": {"description": "What is missing (RFC 6750).", "schema": {"type": "string"}},
-    "X-Request-Id": {"description": "What to name to those who run this.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "The number of calls left, and the seconds until it is reset.",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {"description": "The number of calls allowed in a period.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "The number of seconds after which to try again.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "The missing or invalid credentials (RFC 6750).", "schema": {"type": "string"}},
+    "X-Request-Id": {
+        "description": "The id of the request, for reports to the operator.",
+        "schema": {"type": "string"},
+    },
 }
 
 _ERRORS: Final = {
-    "400": "The request is wrong; every violation is listed with its field.",
-    "401": "The access token is missing, expired or not valid.",
-    "403": "The access token lacks a scope, or its bearer may not do this.",
-    "404": "There is no such resource, or the caller may not know of it.",
-    "409": "The resource exists already, or was changed by another at the same time.",
-    "429": "Too many requests; Retry-After says when to come back.",
-    "503": "A service is away for now; Retry-After says when to come back.",
+    "400": "The request is invalid; every violation is listed with its field.",
+    "401": "The access token is missing, expired or invalid.",
+    "403": "The access token lacks a scope, or its bearer lacks the permission.",
+    "404": "The resource does not exist, or the caller may not see it.",
+    "409": "The resource already exists, or another caller changed it at the same time.",
+    "429": "Too many requests; try again after Retry-After.",
+    "503": "A service is unavailable; try again after Retry-After.",
     "504": "The call took longer than its deadline.",
     "default": "Any other error.",
 }
@@ -115,9 +121,9 @@ _EXAMPLES: Final = {
     "401": Unauthenticated("The access token has expired.", reason="TOKEN_EXPIRED"),
     "403": PermissionDenied("You may not do this."),
     "404": NotFound("There is no such resource."),
-    "409": Aborted("The resource was changed by another."),
+    "409": Aborted("Another caller has changed the resource."),
     "429": ResourceExhausted("Too many requests.", retry_after_s=30),
-    "503": Unavailable("A service is away for now.", retry_after_s=1),
+    "503": Unavailable("A service is unavailable.", retry_after_s=1),
     "504": DeadlineExceeded("The call took longer than its deadline."),
 }
 
@@ -166,7 +172,7 @@ class Responses:
             responses["206"] = {"description": "The part that Range asked for.", "content": _BINARY_CONTENT}
         if _has_etag(route):
             responses["304"] = {
-                "description": "Not changed since the version that If-None-Match names.",
+                "description": "The resource still has a version that If-None-Match names.",
                 "headers": _headers("ETag", "X-Request-Id"),
             }
         statuses = ["400", "404", "503", "504"]

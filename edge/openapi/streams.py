@@ -13,10 +13,10 @@ NDJSON: Final = "application/x-ndjson"
 EVENTS: Final = "text/event-stream"
 
 WEBSOCKET: Final = (
-    "Messages go both ways at the same time over a WebSocket (RFC 6455) at this URL: a text frame for each, as JSON. "
-    "When the call ends, the close code tells how."
+    "A WebSocket (RFC 6455) at this URL carries messages in both directions at the same time, as JSON in text frames. "
+    "The close code holds the status of the call."
 )
-AS_WEBSOCKET: Final = "A WebSocket (RFC 6455) at this URL carries the same messages, a text frame for each."
+AS_WEBSOCKET: Final = "A WebSocket (RFC 6455) at this URL carries the same messages, each in a text frame."
 
 _FAILED: Final = "If the call fails after the first message, the last one is an error."
 
@@ -26,7 +26,7 @@ def request_body(message: Schema) -> dict[str, Any]:
     generators have no type for it in a request.
     """
     return {
-        "description": f"The messages as an array, or as {NDJSON}: a message a line.",
+        "description": f"The messages as a JSON array, or as {NDJSON}, one in each line.",
         "content": {JSON: {"schema": {"type": "array", "items": message}, "x-itemSchema": message}},
     }
 
@@ -34,11 +34,11 @@ def request_body(message: Schema) -> dict[str, Any]:
 def response_content(message: Schema, error: Schema) -> dict[str, Any]:
     """Returns the content of a response that is a stream of messages. Accept selects the media type."""
     item = {"anyOf": [message, error]}
-    lines = {"type": "string", "description": f"A message a line, each as JSON. {_FAILED}"}
+    lines = {"type": "string", "description": f"Messages as JSON, one in each line. {_FAILED}"}
     events = {
         "type": "string",
-        "description": "An event for each message, whose data is the message as JSON; then one named end, or one named "
-        "error if the call fails after the first message.",
+        "description": "An event for each message, with the message as JSON in its data; then an event named end, or "
+        "one named error if the call fails after the first message.",
     }
     return {
         JSON: {"schema": {"type": "array", "items": item, "description": _FAILED}},

@@ -149,10 +149,10 @@ def test_check_names_rules_that_share_urls(tmp_path: Path) -> None:
     checked = run("--contracts", tmp_path / "test.proto.binpb", "--check", "--upstream", "*=localhost:1")
     assert checked.returncode == 0
     assert checked.stderr.splitlines() == [
-        "warning: library.v1.Library.ListBooks: '/v1/{filter.title_part=shelves/*}/books': GET of this URL is served by"
-        " '/v1/{parent=shelves/*}/books' of library.v1.Library.ListBooks already",
-        "warning: library.v1.Library.ListBooks: '/v1/{parent}/first': GET /v1/books/first fits '/v1/books/{name}' of"
-        " library.v1.Library.GetBook too, which has it",
+        "warning: library.v1.Library.ListBooks: '/v1/{filter.title_part=shelves/*}/books': GET of this URL is already"
+        " served by '/v1/{parent=shelves/*}/books' of library.v1.Library.ListBooks",
+        "warning: library.v1.Library.ListBooks: '/v1/{parent}/first': GET /v1/books/first also matches"
+        " '/v1/books/{name}' of library.v1.Library.GetBook, which wins",
     ]
 
 
@@ -162,15 +162,15 @@ def test_check_fails_where_nothing_would_be_served(tmp_path: Path) -> None:
     for arguments in (("--check",), ("--upstream", "*=localhost:1", "--port", "0")):
         ended = run("--contracts", tmp_path, *arguments)
         assert (ended.returncode, ended.stdout) == (1, "")
-        assert "error: p.S: no method has a google.api.http rule, so that nothing would be served" in ended.stderr
+        assert "error: p.S: no method has a google.api.http rule, so nothing would be served" in ended.stderr
 
 
 def test_check_looks_for_upstreams_and_can_be_lenient(image: Path, tmp_path: Path) -> None:
     """Its status is that of a start with the same settings."""
     missing = run("--contracts", image, "--check", "--upstream", "no.Such=localhost:1")
-    assert (missing.returncode, "No upstream for library.v1.Library" in missing.stderr) == (1, True)
+    assert (missing.returncode, "There is no upstream for library.v1.Library" in missing.stderr) == (1, True)
     unknown = run("--contracts", image, "--check", "--upstream", "*=no-such-host.invalid:1")
-    assert (unknown.returncode, "an upstream's host can't be resolved" in unknown.stderr) == (0, True)
+    assert (unknown.returncode, "could not resolve the host of an upstream" in unknown.stderr) == (0, True)
     assert "no-such-host" not in unknown.stdout
     compile_image(LIBRARY.replace('get: "/v1/limited"', 'get: "/v1/{limited}"'), tmp_path)
     lenient = run("--contracts", tmp_path / "test.proto.binpb", "--check", "--lenient")
@@ -200,8 +200,8 @@ async def test_tokens_need_no_more_than_their_keys(image: Path, backend: Backend
         assert child.stderr is not None
         log = (await child.stderr.read()).decode()
     assert statuses == [401, 201, 401]
-    assert "a token's issuer is not checked" in log
-    assert "a token's audience is not checked" in log
+    assert "the issuer of tokens is not checked" in log
+    assert "the audience of tokens is not checked" in log
 
 
 def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
@@ -224,8 +224,8 @@ def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
             "--upstream (UPSTREAMS): 'a=b:0': it has no port from 1 to 65535. Example: --upstream pkg.Service",
         ),
         (("--upstream", "a=b:1", "--upstream", "a=b:2"), "a has two addresses"),
-        (("--upstream", "no.Such=localhost:1"), "No upstream for library.v1.Library. Add --upstream"),
-        (("--upstream", "*=a:1", "--upstream", "no.Such=a:1"), "The contracts have no service no.Such"),
+        (("--upstream", "no.Such=localhost:1"), "There is no upstream for library.v1.Library. Add --upstream"),
+        (("--upstream", "*=a:1", "--upstream", "no.Such=a:1"), "There are upstreams for no.Such, which"),
         (("--contracts", "reflect", "--check"), "There is no upstream to ask for its contracts. Add --upstream"),
         (("--upstream", "*=ftp://b:1"), "ftp:// is neither http:// nor https://"),
         (
@@ -274,4 +274,4 @@ def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
         from_command_line(["--help"])
     text = capsys.readouterr().out
     assert "--upstream SERVICE=HOST:PORT" in text
-    assert "CONCURRENT_REQUESTS_MAX     requests at the same time (default 1000)" in text
+    assert "CONCURRENT_REQUESTS_MAX     the maximum number of concurrent requests (default 1000)" in text

@@ -79,7 +79,7 @@ class ArraySplitter:
     """
 
     def __init__(self, size_bytes_max: int, depth_max: int) -> None:
-        """`depth_max` is the maximal nesting of an element."""
+        """`depth_max` is the maximum nesting of an element."""
         self._size_bytes_max = size_bytes_max
         self._depth_max = depth_max
         self._text = bytearray()

@@ -12,7 +12,7 @@ from edge.settings import EdgeSettings
 from mesh.errors import InvalidArgument
 from tests.edge.contracts import compile_image
 
-FIRST = "pages of the edge go first for GET and HEAD: %s; set PAGES_PATH to move them"
+FIRST = "pages of the edge take precedence for GET and HEAD: %s; set PAGES_PATH to move them"
 NONE_CAN = "no request can satisfy this rule: "
 HEAD = """
 syntax = "proto3";
@@ -242,9 +242,9 @@ def test_a_contract_without_a_rule_is_an_error(tmp_path: Path) -> None:
     assert str(problem).startswith("error: wrong.v1.S: no method has a google.api.http rule")
     idle = (HEAD % 'get: "/v1/x"') + "service Idle { rpc Call(M) returns (M); }"
     (problem,) = routes_of(idle, tmp_path, upstreams="wrong.v1.Idle=localhost:1").problems
-    assert str(problem).startswith("warning: wrong.v1.Idle: it has an upstream, but no method with")
+    assert str(problem).startswith("warning: wrong.v1.Idle: it has an upstream, but is not served")
     (problem,) = routes_of('syntax = "proto3"; message M {}', tmp_path).problems
-    assert str(problem) == "error: the contracts: no service is declared, so that nothing would be served"
+    assert str(problem) == "error: the contracts: no service is declared, so nothing would be served"
 
 
 def test_methods_that_stream_have_routes(tmp_path: Path) -> None:
@@ -261,12 +261,12 @@ def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:
     routes = build_routes(read(compile_image(text, tmp_path)), settings, Nowhere, None)
     assert [each.template.text for each in routes.served] == ["/v1/{id}", "/v1/x"]
     assert [(problem.why, problem.fatal) for problem in routes.problems] == [
-        ("GET of this URL is served by '/v1/{id}' of wrong.v1.S.Call already", False)
+        ("GET of this URL is already served by '/v1/{id}' of wrong.v1.S.Call", False)
     ]
     broken = text.replace("string id = 1;", 'string id = 1 [(buf.validate.field).cel = {id: "x" expression: "nope("}];')
     problems = build_routes(read(compile_image(broken, tmp_path)), settings, Nowhere, None).problems
     assert {problem.fatal for problem in problems} == {True}
-    assert "a rule is wrong" in problems[0].why
+    assert "a validation rule is invalid" in problems[0].why
 
 
 def test_a_method_that_can_not_be_read_is_a_warning(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_method_that_can_not_be_read_is_a_warning(tmp_path: Path) -> None:
     settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": ""})
     routes = build_routes(read(compile_image(HEAD % f'get: "/v1/{{id}}" {rules}', tmp_path)), settings, Nowhere, None)
     assert [(problem.why, problem.fatal) for problem in routes.problems] == [
-        ("no request gets here: BREW is none of the HTTP methods that can be read", False)
+        ("no request can reach this route: BREW is not an HTTP method that the server supports", False)
     ]
 
 

@@ -36,7 +36,7 @@ def test_paths_are_expanded(shapes: dict[str, Any]) -> None:
     assert parameter(draw, "forest")["description"] == "A part of `name`."
     assert parameter(draw, "kind")["schema"] == {"$ref": "#/components/schemas/shapes.v1.Kind-Text"}
     name = parameter(shapes["paths"]["/v1/draw/{name}"]["get"], "name")
-    assert name["description"].startswith("One segment or several.")
+    assert name["description"].startswith("One or more segments.")
     assert name["schema"]["minLength"] == 1
     assert not any("Hidden" in path for path in shapes["paths"])
 
@@ -171,12 +171,12 @@ def test_access_is_the_policys(shop: dict[str, Any], torture: Contract) -> None:
     assert paths["/v1/users"]["post"]["security"] == []
     create = paths["/v1/products"]["post"]
     assert create["security"] == [{"bearer": ["catalog.write"]}]
-    assert create["description"] == "Needs the scope `catalog.write`."
+    assert create["description"] == "Requires the scope `catalog.write`."
     assert set(create["responses"]) == {"201", "400", "401", "403", "404", "409", "503", "504", "default"}
     assert "Idempotency-Key" in names(paths["/v1/orders"]["post"], "header")
     secured = json.loads(b"".join(documents_of(torture, secured=True).pieces()))
     prune = secured["paths"]["/v1/trees/{tree}"]["patch"]
-    assert prune["description"] == "Needs the scopes `trees.read`, `trees.write`."
+    assert prune["description"] == "Requires the scopes `trees.read`, `trees.write`."
     assert "401" not in secured["paths"]["/v1/plant"]["put"]["responses"]
 
 
@@ -269,7 +269,7 @@ def test_the_rules_of_a_name_hold_for_its_parts(ships: dict[str, Any]) -> None:
     assert fleet["schema"] == {"type": "string", "minLength": 1, "maxLength": 15, "pattern": "^[a-z]+$"}
     assert ship["schema"]["pattern"] == "^([0-9]{2}|x)$"
     assert ship["description"] == (
-        "A part of `ship.name`. The whole of it must match `^fleets/[a-z]+/ships/([0-9]{2}|x)$` and be at most 30 "
+        "A part of `ship.name`. The whole value must match `^fleets/[a-z]+/ships/([0-9]{2}|x)$` and be at most 30 "
         "characters."
     )
 
@@ -289,7 +289,7 @@ def test_a_oneof_that_must_be_given_is_noted(ships: dict[str, Any]) -> None:
 def test_the_header_of_a_request_id_promises_nothing(ships: dict[str, Any]) -> None:
     """It fills the field, where the path does not; what the field does is for the contract to say."""
     put = parameter(ships["paths"]["/v1/fleets/{fleet}/ships/{ship}"]["put"], "Idempotency-Key")
-    assert put["description"] == "Another way to give `requestId`."
+    assert put["description"] == "Another way to set `requestId`."
     assert "Idempotency-Key" not in names(ships["paths"]["/v5/{requestId}"]["get"], "header")
 
 

@@ -33,5 +33,5 @@ def test_a_conversation_names_its_frames(shapes: dict[str, Any]) -> None:
     """What goes over the WebSocket, each way."""
     chat = shapes["paths"]["/v1/chat"]["post"]
     assert chat["x-websocket"] == {"send": LEAF, "receive": TREE}
-    assert "Messages go both ways at the same time over a WebSocket" in chat["description"]
+    assert "carries messages in both directions at the same time" in chat["description"]
     assert "x-websocket" not in shapes["paths"]["/v1/trees"]["get"]

@@ -23,7 +23,7 @@ PAGE: Final[Headers] = [("content-type", "text/html")]
 
 @contextlib.asynccontextmanager
 async def answering(headers: Headers, body: bytes, trailers: Headers) -> AsyncIterator[int]:
-    """The port of a server that answers every request so; without headers it breaks the stream off."""
+    """Returns the port of a server that answers every request so; without headers it resets the stream."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
@@ -67,7 +67,9 @@ async def answering(headers: Headers, body: bytes, trailers: Headers) -> AsyncIt
         ([], b"", []),
     ],
 )
-async def test_what_is_no_grpc_is_502(library: Contract, headers: Headers, body: bytes, trailers: Headers) -> None:
+async def test_answers_that_are_not_grpc_are_502(
+    library: Contract, headers: Headers, body: bytes, trailers: Headers
+) -> None:
     """A page, no status, no message, half of one, one that is too large or damaged, a broken stream: in the one shape,
     without a word of how gRPC's library puts it.
     """
@@ -79,8 +81,8 @@ async def test_what_is_no_grpc_is_502(library: Contract, headers: Headers, body:
     assert error["details"][0]["reason"] == "BAD_RESPONSE"
 
 
-async def test_a_proxy_that_is_overloaded_is_503(library: Contract) -> None:
-    """What stands before the service says so in HTTP."""
+async def test_an_overloaded_proxy_is_503(library: Contract) -> None:
+    """An HTTP error of a proxy before the service is a 503."""
     async with answering([(":status", "503"), *PAGE], b"", []) as port, edge_of(library, port) as client:
         response = await client.post("/v1/echo", json={})
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")

@@ -29,7 +29,7 @@ PROCEDURE = "/library.v1.Library/GetBook"
 
 
 def answers_after(backend: Backend, pause_s: float) -> None:
-    """Makes the backend answer a book after a pause."""
+    """Makes the backend answer with a book after a pause."""
     book = backend.message("library.v1.Book", '{"title": "T"}').to_binary()
 
     async def answer(_: Received, __: Context) -> bytes:
@@ -40,7 +40,7 @@ def answers_after(backend: Backend, pause_s: float) -> None:
 
 
 async def test_the_proxy_ejects(backend: Backend) -> None:
-    """What the test below relies on: deadlines that reach the proxy count against the endpoint."""
+    """Deadlines that reach the proxy count against the endpoint, as the test below assumes."""
     answers_after(backend, 5)
     async with GrpcProxy(backend.port) as proxy, grpc.aio.insecure_channel(f"127.0.0.1:{proxy.port}") as channel:
         call: Any = channel.unary_unary(PROCEDURE)
@@ -63,8 +63,10 @@ HURRIES = [
 
 
 @pytest.mark.parametrize("service_mesh", [True, False])
-async def test_clients_in_a_hurry_harm_nobody_else(library: Contract, backend: Backend, service_mesh: bool) -> None:
-    """Eight clients whose deadlines pass again and again; the visitors beside them are all answered."""
+async def test_clients_with_short_deadlines_harm_no_others(
+    library: Contract, backend: Backend, service_mesh: bool
+) -> None:
+    """Deadlines of eight clients pass again and again, and the requests of all others are answered."""
     answers_after(backend, 0.03)
     hurries = itertools.cycle(HURRIES)
     statuses: set[int] = set()
@@ -138,7 +140,7 @@ async def visitors(endpoints: list[Endpoint], count: int) -> AsyncIterator[list[
 
 
 async def test_a_rolling_restart_loses_no_request(image: Path, backend: Backend) -> None:
-    """Behind sidecars, while clients keep their connections to these."""
+    """No request is lost behind sidecars while clients keep their connections."""
     answers_after(backend, 0.005)
     arguments = ("--contracts", image, "--upstream", f"*=127.0.0.1:{backend.port}")
     settings = {"SERVICE_MESH": "true", "DRAIN_QUIET_S": "0.5", "LOG_LEVEL": "error"}
@@ -167,10 +169,8 @@ async def test_a_rolling_restart_loses_no_request(image: Path, backend: Backend)
 
 
 @pytest.mark.parametrize("service_mesh", [True, False])
-async def test_it_serves_while_requests_come_and_then_says_no(
-    library: Contract, backend: Backend, service_mesh: bool
-) -> None:
-    """Behind a proxy whose clients never let go: every request has an answer until the limit, then 503."""
+async def test_a_drain_ends_even_if_clients_stay(library: Contract, backend: Backend, service_mesh: bool) -> None:
+    """Behind a proxy that keeps its connections, every request is answered until the limit, and then with 503."""
     answers_after(backend, 0)
     settings: dict[str, Any] = {"service_mesh": service_mesh, "drain_quiet_s": 0.4, "drain_s_max": 0.8}
     async with AsyncExitStack() as stack:

@@ -61,19 +61,19 @@ BROTLI, GZIP = {"content-encoding": "br"}, {"content-encoding": "gzip"}
 
 @pytest.fixture(scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
-    """A client of an edge of this contract, in front of a backend that answers with the request."""
+    """Returns a client of an edge of this contract, in front of a backend that answers with the request."""
     contract = read(compile_image(CONTRACT, tmp_path_factory.mktemp("large")))
     async with backend_of(contract.registry) as backend, edge_of(contract, backend.port) as client:
         yield client
 
 
 def names(count: int, name: bytes = b"1") -> bytes:
-    """JSON of so many names."""
+    """Returns JSON with this many names."""
     return b'{"names":[' + b",".join([b'"%s"' % name] * count) + b"]}"
 
 
 def lines(count: int) -> bytes:
-    """JSON of so many lines, each of another product."""
+    """Returns JSON with this many lines, each of another product."""
     return json.dumps({"lines": [{"product": str(number)} for number in range(count)]}).encode()
 
 
@@ -118,10 +118,10 @@ async def answered(client: Client, path: str, content: bytes, headers: dict[str,
     ],
     ids=range(17),
 )
-async def test_a_large_body_is_refused_for_its_size(
+async def test_a_large_body_is_rejected_for_its_size(
     client: Client, path: str, content: bytes, headers: dict[str, str], expected: tuple[int, str, str]
 ) -> None:
-    """The first that is said is what is too large; and others are answered meanwhile."""
+    """The first violation is the size, and other requests are answered meanwhile."""
     assert await answered(client, path, content, headers) == expected
 
 
@@ -133,7 +133,7 @@ async def test_messages_of_a_stream_have_the_limit_of_their_contract(client: Cli
 
 
 async def test_frames_of_grpc_web_have_the_limit_of_their_contract(client: Client) -> None:
-    """Before any of it is read."""
+    """A frame that is too large is rejected before it is read."""
     frame = b"\0" + (300_000).to_bytes(4, "big") + b"\n\x011" * 100_000
     headers = {"content-type": "application/grpc-web+proto"}
     response = await client.post("/large.v1.Large/Bounded", content=frame, headers=headers)

@@ -31,14 +31,14 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library's image as a file."""
+    """Returns the library's image as a file."""
     folder = tmp_path_factory.mktemp("image")
     compile_image(LIBRARY, folder)
     return folder / "test.proto.binpb"
 
 
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the edge to its end."""
+    """Runs the edge until it exits."""
     command = [sys.executable, "-m", "edge", *map(str, arguments)]
     return subprocess.run(
         command, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=60, check=False
@@ -47,7 +47,7 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 
 @contextlib.asynccontextmanager
 async def process(*arguments: str | Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The edge while the block runs."""
+    """Runs the edge while the block runs."""
     command = [sys.executable, "-m", "edge", *map(str, arguments)]
     child = await asyncio.create_subprocess_exec(
         *command, env=ENVIRONMENT | environment, stderr=asyncio.subprocess.PIPE
@@ -61,7 +61,7 @@ async def process(*arguments: str | Path, **environment: str) -> AsyncIterator[a
 
 
 async def wait_until_ready(url: str) -> httpx.Response:
-    """The first answer of /readyz that is 200."""
+    """Returns the first response of /readyz that is 200."""
     async with httpx.AsyncClient() as client:
         while True:
             with contextlib.suppress(httpx.TransportError):
@@ -72,7 +72,7 @@ async def wait_until_ready(url: str) -> httpx.Response:
 
 
 async def test_it_serves_and_drains(image: Path, backend: Backend, library: Contract) -> None:
-    """From flags alone; SIGTERM lets the call in flight finish and ends with status 0."""
+    """The edge runs with flags alone; SIGTERM lets the call in flight finish and exits with status 0."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     entered, free = asyncio.Event(), asyncio.Event()
@@ -96,7 +96,7 @@ async def test_it_serves_and_drains(image: Path, backend: Backend, library: Cont
 
 
 async def test_operations_can_have_a_port_of_their_own(image: Path, backend: Backend) -> None:
-    """OPS_PORT takes /livez, /readyz and /metrics away from the public port; all else comes by environment too."""
+    """OPS_PORT moves /livez, /readyz and /metrics from the public port; all settings can be environment variables."""
     port, ops_port = free_ports(2)
     environment = {
         "CONTRACTS": str(image),
@@ -111,8 +111,8 @@ async def test_operations_can_have_a_port_of_their_own(image: Path, backend: Bac
     assert [response.status_code for response in public] == [404, 404, 200]
 
 
-async def test_traces_go_on_and_are_exported(image: Path, backend: Backend) -> None:
-    """With a collector set, the service continues the client's trace in a span of the edge, and the span arrives."""
+async def test_traces_are_continued_and_exported(image: Path, backend: Backend) -> None:
+    """With a collector, the service continues the client's trace in a span of the edge, which is exported."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     trace_id, span_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -132,7 +132,9 @@ async def test_traces_go_on_and_are_exported(image: Path, backend: Backend) -> N
 
 
 def test_check_prints_routes_and_problems(image: Path, tmp_path: Path) -> None:
-    """Every route on standard output, every problem on standard error, and the status says whether it would start."""
+    """Routes are on standard output, problems on standard error, and the exit status shows whether the edge would
+    start.
+    """
     good = run("--contracts", image, "--check")
     assert good.returncode == 0
     assert "PATCH   /v1/{book.name=shelves/*/books/*}  library.v1.Library.UpdateBook" in good.stdout
@@ -143,7 +145,7 @@ def test_check_prints_routes_and_problems(image: Path, tmp_path: Path) -> None:
 
 
 def test_check_names_rules_that_share_urls(tmp_path: Path) -> None:
-    """Both templates of each pair; neither keeps the edge from starting."""
+    """The warning names both templates; the edge starts anyway."""
     text = LIBRARY.replace('get: "/v1/first"', 'get: "/v1/{parent}/first"')
     compile_image(text.replace('get: "/v1/titles"', 'get: "/v1/{filter.title_part=shelves/*}/books"'), tmp_path)
     checked = run("--contracts", tmp_path / "test.proto.binpb", "--check", "--upstream", "*=localhost:1")
@@ -157,7 +159,7 @@ def test_check_names_rules_that_share_urls(tmp_path: Path) -> None:
 
 
 def test_check_fails_where_nothing_would_be_served(tmp_path: Path) -> None:
-    """As a start does; what is wrong is said."""
+    """The check fails as a start does, and names the cause."""
     (tmp_path / "a.proto").write_text('syntax = "proto3"; package p; service S { rpc A(M) returns (M); } message M {}')
     for arguments in (("--check",), ("--upstream", "*=localhost:1", "--port", "0")):
         ended = run("--contracts", tmp_path, *arguments)
@@ -165,8 +167,8 @@ def test_check_fails_where_nothing_would_be_served(tmp_path: Path) -> None:
         assert "error: p.S: no method has a google.api.http rule, so nothing would be served" in ended.stderr
 
 
-def test_check_looks_for_upstreams_and_can_be_lenient(image: Path, tmp_path: Path) -> None:
-    """Its status is that of a start with the same settings."""
+def test_check_checks_upstreams_and_can_be_lenient(image: Path, tmp_path: Path) -> None:
+    """The exit status is that of a start with the same settings."""
     missing = run("--contracts", image, "--check", "--upstream", "no.Such=localhost:1")
     assert (missing.returncode, "There is no upstream for library.v1.Library" in missing.stderr) == (1, True)
     unknown = run("--contracts", image, "--check", "--upstream", "*=no-such-host.invalid:1")
@@ -177,8 +179,8 @@ def test_check_looks_for_upstreams_and_can_be_lenient(image: Path, tmp_path: Pat
     assert (lenient.returncode, "error: library.v1.Library.Limited" in lenient.stderr) == (0, True)
 
 
-async def test_tokens_need_no_more_than_their_keys(image: Path, backend: Backend, issuer: Issuer) -> None:
-    """--jwks alone makes every call need a valid token, of whatever issuer; the log says what is not checked."""
+async def test_tokens_need_only_their_keys(image: Path, backend: Backend, issuer: Issuer) -> None:
+    """With --jwks alone every call needs a valid token of any issuer; the log names the missing checks."""
     port, jwks_port = free_ports(2)
     url = f"http://127.0.0.1:{port}"
     arguments: tuple[str | Path, ...] = ("--contracts", image, "--upstream", f"*=127.0.0.1:{backend.port}")
@@ -204,8 +206,8 @@ async def test_tokens_need_no_more_than_their_keys(image: Path, backend: Backend
     assert "the audience of tokens is not checked" in log
 
 
-def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
-    """Rather than leaving out a route that someone counts on."""
+def test_an_invalid_rule_prevents_the_start(tmp_path: Path) -> None:
+    """A start without the route would break clients that depend on it."""
     compile_image(LIBRARY.replace('get: "/v1/limited"', 'get: "/v1/{limited}"'), tmp_path)
     ended = run("--contracts", tmp_path / "test.proto.binpb", "--upstream", "*=localhost:1", "--port", "0")
     assert ended.returncode == 1
@@ -242,8 +244,8 @@ def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_start_is_a_sentence(image: Path, arguments: tuple[str, ...], sentence: str) -> None:
-    """Names the setting and what to do, without a stack trace."""
+def test_invalid_settings_are_explained(image: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    """The error names the setting and the remedy, without a traceback."""
     contracts = () if not arguments or "--contracts" in arguments else ("--contracts", image)
     ended = run(*contracts, *arguments, UPSTREAM_CA_FILE="nowhere.pem")
     assert ended.returncode in (1, 2)
@@ -251,8 +253,8 @@ def test_a_wrong_start_is_a_sentence(image: Path, arguments: tuple[str, ...], se
     assert "Traceback" not in ended.stderr
 
 
-def test_a_taken_port_is_a_sentence(image: Path, backend: Backend) -> None:
-    """Another process has it: which port, and what to do."""
+def test_a_port_in_use_is_explained(image: Path, backend: Backend) -> None:
+    """The error names the port that another process uses, and the remedy."""
     ended = run("--contracts", image, "--upstream", "*=localhost:1", "--port", str(backend.port))
     assert ended.returncode == 1
     assert f"127.0.0.1:{backend.port}" in ended.stderr
@@ -260,7 +262,7 @@ def test_a_taken_port_is_a_sentence(image: Path, backend: Backend) -> None:
 
 
 def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the environment; lists are given with commas or spaces."""
+    """The command line overrides the environment; lists are separated by commas or spaces."""
     for name, value in {"CONTRACTS": "a", "UPSTREAMS": "s=a:1, t=b:2", "PORT": "1", "CORS_ORIGINS": "x y"}.items():
         monkeypatch.setenv(name, value)
     settings, check_only = from_command_line(["--port", "2", "--host", "::1"])
@@ -269,7 +271,7 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every setting is there, with its default."""
+    """The help has every setting with its default."""
     with pytest.raises(SystemExit):
         from_command_line(["--help"])
     text = capsys.readouterr().out

@@ -23,7 +23,9 @@ CALLER_BYTES: Final = 200
 
 
 def test_the_limits_fit_in_the_pod() -> None:
-    """All of them used up at the same time, with the defaults of the settings and of the chart."""
+    """All limits reached at the same time, with the defaults of the settings and the chart, fit in the memory of the
+    pod.
+    """
     values: dict[str, Any] = yaml.safe_load(VALUES.read_text())
     limit = values["edge"]["resources"]["limits"]["memory"]
     assert limit.endswith("Mi")

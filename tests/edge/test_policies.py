@@ -50,13 +50,13 @@ message Words {
 
 @pytest.fixture
 def contract(tmp_path: Path) -> Contract:
-    """The contract, whose image is in tmp_path."""
+    """Returns the contract, whose image is in tmp_path."""
     return read(compile_image(CONTRACT, tmp_path))
 
 
 @pytest.fixture
 async def service(contract: Contract) -> AsyncIterator[Backend]:
-    """A service that answers with the request."""
+    """Returns a service that answers with the request."""
     async with backend_of(contract.registry) as backend:
         yield backend
 
@@ -71,7 +71,9 @@ async def service(contract: Contract) -> AsyncIterator[Backend]:
     ],
 )
 async def test_a_method_may_ignore_unknown_fields(contract: Contract, service: Backend, body: dict[str, Any]) -> None:
-    """Where the policy says so, in every kind of body and in the query; other methods of the contract refuse them."""
+    """The policy applies to every kind of body and to the query; other methods of the contract reject unknown
+    fields.
+    """
     headers = {"content-type": "application/x-www-form-urlencoded"} if "content" in body else {}
     async with edge_of(contract, service.port) as client:
         lenient = await client.post("/v1/lenient", headers=headers, **body)
@@ -80,8 +82,8 @@ async def test_a_method_may_ignore_unknown_fields(contract: Contract, service: B
     assert strict.status_code == 400
 
 
-async def test_a_known_field_that_comes_twice_is_refused_all_the_same(contract: Contract, service: Backend) -> None:
-    """Ignoring what is unknown does not mean to choose between two values."""
+async def test_a_repeated_known_field_is_still_rejected(contract: Contract, service: Backend) -> None:
+    """To ignore unknown fields does not mean to choose between two values of a known one."""
     async with edge_of(contract, service.port) as client:
         for body in ({"content": "word=a&word=b"}, {"content": "word=a&word="}):
             headers = {"content-type": "application/x-www-form-urlencoded"}
@@ -90,7 +92,7 @@ async def test_a_known_field_that_comes_twice_is_refused_all_the_same(contract: 
 
 
 async def test_long_polls_end_when_the_edge_stops(tmp_path: Path, contract: Contract, service: Backend) -> None:
-    """They are told to ask again; the process does not wait for news."""
+    """Long polls end with an error that asks to retry, and do not delay the stop."""
     asked = asyncio.Event()
 
     async def never(_: Received, __: Context) -> bytes:
@@ -112,8 +114,8 @@ async def test_long_polls_end_when_the_edge_stops(tmp_path: Path, contract: Cont
     assert (answer.status_code, answer.json()["error"]["details"][0]["reason"]) == (503, "SHUTTING_DOWN")
 
 
-async def test_long_polls_take_no_place_of_other_requests(contract: Contract, service: Backend) -> None:
-    """They count with the streams: as many as may wait leave the others to be answered."""
+async def test_long_polls_do_not_displace_other_requests(contract: Contract, service: Backend) -> None:
+    """Long polls count as streams, so that the maximum of them leaves other requests answered."""
     waiting, release = asyncio.Semaphore(0), asyncio.Event()
 
     async def answer(received: Received, _: Context) -> bytes:
@@ -132,8 +134,8 @@ async def test_long_polls_take_no_place_of_other_requests(contract: Contract, se
         assert [(await poll).json() for poll in polls] == [{"word": "a"}] * 5
 
 
-async def test_refusals_are_in_the_audit_log(guarded: Client, issuer: Issuer) -> None:
-    """A scope that is missing and a forged token, with account, client and request id, and without the token."""
+async def test_rejections_are_in_the_audit_log(guarded: Client, issuer: Issuer) -> None:
+    """A missing scope and a forged token are logged with account, client and request id, but without the token."""
     books, request_id = "/v1/shelves/a/books", {"x-request-id": "request-1"}
     token, forged = issuer.token("users/eve", scope="books.read"), Issuer().token("users/eve")
     with capture_logs(processors=[merge_contextvars]) as logs:

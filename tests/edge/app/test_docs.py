@@ -12,7 +12,7 @@ from tests.edge.served import Client, edge_of
 
 
 async def test_a_service_has_its_own_page(client: Client) -> None:
-    """A query names it; one that does not exist is not found."""
+    """The query selects the service; an unknown one is not found."""
     for page in ("/docs", "/redoc"):
         response = await client.get(page, params={"service": "library.v1.Library"})
         assert "/openapi.json?service=library.v1.Library" in response.text
@@ -25,7 +25,7 @@ async def test_a_service_has_its_own_page(client: Client) -> None:
 async def test_the_pages_of_a_large_contract_list_its_services(
     library: Contract, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By their packages, each with a link to its own page."""
+    """The services are listed by package, each with a link to its own page."""
     monkeypatch.setattr(document, "ROUTES_TOGETHER_MAX", 5)
     async with edge_of(library, backend.port) as edge:
         for page in ("/docs", "/redoc"):
@@ -36,8 +36,8 @@ async def test_the_pages_of_a_large_contract_list_its_services(
             assert "/openapi.json?service=" in (await edge.get(f"{page}?service=library.v1.Library")).text
 
 
-async def test_the_pages_can_be_moved(library: Contract, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With all that they load and link to; what was theirs is the contract's."""
+async def test_pages_path_moves_all_pages(library: Contract, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PAGES_PATH also moves the assets and links; the former URLs belong to the contract."""
     async with edge_of(library, backend.port, pages_path="/own/pages") as edge:
         for page in (
             "/docs",
@@ -62,8 +62,8 @@ async def test_the_pages_can_be_moved(library: Contract, backend: Backend, monke
         assert listed[0]["url"] == "/own/pages/openapi.json?service=library.v1.Library"
 
 
-async def test_a_page_leaves_other_methods_to_the_contract(backend: Backend, tmp_path: Path) -> None:
-    """A page is read; where the contract has no such method it says so."""
+async def test_other_methods_at_the_url_of_a_page_are_the_contracts(backend: Backend, tmp_path: Path) -> None:
+    """GET returns the page; a method that the contract lacks is rejected."""
     text = LIBRARY.replace('get: "/v1/limited"', 'post: "/{x=**}" body: "*"').replace(
         "rpc Limited(google.protobuf.Empty)", "rpc Limited(Wild)"
     )

@@ -46,7 +46,7 @@ class Edge:
 
 @contextlib.asynccontextmanager
 async def running(folder: Path, backend: Backend, contracts: Path, **settings: str) -> AsyncIterator[Edge]:
-    """The edge while the block runs."""
+    """Runs the edge while the block runs."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     arguments = ("--contracts", contracts, "--upstream", f"*=127.0.0.1:{backend.port}", "--port", str(port))
@@ -59,14 +59,16 @@ async def running(folder: Path, backend: Backend, contracts: Path, **settings: s
 
 @pytest.fixture
 async def edge(tmp_path: Path, backend: Backend) -> AsyncIterator[Edge]:
-    """An edge of the library's contract, which looks for changes often."""
+    """Returns an edge of the library's contract that checks for changes often."""
     compile_image(LIBRARY, tmp_path)
     async with running(tmp_path, backend, tmp_path / "test.proto.binpb") as edge:
         yield edge
 
 
 async def test_a_changed_image_is_served_without_a_lost_request(edge: Edge, backend: Backend) -> None:
-    """New routes come and old ones go, in the documentation too; a request in between is answered."""
+    """New routes appear and old ones disappear, also in the documentation, and requests during the reload are
+    answered.
+    """
     entered, free = asyncio.Event(), asyncio.Event()
 
     async def answer(*_: object) -> bytes:
@@ -98,7 +100,7 @@ async def test_a_changed_image_is_served_without_a_lost_request(edge: Edge, back
 
 
 async def test_a_broken_contract_changes_nothing(edge: Edge) -> None:
-    """What was served stays, and the next good one is taken."""
+    """The previous contract is still served, and the next valid one is loaded."""
     edge.put(LIBRARY.replace(LIMITED, 'get: "/v2/{nope}"'))
     await asyncio.sleep(0.5)
     assert await edge.status("/v1/limited") == 200
@@ -109,8 +111,8 @@ async def test_a_broken_contract_changes_nothing(edge: Edge) -> None:
     await edge.wait_for("/v2/limited", 200)
 
 
-async def test_a_signal_loads_at_once(tmp_path: Path, backend: Backend) -> None:
-    """SIGHUP, where nobody looks for changes."""
+async def test_sighup_reloads_at_once(tmp_path: Path, backend: Backend) -> None:
+    """SIGHUP reloads the contracts even if the edge does not check for changes."""
     compile_image(LIBRARY, tmp_path)
     async with running(tmp_path, backend, tmp_path / "test.proto.binpb", RELOAD_EVERY_S="0") as edge:
         edge.put(LIBRARY.replace(LIMITED, 'get: "/v2/limited"'))
@@ -120,8 +122,10 @@ async def test_a_signal_loads_at_once(tmp_path: Path, backend: Backend) -> None:
         await edge.wait_for("/v2/limited", 200)
 
 
-async def test_what_kubernetes_mounts_is_followed(tmp_path: Path, backend: Backend) -> None:
-    """A volume's files are links by way of one link, which is what changes; the image and the folder are noticed."""
+async def test_mounted_config_maps_are_followed(tmp_path: Path, backend: Backend) -> None:
+    """Kubernetes replaces a link to the folder of a volume's files; the edge notices it for an image and for a
+    folder.
+    """
     for name, text in (("..1", LIBRARY), ("..2", LIBRARY.replace(LIMITED, 'get: "/v2/limited"'))):
         (tmp_path / name).mkdir()
         compile_image(text, tmp_path / name, "library.proto")
@@ -143,8 +147,8 @@ async def test_what_kubernetes_mounts_is_followed(tmp_path: Path, backend: Backe
         await folder.wait_for("/v2/limited", 200)
 
 
-async def test_a_wrong_rule_can_be_left_out(tmp_path: Path, backend: Backend) -> None:
-    """--lenient serves the others, and --check says the same."""
+async def test_lenient_leaves_out_an_invalid_rule(tmp_path: Path, backend: Backend) -> None:
+    """--lenient serves the other routes, and --check reports the same."""
     compile_image(LIBRARY.replace(LIMITED, 'get: "/v1/{limited}"'), tmp_path)
     async with running(tmp_path, backend, tmp_path / "test.proto.binpb", LENIENT="true") as edge:
         assert (await edge.status("/v1/books/a"), await edge.status("/v1/limited")) == (200, 404)

@@ -34,7 +34,9 @@ headers = st.dictionaries(names, st.binary(max_size=12) | st.sampled_from(HEADER
 
 
 def test_every_request_is_bound_or_refused(library: Contract) -> None:
-    """No path, query, header or body makes a stage fail in its own way, and every refusal can be shown."""
+    """Any path, query, headers and body are bound or rejected with an error that can be rendered; nothing else is
+    raised.
+    """
     readers, validator = Readers(library.registry), Validator()
     binders = [(Binder(route, readers, validator), route) for route in library.routes]
 

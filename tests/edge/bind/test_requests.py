@@ -15,7 +15,7 @@ EVERYTHING = "library.v1.Everything"
 
 
 async def echoed(client: Client, backend: Backend, method: str, url: str, **options: Any) -> Any:
-    """The Everything that reached the backend, as JSON."""
+    """Returns the Everything that the backend received, as JSON."""
     response = await client.request(method, url, **options)
     assert response.status_code == 200, response.text
     return json.loads(backend.received(EVERYTHING))
@@ -78,7 +78,7 @@ async def echoed(client: Client, backend: Backend, method: str, url: str, **opti
     ],
 )
 async def test_query_and_path_reach_every_leaf(client: Client, backend: Backend, url: str, message: Any) -> None:
-    """Nested fields, lists, maps, enums, bytes and the well-known types; camelCase and snake_case alike."""
+    """Nested fields, lists, maps, enums, bytes and well-known types are set by names in camelCase and snake_case."""
     assert await echoed(client, backend, "GET", url) == message
 
 
@@ -134,13 +134,15 @@ async def test_query_and_path_reach_every_leaf(client: Client, backend: Backend,
 async def test_every_wrong_parameter_is_named(
     client: Client, backend: Backend, query: str, violations: dict[str, str]
 ) -> None:
-    """All violations are listed at once, under the client's own spelling, and nothing reaches the service."""
+    """All violations are listed together, in the client's spelling, and no service is called."""
     assert await client.violations("GET", f"/v1/echo?{query}") == violations
     assert backend.calls == []
 
 
 async def test_the_path_cannot_be_overridden(client: Client, backend: Backend) -> None:
-    """What the path says is what authorisation looks at: neither query nor body nor a oneof's sibling changes it."""
+    """Authorisation looks at the path, so neither the query, the body nor another member of a oneof can change its
+    fields.
+    """
     book = "/v1/shelves/a/books/b"
     assert await client.violations("GET", f"{book}?name=shelves/x/books/y") == {"name": "FIELD_GIVEN_TWICE"}
     assert await client.violations("GET", "/v1/time/2026-01-31T09:30:00Z/1s/x?timestamp.seconds=1") == {
@@ -159,15 +161,15 @@ async def test_the_path_cannot_be_overridden(client: Client, backend: Backend) -
     assert backend.calls == []
 
 
-async def test_a_body_may_repeat_what_the_path_says(client: Client, backend: Backend) -> None:
-    """A resource that was read can be sent back as it is: the same name twice is no contradiction."""
+async def test_a_body_may_repeat_the_values_of_the_path(client: Client, backend: Backend) -> None:
+    """A resource that was read can be sent back unchanged, with the same name in the path and in the body."""
     await client.patch("/v1/shelves/a/books/b", json={"name": "shelves/a/books/b", "title": "New"})
     sent = json.loads(backend.received("library.v1.UpdateBookRequest"))
     assert sent == {"book": {"name": "shelves/a/books/b", "title": "New"}, "updateMask": "title"}
 
 
 async def test_path_variables_of_every_type_are_checked_without_a_body(client: Client, backend: Backend) -> None:
-    """An empty body does not skip the types of the path."""
+    """The values in the path are checked even if the body is empty."""
     message = await echoed(client, backend, "POST", "/v1/echo/1/4294967298/true/2")
     assert message == {"i32": 1, "i64": "4294967298", "flag": True, "kind": "KIND_POEM"}
     violations = await client.violations("POST", "/v1/echo/one/9223372036854775808/1/KIND_ESSAY")
@@ -180,7 +182,7 @@ async def test_path_variables_of_every_type_are_checked_without_a_body(client: C
 
 
 async def test_a_body_can_be_a_field_of_any_kind(client: Client, backend: Backend) -> None:
-    """A message, a list, any JSON value; the rest comes from the query, which can't reach into the body."""
+    """The body may be a message, a list or any JSON value; the query sets the other fields but none inside the body."""
     response = await client.post("/v1/shelves/a/books?bookId=7", json={"title": "T"}, headers={"authorization": "x"})
     assert response.status_code == 201
     sent = json.loads(backend.received("library.v1.CreateBookRequest"))
@@ -199,8 +201,8 @@ async def test_a_body_can_be_a_field_of_any_kind(client: Client, backend: Backen
     assert await client.violations("POST", "/v1/items", json="a") == {"strings": "INVALID_VALUE"}
 
 
-async def test_a_field_of_the_body_is_named_from_the_request_down(client: Client) -> None:
-    """Paths of violations start at the request message, with indices and keys, spelled as the client spelled them."""
+async def test_paths_of_violations_start_at_the_request(client: Client) -> None:
+    """The paths of violations start at the request message and have indices and keys, in the client's spelling."""
     body = {"author": {"homeAddress": {"city": 1}}, "tags": ["a", 2], "price": {"currency_code": 3}, "nope": 4}
     assert await client.violations("POST", "/v1/shelves/a/books", json=body) == {
         "book.author.homeAddress.city": "INVALID_VALUE",
@@ -210,8 +212,10 @@ async def test_a_field_of_the_body_is_named_from_the_request_down(client: Client
     }
 
 
-async def test_the_contracts_rules_are_checked_beside_the_types(client: Client, backend: Backend) -> None:
-    """Rules that are broken are listed with the rest, in the client's spelling; wrong fields are not judged twice."""
+async def test_validation_rules_are_checked_with_the_types(client: Client, backend: Backend) -> None:
+    """Broken rules are listed with the other violations, in the client's spelling, but not for fields that are invalid
+    anyway.
+    """
     body = {"emailAddress": "nobody", "parts": [{"partSize": 1}, {"partSize": 0}, {"partSize": "x"}]}
     assert await client.violations("POST", "/v1/check", json=body) == {
         "parts[2].partSize": "INVALID_VALUE",
@@ -242,16 +246,18 @@ async def test_the_contracts_rules_are_checked_beside_the_types(client: Client, 
         (b'{"i32": 1, "i32": 1}', "FIELD_GIVEN_TWICE"),
     ],
 )
-async def test_a_malformed_body_is_no_empty_one(client: Client, backend: Backend, body: bytes, reason: str) -> None:
-    """Broken, trailing, too deep or of the wrong kind: 400 with the reason, and nothing is called."""
+async def test_a_malformed_body_is_rejected(client: Client, backend: Backend, body: bytes, reason: str) -> None:
+    """A body that is broken, has trailing text, is too deep or of the wrong type is 400 with the reason, and nothing is
+    called.
+    """
     response = await client.post("/v1/echo", content=body, headers={"content-type": "application/json"})
     assert response.status_code == 400, response.text
     assert reason in response.text
     assert backend.calls == []
 
 
-async def test_forms_are_taken_where_the_body_is_the_request(client: Client, backend: Backend) -> None:
-    """OAuth2's token endpoint is such a method: application/x-www-form-urlencoded, as strict as a query."""
+async def test_forms_are_accepted_where_the_body_is_the_request(client: Client, backend: Backend) -> None:
+    """As for OAuth2's token endpoint, application/x-www-form-urlencoded is read as strictly as a query."""
     form = {"text": "a b&c", "numbers": ["1", "2"], "inner.text": "x"}
     assert await echoed(client, backend, "POST", "/v1/echo", data=form) == {
         "text": "a b&c",
@@ -266,7 +272,9 @@ async def test_forms_are_taken_where_the_body_is_the_request(client: Client, bac
 
 
 async def test_patch_fills_the_mask_from_the_body(client: Client, backend: Backend) -> None:
-    """AIP-134: nested fields become paths of their own, values stay whole, and what is not changed is not masked."""
+    """Nested fields become paths of their own, values stay whole, and unchanged fields are not in the mask
+    (AIP-134).
+    """
     body = {
         "name": "shelves/a/books/b",
         "title": "T",
@@ -284,8 +292,8 @@ async def test_patch_fills_the_mask_from_the_body(client: Client, backend: Backe
     assert json.loads(backend.received("library.v1.UpdateBookRequest"))["updateMask"] == mask
 
 
-async def test_a_mask_that_is_given_is_left_alone(client: Client, backend: Backend) -> None:
-    """In the query or in the body, in either spelling; an empty body masks nothing."""
+async def test_a_mask_in_the_request_is_not_changed(client: Client, backend: Backend) -> None:
+    """The mask may be in the query or in the body, in either spelling; an empty body results in an empty mask."""
     await client.patch("/v1/shelves/a/books/b?update_mask=page_count,title", json={"tags": ["x"]})
     assert json.loads(backend.received("library.v1.UpdateBookRequest"))["updateMask"] == "pageCount,title"
     await client.patch("/v2/shelves/a/books/b", json={"book": {"title": "x"}, "updateMask": "tags"})
@@ -295,7 +303,7 @@ async def test_a_mask_that_is_given_is_left_alone(client: Client, backend: Backe
 
 
 async def test_the_idempotency_key_is_the_request_id(client: Client, backend: Backend) -> None:
-    """With quotes, as its draft has it, or without; it must not contradict the field."""
+    """The key may have quotes, as its draft demands, or not; it must not contradict the field."""
     url = "/v1/shelves/a/books/b:lend"
     for key in ("k-1", '"k-1"'):
         await client.post(url, json={}, headers={"idempotency-key": key})
@@ -307,7 +315,9 @@ async def test_the_idempotency_key_is_the_request_id(client: Client, backend: Ba
 
 
 async def test_if_match_is_the_etag(client: Client, backend: Backend) -> None:
-    """Beside the resource or in it; a tag that can't be one, or that nothing would look at, is refused."""
+    """The etag is set beside the resource or in it; an invalid tag, or one that the method would not check, is
+    rejected.
+    """
     url = "/v1/shelves/a/books/b"
     await client.delete(url, headers={"if-match": '"a%22b"'})
     assert json.loads(backend.received("library.v1.DeleteBookRequest"))["etag"] == 'a"b'
@@ -328,8 +338,8 @@ async def test_if_match_is_the_etag(client: Client, backend: Backend) -> None:
     assert backend.calls == []
 
 
-async def test_raw_bodies_go_up_as_they_are(client: Client, backend: Backend) -> None:
-    """google.api.HttpBody: any bytes under their own type, and a path with slashes."""
+async def test_raw_bodies_are_passed_on_unchanged(client: Client, backend: Backend) -> None:
+    """A google.api.HttpBody holds any bytes with their type, and the path may contain slashes."""
     await client.put("/v1/files/a/b.bin", content=b"\x00\xff", headers={"content-type": "image/x; q=1"})
     assert json.loads(backend.received("library.v1.UploadRequest")) == {
         "path": "a/b.bin",
@@ -338,7 +348,7 @@ async def test_raw_bodies_go_up_as_they_are(client: Client, backend: Backend) ->
 
 
 async def test_unknown_fields_can_be_ignored(library: Contract, backend: Backend) -> None:
-    """A switch: what the contract does not have is dropped; what it has is checked as ever."""
+    """The setting drops fields that the contract lacks and still checks the others."""
     async with edge_of(library, backend.port, ignore_unknown_fields=True) as client:
         assert await echoed(client, backend, "POST", "/v1/echo?x=1", json={"y": {"z": [1]}, "i32": 1}) == {"i32": 1}
         assert await echoed(client, backend, "GET", "/v1/echo?y.z=1&i32=1") == {"i32": 1}
@@ -349,7 +359,7 @@ async def test_unknown_fields_can_be_ignored(library: Contract, backend: Backend
 
 
 async def test_a_method_without_a_body_takes_none(client: Client, backend: Backend) -> None:
-    """A body that nothing would read is a mistake of the client's."""
+    """A body that the method would not read is rejected, because it is a mistake of the client."""
     for body in (b'{"etag": "7"}', b"[1]", b'""', b"0", b"{", b"a=b", b"{" + b" " * 100 + b"}", b" " * 100 + b"1"):
         response = await client.request("DELETE", "/v1/shelves/a/books/b", content=body)
         assert (response.status_code, backend.calls) == (400, []), body
@@ -362,17 +372,17 @@ NOTHING = [b"", b"{}", b" {\r\n} ", b"null", b"[]", b" \n", b" " * 1000]
 @pytest.mark.parametrize("body", NOTHING)
 @pytest.mark.parametrize("media_type", ["", "application/json", "application/x-www-form-urlencoded", "text/plain"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_a_body_that_says_nothing_is_none(
+async def test_an_empty_value_is_no_body(
     client: Client, backend: Backend, method: str, body: bytes, media_type: str
 ) -> None:
-    """Clients send {} with whatever they send; where no body is expected it has no meaning."""
+    """Some clients send {} with every request; it is ignored where no body is expected."""
     headers = {"content-type": media_type} if media_type else {}
     response = await client.request(method, "/v1/shelves/a/books/b", content=body, headers=headers)
     assert (response.status_code, len(backend.calls)) == (200, 1), response.text
 
 
 async def test_a_body_where_none_is_expected_can_be_ignored(library: Contract, backend: Backend) -> None:
-    """With everything else that the contract does not know."""
+    """IGNORE_UNKNOWN_FIELDS also ignores a body where none is expected."""
     async with edge_of(library, backend.port, ignore_unknown_fields=True) as client:
         response = await client.request("DELETE", "/v1/shelves/a/books/b", json={"etag": "7"})
     assert response.status_code == 200
@@ -405,10 +415,10 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
         b"%22a%22",
     ],
 )
-async def test_json_that_comes_as_a_form_is_refused_by_name(
+async def test_json_sent_as_a_form_is_rejected_with_a_hint(
     library: Contract, backend: Backend, body: bytes, lenient: bool
 ) -> None:
-    """curl -d sends it so: it is never an empty form, and the error says which type to send."""
+    """curl -d sends JSON as a form; it is never read as an empty form, and the error names the type to send."""
     async with edge_of(library, backend.port, ignore_unknown_fields=lenient) as client:
         for headers in (FORM, {"content-type": "Application/X-WWW-Form-Urlencoded; charset=UTF-8"}):
             for url in ("/v1/echo", "/v1/value", "/v1/shelves/a/books"):
@@ -431,7 +441,7 @@ async def test_json_that_comes_as_a_form_is_refused_by_name(
     ],
 )
 async def test_real_forms(client: Client, backend: Backend, body: bytes, expected: dict[str, Any]) -> None:
-    """Also empty ones, and those whose values are JSON."""
+    """Forms are read even if they are empty or their values are JSON."""
     response = await client.post("/v1/echo", content=body, headers=FORM)
     assert (response.status_code, {**dict.fromkeys(expected, ""), **response.json()}) == (200, expected)
 
@@ -449,8 +459,10 @@ async def test_real_forms(client: Client, backend: Backend, body: bytes, expecte
         "application/x-www-form-urlencoded",
     ],
 )
-async def test_a_415_says_what_is_taken(client: Client, backend: Backend, media_type: str) -> None:
-    """For PATCH in Accept-Patch (RFC 5789, section 2.2), for POST in Accept-Post; and what came."""
+async def test_a_415_lists_the_accepted_types(client: Client, backend: Backend, media_type: str) -> None:
+    """Accept-Patch (RFC 5789, section 2.2) or Accept-Post lists the accepted types, and the error names the received
+    one.
+    """
     for method, url, types in (
         ("PATCH", "/v1/shelves/a/books/b", "application/json"),
         ("PATCH", "/v2/shelves/a/books/b", "application/json, application/x-www-form-urlencoded"),
@@ -467,7 +479,7 @@ async def test_a_415_says_what_is_taken(client: Client, backend: Backend, media_
 
 @pytest.mark.parametrize("framing", ["content-length: 0", "transfer-encoding: chunked"])
 async def test_an_upload_of_no_bytes_keeps_its_type(client: Client, backend: Backend, framing: str) -> None:
-    """An empty file is a file."""
+    """An empty file keeps its Content-Type."""
     body = b"0\r\n\r\n" if "chunked" in framing else b""
     head = f"PUT /v1/files/a HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv; header=present\r\n{framing}\r\n\r\n"
     reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)

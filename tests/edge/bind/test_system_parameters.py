@@ -14,7 +14,7 @@ BOOKS = "/v1/shelves/a/books"
 
 
 async def test_alt_json_is_the_usual_form(client: Client, backend: Backend) -> None:
-    """Google's clients send alt=json with each call, and ask for enums as numbers."""
+    """Google's clients send alt=json with every call, and ask for enums as numbers."""
     backend.replies(backend.message(BOOK, '{"title": "T"}'))
     for query in ("alt=json", "$alt=json", "%24alt=json", "$alt=json;enum-encoding=int", "alt=json&show_deleted=true"):
         assert (await client.get(f"{GET}?{query}")).json() == {"title": "T"}, query
@@ -25,7 +25,9 @@ async def test_alt_json_is_the_usual_form(client: Client, backend: Backend) -> N
 
 
 async def test_alt_proto_is_the_message_itself(client: Client, backend: Backend) -> None:
-    """Under its own media type, which Accept must admit; a field that is answered is its message."""
+    """The response has its own media type, which Accept must admit; a response that is a field is the field's
+    message.
+    """
     book = backend.message(BOOK, '{"title": "T"}')
     backend.replies(book)
     response = await client.get(f"{GET}?$alt=proto")
@@ -38,7 +40,7 @@ async def test_alt_proto_is_the_message_itself(client: Client, backend: Backend)
 
 
 async def test_alt_media_is_a_raw_answer(client: Client, backend: Backend) -> None:
-    """A download may be asked for by name; what is none can't be."""
+    """alt=media selects a download and is rejected for other methods."""
     backend.replies(backend.message("google.api.HttpBody", '{"contentType": "image/x", "data": "AP8="}'))
     assert (await client.put("/v1/files/a?alt=media")).content == b"\x00\xff"
     assert await client.violations("GET", f"{GET}?alt=media") == {"$alt": "INVALID_VALUE"}
@@ -46,7 +48,7 @@ async def test_alt_media_is_a_raw_answer(client: Client, backend: Backend) -> No
 
 
 async def test_pretty_print(client: Client, backend: Backend) -> None:
-    """Indented for people, the same JSON for programs."""
+    """The JSON is indented for people and the same for programs."""
     backend.replies(backend.message(BOOK, '{"title": "Ü"}'))
     for query in ("$prettyPrint=true", "prettyPrint=true", "$prettyPrint"):
         assert (await client.get(f"{GET}?{query}")).text == '{\n  "title": "Ü"\n}', query
@@ -80,14 +82,14 @@ WHOLE = {
     ],
 )  # fmt: skip
 async def test_fields_trims_the_answer(client: Client, backend: Backend, fields: str, expected: object) -> None:
-    """AIP-157: by a field mask, or in the notation of Google's older APIs, in either spelling of names."""
+    """Fields are selected by a field mask or in the notation of Google's older APIs, in either spelling (AIP-157)."""
     backend.replies(backend.message(LIST, json.dumps(WHOLE)))
     assert (await client.get(BOOKS, params={"$fields": fields})).json() == expected
     assert (await client.get(BOOKS, params={"fields": fields})).json() == expected
 
 
 async def test_fields_of_maps_and_free_json(client: Client, backend: Backend) -> None:
-    """The keys of a map, and what is inside a Struct, can be selected too."""
+    """The keys of a map, and members of a Struct, can be selected too."""
     backend.answer = None
     everything = {"struct": {"a": {"b": 1, "c": 2}, "d": 3}, "counts": {"x": 1, "y": 2}, "inners": {"true": {}}}
     response = await client.post("/v1/echo?$fields=struct.a.b,counts.x", json=everything)
@@ -114,7 +116,7 @@ async def test_fields_of_maps_and_free_json(client: Client, backend: Backend) ->
 async def test_wrong_fields_are_refused_before_the_call(
     client: Client, backend: Backend, fields: str, reason: str
 ) -> None:
-    """The client is told, and nothing is done."""
+    """The error names the invalid field, and no service is called."""
     assert await client.violations("GET", BOOKS, params={"$fields": fields}) == {"$fields": reason}
     assert not backend.calls
 
@@ -131,5 +133,5 @@ async def test_wrong_fields_are_refused_before_the_call(
     ],
 )
 async def test_wrong_system_parameters(client: Client, query: str, name: str, reason: str) -> None:
-    """Values that mean nothing, doubles, and parameters that are not served."""
+    """Invalid values, repeated parameters and unsupported parameters are rejected."""
     assert await client.violations("GET", f"{GET}?{query}") == {name: reason}

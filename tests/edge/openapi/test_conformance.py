@@ -30,7 +30,9 @@ LACKS = "REQUIRED fields are missing"
 
 
 def lacks_required(message: Message) -> bool:
-    """Whether a field is absent that AIP-203 lets a service demand. An update gives what it changes."""
+    """Returns whether a field is absent that AIP-203 lets a service demand. An update holds only the fields to
+    change.
+    """
     fields = message.desc().fields
     if any(field.name == "update_mask" for field in fields):
         return False
@@ -44,14 +46,14 @@ def lacks_required(message: Message) -> bool:
 
 
 def without_masks(message: Message) -> bytes:
-    """A message less its masks: the names that a query may have in them have no JSON if they don't survive it."""
+    """Returns a message without masks, because some paths that a query may hold have no JSON."""
     clear_masks(message)
     encoded: bytes = message.to_binary()
     return encoded
 
 
 def clear_masks(message: Message) -> None:
-    """Removes the masks of a message and of those in it."""
+    """Removes the masks from a message and its fields."""
     for field in message.desc().fields:
         match field.value:
             case DescFieldValueMessage(message=kind) if kind.type_name == FIELD_MASK:
@@ -67,7 +69,7 @@ def clear_masks(message: Message) -> None:
 
 
 def answers(contract: Contract) -> Callable[[Received, Context], Awaitable[bytes]]:
-    """Answers as a service would: with the resource of the request if there is one, or with nothing in it."""
+    """Returns a handler that answers like a service: with the resource of the request, or with an empty message."""
     methods = {method.path: method.desc for method in contract.methods}
 
     async def answer(received: Received, context: Context) -> bytes:
@@ -90,14 +92,16 @@ def answers(contract: Contract) -> Callable[[Received, Context], Awaitable[bytes
 
 
 async def one_answer(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
-    """Answers a stream, when it has ended, with one empty message."""
+    """Answers a stream with one empty message when it has ended."""
     async for _request in requests:
         pass
     yield b""
 
 
 async def hold_against_document(contract: Contract, examples: int, folder: Path) -> None:
-    """Fails with what schemathesis, which leaves its files in this folder, finds wrong with the edge of a contract."""
+    """Fails with the findings of schemathesis, which writes its files into this folder, about the edge of a
+    contract.
+    """
     streaming = [method.path for method in contract.methods if method.streams]
     async with backend_of(contract.registry, streaming) as backend:
         backend.answer, backend.stream = answers(contract), one_answer
@@ -127,12 +131,12 @@ async def _schemathesis(url: str, examples: int, folder: Path) -> tuple[int | No
 
 
 async def test_the_edge_does_what_its_document_says(torture: Contract, tmp_path: Path) -> None:
-    """With everything that a contract can say, streams too."""
+    """The edge conforms to the document of a contract with all features, among them streams."""
     await hold_against_document(torture, 5, tmp_path)
 
 
 async def test_a_success_without_content_has_none(torture: Contract) -> None:
-    """A contract may say 204: then nothing of the service's message is sent."""
+    """A method with status 204 sends no body, whatever the service answers."""
     async with backend_of(torture.registry) as backend, edge_of(torture, backend.port) as client:
         backend.answer = answers(torture)
         response = await client.post("/v1/store", content=b"x")
@@ -140,15 +144,17 @@ async def test_a_success_without_content_has_none(torture: Contract) -> None:
 
 
 async def test_the_store_does_what_its_document_says(store: Contract, tmp_path: Path) -> None:
-    """With the rules of a real contract."""
+    """The edge conforms to the document of the store, which has rules of real use."""
     await hold_against_document(store, 2, tmp_path)
 
 
 async def test_proto2_does_what_its_document_says(tmp_path: Path) -> None:
-    """With required fields, groups, extensions and closed enums."""
+    """The edge conforms to the document of a contract with required fields, groups, extensions and closed enums."""
     await hold_against_document(read(compile_image(OLD, tmp_path)), 10, tmp_path)
 
 
 async def test_every_kind_does_what_its_document_says(tmp_path: Path) -> None:
-    """With every kind of field, rule and method that clients are generated for."""
+    """The edge conforms to the document of a contract with every kind of field, rule and method for generated
+    clients.
+    """
     await hold_against_document(read(compile_image(EVERYTHING, tmp_path)), 1, tmp_path)

@@ -12,7 +12,7 @@ NUMBERS = st.integers(-(2**63), 2**64) | st.integers(-120, 120)
 
 @given(NUMBERS, NUMBERS, NUMBERS)
 def test_a_pattern_matches_the_numbers_in_its_range(one: int, other: int, number: int) -> None:
-    """All of them, and no others, at the bounds too."""
+    """The pattern matches all numbers in the range, with its bounds, and no others."""
     least, greatest = sorted((one, other))
     pattern = re.compile(between(least, greatest))
     for each in (number, least - 1, least, least + 1, greatest - 1, greatest, greatest + 1):

@@ -16,13 +16,13 @@ from tests.edge.openapi.contracts import OLD, TORTURE, documents_of
 
 
 def made(contract: Contract, service: str = "", *, secured: bool = False) -> Any:
-    """A document of a contract, parsed."""
+    """Returns the parsed document of a contract."""
     return json.loads(b"".join(documents_of(contract, secured=secured).pieces(service)))
 
 
 @pytest.mark.parametrize("text", [TORTURE, OLD, LIBRARY], ids=["torture", "proto2", "library"])
 def test_any_contract_has_a_valid_document(text: str, tmp_path: Path) -> None:
-    """An OpenAPI validator finds nothing wrong, and every reference leads somewhere."""
+    """An OpenAPI validator finds no fault, and every reference can be resolved."""
     for secured in (True, False):
         found = made(read(compile_image(text, tmp_path)), secured=secured)
         validate(found)
@@ -30,7 +30,7 @@ def test_any_contract_has_a_valid_document(text: str, tmp_path: Path) -> None:
 
 
 def test_the_store_and_googles_own_have_valid_documents(store: Contract, tmp_path: Path) -> None:
-    """Contracts that were not written for this."""
+    """Contracts that were not written for these tests have valid documents too."""
     found = made(store, secured=True)
     validate(found)
     assert _references(found) <= _places(found)
@@ -41,7 +41,7 @@ def test_the_store_and_googles_own_have_valid_documents(store: Contract, tmp_pat
 
 
 def _references(value: Any) -> set[str]:
-    """Every $ref in a document."""
+    """Returns every $ref in a document."""
     if isinstance(value, list):
         return set().union(*map(_references, value))
     if not isinstance(value, dict):
@@ -51,7 +51,7 @@ def _references(value: Any) -> set[str]:
 
 
 def _places(found: Any) -> set[str]:
-    """Every reference that a document answers."""
+    """Returns the references to all components of a document."""
     return {f"#/components/{kind}/{name}" for kind, named in found["components"].items() for name in named}
 
 
@@ -75,14 +75,16 @@ service Same {
 
 @pytest.fixture
 def two(tmp_path: Path) -> Contract:
-    """Two packages whose services have one name."""
+    """Returns a contract of two packages whose services have the same name."""
     image = compile_image(TWO_PACKAGES % (("a.v1",) * 5), tmp_path, "a.proto")
     image.MergeFrom(compile_image(TWO_PACKAGES % (("b.v1",) * 5), tmp_path, "b.proto"))
     return read(image)
 
 
 def test_names_stay_unique(two: Contract) -> None:
-    """Equal names of two packages' services, messages and RPCs never meet; bindings count on."""
+    """Services, messages and RPCs of the same name in two packages have different names; additional bindings are
+    numbered.
+    """
     found = made(two)
     validate(found)
     ids = [operation["operationId"] for item in found["paths"].values() for operation in item.values()]
@@ -97,7 +99,7 @@ def test_names_stay_unique(two: Contract) -> None:
 
 
 def test_a_service_has_a_document_of_its_own(two: Contract) -> None:
-    """With its routes and its types only, under the names that they have in the document of all."""
+    """The document of a service has only its routes and types, under the same names as in the document of all."""
     own, whole = made(two, "b.v1.Same"), made(two)
     validate(own)
     assert own["paths"] == {path: item for path, item in whole["paths"].items() if path.startswith("/b.v1/")}
@@ -105,7 +107,7 @@ def test_a_service_has_a_document_of_its_own(two: Contract) -> None:
 
 
 async def test_a_large_contract_is_split(two: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then the document of all lists the services, and where the document of each is."""
+    """The document of a large contract lists the services and the URLs of their documents."""
     monkeypatch.setattr(document, "ROUTES_TOGETHER_MAX", 5)
     documents = documents_of(two)
     listed = json.loads(await documents.json())
@@ -115,21 +117,21 @@ async def test_a_large_contract_is_split(two: Contract, monkeypatch: pytest.Monk
     assert json.loads(await documents.json("b.v1.Same"))["paths"]
 
 
-async def test_a_document_is_made_once(two: Contract) -> None:
-    """The second time it is the same object; only so many are kept."""
+async def test_documents_are_cached(two: Contract) -> None:
+    """A document is made once, and only a limited number is cached."""
     documents = documents_of(two)
     assert await documents.json("a.v1.Same") is await documents.json("a.v1.Same")
 
 
-def test_a_package_tells_what_the_api_is(tmp_path: Path) -> None:
-    """Its comment begins the description, its version is the API's."""
+def test_a_packages_comment_describes_the_api(tmp_path: Path) -> None:
+    """The comment of the package begins the description, and its version is that of the API."""
     info = made(read(compile_image(TORTURE, tmp_path)))["info"]
     assert info["description"].startswith("Trees and forests.\n\n")
     assert (info["title"], info["version"]) == ("T", "v1")
 
 
 async def test_others_are_served_while_a_document_is_made(two: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event loop turns between the pieces."""
+    """The event loop runs between the pieces of a document."""
     monkeypatch.setattr(document, "YIELD_EVERY_S", 0)
     turns = 0
 

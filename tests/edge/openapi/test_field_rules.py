@@ -29,7 +29,7 @@ message M {
 
 
 def schema_of(field: str, tmp_path: Path) -> dict[str, Any]:
-    """The schema of requests of a message with this field, as a document of its own."""
+    """Returns a schema document for requests of a message with this field."""
     contract = read(compile_image(RULES % field, tmp_path))
     document = json.loads(b"".join(documents_of(contract).pieces()))
     return {"$ref": "#/components/schemas/rules.v1.M-Input", "components": document["components"]}
@@ -115,7 +115,7 @@ def schema_of(field: str, tmp_path: Path) -> dict[str, Any]:
     ],
 )
 def test_rules_are_keywords(field: str, right: list[Any], wrong: list[Any], tmp_path: Path) -> None:
-    """What protovalidate refuses is not in the schema, and the examples are."""
+    """The schema rejects the values that protovalidate rejects, and accepts its own examples."""
     schema = schema_of(field, tmp_path)
     validator = Draft202012Validator(schema, format_checker=FormatChecker())
     shown = schema["components"]["schemas"]["rules.v1.M-Input"]["properties"]["f1"].get("examples", [])
@@ -125,8 +125,8 @@ def test_rules_are_keywords(field: str, right: list[Any], wrong: list[Any], tmp_
         assert not validator.is_valid({"f1": value}), value
 
 
-def test_what_no_keyword_says_is_said_in_words(tmp_path: Path) -> None:
-    """CEL rules by their messages, patterns that JSON Schema can't read, rules about now."""
+def test_rules_without_a_keyword_are_sentences(tmp_path: Path) -> None:
+    """CEL rules, patterns that JSON Schema can't express, and rules about the current time are sentences."""
     cel = '(buf.validate.field).cel = {id: "x" message: "must be odd" expression: "true"}'
     for field, said in (
         (f"int32 f1 = 1 [{cel}];", "Must be odd."),
@@ -153,7 +153,7 @@ def test_what_no_keyword_says_is_said_in_words(tmp_path: Path) -> None:
 
 
 def test_fields_that_exclude_each_other_by_a_rule(tmp_path: Path) -> None:
-    """The rule `oneof` of a message, and one of a oneof that must be set."""
+    """The rule `oneof` of a message, and a required oneof, exclude or demand fields."""
     rule = 'option (buf.validate.message).oneof = {fields: ["f1", "plain"]};'
     schema = schema_of(f"string f1 = 1; {rule}", tmp_path)
     assert Draft202012Validator(schema).is_valid({"f1": "a"})

@@ -18,14 +18,14 @@ ANSWER, INPUT, UPDATE = "shapes.v1.Tree", "shapes.v1.Tree-Input", "shapes.v1.Tre
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The schemas of a contract in proto2."""
+    """Returns the schemas of a contract in proto2."""
     contract = read(compile_image(OLD, tmp_path_factory.mktemp("old")))
     schemas: dict[str, Any] = json.loads(b"".join(documents_of(contract).pieces()))["components"]["schemas"]
     return schemas
 
 
 def takes(document: dict[str, Any], name: str, value: Any) -> bool:
-    """Whether a schema of a document takes a value."""
+    """Returns whether a schema of a document accepts a value."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     return bool(Draft202012Validator(schema).is_valid(value))
 
@@ -85,12 +85,14 @@ def takes(document: dict[str, Any], name: str, value: Any) -> bool:
     ],
 )
 def test_requests_may_hold_what_protojson_reads(shapes: dict[str, Any], given: dict[str, Any], right: bool) -> None:
-    """Names and numbers of enums, 64-bit integers as strings or numbers, null for what is optional, nothing unknown."""
+    """Enums may be names or numbers, 64-bit integers strings or numbers, optional fields null; unknown fields are
+    rejected.
+    """
     assert takes(shapes, INPUT, {"name": "a", **given}) is right
 
 
 def test_texts_may_be_what_the_edge_reads(shapes: dict[str, Any]) -> None:
-    """In a query a mask may have the contract's names, and null is a word."""
+    """A mask in a query may have the contract's names, and null is a text there."""
     parameters = shapes["paths"]["/v1/children"]["put"]["parameters"]
     texts = {each["name"]: each["schema"] for each in parameters if "schema" in each}
     assert texts["nothing"] == {"type": "string", "enum": ["null", "NULL_VALUE", "0"]}
@@ -99,7 +101,7 @@ def test_texts_may_be_what_the_edge_reads(shapes: dict[str, Any]) -> None:
 
 
 def test_answers_are_what_protojson_writes(shapes: dict[str, Any]) -> None:
-    """64-bit integers are strings, times are date-times, messages may contain themselves, nothing is promised."""
+    """64-bit integers are strings, times are date-times, messages may contain themselves, and no field is required."""
     tree = shapes["components"]["schemas"][ANSWER]
     fields = tree["properties"]
     assert fields["metres"] == {"$ref": "#/components/schemas/Int64"}
@@ -121,8 +123,10 @@ def test_answers_are_what_protojson_writes(shapes: dict[str, Any]) -> None:
     assert not takes(shapes, ANSWER, {"metres": "5", "ratio": 1})
 
 
-def test_who_may_set_a_field_is_said(shapes: dict[str, Any]) -> None:
-    """What the service sets is read-only in requests, what only clients set is in no answer (AIP-203)."""
+def test_field_behavior_is_described(shapes: dict[str, Any]) -> None:
+    """Fields that only the service sets are read-only in requests, those that only clients set are not in responses
+    (AIP-203).
+    """
     schemas = shapes["components"]["schemas"]
     assert schemas[INPUT]["properties"]["uid"]["readOnly"] is True
     assert schemas[INPUT]["properties"]["secret"]["writeOnly"] is True
@@ -131,7 +135,7 @@ def test_who_may_set_a_field_is_said(shapes: dict[str, Any]) -> None:
 
 
 def test_an_update_demands_what_rules_do(shapes: dict[str, Any], shop: dict[str, Any]) -> None:
-    """A PATCH gives the fields to change; what a new resource must have is demanded by rules only."""
+    """A PATCH holds the fields to change; only rules require fields of it, not the behavior REQUIRED."""
     assert not takes(shapes, UPDATE, {"name": "a", "leaf": {"veins": 3}})
     patch = shop["paths"]["/v1/products/{product}"]["patch"]
     reference = patch["requestBody"]["content"]["application/json"]["schema"]["$ref"]
@@ -141,13 +145,13 @@ def test_an_update_demands_what_rules_do(shapes: dict[str, Any], shop: dict[str,
 
 
 def test_comments_and_deprecation_of_enums(shapes: dict[str, Any]) -> None:
-    """A line for each value that has something to say."""
+    """The description has a line for each value that has a comment or is deprecated."""
     kind = shapes["components"]["schemas"]["shapes.v1.Kind"]
     assert kind["description"] == "Kinds of trees.\n- `KIND_CONIFER`: Green all year.\n- `KIND_SHRUB`: Deprecated."
 
 
 def test_proto2_has_defaults_groups_extensions_and_closed_enums(old: dict[str, Any]) -> None:
-    """Required fields are required both ways; a default is shown where JSON can hold it."""
+    """Required fields are required in requests and responses; a default is shown if JSON can hold it."""
     given, answered = old["old.v1.Old-Input"], old["old.v1.Old"]
     assert given["required"] == answered["required"] == ["name"]
     defaults = {name: each["default"] for name, each in answered["properties"].items() if "default" in each}
@@ -158,8 +162,10 @@ def test_proto2_has_defaults_groups_extensions_and_closed_enums(old: dict[str, A
     assert [each["enum"] for each in old["old.v1.Side"]["anyOf"]] == [["SIDE_LEFT", "SIDE_RIGHT"], [1, 2]]
 
 
-def test_the_edges_own_settings_count(torture: Contract) -> None:
-    """Answers in the contract's names are described by them; unknown fields may be given where they are ignored."""
+def test_the_settings_of_the_edge_apply(torture: Contract) -> None:
+    """Responses are described with the contract's names if the edge writes them so; unknown fields are allowed if it
+    ignores them.
+    """
     documents = Documents(
         torture.routes,
         torture.registry,
@@ -175,7 +181,7 @@ def test_the_edges_own_settings_count(torture: Contract) -> None:
 
 
 def test_types_that_hold_each_other_without_end_are_described(tmp_path: Path) -> None:
-    """A chain of a thousand types needs no stack of a thousand frames."""
+    """A chain of a thousand types is described without a stack of a thousand frames."""
     chain = "\n".join(f"message M{number} {{ M{number + 1} next = 1; }}" for number in range(1000))
     text = f"""
     syntax = "proto3";

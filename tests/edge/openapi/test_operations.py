@@ -15,14 +15,14 @@ RAW = {"schema": {"type": "string", "format": "binary"}}
 
 
 def names(operation: dict[str, Any], place: str) -> list[str]:
-    """The parameters of an operation in one place; those of the components by their names there."""
+    """Returns the names of an operation's parameters in one place, those of the components included."""
     given = [each for each in operation["parameters"] if each.get("in") == place]
     shared = [each["$ref"].rpartition("/")[2] for each in operation["parameters"] if "$ref" in each]
     return [each["name"] for each in given] + (shared if place == "header" else [])
 
 
 def parameter(operation: dict[str, Any], name: str) -> dict[str, Any]:
-    """A parameter of an operation."""
+    """Returns a parameter of an operation."""
     found: dict[str, Any] = next(each for each in operation["parameters"] if each.get("name") == name)
     return found
 
@@ -42,7 +42,7 @@ def test_paths_are_expanded(shapes: dict[str, Any]) -> None:
 
 
 def test_one_path_has_one_spelling(tmp_path: Path) -> None:
-    """Paths that differ in the names of their variables only are one path to OpenAPI; literals stay encoded."""
+    """Paths that differ only in the names of their variables are one path in OpenAPI; literals stay encoded."""
     text = """
     syntax = "proto3";
     package one.v1;
@@ -63,13 +63,13 @@ def test_one_path_has_one_spelling(tmp_path: Path) -> None:
 
 
 def test_custom_methods_have_a_place_of_their_own(shapes: dict[str, Any]) -> None:
-    """OpenAPI 3.1 has none for them; 3.2 calls it additionalOperations."""
+    """OpenAPI 3.1 has no place for custom methods; OpenAPI 3.2 calls it additionalOperations."""
     assert shapes["paths"]["/v1/brew"].keys() == {"x-additionalOperations"}
     assert shapes["paths"]["/v1/brew"]["x-additionalOperations"]["BREW"]["operationId"] == "ShapesService_Draw_3"
 
 
 def test_comments_are_the_documentation(shapes: dict[str, Any]) -> None:
-    """Summary, description and tags speak the contract's words."""
+    """The summary, the description and the tags are the comments of the contract."""
     draw = shapes["paths"]["/v1/draw/{name}"]["get"]
     assert draw["summary"] == "Draws a tree"
     assert draw["description"] == "Draws a tree. And more,\non two lines.\n\nA second paragraph."
@@ -79,14 +79,14 @@ def test_comments_are_the_documentation(shapes: dict[str, Any]) -> None:
 
 
 def test_query_parameters_are_the_leaves(shapes: dict[str, Any]) -> None:
-    """Nested fields are parameters of their own, lists of messages and what only the service sets are none."""
+    """Nested fields are parameters of their own; lists of messages and output-only fields are not parameters."""
     given = set(names(shapes["paths"]["/v1/draw/{name}"]["get"], "query"))
     assert {"kind", "leaf.color", "leaf.mites", "counts", "planted", "rings", "notes"} <= given
     assert not {"name", "leaf", "children", "labeled", "uid"} & given
 
 
 def test_parameters_are_read_from_text(shapes: dict[str, Any]) -> None:
-    """A map by its keys, what is any JSON as JSON; what excludes or needs another parameter says so."""
+    """Maps have keys in brackets, free JSON is JSON; descriptions name parameters that exclude or need each other."""
     list_trees = shapes["paths"]["/v1/trees"]["get"]
     labels = parameter(list_trees, "filter.labels")
     assert (labels["style"], labels["explode"]) == ("deepObject", True)
@@ -102,8 +102,8 @@ def test_parameters_are_read_from_text(shapes: dict[str, Any]) -> None:
     assert parameter(planted, "leaf.color")["required"] is True, "the path gives leaf.veins already"
 
 
-def test_headers_are_where_they_mean_something(shapes: dict[str, Any]) -> None:
-    """Each that the edge reads for this method; those of answers too."""
+def test_headers_are_described_where_they_apply(shapes: dict[str, Any]) -> None:
+    """Each operation has the headers that the edge reads for its method, and those of its responses."""
     paths = shapes["paths"]
     assert names(paths["/v1/leaves"]["post"], "header") == ["Idempotency-Key", "X-Server-Timeout"]
     assert names(paths["/v1/draw/{name}"]["get"], "header") == ["If-None-Match", "X-Server-Timeout"]
@@ -118,7 +118,9 @@ def test_headers_are_where_they_mean_something(shapes: dict[str, Any]) -> None:
 
 
 def test_bodies_and_answers_follow_the_rule(shapes: dict[str, Any]) -> None:
-    """A body `*` lacks what the path holds; a field as body or answer is that field; HttpBody is raw."""
+    """A body `*` lacks the fields of the path; a body or response that is a field has its schema; HttpBody is
+    binary.
+    """
     paths = shapes["paths"]
     draw = paths["/v1/forests/{forest}/trees/{tree}/{kind}:draw"]["post"]
     body = draw["requestBody"]["content"]["application/json"]["schema"]
@@ -136,8 +138,8 @@ def test_bodies_and_answers_follow_the_rule(shapes: dict[str, Any]) -> None:
     assert absent["anyOf"] == [{"$ref": "#/components/schemas/Int64"}, {"type": "null"}], "of a oneof, may be absent"
 
 
-def test_what_the_path_gives_the_body_need_not(shapes: dict[str, Any]) -> None:
-    """A resource's name is required of it, but not of an update whose path names it."""
+def test_fields_in_the_path_are_not_required_in_the_body(shapes: dict[str, Any]) -> None:
+    """A resource requires its name, but not in an update whose path holds it."""
     for path, inside in (("/v1/trees/{tree}", ()), ("/v2/trees/{tree}", ("properties", "tree"))):
         schema = shapes["paths"][path]["patch"]["requestBody"]["content"]["application/json"]["schema"]
         for step in inside:
@@ -147,7 +149,7 @@ def test_what_the_path_gives_the_body_need_not(shapes: dict[str, Any]) -> None:
 
 
 def test_forms_are_for_flat_messages(shapes: dict[str, Any]) -> None:
-    """A message of leaves may be sent as a form, as the token endpoint of OAuth wants it."""
+    """A message of leaves may be sent as a form, as OAuth's token endpoint demands."""
     content = shapes["paths"]["/v1/token"]["post"]["requestBody"]["content"]
     given = content["application/x-www-form-urlencoded"]["schema"]
     assert given["$ref"] == content["application/json"]["schema"]["$ref"]
@@ -158,15 +160,15 @@ def test_forms_are_for_flat_messages(shapes: dict[str, Any]) -> None:
 
 
 def test_errors_have_one_shape(shapes: dict[str, Any]) -> None:
-    """AIP-193's, or RFC 9457's for those who prefer it, with every status that a client should expect."""
+    """Errors have the shape of AIP-193, or that of RFC 9457 if Accept prefers it, with every status to expect."""
     responses = shapes["paths"]["/v1/trees"]["post"]["responses"]
     assert set(responses) == {"200", "400", "404", "409", "503", "504", "default"}
     for each in shapes["components"]["responses"].values():
         assert set(each["content"]) == {"application/json", "application/problem+json"}
 
 
-def test_access_is_the_policys(shop: dict[str, Any], torture: Contract) -> None:
-    """Public methods want no token, others name their scopes; a success has the contract's status."""
+def test_security_follows_the_policy(shop: dict[str, Any], torture: Contract) -> None:
+    """Public methods need no token, others name their scopes; a success has the status in the contract."""
     paths = shop["paths"]
     assert paths["/v1/users"]["post"]["security"] == []
     create = paths["/v1/products"]["post"]
@@ -181,7 +183,7 @@ def test_access_is_the_policys(shop: dict[str, Any], torture: Contract) -> None:
 
 
 def test_errors_have_examples(shop: dict[str, Any]) -> None:
-    """Each as the edge writes it, in both shapes."""
+    """Each error has an example in both shapes, as the edge writes it."""
     schemas = shop["components"]["schemas"]
     for status, response in shop["components"]["responses"].items():
         for shape, content in response["content"].items():
@@ -237,14 +239,14 @@ message Sail { int32 masts = 1; }
 
 @pytest.fixture(scope="module")
 def ships(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The document of a contract whose paths hold parts of oneofs and of required fields."""
+    """Returns the document of a contract whose paths hold members of oneofs and parts of required fields."""
     contract = read(compile_image(ONEOFS, tmp_path_factory.mktemp("ships")))
     made: dict[str, Any] = json.loads(b"".join(documents_of(contract).pieces()))
     return made
 
 
-def test_what_the_path_excludes_is_not_offered(ships: dict[str, Any]) -> None:
-    """The other members of a oneof that the path has set are always refused."""
+def test_fields_that_the_path_excludes_are_not_offered(ships: dict[str, Any]) -> None:
+    """The document leaves out the other members of a oneof that the path sets, because they are always rejected."""
     masts = ships["paths"]["/v3/ships/{masts}"]["put"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(masts["properties"]["ship"]["properties"]) == {"name", "owner", "bySail"}
     assert "ship" in masts["required"], "for its name"
@@ -253,8 +255,8 @@ def test_what_the_path_excludes_is_not_offered(ships: dict[str, Any]) -> None:
     assert not {"title", "sail.masts"} & set(numbered)
 
 
-def test_a_resource_is_replaced_without_the_name_that_the_path_gives(ships: dict[str, Any]) -> None:
-    """A PUT of it, or of the message around it."""
+def test_a_resource_is_replaced_without_the_name_in_the_path(ships: dict[str, Any]) -> None:
+    """A PUT of the resource, or of the message around it, does not require the name."""
     one = ships["paths"]["/v1/fleets/{fleet}/ships/{ship}"]["put"]["requestBody"]
     assert set(one["content"]["application/json"]["schema"]["properties"]) == {"owner", "bySail", "bySteam"}
     assert one["content"]["application/json"]["schema"]["required"] == ["owner"]
@@ -263,7 +265,7 @@ def test_a_resource_is_replaced_without_the_name_that_the_path_gives(ships: dict
 
 
 def test_the_rules_of_a_name_hold_for_its_parts(ships: dict[str, Any]) -> None:
-    """Each segment has its share of the pattern; the whole is told in words."""
+    """Each segment has its part of the pattern; the description states the rules of the whole."""
     put = ships["paths"]["/v1/fleets/{fleet}/ships/{ship}"]["put"]
     fleet, ship = parameter(put, "fleet"), parameter(put, "ship")
     assert fleet["schema"] == {"type": "string", "minLength": 1, "maxLength": 15, "pattern": "^[a-z]+$"}
@@ -275,19 +277,19 @@ def test_the_rules_of_a_name_hold_for_its_parts(ships: dict[str, Any]) -> None:
 
 
 def test_a_required_field_with_presence_may_be_empty(ships: dict[str, Any]) -> None:
-    """It is there when it is given, whatever its value."""
+    """A required field with presence must be set, but may hold its zero value."""
     owner = ships["components"]["schemas"]["ships.v1.Ship-Input"]["properties"]["owner"]
     assert owner == {"type": "string"}
 
 
 def test_a_oneof_that_must_be_given_is_noted(ships: dict[str, Any]) -> None:
-    """No keyword says that one of two parameters is required."""
+    """A sentence states that one of two parameters is required, because no keyword can."""
     find = ships["paths"]["/v1/ships"]["get"]
     assert parameter(find, "number")["description"] == "Not together with `title`. One of them is required."
 
 
 def test_the_header_of_a_request_id_promises_nothing(ships: dict[str, Any]) -> None:
-    """It fills the field, where the path does not; what the field does is for the contract to say."""
+    """The header sets the field if the path does not; only the contract says what the field does."""
     put = parameter(ships["paths"]["/v1/fleets/{fleet}/ships/{ship}"]["put"], "Idempotency-Key")
     assert put["description"] == "Another way to set `requestId`."
     assert "Idempotency-Key" not in names(ships["paths"]["/v5/{requestId}"]["get"], "header")
@@ -311,8 +313,8 @@ def test_the_header_of_a_request_id_promises_nothing(ships: dict[str, Any]) -> N
         ("keys", "key"),
     ],
 )
-def test_a_parameter_is_called_as_one_of_a_collection(collection: str, one: str, tmp_path: Path) -> None:
-    """In the singular, as English has it."""
+def test_a_parameter_has_the_singular_of_its_collection(collection: str, one: str, tmp_path: Path) -> None:
+    """The singular follows the rules of English."""
     text = f"""
     syntax = "proto3";
     package nouns.v1;
@@ -372,26 +374,26 @@ message Error { string text = 1; }
 
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The document of a contract with unusual bodies and names."""
+    """Returns the document of a contract with unusual bodies and names."""
     contract = read(compile_image(BODIES, tmp_path_factory.mktemp("bodies")))
     made: dict[str, Any] = json.loads(b"".join(documents_of(contract).pieces()))
     return made
 
 
 def takes(document: dict[str, Any], schema: dict[str, Any], value: Any) -> bool:
-    """Whether a schema of a document takes a value."""
+    """Returns whether a schema of a document accepts a value."""
     return bool(Draft202012Validator(schema | {"components": document["components"]}).is_valid(value))
 
 
 def test_a_request_that_is_a_well_known_type_has_its_fields(bodies: dict[str, Any]) -> None:
-    """As the whole body it is an object, which the edge reads field by field."""
+    """A well-known type as the whole body is an object, which the edge reads field by field."""
     schema = bodies["paths"]["/v1/time"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert takes(bodies, schema, {"seconds": "5", "nanos": 1})
     assert not takes(bodies, schema, "2000-01-01T00:00:00Z")
 
 
 def test_a_body_with_a_required_oneof_is_required(bodies: dict[str, Any]) -> None:
-    """Though none of its fields is; in a form null is no value."""
+    """The body is required although none of its fields is; in a form null is not a value."""
     body = bodies["paths"]["/v1/choices/{name}"]["post"]["requestBody"]
     assert body["required"] is True
     schema = body["content"]["application/json"]["schema"]
@@ -400,7 +402,7 @@ def test_a_body_with_a_required_oneof_is_required(bodies: dict[str, Any]) -> Non
 
 
 def test_a_scalar_as_body_has_no_type_for_generators(bodies: dict[str, Any]) -> None:
-    """Validators know it all the same."""
+    """Only validators see the types of the scalar."""
     schema = bodies["paths"]["/v1/choices"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert "type" not in schema
     assert "anyOf" not in schema
@@ -409,7 +411,7 @@ def test_a_scalar_as_body_has_no_type_for_generators(bodies: dict[str, Any]) -> 
 
 
 def test_enums_in_urls_are_strings(bodies: dict[str, Any]) -> None:
-    """Their names or numbers; a time is one with a format only."""
+    """Enums are names or numbers as strings; a time is a string with a format."""
     get = bodies["paths"]["/v1/choices/{time}/{kind}"]["get"]
     kind = parameter(get, "kind")["schema"]
     assert [takes(bodies, kind, value) for value in ("KIND_ONE", "7", "-1", "one")] == [True, True, True, False]
@@ -418,7 +420,7 @@ def test_enums_in_urls_are_strings(bodies: dict[str, Any]) -> None:
 
 
 def test_no_two_schemas_become_one_class(bodies: dict[str, Any]) -> None:
-    """Generators drop the dots and dashes of their names."""
+    """Names that differ only in dots and dashes would be the same class in generated code."""
     schemas = bodies["components"]["schemas"]
     assert {"bodies.v1.TreeInput", "bodies.v1.Tree-Input-2"} <= set(schemas)
     classes = ["".join(filter(str.isalnum, name)).lower() for name in schemas]
@@ -426,5 +428,5 @@ def test_no_two_schemas_become_one_class(bodies: dict[str, Any]) -> None:
 
 
 def test_texts_end_no_comment(bodies: dict[str, Any]) -> None:
-    """Generators of Go and TypeScript put them into comments as they are."""
+    """Generators of Go and TypeScript copy texts into comments without escaping them."""
     assert bodies["tags"][0]["description"] == "Takes shelves/*\\/books."

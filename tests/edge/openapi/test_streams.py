@@ -7,7 +7,7 @@ ERROR = {"$ref": "#/components/schemas/Error"}
 
 
 def test_a_stream_of_answers_has_three_forms(shapes: dict[str, Any]) -> None:
-    """An array, lines or events, of messages and of the error that may end them."""
+    """A stream of responses is an array, NDJSON or events, of messages and the error that may end them."""
     watch = shapes["paths"]["/v1/trees:watch"]["get"]
     content = watch["responses"]["200"]["content"]
     item = {"anyOf": [TREE, ERROR]}
@@ -20,7 +20,7 @@ def test_a_stream_of_answers_has_three_forms(shapes: dict[str, Any]) -> None:
 
 
 def test_a_stream_of_requests_is_an_array_or_lines(shapes: dict[str, Any]) -> None:
-    """Each element is a message; the answer is one."""
+    """Each element of the array is a message; the response is a single one."""
     upload = shapes["paths"]["/v1/leaves:upload"]["post"]
     content = upload["requestBody"]["content"]
     assert content["application/json"]["schema"] == {"type": "array", "items": LEAF}
@@ -29,8 +29,8 @@ def test_a_stream_of_requests_is_an_array_or_lines(shapes: dict[str, Any]) -> No
     assert set(upload["responses"]["200"]["content"]) == {"application/json"}
 
 
-def test_a_conversation_names_its_frames(shapes: dict[str, Any]) -> None:
-    """What goes over the WebSocket, each way."""
+def test_a_bidirectional_method_describes_its_frames(shapes: dict[str, Any]) -> None:
+    """The operation has the schemas of the frames that each side sends."""
     chat = shapes["paths"]["/v1/chat"]["post"]
     assert chat["x-websocket"] == {"send": LEAF, "receive": TREE}
     assert "carries messages in both directions at the same time" in chat["description"]

@@ -15,7 +15,9 @@ GET = "/v1/shelves/a/books/b"
 
 
 async def test_a_reply_is_protojson(client: Client, backend: Backend) -> None:
-    """Lower camel case, 64-bit integers as strings, defaults left out; a body with its length and its type."""
+    """Names are in lowerCamelCase, 64-bit integers are strings, defaults are left out; the body has its length and
+    type.
+    """
     backend.replies(backend.message(BOOK, '{"title": "Ü", "pageCount": 0, "price": {"units": "5"}}'))
     response = await client.get(GET)
     assert (response.status_code, response.json()) == (200, {"title": "Ü", "price": {"units": "5"}})
@@ -24,13 +26,13 @@ async def test_a_reply_is_protojson(client: Client, backend: Backend) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_the_contract_names_the_status_of_a_success(client: Client) -> None:
-    """A method that creates says 201."""
+async def test_the_contract_sets_the_status_of_a_success(client: Client) -> None:
+    """A method that creates returns 201."""
     assert (await client.post("/v1/shelves/a/books", json={})).status_code == 201
 
 
-async def test_a_field_can_be_the_whole_answer(client: Client, backend: Backend) -> None:
-    """response_body: a list, a message, and what stands for either when it is absent."""
+async def test_a_field_can_be_the_whole_response(client: Client, backend: Backend) -> None:
+    """response_body may be a list or a message, and has a value for either when it is absent."""
     backend.replies(backend.message(LIST, '{"titles": ["a", "b"], "first": {"title": "a"}}'))
     assert (await client.get("/v1/titles")).json() == ["a", "b"]
     assert (await client.get("/v1/first")).json() == {"title": "a"}
@@ -39,8 +41,8 @@ async def test_a_field_can_be_the_whole_answer(client: Client, backend: Backend)
     assert (await client.get("/v1/first")).json() == {}
 
 
-async def test_a_raw_answer_comes_down_as_it_is(client: Client, backend: Backend) -> None:
-    """google.api.HttpBody under its own type; a type that is none becomes bytes, and Accept does not matter."""
+async def test_a_raw_response_is_passed_on_unchanged(client: Client, backend: Backend) -> None:
+    """A google.api.HttpBody has its own type, or the default one if it is invalid, and Accept does not matter."""
     body = {"contentType": "image/x; q=1", "data": "AP8="}
     backend.replies(backend.message("google.api.HttpBody", json.dumps(body)))
     response = await client.put("/v1/files/a", content=b"x", headers={"accept": "image/x"})
@@ -50,8 +52,10 @@ async def test_a_raw_answer_comes_down_as_it_is(client: Client, backend: Backend
     assert (await client.put("/v1/files/a")).headers["content-type"] == "application/octet-stream"
 
 
-async def test_reads_have_etags_and_know_what_the_client_has(client: Client, backend: Backend) -> None:
-    """304 without a body for a known version, weakly compared; the tag can hold whatever the field does."""
+async def test_reads_have_etags(client: Client, backend: Backend) -> None:
+    """A version that the client has is 304 without a body, by weak comparison; a tag can hold any value of the
+    field.
+    """
     backend.replies(backend.message(BOOK, '{"title": "T", "etag": "a\\"ü%"}'))
     tag = (await client.get(GET)).headers["etag"]
     assert tag == '"a%22%C3%BC%25"'
@@ -63,7 +67,7 @@ async def test_reads_have_etags_and_know_what_the_client_has(client: Client, bac
 
 
 async def test_head_is_get_without_a_body(client: Client, backend: Backend) -> None:
-    """The same status and headers, the length among them."""
+    """HEAD has the same status and headers, with the length."""
     backend.replies(backend.message(BOOK, '{"title": "T", "etag": "7"}'))
     got, head = await client.get(GET), await client.head(GET)
     assert (head.status_code, head.content) == (200, b"")
@@ -72,8 +76,8 @@ async def test_head_is_get_without_a_body(client: Client, backend: Backend) -> N
     assert (await client.head("/v1/nothing")).status_code == 404
 
 
-async def test_the_contract_says_how_long_an_answer_keeps(client: Client, backend: Backend) -> None:
-    """max-age, no-store for zero, and to ask again each time where nothing is said."""
+async def test_the_contract_sets_cache_control(client: Client, backend: Backend) -> None:
+    """The header is max-age, no-store for zero, and no-cache if the contract sets nothing."""
     backend.replies(backend.message(LIST))
     assert (await client.get("/v1/shelves/a/books")).headers["cache-control"] == "public, max-age=30"
     backend.replies(backend.message(BOOK))
@@ -96,8 +100,8 @@ async def test_the_contract_says_how_long_an_answer_keeps(client: Client, backen
         ("", 200),
     ],
 )
-async def test_accept_is_respected(client: Client, backend: Backend, accept: str, status: int) -> None:
-    """The most specific range decides; what is answered is JSON or an error that says so."""
+async def test_accept_is_honoured(client: Client, backend: Backend, accept: str, status: int) -> None:
+    """The most specific range decides; the response is JSON or an error that names it."""
     backend.replies(backend.message(BOOK))
     response = await client.get(GET, headers={"accept": accept})
     assert response.status_code == status
@@ -114,20 +118,20 @@ async def test_accept_is_respected(client: Client, backend: Backend, accept: str
 async def test_the_style_of_json_is_a_setting(
     library: Contract, backend: Backend, settings: dict[str, Any], written: dict[str, Any]
 ) -> None:
-    """The contract's names, defaults written out."""
+    """The contract's names and default values are written if the settings say so."""
     backend.replies(backend.message(BOOK, '{"pageCount": 1, "title": "T"}'))
     async with edge_of(library, backend.port, **settings) as client:
         assert (await client.get(GET)).json() == written
 
 
 async def test_enums_can_be_numbers(library: Contract, backend: Backend) -> None:
-    """For clients that know no names."""
+    """Enums are numbers for clients that don't know the names."""
     async with edge_of(library, backend.port, json_enums_as_numbers=True) as client:
         assert (await client.get("/v1/echo?kind=KIND_POEM")).json() == {"kind": 2}
 
 
-async def test_metadata_of_the_answer_comes_by_allow_list(library: Contract, backend: Backend) -> None:
-    """What is listed is a header, binary values in base64; all else stays inside."""
+async def test_response_metadata_has_an_allow_list(library: Contract, backend: Backend) -> None:
+    """Listed metadata is sent as headers, binary values in base64; the rest is not sent."""
     backend.replies(backend.message(BOOK), (("x-shelf", "7"), ("x-raw-bin", b"\x00\xff"), ("x-secret", "no")))
     async with edge_of(library, backend.port, response_headers="x-shelf,x-raw-bin") as client:
         headers = (await client.get(GET)).headers
@@ -135,8 +139,8 @@ async def test_metadata_of_the_answer_comes_by_allow_list(library: Contract, bac
 
 
 @pytest.mark.parametrize("sent", [b"\x08", b"\xff" * 20, b"\x12\x01\xff"])
-async def test_a_service_that_talks_nonsense_is_a_bad_gateway(client: Client, backend: Backend, sent: bytes) -> None:
-    """Bytes that are no message; a string that is not UTF-8 makes none either."""
+async def test_an_invalid_response_is_a_bad_gateway(client: Client, backend: Backend, sent: bytes) -> None:
+    """Bytes that are not a message, and strings that are not UTF-8, are an error of the service."""
 
     async def answer(_: Received, __: Context) -> bytes:
         return sent
@@ -148,7 +152,7 @@ async def test_a_service_that_talks_nonsense_is_a_bad_gateway(client: Client, ba
 
 
 async def test_a_page_links_to_the_next(client: Client, backend: Backend) -> None:
-    """RFC 8288: the URL that was asked, with the next token in it; the last page has no link."""
+    """The link has the requested URL with the next token (RFC 8288); the last page has none."""
     backend.replies(backend.message(LIST, '{"nextPageToken": "a/b=="}'))
     for query in ("page_size=2&page_token=x", "pageToken=x&page_size=2", "page_size=2"):
         response = await client.get(f"/v1/shelves/a/books?{query}&$prettyPrint=true")
@@ -159,8 +163,8 @@ async def test_a_page_links_to_the_next(client: Client, backend: Backend) -> Non
     assert "link" not in (await client.get("/v1/shelves/a/books")).headers
 
 
-async def test_a_read_without_an_etag_has_one_of_its_content(client: Client, backend: Backend) -> None:
-    """Weak: it changes when what is answered does, and saves the transfer when it does not."""
+async def test_a_read_without_an_etag_gets_a_weak_one(client: Client, backend: Backend) -> None:
+    """The tag changes with the content, and saves the transfer if that is unchanged."""
     backend.replies(backend.message(BOOK, '{"title": "T"}'))
     tag = (await client.get(GET)).headers["etag"]
     assert tag.startswith('W/"')

@@ -19,7 +19,7 @@ PIECE = bytes(range(256)) * 1024
 
 
 def http_body(source: Backend, data: bytes, content_type: str = "") -> bytes:
-    """A google.api.HttpBody on the wire."""
+    """Returns a serialised google.api.HttpBody."""
     desc = source.registry.message("google.api.HttpBody")
     assert desc is not None
     return desc.type(content_type=content_type, data=data).to_binary()
@@ -37,7 +37,9 @@ def serves(source: Backend, *pieces: bytes, **metadata: str) -> None:
 
 
 async def test_a_download_is_its_bytes(reader: Client, source: Backend) -> None:
-    """Under the type of the first message, whatever Accept says; what the service says of the file goes with it."""
+    """The response has the type of the first message, whatever Accept is, and the headers from the service's
+    metadata.
+    """
     serves(source, b"a,b\n", b"1,2\n", b"", content_disposition='attachment; filename="x.csv"', x_other="1")
     response = await reader.get("/v1/files/a/x.csv", headers={"accept": "text/csv"})
     assert (response.status_code, response.content) == (200, b"a,b\n1,2\n")
@@ -49,8 +51,8 @@ async def test_a_download_is_its_bytes(reader: Client, source: Backend) -> None:
     assert "x-other" not in headers
 
 
-async def test_a_download_of_nothing(reader: Client, source: Backend) -> None:
-    """Has no type that is known."""
+async def test_an_empty_download(reader: Client, source: Backend) -> None:
+    """A download without messages has the default type."""
     serves(source)
     response = await reader.get("/v1/files/x")
     assert (response.status_code, response.content) == (200, b"")
@@ -58,7 +60,7 @@ async def test_a_download_of_nothing(reader: Client, source: Backend) -> None:
 
 
 async def test_a_part_of_a_download(reader: Client, source: Backend) -> None:
-    """The service gets the range, and says which one it gives."""
+    """The service receives the range, and the response has the range that it returns."""
     serves(source, b"bc", content_range="bytes 1-2/4", accept_ranges="bytes")
     response = await reader.get("/v1/files/x", headers={"range": "bytes=1-2", "if-range": '"v1"'})
     assert (response.status_code, response.content) == (206, b"bc")
@@ -68,7 +70,7 @@ async def test_a_part_of_a_download(reader: Client, source: Backend) -> None:
 
 
 async def test_a_part_that_is_not_there(reader: Client, source: Backend) -> None:
-    """The service's OUT_OF_RANGE is 416 where a range was asked for, 400 elsewhere."""
+    """OUT_OF_RANGE of the service is 416 if the request has a range, otherwise 400."""
 
     async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         context.set_trailing_metadata((("content-range", "bytes */4"),))
@@ -82,10 +84,10 @@ async def test_a_part_that_is_not_there(reader: Client, source: Backend) -> None
     assert (await reader.get("/v1/files/x")).status_code == 400
 
 
-async def test_a_download_that_breaks_is_not_complete(
+async def test_a_download_that_breaks_is_incomplete(
     reader: Client, source: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The connection is cut: there is no place for an error among the bytes."""
+    """The connection is aborted, because the bytes of a file have no place for an error."""
 
     async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         yield http_body(source, b"half", "text/plain")
@@ -102,10 +104,10 @@ async def test_a_download_that_breaks_is_not_complete(
     assert ("code=DATA_LOSS" in log, "status=200" in log) == (True, True)
 
 
-async def test_a_download_that_the_edge_can_wait_for_no_longer_is_not_complete(
+async def test_a_download_that_outlives_the_drain_is_incomplete(
     feeds: Contract, source: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """When it stops; the log has the status that was sent, and how it ended."""
+    """When the edge stops, the connection is aborted, and the log has the status that was sent and the final code."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         yield http_body(source, b"half", "text/plain")
@@ -125,7 +127,7 @@ async def test_a_download_that_the_edge_can_wait_for_no_longer_is_not_complete(
 
 
 async def test_an_error_before_a_download_is_the_status(reader: Client, source: Backend) -> None:
-    """In the shape of all errors."""
+    """An error before the first message has the shape of all errors."""
 
     async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         await context.abort(grpc.StatusCode.NOT_FOUND, "no such file")
@@ -138,7 +140,7 @@ async def test_an_error_before_a_download_is_the_status(reader: Client, source: 
 
 @pytest.mark.parametrize(("alt", "status"), [("media", 200), ("json", 200), ("proto", 400)])
 async def test_alt_of_a_download(reader: Client, source: Backend, alt: str, status: int) -> None:
-    """As JSON it is its messages."""
+    """With alt=json the response is the messages as JSON."""
     serves(source, b"abc")
     response = await reader.get(f"/v1/files/x?$alt={alt}")
     assert response.status_code == status
@@ -146,8 +148,8 @@ async def test_alt_of_a_download(reader: Client, source: Backend, alt: str, stat
         assert response.json() == [{"contentType": "text/csv; charset=utf-8", "data": "YWJj"}]
 
 
-async def test_an_upload_is_cut_into_messages(reader: Client, source: Backend) -> None:
-    """As it arrives; the first has the path, the query and the type."""
+async def test_an_upload_is_split_into_messages(reader: Client, source: Backend) -> None:
+    """Messages are sent as the file arrives; the first has the fields of the path and the query, and the type."""
     desc = source.registry.message("feeds.v1.FileRequest")
     assert desc is not None
     got: list[Any] = []
@@ -179,7 +181,7 @@ async def test_an_upload_is_cut_into_messages(reader: Client, source: Backend) -
 
 
 async def test_an_empty_upload_is_a_message(reader: Client, source: Backend) -> None:
-    """That names the file, which is empty, and its type."""
+    """The message names the empty file and has its type."""
     got: list[bytes] = []
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
@@ -196,15 +198,15 @@ async def test_an_empty_upload_is_a_message(reader: Client, source: Backend) -> 
     ]
 
 
-async def test_a_file_both_ways(reader: Client, source: Backend) -> None:
-    """What comes back comes with the type that was sent."""
+async def test_a_file_in_both_directions(reader: Client, source: Backend) -> None:
+    """The file is echoed with the type that was sent."""
     response = await reader.post("/v1/transform", content=PIECE * 8, headers={"content-type": "x/y"})
     assert (response.status_code, response.headers["content-type"]) == (200, "x/y")
     assert hashlib.sha256(response.content).digest() == hashlib.sha256(PIECE * 8).digest()
 
 
 async def test_an_upload_has_a_limit(feeds: Contract, source: Backend) -> None:
-    """Of its own: that of other bodies does not count."""
+    """Uploads have a limit of their own, and not that of other bodies."""
     async with edge_of(feeds, source.port, stream_bytes_max=1_000_000, body_bytes_max=10) as client:
         headers = {"content-type": "x/y"}
         assert (await client.post("/v1/transform", content=PIECE * 3, headers=headers)).status_code == 200
@@ -220,8 +222,8 @@ async def test_an_upload_has_a_limit(feeds: Contract, source: Backend) -> None:
     assert response.json()["error"]["details"][0]["reason"] == "BODY_TOO_LARGE"
 
 
-async def test_large_files_take_no_memory(reader: Client, source: Backend) -> None:
-    """A hundred megabytes up, then down."""
+async def test_large_files_use_little_memory(reader: Client, source: Backend) -> None:
+    """A hundred megabytes are sent up and then down in constant memory."""
     process, count = psutil.Process(os.getpid()), 400
     swallowed = 0
 
@@ -250,7 +252,7 @@ async def test_large_files_take_no_memory(reader: Client, source: Backend) -> No
 
 
 async def test_a_download_that_the_client_has_is_304(reader: Client, source: Backend) -> None:
-    """By the tag that the service gives it; the call ends, and the rest of the file is not read."""
+    """If the service's ETag matches, the call ends and the rest of the file is not read."""
     serves(source, b"abc", etag='"v1"')
     for sent in ('"v1"', 'W/"v1"', '"v0", "v1"'):
         for method in ("GET", "HEAD"):
@@ -263,7 +265,7 @@ async def test_a_download_that_the_client_has_is_304(reader: Client, source: Bac
 
 
 @pytest.mark.parametrize("name", ["range", "if-range"])
-async def test_a_range_that_metadata_cannot_hold(reader: Client, source: Backend, name: str) -> None:
-    """Is refused by name."""
+async def test_a_range_that_is_not_valid_metadata(reader: Client, source: Backend, name: str) -> None:
+    """The error names the header."""
     response = await reader.get("/v1/files/x", headers={name.encode(): b'"\xff"'})
     assert (response.status_code, name in response.text, source.calls) == (400, True, [])

@@ -22,7 +22,7 @@ WATCH = "/v1/feeds/x:watch"
 
 @pytest.fixture
 def feed(source: Backend) -> "asyncio.Queue[bytes | None]":
-    """What the service is to answer; None ends it."""
+    """Returns a queue of the service's responses; None ends them."""
     messages: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
@@ -37,7 +37,7 @@ def feed(source: Backend) -> "asyncio.Queue[bytes | None]":
 async def test_each_message_is_flushed(
     reader: Client, source: Backend, feed: "asyncio.Queue[bytes | None]", accept: str
 ) -> None:
-    """The client has it before the next is there."""
+    """The client receives each message before the next one exists."""
     async with wire(reader) as connection:
         await connection.begin("GET", WATCH, accept=accept)
         for number in range(1, 4):
@@ -55,7 +55,7 @@ async def test_each_message_is_flushed(
 async def test_a_quiet_stream_has_its_headers(
     reader: Client, source: Backend, feed: "asyncio.Queue[bytes | None]", accept: str
 ) -> None:
-    """Though no message has come; events have heartbeats, lines have nothing that means nothing."""
+    """The headers arrive before any message; events have heartbeats, NDJSON has none."""
     async with wire(reader) as connection:
         await connection.begin("GET", WATCH, accept=accept)
         status, headers = await connection.head()
@@ -70,7 +70,7 @@ async def test_a_quiet_stream_has_its_headers(
 async def test_a_client_that_leaves_cancels_the_call(
     reader: Client, source: Backend, feed: "asyncio.Queue[bytes | None]", capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the middle of a quiet stream; it is logged as 499."""
+    """A client that disconnects from a quiet stream cancels the call, and the log has status 499."""
     async with wire(reader) as connection:
         await connection.begin("GET", WATCH, accept=EVENTS)
         await connection.head()
@@ -80,7 +80,7 @@ async def test_a_client_that_leaves_cancels_the_call(
 
 
 async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, source: Backend) -> None:
-    """And costs no memory; if it never reads, it is cut off."""
+    """A slow client uses no memory; one that never reads is disconnected."""
     given: list[int] = []
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
@@ -103,8 +103,8 @@ async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, so
             await asyncio.sleep(0.05)
 
 
-async def test_a_slow_client_gets_all(feeds: Contract, source: Backend) -> None:
-    """Slowly."""
+async def test_a_slow_client_receives_everything(feeds: Contract, source: Backend) -> None:
+    """A client that reads slowly receives all messages."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         message = source.message("feeds.v1.Event", json.dumps({"text": "x" * 100_000})).to_binary()
@@ -123,7 +123,7 @@ async def test_a_slow_client_gets_all(feeds: Contract, source: Backend) -> None:
 
 
 async def test_a_service_that_does_not_read_slows_the_client(reader: Client, source: Backend) -> None:
-    """An endless array waits in the client, not in the edge."""
+    """An endless array waits in the client and not in the memory of the edge."""
     go = asyncio.Event()
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
@@ -153,14 +153,14 @@ async def test_a_service_that_does_not_read_slows_the_client(reader: Client, sou
 
 
 async def test_the_contracts_timeout_ends_a_stream(reader: Client, source: Backend, feed: Any) -> None:
-    """In its syntax, once it has begun."""
+    """After the stream has started, the timeout is an error in its syntax."""
     feed.put_nowait(b"")
     answer = (await reader.get("/v1/feeds/x:brief")).json()
     assert [answer[0], answer[1]["error"]["status"]] == [{}, "DEADLINE_EXCEEDED"]
 
 
-async def test_the_client_may_shorten_it(reader: Client, source: Backend, feed: Any) -> None:
-    """Before the first message it is the status; a stream without a timeout has the setting's."""
+async def test_the_client_may_shorten_the_timeout(reader: Client, source: Backend, feed: Any) -> None:
+    """Before the first message the timeout is the status; a method without a timeout has that of the settings."""
     response = await reader.get(WATCH, headers={"x-server-timeout": "0.2"})
     assert response.status_code == 504
     assert (source.calls[-1].remaining_s or 0) > 1  # the edge alone keeps the client's
@@ -178,7 +178,7 @@ async def test_the_client_may_shorten_it(reader: Client, source: Backend, feed: 
 async def test_streams_end_when_the_edge_stops(
     feeds: Contract, source: Backend, feed: "asyncio.Queue[bytes | None]", accept: str, end: bytes
 ) -> None:
-    """With an error that says to call again, not when the time to stop is over."""
+    """Streams end at once with an error that asks to reconnect, not only at the end of the grace period."""
     async with edge_of(feeds, source.port) as client:
         connection = Wire(*await asyncio.open_connection(client.base_url.host, client.base_url.port))
         await connection.begin("GET", WATCH, accept=accept)
@@ -194,7 +194,7 @@ async def test_streams_end_when_the_edge_stops(
 async def test_streams_and_requests_have_limits_of_their_own(
     feeds: Contract, source: Backend, feed: "asyncio.Queue[bytes | None]"
 ) -> None:
-    """A full house of streams keeps no other request out."""
+    """A maximum of streams leaves room for other requests."""
     limits: dict[str, Any] = {"concurrent_streams_max": 2, "concurrent_requests_max": 1}
     async with edge_of(feeds, source.port, **limits) as client, wire(client) as first, wire(client) as second:
         for connection in (first, second):
@@ -205,8 +205,8 @@ async def test_streams_and_requests_have_limits_of_their_own(
         assert (await client.get("/v1/feeds/x")).status_code == 200
 
 
-async def test_access_is_that_of_other_methods(feeds: Contract, source: Backend, issuer: Issuer) -> None:
-    """Token, scope and rate limit, before the stream begins."""
+async def test_streams_need_the_same_access_as_other_methods(feeds: Contract, source: Backend, issuer: Issuer) -> None:
+    """The token, the scope and the rate limit are checked before the stream starts."""
     source.stream = None
     verifier = Verifier(issuer, ISSUER, AUDIENCE)
     async with edge_of(feeds, source.port, verifier=verifier) as client:
@@ -221,7 +221,7 @@ async def test_access_is_that_of_other_methods(feeds: Contract, source: Backend,
     assert source.calls[-1].metadata["authorization"] == token["authorization"]
 
 
-async def test_an_end_without_an_end(reader: Client, source: Backend) -> None:
+async def test_an_endless_stream_leaks_no_memory(reader: Client, source: Backend) -> None:
     """Thousands of messages in one stream leave no memory behind."""
     count = 20_000
 

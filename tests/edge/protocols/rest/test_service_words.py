@@ -22,7 +22,7 @@ SECRET = "psycopg: secret at 10.0.0.1:5432"
 
 
 def breaks(source: Backend, *, deliberately: bool) -> None:
-    """Makes the backend fail after a message: with a google.rpc.Status, or as a crash does."""
+    """Makes the backend fail after a message, with a google.rpc.Status or as a crash does."""
     info = ErrorInfo(reason="SHARD_LOST", domain="feeds.example")
     status = Status(code=15, message=MEANT, details=[Packed.pack(info)]).to_binary()
 
@@ -35,12 +35,12 @@ def breaks(source: Backend, *, deliberately: bool) -> None:
 
 
 async def over_http(reader: Client, accept: str) -> str:
-    """The text of a stream."""
+    """Returns the text of a stream."""
     return (await reader.get(WATCH, headers={"accept": accept})).text
 
 
 async def over_socket(reader: Client) -> str:
-    """The frames, and the reason of the close frame."""
+    """Returns the frames, and the reason in the close frame."""
     async with opened(reader, WATCH) as socket:
         code, reason, frames = await closing(socket)
     assert code == 4015
@@ -48,7 +48,7 @@ async def over_socket(reader: Client) -> str:
 
 
 async def by_procedure(reader: Client, media_type: str) -> str:
-    """The body of a call by Connect or gRPC-Web."""
+    """Returns the body of a call by Connect or gRPC-Web."""
     body = b"\0\0\0\0\2{}"
     response = await reader.post(RPC, content=body, headers={"content-type": media_type})
     found = response.content.decode("latin-1")
@@ -70,10 +70,10 @@ async def by_procedure(reader: Client, media_type: str) -> str:
     ],
     ids=["array", "lines", "events", "websocket", "connect", "grpc-web"],
 )
-async def test_the_words_of_a_service_in_a_stream(
+async def test_the_error_of_a_service_in_a_stream(
     reader: Client, source: Backend, capsys: pytest.CaptureFixture[str], way: object
 ) -> None:
-    """Meant ones arrive with their details, those of a crash are in the log, with the request's id."""
+    """A status arrives with its details; the message of a crash is only in the log, with the request's id."""
     assert callable(way)
     breaks(source, deliberately=True)
     told = await way(reader)

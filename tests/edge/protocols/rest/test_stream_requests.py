@@ -23,7 +23,7 @@ JSON_TYPE = {"content_type": "application/json"}
 
 @pytest.fixture
 def received(source: Backend) -> list[dict[str, Any]]:
-    """What the service gets, as JSON; it answers how many there were."""
+    """Returns a list of the messages that the service receives, as JSON; it answers with their number."""
     points: list[dict[str, Any]] = []
     desc = source.registry.message("feeds.v1.Point")
     assert desc is not None
@@ -38,12 +38,12 @@ def received(source: Backend) -> list[dict[str, Any]]:
 
 
 def numbers(*given: int) -> list[dict[str, Any]]:
-    """Points of these numbers."""
+    """Returns points with these numbers."""
     return [{"number": number} for number in given]
 
 
 def as_lines(messages: list[Any]) -> bytes:
-    """The messages in lines."""
+    """Returns the messages as NDJSON."""
     return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
 
 
@@ -63,7 +63,7 @@ def as_lines(messages: list[Any]) -> bytes:
 async def test_messages_are_found(
     reader: Client, received: list[dict[str, Any]], headers: dict[str, str], body: bytes
 ) -> None:
-    """In lines and in an array, however they are spaced; the path belongs to the first."""
+    """Messages are found in lines and in an array with any white space; only the first has the fields of the path."""
     response = await reader.post("/v1/tracks/a/points", content=body, headers=headers)
     assert (response.status_code, response.json()) == (200, {"count": 2})
     assert received == [{"track": "tracks/a", "number": 1}, {"number": 2}]
@@ -94,13 +94,15 @@ async def test_the_url_belongs_to_the_first_message(
     body: bytes,
     expected: list[dict[str, Any]],
 ) -> None:
-    """Without a body it is a message of its own, unless it says nothing; an empty array is no message."""
+    """A request without a body has one message if its URL sets fields; an empty array has none."""
     response = await reader.post(url, content=body, headers=headers)
     assert (response.status_code, received) == (200, expected)
 
 
 async def test_a_message_arrives_before_the_next_is_sent(reader: Client, source: Backend) -> None:
-    """With its last bracket, not with the comma or the line after it; over a whole minute if need be."""
+    """A message is sent on with its last bracket, before the comma or the line feed, even if the stream takes a
+    minute.
+    """
     seen: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
@@ -131,7 +133,7 @@ async def test_a_message_arrives_before_the_next_is_sent(reader: Client, source:
         ([{"place": {"label": 1}}], {"[0].place.label": "INVALID_VALUE"}),
     ],
 )
-async def test_a_wrong_message_is_named_by_its_index(
+async def test_an_invalid_message_is_named_by_its_index(
     reader: Client,
     received: list[dict[str, Any]],
     source: Backend,
@@ -139,7 +141,7 @@ async def test_a_wrong_message_is_named_by_its_index(
     messages: list[Any],
     violations: dict[str, str],
 ) -> None:
-    """All of its violations; the service sees the messages before it, and then that the call is cancelled."""
+    """All its violations are listed; the service receives the messages before it, and then the call is cancelled."""
     headers = LINES if wrap is as_lines else ARRAY
     assert await reader.violations("POST", "/v1/tracks/a/points", content=wrap(messages), headers=headers) == violations
     while not source.ended and source.calls:
@@ -164,15 +166,15 @@ async def test_a_wrong_message_is_named_by_its_index(
         (ARRAY, b'[{"number":NaN}]', "[0]"),
     ],
 )
-async def test_what_is_no_stream_of_json_is_refused(
+async def test_malformed_streams_of_json_are_rejected(
     reader: Client, received: list[dict[str, Any]], headers: dict[str, str], body: bytes, field: str
 ) -> None:
-    """With the index of the message that is none."""
+    """The error has the index of the malformed message."""
     assert list(await reader.violations("POST", "/v1/points", content=body, headers=headers)) == [field]
 
 
 async def test_the_url_is_checked_before_the_body(reader: Client, source: Backend) -> None:
-    """Without an index: it is no message's."""
+    """Violations in the URL have no index, because they concern no message."""
     headers = {**ARRAY, "x-request-id": "this-one"}  # a call that another test left may come late
     violations = await reader.violations("POST", "/v1/x/points?nope=1", content=b"[", headers=headers)
     assert violations == {"number": "INVALID_VALUE", "nope": "FIELD_UNKNOWN"}
@@ -190,7 +192,7 @@ async def test_the_url_is_checked_before_the_body(reader: Client, source: Backen
     ],
 )
 async def test_types_and_codings(reader: Client, source: Backend, headers: dict[str, str], status: int) -> None:
-    """Those that are not known say which are; what is not in its coding is damaged."""
+    """The error for an unsupported type or coding lists the supported ones; a body not in its coding is damaged."""
     response = await reader.post("/v1/points", content=b"[] and more", headers=headers)
     assert response.status_code == status
     if status == 415:
@@ -198,8 +200,8 @@ async def test_types_and_codings(reader: Client, source: Backend, headers: dict[
 
 
 @pytest.mark.parametrize("count", [0, 2])
-async def test_one_message_is_promised(reader: Client, source: Backend, count: int) -> None:
-    """None, or several, are the service's fault."""
+async def test_a_service_must_send_exactly_one_response(reader: Client, source: Backend, count: int) -> None:
+    """No response, or more than one, is an error of the service."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         for message in [b""] * count:
@@ -219,7 +221,7 @@ LIMITS: dict[str, Any] = {
 
 @pytest.fixture
 async def strict(feeds: Contract, source: Backend) -> AsyncIterator[Client]:
-    """A client of an edge with tight limits."""
+    """Returns a client of an edge with tight limits."""
     async with edge_of(feeds, source.port, **LIMITS) as client:
         yield client
 
@@ -247,7 +249,7 @@ async def test_limits(
     status: int,
     reason: str,
 ) -> None:
-    """On a message, on all of them, on their number; bombs count as what they become."""
+    """The size of a message, the total size and the number of messages are limited, after decompression."""
     response = await strict.post("/v1/points", content=body, headers=headers)
     assert response.status_code == status
     detail = response.json()["error"]["details"][0]
@@ -255,8 +257,8 @@ async def test_limits(
     assert any(name.startswith("limit_") for name in detail["metadata"])
 
 
-async def test_a_silent_client_is_not_waited_for(strict: Client, received: list[dict[str, Any]]) -> None:
-    """Once it has said nothing for as long as it may; the connection is closed."""
+async def test_a_silent_client_times_out(strict: Client, received: list[dict[str, Any]]) -> None:
+    """The stream ends when the client has sent nothing for the idle time, and the connection is closed."""
     async with wire(strict) as connection:
         await connection.begin("POST", "/v1/points", **JSON_TYPE)
         await connection.send(b'[{"number":1},')
@@ -264,10 +266,10 @@ async def test_a_silent_client_is_not_waited_for(strict: Client, received: list[
         assert (status, headers["connection"], len(received)) == (408, "close", 1)
 
 
-async def test_a_client_that_leaves_in_its_body(
+async def test_a_client_that_disconnects_while_sending(
     reader: Client, source: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Cancels the call of the service; it is logged as 499."""
+    """The call is cancelled, and the log has status 499."""
     async with wire(reader) as connection:
         await connection.begin("POST", "/v1/points", **JSON_TYPE)
         await connection.send(b'[{"number":1},')
@@ -279,7 +281,7 @@ async def test_a_client_that_leaves_in_its_body(
 
 
 async def test_a_service_that_ends_early_ends_the_request(reader: Client, source: Backend) -> None:
-    """The client gets the status while it still sends."""
+    """The client receives the status while it is still sending."""
 
     async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         await anext(requests)
@@ -294,7 +296,7 @@ async def test_a_service_that_ends_early_ends_the_request(reader: Client, source
 
 
 async def test_both_ways_at_once(reader: Client, source: Backend) -> None:
-    """Each message is answered before the next is sent."""
+    """Each message is answered before the next one is sent."""
     async with wire(reader) as connection:
         await connection.begin("POST", "/v1/tracks/a:chat", **LINES_TYPE, accept="application/x-ndjson")
         for number in range(1, 4):
@@ -308,8 +310,8 @@ async def test_both_ways_at_once(reader: Client, source: Backend) -> None:
         assert await connection.chunk() == b""
 
 
-async def test_a_wrong_message_after_the_first_answer_is_in_the_syntax(reader: Client, source: Backend) -> None:
-    """Its index too."""
+async def test_an_invalid_message_after_the_first_response_is_in_the_syntax(reader: Client, source: Backend) -> None:
+    """The error in the syntax of the stream also has the index of the message."""
     async with wire(reader) as connection:
         await connection.begin("POST", "/v1/tracks/a:chat", **LINES_TYPE, accept="application/x-ndjson")
         await connection.send(b'{"number":1}\n')

@@ -44,10 +44,10 @@ def events(source: Backend, *texts: str, then: grpc.StatusCode | None = None, **
         (EVENTS, EVENTS, 'data: {"text":"a"}\n\ndata: {"text":"b","number":1}\n\nevent: end\ndata: {}\n\n'),
     ],
 )
-async def test_the_client_chooses_the_syntax(
+async def test_accept_selects_the_syntax(
     reader: Client, source: Backend, accept: str | None, content_type: str, body: str
 ) -> None:
-    """By Accept; an array if it does not care."""
+    """Without a preference the response is an array."""
     events(source, "a", "b")
     headers = {"accept": accept} if accept else {}
     response = await reader.get("/v1/feeds/x:watch", headers=headers)
@@ -58,8 +58,8 @@ async def test_the_client_chooses_the_syntax(
     ("accept", "body"),
     [(ARRAY, "[]"), (LINES, ""), (EVENTS, "event: end\ndata: {}\n\n")],
 )
-async def test_a_stream_of_nothing(reader: Client, source: Backend, accept: str, body: str) -> None:
-    """Is complete in every syntax."""
+async def test_an_empty_stream(reader: Client, source: Backend, accept: str, body: str) -> None:
+    """A stream without messages is complete in every syntax."""
     events(source)
     response = await reader.get("/v1/feeds/x:watch", headers={"accept": accept})
     assert (response.status_code, response.text) == (200, body)
@@ -67,7 +67,7 @@ async def test_a_stream_of_nothing(reader: Client, source: Backend, accept: str,
 
 @pytest.mark.parametrize("accept", [ARRAY, LINES, EVENTS])
 async def test_an_error_before_the_first_message_is_the_status(reader: Client, source: Backend, accept: str) -> None:
-    """In the shape of all errors, whatever the syntax would have been."""
+    """The error has the shape of all errors, whatever the syntax."""
     events(source, then=grpc.StatusCode.NOT_FOUND)
     response = await reader.get("/v1/feeds/x:watch", headers={"accept": accept})
     assert (response.status_code, response.headers["content-type"]) == (404, ARRAY)
@@ -85,7 +85,7 @@ async def test_an_error_before_the_first_message_is_the_status(reader: Client, s
 async def test_an_error_after_it_is_in_the_syntax(
     reader: Client, source: Backend, accept: str, before: str, after: str
 ) -> None:
-    """An array is closed; a stream that failed does not end as one that did not."""
+    """An array is closed; a failed stream does not end like a successful one."""
     events(source, "a", then=grpc.StatusCode.FAILED_PRECONDITION)
     response = await reader.get("/v1/feeds/x:watch", headers={"accept": accept})
     assert response.status_code == 200
@@ -95,16 +95,16 @@ async def test_an_error_after_it_is_in_the_syntax(
     assert error == {"error": {"code": 400, "message": "the end", "status": "FAILED_PRECONDITION"}}
 
 
-async def test_events_tell_when_to_come_back(reader: Client, source: Backend) -> None:
-    """A browser waits as long as the error says."""
+async def test_events_set_the_time_to_reconnect(reader: Client, source: Backend) -> None:
+    """A browser waits for the time in the error."""
     events(source, "a", then=grpc.StatusCode.UNAVAILABLE)
     response = await reader.get("/v1/feeds/x:watch", headers={"accept": EVENTS})
     assert "\n\nretry: 1000\nevent: error\ndata: {" in response.text
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/*, text/plain"])
-async def test_what_takes_no_stream_is_refused(reader: Client, source: Backend, accept: str) -> None:
-    """Before the service is called."""
+async def test_an_accept_header_without_a_stream_type_is_rejected(reader: Client, source: Backend, accept: str) -> None:
+    """The request is rejected before the service is called."""
     response = await reader.get("/v1/feeds/x:watch", headers={"accept": accept})
     assert (response.status_code, source.calls) == (406, [])
 
@@ -117,7 +117,7 @@ async def test_what_takes_no_stream_is_refused(reader: Client, source: Backend, 
     ],
 )
 async def test_alt_wins_over_accept(reader: Client, source: Backend, alt: str, accept: str, body: str) -> None:
-    """As Google's clients ask; they expect no event besides the messages."""
+    """Google's clients use alt=sse and expect no events but messages."""
     events(source, "a")
     for name in ("$alt", "alt"):
         response = await reader.get(f"/v1/feeds/x:watch?{name}={alt}", headers={"accept": accept})
@@ -125,13 +125,13 @@ async def test_alt_wins_over_accept(reader: Client, source: Backend, alt: str, a
 
 
 @pytest.mark.parametrize("alt", ["proto", "media"])
-async def test_a_stream_has_no_other_alt(reader: Client, source: Backend, alt: str) -> None:
-    """Said of the parameter."""
+async def test_a_stream_supports_no_other_alt(reader: Client, source: Backend, alt: str) -> None:
+    """The violation names the parameter."""
     assert list(await reader.violations("GET", f"/v1/feeds/x:watch?$alt={alt}")) == ["$alt"]
 
 
-async def test_system_parameters_hold_for_each_message(reader: Client, source: Backend) -> None:
-    """Lines stay lines when they are asked to be pretty."""
+async def test_system_parameters_apply_to_each_message(reader: Client, source: Backend) -> None:
+    """Each line stays a single line even with prettyPrint."""
     events(source, "a", kind="KIND_LOUD")
     url = "/v1/feeds/x:watch?$fields=kind&$prettyPrint=true"
     response = await reader.get(url + "&$alt=json;enum-encoding=int")
@@ -142,21 +142,21 @@ async def test_system_parameters_hold_for_each_message(reader: Client, source: B
     assert response.text.startswith('data: {\ndata:   "kind": "KIND_LOUD"\ndata: }\n\n')
 
 
-async def test_a_response_body_is_taken_of_each_message(reader: Client, source: Backend) -> None:
-    """Each element is the field."""
+async def test_response_body_applies_to_each_message(reader: Client, source: Backend) -> None:
+    """Each element is the field that response_body names."""
     events(source, "a", "", "b\n")
     response = await reader.get("/v1/feeds/x/texts", headers={"accept": LINES})
     assert response.text == '"a"\n""\n"b\\n"\n'
 
 
-async def test_the_contracts_status(reader: Client, source: Backend) -> None:
-    """Of a success."""
+async def test_the_status_in_the_contract(reader: Client, source: Backend) -> None:
+    """A successful stream has the status in the contract."""
     events(source, "a")
     assert (await reader.get("/v1/feeds/x:brief")).status_code == 202
 
 
 async def test_resume_tokens_are_the_ids_of_events(reader: Client, source: Backend) -> None:
-    """Last-Event-ID brings the token back, in the place of the one in the URL that a browser repeats."""
+    """Last-Event-ID sets the token, and replaces the one in the URL that a browser repeats."""
     token = "a b\n%é"
     events(source, "a", resumeToken=token)
     response = await reader.get("/v1/feeds/x:watch", headers={"accept": EVENTS})
@@ -178,8 +178,8 @@ async def test_resume_tokens_are_the_ids_of_events(reader: Client, source: Backe
     assert violations == {"Last-Event-ID": "MALFORMED_HEADER"}
 
 
-async def test_a_message_that_is_none_is_bad_gateway(reader: Client, source: Backend) -> None:
-    """Before and after the first."""
+async def test_an_invalid_response_message_is_a_bad_gateway(reader: Client, source: Backend) -> None:
+    """The error is a status before the first message, and in the syntax after it."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         if good_first:
@@ -194,8 +194,8 @@ async def test_a_message_that_is_none_is_bad_gateway(reader: Client, source: Bac
     assert answer[1]["error"]["code"] == 502
 
 
-async def test_head_is_the_head(reader: Client, source: Backend) -> None:
-    """And the call ends when its first message is there."""
+async def test_head_sends_only_the_head(reader: Client, source: Backend) -> None:
+    """HEAD ends the call when the first message has arrived."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         while True:
@@ -209,7 +209,7 @@ async def test_head_is_the_head(reader: Client, source: Backend) -> None:
 
 
 async def test_metadata_before_the_first_message_are_headers(feeds: Contract, source: Backend) -> None:
-    """Those of the list."""
+    """Initial metadata in the allow-list is sent as headers."""
 
     async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         await context.send_initial_metadata((("x-shown", "1"), ("x-hidden", "2")))
@@ -222,8 +222,8 @@ async def test_metadata_before_the_first_message_are_headers(feeds: Contract, so
     assert "x-hidden" not in response.headers
 
 
-async def test_a_cache_knows_what_decides_on_a_stream(reader: Client, source: Backend) -> None:
-    """Accept chooses the syntax, Last-Event-ID where it begins, in a request that can begin anywhere."""
+async def test_vary_names_the_headers_that_select_a_stream(reader: Client, source: Backend) -> None:
+    """Accept selects the syntax, and Last-Event-ID the start of a method that can resume."""
     for accept in ("*/*", "text/event-stream"):
         async with reader.stream("GET", "/v1/feeds/x:watch", headers={"accept": accept}) as response:
             names = {name.strip() for name in response.headers["vary"].split(",")}

@@ -26,7 +26,7 @@ FAILED: Final = {"code": "NotFound", "message": "gone", "details": ["google.rpc.
 
 
 async def run(port: int, image: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """What each client's calls gave."""
+    """Returns the results of each client's calls."""
     environment = {**os.environ, "NODE_PATH": str(MODULES)}
     command = (Path(sysconfig.get_path("scripts"), "node"), HERE / "clients.cjs", str(port), image)
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
@@ -38,7 +38,7 @@ async def run(port: int, image: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 async def test_the_clients_of_browsers(caller: Client, source: Backend, tmp_path: Path) -> None:
-    """Unary calls, streams, metadata and errors with details, whatever the library and its format."""
+    """Unary calls, streams, metadata and errors with details work with each library and format."""
 
     async def answer(received: Received, context: Context) -> bytes:
         if b"fail" in received.request:

@@ -20,7 +20,9 @@ FLAKY: Final = ("Deadline Propagation/**", "Timeouts/**")
 
 
 def test_the_conformance_suite_passes() -> None:
-    """Over a thousand calls by the suite's own clients: all kinds, codecs, codings, metadata, errors, deadlines."""
+    """Over a thousand calls by the suite's own clients pass: all kinds, codecs, codings, metadata, errors,
+    deadlines.
+    """
     server = [sys.executable, "-m", "tests.edge.protocols.rpc.reference"]
     cases = ["--known-failing", FAILING, *(f"--known-flaky={each}" for each in FLAKY)]
     runner, configuration = str(SUITE / "connectconformance"), str(HERE / "conformance.yaml")

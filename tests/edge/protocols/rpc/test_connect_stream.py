@@ -26,26 +26,26 @@ PROTO = {"content-type": "application/connect+proto"}
 async def call(
     caller: Client, method: str, body: bytes, headers: dict[str, str] = JSON
 ) -> tuple[list[bytes], dict[str, Any]]:
-    """The messages and the EndStreamResponse of a call. Its status is 200, whatever happens."""
+    """Returns the messages and the EndStreamResponse of a call, whose status is always 200."""
     response = await caller.post(f"{FEEDS}/{method}", content=body, headers=headers)
     assert (response.status_code, response.headers["content-type"]) == (200, headers["content-type"])
     return connect_stream(response.content)
 
 
 async def refusal(caller: Client, method: str, body: bytes, headers: dict[str, str] = JSON) -> tuple[str, str]:
-    """The code and the text of a call that fails before it answers anything."""
+    """Returns the code and the message of a call that fails before any response."""
     messages, end = await call(caller, method, body, headers)
     assert messages == []
     return end["error"]["code"], end["error"]["message"]
 
 
 def events(*texts: str) -> bytes:
-    """Requests that the backend answers with themselves."""
+    """Returns requests that the backend answers with themselves."""
     return sealed(*(json.dumps({"name": text}).encode() for text in texts))
 
 
 async def test_one_for_many(caller: Client, source: Backend) -> None:
-    """One message, many answers, and an end with the metadata that come last."""
+    """One request has many responses and an end with the trailing metadata."""
 
     async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         await context.send_initial_metadata((("x-lead", "1"), ("x-secret", "no")))
@@ -63,7 +63,7 @@ async def test_one_for_many(caller: Client, source: Backend) -> None:
 
 
 async def test_many_for_one_and_many_for_many(caller: Client, source: Backend) -> None:
-    """Client streams and bidirectional ones, one after the other; no message is a stream too."""
+    """Client and bidirectional streams work half-duplex; a stream may have no messages."""
     points = sealed(b'{"number": 1}', b'{"track": "t"}')
     for method in ("Chat", "Record"):
         messages, end = await call(caller, method, points)
@@ -73,8 +73,8 @@ async def test_many_for_one_and_many_for_many(caller: Client, source: Backend) -
     assert await call(caller, "Chat", binary, PROTO) == ([b"\x0a\x01a", b""], {})
 
 
-async def test_messages_travel_as_they_come(caller: Client, source: Backend) -> None:
-    """A client that can gets its first answer before it sends its second request, over HTTP/1.1 too."""
+async def test_messages_are_sent_at_once(caller: Client, source: Backend) -> None:
+    """A client receives its first response before it sends its second request, over HTTP/1.1 too."""
     reader, writer = await asyncio.open_connection(caller.base_url.host, caller.base_url.port)
     head = f"POST {FEEDS}/Chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/connect+proto\r\n"
     writer.write(head.encode() + b"transfer-encoding: chunked\r\n\r\n")
@@ -91,7 +91,7 @@ async def test_messages_travel_as_they_come(caller: Client, source: Backend) -> 
 
 
 async def test_an_error_ends_the_stream(caller: Client, source: Backend) -> None:
-    """In its last message, after those that were sent, with details and metadata."""
+    """The EndStreamResponse after the messages has the error with details and metadata."""
 
     async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for _ in requests:
@@ -110,7 +110,7 @@ async def test_an_error_ends_the_stream(caller: Client, source: Backend) -> None
 
 
 async def test_a_damaged_response_ends_the_stream(caller: Client, source: Backend) -> None:
-    """What is no message is the service's fault, and nothing of it is told."""
+    """An invalid response message is an error of the service, and the client gets no internals."""
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
         async for _request in requests:
@@ -164,17 +164,17 @@ async def test_a_damaged_response_ends_the_stream(caller: Client, source: Backen
         ("Record", sealed(b'{"number": 1000}'), JSON, "invalid_argument", "number: "),
     ],
 )
-async def test_what_is_wrong_is_said(
+async def test_invalid_requests_are_rejected(
     caller: Client, source: Backend, method: str, body: bytes, headers: dict[str, str], code: str, text: str
 ) -> None:
-    """At the end of the stream, which is all that the protocol has for it."""
+    """The error is in the EndStreamResponse, the only place that the protocol has for it."""
     found = await refusal(caller, method, body, headers)
     assert found[0] == code
     assert found[1].startswith(text)
 
 
 async def test_limits_on_streams(caller: Client, source: Backend) -> None:
-    """So many messages and no more; those before are answered, and the service's call is over."""
+    """Messages up to the limit are answered, then the call ends."""
     messages, end = await call(caller, "Chat", sealed(*[b'{"number": 1}'] * 6))
     assert len(messages) <= 5
     assert (end["error"]["code"], end["error"]["message"]) == (
@@ -185,8 +185,8 @@ async def test_limits_on_streams(caller: Client, source: Backend) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_slow_message_is_refused(caller: Client, source: Backend) -> None:
-    """One that has begun must arrive in time, but the next may take its time to begin."""
+async def test_a_slow_message_is_rejected(caller: Client, source: Backend) -> None:
+    """A message that has begun must arrive in time; the time before the next one is not limited by this."""
 
     async def slow() -> AsyncIterator[bytes]:
         yield sealed(b'{"number": 1}')
@@ -200,7 +200,7 @@ async def test_a_slow_message_is_refused(caller: Client, source: Backend) -> Non
 
 
 async def test_codings(caller: Client, source: Backend) -> None:
-    """Each message is compressed by itself: those that gain by it, in the first coding that the client takes."""
+    """Each message is compressed separately, if that makes it smaller, in the client's preferred coding."""
     content = json.dumps({"name": "a" * 2000}).encode()
     headers = {**JSON, "connect-content-encoding": "gzip", "connect-accept-encoding": "br"}
     body = sealed(gzip.compress(content), flags=1) + sealed(b"", flags=1) + sealed(b'{"number": 1}')
@@ -218,8 +218,8 @@ async def test_codings(caller: Client, source: Backend) -> None:
     assert response.headers["connect-content-encoding"] == "gzip", "who does not say takes what it sends"
 
 
-async def test_a_client_that_leaves_cancels_the_call(caller: Client, source: Backend) -> None:
-    """The service hears of it at once."""
+async def test_a_client_that_disconnects_cancels_the_call(caller: Client, source: Backend) -> None:
+    """The service's call is cancelled at once."""
     begun = asyncio.Event()
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
@@ -237,7 +237,7 @@ async def test_a_client_that_leaves_cancels_the_call(caller: Client, source: Bac
 
 
 async def test_a_server_that_stops_ends_its_streams(feeds: Contract, source: Backend) -> None:
-    """With the code that asks clients to call again."""
+    """Streams end with the code that asks clients to retry."""
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
         async for request in requests:
@@ -258,7 +258,7 @@ async def test_a_server_that_stops_ends_its_streams(feeds: Contract, source: Bac
 
 
 async def test_streams_have_no_other_types(caller: Client) -> None:
-    """A streaming method does not take what unary ones do: 415, as Connect asks."""
+    """A streaming method rejects the types of unary calls with 415, as Connect demands."""
     response = await caller.post(f"{FEEDS}/Watch", json={})
     assert (response.status_code, response.json()["code"]) == (415, "unknown")
     assert "application/connect+json" in response.headers["accept-post"]
@@ -266,7 +266,7 @@ async def test_streams_have_no_other_types(caller: Client) -> None:
 
 
 @pytest.mark.parametrize("headers", [JSON, PROTO])
-async def test_what_is_not_there(caller: Client, headers: dict[str, str]) -> None:
-    """An error of HTTP, which has a code too."""
+async def test_an_unknown_procedure(caller: Client, headers: dict[str, str]) -> None:
+    """An HTTP error has a Connect code too."""
     response = await caller.post(f"{FEEDS}/Nope", content=b"", headers=headers)
     assert (response.status_code, response.json()["code"]) == (404, "unimplemented")

@@ -27,7 +27,7 @@ ONE = b"\x08\x01"  # Everything.i32 = 1
 
 
 async def error(response: Any) -> tuple[int, str, str]:
-    """The status, the code and the text of a Connect error."""
+    """Returns the status, the code and the message of a Connect error."""
     assert response.headers["content-type"] == "application/json"
     return response.status_code, response.json()["code"], response.json()["message"]
 
@@ -42,7 +42,7 @@ async def test_json_and_binary(client: Client, backend: Backend) -> None:
 
 
 async def test_newer_clients_are_served(client: Client, backend: Backend) -> None:
-    """Fields that the contract lacks are left out of JSON, as by all of Connect, and pass in binary."""
+    """Unknown fields are ignored in JSON, as Connect demands, and passed on in binary."""
     assert (await client.post(ECHO, json={"i32": 1, "newer": True})).json() == {"i32": 1}
     newer = ONE + b"\xf8\x7f\x01"
     assert (await client.post(ECHO, content=newer, headers=PROTO)).content == newer
@@ -67,17 +67,17 @@ async def test_newer_clients_are_served(client: Client, backend: Backend) -> Non
         ({**JSON, "content-encoding": "gzip"}, b"{}", "The body is not in the gzip format."),
     ],
 )
-async def test_what_is_wrong_is_said(
+async def test_malformed_requests_are_rejected(
     client: Client, backend: Backend, headers: dict[str, str], content: bytes, text: str
 ) -> None:
-    """Malformed requests are the client's own fault, and reach no service."""
+    """A malformed request is an error of the client, and no service is called."""
     status, code, message = await error(await client.post(ECHO, content=content, headers=headers))
     assert (status, code, backend.calls) == (400, "invalid_argument", [])
     assert message.startswith(text)
 
 
 async def test_contract_rules_hold(client: Client, backend: Backend) -> None:
-    """Validation rules are checked in both codecs; the paths of fields are in the client's own spelling."""
+    """Validation rules apply in both codecs; the paths of fields are in the client's spelling."""
     response = await client.post(f"{SERVICE}/Check", json={"emailAddress": "@", "parts": [{"partSize": 0}]})
     assert (response.status_code, response.json()["code"]) == (400, "invalid_argument")
     violations = response.json()["details"][1]
@@ -103,7 +103,7 @@ async def test_contract_rules_hold(client: Client, backend: Backend) -> None:
     ],
 )
 async def test_reads_by_get(client: Client, backend: Backend, query: str) -> None:
-    """The message is in the query, in any order, in either codec, base64 or compressed as it says."""
+    """The message is in the query, in any order of parameters and in either codec, in base64 or compressed."""
     response = await client.get(f"{GET}?{query}")
     assert (response.status_code, backend.calls[-1].request) == (200, b"\x0a\x02ab"), response.text
     assert response.headers["cache-control"] == "public, no-cache"
@@ -128,14 +128,14 @@ async def test_reads_by_get(client: Client, backend: Backend, query: str) -> Non
         ("encoding=xml&message={}", 415, "unknown"),
     ],
 )
-async def test_wrong_queries(client: Client, backend: Backend, query: str, status: int, code: str) -> None:
-    """Each is refused, and nothing is guessed."""
+async def test_invalid_queries(client: Client, backend: Backend, query: str, status: int, code: str) -> None:
+    """Each invalid query is rejected."""
     assert (await error(await client.get(f"{GET}?{query}")))[:2] == (status, code)
     assert backend.calls == []
 
 
 async def test_only_reads_are_by_get(client: Client) -> None:
-    """A method that may have effects takes POST alone; its URL says so in Connect's own shape, if that is asked."""
+    """A method with side effects accepts only POST; the error is in Connect's shape if the client uses Connect."""
     response = await client.get(f"{ECHO}?encoding=json&message={{}}")
     assert (response.status_code, response.headers["allow"]) == (405, "OPTIONS, POST")
     response = await client.delete(ECHO, headers={"connect-protocol-version": "1"})
@@ -143,7 +143,7 @@ async def test_only_reads_are_by_get(client: Client) -> None:
 
 
 async def test_other_types_are_415(client: Client) -> None:
-    """With a list of those that are taken; streams are not for unary methods."""
+    """The error lists the supported types; those of streams are not among them."""
     for media_type in (
         "text/plain",
         "application/connect+json",
@@ -158,16 +158,16 @@ async def test_other_types_are_415(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", [f"{SERVICE}/Hidden", f"{SERVICE}/Nope", "/library.v1.Nope/Echo"])
-async def test_what_has_no_rule_is_not_there(client: Client, backend: Backend, path: str) -> None:
-    """Internal methods are as unknown as those that do not exist."""
+async def test_a_method_without_a_rule_is_unknown(client: Client, backend: Backend, path: str) -> None:
+    """Internal methods are as unknown as those that don't exist."""
     response = await client.post(path, json={}, headers={"connect-protocol-version": "1"})
     assert (response.status_code, response.json()["code"]) == (404, "unimplemented")
     assert (await client.post(path, json={})).json()["error"]["status"] == "NOT_FOUND"
     assert backend.calls == []
 
 
-async def test_the_same_doors(guarded: Client, backend: Backend, issuer: Issuer) -> None:
-    """Tokens and scopes are those of the contract, and the challenge is HTTP's."""
+async def test_access_is_the_same_as_for_rest(guarded: Client, backend: Backend, issuer: Issuer) -> None:
+    """The tokens and scopes of the contract apply, and the challenge is in the HTTP header."""
     create = f"{SERVICE}/CreateBook"
     response = await guarded.post(create, json={"book": {}})
     assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")
@@ -182,7 +182,7 @@ async def test_the_same_doors(guarded: Client, backend: Backend, issuer: Issuer)
 
 
 async def test_one_rate_limit_for_all_protocols(library: Contract, backend: Backend) -> None:
-    """What REST used up is used up for Connect."""
+    """Calls by REST and by Connect count against the same limit."""
     async with edge_of(library, backend.port) as client:
         assert (await client.get("/v1/limited")).is_success
         response = await client.post(f"{SERVICE}/Limited", json={})
@@ -192,8 +192,8 @@ async def test_one_rate_limit_for_all_protocols(library: Contract, backend: Back
     assert int(response.headers["retry-after"]) > 0
 
 
-async def test_the_shorter_timeout_counts(client: Client, backend: Backend) -> None:
-    """The client's, or the contract's half second; none is left for zero."""
+async def test_the_shorter_timeout_applies(client: Client, backend: Backend) -> None:
+    """The client's or the contract's timeout applies, and zero has already passed."""
     lend = f"{SERVICE}/LendBook"
     for header in ("200", "9999999999"):
         await client.post(lend, json={}, headers={"connect-timeout-ms": header})
@@ -212,7 +212,7 @@ async def test_the_shorter_timeout_counts(client: Client, backend: Backend) -> N
 
 
 async def test_metadata_travels_by_allow_list(library: Contract, backend: Backend) -> None:
-    """Both ways, of errors too; what comes last has the prefix trailer-."""
+    """Metadata travels in both directions, with errors too; trailing metadata has the prefix trailer-."""
 
     async def answer(received: Received, context: Context) -> bytes:
         await context.send_initial_metadata((("x-lead", "1"), ("x-secret", "no")))
@@ -237,7 +237,7 @@ async def test_metadata_travels_by_allow_list(library: Contract, backend: Backen
 
 
 async def test_a_services_error(client: Client, backend: Backend) -> None:
-    """Its details keep their types; what only its makers should read stays inside."""
+    """The details of an error keep their types, except DebugInfo, which is removed."""
 
     async def answer(_: Received, context: Context) -> bytes:
         details = [Packed.pack(DebugInfo(detail="SELECT")), Packed.pack(Status(code=7)), Packed(type_url="x/y.Z")]
@@ -264,10 +264,10 @@ async def test_a_services_error(client: Client, backend: Backend) -> None:
         (grpc.StatusCode.ABORTED, (409, "aborted", "SELECT")),
     ],
 )
-async def test_internals_stay_inside(
+async def test_internals_are_not_revealed(
     library: Contract, backend: Backend, code: grpc.StatusCode, shown: tuple[int, str, str]
 ) -> None:
-    """The text of an error that tells of a service's inside is not told."""
+    """The message of an error that reveals the internals of a service is replaced."""
 
     async def answer(_: Received, context: Context) -> bytes:
         await context.abort(code, "SELECT")
@@ -277,8 +277,8 @@ async def test_internals_stay_inside(
         assert await error(await client.post(ECHO, json={})) == shown
 
 
-async def test_a_response_that_is_none(client: Client, backend: Backend) -> None:
-    """Is the service's fault, and nothing of it is told."""
+async def test_an_invalid_response_message(client: Client, backend: Backend) -> None:
+    """An invalid response is an error of the service, and the client gets no internals."""
 
     async def answer(_: Received, __: Context) -> bytes:
         return b"\xff"
@@ -287,8 +287,8 @@ async def test_a_response_that_is_none(client: Client, backend: Backend) -> None
     assert await error(await client.post(ECHO, json={})) == (500, "internal", "The service sent an invalid response.")
 
 
-async def test_a_fault_of_our_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is told in the protocol's shape, without its text."""
+async def test_an_unexpected_error_of_the_edge(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is in Connect's shape, without its own message."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("at line 7")
@@ -298,7 +298,7 @@ async def test_a_fault_of_our_own(client: Client, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_size_limits(library: Contract, backend: Backend) -> None:
-    """Of what is sent and of what it becomes; in queries too."""
+    """The size is limited before and after decompression, in queries too."""
     bomb = gzip.compress(b"0" * 1_000_000)
     async with edge_of(library, backend.port, body_bytes_max=5000) as client:
         for headers, content in [(JSON, b" " * 5001), ({**JSON, "content-encoding": "gzip"}, bomb)]:
@@ -312,7 +312,7 @@ async def test_size_limits(library: Contract, backend: Backend) -> None:
 
 
 async def test_codings(client: Client, backend: Backend) -> None:
-    """Bodies travel compressed both ways; one that is not known is refused with the list of the others."""
+    """Bodies are compressed in both directions; an unsupported coding is rejected with a list of the others."""
     content = gzip.compress(b'{"text": "' + b"a" * 2000 + b'"}')
     response = await client.post(
         ECHO, content=content, headers={**JSON, "content-encoding": "gzip", "accept-encoding": "gzip"}
@@ -327,14 +327,14 @@ async def test_codings(client: Client, backend: Backend) -> None:
     assert "gzip, br, zstd" in message
 
 
-async def test_a_rule_has_its_url(library: Contract, client: Client, backend: Backend) -> None:
-    """Where REST is served stays REST's: a path with a form, or with an unknown field, is what it was."""
+async def test_rest_routes_keep_their_urls(library: Contract, client: Client, backend: Backend) -> None:
+    """A request to a REST route is handled by REST, even if it is a form or has an unknown field."""
     response = await client.post("/v1/echo", json={"newer": True})
     assert response.json()["error"]["details"][1]["fieldViolations"][0]["reason"] == "FIELD_UNKNOWN"
 
 
-async def test_it_is_told_of(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
-    """The access log names the procedure as the route, the RPC, and both statuses."""
+async def test_the_access_log(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """The access log has the procedure as the route, the RPC, and both statuses."""
     await client.post(ECHO, content=b"{", headers=JSON)
     line = next(line for line in capsys.readouterr().out.splitlines() if "request " in line)
     for part in (f"route={ECHO}", "rpc=library.v1.Library.Echo", "status=400", "code=INVALID_ARGUMENT"):
@@ -342,7 +342,7 @@ async def test_it_is_told_of(client: Client, capsys: pytest.CaptureFixture[str])
 
 
 async def test_browsers_may_call(library: Contract, backend: Backend) -> None:
-    """A preflight admits the headers that the clients send, and scripts may read the metadata of responses."""
+    """A preflight allows the headers that the clients send, and scripts may read the metadata of responses."""
     wanted = (
         "authorization,connect-protocol-version,connect-timeout-ms,content-type,grpc-timeout,x-grpc-web,x-user-agent"
     )

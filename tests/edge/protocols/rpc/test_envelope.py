@@ -36,14 +36,14 @@ async def _decoded(text: bytes, cuts: list[int]) -> bytes:
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=50)), max_size=5), CUTS)
 def test_pieces_do_not_matter(envelopes: list[tuple[int, bytes]], cuts: list[int]) -> None:
-    """What was sealed is what is opened."""
+    """Envelopes are read as they were written, however the body is split."""
     body = b"".join(write_envelope(content, flags) for flags, content in envelopes)
     assert asyncio.run(_envelopes(body, cuts)) == envelopes
 
 
 @given(st.binary(max_size=200), CUTS)
 def test_any_bytes_are_envelopes_or_an_error(body: bytes, cuts: list[int]) -> None:
-    """Of the client's, that says why."""
+    """Any bytes result in envelopes or in an error of the client."""
     with contextlib.suppress(MeshError):
         found = asyncio.run(_envelopes(body, cuts))
         assert b"".join(write_envelope(content, flags) for flags, content in found) == body
@@ -51,14 +51,14 @@ def test_any_bytes_are_envelopes_or_an_error(body: bytes, cuts: list[int]) -> No
 
 @given(st.lists(st.binary(max_size=20), max_size=5), CUTS)
 def test_chunks_of_base64_may_end_anywhere(chunks: list[bytes], cuts: list[int]) -> None:
-    """Each has its own padding."""
+    """Each chunk has its own padding."""
     text = b"".join(base64.b64encode(chunk) for chunk in chunks)
     assert asyncio.run(_decoded(text, cuts)) == b"".join(chunks)
 
 
 @given(st.text("AB=+ !", max_size=20).map(str.encode), CUTS)
 def test_any_text_is_base64_or_an_error(text: bytes, cuts: list[int]) -> None:
-    """The same one, wherever it is cut."""
+    """The error is the same however the text is split."""
     results = []
     for each in ([], cuts):
         try:

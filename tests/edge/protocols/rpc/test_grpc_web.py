@@ -26,30 +26,30 @@ ASKED = b"\x0a\x01a"  # WatchRequest.name = "a", Event.text = "a"
 async def call(
     caller: Client, method: str, body: bytes, headers: dict[str, str] = PROTO
 ) -> tuple[list[bytes], dict[str, str]]:
-    """The messages and the trailers of a call. Its status is 200, whatever happens."""
+    """Returns the messages and the trailers of a call, whose status is always 200."""
     response = await caller.post(f"{FEEDS}/{method}", content=body, headers=headers)
     assert (response.status_code, response.headers["content-type"]) == (200, headers["content-type"])
     return grpc_web(response.content)
 
 
 @pytest.mark.parametrize("media_type", ["application/grpc-web", "application/grpc-web+proto"])
-async def test_one_for_one(caller: Client, source: Backend, media_type: str) -> None:
-    """A message, then the trailers, in the type of the request."""
+async def test_a_unary_call(caller: Client, source: Backend, media_type: str) -> None:
+    """The response has a message and the trailers, in the media type of the request."""
     headers = {"content-type": media_type}
     assert await call(caller, "Once", sealed(ASKED), headers) == ([ASKED], {"grpc-status": "0"})
     assert source.calls[-1].request == ASKED
 
 
 async def test_json(caller: Client, source: Backend) -> None:
-    """Messages may be JSON; the trailers stay what they are."""
+    """Messages may be JSON; the trailers stay text."""
     headers = {"content-type": "application/grpc-web+json"}
     source.replies(source.message("feeds.v1.Event", '{"number": 7}'))
     body = sealed(b'{"name": "a", "newer": 1}')
     assert await call(caller, "Once", body, headers) == ([b'{"number":7}'], {"grpc-status": "0"})
 
 
-async def test_many(caller: Client, source: Backend) -> None:
-    """Server streams, and the others as far as their client sends first."""
+async def test_streams(caller: Client, source: Backend) -> None:
+    """Server streams work, and client streams whose requests come first."""
 
     async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         await context.send_initial_metadata((("x-lead", "1"),))
@@ -67,7 +67,7 @@ async def test_many(caller: Client, source: Backend) -> None:
 
 
 async def test_text(caller: Client, source: Backend) -> None:
-    """Base64 both ways, in chunks that end wherever somebody flushed."""
+    """Base64 works in both directions, in chunks that end wherever the sender flushed."""
     envelope = sealed(ASKED)
     whole = base64.b64encode(envelope)
     parts = base64.b64encode(envelope[:1]) + base64.b64encode(envelope[1:3]) + base64.b64encode(envelope[3:])
@@ -87,7 +87,7 @@ async def test_text(caller: Client, source: Backend) -> None:
 
 
 async def test_the_client_chooses_text_or_binary(caller: Client, source: Backend) -> None:
-    """By Accept, whatever its request is in."""
+    """Accept selects the format of the response, independently of the request."""
     binary = await caller.post(
         f"{FEEDS}/Once",
         content=base64.b64encode(sealed(ASKED)),
@@ -102,7 +102,7 @@ async def test_the_client_chooses_text_or_binary(caller: Client, source: Backend
 
 
 async def test_a_services_error(caller: Client, source: Backend) -> None:
-    """Its text is percent-encoded, its details travel along, less what only its makers should read."""
+    """The message is percent-encoded, and the details are sent without DebugInfo."""
 
     async def answer(_: Received, context: Context) -> bytes:
         details = [Packed.pack(DebugInfo(detail="SELECT")), Packed.pack(ErrorInfo(reason="R"))]
@@ -120,7 +120,7 @@ async def test_a_services_error(caller: Client, source: Backend) -> None:
 
 
 async def test_an_error_after_messages(caller: Client, source: Backend) -> None:
-    """Comes in the trailers, and an internal one keeps its text."""
+    """The error is in the trailers, without the message of an internal one."""
 
     async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for request in requests:
@@ -168,10 +168,10 @@ async def test_an_error_after_messages(caller: Client, source: Backend) -> None:
         ),
     ],
 )
-async def test_what_is_wrong_is_said(
+async def test_invalid_requests_are_rejected(
     caller: Client, source: Backend, method: str, body: bytes, headers: dict[str, str], code: int, text: str
 ) -> None:
-    """In the trailers, beside a status of HTTP that says nothing."""
+    """The error is in the trailers, and the HTTP status is 200."""
     sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
     response = await caller.post(f"{FEEDS}/{method}", content=body, headers=sent)
     messages, trailers = grpc_web(response.content)
@@ -181,8 +181,8 @@ async def test_what_is_wrong_is_said(
 
 
 @pytest.mark.parametrize("body", [b"!!!!", b"AAA", b"AAAAAAA=A", b"====", b"AAAA AAA=", b"AA=A", b"\xff\xff\xff\xff"])
-async def test_what_is_no_base64(caller: Client, source: Backend, body: bytes) -> None:
-    """Is refused, as text."""
+async def test_malformed_base64(caller: Client, source: Backend, body: bytes) -> None:
+    """Malformed base64 is rejected, in text."""
     response = await caller.post(f"{FEEDS}/Once", content=body, headers=TEXT)
     _, trailers = grpc_web(base64.b64decode(response.content))
     assert (trailers["grpc-status"], trailers["grpc-message"]) == ("3", "The body is not base64.")
@@ -191,7 +191,7 @@ async def test_what_is_no_base64(caller: Client, source: Backend, body: bytes) -
 
 @pytest.mark.parametrize("given", ["1H", "1M", "20S", "300m", "300000u", "99999999n", "1n"])
 async def test_timeouts(caller: Client, source: Backend, given: str) -> None:
-    """In any of gRPC's units. The service is told the edge's, whatever the client wants."""
+    """All of gRPC's units are read; the service receives the timeout of the edge."""
     is_long = given.endswith(("H", "M", "S"))
 
     async def answer(received: Received, _: Context) -> bytes:
@@ -208,7 +208,7 @@ async def test_timeouts(caller: Client, source: Backend, given: str) -> None:
 
 
 async def test_codings(caller: Client, source: Backend) -> None:
-    """Single messages may be compressed, and so may the body as browsers do it."""
+    """Single messages may be compressed, and so may the body, as browsers do."""
     long = b"\x0a\xd0\x0f" + b"a" * 2000
     headers = {**PROTO, "grpc-encoding": "gzip", "grpc-accept-encoding": "identity,gzip"}
     response = await caller.post(f"{FEEDS}/Once", content=sealed(gzip.compress(long), flags=1), headers=headers)
@@ -219,8 +219,8 @@ async def test_codings(caller: Client, source: Backend) -> None:
     assert (await call(caller, "Once", body, {**PROTO, "content-encoding": "gzip"}))[0] == [ASKED]
 
 
-async def test_the_same_doors(guarded: Client, backend: Backend, issuer: Issuer) -> None:
-    """Tokens and scopes are those of the contract."""
+async def test_access_is_the_same_as_for_rest(guarded: Client, backend: Backend, issuer: Issuer) -> None:
+    """The tokens and scopes of the contract apply."""
     for token, code in [("", "16"), (issuer.token(), "7")]:
         headers = {**PROTO, "authorization": f"Bearer {token}"} if token else PROTO
         response = await guarded.post("/library.v1.Library/CreateBook", content=sealed(b""), headers=headers)
@@ -228,8 +228,8 @@ async def test_the_same_doors(guarded: Client, backend: Backend, issuer: Issuer)
     assert backend.calls == []
 
 
-async def test_a_client_that_leaves_cancels_the_call(caller: Client, source: Backend) -> None:
-    """Also while it waits for the first message."""
+async def test_a_client_that_disconnects_cancels_the_call(caller: Client, source: Backend) -> None:
+    """The call is cancelled even before the first message."""
     begun = asyncio.Event()
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:

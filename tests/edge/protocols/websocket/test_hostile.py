@@ -35,13 +35,13 @@ def frame(opcode: int, payload: bytes, *, last: bool = True, masked: bool = True
 
 
 async def open_by_hand(connection: Wire, path: str) -> None:
-    """Does the handshake."""
+    """Performs the handshake."""
     await connection.begin("GET", path, **UPGRADE, **KEY)
     assert (await connection.head())[0] == 101
 
 
 async def close_code(connection: Wire) -> int:
-    """The code of the close frame, after whatever comes before it."""
+    """Returns the code in the close frame, after any other frames."""
     while True:
         first, length = await connection.reader.readexactly(2)
         if length > 125:
@@ -72,8 +72,8 @@ async def close_code(connection: Wire) -> int:
         (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", 1002),
     ],
 )
-async def test_garbage_closes(reader: Client, source: Backend, frames: bytes, code: int) -> None:
-    """With the code of RFC 6455, section 7.4.1; the service is cancelled."""
+async def test_garbage_closes_the_websocket(reader: Client, source: Backend, frames: bytes, code: int) -> None:
+    """The code is that of RFC 6455, section 7.4.1, and the call is cancelled."""
     async with wire(reader) as connection:
         await open_by_hand(connection, CHAT)
         connection.writer.write(frames)
@@ -83,7 +83,7 @@ async def test_garbage_closes(reader: Client, source: Backend, frames: bytes, co
 
 
 async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:
-    """With a ping between them."""
+    """A message is complete even with a ping between its fragments."""
     async with wire(reader) as connection:
         await open_by_hand(connection, CHAT)
         connection.writer.write(frame(TEXT, b'{"num', last=False) + frame(PING, b"p") + frame(CONTINUATION, b'ber":1}'))
@@ -93,7 +93,7 @@ async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:
 
 
 async def test_clients_behind_a_proxy_hold_shares_of_their_own(feeds: Contract, source: Backend) -> None:
-    """One has sent half of two messages, its whole share: there is no room for its third, and there is for others."""
+    """A client that holds half of two messages has used its share; its third has no room, but those of others have."""
     limits: dict[str, Any] = {"held_bytes_max": 1_600_000, "body_bytes_max": 200_000}
     async with edge_of(feeds, source.port, trusted_proxies="127.0.0.1", **limits) as client, AsyncExitStack() as stack:
 
@@ -121,8 +121,8 @@ async def test_clients_behind_a_proxy_hold_shares_of_their_own(feeds: Contract, 
         {"upgrade": "h2c", "connection": "Upgrade"},
     ],
 )
-async def test_half_a_handshake_is_a_request(reader: Client, source: Backend, headers: dict[str, str]) -> None:
-    """That is answered as if it had not asked."""
+async def test_an_incomplete_handshake_is_a_request(reader: Client, source: Backend, headers: dict[str, str]) -> None:
+    """The request is answered as if it did not ask for a WebSocket."""
     async with wire(reader) as connection:
         await connection.begin("GET", WATCH, **headers)
         if "content_length" in headers:
@@ -145,10 +145,10 @@ async def test_half_a_handshake_is_a_request(reader: Client, source: Backend, he
         ({"sec_websocket_protocol": "\xe9"}, 400, "MALFORMED_HEADER"),
     ],
 )
-async def test_a_wrong_handshake_has_the_shape_and_the_right_version(
+async def test_a_rejected_handshake_has_an_error_and_the_supported_version(
     reader: Client, source: Backend, changed: dict[str, str], status: int, reason: str
 ) -> None:
-    """RFC 6455, section 4.4, and RFC 9110, section 15.5.22; where there is no stream it is 404 whatever is wrong."""
+    """RFC 6455, section 4.4, and RFC 9110, section 15.5.22, apply; a URL without a stream is always 404."""
     async with wire(reader) as connection:
         await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed})
         answered, headers = await connection.head()
@@ -175,7 +175,7 @@ async def test_a_wrong_handshake_has_the_shape_and_the_right_version(
     ],
 )
 async def test_an_unusual_handshake_opens(reader: Client, source: Backend, changed: dict[str, str]) -> None:
-    """Within the edge's own limits; the library's are others."""
+    """A handshake within the limits of the edge is accepted, even if the library's own limits are lower."""
     async with wire(reader) as connection:
         await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed})
         assert (await connection.head())[0] == 101
@@ -183,8 +183,8 @@ async def test_an_unusual_handshake_opens(reader: Client, source: Backend, chang
         assert (await connection.reader.readexactly(2))[0] == 0x81
 
 
-async def test_pings_that_nobody_reads_the_answers_of(feeds: Contract, source: Backend) -> None:
-    """Pile up nowhere; the connection is cut."""
+async def test_pongs_that_nobody_reads(feeds: Contract, source: Backend) -> None:
+    """Pongs are not queued for a client that isn't reading; the connection is aborted."""
     process = psutil.Process(os.getpid())
     async with edge_of(feeds, source.port, stall_s=1) as client, wire(client) as connection:
         await open_by_hand(connection, CHAT)
@@ -196,14 +196,14 @@ async def test_pings_that_nobody_reads_the_answers_of(feeds: Contract, source: B
 
 
 async def flood(connection: Wire, frames: bytes) -> None:
-    """Sends frames for as long as the connection lasts."""
+    """Sends frames until the connection ends."""
     while True:
         connection.writer.write(frames)
         await connection.writer.drain()
 
 
 async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, source: Backend) -> None:
-    """And is cut off in the end."""
+    """A slow client slows the service, and one that never reads is disconnected."""
     given: list[int] = []
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
@@ -226,7 +226,7 @@ async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, so
 
 
 async def test_a_service_that_does_not_read_slows_the_client(feeds: Contract, source: Backend) -> None:
-    """Whose pings' answers are not missed while its messages wait."""
+    """The client's pongs are still noticed while its messages wait."""
     go = asyncio.Event()
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
@@ -256,14 +256,14 @@ async def test_a_service_that_does_not_read_slows_the_client(feeds: Contract, so
 
 
 async def send_all(socket: ClientConnection, messages: list[str], sent: list[str]) -> None:
-    """Sends messages, and notes those that are sent."""
+    """Sends messages, and records those that were sent."""
     for message in messages:
         await socket.send(message)
         sent.append(message)
 
 
 async def test_a_dead_client_is_found(feeds: Contract, source: Backend) -> None:
-    """By pings that it does not answer."""
+    """A client that does not answer pings is disconnected."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         yield b""

@@ -23,14 +23,14 @@ WATCH = "/v1/feeds/x:watch"
 
 @contextlib.asynccontextmanager
 async def opened(client: Client, path: str, **options: Any) -> AsyncIterator[ClientConnection]:
-    """A WebSocket to the edge of this client."""
+    """Opens a WebSocket to the edge of this client."""
     url = f"ws://{client.base_url.host}:{client.base_url.port}{path}"
     async with connect(url, proxy=None, **options) as socket:
         yield socket
 
 
 async def closing(socket: ClientConnection) -> tuple[int, str, list[Any]]:
-    """The code and the reason that a WebSocket closes with, and the frames before that."""
+    """Returns the code and the reason in the close frame, and the frames before it."""
     frames: list[Any] = []
     with contextlib.suppress(ConnectionClosed):
         while True:
@@ -50,8 +50,10 @@ def ends(source: Backend, status: grpc.StatusCode, text: str, *messages: bytes) 
     source.stream = stream
 
 
-async def test_both_ways(reader: Client, source: Backend) -> None:
-    """A message a frame; the path belongs to the first; an empty frame is the end of the client's."""
+async def test_a_bidirectional_stream(reader: Client, source: Backend) -> None:
+    """Each frame is a message, only the first has the fields of the path, and an empty frame ends the client's
+    messages.
+    """
     async with opened(reader, CHAT) as socket:
         await socket.send('{"number": 1}')
         assert await socket.recv() == '{"text":"tracks/a","number":1}'
@@ -62,7 +64,7 @@ async def test_both_ways(reader: Client, source: Backend) -> None:
 
 
 async def test_a_stream_of_requests(reader: Client, source: Backend) -> None:
-    """Is answered by its one message."""
+    """The stream is answered with one message."""
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
         count = len([request async for request in requests])
@@ -77,20 +79,20 @@ async def test_a_stream_of_requests(reader: Client, source: Backend) -> None:
 
 
 async def test_a_stream_of_responses_from_the_url(reader: Client, source: Backend) -> None:
-    """No frame is needed where the rule has no body; several HTTP methods at a URL share one WebSocket."""
+    """No frame is needed if the rule has no body; several HTTP methods at a URL share one WebSocket."""
     async with opened(reader, f"{WATCH}?count=3&$fields=number") as socket:
         assert await closing(socket) == (1000, "", ['{"number":3}'])
 
 
 async def test_a_stream_of_responses_from_a_frame(reader: Client, source: Backend) -> None:
-    """The body of the rule is the one frame."""
+    """The single frame is the body of the rule."""
     async with opened(reader, "/v1/watch") as socket:
         await socket.send('{"name": "y"}')
         assert await closing(socket) == (1000, "", ['{"text":"y"}'])
 
 
 async def test_a_file_in_binary_frames(reader: Client, source: Backend) -> None:
-    """Both ways; of any bytes."""
+    """Files of any bytes are sent in both directions."""
     async with opened(reader, "/v1/transform") as socket:
         await socket.send(b"\x00\xff")
         assert await socket.recv() == b"\x00\xff"
@@ -99,8 +101,8 @@ async def test_a_file_in_binary_frames(reader: Client, source: Backend) -> None:
 
 
 @pytest.mark.parametrize("status", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
-async def test_the_code_tells_the_status(reader: Client, source: Backend, status: grpc.StatusCode) -> None:
-    """4000 and the number; the whole error is in a frame before it."""
+async def test_the_close_code_is_the_status(reader: Client, source: Backend, status: grpc.StatusCode) -> None:
+    """The close code is 4000 plus the gRPC code; a frame before it has the whole error."""
     ends(source, status, "why " * 100, b"")
     async with opened(reader, WATCH) as socket:
         code, reason, frames = await closing(socket)
@@ -111,8 +113,8 @@ async def test_the_code_tells_the_status(reader: Client, source: Backend, status
     assert json.loads(frames[1])["error"]["status"] == status.name
 
 
-async def test_a_reason_is_whole_characters(reader: Client, source: Backend) -> None:
-    """However many bytes each has."""
+async def test_a_reason_is_cut_between_characters(reader: Client, source: Backend) -> None:
+    """The reason never ends inside a character of several bytes."""
     ends(source, grpc.StatusCode.NOT_FOUND, "é" * 100)
     async with opened(reader, WATCH) as socket:
         code, reason, _ = await closing(socket)
@@ -131,10 +133,10 @@ async def test_a_reason_is_whole_characters(reader: Client, source: Backend) -> 
         ("/v1/watch", ["[]"], 4003, "body"),
     ],
 )
-async def test_wrong_messages(
+async def test_invalid_messages(
     reader: Client, source: Backend, path: str, frames: list[str], code: int, field: str
 ) -> None:
-    """Are named as over HTTP."""
+    """Violations have the same names as over HTTP."""
     async with opened(reader, path) as socket:
         for frame in frames:
             await socket.send(frame)
@@ -153,10 +155,10 @@ async def test_wrong_messages(
         (WATCH, ["{}"], 4003),
     ],
 )
-async def test_frames_that_do_not_belong(
+async def test_unexpected_frames(
     reader: Client, source: Backend, path: str, frames: list[str | bytes], code: int
 ) -> None:
-    """Of the wrong kind, or after the last."""
+    """A frame of the wrong kind, or after the end of the messages, ends the call."""
 
     async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
         async for _request in requests:
@@ -184,10 +186,10 @@ async def test_frames_that_do_not_belong(
         (f"{WATCH}?$alt=sse", 400, "INVALID_VALUE"),
     ],
 )
-async def test_what_is_no_stream_is_not_opened(
+async def test_a_rejected_handshake_is_an_http_error(
     reader: Client, source: Backend, path: str, status: int, reason: str
 ) -> None:
-    """An HTTP status in the shape of all errors."""
+    """The response has an HTTP status and the shape of all errors."""
     with pytest.raises(InvalidStatus) as caught:
         async with opened(reader, path):
             pass
@@ -198,7 +200,7 @@ async def test_what_is_no_stream_is_not_opened(
 
 
 async def test_tokens(feeds: Contract, source: Backend, issuer: Issuer) -> None:
-    """In the header, or as a subprotocol, which is not sent back."""
+    """The token is in the header or in a subprotocol, which is not sent back."""
     path = "/v1/feeds/x:private"
     token, other = issuer.token("users/ada", "feeds.read"), issuer.token("users/ada", "other")
     statuses = []
@@ -224,8 +226,10 @@ async def test_tokens(feeds: Contract, source: Backend, issuer: Issuer) -> None:
     ("origin", "allowed"),
     [("https://app.example", True), ("https://evil.example", False), ("null", False), ("http://HOST", True)],
 )
-async def test_pages_of_other_origins(feeds: Contract, source: Backend, origin: str, allowed: bool) -> None:
-    """May open a WebSocket only if they may call; the edge's own may."""
+async def test_scripts_of_other_origins(feeds: Contract, source: Backend, origin: str, allowed: bool) -> None:
+    """Scripts of other origins may open a WebSocket only if CORS allows them; those of the edge's own origin always
+    may.
+    """
     async with edge_of(feeds, source.port, cors_origins="https://app.example") as client:
         given: Any = origin.replace("HOST", f"{client.base_url.host}:{client.base_url.port}")
         if allowed:
@@ -239,10 +243,10 @@ async def test_pages_of_other_origins(feeds: Contract, source: Backend, origin: 
     assert source.calls == []
 
 
-async def test_a_client_that_leaves_cancels_the_call(
+async def test_a_client_that_disconnects_cancels_the_call(
     reader: Client, source: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With or without a word; it is logged as such."""
+    """The call is cancelled with or without a close frame, and logged as such."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         yield b""
@@ -261,7 +265,7 @@ async def test_a_client_that_leaves_cancels_the_call(
 
 
 async def test_streams_end_when_the_edge_stops(feeds: Contract, source: Backend) -> None:
-    """With the code that says so, and an error to call again."""
+    """The close code is that of a restart, and the error asks to reconnect."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         yield b""
@@ -289,7 +293,7 @@ LIMITS: dict[str, Any] = {
 
 @pytest.fixture
 async def strict(feeds: Contract, source: Backend) -> AsyncIterator[Client]:
-    """A client of an edge with tight limits."""
+    """Returns a client of an edge with tight limits."""
     async with edge_of(feeds, source.port, **LIMITS) as client:
         yield client
 
@@ -305,7 +309,7 @@ async def strict(feeds: Contract, source: Backend) -> AsyncIterator[Client]:
     ],
 )
 async def test_limits(strict: Client, source: Backend, frames: list[str], code: int, reason: str) -> None:
-    """On a message, their number, all of them, and silence."""
+    """The size and the number of messages, their total size, and the idle time are limited."""
     async with opened(strict, "/v1/points") as socket:
         with contextlib.suppress(ConnectionClosed):
             for frame in frames:
@@ -315,8 +319,8 @@ async def test_limits(strict: Client, source: Backend, frames: list[str], code: 
     assert reason in str(got)
 
 
-async def test_too_many_streams(strict: Client, source: Backend) -> None:
-    """Are counted with those over HTTP, and refused before they are open."""
+async def test_streams_over_the_limit(strict: Client, source: Backend) -> None:
+    """WebSockets count with the streams over HTTP, and are rejected before they open."""
     async with opened(strict, CHAT), opened(strict, CHAT):
         with pytest.raises(InvalidStatus) as caught:
             async with opened(strict, CHAT):
@@ -324,8 +328,8 @@ async def test_too_many_streams(strict: Client, source: Backend) -> None:
         assert caught.value.response.status_code == 503
 
 
-async def test_a_client_that_talks_may_be_silent_in_one_direction(strict: Client, source: Backend) -> None:
-    """Messages of the service count as life."""
+async def test_a_client_may_be_silent_in_one_direction(strict: Client, source: Backend) -> None:
+    """Messages of the service keep the stream from being idle."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
         for _number in range(8):

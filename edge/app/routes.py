@@ -14,7 +14,7 @@ from edge.contract.contract import Contract
 from edge.contract.problem import Problem
 from edge.contract.route import Route
 from edge.http.http1_protocol import can_arrive
-from edge.httprule.overlaps import Overlap, overlaps
+from edge.httprule.overlaps import Overlap, find_overlaps
 from edge.httprule.router import ANY_METHOD, Match, Router
 from edge.httprule.template import PathTemplate
 from edge.protocols.endpoint import Endpoint
@@ -71,7 +71,7 @@ def build_routes(
             problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
     unreadable = {name for name in {each.http_method for each in served} - {ANY_METHOD} if not can_arrive(name)}
     problems += [_unreachable_problem(each) for each in served if each.http_method in unreadable]
-    problems += map(_overlap_problem, overlaps(router))
+    problems += map(_overlap_problem, find_overlaps(router))
     problems += _hidden_by_pages(router, served_by, Pages.of(settings))
     problems += _unserved_services(contract, settings)
     for method in contract.methods:

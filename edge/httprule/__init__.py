@@ -1,1 +1,1 @@
-"""The grammar and the routing of google.api.http rules; knows nothing of HTTP servers or of our contracts."""
+"""Path templates and routing of google.api.http rules, independent of HTTP servers and of our contracts."""

@@ -1,8 +1,8 @@
-"""Rules that share URLs although neither is the more specific one.
+"""Detection of rules that share URLs although neither is more specific than the other.
 
-At the first segment where two templates differ, the router takes a literal before `*` and `*` before `**`. Where one is
-more specific there and the other one further on, as with `/v1/shelves/{book}` and `/v1/{shelf}/books`, the URLs of both
-go to the first of the two, which may surprise whoever wrote the second.
+At the first segment where two templates differ, the router prefers a literal to `*` and `*` to `**`. If one template is
+more specific there and the other one further on, as with `/v1/shelves/{book}` and `/v1/{shelf}/books`, URLs that match
+both are routed to the first, which may surprise the author of the second.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ _LITERAL, _ANY, _REST = range(3)  # the most specific kind first
 
 @dataclass(frozen=True, slots=True)
 class Overlap(Generic[T]):
-    """Two routes of one HTTP method that `url` fits. The router gives it to `first`."""
+    """Two routes of one HTTP method that `url` matches; the router chooses `first`."""
 
     http_method: str
     url: str
@@ -30,16 +30,16 @@ class Overlap(Generic[T]):
 
 _Path = tuple["_Path", str] | None  # segments, from the last to the first
 _Pair = tuple[Node[T], Node[T], bool, _Path]
-"""Two nodes that the same segments lead to, the first of them by more specific ones; whether the second, too, was more
-specific at some segment; these segments.
+"""Two nodes that the same segments lead to, the first by a more specific path; whether the second was more specific at
+some segment too; these segments.
 """
 
 
-def overlaps(router: Router[T]) -> Iterator[Overlap[T]]:
-    """Every route that shares a URL with one that the router prefers without being more specific, each once.
+def find_overlaps(router: Router[T]) -> Iterator[Overlap[T]]:
+    """Yields each route that shares a URL with a route that the router prefers although it is not more specific.
 
-    Both halves of a pair walk the tree of all templates together, and a pair of nodes is entered once: the work grows
-    with the parts of the tree that overlap, not with the pairs of routes.
+    Both halves of a pair walk the trie together, and each pair of nodes is visited once: the work grows with the
+    overlapping parts of the trie, not with the number of pairs of routes.
     """
     reported: set[int] = set()
     entered: set[tuple[int, int, bool]] = set()
@@ -52,7 +52,7 @@ def overlaps(router: Router[T]) -> Iterator[Overlap[T]]:
         entered.add(key)
         if crossed:
             for found in _common_ends(first, second, path):
-                if _is_given_to(router, found.second, found):
+                if _is_routed_to(router, found.second, found):
                     found = Overlap(found.http_method, found.url, found.second, found.first)
                 if found.second is not found.first and id(found.second) not in reported:
                     reported.add(id(found.second))
@@ -60,22 +60,22 @@ def overlaps(router: Router[T]) -> Iterator[Overlap[T]]:
         waiting.extend(_steps(first, second, crossed, path))
 
 
-def _is_given_to(router: Router[T], entry: Entry[T], found: Overlap[T]) -> bool:
-    """Whether a route has the URL after all: with two `**` a URL can fit it in another way, too."""
+def _is_routed_to(router: Router[T], entry: Entry[T], found: Overlap[T]) -> bool:
+    """Returns whether the router chooses `entry` for the URL: with two `**` it can match in more than one way."""
     match = router.match(found.http_method, found.url)
     return isinstance(match, Match) and match.target is entry.target
 
 
 def _steps(first: Node[T], second: Node[T], crossed: bool, path: _Path) -> Iterator[_Pair[T]]:
-    """The pairs that one more segment leads to."""
+    """Yields the pairs that one more segment leads to."""
     literals = dict.fromkeys((*_literals(first), *_literals(second)))
     other = "x"
     while other in literals:
         other += "x"
     for segment in (*literals, other):
-        ways, other_ways = list(_ways(first, segment)), list(_ways(second, segment))
-        for order, (kind, to) in enumerate(ways):
-            for other_order, (other_kind, other_to) in enumerate(other_ways):
+        steps, other_steps = list(_transitions(first, segment)), list(_transitions(second, segment))
+        for order, (kind, to) in enumerate(steps):
+            for other_order, (other_kind, other_to) in enumerate(other_steps):
                 if first is not second or order <= other_order:
                     yield to, other_to, crossed or other_kind < kind, (path, segment)
 
@@ -86,20 +86,20 @@ def _literals(node: Node[T]) -> Iterator[str]:
         yield from node.rest.literals
 
 
-def _ways(node: Node[T], segment: str) -> Iterator[tuple[int, Node[T]]]:
-    """Where a segment can lead, in the order in which the router tries it, and the kind of each way."""
+def _transitions(node: Node[T], segment: str) -> Iterator[tuple[int, Node[T]]]:
+    """Yields the nodes that a segment leads to, each with the kind of its pattern, in the router's order."""
     if (child := node.literals.get(segment)) is not None:
         yield _LITERAL, child
     if node.any is not None:
         yield _ANY, node.any
     if node.rest is not None:
-        yield from _ways(node.rest, segment)
+        yield from _transitions(node.rest, segment)
     if node.repeats:
         yield _REST, node
 
 
 def _common_ends(first: Node[T], second: Node[T], path: _Path) -> Iterator[Overlap[T]]:
-    """The routes of both nodes that end here, by verb and HTTP method."""
+    """Yields the overlaps of routes with the same verb and HTTP method that end at both nodes."""
     for one in _ends(first):
         for other in _ends(second):
             for verb in one.ends.keys() & other.ends.keys():
@@ -109,7 +109,7 @@ def _common_ends(first: Node[T], second: Node[T], path: _Path) -> Iterator[Overl
 
 
 def _ends(node: Node[T]) -> Iterator[Node[T]]:
-    """The node, and those behind a `**` that takes nothing."""
+    """Yields the node, and the nodes that a `**` without segments leads to."""
     at: Node[T] | None = node
     while at is not None:
         yield at

@@ -1,7 +1,7 @@
-"""From a request's path to its route: a trie with backtracking, whose cost does not depend on the number of routes.
+"""A router of request paths: a trie with backtracking, whose cost does not depend on the number of routes.
 
 At each segment a literal is tried before `*`, and `*` before `**`. Of two routes with the same pattern, verb and HTTP
-method the one added first has the URL.
+method, the one added first matches.
 """
 
 import re
@@ -15,21 +15,21 @@ from edge.httprule.template import REST, PathTemplate, Variable
 T = TypeVar("T")
 
 ANY_METHOD: Final = "*"
-"""The custom kind of a rule that takes every HTTP method."""
+"""The custom kind of a rule for every HTTP method."""
 
 _MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ENCODED_SLASH = re.compile(r"(%2[Ff])")
 
 
 class MalformedPath(ValueError):
-    """A path whose percent-encoding is wrong. The text is for the caller."""
+    """A path with invalid percent-encoding. Its text is shown to the caller."""
 
 
 @dataclass(slots=True)
 class Node(Generic[T]):
-    """What may follow one prefix of segments; `ends` holds the routes that end here, by verb and HTTP method.
+    """A node of the trie; `ends` holds the routes that end here, by verb and HTTP method.
 
-    The node of a `**` is entered before the first segment that it takes, and `repeats`: it may take one more.
+    The node of a `**` is entered before the first segment that it matches, and `repeats`: it may match another one.
     """
 
     repeats: bool = False
@@ -47,13 +47,13 @@ class Entry(Generic[T]):
     template: PathTemplate
 
 
-_Place = tuple[Node[T], int, tuple[int, ...]]
-"""A node, the index of the segment that comes next, and how many segments each `**` took so far."""
+_State = tuple[Node[T], int, tuple[int, ...]]
+"""A node, the index of the next segment, and the number of segments that each `**` has matched so far."""
 
 
 @dataclass(slots=True)
 class Match(Generic[T]):
-    """A route that fits, and the decoded values of its template's variables, in their order."""
+    """A matching route, and the decoded values of its template's variables, in their order."""
 
     target: T
     values: tuple[str, ...]
@@ -61,7 +61,7 @@ class Match(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class NoMatch:
-    """No route fits. `allowed` are the HTTP methods that the path takes, empty if there is no such path."""
+    """The absence of a matching route. `allowed` are the HTTP methods of the path, empty if there is no such path."""
 
     allowed: frozenset[str]
 
@@ -74,12 +74,12 @@ class Router(Generic[T]):
         self._verbs: set[str] = set()
 
     def add(self, method: str, template: PathTemplate, target: T) -> Entry[T] | None:
-        """Adds a route. If another has its URLs already, nothing is added and that one is returned: one with the same
-        pattern, or one that ends with `**` where this one has nothing but `*` after it, as Firestore's GetDocument
-        (documents/*/**) and ListDocuments (documents/*/**/*) have.
+        """Adds a route, unless an earlier one matches all of its URLs, and then returns that one. It has the same
+        pattern, or ends with `**` where this one has only `*` after it, as in Firestore's GetDocument (documents/*/**)
+        and ListDocuments (documents/*/**/*).
         """
         node = self.root
-        wild_from = _wild_from(template)
+        wildcards_start = _trailing_wildcards_start(template)
         for at, (segment, literal) in enumerate(zip(template.segments, template.literal, strict=True)):
             if literal:
                 node = node.literals.setdefault(segment, Node())
@@ -89,7 +89,7 @@ class Router(Generic[T]):
             else:
                 node.any = node.any or Node()
                 node = node.any
-            if node.repeats and at + 1 >= wild_from and (earlier := node.ends.get(template.verb, {}).get(method)):
+            if node.repeats and at + 1 >= wildcards_start and (earlier := node.ends.get(template.verb, {}).get(method)):
                 return earlier
         if template.verb:
             self._verbs.add(template.verb)
@@ -98,8 +98,7 @@ class Router(Generic[T]):
         return None if route.template is template else route
 
     def match(self, method: str, path: str) -> Match[T] | NoMatch:
-        """Finds the route of a raw path, percent-encoding and all. HEAD is answered by a GET route if it has none of
-        its own.
+        """Finds the route of a raw, percent-encoded path. A GET route also matches HEAD, unless HEAD has a route.
 
         Raises MalformedPath.
         """
@@ -107,9 +106,9 @@ class Router(Generic[T]):
         segments = raw
         if "%" in path:
             if _MALFORMED.search(path):
-                raise MalformedPath("The path has a % that two hexadecimal digits do not follow.")
+                raise MalformedPath("The path contains a % that is not followed by two hexadecimal digits.")
             segments = [_decode(segment) if "%" in segment else segment for segment in raw]
-        if (found := self._first(method, raw, segments)) is not None:
+        if (found := self._match_greedily(method, raw, segments)) is not None:
             return found
         wanted = (method, "GET", ANY_METHOD) if method == "HEAD" else (method, ANY_METHOD)
         allowed: set[str] = set()
@@ -120,8 +119,8 @@ class Router(Generic[T]):
             allowed.update(ends)
         return NoMatch(frozenset(allowed | {"HEAD"} if "GET" in allowed else allowed))
 
-    def _first(self, method: str, raw: list[str], segments: list[str]) -> Match[T] | None:
-        """The route that the search in match() would try first, if it fits and there is no `**` before it: most do."""
+    def _match_greedily(self, method: str, raw: list[str], segments: list[str]) -> Match[T] | None:
+        """Returns the route that match() would try first, if it matches without a `**`, which is the common case."""
         last, verb = raw[-1] if raw else "", ""
         if ":" in last:
             stem, named = _split_verb(last)
@@ -136,8 +135,8 @@ class Router(Generic[T]):
     def _ends(
         self, raw: list[str], segments: list[str]
     ) -> "Iterator[tuple[dict[str, Entry[T]], tuple[int, ...], list[str]]]":
-        """Every place where the path can end, first with what follows its last colon as a verb, then with the colon as
-        data: the routes there, how many segments each `**` took, and the raw segments less the verb.
+        """Yields each node where the path can end, first with the text after its last colon as a verb, then with the
+        colon as data: the routes there, the number of segments of each `**`, and the raw segments without the verb.
         """
         last = raw[-1] if raw else ""
         if ":" in last:
@@ -153,12 +152,12 @@ class Router(Generic[T]):
 
 
 def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tuple[int, ...]]]":
-    """Every node at which these segments end, the most specific first, with how many segments each `**` took.
+    """Yields each node at which these segments end, the most specific first, with the segment count of each `**`.
 
-    A place after a `**` that was reached once is not entered again: however the segments before it were split, what
-    follows is the same. That bounds the work by the nodes times the segments.
+    A state after a `**` is not visited again, because the rest of the search does not depend on how the segments before
+    it were split. This bounds the work by nodes times segments.
     """
-    waiting: list[_Place[T]] = [(root, 0, ())]
+    waiting: list[_State[T]] = [(root, 0, ())]
     entered: set[tuple[int, int]] = set()
     while waiting:
         node, at, widths = waiting.pop()
@@ -168,7 +167,7 @@ def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tupl
             entered.add((id(node), at))
         node, at = _follow(waiting, node, at, widths, segments)
         if at < len(segments):
-            _enter(waiting, node, at, widths, segments[at])
+            _push_next(waiting, node, at, widths, segments[at])
             continue
         if node.ends:
             yield node, widths
@@ -176,8 +175,8 @@ def _walk(root: "Node[T]", segments: list[str]) -> "Iterator[tuple[Node[T], tupl
             waiting.append((node.rest, at, (*widths, 0)))
 
 
-def _wild_from(template: PathTemplate) -> int:
-    """Where the segments that are `*`, at the end of a template, begin."""
+def _trailing_wildcards_start(template: PathTemplate) -> int:
+    """Returns the index of the first of the `*` segments at the end of a template."""
     at = len(template.segments)
     while at and not template.literal[at - 1] and template.segments[at - 1] != REST:
         at -= 1
@@ -185,9 +184,9 @@ def _wild_from(template: PathTemplate) -> int:
 
 
 def _follow(
-    waiting: "list[_Place[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segments: list[str]
+    waiting: "list[_State[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segments: list[str]
 ) -> "tuple[Node[T], int]":
-    """Goes on while there is no `**`: from there only a literal and `*` lead on, and the literal is tried first."""
+    """Follows segments up to a `**`. Without one only a literal and `*` can match, and the literal is tried first."""
     while at < len(segments) and node.rest is None and not node.repeats:
         segment = segments[at]
         other = node.any if segment else None
@@ -202,8 +201,8 @@ def _follow(
     return node, at
 
 
-def _enter(waiting: "list[_Place[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segment: str) -> None:
-    """Adds the places that this segment leads to. What is added last is tried first."""
+def _push_next(waiting: "list[_State[T]]", node: "Node[T]", at: int, widths: tuple[int, ...], segment: str) -> None:
+    """Pushes the states that this segment leads to; the one pushed last is tried first."""
     if node.repeats:
         waiting.append((node, at + 1, (*widths[:-1], widths[-1] + 1)))
     if node.rest is not None:
@@ -215,7 +214,7 @@ def _enter(waiting: "list[_Place[T]]", node: "Node[T]", at: int, widths: tuple[i
 
 
 def _capture(template: PathTemplate, raw: list[str], widths: tuple[int, ...]) -> tuple[str, ...]:
-    """The decoded value of each variable. `raw` are the path's segments as they came, less the verb."""
+    """Returns the decoded value of each variable. `raw` are the path's encoded segments without the verb."""
     if not template.variables:
         return ()
     starts = _starts(template, widths) if widths else None
@@ -229,7 +228,7 @@ def _capture(template: PathTemplate, raw: list[str], widths: tuple[int, ...]) ->
 
 
 def _starts(template: PathTemplate, widths: tuple[int, ...]) -> list[int]:
-    """Where each segment of the template starts in the path, and where the last one ends."""
+    """Returns the index in the path at which each segment of the template starts, and the end of the last one."""
     widths_of_rests = iter(widths)
     starts = [0]
     for segment, literal in zip(template.segments, template.literal, strict=True):
@@ -239,7 +238,7 @@ def _starts(template: PathTemplate, widths: tuple[int, ...]) -> list[int]:
 
 
 def _value(variable: Variable, raw: list[str]) -> str:
-    """http.proto: a variable of several segments keeps %2F as it is, one of a single segment is decoded whole."""
+    """Decodes a value: all of a single segment, and all but %2F of several ones, as http.proto defines."""
     text = "/".join(raw)
     if "%" not in text:
         return text
@@ -249,7 +248,7 @@ def _value(variable: Variable, raw: list[str]) -> str:
 
 
 def _split_verb(segment: str) -> tuple[str, str]:
-    """What stands before the last colon, as it came, and what stands after it, decoded."""
+    """Splits a segment at its last colon. Returns the text before it, still encoded, and the decoded verb."""
     stem, _, verb = segment.rpartition(":")
     return stem, _decode(verb) if "%" in verb else verb
 
@@ -258,4 +257,4 @@ def _decode(text: str) -> str:
     try:
         return unquote_to_bytes(text).decode()
     except UnicodeDecodeError:
-        raise MalformedPath("The percent-encoded bytes of the path are not UTF-8.") from None
+        raise MalformedPath("The percent-encoded bytes of the path are not valid UTF-8.") from None

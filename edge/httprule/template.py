@@ -1,6 +1,6 @@
-"""The path templates of google.api.http rules, parsed by their grammar.
+"""The parser of google.api.http path templates.
 
-google/api/http.proto gives the grammar:
+google/api/http.proto defines the grammar:
 
     Template  = "/" Segments [ Verb ] ;
     Segments  = Segment { "/" Segment } ;
@@ -9,9 +9,9 @@ google/api/http.proto gives the grammar:
     FieldPath = IDENT { "." IDENT } ;
     Verb      = ":" LITERAL ;
 
-A LITERAL is what a URL's path segment may hold (RFC 3986, pchar) less the characters that the grammar uses. The prose
-beside the grammar wants `**` to be last; published contracts have literals and wildcards after it, so it may stand
-anywhere. Variables do not nest.
+A LITERAL consists of the characters of a URL's path segment (RFC 3986, pchar) except those that the grammar uses. The
+text beside the grammar requires `**` to be last, but published contracts have literals and wildcards after it, so it is
+accepted anywhere. Variables do not nest.
 """
 
 import re
@@ -20,9 +20,9 @@ from typing import Final
 from urllib.parse import unquote
 
 ANY: Final = "*"
-"""The segment pattern that matches one segment, not an empty one."""
+"""The segment pattern that matches one non-empty segment."""
 REST: Final = "**"
-"""The segment pattern that matches any number of segments, none included."""
+"""The segment pattern that matches zero or more segments."""
 
 TEMPLATE_LENGTH_MAX = 2000
 
@@ -42,9 +42,9 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What a variable captures: the template's segments from `start` up to `end`, into the field at `field_path`.
+    """A variable, which captures the segments from `start` up to `end` into the field at `field_path`.
 
-    `multi` says that it captures more than one segment, which decides how the value is decoded.
+    `multi` is true if it can capture several segments, which determines how the value is decoded.
     """
 
     field_path: tuple[str, ...]
@@ -56,7 +56,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class PathTemplate:
-    """A parsed template. Each segment is ANY, REST, or a literal in its decoded form; `literal` says which."""
+    """A parsed template. Each segment is ANY, REST, or a decoded literal; `literal` marks the literals."""
 
     text: str
     segments: tuple[str, ...]
@@ -66,7 +66,7 @@ class PathTemplate:
 
 
 def parse(text: str) -> PathTemplate:
-    """Parses a template. Raises TemplateError with the column of the first character that is wrong."""
+    """Parses a template. Raises TemplateError with the column of the first invalid character."""
     return _Parser(text).template()
 
 
@@ -124,7 +124,7 @@ class _Parser:
             self._add(ANY, literal=False)
         self._expect("}")
         if any(variable.field_path == field_path for variable in self._variables):
-            raise TemplateError(column, f"the variable {'.'.join(field_path)} is there already")
+            raise TemplateError(column, f"the variable {'.'.join(field_path)} occurs twice")
         end = len(self._segments)
         multi = end - start > 1 or self._segments[start] == REST
         self._variables.append(Variable(field_path, start, end, multi, column))
@@ -153,7 +153,7 @@ class _Parser:
         try:
             return unquote(found[0], errors="strict")
         except UnicodeDecodeError:
-            raise TemplateError(found.start() + 1, "the percent-encoded bytes are not UTF-8") from None
+            raise TemplateError(found.start() + 1, "the percent-encoded bytes are not valid UTF-8") from None
 
     def _add(self, segment: str, *, literal: bool) -> None:
         self._segments.append(segment)
@@ -169,12 +169,12 @@ class _Parser:
         return self._text[self._at : self._at + 1]
 
     def _unexpected(self, otherwise: str) -> TemplateError:
-        """What is wrong with the next character: that no path can hold it, or else what should be there."""
+        """Returns the error for the next character: a path can't contain it, or `otherwise`."""
         character = self._peek()
         if character == "?":
-            return self._error("'?' can't stand in a template: the query follows from the request's fields")
+            return self._error("a template can't contain '?': the query parameters follow from the request's fields")
         if not _LITERAL.match(character) and character not in _END_OF_LITERAL:
-            return self._error(f"{character!r} can't stand in a path; write it percent-encoded")
+            return self._error(f"a path can't contain {character!r}; percent-encode it")
         return self._error(f"unexpected {character!r}; {otherwise}")
 
     def _error(self, why: str) -> TemplateError:

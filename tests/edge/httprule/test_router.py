@@ -1,4 +1,4 @@
-"""From paths to routes."""
+"""The router of request paths."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from edge.httprule.template import parse
 
 
 def router_of(*routes: tuple[str, str]) -> Router[str]:
-    """A router of (method, template), whose targets are the templates."""
+    """Builds a router of (method, template) pairs, whose targets are the templates."""
     router: Router[str] = Router()
     for method, template in routes:
         router.add(method, parse(template), template)
@@ -63,20 +63,20 @@ def test_a_path_gives_the_values_of_its_variables(template: str, path: str, valu
         ("/v1/**/x", "/v1/a/b"),
     ],
 )
-def test_what_does_not_fit_does_not_match(template: str, path: str) -> None:
-    """A dot is a dot, a wildcard wants a segment that is not empty, a verb must be there in the clear."""
+def test_other_paths_do_not_match(template: str, path: str) -> None:
+    """A dot matches only a dot, a wildcard needs a non-empty segment, and a verb's colon must not be encoded."""
     assert router_of(("GET", template)).match("GET", path) == NoMatch(frozenset())
 
 
 @pytest.mark.parametrize("path", ["/v1/%", "/v1/%2", "/v1/%zz", "/v1/a%", "/v1/%ff", "/v1/%C3%28"])
-def test_malformed_encoding_is_told_apart_from_a_wrong_path(path: str) -> None:
-    """A % that begins nothing, and bytes that are not UTF-8, are the client's mistake and no 404."""
+def test_malformed_encoding_raises(path: str) -> None:
+    """An incomplete percent-encoding and invalid UTF-8 raise MalformedPath instead of being not found."""
     with pytest.raises(MalformedPath):
         router_of(("GET", "/v1/{name}")).match("GET", path)
 
 
 def test_the_most_specific_route_is_taken() -> None:
-    """A literal comes before `*`, `*` before `**`, whatever the order of the rules."""
+    """A literal takes precedence over `*`, and `*` over `**`, in any order of the rules."""
     router = router_of(("GET", "/v1/**"), ("GET", "/v1/*"), ("GET", "/v1/books"), ("GET", "/v1/books:search"))
     found = {path: router.match("GET", path) for path in ("/v1/books", "/v1/x", "/v1/x/y", "/v1/books:search")}
     targets = {path: match.target for path, match in found.items() if isinstance(match, Match)}
@@ -88,29 +88,29 @@ def test_the_most_specific_route_is_taken() -> None:
     }
 
 
-def test_a_branch_that_ends_nowhere_is_left_again() -> None:
-    """Backtracking: the literal fits the first segments, only the wildcard fits them all."""
+def test_the_search_backtracks() -> None:
+    """A wildcard matches where the literal branch matches only the first segments."""
     router = router_of(("GET", "/v1/a/b/c"), ("GET", "/v1/*/b/d"), ("GET", "/v1/**/e"))
     assert router.match("GET", "/v1/a/b/d") == Match("/v1/*/b/d", ())
     assert router.match("GET", "/v1/a/b/e") == Match("/v1/**/e", ())
 
 
 def test_a_branch_with_another_method_does_not_hide_the_right_one() -> None:
-    """405 is decided last: the method is looked for in every branch."""
+    """The method is looked up in every branch before the path counts as not allowed."""
     router = router_of(("POST", "/v1/books"), ("GET", "/v1/*"), ("DELETE", "/v1/**"))
     assert router.match("GET", "/v1/books") == Match("/v1/*", ())
     assert router.match("PUT", "/v1/books") == NoMatch(frozenset({"POST", "GET", "HEAD", "DELETE"}))
 
 
 def test_a_verb_of_another_method_leaves_the_colon_to_the_data() -> None:
-    """POST …:lend exists; GET of the same path asks for a book whose name ends in :lend."""
+    """Although POST …:lend exists, GET of the same path gets a book whose name ends in :lend."""
     router = router_of(("POST", "/v1/{name=books/*}:lend"), ("GET", "/v1/{name=books/*}"))
     assert router.match("GET", "/v1/books/a:lend") == Match("/v1/{name=books/*}", ("books/a:lend",))
     assert router.match("PUT", "/v1/books/a:lend") == NoMatch(frozenset({"POST", "GET", "HEAD"}))
 
 
 def test_a_verb_may_be_encoded() -> None:
-    """RFC 3986, section 6.2.2.2: it is the same URL; a colon that is encoded is data."""
+    """An encoded verb is the same URL (RFC 3986, section 6.2.2.2), but an encoded colon is data."""
     router = router_of(("GET", "/v1/{name}:lend"), ("GET", "/v1/{name}:pr%C3%AAte"), ("GET", "/v1/{name}"))
     assert router.match("GET", "/v1/a:%6cend") == Match("/v1/{name}:lend", ("a",))
     assert router.match("GET", "/v1/a:pr%c3%aate") == Match("/v1/{name}:pr%C3%AAte", ("a",))
@@ -118,7 +118,7 @@ def test_a_verb_may_be_encoded() -> None:
 
 
 def test_head_is_answered_by_get_unless_it_has_its_own_route() -> None:
-    """RFC 9110 wants HEAD wherever GET is."""
+    """HEAD matches the GET route, as RFC 9110 requires, unless it has its own."""
     router = router_of(("GET", "/v1/books"), ("HEAD", "/v1/own"), ("GET", "/v1/own"))
     assert router.match("HEAD", "/v1/books") == Match("/v1/books", ())
     assert router.match("HEAD", "/v1/own") == Match("/v1/own", ())
@@ -126,13 +126,13 @@ def test_head_is_answered_by_get_unless_it_has_its_own_route() -> None:
 
 
 def test_the_kind_asterisk_takes_every_method() -> None:
-    """A custom rule of kind * is there for all methods that have no rule of their own."""
+    """A custom rule of kind * matches the methods without a rule of their own."""
     router = router_of(("*", "/v1/books"))
     assert router.match("BREW", "/v1/books") == Match("/v1/books", ())
 
 
-def test_the_first_of_two_equal_rules_has_the_url() -> None:
-    """Names of variables make no difference; the second is told who was first."""
+def test_the_first_of_two_equal_rules_matches() -> None:
+    """Rules that differ only in variable names are equal, and adding the second returns the first."""
     router: Router[str] = Router()
     assert router.add("GET", parse("/v1/{a}"), "first") is None
     assert (first := router.add("GET", parse("/v1/{b}"), "second")) is not None
@@ -142,7 +142,7 @@ def test_the_first_of_two_equal_rules_has_the_url() -> None:
 
 
 def test_the_first_declared_has_the_urls_of_an_open_end() -> None:
-    """Nothing but `*` after `**` is not more specific than the `**` of an earlier rule, but of a later one it is."""
+    """Only `*` after `**` is not more specific than the `**` of an earlier rule, but of a later one it is."""
     name, parent = "/v1/{name=documents/*/**}", "/v1/{parent=documents/*/**}/{collection}"
     router = router_of(("GET", name), ("PATCH", parent))
     assert (first := router.add("GET", parse(parent), parent)) is not None
@@ -156,8 +156,8 @@ def test_the_first_declared_has_the_urls_of_an_open_end() -> None:
     assert router.match("GET", "/v1/documents/a/x") == Match("/v1/documents/*/**/x", ())
 
 
-def test_long_paths_need_no_stack_and_no_patience() -> None:
-    """Two `**` and thousands of segments that nearly fit: the work is bounded, and there is no recursion."""
+def test_long_paths_take_bounded_work() -> None:
+    """Thousands of segments that nearly match two `**` take bounded work and no recursion."""
     router = router_of(("GET", "/{a=**}/x/{b=**}/y"))
     assert router.match("GET", "/x" * 3000 + "/z") == NoMatch(frozenset())
 
@@ -166,8 +166,8 @@ segments = st.text(st.characters(codec="utf-8", exclude_characters="/"), min_siz
 
 
 @given(st.lists(segments, min_size=1, max_size=5))
-def test_what_a_client_encodes_comes_back(parts: list[str]) -> None:
-    """Whatever Unicode a segment holds, encoding it and matching it gives it back."""
+def test_encoded_segments_are_decoded(parts: list[str]) -> None:
+    """Any Unicode segment that is percent-encoded and matched is captured unchanged."""
     path = "".join("/" + "".join(f"%{byte:02x}" for byte in part.encode()) for part in parts)
     template = "".join(f"/{{v{number}}}" for number in range(len(parts)))
     assert router_of(("GET", template)).match("GET", path) == Match(template, tuple(parts))
@@ -175,7 +175,7 @@ def test_what_a_client_encodes_comes_back(parts: list[str]) -> None:
 
 @given(st.text(max_size=30))
 def test_no_path_breaks_the_router(path: str) -> None:
-    """Any text is matched, not matched, or malformed."""
+    """Any text results in a Match, a NoMatch or MalformedPath, and in no other exception."""
     router = router_of(("GET", "/v1/{name=**}:x"), ("GET", "/{a}/{b=x/**}/c"), ("GET", "/v1/*"))
     malformed = False
     try:

@@ -1,4 +1,4 @@
-"""The grammar of path templates."""
+"""The parser of path templates."""
 
 import pytest
 
@@ -23,13 +23,13 @@ from edge.httprule.template import ANY, REST, TemplateError, parse
     ],
 )
 def test_the_whole_grammar_is_read(text: str, segments: tuple[str, ...], verb: str) -> None:
-    """Every production of the grammar, and what real contracts add to it."""
+    """The parser accepts every production of the grammar, and the extensions of published contracts."""
     template = parse(text)
     assert (template.segments, template.verb) == (segments, verb)
 
 
 def test_variables_know_what_they_capture() -> None:
-    """A variable has its field's path, its span of segments, and whether it is of several."""
+    """A variable has its field path, its span of segments, and a flag for several segments."""
     first, second, third = parse("/v1/{a.b=x/*}/{c}/{d=**}").variables
     assert (first.field_path, first.start, first.end, first.multi) == (("a", "b"), 1, 3, True)
     assert (second.field_path, second.start, second.end, second.multi) == (("c",), 3, 4, False)
@@ -37,7 +37,7 @@ def test_variables_know_what_they_capture() -> None:
 
 
 def test_a_literal_that_looks_like_a_wildcard_is_a_literal() -> None:
-    """%2A is an asterisk in the path, not a pattern."""
+    """%2A is a literal asterisk, not a wildcard."""
     template = parse("/v1/%2A")
     assert (template.segments[1], template.literal[1]) == ("*", True)
 
@@ -61,27 +61,27 @@ def test_a_literal_that_looks_like_a_wildcard_is_a_literal() -> None:
         ("/v1/{a}b", 8, "unexpected 'b'; a wildcard or a variable takes up its whole segment"),
         ("/v1/a*", 6, "unexpected '*'; a wildcard or a variable takes up its whole segment"),
         ("/v1/***", 7, "unexpected '*'; a wildcard or a variable takes up its whole segment"),
-        ("/v1/{a}/{a}", 9, "the variable a is there already"),
+        ("/v1/{a}/{a}", 9, "the variable a occurs twice"),
         ("/v1/a}", 6, "unexpected '}'; expected '/', ':' or the end"),
         ("/v1/a:", 7, "expected the verb"),
         ("/v1/a:b/c", 8, "unexpected '/'; a verb ends the template"),
-        ("/v1/a b", 6, "' ' can't stand in a path; write it percent-encoded"),
-        ("/v1/a#b", 6, "'#' can't stand in a path; write it percent-encoded"),
-        ("/v1/{a}\t", 8, "'\\t' can't stand in a path; write it percent-encoded"),
-        ("/v1/*ü", 6, "'ü' can't stand in a path; write it percent-encoded"),
-        ("/v1/a%2", 6, "'%' can't stand in a path; write it percent-encoded"),
-        ("/v1/a:b c", 8, "' ' can't stand in a path; write it percent-encoded"),
-        ("/v1/{a=b c}", 9, "' ' can't stand in a path; write it percent-encoded"),
+        ("/v1/a b", 6, "a path can't contain ' '; percent-encode it"),
+        ("/v1/a#b", 6, "a path can't contain '#'; percent-encode it"),
+        ("/v1/{a}\t", 8, "a path can't contain '\\t'; percent-encode it"),
+        ("/v1/*ü", 6, "a path can't contain 'ü'; percent-encode it"),
+        ("/v1/a%2", 6, "a path can't contain '%'; percent-encode it"),
+        ("/v1/a:b c", 8, "a path can't contain ' '; percent-encode it"),
+        ("/v1/{a=b c}", 9, "a path can't contain ' '; percent-encode it"),
         ("/v1/{a b}", 7, "expected '}', found ' '"),
-        ("/v1/a?b=c", 6, "'?' can't stand in a template: the query follows from the request's fields"),
-        ("/v1/ü", 5, "'ü' can't stand in a path; write it percent-encoded"),
-        ("/v1/%zz", 5, "'%' can't stand in a path; write it percent-encoded"),
-        ("/v1/%ff", 5, "the percent-encoded bytes are not UTF-8"),
+        ("/v1/a?b=c", 6, "a template can't contain '?': the query parameters follow from the request's fields"),
+        ("/v1/ü", 5, "a path can't contain 'ü'; percent-encode it"),
+        ("/v1/%zz", 5, "a path can't contain '%'; percent-encode it"),
+        ("/v1/%ff", 5, "the percent-encoded bytes are not valid UTF-8"),
         ("/" + "a" * 2000, 2001, "a template has at most 2000 characters"),
     ],
 )
 def test_an_error_names_the_column(text: str, column: int, why: str) -> None:
-    """The author of a rule is told where it goes wrong, and why."""
+    """An error has the column and the reason, so that the author of a rule can fix it."""
     with pytest.raises(TemplateError) as caught:
         parse(text)
     assert (caught.value.column, caught.value.why) == (column, why)

@@ -12,10 +12,10 @@ from edge.http.preconditions import alternatives
 from edge.http.request import Request
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import assign, descend, value_at
-from edge.protojson.leaves import Leaf, text_leaf
-from edge.protojson.problems import ROOT, InvalidValue, Problems, shorten
+from edge.protojson.leaves import LeafReader, text_leaf
 from edge.protojson.readers import Readers
-from edge.protojson.serialised import to_bytes
+from edge.protojson.serialization import to_bytes
+from edge.protojson.violations import ROOT, InvalidValue, Violations, shorten
 from mesh.validation import Validator
 
 
@@ -41,13 +41,13 @@ class Binder:
 
         Raises InvalidArgument with all violations, HttpError if the media type of the body is not supported.
         """
-        problems = Problems()
-        message, document = self._body.read(request, content, problems)
-        self._bind_path(values, message, problems)
+        violations = Violations()
+        message, document = self._body.read(request, content, violations)
+        self._bind_path(values, message, violations)
         if query:
-            self._bind_query(query, message, problems)
-        self._header_fields.fill(message, request.headers, document, problems)
-        return self._checked(message, problems), problems.own_names
+            self._bind_query(query, message, violations)
+        self._header_fields.fill(message, request.headers, document, violations)
+        return self._checked(message, violations), violations.proto_names_used
 
     def alternatives(self, request: Request) -> list[Request]:
         """Returns the requests to try in turn: one for each version in If-Match if the method takes an etag, otherwise
@@ -59,25 +59,25 @@ class Binder:
         """Returns a message of a stream after the first, as bind() does. Only the first message has the values of the
         URL and of headers.
         """
-        problems = Problems()
-        message, _ = self._body.read(request, content, problems)
-        return self._checked(message, problems), problems.own_names
+        violations = Violations()
+        message, _ = self._body.read(request, content, violations)
+        return self._checked(message, violations), violations.proto_names_used
 
     def check_url(self, values: tuple[str, ...], query: bytes) -> None:
         """Raises InvalidArgument if the URL is invalid, before there is a body."""
-        problems, message = Problems(), self._input.type()
-        self._bind_path(values, message, problems)
-        self._bind_query(query, message, problems)
-        problems.check()
+        violations, message = Violations(), self._input.type()
+        self._bind_path(values, message, violations)
+        self._bind_query(query, message, violations)
+        violations.raise_if_any()
 
-    def _checked(self, message: Message, problems: Problems) -> bytes:
-        self._rules.check(message, problems)
-        problems.check()
-        sent: bytes = to_bytes(message, ROOT, problems)
-        problems.check()
+    def _checked(self, message: Message, violations: Violations) -> bytes:
+        self._rules.check(message, violations)
+        violations.raise_if_any()
+        sent: bytes = to_bytes(message, ROOT, violations)
+        violations.raise_if_any()
         return sent
 
-    def _bind_path(self, values: tuple[str, ...], message: Message, problems: Problems) -> None:
+    def _bind_path(self, values: tuple[str, ...], message: Message, violations: Violations) -> None:
         for (fields, leaf, name), text in zip(self._variables, values, strict=True):
             try:
                 value = leaf(text)
@@ -86,21 +86,21 @@ class Binder:
                     raise InvalidValue("differs from the path", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # caught with the rest
                 assign(descend(message, fields), fields[-1], value)
             except InvalidValue as wrong:
-                problems.add(name, wrong)
+                violations.add(name, wrong)
 
-    def _bind_query(self, query: bytes, message: Message, problems: Problems) -> None:
-        pairs = split_query(query, problems)
+    def _bind_query(self, query: bytes, message: Message, violations: Violations) -> None:
+        pairs = split_query(query, violations)
         if not self._whole_body:
-            self._parameters.bind(pairs, message, problems)
+            self._parameters.bind(pairs, message, violations)
         elif not self._ignore_unknown:
             for key, _ in pairs:
-                problems.add(
+                violations.add(
                     shorten(key),
                     InvalidValue("belongs in the body: this method takes no query parameters", "FIELD_IN_BODY"),
                 )
 
 
-def _leaf(field: DescField) -> Leaf:
+def _leaf(field: DescField) -> LeafReader:
     """Returns the reader of the path's text for a field. The check of the contract ensures that there is one."""
     match field.value:
         case (

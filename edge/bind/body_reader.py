@@ -11,9 +11,9 @@ from edge.contract.route import Route
 from edge.http.content_type import is_json_as_form, is_utf8, unsupported
 from edge.http.request import FORM, JSON, Request
 from edge.protojson.fields import assign
-from edge.protojson.parser import Malformed, parse
-from edge.protojson.problems import MISSING, ROOT, Problems
+from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.readers import FieldReader, Readers
+from edge.protojson.violations import INVALID, ROOT, Violations
 from mesh.errors import FieldViolation, InvalidArgument
 
 _EMPTY_VALUE_BYTES_MAX: Final = 64
@@ -34,9 +34,9 @@ class BodyReader:
         self._field_reader: FieldReader | None = readers.field(self._field) if self._field is not None else None
         self._form = QueryParameters(self._input, readers, in_path=route.variables)
 
-    def read(self, request: Request, content: bytes, problems: Problems) -> tuple[Message, Any]:
+    def read(self, request: Request, content: bytes, violations: Violations) -> tuple[Message, Any]:
         """Returns the message with the fields that the body holds, and the parsed JSON. Adds invalid fields to
-        `problems`.
+        `violations`.
 
         Raises HttpError 415 if the media type is not supported, InvalidArgument if the body is malformed or the method
         takes none.
@@ -55,22 +55,22 @@ class BodyReader:
             raise unsupported(request, types, " or ".join(types), content)
         if media_type == FORM:
             message = self._input.type()
-            self._form.bind(split_query(content, problems), message, problems)
+            self._form.bind(split_query(content, violations), message, violations)
             return message, None
-        return self._read_json(content, problems)
+        return self._read_json(content, violations)
 
-    def _read_json(self, content: bytes, problems: Problems) -> tuple[Message, Any]:
+    def _read_json(self, content: bytes, violations: Violations) -> tuple[Message, Any]:
         try:
             document = parse(content)
-        except Malformed as error:
+        except MalformedJson as error:
             raise _malformed(str(error), "MALFORMED_JSON") from error
         if self._message_reader is not None:
-            message = self._message_reader.read(document, ROOT, problems)
-            return (self._input.type() if message is MISSING else message), document
+            message = self._message_reader.read(document, ROOT, violations)
+            return (self._input.type() if message is INVALID else message), document
         message = self._input.type()
         if self._field_reader is not None and (document is not None or self._field_reader.nullable):
-            value = self._field_reader.reader.read(document, (ROOT, self._field_reader.json_name, 0), problems)
-            if value is not MISSING:
+            value = self._field_reader.reader.read(document, (ROOT, self._field_reader.json_name, 0), violations)
+            if value is not INVALID:
                 self._field_reader.assign(message, value)
         return message, document
 
@@ -98,7 +98,7 @@ def _is_empty_value(content: bytes) -> bool:
         return False
     try:
         return not text or parse(text) in (None, {}, [])
-    except Malformed:
+    except MalformedJson:
         return False
 
 

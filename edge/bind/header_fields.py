@@ -14,9 +14,9 @@ from edge.contract.route import Route
 from edge.http.entity_tags import ANY
 from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, named_versions
 from edge.protojson.client_paths import json_path
-from edge.protojson.fields import assign, declared, descend, find, value_at
+from edge.protojson.fields import assign, descend, find_by_proto_name, find_field, value_at
 from edge.protojson.leaves import text_leaf
-from edge.protojson.problems import InvalidValue, Problems
+from edge.protojson.violations import InvalidValue, Violations
 from edge.protojson.well_known import FIELD_MASK
 
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
@@ -49,58 +49,58 @@ class HeaderFields:
         """Returns whether the header If-Match sets a field."""
         return self._etag is not None and self._is_write
 
-    def fill(self, message: Message, headers: Mapping[bytes, bytes], document: Any, problems: Problems) -> None:
+    def fill(self, message: Message, headers: Mapping[bytes, bytes], document: Any, violations: Violations) -> None:
         """Sets the fields that the request itself does not. `document` is the parsed body."""
         if self._request_id is not None and (key := headers.get(IDEMPOTENCY_KEY)) is not None:
-            self._set(message, (self._request_id,), _idempotency_key(key), "Idempotency-Key", problems)
+            self._set(message, (self._request_id,), _idempotency_key(key), "Idempotency-Key", violations)
         if self._is_write:
-            self._fill_etag(message, headers, problems)
+            self._fill_etag(message, headers, violations)
         if self._resume_token is not None and (event_id := headers.get(LAST_EVENT_ID)):
             try:
                 self._resume_token.fill(message, event_id)
             except UnicodeDecodeError:
-                problems.add("Last-Event-ID", InvalidValue("is not the id of an event", "MALFORMED_HEADER"))
+                violations.add("Last-Event-ID", InvalidValue("is not the id of an event", "MALFORMED_HEADER"))
         if self._mask is not None and self._resource is not None:
             if (given := message[self._mask]) is not None:
                 given.paths = [declared_path(path, _message_of(self._resource)) for path in given.paths]
             else:
                 self._fill_mask(message, _member(document, self._resource) if self._whole_body else document)
 
-    def _fill_etag(self, message: Message, headers: Mapping[bytes, bytes], problems: Problems) -> None:
+    def _fill_etag(self, message: Message, headers: Mapping[bytes, bytes], violations: Violations) -> None:
         if IF_NONE_MATCH in headers and self._has_effects:
             # A client that wants to create a resource must not overwrite one that exists (RFC 9110, section 13.1.2).
             wrong = InvalidValue(
                 "is not supported: this method can't check that the resource does not exist", "HEADER_NOT_SUPPORTED"
             )
-            problems.add("If-None-Match", wrong)
+            violations.add("If-None-Match", wrong)
         try:
             versions = named_versions(headers.get(IF_MATCH, ANY))
         except ValueError as error:
-            problems.add("If-Match", InvalidValue(str(error), "MALFORMED_HEADER"))
+            violations.add("If-Match", InvalidValue(str(error), "MALFORMED_HEADER"))
             return
         if versions and self._etag is None:
-            problems.add(
+            violations.add(
                 "If-Match", InvalidValue("is not supported: this method takes no etag", "HEADER_NOT_SUPPORTED")
             )
         elif len(versions) > 1:
-            problems.add(
+            violations.add(
                 "If-Match",
                 InvalidValue("must name one version only, because this method streams", "HEADER_NOT_SUPPORTED"),
             )
         elif versions and self._etag is not None:
-            self._set(message, self._etag, next(iter(versions)), "If-Match", problems)
+            self._set(message, self._etag, next(iter(versions)), "If-Match", violations)
 
     def _set(
-        self, message: Message, fields: tuple[DescField, ...], value: str, header: str, problems: Problems
+        self, message: Message, fields: tuple[DescField, ...], value: str, header: str, violations: Violations
     ) -> None:
         given = value_at(message, fields)
         if given is not None and given != value:
-            problems.add(json_path(fields), InvalidValue(f"differs from the header {header}", "FIELD_GIVEN_TWICE"))
+            violations.add(json_path(fields), InvalidValue(f"differs from the header {header}", "FIELD_GIVEN_TWICE"))
             return
         try:
             assign(descend(message, fields), fields[-1], value)
         except InvalidValue as wrong:
-            problems.add(header, wrong)
+            violations.add(header, wrong)
 
     def _fill_mask(self, message: Message, resource: Any) -> None:
         if isinstance(resource, dict) and self._mask is not None and self._resource is not None:
@@ -112,7 +112,7 @@ class HeaderFields:
         sets (AIP-203) are left out: clients send them back with the resource but can't change them.
         """
         for key, value in given.items():
-            field = find(message, key)
+            field = find_field(message, key)
             if field is None or field.name == "etag" or field in self._in_path or _is_not_updatable(field):
                 continue
             inner = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
@@ -129,7 +129,7 @@ def _idempotency_key(header: bytes) -> str:
 
 
 def _text_field(message: DescMessage, name: str) -> DescField | None:
-    field = declared(message, name)
+    field = find_by_proto_name(message, name)
     is_text = (
         field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
     )
@@ -150,7 +150,7 @@ def _etag(request: DescMessage, route: Route) -> tuple[DescField, ...] | None:
 
 
 def _mask_field(request: DescMessage) -> DescField | None:
-    field = declared(request, "update_mask")
+    field = find_by_proto_name(request, "update_mask")
     is_mask = (
         field is not None
         and isinstance(field.value, DescFieldValueMessage)
@@ -194,7 +194,7 @@ def _member(document: Any, field: DescField) -> Any:
     """Returns the value of a field in a parsed body, None if the body does not hold it."""
     if not isinstance(document, dict):
         return None
-    return next((value for key, value in document.items() if find(field.parent, key) is field), None)
+    return next((value for key, value in document.items() if find_field(field.parent, key) is field), None)
 
 
 def _message_of(field: DescField) -> DescMessage:

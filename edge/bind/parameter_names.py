@@ -4,8 +4,8 @@ import re
 
 from protobuf import DescField, DescMessage
 
-from edge.protojson.fields import names_of
-from edge.protojson.problems import InvalidValue
+from edge.protojson.fields import fields_by_name
+from edge.protojson.violations import InvalidValue
 
 _PLAIN_NAME = re.compile(r"[^.\[\]]+")
 
@@ -14,7 +14,7 @@ class ParameterNames:
     """The names of one message's fields, in camelCase and in snake_case."""
 
     def __init__(self, message: DescMessage) -> None:
-        self._names = names_of(message)
+        self._names = fields_by_name(message)
         with_punctuation = (name for name in self._names if not _PLAIN_NAME.fullmatch(name))
         self._with_punctuation = sorted(with_punctuation, key=len, reverse=True)
 

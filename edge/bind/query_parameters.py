@@ -26,10 +26,10 @@ from protobuf import (
 from edge.bind.parameter_names import ParameterNames, unknown_parameter
 from edge.protojson.client_paths import proto_path
 from edge.protojson.fields import assign, descend
-from edge.protojson.leaves import Leaf
-from edge.protojson.problems import InvalidValue, Problems, shorten
+from edge.protojson.leaves import LeafReader
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
+from edge.protojson.violations import InvalidValue, Violations, shorten
 from edge.protojson.well_known import FIELD_MASK, MASK_PATH_OF_TEXT
 
 CACHED_MAX: Final = 1000
@@ -45,8 +45,8 @@ class _Parameter:
     fields: tuple[DescField, ...]
     proto_names: frozenset[str]
     path: str
-    leaf: Leaf
-    map_key: Leaf | None
+    leaf: LeafReader
+    map_key: LeafReader | None
     repeated: bool
     enclosing: str
 
@@ -72,19 +72,19 @@ class QueryParameters:
         self._cache: dict[str, _Parameter] = {}
         self._names: dict[str, ParameterNames] = {}
 
-    def bind(self, pairs: list[tuple[str, str]], message: Message, problems: Problems) -> None:
-        """Sets the fields that the pairs name. Adds invalid pairs to `problems`, under the keys that the client
+    def bind(self, pairs: list[tuple[str, str]], message: Message, violations: Violations) -> None:
+        """Sets the fields that the pairs name. Adds invalid pairs to `violations`, under the keys that the client
         used.
         """
         given: dict[str, str] = {}
         for key, text in pairs:
             try:
-                self._bind(key, text, message, given, problems)
+                self._bind(key, text, message, given, violations)
             except InvalidValue as wrong:
                 if not (self._readers.ignore_unknown and wrong.reason == "FIELD_UNKNOWN"):
-                    problems.add(shorten(key), wrong)
+                    violations.add(shorten(key), wrong)
 
-    def _bind(self, key: str, text: str, message: Message, given: dict[str, str], problems: Problems) -> None:
+    def _bind(self, key: str, text: str, message: Message, given: dict[str, str], violations: Violations) -> None:
         parameter, entry = self._cache.get(key), None
         if parameter is None:
             parameter, entry = self._resolve(key)
@@ -93,7 +93,7 @@ class QueryParameters:
                 "must be given as name[key]=value" if parameter.map_key else "is not a map", "FIELD_UNKNOWN"
             )
         path = parameter.path
-        problems.own_names.update(parameter.proto_names)
+        violations.proto_names_used.update(parameter.proto_names)
         target = path if entry is None else f"{path}[{entry}]"
         # The entry "path." holds the first key that sets a field of that well-known type.
         first = given.get(target) or given.get(f"{path}.") or given.get(parameter.enclosing)

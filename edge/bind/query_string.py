@@ -4,20 +4,20 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from edge.protojson.problems import InvalidValue, Problems, shorten
+from edge.protojson.violations import InvalidValue, Violations, shorten
 
 PARAMETERS_MAX: Final = 1000
 
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-def split_query(encoded: bytes, problems: Problems) -> list[tuple[str, str]]:
+def split_query(encoded: bytes, violations: Violations) -> list[tuple[str, str]]:
     """Returns the decoded pairs of an application/x-www-form-urlencoded text (URL Standard, section 5.1). Adds
-    malformed pairs to `problems`.
+    malformed pairs to `violations`.
     """
     pieces = encoded.split(b"&", PARAMETERS_MAX)
     if len(pieces) > PARAMETERS_MAX:
-        problems.add("query", InvalidValue(f"has more than {PARAMETERS_MAX} parameters", "TOO_MANY_PARAMETERS"))
+        violations.add("query", InvalidValue(f"has more than {PARAMETERS_MAX} parameters", "TOO_MANY_PARAMETERS"))
         return []
     pairs = []
     for piece in pieces:
@@ -26,7 +26,7 @@ def split_query(encoded: bytes, problems: Problems) -> list[tuple[str, str]]:
             try:
                 pairs.append((_decode(key), _decode(value)))
             except InvalidValue as wrong:
-                problems.add(shorten(piece.partition(b"=")[0].decode("ascii", "replace")), wrong)
+                violations.add(shorten(piece.partition(b"=")[0].decode("ascii", "replace")), wrong)
     return pairs
 
 

@@ -2,8 +2,8 @@
 
 from protobuf import DescMessage, Message
 
-from edge.protojson.client_paths import as_client_writes
-from edge.protojson.problems import Problems
+from edge.protojson.client_paths import with_client_path
+from edge.protojson.violations import Violations
 from mesh.contract.rules import has_rules
 from mesh.errors import FieldViolation
 from mesh.validation import Validator
@@ -23,15 +23,15 @@ class RequestRules:
         """Returns the violations of a message, with paths of proto names."""
         return () if self._validator is None else self._validator.violations(message)
 
-    def check(self, message: Message, problems: Problems) -> None:
-        """Adds the violations of a message to `problems`, except those of fields that are already in it."""
+    def check(self, message: Message, violations: Violations) -> None:
+        """Adds the violations of a message to `violations`, except those of fields that are already in it."""
         broken = self.violations(message)
         if not broken:
             return
-        known = [violation.field for violation in problems.violations]
-        for violation in (as_client_writes(each, self._request, problems.own_names) for each in broken):
+        known = [violation.field for violation in violations.found]
+        for violation in (with_client_path(each, self._request, violations.proto_names_used) for each in broken):
             if not any(_overlap(violation.field, field) for field in known):
-                problems.note(violation)
+                violations.record(violation)
 
 
 def _overlap(one: str, other: str) -> bool:

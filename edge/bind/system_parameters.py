@@ -10,8 +10,8 @@ from typing import Final
 from protobuf import DescMessage
 
 from edge.bind.query_string import split_query
-from edge.protojson.fields import find
-from edge.protojson.problems import InvalidValue, Problems
+from edge.protojson.fields import find_field
+from edge.protojson.violations import InvalidValue, Violations
 
 ALT: Final = "$alt"
 FIELDS: Final = "$fields"
@@ -57,8 +57,8 @@ class SystemParameterReader:
     """The reader of system parameters in the queries of one method."""
 
     def __init__(self, request_type: DescMessage) -> None:
-        names = tuple(name for name in (ALT, FIELDS, PRETTY_PRINT) if find(request_type, name) is None)
-        bare = {name[1:]: name for name in names if find(request_type, name[1:]) is None}
+        names = tuple(name for name in (ALT, FIELDS, PRETTY_PRINT) if find_field(request_type, name) is None)
+        bare = {name[1:]: name for name in names if find_field(request_type, name[1:]) is None}
         self._names = {**{name: name for name in names}, **bare}
         self._hints = (b"$", b"%24", *(name.encode() for name in bare))
 
@@ -66,20 +66,20 @@ class SystemParameterReader:
         """Returns the system parameters and the query without them. Raises InvalidArgument if one is invalid."""
         if not query or not any(hint in query for hint in self._hints):
             return NO_SYSTEM_PARAMETERS, query
-        found, rest, problems = SystemParameters(), [], Problems()
+        found, rest, violations = SystemParameters(), [], Violations()
         given: set[str] = set()
         for piece in query.split(b"&"):
             name = self._names.get(piece.partition(b"=")[0].replace(b"%24", b"$").decode("latin-1"), "")
             if not name:
                 rest.append(piece)
                 continue
-            for _, value in split_query(piece, problems):
+            for _, value in split_query(piece, violations):
                 try:
                     if name in given:
                         raise InvalidValue("is given more than once", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # noted with the rest
                     given.add(name)
                     found.set(name, value)
                 except InvalidValue as wrong:
-                    problems.add(name, wrong)
-        problems.check()
+                    violations.add(name, wrong)
+        violations.raise_if_any()
         return found, b"&".join(rest)

@@ -7,7 +7,7 @@ JSON names. That also restores names that do not survive the conversion, such as
 
 from protobuf import DescField, DescFieldValueMessage, DescMessage
 
-from edge.protojson.fields import declared
+from edge.protojson.fields import find_by_proto_name
 from edge.protojson.well_known import to_snake_case
 
 
@@ -26,4 +26,4 @@ def declared_path(path: str, resource: DescMessage) -> str:
 
 def _find(message: DescMessage, name: str) -> DescField | None:
     by_json_name = next((field for field in message.fields if to_snake_case(field.json_name) == name), None)
-    return by_json_name if by_json_name is not None else declared(message, name)
+    return by_json_name if by_json_name is not None else find_by_proto_name(message, name)

@@ -6,7 +6,7 @@ from typing import Final
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
 from edge.http.request import FORM, JSON, Request
-from edge.protojson.problems import shorten
+from edge.protojson.violations import shorten
 
 # How JSON begins, plain or percent-encoded, behind what may stand before it: a byte order mark and white space. No
 # name of a field begins so. Or it is one word or number, and nothing else.

@@ -24,7 +24,7 @@ from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.openapi.schemas.oneofs import excluded_by, is_required
 from edge.openapi.schemas.well_known_schemas import is_scalar, well_known_schema
 from edge.protojson.client_paths import json_path
-from edge.protojson.fields import declared
+from edge.protojson.fields import find_by_proto_name
 from edge.protojson.leaves import text_leaf
 from mesh.contract.descriptors import inner_message
 from mesh.contract.rules import message_rules
@@ -154,7 +154,7 @@ class Parameters:
 
     def _headers(self, route: Route) -> Iterator[dict[str, Any]]:
         header_fields = HeaderFields(route)
-        field = declared(route.method.desc.input, "request_id") if header_fields.takes_request_id else None
+        field = find_by_proto_name(route.method.desc.input, "request_id") if header_fields.takes_request_id else None
         if field is not None and not any(fields[0] is field for fields in route.variables):
             schema = self._schemas.parameter(field)
             about = schema.pop("description", "")

@@ -1,6 +1,7 @@
-"""ProtoJSON read strictly, every violation named: https://protobuf.dev/programming-guides/json/.
+"""A strict ProtoJSON reader that reports every violation with its path, and a writer for every readable message.
 
-protobuf-py's own reader is fast and lenient: of a key given twice it keeps the last, it takes "1_000" and "+1" for
-numbers, stops at the first problem without saying where it is, and brackets nested deep enough crash the process.
-So requests are read here; responses are written by protobuf-py, and what it refuses to write by writing.py.
+https://protobuf.dev/programming-guides/json/ defines the format. protobuf-py's own reader is fast but lenient: it keeps
+the last of duplicate keys, accepts "1_000" and "+1" as numbers, stops at the first error without its path, and crashes
+the process on deeply nested brackets. Therefore requests are read here. Responses are written by protobuf-py, and by
+writer.py where protobuf-py rejects a value.
 """

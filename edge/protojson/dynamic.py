@@ -1,4 +1,4 @@
-"""The well-known types that hold any JSON: Struct, ListValue, Value, and Any, which names the type of its fields."""
+"""Readers of the well-known types whose content the contract does not fix: Struct, ListValue, Value and Any."""
 
 import contextlib
 from decimal import Decimal
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Oneof
 
-from edge.protojson.leaves import WRAPPERS, Leaf, json_leaf
-from edge.protojson.parser import Malformed, parse
-from edge.protojson.problems import MISSING, ROOT, InvalidValue, MapKey, Place, Problems, kind, shorten
+from edge.protojson.leaves import WRAPPERS, LeafReader, json_leaf
+from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.scalars import read_double, read_string
-from edge.protojson.serialised import to_bytes
+from edge.protojson.serialization import to_bytes
+from edge.protojson.violations import INVALID, ROOT, InvalidValue, Location, MapKey, Violations, json_type_name, shorten
 from edge.protojson.well_known import FIELD_MASK
 from mesh.errors import InvalidArgument
 
@@ -23,7 +23,7 @@ LIST_VALUE: Final = "google.protobuf.ListValue"
 STRUCT: Final = "google.protobuf.Struct"
 VALUE: Final = "google.protobuf.Value"
 
-# Types whose JSON is no object of their fields stand in the member "value" of an Any (any.proto).
+# An Any holds types with a special JSON form in its member "value" (any.proto).
 _IN_VALUE: Final = WRAPPERS | {
     *(ANY, LIST_VALUE, STRUCT, VALUE),
     "google.protobuf.Timestamp",
@@ -32,8 +32,8 @@ _IN_VALUE: Final = WRAPPERS | {
 }
 
 
-def reader(desc: DescMessage, readers: "Readers") -> "Reader | None":
-    """The reader of such a type; None for any other."""
+def reader_for(desc: DescMessage, readers: "Readers") -> "Reader | None":
+    """Returns the reader of one of these types, or None for any other type."""
     match desc.type_name:
         case "google.protobuf.Struct":
             return _StructReader(desc, readers)
@@ -46,9 +46,9 @@ def reader(desc: DescMessage, readers: "Readers") -> "Reader | None":
     return None
 
 
-def text_leaf(desc: DescMessage, readers: "Readers") -> Leaf | None:
-    """Reads a text as one of these types: it is their JSON. What is no JSON is a string where any JSON may stand. None
-    for any other type.
+def text_leaf(desc: DescMessage, readers: "Readers") -> LeafReader | None:
+    """Returns a function that parses JSON text as one of these types, or None for any other type. Text that is not
+    JSON becomes a string value if the type is Value.
     """
     if desc.type_name not in (ANY, LIST_VALUE, STRUCT, VALUE):
         return None
@@ -56,28 +56,28 @@ def text_leaf(desc: DescMessage, readers: "Readers") -> Leaf | None:
     def read(text: str) -> Any:
         try:
             document = parse(text.encode())
-        except Malformed:
+        except MalformedJson:
             if desc.type_name != VALUE:
                 raise InvalidValue("must be JSON") from None
             document = text
-        problems, value = Problems(), MISSING
-        with contextlib.suppress(InvalidArgument):  # of too many violations, the first of which follows
-            value = readers.message(desc).read(document, ROOT, problems)
-        if problems.violations:
-            first = problems.violations[0]
+        violations, value = Violations(), INVALID
+        with contextlib.suppress(InvalidArgument):  # raised at the limit of violations; only the first one is reported
+            value = readers.message(desc).read(document, ROOT, violations)
+        if violations.found:
+            first = violations.found[0]
             raise InvalidValue(f"is wrong: {first.field} {first.description}", first.reason)
         return value
 
     return read
 
 
-def is_in_value(desc: DescMessage) -> bool:
-    """Whether an Any of this type holds the JSON of its message in the member "value"."""
+def uses_value_member(desc: DescMessage) -> bool:
+    """Returns whether an Any holds the JSON of this type in its member "value" rather than as members of its own."""
     return desc.type_name in _IN_VALUE
 
 
 def _field_type(desc: DescMessage, name: str) -> DescMessage:
-    """The message type of a field of struct.proto."""
+    """Returns the message type that a field of struct.proto holds."""
     value = next(field.value for field in desc.fields if field.name == name)
     match value:
         case DescFieldValueMap(value=DescMessage() as found) | DescFieldValueList(element=DescMessage() as found):
@@ -93,18 +93,18 @@ class _StructReader:
         self._value = _field_type(desc, "fields")
         self._readers = readers
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        if not problems.may_enter(value, dict, place, self._readers.depth_max, MapKey):
-            return MISSING
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
+        if not violations.check_container(value, dict, location, self._readers.depth_max, MapKey):
+            return INVALID
         values = self._readers.message(self._value)
         fields = {}
         for key, item in value.items():
-            at = (place, MapKey(key), place[2] + 1)
+            at = (location, MapKey(key), location[2] + 1)
             try:
                 read_string(key)
             except InvalidValue as wrong:
-                problems.add_at(at, wrong)
-            if (read := values.read(item, at, problems)) is not MISSING:
+                violations.add_at(at, wrong)
+            if (read := values.read(item, at, violations)) is not INVALID:
                 fields[key] = read
         return self._type(fields=fields)
 
@@ -115,12 +115,12 @@ class _ListValueReader:
         self._value = _field_type(desc, "values")
         self._readers = readers
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        if not problems.may_enter(value, list, place, self._readers.depth_max):
-            return MISSING
-        depth, values = place[2] + 1, self._readers.message(self._value)
-        read = [values.read(item, (place, index, depth), problems) for index, item in enumerate(value)]
-        return self._type(values=[item for item in read if item is not MISSING])
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
+        if not violations.check_container(value, list, location, self._readers.depth_max):
+            return INVALID
+        depth, values = location[2] + 1, self._readers.message(self._value)
+        read = [values.read(item, (location, index, depth), violations) for index, item in enumerate(value)]
+        return self._type(values=[item for item in read if item is not INVALID])
 
 
 class _ValueReader:
@@ -130,15 +130,15 @@ class _ValueReader:
         self._list = _field_type(desc, "list_value")
         self._readers = readers
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
         try:
-            kind_set = self._kind(value, place, problems)
+            kind_set = self._kind(value, location, violations)
         except InvalidValue as wrong:
-            problems.add_at(place, wrong)
-            return MISSING
-        return MISSING if kind_set.value is MISSING else self._type(kind=kind_set)
+            violations.add_at(location, wrong)
+            return INVALID
+        return INVALID if kind_set.value is INVALID else self._type(kind=kind_set)
 
-    def _kind(self, value: Any, place: Place, problems: Problems) -> Oneof[str, Any]:
+    def _kind(self, value: Any, location: Location, violations: Violations) -> Oneof[str, Any]:
         match value:
             case None:
                 return Oneof("null_value", 0)
@@ -149,9 +149,9 @@ class _ValueReader:
             case str():
                 return Oneof("string_value", read_string(value))
             case list():
-                return Oneof("list_value", self._readers.message(self._list).read(value, place, problems))
+                return Oneof("list_value", self._readers.message(self._list).read(value, location, violations))
             case _:
-                return Oneof("struct_value", self._readers.message(self._struct).read(value, place, problems))
+                return Oneof("struct_value", self._readers.message(self._struct).read(value, location, violations))
 
 
 class _AnyReader:
@@ -159,49 +159,49 @@ class _AnyReader:
         self._type = desc.type
         self._readers = readers
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        if not problems.may_enter(value, dict, place, self._readers.depth_max):
-            return MISSING
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
+        if not violations.check_container(value, dict, location, self._readers.depth_max):
+            return INVALID
         if not value:
             return self._type()
-        depth = place[2] + 1
+        depth = location[2] + 1
         try:
             desc = self._packed_type(value.get("@type"))
         except InvalidValue as wrong:
-            problems.add_at((place, "@type", depth), wrong)
-            return MISSING
+            violations.add_at((location, "@type", depth), wrong)
+            return INVALID
         rest = {key: item for key, item in value.items() if key != "@type"}
         if desc.type_name == EMPTY and rest.get("value") == {}:
-            # Go's implementation writes the value of an Empty, the others leave it out.
+            # Go writes an empty object as the value of an Empty; the other implementations omit it.
             del rest["value"]
-        if is_in_value(desc):
-            packed = self._read_value(desc, rest, place, problems)
+        if uses_value_member(desc):
+            packed = self._read_value(desc, rest, location, violations)
         else:
-            # The fields of the packed message stand in this object, not in one inside it.
-            packed = self._readers.message(desc).read(rest, (place[0], place[1], depth), problems)
-        packed_bytes = MISSING if packed is MISSING else to_bytes(packed, place, problems)
-        return MISSING if packed_bytes is MISSING else self._type(type_url=value["@type"], value=packed_bytes)
+            # The packed message's fields are members of this object, so the depth stays the same.
+            packed = self._readers.message(desc).read(rest, (location[0], location[1], depth), violations)
+        packed_bytes = INVALID if packed is INVALID else to_bytes(packed, location, violations)
+        return INVALID if packed_bytes is INVALID else self._type(type_url=value["@type"], value=packed_bytes)
 
     def _packed_type(self, url: object) -> DescMessage:
         if type(url) is not str:
-            raise InvalidValue(f"must be a string that names the type of this value, not {kind(url)}")
+            raise InvalidValue(f"must be a string that names the type of this value, not {json_type_name(url)}")
         desc = self._readers.registry.message(url.rpartition("/")[2])
         if desc is None:
-            raise InvalidValue(f'names no type that is known here: "{shorten(url)}"', "TYPE_UNKNOWN")
+            raise InvalidValue(f'is not the name of a known type: "{shorten(url)}"', "TYPE_UNKNOWN")
         return desc
 
-    def _read_value(self, desc: DescMessage, rest: dict[str, Any], place: Place, problems: Problems) -> Any:
-        depth = place[2] + 1
+    def _read_value(self, desc: DescMessage, rest: dict[str, Any], location: Location, violations: Violations) -> Any:
+        depth = location[2] + 1
         for key in rest.keys() - {"value"}:
-            problems.add_at((place, key, depth), InvalidValue("is not a field here", "FIELD_UNKNOWN"))
+            violations.add_at((location, key, depth), InvalidValue("is not a known field", "FIELD_UNKNOWN"))
         if "value" not in rest:
-            problems.add_at((place, "value", depth), InvalidValue("is missing"))
-            return MISSING
+            violations.add_at((location, "value", depth), InvalidValue("is missing"))
+            return INVALID
         leaf = json_leaf(desc)
         if leaf is None:
-            return self._readers.message(desc).read(rest["value"], (place, "value", depth), problems)
+            return self._readers.message(desc).read(rest["value"], (location, "value", depth), violations)
         try:
             return leaf(rest["value"])
         except InvalidValue as wrong:
-            problems.add_at((place, "value", depth), wrong)
-            return MISSING
+            violations.add_at((location, "value", depth), wrong)
+            return INVALID

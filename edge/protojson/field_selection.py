@@ -1,11 +1,11 @@
-"""Partial responses: which fields of a response a client wants (AIP-157).
+"""Partial responses: the fields of a response that a client selects (AIP-157).
 
     selection = path *( "," path )
     path      = name *( ( "." / "/" ) name ) [ "(" selection ")" ]
     name      = a field's name in either spelling / the key of a map / "*" / "`" any of these "`"
 
-That is google.protobuf.FieldMask's notation, with the backquotes of AIP-161 around a name that holds one of the marks,
-and the older notation of Google's APIs,
+This combines the notation of google.protobuf.FieldMask, with the backquotes of AIP-161 around a name that contains a
+separator, and the older notation of Google's APIs,
 https://developers.google.com/discovery/v1/performance#partial-response.
 """
 
@@ -15,35 +15,35 @@ from typing import Any, Final, TypeAlias
 from protobuf import DescField, DescFieldValueMap, DescMessage
 from protobuf.wkt import Struct
 
-from edge.protojson.fields import find
+from edge.protojson.fields import find_field
 from edge.protojson.leaves import text_leaf
-from edge.protojson.problems import InvalidValue, shorten
+from edge.protojson.violations import InvalidValue, shorten
 from mesh.contract.descriptors import inner_message
 
 ALL: Final = "*"
 DEPTH_MAX: Final = 32
 
 Selection: TypeAlias = "dict[str, Selection] | None"
-"""The wanted fields by their names in JSON, each with what is wanted of it; None is all of it."""
+"""The selected fields by JSON key, each with the selection inside it; None selects the whole value."""
 
 _Owner: TypeAlias = DescMessage | DescFieldValueMap | None
-"""What names are looked for in; None has no fields."""
+"""The scope in which a name is looked up; None has no fields."""
 
 _TOKEN = re.compile(r"[,./()]|`[^`]*`|[^\s,./()]+")
 _MARKS: Final = frozenset(",./()")
 _ANY_JSON: Final = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
-_FREE: Final = Struct.desc()  # has whatever fields it is asked for
+_FREE: Final = Struct.desc()  # accepts any field name
 
 
 def parse(text: str, message: DescMessage, *, proto_names: bool) -> Selection:
-    """The selection that a text is, of a message whose fields are written by the contract's names or by JSON's. Raises
-    InvalidValue.
+    """Parses the selection of fields of a message. `proto_names` selects the spelling of the keys in the JSON that it
+    is applied to. Raises InvalidValue.
     """
     return _Parser(text, proto_names=proto_names).parse(message)
 
 
 def trim(value: Any, selection: Selection) -> Any:
-    """The JSON value with the selected fields only, in each element if it is an array."""
+    """Returns the JSON value with only the selected fields; a selection applies to each element of an array."""
     if selection is None:
         return value
     if isinstance(value, list):
@@ -57,7 +57,7 @@ def trim(value: Any, selection: Selection) -> Any:
 
 
 class _Parser:
-    """Recursive descent, one method for each rule of the grammar."""
+    """A recursive-descent parser with one method for each rule of the grammar."""
 
     def __init__(self, text: str, *, proto_names: bool) -> None:
         self._tokens = _TOKEN.findall(text)
@@ -68,7 +68,7 @@ class _Parser:
         selected: dict[str, Selection] = {}
         self._selection(message, selected, 1)
         if self._at < len(self._tokens):
-            raise InvalidValue(f'has "{shorten(self._tokens[self._at])}" where a comma should be')
+            raise InvalidValue(f'has "{shorten(self._tokens[self._at])}" where a comma is expected')
         return selected
 
     def _selection(self, owner: _Owner, selected: dict[str, Selection], depth: int) -> None:
@@ -78,14 +78,14 @@ class _Parser:
 
     def _path(self, owner: _Owner, selected: dict[str, Selection], depth: int) -> None:
         if depth > DEPTH_MAX:
-            raise InvalidValue(f"is nested more than {DEPTH_MAX} deep", "NESTED_TOO_DEEPLY")
+            raise InvalidValue(f"is nested more than {DEPTH_MAX} levels deep", "NESTED_TOO_DEEPLY")
         name, inner = self._name(owner)
         if self._take(".") or self._take("/"):
             self._path(inner, _below(selected, name), depth + 1)
         elif self._take("("):
             self._selection(inner, _below(selected, name), depth + 1)
             if not self._take(")"):
-                raise InvalidValue('lacks a ")"')
+                raise InvalidValue('is missing a ")"')
         else:
             selected[name] = None
 
@@ -95,11 +95,11 @@ class _Parser:
         return found
 
     def _name(self, owner: _Owner) -> tuple[str, _Owner]:
-        """The next name as it is in the JSON, and what it holds."""
+        """Reads the next name. Returns its JSON key and the scope of names inside it."""
         name = self._tokens[self._at] if self._at < len(self._tokens) else ""
         if not name or name in _MARKS:
             raise InvalidValue(
-                "lacks the name of a field at its end" if not name else f'has "{name}" where a name should be'
+                "ends where a field name is expected" if not name else f'has "{name}" where a field name is expected'
             )
         self._at += 1
         if len(name) > 1 and name[0] == name[-1] == "`":
@@ -111,7 +111,7 @@ class _Parser:
                 return name, value if isinstance(value, DescMessage) else None
             case DescMessage(type_name=type_name) if type_name in _ANY_JSON or name == ALL:
                 return name, _FREE
-        field = find(owner, name)
+        field = find_field(owner, name)
         if field is None:
             raise InvalidValue(f"selects {shorten(name)}, which {owner.name} does not have", "FIELD_UNKNOWN")
         return field.name if self._proto_names else field.json_name, _owner(field)
@@ -126,6 +126,6 @@ def _owner(field: DescField) -> _Owner:
 
 
 def _below(selected: dict[str, Selection], name: str) -> dict[str, Selection]:
-    """The selection inside a field. If all of it is selected already, what else is selected changes nothing."""
+    """Returns the selection inside a field. A field that is selected as a whole stays so."""
     below = selected.setdefault(name, {})
     return {} if below is None else below

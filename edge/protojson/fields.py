@@ -1,4 +1,4 @@
-"""Fields of messages of any descriptor: found by name, read and set some messages deep."""
+"""Lookup of fields by name, and access to nested fields, for messages of any descriptor."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from protobuf import (
     Message,
 )
 
-from edge.protojson.problems import InvalidValue
+from edge.protojson.violations import InvalidValue
 
 
-def names_of(message: DescMessage) -> dict[str, DescField]:
-    """Returns the fields by each name that a client may use for them. Where the JSON name of one field is the proto
-    name of another the JSON name wins, as in google.protobuf.json_format.
+def fields_by_name(message: DescMessage) -> dict[str, DescField]:
+    """Returns the fields by each name that a client may use. Where the JSON name of one field equals the proto name of
+    another, the JSON name wins, as in google.protobuf.json_format.
     """
     names: dict[str, DescField] = {}
     for field in message.fields:
@@ -28,28 +28,28 @@ def names_of(message: DescMessage) -> dict[str, DescField]:
     return names
 
 
-def find(message: DescMessage, name: str) -> DescField | None:
-    """Returns the field that a client means by this name, in JSON's spelling or the contract's."""
+def find_field(message: DescMessage, name: str) -> DescField | None:
+    """Returns the field with this JSON name or, if there is none, with this proto name."""
     by_json_name = next((field for field in message.fields if field.json_name == name), None)
-    return by_json_name if by_json_name is not None else declared(message, name)
+    return by_json_name if by_json_name is not None else find_by_proto_name(message, name)
 
 
-def declared(message: DescMessage, name: str) -> DescField | None:
-    """Returns the field that the contract declares under this name."""
+def find_by_proto_name(message: DescMessage, name: str) -> DescField | None:
+    """Returns the field with this proto name."""
     return next((field for field in message.fields if field.name == name), None)
 
 
-def values_of(enum: DescEnum) -> list[DescEnumValue]:
-    """Returns the values of an enum in the order of the contract, which `enum.values` does not keep
-    (contracts/types.py). Of the names of one number the first is the one to write.
+def values_in_order(enum: DescEnum) -> list[DescEnumValue]:
+    """Returns the values of an enum in the order of the contract, which `enum.values` does not keep (see
+    edge/contract/types.py). Where several names share a number, writers use the first.
     """
     by_name = {value.name: value for value in enum.values}
     return [by_name[value.name] for value in enum.proto.value]
 
 
 def descend(message: Message, fields: tuple[DescField, ...]) -> Message:
-    """Returns the message that holds the last of these fields; those on the way are created if they are absent. Raises
-    InvalidValue if one of them excludes a member of a oneof that is set.
+    """Returns the message that holds the last of these fields, and creates absent messages on the way to it. Raises
+    InvalidValue if one of them would replace another member of a oneof.
     """
     for field in fields[:-1]:
         inner = message[field]
@@ -67,12 +67,12 @@ def assign(message: Message, field: DescField, value: Any) -> None:
     other = getattr(message, oneof.local_name) if oneof is not None else None
     if other is not None and other.field != field.name:
         names = {field.name: field.json_name for field in message.desc().fields}
-        raise InvalidValue(f"excludes {names[other.field]}, which is given too", "ONEOF_GIVEN_TWICE")
+        raise InvalidValue(f"can't be set together with {names[other.field]}", "ONEOF_GIVEN_TWICE")
     message[field] = value
 
 
 def value_at(message: Message, fields: tuple[DescField, ...]) -> Any:
-    """What a nested field is set to; None if it, or a message on the way to it, is not set."""
+    """Returns the value of a nested field, or None if it, or a message on the way to it, is not set."""
     at: Any = message
     for field in fields:
         if at is None or field not in at:

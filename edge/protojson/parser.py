@@ -1,7 +1,7 @@
-"""From the bytes of a JSON document (RFC 8259) to Python values, strictly.
+"""A strict parser of JSON documents (RFC 8259).
 
-Objects become dict, or RepeatedKeys where a key is there twice; numbers with a fraction or an exponent become Decimal,
-so that nothing is rounded before the field's type is known.
+Objects become dict, or DuplicateKeys if a key occurs more than once. Numbers with a fraction or an exponent become
+Decimal, so that nothing is rounded before the field's type is known.
 """
 
 import json
@@ -12,32 +12,33 @@ from typing import Any, NoReturn
 JsonValue = dict[str, "JsonValue"] | list["JsonValue"] | str | int | Decimal | bool | None
 
 
-class Malformed(ValueError):
-    """A body that is not JSON. The text is for the caller."""
+class MalformedJson(ValueError):
+    """A body that is not JSON. Its text is shown to the caller."""
 
 
-class RepeatedKeys(dict[str, Any]):
-    """An object in which `repeated` are there more than once; the last value of each is kept."""
+class DuplicateKeys(dict[str, Any]):
+    """An object in which the keys in `repeated` occur more than once; it keeps the last value of each."""
 
     repeated: tuple[str, ...] = ()
 
 
 def parse(body: bytes) -> JsonValue:
-    """The document's value. Raises Malformed with a sentence that says where the document is wrong."""
+    """Returns the document's value. Raises MalformedJson with the position of the error."""
     try:
         value: JsonValue = _DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
-        raise Malformed(f"The body is not UTF-8: byte {error.start} is wrong.") from None
+        raise MalformedJson(f"The body is not valid UTF-8: byte {error.start} is invalid.") from None
     except json.JSONDecodeError as error:
-        raise Malformed(
-            f"The body is not JSON: {error.msg.lower()} in line {error.lineno}, column {error.colno}."
-        ) from None
+        why = error.msg.lower().removesuffix(" at")
+        raise MalformedJson(f"The body is not valid JSON: {why} (line {error.lineno}, column {error.colno}).") from None
     except RecursionError:
-        raise Malformed("The body is nested too deeply.") from None
+        raise MalformedJson("The body is nested too deeply.") from None
     except InvalidOperation:
-        raise Malformed("A number has too large an exponent.") from None
+        raise MalformedJson("A number in the body has an exponent that is too large.") from None
     except ValueError as error:
-        raise Malformed(str(error) if isinstance(error, Malformed) else "A number has too many digits.") from None
+        raise MalformedJson(
+            str(error) if isinstance(error, MalformedJson) else "A number in the body has too many digits."
+        ) from None
     return value
 
 
@@ -45,13 +46,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) == len(pairs):
         return value
-    marked = RepeatedKeys(value)
+    marked = DuplicateKeys(value)
     marked.repeated = tuple(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
     return marked
 
 
 def _constant(text: str) -> NoReturn:
-    raise Malformed(f'{text} is not JSON; write "{text}" where the field is a number.')
+    raise MalformedJson(f'{text} is not JSON; write "{text}" where the field is a number.')
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, parse_constant=_constant)

@@ -1,7 +1,7 @@
-"""From JSON values to messages of any descriptor, with every violation noted at its place.
+"""Readers that convert JSON values to messages of any descriptor and record every violation with its location.
 
-A reader is made once for each message type, on its first use, and holds all that its descriptor says; reading a value
-looks nothing up in descriptors.
+A message type's reader is built on first use and caches what it needs of the descriptor; reading a value does no
+descriptor look-ups.
 """
 
 from dataclasses import dataclass
@@ -23,65 +23,67 @@ from protobuf import (
 )
 
 from edge.protojson import dynamic
-from edge.protojson.fields import assign, names_of
-from edge.protojson.leaves import NULL_VALUE, Leaf, json_leaf, text_leaf
-from edge.protojson.problems import (
-    MISSING,
+from edge.protojson.fields import assign, fields_by_name
+from edge.protojson.leaves import NULL_VALUE, LeafReader, json_leaf, text_leaf
+from edge.protojson.scalars import FROM_TEXT
+from edge.protojson.violations import (
+    INVALID,
     InvalidValue,
+    Location,
     MapKey,
-    Place,
-    Problems,
     UnknownName,
+    Violations,
     too_many_entries,
     too_many_items,
 )
-from edge.protojson.scalars import FROM_TEXT
 from mesh.contract.rules import field_rules, items_max
 
 DEPTH_MAX: Final = 64
 
 
 class Reader(Protocol):
-    """Reads a JSON value that holds others."""
+    """A reader of JSON values."""
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        """The value for the message's field, or MISSING."""
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
+        """Returns the value to set in a message, or INVALID after recording a violation."""
 
 
-class Element:
-    """How to read a value of one type, wherever it stands: by a leaf, or by a reader.
+class ElementReader:
+    """The reader of single values of one type: a leaf reader, or a message reader.
 
-    The reader is found when it is needed: message types refer to themselves.
+    The message reader is looked up when it is needed, because message types may be recursive.
     """
 
     __slots__ = ("_readers", "_type", "leaf")
 
     def __init__(self, readers: "Readers", element: DescMessage | DescEnum | ScalarType) -> None:
-        self.leaf: Leaf | None = json_leaf(element)
+        self.leaf: LeafReader | None = json_leaf(element)
         self._readers = readers
         self._type = element
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        """The value, or MISSING."""
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
+        """Returns the value, or INVALID after recording a violation."""
         if self.leaf is None:
             assert isinstance(self._type, DescMessage), "all other types have leaves"
-            return self._readers.message(self._type).read(value, place, problems)
+            return self._readers.message(self._type).read(value, location, violations)
         try:
             return self.leaf(value)
         except InvalidValue as wrong:
-            self._readers.note(wrong, place, problems)
-            return MISSING
+            self._readers.record(wrong, location, violations)
+            return INVALID
 
 
 @dataclass(frozen=True, slots=True)
 class FieldReader:
-    """How a field is read and set. `attribute` is the message's that holds it, empty if setting it takes more."""
+    """The reader of one field. `attribute` is the message's attribute for it, or empty if plain assignment is not
+    enough.
+    """
 
     desc: DescField | DescExtension
     json_name: str
     attribute: str
     nullable: bool
-    leaf: Leaf | None
+    leaf: LeafReader | None
     reader: Reader
 
     def assign(self, message: Message, value: Any) -> None:
@@ -101,56 +103,58 @@ class Readers:
         self.depth_max = depth_max
         self._by_type: dict[str, Reader] = {}
 
-    def note(self, wrong: InvalidValue, place: Place, problems: Problems) -> None:
-        """Notes a value that is wrong, unless it is only unknown and that is let pass."""
+    def record(self, wrong: InvalidValue, location: Location, violations: Violations) -> None:
+        """Records an invalid value, unless it is an unknown enum name and those are ignored."""
         if not (self.ignore_unknown and isinstance(wrong, UnknownName)):
-            problems.add_at(place, wrong)
+            violations.add_at(location, wrong)
 
     def message(self, desc: DescMessage) -> Reader:
-        """The reader of a message type that is an object or an array in JSON."""
+        """Returns the reader of a message type that is an object or an array in JSON."""
         reader = self._by_type.get(desc.type_name)
         if reader is None:
-            reader = dynamic.reader(desc, self) or _MessageReader(self, desc)
+            reader = dynamic.reader_for(desc, self) or _MessageReader(self, desc)
             self._by_type[desc.type_name] = reader
         return reader
 
-    def text(self, element: DescMessage | DescEnum | ScalarType) -> Leaf | None:
-        """Reads a text of a query as this type; None for messages that no text stands for."""
+    def text(self, element: DescMessage | DescEnum | ScalarType) -> LeafReader | None:
+        """Returns the reader of text from a query as a type, or None for messages without a text form."""
         leaf = text_leaf(element)
         if leaf is None and isinstance(element, DescMessage):
             return dynamic.text_leaf(element, self)
         return leaf
 
     def field(self, field: DescField) -> FieldReader:
-        """How to read a field."""
+        """Returns the reader of a field."""
         value, reader = field.value, self._reader(field)
         is_plain = isinstance(value, DescFieldValueList | DescFieldValueMap) or value.oneof is None
-        leaf = reader.leaf if isinstance(reader, Element) else None
+        leaf = reader.leaf if isinstance(reader, ElementReader) else None
         attribute = field.local_name if is_plain else ""
         return FieldReader(field, field.json_name, attribute, is_nullable(field), leaf, reader)
 
     def extension(self, extension: DescExtension) -> FieldReader:
-        """How to read an extension, whose key in JSON is "[its.full.name]"."""
+        """Returns the reader of an extension, whose JSON key is "[its.full.name]"."""
         reader = self._reader(extension)
-        leaf = reader.leaf if isinstance(reader, Element) else None
+        leaf = reader.leaf if isinstance(reader, ElementReader) else None
         return FieldReader(extension, f"[{extension.type_name}]", "", False, leaf, reader)
 
     def _reader(self, field: DescField | DescExtension) -> Reader:
         match field.value:
             case DescFieldValueScalar(scalar=scalar):
-                return Element(self, scalar)
+                return ElementReader(self, scalar)
             case DescFieldValueEnum(enum=enum):
-                return Element(self, enum)
+                return ElementReader(self, enum)
             case DescFieldValueMessage(message=message):
-                return Element(self, message)
+                return ElementReader(self, message)
             case DescFieldValueList(element=element):
-                return _ListReader(Element(self, element), self.depth_max, items_max(field_rules(field)))
+                return _ListReader(ElementReader(self, element), self.depth_max, items_max(field_rules(field)))
             case DescFieldValueMap(key=key, value=element):
-                return _MapReader(FROM_TEXT[key], Element(self, element), self.depth_max, items_max(field_rules(field)))
+                return _MapReader(
+                    FROM_TEXT[key], ElementReader(self, element), self.depth_max, items_max(field_rules(field))
+                )
 
 
 def is_nullable(field: DescField) -> bool:
-    """Whether null is a value of the field rather than its absence."""
+    """Returns whether JSON null is a value of the field rather than its absence."""
     match field.value:
         case DescFieldValueMessage(message=message):
             return message.type_name == dynamic.VALUE
@@ -160,7 +164,7 @@ def is_nullable(field: DescField) -> bool:
 
 
 class _MessageReader:
-    """Reads an object as a message."""
+    """A reader of objects as messages."""
 
     __slots__ = ("_depth_max", "_fields", "_readers", "_type")
 
@@ -169,98 +173,98 @@ class _MessageReader:
         self._readers = readers
         self._depth_max = readers.depth_max
         by_number = {field.number: readers.field(field) for field in desc.fields}
-        self._fields = {name: by_number[field.number] for name, field in names_of(desc).items()}
+        self._fields = {name: by_number[field.number] for name, field in fields_by_name(desc).items()}
         for extension in readers.registry.extensions_for(desc):
             self._fields.setdefault(f"[{extension.type_name}]", readers.extension(extension))
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        if not problems.may_enter(value, dict, place, self._depth_max):
-            return MISSING
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
+        if not violations.check_container(value, dict, location, self._depth_max):
+            return INVALID
         message = self._type()
         for key, item in value.items():
             field = self._fields.get(key)
             if field is None:
-                self._note_unknown(key, place, problems)
+                self._record_unknown_field(key, location, violations)
                 continue
             if item is None and not field.nullable:
                 continue
             try:
                 if key != field.json_name:
-                    _note_own_name(field, value, problems)
+                    _record_proto_name(field, value, violations)
                 if field.leaf is None:
-                    item = field.reader.read(item, (place, key, place[2] + 1), problems)
-                    if item is not MISSING:
+                    item = field.reader.read(item, (location, key, location[2] + 1), violations)
+                    if item is not INVALID:
                         field.assign(message, item)
                 elif field.attribute:
                     setattr(message, field.attribute, field.leaf(item))
                 else:
                     field.assign(message, field.leaf(item))
             except InvalidValue as wrong:
-                self._readers.note(wrong, (place, key, place[2] + 1), problems)
+                self._readers.record(wrong, (location, key, location[2] + 1), violations)
         return message
 
-    def _note_unknown(self, key: str, place: Place, problems: Problems) -> None:
+    def _record_unknown_field(self, key: str, location: Location, violations: Violations) -> None:
         if not self._readers.ignore_unknown:
-            problems.add_at((place, key, place[2] + 1), InvalidValue("is not a field here", "FIELD_UNKNOWN"))
+            violations.add_at((location, key, location[2] + 1), InvalidValue("is not a known field", "FIELD_UNKNOWN"))
 
 
-def _note_own_name(field: FieldReader, value: dict[str, Any], problems: Problems) -> None:
-    problems.own_names.add(field.desc.name)
+def _record_proto_name(field: FieldReader, value: dict[str, Any], violations: Violations) -> None:
+    violations.proto_names_used.add(field.desc.name)
     if field.json_name in value:
-        raise InvalidValue(f"is given as {field.json_name} too", "FIELD_GIVEN_TWICE")
+        raise InvalidValue(f"is also given as {field.json_name}", "FIELD_GIVEN_TWICE")
 
 
 class _ListReader:
-    """Reads an array as a repeated field."""
+    """A reader of arrays as repeated fields."""
 
     __slots__ = ("_depth_max", "_element", "_items_max")
 
-    def __init__(self, element: Element, depth_max: int, items_max: int | None) -> None:
-        """`items_max` is the contract's rule, which no element is read beyond; None for any number."""
+    def __init__(self, element: ElementReader, depth_max: int, items_max: int | None) -> None:
+        """`items_max` is the contract's limit, checked before any element is read; None means no limit."""
         self._element = element
         self._depth_max = depth_max
         self._items_max = items_max
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        if not problems.may_enter(value, list, place, self._depth_max):
-            return MISSING
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
+        if not violations.check_container(value, list, location, self._depth_max):
+            return INVALID
         if self._items_max is not None and len(value) > self._items_max:
-            problems.add_at(place, too_many_items(self._items_max))
-            return MISSING
-        depth = place[2] + 1
+            violations.add_at(location, too_many_items(self._items_max))
+            return INVALID
+        depth = location[2] + 1
         read = self._element.read
-        items = (read(item, (place, index, depth), problems) for index, item in enumerate(value))
-        return [item for item in items if item is not MISSING]
+        items = (read(item, (location, index, depth), violations) for index, item in enumerate(value))
+        return [item for item in items if item is not INVALID]
 
 
 class _MapReader:
-    """Reads an object as a map field."""
+    """A reader of objects as map fields."""
 
     __slots__ = ("_depth_max", "_element", "_items_max", "_key")
 
-    def __init__(self, key: Leaf, element: Element, depth_max: int, items_max: int | None) -> None:
-        """`items_max` is as of a list."""
+    def __init__(self, key: LeafReader, element: ElementReader, depth_max: int, items_max: int | None) -> None:
+        """`items_max` is as for _ListReader."""
         self._key = key
         self._element = element
         self._depth_max = depth_max
         self._items_max = items_max
 
-    def read(self, value: Any, place: Place, problems: Problems) -> Any:
-        if not problems.may_enter(value, dict, place, self._depth_max, MapKey):
-            return MISSING
+    def read(self, value: Any, location: Location, violations: Violations) -> Any:
+        if not violations.check_container(value, dict, location, self._depth_max, MapKey):
+            return INVALID
         if self._items_max is not None and len(value) > self._items_max:
-            problems.add_at(place, too_many_entries(self._items_max))
-            return MISSING
+            violations.add_at(location, too_many_entries(self._items_max))
+            return INVALID
         entries: dict[Any, Any] = {}
         for text, item in value.items():
-            at = (place, MapKey(text), place[2] + 1)
+            at = (location, MapKey(text), location[2] + 1)
             try:
                 key = self._key(text)
             except InvalidValue as wrong:
-                problems.add_at(at, wrong)
+                violations.add_at(at, wrong)
                 continue
             if key in entries:
-                problems.add_at(at, InvalidValue("is the same key as another one", "FIELD_GIVEN_TWICE"))
-            elif (entry := self._element.read(item, at, problems)) is not MISSING:
+                violations.add_at(at, InvalidValue("is the same key as another one", "FIELD_GIVEN_TWICE"))
+            elif (entry := self._element.read(item, at, violations)) is not INVALID:
                 entries[key] = entry
         return entries

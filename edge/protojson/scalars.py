@@ -1,5 +1,7 @@
-"""Scalar values, from JSON and from the text of a path or query. Both follow the same grammar: that of JSON numbers,
-"NaN", "Infinity", "-Infinity", true, false, and base64 in either alphabet with or without padding.
+"""Readers of scalar values, from JSON and from the text of a path or query.
+
+Both follow one grammar: JSON numbers, "NaN", "Infinity", "-Infinity", true, false, and base64 in either alphabet, with
+or without padding.
 """
 
 import binascii
@@ -12,7 +14,7 @@ from typing import Final
 
 from protobuf import ScalarType
 
-from edge.protojson.problems import InvalidValue, kind
+from edge.protojson.violations import InvalidValue, json_type_name
 
 Scalar = bool | int | float | str | bytes
 
@@ -21,9 +23,11 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)(={0,2})")
 _NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _DIGITS_MAX: Final = 400
-_FLOAT_MAX: Final = 3.4028234663852886e38
-# What lies closer to the greatest float than to the next power of two still rounds to it.
-_FLOAT_BOUND: Final = 3.4028235677973366e38
+FLOAT_MAX: Final = 3.4028234663852886e38
+"""The greatest finite 32-bit float."""
+
+# Numbers below the midpoint between FLOAT_MAX and the next power of two round to FLOAT_MAX.
+_FLOAT_OVERFLOW: Final = 3.4028235677973366e38
 
 _INT32 = (ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32)
 _INT64 = (ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64)
@@ -36,10 +40,10 @@ RANGES: Final[dict[ScalarType, tuple[int, int]]] = {
     **dict.fromkeys(_UINT32, (0, 2**32 - 1)),
     **dict.fromkeys(_UINT64, (0, 2**64 - 1)),
 }
-"""The least and the greatest value of each integer type."""
+"""The minimum and the maximum of each integer type."""
 
-LONG: Final = frozenset((*_INT64, *_UINT64))
-"""The integers that are strings in JSON: a JavaScript number does not hold them."""
+INT64_TYPES: Final = frozenset((*_INT64, *_UINT64))
+"""The integer types that are strings in JSON, because a JavaScript number can't represent all of their values."""
 
 
 def _integer_of_text(text: str) -> int:
@@ -75,7 +79,7 @@ def _integer(scalar: ScalarType) -> Callable[[object], int]:
         elif type(value) is Decimal:
             number = _integer_of_decimal(value)
         else:
-            raise InvalidValue(f"must be a whole number, not {kind(value)}")
+            raise InvalidValue(f"must be a whole number, not {json_type_name(value)}")
         if not least <= number <= greatest:
             raise InvalidValue(f"must be from {least} to {greatest}", "OUT_OF_RANGE")
         return number
@@ -84,7 +88,7 @@ def _integer(scalar: ScalarType) -> Callable[[object], int]:
 
 
 def read_double(value: object) -> float:
-    """A 64-bit float."""
+    """Reads a 64-bit float. Raises InvalidValue."""
     if type(value) is Decimal or type(value) is int:
         try:
             number = float(value)
@@ -97,7 +101,7 @@ def read_double(value: object) -> float:
             raise InvalidValue('must be a number, "NaN", "Infinity" or "-Infinity"')
         number = float(value)
     else:
-        raise InvalidValue(f"must be a number, not {kind(value)}")
+        raise InvalidValue(f"must be a number, not {json_type_name(value)}")
     if not math.isfinite(number):
         raise InvalidValue("is out of the range of a 64-bit float", "OUT_OF_RANGE")
     return number
@@ -105,34 +109,34 @@ def read_double(value: object) -> float:
 
 def _read_float(value: object) -> float:
     number = read_double(value)
-    if _FLOAT_MAX < abs(number) < math.inf:
-        if abs(number) >= _FLOAT_BOUND:
+    if FLOAT_MAX < abs(number) < math.inf:
+        if abs(number) >= _FLOAT_OVERFLOW:
             raise InvalidValue("is out of the range of a 32-bit float", "OUT_OF_RANGE")
-        return math.copysign(_FLOAT_MAX, number)
+        return math.copysign(FLOAT_MAX, number)
     return number
 
 
 def _read_bool(value: object) -> bool:
     if value is True or value is False:
         return value
-    raise InvalidValue(f"must be true or false, not {kind(value)}")
+    raise InvalidValue(f"must be true or false, not {json_type_name(value)}")
 
 
 def read_string(value: object) -> str:
-    """A string of Unicode scalar values: a lone surrogate has no UTF-8."""
+    """Reads a string. Raises InvalidValue for a lone surrogate, because UTF-8 can't encode it."""
     if type(value) is not str:
-        raise InvalidValue(f"must be a string, not {kind(value)}")
+        raise InvalidValue(f"must be a string, not {json_type_name(value)}")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise InvalidValue("holds half of a surrogate pair, which is not Unicode") from None
+            raise InvalidValue("contains half of a surrogate pair, which UTF-8 can't encode") from None
     return value
 
 
 def _read_bytes(value: object) -> bytes:
     if type(value) is not str:
-        raise InvalidValue(f"must be a string in base64, not {kind(value)}")
+        raise InvalidValue(f"must be a string in base64, not {json_type_name(value)}")
     found = _BASE64.fullmatch(value)
     if found is None or (found[1] and len(value) % 4) or len(value.rstrip("=")) % 4 == 1:
         raise InvalidValue("is not base64")
@@ -152,7 +156,7 @@ FROM_JSON: Final[dict[ScalarType, Callable[[object], Scalar]]] = {
     ScalarType.STRING: read_string,
     ScalarType.BYTES: _read_bytes,
 }
-"""Reads a JSON value as each type. Raises InvalidValue."""
+"""Reader of JSON values by type. Raises InvalidValue."""
 
 
 def _bool_of_text(text: str) -> bool:
@@ -162,4 +166,4 @@ def _bool_of_text(text: str) -> bool:
 
 
 FROM_TEXT: Final[dict[ScalarType, Callable[[str], Scalar]]] = {**FROM_JSON, ScalarType.BOOL: _bool_of_text}
-"""Reads the text of a path, a query or a map's key as each type. Raises InvalidValue."""
+"""Reader of text from a path, a query or a map key by type. Raises InvalidValue."""

@@ -1,31 +1,31 @@
-"""What is wrong with a request: every violation with the path of its field, as the client wrote it."""
+"""The violations of a request, each with the path of its field in the client's spelling."""
 
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from edge.protojson.parser import RepeatedKeys
+from edge.protojson.parser import DuplicateKeys
 from mesh.errors import VIOLATIONS_MAX, FieldViolation, invalid_fields
 
 TEXT_LENGTH_MAX: Final = 120
 
-Place = tuple["Place | None", "str | int", int]
-"""Where a value is: the place around it, its name, index or MapKey there, and its depth. The root is ROOT."""
+Location = tuple["Location | None", "str | int", int]
+"""The location of a value: its parent's location, its name, index or MapKey there, and its depth. The root is ROOT."""
 
-ROOT: Final[Place] = (None, "", 0)
+ROOT: Final[Location] = (None, "", 0)
 
-MISSING: Final = object()
-"""What reading gives where there is no value: it was wrong, and that is noted."""
+INVALID: Final = object()
+"""The result of a reader for an invalid value, whose violation it has recorded."""
 
 
 class MapKey(str):
-    """The key of a map's entry, as part of a path."""
+    """The key of a map entry, as a segment of a path."""
 
     __slots__ = ()
 
 
 class InvalidValue(ValueError):
-    """A value that its field can't take. The text is for the caller and follows the field's name."""
+    """A value that its field can't take. Its text is shown to the caller after the field's name."""
 
     def __init__(self, description: str, reason: str = "INVALID_VALUE") -> None:
         super().__init__(description)
@@ -34,80 +34,82 @@ class InvalidValue(ValueError):
 
 
 class UnknownName(InvalidValue):
-    """The name of a value that the contract's enum does not have: the peer's contract may be a newer one."""
+    """An enum name that this contract does not declare; the peer may use a newer version of the contract."""
 
 
 def too_many_items(items_max: int) -> InvalidValue:
-    """Returns what protovalidate says of a list that is too long, before any of its elements is read."""
+    """Returns protovalidate's violation for a list that is too long, to raise before its elements are read."""
     return InvalidValue(f"must contain no more than {items_max} item(s)", "REPEATED_MAX_ITEMS")
 
 
 def too_many_entries(entries_max: int) -> InvalidValue:
-    """Returns what protovalidate says of a map that is too large, before any of its entries is read."""
+    """Returns protovalidate's violation for a map that is too large, to raise before its entries are read."""
     return InvalidValue(f"map must be at most {entries_max} entries", "MAP_MAX_PAIRS")
 
 
-class Problems:
-    """Collects violations, VIOLATIONS_MAX at most: then what is left of the request is not read. `own_names` are the
-    names of the contract, rather than of JSON, that the client used.
+class Violations:
+    """A collector of violations. Reading stops at VIOLATIONS_MAX of them.
+
+    `proto_names_used` are the proto names that the client sent instead of JSON names.
     """
 
-    __slots__ = ("own_names", "violations")
+    __slots__ = ("found", "proto_names_used")
 
     def __init__(self) -> None:
-        self.violations: list[FieldViolation] = []
-        self.own_names: set[str] = set()
+        self.found: list[FieldViolation] = []
+        self.proto_names_used: set[str] = set()
 
-    def check(self) -> None:
+    def raise_if_any(self) -> None:
         """Raises InvalidArgument with the violations, if there are any."""
-        if self.violations:
-            raise invalid_fields(tuple(self.violations))
+        if self.found:
+            raise invalid_fields(tuple(self.found))
 
     def add(self, field: str, wrong: InvalidValue) -> None:
-        """Notes that this field is wrong. Raises InvalidArgument if it is the last violation that is looked for."""
-        self.note(FieldViolation(field, wrong.description, wrong.reason))
+        """Records an invalid value of a field. Raises InvalidArgument at VIOLATIONS_MAX."""
+        self.record(FieldViolation(field, wrong.description, wrong.reason))
 
-    def note(self, violation: FieldViolation) -> None:
-        """Notes a violation. Raises InvalidArgument if it is the last that is looked for."""
-        self.violations.append(violation)
-        if len(self.violations) >= VIOLATIONS_MAX:
-            self.check()
+    def record(self, violation: FieldViolation) -> None:
+        """Records a violation. Raises InvalidArgument at VIOLATIONS_MAX."""
+        self.found.append(violation)
+        if len(self.found) >= VIOLATIONS_MAX:
+            self.raise_if_any()
 
-    def add_at(self, place: Place, wrong: InvalidValue) -> None:
-        """Notes that the value at this place is wrong."""
-        self.add(render(place) or "body", wrong)
+    def add_at(self, location: Location, wrong: InvalidValue) -> None:
+        """Records an invalid value at a location."""
+        self.add(format_path(location) or "body", wrong)
 
-    def may_enter(
+    def check_container(
         self,
         value: object,
-        wanted: type[dict[str, Any] | list[Any]],
-        place: Place,
+        expected: type[dict[str, Any] | list[Any]],
+        location: Location,
         depth_max: int,
         key: Callable[[str], str] = str,
     ) -> bool:
-        """Whether the value is an object or an array, as wanted, and not nested too deeply; notes it if not. Notes the
-        keys that an object has more than once, each as a `key`.
+        """Returns whether the value is of the expected type, an object or an array, and not nested too deeply; records
+        a violation if it is not. Records duplicate keys of an object too; `key` makes their path segments.
         """
-        if not isinstance(value, wanted):
+        if not isinstance(value, expected):
             self.add_at(
-                place, InvalidValue(f"must be {'an object' if wanted is dict else 'an array'}, not {kind(value)}")
+                location,
+                InvalidValue(f"must be {'an object' if expected is dict else 'an array'}, not {json_type_name(value)}"),
             )
             return False
-        if place[2] >= depth_max:
-            self.add_at(place, InvalidValue(f"is nested more than {depth_max} deep", "NESTED_TOO_DEEPLY"))
+        if location[2] >= depth_max:
+            self.add_at(location, InvalidValue(f"is nested more than {depth_max} levels deep", "NESTED_TOO_DEEPLY"))
             return False
-        if type(value) is RepeatedKeys:
+        if type(value) is DuplicateKeys:
             for name in value.repeated:
                 self.add_at(
-                    (place, key(name), place[2] + 1), InvalidValue("is given more than once", "FIELD_GIVEN_TWICE")
+                    (location, key(name), location[2] + 1), InvalidValue("is given more than once", "FIELD_GIVEN_TWICE")
                 )
         return True
 
 
-def render(place: Place) -> str:
-    """The path of a place: `lines[0].unitPrice.units`, `labels["en"]`. Empty for the root."""
+def format_path(location: Location) -> str:
+    """Returns the path of a location: `lines[0].unitPrice.units`, `labels["en"]`. The path of the root is empty."""
     segments: list[str | int] = []
-    at: Place | None = place
+    at: Location | None = location
     while at is not None and at[0] is not None:
         segments.append(at[1])
         at = at[0]
@@ -123,13 +125,13 @@ def render(place: Place) -> str:
 
 
 def shorten(text: str) -> str:
-    """A text of the client's that is fit to be sent back: no more of it than helps, and nothing that isn't UTF-8."""
+    """Returns text of the client in a form that is safe to send back: truncated, and valid UTF-8."""
     cut = text if len(text) <= TEXT_LENGTH_MAX else text[:TEXT_LENGTH_MAX] + "…"
     return cut.encode(errors="replace").decode()
 
 
-def kind(value: object) -> str:
-    """What a JSON value is, in words."""
+def json_type_name(value: object) -> str:
+    """Returns the type of a JSON value in words, for error messages."""
     match value:
         case None:
             return "null"

@@ -1,13 +1,13 @@
-"""The well-known types whose JSON is a string: Timestamp, Duration and FieldMask.
+"""Parsers of the well-known types whose JSON is a string: Timestamp, Duration and FieldMask.
 
-google/protobuf/{timestamp,duration,field_mask}.proto define the texts.
+google/protobuf/{timestamp,duration,field_mask}.proto define the formats.
 """
 
 import re
 from datetime import UTC, datetime
 from typing import Final
 
-from edge.protojson.problems import InvalidValue, kind
+from edge.protojson.violations import InvalidValue, json_type_name
 
 FIELD_MASK: Final = "google.protobuf.FieldMask"
 DURATION_SECONDS_MAX: Final = 315_576_000_000
@@ -17,7 +17,7 @@ _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-5][0-9])"
 )
 _DURATION = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,9}))?s")
-# After the first name may come the keys of maps, in backticks if they need it (AIP-161).
+# Map keys may follow the first name, in backquotes if they contain separators (AIP-161).
 MASK_PATH: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*|\*)(?:\.(?:[A-Za-z0-9-]+|`[^`,_]+`|\*))*")
 MASK_PATH_OF_TEXT: Final = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*|\*)(?:\.(?:[A-Za-z0-9_-]+|`[^`,]+`|\*))*")
 _UPPER = re.compile(r"[A-Z]")
@@ -25,15 +25,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 
 
-def timestamp(value: object) -> tuple[int, int]:
-    """Seconds since 1970 and nanoseconds."""
+def parse_timestamp(value: object) -> tuple[int, int]:
+    """Returns seconds since 1970 and nanoseconds. Raises InvalidValue."""
     found = _TIMESTAMP.fullmatch(value) if type(value) is str else None
     if found is None:
         raise InvalidValue('must be a time such as "2026-01-31T09:30:00Z" (RFC 3339)')
     try:
         moment = datetime.fromisoformat(found[1] + ("+00:00" if found[3] == "Z" else found[3]))
     except ValueError:
-        raise InvalidValue("is not a date and time that exists") from None
+        raise InvalidValue("is not an existing date and time") from None
     since_epoch = moment - _EPOCH
     seconds = since_epoch.days * 86_400 + since_epoch.seconds
     if moment < _FIRST or seconds > TIMESTAMP_SECONDS_MAX:
@@ -41,11 +41,11 @@ def timestamp(value: object) -> tuple[int, int]:
     return seconds, _nanos(found[2])
 
 
-def duration(value: object) -> tuple[int, int]:
-    """Seconds and nanoseconds, of the same sign."""
+def parse_duration(value: object) -> tuple[int, int]:
+    """Returns seconds and nanoseconds, of the same sign. Raises InvalidValue."""
     found = _DURATION.fullmatch(value) if type(value) is str else None
     if found is None:
-        raise InvalidValue('must be a number of seconds with an s, such as "1.5s"')
+        raise InvalidValue('must be a number of seconds followed by s, such as "1.5s"')
     sign = -1 if found[1] else 1
     seconds = int(found[2])
     if seconds > DURATION_SECONDS_MAX:
@@ -57,16 +57,16 @@ def _nanos(fraction: str | None) -> int:
     return int(fraction.ljust(9, "0")) if fraction else 0
 
 
-def field_mask(value: object) -> list[str]:
-    """The paths of a mask in JSON, where they are in lowerCamelCase."""
+def parse_field_mask(value: object) -> list[str]:
+    """Returns the paths of a mask in JSON, which has them in lowerCamelCase. Raises InvalidValue."""
     if type(value) is not str:
-        raise InvalidValue(f"must be a string of field paths with commas between, not {kind(value)}")
-    return _paths(value, MASK_PATH, "must be field paths in lowerCamelCase with commas between")
+        raise InvalidValue(f"must be a string of comma-separated field paths, not {json_type_name(value)}")
+    return _paths(value, MASK_PATH, "must be comma-separated field paths in lowerCamelCase")
 
 
-def field_mask_of_text(text: str) -> list[str]:
-    """The paths of a mask in a query, where they may be in snake_case too."""
-    return _paths(text, MASK_PATH_OF_TEXT, "must be field paths with commas between")
+def parse_field_mask_text(text: str) -> list[str]:
+    """Returns the paths of a mask in a query, which may also have them in snake_case. Raises InvalidValue."""
+    return _paths(text, MASK_PATH_OF_TEXT, "must be comma-separated field paths")
 
 
 def _paths(text: str, path: re.Pattern[str], otherwise: str) -> list[str]:
@@ -79,5 +79,5 @@ def _paths(text: str, path: re.Pattern[str], otherwise: str) -> list[str]:
 
 
 def to_snake_case(path: str) -> str:
-    """Returns the path of a mask with each capital as an underscore and a small letter."""
+    """Converts the path of a mask from lowerCamelCase to snake_case."""
     return _UPPER.sub(lambda found: "_" + found[0].lower(), path)

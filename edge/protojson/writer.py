@@ -1,19 +1,18 @@
-"""Messages as ProtoJSON, those too that hold values for which it has no form.
+"""A ProtoJSON writer that also writes values without a ProtoJSON form.
 
-protobuf-py writes JSON fast and refuses a message as a whole for one such value. A response is a fact: the call was
-carried out, and who asked must not be told that it failed. So what the library refuses is written here: as
-google.protobuf.json_format writes it where that has a form, and otherwise in the nearest one that loses nothing.
+protobuf-py writes JSON fast but rejects a whole message because of one such value. By the time a response is written
+the call has been carried out, so an error would mislead the caller. Therefore this module writes the messages that the
+library rejects, as google.protobuf.json_format does where it can, and otherwise in the closest form without loss:
 
-    FieldMask       a path that camelCase would lose (`a_1`, `fooBar`) stands as the contract spells it
-    Timestamp       years before 0000 and after 9999 with a sign and six digits or more (ECMA-262, expanded years)
+    FieldMask       a path that camelCase can't represent (`a_1`, `fooBar`) keeps its proto spelling
+    Timestamp       years before 0000 and after 9999 have a sign and at least six digits (ECMA-262, expanded years)
     Duration        any number of seconds; parts of different signs are added up
-    Value           no kind set is null; NaN and the infinities are strings, as in a double
-    Any             of a type that is not known, damaged, or deep in other Anys: {"@type": …, "@value": its bytes in
-                    base64}, as grpcurl does
+    Value           without a kind it is null; NaN and the infinities are strings, as in a double
+    Any             of an unknown type, corrupt, or deep inside other Anys: {"@type": …, "@value": its bytes in
+                    base64}, as in grpcurl
     closed enums    a number without a name is a number
 
-What is no message for any library of Protobuf stays an error: strings that are not UTF-8, and proto2's required fields
-that are absent.
+Messages that no Protobuf library accepts stay errors: strings that are not UTF-8, and absent required fields of proto2.
 """
 
 import json
@@ -39,16 +38,16 @@ from protobuf import (
     ScalarType,
 )
 
-from edge.protojson.dynamic import ANY, LIST_VALUE, STRUCT, VALUE, is_in_value
-from edge.protojson.fields import values_of
+from edge.protojson.dynamic import ANY, LIST_VALUE, STRUCT, VALUE, uses_value_member
+from edge.protojson.fields import values_in_order
 from edge.protojson.leaves import NULL_VALUE, WRAPPERS
-from edge.protojson.scalars import LONG
+from edge.protojson.scalars import INT64_TYPES
 from edge.protojson.well_known import FIELD_MASK
 
 log = structlog.get_logger()
 
 ANY_DEPTH_MAX: Final = 50
-"""How many Anys may be unpacked inside each other; one that is deeper is written by its bytes."""
+"""The maximum depth of Anys inside Anys that are unpacked; deeper ones are written as bytes."""
 
 _BILLION: Final = 1_000_000_000
 _DAYS_IN_400_YEARS: Final = 146_097
@@ -64,14 +63,16 @@ def to_json(message: Message, **options: Any) -> str:
     try:
         return message.to_json(**options)
     except (ValueError, OverflowError, RecursionError) as error:
-        message.to_binary()  # fails without its required fields
-        log.warning("no ProtoJSON for a value", message=message.desc().type_name, error=str(error))
+        message.to_binary()  # raises ValueError if a required field is absent
+        log.warning(
+            "a message holds a value that has no ProtoJSON form", message=message.desc().type_name, error=str(error)
+        )
         value = _Writer(**options).message(message, 0)
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 class _Writer:
-    """Makes the values that json.dumps() writes."""
+    """A converter of messages to values for json.dumps()."""
 
     def __init__(
         self,
@@ -87,13 +88,13 @@ class _Writer:
         self._emit_defaults = always_emit_implicit
 
     def message(self, message: Any, depth: int) -> Any:
-        """The JSON value of a message that is inside of `depth` Anys."""
+        """Returns the JSON value of a message that is inside `depth` Anys."""
         name = message.desc().type_name
         match name:
             case "google.protobuf.Timestamp":
-                return timestamp(message.seconds, message.nanos)
+                return format_timestamp(message.seconds, message.nanos)
             case "google.protobuf.Duration":
-                return duration(message.seconds, message.nanos)
+                return format_duration(message.seconds, message.nanos)
             case _ if name == FIELD_MASK:
                 return ",".join(map(_camel_case, message.paths))
             case _ if name == ANY:
@@ -144,7 +145,7 @@ class _Writer:
                 return self.message(value, depth)
             case DescEnum():
                 return self._enum(element, int(value))
-        if element in LONG:
+        if element in INT64_TYPES:
             return str(value)
         return b64encode(value).decode() if isinstance(value, bytes | bytearray) else _finite(value)
 
@@ -153,7 +154,7 @@ class _Writer:
             return None
         if self._enums_as_numbers:
             return number
-        names = (value.json_name or value.name for value in values_of(enum) if value.number == number)
+        names = (value.json_name or value.name for value in values_in_order(enum) if value.number == number)
         return next(names, number)
 
     def _value(self, value: Any, depth: int) -> Any:
@@ -170,14 +171,14 @@ class _Writer:
             try:
                 inner = self.message(desc.type.from_binary(packed.value), depth + 1)
             except (ValueError, EOFError, OverflowError, RecursionError):
-                pass  # what is damaged is shown as it came
+                pass  # a corrupt message is written as bytes
             else:
-                return {"@type": packed.type_url, **({"value": inner} if is_in_value(desc) else inner)}
+                return {"@type": packed.type_url, **({"value": inner} if uses_value_member(desc) else inner)}
         return {"@type": packed.type_url, "@value": b64encode(packed.value).decode()}
 
 
-def timestamp(seconds: int, nanos: int) -> str:
-    """Returns a time of any year in the form of RFC 3339."""
+def format_timestamp(seconds: int, nanos: int) -> str:
+    """Formats a time of any year as in RFC 3339."""
     seconds, nanos = seconds + nanos // _BILLION, nanos % _BILLION
     days, second = divmod(seconds, 86_400)
     cycles, day = divmod(days, _DAYS_IN_400_YEARS)
@@ -187,15 +188,15 @@ def timestamp(seconds: int, nanos: int) -> str:
     return f"{shown}{moment:-%m-%dT%H:%M:%S}{_fraction(nanos)}Z"
 
 
-def duration(seconds: int, nanos: int) -> str:
-    """Returns a number of seconds, however many."""
+def format_duration(seconds: int, nanos: int) -> str:
+    """Formats a duration of any length in seconds."""
     total = seconds * _BILLION + nanos
     whole, rest = divmod(abs(total), _BILLION)
     return f"{'-' if total < 0 else ''}{whole}{_fraction(rest)}s"
 
 
 def _fraction(nanos: int) -> str:
-    """Nothing, or three, six or nine digits after the point."""
+    """Returns the fraction with three, six or nine digits, or nothing if it is zero."""
     digits = f"{nanos:09}"
     while digits.endswith("000"):
         digits = digits[:-3]
@@ -203,7 +204,7 @@ def _fraction(nanos: int) -> str:
 
 
 def _camel_case(path: str) -> str:
-    """The path as json_format writes it; one that can't be read back stays as it is."""
+    """Returns a mask path in lowerCamelCase as json_format writes it, or unchanged if that could not be read back."""
     if not _REVERSIBLE.fullmatch(path):
         return path
     return _UNDERSCORE.sub(lambda found: found[1].upper(), path)

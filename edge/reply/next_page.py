@@ -8,7 +8,7 @@ from protobuf import DescField, DescFieldValueScalar, DescMessage, Message, Scal
 
 from edge.contract.route import Route
 from edge.http.request import Request
-from edge.protojson.fields import declared, find
+from edge.protojson.fields import find_by_proto_name, find_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class NextPage:
 
     def _is_page_token(self, parameter: bytes) -> bool:
         name = unquote_plus(parameter.partition(b"=")[0].decode("latin-1"))
-        return find(self.page_token.parent, name) is self.page_token
+        return find_field(self.page_token.parent, name) is self.page_token
 
 
 def _text_field(message: DescMessage, name: str) -> DescField | None:
-    field = declared(message, name)
+    field = find_by_proto_name(message, name)
     is_text = (
         field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
     )

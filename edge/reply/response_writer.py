@@ -18,7 +18,7 @@ from edge.bind.system_parameters import ALT, FIELDS, NO_SYSTEM_PARAMETERS, PROTO
 from edge.protojson.field_selection import Selection, parse
 from edge.protojson.field_selection import trim as trim_to
 from edge.protojson.leaves import TEXT_MESSAGES
-from edge.protojson.problems import InvalidValue, Problems
+from edge.protojson.violations import InvalidValue, Violations
 from edge.protojson.writer import to_json
 
 
@@ -64,16 +64,16 @@ class ResponseWriter:
         """Returns the format that the parameters ask for. Raises InvalidArgument if the response does not have it."""
         if wanted is NO_SYSTEM_PARAMETERS:
             return self._defaults
-        problems = Problems()
+        violations = Violations()
         if wanted.alt == PROTO and self._inner is None:
-            problems.add(ALT, InvalidValue("can't be proto: this method does not return a message"))
+            violations.add(ALT, InvalidValue("can't be proto: this method does not return a message"))
         fields: Selection = None
         if wanted.fields:
             try:
                 fields = self._selection(wanted)
             except InvalidValue as wrong:
-                problems.add(FIELDS, wrong)
-        problems.check()
+                violations.add(FIELDS, wrong)
+        violations.raise_if_any()
         json_options = self._options
         if wanted.enums_as_numbers is not None:
             json_options = {**json_options, "print_enums_as_ints": wanted.enums_as_numbers}

@@ -9,9 +9,9 @@ from google.protobuf import descriptor_pool, json_format, message, message_facto
 
 from edge.contract.contract import Contract, read
 from edge.protojson.parser import parse
-from edge.protojson.problems import ROOT, Problems
 from edge.protojson.readers import Readers
-from edge.protojson.serialised import to_bytes
+from edge.protojson.serialization import to_bytes
+from edge.protojson.violations import ROOT, Violations
 from tests.edge.contracts import compile_image
 
 
@@ -26,15 +26,15 @@ class Dialect:
 
     def read(self, text: str | bytes) -> tuple[bytes, list[str]]:
         """The bytes that the edge makes of JSON, as Google's implementation orders them, and the fields that it
-        refuses. Raises Malformed.
+        refuses. Raises MalformedJson.
         """
         desc = self.contract.registry.message(self.all.DESCRIPTOR.full_name)
         assert desc is not None, "the contract has it"
-        problems = Problems()
+        violations = Violations()
         document = parse(text if isinstance(text, bytes) else text.encode())
-        found = self.readers.message(desc).read(document, ROOT, problems)
-        sent = b"" if problems.violations else to_bytes(found, ROOT, problems)
-        fields = [violation.field for violation in problems.violations]
+        found = self.readers.message(desc).read(document, ROOT, violations)
+        sent = b"" if violations.found else to_bytes(found, ROOT, violations)
+        fields = [violation.field for violation in violations.found]
         return (b"", fields) if fields else (self.all.FromString(sent).SerializeToString(deterministic=True), [])
 
     def google_reads(self, text: str) -> bytes:

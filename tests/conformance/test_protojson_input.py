@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from edge.protojson.parser import Malformed
+from edge.protojson.parser import MalformedJson
 from tests.conformance.dialect import Dialect
 
 INTEGERS: Final = {
@@ -90,7 +90,7 @@ def test_what_is_no_float_is_refused(proto3: Dialect, name: str) -> None:
     for text in ("1e400", "-1e400", "true", "[]", '"1e400"', '"nan"', '"inf"', '"+Infinity"', '"1."', '".5"', '" 1"'):
         proto3.refuses(f'{{"{name}": {text}}}', name)
     for text in ("NaN", "Infinity", "-Infinity"):
-        with pytest.raises(Malformed):
+        with pytest.raises(MalformedJson):
             proto3.read(f'{{"{name}": {text}}}')
     for text in ("3.4028236e38", "1e39", '"-1e39"'):
         proto3.refuses(f'{{"float": {text}}}', "float")
@@ -501,7 +501,7 @@ def test_what_is_no_any_is_refused(proto3: Dialect, text: str, field: str) -> No
 )
 def test_what_is_no_json_is_refused(proto3: Dialect, text: str) -> None:
     """RFC 8259 and nothing else: no comments, no trailing commas, no other spaces, no byte order mark."""
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedJson):
         proto3.read(text)
 
 
@@ -515,5 +515,5 @@ def test_a_message_is_an_object(proto3: Dialect, text: str) -> None:
 def test_json_is_utf_8(proto3: Dialect, text: bytes) -> None:
     """Stray bytes, encoded surrogates and overlong forms are refused in keys and in values."""
     for body in (b'{"string": "%s"}' % text, b'{"%s": 1}' % text):
-        with pytest.raises(Malformed, match="UTF-8"):
+        with pytest.raises(MalformedJson, match="UTF-8"):
             proto3.read(body)

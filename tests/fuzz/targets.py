@@ -19,10 +19,10 @@ from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
 from edge.protocols.rpc.envelope import read_envelopes, write_envelope
 from edge.protojson.field_selection import parse as parse_selection
 from edge.protojson.field_selection import trim
-from edge.protojson.parser import Malformed, parse
-from edge.protojson.problems import MISSING, ROOT, InvalidValue, Problems
+from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.readers import Readers
-from edge.protojson.serialised import to_bytes
+from edge.protojson.serialization import to_bytes
+from edge.protojson.violations import INVALID, ROOT, InvalidValue, Violations
 from mesh.errors import MeshError
 from tests.fuzz.wire import Wire
 
@@ -117,11 +117,11 @@ def _json(contract: Contract) -> Target:
     readers = Readers(contract.registry)
 
     def read(text: bytes) -> Any:
-        problems = Problems()
-        message = readers.message(desc).read(parse(text), ROOT, problems)
-        sent = MISSING if problems.violations else to_bytes(message, ROOT, problems)
-        assert (sent is MISSING) == bool(problems.violations)
-        assert all(each.field and each.description and each.reason for each in problems.violations)
+        violations = Violations()
+        message = readers.message(desc).read(parse(text), ROOT, violations)
+        sent = INVALID if violations.found else to_bytes(message, ROOT, violations)
+        assert (sent is INVALID) == bool(violations.found)
+        assert all(each.field and each.description and each.reason for each in violations.found)
         return sent
 
     def write(sent: bytes) -> str:
@@ -129,9 +129,9 @@ def _json(contract: Contract) -> Target:
 
     def check(data: bytes) -> None:
         """A body is refused, or a message that is the same one after it was written and read."""
-        with contextlib.suppress(Malformed):
+        with contextlib.suppress(MalformedJson):
             sent = read(data)
-            if sent is MISSING:
+            if sent is INVALID:
                 return
             try:
                 text = write(sent)
@@ -171,7 +171,7 @@ def split(data: bytes) -> None:
         assert whole == _messages(make(), [text[:cut], text[cut:]])
         assert whole == _messages(make(), [bytes([byte]) for byte in text])
     elements = _messages(ArraySplitter(1000, _DEPTH_MAX), [text])
-    with contextlib.suppress(Malformed):
+    with contextlib.suppress(MalformedJson):
         document = parse(text)
         if isinstance(document, list) and elements[-1:] != [None]:
             assert [parse(element or b"") for element in elements] == document
@@ -196,7 +196,7 @@ def _messages(splitter: Splitter, pieces: list[bytes]) -> list[bytes | None]:
         for piece in pieces:
             found.extend(splitter.feed(piece))
         found.extend(splitter.end())
-    except (Malformed, MeshError):
+    except (MalformedJson, MeshError):
         found.append(None)
     return found
 

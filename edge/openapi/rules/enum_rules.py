@@ -8,7 +8,7 @@ from protovalidate._gen.buf.validate.validate_pb import EnumRules
 from edge.openapi.json_schema import Schema, add_for_validators
 from edge.openapi.rules.keywords import given_rules
 from edge.openapi.rules.sentences import sentences
-from edge.protojson.fields import values_of
+from edge.protojson.fields import values_in_order
 
 
 def constrain_enum(
@@ -39,7 +39,7 @@ def constrain_enum(
 def names_and_numbers(enum: DescEnum, numbers: Iterable[int], *, is_text: bool) -> list[str | int]:
     """Returns the names and the numbers of these values of an enum."""
     wanted = sorted(numbers)
-    names = [value.json_name or value.name for value in values_of(enum) if value.number in wanted]
+    names = [value.json_name or value.name for value in values_in_order(enum) if value.number in wanted]
     return [*names, *(map(str, wanted) if is_text else wanted)]
 
 

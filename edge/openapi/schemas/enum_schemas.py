@@ -9,7 +9,7 @@ from edge.openapi.decimals import between
 from edge.openapi.json_schema import Schema, add_for_validators
 from edge.openapi.schemas.components import Components
 from edge.openapi.schemas.use import Use
-from edge.protojson.fields import values_of
+from edge.protojson.fields import values_in_order
 from edge.protojson.leaves import NULL_VALUE
 
 EXAMPLES_MAX: Final = 3
@@ -57,7 +57,7 @@ class EnumSchemas:
     def _described(self, enum: DescEnum, schema: Schema, comment: str) -> Schema:
         """Adds the contract's comments on an enum and its values."""
         lines = [comment]
-        for value in values_of(enum):
+        for value in values_in_order(enum):
             comment = self._comments.of(f"{enum.type_name}.{value.name}", enum.file)
             if about := " ".join([*comment.split(), *(["Deprecated."] if value.deprecated else [])]):
                 lines.append(f"- `{value.name}`: {about}")
@@ -70,7 +70,7 @@ class EnumSchemas:
 
 def _names(enum: DescEnum) -> list[str]:
     """Returns the names of an enum's values in JSON."""
-    return [value.json_name or value.name for value in values_of(enum)]
+    return [value.json_name or value.name for value in values_in_order(enum)]
 
 
 def _null(use: Use) -> Schema:

@@ -13,7 +13,7 @@ from edge.openapi.json_schema import Schema, add_description
 from edge.openapi.rules.field_rules import constrain
 from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.scalar_schemas import BOUNDED_FORMATS
-from edge.protojson.scalars import LONG
+from edge.protojson.scalars import INT64_TYPES
 from mesh.contract.rules import field_rules
 
 FIELD_INFO: Final = "google.api.field_info"
@@ -75,7 +75,7 @@ def _default(field: DescField | DescExtension) -> Any:
         return None
     text: str = field.proto.default_value
     match field.value:
-        case DescFieldValueScalar(scalar=scalar) if scalar not in LONG and scalar is not ScalarType.BYTES:
+        case DescFieldValueScalar(scalar=scalar) if scalar not in INT64_TYPES and scalar is not ScalarType.BYTES:
             if scalar is ScalarType.STRING:
                 return text
             value = json.loads(text.replace("nan", "NaN").replace("inf", "Infinity"))

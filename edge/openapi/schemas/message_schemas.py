@@ -40,7 +40,7 @@ from edge.openapi.schemas.well_known_schemas import (
     wrapped_scalar,
 )
 from edge.protojson.leaves import WRAPPERS
-from edge.protojson.scalars import LONG
+from edge.protojson.scalars import INT64_TYPES
 from edge.reply.response_writer import JsonStyle
 from mesh.contract.rules import field_rules, message_rules
 
@@ -188,7 +188,7 @@ class MessageSchemas:
             return well_known_schema_in_text(element)
         if isinstance(element, DescEnum):
             return self._enums.in_text(element)
-        return self._scalar(element, Use.ANSWER) if shared and element in LONG else scalar_in_text(element)
+        return self._scalar(element, Use.ANSWER) if shared and element in INT64_TYPES else scalar_in_text(element)
 
 
 def _describe_rules(schema: Schema, message: DescMessage) -> None:

@@ -6,10 +6,9 @@ from protobuf import ScalarType
 
 from edge.openapi.decimals import between, limit_digits
 from edge.openapi.json_schema import Schema
-from edge.protojson.scalars import LONG, RANGES
+from edge.protojson.scalars import FLOAT_MAX, INT64_TYPES, RANGES
 
 FLOAT: Final = "float"
-FLOAT_MAX: Final = 3.4028234663852886e38
 
 # Base64 in the standard alphabet; its padding may be left out.
 _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?$"
@@ -38,7 +37,7 @@ def scalar_in_text(scalar: ScalarType) -> Schema:
     if scalar in _NON_INTEGERS:
         return dict(_NON_INTEGERS[scalar])
     least, greatest = RANGES[scalar]
-    if scalar not in LONG:
+    if scalar not in INT64_TYPES:
         return {"type": "integer", "format": _INTEGER_FORMATS[scalar], "minimum": least, "maximum": greatest}
     return limit_digits({"type": "string", "format": _INTEGER_FORMATS[scalar]}, least, greatest)
 
@@ -48,7 +47,7 @@ def scalar_in_json(scalar: ScalarType, *, in_request: bool) -> Schema:
     schema = scalar_in_text(scalar)
     if schema.get("type") == "number":
         return {"anyOf": [schema, {"type": "string", "enum": list(_NOT_FINITE)}]}
-    if in_request and scalar in LONG:
+    if in_request and scalar in INT64_TYPES:
         least, greatest = RANGES[scalar]
         bounds = {"pattern": between(least, greatest), "minimum": least, "maximum": greatest}
         return {"type": ["string", "integer"], "format": schema["format"], **bounds}
@@ -59,6 +58,6 @@ def component_name(scalar: ScalarType, *, in_request: bool) -> str | None:
     """Returns the name of the component that holds the schema of a scalar in JSON, None if the schema is short enough
     to stand where it is used.
     """
-    if scalar in LONG:
+    if scalar in INT64_TYPES:
         return ("Int64" if scalar in _INT64 else "UInt64") + ("-Input" if in_request else "")
     return {ScalarType.DOUBLE: "Double", ScalarType.FLOAT: "Float"}.get(scalar)

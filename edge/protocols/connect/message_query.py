@@ -9,7 +9,7 @@ from edge.bind.query_string import split_query
 from edge.http.whole_body import BodyLimits
 from edge.protocols.connect.request_headers import check_version
 from edge.protocols.rpc import coding
-from edge.protojson.problems import Problems
+from edge.protojson.violations import Violations
 from mesh.errors import InvalidArgument
 
 _NAMES: Final = ("message", "encoding", "base64", "compression", "connect")
@@ -39,13 +39,13 @@ def parse(query: bytes, limits: BodyLimits) -> MessageQuery:
 
 
 def _parameters(query: bytes) -> dict[str, str]:
-    problems = Problems()
+    violations = Violations()
     given: dict[str, str] = {}
-    for name, value in split_query(query, problems):
+    for name, value in split_query(query, violations):
         if name in given and name in _NAMES:
             raise InvalidArgument(f"The parameter {name} is given more than once.", reason="MALFORMED_QUERY")
         given[name] = value
-    problems.check()
+    violations.raise_if_any()
     return given
 
 

@@ -52,7 +52,7 @@ class _Exchange(SingleExchange):
         return [partial(self._endpoint.reader.read, self._messages, self._request, Activity())]
 
     def from_service(self, error: MeshError) -> MeshError:
-        return self._messages.as_client_writes(error)
+        return self._messages.with_client_path(error)
 
     def reply(self, answer: UnaryReply) -> Reply:
         return self._endpoint.replies.build(self._request, answer, self._options)

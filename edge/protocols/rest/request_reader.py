@@ -20,8 +20,8 @@ from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import read_body
 from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
 from edge.protocols.rest.transcoding import Transcoding
-from edge.protojson.client_paths import as_client_writes
-from edge.protojson.parser import Malformed
+from edge.protojson.client_paths import with_client_path
+from edge.protojson.parser import MalformedJson
 from mesh.errors import FieldViolation, InvalidArgument, MeshError
 
 NDJSON_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -56,9 +56,9 @@ class RequestReader:
             return _of_file(request, body, messages)
         return _of_json(self._splitter(request), body, messages, request.held)
 
-    def as_client_writes(self, error: MeshError, proto_names: set[str]) -> MeshError:
+    def with_client_path(self, error: MeshError, proto_names: set[str]) -> MeshError:
         """Returns the error with the fields' names in the client's spelling."""
-        error.violations = tuple(as_client_writes(each, self._input, proto_names) for each in error.violations)
+        error.violations = tuple(with_client_path(each, self._input, proto_names) for each in error.violations)
         return error
 
     def _splitter(self, request: Request) -> Splitter:
@@ -127,14 +127,14 @@ class RequestMessages:
         """Yields the messages of a splitter. Raises InvalidArgument with the index of a malformed message."""
         try:
             yield from contents
-        except Malformed as error:
+        except MalformedJson as error:
             violation = FieldViolation("body", str(error), "MALFORMED_JSON")
             malformed = InvalidArgument(str(error), reason="MALFORMED_JSON", violations=[violation])
             raise _at_index(malformed, self.count) from error
 
-    def as_client_writes(self, error: MeshError) -> MeshError:
+    def with_client_path(self, error: MeshError) -> MeshError:
         """Returns a service's error with the fields' names in the client's spelling."""
-        return self._reader.as_client_writes(error, self._proto_names)
+        return self._reader.with_client_path(error, self._proto_names)
 
 
 async def _of_json(

@@ -71,7 +71,7 @@ class _Exchange(StreamExchange):
         return self._writer.end()
 
     def from_service(self, error: MeshError) -> MeshError:
-        return self._messages.as_client_writes(error)
+        return self._messages.with_client_path(error)
 
     async def fail(self, error: MeshError, response: StreamResponse) -> None:
         """Ends the response with the error in its own syntax. Aborts the connection if the syntax has no place for an

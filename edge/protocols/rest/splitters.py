@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from edge.http.errors import HttpError
-from edge.protojson.parser import Malformed
+from edge.protojson.parser import MalformedJson
 
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRUCTURE = re.compile(rb'["{}\[\]]')
@@ -29,12 +29,12 @@ class Splitter(Protocol):
     """The splitter of one body."""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yields the messages that the piece completes. Raises Malformed, or HttpError 413 if a message is too
+        """Yields the messages that the piece completes. Raises MalformedJson, or HttpError 413 if a message is too
         large.
         """
 
     def end(self) -> Iterator[bytes]:
-        """Yields the last message if the end of the body completes it. Raises Malformed if it is incomplete."""
+        """Yields the last message if the end of the body completes it. Raises MalformedJson if it is incomplete."""
 
     @property
     def held_bytes(self) -> int:
@@ -109,7 +109,7 @@ class ArraySplitter:
     def end(self) -> Iterator[bytes]:
         """Yields nothing, because the closing bracket completes the last element."""
         if self._place is not _DONE:
-            raise Malformed("The body ended before its JSON array was complete.")
+            raise MalformedJson("The body ended before its JSON array was complete.")
         yield from ()
 
     @property
@@ -130,9 +130,9 @@ class ArraySplitter:
         elif self._place in (_FIRST, _NEXT) and begin not in (b",", b"]", b"}", b":"):
             self._place = _SCALAR
         elif self._place is _BEFORE:
-            raise Malformed("The body must be a JSON array; messages in lines are application/x-ndjson.")
+            raise MalformedJson("The body must be a JSON array; messages in lines are application/x-ndjson.")
         else:
-            raise Malformed(f"The body is not a JSON array: {begin.decode('ascii', 'replace')!r} {self._place}.")
+            raise MalformedJson(f"The body is not a JSON array: {begin.decode('ascii', 'replace')!r} {self._place}.")
 
     def _pass(self, place: str) -> None:
         del self._text[:1]
@@ -185,7 +185,7 @@ class ArraySplitter:
         elif mark in b"{[":
             self._depth += 1
             if self._depth > self._depth_max:
-                raise Malformed(f"The body is nested more than {self._depth_max} deep.")
+                raise MalformedJson(f"The body is nested more than {self._depth_max} deep.")
         else:
             self._depth -= 1
 

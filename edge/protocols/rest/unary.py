@@ -16,7 +16,7 @@ from edge.http.whole_body import read_body
 from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import SingleExchange
 from edge.protocols.rest.transcoding import Transcoding
-from edge.protojson.client_paths import as_client_writes
+from edge.protojson.client_paths import with_client_path
 from edge.reply.replies import Replies
 from mesh.client import UnaryReply
 from mesh.errors import Aborted, InvalidArgument, MeshError
@@ -63,7 +63,7 @@ class _Exchange(SingleExchange):
 
     def from_service(self, error: MeshError) -> MeshError:
         endpoint = self._endpoint
-        error.violations = tuple(as_client_writes(each, endpoint.input, self._proto_names) for each in error.violations)
+        error.violations = tuple(with_client_path(each, endpoint.input, self._proto_names) for each in error.violations)
         return stale(error) if isinstance(error, Aborted) and self._tries_versions else error
 
     def reply(self, answer: UnaryReply) -> Reply:

@@ -9,10 +9,10 @@ import structlog
 from edge.bind.request_rules import RequestRules
 from edge.contract.method import Method
 from edge.http.errors import HttpError
-from edge.protojson.parser import Malformed, parse
-from edge.protojson.problems import MISSING, ROOT, Problems
-from edge.protojson.readers import Element, Readers
-from edge.protojson.serialised import to_bytes
+from edge.protojson.parser import MalformedJson, parse
+from edge.protojson.readers import ElementReader, Readers
+from edge.protojson.serialization import to_bytes
+from edge.protojson.violations import INVALID, ROOT, Violations
 from edge.protojson.writer import to_json
 from mesh.errors import InvalidArgument, invalid_fields
 from mesh.validation import Validator
@@ -99,7 +99,7 @@ class _JsonCodec:
 
     def __init__(self, method: Method, readers: Readers, rules: RequestRules) -> None:
         self._name = method.name
-        self._reader = Element(readers, method.desc.input)
+        self._reader = ElementReader(readers, method.desc.input)
         self._output = method.desc.output
         self._registry = readers.registry
         self._rules = rules
@@ -107,15 +107,15 @@ class _JsonCodec:
     def decode(self, content: bytes) -> bytes:
         try:
             document = parse(content)
-        except Malformed as error:
+        except MalformedJson as error:
             raise InvalidArgument(str(error), reason="MALFORMED_JSON") from error
-        problems = Problems()
-        message = self._reader.read(document, ROOT, problems)
-        if message is not MISSING:
-            self._rules.check(message, problems)
-        problems.check()
-        sent: bytes = to_bytes(message, ROOT, problems)
-        problems.check()
+        violations = Violations()
+        message = self._reader.read(document, ROOT, violations)
+        if message is not INVALID:
+            self._rules.check(message, violations)
+        violations.raise_if_any()
+        sent: bytes = to_bytes(message, ROOT, violations)
+        violations.raise_if_any()
         return sent
 
     def encode(self, message: bytes) -> bytes:

@@ -103,7 +103,7 @@ class _Exchange(StreamExchange):
         return b""
 
     def from_service(self, error: MeshError) -> MeshError:
-        return self._messages.as_client_writes(error)
+        return self._messages.with_client_path(error)
 
     async def fail(self, error: MeshError, response: StreamResponse) -> None:
         """Sends the whole error in a frame, because it does not fit into the close frame, and then the close frame."""

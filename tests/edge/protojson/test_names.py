@@ -1,4 +1,4 @@
-"""Names of fields that clash or hold marks, wherever a client can write one."""
+"""Field names that clash or contain separators, everywhere a client can use them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from edge.contract.contract import Contract, read
-from edge.protojson.fields import declared
+from edge.protojson.fields import find_by_proto_name
 from tests.edge.backend import Backend, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
 
-# `a` is called "b" in JSON, `b` is called "c", and `c` is called "a": each JSON name is another field's own.
+# The JSON names are rotated: `a` is "b", `b` is "c", and `c` is "a", so each is another field's proto name.
 CONTRACT = """
 syntax = "proto3";
 package names.v1;
@@ -78,26 +78,26 @@ THING, UPDATE = "names.v1.Thing", "names.v1.UpdateRequest"
 
 @pytest.fixture(scope="module")
 def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
-    """The contract above."""
+    """Returns the contract above."""
     return read(compile_image(CONTRACT, tmp_path_factory.mktemp("names")))
 
 
 @pytest.fixture(scope="module")
 async def names_backend(contract: Contract) -> AsyncIterator[Backend]:
-    """A backend that echoes."""
+    """Starts a backend that echoes requests."""
     async with backend_of(contract.registry) as backend:
         yield backend
 
 
 @pytest.fixture(scope="module")
 async def names(contract: Contract, names_backend: Backend) -> AsyncIterator[Client]:
-    """A client of an edge with this contract."""
+    """Starts an edge with this contract and returns its client."""
     async with edge_of(contract, names_backend.port) as client:
         yield client
 
 
 async def test_fields_with_one_json_name_are_both_written(tmp_path: Path) -> None:
-    """proto2 allows it; one has the JSON name, the other its own."""
+    """proto2 allows equal JSON names: one field is written by it, the other by its proto name."""
     text = """
     syntax = "proto2";
     package two.v1;
@@ -117,7 +117,7 @@ async def test_fields_with_one_json_name_are_both_written(tmp_path: Path) -> Non
 
 
 def received(backend: Backend, type_name: str = THING) -> dict[str, Any]:
-    """The last request by the names that the contract declares."""
+    """Returns the last request by proto names."""
     desc = backend.registry.message(type_name)
     assert desc is not None
     text = desc.type.from_binary(backend.calls[-1].request).to_json(use_proto_field_name=True)
@@ -150,7 +150,7 @@ def received(backend: Backend, type_name: str = THING) -> dict[str, Any]:
 async def test_a_json_name_is_a_name_whatever_it_holds(
     names: Client, names_backend: Backend, key: str, field: dict[str, Any]
 ) -> None:
-    """As a query parameter and in a form, and JSON names go before the contract's own."""
+    """JSON names of any characters work in queries and forms, and take precedence over proto names."""
     response = await names.get("/v1/get", params={key: "1"})
     assert (response.status_code, received(names_backend)) == (200, field), response.text
     assert (await names.post("/v1/get", data={key: "1"})).status_code == 200
@@ -159,12 +159,12 @@ async def test_a_json_name_is_a_name_whatever_it_holds(
 
 @pytest.mark.parametrize("key", ["d.e.", "x[y", "x", "[]", "[y]", "l.m", "l.m[k", "x[y][k]", "", ".", "d.", "d.e.f"])
 async def test_a_key_that_only_begins_like_a_name_is_unknown(names: Client, key: str) -> None:
-    """Named as the client wrote it."""
+    """A key with an unknown suffix is an unknown field, reported in the client's spelling."""
     assert await names.violations("GET", f"/v1/get?{key}=1") == {key: "FIELD_UNKNOWN"}
 
 
 async def test_json_names_go_first_in_bodies_masks_and_trimmed_answers(names: Client, names_backend: Backend) -> None:
-    """As google.protobuf.json_format reads them; what is answered is spelled alike."""
+    """JSON names take precedence as in google.protobuf.json_format, and responses use the same spelling."""
     thing = {"a": "is c", "b": "is a", "c": "is b"}
     response = await names.post("/v1/get", json=thing)
     assert (response.json(), received(names_backend)) == (thing, {"a": "is a", "b": "is b", "c": "is c"})
@@ -172,8 +172,8 @@ async def test_json_names_go_first_in_bodies_masks_and_trimmed_answers(names: Cl
     assert trimmed.json() == {"b": "1", "d.e": "2", "d": {"f2": "3"}}
 
 
-async def test_violations_are_spelled_as_the_client_does(names: Client) -> None:
-    """The rule's path is the contract's; the client knows the field by its name in JSON."""
+async def test_violations_use_the_spelling_of_the_client(names: Client) -> None:
+    """A validation rule reports the proto name, and the client sees the JSON name that it sent."""
     long = "x" * 21
     for body, field in (({"a": long}, "a"), ({"b": long}, "b"), ({"c": long}, "c")):
         assert list(await names.violations("POST", "/v1/get", json=body)) == [field]
@@ -182,7 +182,7 @@ async def test_violations_are_spelled_as_the_client_does(names: Client) -> None:
 
 
 async def test_an_implied_mask_holds_the_fields_that_were_sent(names: Client, names_backend: Backend) -> None:
-    """By the names that the contract declares; the path's own field is no change."""
+    """The mask has proto names, and omits the field that the path sets."""
     await names.patch("/v1/things/1", json={"a": "x", "c": "y", "d": {"f2": "z"}, "x1": ""})
     expected = ["c", "b", "d.f_2", "x_1"]
     mask = declared_mask(names_backend)
@@ -205,13 +205,13 @@ async def test_an_implied_mask_holds_the_fields_that_were_sent(names: Client, na
 async def test_a_given_mask_is_read_by_json_names(
     names: Client, names_backend: Backend, given: str, paths: list[str]
 ) -> None:
-    """What names no field is left for the service to judge."""
+    """A given mask is read by JSON names; a path of an unknown field is passed on for the service to reject."""
     response = await names.patch(f"/v1/things/1?thing={given}", json={})
     assert (response.status_code, declared_mask(names_backend)) == (200, paths), response.text
 
 
 async def test_headers_fill_the_fields_that_the_contract_declares(names: Client, names_backend: Backend) -> None:
-    """Not those that JSON calls so."""
+    """Headers fill the fields with these proto names, not those with equal JSON names."""
     await names.get("/v1/get", headers={"idempotency-key": "k"})
     assert received(names_backend) == {"request_id": "k"}
     await names.patch("/v2/things", json={}, headers={"if-match": '"t"'})
@@ -222,14 +222,14 @@ async def test_headers_fill_the_fields_that_the_contract_declares(names: Client,
 
 
 async def test_a_link_to_the_next_page_keeps_the_other_parameters(names: Client, names_backend: Backend) -> None:
-    """The token is the field that the contract calls so."""
+    """The page token is the field with that proto name, and the link keeps the other parameters."""
     assert "link" not in (await names.get("/v1/list?page_token=f")).headers  # it is the filter
     response = await names.get("/v1/list?page_token=f&next%20page=a b")
     assert response.headers["link"] == '</v1/list?page_token=f&next+page=a+b>; rel="next"'
 
 
-async def test_every_parameter_that_is_documented_is_taken(names: Client) -> None:
-    """Under the name that the document gives it."""
+async def test_every_documented_parameter_is_accepted(names: Client) -> None:
+    """The edge accepts each parameter under the name in the OpenAPI document."""
     document = (await names.get("/openapi.json")).json()
     parameters = document["paths"]["/v1/get"]["get"]["parameters"]
     keys = [each["name"] for each in parameters if each.get("in") == "query"]
@@ -240,20 +240,20 @@ async def test_every_parameter_that_is_documented_is_taken(names: Client) -> Non
 
 
 def _field(desc: Any, name: str) -> Any:
-    field = declared(desc, name)
+    field = find_by_proto_name(desc, name)
     assert field is not None
     return field
 
 
 def declared_mask(backend: Backend) -> list[str]:
-    """The paths of the mask that reached the backend."""
+    """Returns the paths of the mask that reached the backend."""
     desc: Any = backend.registry.message(UPDATE)
     message = desc.type.from_binary(backend.calls[-1].request)
     return list(message[_field(desc, "update_mask")].paths)
 
 
 def received_thing(backend: Backend) -> Any:
-    """The resource that reached the backend, by the names that the contract declares."""
+    """Returns the resource that reached the backend, by proto names."""
     desc: Any = backend.registry.message(UPDATE)
     thing = desc.type.from_binary(backend.calls[-1].request)[_field(desc, "thing")]
     return json.loads(thing.to_json(use_proto_field_name=True))

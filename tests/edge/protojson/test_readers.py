@@ -1,6 +1,7 @@
-"""ProtoJSON, read strictly."""
+"""The strict ProtoJSON reader."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -9,22 +10,22 @@ from hypothesis import strategies as st
 from protobuf import Message
 
 from edge.contract.contract import Contract
-from edge.protojson.parser import Malformed, parse
-from edge.protojson.problems import ROOT, Problems
+from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.readers import Readers
+from edge.protojson.violations import ROOT, Violations
 from mesh.errors import InvalidArgument
 
 EVERYTHING = "library.v1.Everything"
 
 
 def read(contract: Contract, text: str | bytes) -> tuple[Message, dict[str, str]]:
-    """The Everything that a text is read as, and the reasons of its violations by field."""
+    """Reads a text as Everything. Returns the message and the reasons of its violations by field."""
     desc = contract.registry.message(EVERYTHING)
     assert desc is not None
-    problems = Problems()
+    violations = Violations()
     document = parse(text if isinstance(text, bytes) else text.encode())
-    message = Readers(contract.registry).message(desc).read(document, ROOT, problems)
-    return message, {violation.field: violation.reason for violation in problems.violations}
+    message = Readers(contract.registry).message(desc).read(document, ROOT, violations)
+    return message, {violation.field: violation.reason for violation in violations.found}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def read(contract: Contract, text: str | bytes) -> tuple[Message, dict[str, str]
     ],
 )
 def test_what_protojson_allows_is_read(library: Contract, text: str, written: Any) -> None:
-    """Both spellings, numbers in strings, exponents without loss, null as absence, every well-known type."""
+    """The reader accepts both spellings, numbers in strings, exact exponents, null as absence, and well-known types."""
     message, violations = read(library, text)
     assert violations == {}
     assert json.loads(message.to_json(registry=library.registry)) == written
@@ -138,33 +139,33 @@ def test_what_protojson_allows_is_read(library: Contract, text: str, written: An
         ("[1]", "INVALID_VALUE", "body"),
     ],
 )
-def test_every_violation_is_named_with_its_place(library: Contract, text: str, reason: str, fields: str) -> None:
-    """Nothing is coerced, nothing is dropped, and the first problem does not hide the others."""
+def test_every_violation_has_its_path(library: Contract, text: str, reason: str, fields: str) -> None:
+    """Invalid values are neither coerced nor dropped, and the first violation does not hide the others."""
     assert read(library, text)[1] == dict.fromkeys(fields.split(), reason)
 
 
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"", "expecting value in line 1, column 1"),
-        (b'{"a": 1, 2}', "expecting property name enclosed in double quotes in line 1, column 10"),
-        (b'{"a": 01}', "expecting ',' delimiter in line 1, column 8"),
-        (b'\n\n{"a" 1}', "expecting ':' delimiter in line 3, column 6"),
-        (b"{} {}", "extra data in line 1, column 4"),
-        (b'{"a": "\t"}', "invalid control character at in line 1, column 8"),
-        (b"\xef\xbb\xbf{}", "expecting value in line 1, column 1"),
-        (b'{"a": "\xed\xa0\x80"}', "not UTF-8: byte 7"),
-        ('{"a": 1}'.encode("utf-16"), "not UTF-8: byte 0"),
+        (b"", "expecting value (line 1, column 1)"),
+        (b'{"a": 1, 2}', "expecting property name enclosed in double quotes (line 1, column 10)"),
+        (b'{"a": 01}', "expecting ',' delimiter (line 1, column 8)"),
+        (b'\n\n{"a" 1}', "expecting ':' delimiter (line 3, column 6)"),
+        (b"{} {}", "extra data (line 1, column 4)"),
+        (b'{"a": "\t"}', "invalid control character (line 1, column 8)"),
+        (b"\xef\xbb\xbf{}", "expecting value (line 1, column 1)"),
+        (b'{"a": "\xed\xa0\x80"}', "not valid UTF-8: byte 7"),
+        ('{"a": 1}'.encode("utf-16"), "not valid UTF-8: byte 0"),
         (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"a": -Infinity}', "-Infinity is not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a": ' + b"9" * 5000 + b"}", "too many digits"),
-        (b'{"a": 1e' + b"9" * 30 + b"}", "too large an exponent"),
+        (b'{"a": 1e' + b"9" * 30 + b"}", "an exponent that is too large"),
     ],
 )
-def test_a_malformed_document_says_where(body: bytes, why: str) -> None:
-    """Line and column for a person who looks for the comma."""
-    with pytest.raises(Malformed, match=why.replace("(", r"\(")):
+def test_an_error_in_a_document_has_its_position(body: bytes, why: str) -> None:
+    """The message names the line and the column of a syntax error, so that its author can find it."""
+    with pytest.raises(MalformedJson, match=re.escape(why)):
         parse(body)
 
 
@@ -177,13 +178,13 @@ def test_a_malformed_document_says_where(body: bytes, why: str) -> None:
         '{"any": ' + '{"@type": "x/library.v1.Everything", "any": ' * 70 + "{}" + "}" * 71,
     ],
 )
-def test_depth_has_a_limit_of_its_own(library: Contract, text: str) -> None:
-    """Recursion through messages, lists, Struct and Any is counted."""
+def test_nesting_depth_is_limited(library: Contract, text: str) -> None:
+    """The depth limit counts recursion through messages, lists, Struct and Any."""
     assert set(read(library, text)[1].values()) == {"NESTED_TOO_DEEPLY"}
 
 
-def test_the_list_of_violations_has_an_end(library: Contract) -> None:
-    """A body of nothing but mistakes does not make an answer without end."""
+def test_the_number_of_violations_is_limited(library: Contract) -> None:
+    """A body full of errors produces a response of limited size."""
     text = json.dumps({"numbers": ["x"] * 10_000})
     with pytest.raises(InvalidArgument) as caught:
         read(library, text)
@@ -209,8 +210,8 @@ likely = st.dictionaries(
 )
 
 
-def test_what_is_accepted_is_what_protobuf_would_read(library: Contract) -> None:
-    """Whatever passes has the meaning that another implementation gives it, and survives being written and read."""
+def test_accepted_documents_mean_the_same_to_protobuf(library: Contract) -> None:
+    """google.protobuf reads every accepted document as the same message, which survives a round trip."""
 
     @given(likely)
     @example({"counts": {"1": "1"}})
@@ -227,14 +228,14 @@ def test_what_is_accepted_is_what_protobuf_would_read(library: Contract) -> None
 
 
 def test_no_body_breaks_the_reader(library: Contract) -> None:
-    """Any bytes are read, malformed, or a list of violations."""
+    """Any bytes produce a message, a MalformedJson or a list of violations, and no other exception."""
 
     @given(st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
     def check(body: bytes) -> None:
         malformed = ""
         try:
             read(library, body)
-        except Malformed as error:
+        except MalformedJson as error:
             malformed = str(error)
         assert not malformed or malformed.endswith(".")
 

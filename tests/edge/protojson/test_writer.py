@@ -1,4 +1,4 @@
-"""Answers with values that ProtoJSON has no form for: the call was carried out, and its answer is not lost."""
+"""Responses with values that have no ProtoJSON form: the call was carried out, so they must not be lost."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from protobuf import Message
 
 from edge.contract.contract import Contract, read
-from edge.protojson import writer as writing
+from edge.protojson import writer
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.edge.served import Client, edge_of
@@ -24,7 +24,7 @@ ECHO = "/library.v1.Library/Echo"
 
 @pytest.fixture(scope="module")
 def google_type(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Everything as google.protobuf has it, which builds what protobuf-py would check."""
+    """Returns google.protobuf's class of Everything, which can hold values that protobuf-py rejects."""
     image: FileDescriptorSet = compile_image(LIBRARY, tmp_path_factory.mktemp("google"))
     pool = descriptor_pool.DescriptorPool()
     for file in image.file:
@@ -90,10 +90,10 @@ CASES: list[tuple[Callable[[Any], None], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("change", "shown"), CASES)
-async def test_an_answer_that_has_no_protojson_is_an_answer(
+async def test_a_response_without_a_protojson_form_is_written(
     client: Client, backend: Backend, google_type: Any, change: Callable[[Any], None], shown: dict[str, Any]
 ) -> None:
-    """By REST and by Connect, beside what can be written; where json_format has a form it is that one."""
+    """REST and Connect write such values beside the others, in json_format's form where it has one."""
     message = google_type(i64=7, kinds=[1, 77], counts={"a": 1}, inners={True: {}}, wrapped_int={}, data=b"\xff")
     change(message)
     answers(backend, message.SerializeToString())
@@ -111,7 +111,7 @@ async def test_an_answer_that_has_no_protojson_is_an_answer(
 
 
 def answers(backend: Backend, content: bytes) -> None:
-    """Answers every call with these bytes."""
+    """Starts a backend that returns these bytes for every call."""
 
     async def answer(_: Received, __: Context) -> bytes:
         return content
@@ -140,7 +140,7 @@ message Mask { google.protobuf.FieldMask mask = 1; }
     ],
 )
 async def test_a_stream_goes_on(tmp_path: Path, accept: str, text: str) -> None:
-    """A message without ProtoJSON is no end of the others."""
+    """A message without a ProtoJSON form does not end its stream."""
     contract = read(compile_image(MASKS, tmp_path))
     path = "/masks.v1.Masks/Watch"
     async with backend_of(contract.registry, [path]) as source, edge_of(contract, source.port) as edge:
@@ -156,7 +156,7 @@ async def test_a_stream_goes_on(tmp_path: Path, accept: str, text: str) -> None:
 
 @pytest.mark.usefixtures("backend")
 async def test_a_mask_that_is_sent_comes_back(client: Client) -> None:
-    """As a text or by its paths, also what camelCase would lose."""
+    """A mask survives a round trip, also with paths that camelCase can't represent."""
     for query in ("fieldMask=*,a.`b c`,x_1", "fieldMask.paths=*&fieldMask.paths=a.`b c`&fieldMask.paths=x_1"):
         reply = await client.get(f"/v1/echo?{query}")
         assert (reply.status_code, reply.json()) == (200, {"fieldMask": "*,a.`b c`,x_1"}), query
@@ -165,8 +165,8 @@ async def test_a_mask_that_is_sent_comes_back(client: Client) -> None:
 
 
 @given(st.data())
-def test_what_the_library_writes_is_written_alike(library: Contract, data: st.DataObject) -> None:
-    """Value by value, for messages that both can write."""
+def test_the_writer_agrees_with_the_library(library: Contract, data: st.DataObject) -> None:
+    """Our writer and protobuf-py produce equal JSON for messages that both can write."""
     desc: Any = library.registry.message(EVERYTHING)
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
     document = data.draw(
@@ -195,7 +195,7 @@ def test_what_the_library_writes_is_written_alike(library: Contract, data: st.Da
     )
     message: Message = desc.type.from_json(json.dumps(document), registry=library.registry)
     for options in ({}, {"always_emit_implicit": True}, {"print_enums_as_ints": True}, {"use_proto_field_name": True}):
-        ours = writing._Writer(registry=library.registry, **options).message(message, 0)
+        ours = writer._Writer(registry=library.registry, **options).message(message, 0)
         assert ours == json.loads(message.to_json(registry=library.registry, **options))
 
 
@@ -235,12 +235,12 @@ enum Colour {
 
 
 def test_a_number_with_several_names_is_written_by_the_first(tmp_path: Path) -> None:
-    """As json_format does, wherever the enum is declared; every name is read, and listed in the contract's order."""
+    """The first declared alias is written, as by json_format; all are read, and listed in the contract's order."""
     image = compile_image(ALIASES, tmp_path)
     desc: Any = read(image).registry.message("aliases.v1.Colours")
     text = '{"colour": "CRIMSON", "colours": ["GRAY", "GREY", 2, 0], "shades": {"a": "SHADE_PALE", "b": "SHADE_BLACK"}}'
     message = desc.type.from_json(text)
-    written = writing.to_json(message, registry=read(image).registry)
+    written = writer.to_json(message, registry=read(image).registry)
     pool = descriptor_pool.DescriptorPool()
     for file in image.file:
         pool.Add(file)

@@ -59,7 +59,7 @@ class ReloadingApp:
         """Loads the current contracts and serves them. Raises MeshError if they can't be read or served; the previous
         ones are still served then.
         """
-        self._stamp = await self._source.stamp()
+        self._stamp = await self._source.fingerprint()
         image = await self._source.read()
         first = self._app is None
         with _garbage_collection_off():
@@ -90,11 +90,11 @@ class ReloadingApp:
 
     async def _has_changed(self) -> bool:
         """Returns whether the contracts have changed since they were last read, and are not being written now."""
-        stamp = await self._source.stamp()
+        stamp = await self._source.fingerprint()
         if stamp == self._stamp:
             return False
         await asyncio.sleep(self._settings.reload_every_s)
-        return await self._source.stamp() == stamp
+        return await self._source.fingerprint() == stamp
 
     def _make(self, image: FileDescriptorSet) -> EdgeApp:
         contract = read(image)

@@ -6,7 +6,7 @@ from protobuf import DescMessage, Message
 
 from edge.bind.query_parameters import QueryParameters
 from edge.bind.query_string import split_query
-from edge.contract.http_body import raw_type
+from edge.contract.http_body import http_body_type
 from edge.contract.route import Route
 from edge.http.content_type import is_json_as_form, is_utf8, unsupported
 from edge.http.request import FORM, JSON, Request
@@ -28,7 +28,7 @@ class BodyReader:
         self._input = route.method.desc.input
         self._field = route.body
         self._whole = route.whole_body
-        self._raw = raw_type(route)
+        self._raw = http_body_type(route)
         self._ignores = readers.ignore_unknown
         self._message_reader = readers.message(self._input) if self._whole and self._raw is None else None
         self._field_reader: FieldReader | None = readers.field(self._field) if self._field is not None else None

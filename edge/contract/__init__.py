@@ -1,1 +1,1 @@
-"""What a descriptor image declares about HTTP: methods, routes, problems; the types they are about."""
+"""The HTTP interface that a descriptor image declares: methods, routes, problems, and their message types."""

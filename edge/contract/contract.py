@@ -1,7 +1,7 @@
-"""From a descriptor image to the frozen records that all later stages work with.
+"""The contract: a descriptor image as the immutable records that all later stages use.
 
-An image is a google.protobuf.FileDescriptorSet with every import in it. google/api/http.proto says what its rules mean.
-Rules are read and checked at the start, all of them; the types that they are about are built when they are used.
+An image is a google.protobuf.FileDescriptorSet with all of its imports. google/api/http.proto defines the meaning of
+the rules. All rules are read and checked at startup; message types are built on first use.
 """
 
 import re
@@ -15,27 +15,29 @@ from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from edge.contract.image import HTTP_RULE, read_image
 from edge.contract.method import Method
-from edge.contract.name_clashes import clashes
+from edge.contract.name_clashes import find_name_clashes
 from edge.contract.problem import Problem
 from edge.contract.route import Route
 from edge.contract.rule_checks import Messages, RuleCheck, RuleError
-from edge.contract.types import Types, messages_in
+from edge.contract.types import LazyTypes, messages_in
 from edge.httprule.template import TemplateError, parse
 from mesh.errors import InvalidArgument
 
 VALIDATION_RULES: Final = "buf/validate/validate.proto"
 
-# What a method is written in: RFC 9110, section 5.6.2.
+# The characters of a method: RFC 9110, section 5.6.2, without lower-case letters.
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Z]+")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Contract:
-    """All that an image says about HTTP, in the order of its files. `services` are the full names of all, `methods`
-    those that have a rule; `validated` are the methods whose requests may have validation rules.
+    """The HTTP interface of an image, in the order of its files.
+
+    `services` are the full names of all services, `methods` the methods with a rule, and `validated` the names of the
+    methods whose requests may have validation rules.
     """
 
-    registry: Types
+    registry: LazyTypes
     services: tuple[str, ...]
     methods: tuple[Method, ...]
     routes: tuple[Route, ...]
@@ -44,13 +46,13 @@ class Contract:
 
 
 def load(path: Path) -> Contract:
-    """Reads the image in a file. Raises InvalidArgument with a sentence if it is none."""
+    """Reads the image in a file. Raises InvalidArgument if the file is not a complete image."""
     return read(read_image(path))
 
 
 def read(image: FileDescriptorSet) -> Contract:
-    """Reads an image that is in memory. Raises InvalidArgument if something is missing from it."""
-    types = Types(image)
+    """Reads an image in memory. Raises InvalidArgument if it is not complete."""
+    types = LazyTypes(image)
     files = {file.name: file for file in image.file}.values()
     messages = {name: message for file in files for name, message in messages_in(file)}
     with_rules = types.files_importing(VALIDATION_RULES)
@@ -74,14 +76,16 @@ def read(image: FileDescriptorSet) -> Contract:
                     validated.add(method.name)
     routes = tuple(each for each in found if isinstance(each, Route))
     problems = [each for each in found if isinstance(each, Problem)]
-    problems += (Problem(message, "", 0, why, fatal=False) for message, why in clashes(reached, messages))
+    problems += (Problem(message, "", 0, why, fatal=False) for message, why in find_name_clashes(reached, messages))
     return Contract(types, tuple(services), tuple(methods), routes, tuple(problems), frozenset(validated))
 
 
 def _routes(method: Method, proto: MethodDescriptorProto, messages: Messages) -> Iterator[Route | Problem]:
     for type_name in (proto.input_type, proto.output_type):
         if type_name[1:] not in messages:
-            raise InvalidArgument(f"The contracts are damaged: {method.name} uses {type_name[1:]}, which is not there.")
+            raise InvalidArgument(
+                f"The contracts are not complete: {method.name} uses {type_name[1:]}, which is missing."
+            )
     rule = proto.options.Extensions[HTTP_RULE]
     yield from _route(method, rule, proto, messages)
     for additional in rule.additional_bindings:
@@ -91,7 +95,7 @@ def _routes(method: Method, proto: MethodDescriptorProto, messages: Messages) ->
 
 
 def _pattern(rule: Any) -> tuple[str, str]:
-    """The HTTP method and the template of a google.api.HttpRule; both are empty if it has none."""
+    """Returns the HTTP method and the template of a google.api.HttpRule, both empty if it has no pattern."""
     kind = rule.WhichOneof("pattern")
     if kind == "custom":
         return rule.custom.kind.upper(), rule.custom.path
@@ -104,7 +108,7 @@ def _route(method: Method, rule: Any, proto: MethodDescriptorProto, messages: Me
         yield Problem(method.name, text, 0, f"{http_method!r} can't be an HTTP method")
         return
     if not http_method:
-        yield Problem(method.name, text, 0, "the rule names no HTTP method and path")
+        yield Problem(method.name, text, 0, "the rule has no HTTP method and path")
         return
     request, response = proto.input_type[1:], proto.output_type[1:]
     try:
@@ -117,5 +121,5 @@ def _route(method: Method, rule: Any, proto: MethodDescriptorProto, messages: Me
     for column, why in check.contradictions():
         yield Problem(method.name, text, column, why, fatal=False)
     if rule.body and http_method in ("GET", "HEAD", "DELETE"):
-        yield Problem(method.name, text, 0, f"clients may not be able to send a body with {http_method}", fatal=False)
+        yield Problem(method.name, text, 0, f"some clients can't send a body with {http_method}", fatal=False)
     yield Route(method, http_method, template, rule.body, rule.response_body)

@@ -1,4 +1,4 @@
-"""google.api.HttpBody: bytes of any type in the place of JSON."""
+"""Routes with google.api.HttpBody, which carry bytes of any media type instead of JSON."""
 
 from typing import Final
 
@@ -9,8 +9,8 @@ from edge.contract.route import Route
 HTTP_BODY: Final = "google.api.HttpBody"
 
 
-def raw_type(route: Route) -> DescMessage | None:
-    """The google.api.HttpBody that the body of the route is, None if it is none."""
+def http_body_type(route: Route) -> DescMessage | None:
+    """Returns the google.api.HttpBody type if the request body of the route is one, otherwise None."""
     if route.whole_body:
         kind = route.method.desc.input
     elif route.body is not None and isinstance(route.body.value, DescFieldValueMessage):
@@ -20,8 +20,8 @@ def raw_type(route: Route) -> DescMessage | None:
     return kind if kind.type_name == HTTP_BODY else None
 
 
-def inner_type(message: DescMessage, field: DescField | None) -> str:
-    """The name of the type that is answered, empty if it is no message."""
+def response_type_name(message: DescMessage, field: DescField | None) -> str:
+    """Returns the full name of the message in the response body, empty if it is not a single message."""
     if field is None:
         return message.type_name
     return field.value.message.type_name if isinstance(field.value, DescFieldValueMessage) else ""

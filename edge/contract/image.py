@@ -1,4 +1,4 @@
-"""A descriptor image in a file, as `buf build -o` and `protoc --descriptor_set_out` write it; gzip is taken too."""
+"""A reader of descriptor images, plain or gzipped, from `buf build -o` or `protoc --descriptor_set_out`."""
 
 import gzip
 import zlib
@@ -12,30 +12,30 @@ from google.protobuf.message import DecodeError
 from mesh.errors import InvalidArgument
 
 HTTP_RULE: Final = annotations_pb2.http
-"""The extension google.api.http. An image that is parsed before it is known would hide it."""
+"""The extension google.api.http, which must be registered before an image is parsed."""
 
 _GZIP: Final = b"\x1f\x8b"
 
 
 def read_image(path: Path) -> FileDescriptorSet:
-    """Reads an image. Raises InvalidArgument with a sentence if it is none."""
+    """Reads an image from a file. Raises InvalidArgument if the file can't be read or is not an image."""
     try:
         content = path.read_bytes()
         if content.startswith(_GZIP):
             content = gzip.decompress(content)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InvalidArgument(f"{path} is compressed, and damaged: {error}.") from error
+        raise InvalidArgument(f"{path} is a corrupt gzip file: {error}.") from error
     except OSError as error:
-        raise InvalidArgument(f"The contracts can't be read from {path}: {error.strerror}.") from error
+        raise InvalidArgument(f"Can't read the contracts from {path}: {error.strerror}.") from error
     return parse_image(content, str(path))
 
 
 def parse_image(content: bytes, source: str) -> FileDescriptorSet:
-    """Parses an image. `source` says in errors where it came from."""
+    """Parses an image. `source` names its origin in errors. Raises InvalidArgument."""
     try:
         image = FileDescriptorSet.FromString(content)
     except DecodeError as error:
-        raise InvalidArgument(f"{source} is not a descriptor image, as `buf build -o` writes it.") from error
+        raise InvalidArgument(f"{source} is not a descriptor image. Make one with `buf build -o`.") from error
     if not image.file or not all(file.name for file in image.file):
-        raise InvalidArgument(f"{source} holds no contracts. Make an image with `buf build -o`.")
+        raise InvalidArgument(f"{source} contains no .proto files. Make an image with `buf build -o`.")
     return image

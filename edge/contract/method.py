@@ -1,19 +1,19 @@
-"""One RPC of a contract."""
+"""The methods of a contract."""
 
 from functools import cached_property
 
 from protobuf import DescMethod
 
-from edge.contract.types import Types
+from edge.contract.types import LazyTypes
 from mesh.contract.policy import Policy, is_idempotent, policy_of
 
 
 class Method:
-    """One RPC. `name` is "package.Service.Method", `path` what gRPC sends, "/package.Service/Method"."""
+    """One RPC. `name` is "package.Service.Method" and `path` its path in gRPC, "/package.Service/Method"."""
 
-    def __init__(self, service: str, name: str, types: Types, *, has_effects: bool, streams: bool) -> None:
-        """`has_effects` is false only if the contract says so: by idempotency_level NO_SIDE_EFFECTS. `streams` says
-        that requests or responses may be several messages.
+    def __init__(self, service: str, name: str, types: LazyTypes, *, has_effects: bool, streams: bool) -> None:
+        """`has_effects` is false only if the contract has idempotency_level NO_SIDE_EFFECTS. `streams` is true if the
+        request or the response is a stream.
         """
         self.name = f"{service}.{name}"
         self.path = f"/{service}/{name}"
@@ -24,17 +24,17 @@ class Method:
 
     @cached_property
     def desc(self) -> DescMethod:
-        """The method's descriptor."""
+        """Returns the method's descriptor."""
         service = self._types.service(self.service)
         assert service is not None, "the image declares it"
         return next(method for method in service.methods if self.path.endswith(f"/{method.name}"))
 
     @cached_property
     def policy(self) -> Policy:
-        """What the contract says about its operation."""
+        """Returns the policy that the contract declares for the method."""
         return policy_of(self.desc)
 
     @cached_property
     def idempotent(self) -> bool:
-        """Whether it may be called again when nobody knows if it was carried out."""
+        """Returns whether a call may be retried when it is unknown whether it was carried out."""
         return is_idempotent(self.desc)

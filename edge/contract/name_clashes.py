@@ -1,4 +1,4 @@
-"""Fields that clients can't tell apart by name, found in the messages that rules reach."""
+"""Detection of ambiguous field names in the messages that rules reach."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,8 +8,8 @@ from edge.contract.rule_checks import Messages
 from edge.contract.types import json_name, json_name_owners
 
 
-def clashes(roots: Iterable[str], messages: Messages) -> Iterator[tuple[str, str]]:
-    """Returns each message, of these types and those that they hold, with what is doubtful about a name in it."""
+def find_name_clashes(roots: Iterable[str], messages: Messages) -> Iterator[tuple[str, str]]:
+    """Yields the ambiguous names in these messages and those that they contain, each as (message, description)."""
     waiting = list(dict.fromkeys(roots))
     seen = set(waiting)
     while waiting:

@@ -1,12 +1,13 @@
-"""Something about a contract that its author should know."""
+"""Problems of a contract, reported to its author."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something about a rule that its author should know. `column` counts from 1; 0 stands for the whole rule. Without
-    a template it is about the message or the services that `method` names.
+    """An error or a warning about a rule. `column` counts from 1; 0 stands for the whole rule.
+
+    Without a template the problem concerns the message or the services in `method`.
     """
 
     method: str

@@ -1,7 +1,7 @@
-"""Tokens by which a client that lost a stream goes on where it was: a field `resume_token` in responses and requests.
+"""Resume tokens: the field `resume_token`, with which a client resumes a stream after a lost connection.
 
-In server-sent events a token is the event's id, and the header Last-Event-ID brings it back. The text of an id can't
-hold line feeds, and a token may be any bytes: it is percent-encoded.
+In server-sent events the token is the event's id, which the client returns in the header Last-Event-ID. It is
+percent-encoded, because a token may be any bytes and an event's id can't contain line feeds.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ _SAFE: Final = "!#$&'()*+,-./:;<=>?@[]^_`{|}~"
 
 
 class ResumeToken:
-    """The field of one message type that holds the token."""
+    """The resume token field of one message type."""
 
     def __init__(self, field: DescField, *, is_text: bool) -> None:
         self._field = field
@@ -24,7 +24,7 @@ class ResumeToken:
 
     @classmethod
     def of(cls, message: DescMessage) -> "ResumeToken | None":
-        """The field of a type, None if it has none."""
+        """Returns the resume token field of a message type, or None if it has none."""
         for field in message.fields:
             value = field.value
             if field.name != _NAME or not isinstance(value, DescFieldValueScalar) or value.oneof is not None:
@@ -34,15 +34,15 @@ class ResumeToken:
         return None
 
     def event_id(self, message: Message) -> str | None:
-        """The id of a message's event, None if the message has no token."""
+        """Returns the event id for a message, or None if its token is empty."""
         token = message[self._field]
         if not token:
             return None
         return quote_from_bytes(token.encode() if self._is_text else token, safe=_SAFE)
 
     def fill(self, message: Message, event_id: bytes) -> None:
-        """Puts the token of an event's id into a request, in the place of one that is there: a browser comes back with
-        the URL it began with. Raises UnicodeDecodeError if the id can't be one of ours.
+        """Sets the token of a request from an event id. It replaces a token from the URL, because a browser reconnects
+        with its original URL. Raises UnicodeDecodeError if the edge can't have sent the id.
         """
         token = unquote_to_bytes(event_id)
         message[self._field] = token.decode() if self._is_text else token

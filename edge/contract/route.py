@@ -1,4 +1,4 @@
-"""One way to reach a method over HTTP."""
+"""The HTTP routes of methods."""
 
 from functools import cached_property
 
@@ -10,15 +10,15 @@ from edge.httprule.template import PathTemplate
 
 
 class Route:
-    """One way to reach a method over HTTP: a google.api.http rule or one of its additional bindings.
+    """One HTTP route of a method: a google.api.http rule or one of its additional bindings.
 
-    `whole_body` says that the body is the request itself.
+    `whole_body` is true if the body is the whole request message.
     """
 
     def __init__(
         self, method: Method, http_method: str, template: PathTemplate, body: str = "", response_body: str = ""
     ) -> None:
-        """`body` and `response_body` are those of the rule."""
+        """`body` and `response_body` are the values of the rule."""
         self.method = method
         self.http_method = http_method
         self.template = template
@@ -28,22 +28,22 @@ class Route:
 
     @cached_property
     def variables(self) -> tuple[tuple[DescField, ...], ...]:
-        """The fields, from the outermost to the leaf, that each of the template's variables sets, in their order."""
+        """Returns the field path of each variable in the template, from the outermost field to the leaf."""
         return tuple(_fields(self.method.desc.input, variable.field_path) for variable in self.template.variables)
 
     @cached_property
     def body(self) -> DescField | None:
-        """The field that the body is, None if it is another, or none."""
+        """Returns the request field in the body, or None if the body is the whole request or absent."""
         return _fields(self.method.desc.input, (self._body,))[0] if self._body else None
 
     @cached_property
     def response_body(self) -> DescField | None:
-        """The field of the response that is answered, None for all of it."""
+        """Returns the response field in the response body, or None if it is the whole response."""
         return _fields(self.method.desc.output, (self._response_body,))[0] if self._response_body else None
 
 
 def _fields(message: DescMessage, path: tuple[str, ...]) -> tuple[DescField, ...]:
-    """The fields along a path, which the start has found good."""
+    """Returns the fields along a path, which was validated at startup."""
     fields: list[DescField] = []
     for name in path:
         fields.append(next(field for field in message.fields if field.name == name))

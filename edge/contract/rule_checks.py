@@ -20,14 +20,14 @@ Messages = Mapping[str, DescriptorProto]
 
 _MESSAGE_TYPES: Final = (FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto.TYPE_GROUP)
 _MESSAGE, _SINGLE = "a message", "a single value"
-# What a text with slashes can be a value of; base64 has them too.
+# Types whose text form can contain slashes; base64 does too.
 _HOLDS_SLASHES: Final = (FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_BYTES)
 _SCALARS: Final = frozenset(scalar.value for scalar in FROM_TEXT)
 _WRAPS_SLASHES: Final = ("google.protobuf.StringValue", "google.protobuf.BytesValue")
 
 
 class RuleError(ValueError):
-    """A rule that can't be served. `column` counts from 1; 0 stands for the whole rule."""
+    """A rule that the edge can't serve. `column` counts from 1; 0 stands for the whole rule."""
 
     def __init__(self, column: int, why: str) -> None:
         super().__init__(why)
@@ -36,10 +36,10 @@ class RuleError(ValueError):
 
 
 class RuleCheck:
-    """One rule, with the messages that its names are looked up in."""
+    """The checks of one rule against the messages of its method."""
 
     def __init__(self, request: str, response: str, template: PathTemplate, body: str, messages: Messages) -> None:
-        """`request` and `response` are the full names of types that are in `messages`, `body` is that of the rule."""
+        """`request` and `response` are full names of types in `messages`; `body` is the value of the rule."""
         self._request = request
         self._response = response
         self._template = template
@@ -47,7 +47,7 @@ class RuleCheck:
         self._messages = messages
 
     def check(self, response_body: str) -> None:
-        """Raises RuleError if a name of the rule is none of a field, or of one that can't stand there."""
+        """Raises RuleError if the rule names a field that does not exist or has an unsuitable type."""
         for variable in self._template.variables:
             self._check_variable(variable)
         if self._body:
@@ -58,7 +58,7 @@ class RuleCheck:
             self._field(self._response, response_body, 0, "response_body: ")
 
     def contradictions(self) -> Iterator[tuple[int, str]]:
-        """What in a rule that was checked no request can satisfy, or needs to: columns and reasons."""
+        """Yields the columns and descriptions of what no request can satisfy in a checked rule, or must repeat."""
         for one, other in combinations(self._template.variables, 2):
             if why := self._between(one, other):
                 yield other.column, f"no request can satisfy this rule: {why}"
@@ -71,24 +71,24 @@ class RuleCheck:
             yield 0, f"the path sets every field of the body {self._body}; a request can only repeat them there"
 
     def _between(self, one: Variable, other: Variable) -> str:
-        """Why a path can't have both variables, empty if it can."""
+        """Returns the reason why no path can have both variables, empty if one can."""
         if oneof := self._shared_oneof(one.field_path, other.field_path):
-            return f"{_text(one)} and {_text(other)} are members of the oneof {oneof}, which holds one of them"
+            return f"{_text(one)} and {_text(other)} are both members of the oneof {oneof}"
         shorter, longer = sorted((one.field_path, other.field_path), key=len)
         if longer[: len(shorter)] == shorter:
-            return f"{'.'.join(longer)} is a part of {'.'.join(shorter)}, which the path sets as a whole"
+            return f"{'.'.join(longer)} is part of {'.'.join(shorter)}, which the path sets as a whole"
         return ""
 
     def _with_body(self, variable: Variable) -> str:
-        """Why a request with this variable can't have the body, empty if it can."""
+        """Returns the reason why no request can have both the variable and the body, empty if one can."""
         if oneof := self._shared_oneof((self._body,), variable.field_path):
             return f"the path sets {_text(variable)}, another member of the oneof {oneof}"
         if variable.field_path[0] == self._body and self._message_at((self._body,)) in TEXT_MESSAGES:
-            return f"the path sets {_text(variable)}, a part of it, and it is given as a whole"
+            return f"the path sets {_text(variable)}, which is part of it, but a body can only set it as a whole"
         return ""
 
     def _in_pattern(self, variable: Variable) -> str:
-        """Why no value of the variable's field fits its pattern, empty if there may be one."""
+        """Returns the reason why no value of the variable's field matches its pattern, empty if one may."""
         template, captured = self._template, range(variable.start, variable.end)
         slashes = sum(template.literal[at] or template.segments[at] != REST for at in captured) > 1
         text = template.segments[variable.start] if len(captured) == 1 and template.literal[variable.start] else None
@@ -98,50 +98,50 @@ class RuleCheck:
         if leaf.type in _HOLDS_SLASHES or _message_of(leaf) in _WRAPS_SLASHES:
             return ""
         if slashes:
-            return f"{_text(variable)} takes several segments, and no value of its type has a slash"
+            return f"{_text(variable)} captures several segments, but no value of its type contains a slash"
         if leaf.type in _SCALARS:
             try:
                 FROM_TEXT[ScalarType(leaf.type)](text or "")
             except InvalidValue as wrong:
-                return f"{_text(variable)} is {text!r} always, which {wrong.description}"
+                return f"{_text(variable)} is always {text!r}, which {wrong.description}"
         return ""
 
     def _check_variable(self, variable: Variable) -> None:
-        """Raises RuleError unless the variable's path leads to a leaf that text can stand for."""
+        """Raises RuleError unless the variable's path leads to a field with a text form."""
         at, passed, kind = self._request, "", _MESSAGE
         for name in variable.field_path:
             if kind == _SINGLE:
                 raise RuleError(variable.column, f"{passed} is not a message and has no field {name}")
             if kind != _MESSAGE:
-                why = f"{passed} is {kind}: it is not a message whose field {name} a path could set"
+                why = f"{passed} is {kind}, not a message: a path can't set its field {name}"
                 raise RuleError(variable.column, why)
             field = self._field(at, name, variable.column)
             passed = f"{passed}.{name}" if passed else name
             at, kind = _message_of(field), self._kind(field)
         if kind == _MESSAGE and at not in TEXT_MESSAGES:
-            raise RuleError(variable.column, f"{passed} is a message; a path can't hold it, only a field of it")
+            raise RuleError(variable.column, f"{passed} is a message; a path can only set a field of it")
         if kind not in (_MESSAGE, _SINGLE):
-            raise RuleError(variable.column, f"{passed} is {kind}; a path can't hold it")
+            raise RuleError(variable.column, f"{passed} is {kind}; a path can't set it")
 
     def _kind(self, field: FieldDescriptorProto) -> str:
-        """What a field is, in words."""
+        """Returns the kind of a field in words."""
         if field.label == FieldDescriptorProto.LABEL_REPEATED:
             entry = self._messages.get(field.type_name[1:]) if field.type in _MESSAGE_TYPES else None
             return "a map, which is repeated" if entry is not None and entry.options.map_entry else "repeated"
         return _MESSAGE if _message_of(field) else _SINGLE
 
     def _field(self, message: str, name: str, column: int, where: str = "") -> FieldDescriptorProto:
-        """The field that a rule names. Raises RuleError if there is none."""
+        """Returns the field with a proto name. Raises RuleError if there is none."""
         fields = self._messages[message].field if message in self._messages else ()
         found = next((field for field in fields if field.name == name), None)
         if found is not None:
             return found
         meant = next((field.name for field in fields if name in (field.json_name, json_name(field.name))), "")
-        hint = f"; rules name fields as the contract does: {meant}" if meant else ""
+        hint = f"; use the proto name {meant}" if meant else ""
         raise RuleError(column, f"{where}{message} has no field {name}{hint}")
 
     def _shared_oneof(self, one: tuple[str, ...], other: tuple[str, ...]) -> str:
-        """The oneof that two paths want different members of, empty if there is none."""
+        """Returns the name of the oneof in which two paths set different members, empty if there is none."""
         at = self._request
         for name, other_name in zip(one, other, strict=False):
             if name != other_name:
@@ -160,7 +160,7 @@ class RuleCheck:
         return self._field(self._message_at(around), name, 0)
 
     def _message_at(self, path: Iterable[str]) -> str:
-        """The type of the message at a path of the request."""
+        """Returns the type of the message at a path of the request."""
         at = self._request
         for name in path:
             at = _message_of(self._field(at, name, 0))
@@ -177,6 +177,6 @@ def _text(variable: Variable) -> str:
 
 
 def _message_of(field: FieldDescriptorProto) -> str:
-    """The type of a field that holds one message, empty if it holds none, or several."""
+    """Returns the type of a singular message field, empty for any other field."""
     is_single = field.type in _MESSAGE_TYPES and field.label != FieldDescriptorProto.LABEL_REPEATED
     return field.type_name[1:] if is_single else ""

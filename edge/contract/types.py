@@ -1,7 +1,7 @@
-"""The types of a descriptor image, each built when it is first asked for.
+"""The types of a descriptor image, built on first use.
 
-To build all that a large public API declares takes seconds and half a gigabyte; of 14,000 methods a process calls few.
-google.protobuf's parser skims an image in a tenth of a second, which is enough to know what is declared in which file.
+Building all types of a large public API takes seconds and half a gigabyte, but a process calls few of its 14,000
+methods. google.protobuf parses an image in a tenth of a second, which is enough to index its declarations by file.
 """
 
 from collections.abc import Iterable, Iterator
@@ -34,12 +34,12 @@ from protobuf.wkt.google.protobuf import (
 from mesh.errors import InvalidArgument
 
 _WELL_KNOWN = (any_pb, duration_pb, empty_pb, field_mask_pb, struct_pb, timestamp_pb, wrappers_pb)
-KNOWN_EVERYWHERE: Final = Registry(*(each.desc() for each in (*_WELL_KNOWN, error_details_pb, status_pb)))
-"""What an Any may hold though no contract imports it: the well-known types, and google.rpc's errors."""
+COMMON_TYPES: Final = Registry(*(each.desc() for each in (*_WELL_KNOWN, error_details_pb, status_pb)))
+"""The types that an Any may hold without an import: the well-known types, and the errors of google.rpc."""
 
 
 def messages_in(file: FileDescriptorProto) -> Iterator[tuple[str, DescriptorProto]]:
-    """Every message of a file, nested ones too, with its full name."""
+    """Yields each message of a file, including nested ones, with its full name."""
     waiting = [(_full_name(file.package, message.name), message) for message in file.message_type]
     while waiting:
         name, message = waiting.pop()
@@ -47,12 +47,12 @@ def messages_in(file: FileDescriptorProto) -> Iterator[tuple[str, DescriptorProt
         waiting.extend((f"{name}.{nested.name}", nested) for nested in message.nested_type)
 
 
-class Types(Registry):  # type: ignore[misc] # the library looks types up by these methods, and takes what they give
-    """All types of an image. A file is built, after those that it imports, when one of its types is looked up."""
+class LazyTypes(Registry):  # type: ignore[misc] # the library looks up types by these methods
+    """A registry of all types of an image. Looking up a type builds its file and the imports of that file."""
 
     def __init__(self, image: FileDescriptorSet) -> None:
-        """Raises InvalidArgument if an import is missing, if two files have one name, or if a file's edition is newer
-        than what is known here.
+        """Raises InvalidArgument if an import is missing, if two different files have the same name, or if a file uses
+        an edition that the library does not support.
         """
         super().__init__()
         self._unbuilt: dict[str, bytes] = {}
@@ -62,9 +62,9 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
         for file in image.file:
             content = file.SerializeToString()
             if self._unbuilt.setdefault(file.name, content) != content:
-                raise InvalidArgument(f"The contracts hold two different files named {file.name}.")
+                raise InvalidArgument(f"The contracts contain two different files named {file.name}.")
             if file.edition > maximum_supported_edition.value:
-                raise InvalidArgument(f"{file.name} is of an edition that is not known here yet.")
+                raise InvalidArgument(f"{file.name} uses an edition of Protobuf that is not supported yet.")
             self._imports[file.name] = tuple(file.dependency)
             for declared in (file.message_type, file.enum_type, file.service, file.extension):
                 self._declared_in.update((_full_name(file.package, each.name), file.name) for each in declared)
@@ -72,13 +72,13 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
             for scope in scopes:
                 extensions += [(each.extendee[1:], file.name) for each in scope.extension]
         self._check_imports()
-        # Who reads a message must know its extensions, wherever they are declared.
+        # Readers of a message need its extensions, which any file may declare.
         self._extended_by: dict[str, list[str]] = {}
         for extendee, name in extensions:
             self._extended_by.setdefault(self.file_of(extendee), []).append(name)
 
     def files_importing(self, name: str) -> frozenset[str]:
-        """The files that import this one, also by way of others, and itself."""
+        """Returns the file itself and the files that import it, directly or indirectly."""
         importers: dict[str, list[str]] = {}
         for file, imports in self._imports.items():
             for imported in imports:
@@ -91,7 +91,7 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
         return frozenset(found)
 
     def file_of(self, type_name: str) -> str:
-        """The name of the file that declares a type, empty if none does. Nested ones are where the outermost is."""
+        """Returns the name of the file that declares a type or its outermost parent, empty if none does."""
         while type_name:
             if (file := self._declared_in.get(type_name)) is not None:
                 return file
@@ -99,27 +99,27 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
         return ""
 
     def file(self, path: str) -> DescFile | None:
-        """A file by its name."""
+        """Returns a file by name."""
         self._build(path)
         return super().file(path)
 
     def message(self, type_name: str) -> DescMessage | None:
-        """A message by its full name, also one that is known everywhere."""
+        """Returns a message by its full name, including those of COMMON_TYPES."""
         self._build(self.file_of(type_name))
-        return super().message(type_name) or KNOWN_EVERYWHERE.message(type_name)
+        return super().message(type_name) or COMMON_TYPES.message(type_name)
 
     def enum(self, type_name: str) -> DescEnum | None:
-        """An enum by its full name."""
+        """Returns an enum by its full name."""
         self._build(self.file_of(type_name))
         return super().enum(type_name)
 
     def service(self, type_name: str) -> DescService | None:
-        """A service by its full name."""
+        """Returns a service by its full name."""
         self._build(self.file_of(type_name))
         return super().service(type_name)
 
     def extension(self, type_name: str) -> DescExtension | None:
-        """An extension by its full name."""
+        """Returns an extension by its full name."""
         self._build(self.file_of(type_name))
         return super().extension(type_name)
 
@@ -129,7 +129,7 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
         return super().__iter__()
 
     def add(self, *args: Any) -> None:
-        """Adds what was built. The library's own way adds a file's imports again with every file."""
+        """Adds descriptors. Unlike the library's method, it does not add a file's imports again with every file."""
         for each in args:
             if isinstance(each, DescFile):
                 self._files[each.name] = each
@@ -146,7 +146,7 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
                     )
 
     def _build(self, name: str) -> None:
-        """Builds a file: first what it imports, afterwards what extends its messages."""
+        """Builds a file after its imports, and before the files that extend its messages."""
         waiting, entered = [name], set()
         while waiting:
             at = waiting[-1]
@@ -156,15 +156,15 @@ class Types(Registry):  # type: ignore[misc] # the library looks types up by the
                 continue
             waiting.pop()
             if at in self._unbuilt:
-                file = _without_bare_locations(File.from_binary(self._unbuilt.pop(at)))
+                file = _without_uncommented_locations(File.from_binary(self._unbuilt.pop(at)))
                 add_file(self, _with_json_names(file), {})
-                _put_first_names_last(self._files[at])
+                _prefer_first_names(self._files[at])
                 waiting[:0] = self._extended_by.get(at, ())
 
 
-def _without_bare_locations(file: File) -> File:
-    """The file without the source locations that have no comment, which nothing asks for: in memory they are two thirds
-    of most files.
+def _without_uncommented_locations(file: File) -> File:
+    """Removes the source locations without comments, which nothing reads and which use two thirds of the memory of
+    most files. Returns the file.
     """
     if file.source_code_info is not None:
         file.source_code_info.location = [
@@ -180,14 +180,14 @@ def _full_name(package: str, name: str) -> str:
 
 
 def json_name(name: str) -> str:
-    """The name in JSON of a field that the contract gives none of its own, as protoc makes it."""
+    """Returns the default JSON name of a field, as protoc derives it from the proto name."""
     first, *others = name.split("_")
     return first + "".join(part[:1].upper() + part[1:] for part in others)
 
 
 def json_name_owners(names: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Returns the proto name of the field that has each JSON name, of (JSON name, proto name) pairs: the field whose
-    proto name it is, or else the last declared, as for google.protobuf.json_format.
+    """Maps each JSON name of (JSON name, proto name) pairs to the proto name of its field: the field with that proto
+    name, or else the last one declared, as in google.protobuf.json_format.
     """
     owners: dict[str, str] = {}
     for json, proto in names:
@@ -196,9 +196,9 @@ def json_name_owners(names: Iterable[tuple[str, str]]) -> dict[str, str]:
     return owners
 
 
-def _put_first_names_last(file: DescFile) -> None:
-    """Reverses the values of each number that has several names. protobuf-py writes the last of them in JSON, where
-    google.protobuf.json_format and all others write the first declared.
+def _prefer_first_names(file: DescFile) -> None:
+    """Reverses the order of enum values that share a number, because protobuf-py writes the last of them in JSON, but
+    google.protobuf.json_format and all other implementations write the first.
     """
     enums, waiting = list(file.enums), list(file.messages)
     while waiting:
@@ -211,13 +211,14 @@ def _put_first_names_last(file: DescFile) -> None:
         by_number: dict[int, list[DescEnumValue]] = {}
         for value in enum.values:
             by_number.setdefault(value.number, []).append(value)
-        values = cast("list[DescEnumValue]", enum.values)  # a list, which the types built from it read only once
+        values = cast("list[DescEnumValue]", enum.values)  # a list that the types built from it read once
         values[:] = [by_number[value.number].pop() for value in values]
 
 
 def _with_json_names(file: File) -> File:
-    """The file with what compilers add for plugins, but not to what servers carry along for reflection. Of fields with
-    one JSON name, which proto2 allows, one has it and the others keep their proto names, so that none is lost.
+    """Adds the JSON names that compilers pass to plugins but servers omit in reflection. Returns the file.
+
+    If several fields have the same JSON name, which proto2 allows, one keeps it and the others use their proto names.
     """
     waiting = list(file.message_type)
     while waiting:

@@ -15,7 +15,7 @@ from googleapis.google.rpc.status_pb import Status
 from protobuf import Registry
 from protobuf.wkt import Any as Packed
 
-from edge.contract.types import KNOWN_EVERYWHERE
+from edge.contract.types import COMMON_TYPES
 from edge.http.headers import Headers
 from edge.http.negotiation import media_quality
 from mesh.errors import BrokenReply, Code, FieldViolation, MeshError, MetadataTooLarge
@@ -78,7 +78,7 @@ class HttpError(MeshError):
 
 
 def render(
-    error: MeshError, registry: Registry = KNOWN_EVERYWHERE, *, scheme: bytes = b"Bearer", accept: bytes = b""
+    error: MeshError, registry: Registry = COMMON_TYPES, *, scheme: bytes = b"Bearer", accept: bytes = b""
 ) -> tuple[int, Headers, bytes]:
     """The HTTP status, the headers and the body of an error. `registry` knows the types of the details that a service
     may send, `scheme` is what the client tried to prove itself by, `accept` which media types it takes.

@@ -124,7 +124,7 @@ class _Parser:
             self._add(ANY, literal=False)
         self._expect("}")
         if any(variable.field_path == field_path for variable in self._variables):
-            raise TemplateError(column, f"the variable {'.'.join(field_path)} occurs twice")
+            raise TemplateError(column, f"the variable {'.'.join(field_path)} is already used")
         end = len(self._segments)
         multi = end - start > 1 or self._segments[start] == REST
         self._variables.append(Variable(field_path, start, end, multi, column))

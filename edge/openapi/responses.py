@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, DescMessage
 
-from edge.contract.http_body import HTTP_BODY, inner_type
+from edge.contract.http_body import HTTP_BODY, response_type_name
 from edge.contract.route import Route
 from edge.http.errors import PROBLEM, render
 from edge.http.request import JSON
@@ -218,7 +218,7 @@ _BINARY_CONTENT: Final = {"application/octet-stream": {"schema": BINARY}, "*/*":
 
 
 def _is_raw(route: Route) -> bool:
-    return inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
+    return response_type_name(route.method.desc.output, route.response_body) == HTTP_BODY
 
 
 def _streams_answers(route: Route) -> bool:

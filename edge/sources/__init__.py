@@ -1,1 +1,1 @@
-"""Where contracts come from: a descriptor image, a folder of .proto files, or the upstreams themselves."""
+"""The sources of contracts: a descriptor image, a folder of .proto files, or the reflection of the upstreams."""

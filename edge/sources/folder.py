@@ -1,6 +1,6 @@
-"""A folder of .proto files, compiled by the protoc of grpcio-tools.
+"""The compiler of a folder of .proto files, with protoc from grpcio-tools.
 
-Imports are looked for in the folder itself; Google's common files, protovalidate's and our own need not be in it.
+Imports are resolved relative to the folder. It need not contain Google's common files, protovalidate's or our own.
 """
 
 import subprocess
@@ -18,13 +18,13 @@ from protovalidate._gen.buf.validate import validate_pb
 from edge.contract.image import parse_image
 from mesh.errors import InvalidArgument
 
-# Files whose packages hold only what protoc makes of them.
+# Files whose packages ship only the generated code.
 _KNOWN: Final = {file.name: file.proto for file in (validate_pb.desc(), policy_pb.desc())}
 
 
 def compile_folder(folder: Path) -> FileDescriptorSet:
-    """Compiles every .proto file of a folder, comments and all. Raises InvalidArgument with what protoc says, a line
-    for each error: file:line:column: text.
+    """Compiles every .proto file of a folder, with comments. Raises InvalidArgument with the errors of protoc, one on
+    each line: file:line:column: text.
     """
     names = proto_files(folder)
     if not names:
@@ -44,8 +44,8 @@ def compile_folder(folder: Path) -> FileDescriptorSet:
 
 
 def proto_files(folder: Path) -> list[str]:
-    """The .proto files of a folder by their paths inside it, in order. Hidden folders are left out: where Kubernetes
-    mounts a folder they hold every file a second time. So are copies of files that are known anyway.
+    """Returns the sorted paths of the .proto files in a folder. Omits hidden folders, because in a folder mounted by
+    Kubernetes they contain every file a second time, and copies of files that are known anyway.
     """
     google = _google_files()
     paths = (path.relative_to(folder) for path in folder.rglob("*.proto"))
@@ -57,7 +57,7 @@ def proto_files(folder: Path) -> list[str]:
 
 
 def _is_copy(parts: tuple[str, ...], google: Path) -> bool:
-    """Whether a file in "third_party/google/api", say, is a copy of google/api's. protobuf's own are never served."""
+    """Returns whether a file, such as one in "third_party/google/api", is a copy of a known file or protobuf's own."""
     inner = ["/".join(parts[start:]) for start in range(len(parts))]
     return any(
         path.startswith("google/protobuf/") or (path != inner[0] and (path in _KNOWN or (google / path).is_file()))
@@ -66,7 +66,7 @@ def _is_copy(parts: tuple[str, ...], google: Path) -> bool:
 
 
 def _google_files() -> Path:
-    """Where googleapis-common-protos has its .proto files: google/api, google/rpc, google/type and others."""
+    """Returns the folder of the .proto files in googleapis-common-protos: google/api, google/rpc and others."""
     found = find_spec("google.api")
     assert found is not None, "the package is required"
     return Path((found.submodule_search_locations or [])[0]).parents[1]
@@ -76,5 +76,5 @@ def _explain(folder: Path, errors: str) -> str:
     lines = [line for line in errors.splitlines() if ": warning: " not in line]
     hint = ""
     if any("was not found" in line or "File not found" in line for line in lines):
-        hint = "\nImports are looked for in the folder itself: give the one that they are relative to."
-    return "\n".join([f"The contracts in {folder} can't be compiled:", *lines]) + hint
+        hint = "\nImports are resolved relative to the folder: set it to the folder that they are relative to."
+    return "\n".join([f"Can't compile the contracts in {folder}:", *lines]) + hint

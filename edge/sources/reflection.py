@@ -1,6 +1,7 @@
-"""Contracts asked from the upstreams themselves, by gRPC server reflection.
+"""The client of gRPC server reflection, which reads contracts from the upstreams.
 
-https://github.com/grpc/grpc/blob/master/doc/server-reflection.md says how. The messages of v1 and v1alpha are the same.
+https://github.com/grpc/grpc/blob/master/doc/server-reflection.md defines the protocol. The messages of v1 and v1alpha
+are the same.
 """
 
 import asyncio
@@ -32,48 +33,48 @@ VERSIONS: Final = ("v1", "v1alpha")
 RETRY_S: Final = 0.5
 ROUND_S_MAX: Final = 10.0
 
-# Every server brings its own edition of these, and they only ever gain something.
+# Servers have different versions of these files, which are backward-compatible.
 _COMMON: Final = ("google/protobuf/", "google/api/", "google/rpc/", "google/type/", "buf/validate/")
 _GOOGLES = re.compile(r"google/(protobuf|api|rpc|type)/[a-z_]+\.proto")
 
 log = structlog.get_logger()
 
 
-async def ask(
+async def reflect(
     upstreams: Mapping[str, Address], channels: Mapping[Address, RawChannel], wait_s: float
 ) -> FileDescriptorSet:
-    """The contracts of services whose addresses are given; ANY_SERVICE stands for all others that its address has.
-    Upstreams that are away are waited for, `wait_s` seconds in all.
+    """Reads the contracts of the services in `upstreams`; ANY_SERVICE stands for all others at its address. Waits up to
+    `wait_s` seconds in total for upstreams that can't be reached.
 
-    Raises InvalidArgument if an upstream has no reflection, or if two have different files of one name; Unavailable if
-    one stays away.
+    Raises InvalidArgument if an upstream has no reflection, or if two have different files of the same name;
+    Unavailable if an upstream can't be reached in time.
     """
     deadline = time.monotonic() + wait_s
     files: dict[str, FileDescriptorProto] = {}
-    came_from: dict[str, Address] = {}
+    origins: dict[str, Address] = {}
     served: set[str] = set()
     for address in dict.fromkeys(upstreams.values()):
         wanted = {service for service, at in upstreams.items() if at == address}
-        server = _Server(channels[address], address)
-        listed = await _when_there(server, deadline)
+        server = _ReflectionClient(channels[address], address)
+        listed = await _wait_for_services(server, deadline)
         here = [each for each in listed if each in wanted or (ANY_SERVICE in wanted and each not in upstreams)]
         for name, file in (await server.files(here)).items():
             if files.setdefault(name, file) != file and not name.startswith(_COMMON):
                 raise InvalidArgument(
-                    f"{came_from[name]} and {address} have different files named {name}. Bring both to one version, or"
-                    " give the contracts as a descriptor image."
+                    f"{origins[name]} and {address} have different files named {name}. Upgrade both to one version, or"
+                    " set CONTRACTS to a descriptor image."
                 )
-            came_from.setdefault(name, address)
+            origins.setdefault(name, address)
         served.update(here)
     for file in files.values():
         kept = [service for service in file.service if f"{file.package}.{service.name}".lstrip(".") in served]
         del file.service[:]
         file.service.extend(kept)
-    return parse_image(FileDescriptorSet(file=files.values()).SerializeToString(), "What the upstreams tell")
+    return parse_image(FileDescriptorSet(file=files.values()).SerializeToString(), "The reflection of the upstreams")
 
 
-async def _when_there(server: "_Server", deadline: float) -> list[str]:
-    """The services of an upstream, as soon as it is there."""
+async def _wait_for_services(server: "_ReflectionClient", deadline: float) -> list[str]:
+    """Returns the services of an upstream once it can be reached. Raises Unavailable after the deadline."""
     waited = False
     while True:
         try:
@@ -81,17 +82,17 @@ async def _when_there(server: "_Server", deadline: float) -> list[str]:
         except (Unavailable, DeadlineExceeded) as error:
             if time.monotonic() > deadline:
                 raise Unavailable(
-                    f"{server.address} can't be reached, so that its contracts can't be asked for. Start it, raise"
-                    " REFLECT_WAIT_S, or give the contracts as a descriptor image."
+                    f"Can't read the contracts of {server.address}, because it can't be reached. Start it, raise"
+                    " REFLECT_WAIT_S, or set CONTRACTS to a descriptor image."
                 ) from error
         if not waited:
-            log.warning("waiting for an upstream, to ask for its contracts", upstream=str(server.address))
+            log.warning("waiting for an upstream to read its contracts", upstream=str(server.address))
             waited = True
         await asyncio.sleep(RETRY_S)
 
 
-class _Server:
-    """The reflection service of one upstream."""
+class _ReflectionClient:
+    """The client of one upstream's reflection service."""
 
     def __init__(self, channel: RawChannel, address: Address) -> None:
         self.address = address
@@ -99,25 +100,25 @@ class _Server:
         self._version = VERSIONS[0]
 
     async def services(self) -> list[str]:
-        """The names of its services, less gRPC's own. Raises InvalidArgument if it has no reflection."""
+        """Returns the sorted names of its services, without gRPC's own. Raises InvalidArgument without reflection."""
         for self._version in VERSIONS:
             try:
-                (answer,) = await self._ask([ServerReflectionRequest(list_services="")])
+                (answer,) = await self._exchange([ServerReflectionRequest(list_services="")])
             except Unimplemented:
                 continue
             names = (service.name for service in answer.list_services_response.service)
             return sorted(name for name in names if not name.startswith("grpc."))
         raise InvalidArgument(
-            f"{self.address} has no gRPC server reflection. Switch it on there, or give the contracts as a descriptor"
-            " image or a folder of .proto files."
+            f"{self.address} has no gRPC server reflection. Enable it there, or set CONTRACTS to a descriptor image or"
+            " to a folder of .proto files."
         )
 
     async def files(self, services: Iterable[str]) -> dict[str, FileDescriptorProto]:
-        """The files that declare these services, and all that they import, by their names."""
+        """Returns the files that declare these services and their transitive imports, by name."""
         files: dict[str, FileDescriptorProto] = {}
         requests = [ServerReflectionRequest(file_containing_symbol=name) for name in services]
         while requests:
-            for request, answer in zip(requests, await self._ask(requests), strict=True):
+            for request, answer in zip(requests, await self._exchange(requests), strict=True):
                 for file in self._parse(request, answer):
                     files.setdefault(file.name, file)
             imported = {name for file in files.values() for name in file.dependency}
@@ -130,26 +131,28 @@ class _Server:
             contents = answer.file_descriptor_response.file_descriptor_proto
             files = [FileDescriptorProto.FromString(each) for each in contents]
         except DecodeError as error:
-            raise InvalidArgument(f"What {self.address} tells of {wanted} is damaged.") from error
+            raise InvalidArgument(f"{self.address} returned a corrupt descriptor for {wanted}.") from error
         if not files:
-            files = _known_here(request.file_by_filename)
+            files = _bundled_file(request.file_by_filename)
         if not files or (request.file_by_filename and wanted not in [file.name for file in files]):
-            why = answer.error_response.error_message or "it answers with something else"
-            raise InvalidArgument(f"{self.address} can't describe {wanted}: {why}.")
+            why = answer.error_response.error_message or "it returned a different file"
+            raise InvalidArgument(f"{self.address} has no descriptor of {wanted}: {why}.")
         for file in files:
-            _reduce(file)
+            _normalize(file)
         return files
 
-    async def _ask(self, requests: list[ServerReflectionRequest]) -> list[ServerReflectionResponse]:
-        """The answers, one for each request."""
+    async def _exchange(self, requests: list[ServerReflectionRequest]) -> list[ServerReflectionResponse]:
+        """Sends requests in one stream. Returns the responses, one for each request."""
         path = f"/grpc.reflection.{self._version}.ServerReflection/ServerReflectionInfo"
         try:
             async with self._channel.stream(path, _serialised(requests), timeout_s=ROUND_S_MAX) as stream:
                 answers = [ServerReflectionResponse.FromString(message) async for message in stream]
         except (PermissionDenied, Unauthenticated, DecodeError) as error:
-            raise InvalidArgument(f"{self.address} does not tell its contracts: {error}") from error
+            raise InvalidArgument(f"Can't read the contracts of {self.address} by reflection: {error}") from error
         if len(answers) != len(requests):
-            raise InvalidArgument(f"{self.address} answers {len(requests)} questions with {len(answers)} answers.")
+            raise InvalidArgument(
+                f"{self.address} returned {len(answers)} responses to {len(requests)} reflection requests."
+            )
         return answers
 
 
@@ -158,8 +161,8 @@ async def _serialised(requests: Iterable[ServerReflectionRequest]) -> AsyncItera
         yield request.SerializeToString()
 
 
-def _reduce(file: FileDescriptorProto) -> None:
-    """Takes off what one server tells and another does not, of the same file."""
+def _normalize(file: FileDescriptorProto) -> None:
+    """Removes the parts of a file that not every server includes, so that equal files compare equal."""
     file.ClearField("source_code_info")
     for _, message in messages_in(file):
         for field in message.field:
@@ -167,8 +170,8 @@ def _reduce(file: FileDescriptorProto) -> None:
                 field.ClearField("json_name")
 
 
-def _known_here(name: str) -> list[FileDescriptorProto]:
-    """A file that every server knows, and that some therefore do not tell."""
+def _bundled_file(name: str) -> list[FileDescriptorProto]:
+    """Returns a file of Google from our own packages, because some servers omit the files that everybody has."""
     if not _GOOGLES.fullmatch(name):
         return []
     try:

@@ -1,4 +1,4 @@
-"""The source that the settings name."""
+"""The source of contracts that the settings select."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from edge.call.address import Address
 from edge.contract.image import read_image
 from edge.sources.folder import compile_folder, proto_files
-from edge.sources.reflection import ask
+from edge.sources.reflection import reflect
 from mesh.client import RawChannel
 from mesh.errors import InvalidArgument
 
@@ -19,24 +19,25 @@ REFLECT: Final = "reflect"
 
 
 class Source(Protocol):
-    """Where contracts come from, again and again."""
+    """A source of contracts that can be read repeatedly."""
 
     async def read(self) -> FileDescriptorSet:
-        """The contracts as they are now. Raises MeshError with a sentence that says why they can't be had."""
+        """Returns the current contracts. Raises MeshError with the reason if they can't be read."""
 
-    async def stamp(self) -> object:
-        """Something that is another one after the contracts have changed; None where only reading them can tell."""
+    async def fingerprint(self) -> object:
+        """Returns a value that changes with the contracts, or None if only reading them can detect a change."""
 
 
 def source_of(
     contracts: str, upstreams: Mapping[str, Address], channels: Mapping[Address, RawChannel], wait_s: float
 ) -> Source:
-    """The source of a setting: the path of an image or a folder, or REFLECT, which asks the upstreams by their open
-    channels. `wait_s` is how long they are waited for. Raises InvalidArgument if there is none to ask.
+    """Returns the source for a setting: the path of an image or a folder, or REFLECT for the reflection of the
+    upstreams through their open channels, with up to `wait_s` seconds to reach them. Raises InvalidArgument for REFLECT
+    without upstreams.
     """
     if contracts == REFLECT:
         if not upstreams:
-            raise InvalidArgument("There is no upstream to ask for its contracts. Add --upstream '*=HOST:PORT'.")
+            raise InvalidArgument("Reflection needs an upstream. Add --upstream '*=HOST:PORT'.")
         return _Reflection(upstreams, channels, wait_s)
     path = Path(contracts)
     return _Folder(path) if path.is_dir() else _Image(path)
@@ -49,8 +50,8 @@ class _Image:
     async def read(self) -> FileDescriptorSet:
         return await asyncio.to_thread(read_image, self.path)
 
-    async def stamp(self) -> object:
-        return _stamp(self.path)
+    async def fingerprint(self) -> object:
+        return _file_fingerprint(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,10 @@ class _Folder:
     async def read(self) -> FileDescriptorSet:
         return await asyncio.to_thread(compile_folder, self.path)
 
-    async def stamp(self) -> object:
-        return await asyncio.to_thread(lambda: [(name, _stamp(self.path / name)) for name in proto_files(self.path)])
+    async def fingerprint(self) -> object:
+        return await asyncio.to_thread(
+            lambda: [(name, _file_fingerprint(self.path / name)) for name in proto_files(self.path)]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,14 @@ class _Reflection:
     wait_s: float
 
     async def read(self) -> FileDescriptorSet:
-        return await ask(self.upstreams, self.channels, self.wait_s)
+        return await reflect(self.upstreams, self.channels, self.wait_s)
 
-    async def stamp(self) -> object:
+    async def fingerprint(self) -> object:
         return None
 
 
-def _stamp(path: Path) -> object:
-    """When a file was written, and which one it is: a link that leads elsewhere makes it another."""
+def _file_fingerprint(path: Path) -> object:
+    """Returns the modification time, size and inode of a file; the inode changes when a link is retargeted."""
     try:
         status = path.stat()
     except OSError:

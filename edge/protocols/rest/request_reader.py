@@ -8,7 +8,7 @@ from typing import Final
 
 from edge.bind.binder import Binder
 from edge.call import large_work
-from edge.contract.http_body import raw_type
+from edge.contract.http_body import http_body_type
 from edge.contract.route import Route
 from edge.http.activity import Activity
 from edge.http.body_stream import body_stream
@@ -39,7 +39,7 @@ class RequestReader:
         self.binder = Binder(route, transcoding.readers, transcoding.validator)
         self._input = route.method.desc.input
         self._depth_max = transcoding.readers.depth_max
-        self._is_file = raw_type(route) is not None
+        self._is_file = http_body_type(route) is not None
 
     async def read(
         self, messages: "RequestMessages", request: Request, activity: Activity

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from edge.bind.system_parameters import SystemParameterReader
 from edge.call.rpc import Rpc
-from edge.contract.http_body import HTTP_BODY, inner_type
+from edge.contract.http_body import HTTP_BODY, response_type_name
 from edge.contract.route import Route
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
@@ -28,7 +28,7 @@ class ServerStreamEndpoint:
         self.limits = limits
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.reader = RequestReader(route, transcoding, limits)
-        self.is_file = inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
+        self.is_file = response_type_name(route.method.desc.output, route.response_body) == HTTP_BODY
         self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.is_file)
         self._driver = CallDriver(rpc, route.template.text)
 

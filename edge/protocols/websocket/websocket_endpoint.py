@@ -15,7 +15,7 @@ from typing import Any, Final
 from edge.bind.system_parameters import ALT, SystemParameterReader
 from edge.call import large_work
 from edge.call.rpc import Rpc
-from edge.contract.http_body import HTTP_BODY, inner_type, raw_type
+from edge.contract.http_body import HTTP_BODY, response_type_name, http_body_type
 from edge.contract.route import Route
 from edge.http.errors import HttpError, render
 from edge.http.headers import Headers
@@ -49,8 +49,8 @@ class WebSocketEndpoint:
         self.limits = limits
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.reader = RequestReader(route, transcoding, limits)
-        self.receives_files = raw_type(route) is not None
-        self.sends_files = inner_type(route.method.desc.output, route.response_body) == HTTP_BODY
+        self.receives_files = http_body_type(route) is not None
+        self.sends_files = response_type_name(route.method.desc.output, route.response_body) == HTTP_BODY
         self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.sends_files)
         self._driver = CallDriver(rpc, route.template.text)
 

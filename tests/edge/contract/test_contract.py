@@ -1,4 +1,4 @@
-"""From images to routes, and what is wrong with them."""
+"""Routes of descriptor images, and problems of their rules."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ service S {
 
 
 def contract_of(rule: str, folder: Path) -> Contract:
-    """A contract with one method and this rule."""
+    """Returns a contract with one method and this rule."""
     return read(compile_image(HEAD % rule, folder))
 
 
@@ -62,37 +62,37 @@ def contract_of(rule: str, folder: Path) -> Contract:
         ('get: "/v1/{nope}"', 5, "wrong.v1.M has no field nope"),
         ('get: "/v1/{inner.nope}"', 5, "wrong.v1.M has no field nope"),
         ('get: "/v1/{id.x}"', 5, "id is not a message and has no field x"),
-        ('get: "/v1/{ids.x}"', 5, "ids is repeated: it is not a message whose field x a path could set"),
+        ('get: "/v1/{ids.x}"', 5, "ids is repeated, not a message: a path can't set its field x"),
         (
             'get: "/v1/{inner.inners.id}"',
             5,
-            "inner.inners is repeated: it is not a message whose field id a path could set",
+            "inner.inners is repeated, not a message: a path can't set its field id",
         ),
         (
             'get: "/v1/{map.value}"',
             5,
-            "map is a map, which is repeated: it is not a message whose field value a path could set",
+            "map is a map, which is repeated, not a message: a path can't set its field value",
         ),
         ('get: "/v1/{time.seconds.x}"', 5, "time.seconds is not a message and has no field x"),
         (
             'get: "/v1/{longName}"',
             5,
-            "wrong.v1.M has no field longName; rules name fields as the contract does: long_name",
+            "wrong.v1.M has no field longName; use the proto name long_name",
         ),
         (
             'post: "/v1/x" body: "renamed"',
             0,
-            "body: wrong.v1.M has no field renamed; rules name fields as the contract does: own_name",
+            "body: wrong.v1.M has no field renamed; use the proto name own_name",
         ),
-        ('get: "/v1/{ids}"', 5, "ids is repeated; a path can't hold it"),
-        ('get: "/v1/{inner}"', 5, "inner is a message; a path can't hold it, only a field of it"),
-        ('get: "/v1/{map}"', 5, "map is a map, which is repeated; a path can't hold it"),
-        ('get: "/v1/{struct}"', 5, "struct is a message; a path can't hold it, only a field of it"),
+        ('get: "/v1/{ids}"', 5, "ids is repeated; a path can't set it"),
+        ('get: "/v1/{inner}"', 5, "inner is a message; a path can only set a field of it"),
+        ('get: "/v1/{map}"', 5, "map is a map, which is repeated; a path can't set it"),
+        ('get: "/v1/{struct}"', 5, "struct is a message; a path can only set a field of it"),
         ('post: "/v1/x" body: "nope"', 0, "body: wrong.v1.M has no field nope"),
         ('post: "/v1/x" body: "inner.id"', 0, "body: wrong.v1.M has no field inner.id"),
         ('post: "/v1/{id}" body: "id"', 0, "id is both the body and a variable of the path"),
         ('get: "/v1/x" response_body: "nope"', 0, "response_body: wrong.v1.M has no field nope"),
-        ('body: "*"', 0, "the rule names no HTTP method and path"),
+        ('body: "*"', 0, "the rule has no HTTP method and path"),
         (
             'get: "/v1/x" additional_bindings {get: "/v1/y" additional_bindings {get: "/v1/z"}}',
             0,
@@ -101,14 +101,14 @@ def contract_of(rule: str, folder: Path) -> Contract:
     ],
 )
 def test_a_wrong_rule_is_named(tmp_path: Path, rule: str, column: int, why: str) -> None:
-    """Method, template, column and reason, for whoever wrote the rule."""
+    """A problem names the method, the template, the column and the reason."""
     problem = contract_of(rule, tmp_path).problems[0]
     assert (problem.method, problem.column, problem.why, problem.fatal) == ("wrong.v1.S.Call", column, why, True)
     assert str(problem).startswith("error: wrong.v1.S.Call: ")
 
 
 def test_one_wrong_rule_does_not_hide_the_others(tmp_path: Path) -> None:
-    """Additional bindings are judged one by one."""
+    """An invalid additional binding does not hide the problems of the others."""
     rule = 'get: "/v1/{nope}" additional_bindings {get: "/v1/{id}"} additional_bindings {get: "/v1/{"}'
     contract = contract_of(rule, tmp_path)
     assert [each.template.text for each in contract.routes] == ["/v1/{id}"]
@@ -116,7 +116,7 @@ def test_one_wrong_rule_does_not_hide_the_others(tmp_path: Path) -> None:
 
 
 def test_a_doubtful_rule_is_a_warning(tmp_path: Path) -> None:
-    """A body that clients may not be able to send is served all the same."""
+    """A body that some clients can't send is a warning, and the route is served."""
     contract = contract_of('delete: "/v1/{id}" body: "*"', tmp_path)
     assert (len(contract.routes), [problem.fatal for problem in contract.problems]) == (1, [False])
     assert str(contract.problems[0]).startswith("warning: ")
@@ -128,18 +128,17 @@ def test_a_doubtful_rule_is_a_warning(tmp_path: Path) -> None:
         (
             'get: "/v1/{left}/{moment}"',
             12,
-            f"{NONE_CAN}left and moment are members of the oneof choice, which holds one of them",
+            f"{NONE_CAN}left and moment are both members of the oneof choice",
         ),
         (
             'get: "/v1/{right.inner.left}/{right.inner.moment}"',
             24,
-            f"{NONE_CAN}right.inner.left and right.inner.moment are members of the oneof choice, which holds one of"
-            " them",
+            f"{NONE_CAN}right.inner.left and right.inner.moment are both members of the oneof choice",
         ),
         (
             'get: "/v1/{right.left}/{left}"',
             18,
-            f"{NONE_CAN}right.left and left are members of the oneof choice, which holds one of them",
+            f"{NONE_CAN}right.left and left are both members of the oneof choice",
         ),
         (
             'post: "/v1/{left}" body: "right"',
@@ -149,12 +148,12 @@ def test_a_doubtful_rule_is_a_warning(tmp_path: Path) -> None:
         (
             'get: "/v1/{number=a/*}"',
             5,
-            f"{NONE_CAN}number takes several segments, and no value of its type has a slash",
+            f"{NONE_CAN}number captures several segments, but no value of its type contains a slash",
         ),
         (
             'get: "/v1/{time=*/**/x}"',
             5,
-            f"{NONE_CAN}time takes several segments, and no value of its type has a slash",
+            f"{NONE_CAN}time captures several segments, but no value of its type contains a slash",
         ),
         (
             'put: "/v1/{one.only}" body: "one"',
@@ -164,7 +163,7 @@ def test_a_doubtful_rule_is_a_warning(tmp_path: Path) -> None:
     ],
 )
 def test_a_rule_that_contradicts_itself_is_a_warning(tmp_path: Path, rule: str, column: int, why: str) -> None:
-    """It is served, and refuses what it is sent; whoever wrote it meant something else."""
+    """A rule that no request can satisfy is served, but its author gets a warning."""
     contract = contract_of(rule, tmp_path)
     assert [(problem.column, problem.fatal, problem.why) for problem in contract.problems] == [(column, False, why)]
     assert len(contract.routes) == 1
@@ -182,13 +181,13 @@ def test_a_rule_that_contradicts_itself_is_a_warning(tmp_path: Path, rule: str, 
         'get: "/v1/{number=7}/{id=x}/{time.seconds}/{time.nanos}"',
     ],
 )
-def test_a_rule_that_can_be_satisfied_is_not_suspected(tmp_path: Path, rule: str) -> None:
-    """Members of different oneofs, or of one oneof in different messages; slashes where they are data."""
+def test_a_rule_that_can_be_satisfied_has_no_warning(tmp_path: Path, rule: str) -> None:
+    """Members of different oneofs, of one oneof in different messages, and slashes in text cause no warning."""
     assert contract_of(rule, tmp_path).problems == ()
 
 
 def test_names_that_clash_are_a_warning(tmp_path: Path) -> None:
-    """In every message that a rule reaches, once."""
+    """Ambiguous names are reported once, in every message that a rule reaches."""
     text = (HEAD % 'get: "/v1/x" additional_bindings {post: "/v1/x" body: "*"}').replace(
         "string only = 1;", 'string only = 1; string b = 2 [json_name = "only2"]; string only2 = 3 [json_name = "b"];'
     )
@@ -208,13 +207,13 @@ def test_names_that_clash_are_a_warning(tmp_path: Path) -> None:
 
 
 def routes_of(text: str, folder: Path, **settings: object) -> Routes:
-    """The routes of a contract."""
+    """Returns the routes of a contract."""
     made = EdgeSettings.model_validate({"contracts": "-", "upstreams": "", **settings})
     return build_routes(read(compile_image(text, folder)), made, Nowhere, None)
 
 
 def test_rules_under_the_pages_of_the_edge_are_a_warning(tmp_path: Path) -> None:
-    """Which URLs are not theirs, and what moves the pages; other methods than those of a page are the contract's."""
+    """The warning names the URLs of the pages and the setting that moves them; other methods are not affected."""
     first, *others = (
         'get: "/{id=**}"',
         'get: "/livez"',
@@ -236,7 +235,7 @@ def test_rules_under_the_pages_of_the_edge_are_a_warning(tmp_path: Path) -> None
 
 
 def test_a_contract_without_a_rule_is_an_error(tmp_path: Path) -> None:
-    """There would be nothing to serve: no rules, or no service at all."""
+    """A contract without rules or without services is an error, because there is nothing to serve."""
     text = (HEAD % 'get: "/v1/x"').replace('{ option (google.api.http) = {get: "/v1/x"}; }', ";")
     (problem,) = routes_of(text, tmp_path).problems
     assert str(problem).startswith("error: wrong.v1.S: no method has a google.api.http rule")
@@ -248,14 +247,14 @@ def test_a_contract_without_a_rule_is_an_error(tmp_path: Path) -> None:
 
 
 def test_methods_that_stream_have_routes(tmp_path: Path) -> None:
-    """Like all others."""
+    """Streaming methods have routes like all others."""
     text = (HEAD % 'get: "/v1/x"').replace("returns (M)", "returns (stream M)")
     contract = read(compile_image(text, tmp_path))
     assert ([route.method.streams for route in contract.routes], contract.problems) == ([True], ())
 
 
 def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:
-    """The second is a warning that names the first; a rule of protovalidate that can't be compiled is an error."""
+    """The second rule gets a warning that names the first; an invalid rule of protovalidate is an error."""
     text = HEAD % 'get: "/v1/{id}" additional_bindings {get: "/v1/{inner.id}"} additional_bindings {post: "/v1/x"}'
     settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": ""})
     routes = build_routes(read(compile_image(text, tmp_path)), settings, Nowhere, None)
@@ -269,8 +268,8 @@ def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:
     assert "a validation rule is invalid" in problems[0].why
 
 
-def test_a_method_that_can_not_be_read_is_a_warning(tmp_path: Path) -> None:
-    """What reads requests knows the methods of HTTP, and refuses others before there is a route."""
+def test_a_method_that_the_parser_rejects_is_a_warning(tmp_path: Path) -> None:
+    """The HTTP parser rejects unknown methods before routing, so a rule with one gets a warning."""
     kinds = ("PURGE", "BREW")
     rules = " ".join(f'additional_bindings {{custom: {{kind: "{kind}" path: "/v1/x"}}}}' for kind in kinds)
     settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": ""})
@@ -280,9 +279,9 @@ def test_a_method_that_can_not_be_read_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_is_no_image_is_a_sentence(tmp_path: Path) -> None:
-    """Missing, nonsense, or without its imports."""
-    with pytest.raises(InvalidArgument, match="can't be read"):
+def test_a_file_that_is_not_an_image_raises(tmp_path: Path) -> None:
+    """A missing file, another file, and an image without its imports raise InvalidArgument."""
+    with pytest.raises(InvalidArgument, match="Can't read the contracts"):
         load(tmp_path / "missing.binpb")
     (tmp_path / "nonsense").write_bytes(b"\xff\xff\xff")
     with pytest.raises(InvalidArgument, match="not a descriptor image"):
@@ -295,7 +294,7 @@ def test_a_file_that_is_no_image_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_there_twice_counts_once(tmp_path: Path) -> None:
-    """Images are joined by writing one after the other, each with its imports."""
+    """Concatenated images contain shared imports twice, which count once."""
     image = compile_image(HEAD % 'get: "/v1/x"', tmp_path)
     contract = read(FileDescriptorSet(file=[*image.file, *image.file]))
     assert (contract.services, len(contract.routes)) == (("wrong.v1.S",), 1)

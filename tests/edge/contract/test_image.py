@@ -1,4 +1,4 @@
-"""Descriptor images in files."""
+"""The reader of descriptor images."""
 
 import gzip
 from pathlib import Path
@@ -10,8 +10,8 @@ from mesh.errors import InvalidArgument
 from tests.edge.contracts import LIBRARY, compile_image
 
 
-def test_a_compressed_image_is_taken(tmp_path: Path) -> None:
-    """gzip, whatever the file's name."""
+def test_a_gzipped_image_is_read(tmp_path: Path) -> None:
+    """An image in gzip is recognised by its content, not by the file's name."""
     image = compile_image(LIBRARY, tmp_path)
     (tmp_path / "image").write_bytes(gzip.compress(image.SerializeToString()))
     assert read_image(tmp_path / "image") == image
@@ -20,15 +20,15 @@ def test_a_compressed_image_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "holds no contracts"),
+        (b"", "contains no .proto files"),
         (b"\xff\xff\xff", "is not a descriptor image"),
-        (b"\x0a\x00", "holds no contracts"),
-        (gzip.compress(b"x" * 100, mtime=0)[:-4], "is compressed, and damaged"),
-        (b"\x1f\x8b" + b"x" * 20, "is compressed, and damaged"),
+        (b"\x0a\x00", "contains no .proto files"),
+        (gzip.compress(b"x" * 100, mtime=0)[:-4], "is a corrupt gzip file"),
+        (b"\x1f\x8b" + b"x" * 20, "is a corrupt gzip file"),
     ],
 )
-def test_a_file_that_is_none_is_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
-    """It names the file, and says what is wrong with it."""
+def test_an_invalid_file_raises(tmp_path: Path, content: bytes, sentence: str) -> None:
+    """The message names the file and the reason."""
     (tmp_path / "image").write_bytes(content)
     with pytest.raises(InvalidArgument, match=f"{tmp_path / 'image'} {sentence}"):
         read_image(tmp_path / "image")

@@ -1,4 +1,4 @@
-"""Types that are built when they are asked for."""
+"""Types that are built on first use."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import Edition, FileDescriptorSet
 
-from edge.contract.types import Types
+from edge.contract.types import LazyTypes
 from edge.sources.folder import compile_folder
 from mesh.errors import InvalidArgument
 from tests.edge.contracts import LIBRARY, compile_image
@@ -20,21 +20,21 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> FileDescriptorSet:
-    """Three files: one that is used by the second and extended by the third."""
+    """Returns three files: the second uses the first, and the third extends it."""
     folder = tmp_path_factory.mktemp("types")
     for name, text in FILES.items():
         (folder / f"{name}.proto").write_text(f'syntax = "proto2"; package {name}; {text}')
     return compile_folder(folder)
 
 
-def built(types: Types) -> list[str]:
-    """The files that are there."""
+def built(types: LazyTypes) -> list[str]:
+    """Returns the names of the files that have been built."""
     return sorted(types._files)
 
 
-def test_a_type_is_built_with_what_it_needs(image: FileDescriptorSet) -> None:
-    """Its file, what that imports, and what extends one of these; nothing before it is asked for."""
-    types = Types(image)
+def test_a_type_is_built_with_its_dependencies(image: FileDescriptorSet) -> None:
+    """Looking up a type builds its file, its imports and their extensions, and nothing is built before."""
+    types = LazyTypes(image)
     assert built(types) == []
     user = types.message("user.User")
     assert user is not None
@@ -45,65 +45,65 @@ def test_a_type_is_built_with_what_it_needs(image: FileDescriptorSet) -> None:
 
 @pytest.mark.parametrize("name", ["base.Base", "base.Base.Inner"])
 def test_nested_types_are_found_by_their_full_names(image: FileDescriptorSet, name: str) -> None:
-    """However deep, and enums and extensions as well as messages."""
-    message = Types(image).message(name)
+    """Nested messages, enums and extensions of any depth are found by their full names."""
+    message = LazyTypes(image).message(name)
     assert message is not None
     assert message.type_name == name
-    assert Types(image).enum("base.Base.Inner.E") is not None
-    assert Types(image).extension("more.More.x") is not None
+    assert LazyTypes(image).enum("base.Base.Inner.E") is not None
+    assert LazyTypes(image).extension("more.More.x") is not None
 
 
-def test_what_is_not_declared_is_none(image: FileDescriptorSet) -> None:
-    """Also what only begins like a type that is."""
-    types = Types(image)
+def test_an_undeclared_type_is_none(image: FileDescriptorSet) -> None:
+    """An undeclared name is None, even if it begins with a declared one."""
+    types = LazyTypes(image)
     assert (types.message("nope"), types.message("base.Base.Nope"), types.message("")) == (None, None, None)
     assert (types.service("user.User"), types.file("nope.proto")) == (None, None)
 
 
-def test_all_are_there_for_who_goes_through_them(image: FileDescriptorSet) -> None:
-    """As if all had been built at once."""
-    names = {getattr(each, "type_name", "") for each in Types(image)}
+def test_iterating_builds_all_types(image: FileDescriptorSet) -> None:
+    """Iterating yields the types of all files."""
+    names = {getattr(each, "type_name", "") for each in LazyTypes(image)}
     assert {"user.User", "base.Base.Inner", "base.Base.Inner.E", "more.More.x"} <= names
 
 
 def test_names_in_json_need_not_be_in_the_image(tmp_path: Path) -> None:
-    """What servers carry for reflection lacks them; a name that the contract gives itself stays."""
+    """Missing JSON names are derived, as servers omit them in reflection; explicit ones are kept."""
     image = compile_image(LIBRARY, tmp_path)
     for file in image.file:
         for message in file.message_type:
             for field in message.field:
                 if field.name != "renamed":
                     field.ClearField("json_name")
-    book = Types(image).message("library.v1.Book")
-    everything = Types(image).message("library.v1.Everything")
+    book = LazyTypes(image).message("library.v1.Book")
+    everything = LazyTypes(image).message("library.v1.Everything")
     assert book is not None
     assert everything is not None
     assert [field.json_name for field in book.fields[:3]] == ["name", "title", "pageCount"]
     assert everything.fields[-1].json_name == "otherName"
 
 
-def test_a_missing_import_is_a_sentence(image: FileDescriptorSet) -> None:
-    """It names both files."""
+def test_a_missing_import_raises(image: FileDescriptorSet) -> None:
+    """The message names both files."""
     alone = FileDescriptorSet(file=[file for file in image.file if file.name == "user.proto"])
     with pytest.raises(InvalidArgument, match=r"user\.proto imports base\.proto, which is missing"):
-        Types(alone)
+        LazyTypes(alone)
 
 
-def test_one_name_stands_for_one_file(image: FileDescriptorSet) -> None:
-    """Images may be joined, but two versions of a file are one too many."""
+def test_two_different_files_of_one_name_raise(image: FileDescriptorSet) -> None:
+    """Images may be concatenated, but not with two versions of a file."""
     twice = FileDescriptorSet(file=[*image.file, *image.file])
-    assert Types(twice).message("user.User") is not None
+    assert LazyTypes(twice).message("user.User") is not None
     twice.file[-1].package = "other"
     with pytest.raises(InvalidArgument, match=r"two different files named user\.proto"):
-        Types(twice)
+        LazyTypes(twice)
 
 
-def test_an_edition_of_the_future_is_a_sentence(image: FileDescriptorSet) -> None:
-    """At the start, not at the first call."""
+def test_an_unsupported_edition_raises(image: FileDescriptorSet) -> None:
+    """An unsupported edition raises at startup, not at the first call."""
     newer = FileDescriptorSet.FromString(image.SerializeToString())
     newer.file[-1].syntax, newer.file[-1].edition = "editions", Edition.EDITION_99997_TEST_ONLY
-    with pytest.raises(InvalidArgument, match=r"\.proto is of an edition that is not known here yet"):
-        Types(newer)
+    with pytest.raises(InvalidArgument, match=r"\.proto uses an edition of Protobuf that is not supported yet"):
+        LazyTypes(newer)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_an_edition_of_the_future_is_a_sentence(image: FileDescriptorSet) -> Non
         {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1.500s"},
     ],
 )
-def test_an_any_holds_what_is_known_everywhere(tmp_path: Path, held: dict[str, str]) -> None:
-    """As the result of a long-running operation does, whose contract need not import the types of errors."""
+def test_an_any_may_hold_common_types(tmp_path: Path, held: dict[str, str]) -> None:
+    """An Any, such as a long-running operation's result, may hold error types that the contract does not import."""
     (tmp_path / "holder.proto").write_text(
         'syntax = "proto3"; import "google/protobuf/any.proto"; message Holder { google.protobuf.Any any = 1; }'
     )
-    types = Types(compile_folder(tmp_path))
+    types = LazyTypes(compile_folder(tmp_path))
     holder = types.message("Holder")
     assert holder is not None
     written = holder.type.from_json(json.dumps({"any": held}), registry=types).to_json(registry=types)

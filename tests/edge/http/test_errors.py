@@ -15,7 +15,7 @@ from protobuf.wkt import Duration
 
 from edge.bind.binder import Binder
 from edge.contract.contract import Contract
-from edge.contract.types import KNOWN_EVERYWHERE
+from edge.contract.types import COMMON_TYPES
 from edge.http.errors import HTTP_STATUS, HttpError, render
 from mesh.errors import Code, NotFound, PermissionDenied, Unauthenticated
 from tests.edge.backend import Backend, Context, Received
@@ -153,7 +153,7 @@ async def test_what_a_service_means_to_say_arrives(
     async with edge_of(library, backend.port) as client:
         error = (await client.patch(GET, json={})).json()["error"]
     assert error["message"] == "Shard 7 is lost."
-    shown = [Packed.pack(detail).to_json(registry=KNOWN_EVERYWHERE) for detail in details]
+    shown = [Packed.pack(detail).to_json(registry=COMMON_TYPES) for detail in details]
     assert error["details"] == [json.loads(each.replace("page_count", "pageCount")) for each in shown]
     assert "debug=secret" in capsys.readouterr().out
 

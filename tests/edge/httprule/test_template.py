@@ -61,7 +61,7 @@ def test_a_literal_that_looks_like_a_wildcard_is_a_literal() -> None:
         ("/v1/{a}b", 8, "unexpected 'b'; a wildcard or a variable takes up its whole segment"),
         ("/v1/a*", 6, "unexpected '*'; a wildcard or a variable takes up its whole segment"),
         ("/v1/***", 7, "unexpected '*'; a wildcard or a variable takes up its whole segment"),
-        ("/v1/{a}/{a}", 9, "the variable a occurs twice"),
+        ("/v1/{a}/{a}", 9, "the variable a is already used"),
         ("/v1/a}", 6, "unexpected '}'; expected '/', ':' or the end"),
         ("/v1/a:", 7, "expected the verb"),
         ("/v1/a:b/c", 8, "unexpected '/'; a verb ends the template"),

@@ -1,4 +1,4 @@
-"""Folders of .proto files."""
+"""The compiler of folders of .proto files."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ def write(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_a_folder_needs_nothing_but_its_own_files(tmp_path: Path) -> None:
-    """What Google, protovalidate and we publish is known; options and comments arrive."""
+def test_a_folder_needs_only_its_own_files(tmp_path: Path) -> None:
+    """The files of Google, protovalidate and ours are known; options and comments are in the image."""
     contract = read(compile_folder(write(tmp_path, library=LIBRARY)))
     assert "/v1/{parent=shelves/*}/books" in [route.template.text for route in contract.routes]
     assert contract.routes[0].method.policy.public
@@ -31,15 +31,15 @@ def test_a_folder_needs_nothing_but_its_own_files(tmp_path: Path) -> None:
 
 
 def test_imports_are_relative_to_the_folder(tmp_path: Path) -> None:
-    """Files of sub-folders import each other by their whole paths."""
+    """Files in sub-folders import each other by their paths from the folder."""
     inner = 'syntax = "proto3"; package a.b; message M {}'
     outer = 'syntax = "proto3"; package a; import "a/b/inner.proto"; service S { rpc R(b.M) returns (b.M); }'
     image = compile_folder(write(tmp_path, a__b__inner=inner, a__outer=outer))
     assert [file.name for file in image.file] == ["a/b/inner.proto", "a/outer.proto"]
 
 
-def test_what_is_there_twice_is_taken_once(tmp_path: Path) -> None:
-    """A mounted folder has every file again in a hidden one; copies of Google's files need not be taken out."""
+def test_copies_are_compiled_once(tmp_path: Path) -> None:
+    """Copies in the hidden folder of a Kubernetes mount and copies of Google's files are ignored."""
     text = 'syntax = "proto3"; import "google/api/annotations.proto"; message M {}'
     write(tmp_path, a=text, third_party__google__api__annotations="broken", google__protobuf__any="broken")
     (tmp_path / "..2026").mkdir()
@@ -52,20 +52,20 @@ def test_what_is_there_twice_is_taken_once(tmp_path: Path) -> None:
     [
         ('syntax = "proto3";\nmessage M { Nope n = 1; }', r'a\.proto:2:13: "Nope" is not defined\.'),
         ('syntax = "proto3";\nimport "b.proto";', r'a\.proto:2:1: Import "b\.proto" was not found'),
-        ('syntax = "proto3";\nimport "b.proto";', r"give the one that they are relative to"),
+        ('syntax = "proto3";\nimport "b.proto";', r"set it to the folder that they are relative to"),
         ('syntax = "proto3";\nmessage M {', r"a\.proto:2:12: Reached end of input in message definition"),
     ],
 )
-def test_a_mistake_is_named_by_file_line_and_column(tmp_path: Path, text: str, sentence: str) -> None:
-    """As protoc says it, without its warnings."""
+def test_a_compile_error_has_its_file_line_and_column(tmp_path: Path, text: str, sentence: str) -> None:
+    """The message contains protoc's errors without its warnings."""
     unused = 'syntax = "proto3"; import "google/protobuf/any.proto";'
     with pytest.raises(InvalidArgument, match=sentence) as caught:
         compile_folder(write(tmp_path, a=text, unused=unused))
     assert "warning" not in str(caught.value)
 
 
-def test_an_empty_folder_is_a_sentence(tmp_path: Path) -> None:
-    """There may be files, but none of contracts."""
+def test_a_folder_without_contracts_raises(tmp_path: Path) -> None:
+    """A folder with files but without .proto files raises InvalidArgument."""
     (tmp_path / "readme.txt").write_text("x")
     with pytest.raises(InvalidArgument, match=r"There is no \.proto file in"):
         compile_folder(tmp_path)

@@ -1,4 +1,4 @@
-"""Contracts asked from running servers."""
+"""Contracts read from running servers by reflection."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from edge.call.address import Address
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract, read
-from edge.sources.reflection import ask
+from edge.sources.reflection import reflect
 from local.ports import free_ports
 from mesh.errors import InvalidArgument, Unavailable
 from tests.edge.contracts import LIBRARY, compile_image
@@ -34,14 +34,14 @@ service Unserved { rpc Get(Thing) returns (Thing) { option (google.api.http) = {
 
 
 class _Reflection(grpc.GenericRpcHandler):
-    """The reflection service of one version, as a server in any language could have it."""
+    """A reflection service of one version, as a server in any language could have it."""
 
     def __init__(self, servicer: Any, version: str) -> None:
         self._servicer = servicer
         self._path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """The handler of reflection, None for all else."""
+        """Returns the handler of reflection, None for other methods."""
         if handler_call_details.method != self._path:
             return None
         return grpc.stream_stream_rpc_method_handler(
@@ -55,7 +55,7 @@ class _Reflection(grpc.GenericRpcHandler):
 async def served(
     image: FileDescriptorSet, services: Sequence[str], *, version: str = "v1alpha", port: int = 0
 ) -> AsyncIterator[Address]:
-    """A server that tells of these services."""
+    """Starts a server whose reflection lists these services."""
     pool = descriptor_pool.DescriptorPool()
     for file in {file.name: file for file in image.file}.values():
         pool.AddSerializedFile(file.SerializeToString())
@@ -71,20 +71,20 @@ async def served(
 
 
 async def asked(upstreams: dict[str, Address], wait_s: float = 10) -> Contract:
-    """The contract that these upstreams tell."""
+    """Returns the contract from the reflection of these upstreams."""
     async with Upstreams(upstreams) as opened:
-        return read(await ask(upstreams, opened.channels, wait_s))
+        return read(await reflect(upstreams, opened.channels, wait_s))
 
 
 @pytest.fixture
 def library_image(tmp_path: Path) -> FileDescriptorSet:
-    """The library's."""
+    """Returns the image of the library."""
     return compile_image(LIBRARY, tmp_path)
 
 
 @pytest.fixture
 def other_image(tmp_path: Path) -> FileDescriptorSet:
-    """Of a contract with two services."""
+    """Returns the image of a contract with two services."""
     return compile_image(OTHER, tmp_path, "other.proto")
 
 
@@ -92,7 +92,7 @@ def other_image(tmp_path: Path) -> FileDescriptorSet:
 async def test_all_services_of_a_server_are_served(
     library_image: FileDescriptorSet, other_image: FileDescriptorSet, version: str
 ) -> None:
-    """By either version of reflection; but not gRPC's own, nor one of the same file that the server does not have."""
+    """Either version of reflection lists the services, without gRPC's own and those that only the file declares."""
     both = FileDescriptorSet(file=[*library_image.file, *other_image.file])
     async with served(both, ["library.v1.Library", "other.v1.Things"], version=version) as address:
         contract = await asked({"*": address})
@@ -105,10 +105,10 @@ async def test_all_services_of_a_server_are_served(
     assert book.fields[2].json_name == "pageCount"
 
 
-async def test_each_service_is_asked_where_it_is(
+async def test_each_service_is_read_from_its_upstream(
     library_image: FileDescriptorSet, other_image: FileDescriptorSet
 ) -> None:
-    """What is named is taken from there, all others from the server that stands for them."""
+    """Named services are read from their addresses, all others from the server of ANY_SERVICE."""
     async with (
         served(library_image, ["library.v1.Library"]) as library,
         served(other_image, ["other.v1.Things", "other.v1.Unserved"]) as other,
@@ -120,8 +120,8 @@ async def test_each_service_is_asked_where_it_is(
         )
 
 
-async def test_two_versions_of_a_file_are_a_sentence(tmp_path: Path, other_image: FileDescriptorSet) -> None:
-    """The same file from two servers is fine, whatever compiler each has; another one of the same name is not."""
+async def test_two_versions_of_a_file_raise(tmp_path: Path, other_image: FileDescriptorSet) -> None:
+    """The same file from two servers is accepted with any compiler; a different file of the same name raises."""
     same = FileDescriptorSet.FromString(other_image.SerializeToString())
     for message in same.file[-1].message_type:
         for field in message.field:
@@ -138,11 +138,11 @@ async def test_two_versions_of_a_file_are_a_sentence(tmp_path: Path, other_image
             await asked({"other.v1.Things": first, "other.v1.Unserved": third})
 
 
-async def test_a_server_that_is_late_is_waited_for(other_image: FileDescriptorSet) -> None:
-    """But not for ever."""
+async def test_a_late_server_is_waited_for(other_image: FileDescriptorSet) -> None:
+    """A server that starts late is waited for, but only for the given time."""
     (port,) = free_ports(1)
     address = Address("127.0.0.1", port)
-    with pytest.raises(Unavailable, match=f"{address} can't be reached"):
+    with pytest.raises(Unavailable, match=f"Can't read the contracts of {address}, because it can't be reached"):
         await asked({"*": address}, wait_s=0)
     waiting = asyncio.ensure_future(asked({"*": address}, wait_s=60))
     await asyncio.sleep(0.2)
@@ -150,22 +150,22 @@ async def test_a_server_that_is_late_is_waited_for(other_image: FileDescriptorSe
         assert (await waiting).services == ("other.v1.Things",)
 
 
-async def test_a_server_without_reflection_is_a_sentence(other_image: FileDescriptorSet) -> None:
-    """It says what else can be done."""
+async def test_a_server_without_reflection_raises(other_image: FileDescriptorSet) -> None:
+    """The message names the address and the alternatives to reflection."""
     async with served(other_image, [], version="v2") as address:
         with pytest.raises(InvalidArgument, match=f"{address} has no gRPC server reflection"):
             await asked({"*": address})
 
 
-async def test_what_a_server_can_not_describe_is_a_sentence(other_image: FileDescriptorSet) -> None:
-    """Reflection was told a name that no file declares."""
+async def test_a_service_without_a_descriptor_raises(other_image: FileDescriptorSet) -> None:
+    """A listed service that no file declares raises InvalidArgument."""
     async with served(other_image, ["other.v1.Nope"]) as address:
-        with pytest.raises(InvalidArgument, match=rf"{address} can't describe other\.v1\.Nope"):
+        with pytest.raises(InvalidArgument, match=rf"{address} has no descriptor of other\.v1\.Nope"):
             await asked({"*": address})
 
 
-async def test_nothing_to_serve_is_a_sentence(other_image: FileDescriptorSet) -> None:
-    """A server that has only gRPC's own services."""
+async def test_a_server_without_services_raises(other_image: FileDescriptorSet) -> None:
+    """A server with only gRPC's own services raises InvalidArgument."""
     async with served(other_image, []) as address:
-        with pytest.raises(InvalidArgument, match="What the upstreams tell holds no contracts"):
+        with pytest.raises(InvalidArgument, match=r"The reflection of the upstreams contains no \.proto files"):
             await asked({"*": address})

@@ -17,10 +17,11 @@ from edge.call.nowhere import Nowhere
 from edge.call.upstream_tls import upstream_credentials
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import read
+from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
 from edge.http.draining import Drain, DrainingServer
 from edge.http.held_bytes import HeldBytes
-from edge.http.http1_protocol import ConnectionLimits, protocol
+from edge.http.http1_protocol import protocol
 from edge.http.websocket_protocol import socket_protocol
 from edge.settings import EdgeSettings, from_command_line
 from edge.sources.source import Source, source_of

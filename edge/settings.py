@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode
 
 from edge.call.address import Address
 from edge.call.metadata import check_name
-from edge.http.proxies import trusted
+from edge.http.proxies import resolve_trusted
 from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.settings import HttpUrl, HttpUrlOrEmpty, Port, ProcessSettings, load, variables
 
@@ -49,7 +49,7 @@ _PAGES_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 PagesPath = Annotated[str, AfterValidator(_pages_path)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
-Proxies = Annotated[Words, AfterValidator(trusted)]
+Proxies = Annotated[Words, AfterValidator(resolve_trusted)]
 HeaderNames = Annotated[Words, AfterValidator(lambda names: [check_name(name) for name in names])]
 Addresses = Annotated[dict[str, Address], NoDecode, BeforeValidator(_addresses)]
 

@@ -7,7 +7,7 @@ import structlog
 from protobuf import Registry
 
 from edge.http.cors import Cors
-from edge.http.draining import shutting_down
+from edge.http.draining import shutdown_error
 from edge.http.errors import HTTP_STATUS, HttpError, render
 from edge.http.reply import Reply
 from edge.http.request import JSON, Receive, Request, Scope, Send
@@ -37,7 +37,7 @@ class HttpApp:
         response = Response(request, send, self._cors)
         record = request.record
         try:
-            with request.connection.watch(), request.held:
+            with request.connection.cancel_on_loss(), request.held:
                 await self._serve(request, response)
         except asyncio.CancelledError:
             if not request.connection.lost:
@@ -62,7 +62,7 @@ class HttpApp:
     async def _stop(self, request: Request, response: Response) -> None:
         """Ends a request that is still open when the grace period of the drain is over."""
         if not response.started:
-            await self._fail(shutting_down(), request, response)
+            await self._fail(shutdown_error(), request, response)
             return
         if request.record.code == _OK:
             request.record.code = Code.UNAVAILABLE.name
@@ -94,7 +94,7 @@ class HttpApp:
         """Answers with an error. Aborts the connection if the head has already been sent."""
         request.record.code = error.code.name
         if response.started:
-            await request.connection.cut()
+            await request.connection.abort()
         await response.reply(self._error(error, request))
 
     def _error(self, error: MeshError, request: Request) -> Reply:

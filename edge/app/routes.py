@@ -13,7 +13,7 @@ from edge.call.upstream import Upstream
 from edge.contract.contract import Contract
 from edge.contract.problem import Problem
 from edge.contract.route import Route
-from edge.http.http1_protocol import can_arrive
+from edge.http.request_head import can_parse_method
 from edge.httprule.overlaps import Overlap, find_overlaps
 from edge.httprule.router import ANY_METHOD, Match, Router
 from edge.httprule.template import PathTemplate
@@ -69,7 +69,7 @@ def build_routes(
         else:
             why = f"{each.http_method} of this URL is already served by {first.template.text!r} of {first.target.name}"
             problems.append(Problem(each.method.name, each.template.text, 0, why, fatal=False))
-    unreadable = {name for name in {each.http_method for each in served} - {ANY_METHOD} if not can_arrive(name)}
+    unreadable = {name for name in {each.http_method for each in served} - {ANY_METHOD} if not can_parse_method(name)}
     problems += [_unreachable_problem(each) for each in served if each.http_method in unreadable]
     problems += map(_overlap_problem, find_overlaps(router))
     problems += _hidden_by_pages(router, served_by, Pages.of(settings))

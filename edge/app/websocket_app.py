@@ -8,7 +8,7 @@ from protobuf import Registry
 
 from edge.http.cors import Cors
 from edge.http.errors import HttpError, render
-from edge.http.handshake import authorized, check_handshake, check_origin, offered_subprotocols, subprotocol
+from edge.http.handshake import check_handshake, check_origin, choose_subprotocol, parse_subprotocols, with_token_header
 from edge.http.request import Receive, Request, Scope, Send
 from edge.http.request_id import REQUEST_ID
 from edge.httprule.router import MalformedPath, Match, Router
@@ -36,7 +36,7 @@ class WebSocketApp:
         request = Request.of(scope, receive)
         record = request.record
         try:
-            with request.connection.watch(), request.held:
+            with request.connection.cancel_on_loss(), request.held:
                 assert (await receive())["type"] == "websocket.connect", "ASGI's first event"
                 await self._serve(request, send)
         except asyncio.CancelledError:
@@ -50,8 +50,8 @@ class WebSocketApp:
     async def _serve(self, request: Request, send: Send) -> None:
         try:
             endpoint, values, subprotocols = self._find(request)
-            response = WebSocketResponse(request, send, subprotocol(subprotocols))
-            await endpoint.serve(authorized(request, subprotocols), values, response)
+            response = WebSocketResponse(request, send, choose_subprotocol(subprotocols))
+            await endpoint.serve(with_token_header(request, subprotocols), values, response)
         except Cancelled as error:
             request.record.code = error.code.name
         except MeshError as error:
@@ -69,7 +69,7 @@ class WebSocketApp:
         if not isinstance(found, Match):
             raise HttpError(404, "There is no stream at this URL.", "ROUTE_NOT_FOUND")
         check_handshake(request)
-        subprotocols = offered_subprotocols(request)
+        subprotocols = parse_subprotocols(request)
         check_origin(request, self._cors)
         return found.target(), found.values, subprotocols
 

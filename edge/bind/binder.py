@@ -8,7 +8,7 @@ from edge.bind.query_parameters import QueryParameters
 from edge.bind.query_string import split_query
 from edge.bind.request_rules import RequestRules
 from edge.contract.route import Route
-from edge.http.preconditions import alternatives
+from edge.http.preconditions import split_by_version
 from edge.http.request import Request
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import assign, descend, value_at
@@ -49,11 +49,11 @@ class Binder:
         self._header_fields.fill(message, request.headers, document, violations)
         return self._checked(message, violations), violations.proto_names_used
 
-    def alternatives(self, request: Request) -> list[Request]:
+    def split_by_version(self, request: Request) -> list[Request]:
         """Returns the requests to try in turn: one for each version in If-Match if the method takes an etag, otherwise
         the request itself.
         """
-        return alternatives(request) if self._header_fields.takes_etag else [request]
+        return split_by_version(request) if self._header_fields.takes_etag else [request]
 
     def bind_next(self, request: Request, content: bytes) -> tuple[bytes, set[str]]:
         """Returns a message of a stream after the first, as bind() does. Only the first message has the values of the

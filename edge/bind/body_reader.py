@@ -8,7 +8,7 @@ from edge.bind.query_parameters import QueryParameters
 from edge.bind.query_string import split_query
 from edge.contract.http_body import http_body_type
 from edge.contract.route import Route
-from edge.http.content_type import is_json_as_form, is_utf8, unsupported
+from edge.http.content_type import is_json_as_form, is_utf8, unsupported_media_type
 from edge.http.request import FORM, JSON, Request
 from edge.protojson.fields import assign
 from edge.protojson.parser import MalformedJson, parse
@@ -52,7 +52,7 @@ class BodyReader:
         types = (JSON, FORM) if self._whole else (JSON,)
         media_type = request.media_type() or JSON
         if media_type not in types or not is_utf8(request) or is_json_as_form(request, content):
-            raise unsupported(request, types, " or ".join(types), content)
+            raise unsupported_media_type(request, types, " or ".join(types), content)
         if media_type == FORM:
             message = self._input.type()
             self._form.bind(split_query(content, violations), message, violations)

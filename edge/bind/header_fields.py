@@ -12,7 +12,7 @@ from edge.bind.update_mask import declared_path
 from edge.contract.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.contract.route import Route
 from edge.http.entity_tags import ANY
-from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, named_versions
+from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, parse_if_match
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import assign, descend, find_by_proto_name, find_field, value_at
 from edge.protojson.leaves import text_leaf
@@ -74,7 +74,7 @@ class HeaderFields:
             )
             violations.add("If-None-Match", wrong)
         try:
-            versions = named_versions(headers.get(IF_MATCH, ANY))
+            versions = parse_if_match(headers.get(IF_MATCH, ANY))
         except ValueError as error:
             violations.add("If-Match", InvalidValue(str(error), "MALFORMED_HEADER"))
             return

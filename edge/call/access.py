@@ -3,7 +3,7 @@
 import re
 
 from edge.call.rate_limit import RateLimiter
-from edge.http.client_network import client_network
+from edge.http.client_key import client_key
 from edge.http.headers import Headers
 from mesh.contract.policy import Policy
 from mesh.errors import Unauthenticated
@@ -39,7 +39,7 @@ class Access:
             return []
         # On public methods a token must not buy a fresh allowance: whoever guesses passwords may have one.
         subject = "" if self._policy.public else caller.subject
-        return self._limiter.admit(subject or client_network(address))
+        return self._limiter.admit(subject or client_key(address))
 
     async def _verify(self, authorization: str, verifier: Verifier) -> Caller:
         """The bearer of the token. Other schemes pass to public methods, which may want them: a token

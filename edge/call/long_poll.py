@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from edge.http.connection import Connection
-from edge.http.draining import shutting_down
+from edge.http.draining import shutdown_error
 
 T = TypeVar("T")
 
@@ -17,11 +17,11 @@ async def until_drain(connection: Connection, call: Coroutine[Any, Any, T]) -> T
     def stop() -> None:
         task.cancel()
 
-    with connection.draining(stop):
+    with connection.on_drain(stop):
         try:
             return await task
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            raise shutting_down() from None
+            raise shutdown_error() from None

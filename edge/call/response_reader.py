@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Self
 
 from edge.call.upstream import Responses
-from edge.http.activity import Activity
+from edge.http.idle_timer import IdleTimer
 
 
 class Ended(Exception):
@@ -20,9 +20,9 @@ class Ended(Exception):
 class ResponseReader:
     """Reads responses while it is entered."""
 
-    def __init__(self, responses: Responses, activity: Activity) -> None:
+    def __init__(self, responses: Responses, idle_timer: IdleTimer) -> None:
         self._responses = responses
-        self._activity = activity
+        self._idle_timer = idle_timer
         self._message: bytes | None = None
         self._end: BaseException | None = None
         self._changed = asyncio.Event()
@@ -45,7 +45,7 @@ class ResponseReader:
         if self._message is not None:
             message, self._message = self._message, None
             self._taken.set()
-            self._activity.note()
+            self._idle_timer.restart()
             return message
         if self._end is not None:
             raise self._end

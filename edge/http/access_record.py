@@ -1,4 +1,4 @@
-"""The record of one request: a line in the access log, and metrics by RPC."""
+"""The access record of a request: an entry in the access log, and metrics by RPC."""
 
 import time
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ REQUESTS: Final = Counter(
 SECONDS: Final = Histogram("edge_request_seconds", "Time to answer a request, by RPC.", ["rpc"])
 
 NO_RPC: Final = "none"
-"""The RPC of a request that reached none, so that what clients invent makes no labels."""
+"""The RPC label of requests without a route, so that unknown paths don't create labels."""
 
 
 class RpcMetrics:
-    """The metrics of one RPC, looked up once."""
+    """The metrics of one RPC, with cached labels."""
 
     def __init__(self, rpc: str) -> None:
         self.rpc = rpc
@@ -31,7 +31,7 @@ class RpcMetrics:
         self._by_outcome: dict[tuple[int, str], Any] = {}
 
     def count(self, status: int, code: str, seconds: float) -> None:
-        """Counts an answer. For a stream `code` is how it ended: its status was sent at its beginning."""
+        """Counts a response. `code` is the final code, which for a stream may differ from the status of its head."""
         counter = self._by_outcome.get((status, code))
         if counter is None:
             counter = self._by_outcome[status, code] = REQUESTS.labels(self.rpc, str(status), code)
@@ -44,7 +44,7 @@ _UNMATCHED: Final = RpcMetrics(NO_RPC)
 
 @dataclass(slots=True)
 class AccessRecord:
-    """What the access log says of a request; stages fill in what they find."""
+    """The fields of a request in the access log; each stage sets those that it knows."""
 
     method: str
     request_id: str
@@ -59,14 +59,14 @@ class AccessRecord:
 
     @classmethod
     def begin(cls, method: str, headers: Mapping[bytes, bytes]) -> "AccessRecord":
-        """Begins the record of a request, and adds the request's ids to all log lines of the task that serves it."""
+        """Starts the record of a request, and binds the request's ids to all log entries of the current task."""
         record = cls(method, request_id(headers), time.perf_counter())
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         correlation.bind(record.request_id, {"traceparent": traceparent})
         return record
 
     def write(self) -> None:
-        """Writes the line and counts the request."""
+        """Logs the request and updates the metrics."""
         seconds = time.perf_counter() - self.started_s
         log.info(
             "request",

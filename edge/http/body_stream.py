@@ -1,4 +1,4 @@
-"""The body of a request in pieces as they arrive, within limits; never kept whole."""
+"""Request bodies as streams of pieces within limits, without buffering the whole body."""
 
 import zlib
 from collections.abc import AsyncGenerator, Iterator, MutableMapping
@@ -6,8 +6,8 @@ from typing import Any, Final, Protocol
 
 import brotli
 
-from edge.http.activity import Activity
 from edge.http.errors import HttpError
+from edge.http.idle_timer import IdleTimer
 from edge.http.request import Request
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import check_transfer_coding
@@ -18,10 +18,10 @@ PIECE_BYTES_MAX: Final = 262_144
 
 class _Decoder(Protocol):
     def decode(self, piece: bytes) -> Iterator[bytes]:
-        """What this piece is without its coding, itself in pieces, so that a bomb can be stopped."""
+        """Yields the decoded content of a piece in smaller pieces, so that a decompression bomb can be stopped."""
 
     def is_complete(self) -> bool:
-        """Whether nothing is missing."""
+        """Returns whether the body is complete."""
 
 
 class _Identity:
@@ -60,7 +60,7 @@ class _Brotli:
         return bool(self._decoder.is_finished())
 
 
-# zstd has no decoder that gives a large output in pieces.
+# The zstd library can't limit the output of a decoder.
 _DECODERS: Final[dict[bytes, type[_Decoder]]] = {
     b"identity": _Identity,
     b"gzip": _Gzip,
@@ -69,25 +69,25 @@ _DECODERS: Final[dict[bytes, type[_Decoder]]] = {
 }
 
 
-async def body_stream(request: Request, limits: StreamLimits, activity: Activity) -> AsyncGenerator[bytes, None]:
+async def body_stream(request: Request, limits: StreamLimits, idle_timer: IdleTimer) -> AsyncGenerator[bytes, None]:
     """Yields the body in pieces as they arrive, decompressed.
 
-    Raises HttpError: 400 if the body is damaged or its sender leaves, 408 if nothing arrives for too long, 413 if it is
-    too large, 415 for a coding that is not known.
+    Raises HttpError: 400 if the client disconnects, 408 if nothing arrives for too long, 413 if the body is too large,
+    415 for an unsupported coding. Raises InvalidArgument if the body is corrupt.
     """
     headers = request.headers
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
         return
     check_transfer_coding(request)
-    request.connection.busy()
+    request.connection.mark_busy()
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding not in _DECODERS:
-        text = "The Content-Encoding of this stream is not supported; send it as it is, or with gzip or br."
+        text = "The Content-Encoding of this stream is not supported. Send it uncompressed, or with gzip or br."
         raise HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", b"gzip, br")])
     decoder = _DECODERS[coding]()
     size_bytes, more = 0, True
     while more:
-        message = await _next(request, limits, activity)
+        message = await _next(request, limits, idle_timer)
         if message["type"] == "http.disconnect":
             raise HttpError(400, "The body ended before it was complete.", "BODY_INCOMPLETE")
         more = message.get("more_body", False)
@@ -100,16 +100,16 @@ async def body_stream(request: Request, limits: StreamLimits, activity: Activity
                 if piece:
                     yield piece
         except (zlib.error, brotli.error) as error:
-            raise _damaged() from error
+            raise _corrupt_body() from error
     if not decoder.is_complete():
-        raise _damaged()
+        raise _corrupt_body()
 
 
-async def _next(request: Request, limits: StreamLimits, activity: Activity) -> MutableMapping[str, Any]:
+async def _next(request: Request, limits: StreamLimits, idle_timer: IdleTimer) -> MutableMapping[str, Any]:
     try:
-        return await activity.receive(request.receive, limits.idle_s)
+        return await idle_timer.receive(request.receive, limits.idle_s)
     except TimeoutError as error:
-        text = f"Nothing of the body arrived for {limits.idle_s:g} s."
+        text = f"No data of the body arrived for {limits.idle_s:g} s."
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
 
 
@@ -118,5 +118,5 @@ def _too_large(limits: StreamLimits) -> HttpError:
     return HttpError(413, text, "BODY_TOO_LARGE", metadata={"limit_bytes": str(limits.bytes_max)})
 
 
-def _damaged() -> InvalidArgument:
-    return InvalidArgument("The body is not complete and whole in its Content-Encoding.", reason="BODY_MALFORMED")
+def _corrupt_body() -> InvalidArgument:
+    return InvalidArgument("The body is incomplete or corrupt in its Content-Encoding.", reason="BODY_MALFORMED")

@@ -1,8 +1,8 @@
-"""Who counts as one client of the edge."""
+"""The key by which limits count the clients of the edge."""
 
-from mesh.client_network import client_network as network_of
+from mesh.client_network import client_network
 
 
-def client_network(address: str) -> str:
-    """Returns the network of an address. What is no address, as a proxy may name a client, stands for itself."""
-    return network_of(address) or address
+def client_key(address: str) -> str:
+    """Returns the network of a client's address, or the text itself if a proxy named something else."""
+    return client_network(address) or address

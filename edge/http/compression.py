@@ -1,4 +1,4 @@
-"""The bodies of replies in the content coding that the client prefers: zstd (RFC 8878), br (RFC 7932), gzip."""
+"""Compression of response bodies with the coding that the client prefers: zstd (RFC 8878), br (RFC 7932), gzip."""
 
 import asyncio
 import zlib
@@ -7,16 +7,16 @@ from typing import Final, Protocol
 import brotli
 import zstandard
 
-from edge.http.entity_tags import coded
+from edge.http.entity_tags import tag_in_coding
 from edge.http.headers import Headers
 from edge.http.negotiation import preferred_coding
 from edge.http.request import Request
 
 SIZE_BYTES_MIN: Final = 1024
-"""Smaller bodies fit into one packet either way."""
+"""Smaller bodies are not compressed, because they fit into one packet anyway."""
 
 THREAD_BYTES_MIN: Final = 65_536
-"""Larger bodies are compressed beside the event loop."""
+"""Bodies of this size or more are compressed in a thread."""
 
 _COMPRESSIBLE: Final = frozenset(
     {b"application/json", b"application/problem+json", b"application/proto", b"application/x-ndjson"}
@@ -24,17 +24,17 @@ _COMPRESSIBLE: Final = frozenset(
 
 
 _PART: Final = 206
-"""Its Content-Range counts the bytes that the service has."""
+"""A partial response is not compressed, because its Content-Range counts the uncompressed bytes."""
 
 
 class Encoder(Protocol):
-    """The content coding of one body."""
+    """An encoder of one body in a content coding."""
 
     def encode(self, piece: bytes) -> bytes:
-        """Returns a piece of the body in a form that can be read without the next."""
+        """Encodes a piece of the body and flushes it, so that the client can decode it without the next piece."""
 
     def end(self) -> bytes:
-        """Returns what ends the body."""
+        """Returns the last bytes of the encoded body."""
 
 
 class _Gzip:
@@ -73,12 +73,12 @@ class _Zstd:
 
 
 _ENCODERS: Final[dict[str, type[Encoder]]] = {"zstd": _Zstd, "br": _Brotli, "gzip": _Gzip}
-"""From the cheapest for its effect to the dearest: the first decides where the client does not."""
+"""Encoders by coding, the most efficient first, which is used if the client has no preference."""
 
 
 def negotiate(status: int, headers: Headers, request: Request, size_bytes: int | None) -> str:
-    """Returns the content coding that the client wants a reply in, empty for none; none where the content is of no kind
-    or size that gains. `size_bytes` is None for a body in pieces. Adds Vary to the headers, and marks the ETag.
+    """Returns the content coding for a reply, empty for none or if its type or size gains nothing from compression.
+    `size_bytes` is None for a streamed body. Adds Vary to the headers, and the coding to the ETag.
     """
     if status == _PART or not _is_compressible(headers, in_pieces=size_bytes is None):
         return ""
@@ -87,27 +87,27 @@ def negotiate(status: int, headers: Headers, request: Request, size_bytes: int |
     headers.append((b"vary", b"accept-encoding"))
     coding = preferred_coding(request.headers.get(b"accept-encoding", b""), tuple(_ENCODERS))
     if coding:
-        headers[:] = [(name, coded(value, coding) if name == b"etag" else value) for name, value in headers]
+        headers[:] = [(name, tag_in_coding(value, coding) if name == b"etag" else value) for name, value in headers]
     return coding
 
 
-def encoder(coding: str) -> Encoder:
-    """Returns an encoder of one body."""
+def new_encoder(coding: str) -> Encoder:
+    """Creates an encoder of one body."""
     return _ENCODERS[coding]()
 
 
-async def compressed(content: bytes, coding: str) -> bytes:
-    """Returns a whole content in a coding."""
+async def compress(content: bytes, coding: str) -> bytes:
+    """Compresses a complete body."""
     if len(content) < THREAD_BYTES_MIN:
-        return _encode(content, encoder(coding))
-    return await asyncio.to_thread(_encode, content, encoder(coding))
+        return _encode(content, new_encoder(coding))
+    return await asyncio.to_thread(_encode, content, new_encoder(coding))
 
 
 def _is_compressible(headers: Headers, *, in_pieces: bool) -> bool:
     for name, value in headers:
         if name == b"content-type":
             media_type = value.partition(b";")[0].strip().lower()
-            # Text in pieces is events, whose thousands of compressors would need more memory than all else, or a file.
+            # Streamed text is a file or events, and thousands of event streams would need too much memory.
             is_text = media_type.startswith(b"text/") and not in_pieces
             return media_type in _COMPRESSIBLE or is_text
     return False

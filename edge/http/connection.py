@@ -1,54 +1,53 @@
-"""What requests know of their connection."""
+"""The connection of requests."""
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NoReturn
 
-from edge.http.connections import Place
+from edge.http.connections import ConnectionSlot
 from edge.http.held_bytes import HeldBytes
 
 
 class Connection:
-    """What requests know of their connection, in the ASGI state under KEY."""
+    """The connection as its requests see it, in the ASGI state under KEY."""
 
     KEY: ClassVar[str] = "edge.http.http1_protocol"
 
     def __init__(self, transport: asyncio.Transport | None = None, held: HeldBytes | None = None) -> None:
-        """`held` is the budget for what requests hold, unlimited without one."""
-        self.held = held or HeldBytes(sys.maxsize, 0)
-        self.place: Place | None = None
+        """`held` is the budget for the bytes that requests hold; without one it is unlimited."""
+        self.held = held or HeldBytes.unlimited()
+        self.slot: ConnectionSlot | None = None
         self.lost = False
         self.handshake: dict[str, Any] = {}
-        """What the ASGI scope of a WebSocket says of its handshake."""
-        self._taken = asyncio.Event()
-        self._taken.set()
+        """The members of the ASGI scope of a WebSocket that describe the client's handshake."""
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._transport = transport
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._told_of_drain: set[Callable[[], None]] = set()
+        self._drain_callbacks: set[Callable[[], None]] = set()
         self._drains = False
 
-    async def taken(self) -> None:
-        """Returns once the client has taken most of what was sent."""
-        await self._taken.wait()
+    async def wait_writable(self) -> None:
+        """Waits until the client has received most of the data that was sent."""
+        await self._writable.wait()
 
-    def pause(self) -> None:
-        """More waits to be sent than the client takes."""
-        self._taken.clear()
+    def pause_writing(self) -> None:
+        """Blocks wait_writable(), because the send buffer is full."""
+        self._writable.clear()
 
-    def resume(self) -> None:
-        """The client has taken most of it."""
-        self._taken.set()
+    def resume_writing(self) -> None:
+        """Releases wait_writable()."""
+        self._writable.set()
 
-    def busy(self) -> None:
-        """A call is made on this connection, though its request is not complete."""
-        if self.place is not None:
-            self.place.busy()
+    def mark_busy(self) -> None:
+        """Marks the connection as in use by a call, although the request is not complete."""
+        if self.slot is not None:
+            self.slot.mark_busy()
 
     @contextlib.contextmanager
-    def watch(self) -> Iterator[None]:
-        """While this is entered, the current task is cancelled if the connection is lost."""
+    def cancel_on_loss(self) -> Iterator[None]:
+        """Cancels the current task if the connection is lost inside this context."""
         task = asyncio.current_task()
         assert task is not None, "requests are served by tasks"
         self._tasks.add(task)
@@ -58,41 +57,41 @@ class Connection:
             self._tasks.discard(task)
 
     @contextlib.contextmanager
-    def draining(self, tell: Callable[[], None]) -> Iterator[None]:
-        """While this is entered, `tell` is called if the server stops and wants to see the end of what runs."""
-        self._told_of_drain.add(tell)
+    def on_drain(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Calls `callback` if the server starts to drain inside this context, or has started before."""
+        self._drain_callbacks.add(callback)
         if self._drains:
-            tell()
+            callback()
         try:
             yield
         finally:
-            self._told_of_drain.discard(tell)
+            self._drain_callbacks.discard(callback)
 
     def drain(self) -> None:
-        """The server stops."""
+        """Calls the callbacks of on_drain(), because the server stops."""
         self._drains = True
-        for tell in tuple(self._told_of_drain):
-            tell()
+        for callback in tuple(self._drain_callbacks):
+            callback()
 
-    async def cut(self) -> NoReturn:
-        """Cuts the connection off in the middle of a reply, which is all that tells the client that it is not complete.
-        Who calls this is cancelled with whatever serves the connection.
+    async def abort(self) -> NoReturn:
+        """Aborts the connection in the middle of a reply, which is the only sign to the client that the reply is
+        incomplete. Waits until the calling task is cancelled because of that.
         """
         if self._transport is not None:
             self._transport.abort()
         await asyncio.Event().wait()
-        raise AssertionError("nobody sets it")
+        raise AssertionError("the event is never set")
 
     async def close(self) -> None:
-        """Cuts the connection off, for somebody who outlives it."""
+        """Aborts the connection and returns once it is lost, for a caller that is not cancelled by that."""
         while self._transport is not None and not self.lost:
             self._transport.abort()
             await asyncio.sleep(0)
 
-    def lose(self) -> None:
-        """The client has gone."""
+    def handle_loss(self) -> None:
+        """Frees the slot and cancels the tasks of cancel_on_loss(), because the connection is lost."""
         self.lost = True
-        if self.place is not None:
-            self.place.leave()
+        if self.slot is not None:
+            self.slot.release()
         for task in self._tasks:
             task.cancel()

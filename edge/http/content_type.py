@@ -1,4 +1,4 @@
-"""What a request says of its body's type, and what it is told if that is not taken."""
+"""Checks of a request's Content-Type, and the error for an unsupported one."""
 
 import re
 from typing import Final
@@ -8,8 +8,8 @@ from edge.http.headers import Headers
 from edge.http.request import FORM, JSON, Request
 from edge.protojson.violations import shorten
 
-# How JSON begins, plain or percent-encoded, behind what may stand before it: a byte order mark and white space. No
-# name of a field begins so. Or it is one word or number, and nothing else.
+# The beginning of JSON, plain or percent-encoded, after an optional byte order mark and white space. It can't be the
+# beginning of a field name. The alternative is a single word or number.
 _JSON = re.compile(
     rb"(?:\xef\xbb\xbf|%EF%BB%BF)?(?:[ \t\r\n+]++|%20|%09|%0A|%0D)*+"
     rb'(?:[{\["]|%7B|%5B|%22|(?:null|true|false|-?[0-9][0-9.eE+-]*+)\s*+\Z)',
@@ -19,21 +19,21 @@ _UTF8: Final = (b"", b"utf-8", b"utf8", b"us-ascii")
 
 
 def is_utf8(request: Request) -> bool:
-    """Whether the body is in UTF-8, as far as its Content-Type says."""
+    """Returns whether the body is in UTF-8 according to its Content-Type."""
     _, _, charset = request.headers.get(b"content-type", b"").lower().partition(b"charset=")
     return charset.split(b";")[0].strip(b' "') in _UTF8
 
 
 def is_json_as_form(request: Request, content: bytes) -> bool:
-    """Whether a body is JSON that claims to be a form. curl -d sends it so, unless it is given the type."""
+    """Returns whether a body is JSON with the Content-Type of a form, which is the default of curl -d."""
     return request.media_type() == FORM and _JSON.match(content) is not None
 
 
-def unsupported(request: Request, accepted: tuple[str, ...], wanted: str, content: bytes = b"") -> HttpError:
-    """The error 415 for a body that is none of the `accepted` types. `wanted` names them in a sentence's words.
+def unsupported_media_type(request: Request, accepted: tuple[str, ...], wanted: str, content: bytes = b"") -> HttpError:
+    """Returns the error 415 for a body of none of the `accepted` types. `wanted` lists them for the message.
 
-    Accept says what is taken (RFC 9110, section 15.5.16), Accept-Patch (RFC 5789, section 3.1) and Accept-Post
-    (https://www.w3.org/TR/ldp/#header-accept-post) for which method.
+    The types are in the header Accept (RFC 9110, section 15.5.16), and by method in Accept-Patch (RFC 5789, section
+    3.1) or Accept-Post (https://www.w3.org/TR/ldp/#header-accept-post).
     """
     given = request.headers.get(b"content-type", b"").decode("latin-1")
     if is_json_as_form(request, content):

@@ -8,7 +8,7 @@ from edge.http.request import Request
 
 ANY_ORIGIN: Final = "*"
 
-# Headers of replies that scripts may read, besides those that they always may and the metadata of responses.
+# Response headers that scripts may read, besides the CORS-safelisted ones and the metadata of responses.
 _EXPOSED: Final = (
     *("connect-content-encoding", "etag", "grpc-encoding", "link", "location", "ratelimit", "ratelimit-policy"),
     *("retry-after", "www-authenticate", "x-request-id"),
@@ -16,11 +16,11 @@ _EXPOSED: Final = (
 
 
 class Cors:
-    """What the browsers of other origins may do. Credentials are tokens in a header, never cookies."""
+    """The CORS policy of the edge. Credentials are tokens in a header, never cookies."""
 
     def __init__(self, origins: Collection[str], max_age_s: int, metadata: Iterable[str] = ()) -> None:
-        """`origins` are those allowed; "*" is every one, none switches all of this off. `metadata` are the names of
-        responses' metadata that clients see; Connect has those that come last under names of their own.
+        """`origins` are the allowed origins; "*" allows all, and an empty collection disables CORS. `metadata` are the
+        names of the response metadata that clients see; Connect prefixes the names of trailing metadata.
         """
         exposed = [*_EXPOSED, *(f"{prefix}{name}" for name in metadata for prefix in ("", "trailer-"))]
         self._exposed = ", ".join(exposed).encode()
@@ -29,17 +29,17 @@ class Cors:
         self._max_age = str(max_age_s).encode()
 
     def is_preflight(self, request: Request) -> bool:
-        """Whether a browser asks if it may send a request."""
+        """Returns whether a request is a preflight."""
         headers = request.headers
         return request.method == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
 
     def allows(self, origin: bytes) -> bool:
-        """Whether the scripts of an origin may call."""
+        """Returns whether the scripts of an origin may call."""
         return self._any or origin in self._origins
 
     def headers(self, request: Request) -> Headers:
-        """The headers for any reply. Where every origin is allowed they do not depend on the request, so that a cache
-        may give the reply to a page of any.
+        """Returns the headers for any reply. If every origin is allowed they don't depend on the request, so that a
+        cache can serve the reply to all origins.
         """
         if not self._origins:
             return []
@@ -50,8 +50,8 @@ class Cors:
         return [*vary, (b"access-control-allow-origin", origin), (b"access-control-expose-headers", self._exposed)]
 
     def preflight(self, request: Request, allow: bytes) -> Headers:
-        """The headers that answer OPTIONS, which may be a preflight, beside those for any reply. `allow` are the path's
-        methods.
+        """Returns the additional headers for the reply to OPTIONS, which may be a preflight. `allow` are the methods of
+        the path.
         """
         if not self._origins:
             return []

@@ -1,7 +1,7 @@
-"""How the edge leaves: it goes on answering while requests may come that clients and proxies sent before they knew.
+"""The drain of a server: it continues to serve requests that clients and proxies send before they notice the shutdown.
 
-"Connection: close" is hop-by-hop (RFC 9110, section 7.6.1): a proxy keeps its client's connection, and what that client
-sends next finds nobody if the process has ended by then.
+"Connection: close" is hop-by-hop (RFC 9110, section 7.6.1): a proxy keeps its client's connection open, and the next
+request on it would fail if the process had ended by then.
 """
 
 import asyncio
@@ -15,56 +15,56 @@ from mesh.errors import Unavailable
 from mesh.http_server import HttpServer
 
 PROXY_CLOSE: Final = (b"l5d-proxy-connection", b"close")
-"""Makes Linkerd's proxy close the connection of its client after this reply; no proxy of Linkerd passes it on."""
+"""The header that makes Linkerd's proxy close its client's connection after this reply; Linkerd never forwards it."""
 
 
-class Leaver(Protocol):
-    """A connection that can be told that the server leaves."""
+class Drainable(Protocol):
+    """A connection that can drain."""
 
-    def leave(self) -> None:
-        """Makes each further reply on this connection the last one, and ends its streams."""
+    def start_drain(self) -> None:
+        """Makes the next reply on this connection the last one, and ends its streams."""
 
 
 class Drain:
-    """The state of one server that its connections share. It `leaves` first, and then `refuses`."""
+    """The drain state that the connections of one server share: first `started`, later `rejects_requests`."""
 
     def __init__(self, quiet_s: float, limit_s: float, *, in_mesh: bool) -> None:
-        """The server leaves when no request has come for `quiet_s`, after `limit_s` at most. `in_mesh` says that
-        clients come through Linkerd's proxies.
+        """The drain ends when no request has arrived for `quiet_s`, at the latest after `limit_s`. `in_mesh` is true if
+        clients connect through Linkerd's proxies.
         """
-        self.leaves = False
-        self.refuses = False
+        self.started = False
+        self.rejects_requests = False
         self._quiet_s = quiet_s
         self._limit_s = limit_s
         self._in_mesh = in_mesh
         self._last_request = 0.0
 
-    def note_request(self) -> None:
-        """A request has come. Raises HttpError 503 once none is taken any more."""
+    def record_request(self) -> None:
+        """Records the arrival of a request. Raises HttpError 503 if requests are rejected."""
         self._last_request = time.monotonic()
-        if self.refuses:
-            raise HttpError(503, "The server stops; call again.", "SHUTTING_DOWN", retry_after_s=1)
+        if self.rejects_requests:
+            raise HttpError(503, "The server is shutting down. Try again.", "SHUTTING_DOWN", retry_after_s=1)
 
     def headers(self) -> Headers:
-        """The headers of each last reply, beside "Connection: close"."""
+        """Returns the headers of a connection's last reply, besides "Connection: close"."""
         return [PROXY_CLOSE] if self._in_mesh else []
 
-    async def run(self, connections: Iterable[Leaver]) -> None:
-        """Returns when the server may close its connections."""
-        self.leaves = True
+    async def run(self, connections: Iterable[Drainable]) -> None:
+        """Drains the connections. Returns when the server may close them."""
+        self.started = True
         for connection in tuple(connections):
-            connection.leave()
+            connection.start_drain()
         self._last_request = time.monotonic()
         end = self._last_request + self._limit_s
         while (until := min(self._last_request + self._quiet_s, end)) > time.monotonic():
             await asyncio.sleep(until - time.monotonic())
         if self._last_request + self._quiet_s > end:
-            self.refuses = True
+            self.rejects_requests = True
             await asyncio.sleep(self._quiet_s)
 
 
 class DrainingServer(HttpServer):
-    """An HTTP server whose protocols know the Drain. Left, it drains before it closes."""
+    """An HTTP server that drains before it closes its connections."""
 
     def __init__(self, app: Any, host: str, port: int, drain: Drain, **options: Any) -> None:
         """`options` are uvicorn.Config's."""
@@ -76,6 +76,6 @@ class DrainingServer(HttpServer):
         await super().__aexit__()
 
 
-def shutting_down() -> Unavailable:
-    """What ends the streams of a server that stops."""
-    return Unavailable("The server stops; call again.", reason="SHUTTING_DOWN", retry_after_s=1)
+def shutdown_error() -> Unavailable:
+    """Returns the error that ends streams when the server shuts down."""
+    return Unavailable("The server is shutting down. Try again.", reason="SHUTTING_DOWN", retry_after_s=1)

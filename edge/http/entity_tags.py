@@ -1,7 +1,7 @@
-"""Entity-tags (RFC 9110, section 8.8.3), made of etags and read back from the headers that name them.
+"""Conversion between etags of resources and entity-tags of HTTP (RFC 9110, section 8.8.3).
 
-An etag (AIP-154) names a version of a resource, whatever its representation. A strong tag names a representation, so
-each content coding has its own: "7" as it is, "7-gzip" in gzip. A tag that comes back names the version again.
+An etag (AIP-154) identifies a version of a resource in any representation. A strong entity-tag identifies one
+representation, so each content coding has its own: "7" uncompressed, "7-gzip" in gzip. Both are read as etag 7.
 """
 
 import hashlib
@@ -12,9 +12,9 @@ from urllib.parse import quote, unquote
 from edge.http.decompression import CODINGS
 
 ANY: Final = b"*"
-"""What stands in a list's place for every tag."""
+"""The wildcard for every tag."""
 
-# What RFC 9110, section 8.8.3, lets an entity-tag hold, less the % that escapes the rest.
+# The characters of an entity-tag (RFC 9110, section 8.8.3) except %, which escapes all others.
 _SAFE: Final = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _TAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _SEPARATOR = re.compile(rb"[ \t]*(?:,[ \t]*)+")
@@ -22,7 +22,7 @@ _SUFFIXES: Final = tuple(f"-{coding}" for coding in CODINGS)
 
 
 def strong_tag(etag: str) -> bytes:
-    """The tag of a resource that has this etag. One that ends like a coding's tag is escaped, so that it is none."""
+    """Returns the tag for an etag. An etag that ends like the suffix of a coding is escaped."""
     opaque = quote(etag, safe=_SAFE)
     for suffix in _SUFFIXES:
         if opaque.endswith(suffix):
@@ -31,17 +31,17 @@ def strong_tag(etag: str) -> bytes:
 
 
 def weak_tag(body: bytes) -> bytes:
-    """The tag of a resource without an etag: of what is answered, so that reading it again costs no transfer."""
+    """Returns a tag of the body for a resource without an etag, so that an unchanged body is not sent again."""
     return b'W/"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
 
 
-def coded(tag: bytes, coding: str) -> bytes:
-    """The tag of the same version in a content coding (RFC 9110, section 8.8.3.3)."""
+def tag_in_coding(tag: bytes, coding: str) -> bytes:
+    """Returns the tag of the same version in a content coding (RFC 9110, section 8.8.3.3)."""
     return tag[:-1] + f'-{coding}"'.encode() if _TAG.fullmatch(tag) else tag
 
 
-def listed(header: bytes) -> list[bytes]:
-    """The tags of an If-Match or If-None-Match header, [ANY] for "*". Raises ValueError if it is malformed."""
+def parse_tags(header: bytes) -> list[bytes]:
+    """Parses the tags of an If-Match or If-None-Match header, [ANY] for "*". Raises ValueError if it is malformed."""
     text = header.strip(b" \t,")
     if text == ANY:
         return [ANY]
@@ -54,11 +54,11 @@ def listed(header: bytes) -> list[bytes]:
                 return tags
             break
         at = separator.end()
-    raise ValueError("is no list of entity-tags")
+    raise ValueError("is not a list of entity-tags")
 
 
-def version(tag: bytes) -> str:
-    """The etag that a tag names, weak or strong, in whatever coding."""
+def etag_of(tag: bytes) -> str:
+    """Returns the etag of a tag, weak or strong, in any content coding."""
     opaque = tag.removeprefix(b"W/")[1:-1].decode("latin-1")
     for suffix in _SUFFIXES:
         if opaque.endswith(suffix):
@@ -67,5 +67,5 @@ def version(tag: bytes) -> str:
 
 
 def matches(tag: bytes, tags: list[bytes]) -> bool:
-    """Whether one of the tags is this one by weak comparison (RFC 9110, section 8.8.3.2), or is ANY."""
+    """Returns whether one of the tags is ANY or equals this one by weak comparison (RFC 9110, section 8.8.3.2)."""
     return any(each == ANY or each.removeprefix(b"W/") == tag.removeprefix(b"W/") for each in tags)

@@ -1,7 +1,7 @@
-"""The way out of every stage that fails: one table from status codes to HTTP, and one shape of error.
+"""HTTP responses of errors: one table from codes to HTTP statuses, and one format.
 
-The shape is that of AIP-193: {"error": {"code", "message", "status", "details"}}, or that of RFC 9457 for a client that
-prefers it. google/rpc/code.proto gives the HTTP status of each code.
+The format is that of AIP-193, {"error": {"code", "message", "status", "details"}}, or of RFC 9457 for clients that
+prefer it. google/rpc/code.proto defines the HTTP status of each code.
 """
 
 import json
@@ -40,7 +40,7 @@ HTTP_STATUS: Final[dict[Code, int]] = {
     Code.UNAUTHENTICATED: 401,
 }
 
-# The code beside an HTTP status that no gRPC code maps to.
+# The codes of HTTP statuses to which no gRPC code maps.
 _CODES: Final[dict[int, Code]] = {
     404: Code.NOT_FOUND,
     405: Code.UNIMPLEMENTED,
@@ -52,17 +52,17 @@ _CODES: Final[dict[int, Code]] = {
     503: Code.UNAVAILABLE,
 }
 
-# What RFC 6750, section 3, lets the attribute scope hold.
+# The characters of the attribute scope (RFC 6750, section 3).
 _SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 PROBLEM: Final = "application/problem+json"
-CLIENT_CLOSED: Final = "Client Closed Request"  # 499 is nginx's, and has no phrase
+CLIENT_CLOSED: Final = "Client Closed Request"  # nginx's status 499 has no registered phrase
 
 _TYPE_PREFIX: Final = "type.googleapis.com/"
 
 
 class HttpError(MeshError):
-    """An error of HTTP itself, whose status no gRPC code stands for. `headers` go out with it."""
+    """An error of HTTP itself, with a status to which no gRPC code maps. `headers` are added to its response."""
 
     def __init__(
         self, status: int, message: str, reason: str, headers: Iterable[tuple[bytes, bytes]] = (), **more: Any
@@ -73,15 +73,15 @@ class HttpError(MeshError):
 
     @property
     def code(self) -> Code:  # type: ignore[override] # each HTTP status has its own
-        """The code in the error's shape."""
+        """Returns the code in the error's body."""
         return _CODES.get(self.status, Code.INVALID_ARGUMENT)
 
 
 def render(
     error: MeshError, registry: Registry = COMMON_TYPES, *, scheme: bytes = b"Bearer", accept: bytes = b""
 ) -> tuple[int, Headers, bytes]:
-    """The HTTP status, the headers and the body of an error. `registry` knows the types of the details that a service
-    may send, `scheme` is what the client tried to prove itself by, `accept` which media types it takes.
+    """Returns the HTTP status, the headers and the body for an error. `registry` contains the types of the details that
+    a service may send, `scheme` is the authentication scheme that the client used, and `accept` its Accept header.
     """
     status = http_status(error)
     shape: dict[str, Any] = {
@@ -99,7 +99,7 @@ def render(
 
 
 def _problem(shape: dict[str, Any]) -> dict[str, Any]:
-    """The error as RFC 9457 has it: what AIP-193 says beside it are extension members."""
+    """Converts an error to the format of RFC 9457; other members of AIP-193 become extension members."""
     shape = dict(shape)
     status, detail, code = shape.pop("code"), shape.pop("message"), shape.pop("status")
     title = CLIENT_CLOSED if status == HTTP_STATUS[Code.CANCELLED] else HTTPStatus(status).phrase
@@ -107,7 +107,7 @@ def _problem(shape: dict[str, Any]) -> dict[str, Any]:
 
 
 def http_status(error: MeshError) -> int:
-    """The HTTP status of an error."""
+    """Returns the HTTP status of an error."""
     if isinstance(error, BrokenReply):
         return 502
     if isinstance(error, MetadataTooLarge):
@@ -116,7 +116,7 @@ def http_status(error: MeshError) -> int:
 
 
 def error_headers(error: MeshError, scheme: bytes) -> Headers:
-    """The headers that go out with an error."""
+    """Returns the headers for an error."""
     headers = list(error.headers) if isinstance(error, HttpError) else []
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
@@ -126,7 +126,7 @@ def error_headers(error: MeshError, scheme: bytes) -> Headers:
 
 
 def _challenge(error: MeshError, scheme: bytes) -> bytes:
-    """What a client should prove (RFC 6750, section 3; RFC 7617). Texts of services never get in here."""
+    """Returns the challenge for an error (RFC 6750, section 3; RFC 7617), which never contains text of services."""
     if error.code is Code.UNAUTHENTICATED and error.reason == "TOKEN_MISSING":
         return b"Bearer"
     if error.code is Code.UNAUTHENTICATED:
@@ -138,7 +138,7 @@ def _challenge(error: MeshError, scheme: bytes) -> bytes:
 
 
 def _details(error: MeshError) -> Iterator[dict[str, Any]]:
-    """What the error says beside its message, as ProtoJSON of google/rpc/error_details.proto."""
+    """Yields the details of an error as ProtoJSON of google/rpc/error_details.proto."""
     if error.reason:
         info = {"reason": error.reason, "domain": ERROR_DOMAIN, "metadata": error.metadata}
         yield {"@type": f"{_TYPE_PREFIX}google.rpc.ErrorInfo", **info}
@@ -155,8 +155,8 @@ def _violation(violation: FieldViolation) -> dict[str, str]:
 
 
 def _received(error: MeshError, registry: Registry) -> Iterator[dict[str, Any]]:
-    """The details as the service sent them, with the fields of violations as the client spells them; never what helps
-    to debug it.
+    """Yields the details that the service sent, with violations in the client's spelling, and without DebugInfo, which
+    is not for clients.
     """
     spelled = iter(error.violations)
     for detail in Status.from_binary(error.received_status).details:
@@ -170,7 +170,7 @@ def _received(error: MeshError, registry: Registry) -> Iterator[dict[str, Any]]:
 
 
 def _unpacked(detail: Packed, registry: Registry) -> dict[str, Any]:
-    """The detail as ProtoJSON; one whose type is not known here, or that is damaged, is shown by its type alone."""
+    """Returns a detail as ProtoJSON, or only its type if that is unknown or the detail is corrupt."""
     try:
         shown: dict[str, Any] = json.loads(detail.to_json(registry=registry))
     except (ValueError, KeyError, EOFError):

@@ -1,8 +1,7 @@
-"""The bytes that clients make the edge hold: bodies that have not arrived as a whole or are at work, and replies that
-nobody takes.
+"""The budget for bytes that the edge holds for clients: incomplete or active request bodies, and unread replies.
 
-There is a budget for the process, and a share of it for each client address (RFC 4291 networks of /64 count as one
-address): a client that uses up its share takes nothing from others.
+The process has one budget, and each client address has a share of it (IPv6 networks of /64 count as one address), so
+that a client that exhausts its share does not affect others.
 """
 
 import sys
@@ -10,33 +9,38 @@ from collections import Counter
 from types import TracebackType
 from typing import Final, Self
 
-from edge.http.client_network import client_network
+from edge.http.client_key import client_key
 from mesh.errors import ResourceExhausted, Unavailable
 
 SHARES: Final = 4
-"""One client may hold a quarter of the budget, and two of the largest bodies in any case."""
+"""One client may hold a quarter of the budget, but always two bodies of the maximum size."""
 
 
 class HeldBytes:
-    """The budget of one process. What is alone is let in whatever its size: a reply can't be made smaller."""
+    """The budget of one process. A single holder is admitted at any size, because a reply can't be made smaller."""
 
     def __init__(self, bytes_max: int, body_bytes_max: int) -> None:
-        """`body_bytes_max` is how large a body may be."""
+        """`body_bytes_max` is the maximum size of a body."""
         self._share_max = max(bytes_max // SHARES, 2 * body_bytes_max)
         self._bytes_max = max(bytes_max, self._share_max)
         self._bytes = 0
         self._by_client: Counter[str] = Counter()
 
+    @classmethod
+    def unlimited(cls) -> "HeldBytes":
+        """Returns a budget without a limit."""
+        return cls(sys.maxsize, 0)
+
     def of(self, client: str) -> "Holding":
-        """Returns what counts the bytes of one request or connection of this address."""
-        return Holding(self, client_network(client))
+        """Returns a counter of the bytes of one request or connection from an address."""
+        return Holding(self, client_key(client))
 
     def change(self, client: str, count: int) -> None:
-        """Counts more bytes, or fewer. Raises Unavailable or ResourceExhausted if there is no room for more."""
+        """Adds bytes, or frees them if `count` is negative. Raises Unavailable or ResourceExhausted without room."""
         if count > 0 and 0 < self._bytes > self._bytes_max - count:
-            raise Unavailable("Too much is being sent at the same time.", reason="OVERLOADED", retry_after_s=1)
+            raise Unavailable("Too much data is being sent at the same time.", reason="OVERLOADED", retry_after_s=1)
         if count > 0 and 0 < self._by_client[client] > self._share_max - count:
-            text = f"Your address has more than {self._share_max} bytes on their way."
+            text = f"Your address has more than {self._share_max} bytes in transit."
             raise ResourceExhausted(text, reason="TOO_MANY_BYTES_AT_ONCE", retry_after_s=1)
         self._bytes += count
         self._by_client[client] += count
@@ -45,7 +49,7 @@ class HeldBytes:
 
 
 class Holding:
-    """The bytes that one request or connection holds, until this is left."""
+    """The bytes that one request or connection holds, freed at the end of the context."""
 
     __slots__ = ("_budget", "_bytes", "_client")
 
@@ -63,15 +67,10 @@ class Holding:
         self.set(0)
 
     def add(self, count: int) -> None:
-        """Holds so many bytes more. Raises as HeldBytes.change()."""
+        """Holds more bytes. Raises as HeldBytes.change()."""
         self._budget.change(self._client, count)
         self._bytes += count
 
     def set(self, count: int) -> None:
-        """Holds so many bytes in all. Raises as HeldBytes.change()."""
+        """Sets the number of held bytes. Raises as HeldBytes.change()."""
         self.add(count - self._bytes)
-
-
-def unlimited() -> Holding:
-    """Returns what counts against no budget."""
-    return HeldBytes(sys.maxsize, 0).of("")

@@ -1,56 +1,36 @@
-"""One HTTP/1.1 connection: limits on what arrives before there is a request, and what its loss means.
+"""The protocol of one HTTP/1.1 connection: uvicorn's, with limits on request heads and handling of lost connections.
 
-uvicorn's protocol on httptools reads heads of any size for any time, answers malformed ones in its own words, and lets
-a call run on whose client has gone.
+uvicorn's protocol on httptools reads heads of any size for any time, answers malformed ones in its own format, and
+continues a call whose client has disconnected.
 """
 
 import asyncio
-import re
 import time
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
-from urllib.parse import unquote
 
-import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.http.access_record import AccessRecord
 from edge.http.connection import Connection
+from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
 from edge.http.draining import Drain
 from edge.http.errors import HttpError, render
-from edge.http.handshake import SOCKET_KEY
+from edge.http.head_size import HeadSize
 from edge.http.held_bytes import HeldBytes
+from edge.http.request_head import head_error
 from edge.http.request_id import REQUEST_ID, request_id
-from edge.http.stall import Stall
-
-_ANY_KEY: Final = b"AAAAAAAAAAAAAAAAAAAAAA=="
-
-# RFC 3986, section 3.2: host [ ":" port ].
-_HOST = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?",
-)
+from edge.http.stall import StallTimer
+from edge.http.websocket_upgrade import acceptable_handshake, asks_for_websocket, handshake_scope
 
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
-"""How much of a body is thrown away after the reply, so that its sender gets to read the reply."""
+"""The maximum of a body that is discarded after the reply, so that a client that is still sending reads the reply."""
 
 BODY_BYTES_AHEAD: Final = 16 * 1024
-"""How much of a body is read before somebody asks for it."""
+"""The maximum of a body that is read before the application asks for it."""
 
 LINGER_S: Final = 2.0
-"""How long a connection on which nothing is asked stays open once the server stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """How large a request line with its headers may be, how long its URL, and how long it may take; and how long a
-    client may take nothing of what it is sent.
-    """
-
-    size_bytes_max: int
-    url_bytes_max: int
-    timeout_s: float
-    stall_s: float
+"""The time that an idle connection stays open after the server has stopped."""
 
 
 class Http1(HttpToolsProtocol):
@@ -59,158 +39,131 @@ class Http1(HttpToolsProtocol):
     limits: ClassVar[ConnectionLimits]
     drain: ClassVar[Drain]
     held: ClassVar[HeldBytes]
-    places: ClassVar[Connections]
+    slots: ClassVar[Connections]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._refusal: HttpError | None = None
-        self._refused: HttpError | None = None  # waits for the replies to those before
-        self._in_head = True
-        self._is_between = True  # nothing of the next request is there
-        self._begun = 0  # requests, in the bytes at hand
-        self._head_bytes = 0  # of the headers that are complete
-        self._waiting_bytes = 0  # of all that came since the head began
-        self._unparsed_bytes = 0  # that the parser holds of an unfinished line
+        self._rejection: HttpError | None = None  # why the parser was stopped
+        self._pending_rejection: HttpError | None = None  # sent after the replies to earlier requests
+        self._head = HeadSize(self.limits.size_bytes_max)
         self._unread_bytes = 0
-        self._leaves = False
+        self._is_draining = False
         self._head_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
         self._connection = Connection(transport, self.held)
-        self._stall = Stall(transport, self.limits.stall_s)
+        self._stall = StallTimer(transport, self.limits.stall_s)
         self.app_state = {**self.app_state, Connection.KEY: self._connection}
-        self._connection.place = self.places.admit(self.client[0] if self.client else "", transport.abort)
-        if self._connection.place is None:
-            self._refuse(HttpError(503, "There are too many connections.", "OVERLOADED", retry_after_s=1))
+        self._connection.slot = self.slots.admit(self.client[0] if self.client else "", transport.abort)
+        if self._connection.slot is None:
+            self._reject(HttpError(503, "There are too many connections.", "OVERLOADED", retry_after_s=1))
             return
-        self._connection.place.idle()
-        self._await_head()
-        if self.drain.leaves:
-            self.leave()
+        self._connection.slot.mark_idle()
+        self._start_head_timer()
+        if self.drain.started:
+            self.start_drain()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        self._stall.end()
+        self._stop_head_timer()
+        self._stall.stop()
         super().connection_lost(exc)
-        self._connection.lose()
+        self._connection.handle_loss()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._connection.pause()
-        self._stall.begin()
+        self._connection.pause_writing()
+        self._stall.start()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._connection.resume()
-        self._stall.end()
+        self._connection.resume_writing()
+        self._stall.stop()
 
-    def leave(self) -> None:
-        """The server leaves. The next reply says that it is the last one on this connection; were the connection closed
-        at once, a request that is on its way would be lost (RFC 9112, section 9.6).
+    def start_drain(self) -> None:
+        """Makes the next reply announce that it is the last one on this connection. Closing the connection at once
+        would lose a request that is on its way (RFC 9112, section 9.6).
         """
-        self._leaves = True
+        self._is_draining = True
         if self.cycle is not None and not self.cycle.response_started:
             self._make_last(self.cycle)
         self._connection.drain()
 
     def shutdown(self) -> None:
-        """The server stops."""
-        self.leave()
+        """Drains the connection, and closes it a little later if it is still idle."""
+        self.start_drain()
         self.loop.call_later(LINGER_S, super().shutdown)
 
     def data_received(self, data: bytes) -> None:
-        self._begun, was_between = 0, self._is_between
-        self._unparsed_bytes += len(data)
+        self._head.start_read(len(data))
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if not self._in_head:
-            if self._unparsed_bytes > self.limits.size_bytes_max:
-                self._refuse(self._too_large())  # a trailer, or the extension of a chunk, without an end
-            return
-        if not self._begun or (was_between and self._begun == 1):
-            self._waiting_bytes += len(data)  # what came with the end of another request is not counted
-        if self._waiting_bytes > self.limits.size_bytes_max:
-            self._refuse(self._too_large())
-        elif self._head_timer is None:
-            self._await_head()
+        if self._head.exceeds_after_read():
+            self._reject(self._too_large())
+        elif self._head.in_head and self._head_timer is None:
+            self._start_head_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes, self._waiting_bytes, self._unparsed_bytes = True, 0, 0, 0
-        self._is_between = False
-        self._begun += 1
-        if self._connection.place is not None and (self.cycle is None or self.cycle.response_complete):
-            self._connection.place.sending()
+        self._head.start_message()
+        if self._connection.slot is not None and (self.cycle is None or self.cycle.response_complete):
+            self._connection.slot.mark_receiving()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._is_between, self._unparsed_bytes = True, 0
-        self._note_waiting()
+        self._head.end_message()
+        self._mark_slot()
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         if len(self.url) > self.limits.url_bytes_max:
             text = f"The URL is longer than {self.limits.url_bytes_max} bytes."
-            self._refusal = HttpError(414, text, "URL_TOO_LONG")
-            raise self._refusal
+            self._rejection = HttpError(414, text, "URL_TOO_LONG")
+            raise self._rejection
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header. One that comes after a chunked body is a trailer: it counts for the limit and is dropped, as
-        no trailer has a meaning here (RFC 9110, section 6.5.1).
+        """Adds a header. One after a chunked body is a trailer, which is counted and dropped, because no trailer has a
+        meaning here (RFC 9110, section 6.5.1).
         """
-        if self._in_head:
+        if self._head.in_head:
             super().on_header(name, value)
-        self._unparsed_bytes = 0
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > self.limits.size_bytes_max:
-            self._refusal = self._too_large()
-            raise self._refusal
+        if self._head.exceeds_with_header(name, value):
+            self._rejection = self._too_large()
+            raise self._rejection
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._stop_timer()
+        self._head.end_head()
+        self._stop_head_timer()
         try:
-            self.drain.note_request()
+            self.drain.record_request()
         except HttpError as error:
-            self._refusal = error
+            self._rejection = error
             raise
-        if wrong := self._wrong_head():
-            self._refusal = HttpError(400, wrong, "MALFORMED_REQUEST")
-            raise self._refusal
+        if why := head_error(self.parser.get_http_version(), self.url, self.headers):
+            self._rejection = HttpError(400, why, "MALFORMED_REQUEST")
+            raise self._rejection
         if self.parser.should_upgrade() and self._should_upgrade():
-            self._connection.handshake = self._handshake()
+            self._connection.handshake = handshake_scope(self.url, self.headers)
         super().on_headers_complete()
-        if self._leaves and self.cycle is not None:
+        if self._is_draining and self.cycle is not None:
             self._make_last(self.cycle)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._note_waiting()
+        self._mark_slot()
         if self.pipeline:
-            self.flow.pause_reading()  # or each reply would let in as many more requests as fit into one read
-        if self._refused is not None:
-            self._refuse(self._refused)
-
-    def _note_waiting(self) -> None:
-        """Notes whether it is the client's turn."""
-        if self._connection.place is None:
-            return
-        if self.pipeline or self.cycle is None or not self.cycle.response_complete:
-            self._connection.place.busy()
-        elif self._is_between:
-            self._connection.place.idle()
-        else:
-            self._connection.place.sending()
+            self.flow.pause_reading()  # otherwise each reply would admit as many requests as fit into one read
+        if self._pending_rejection is not None:
+            self._reject(self._pending_rejection)
 
     def on_chunk_header(self) -> None:
-        """The length of a chunk has been read."""
-        self._unparsed_bytes = 0
+        """Records that the length of a chunk has been parsed."""
+        self._head.end_line()
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
-        self._unparsed_bytes = 0
+        self._head.end_line()
         if not self.cycle.response_complete and len(self.cycle.body) > BODY_BYTES_AHEAD:
             self.flow.pause_reading()
         if self.cycle.response_complete:
@@ -218,61 +171,33 @@ class Http1(HttpToolsProtocol):
             if self._unread_bytes > UNREAD_BYTES_MAX:
                 self.transport.close()
 
-    def _should_upgrade(self) -> bool:
-        """Whether a request wants to open a WebSocket, rightly or not. One that has a body, or no header of the
-        handshake, is answered as if it had not asked (RFC 9110, section 7.8).
-        """
-        names = {name for name, _ in self.headers}
-        upgrades = [each.strip() for name, value in self.headers if name == b"upgrade" for each in value.split(b",")]
-        return (
-            self._should_upgrade_to_ws()
-            and b"websocket" in map(bytes.lower, upgrades)
-            and self.parser.get_method() == b"GET"
-            and self.parser.get_http_version() == "1.1"
-            and any(name.startswith(b"sec-websocket-") for name in names)
-            and names.isdisjoint((b"content-length", b"transfer-encoding"))
-        )
-
-    def _handshake(self) -> dict[str, Any]:
-        """The URL and the headers of a handshake, for the scope."""
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        headers = self.headers
-        return {"path": unquote(path), "raw_path": url.path, "query_string": url.query or b"", "headers": headers}
-
     def handle_websocket_upgrade(self) -> None:
-        """Hands over to the protocol of WebSockets. Its library gets a handshake that it can only accept: what is wrong
-        with the client's is for the application to say, in the shape of all errors.
+        """Hands over to the WebSocket protocol, with a handshake that its library accepts; the application checks the
+        client's.
         """
-        self._connection.busy()
-        keys = [value for name, value in self.headers if name == b"sec-websocket-key"]
-        key = keys[0] if keys and SOCKET_KEY.fullmatch(keys[0]) else _ANY_KEY
+        self._connection.mark_busy()
         self.url = b"/"
-        self.scope["headers"] = [
-            *((b"host", b"-"), (b"upgrade", b"websocket"), (b"connection", b"upgrade")),
-            *((b"sec-websocket-version", b"13"), (b"sec-websocket-key", key)),
-        ]
+        self.scope["headers"] = acceptable_handshake(self.headers)
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(self._refusal or HttpError(400, "This is not a valid HTTP/1.1 request.", "MALFORMED_REQUEST"))
+        self._reject(self._rejection or HttpError(400, "This is not a valid HTTP/1.1 request.", "MALFORMED_REQUEST"))
 
-    def _wrong_head(self) -> str:
-        """What is wrong with a head that httptools takes, empty if nothing is."""
-        version = self.parser.get_http_version()
-        if version not in ("1.0", "1.1"):
-            return "The request line names no version of HTTP/1."
-        if b"#" in self.url:
-            return "The URL has a fragment."
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) > 1 or (not hosts and version == "1.1"):
-            return "A request has one Host header."
-        if hosts and not _HOST.fullmatch(hosts[0]):
-            return "The Host header is no host."
-        # RFC 9112, section 6.1: such framing is faulty.
-        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers):
-            return "HTTP/1.0 has no Transfer-Encoding."
-        return ""
+    def _should_upgrade(self) -> bool:
+        """Returns whether a request asks for a WebSocket; called by uvicorn too."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        return self._should_upgrade_to_ws() and asks_for_websocket(method, version, self.headers)
+
+    def _mark_slot(self) -> None:
+        """Marks the connection's slot as idle, receiving or busy."""
+        if self._connection.slot is None:
+            return
+        if self.pipeline or self.cycle is None or not self.cycle.response_complete:
+            self._connection.slot.mark_busy()
+        elif self._head.is_between:
+            self._connection.slot.mark_idle()
+        else:
+            self._connection.slot.mark_receiving()
 
     def _make_last(self, cycle: Any) -> None:
         cycle.keep_alive = False
@@ -282,10 +207,10 @@ class Http1(HttpToolsProtocol):
         text = f"The request line and the headers are larger than {self.limits.size_bytes_max} bytes."
         return HttpError(431, text, "HEADERS_TOO_LARGE")
 
-    def _await_head(self) -> None:
+    def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.timeout_s, self._head_timed_out)
 
-    def _stop_timer(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -293,35 +218,38 @@ class Http1(HttpToolsProtocol):
     def _head_timed_out(self) -> None:
         self._head_timer = None
         if self.cycle is not None and not self.cycle.response_complete:
-            self._await_head()  # while those before are answered, little or nothing is read
-        elif self._is_between:
+            self._start_head_timer()  # little or nothing is read until earlier requests are answered
+        elif self._head.is_between:
             self.transport.close()
-        elif self._in_head:
+        elif self._head.in_head:
             text = f"The headers did not arrive within {self.limits.timeout_s:g} s."
-            self._refuse(HttpError(408, text, "HEADERS_TIMEOUT"))
+            self._reject(HttpError(408, text, "HEADERS_TIMEOUT"))
 
-    def _refuse(self, error: HttpError) -> None:
-        """Answers what is no request, when those before it are answered, and closes: where the next one would begin is
-        not known.
+    def _reject(self, error: HttpError) -> None:
+        """Sends an error after the replies to earlier requests, and closes the connection, because the start of the
+        next request is unknown.
         """
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            if self._in_head or self.pipeline:
-                self._refused = self._refused or error
+            if self._head.in_head or self.pipeline:
+                self._pending_rejection = self._pending_rejection or error
                 self.flow.pause_reading()
                 return
             if self.cycle.response_started:
-                self.transport.close()  # the reply to this request is under way: it ends where it is
+                self.transport.close()  # cuts off the reply to this request, which has begun
                 return
-        elif self.cycle is not None and self.cycle.scope is self.scope and not self._is_between:
-            self.transport.close()  # the request has its reply, and gets no second one
+        elif self.cycle is not None and self.cycle.scope is self.scope and not self._head.is_between:
+            self.transport.close()  # this request has been answered, and must not be answered twice
             return
+        self._send_error(error)
+
+    def _send_error(self, error: HttpError) -> None:
         record = AccessRecord("", request_id({}), time.perf_counter(), code=error.code.name)
         record.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         headers.append((REQUEST_ID.encode(), record.request_id.encode()))
-        if self._leaves:
+        if self._is_draining:
             headers += self.drain.headers()
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
         self.transport.write(b"".join([STATUS_LINE[record.status], *lines, b"\r\n", body]))
@@ -330,15 +258,6 @@ class Http1(HttpToolsProtocol):
         record.write()
 
 
-def protocol(limits: ConnectionLimits, drain: Drain, held: HeldBytes, places: Connections) -> type[Http1]:
-    """The protocol class of one server: its limits, its way to leave, and the budgets that its connections share."""
-    return type("Http1", (Http1,), {"limits": limits, "drain": drain, "held": held, "places": places})
-
-
-def can_arrive(method: str) -> bool:
-    """Whether requests of this HTTP method can be read: httptools takes those of a list."""
-    try:
-        httptools.HttpRequestParser(object()).feed_data(f"{method} / HTTP/1.1\r\n".encode())
-    except httptools.HttpParserError:
-        return False
-    return True
+def protocol(limits: ConnectionLimits, drain: Drain, held: HeldBytes, slots: Connections) -> type[Http1]:
+    """Returns the protocol class of one server, with its limits and with the state that its connections share."""
+    return type("Http1", (Http1,), {"limits": limits, "drain": drain, "held": held, "slots": slots})

@@ -1,4 +1,4 @@
-"""When something last travelled on a stream, whichever way."""
+"""The idle timer of streams."""
 
 import asyncio
 import time
@@ -8,32 +8,32 @@ from typing import Any
 from edge.http.request import Receive
 
 
-class Activity:
-    """The clock of one stream."""
+class IdleTimer:
+    """The time since a message was last sent or received on one stream."""
 
     __slots__ = ("_last_s",)
 
     def __init__(self) -> None:
         self._last_s = time.monotonic()
 
-    def note(self) -> None:
-        """Notes that a message came or went."""
+    def restart(self) -> None:
+        """Restarts the timer because a message was sent or received."""
         self._last_s = time.monotonic()
 
     async def receive(self, receive: Receive, idle_s: float) -> MutableMapping[str, Any]:
-        """Returns what the client sends next. It may be silent for as long as the service is not: raises TimeoutError
-        when nothing travels either way for `idle_s`.
+        """Returns the next message of the client. Raises TimeoutError if neither the client nor the service has sent
+        anything for `idle_s`.
         """
         while True:
             try:
-                async with asyncio.timeout(self._patience_s(idle_s)):
+                async with asyncio.timeout(self._remaining_s(idle_s)):
                     message = await receive()
             except TimeoutError:
-                if self._patience_s(idle_s) > 0:
+                if self._remaining_s(idle_s) > 0:
                     continue
                 raise
-            self.note()
+            self.restart()
             return message
 
-    def _patience_s(self, idle_s: float) -> float:
+    def _remaining_s(self, idle_s: float) -> float:
         return self._last_s + idle_s - time.monotonic()

@@ -1,16 +1,16 @@
-"""What a client prefers, by the Accept headers: RFC 9110, section 12.5."""
+"""Content negotiation by the Accept headers (RFC 9110, section 12.5)."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 REMEMBERED_MAX: Final = 256
-"""Headers whose reading is kept: clients send few different ones."""
+"""The size of the cache of parsed headers; clients send few different ones."""
 
 
 @lru_cache(REMEMBERED_MAX)
 def media_quality(accept: bytes, media_type: str) -> float:
-    """How much a client wants a media type, from 0 for not at all to 1. The most specific range decides."""
+    """Returns the quality of a media type, from 0 for not acceptable to 1. The most specific range applies."""
     ranks = {"*/*": 0, f"{media_type.partition('/')[0]}/*": 1, media_type: 2}
     best, quality = -1, 0.0
     for media_range, given in _items(accept):
@@ -22,8 +22,8 @@ def media_quality(accept: bytes, media_type: str) -> float:
 
 @lru_cache(REMEMBERED_MAX)
 def preferred_coding(accept_encoding: bytes, offered: Sequence[str]) -> str:
-    """The content coding, of those `offered` from the best to the worst, that a client wants most; empty if it wants
-    none of them as much as the content itself.
+    """Returns the content coding that a client prefers; `offered` has the best first, to break ties. Returns an empty
+    string if the client prefers uncompressed content.
     """
     given = dict(_items(accept_encoding))
     identity = given.get("identity", 0.0)
@@ -33,7 +33,7 @@ def preferred_coding(accept_encoding: bytes, offered: Sequence[str]) -> str:
 
 
 def _items(header: bytes) -> list[tuple[str, float]]:
-    """The items of a header in lower case, without their parameters, each with its quality."""
+    """Returns the items of a header in lower case, without their parameters, each with its quality."""
     items = []
     for item in header.decode("latin-1").lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))

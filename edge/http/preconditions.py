@@ -1,14 +1,14 @@
-"""Conditional requests (RFC 9110, section 13): what If-Match and If-None-Match make of a reply.
+"""Conditional requests (RFC 9110, section 13) with If-Match and If-None-Match.
 
-If-Match of a change is the service's to decide, which has the etag in its request (edge.implied); If-Match of a read,
-and If-None-Match of one, are decided here.
+The service evaluates If-Match of a change, because it receives the etag in its request (edge.bind.header_fields). This
+module evaluates If-Match and If-None-Match of reads.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from edge.http.entity_tags import ANY, listed, matches, version
+from edge.http.entity_tags import ANY, etag_of, matches, parse_tags
 from edge.http.errors import HttpError
 from edge.http.headers import malformed_header
 from edge.http.request import Request
@@ -18,52 +18,52 @@ IF_MATCH: Final = b"if-match"
 IF_NONE_MATCH: Final = b"if-none-match"
 
 VERSIONS_MAX: Final = 4
-"""How many versions an If-Match may list: a service takes one at a time, and is asked for each until one is right."""
+"""The maximum number of versions in an If-Match. The service is called with each until one matches."""
 
-_NO_LIST: Final = 'must be entity tags in quotes, as the ETag header gave them, or "*"'
+_NO_LIST: Final = 'must be entity tags in quotes, as in the ETag header, or "*"'
 
 
-def named_versions(header: bytes) -> dict[str, bytes]:
-    """The versions that an If-Match lists, in their order, each with a tag that names it; none for "*". Raises
-    ValueError with what is wrong with it.
+def parse_if_match(header: bytes) -> dict[str, bytes]:
+    """Parses an If-Match. Returns its versions in order, each with a tag, or nothing for "*". Raises ValueError with
+    the description of the error.
     """
     try:
-        tags = listed(header)
+        tags = parse_tags(header)
     except ValueError:
         raise ValueError(_NO_LIST) from None
-    found = {version(tag): tag for tag in tags if tag != ANY}
+    found = {etag_of(tag): tag for tag in tags if tag != ANY}
     if len(found) > VERSIONS_MAX:
-        raise ValueError(f"names more than {VERSIONS_MAX} versions")
+        raise ValueError(f"must not list more than {VERSIONS_MAX} versions")
     return found
 
 
-def alternatives(request: Request) -> list[Request]:
-    """The requests that an If-Match stands for, one for each version that it lists; the request itself if it lists none
-    or is malformed, which is told where it is read.
+def split_by_version(request: Request) -> list[Request]:
+    """Splits a request with If-Match into one request for each listed version. Returns the request itself if there is
+    no version, or if the header is malformed, which is reported when it is bound.
     """
     try:
-        versions = named_versions(request.headers.get(IF_MATCH, ANY))
+        versions = parse_if_match(request.headers.get(IF_MATCH, ANY))
     except ValueError:
         versions = {}
     return [replace(request, headers={**request.headers, IF_MATCH: tag}) for tag in versions.values()] or [request]
 
 
-def check_read(tag: bytes, headers: Mapping[bytes, bytes]) -> None:
-    """Raises HttpError 412 if a read of what has this tag is of no version that If-Match lists, InvalidArgument if
-    that is malformed.
+def check_if_match(tag: bytes, headers: Mapping[bytes, bytes]) -> None:
+    """Raises HttpError 412 if a read returned a version that If-Match does not list, InvalidArgument if the header is
+    malformed. `tag` is the tag of the result.
     """
     if (header := headers.get(IF_MATCH)) is None:
         return
     try:
-        versions = named_versions(header)
+        versions = parse_if_match(header)
     except ValueError as error:
         raise malformed_header("If-Match", str(error)) from None
-    if versions and version(tag) not in versions:
-        raise HttpError(412, "The resource has changed: If-Match names another version.", "PRECONDITION_FAILED")
+    if versions and etag_of(tag) not in versions:
+        raise HttpError(412, "The resource has changed: its version is not in If-Match.", "PRECONDITION_FAILED")
 
 
-def stale(error: Aborted) -> HttpError:
-    """What a service's refusal of the etag from If-Match is in HTTP (RFC 9110, section 13.1.1), with all it said."""
+def precondition_failed(error: Aborted) -> HttpError:
+    """Returns the HTTP error for a service's rejection of the etag from If-Match (RFC 9110, section 13.1.1)."""
     failed = HttpError(
         412,
         error.message,
@@ -77,11 +77,11 @@ def stale(error: Aborted) -> HttpError:
     return failed
 
 
-def is_known(tag: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a client has what has this tag, by its If-None-Match. A malformed one names nothing."""
+def matches_if_none_match(tag: bytes, headers: Mapping[bytes, bytes]) -> bool:
+    """Returns whether If-None-Match lists a tag. A malformed header lists none."""
     if (header := headers.get(IF_NONE_MATCH)) is None:
         return False
     try:
-        return matches(tag, listed(header))
+        return matches(tag, parse_tags(header))
     except ValueError:
         return False

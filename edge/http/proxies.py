@@ -1,4 +1,4 @@
-"""The proxies in front of the edge, whose X-Forwarded-For names the client."""
+"""The trusted proxies in front of the edge, whose X-Forwarded-For names the client."""
 
 import ipaddress
 import sys
@@ -13,11 +13,11 @@ _ROUTES: Final = Path("/proc/net/route")
 _HAS_GATEWAY: Final = 0x2  # RTF_GATEWAY of linux/route.h
 
 
-def trusted(words: Sequence[str]) -> list[str]:
-    """Returns the addresses and networks that words name; `gateway` is that of the default route.
+def resolve_trusted(words: Sequence[str]) -> list[str]:
+    """Resolves words to addresses and networks; `gateway` is the gateway of the default route, from which all
+    connections to a container's published port come.
 
-    Behind a published port of a container the gateway is what all connections come from. Raises ValueError for what is
-    no address: it would match nobody, and every client would count as its proxy.
+    Raises ValueError for any other word: it would match no proxy, and all clients would count as one.
     """
     if list(words) == [ANYBODY]:
         return [ANYBODY]
@@ -32,7 +32,7 @@ def default_gateway(routes: Path = _ROUTES) -> str:
         lines = []
     gateway = next(_gateways(lines), None)
     if gateway is None:
-        raise ValueError(f"{GATEWAY!r}: this machine has no default route that {_ROUTES} tells of")
+        raise ValueError(f"{GATEWAY!r}: {_ROUTES} has no default route")
     return gateway
 
 

@@ -1,4 +1,4 @@
-"""A reply whose body is known as a whole."""
+"""Replies with a complete body."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from edge.http.headers import Headers
 
 @dataclass(slots=True)
 class Reply:
-    """An HTTP reply."""
+    """An HTTP reply with a complete body."""
 
     status: int
     headers: Headers

@@ -1,4 +1,4 @@
-"""A request, less its body."""
+"""Requests without their bodies."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ FORM: Final = "application/x-www-form-urlencoded"
 class Request:
     """An HTTP request, or the handshake of a WebSocket.
 
-    `path` is as it came, percent-encoded. Names of headers are in lower case, and the values of a header that came more
-    than once are joined by commas (RFC 9110, section 5.3). `client` is the address of the client, `receive` gives what
-    follows the head, and `held` counts the bytes that the request keeps in memory.
+    `path` is percent-encoded, as received. Header names are in lower case, and the values of a repeated header are
+    joined by commas (RFC 9110, section 5.3). `client` is the address of the client, `receive` returns the messages
+    after the head, and `held` counts the bytes that the request holds in memory.
     """
 
     method: str
@@ -37,7 +37,7 @@ class Request:
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive) -> "Request":
-        """Reads an ASGI scope."""
+        """Creates a request from an ASGI scope, and starts its access record."""
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             headers[name] = headers[name] + b", " + value if name in headers else value

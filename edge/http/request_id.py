@@ -1,4 +1,4 @@
-"""The identifier of a request: the client's, or a new one."""
+"""Identifiers of requests."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,5 +9,5 @@ REQUEST_ID: Final = correlation.REQUEST_ID
 
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
-    """The request's identifier: the client's if it has a sane one, else a new one."""
+    """Returns the client's request id if it is safe to log, otherwise a new one."""
     return correlation.safe_request_id(headers.get(REQUEST_ID.encode(), b"").decode("latin-1"))

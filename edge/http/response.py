@@ -1,6 +1,6 @@
-"""The response to one request: a reply as a whole, or a head and a body in pieces.
+"""The response to one request: a complete reply, or a head and a streamed body.
 
-What every response has is added here: the content coding, the headers for cross-origin requests, the request's id.
+It adds what all responses have: the content coding, the CORS headers and the request id.
 """
 
 from typing import Final
@@ -8,13 +8,13 @@ from typing import Final
 from edge.http import compression
 from edge.http.cors import Cors
 from edge.http.headers import Headers
-from edge.http.preconditions import is_known
+from edge.http.preconditions import matches_if_none_match
 from edge.http.reply import Reply
 from edge.http.request import Request, Send
 from edge.http.request_id import REQUEST_ID
 
 BYTES_FREE: Final = 16 * 1024
-"""Smaller bodies are not counted: each connection may have as much waiting to be sent."""
+"""Smaller bodies are not counted as held, because each connection has a send buffer of this size."""
 
 _REQUEST_ID: Final = REQUEST_ID.encode()
 _NOT_MODIFIED: Final = 304
@@ -22,7 +22,7 @@ _NO_CONTENT: Final = (204, _NOT_MODIFIED)
 
 
 class Response:
-    """Sends the response to one request, and fills in what the access record says of it."""
+    """The response to one request, which also completes the access record."""
 
     def __init__(self, request: Request, send: Send, cors: Cors) -> None:
         self._request = request
@@ -33,11 +33,11 @@ class Response:
 
     @property
     def started(self) -> bool:
-        """Whether the head has been sent."""
+        """Returns whether the head has been sent."""
         return self._request.record.status != 0
 
     async def reply(self, reply: Reply) -> None:
-        """Sends a whole reply. Raises as Holding.add() if there is no room for its body; nothing has been sent then."""
+        """Sends a complete reply. Raises as Holding.add() before anything is sent if there is no room for its body."""
         body = reply.body
         coding = compression.negotiate(reply.status, reply.headers, self._request, len(body))
         if self._is_not_modified(reply.status, reply.headers):
@@ -45,8 +45,8 @@ class Response:
             return
         if coding:
             reply.headers.append((b"content-encoding", coding.encode()))
-            body = await compression.compressed(body, coding)
-        if len(body) > BYTES_FREE:  # the reply is held in the place of the request
+            body = await compression.compress(body, coding)
+        if len(body) > BYTES_FREE:  # the reply replaces the request in memory
             self._request.held.set(0)
             self._request.held.add(len(body))
         if reply.status not in _NO_CONTENT:
@@ -54,29 +54,29 @@ class Response:
         await self._send_head(reply.status, reply.headers)
         await self._send_body(body)
         if len(body) > BYTES_FREE:
-            await self._request.connection.taken()
+            await self._request.connection.wait_writable()
 
     async def start(self, status: int, headers: Headers) -> bool:
-        """Sends the head of a response whose body comes in pieces. Returns whether the client wants the body."""
+        """Sends the head of a streamed response. Returns whether the client needs the body."""
         coding = compression.negotiate(status, headers, self._request, None)
         if self._is_not_modified(status, headers):
             await self._reply_not_modified(headers)
             return False
         if coding:
             headers.append((b"content-encoding", coding.encode()))
-            self._encoder = compression.encoder(coding)
+            self._encoder = compression.new_encoder(coding)
         await self._send_head(status, headers)
         return self._request.method != "HEAD"
 
     async def write(self, piece: bytes) -> None:
-        """Sends a piece of the body, and returns when the client has taken most of what was sent before."""
+        """Sends a piece of the body. Returns when the client has received most of the data sent before."""
         if self._encoder is not None:
             piece = self._encoder.encode(piece)
         self._request.record.response_bytes += len(piece)
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def end(self) -> None:
-        """Ends a body in pieces. Does nothing if the client wanted none."""
+        """Ends a streamed body. Does nothing if the response has ended."""
         if self._ended:
             return
         if self._encoder is not None:
@@ -96,15 +96,13 @@ class Response:
         await self._send({"type": "http.response.body", "body": body})
 
     def _is_not_modified(self, status: int, headers: Headers) -> bool:
-        """Returns whether the client has what is answered (RFC 9110, section 13.1.2)."""
+        """Returns whether the client already has this version (RFC 9110, section 13.1.2)."""
         if self._request.method not in ("GET", "HEAD") or not 200 <= status < 300:
             return False
-        return any(name == b"etag" and is_known(value, self._request.headers) for name, value in headers)
+        return any(name == b"etag" and matches_if_none_match(value, self._request.headers) for name, value in headers)
 
     async def _reply_not_modified(self, headers: Headers) -> None:
-        """Sends a 304, which has the headers that steer caches, and none that describe a content (RFC 9110, section
-        15.4.5).
-        """
+        """Sends a 304 with the headers for caches, without those that describe content (RFC 9110, section 15.4.5)."""
         kept = [(name, value) for name, value in headers if not name.startswith(b"content-")]
         await self._send_head(_NOT_MODIFIED, kept)
         await self._send_body(b"")

@@ -1,30 +1,30 @@
-"""Clients that take nothing of what they are sent."""
+"""Detection of clients that stop reading."""
 
 import asyncio
 
 
-class Stall:
-    """Cuts a connection off when its client takes nothing of what waits for it. A slow one is not a stalled one."""
+class StallTimer:
+    """A timer that aborts a connection whose client reads nothing of the pending data; slow clients are not aborted."""
 
-    def __init__(self, transport: asyncio.Transport, patience_s: float) -> None:
+    def __init__(self, transport: asyncio.Transport, timeout_s: float) -> None:
         self._transport = transport
-        self._patience_s = patience_s
-        self._waiting_bytes = 0
+        self._timeout_s = timeout_s
+        self._pending_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
-        """More is waiting than is sent on."""
-        self._waiting_bytes = self._transport.get_write_buffer_size()
-        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._check)
+    def start(self) -> None:
+        """Starts the timer, because the send buffer is full."""
+        self._pending_bytes = self._transport.get_write_buffer_size()
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._check)
 
-    def end(self) -> None:
-        """The client has taken most of it, or is gone."""
+    def stop(self) -> None:
+        """Stops the timer, because the client has read most of the data, or has disconnected."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _check(self) -> None:
-        if self._transport.get_write_buffer_size() >= self._waiting_bytes:
+        if self._transport.get_write_buffer_size() >= self._pending_bytes:
             self._transport.abort()
         else:
-            self.begin()
+            self.start()

@@ -1,12 +1,12 @@
-"""What a stream may cost."""
+"""The limits of streams."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Limits on what a client sends, and the times that its streams keep. `open_s` is how long the first message may
-    take before the headers of the reply go out without it.
+    """The limits on the requests of a stream, and its time limits. After `open_s` without a first message the response
+    headers are sent without it.
     """
 
     message_bytes_max: int

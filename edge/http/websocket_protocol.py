@@ -1,7 +1,7 @@
-"""One WebSocket's connection: uvicorn's protocol on `websockets`, with limits where it has none.
+"""The protocol of one WebSocket connection: uvicorn's protocol on `websockets`, with additional limits.
 
-Frames come compressed in no case: thousands of connections would hold as many windows, and a few bytes could become a
-whole message each before anybody counts them.
+Compression of frames is disabled: thousands of connections would need as many windows, and a few bytes could expand to
+a large message before they are counted.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from edge.http.connection import Connection
-from edge.http.held_bytes import unlimited
-from edge.http.stall import Stall
+from edge.http.held_bytes import HeldBytes
+from edge.http.stall import StallTimer
 from mesh.errors import MeshError
 
 FRAGMENTS_MAX: Final = 1024
-"""Of one message. Empty ones cost memory too, and no limit on bytes ends them."""
+"""The maximum number of fragments in a message. Empty fragments use memory that no limit on bytes covers."""
 
 
 class Socket(WebSocketsSansIOProtocol):
@@ -27,48 +27,48 @@ class Socket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._stall = Stall(self.transport, self.stall_s)
-        self._held = unlimited()  # there are no messages before the handshake
+        self._stall = StallTimer(self.transport, self.stall_s)
+        self._held = HeldBytes.unlimited().of("")  # until the handshake is complete
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stall.end()
+        self._stall.stop()
         self._held.set(0)
         super().connection_lost(exc)
-        self._connection.lose()
+        self._connection.handle_loss()
 
     def handle_connect(self, event: Request) -> None:
-        """Takes the handshake that edge.connection made, for an application that sees the client's."""
+        """Accepts the handshake from handle_websocket_upgrade(), and gives the application the client's."""
         super().handle_connect(event)
-        self.scope.update(self._connection.handshake)  # type: ignore[typeddict-item] # its members are of the scope's
+        self.scope.update(self._connection.handshake)  # type: ignore[typeddict-item] # its members are members of the scope
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stall.begin()
+        self._stall.start()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stall.end()
+        self._stall.stop()
 
-    def leave(self) -> None:
-        """The server leaves; the stream ends with a status of its own."""
+    def start_drain(self) -> None:
+        """Starts the drain; the stream ends with its own status."""
         self._connection.drain()
 
     def shutdown(self) -> None:
         if self.handshake_complete and not self.close_sent:
-            self.leave()
+            self.start_drain()
         else:
             super().shutdown()
 
     def handle_ping(self) -> None:
-        # The answers to who reads none of them must not pile up. RFC 6455, section 5.5.3, wants the last one only.
+        # Don't queue pongs for a peer that isn't reading. RFC 6455, section 5.5.3, requires only the last one.
         pong = b"".join(self.conn.data_to_send())
         if self.writable.is_set():
             self.transport.write(pong)
 
     async def receive(self) -> Any:
-        """Gives the application a message, which counts as held until then."""
+        """Returns the next message for the application; until then its bytes count as held."""
         message = await super().receive()
-        if message["type"] == "websocket.connect":  # by now the scope has the client that a trusted proxy names
+        if message["type"] == "websocket.connect":  # the scope now has the client from a trusted proxy
             client = self.scope["client"]
             self._held = self._connection.held.of(client[0] if client else "")
         if not self.frames:
@@ -92,7 +92,7 @@ class Socket(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def _hold(self, event: Frame) -> bool:
-        """Counts a piece of a message; closes the connection if there is no room for it."""
+        """Counts the bytes of a frame as held. Closes the connection and returns False if there is no room."""
         try:
             self._held.add(len(event.data))
         except MeshError as error:
@@ -102,7 +102,7 @@ class Socket(WebSocketsSansIOProtocol):
         return True
 
     def keepalive_timeout(self) -> None:
-        if self.read_paused:  # by the service, which takes no more messages: the answer may be behind them
+        if self.read_paused:  # the pong may be behind messages that the service has not read
             self.pong_timer = None
             self.pending_ping_payload = None
             self.schedule_ping()
@@ -116,5 +116,5 @@ class Socket(WebSocketsSansIOProtocol):
 
 
 def socket_protocol(stall_s: float) -> type[Any]:
-    """The protocol class of a server whose clients may take nothing for `stall_s`."""
+    """Returns the protocol class of a server that closes connections of clients that read nothing for `stall_s`."""
     return type("Socket", (Socket,), {"stall_s": stall_s})

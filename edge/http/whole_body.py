@@ -1,9 +1,9 @@
-"""The body of a request, read as a whole within limits."""
+"""Complete request bodies within limits."""
 
 import asyncio
 from dataclasses import dataclass
 
-from edge.http.decompression import CODINGS, Damaged, decode
+from edge.http.decompression import CODINGS, CorruptBody, decompress
 from edge.http.errors import HttpError
 from edge.http.held_bytes import Holding
 from edge.http.request import Receive, Request
@@ -11,17 +11,17 @@ from edge.http.request import Receive, Request
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How large a body may be, also after decompression, and how long its sender may take."""
+    """The maximum size of a body, before and after decompression, and the time for its arrival."""
 
     size_bytes_max: int
     timeout_s: float
 
 
 async def read_body(request: Request, limits: BodyLimits) -> bytes:
-    """Returns the whole body, decompressed.
+    """Returns the complete body, decompressed.
 
-    Raises HttpError: 400 if it is damaged or its sender leaves, 408 if it takes too long, 413 if it is too large, 415
-    for a coding that is not known. Raises as HeldBytes.change() if there is no room for it.
+    Raises HttpError: 400 if the body is corrupt or the client disconnects, 408 if it takes too long, 413 if it is too
+    large, 415 for an unsupported coding. Raises as HeldBytes.change() if there is no room for it.
     """
     headers = request.headers
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
@@ -45,10 +45,10 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
 
 
 def check_transfer_coding(request: Request) -> None:
-    """Raises HttpError 501 for a body in another transfer coding than chunked."""
+    """Raises HttpError 501 for a body in a transfer coding other than chunked."""
     if request.headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-        # RFC 9112, section 6.1: what a coding hides from us may be another request to those behind us.
-        raise HttpError(501, "The only transfer coding taken is chunked.", "TRANSFER_CODING_NOT_SUPPORTED")
+        # RFC 9112, section 6.1: an unknown coding allows request smuggling.
+        raise HttpError(501, "The only supported transfer coding is chunked.", "TRANSFER_CODING_NOT_SUPPORTED")
 
 
 async def _receive_all(receive: Receive, limits: BodyLimits, held: Holding) -> bytes:
@@ -73,11 +73,13 @@ async def _receive_all(receive: Receive, limits: BodyLimits, held: Holding) -> b
 
 def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
     if coding not in CODINGS:
-        text = f"The body's Content-Encoding is not supported; send it as it is, or with one of {', '.join(CODINGS)}."
+        text = (
+            f"The body's Content-Encoding is not supported. Send it uncompressed, or with one of {', '.join(CODINGS)}."
+        )
         raise HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", ", ".join(CODINGS).encode())])
     try:
-        plain = decode(body, coding, limits.size_bytes_max)
-    except Damaged as error:
+        plain = decompress(body, coding, limits.size_bytes_max)
+    except CorruptBody as error:
         raise HttpError(400, f"The body {error}.", "BODY_MALFORMED") from error
     if len(plain) > limits.size_bytes_max:
         raise _too_large(limits)
@@ -85,7 +87,7 @@ def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
 
 
 def _too_large(limits: BodyLimits) -> HttpError:
-    # The connection stays open and throws the rest away: who is still sending would not see the reply otherwise.
+    # The connection stays open and discards the rest, because a client that is still sending would miss the reply.
     text = f"The body is larger than {limits.size_bytes_max} bytes."
     metadata = {"limit_bytes": str(limits.size_bytes_max)}
     return HttpError(413, text, "BODY_TOO_LARGE", metadata=metadata)

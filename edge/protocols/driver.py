@@ -88,7 +88,7 @@ class CallDriver:
             async with (
                 aclosing(requests),
                 self._responses(request, admission, requests) as responses,
-                ResponseReader(responses, exchange.activity) as reader,
+                ResponseReader(responses, exchange.idle_timer) as reader,
             ):
                 with self._draining(exchange, request, reader), exchange.watching(reader.stop):
                     await self._write(exchange, responses, reader, response)
@@ -113,7 +113,7 @@ class CallDriver:
         """
         if not self._rpc.method.streams:
             return nullcontext()
-        return request.connection.draining(partial(reader.stop, exchange.stopped()))
+        return request.connection.on_drain(partial(reader.stop, exchange.stopped()))
 
     async def _write(
         self, exchange: StreamExchange, responses: Responses, reader: ResponseReader, response: StreamResponse

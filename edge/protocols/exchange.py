@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
-from edge.http.activity import Activity
-from edge.http.draining import shutting_down
+from edge.http.draining import shutdown_error
 from edge.http.headers import Headers
+from edge.http.idle_timer import IdleTimer
 from edge.http.reply import Reply
 from mesh.client import UnaryReply
 from mesh.errors import MeshError, Metadata
@@ -73,7 +73,7 @@ class StreamExchange(Exchange, ABC):
     heartbeat = b""
 
     def __init__(self) -> None:
-        self.activity = Activity()
+        self.idle_timer = IdleTimer()
         self.headers: Headers = []
         """The headers that the driver adds to those of head()."""
 
@@ -107,7 +107,7 @@ class StreamExchange(Exchange, ABC):
 
     def stopped(self) -> MeshError:
         """Returns the error that ends the stream when the server stops."""
-        return shutting_down()
+        return shutdown_error()
 
     def watching(self, stop: Callable[[MeshError], None]) -> contextlib.AbstractContextManager[None]:
         """Returns a context in which `stop` is called if the client does something that ends the call."""

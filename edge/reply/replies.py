@@ -14,7 +14,7 @@ from edge.http.entity_tags import strong_tag, weak_tag
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
 from edge.http.negotiation import media_quality
-from edge.http.preconditions import check_read
+from edge.http.preconditions import check_if_match
 from edge.http.reply import Reply
 from edge.http.request import JSON, Request
 from edge.reply.cache_control import cache_control
@@ -87,7 +87,7 @@ class Replies:
         if self._is_read and not self._raw:
             etag = getattr(response, self._etag) if self._etag else ""
             tag = strong_tag(etag) if etag else weak_tag(body)
-            check_read(tag, request.headers)
+            check_if_match(tag, request.headers)
             reply.headers.append((b"etag", tag))
         own = self._metadata_headers(answer.metadata)
         replaced = {name for name, _ in own} & _OVERRIDABLE

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.contract.contract import Contract
-from edge.http.held_bytes import unlimited
+from edge.http.held_bytes import HeldBytes
 from edge.http.whole_body import BodyLimits
 from edge.httprule.router import MalformedPath, Match, Router
 from edge.httprule.template import REST, PathTemplate, TemplateError
@@ -209,7 +209,7 @@ async def _pieces(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
 
 async def _envelopes(pieces: list[bytes]) -> list[tuple[int, bytes]] | None:
     with contextlib.suppress(MeshError):
-        return [each async for each in read_envelopes(_pieces(pieces), _LIMITS, unlimited())]
+        return [each async for each in read_envelopes(_pieces(pieces), _LIMITS, HeldBytes.unlimited().of(""))]
     return None
 
 

@@ -12,10 +12,11 @@ from uvicorn.server import ServerState
 from edge.app.edge_app import EdgeApp
 from edge.app.routes import build_routes
 from edge.contract.contract import Contract
+from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
 from edge.http.draining import Drain
 from edge.http.held_bytes import HeldBytes
-from edge.http.http1_protocol import ConnectionLimits, protocol
+from edge.http.http1_protocol import protocol
 from edge.settings import EdgeSettings
 from tests.fuzz.contract import Service
 

@@ -6,7 +6,7 @@ from functools import partial
 from edge.bind.system_parameters import SystemParameterReader
 from edge.call.rpc import Rpc
 from edge.contract.route import Route
-from edge.http.activity import Activity
+from edge.http.idle_timer import IdleTimer
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.http.response import Response
@@ -49,7 +49,7 @@ class _Exchange(SingleExchange):
         return super().begin()
 
     async def attempts(self) -> list[Callable[[], Awaitable[AsyncIterator[bytes]]]]:
-        return [partial(self._endpoint.reader.read, self._messages, self._request, Activity())]
+        return [partial(self._endpoint.reader.read, self._messages, self._request, IdleTimer())]
 
     def from_service(self, error: MeshError) -> MeshError:
         return self._messages.with_client_path(error)

@@ -10,11 +10,11 @@ from edge.bind.binder import Binder
 from edge.call import large_work
 from edge.contract.http_body import http_body_type
 from edge.contract.route import Route
-from edge.http.activity import Activity
 from edge.http.body_stream import body_stream
-from edge.http.content_type import unsupported
+from edge.http.content_type import unsupported_media_type
 from edge.http.errors import HttpError
 from edge.http.held_bytes import Holding
+from edge.http.idle_timer import IdleTimer
 from edge.http.request import JSON, Request
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import read_body
@@ -42,7 +42,7 @@ class RequestReader:
         self._is_file = http_body_type(route) is not None
 
     async def read(
-        self, messages: "RequestMessages", request: Request, activity: Activity
+        self, messages: "RequestMessages", request: Request, idle_timer: IdleTimer
     ) -> AsyncGenerator[bytes, None]:
         """Returns the messages of a request over HTTP. Raises InvalidArgument or HttpError at once if the URL is
         invalid, or the message of a method that takes one; those of a stream raise when they are read.
@@ -51,7 +51,7 @@ class RequestReader:
             content = await read_body(request, self._body_limits)
             return _one(await large_work.run(len(content), partial(messages.bind_only, request, content)))
         messages.check_url()
-        body = body_stream(request, self.limits, activity)
+        body = body_stream(request, self.limits, idle_timer)
         if self._is_file:
             return _of_file(request, body, messages)
         return _of_json(self._splitter(request), body, messages, request.held)
@@ -68,7 +68,7 @@ class RequestReader:
         if media_type in ("", JSON):
             return ArraySplitter(self.limits.message_bytes_max, self._depth_max)
         wanted = f"a JSON array, {JSON}, or JSON in lines, {NDJSON_TYPES[0]}"
-        raise unsupported(request, (JSON, NDJSON_TYPES[0]), wanted)
+        raise unsupported_media_type(request, (JSON, NDJSON_TYPES[0]), wanted)
 
 
 class RequestMessages:

@@ -59,7 +59,7 @@ class _Exchange(StreamExchange):
         return range_metadata(self._request) if self._endpoint.is_file else ()
 
     async def requests(self) -> AsyncGenerator[bytes, None]:
-        return await self._endpoint.reader.read(self._messages, self._request, self.activity)
+        return await self._endpoint.reader.read(self._messages, self._request, self.idle_timer)
 
     def head(self, metadata: Metadata) -> tuple[int, Headers]:
         return self._writer.head(metadata)
@@ -81,7 +81,7 @@ class _Exchange(StreamExchange):
             raise self._as_http_error(error)
         self._request.record.code = error.code.name
         piece = self._writer.error(error)
-        await response.write(piece if piece is not None else await self._request.connection.cut())
+        await response.write(piece if piece is not None else await self._request.connection.abort())
 
     def _as_http_error(self, error: MeshError) -> MeshError:
         """Returns HttpError 416 for a range that a file does not have (RFC 9110, section 15.5.17), or else the

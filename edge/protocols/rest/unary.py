@@ -8,7 +8,7 @@ from edge.bind.system_parameters import SystemParameterReader
 from edge.call import large_work
 from edge.call.rpc import Rpc
 from edge.contract.route import Route
-from edge.http.preconditions import stale
+from edge.http.preconditions import precondition_failed
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.http.response import Response
@@ -57,14 +57,14 @@ class _Exchange(SingleExchange):
     async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
         """Reads the body. Returns one attempt for each version in If-Match, one attempt without this header."""
         content = await read_body(self._request, self._endpoint.limits)
-        alternatives = self._endpoint.binder.alternatives(self._request)
+        alternatives = self._endpoint.binder.split_by_version(self._request)
         self._tries_versions = alternatives[0] is not self._request
         return [partial(self._read, each, content) for each in alternatives]
 
     def from_service(self, error: MeshError) -> MeshError:
         endpoint = self._endpoint
         error.violations = tuple(with_client_path(each, endpoint.input, self._proto_names) for each in error.violations)
-        return stale(error) if isinstance(error, Aborted) and self._tries_versions else error
+        return precondition_failed(error) if isinstance(error, Aborted) and self._tries_versions else error
 
     def reply(self, answer: UnaryReply) -> Reply:
         return self._endpoint.replies.build(self._request, answer, self._options)

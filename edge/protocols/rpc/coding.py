@@ -1,7 +1,9 @@
 """The coding of single messages. Each is compressed separately, so that none waits for the next."""
 
-from edge.http.compression import SIZE_BYTES_MIN, compressed
-from edge.http.decompression import CODINGS, Damaged, decode
+from edge.http.compression import SIZE_BYTES_MIN
+from edge.http.compression import compress as compress_body
+from edge.http.decompression import CODINGS, CorruptBody
+from edge.http.decompression import decompress as decompress_body
 from edge.http.negotiation import preferred_coding
 from edge.http.whole_body import BodyLimits
 from edge.protocols.rpc.envelope import too_large
@@ -26,8 +28,8 @@ def decompress(content: bytes, coding: str, limits: BodyLimits) -> bytes:
     if coding == IDENTITY or not content:
         return content
     try:
-        plain = decode(content, coding, limits.size_bytes_max)
-    except Damaged as error:
+        plain = decompress_body(content, coding, limits.size_bytes_max)
+    except CorruptBody as error:
         raise InvalidArgument(f"The message {error}.", reason="BODY_MALFORMED") from error
     if len(plain) > limits.size_bytes_max:
         raise too_large(limits)
@@ -46,4 +48,4 @@ async def compress(message: bytes, coding: str) -> tuple[bytes, bool]:
     """Compresses a message if that makes it smaller. Returns the message and whether it is compressed."""
     if coding == IDENTITY or len(message) < SIZE_BYTES_MIN:
         return message, False
-    return await compressed(message, coding), True
+    return await compress_body(message, coding), True

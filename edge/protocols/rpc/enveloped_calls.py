@@ -120,7 +120,7 @@ class _Exchange(StreamExchange):
 
     async def _messages(self) -> AsyncGenerator[bytes, None]:
         count, limits = 0, self._served.limits
-        body = self._dialect.read(body_stream(self._request, limits.stream, self.activity))
+        body = self._dialect.read(body_stream(self._request, limits.stream, self.idle_timer))
         async with (
             contextlib.aclosing(body),
             contextlib.aclosing(read_envelopes(body, limits.message, self._request.held)) as envelopes,

@@ -15,7 +15,7 @@ from typing import Any, Final
 from edge.bind.system_parameters import ALT, SystemParameterReader
 from edge.call import large_work
 from edge.call.rpc import Rpc
-from edge.contract.http_body import HTTP_BODY, response_type_name, http_body_type
+from edge.contract.http_body import HTTP_BODY, http_body_type, response_type_name
 from edge.contract.route import Route
 from edge.http.errors import HttpError, render
 from edge.http.headers import Headers
@@ -148,7 +148,7 @@ class _Exchange(StreamExchange):
         """Returns the next frame. Raises MeshError if it is of the wrong kind or does not arrive in time."""
         limits = self._endpoint.limits
         try:
-            event = await self.activity.receive(self._request.receive, limits.idle_s)
+            event = await self.idle_timer.receive(self._request.receive, limits.idle_s)
         except TimeoutError:
             text = f"The client sent nothing for {limits.idle_s:g} s and did not end its messages."
             raise DeadlineExceeded(text, reason="STREAM_IDLE") from None

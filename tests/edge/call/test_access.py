@@ -7,7 +7,7 @@ import pytest
 
 from edge.call.rate_limit import RateLimiter
 from edge.contract.contract import Contract
-from edge.http.client_network import client_network
+from edge.http.client_key import client_key
 from mesh.contract.policy import RateLimit
 from mesh.errors import ResourceExhausted
 from tests.edge.backend import Backend, Context, Received
@@ -166,4 +166,4 @@ def test_a_full_table_resets_nobodys_count(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_clients_are_counted_by_network(address: str, network: str) -> None:
     """A subscriber of IPv6 has a /64, and could call from another address each time."""
-    assert client_network(address) == network
+    assert client_key(address) == network

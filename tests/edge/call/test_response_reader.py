@@ -6,7 +6,7 @@ import gc
 from collections.abc import AsyncIterator
 
 from edge.call.response_reader import ResponseReader
-from edge.http.activity import Activity
+from edge.http.idle_timer import IdleTimer
 from mesh.errors import Metadata
 
 
@@ -37,7 +37,7 @@ def timers() -> list[asyncio.TimerHandle]:
 async def test_who_leaves_leaves_no_timer() -> None:
     """Or as many would pile up as clients come and go within the time of a heartbeat."""
     before = len(timers())
-    async with ResponseReader(Silence(), Activity()) as feed:
+    async with ResponseReader(Silence(), IdleTimer()) as feed:
         waiting = asyncio.create_task(feed.next(3600))
         while len(timers()) == before:
             await asyncio.sleep(0)

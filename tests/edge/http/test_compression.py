@@ -9,7 +9,7 @@ import brotli
 import pytest
 import zstandard
 
-from edge.http.compression import SIZE_BYTES_MIN, THREAD_BYTES_MIN, encoder, negotiate
+from edge.http.compression import SIZE_BYTES_MIN, THREAD_BYTES_MIN, negotiate, new_encoder
 from edge.http.negotiation import media_quality, preferred_coding
 from tests.edge.backend import Backend
 from tests.edge.requests import request_of
@@ -69,7 +69,7 @@ async def test_each_piece_of_a_stream_can_be_read_before_the_next(coding: str) -
     """A message is not held back by its compressor."""
 
     headers = [(b"content-type", b"application/x-ndjson")]
-    encoding = encoder(negotiate(200, headers, request_of("GET", {b"accept-encoding": coding.encode()}), None))
+    encoding = new_encoder(negotiate(200, headers, request_of("GET", {b"accept-encoding": coding.encode()}), None))
     first = encoding.encode(b'{"number": 1}\n')
     decoders: dict[str, Callable[[bytes], bytes]] = {
         "gzip": lambda data: zlib.decompressobj(31).decompress(data),

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from edge.contract.contract import Contract
-from edge.http.entity_tags import ANY, coded, listed, strong_tag, version
+from edge.http.entity_tags import ANY, etag_of, parse_tags, strong_tag, tag_in_coding
 from tests.edge.backend import Backend, Context, Received
 from tests.edge.served import Client, edge_of
 
@@ -21,23 +21,25 @@ ETAGS = ["7", "a,b", 'a"b', "a-gzip", "a-br-gzip", "x%2Dgzip", "ä\x00 ", "", "W
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_tag_names_its_version_in_every_coding(etag: str, coding: str) -> None:
     """Whatever the etag holds, and as whatever a proxy hands it on."""
-    tag = strong_tag(etag) if coding == "identity" else coded(strong_tag(etag), coding)
-    assert version(tag) == version(b"W/" + tag) == etag
-    assert listed(tag + b', W/"other" ,, ' + tag) == [tag, b'W/"other"', tag]
+    tag = strong_tag(etag) if coding == "identity" else tag_in_coding(strong_tag(etag), coding)
+    assert etag_of(tag) == etag_of(b"W/" + tag) == etag
+    assert parse_tags(tag + b', W/"other" ,, ' + tag) == [tag, b'W/"other"', tag]
 
 
 def test_tags_of_different_versions_or_codings_differ() -> None:
     """Also where an etag ends like the tag of a coding."""
-    tags = [coded(strong_tag(etag), coding) for etag in ETAGS for coding in CODINGS[:3]] + [*map(strong_tag, ETAGS)]
+    tags = [tag_in_coding(strong_tag(etag), coding) for etag in ETAGS for coding in CODINGS[:3]] + [
+        *map(strong_tag, ETAGS)
+    ]
     assert len(set(tags)) == len(tags)
 
 
 @pytest.mark.parametrize("header", [b"", b"a", b'"a', b'"a" "b"', b'*, "a"', b'w/"a"', b'"a b"', b'"a"; "b"'])
 def test_what_is_no_list_of_tags(header: bytes) -> None:
     """Refused, whatever part of it looks like a tag."""
-    with pytest.raises(ValueError, match="is no list"):
-        listed(header)
-    assert listed(b" * ") == [ANY]
+    with pytest.raises(ValueError, match="is not a list"):
+        parse_tags(header)
+    assert parse_tags(b" * ") == [ANY]
 
 
 class Shelf:

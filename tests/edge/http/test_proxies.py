@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.http.proxies import default_gateway, trusted
+from edge.http.proxies import default_gateway, resolve_trusted
 
 HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 
@@ -45,13 +45,13 @@ def test_without_a_default_route_there_is_no_gateway(tmp_path: Path, text: str) 
 def test_addresses_and_networks_are_taken() -> None:
     """Of both families; the star stands for everybody, alone."""
     words = ["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"]
-    assert trusted(words) == words
-    assert trusted(["*"]) == ["*"]
-    assert trusted([]) == []
+    assert resolve_trusted(words) == words
+    assert resolve_trusted(["*"]) == ["*"]
+    assert resolve_trusted([]) == []
 
 
 @pytest.mark.parametrize("word", ["ingress", "10.0.0", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1:80", "*", "$(POD_IPS)"])
 def test_what_is_no_address_is_refused(word: str) -> None:
     """It would match nobody, and every client would count as its proxy."""
     with pytest.raises(ValueError, match="is neither an address nor a network"):
-        trusted(["10.0.0.1", word])
+        resolve_trusted(["10.0.0.1", word])

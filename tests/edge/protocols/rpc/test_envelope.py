@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.http.held_bytes import unlimited
+from edge.http.held_bytes import HeldBytes
 from edge.http.whole_body import BodyLimits
 from edge.protocols.grpc_web.base64_text import decode_base64
 from edge.protocols.rpc.envelope import read_envelopes, write_envelope
@@ -27,7 +27,7 @@ async def _cut(body: bytes, cuts: list[int]) -> AsyncGenerator[bytes, None]:
 
 
 async def _envelopes(body: bytes, cuts: list[int]) -> list[tuple[int, bytes]]:
-    return [each async for each in read_envelopes(_cut(body, cuts), LIMITS, unlimited())]
+    return [each async for each in read_envelopes(_cut(body, cuts), LIMITS, HeldBytes.unlimited().of(""))]
 
 
 async def _decoded(text: bytes, cuts: list[int]) -> bytes:

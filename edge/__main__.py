@@ -13,7 +13,7 @@ import structlog
 from edge.app import operations_pages as operations
 from edge.app.reloading import ReloadingApp, check_upstreams
 from edge.app.routes import build_routes
-from edge.call.nowhere import Nowhere
+from edge.call.no_upstream import NoUpstream
 from edge.call.upstream_tls import upstream_credentials
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import read
@@ -54,7 +54,7 @@ async def _check(settings: EdgeSettings) -> int:
     await _warn_unresolvable(settings)
     async with _upstreams(settings) as upstreams:
         contract = read(await _source(settings, upstreams).read())
-    routes = build_routes(contract, settings, Nowhere, None)
+    routes = build_routes(contract, settings, NoUpstream, None)
     for each in routes.served:
         print(f"{each.http_method:7} {each.template.text}  {each.method.name}")
     for problem in routes.problems:

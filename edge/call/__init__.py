@@ -1,1 +1,1 @@
-"""The call of one RPC: who may make it, how often, for how long, and how it reaches its upstream."""
+"""Calls of RPCs: access, limits, timeouts, metadata, and the upstreams."""

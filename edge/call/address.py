@@ -1,11 +1,11 @@
-"""Where an upstream answers gRPC."""
+"""Addresses of upstreams."""
 
 import re
 from dataclasses import dataclass
 from typing import Final
 
 ANY_SERVICE: Final = "*"
-"""Stands for every service that no other upstream is for."""
+"""The name that stands for every service without an upstream of its own."""
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _PORTS = {"http": 80, "https": 443}
@@ -13,7 +13,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host, or an IP address, and its port. `secure` says that TLS is spoken there."""
+    """A host name or IP address, and its port. `secure` is true if the upstream uses TLS."""
 
     host: str
     port: int
@@ -21,7 +21,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Reads host:port, http://host:port or https://host:port, the last two also without the port. Raises
+        """Parses host:port, http://host:port or https://host:port, the last two also without the port. Raises
         ValueError.
         """
         scheme, separator, rest = text.rpartition("://")
@@ -39,7 +39,7 @@ class Address:
 
     @property
     def target(self) -> str:
-        """What gRPC calls it by."""
+        """Returns the target for a gRPC channel."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:

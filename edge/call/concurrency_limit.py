@@ -1,4 +1,4 @@
-"""How many calls there may be at the same time."""
+"""The limit on concurrent calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,20 @@ from mesh.errors import Unavailable
 
 
 class ConcurrencyLimit:
-    """Counts calls that are being made. A client that is still sending its request makes none."""
+    """A limit on calls in progress. A request that is still arriving is not a call yet."""
 
     def __init__(self, calls_max: int) -> None:
         self._calls = 0
         self._calls_max = calls_max
 
     def check(self) -> None:
-        """Raises Unavailable if there is no room for another call."""
+        """Raises Unavailable at the limit."""
         if self._calls >= self._calls_max:
-            raise Unavailable("Too many requests at the same time.", reason="OVERLOADED", retry_after_s=1)
+            raise Unavailable("There are too many concurrent requests.", reason="OVERLOADED", retry_after_s=1)
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Counts a call while this is entered. Raises Unavailable if there is no room for it."""
+        """Counts a call for the duration of the context. Raises Unavailable at the limit."""
         self.check()
         self._calls += 1
         try:

@@ -1,7 +1,7 @@
-"""Work on large messages, away from the event loop, so that everybody else is answered meanwhile.
+"""A worker thread for large messages, so that they don't block the event loop.
 
-Reading a megabyte of JSON takes a tenth of a second of Python. One thread does all such work, one piece after the
-other: the event loop shares the interpreter with one of them, however many clients send them.
+Reading a megabyte of JSON takes a tenth of a second of Python. One thread does all such work in sequence, so that the
+event loop shares the interpreter with only one other thread, however many clients send large messages.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from functools import cache
 from typing import Final, TypeVar
 
 INLINE_BYTES_MAX: Final = 32_768
-"""What is smaller takes a few milliseconds at most, and is done at once."""
+"""Messages up to this size take a few milliseconds at most, and are processed in the event loop."""
 
 T = TypeVar("T")
 
 
 async def run(size_bytes: int, work: Callable[[], T]) -> T:
-    """Returns what `work` returns, and raises what it raises. `size_bytes` is the size of the message it works on."""
+    """Runs `work` on a message of `size_bytes`, in the worker thread if it is large. Returns or raises its result."""
     if size_bytes <= INLINE_BYTES_MAX:
         return work()
     context = contextvars.copy_context()

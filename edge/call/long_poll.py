@@ -1,4 +1,4 @@
-"""Calls that wait for news."""
+"""Long-polling calls, which wait for an event."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def until_drain(connection: Connection, call: Coroutine[Any, Any, T]) -> T:
-    """Returns what a call gives. Raises Unavailable if the server stops first: it does not wait for news."""
+    """Returns the result of a call. Cancels it and raises Unavailable if the server starts to drain first."""
     task = asyncio.create_task(call)
 
     def stop() -> None:

@@ -1,4 +1,4 @@
-"""Which headers travel between a client and a service, both ways by allow-list."""
+"""Conversion between HTTP headers and gRPC metadata, by allow-lists in both directions."""
 
 import base64
 import binascii
@@ -17,8 +17,8 @@ FORBIDDEN: Final = frozenset(
         *("trailer", "transfer-encoding", "upgrade", REQUEST_ID),
     }
 )
-"""Names that no list may hold: hop-by-hop ones (RFC 9110, section 7.6.1), those that gRPC and the mesh give a meaning,
-and those that the edge sends by itself.
+"""Names that no allow-list may contain: hop-by-hop headers (RFC 9110, section 7.6.1), those with a meaning in gRPC and
+the mesh, and those that the edge sets itself.
 """
 
 _NAME = re.compile(r"[a-z0-9_.\-]+")
@@ -26,24 +26,24 @@ _TEXT = re.compile(r"[\x20-\x7e]*")
 
 
 def check_name(name: str) -> str:
-    """A name for an allow-list, in lower case. Raises ValueError with the reason why it can't be on one."""
+    """Returns a name for an allow-list in lower case. Raises ValueError if the list can't contain it."""
     name = name.strip().lower()
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not the name of a header")
+        raise ValueError(f"{name!r} is not a valid header name")
     if name in FORBIDDEN or name.startswith(FORBIDDEN_PREFIXES):
         raise ValueError(f"{name} can't be passed on")
     return name
 
 
 class RequestHeaders:
-    """The headers of requests that services see as metadata."""
+    """The request headers that services receive as metadata."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = [(name.encode(), name) for name in names]
 
     def metadata(self, headers: Mapping[bytes, bytes]) -> list[tuple[str, str | bytes]]:
-        """The metadata. A name that ends in -bin holds base64 of one or several values, which gRPC wants decoded.
-        Raises InvalidArgument.
+        """Returns the metadata of a request. Headers that end in -bin are base64 of one or more values, which gRPC
+        expects decoded. Raises InvalidArgument.
         """
         found: list[tuple[str, str | bytes]] = []
         for encoded, name in self._names:
@@ -58,12 +58,12 @@ class RequestHeaders:
 
 
 def metadata_text(name: str, value: bytes) -> str:
-    """The value of a header as metadata hold it. Raises InvalidArgument if they can't:
+    """Converts the value of a header to metadata. Raises InvalidArgument if metadata can't contain it:
     https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, ASCII-Value.
     """
     text = value.decode("latin-1")
     if not _TEXT.fullmatch(text):
-        raise malformed_header(name, "may hold printable ASCII only")
+        raise malformed_header(name, "must contain only printable ASCII")
     return text
 
 
@@ -71,17 +71,17 @@ def _binary(name: str, value: bytes) -> bytes:
     try:
         return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
     except binascii.Error:
-        raise malformed_header(name, "is not base64") from None
+        raise malformed_header(name, "must be base64") from None
 
 
 class ResponseHeaders:
-    """The metadata of responses that clients see as headers."""
+    """The response metadata that clients receive as headers."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
 
     def headers(self, metadata: Iterable[tuple[str, str | bytes]]) -> Headers:
-        """The headers; binary values are encoded as base64."""
+        """Returns the allowed metadata as headers, with binary values in base64."""
         if not self._names:
             return []
         return [

@@ -1,4 +1,4 @@
-"""The contract's rate limits, counted in this process by the generic cell rate algorithm: one number for each caller.
+"""The contract's rate limits per process, by the generic cell rate algorithm, which stores one number for each caller.
 
 https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
 """
@@ -13,16 +13,16 @@ from mesh.contract.policy import RateLimit
 from mesh.errors import ResourceExhausted
 
 CALLERS_MAX: Final = 10_000
-"""How many callers of a method have allowances of their own at the same time."""
+"""The maximum number of callers of a method with separate allowances."""
 _OTHERS: Final = ""
 ROUNDING_S: Final = 1e-6
 
 
 class RateLimiter:
-    """The calls of one method, by caller. A caller may use the whole allowance at once; it comes back evenly.
+    """The rate limit of one method. A caller may use its whole allowance at once; it refills evenly.
 
-    A caller is forgotten when its allowance is whole again, and not before: many new callers can't reset the count of
-    another. While the table is full, those who are not in it share one allowance.
+    A caller is removed from the table only when its allowance is full again, so that many new callers can't reset the
+    count of another. While the table is full, callers that are not in it share one allowance.
     """
 
     def __init__(self, limit: RateLimit) -> None:
@@ -32,11 +32,11 @@ class RateLimiter:
         self._policy = f'"default";q={limit.requests};w={math.ceil(limit.per_s)}'.encode()
 
     def admit(self, caller: str) -> Headers:
-        """Counts a call, and gives the headers that say how many are left
-        (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/). Raises ResourceExhausted if none is.
+        """Counts a call. Returns the headers with the remaining calls
+        (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/). Raises ResourceExhausted at the limit.
         """
         now = time.monotonic()
-        caller = self._place(caller, now)
+        caller = self._allowance_key(caller, now)
         debt_s = max(0.0, self._free_at.pop(caller, now) - now) + self._interval_s
         wait_s = debt_s - self._limit.per_s
         if wait_s > ROUNDING_S:
@@ -48,8 +48,8 @@ class RateLimiter:
         rate = f'"default";r={left};t={math.ceil(debt_s)}'.encode()
         return [(b"ratelimit-policy", self._policy), (b"ratelimit", rate)]
 
-    def _place(self, caller: str, now: float) -> str:
-        """Returns the caller if there is a place for it in the table, else the name of all others."""
+    def _allowance_key(self, caller: str, now: float) -> str:
+        """Returns the caller if it is or fits in the table, otherwise the key that all other callers share."""
         if caller in self._free_at:
             return caller
         while self._free_at and next(iter(self._free_at.values())) <= now:

@@ -1,7 +1,7 @@
-"""The messages of a response, taken one by one by somebody who can't wait for each of them forever.
+"""A reader of response messages with a timeout for each.
 
-gRPC's own reading can't be given up without giving up the call. So a task of its own reads, one message ahead: who does
-not take messages slows the service down.
+Cancelling a read in gRPC cancels the call. Therefore a separate task reads one message ahead; a consumer that does not
+take the messages slows the service down.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from edge.call.upstream import Responses
 from edge.http.idle_timer import IdleTimer
 
 
-class Ended(Exception):
-    """There are no more messages."""
+class EndOfResponses(Exception):
+    """The regular end of the messages."""
 
 
 class ResponseReader:
-    """Reads responses while it is entered."""
+    """A reader of the responses of one call, active inside its context."""
 
     def __init__(self, responses: Responses, idle_timer: IdleTimer) -> None:
         self._responses = responses
@@ -34,12 +34,12 @@ class ResponseReader:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None, "entered"
+        assert self._task is not None, "the context is entered"
         self._task.cancel()
         await asyncio.wait([self._task])
 
     async def next(self, patience_s: float | None = None) -> bytes | None:
-        """The next message; None if `patience_s` passes before it comes. Raises Ended, or whatever ended the call."""
+        """Returns the next message, or None after `patience_s`. Raises EndOfResponses or the error of the call."""
         if self._message is None and self._end is None:
             await self._wait(patience_s)
         if self._message is not None:
@@ -52,15 +52,15 @@ class ResponseReader:
         return None
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
-        """The messages, for somebody who waits for each. Raises whatever ended the call."""
-        with contextlib.suppress(Ended):
+        """Yields the messages, and waits for each without a timeout. Raises the error that ended the call."""
+        with contextlib.suppress(EndOfResponses):
             while True:
                 message = await self.next()
-                assert message is not None, "it comes, or the end does"
+                assert message is not None, "next() waits without a timeout"
                 yield message
 
     def stop(self, why: BaseException) -> None:
-        """Ends the messages with an exception, after the one that is there already."""
+        """Ends the messages with an exception, after a message that has been read ahead."""
         self._end = self._end or why
         self._changed.set()
 
@@ -83,4 +83,4 @@ class ResponseReader:
         except Exception as error:  # noqa: BLE001 # raised where the messages are taken
             self.stop(error)
         else:
-            self.stop(Ended())
+            self.stop(EndOfResponses())

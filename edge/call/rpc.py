@@ -1,4 +1,4 @@
-"""One RPC of the contract as every protocol calls it: who may, for how long, with which metadata."""
+"""Calls of one RPC for all protocols: admission, timeouts, metadata, and the call itself."""
 
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator
@@ -28,13 +28,13 @@ from mesh.rpc import CLIENT_ADDRESS
 log = structlog.get_logger()
 
 PATIENCE_S_MIN: Final = 0.01
-"""The shortest time that a client can give a call. In less nothing is answered, so that it would only cost work."""
+"""The minimum timeout of a call. In less time no service can answer, so the work would be wasted."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """What holds for the calls of all RPCs. `timeout_s` is for methods whose contract names none, `stream_timeout_s`
-    for those of them that stream.
+    """The settings of calls of all RPCs. `timeout_s` applies to methods without a timeout in the contract, and
+    `stream_timeout_s` to those of them that stream.
     """
 
     verifier: Verifier | None
@@ -49,7 +49,7 @@ class CallSettings:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A call that may be made. `patience_s` is how long the client waits, `headers` go out with the reply."""
+    """An admitted call. `patience_s` is the time that the client waits; `headers` are added to the reply."""
 
     patience_s: float
     metadata: list[tuple[str, str | bytes]]
@@ -57,7 +57,7 @@ class Admission:
 
 
 class Rpc:
-    """The calls of one RPC, whatever route or protocol they come by: they share one rate limit."""
+    """The calls of one RPC by any route or protocol, which share one rate limit."""
 
     def __init__(self, method: Method, upstream: Upstream, settings: CallSettings) -> None:
         self.method = method
@@ -70,12 +70,12 @@ class Rpc:
         self._concurrency = settings.streams if method.streams or method.policy.long_poll else settings.calls
 
     def start_record(self, record: AccessRecord, route: str) -> None:
-        """Notes the RPC and the route of a request. Comes first, so that refusals are counted for the RPC."""
+        """Sets the RPC and the route of an access record; called first, so that rejections count for the RPC."""
         record.metrics, record.route = self._metrics, route
 
-    async def admit(self, request: Request, wanted_s: float) -> Admission:
-        """Decides on a call before its body is read. `wanted_s` is the timeout that the client asks for in the way of
-        its protocol, infinite if it asks for none. Raises MeshError.
+    async def admit(self, request: Request, requested_s: float) -> Admission:
+        """Admits a call before its body is read. `requested_s` is the timeout that the client requests by its protocol,
+        or infinity. Raises MeshError.
         """
         record = request.record
         self._concurrency.check()
@@ -87,17 +87,17 @@ class Rpc:
         except MeshError as error:
             audit.record_refusal(error, method=self.method.path, account=record.caller, client=request.client)
             raise
-        patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, min(wanted_s, self._timeout_s)))
+        patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, min(requested_s, self._timeout_s)))
         metadata = self._settings.request_headers.metadata(request.headers)
         metadata.append((REQUEST_ID, record.request_id))
-        if request.client.isascii() and request.client.isprintable():  # a proxy may have named something else
+        if request.client.isascii() and request.client.isprintable():  # a proxy may send other text
             metadata.append((CLIENT_ADDRESS, request.client))
         if authorization:
             metadata.append(("authorization", authorization))
         return Admission(patience_s, metadata, headers)
 
     async def unary(self, admission: Admission, message: bytes) -> UnaryReply:
-        """Calls the method, which takes one message and answers one. Raises MeshError."""
+        """Calls a unary method. Raises MeshError."""
         method = self.method
         with self._concurrency.admit(), self._span(admission):
             return await self._upstream.unary(
@@ -110,20 +110,20 @@ class Rpc:
             )
 
     async def collect(self, admission: Admission, messages: AsyncIterable[bytes]) -> UnaryReply:
-        """Calls the method, which takes many messages and answers one. Raises MeshError; HttpError 502 if the service
-        answers another number of messages.
+        """Calls a client-streaming method. Raises MeshError; HttpError 502 if the service does not return exactly one
+        message.
         """
         async with self.stream(admission, messages) as responses:
             answers = aiter(responses)
             message = await anext(answers, None)
             if message is None or await anext(answers, None) is not None:
-                log.error("a service sent no message, or several, where it promised one", rpc=self.method.name)
+                log.error("a service did not return exactly one message", rpc=self.method.name)
                 raise HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE")
             return UnaryReply(message, await responses.initial_metadata(), await responses.trailing_metadata())
 
     @contextlib.asynccontextmanager
     async def stream(self, admission: Admission, messages: AsyncIterable[bytes]) -> AsyncIterator[Responses]:
-        """Calls the method, of any kind, while this is entered; leaving it early cancels the call. Raises MeshError."""
+        """Calls a method of any kind; leaving the context early cancels the call. Raises MeshError."""
         with self._concurrency.admit(), self._span(admission):
             async with self._upstream.stream(
                 self.method.path,
@@ -135,7 +135,7 @@ class Rpc:
                 yield responses
 
     def response_headers(self, metadata: Metadata) -> Headers:
-        """Returns the metadata of a response that clients see."""
+        """Returns the response metadata that clients see, as headers."""
         return self._settings.response_headers.headers(metadata)
 
     def _span(self, admission: Admission) -> contextlib.AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The answer to a unary call as a response of one message."""
+"""The reply to a unary call as a stream of responses."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ from mesh.errors import Metadata
 
 
 class SingleResponse:
-    """Responses of one message, which is there already."""
+    """A stream of one response, which has already arrived."""
 
     def __init__(self, answer: UnaryReply) -> None:
         self._answer = answer

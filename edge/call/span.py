@@ -1,4 +1,4 @@
-"""A span around the call of a service."""
+"""Trace spans of calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ from mesh.telemetry import tracing
 
 @contextmanager
 def span(name: str, metadata: list[tuple[str, str | bytes]]) -> Iterator[None]:
-    """A span around the call of a service, which continues the client's trace and is continued there: the metadata
-    gets its traceparent.
+    """Traces the call of a service in a span, which continues the client's trace. Adds its traceparent to the metadata,
+    so that the service continues the trace.
     """
     carrier = {key: value for key, value in metadata if isinstance(value, str)}
     with tracing.span(name, "SERVER", carrier):

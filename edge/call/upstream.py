@@ -1,4 +1,4 @@
-"""The seam to the services: bytes in, bytes out. What carries them can be replaced behind it."""
+"""The interface to the services, in serialized messages; a transport implements it."""
 
 import math
 from collections.abc import AsyncIterable, AsyncIterator
@@ -10,19 +10,19 @@ from mesh.errors import Metadata
 
 
 class Responses(Protocol):
-    """The messages of a response. Iterating raises the MeshError that ended the call, or what ended the requests."""
+    """The response messages of a call. Iterating raises the MeshError that ended the call, or that of the requests."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
     async def initial_metadata(self) -> Metadata:
-        """The metadata before the first message; waits for it."""
+        """Waits for the metadata before the first message, and returns it."""
 
     async def trailing_metadata(self) -> Metadata:
-        """The metadata after the last message; waits for the end."""
+        """Waits for the end, and returns the metadata after the last message."""
 
 
 class Upstream(Protocol):
-    """The way to one workload."""
+    """The calls to one workload."""
 
     async def unary(
         self,
@@ -34,8 +34,8 @@ class Upstream(Protocol):
         metadata: Metadata = (),
         idempotent: bool = False,
     ) -> UnaryReply:
-        """Calls "/package.Service/Method". The service is told `timeout_s`; `patience_s`, if shorter, is how long this
-        caller waits. Raises the MeshError that the service answered with, Unavailable if it can't be reached,
+        """Calls "/package.Service/Method". `timeout_s` is the deadline for the service; `patience_s`, if shorter, is
+        the time that this caller waits. Raises the service's MeshError, Unavailable if the service can't be reached,
         DeadlineExceeded if it takes too long.
         """
 
@@ -48,6 +48,6 @@ class Upstream(Protocol):
         patience_s: float = math.inf,
         metadata: Metadata = (),
     ) -> AbstractAsyncContextManager[Responses]:
-        """A call of any kind, while this is entered; leaving it early cancels the call. `requests` are taken one by one
-        as fast as the service takes them. Entering raises Unavailable if the service is known to be away.
+        """Starts a call of any kind; leaving the context early cancels it. `requests` are consumed at the pace of the
+        service. Entering raises Unavailable if the service is known to be unreachable.
         """

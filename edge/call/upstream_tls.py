@@ -1,4 +1,4 @@
-"""What TLS to the upstreams is built on: whose certificates are believed, and which one is shown."""
+"""TLS credentials for connections to the upstreams."""
 
 import ssl
 from pathlib import Path
@@ -11,27 +11,25 @@ from mesh.errors import InvalidArgument
 def upstream_credentials(
     ca_file: Path | None, cert_file: Path | None, key_file: Path | None
 ) -> grpc.ChannelCredentials:
-    """The credentials of channels that speak TLS. Without `ca_file` the authorities that this machine trusts are
-    believed; `cert_file` and `key_file` prove who we are, where upstreams ask for that.
+    """Returns the credentials for channels with TLS. Without `ca_file` they trust the authorities of the system;
+    `cert_file` and `key_file` authenticate the edge to upstreams that require client certificates.
 
-    Raises InvalidArgument if a file can't be read, or does not hold what it should.
+    Raises InvalidArgument if a file can't be read or has invalid content.
     """
     files = (ca_file or _system_authorities(), key_file, cert_file)
     try:
-        # gRPC takes any bytes, and fails when it connects.
+        # gRPC accepts any bytes here, and fails only when it connects.
         context = ssl.create_default_context(cafile=files[0])
         if cert_file is not None:
             context.load_cert_chain(cert_file, key_file)
         authorities, key, certificate = (None if file is None else file.read_bytes() for file in files)
     except OSError as error:
         names = ", ".join(str(file) for file in files if file is not None)
-        raise InvalidArgument(
-            f"TLS to the upstreams can't be set up with {names}: {error.strerror or error}."
-        ) from error
+        raise InvalidArgument(f"Can't set up TLS to the upstreams with {names}: {error.strerror or error}.") from error
     return grpc.ssl_channel_credentials(authorities, key, certificate)
 
 
 def _system_authorities() -> Path | None:
-    """The file of the authorities that this machine trusts, None where it has none: gRPC then takes its own list."""
+    """Returns the file of the system's authorities, or None if there is none; gRPC then uses its own list."""
     file = ssl.get_default_verify_paths().cafile
     return Path(file) if file is not None else None

@@ -13,17 +13,17 @@ from mesh.client import RawChannel
 from mesh.errors import Unavailable
 
 KEEPALIVE_S: Final = 310.0
-"""By default gRPC's servers close the connection, and all streams with it, of who pings more often than every five
-minutes while nothing else travels: https://github.com/grpc/grpc/blob/master/doc/keepalive.md.
+"""The interval of pings. By default gRPC servers close an otherwise idle connection that is pinged more often than
+every five minutes: https://github.com/grpc/grpc/blob/master/doc/keepalive.md.
 """
 
 
 REACH_S: Final = 1.0
-"""How long /readyz waits for a connection."""
+"""The time that /readyz waits for a connection."""
 
 
 class Upstreams:
-    """One channel to each address, open while this is entered; and the check of them that /readyz asks."""
+    """One channel to each address, open inside the context, and their readiness check for /readyz."""
 
     name = "upstreams"
 
@@ -35,8 +35,8 @@ class Upstreams:
         bare_messages: bool = False,
         in_mesh: bool = False,
     ) -> None:
-        """`addresses` gives the address of each service; ANY_SERVICE stands for all others. `credentials` are for
-        addresses that speak TLS. `bare_messages` and `in_mesh` are as of mesh.client.RawChannel.
+        """`addresses` maps services to their addresses; ANY_SERVICE stands for all others. `credentials` are for
+        addresses with TLS. `bare_messages` and `in_mesh` are those of mesh.client.RawChannel.
         """
         services: dict[Address, list[str]] = {}
         others = "all services" if len(addresses) == 1 else "all other services"
@@ -54,7 +54,7 @@ class Upstreams:
             for address, names in services.items()
         }
         self._of_service = {service: self.channels[address] for service, address in addresses.items()}
-        self._awaited = set(self.channels.values())
+        self._never_reached = set(self.channels.values())
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -66,21 +66,21 @@ class Upstreams:
         await self._stack.aclose()
 
     async def check(self) -> None:
-        """Raises Unavailable until every workload has been reached once, and later if none can be reached: what one
-        that went away cannot answer is 503, and no reason to take all others from the public.
+        """Raises Unavailable until every workload has been reached once, and later only if none can be reached: calls
+        of one that is down fail with 503, but the others must stay available.
         """
         channels = list(self.channels.values())
-        answers = await asyncio.gather(*map(_is_away, channels))
-        away = [channel for channel, is_away in zip(channels, answers, strict=True) if is_away]
-        self._awaited &= set(away)
-        if self._awaited or len(away) == len(channels):
-            raise Unavailable(f"can't reach {', '.join(channel.name for channel in away)}")
+        answers = await asyncio.gather(*map(_is_unreachable, channels))
+        unreachable = [channel for channel, is_unreachable in zip(channels, answers, strict=True) if is_unreachable]
+        self._never_reached &= set(unreachable)
+        if self._never_reached or len(unreachable) == len(channels):
+            raise Unavailable(f"can't reach {', '.join(channel.name for channel in unreachable)}")
 
     def __getitem__(self, service: str) -> Upstream:
         return self._of_service.get(service) or self._of_service[ANY_SERVICE]
 
 
-async def _is_away(channel: RawChannel) -> bool:
+async def _is_unreachable(channel: RawChannel) -> bool:
     try:
         async with asyncio.timeout(REACH_S):
             await channel.check()

@@ -9,7 +9,7 @@ import structlog
 
 from edge.call import large_work
 from edge.call.long_poll import until_drain
-from edge.call.response_reader import Ended, ResponseReader
+from edge.call.response_reader import EndOfResponses, ResponseReader
 from edge.call.rpc import Admission, Rpc
 from edge.call.single_response import SingleResponse
 from edge.call.upstream import Responses
@@ -125,7 +125,7 @@ class CallDriver:
         while True:
             try:
                 content = await reader.next(wait_s)
-            except Ended:
+            except EndOfResponses:
                 break
             piece = exchange.heartbeat if content is None else await exchange.message(content)
             if not response.started:

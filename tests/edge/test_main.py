@@ -232,7 +232,7 @@ def test_an_invalid_rule_prevents_the_start(tmp_path: Path) -> None:
         (("--upstream", "*=ftp://b:1"), "ftp:// is neither http:// nor https://"),
         (
             ("--upstream", "*=https://localhost:1"),
-            "TLS to the upstreams can't be set up with nowhere.pem: No such file",
+            "Can't set up TLS to the upstreams with nowhere.pem: No such file",
         ),
         (
             ("--upstream", "*=a:1", "--jwks", "a"),

@@ -122,6 +122,6 @@ def test_files_that_are_no_certificates_are_a_sentence(authority: Authority, tmp
         (authority.file, certificate, nonsense),
         (authority.file, certificate, other_key),
     ):
-        with pytest.raises(InvalidArgument, match=r"TLS to the upstreams can't be set up with .*pem"):
+        with pytest.raises(InvalidArgument, match=r"Can't set up TLS to the upstreams with .*pem"):
             upstream_credentials(*files)
     upstream_credentials(authority.file, certificate, key)

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from edge.app.routes import Routes, build_routes
-from edge.call.nowhere import Nowhere
+from edge.call.no_upstream import NoUpstream
 from edge.contract.contract import Contract, load, read
 from edge.settings import EdgeSettings
 from mesh.errors import InvalidArgument
@@ -209,7 +209,7 @@ def test_names_that_clash_are_a_warning(tmp_path: Path) -> None:
 def routes_of(text: str, folder: Path, **settings: object) -> Routes:
     """Returns the routes of a contract."""
     made = EdgeSettings.model_validate({"contracts": "-", "upstreams": "", **settings})
-    return build_routes(read(compile_image(text, folder)), made, Nowhere, None)
+    return build_routes(read(compile_image(text, folder)), made, NoUpstream, None)
 
 
 def test_rules_under_the_pages_of_the_edge_are_a_warning(tmp_path: Path) -> None:
@@ -257,13 +257,13 @@ def test_the_first_of_two_equal_urls_is_served(tmp_path: Path) -> None:
     """The second rule gets a warning that names the first; an invalid rule of protovalidate is an error."""
     text = HEAD % 'get: "/v1/{id}" additional_bindings {get: "/v1/{inner.id}"} additional_bindings {post: "/v1/x"}'
     settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": ""})
-    routes = build_routes(read(compile_image(text, tmp_path)), settings, Nowhere, None)
+    routes = build_routes(read(compile_image(text, tmp_path)), settings, NoUpstream, None)
     assert [each.template.text for each in routes.served] == ["/v1/{id}", "/v1/x"]
     assert [(problem.why, problem.fatal) for problem in routes.problems] == [
         ("GET of this URL is already served by '/v1/{id}' of wrong.v1.S.Call", False)
     ]
     broken = text.replace("string id = 1;", 'string id = 1 [(buf.validate.field).cel = {id: "x" expression: "nope("}];')
-    problems = build_routes(read(compile_image(broken, tmp_path)), settings, Nowhere, None).problems
+    problems = build_routes(read(compile_image(broken, tmp_path)), settings, NoUpstream, None).problems
     assert {problem.fatal for problem in problems} == {True}
     assert "a validation rule is invalid" in problems[0].why
 
@@ -273,7 +273,9 @@ def test_a_method_that_the_parser_rejects_is_a_warning(tmp_path: Path) -> None:
     kinds = ("PURGE", "BREW")
     rules = " ".join(f'additional_bindings {{custom: {{kind: "{kind}" path: "/v1/x"}}}}' for kind in kinds)
     settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": ""})
-    routes = build_routes(read(compile_image(HEAD % f'get: "/v1/{{id}}" {rules}', tmp_path)), settings, Nowhere, None)
+    routes = build_routes(
+        read(compile_image(HEAD % f'get: "/v1/{{id}}" {rules}', tmp_path)), settings, NoUpstream, None
+    )
     assert [(problem.why, problem.fatal) for problem in routes.problems] == [
         ("no request can reach this route: BREW is not an HTTP method that the server supports", False)
     ]

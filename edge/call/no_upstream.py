@@ -1,4 +1,4 @@
-"""The way to a service that is not there."""
+"""The placeholder for a service without an address."""
 
 import math
 from collections.abc import AsyncIterable
@@ -9,8 +9,8 @@ from mesh.client import UnaryReply
 from mesh.errors import Metadata, Unavailable
 
 
-class Nowhere:
-    """The way to a service that is not there: for looking at a contract without its services."""
+class NoUpstream:
+    """An upstream that fails every call, for viewing a contract without its services."""
 
     def __init__(self, service: str) -> None:
         self._service = service

@@ -1,4 +1,4 @@
-"""Who may call, and how often."""
+"""Access control and rate limits."""
 
 import time
 
@@ -19,12 +19,12 @@ BOOKS = "/v1/shelves/a/books"
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header of a token."""
+    """Returns the Authorization header of a token."""
     return {"authorization": f"Bearer {token}"}
 
 
-async def test_a_good_token_travels_on(guarded: Client, backend: Backend, issuer: Issuer) -> None:
-    """The scopes suffice, and the service gets the same token to judge by itself."""
+async def test_a_valid_token_is_passed_on(guarded: Client, backend: Backend, issuer: Issuer) -> None:
+    """A call with sufficient scopes succeeds, and the service gets the same token."""
     token = issuer.token(scope="books.write other")
     assert (await guarded.post(BOOKS, json={}, headers=bearer(token))).status_code == 201
     assert backend.calls[-1].metadata["authorization"] == f"Bearer {token}"
@@ -40,10 +40,10 @@ async def test_a_good_token_travels_on(guarded: Client, backend: Backend, issuer
         ("Bearer ü", "TOKEN_INVALID", 'Bearer error="invalid_token"'),
     ],
 )
-async def test_no_good_token_is_401(
+async def test_a_missing_or_invalid_token_is_401(
     guarded: Client, backend: Backend, authorization: str | None, reason: str, challenge: str
 ) -> None:
-    """RFC 6750: without a token the scheme alone is named, with a bad one the error too."""
+    """The challenge has only the scheme without a token, and also the error for an invalid one (RFC 6750)."""
     headers = {} if authorization is None else {b"authorization": authorization.encode("latin-1")}
     response = await guarded.post(BOOKS, json={}, headers=headers)
     assert (response.status_code, response.headers["www-authenticate"]) == (401, challenge)
@@ -52,7 +52,7 @@ async def test_no_good_token_is_401(
 
 
 async def test_expired_and_forged_tokens_are_401(guarded: Client, backend: Backend, issuer: Issuer) -> None:
-    """An old token says so; one that another key signed is as good as none, on public methods too."""
+    """An expired token has its own reason; a forged one is rejected on public methods too."""
     expired = await guarded.post(BOOKS, json={}, headers=bearer(issuer.token(exp=int(time.time()) - 1)))
     assert (expired.status_code, expired.json()["error"]["details"][0]["reason"]) == (401, "TOKEN_EXPIRED")
     forged = await guarded.get(GET, headers=bearer(Issuer().token(scope="books.write")))
@@ -60,7 +60,7 @@ async def test_expired_and_forged_tokens_are_401(guarded: Client, backend: Backe
 
 
 async def test_a_missing_scope_is_named(guarded: Client, backend: Backend, issuer: Issuer) -> None:
-    """403 with the scope, in the header and in the body."""
+    """The 403 names the missing scope in the header and in the body."""
     response = await guarded.post(BOOKS, json={}, headers=bearer(issuer.token(scope="books.read")))
     assert response.status_code == 403
     assert response.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books.write"'
@@ -69,21 +69,21 @@ async def test_a_missing_scope_is_named(guarded: Client, backend: Backend, issue
     assert backend.calls == []
 
 
-async def test_access_comes_before_the_request_is_read(guarded: Client) -> None:
-    """Who may not call learns nothing about what a right request would be."""
+async def test_access_is_checked_before_the_request_is_read(guarded: Client) -> None:
+    """A caller without access gets no validation errors of its request."""
     assert (await guarded.post(BOOKS, content=b"{nonsense")).status_code == 401
 
 
-async def test_public_methods_take_other_schemes(guarded: Client, backend: Backend) -> None:
-    """A token endpoint wants Basic: it travels on where the contract asks for no token."""
+async def test_public_methods_accept_other_schemes(guarded: Client, backend: Backend) -> None:
+    """Basic is passed to public methods, as a token endpoint needs it."""
     await guarded.get(GET, headers={"authorization": "Basic YTpi"})
     assert backend.calls[-1].metadata["authorization"] == "Basic YTpi"
     await guarded.get(GET)
     assert "authorization" not in backend.calls[-1].metadata
 
 
-async def test_a_service_that_refuses_basic_is_asked_for_basic_again(guarded: Client, backend: Backend) -> None:
-    """RFC 6749, section 5.2: the challenge matches the scheme that the client used."""
+async def test_a_challenge_has_the_scheme_of_the_client(guarded: Client, backend: Backend) -> None:
+    """A rejection of Basic has a Basic challenge (RFC 6749, section 5.2)."""
 
     async def answer(_: Received, context: Context) -> bytes:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong secret")
@@ -96,18 +96,18 @@ async def test_a_service_that_refuses_basic_is_asked_for_basic_again(guarded: Cl
 
 
 async def test_without_keys_tokens_are_passed_on(client: Client, backend: Backend) -> None:
-    """An edge that is told of no issuer leaves every judgement to the service."""
+    """An edge without keys passes tokens on, and the service checks them."""
     assert (await client.post(BOOKS, json={}, headers=bearer("anything"))).status_code == 201
     assert backend.calls[-1].metadata["authorization"] == "Bearer anything"
 
 
-async def test_a_method_without_http_rule_is_not_there(client: Client) -> None:
-    """What the contract does not expose has no URL."""
+async def test_a_method_without_http_rule_is_not_found(client: Client) -> None:
+    """A method without a rule has no URL."""
     assert (await client.post("/library.v1.Library/Hidden", content=b"")).status_code == 404
 
 
 async def test_the_contracts_rate_limit(library: Contract, backend: Backend) -> None:
-    """The answers say how many calls are left; one too many is 429 with the time to wait, and is not made."""
+    """Replies have the remaining calls; a call beyond the limit gets a 429 with Retry-After, and is not made."""
     async with edge_of(library, backend.port) as client:
         answers = [await client.get("/v1/limited") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -118,8 +118,8 @@ async def test_the_contracts_rate_limit(library: Contract, backend: Backend) -> 
     assert len(backend.calls) == 2
 
 
-def test_a_limiter_counts_each_caller_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The allowance comes back evenly, and one caller's use is not another's."""
+def test_a_limiter_counts_each_caller_separately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An allowance refills evenly, and does not depend on other callers."""
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     limiter = RateLimiter(RateLimit(requests=2, per_s=10))
@@ -135,8 +135,8 @@ def test_a_limiter_counts_each_caller_for_itself(monkeypatch: pytest.MonkeyPatch
         limiter.admit("a")
 
 
-def test_a_full_table_resets_nobodys_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its memory has a bound, whatever clients invent; those for whom there is no place share one allowance."""
+def test_a_full_table_resets_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is bounded; callers that don't fit share one allowance, and no count is reset."""
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr("edge.call.rate_limit.CALLERS_MAX", 2)
@@ -165,5 +165,5 @@ def test_a_full_table_resets_nobodys_count(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_clients_are_counted_by_network(address: str, network: str) -> None:
-    """A subscriber of IPv6 has a /64, and could call from another address each time."""
+    """IPv6 clients count by /64, because a subscriber could use a new address for each call."""
     assert client_key(address) == network

@@ -17,8 +17,8 @@ from edge.call.address import Address
         ("https://[2001:db8::1]", Address("2001:db8::1", 443, secure=True), "[2001:db8::1]:443"),
     ],
 )
-def test_an_address_is_read(text: str, address: Address, target: str) -> None:
-    """With or without a scheme, which brings its port; names, and IP addresses of both kinds."""
+def test_an_address_is_parsed(text: str, address: Address, target: str) -> None:
+    """An address is a name or an IP address, with an optional scheme, which implies its port."""
     assert Address.parse(text) == address
     assert (address.target, str(address)) == (target, f"https://{target}" if address.secure else target)
 
@@ -39,7 +39,7 @@ def test_an_address_is_read(text: str, address: Address, target: str) -> None:
         ("dns://host:9000", "dns:// is neither http:// nor https://"),
     ],
 )
-def test_what_is_none_is_refused(text: str, why: str) -> None:
-    """It says what is missing."""
+def test_an_invalid_address_raises(text: str, why: str) -> None:
+    """The message names the part that is missing or invalid."""
     with pytest.raises(ValueError, match=why):
         Address.parse(text)

@@ -1,4 +1,4 @@
-"""The messages of a response, taken by somebody who does not wait forever."""
+"""The reader of response messages with a timeout."""
 
 import asyncio
 import contextlib
@@ -11,31 +11,31 @@ from mesh.errors import Metadata
 
 
 class Silence:
-    """A response that has no message and no end."""
+    """A response without messages and without an end."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         await asyncio.Event().wait()
         yield b""
 
     async def initial_metadata(self) -> Metadata:
-        """Nothing."""
+        """Returns no metadata."""
         return ()
 
     async def trailing_metadata(self) -> Metadata:
-        """Nothing."""
+        """Returns no metadata."""
         return ()
 
 
 def timers() -> list[asyncio.TimerHandle]:
-    """Those of the process that would go off in an hour."""
+    """Returns the timers of the process that would fire in an hour."""
     soon = asyncio.get_running_loop().time() + 3000
-    # Not isinstance(), which would look behind weak references whose object is gone.
+    # Not isinstance(), which would dereference dead weak references.
     handles = [each for each in gc.get_objects() if type(each) is asyncio.TimerHandle]
     return [each for each in handles if not each.cancelled() and each.when() > soon]
 
 
-async def test_who_leaves_leaves_no_timer() -> None:
-    """Or as many would pile up as clients come and go within the time of a heartbeat."""
+async def test_a_cancelled_read_leaves_no_timer() -> None:
+    """A cancelled read cancels its timer; otherwise timers would accumulate during a heartbeat interval."""
     before = len(timers())
     async with ResponseReader(Silence(), IdleTimer()) as feed:
         waiting = asyncio.create_task(feed.next(3600))

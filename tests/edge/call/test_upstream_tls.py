@@ -22,7 +22,7 @@ from mesh.errors import InvalidArgument, Unavailable
 
 
 class Authority:
-    """Signs certificates, and writes them into a folder."""
+    """A certificate authority that writes certificates to a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,7 +33,7 @@ class Authority:
         self.file.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """The files of a certificate for 127.0.0.1 and of its key."""
+        """Creates a certificate for 127.0.0.1. Returns its file and that of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
@@ -63,7 +63,7 @@ class _Echo(grpc.GenericRpcHandler):
 
 @contextlib.asynccontextmanager
 async def echo(authority: Authority, *, asks_for_certificates: bool = False) -> AsyncIterator[Address]:
-    """A server that speaks TLS; it answers with the request, and the name in the client's certificate."""
+    """Starts a TLS server that returns the request and the name in the client's certificate."""
     certificate, key = authority.issue("server")
     roots = authority.file.read_bytes() if asks_for_certificates else None
     pair = (key.read_bytes(), certificate.read_bytes())
@@ -79,19 +79,19 @@ async def echo(authority: Authority, *, asks_for_certificates: bool = False) -> 
 
 
 async def called(address: Address, credentials: grpc.ChannelCredentials) -> bytes:
-    """What the server answers."""
+    """Calls the server. Returns its reply."""
     async with Upstreams({"*": address}, credentials) as upstreams:
         return (await upstreams["any.Service"].unary("/any.Service/Call", b"hello ", timeout_s=10)).message
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """One that only this test knows."""
+    """Returns an authority that only this test trusts."""
     return Authority(tmp_path)
 
 
-async def test_certificates_of_the_named_authority_are_believed(authority: Authority) -> None:
-    """And no others: neither does the machine know it, nor does another authority vouch for it."""
+async def test_only_the_given_authority_is_trusted(authority: Authority) -> None:
+    """A certificate of the given authority is accepted, but not with the system's or another authority."""
     async with echo(authority) as address:
         assert await called(address, upstream_credentials(authority.file, None, None)) == b"hello "
         with pytest.raises(Unavailable):
@@ -102,16 +102,16 @@ async def test_certificates_of_the_named_authority_are_believed(authority: Autho
             await called(address, upstream_credentials(other.file, None, None))
 
 
-async def test_a_certificate_is_shown_to_who_asks(authority: Authority) -> None:
-    """Without one such a server hangs up."""
+async def test_a_client_certificate_is_sent_on_request(authority: Authority) -> None:
+    """A server that requires a client certificate accepts ours, and rejects a call without one."""
     async with echo(authority, asks_for_certificates=True) as address:
         assert await called(address, upstream_credentials(authority.file, *authority.issue("edge"))) == b"hello edge"
         with pytest.raises(Unavailable):
             await called(address, upstream_credentials(authority.file, None, None))
 
 
-def test_files_that_are_no_certificates_are_a_sentence(authority: Authority, tmp_path: Path) -> None:
-    """They are named, at the start."""
+def test_invalid_files_raise(authority: Authority, tmp_path: Path) -> None:
+    """Missing and invalid files raise at startup, with their names."""
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("x")
     certificate, key = authority.issue("edge")

@@ -1,4 +1,4 @@
-"""Workloads that can be reached, and those that can't."""
+"""Readiness with reachable and unreachable workloads."""
 
 import asyncio
 import contextlib
@@ -13,14 +13,14 @@ from tests.edge.backend import backend_of
 
 
 async def checked(upstreams: Upstreams) -> None:
-    """Raises what a check does, soon: a channel notices after a moment that its server is gone."""
+    """Waits until a check raises, because a channel needs a moment to notice that its server has stopped."""
     while True:
         await upstreams.check()
         await asyncio.sleep(0.02)
 
 
-async def test_ready_is_who_has_reached_all_and_reaches_any(library: Contract) -> None:
-    """A new edge waits for every workload; one that goes away later takes no other from the public."""
+async def test_readiness_needs_all_once_and_then_any(library: Contract) -> None:
+    """A new edge is ready once every workload has been reached, and stays so while any can be reached."""
     async with contextlib.AsyncExitStack() as one, contextlib.AsyncExitStack() as other:
         ports = [(await stack.enter_async_context(backend_of(library.registry))).port for stack in (one, other)]
         addresses = {f"service_{port}": Address("127.0.0.1", port, secure=False) for port in ports}

@@ -1,4 +1,4 @@
-"""What is told about each call: its line in the access log, and metrics whose labels clients can't invent."""
+"""Access records: an entry in the access log for each call, and metrics with a fixed set of labels."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ GRPC_WEB = {"content-type": "application/grpc-web+proto"}
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
-    """The lines of the access log since the last look."""
+    """Returns the new entries of the access log."""
     lines = [line for line in capsys.readouterr().out.splitlines() if " request " in line]
     return [{name: value.strip("'") for name, value in re.findall(r"(\w+)=('[^']*'|\S*)", line)} for line in lines]
 
@@ -40,7 +40,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
         ("DELETE", "/v1/echo", {}, ("", "none", "405", "UNIMPLEMENTED", "0", None)),
     ],
 )
-async def test_a_call_is_a_line(
+async def test_a_call_is_logged(
     client: Client,
     backend: Backend,
     capsys: pytest.CaptureFixture[str],
@@ -49,7 +49,7 @@ async def test_a_call_is_a_line(
     options: dict[str, Any],
     expected: tuple[str | None, ...],
 ) -> None:
-    """Method, route, RPC, both statuses, both sizes, time, and the id that the client has too; by every protocol."""
+    """An entry has the method, route, RPC, status, code, sizes, time and request id, for every protocol."""
 
     async def answer(received: Received, context: Context) -> bytes:
         if b"missing" in received.request:
@@ -68,8 +68,8 @@ async def test_a_call_is_a_line(
     assert line["request_id"] == response.headers["x-request-id"]
 
 
-async def test_the_caller_is_told(guarded: Client, issuer: Issuer, capsys: pytest.CaptureFixture[str]) -> None:
-    """The subject of the token; of a refused call too, and nobody of a wrong token."""
+async def test_the_caller_is_logged(guarded: Client, issuer: Issuer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The caller is the subject of a valid token, also of a rejected call, and empty for an invalid token."""
     subjects = []
     for token in (issuer.token("users/ada", "books.write"), issuer.token("users/ada", "other"), "x"):
         await guarded.post("/v1/shelves/a/books", json={}, headers={"authorization": f"Bearer {token}"})
@@ -77,15 +77,15 @@ async def test_the_caller_is_told(guarded: Client, issuer: Issuer, capsys: pytes
     assert subjects == [("201", "users/ada"), ("403", "users/ada"), ("401", "")]
 
 
-async def test_what_is_no_request_is_told_too(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the status that it was refused with."""
+async def test_a_malformed_request_is_logged(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """A malformed request is logged with the status of its rejection."""
     await answer_to(client, b"nonsense\r\n\r\n")
     (line,) = told(capsys)
     assert (line["rpc"], line["status"], line["code"]) == ("none", "400", "INVALID_ARGUMENT")
 
 
-async def test_labels_are_not_for_clients_to_invent(client: Client, backend: Backend) -> None:
-    """Whatever is asked for, metrics know the contract's RPCs, the statuses of HTTP, and gRPC's codes."""
+async def test_clients_can_not_create_labels(client: Client, backend: Backend) -> None:
+    """Labels of metrics are limited to the contract's RPCs, HTTP statuses and gRPC codes for any request."""
     for number in range(20):
         url = f"/v1/shelves/{number}/books/{number}"
         await client.request(f"M{number}", f"/x{number}")

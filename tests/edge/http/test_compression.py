@@ -1,4 +1,4 @@
-"""Content codings of requests and replies."""
+"""Compression of requests and replies."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ ENCODE = {"gzip": gzip.compress, "br": brotli.compress, "zstd": zstandard.compre
 
 
 def decoded(coding: str, body: bytes) -> bytes:
-    """A body without its coding."""
+    """Decompresses a body."""
     match coding:
         case "gzip":
             return gzip.decompress(body)
@@ -34,10 +34,10 @@ def decoded(coding: str, body: bytes) -> bytes:
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
 @pytest.mark.parametrize("size", [SIZE_BYTES_MIN, THREAD_BYTES_MIN + 1])
-async def test_a_large_reply_is_compressed_as_the_client_wants(
+async def test_a_large_reply_is_compressed_as_requested(
     client: Client, backend: Backend, coding: str, size: int
 ) -> None:
-    """The coding, its headers, a tag of its own, and the same JSON inside; large bodies take another way."""
+    """A compressed reply has the coding's headers, its own tag, and the same JSON, also if compressed in a thread."""
     backend.replies(backend.message(BOOK, json.dumps({"title": "x" * size, "etag": "1"})))
     async with client.stream("GET", GET, headers={"accept-encoding": coding}) as response:
         body = b"".join([piece async for piece in response.aiter_raw()])
@@ -47,8 +47,8 @@ async def test_a_large_reply_is_compressed_as_the_client_wants(
     assert json.loads(decoded(coding, body))["title"] == "x" * size
 
 
-async def test_small_raw_and_unwanted_replies_stay_as_they_are(client: Client, backend: Backend) -> None:
-    """What would not gain is not compressed, nor what the client does not ask for; the tag stays strong."""
+async def test_other_replies_are_not_compressed(client: Client, backend: Backend) -> None:
+    """Small, incompressible and unrequested replies stay uncompressed and keep their strong tag."""
     every = {"accept-encoding": "gzip, br, zstd"}
     backend.replies(backend.message(BOOK, '{"etag": "1"}'))
     small = await client.get(GET, headers=every)
@@ -65,8 +65,8 @@ async def test_small_raw_and_unwanted_replies_stay_as_they_are(client: Client, b
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
-async def test_each_piece_of_a_stream_can_be_read_before_the_next(coding: str) -> None:
-    """A message is not held back by its compressor."""
+async def test_each_piece_of_a_stream_can_be_decoded_at_once(coding: str) -> None:
+    """The encoder flushes each piece, so that no message waits for the next."""
 
     headers = [(b"content-type", b"application/x-ndjson")]
     encoding = new_encoder(negotiate(200, headers, request_of("GET", {b"accept-encoding": coding.encode()}), None))
@@ -83,7 +83,7 @@ async def test_each_piece_of_a_stream_can_be_read_before_the_next(coding: str) -
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
 async def test_compressed_requests(client: Client, backend: Backend, coding: str) -> None:
-    """Read like others; damaged, cut and too large ones are refused, however small they were made."""
+    """Compressed requests are decoded; corrupt, truncated and too large ones are rejected, including bombs."""
     encode, headers = ENCODE[coding], {"content-type": "application/json", "content-encoding": coding}
     body = encode(json.dumps({"text": "x" * 3000}).encode())
     good = await client.post("/v1/echo", content=body, headers=headers)
@@ -113,8 +113,8 @@ async def test_compressed_requests(client: Client, backend: Backend, coding: str
         (b"deflate", ""),
     ],
 )
-def test_the_coding_that_a_client_prefers(header: bytes, coding: str) -> None:
-    """RFC 9110, section 12.5.3; among equals the server chooses."""
+def test_the_preferred_coding(header: bytes, coding: str) -> None:
+    """The coding with the highest quality is used; the server breaks ties (RFC 9110, section 12.5.3)."""
     assert preferred_coding(header, ("zstd", "br", "gzip")) == coding
 
 
@@ -129,6 +129,6 @@ def test_the_coding_that_a_client_prefers(header: bytes, coding: str) -> None:
         (b"application/json; version=1; q=0.3", 0.3),
     ],
 )
-def test_how_much_a_client_wants_json(header: bytes, quality: float) -> None:
-    """RFC 9110, section 12.5.1: the most specific range decides."""
+def test_the_quality_of_a_media_type(header: bytes, quality: float) -> None:
+    """The most specific media range applies (RFC 9110, section 12.5.1)."""
     assert media_quality(header, "application/json") == quality

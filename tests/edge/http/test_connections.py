@@ -1,4 +1,4 @@
-"""The limit on connections: who makes room for whom."""
+"""The limit on connections, and the choice of the connection to close."""
 
 import pytest
 
@@ -6,15 +6,15 @@ from edge.http.connections import Connections, ConnectionSlot
 
 
 class Closed(list[str]):
-    """The connections that were closed, by name."""
+    """The names of the connections that were closed."""
 
     def opened(self, connections: Connections, address: str, name: str) -> ConnectionSlot | None:
         """Opens a connection."""
         return connections.admit(address, lambda: self.append(name))
 
 
-def test_there_is_room_up_to_the_limit() -> None:
-    """One that is lost makes room for another."""
+def test_connections_are_admitted_up_to_the_limit() -> None:
+    """A released slot is free for another connection, but only once."""
     connections, closed = Connections(2), Closed()
     first, second = (closed.opened(connections, "192.0.2.1", name) for name in "ab")
     assert first is not None
@@ -27,8 +27,8 @@ def test_there_is_room_up_to_the_limit() -> None:
     assert closed == []
 
 
-def test_the_one_with_the_most_makes_room() -> None:
-    """Whoever comes: a flood from one address takes no connection of another."""
+def test_the_network_with_the_most_connections_gives_a_slot() -> None:
+    """A flood from one address loses its own connections, whoever needs a slot."""
     connections, closed = Connections(4), Closed()
     for address, name in (("192.0.2.1", "visitor"), *(("192.0.2.9", f"flood {number}") for number in range(9))):
         slot = closed.opened(connections, address, name)
@@ -41,7 +41,7 @@ def test_the_one_with_the_most_makes_room() -> None:
 
 
 def test_networks_of_ipv6_count_as_one_client() -> None:
-    """All addresses of a /64 are somebody's."""
+    """All addresses of a /64 count as one client."""
     connections, closed = Connections(3), Closed()
     for address in ("2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1"):
         slot = closed.opened(connections, address, address)
@@ -61,8 +61,8 @@ def test_networks_of_ipv6_count_as_one_client() -> None:
         (["busy", "busy"], None),
     ],
 )
-def test_those_that_wait_for_their_client_go_first(states: list[str], expected: str | None) -> None:
-    """The idle ones, then those that are being sent a request; never one on which a call is made."""
+def test_waiting_connections_are_closed_first(states: list[str], expected: str | None) -> None:
+    """Idle connections are closed first, then those with an incomplete request, but never one in use by a call."""
     connections, closed = Connections(2), Closed()
     for number, state in enumerate(states):
         slot = closed.opened(connections, "192.0.2.1", str(number))
@@ -74,7 +74,7 @@ def test_those_that_wait_for_their_client_go_first(states: list[str], expected: 
 
 @pytest.mark.parametrize("state", ["receiving", "busy"])
 def test_a_flood_takes_no_idle_connection_of_another_client(state: str) -> None:
-    """Whatever its connections do: the network that has the most comes before the state."""
+    """The network with the most connections is chosen before the state of a connection matters."""
     connections, closed = Connections(6), Closed()
     for address, name in (("192.0.2.1", "visitor"), ("192.0.2.2", "visitor")):
         slot = closed.opened(connections, address, name)
@@ -86,8 +86,8 @@ def test_a_flood_takes_no_idle_connection_of_another_client(state: str) -> None:
     assert closed == (["flood"] * 5 if state == "receiving" else [])
 
 
-def test_a_newcomer_takes_the_place_of_one_who_has_as_few() -> None:
-    """The one that has waited longest; a second connection of the same client does not."""
+def test_a_new_client_takes_a_slot_of_an_equal() -> None:
+    """A client's first connection replaces the longest waiting one of an equal client, but its second does not."""
     connections, closed = Connections(2), Closed()
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         slot = closed.opened(connections, address, address)

@@ -1,4 +1,4 @@
-"""One shape for every error, wherever it comes from."""
+"""The common format of all errors."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ GET = "/v1/shelves/a/books/b"
 
 
 def fails(backend: Backend, code: int, text: str, *details: Message) -> None:
-    """Answers every call with this error, and with google.rpc.Status if there are details."""
+    """Makes the backend fail every call with this error, with a google.rpc.Status if there are details."""
 
     async def answer(_: Received, context: Context) -> bytes:
         packed = [Packed.pack(detail) for detail in details]
@@ -58,7 +58,7 @@ def fails(backend: Backend, code: int, text: str, *details: Message) -> None:
     ],
 )
 async def test_every_code_has_its_http_status(library: Contract, backend: Backend, code: Code, status: int) -> None:
-    """google/rpc/code.proto's mapping, over the wire; a new edge for each, so that no breaker has opened."""
+    """Errors map to the statuses in google/rpc/code.proto; each case has a new edge without an open breaker."""
     fails(backend, code, "why")
     async with edge_of(library, backend.port) as client:
         response = await client.patch(GET, json={})
@@ -72,7 +72,7 @@ def test_the_table_is_complete() -> None:
 
 
 async def test_details_keep_their_types(client: Client, backend: Backend) -> None:
-    """ErrorInfo, violations in the client's spelling, and types that only the contract knows; nothing to debug with."""
+    """ErrorInfo, violations in the client's spelling and types of the contract are passed on, but not DebugInfo."""
     book = backend.message("library.v1.Book", '{"title": "T", "pageCount": 3}')
     violation = BadRequest.FieldViolation(field="book.page_count", description="is odd", reason="ODD")
     fails(
@@ -102,8 +102,8 @@ async def test_details_keep_their_types(client: Client, backend: Backend) -> Non
     assert spelled == {"book.page_count": "ODD"}
 
 
-async def test_a_detail_of_an_unknown_type_is_named_at_least(client: Client, backend: Backend) -> None:
-    """A type that is in no contract, and bytes that are no message, show their type and nothing else."""
+async def test_a_detail_of_an_unknown_type_is_named(client: Client, backend: Backend) -> None:
+    """A detail of an unknown type and a corrupt one have only their type in the response."""
     unknown = Packed(type_url="type.googleapis.com/no.such.Type", value=b"\x08")
     broken = Packed(type_url="type.googleapis.com/google.rpc.Help", value=b"\xff")
 
@@ -123,10 +123,10 @@ SECRET = "psycopg: secret at 10.0.0.1:5432"
 
 @pytest.mark.parametrize("code", OPAQUE)
 @pytest.mark.parametrize("details", [(), (DebugInfo(detail="secret", stack_entries=["secret.py:7"]),)])
-async def test_what_a_crash_says_is_in_the_log_only(
+async def test_internal_error_texts_are_only_logged(
     library: Contract, backend: Backend, capsys: pytest.CaptureFixture[str], code: Code, details: tuple[Message, ...]
 ) -> None:
-    """Driver texts, addresses and stack traces, with DebugInfo or bare, under the id that the client gets."""
+    """Driver texts, addresses and stack traces are logged under the client's request id, but not sent."""
     fails(backend, code, SECRET, *details)
     async with edge_of(library, backend.port) as client:
         response = await client.patch(GET, json={})
@@ -137,10 +137,10 @@ async def test_what_a_crash_says_is_in_the_log_only(
 
 
 @pytest.mark.parametrize("code", OPAQUE)
-async def test_what_a_service_means_to_say_arrives(
+async def test_a_status_with_details_is_passed_on(
     library: Contract, backend: Backend, capsys: pytest.CaptureFixture[str], code: Code
 ) -> None:
-    """A google.rpc.Status: its message and each detail, several of one type and in their order, less DebugInfo."""
+    """The client gets the message and all details of a google.rpc.Status in order, without DebugInfo."""
     violations = [BadRequest.FieldViolation(field=name, description="is odd") for name in ("book.page_count", "x")]
     violations[0].localized_message = LocalizedMessage(locale="de", message="ungerade")
     details: list[Message] = [
@@ -159,7 +159,7 @@ async def test_what_a_service_means_to_say_arrives(
 
 
 async def test_a_setting_passes_bare_messages_on(library: Contract, backend: Backend) -> None:
-    """As plain errors of Go services have them; never those of gRPC's own libraries."""
+    """With the setting, messages of plain errors, as of Go services, are passed on, but not those of gRPC libraries."""
     async with edge_of(library, backend.port, bare_messages=True) as client:
         fails(backend, Code.UNKNOWN, "rpc: the disk is full")
         assert (await client.patch(GET, json={})).json()["error"]["message"] == "rpc: the disk is full"
@@ -174,8 +174,8 @@ async def test_a_setting_passes_bare_messages_on(library: Contract, backend: Bac
     assert (response.status_code, "127.0.0.1" in response.text) == (503, False)
 
 
-async def test_a_damaged_status_is_a_bare_one(client: Client, backend: Backend) -> None:
-    """Damaged as a whole, in a detail that is looked into, or with another code."""
+async def test_a_corrupt_status_is_ignored(client: Client, backend: Backend) -> None:
+    """A status that is corrupt, has a corrupt detail or a different code counts as an error without a status."""
     broken = Packed(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
     for status in (
         b"\xff",
@@ -191,8 +191,8 @@ async def test_a_damaged_status_is_a_bare_one(client: Client, backend: Backend) 
         assert (response.status_code, response.json()["error"]["message"]) == (500, "Internal error.")
 
 
-async def test_a_call_that_the_edge_can_wait_for_no_longer_is_503(library: Contract, backend: Backend) -> None:
-    """When it stops: the client may call another."""
+async def test_a_call_that_outlasts_the_shutdown_is_503(library: Contract, backend: Backend) -> None:
+    """A call that is still running at the end of the drain gets a 503, so that the client tries another edge."""
 
     async def answer(_: Received, __: Context) -> bytes:
         await asyncio.Event().wait()
@@ -210,8 +210,8 @@ async def test_a_call_that_the_edge_can_wait_for_no_longer_is_503(library: Contr
     assert response.json()["error"]["details"][0]["reason"] == "SHUTTING_DOWN"
 
 
-async def test_a_service_that_is_away_is_503_until_it_is_back(library: Contract) -> None:
-    """Nothing listens at this port: the shape of error, Retry-After, and no address."""
+async def test_an_unreachable_service_is_503_until_it_is_back(library: Contract) -> None:
+    """The error of an unreachable service has Retry-After and does not disclose the address."""
     async with edge_of(library, 1) as client:
         response = await client.get(GET)
         ready = await client.get("/readyz")
@@ -243,10 +243,10 @@ async def test_a_service_that_is_away_is_503_until_it_is_back(library: Contract)
         ("POST", "/v1/echo", {"content": b"{}", "headers": {"content-encoding": "lzw"}}, 415, "ENCODING_NOT_SUPPORTED"),
     ],
 )
-async def test_errors_of_http_itself_have_the_shape(
+async def test_errors_of_http_itself_have_the_common_format(
     client: Client, backend: Backend, method: str, url: str, options: Any, status: int, reason: str
 ) -> None:
-    """404, 405, 406, 413, 415 and malformed URLs, of the contract's routes and of the edge's own pages."""
+    """404, 405, 406, 413, 415 and malformed URLs have the common format, also for the edge's own pages."""
     response = await client.request(method, url, **options)
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (status, status)
@@ -256,10 +256,10 @@ async def test_errors_of_http_itself_have_the_shape(
     assert backend.calls == []
 
 
-async def test_a_failure_of_the_edge_itself_tells_nothing(
+async def test_a_failure_of_the_edge_itself_discloses_nothing(
     client: Client, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Should a stage fail in a way that no one thought of, the client gets a 500 in the shape."""
+    """An unexpected exception in any stage becomes a 500 in the common format without its text."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
@@ -285,20 +285,20 @@ async def test_a_failure_of_the_edge_itself_tells_nothing(
         (NotFound("x", metadata={"scope": "a"}), None),
     ],
 )
-def test_challenges_hold_no_text_of_others(error: Any, challenge: bytes | None) -> None:
-    """RFC 6750: what to prove; a text that could break out of the header never gets into it."""
+def test_challenges_contain_no_foreign_text(error: Any, challenge: bytes | None) -> None:
+    """The challenge follows RFC 6750, and never contains text that could break out of the header."""
     headers = dict(render(error)[1])
     assert headers.get(b"www-authenticate") == challenge
 
 
-def test_an_http_error_brings_its_headers() -> None:
-    """Allow, Accept and the like, beside the shape."""
+def test_an_http_error_has_its_headers() -> None:
+    """The response has the headers of an HttpError, such as Allow and Accept."""
     status, headers, _ = render(HttpError(405, "No.", "METHOD_NOT_ALLOWED", [(b"allow", b"GET")]))
     assert (status, dict(headers)[b"allow"]) == (405, b"GET")
 
 
 async def test_problem_details_for_a_client_that_prefers_them(client: Client) -> None:
-    """RFC 9457: its members, and AIP-193's beside them; the edge's own shape wherever JSON is wanted as much."""
+    """A client that prefers problem+json gets RFC 9457; one that accepts JSON equally gets AIP-193."""
     wanted = {"accept": "application/problem+json, application/json;q=0.9"}
     response = await client.get("/v1/nothing", headers=wanted)
     problem = response.json()

@@ -1,4 +1,4 @@
-"""Clients that hold what the edge has of everything: connections, bodies, replies that they do not take."""
+"""Clients that exhaust connections, request bodies or unread replies."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @contextlib.asynccontextmanager
 async def flood(client: Client, count: int, sent: bytes, address: str = FLOODER) -> AsyncIterator[list[Connection]]:
-    """So many connections from another address, each of which has sent this much of a request."""
+    """Opens connections from another address, each with this part of a request sent."""
     host, port = client.base_url.host, client.base_url.port or 0
     opened: list[Connection] = []
     try:
@@ -44,7 +44,7 @@ async def flood(client: Client, count: int, sent: bytes, address: str = FLOODER)
 
 
 async def connected(host: str, port: int, address: str) -> socket.socket:
-    """A connection from this address that takes little ahead."""
+    """Opens a connection from this address with a small receive buffer."""
     made = socket.socket()
     made.setblocking(False)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -54,7 +54,7 @@ async def connected(host: str, port: int, address: str) -> socket.socket:
 
 
 async def refusals(connections: list[Connection]) -> list[dict[str, Any]]:
-    """The errors that some of the connections were answered with."""
+    """Returns the errors that some of the connections received."""
     errors = []
     for reader, _ in connections:
         with contextlib.suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
@@ -65,8 +65,8 @@ async def refusals(connections: list[Connection]) -> list[dict[str, Any]]:
     return errors
 
 
-async def test_clients_that_only_announce_a_body_keep_nobody_out(library: Contract, backend: Backend) -> None:
-    """However many they are: they make no calls."""
+async def test_incomplete_bodies_do_not_exhaust_calls(library: Contract, backend: Backend) -> None:
+    """Any number of clients with an incomplete body leaves room for calls, because they are not calls yet."""
     async with (
         edge_of(library, backend.port, concurrent_requests_max=10) as client,
         flood(client, 300, HEAD.format(100).encode()),
@@ -75,7 +75,7 @@ async def test_clients_that_only_announce_a_body_keep_nobody_out(library: Contra
 
 
 async def test_bodies_have_a_budget_and_each_client_a_share(library: Contract, backend: Backend) -> None:
-    """Who has used up a share is told so; others send their bodies meanwhile."""
+    """A client that exhausts its share gets an error, while others can send their bodies."""
     limits: dict[str, Any] = {"held_bytes_max": 1_600_000, "body_bytes_max": 200_000}
     async with edge_of(library, backend.port, **limits) as client:
         body = HEAD.format(150_000).encode() + b'{"text":"' + b"x" * 140_000
@@ -88,8 +88,8 @@ async def test_bodies_have_a_budget_and_each_client_a_share(library: Contract, b
     assert errors[0]["details"][0]["reason"] == "TOO_MANY_BYTES_AT_ONCE"
 
 
-async def test_replies_that_nobody_takes_count(library: Contract, backend: Backend) -> None:
-    """A client that reads none of its large replies gets no more of them; others do."""
+async def test_unread_replies_count(library: Contract, backend: Backend) -> None:
+    """A client that does not read its large replies gets no more of them, but others do."""
     backend.replies(backend.message("library.v1.Book", json.dumps({"title": "x" * 6_000_000})))
     limits: dict[str, Any] = {"held_bytes_max": 32_000_000, "body_bytes_max": 200_000}
     request = f"GET {GET} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
@@ -101,15 +101,15 @@ async def test_replies_that_nobody_takes_count(library: Contract, backend: Backe
 
 
 async def test_a_flood_of_connections_takes_none_of_another_client(library: Contract, backend: Backend) -> None:
-    """Those that wait make room, the flooder's own first."""
+    """Waiting connections are closed for new ones, those of the flooding client first."""
     async with edge_of(library, backend.port, connections_max=50) as client:
         assert (await client.get(GET)).status_code == 200
         async with flood(client, 120, b"GET / HTTP/1.1\r\n"):
             assert [(await client.get(GET)).status_code for _ in range(20)] == [200] * 20
 
 
-async def test_when_all_connections_are_at_work_one_more_is_refused(library: Contract, backend: Backend) -> None:
-    """In the one shape of errors; calls in progress are not cut off."""
+async def test_a_connection_is_rejected_when_all_are_in_use(library: Contract, backend: Backend) -> None:
+    """A connection beyond the limit gets a 503 in the common format; calls in progress are not cut off."""
     free = asyncio.Event()
 
     async def answer(_: object, __: object) -> bytes:
@@ -129,8 +129,8 @@ async def test_when_all_connections_are_at_work_one_more_is_refused(library: Con
     assert (error["code"], error["details"][0]["reason"]) == (503, "OVERLOADED")
 
 
-def test_the_budget() -> None:
-    """Counts are given back, also of what was refused; what is alone is let in."""
+def test_the_budget_is_balanced() -> None:
+    """Bytes are freed, also after a rejection, and a single holder of any size is admitted."""
     held = HeldBytes(100, 10)
     one, other = held.of("192.0.2.1"), held.of("192.0.2.2")
     with one, other:

@@ -1,4 +1,4 @@
-"""What HTTP itself asks for: methods, headers, deadlines, cross-origin requests, pages."""
+"""HTTP semantics: methods, headers, deadlines, cross-origin requests, pages."""
 
 import asyncio
 import gzip
@@ -14,8 +14,8 @@ from tests.edge.served import Client, edge_of
 GET = "/v1/shelves/a/books/b"
 
 
-async def test_405_names_what_the_url_takes(client: Client) -> None:
-    """Every method of every rule that fits the path, HEAD and OPTIONS among them."""
+async def test_405_lists_the_methods_of_the_url(client: Client) -> None:
+    """Allow lists the methods of all rules that match the path, with HEAD and OPTIONS."""
     response = await client.put(GET)
     assert (response.status_code, response.headers["allow"]) == (405, "DELETE, GET, HEAD, OPTIONS, PATCH")
     response = await client.get("/v1/shelves/a/books/b:lend")
@@ -23,8 +23,8 @@ async def test_405_names_what_the_url_takes(client: Client) -> None:
     assert (await client.delete("/v1/echo")).headers["allow"] == "GET, HEAD, OPTIONS, POST, PURGE"
 
 
-async def test_options_answers_what_is_allowed(client: Client) -> None:
-    """Without a body, for every path that exists."""
+async def test_options_lists_the_methods_of_the_url(client: Client) -> None:
+    """OPTIONS of an existing path returns Allow without a body."""
     response = await client.options(GET)
     assert (response.status_code, response.headers["allow"]) == (204, "DELETE, GET, HEAD, OPTIONS, PATCH")
     assert response.headers["accept-patch"] == "application/json"
@@ -33,18 +33,18 @@ async def test_options_answers_what_is_allowed(client: Client) -> None:
 
 
 async def test_custom_methods_are_methods(client: Client, backend: Backend) -> None:
-    """A rule's custom kind is the HTTP method."""
+    """The kind of a custom rule is its HTTP method."""
     assert (await client.request("PURGE", "/v1/echo?i32=1")).json() == {"i32": 1}
 
 
-async def test_the_override_header_overrides_nothing(client: Client, backend: Backend) -> None:
-    """X-HTTP-Method-Override is a way around what stands before the edge."""
+async def test_the_override_header_is_ignored(client: Client, backend: Backend) -> None:
+    """X-HTTP-Method-Override is ignored, because it could bypass a proxy in front of the edge."""
     await client.get(GET, headers={"x-http-method-override": "DELETE"})
     assert backend.calls[-1].path == "/library.v1.Library/GetBook"
 
 
 async def test_headers_travel_by_allow_list(library: Contract, backend: Backend) -> None:
-    """What is listed is metadata, -bin decoded; nothing that means something inside can be smuggled in."""
+    """Only listed headers become metadata, -bin ones decoded; clients can't set internal metadata."""
     sent = {
         "accept-language": "de",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -71,14 +71,14 @@ async def test_headers_travel_by_allow_list(library: Contract, backend: Backend)
 
 
 @pytest.mark.parametrize("name", ["grpc-timeout", ":path", "l5d-x", "Connection", "x-meshwright-a", "a b", "", "Host"])
-def test_no_list_can_hold_a_dangerous_name(name: str) -> None:
-    """The settings are refused at the start."""
+def test_allow_lists_reject_dangerous_names(name: str) -> None:
+    """A setting with a dangerous header name is rejected at startup."""
     with pytest.raises(ValueError, match=r"passed on|name of a header"):
         check_name(name)
 
 
 async def test_every_request_has_an_id(client: Client, backend: Backend) -> None:
-    """The client's if it is a sane one, and the same in the answer, in the metadata and in errors."""
+    """A safe request id of the client, or a new one, is in the reply, in the metadata and in errors."""
     backend.replies(backend.message("library.v1.Book"))
     response = await client.get(GET, headers={"x-request-id": "abc-1"})
     assert (response.headers["x-request-id"], backend.calls[-1].metadata["x-request-id"]) == ("abc-1", "abc-1")
@@ -87,7 +87,7 @@ async def test_every_request_has_an_id(client: Client, backend: Backend) -> None
 
 
 async def test_the_contracts_timeout_is_the_deadline(client: Client, backend: Backend) -> None:
-    """It is sent on whatever a client wants: a shorter one is the edge's to keep, and nobody can raise it."""
+    """The service gets the contract's deadline; the edge keeps a client's shorter timeout, and ignores a longer one."""
     for sent in (None, "1", "0.5", "3600"):
         headers = {} if sent is None else {"x-server-timeout": sent}
         await client.post("/v1/shelves/a/books", json={}, headers=headers)
@@ -97,14 +97,14 @@ async def test_the_contracts_timeout_is_the_deadline(client: Client, backend: Ba
 
 
 @pytest.mark.parametrize("sent", ["NaN", "-1", "1e3", "inf", "", "1s", "0", "0.0", "9" * 30, "0x1", "٣"])
-async def test_a_timeout_that_is_none_is_refused(client: Client, sent: str) -> None:
-    """Digits and a point, nothing that overflows."""
+async def test_a_malformed_timeout_is_rejected(client: Client, sent: str) -> None:
+    """A timeout must be a positive decimal number of limited length."""
     refused = await client.violations("GET", GET, headers={b"x-server-timeout": sent.encode()})
     assert refused == {"X-Server-Timeout": "MALFORMED_HEADER"}
 
 
 async def test_a_deadline_that_passes_is_504(client: Client, backend: Backend) -> None:
-    """The shape of error, and the service is told to stop."""
+    """A call beyond its deadline fails with 504 in the common format, and is cancelled in the service."""
     stopped = asyncio.Event()
 
     async def answer(_: Received, __: Context) -> bytes:
@@ -121,7 +121,7 @@ async def test_a_deadline_that_passes_is_504(client: Client, backend: Backend) -
 
 
 async def test_compressed_bodies_are_read_within_the_limit(client: Client, backend: Backend) -> None:
-    """gzip is taken; its size counts after decompression, and what is damaged is refused."""
+    """The limit applies to the decompressed size of a gzip body; a corrupt one is rejected."""
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     response = await client.post("/v1/echo", content=gzip.compress(b'{"i32": 1}'), headers=headers)
     assert response.json() == {"i32": 1}
@@ -133,7 +133,7 @@ async def test_compressed_bodies_are_read_within_the_limit(client: Client, backe
 
 
 async def test_a_body_of_unknown_length_has_the_same_limit(library: Contract, backend: Backend) -> None:
-    """Chunks are counted as they come."""
+    """Chunks are counted against the limit as they arrive."""
 
     async def chunks(count: int) -> Any:
         for _ in range(count):
@@ -144,8 +144,8 @@ async def test_a_body_of_unknown_length_has_the_same_limit(library: Contract, ba
         assert (await client.put("/v1/files/a", content=chunks(11))).status_code == 413
 
 
-async def test_json_in_another_charset_is_refused(client: Client) -> None:
-    """RFC 8259: JSON that is exchanged is UTF-8."""
+async def test_json_in_another_charset_is_rejected(client: Client) -> None:
+    """JSON must be in UTF-8 (RFC 8259)."""
     answers = []
     for charset in ('charset="UTF-8"', "charset=utf-8; x=1", "charset=latin-1", "charset=utf-16"):
         headers = {"content-type": f"application/json; {charset}"}
@@ -153,8 +153,8 @@ async def test_json_in_another_charset_is_refused(client: Client) -> None:
     assert answers == [200, 200, 415, 415]
 
 
-async def test_too_many_requests_at_once_are_turned_away(library: Contract, backend: Backend) -> None:
-    """503 with Retry-After for the one too many, while the others are served."""
+async def test_too_many_concurrent_requests_are_rejected(library: Contract, backend: Backend) -> None:
+    """A request beyond the limit gets a 503 with Retry-After, while the others are served."""
     free = asyncio.Event()
 
     async def answer(_: Received, __: Context) -> bytes:
@@ -174,7 +174,7 @@ async def test_too_many_requests_at_once_are_turned_away(library: Contract, back
 
 
 async def test_browsers_of_other_origins(library: Contract, backend: Backend) -> None:
-    """A preflight is answered for the origins of the settings; errors can be read by scripts too."""
+    """A preflight of an allowed origin succeeds, and its scripts can read errors too."""
     asks = {"access-control-request-method": "PATCH", "access-control-request-headers": "authorization,if-match"}
     async with edge_of(library, backend.port, cors_origins="https://a.example,https://b.example") as client:
         good = await client.options(GET, headers={"origin": "https://a.example", **asks})
@@ -192,7 +192,7 @@ async def test_browsers_of_other_origins(library: Contract, backend: Backend) ->
 
 
 async def test_any_origin_and_none(library: Contract, client: Client, backend: Backend) -> None:
-    """The asterisk lets every origin in; without the setting there is nothing of all this."""
+    """The asterisk allows every origin; without the setting there are no CORS headers."""
     async with edge_of(library, backend.port, cors_origins="*") as open_to_all:
         response = await open_to_all.get("/v1/nothing", headers={"origin": "https://x.example"})
     assert (response.headers["access-control-allow-origin"], response.headers["vary"]) == ("*", "accept")
@@ -201,7 +201,7 @@ async def test_any_origin_and_none(library: Contract, client: Client, backend: B
 
 
 async def test_the_pages_are_local(client: Client) -> None:
-    """Documentation and description are served, and name no other host; the policy forbids to load from one."""
+    """The documentation and the OpenAPI document refer to no other host, and the policy forbids loading from one."""
     for page in ("/docs", "/redoc"):
         response = await client.get(page)
         assert response.status_code == 200
@@ -215,7 +215,7 @@ async def test_the_pages_are_local(client: Client) -> None:
 
 
 async def test_the_operations_pages(client: Client, backend: Backend) -> None:
-    """Alive, ready while the services can be reached, and metrics by RPC."""
+    """The pages report liveness, readiness while the services can be reached, and metrics by RPC."""
     backend.replies(backend.message("library.v1.Book"))
     await client.get(GET)
     await client.get("/v1/invented/by/a/client")
@@ -229,17 +229,17 @@ async def test_the_operations_pages(client: Client, backend: Backend) -> None:
 
 @pytest.mark.parametrize("size", [12_000, 16_384, 17_000, 30_000])
 @pytest.mark.parametrize("split", [1, 3])
-async def test_headers_that_the_service_does_not_take(
+async def test_headers_beyond_the_limits_of_the_service(
     library: Contract, backend: Backend, size: int, split: int
 ) -> None:
-    """One or several together, beyond gRPC's limits on metadata: 431 in our words, and the next call goes well."""
+    """Headers beyond gRPC's limits on metadata cause a 431 in the common format, and the next call succeeds."""
     names = ["authorization", "x-a", "x-b"][:split]
     headers = dict.fromkeys(names, "a" * (size // split))
     async with edge_of(library, backend.port, request_headers="x-a,x-b", head_bytes_max=100_000) as client:
         refused = [await client.get(GET, headers=headers) for _ in range(3)]
         connect = await client.post("/library.v1.Library/GetBook", json={}, headers=headers)
         good = await client.get(GET)
-    # Between the soft and the hard limit gRPC refuses some.
+    # Between the soft and the hard limit gRPC rejects some.
     worst = max(refused, key=lambda response: response.status_code)
     assert good.status_code == 200
     if worst.status_code == 200:
@@ -261,8 +261,10 @@ async def test_headers_that_the_service_does_not_take(
         ("x-raw-bin", b"AP8, \xff"),
     ],
 )
-async def test_headers_that_metadata_cannot_hold(library: Contract, backend: Backend, name: str, value: bytes) -> None:
-    """Are refused by name."""
+async def test_headers_that_metadata_can_not_contain(
+    library: Contract, backend: Backend, name: str, value: bytes
+) -> None:
+    """A header with other than printable ASCII is rejected with its name."""
     async with edge_of(library, backend.port, request_headers="x-a,x-raw-bin") as client:
         response = await client.get(GET, headers=[(name.encode(), value)])
     error = response.json()["error"]

@@ -1,4 +1,4 @@
-"""Connections of clients that are slow, hostile, or gone."""
+"""Connections of slow, hostile and disconnected clients."""
 
 import asyncio
 import contextlib
@@ -24,14 +24,14 @@ LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_ti
 
 @pytest.fixture
 async def strict(library: Contract, backend: Backend) -> AsyncIterator[Client]:
-    """A client of an edge with tight limits."""
+    """Starts an edge with tight limits and returns its client."""
     async with edge_of(library, backend.port, **LIMITS) as client:
         yield client
 
 
 @contextlib.asynccontextmanager
 async def connection(client: Client) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A bare TCP connection to the edge of this client."""
+    """Opens a plain TCP connection to the edge of this client."""
     reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
     try:
         yield reader, writer
@@ -42,7 +42,7 @@ async def connection(client: Client) -> AsyncIterator[tuple[asyncio.StreamReader
 
 
 async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, object]]:
-    """The status and the error that the edge answers to these bytes before it closes the connection."""
+    """Sends bytes. Returns the status and the error that the edge sends before it closes the connection."""
     async with connection(client) as (reader, writer):
         for piece in pieces:
             writer.write(piece)
@@ -105,24 +105,24 @@ async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, obje
         ((b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n", b"{"), 408, "BODY_TIMEOUT"),
     ],
 )
-async def test_what_is_no_request_gets_the_shape_and_the_end(
+async def test_a_malformed_request_gets_an_error_and_is_closed(
     strict: Client, backend: Backend, pieces: tuple[bytes, ...], status: int, reason: str
 ) -> None:
-    """Malformed, smuggled, endless or slow: an error in the one shape, and the connection is closed."""
+    """Malformed, smuggled, endless and slow requests get an error in the common format, and are closed."""
     answered, error = await answer_to(strict, *pieces)
     assert (answered, error["code"]) == (status, status)
     assert reason in json.dumps(error["details"])
     assert backend.calls == []
 
 
-async def test_a_connection_that_says_nothing_is_closed(strict: Client) -> None:
-    """Without a word: there was no request to answer."""
+async def test_a_silent_connection_is_closed(strict: Client) -> None:
+    """A connection without a request is closed without a response."""
     async with connection(strict) as (reader, _):
         assert await reader.read() == b""
 
 
 async def test_others_are_served_meanwhile(strict: Client, backend: Backend) -> None:
-    """A hundred half requests keep nobody from a whole one."""
+    """A hundred incomplete requests don't block a complete one."""
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(100):
             _, writer = await stack.enter_async_context(connection(strict))
@@ -131,7 +131,7 @@ async def test_others_are_served_meanwhile(strict: Client, backend: Backend) -> 
 
 
 async def test_pipelined_requests_are_answered_in_order(client: Client, backend: Backend) -> None:
-    """Three at once on one connection, the last of which asks to close it."""
+    """Three pipelined requests are answered in order, and the last closes the connection."""
     head = b"GET /v1/echo?i32=%d HTTP/1.1\r\nhost: x\r\n%s\r\n"
     async with connection(client) as (reader, writer):
         writer.write(head % (1, b"") + head % (2, b"") + head % (3, b"connection: close\r\n"))
@@ -141,10 +141,10 @@ async def test_pipelined_requests_are_answered_in_order(client: Client, backend:
 
 
 @pytest.mark.parametrize("wrong", [b"nonsense\r\n\r\n", GET + b"bad header\r\n\r\n", GET + b"x: " + b"a" * 3000, GET])
-async def test_what_follows_a_request_is_refused_after_its_reply(
+async def test_garbage_after_a_request_is_rejected_after_its_reply(
     strict: Client, backend: Backend, wrong: bytes
 ) -> None:
-    """However wrong it is, the requests before it are served, and none takes its refusal for the reply."""
+    """Requests before malformed data are served, and none of them gets the error as its reply."""
     head = b"GET /v1/echo?i32=%d HTTP/1.1\r\nhost: x\r\n\r\n"
     async with connection(strict) as (reader, writer):
         writer.write(head % 1 + head % 2 + wrong)
@@ -156,8 +156,8 @@ async def test_what_follows_a_request_is_refused_after_its_reply(
     assert len(backend.calls) == 2
 
 
-async def test_a_body_that_breaks_after_its_reply_began_ends_the_connection(tmp_path: Path) -> None:
-    """No second status is written into the reply."""
+async def test_a_body_that_breaks_after_its_reply_began_closes_the_connection(tmp_path: Path) -> None:
+    """A malformed body closes the connection without a second status inside the reply."""
     feeds = read(compile_image(FEEDS, tmp_path))
     async with (
         backend_of(feeds.registry, STREAMING) as source,
@@ -174,8 +174,8 @@ async def test_a_body_that_breaks_after_its_reply_began_ends_the_connection(tmp_
     assert not rest.endswith(b"0\r\n\r\n"), "it is not complete"
 
 
-async def test_unusual_but_right_requests(client: Client, backend: Backend) -> None:
-    """RFC 9112: absolute URLs; extensions of chunks, which mean nothing; empty lines before a request."""
+async def test_unusual_but_valid_requests(client: Client, backend: Backend) -> None:
+    """Absolute URLs, chunk extensions and empty lines before a request are valid (RFC 9112)."""
     absolute = b"GET http://evil/v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n"
     chunks = CHUNKED + b'8;a="b"\r\n{"i32":2\r\n1;c\r\n}\r\n0\r\n\r\n'
     last = b"\r\n\r\nGET /v1/echo?i32=3 HTTP/1.1\r\nhost: [::1]:80\r\nconnection: close\r\n\r\n"
@@ -185,8 +185,8 @@ async def test_unusual_but_right_requests(client: Client, backend: Backend) -> N
     assert re.findall(rb'\{"i32":(\d)\}', answers) == [b"1", b"2", b"3"]
 
 
-async def test_many_pipelined_requests_wait_outside(client: Client, backend: Backend) -> None:
-    """All are answered, and no more of them are read than fit into what is read at once."""
+async def test_many_pipelined_requests_are_not_read_ahead(client: Client, backend: Backend) -> None:
+    """All pipelined requests are answered, but no more are read ahead than fit into one read."""
     go = asyncio.Event()
 
     async def answer(received: Received, _: Context) -> bytes:
@@ -215,7 +215,7 @@ async def test_many_pipelined_requests_wait_outside(client: Client, backend: Bac
 
 
 async def send_each(writer: asyncio.StreamWriter, requests: list[bytes], sent: list[int]) -> None:
-    """Sends requests, and notes how many are on their way."""
+    """Sends requests, and records how many are in transit."""
     for request in requests:
         writer.write(request)
         await writer.drain()
@@ -223,7 +223,7 @@ async def send_each(writer: asyncio.StreamWriter, requests: list[bytes], sent: l
 
 
 def never_answers(backend: Backend) -> asyncio.Event:
-    """Set when the call that the backend never answers is cancelled."""
+    """Returns an event that is set when the unanswered call in the backend is cancelled."""
     cancelled = asyncio.Event()
 
     async def answer(_: Received, __: Context) -> bytes:
@@ -244,8 +244,8 @@ async def call_begun(writer: asyncio.StreamWriter, backend: Backend) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_who_closes_his_half_has_left(client: Client, backend: Backend) -> None:
-    """The end of what a client sends looks the same whether it still reads or not; its call is cancelled."""
+async def test_a_half_closed_connection_cancels_its_call(client: Client, backend: Backend) -> None:
+    """A half-closed connection can't be distinguished from a closed one, so its call is cancelled."""
     cancelled = never_answers(backend)
     async with connection(client) as (reader, writer):
         await call_begun(writer, backend)
@@ -254,18 +254,16 @@ async def test_who_closes_his_half_has_left(client: Client, backend: Backend) ->
     await cancelled.wait()
 
 
-async def test_a_client_that_leaves_cancels_its_call(client: Client, backend: Backend) -> None:
-    """The service need not finish what nobody waits for."""
+async def test_a_client_that_disconnects_cancels_its_call(client: Client, backend: Backend) -> None:
+    """The service stops work for a client that has disconnected."""
     cancelled = never_answers(backend)
     async with connection(client) as (_, writer):
         await call_begun(writer, backend)
     await cancelled.wait()
 
 
-async def test_a_kept_connection_is_not_closed_on_a_request_that_is_on_its_way(
-    library: Contract, backend: Backend
-) -> None:
-    """Once the edge stops, the next request is still answered, and told that it was the last."""
+async def test_a_drain_serves_the_next_request_of_a_kept_connection(library: Contract, backend: Backend) -> None:
+    """During a drain the next request is served, and its reply announces the end of the connection."""
     edge = edge_of(library, backend.port)
     client = await edge.__aenter__()
     async with connection(client) as (reader, writer):
@@ -282,10 +280,8 @@ async def test_a_kept_connection_is_not_closed_on_a_request_that_is_on_its_way(
         await stopping
 
 
-async def test_a_connection_that_asks_nothing_more_is_closed_when_the_edge_stops(
-    library: Contract, backend: Backend
-) -> None:
-    """It does not hold up the end."""
+async def test_an_idle_connection_is_closed_when_the_edge_stops(library: Contract, backend: Backend) -> None:
+    """An idle connection does not delay the shutdown."""
     async with edge_of(library, backend.port) as client:
         reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
         writer.write(GET + b"\r\n")
@@ -295,15 +291,15 @@ async def test_a_connection_that_asks_nothing_more_is_closed_when_the_edge_stops
 
 
 async def refused(client: Client) -> None:
-    """Returns once the edge takes no more connections."""
+    """Waits until the edge accepts no more connections."""
     with contextlib.suppress(ConnectionRefusedError):
         while True:
             async with connection(client):
                 await asyncio.sleep(0.01)
 
 
-async def test_a_body_after_the_refusal_is_thrown_away(strict: Client, backend: Backend) -> None:
-    """Who sends too much can read why, and use the connection again."""
+async def test_a_body_after_a_rejection_is_discarded(strict: Client, backend: Backend) -> None:
+    """A client with a too large body can read the error and reuse the connection."""
     head = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n"
     async with connection(strict) as (reader, writer):
         writer.write(head + b"x" * 2_000_000)
@@ -317,8 +313,8 @@ TRAILERS = b'authorization: Bearer forged\r\nx-forwarded-for: 6.6.6.6\r\nif-matc
 
 
 @pytest.mark.parametrize("kept", [b"", b"accept-language: de\r\n"])
-async def test_a_trailer_is_no_header(library: Contract, backend: Backend, kept: bytes) -> None:
-    """RFC 9110, section 6.5.1: what comes after a chunked body is dropped, at once or later, first or last."""
+async def test_a_trailer_is_not_a_header(library: Contract, backend: Backend, kept: bytes) -> None:
+    """Trailers after a chunked body are dropped, however they arrive (RFC 9110, section 6.5.1)."""
     head = b"PATCH /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n" + kept + b"transfer-encoding: chunked\r\n\r\n"
     body = b"2\r\n{}\r\n0\r\n" + TRAILERS
     get = GET + b"connection: close\r\n\r\n"
@@ -351,20 +347,20 @@ async def test_a_trailer_is_no_header(library: Contract, backend: Backend, kept:
 async def test_trailers_have_the_limit_of_headers(
     strict: Client, backend: Backend, trailers: tuple[bytes, ...]
 ) -> None:
-    """However they arrive, also without an end."""
+    """Trailers are limited like headers, however they arrive, also without an end."""
     answered, error = await answer_to(strict, CHUNKED + b"2\r\n{}\r\n0\r\n", *trailers)
     assert (answered, "HEADERS_TOO_LARGE" in json.dumps(error)) == (431, True)
     assert backend.calls == []
 
 
-async def test_the_extension_of_a_chunk_ends_somewhere(strict: Client, backend: Backend) -> None:
-    """RFC 9112, section 7.1.1: a recipient ought to limit it."""
+async def test_the_extension_of_a_chunk_is_limited(strict: Client, backend: Backend) -> None:
+    """A chunk extension has a maximum length (RFC 9112, section 7.1.1)."""
     answered, _ = await answer_to(strict, CHUNKED + b"2;a=", *(b"a" * 1000,) * 4)
     assert (answered, backend.calls) == (431, [])
 
 
-async def test_trailers_after_the_reply_get_no_second_one(strict: Client) -> None:
-    """The request was refused before its body: what follows is thrown away, or ends the connection."""
+async def test_trailers_after_the_reply_get_no_second_reply(strict: Client) -> None:
+    """After an early rejection the rest of the request is discarded, or closes the connection."""
     head = b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
     async with connection(strict) as (reader, writer):
         writer.write(head)

@@ -1,4 +1,4 @@
-"""Conditional requests: tags in every coding, lists of them, and what caches need to know."""
+"""Conditional requests: entity-tags in every coding, lists of tags, and headers for caches."""
 
 import json
 from typing import Any
@@ -19,15 +19,15 @@ ETAGS = ["7", "a,b", 'a"b', "a-gzip", "a-br-gzip", "x%2Dgzip", "ä\x00 ", "", "W
 
 @pytest.mark.parametrize("etag", ETAGS)
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_tag_names_its_version_in_every_coding(etag: str, coding: str) -> None:
-    """Whatever the etag holds, and as whatever a proxy hands it on."""
+def test_a_tag_identifies_its_etag_in_every_coding(etag: str, coding: str) -> None:
+    """An etag of any characters is read back from its tag, weak or strong, in every coding."""
     tag = strong_tag(etag) if coding == "identity" else tag_in_coding(strong_tag(etag), coding)
     assert etag_of(tag) == etag_of(b"W/" + tag) == etag
     assert parse_tags(tag + b', W/"other" ,, ' + tag) == [tag, b'W/"other"', tag]
 
 
 def test_tags_of_different_versions_or_codings_differ() -> None:
-    """Also where an etag ends like the tag of a coding."""
+    """Tags of different etags and codings differ, also if an etag ends like a coding's suffix."""
     tags = [tag_in_coding(strong_tag(etag), coding) for etag in ETAGS for coding in CODINGS[:3]] + [
         *map(strong_tag, ETAGS)
     ]
@@ -35,15 +35,15 @@ def test_tags_of_different_versions_or_codings_differ() -> None:
 
 
 @pytest.mark.parametrize("header", [b"", b"a", b'"a', b'"a" "b"', b'*, "a"', b'w/"a"', b'"a b"', b'"a"; "b"'])
-def test_what_is_no_list_of_tags(header: bytes) -> None:
-    """Refused, whatever part of it looks like a tag."""
+def test_a_malformed_list_of_tags_raises(header: bytes) -> None:
+    """A malformed list raises ValueError, even if a part of it is a tag."""
     with pytest.raises(ValueError, match="is not a list"):
         parse_tags(header)
     assert parse_tags(b" * ") == [ANY]
 
 
 class Shelf:
-    """A service that keeps one book, and changes it under its current etag only (AIP-154)."""
+    """A service with one book, which it updates only with the current etag (AIP-154)."""
 
     def __init__(self, backend: Backend, etag: str, size: int) -> None:
         self.backend = backend
@@ -53,7 +53,7 @@ class Shelf:
         backend.answer = self.answer
 
     async def answer(self, received: Received, context: Context) -> bytes:
-        """Answers GetBook and UpdateBook."""
+        """Handles GetBook and UpdateBook."""
         if received.path.endswith("/UpdateBook"):
             request: Any = json.loads(self.backend.received("library.v1.UpdateBookRequest"))
             if request["book"].get("etag", self.etag) != self.etag:
@@ -65,10 +65,10 @@ class Shelf:
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("etag", ["7", 'a,"b', "a-gzip"])
 @pytest.mark.parametrize("size", [10, 5000])
-async def test_what_was_read_compressed_can_be_changed(
+async def test_a_compressed_read_can_be_followed_by_an_update(
     client: Client, backend: Backend, coding: str, etag: str, size: int
 ) -> None:
-    """A browser's GET, its PATCH with the tag it was given, and one with the tag of a version that is gone."""
+    """A PATCH with the tag of a compressed GET succeeds, and one with the tag of an old version fails."""
     shelf = Shelf(backend, etag, size)
     read = await client.get(GET, headers={"accept-encoding": coding})
     tag = read.headers["etag"]
@@ -90,10 +90,10 @@ async def test_what_was_read_compressed_can_be_changed(
 @pytest.mark.parametrize("etag", ["7", ""])
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_cache_that_has_it_gets_what_it_needs_to_go_on(
+async def test_a_cache_with_the_current_version_gets_304(
     library: Contract, backend: Backend, method: str, coding: str, etag: str
 ) -> None:
-    """304 with the headers of the 200 that RFC 9110, section 15.4.5, names; the full answer in another coding."""
+    """The 304 has the headers in RFC 9110, section 15.4.5; a tag of another coding gets the full reply."""
     Shelf(backend, etag, 5000)
     async with edge_of(library, backend.port, cors_origins="https://a.example") as client:
         headers = {"accept-encoding": coding}
@@ -115,7 +115,7 @@ async def test_a_cache_that_has_it_gets_what_it_needs_to_go_on(
 
 
 async def test_a_read_of_a_version(client: Client, backend: Backend) -> None:
-    """If-Match on a read: 412 if the resource is another version by now; before If-None-Match (section 13.2.2)."""
+    """If-Match on a read fails with 412 for another version, before If-None-Match is evaluated (section 13.2.2)."""
     Shelf(backend, "7", 10)
     for good in ('"7"', '"7-gzip"', '"6", "7"', "*"):
         assert (await client.get(GET, headers={"if-match": good})).status_code == 200
@@ -124,8 +124,8 @@ async def test_a_read_of_a_version(client: Client, backend: Backend) -> None:
     assert (await client.get(GET, headers={"if-match": "7"})).status_code == 400
 
 
-async def test_a_tag_of_the_services_own(library: Contract, backend: Backend) -> None:
-    """In its metadata, where RESPONSE_HEADERS lets it through: there is one tag, and it decides."""
+async def test_an_etag_from_the_service_metadata(library: Contract, backend: Backend) -> None:
+    """An etag in allowed response metadata is the only tag of the reply, and is used for preconditions."""
     own = (("etag", '"own"'), ("cache-control", "max-age=5"))
     backend.replies(backend.message(BOOK, '{"etag": "7"}'), own)
     async with edge_of(library, backend.port, response_headers="etag,cache-control") as client:
@@ -137,13 +137,13 @@ async def test_a_tag_of_the_services_own(library: Contract, backend: Backend) ->
 
 
 async def test_errors_vary_by_accept(client: Client) -> None:
-    """They are JSON or problem+json, and some may be cached (RFC 9110, section 15.1)."""
+    """Errors have Vary: accept, because cacheable ones may be JSON or problem+json (RFC 9110, section 15.1)."""
     for accept in ("*/*", "application/problem+json"):
         assert "accept" in (await client.get("/v1/nothing", headers={"accept": accept})).headers.get_list("vary")
 
 
-async def test_a_preflight_varies_by_what_it_asks(library: Contract, client: Client, backend: Backend) -> None:
-    """And where every origin is allowed, replies say so to requests of none: a cache may give them to others."""
+async def test_a_preflight_varies_by_its_request_headers(library: Contract, client: Client, backend: Backend) -> None:
+    """If every origin is allowed, replies say so also to requests without an origin, because they may be cached."""
     async with edge_of(library, backend.port, cors_origins="*") as open_to_all:
         plain = await open_to_all.options(GET)
         read = await open_to_all.get(GET)

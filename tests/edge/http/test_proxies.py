@@ -1,4 +1,4 @@
-"""Whose X-Forwarded-For names the client."""
+"""The addresses of trusted proxies."""
 
 import ipaddress
 import sys
@@ -12,7 +12,7 @@ HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\
 
 
 def route(destination: str, gateway: str, flags: int, mask: str) -> str:
-    """A line of the table, which has addresses in the byte order of the machine."""
+    """Returns a line of the routing table, which has addresses in the byte order of the machine."""
     to, by, of = (
         f"{int.from_bytes(ipaddress.IPv4Address(address).packed, sys.byteorder):08X}"
         for address in (destination, gateway, mask)
@@ -25,15 +25,15 @@ DEFAULT = route("0.0.0.0", "172.18.0.1", 3, "0.0.0.0")
 
 
 def test_the_gateway_is_that_of_the_default_route(tmp_path: Path) -> None:
-    """As a container on a bridge sees it."""
+    """The gateway is read from the default route, as in a container on a bridge."""
     routes = tmp_path / "route"
     routes.write_text(HEADER + LOCAL + DEFAULT)
     assert default_gateway(routes) == "172.18.0.1"
 
 
 @pytest.mark.parametrize("text", ["", HEADER, HEADER + LOCAL])
-def test_without_a_default_route_there_is_no_gateway(tmp_path: Path, text: str) -> None:
-    """It is an error, not a silence."""
+def test_a_missing_default_route_raises(tmp_path: Path, text: str) -> None:
+    """A routing table without a default route raises ValueError."""
     routes = tmp_path / "route"
     routes.write_text(text)
     with pytest.raises(ValueError, match="no default route"):
@@ -42,8 +42,8 @@ def test_without_a_default_route_there_is_no_gateway(tmp_path: Path, text: str) 
         default_gateway(tmp_path / "missing")
 
 
-def test_addresses_and_networks_are_taken() -> None:
-    """Of both families; the star stands for everybody, alone."""
+def test_addresses_and_networks_are_accepted() -> None:
+    """Addresses and networks of IPv4 and IPv6 are accepted, and a single asterisk for all."""
     words = ["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"]
     assert resolve_trusted(words) == words
     assert resolve_trusted(["*"]) == ["*"]
@@ -51,7 +51,7 @@ def test_addresses_and_networks_are_taken() -> None:
 
 
 @pytest.mark.parametrize("word", ["ingress", "10.0.0", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1:80", "*", "$(POD_IPS)"])
-def test_what_is_no_address_is_refused(word: str) -> None:
-    """It would match nobody, and every client would count as its proxy."""
+def test_other_words_are_rejected(word: str) -> None:
+    """Another word raises, because it would match no proxy, and all clients would count as one."""
     with pytest.raises(ValueError, match="is neither an address nor a network"):
         resolve_trusted(["10.0.0.1", word])

@@ -1,5 +1,5 @@
 """The edge: REST/JSON in front of any gRPC backend whose contract carries google.api.http rules.
 
-Its packages are layers, each of which imports those below it only: app, openapi and protocols, reply, bind and sources,
-call, http, contract, and at the bottom httprule and protojson, which stand alone. import-linter holds it so.
+Its packages are layers, each of which imports only those below it: app, openapi and protocols, reply, bind and sources,
+call, http, contract, and at the bottom httprule and protojson, which stand alone. import-linter enforces this.
 """

@@ -30,7 +30,7 @@ def parse(body: bytes) -> JsonValue:
         raise MalformedJson(f"The body is not valid UTF-8: byte {error.start} is invalid.") from None
     except json.JSONDecodeError as error:
         why = error.msg.lower().removesuffix(" at")
-        raise MalformedJson(f"The body is not valid JSON: {why} (line {error.lineno}, column {error.colno}).") from None
+        raise MalformedJson(f"The body is not JSON: {why} (line {error.lineno}, column {error.colno}).") from None
     except RecursionError:
         raise MalformedJson("The body is nested too deeply.") from None
     except InvalidOperation:

@@ -219,7 +219,7 @@ def test_an_invalid_rule_prevents_the_start(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         ((), "--contracts (CONTRACTS): is not set. Example: --contracts image.binpb"),
-        (("--contracts", "missing", "--upstream", "*=a:1"), "can't be read from missing"),
+        (("--contracts", "missing", "--upstream", "*=a:1"), "Can't read the contracts from missing"),
         (("--upstream", "a"), "'a' is not pkg.Service=host:port"),
         (
             ("--upstream", "a=b:0"),
@@ -228,7 +228,7 @@ def test_an_invalid_rule_prevents_the_start(tmp_path: Path) -> None:
         (("--upstream", "a=b:1", "--upstream", "a=b:2"), "a has two addresses"),
         (("--upstream", "no.Such=localhost:1"), "There is no upstream for library.v1.Library. Add --upstream"),
         (("--upstream", "*=a:1", "--upstream", "no.Such=a:1"), "There are upstreams for no.Such, which"),
-        (("--contracts", "reflect", "--check"), "There is no upstream to ask for its contracts. Add --upstream"),
+        (("--contracts", "reflect", "--check"), "Reflection needs an upstream. Add --upstream"),
         (("--upstream", "*=ftp://b:1"), "ftp:// is neither http:// nor https://"),
         (
             ("--upstream", "*=https://localhost:1"),

@@ -160,7 +160,7 @@ async def test_an_error_after_messages(caller: Client, source: Backend) -> None:
             4,
             "grpc-timeout is 0: the deadline has already passed.",
         ),
-        ("Private", sealed(ASKED), {**PROTO, "authorization": "ü"}, 16, "The Authorization header holds more"),
+        ("Private", sealed(ASKED), {**PROTO, "authorization": "ü"}, 16, "The Authorization header must contain"),
         ("Nope", sealed(ASKED), PROTO, 12, "There is nothing at this URL."),
         (
             *("Once", sealed(gzip.compress(b"\0" * 100_000), flags=1), {**PROTO, "grpc-encoding": "gzip"}),

@@ -69,7 +69,7 @@ def _openapi(documents: Documents) -> Callable[[Request], Awaitable[Response]]:
 def _page(
     documents: Documents, path: str, title: str, page: Callable[[str, str, str], HTMLResponse]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """A page that shows one document, or where each service has its own, the list of them."""
+    """Returns the handler of a page, which shows a document, or the list of services if the documents are split."""
 
     async def serve(request: Request) -> Response:
         service = _service(request, documents)

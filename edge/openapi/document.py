@@ -61,8 +61,8 @@ class Documents:
         ignore_unknown: bool = False,
         url: str = "/openapi.json",
     ) -> None:
-        """`secured` says that the edge verifies tokens, `style` is that of its answers. With `ignore_unknown` requests
-        may hold fields that the contract lacks. `url` is the path at which the documents are served.
+        """`secured` says that the edge verifies tokens, `style` is that of its responses. With `ignore_unknown`
+        requests may hold fields that the contract lacks. `url` is the path at which the documents are served.
         """
         self._routes = routes
         self._url = url

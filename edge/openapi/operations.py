@@ -84,12 +84,12 @@ class Operations:
         """Returns the schemas of the messages that each side of a WebSocket sends."""
         desc = route.method.desc
         return {
-            "send": self._schemas.message(desc.input, Use.INPUT),
-            "receive": self._schemas.message(desc.output, Use.ANSWER),
+            "send": self._schemas.message(desc.input, Use.REQUEST),
+            "receive": self._schemas.message(desc.output, Use.RESPONSE),
         }
 
     def _body(self, route: Route, operation_id: str) -> dict[str, Any] | None:
-        use = Use.UPDATE if route.http_method == "PATCH" else Use.INPUT
+        use = Use.UPDATE if route.http_method == "PATCH" else Use.REQUEST
         if route.whole_body:
             return self._whole_body(route, use, operation_id)
         return self._field_body(route, route.body, use) if route.body is not None else None

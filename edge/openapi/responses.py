@@ -168,7 +168,7 @@ class Responses:
         """Returns the Responses Object of a route."""
         policy = route.method.policy
         responses: dict[str, Any] = {str(policy.http_status): self._success(route)}
-        if _is_raw(route) and _streams_answers(route):
+        if _is_raw(route) and _streams_responses(route):
             responses["206"] = {"description": "The part that Range asked for.", "content": _BINARY_CONTENT}
         if _has_etag(route):
             responses["304"] = {
@@ -197,11 +197,11 @@ class Responses:
             return response
         if _is_raw(route):
             return {**response, "description": "Success.", "content": _BINARY_CONTENT}
-        schema: Schema = self._schemas.message(output, Use.ANSWER)
+        schema: Schema = self._schemas.message(output, Use.RESPONSE)
         if route.response_body is not None:
-            schema = self._schemas.field(route.response_body, Use.ANSWER)
+            schema = self._schemas.field(route.response_body, Use.RESPONSE)
             schema = nullable(schema) if _may_be_null(route.response_body) else schema
-        if _streams_answers(route):
+        if _streams_responses(route):
             return {**response, "content": streams.response_content(schema, ERROR)}
         return {**response, "content": {JSON: {"schema": schema}}}
 
@@ -221,12 +221,12 @@ def _is_raw(route: Route) -> bool:
     return response_type_name(route.method.desc.output, route.response_body) == HTTP_BODY
 
 
-def _streams_answers(route: Route) -> bool:
+def _streams_responses(route: Route) -> bool:
     return route.method.desc.method_kind in ("server_streaming", "bidi_streaming")
 
 
 def _has_etag(route: Route) -> bool:
-    return route.http_method == "GET" and not _streams_answers(route) and not _is_raw(route)
+    return route.http_method == "GET" and not _streams_responses(route) and not _is_raw(route)
 
 
 def _may_be_null(field: DescField) -> bool:
@@ -241,7 +241,7 @@ def _may_be_null(field: DescField) -> bool:
 
 def _success_headers(route: Route) -> list[str]:
     names = ["ETag"] if _has_etag(route) else []
-    if NextPage.of(route) is not None and not _streams_answers(route):
+    if NextPage.of(route) is not None and not _streams_responses(route):
         names.append("Link")
     if route.method.policy.rate_limit is not None:
         names += ["RateLimit", "RateLimit-Policy"]

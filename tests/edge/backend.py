@@ -1,4 +1,4 @@
-"""A gRPC server of any contract: it remembers what it was asked and answers what a test tells it to."""
+"""A gRPC server of any contract, which records its requests and answers as a test specifies."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -14,7 +14,7 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 
 @dataclass(frozen=True)
 class Received:
-    """One call: its path, the request as it came, its metadata, and the seconds until its deadline."""
+    """One call: its path, the serialised request, its metadata, and the seconds until its deadline."""
 
     path: str
     request: bytes
@@ -37,7 +37,7 @@ class Backend:
     ended: list[str] = field(default_factory=list)
 
     def message(self, type_name: str, json: str = "{}") -> Message:
-        """A message of the contract, from its JSON."""
+        """Returns a message of the contract, from its JSON."""
         desc = self.registry.message(type_name)
         assert desc is not None, f"no {type_name}"
         return desc.type.from_json(json, registry=self.registry)
@@ -53,7 +53,7 @@ class Backend:
         self.answer = answer
 
     def received(self, type_name: str) -> str:
-        """The last request as JSON."""
+        """Returns the last request as JSON."""
         desc = self.registry.message(type_name)
         assert desc is not None, f"no {type_name}"
         return desc.type.from_binary(self.calls[-1].request).to_json(registry=self.registry)
@@ -93,7 +93,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
 @contextlib.asynccontextmanager
 async def backend_of(registry: Registry, streaming: Iterable[str] = ()) -> AsyncIterator[Backend]:
-    """The server on a free port. It answers with the request itself until it is told otherwise."""
+    """Runs the server on a free port. By default it answers with the request itself."""
     backend = Backend(registry, frozenset(streaming))
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((_Handlers(backend),))

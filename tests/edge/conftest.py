@@ -14,7 +14,7 @@ from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Contract:
-    """The contract that most tests share."""
+    """Returns the contract that most tests share."""
     return read(compile_image(LIBRARY, tmp_path_factory.mktemp("library")))
 
 
@@ -26,7 +26,7 @@ async def _shared_backend(library: Contract) -> AsyncIterator[Backend]:
 
 @pytest.fixture
 def backend(_shared_backend: Backend) -> Backend:
-    """A backend that has not been called, and answers with the request itself."""
+    """Returns a backend without calls, which answers with the request itself."""
     _shared_backend.calls.clear()
     _shared_backend.answer = None
     return _shared_backend
@@ -34,19 +34,19 @@ def backend(_shared_backend: Backend) -> Backend:
 
 @pytest.fixture(scope="session")
 async def client(_shared_backend: Backend, library: Contract) -> AsyncIterator[Client]:
-    """A client of an edge that checks no tokens."""
+    """Returns a client of an edge that does not check tokens."""
     async with edge_of(library, _shared_backend.port) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def issuer() -> Issuer:
-    """The issuer whose tokens the guarded edge takes."""
+    """Returns the issuer whose tokens the guarded edge accepts."""
     return Issuer()
 
 
 @pytest.fixture(scope="session")
 async def guarded(_shared_backend: Backend, library: Contract, issuer: Issuer) -> AsyncIterator[Client]:
-    """A client of an edge that checks tokens."""
+    """Returns a client of an edge that checks tokens."""
     async with edge_of(library, _shared_backend.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
         yield client

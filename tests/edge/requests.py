@@ -1,4 +1,4 @@
-"""Requests that came by no connection."""
+"""Requests without a connection."""
 
 from collections.abc import MutableMapping
 from typing import Any

@@ -18,10 +18,10 @@ from mesh.operations import Readiness
 
 
 class Client(httpx.AsyncClient):
-    """An HTTP client of the edge that gives errors in their shape."""
+    """An HTTP client of the edge that parses errors."""
 
     async def violations(self, method: str, url: str, **options: Any) -> dict[str, str]:
-        """The reasons of a refused request by field; the request must be refused with 400."""
+        """Returns the reasons of a rejected request by field. Fails unless the status is 400."""
         response = await self.request(method, url, **options)
         assert response.status_code == 400, response.text
         error = response.json()["error"]
@@ -34,7 +34,7 @@ class Client(httpx.AsyncClient):
 async def edge_of(
     contract: Contract, port: int, *, verifier: Verifier | None = None, **settings: Any
 ) -> AsyncIterator[Client]:
-    """A client of an edge that serves this contract from the backend at this port."""
+    """Returns a client of an edge that serves this contract from the backend at this port."""
     made = EdgeSettings.model_validate({"contracts": "-", "upstreams": f"*=127.0.0.1:{port}", "port": 0, **settings})
     readiness = Readiness()
     readiness.serve()

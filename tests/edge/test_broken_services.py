@@ -1,4 +1,4 @@
-"""Services that answer over HTTP/2, but not as gRPC wants it."""
+"""Services that answer over HTTP/2, but violate gRPC."""
 
 import asyncio
 import contextlib

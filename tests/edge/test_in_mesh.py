@@ -1,4 +1,4 @@
-"""The edge among the proxies of a service mesh: what its clients choose harms nobody else, and it leaves unnoticed."""
+"""The edge in a service mesh: clients can't harm each other, and a drain loses no request."""
 
 import asyncio
 import itertools

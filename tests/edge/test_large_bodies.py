@@ -1,4 +1,4 @@
-"""Large bodies, by every way in: refused for their size before their content is judged, while others are served."""
+"""Large bodies in every protocol: rejected for their size before their content is checked, while others are served."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""What the edge's limits allow together fits in its pod."""
+"""The limits of the edge and the memory of its pod."""
 
 from pathlib import Path
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What a contract's policy says of one method's requests and answers, and what the audit log says of refusals."""
+"""The policies of methods, and rejections in the audit log."""
 
 import asyncio
 import json

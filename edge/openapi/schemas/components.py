@@ -38,5 +38,7 @@ class Components:
 
 
 def _class_name(name: str) -> str:
-    """Returns what a generator keeps of a name in the name of a class, in lower case."""
+    """Returns the letters and digits of a name, in lower case. Generators make the same class of names that share
+    them.
+    """
     return re.sub("[^A-Za-z0-9]", "", name).lower()

@@ -76,5 +76,5 @@ def _names(enum: DescEnum) -> list[str]:
 def _null(use: Use) -> Schema:
     """Returns the schema of NullValue, which is null in JSON. Generators have no type for null alone."""
     schema: Schema = {"description": "Null."}
-    add_for_validators(schema, {"type": "null"} if use is Use.ANSWER else {"enum": [None, "NULL_VALUE", 0]})
+    add_for_validators(schema, {"type": "null"} if use is Use.RESPONSE else {"enum": [None, "NULL_VALUE", 0]})
     return schema

@@ -10,9 +10,9 @@ from protobuf import DescExtension, DescField, DescFieldValueEnum, DescFieldValu
 from edge.openapi.comments import Comments
 from edge.openapi.examples import example
 from edge.openapi.json_schema import Schema, add_description
-from edge.openapi.rules.field_rules import constrain
 from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.scalar_schemas import BOUNDED_FORMATS
+from edge.openapi.validation_rules.field_rules import constrain
 from edge.protojson.scalars import INT64_TYPES
 from mesh.contract.rules import field_rules
 

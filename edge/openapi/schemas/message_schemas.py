@@ -1,7 +1,7 @@
 """JSON Schemas of messages as ProtoJSON writes them: one for each message type and use, under the type's full name.
 
-A message in a request differs from the same message in an answer. In a request fields may be required, unknown ones are
-rejected, rules hold, and a 64-bit integer may be a number; an answer leaves out a field that holds its default.
+A message in a request differs from the same message in a response. In a request fields may be required, unknown ones
+are rejected, rules hold, and a 64-bit integer may be a number; a response leaves out a field that holds its default.
 """
 
 from collections.abc import Collection
@@ -59,7 +59,7 @@ class MessageSchemas:
         style: JsonStyle | None = None,
         ignore_unknown: bool = False,
     ) -> None:
-        """`style` is that of answers. With `ignore_unknown` requests may hold fields that the contract lacks."""
+        """`style` is that of responses. With `ignore_unknown` requests may hold fields that the contract lacks."""
         self.components = components
         self.requirements = Requirements()
         self._comments = comments
@@ -102,7 +102,7 @@ class MessageSchemas:
         if names := [self._name(field, use) for field in fields if field in required]:
             schema["required"] = names
         self._oneofs.add(schema, message, use, without=left_out)
-        if use is not Use.ANSWER:
+        if use is not Use.RESPONSE:
             _describe_rules(schema, message)
             if not self._ignore_unknown:
                 schema["additionalProperties"] = False
@@ -116,18 +116,18 @@ class MessageSchemas:
         """Returns the schema of a field. An `optional` one may be null in a request. The fields at the paths `without`
         in it are left out, because another part of the request holds them.
         """
-        has_rules = use is not Use.ANSWER and field_rules(field) is not None
+        has_rules = use is not Use.RESPONSE and field_rules(field) is not None
         schema = self._value(field, use, shared=not has_rules)
         value = field.value
         if isinstance(value, DescFieldValueMessage) and self.requirements.differ(value.message, use, without):
             schema = self.object(value.message, use, without=without)
-        self._annotations.add(schema, field, constrained=use is not Use.ANSWER)
+        self._annotations.add(schema, field, constrained=use is not Use.RESPONSE)
         declared = behaviors(field)
-        if FieldBehavior.OUTPUT_ONLY in declared and use is not Use.ANSWER:
+        if FieldBehavior.OUTPUT_ONLY in declared and use is not Use.RESPONSE:
             schema["readOnly"] = True
         if FieldBehavior.INPUT_ONLY in declared:
             schema["writeOnly"] = True
-        return nullable(schema) if optional and use is not Use.ANSWER else schema
+        return nullable(schema) if optional and use is not Use.RESPONSE else schema
 
     def parameter(self, field: DescField) -> Schema:
         """Returns the schema of a field in the text of a path, a query or a header. A field whose JSON is an object has
@@ -149,7 +149,7 @@ class MessageSchemas:
         return schema
 
     def _name(self, field: DescField, use: Use) -> str:
-        return field.name if use is Use.ANSWER and self._style.proto_names else field.json_name
+        return field.name if use is Use.RESPONSE and self._style.proto_names else field.json_name
 
     def _value(self, field: DescField | DescExtension, use: Use, *, shared: bool) -> Schema:
         """Returns the schema of a field's values. Only one that is not `shared` may be edited."""
@@ -176,7 +176,7 @@ class MessageSchemas:
 
     def _scalar(self, scalar: ScalarType, use: Use, *, shared: bool = True) -> Schema:
         """Returns the schema of a scalar: a reference where it is long, so that clients have one type for it."""
-        in_request = use is not Use.ANSWER
+        in_request = use is not Use.RESPONSE
         name = component_name(scalar, in_request=in_request) if shared else None
         schema = scalar_in_json(scalar, in_request=in_request)
         return schema if name is None else self.components.add(name, lambda: schema, is_type=False)
@@ -188,7 +188,7 @@ class MessageSchemas:
             return well_known_schema_in_text(element)
         if isinstance(element, DescEnum):
             return self._enums.in_text(element)
-        return self._scalar(element, Use.ANSWER) if shared and element in INT64_TYPES else scalar_in_text(element)
+        return self._scalar(element, Use.RESPONSE) if shared and element in INT64_TYPES else scalar_in_text(element)
 
 
 def _describe_rules(schema: Schema, message: DescMessage) -> None:
@@ -200,4 +200,4 @@ def _describe_rules(schema: Schema, message: DescMessage) -> None:
 
 
 def _is_hidden(field: DescField, use: Use) -> bool:
-    return use is Use.ANSWER and FieldBehavior.INPUT_ONLY in behaviors(field)
+    return use is Use.RESPONSE and FieldBehavior.INPUT_ONLY in behaviors(field)

@@ -25,10 +25,10 @@ class Oneofs:
         there = {field.name: field for field in message.fields if field not in without}
         for oneof in message.oneofs:
             members = [field for field in oneof.fields if field.name in there]
-            exactly = use is not Use.ANSWER and is_required(oneof) and len(members) == len(oneof.fields)
+            exactly = use is not Use.RESPONSE and is_required(oneof) and len(members) == len(oneof.fields)
             if members and (len(members) > 1 or exactly):
                 self._add(schema, members, use, exactly=exactly)
-        rules = message_rules(message) if use is not Use.ANSWER else None
+        rules = message_rules(message) if use is not Use.RESPONSE else None
         for rule in rules.oneof if rules is not None else ():
             members = [there[name] for name in rule.fields if name in there]
             if members:
@@ -47,7 +47,7 @@ class Oneofs:
         """
         name = self._name_of(field, use)
         schema: Schema = {"required": [name]}
-        if use is not Use.ANSWER and not is_nullable(field):
+        if use is not Use.RESPONSE and not is_nullable(field):
             schema["properties"] = {name: {"not": {"type": "null"}}}
         return schema
 

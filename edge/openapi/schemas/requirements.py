@@ -47,7 +47,7 @@ class Requirements:
         """Returns whether a message must have this field. A field of which a part is given elsewhere is required only
         if another part of it is.
         """
-        if use is Use.ANSWER:
+        if use is Use.RESPONSE:
             return _is_declared_required(field, use)
         inside = paths_inside(field, elsewhere)
         if inside and isinstance(field.value, DescFieldValueMessage):
@@ -72,7 +72,7 @@ def _is_declared_required(field: DescField, use: Use) -> bool:
     if field.presence.name == "LEGACY_REQUIRED":
         return True
     declared = behaviors(field)
-    return use is Use.INPUT and FieldBehavior.REQUIRED in declared and FieldBehavior.OUTPUT_ONLY not in declared
+    return use is Use.REQUEST and FieldBehavior.REQUIRED in declared and FieldBehavior.OUTPUT_ONLY not in declared
 
 
 def _has_rules(message: DescMessage) -> bool:

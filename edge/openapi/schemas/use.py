@@ -1,4 +1,4 @@
-"""The uses of a message: in an answer, in a request, in an update."""
+"""The uses of a message: in a response, in a request, in an update."""
 
 from enum import Enum
 
@@ -6,7 +6,7 @@ from enum import Enum
 class Use(Enum):
     """The use of a message. The value is the suffix of the type's name in the name of the schema."""
 
-    ANSWER = ""
-    INPUT = "-Input"
+    RESPONSE = ""
+    REQUEST = "-Input"
     UPDATE = "-Update"
     """A request that holds the fields to change: AIP-203's REQUIRED is about new resources."""

@@ -1,4 +1,4 @@
-"""The pages: of one document, or of one for each service, and from this machine only."""
+"""The documentation pages: of one document, or of one for each service, with local assets only."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Contracts that change while they are served."""
+"""The reload of contracts while they are served."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Requests of every kind of nonsense: each is bound or refused, and nothing else happens."""
+"""Random requests, each of which is bound or rejected with a MeshError."""
 
 import json
 

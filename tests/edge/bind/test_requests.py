@@ -1,4 +1,4 @@
-"""What a request becomes on the way to the service: path, query, body and headers into one message."""
+"""The binding of path, query, body and headers to one message."""
 
 import asyncio
 import json

@@ -1,9 +1,9 @@
-"""Two checks of schemathesis less what no OpenAPI document can say. schemathesis loads this module by itself.
+"""Two checks of schemathesis without those rules that no OpenAPI document can express. schemathesis loads this module.
 
-Not sayable: that two parameters exclude each other, that one is needed beside another, that a header and a field must
-agree, which types an Any may hold, and what a rule in CEL demands, which the document has in words. That an integer
-given as text fits could be said, by a pattern that no one could read. Whether a request is too large is not about its
-schema. And in the text of a query or a form an array of one, and null in a map of strings, are no violations.
+OpenAPI can't express that two parameters exclude each other, that one requires another, that a header and a field must
+agree, which types an Any may hold, and the rules in CEL, which the document states in sentences. The range of an
+integer in text would need an unreadable pattern. The size of a request is not part of its schema. In the text of a
+query or a form, an array of one element and null in a map of strings are not violations.
 """
 
 import json
@@ -14,10 +14,10 @@ from schemathesis.checks import CHECKS
 
 from edge.protojson.scalars import RANGES
 
-_UNSAYABLE: Final = {"FIELD_GIVEN_TWICE", "ONEOF_GIVEN_TWICE", "MESSAGE_ONEOF", "TYPE_UNKNOWN"}
+_NOT_EXPRESSIBLE: Final = {"FIELD_GIVEN_TWICE", "ONEOF_GIVEN_TWICE", "MESSAGE_ONEOF", "TYPE_UNKNOWN"}
 _RANGES: Final = {f"must be from {least} to {greatest}" for least, greatest in RANGES.values()}
-_OWN_IDEA: Final = "If-Match"
-"""schemathesis makes up the values of this header, whatever its schema says."""
+_INVENTED_HEADER: Final = "If-Match"
+"""schemathesis invents values of this header that its schema does not allow."""
 _TOO_LARGE: Final = {413, 414, 431}
 _accepts: Any = CHECKS.get_one("positive_data_acceptance")
 _rejects: Any = CHECKS.get_one("negative_data_rejection")
@@ -25,22 +25,22 @@ _rejects: Any = CHECKS.get_one("negative_data_rejection")
 
 @schemathesis.check
 def takes_valid_requests(ctx: Any, response: Any, case: Any) -> None:
-    """What follows the document is not refused."""
+    """Fails if the edge rejects a request that conforms to the document."""
     if response.status_code in _TOO_LARGE:
         return
     violations = _violations(response) if response.status_code == 400 else []
     document = json.dumps(case.operation.schema.raw_schema, ensure_ascii=False).lower()
     around = {name.partition(".")[0] for name in case.query or {} if "." in name}
-    if not violations or not all(_is_unsayable(each, around, document) for each in violations):
+    if not violations or not all(_is_not_expressible(each, around, document) for each in violations):
         _accepts(ctx, response, case)
 
 
-def _is_unsayable(violation: dict[str, str], around: set[str], document: str) -> bool:
-    """`around` are the messages of which parameters give fields."""
+def _is_not_expressible(violation: dict[str, str], around: set[str], document: str) -> bool:
+    """Returns whether the document can't express the violation. `around` are messages whose fields are parameters."""
     return (
-        violation["reason"] in _UNSAYABLE
+        violation["reason"] in _NOT_EXPRESSIBLE
         or violation["description"] in _RANGES
-        or violation["field"] == _OWN_IDEA
+        or violation["field"] == _INVENTED_HEADER
         or violation["field"].partition(".")[0] in around
         or violation["description"].lower() in document
     )
@@ -48,7 +48,7 @@ def _is_unsayable(violation: dict[str, str], around: set[str], document: str) ->
 
 @schemathesis.check
 def refuses_invalid_requests(ctx: Any, response: Any, case: Any) -> None:
-    """What breaks the document is refused."""
+    """Fails if the edge accepts a request that violates the document."""
     is_form = case.media_type == "application/x-www-form-urlencoded"
     has_map = any(isinstance(value, dict) or "[" in name for name, value in (case.query or {}).items())
     if response.status_code not in _TOO_LARGE and not is_form and not has_map:

@@ -1,4 +1,4 @@
-"""The document of the contract with everything."""
+"""The OpenAPI documents of the test contract and of the store."""
 
 import json
 from pathlib import Path
@@ -15,25 +15,25 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="session")
 def torture(tmp_path_factory: pytest.TempPathFactory) -> Contract:
-    """A contract with everything that OpenAPI has to say something about."""
+    """Returns a contract with all features that a document describes."""
     return read(compile_image(TORTURE, tmp_path_factory.mktemp("torture")))
 
 
 @pytest.fixture(scope="session")
 def shapes(torture: Contract) -> dict[str, Any]:
-    """Its document."""
+    """Returns the document of that contract."""
     made: dict[str, Any] = json.loads(b"".join(documents_of(torture).pieces()))
     return made
 
 
 @pytest.fixture(scope="session")
 def store() -> Contract:
-    """The contracts of the store."""
+    """Returns the contracts of the store."""
     return load(ROOT / "gen" / "contracts.binpb")
 
 
 @pytest.fixture(scope="session")
 def shop(store: Contract) -> dict[str, Any]:
-    """The document of the store, which checks tokens."""
+    """Returns the document of the store, which checks tokens."""
     made: dict[str, Any] = json.loads(b"".join(documents_of(store, secured=True).pieces()))
     return made

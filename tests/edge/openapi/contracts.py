@@ -1,4 +1,4 @@
-"""Contracts with everything that OpenAPI has to say something about."""
+"""Contracts with all features that an OpenAPI document describes."""
 
 from edge.contract.contract import Contract
 from edge.openapi.document import Documents
@@ -253,5 +253,5 @@ enum Side {
 
 
 def documents_of(contract: Contract, *, secured: bool = False) -> Documents:
-    """The documents of all of a contract's routes."""
+    """Returns the documents of a contract's routes."""
     return Documents(contract.routes, contract.registry, title="T", secured=secured)

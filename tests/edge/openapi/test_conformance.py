@@ -1,4 +1,4 @@
-"""The running edge held against its document by schemathesis: requests that follow it, and requests that break it."""
+"""The conformance of the running edge to its document, by valid and invalid requests of schemathesis."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The OpenAPI documents: valid, for any contract; the same names in each; made in pieces."""
+"""The OpenAPI documents: valid for any contract, with the same names in each, made in pieces."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""protovalidate's rules as keywords, with an example that satisfies them."""
+"""protovalidate's rules as keywords, with examples that satisfy them."""
 
 import json
 from pathlib import Path

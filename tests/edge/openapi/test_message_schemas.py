@@ -1,4 +1,4 @@
-"""Messages as schemas: what requests may hold, and what answers do."""
+"""The schemas of messages in requests and in responses."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from edge.reply.response_writer import JsonStyle
 from tests.edge.contracts import compile_image
 from tests.edge.openapi.contracts import OLD, documents_of
 
-ANSWER, INPUT, UPDATE = "shapes.v1.Tree", "shapes.v1.Tree-Input", "shapes.v1.Tree-Update"
+RESPONSE, REQUEST, UPDATE = "shapes.v1.Tree", "shapes.v1.Tree-Input", "shapes.v1.Tree-Update"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_requests_may_hold_what_protojson_reads(shapes: dict[str, Any], given: d
     """Enums may be names or numbers, 64-bit integers strings or numbers, optional fields null; unknown fields are
     rejected.
     """
-    assert takes(shapes, INPUT, {"name": "a", **given}) is right
+    assert takes(shapes, REQUEST, {"name": "a", **given}) is right
 
 
 def test_texts_may_be_what_the_edge_reads(shapes: dict[str, Any]) -> None:
@@ -102,25 +102,25 @@ def test_texts_may_be_what_the_edge_reads(shapes: dict[str, Any]) -> None:
 
 def test_answers_are_what_protojson_writes(shapes: dict[str, Any]) -> None:
     """64-bit integers are strings, times are date-times, messages may contain themselves, and no field is required."""
-    tree = shapes["components"]["schemas"][ANSWER]
+    tree = shapes["components"]["schemas"][RESPONSE]
     fields = tree["properties"]
     assert fields["metres"] == {"$ref": "#/components/schemas/Int64"}
     long = shapes["components"]["schemas"]["Int64"]
     assert (long["type"], long["format"]) == ("string", "int64")
     assert fields["planted"] == {"type": "string", "format": "date-time"}
-    assert fields["children"]["items"] == {"$ref": f"#/components/schemas/{ANSWER}"}
+    assert fields["children"]["items"] == {"$ref": f"#/components/schemas/{RESPONSE}"}
     assert fields["labeled"]["additionalProperties"] == {"$ref": "#/components/schemas/shapes.v1.Leaf"}
-    assert takes(shapes, ANSWER, {"nothing": None})
-    assert not takes(shapes, ANSWER, {"nothing": 0})
+    assert takes(shapes, RESPONSE, {"nothing": None})
+    assert not takes(shapes, RESPONSE, {"nothing": 0})
     assert fields["place"]["description"] == "Where it stands.\n\nCan't be changed later."
     assert fields["id"]["format"] == "uuid"
     assert fields["old"]["deprecated"] is True
     assert not {"required", "additionalProperties"} & tree.keys()
-    assert takes(shapes, ANSWER, {"metres": "5", "newerField": 1})
-    assert not takes(shapes, ANSWER, {"metres": 5})
-    assert takes(shapes, ANSWER, {"ratio": "NaN", "density": "-Infinity"})
-    assert not takes(shapes, ANSWER, {"ratio": "much"})
-    assert not takes(shapes, ANSWER, {"metres": "5", "ratio": 1})
+    assert takes(shapes, RESPONSE, {"metres": "5", "newerField": 1})
+    assert not takes(shapes, RESPONSE, {"metres": 5})
+    assert takes(shapes, RESPONSE, {"ratio": "NaN", "density": "-Infinity"})
+    assert not takes(shapes, RESPONSE, {"ratio": "much"})
+    assert not takes(shapes, RESPONSE, {"metres": "5", "ratio": 1})
 
 
 def test_field_behavior_is_described(shapes: dict[str, Any]) -> None:
@@ -128,10 +128,10 @@ def test_field_behavior_is_described(shapes: dict[str, Any]) -> None:
     (AIP-203).
     """
     schemas = shapes["components"]["schemas"]
-    assert schemas[INPUT]["properties"]["uid"]["readOnly"] is True
-    assert schemas[INPUT]["properties"]["secret"]["writeOnly"] is True
-    assert "uid" in schemas[ANSWER]["properties"]
-    assert "secret" not in schemas[ANSWER]["properties"]
+    assert schemas[REQUEST]["properties"]["uid"]["readOnly"] is True
+    assert schemas[REQUEST]["properties"]["secret"]["writeOnly"] is True
+    assert "uid" in schemas[RESPONSE]["properties"]
+    assert "secret" not in schemas[RESPONSE]["properties"]
 
 
 def test_an_update_demands_what_rules_do(shapes: dict[str, Any], shop: dict[str, Any]) -> None:
@@ -175,9 +175,9 @@ def test_the_settings_of_the_edge_apply(torture: Contract) -> None:
         ignore_unknown=True,
     )
     schemas = json.loads(b"".join(documents.pieces()))["components"]["schemas"]
-    assert "any_value" in schemas[ANSWER]["properties"]
-    assert "anyValue" in schemas[INPUT]["properties"]
-    assert "additionalProperties" not in schemas[INPUT]
+    assert "any_value" in schemas[RESPONSE]["properties"]
+    assert "anyValue" in schemas[REQUEST]["properties"]
+    assert "additionalProperties" not in schemas[REQUEST]
 
 
 def test_types_that_hold_each_other_without_end_are_described(tmp_path: Path) -> None:

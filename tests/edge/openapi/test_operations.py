@@ -1,4 +1,4 @@
-"""Operations: paths, parameters, bodies, answers, errors and access, in the words of the contract."""
+"""Operations: paths, parameters, bodies, responses, errors and security, in the words of the contract."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Streams: OpenAPI 3.1 can only describe them around what it knows."""
+"""Streams, which OpenAPI 3.1 can describe only by extensions."""
 
 from typing import Any
 

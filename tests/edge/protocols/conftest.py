@@ -13,7 +13,7 @@ from tests.edge.served import Client, edge_of
 
 @pytest.fixture(scope="session")
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Contract:
-    """The contract with everything that streams."""
+    """Returns a contract with all kinds of streams."""
     return read(compile_image(FEEDS, tmp_path_factory.mktemp("feeds")))
 
 
@@ -25,7 +25,7 @@ async def _shared_source(feeds: Contract) -> AsyncIterator[Backend]:
 
 @pytest.fixture
 def source(_shared_source: Backend) -> Backend:
-    """A backend that has not been called, and answers each request with itself."""
+    """Returns a backend without calls, which answers each request with itself."""
     _shared_source.calls.clear()
     _shared_source.ended.clear()
     _shared_source.stream = None
@@ -34,6 +34,6 @@ def source(_shared_source: Backend) -> Backend:
 
 @pytest.fixture(scope="session")
 async def reader(_shared_source: Backend, feeds: Contract) -> AsyncIterator[Client]:
-    """A client of an edge with short times."""
+    """Returns a client of an edge with short timeouts."""
     async with edge_of(feeds, _shared_source.port, stream_open_s=0.2, stream_heartbeat_s=0.1) as client:
         yield client

@@ -1,4 +1,4 @@
-"""What a response message becomes on the way to the client."""
+"""The replies to response messages."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A contract with everything that streams."""
+"""A contract with all kinds of streams."""
 
 FEEDS = """
 syntax = "proto3";

@@ -1,4 +1,4 @@
-"""The flow of streams: flushed at once, slowed by whoever is slow, ended by whoever leaves, within their times."""
+"""The flow of streams: messages sent at once, back-pressure, cancellation and timeouts."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Streams of requests: messages from a JSON array or lines, as they arrive; what is wrong with one of them."""
+"""Streams of requests: messages from a JSON array or NDJSON as they arrive, and invalid ones among them."""
 
 import asyncio
 import gzip

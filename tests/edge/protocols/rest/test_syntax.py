@@ -1,4 +1,4 @@
-"""Streams of responses in the syntax that the client wants, and what becomes of errors in each."""
+"""Streams of responses in the syntax that the client wants, and errors in each."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand: a client that reads while it sends, stops when it likes, and leaves."""
+"""An HTTP/1.1 client that can read while it sends, stop reading, and disconnect."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ class Wire:
         self.writer = writer
 
     async def begin(self, method: str, path: str, **headers: str) -> None:
-        """Sends a request's head; of one with a body, which then is sent in chunks."""
+        """Sends the head of a request, whose body is sent in chunks if it has one."""
         body = {"transfer_encoding": "chunked"} if method in ("POST", "PUT") else {}
         lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in {"host": "x", **body, **headers}.items()]
         self.writer.write(f"{method} {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode())
@@ -27,18 +27,18 @@ class Wire:
         await self.writer.drain()
 
     async def head(self) -> tuple[int, dict[str, str]]:
-        """The status and the headers of the reply."""
+        """Returns the status and the headers of the reply."""
         first, *rest = (await self.reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
         headers = dict(line.split(": ", 1) for line in rest)
         return int(first.split()[1]), headers
 
     async def chunk(self) -> bytes:
-        """The next chunk of the reply, empty at its end."""
+        """Returns the next chunk of the reply, b"" at its end."""
         size = int(await self.reader.readuntil(b"\r\n"), 16)
         return (await self.reader.readexactly(size + 2))[:-2]
 
     async def rest(self) -> bytes:
-        """All chunks that are left."""
+        """Returns the remaining chunks."""
         pieces = []
         while piece := await self.chunk():
             pieces.append(piece)
@@ -47,7 +47,7 @@ class Wire:
 
 @contextlib.asynccontextmanager
 async def wire(client: Client) -> AsyncIterator[Wire]:
-    """A connection to the edge of this client."""
+    """Opens a connection to the edge of this client."""
     reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
     try:
         yield Wire(reader, writer)

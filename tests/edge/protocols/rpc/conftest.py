@@ -16,7 +16,7 @@ LIMITS: dict[str, Any] = {"body_bytes_max": 4096, "body_timeout_s": 0.3, "stream
 
 @pytest.fixture(scope="session")
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Contract:
-    """The contract with everything that streams."""
+    """Returns a contract with all kinds of streams."""
     return read(compile_image(FEEDS, tmp_path_factory.mktemp("feeds")))
 
 
@@ -28,7 +28,7 @@ async def _shared_source(feeds: Contract) -> AsyncIterator[Backend]:
 
 @pytest.fixture
 def source(_shared_source: Backend) -> Backend:
-    """A backend that has not been called, and answers each request with itself."""
+    """Returns a backend without calls, which answers each request with itself."""
     _shared_source.calls.clear()
     _shared_source.ended.clear()
     _shared_source.answer = _shared_source.stream = None
@@ -37,7 +37,7 @@ def source(_shared_source: Backend) -> Backend:
 
 @pytest.fixture(scope="session")
 async def caller(_shared_source: Backend, feeds: Contract) -> AsyncIterator[Client]:
-    """A client of an edge with small limits, which lets metadata through."""
+    """Returns a client of an edge with small limits, which passes metadata on."""
     names = ["x-lead", "x-trail", "x-raw-bin"]
     async with edge_of(feeds, _shared_source.port, request_headers=names, response_headers=names, **LIMITS) as client:
         yield client

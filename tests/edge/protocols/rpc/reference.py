@@ -41,7 +41,7 @@ HEADERS: Final = [
 
 
 class _Channel(RawChannel):
-    """A channel whose calls have no deadline but the client's, which the suite's server is told."""
+    """A channel whose calls have only the client's deadline, which the suite's server checks."""
 
     async def unary(
         self,
@@ -80,7 +80,7 @@ async def _one(message: bytes) -> AsyncIterator[bytes]:
 
 
 def contract() -> Contract:
-    """The suite's contract, with the rules that it lacks."""
+    """Returns the suite's contract, with HTTP rules added."""
     image = compile_folder(SUITE / "proto")
     for file in image.file:
         for service in file.service:
@@ -92,7 +92,7 @@ def contract() -> Contract:
 
 @contextlib.asynccontextmanager
 async def _server(asked: Message, answer: type[Message]) -> AsyncIterator[Any]:
-    """The suite's gRPC server."""
+    """Runs the suite's gRPC server."""
     process = await asyncio.create_subprocess_exec(SUITE / "referenceserver", "-port", "0", stdin=PIPE, stdout=PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -111,7 +111,7 @@ def _framed(message: Message) -> bytes:
 
 
 async def main() -> None:
-    """Serves what the suite asks for on standard input until it says to stop."""
+    """Serves the configuration that the suite writes to standard input, until the suite ends it."""
     served, stop = contract(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     request, response = (served.registry.message(f"{PACKAGE}.ServerCompat{name}") for name in ("Request", "Response"))

@@ -1,4 +1,4 @@
-"""The libraries that browser apps call with: connect-web for both protocols, and grpc-web."""
+"""The client libraries of browsers: connect-web for both protocols, and grpc-web."""
 
 import asyncio
 import json

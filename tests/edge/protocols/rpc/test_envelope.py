@@ -1,4 +1,4 @@
-"""Envelopes and base64 out of bodies, however these are cut into pieces."""
+"""Envelopes and base64 in bodies, however these are split."""
 
 import asyncio
 import base64

@@ -9,12 +9,12 @@ END_STREAM = 0x02
 
 
 def sealed(*messages: bytes, flags: int = 0) -> bytes:
-    """Each message in its envelope, one after the other."""
+    """Returns the messages in their envelopes."""
     return b"".join(struct.pack(">BI", flags, len(message)) + message for message in messages)
 
 
 def unsealed(body: bytes) -> list[tuple[int, bytes]]:
-    """The flags and the content of each envelope of a whole body."""
+    """Returns the flags and the content of each envelope in a body."""
     found = []
     while body:
         flags, length = struct.unpack_from(">BI", body)
@@ -25,7 +25,7 @@ def unsealed(body: bytes) -> list[tuple[int, bytes]]:
 
 
 def connect_stream(body: bytes) -> tuple[list[bytes], dict[str, Any]]:
-    """The messages of a Connect stream, and its EndStreamResponse."""
+    """Returns the messages of a Connect stream, and its EndStreamResponse."""
     *messages, (flags, end) = unsealed(body)
     assert flags == END_STREAM
     assert all(flags == 0 for flags, _ in messages)
@@ -33,7 +33,7 @@ def connect_stream(body: bytes) -> tuple[list[bytes], dict[str, Any]]:
 
 
 def grpc_web(body: bytes) -> tuple[list[bytes], dict[str, str]]:
-    """The messages of a gRPC-Web response, and its trailers."""
+    """Returns the messages of a gRPC-Web response, and its trailers."""
     *messages, (flags, end) = unsealed(body)
     assert flags == TRAILERS
     assert end.endswith(b"\r\n")

@@ -1,4 +1,4 @@
-"""WebSockets of clients that break the rules, or none of them but patience."""
+"""WebSockets of clients that break the protocol or exhaust resources."""
 
 import asyncio
 import json

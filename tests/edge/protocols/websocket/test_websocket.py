@@ -1,4 +1,4 @@
-"""Streams over WebSocket: frames, both ends of them, and the codes that they close with."""
+"""Streams over WebSocket: frames in both directions, and close codes."""
 
 import asyncio
 import contextlib

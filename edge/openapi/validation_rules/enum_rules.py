@@ -6,8 +6,8 @@ from protobuf import DescEnum, DescExtension, DescField, DescFieldValueEnum, Des
 from protovalidate._gen.buf.validate.validate_pb import EnumRules
 
 from edge.openapi.json_schema import Schema, add_for_validators
-from edge.openapi.rules.keywords import given_rules
-from edge.openapi.rules.sentences import sentences
+from edge.openapi.validation_rules.keywords import given_rules
+from edge.openapi.validation_rules.sentences import sentences
 from edge.protojson.fields import values_in_order
 
 

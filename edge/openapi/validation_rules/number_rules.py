@@ -5,7 +5,7 @@ from typing import Any, Final
 from protobuf import Message
 
 from edge.openapi.json_schema import Schema, add_for_validators
-from edge.openapi.rules.keywords import KEYWORDS, add_keywords, given_rules
+from edge.openapi.validation_rules.keywords import KEYWORDS, add_keywords, given_rules
 
 _BOUNDS: Final = frozenset({"lt", "lte", "gt", "gte"})
 

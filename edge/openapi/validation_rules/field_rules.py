@@ -13,13 +13,13 @@ from protovalidate._gen.buf.validate.validate_pb import (
 )
 
 from edge.openapi.json_schema import Schema, add_description, add_for_validators
-from edge.openapi.rules.enum_rules import constrain_enum, enum_of
-from edge.openapi.rules.keywords import add_keywords, given_rules
-from edge.openapi.rules.long_rules import constrain_long
-from edge.openapi.rules.number_rules import constrain_number
-from edge.openapi.rules.sentences import sentences
-from edge.openapi.rules.string_rules import constrain_string
-from edge.openapi.rules.zero_values import admit_zero, zero_values
+from edge.openapi.validation_rules.enum_rules import constrain_enum, enum_of
+from edge.openapi.validation_rules.keywords import add_keywords, given_rules
+from edge.openapi.validation_rules.long_rules import constrain_long
+from edge.openapi.validation_rules.number_rules import constrain_number
+from edge.openapi.validation_rules.sentences import sentences
+from edge.openapi.validation_rules.string_rules import constrain_string
+from edge.openapi.validation_rules.zero_values import admit_zero, zero_values
 
 _INTEGERS: Final = frozenset({"int32", "uint32", "sint32", "fixed32", "sfixed32"})
 _LONG: Final = frozenset({"int64", "uint64", "sint64", "fixed64", "sfixed64"})

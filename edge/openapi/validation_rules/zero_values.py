@@ -5,7 +5,7 @@ from typing import Any, Final
 from protobuf import DescEnum
 
 from edge.openapi.json_schema import Schema, add_for_validators
-from edge.openapi.rules.enum_rules import names_and_numbers
+from edge.openapi.validation_rules.enum_rules import names_and_numbers
 
 
 def zero_values(schema: Schema, enum: DescEnum | None = None) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from protobuf import Message
 
 from edge.openapi.json_schema import Schema, add_for_validators
-from edge.openapi.rules.sentences import sentences
+from edge.openapi.validation_rules.sentences import sentences
 
 KEYWORDS: Final = {
     "min_len": ("minLength",),

@@ -1,4 +1,4 @@
-"""What a service says of its failure, in the middle of every kind of stream."""
+"""The errors of services in the middle of streams, in every protocol."""
 
 import asyncio
 import base64

@@ -4,8 +4,8 @@ from protobuf import Message
 
 from edge.openapi.decimals import between, limit_digits
 from edge.openapi.json_schema import Schema, add_for_validators
-from edge.openapi.rules.keywords import given_rules
-from edge.openapi.rules.sentences import sentences
+from edge.openapi.validation_rules.keywords import given_rules
+from edge.openapi.validation_rules.sentences import sentences
 
 
 def constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Final
 from protovalidate._gen.buf.validate.validate_pb import StringRules
 
 from edge.openapi.json_schema import Schema, add_for_validators
-from edge.openapi.rules.keywords import add_keywords, given_rules
+from edge.openapi.validation_rules.keywords import add_keywords, given_rules
 
 _FORMATS: Final = {
     "email": "email",

@@ -72,7 +72,7 @@ def test_the_user_owns_nothing() -> None:
 def test_all_modules_are_compiled() -> None:
     """Nothing has to be compiled at each start: where the root file system is read-only, it would be lost each time."""
     program = (
-        "import sys, pathlib, edge.app, edge.serving\n"
+        "import sys, pathlib, edge.app.reloading\n"
         "print([name for name, module in sys.modules.items() if (path := getattr(module, '__cached__', None))"
         " and not pathlib.Path(path).exists()])"
     )

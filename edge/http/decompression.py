@@ -1,63 +1,121 @@
 """Decompression of request bodies (RFC 9110, section 8.4.1): gzip, br and zstd."""
 
 import zlib
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
 
 import brotli
 import zstandard
 
-CODINGS: Final = ("gzip", "br", "zstd")
+from edge.http.errors import HttpError
+from edge.http.request import Request
+
+IDENTITY: Final = "identity"
+"""The name of no coding."""
+
+PIECE_BYTES_MAX: Final = 262_144
+"""The size of the pieces that a decoder yields."""
 
 _ZSTD_WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024  # what RFC 8878, section 3.1.1.1.2, recommends decoders to support
 
 
 class CorruptBody(ValueError):
-    """A body that is not valid in its content coding."""
+    """A body that is not valid in its content coding. The message continues "The body "."""
+
+
+class Decoder(Protocol):
+    """A decoder of one body."""
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        """Yields the decoded content of a piece in pieces of PIECE_BYTES_MAX at most, so that a decompression bomb can
+        be stopped. Raises CorruptBody.
+        """
+
+    def is_complete(self) -> bool:
+        """Returns whether the body is complete."""
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        try:
+            while piece:
+                yield self._decoder.decompress(piece, PIECE_BYTES_MAX)
+                if self._decoder.unused_data:
+                    raise CorruptBody("has more than one gzip member")
+                piece = self._decoder.unconsumed_tail
+        except zlib.error as error:
+            raise CorruptBody("is not in the gzip format") from error
+
+    def is_complete(self) -> bool:
+        return self._decoder.eof
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._decoder = brotli.Decompressor()
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        try:
+            yield self._decoder.process(piece, output_buffer_limit=PIECE_BYTES_MAX)
+            while not self._decoder.can_accept_more_data():
+                yield self._decoder.process(b"", output_buffer_limit=PIECE_BYTES_MAX)
+        except brotli.error as error:
+            raise CorruptBody("is not in the br format") from error
+
+    def is_complete(self) -> bool:
+        return bool(self._decoder.is_finished())
+
+
+STREAM_DECODERS: Final[dict[str, type[Decoder]]] = {"gzip": _Gzip, "br": _Brotli}
+"""The codings of bodies that are decoded as they arrive. The zstd library can't limit the output of a decoder."""
+
+CODINGS: Final = (*STREAM_DECODERS, "zstd")
+"""The codings of bodies that are decoded as a whole."""
+
+
+def content_coding(request: Request) -> str:
+    """Returns the content coding of the body, without the "x-" of old names (RFC 9110, section 8.4.1.3)."""
+    coding = request.headers.get(b"content-encoding", IDENTITY.encode())
+    return coding.strip().lower().decode("latin-1").removeprefix("x-")
+
+
+def unsupported_coding(codings: Iterable[str]) -> HttpError:
+    """Creates the error of a body in a coding that is not one of these."""
+    accepted = ", ".join(codings)
+    text = f"The body's Content-Encoding is not supported. Send it uncompressed, or with one of {accepted}."
+    return HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", accepted.encode())])
 
 
 def decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:
-    """Decompresses a body with one of CODINGS. Returns only the first size_bytes_max + 1 bytes if it is larger. Raises
+    """Decompresses a body with one of CODINGS. Stops after size_bytes_max + 1 bytes if it is larger. Raises
     CorruptBody.
     """
-    try:
-        match coding:
-            case "br":
-                return _decode_brotli(body, size_bytes_max + 1)
-            case "zstd":
-                return _decode_zstd(body, size_bytes_max + 1)
-            case _:
-                return _decode_gzip(body, size_bytes_max + 1)
-    except (zlib.error, brotli.error, zstandard.ZstdError) as error:
-        raise CorruptBody(f"is not in the {coding} format") from error
+    if coding == "zstd":
+        return _decompress_zstd(body, size_bytes_max + 1)
+    decoder = STREAM_DECODERS[coding]()
+    plain = bytearray()
+    for piece in decoder.decode(body):
+        plain += piece
+        if len(plain) > size_bytes_max:
+            return bytes(plain[: size_bytes_max + 1])
+    if not decoder.is_complete():
+        raise CorruptBody(f"is not one complete {coding} stream")
+    return bytes(plain)
 
 
-def _decode_gzip(body: bytes, enough_bytes: int) -> bytes:
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    plain = decoder.decompress(body, enough_bytes)
-    if len(plain) < enough_bytes and (not decoder.eof or decoder.unused_data):
-        raise CorruptBody("is not one complete gzip member")
-    return plain
-
-
-def _decode_brotli(body: bytes, enough_bytes: int) -> bytes:
-    decoder = brotli.Decompressor()
-    pieces, size_bytes = [decoder.process(body, output_buffer_limit=enough_bytes)], 0
-    size_bytes = len(pieces[0])
-    while size_bytes < enough_bytes and not decoder.is_finished():
-        pieces.append(decoder.process(b"", output_buffer_limit=enough_bytes - size_bytes))
-        if not pieces[-1]:
-            raise CorruptBody("is not one complete br stream")
-        size_bytes += len(pieces[-1])
-    return b"".join(pieces)[:enough_bytes]
-
-
-def _decode_zstd(body: bytes, enough_bytes: int) -> bytes:
+def _decompress_zstd(body: bytes, enough_bytes: int) -> bytes:
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
-    with decompressor.stream_reader(body) as reader:
-        plain: bytes = reader.read(enough_bytes)
-    if len(plain) < enough_bytes:  # The reader accepts a truncated frame.
-        whole = decompressor.decompressobj()
-        whole.decompress(body)
-        if not whole.eof or whole.unused_data:
-            raise CorruptBody("is not one complete zstd frame")
+    try:
+        with decompressor.stream_reader(body) as reader:
+            plain: bytes = reader.read(enough_bytes)
+        if len(plain) < enough_bytes:  # The reader accepts a truncated frame.
+            whole = decompressor.decompressobj()
+            whole.decompress(body)
+            if not whole.eof or whole.unused_data:
+                raise CorruptBody("is not one complete zstd frame")
+    except zstandard.ZstdError as error:
+        raise CorruptBody("is not in the zstd format") from error
     return plain

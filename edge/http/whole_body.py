@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from edge.http.decompression import CODINGS, CorruptBody, decompress
+from edge.http.decompression import CODINGS, IDENTITY, CorruptBody, content_coding, decompress, unsupported_coding
 from edge.http.errors import HttpError
 from edge.http.held_bytes import Holding
 from edge.http.request import Receive, Request
@@ -36,8 +36,8 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
     except TimeoutError as error:
         text = f"The body did not arrive within {limits.timeout_s:g} s."
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
-    coding = headers.get(b"content-encoding", b"identity").strip().lower().decode("latin-1").removeprefix("x-")
-    if coding != "identity":
+    coding = content_coding(request)
+    if coding != IDENTITY:
         body = _decompress(body, coding, limits)
         request.held.set(len(body))
     request.record.request_bytes = len(body)
@@ -73,10 +73,7 @@ async def _receive_all(receive: Receive, limits: BodyLimits, held: Holding) -> b
 
 def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
     if coding not in CODINGS:
-        text = (
-            f"The body's Content-Encoding is not supported. Send it uncompressed, or with one of {', '.join(CODINGS)}."
-        )
-        raise HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", ", ".join(CODINGS).encode())])
+        raise unsupported_coding(CODINGS)
     try:
         plain = decompress(body, coding, limits.size_bytes_max)
     except CorruptBody as error:

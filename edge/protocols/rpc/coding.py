@@ -2,14 +2,12 @@
 
 from edge.http.compression import SIZE_BYTES_MIN
 from edge.http.compression import compress as compress_body
-from edge.http.decompression import CODINGS, CorruptBody
+from edge.http.decompression import CODINGS, IDENTITY, CorruptBody
 from edge.http.decompression import decompress as decompress_body
 from edge.http.negotiation import preferred_coding
 from edge.http.whole_body import BodyLimits
 from edge.protocols.rpc.envelope import too_large
 from mesh.errors import InvalidArgument, Unimplemented
-
-IDENTITY = "identity"
 
 
 def parse(value: bytes | None) -> str:

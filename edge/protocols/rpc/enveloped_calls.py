@@ -16,6 +16,7 @@ from googleapis.google.rpc.status_pb import Status
 from edge.call import large_work
 from edge.call.rpc import Rpc
 from edge.http.body_stream import body_stream
+from edge.http.decompression import IDENTITY
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
 from edge.http.request import Request
@@ -79,7 +80,7 @@ class _Exchange(StreamExchange):
         self._served = served
         self._dialect = dialect
         self._request = request
-        self._request_coding = self._response_coding = coding.IDENTITY
+        self._request_coding = self._response_coding = IDENTITY
 
     def begin(self) -> float:
         headers = self._request.headers
@@ -96,7 +97,7 @@ class _Exchange(StreamExchange):
 
     def head(self, metadata: Metadata) -> tuple[int, Headers]:
         headers = [(b"content-type", self._dialect.media_type.encode())]
-        if self._response_coding != coding.IDENTITY:
+        if self._response_coding != IDENTITY:
             headers.append((self._dialect.coding_header, self._response_coding.encode()))
         return 200, headers
 
@@ -140,7 +141,7 @@ class _Exchange(StreamExchange):
         if flags != COMPRESSED_FLAG:
             text = f"A message has the flags {flags:#04x}; they can be 0 or 1."
             raise InvalidArgument(text, reason="MALFORMED_MESSAGE")
-        if self._request_coding == coding.IDENTITY:
+        if self._request_coding == IDENTITY:
             raise HttpError(400, "A message is compressed, but no header names the coding.", "ENCODING_MISSING")
         return coding.decompress(content, self._request_coding, self._served.limits.message)
 

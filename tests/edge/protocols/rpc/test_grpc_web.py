@@ -150,7 +150,7 @@ async def test_an_error_after_messages(caller: Client, source: Backend) -> None:
         ("Once", sealed(ASKED, flags=0x80), PROTO, 3, "A message has the flags 0x80"),
         ("Once", sealed(ASKED, flags=1), PROTO, 13, "A message is compressed, but no header names the coding."),
         ("Once", sealed(ASKED), {**PROTO, "grpc-encoding": "lzw"}, 12, "The coding of the messages is not supported"),
-        ("Once", sealed(ASKED), {**PROTO, "content-encoding": "lzw"}, 12, "The Content-Encoding of this stream"),
+        ("Once", sealed(ASKED), {**PROTO, "content-encoding": "lzw"}, 12, "The body's Content-Encoding is not"),
         ("Once", sealed(ASKED), {**PROTO, "grpc-timeout": "1"}, 3, "The header grpc-timeout must be"),
         ("Once", sealed(ASKED), {**PROTO, "grpc-timeout": "123456789S"}, 3, "The header grpc-timeout must be"),
         (

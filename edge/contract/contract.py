@@ -21,9 +21,11 @@ from edge.contract.route import Route
 from edge.contract.rule_checks import Messages, RuleCheck, RuleError
 from edge.contract.types import LazyTypes, messages_in
 from edge.httprule.template import TemplateError, parse
+from mesh.contract.policy import policy_of_options
 from mesh.errors import InvalidArgument
 
 VALIDATION_RULES: Final = "buf/validate/validate.proto"
+POLICY: Final = "meshwright/policy/v1/policy.proto"
 
 # The characters of a method: RFC 9110, section 5.6.2, without lower-case letters.
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Z]+")
@@ -56,6 +58,7 @@ def read(image: FileDescriptorSet) -> Contract:
     files = {file.name: file for file in image.file}.values()
     messages = {name: message for file in files for name, message in messages_in(file)}
     with_rules = types.files_importing(VALIDATION_RULES)
+    with_policies = types.files_importing(POLICY)
     services, methods, validated = [], [], set()
     reached: list[str] = []
     found: list[Route | Problem] = []
@@ -70,6 +73,9 @@ def read(image: FileDescriptorSet) -> Contract:
                 if not proto.options.HasExtension(HTTP_RULE):
                     continue
                 methods.append(method)
+                if file.name in with_policies and (why := _contradiction(proto)):
+                    found.append(Problem(method.name, "", 0, why))
+                    continue
                 found += _routes(method, proto, messages)
                 reached += (proto.input_type[1:], proto.output_type[1:])
                 if types.file_of(proto.input_type[1:]) in with_rules:
@@ -78,6 +84,11 @@ def read(image: FileDescriptorSet) -> Contract:
     problems = [each for each in found if isinstance(each, Problem)]
     problems += (Problem(message, "", 0, why, fatal=False) for message, why in find_name_clashes(reached, messages))
     return Contract(types, tuple(services), tuple(methods), routes, tuple(problems), frozenset(validated))
+
+
+def _contradiction(proto: MethodDescriptorProto) -> str:
+    """Returns why the policy of a method can't be as it is; empty if it can. Its types need not be built for that."""
+    return policy_of_options(MethodOptions.from_binary(proto.options.SerializeToString())).contradiction
 
 
 def _routes(method: Method, proto: MethodDescriptorProto, messages: Messages) -> Iterator[Route | Problem]:

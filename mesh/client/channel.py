@@ -12,7 +12,7 @@ from mesh.client.stream import Stream
 from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.errors import Metadata
 from mesh.identity import ServiceTokens
-from mesh.rpc import CLIENT_ADDRESS, Method, Req, Res, current_call
+from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Method, Req, Res, current_call
 from mesh.telemetry import correlation, tracing
 
 
@@ -20,10 +20,20 @@ class Channel(RawChannel):
     """Calls the methods of a contract, with the deadline and the token of the call being handled."""
 
     def __init__(
-        self, workload: str, address: str, *, tokens: ServiceTokens | None = None, in_mesh: bool = False
+        self,
+        workload: str,
+        address: str,
+        *,
+        caller: str = "",
+        tokens: ServiceTokens | None = None,
+        in_mesh: bool = False,
     ) -> None:
-        """`tokens` are needed for calls that this process makes as itself. `in_mesh` is that of RawChannel."""
+        """`caller` is the workload that calls, by which the other one tells whether its contract allows that. `tokens`
+        are needed for calls that this process makes as itself. `in_mesh` leaves to a service mesh who calls, and what
+        RawChannel says.
+        """
         super().__init__(workload, address, in_mesh=in_mesh)
+        self._caller = "" if in_mesh else caller
         self._tokens = tokens
 
     async def call(self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None) -> Res:
@@ -85,6 +95,8 @@ class Channel(RawChannel):
             token = await self._tokens.token()
         if token:
             headers["authorization"] = f"Bearer {token}"
+        if self._caller:
+            headers[WORKLOAD] = self._caller
         if request_id := correlation.request_id():
             headers[correlation.REQUEST_ID] = request_id
         if call is not None and (address := call.metadata.get(CLIENT_ADDRESS)):

@@ -16,7 +16,6 @@ from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
 from mesh.contract.events import consumers_of_events, participants
 from mesh.contract.policy import ANY_WORKLOAD, DEFAULT_TIMEOUT_S, Policy, is_idempotent, policy_of
 
-EDGE = "edge"
 HEADER = (
     "# What the contracts in proto/ say to the mesh. Written by `make generate`: change the contracts, not this file.\n"
 )
@@ -74,7 +73,7 @@ def _services(image: FileDescriptorSet, workloads: Collection[str]) -> list[Desc
 def _method(method: DescMethod) -> dict[str, Any]:
     policy = policy_of(method)
     said: dict[str, Any] = {
-        "callers": sorted(policy.callers | (frozenset() if policy.internal else {EDGE})),
+        "callers": sorted(policy.connecting),
         "idempotent": is_idempotent(method),
         "kind": method.method_kind,
         "public": policy.public,

@@ -11,6 +11,7 @@ from protobuf.wkt import Duration
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 ANY_WORKLOAD = "*"
+EDGE = "edge"
 DEFAULT_TIMEOUT_S = 10.0  # of a method whose contract names none
 
 _IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
@@ -48,10 +49,33 @@ class Policy:
         """Whether the contract lets this workload call as itself."""
         return workload in self.callers or ANY_WORKLOAD in self.callers
 
+    @property
+    def connecting(self) -> frozenset[str]:
+        """The workloads whose connections may make this call, whoever's token they send: those that the contract names,
+        and the edge where there is a route. The service mesh's policies, the services and the check of the code go by
+        this.
+        """
+        return self.callers if self.internal else self.callers | {EDGE}
+
+    def admits_connection(self, workload: str) -> bool:
+        """Returns whether a call may come from this workload, whoever's token it sends."""
+        return not self.connecting.isdisjoint({workload, ANY_WORKLOAD})
+
+    @property
+    def contradiction(self) -> str:
+        """Why the policy can't be as it is, to continue the name of the method; empty if it can."""
+        if self.public and self.scopes:
+            return "is public and wants scopes: a method that needs no token can't ask for scopes of one"
+        return ""
+
 
 def policy_of(method: DescMethod) -> Policy:
     """The policy of a method of any descriptor image."""
-    options = method.proto.options
+    return policy_of_options(method.proto.options)
+
+
+def policy_of_options(options: MethodOptions | None) -> Policy:
+    """Returns the policy that the options of a method hold."""
     if options is None:
         return Policy(internal=True)
     option = options[ext_method] if ext_method in options else MethodPolicy()

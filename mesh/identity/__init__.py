@@ -3,7 +3,7 @@
 Knows policies of methods and the issuer's HTTP endpoints; no call, and no gRPC.
 """
 
-from mesh.identity.authorization import authorize
+from mesh.identity.authorization import authorize, authorize_connection
 from mesh.identity.bearer import bearer_of, bearer_token
 from mesh.identity.caller import ANONYMOUS, WORKLOAD_PREFIX, Caller
 from mesh.identity.ended_tokens import EndedTokens, ended_id
@@ -27,6 +27,7 @@ __all__ = [
     "ServiceTokens",
     "Verifier",
     "authorize",
+    "authorize_connection",
     "bearer_of",
     "bearer_token",
     "ended_id",

@@ -21,3 +21,13 @@ def authorize(policy: Policy, caller: Caller) -> None:
         raise PermissionDenied(
             f"The access token lacks the scope {scope}.", reason="SCOPE_MISSING", metadata={"scope": scope}
         )
+
+
+def authorize_connection(policy: Policy, workload: str) -> None:
+    """Raises PermissionDenied unless the contract lets this workload call, whoever's token it sends: as a service mesh
+    would refuse the call.
+    """
+    if not policy.admits_connection(workload):
+        raise PermissionDenied(
+            f"The contract does not name {workload!r} among the callers of this method.", reason="CALLER_NOT_ALLOWED"
+        )

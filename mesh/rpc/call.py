@@ -14,6 +14,11 @@ CLIENT_ADDRESS = "x-meshwright-client-address"
 edge passes no header with this prefix on.
 """
 
+WORKLOAD = "x-meshwright-workload"
+"""The metadata in which a workload names itself where no service mesh knows it. It takes rights away and gives none:
+the workload may make only those calls that the contract lets it. So a forged one is worth nothing.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

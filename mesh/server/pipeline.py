@@ -28,8 +28,8 @@ from mesh.errors import (
     PermissionDenied,
     Unauthenticated,
 )
-from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_of, bearer_token
-from mesh.rpc import CLIENT_ADDRESS, Call, Handler, current_call
+from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, authorize_connection, bearer_of, bearer_token
+from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Call, Handler, current_call
 from mesh.rpc.status import DETAILS_TRAILER, to_status
 from mesh.server.open_streams import OpenStreams, stopping
 from mesh.telemetry import correlation, tracing
@@ -163,6 +163,8 @@ class Pipeline:
         """Returns the caller, who may call. Raises Unauthenticated, PermissionDenied."""
         caller = ANONYMOUS
         try:
+            if (workload := metadata.get(WORKLOAD)) is not None:
+                authorize_connection(self._method.policy, workload)
             caller = await self._caller(metadata)
             authorize(self._method.policy, caller)
         except (Unauthenticated, PermissionDenied) as error:

@@ -20,7 +20,10 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     client_secret = settings.client_secret.get_secret_value()
     tokens = ServiceTokens(settings.token_url, settings.client_id, client_secret)
     identity = await process.enter(
-        Channel("identity", settings.identity_address, tokens=tokens, in_mesh=settings.service_mesh), required=False
+        Channel(
+            "identity", settings.identity_address, caller=process.name, tokens=tokens, in_mesh=settings.service_mesh
+        ),
+        required=False,
     )
     mailer = Mailer(settings.smtp_url.get_secret_value())
     consumers = Consumers(Users(identity), mailer, settings.mail_from, client_secret)

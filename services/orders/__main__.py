@@ -16,7 +16,8 @@ async def wire(process: Process, settings: OrdersSettings) -> None:
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     catalog = await process.enter(
-        Channel("catalog", settings.catalog_address, in_mesh=settings.service_mesh), required=False
+        Channel("catalog", settings.catalog_address, caller=process.name, in_mesh=settings.service_mesh),
+        required=False,
     )
     await serve(process, settings, OrdersHandlers(database, Catalog(catalog)))
 

@@ -107,6 +107,31 @@ def test_a_wrong_rule_is_named(tmp_path: Path, rule: str, column: int, why: str)
     assert str(problem).startswith("error: wrong.v1.S.Call: ")
 
 
+def test_a_public_method_that_wants_scopes_is_wrong(tmp_path: Path) -> None:
+    """Nobody could call it: without a token there are no scopes. It is an error, and the other methods are served."""
+    text = """
+    syntax = "proto3";
+    package wrong.v1;
+    import "google/api/annotations.proto";
+    import "meshwright/policy/v1/policy.proto";
+    message M {}
+    service S {
+      rpc Call(M) returns (M) {
+        option (google.api.http) = {get: "/v1/x"};
+        option (meshwright.policy.v1.method) = {public: true scopes: "x.write"};
+      }
+      rpc Other(M) returns (M) {
+        option (google.api.http) = {get: "/v1/y"};
+        option (meshwright.policy.v1.method) = {public: true};
+      }
+    }
+    """
+    contract = read(compile_image(text, tmp_path))
+    assert [each.template.text for each in contract.routes] == ["/v1/y"]
+    assert [(problem.method, problem.fatal) for problem in contract.problems] == [("wrong.v1.S.Call", True)]
+    assert str(contract.problems[0]).startswith("error: wrong.v1.S.Call: is public and wants scopes: ")
+
+
 def test_one_wrong_rule_does_not_hide_the_others(tmp_path: Path) -> None:
     """An invalid additional binding does not hide the problems of the others."""
     rule = 'get: "/v1/{nope}" additional_bindings {get: "/v1/{id}"} additional_bindings {get: "/v1/{"}'

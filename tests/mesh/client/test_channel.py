@@ -22,10 +22,11 @@ from mesh.errors import (
     MeshError,
     MetadataTooLarge,
     NotFound,
+    PermissionDenied,
     Unavailable,
 )
 from mesh.identity import Caller
-from mesh.rpc import Call, current_call
+from mesh.rpc import WORKLOAD, Call, current_call
 from tests.issuer import Issuer
 from tests.mesh.servers import channel_to, serving
 
@@ -113,6 +114,24 @@ async def far_away(port: int, delay_s: float) -> AsyncIterator[int]:
 
     async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("in_mesh", [False, True])
+async def test_a_call_names_the_workload_that_makes_it(greeter: SimpleNamespace, issuer: Issuer, in_mesh: bool) -> None:
+    """The other workload refuses what its contract does not let this one; in a service mesh the mesh does."""
+
+    async def handle(_request: Any, call: Call) -> Any:
+        return greeter.pb.GreetResponse(text=call.metadata.get(WORKLOAD, "nobody"))
+
+    tokens: Any = Tokens(issuer.token("workloads/robot"))
+    request = greeter.pb.GreetRequest(name="Ada")
+    async with serving(greeter, issuer, handle) as server:
+        async with channel_to(server, tokens=tokens, caller="robot", in_mesh=in_mesh) as channel:
+            answer = await greeter.grpc.GreeterServiceClient(channel).whisper(request)
+            assert answer.text == ("nobody" if in_mesh else "robot")
+        async with channel_to(server, tokens=tokens, caller="other") as channel:
+            with pytest.raises(PermissionDenied, match="does not name 'other' among the callers"):
+                await greeter.grpc.GreeterServiceClient(channel).whisper(request)
 
 
 async def test_a_workload_may_be_far_away(greeter: SimpleNamespace, issuer: Issuer) -> None:

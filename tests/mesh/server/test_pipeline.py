@@ -9,7 +9,7 @@ import pytest
 from googleapis.google.rpc.status_pb import Status
 
 from mesh.errors import Code, FailedPrecondition, FieldViolation, InvalidArgument, MeshError
-from mesh.rpc import Call
+from mesh.rpc import WORKLOAD, Call
 from mesh.rpc.status import DETAILS_TRAILER, from_status
 from tests.issuer import Issuer
 from tests.mesh.servers import GREET, SHOUT, WHISPER, bearer, never, plain_channel, serving, unary
@@ -149,6 +149,40 @@ async def test_a_handler_that_is_too_slow_is_stopped(greeter: SimpleNamespace, i
         error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="Ada").to_binary())
         assert error.code.name == "DEADLINE_EXCEEDED"
         await stopped.wait()
+
+
+@pytest.mark.parametrize("path", [GREET, SHOUT, WHISPER])
+@pytest.mark.parametrize("workload", ["robot", "edge", "other", "robo", "", "*"])
+async def test_a_workload_makes_only_the_calls_that_the_contract_lets_it(
+    greeter: SimpleNamespace, issuer: Issuer, path: str, workload: str
+) -> None:
+    """Outside of a service mesh too, and whoever's token it sends: the edge calls what has a route, others what names
+    them.
+    """
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse(text="in")
+
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    metadata = ((WORKLOAD, workload), *bearer(issuer.token("workloads/robot", "greet speak")))
+    may_call = {GREET: ("robot", "edge"), SHOUT: ("edge",), WHISPER: ("robot",)}[path]
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+        if workload in may_call:
+            assert await unary(channel, path)(request, metadata=metadata)
+        else:
+            error = await failure(channel, path, request, metadata=metadata)
+            assert (error.code.name, error.reason) == ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED")
+
+
+async def test_the_name_of_a_workload_gives_no_right(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Whoever forges it still needs the token of somebody who may call."""
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    metadata = ((WORKLOAD, "robot"), *bearer(issuer.token("users/ada", "greet speak")))
+    async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
+        error = await failure(channel, WHISPER, request, metadata=metadata)
+        assert (error.code.name, error.reason) == ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED")
+        error = await failure(channel, WHISPER, request, metadata=((WORKLOAD, "robot"),))
+        assert (error.code.name, error.reason) == ("UNAUTHENTICATED", "TOKEN_MISSING")
 
 
 async def test_a_timeout_inside_a_handler_is_not_the_callers(greeter: SimpleNamespace, issuer: Issuer) -> None:

@@ -1,0 +1,20 @@
+"""The channels of all services."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_channel_names_its_service() -> None:
+    """Without the name another workload can't tell who calls, and lets through what a cluster refuses."""
+    calls = [
+        (path, node)
+        for path in ROOT.glob("services/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Channel"
+    ]
+    assert calls
+    for path, call in calls:
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert (given.get("caller"), given.get("in_mesh")) == ("process.name", "settings.service_mesh"), path

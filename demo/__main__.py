@@ -6,6 +6,7 @@ Running it again adds nothing twice.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -13,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from demo.client import DemoError, Shop
 from demo.customers import Customer, customers
 from demo.products import products
+from local import processes
+from local.declarations.service import read_services
 from local.home import Home
-from local.processes import STAFF_EMAIL
 from local.state import State
 
 CUSTOMER_PASSWORD = "demo customer"  # of people who do not exist, in a shop on this machine
@@ -52,7 +54,7 @@ async def fill(url: str, staff_password: str) -> None:
     goods = products()
     people = customers(len(goods))
     async with Shop(url) as shop:
-        staff = await shop.token(STAFF_EMAIL, staff_password)
+        staff = await shop.token(processes.staff_email(read_services(Path())), staff_password)
         with Progress(*columns) as progress:
             bars = [
                 progress.add_task(description, total=total)

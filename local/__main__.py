@@ -5,6 +5,7 @@ import asyncio
 import errno
 import sys
 
+from local.declarations.problem import WrongDeclarations
 from local.errors import SetupError
 from local.home import Home
 
@@ -24,7 +25,7 @@ def main() -> int:
     letters.add_argument("--replay", metavar="ID", help="have one handled again, or `all`")
     try:
         return run(parser.parse_args(), Home.of_environment())
-    except SetupError as error:
+    except (SetupError, WrongDeclarations) as error:
         print(error, file=sys.stderr)
     except OSError as error:
         if error.errno != errno.ENOSPC:

@@ -1,40 +1,23 @@
-"""The table of what `make up` runs. To add a service of your own, add its name here, and its ports."""
+"""The table of what `make up` runs: the edge, the mail server, and the services that the checkout declares."""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+from local.declarations import ports as declared_ports
+from local.declarations.service import IMAGE, Service
 from local.home import Home
 from local.nats import Nats
 from local.part import MeshProcess
 from local.ports import LOOPBACK
 from local.postgres import Postgres
 
-SERVICES = ("identity", "catalog", "orders", "notifications", "information")
-WITH_DATABASE = ("identity", "catalog", "orders", "notifications")
-STAFF_EMAIL = "staff@example.com"
 MAIL_PAGE_SECRET = "mail-page"
-CONTRACTS = "gen/contracts.binpb"
+CONTRACTS = IMAGE
+Services: TypeAlias = Sequence[Service]
 
-PORTS = {  # by the variable that sets it
-    "PORT": 8080,  # the edge's: the one that the public uses
-    "MAIL_PAGE_PORT": 8025,
-    "SMTP_PORT": 8026,
-    "POSTGRES_PORT": 8032,
-    "NATS_PORT": 8042,
-    "IDENTITY_PORT": 9001,
-    "CATALOG_PORT": 9002,
-    "ORDERS_PORT": 9003,
-    "NOTIFICATIONS_PORT": 9004,
-    "INFORMATION_PORT": 9005,
-    "MAIL_OPS_PORT": 9100,
-    "IDENTITY_OPS_PORT": 9101,
-    "CATALOG_OPS_PORT": 9102,
-    "ORDERS_OPS_PORT": 9103,
-    "NOTIFICATIONS_OPS_PORT": 9104,
-    "INFORMATION_OPS_PORT": 9105,
-}
 COMMON = {
     "HOST": LOOPBACK,
     "LISTEN_HOST": LOOPBACK,
@@ -64,30 +47,44 @@ def mail(home: Home, ports: Mapping[str, int]) -> MeshProcess:
     return _process("mail", "local.mail", ports["MAIL_PAGE_PORT"], ports["MAIL_OPS_PORT"], environment)
 
 
-def services(home: Home, ports: Mapping[str, int], postgres: Postgres, nats: Nats) -> list[MeshProcess]:
-    """Every service, with what only it needs."""
-    own: dict[str, dict[str, str]] = {
-        "identity": {
-            "KEY_ENCRYPTION_SECRET": home.secret("key-encryption"),
-            "STAFF_EMAIL": STAFF_EMAIL,
-            "STAFF_PASSWORD": home.secret("staff-password"),
-            "SERVICE_CLIENTS": json.dumps({"notifications": home.secret("notifications-client")}),
-        },
-        "orders": {"CATALOG_ADDRESS": _address("catalog", ports)},
-        "notifications": {
-            "IDENTITY_ADDRESS": _address("identity", ports),
-            "SMTP_URL": f"smtp://{LOOPBACK}:{ports['SMTP_PORT']}",
-            "MAIL_FROM": "Meshwright <shop@example.com>",
-            "CLIENT_ID": "notifications",
-            "CLIENT_SECRET": home.secret("notifications-client"),
-        },
+def port_variables(services: Services) -> dict[str, int]:
+    """Returns the ports by the variables that set them."""
+    ports = dict(declared_ports.OTHERS)
+    for service in services:
+        ports[f"{service.variable}_PORT"] = service.port
+        ports[f"{service.variable}_OPS_PORT"] = service.ops_port
+    return ports
+
+
+def service(
+    service: Service, all_services: Services, home: Home, ports: Mapping[str, int], postgres: Postgres, nats: Nats
+) -> MeshProcess:
+    """Returns the process of a service, with what only it needs."""
+    port, ops_port = ports[f"{service.variable}_PORT"], ports[f"{service.variable}_OPS_PORT"]
+    environment = {
+        **_tokens(ports),
+        "GRPC_PORT": str(port),
+        **{f"{callee.upper()}_ADDRESS": _address(callee, ports) for callee in service.callees},
+        **service.environment,
+        **{variable: home.secret(secret_file(variable)) for variable in service.generated_secrets},
     }
-    return [_service(name, ports, _stores(name, postgres, nats) | own.get(name, {})) for name in SERVICES]
+    if service.database:
+        environment["DATABASE_URL"] = postgres.url(service.name)
+    if service.events:
+        environment["NATS_URL"] = nats.url(service.name)
+    if service.mail:
+        environment["SMTP_URL"] = f"smtp://{LOOPBACK}:{ports['SMTP_PORT']}"
+    if service.calls_as_itself:
+        environment |= {"CLIENT_ID": service.name, "CLIENT_SECRET": home.secret(_client_secret_file(service))}
+    if service.issues_tokens:
+        clients = {each.name: home.secret(_client_secret_file(each)) for each in all_services if each.calls_as_itself}
+        environment["SERVICE_CLIENTS"] = json.dumps(clients)
+    return _process(service.workload, f"services.{service.name}", port, ops_port, environment)
 
 
-def edge(ports: Mapping[str, int]) -> MeshProcess:
+def edge(services: Services, ports: Mapping[str, int]) -> MeshProcess:
     """The edge. It answers /readyz on its public port."""
-    upstreams = (f"meshwright.{name}.v1.{name.capitalize()}Service={_address(name, ports)}" for name in SERVICES)
+    upstreams = (f"{name}={_address(service.name, ports)}" for service in services for name in service.types)
     environment = {
         **_tokens(ports),
         "PORT": str(ports["PORT"]),
@@ -99,14 +96,23 @@ def edge(ports: Mapping[str, int]) -> MeshProcess:
     return _process("edge", "edge", ports["PORT"], ports["PORT"], environment)
 
 
-def database_urls(postgres: Postgres) -> dict[str, str]:
+def database_urls(services: Services, postgres: Postgres) -> dict[str, str]:
     """What mesh.migrations reads: <SERVICE>_DATABASE_URL for each service that has a database."""
-    return {f"{name.upper()}_DATABASE_URL": postgres.url(name) for name in WITH_DATABASE}
+    return {f"{each.variable}_DATABASE_URL": postgres.url(each.name) for each in services if each.database}
 
 
-def _service(name: str, ports: Mapping[str, int], environment: Mapping[str, str]) -> MeshProcess:
-    port, ops_port = ports[f"{name.upper()}_PORT"], ports[f"{name.upper()}_OPS_PORT"]
-    return _process(name, f"services.{name}", port, ops_port, {**_tokens(ports), "GRPC_PORT": str(port), **environment})
+def secret_file(variable: str) -> str:
+    """Returns the name of the file that keeps a generated secret: key-encryption for KEY_ENCRYPTION_SECRET."""
+    return variable.removesuffix("_SECRET").lower().replace("_", "-")
+
+
+def staff_email(services: Services) -> str:
+    """Returns the account of the staff, as the service that makes it declares it; empty if none does."""
+    return next((each.environment["STAFF_EMAIL"] for each in services if "STAFF_EMAIL" in each.environment), "")
+
+
+def _client_secret_file(service: Service) -> str:
+    return f"{service.workload}-client"
 
 
 def _process(name: str, module: str, port: int, ops_port: int, environment: Mapping[str, str]) -> MeshProcess:
@@ -128,13 +134,7 @@ def _tokens(ports: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def _stores(name: str, postgres: Postgres, nats: Nats) -> dict[str, str]:
-    if name not in WITH_DATABASE:
-        return {}
-    return {"DATABASE_URL": postgres.url(name), "NATS_URL": nats.url(name)}
-
-
-def migrations() -> tuple[Path, ...]:
+def migrations(services: Services) -> tuple[Path, ...]:
     """The files that decide what the databases look like."""
-    folders = (Path("mesh/schema"), *(Path("services", name, "migrations") for name in WITH_DATABASE))
-    return tuple(sorted(path for folder in folders for path in folder.glob("*.sql")))
+    own = (Path("services", service.name, "migrations") for service in services if service.database)
+    return tuple(sorted(path for folder in (Path("mesh/schema"), *own) for path in folder.glob("*.sql")))

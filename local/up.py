@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from protobuf.wkt import FileDescriptorSet
 
 from local import processes
 from local.child import Child, Command
+from local.declarations.service import Service, read_services
 from local.errors import SetupError
 from local.home import Home
 from local.nats import Nats
@@ -32,17 +33,22 @@ LEFTOVERS_GRACE_S = 10.0
 
 
 async def up(home: Home) -> None:
-    """Run the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError with what has to be put right."""
+    """Run the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError, or WrongDeclarations, with what has to be put
+    right.
+    """
     stop = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     home.create()
     with home.lock():
         end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
-        ports = choose_ports(processes.PORTS)
-        with Console(["postgres", "nats", "mail", "migrations", *processes.SERVICES, "edge"]) as console:
+        contracts = FileDescriptorSet.from_binary(Path(processes.CONTRACTS).read_bytes())
+        services = read_services(Path(), contracts)
+        ports = choose_ports(processes.port_variables(services))
+        names = [service.workload for service in services]
+        with Console(["postgres", "nats", "mail", "migrations", *names, "edge"]) as console:
             try:
-                await _until(stop, _run(home, ports, console))
+                await _until(stop, _run(home, contracts, services, ports, console))
             finally:
                 home.state_file.unlink(missing_ok=True)
             console.say("stopped")
@@ -59,40 +65,43 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         await working
 
 
-async def _run(home: Home, ports: dict[str, int], console: Console) -> None:
+async def _run(
+    home: Home, contracts: FileDescriptorSet, declared: Sequence[Service], ports: dict[str, int], console: Console
+) -> None:
     """Start everything, say so, and keep it running for ever. When cancelled, it stops everything."""
     console.say("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
-    contracts = FileDescriptorSet.from_binary(Path(processes.CONTRACTS).read_bytes())
     nats = Nats(home.data("nats"), users(participants(contracts)), ports["NATS_PORT"])
     servers: list[Part] = [postgres, nats, processes.mail(home, ports)]
-    services = processes.services(home, ports, postgres, nats)
-    edge = processes.edge(ports)
+    services = [processes.service(each, declared, home, ports, postgres, nats) for each in declared]
+    edge = processes.edge(declared, ports)
     async with Supervisor(home, console, [*servers, *services, edge]) as supervisor:
         supervisor.start(*servers)
         await supervisor.ready(postgres)
-        await _prepare_databases(home, postgres, console)
+        await _prepare_databases(home, declared, postgres, console)
         await supervisor.ready(nats)
         await _prepare_broker(home, nats, contracts)
         supervisor.start(*services)
         supervisor.start(edge)
         await supervisor.ready(*servers, *services, edge)
-        write_staff_login(home, ports)
-        console.show(welcome(home, ports))
+        staff_email = processes.staff_email(declared)
+        write_staff_login(home, ports, staff_email)
+        console.show(welcome(home, ports, staff_email))
         await supervisor.keep()
 
 
-async def _prepare_databases(home: Home, postgres: Postgres, console: Console) -> None:
+async def _prepare_databases(home: Home, services: Sequence[Service], postgres: Postgres, console: Console) -> None:
     """Create and migrate them, unless that was done with the same migrations before."""
     stamp = postgres.folder / "migrated"
     digest = hashlib.sha256()
-    for path in processes.migrations():
+    for path in processes.migrations(services):
         digest.update(b"%s\0%s\0" % (str(path).encode(), path.read_bytes()))
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
-    await postgres.create_databases(*processes.WITH_DATABASE)
-    argv = (sys.executable, "-m", "mesh.migrations", *processes.WITH_DATABASE)
-    await _run_once("migrations", Command(argv, processes.database_urls(postgres)), home, console)
+    names = [service.name for service in services if service.database]
+    await postgres.create_databases(*names)
+    argv = (sys.executable, "-m", "mesh.migrations", *names)
+    await _run_once("migrations", Command(argv, processes.database_urls(services, postgres)), home, console)
     stamp.write_text(digest.hexdigest())
 
 

@@ -41,23 +41,23 @@ TOKEN=$(curl -s {url}/v1/oauth2/token -d grant_type=password -d username={email}
 ACCESS_TOKEN = """sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/'"""  # the one tool for it that every machine has
 
 
-def welcome(home: Home, ports: dict[str, int]) -> str:
+def welcome(home: Home, ports: dict[str, int], staff_email: str) -> str:
     """The text."""
     url = processes.public_url(ports)
     return WELCOME.format(
         url=url,
         mail_url=processes.mail_url(home, ports),
-        staff_email=processes.STAFF_EMAIL,
+        staff_email=staff_email,
         staff_login_file=os.path.relpath(home.staff_login_file),
         calls=CALLS.format(url=url, access_token=ACCESS_TOKEN),
     )
 
 
-def write_staff_login(home: Home, ports: dict[str, int]) -> None:
+def write_staff_login(home: Home, ports: dict[str, int], staff_email: str) -> None:
     """Keep the login of the first member of staff in a file that only its owner can read."""
     text = STAFF_LOGIN.format(
-        email=processes.STAFF_EMAIL,
-        password=home.secret("staff-password"),
+        email=staff_email,
+        password=home.secret(processes.secret_file("STAFF_PASSWORD")),
         url=processes.public_url(ports),
         access_token=ACCESS_TOKEN,
     )

@@ -1,21 +1,21 @@
-"""Makes .env, the secrets that compose.yaml reads. Only its owner can read it, and git ignores it."""
+"""Makes .env, the secrets that compose.yaml refers to. Only its owner can read it, and git ignores it.
+
+It needs nothing but Python: `make compose` runs it where no environment is set up.
+"""
 
 import os
+import re
 import secrets
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parent.parent / ".env"
-DATABASES = ("IDENTITY", "CATALOG", "ORDERS", "NOTIFICATIONS")
-BROKER_USERS = ("PROVISIONER", *DATABASES)
-NAMES = (
-    "POSTGRES_PASSWORD",
-    *(f"{database}_DATABASE_PASSWORD" for database in DATABASES),
-    *(f"{user}_BROKER_PASSWORD" for user in BROKER_USERS),
-    "KEY_ENCRYPTION_SECRET",
-    "STAFF_PASSWORD",
-    "NOTIFICATIONS_CLIENT_SECRET",
-    "MAIL_PAGE_TOKEN",
-)
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / ".env"
+
+
+def names() -> tuple[str, ...]:
+    """Returns the secrets: what compose.yaml can't do without, and says to run this for."""
+    found = re.findall(r"\$\{([A-Z][A-Z0-9_]*):\?run make compose\}", (ROOT / "compose.yaml").read_text())
+    return tuple(dict.fromkeys(found))
 
 
 def main() -> None:
@@ -26,9 +26,9 @@ def main() -> None:
     with os.fdopen(os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+") as file:
         os.fchmod(file.fileno(), 0o600)
         present = file.read()
-        names = {line.partition("=")[0] for line in present.splitlines()}
+        known = {line.partition("=")[0] for line in present.splitlines()}
         file.write("" if present.endswith("\n") or not present else "\n")
-        file.writelines(f"{name}={secrets.token_hex(24)}\n" for name in NAMES if name not in names)
+        file.writelines(f"{name}={secrets.token_hex(24)}\n" for name in names() if name not in known)
 
 
 if __name__ == "__main__":

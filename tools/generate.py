@@ -1,8 +1,10 @@
 """Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor
-image; and what the Helm chart and the broker read of them.
+image; and from the contracts and services/*/service.toml what runs the services: compose.yaml, the files of the Helm
+chart and the broker, the table in docs/architecture.md.
 
 Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale
-stays. The same input gives the same bytes.
+stays. The same input gives the same bytes. Declarations, contracts and code that contradict each other are an error;
+what is wrong with code is found when all is in place, for code is written with what was generated.
 """
 
 import os
@@ -10,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from grpc_health.v1 import health_pb2
@@ -17,9 +20,15 @@ from grpc_reflection.v1alpha import reflection_pb2
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto, SourceCodeInfo
 
-from mesh.codegen.chart import UnknownWorkload, write_contracts, write_events
+from local.declarations.problem import Problem, WrongDeclarations
+from local.declarations.service import Service, read_services
+from mesh.codegen.chart import write_contracts, write_events
 from mesh.contract.events import participants
 from mesh.events.nats.users import configuration, users
+from tools.generation import tables
+from tools.generation.chart import write_services
+from tools.generation.compose import write_compose
+from tools.generation.contradictions import code_problems, contract_problems
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOGLE_FILES = (
@@ -48,12 +57,15 @@ def main() -> None:
         image = fresh / "contracts.binpb"
         write_image(image)
         generate_betterproto(fresh, image, Path(folder) / "plain.binpb")
-        chart = chart_files(image)
+        contracts = FileDescriptorSet.from_binary(image.read_bytes())
+        services = declared_services(contracts)
+        files = derived_files(services, contracts)
         shutil.rmtree(target / "gen", ignore_errors=True)
         shutil.copytree(fresh, target / "gen")
-    for name, text in chart.items():
-        (target / CHART / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / CHART / name).write_text(text)
+    for name, text in files.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(text)
+    exit_with(code_problems(ROOT, services, contracts))
 
 
 def buf(*arguments: str | Path) -> None:
@@ -144,21 +156,33 @@ def drop_options(file: FileDescriptorProto) -> None:
             method.options = None
 
 
-def chart_files(path: Path) -> dict[str, str]:
-    """Returns what the chart reads of the image, by the file's name; Compose mounts the broker's users, too.
-
-    Exits with a sentence when a contract names a workload that does not exist.
-    """
-    workloads = {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")}
-    image = FileDescriptorSet.from_binary(path.read_bytes())
+def declared_services(contracts: FileDescriptorSet) -> tuple[Service, ...]:
+    """Returns the services of the checkout. Exits with a line for each contradiction."""
     try:
-        return {
-            "contracts.yaml": write_contracts(image, workloads),
-            "events.yaml": write_events(image, workloads),
-            "files/nats-users.conf": configuration(users(participants(image))),
-        }
-    except UnknownWorkload as error:
-        sys.exit(f"proto/{error}")
+        services = read_services(ROOT, contracts)
+    except WrongDeclarations as error:
+        sys.exit(str(error))
+    exit_with(contract_problems(services, contracts))
+    return services
+
+
+def exit_with(problems: Iterable[Problem]) -> None:
+    """Exits with a line for each problem, if there is one."""
+    if found := sorted(set(problems)):
+        sys.exit("\n".join(map(str, found)))
+
+
+def derived_files(services: Sequence[Service], contracts: FileDescriptorSet) -> dict[str, str]:
+    """Returns the text of each file that is made of the declarations and the contracts, by its path."""
+    names = {service.name for service in services}
+    return {
+        "compose.yaml": write_compose(services),
+        f"{CHART}/contracts.yaml": write_contracts(contracts, names),
+        f"{CHART}/events.yaml": write_events(contracts),
+        f"{CHART}/services.yaml": write_services(services),
+        f"{CHART}/files/nats-users.conf": configuration(users(participants(contracts))),
+        tables.FILE.as_posix(): tables.write_table((ROOT / tables.FILE).read_text(), services, contracts),
+    }
 
 
 if __name__ == "__main__":

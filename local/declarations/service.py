@@ -11,8 +11,8 @@ from local.declarations import ports
 from local.declarations.declaration import OPS_PORT_OFFSET, DeclarationFile
 from local.declarations.problem import Problem, WrongDeclarations
 from mesh.codegen.chart import workload_of
-from mesh.events.contract import participants
-from mesh.policy import ANY_WORKLOAD, policy_of
+from mesh.contract.events import participants
+from mesh.contract.policy import ANY_WORKLOAD, policy_of
 
 IMAGE = "gen/contracts.binpb"
 PACKAGE_PREFIX = "meshwright."

@@ -8,13 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 import yaml
-from meshwright.policy.v1.policy_pb import ext_method
 from protobuf import DescMethod, DescService
 from protobuf.wkt import FileDescriptorSet
-from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
 
-from mesh.contract.events import consumers_of_events, participants
-from mesh.contract.policy import ANY_WORKLOAD, DEFAULT_TIMEOUT_S, Policy, is_idempotent, policy_of
+from mesh.contract.events import participants
+from mesh.contract.policy import DEFAULT_TIMEOUT_S, Policy, is_idempotent, policy_of
 
 HEADER = (
     "# What the contracts in proto/ say to the mesh. Written by `make generate`: change the contracts, not this file.\n"
@@ -24,34 +22,18 @@ EVENTS_HEADER = (
     "# Which events services publish and consume. Written by `make generate`: change the contracts, not this file.\n"
 )
 
-# The numbers of fields on the way from a file to a caller in it: google/protobuf/descriptor.proto, policy.proto.
-_SERVICE, _METHOD, _OPTIONS, _POLICY, _CALLERS = 6, 2, 4, 51820, 6
-
-
-class UnknownWorkload(Exception):
-    """A contract names a workload that does not exist. The text names the place."""
-
 
 def write_contracts(image: FileDescriptorSet, workloads: Collection[str]) -> str:
-    """The file's text. `workloads` are the names that may stand in `callers`. Raises UnknownWorkload."""
+    """The file's text: what the contracts of these workloads say."""
     document: dict[str, dict[str, Any]] = {}
     for service in _services(image, workloads):
-        for number, method in enumerate(service.methods):
-            path = (_SERVICE, list(service.file.services).index(service), _METHOD, number)
-            _check_callers(method, path, image, workloads)
         methods = {method.name: _method(method) for method in service.methods}
         document.setdefault(workload_of(service), {})[service.type_name] = methods
     return HEADER + yaml.safe_dump(document, default_flow_style=None, width=120)
 
 
-def write_events(image: FileDescriptorSet, workloads: Collection[str]) -> str:
-    """Returns the text of the file that says who publishes and who consumes which events. Raises UnknownWorkload."""
-    for event, consumers in consumers_of_events(image):
-        if unknown := set(consumers) - set(workloads):
-            raise UnknownWorkload(
-                f"{event.file.name}: {event.name} names the consumer {min(unknown)!r}, which is no workload. "
-                f"Name some of these: {', '.join(sorted(workloads))}."
-            )
+def write_events(image: FileDescriptorSet) -> str:
+    """Returns the text of the file that says who publishes and who consumes which events."""
     document = {
         service.name: {"publishes": list(service.publishes), "consumes": list(service.consumes)}
         for service in participants(image)
@@ -95,23 +77,3 @@ def _timeout_s(method: DescMethod, policy: Policy) -> float | None:
 def _duration(seconds: float) -> str:
     """Linkerd takes whole numbers only: 5s, 1500ms."""
     return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
-
-
-def _check_callers(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet, known: Collection[str]) -> None:
-    options = method.proto.options
-    callers = options[ext_method].callers if options is not None and ext_method in options else []
-    for position, caller in enumerate(callers):
-        if caller not in {*known, ANY_WORKLOAD}:
-            line = _line(method, (*path, _OPTIONS, _POLICY, _CALLERS, position), image)
-            raise UnknownWorkload(
-                f"{method.parent.file.name}:{line}: {method.name} names the caller {caller!r}, which is no workload. "
-                f"Name some of these: {', '.join(sorted(known))}; or {ANY_WORKLOAD!r}, which is all of them."
-            )
-
-
-def _line(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet) -> int:
-    """The line, from 1, of what is at this path of the method's file, or of the nearest thing around it."""
-    file = next(file for file in image.file if file.name == f"{method.parent.file.name}")
-    locations = (file.source_code_info or SourceCodeInfo()).location
-    around = [place for place in locations if tuple(place.path) == path[: len(place.path)] and place.path]
-    return max(around, key=lambda place: len(place.path)).span[0] + 1 if around else 1

@@ -29,15 +29,23 @@ The services of this release whose values set a flag, `database` for example, as
 {{- end }}
 
 {{/*
-The services of this release, as JSON: name → spec, with the flags of the contracts for services
-that publish or consume events.
+The services of this release, as JSON: name → spec, which is the defaults of workloads, what the
+service declares, and the values, each over the one before; and the flags of the contracts for
+services that publish or consume events.
 */}}
 {{- define "meshwright.services" -}}
 {{- $services := dict }}
-{{- range $name, $values := .Values.services }}
+{{- $declared := .Files.Get "services.yaml" | fromYaml }}
+{{- $events := include "meshwright.events" . | fromJson }}
+{{- range $name := concat (keys $declared) (keys .Values.services) | uniq }}
+{{- $values := get $.Values.services $name | default dict }}
 {{- if dig "enabled" true $values }}
-{{- $events := dict "events" (hasKey (include "meshwright.events" $ | fromJson) $name) }}
-{{- $_ := set $services $name (mergeOverwrite (deepCopy $.Values.workloads) (deepCopy $values) $events) }}
+{{- $spec := mergeOverwrite (deepCopy $.Values.workloads) (get $declared $name | default dict) (deepCopy $values) }}
+{{- $_ := set $spec "events" (hasKey $events $name) }}
+{{- if and $.Values.ownSecrets (not $spec.existingSecret) (or $spec.database $spec.events $spec.mail) }}
+{{- $_ := set $spec "existingSecret" ($name | replace "_" "-") }}
+{{- end }}
+{{- $_ := set $services $name $spec }}
 {{- end }}
 {{- end }}
 {{- $services | toJson }}

@@ -1,0 +1,1 @@
+"""What `make generate` makes of the declared services, and what it finds wrong with them."""

@@ -1,0 +1,93 @@
+"""What the code of a service does by its own account: which methods of others it calls, which events it knows."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from protobuf import DescMethod, DescService
+from protobuf.wkt import FileDescriptorSet
+
+from mesh.codegen.generator import python_name
+
+CLIENT_SUFFIX = "Client"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file of the checkout."""
+
+    path: str
+    line: int
+
+
+class ServiceCode:
+    """The code of one service."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self._trees = {
+            path.relative_to(root).as_posix(): ast.parse(path.read_text(), path)
+            for path in sorted((root / "services" / name).rglob("*.py"))
+        }
+
+    def calls(self, methods: Mapping[tuple[str, str], DescMethod]) -> Iterator[tuple[DescMethod, Place]]:
+        """Yields the calls of generated clients. `methods` are those of all contracts, by the full name of the client's
+        class and the name of its Python method.
+
+        A file that imports a client calls a method of it where an object has an attribute of that name, unless the
+        object is `self`, whose methods are the file's own.
+        """
+        for path, tree in self._trees.items():
+            clients = {name for name, _ in _imports(tree) if name.endswith(CLIENT_SUFFIX)} | _through_modules(tree)
+            for node in ast.walk(tree):
+                if not isinstance(node, ast.Attribute) or _is_self(node.value):
+                    continue
+                for client in clients:
+                    if (method := methods.get((client, node.attr))) is not None:
+                        yield method, Place(path, node.lineno)
+
+    def messages(self) -> Iterator[tuple[str, Place]]:
+        """Yields the generated messages that the code imports, by their full names."""
+        for path, tree in self._trees.items():
+            for name, line in _imports(tree):
+                yield name, Place(path, line)
+
+
+def client_methods(image: FileDescriptorSet) -> dict[tuple[str, str], DescMethod]:
+    """Returns the methods of all contracts by the full name of the client's class and that of its Python method."""
+    services = [desc for desc in image.to_registry() if isinstance(desc, DescService)]
+    return {
+        (f"{service.type_name}{CLIENT_SUFFIX}", python_name(method)): method
+        for service in services
+        for method in service.methods
+    }
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yields what is imported from generated modules, by its full name in the contract, and the line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (package := _package(node.module or "")):
+            for alias in node.names:
+                yield f"{package}.{alias.name}", alias.lineno
+
+
+def _through_modules(tree: ast.Module) -> set[str]:
+    """Returns the full names of the clients that are reached through a module: catalog_grpc.CatalogServiceClient."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name: _package(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules |= {alias.asname or alias.name: _package(f"{node.module}.{alias.name}") for alias in node.names}
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.endswith(CLIENT_SUFFIX)]
+    return {f"{package}.{node.attr}" for node in used if (package := modules.get(ast.unparse(node.value)))}
+
+
+def _package(module: str) -> str:
+    """Returns the package of the contract that a module is generated from; empty of other modules."""
+    package, _, name = module.rpartition(".")
+    return package if module.startswith("meshwright.") and name.endswith(("_grpc", "_pb")) else ""
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")

@@ -1,0 +1,109 @@
+"""compose.yaml: compose.template.yaml with the services that the checkout declares."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from local.declarations.service import Service
+from mesh.events.nats.users import PROVISIONER
+
+TEMPLATE: Final = Path(__file__).with_name("compose.template.yaml")
+HEADER: Final = (
+    "# Written by `make generate` from services/*/service.toml, proto/ and tools/generation/compose.template.yaml:\n"
+    "# change those, not this file.\n#\n"
+)
+GRPC_PORT: Final = 9000
+
+_PLACE = re.compile(r"^( *)# %([a-z ]+)%\n", re.MULTILINE)
+
+
+def write_compose(services: Sequence[Service]) -> str:
+    """Returns the text of compose.yaml."""
+    blocks = _blocks(services)
+
+    def fill(place: re.Match[str]) -> str:
+        return "".join(f"{place[1]}{line}\n" if line else "\n" for line in blocks[place[2]])
+
+    return HEADER + _PLACE.sub(fill, TEMPLATE.read_text())
+
+
+def _blocks(services: Sequence[Service]) -> dict[str, list[str]]:
+    """Returns the lines for each place of the template."""
+    databases = [service for service in services if service.database]
+    upstreams = [f"{name}={service.workload}:{GRPC_PORT}" for service in services for name in service.types]
+    return {
+        "healthy services": [f"{service.workload}: {{condition: service_healthy}}" for service in services],
+        "upstreams": [*(f"{upstream}," for upstream in upstreams[:-1]), *upstreams[-1:]],
+        "services": _separated([list(_container(service, services)) for service in services]),
+        "databases": [f"- {service.name}" for service in databases],
+        "database urls": [
+            f"{each.variable}_DATABASE_URL: {_database_url(each, f'${{{each.variable}_DATABASE_PASSWORD}}')}"
+            for each in databases
+        ],
+        "create databases": [*map(_create_role, databases), *map(_create_database, databases), _revoke(databases)],
+        "broker passwords": [
+            f'{user.upper()}_PASSWORD: "${{{user.upper()}_BROKER_PASSWORD}}"'
+            for user in (PROVISIONER, *(service.name for service in services if service.events))
+        ],
+    }
+
+
+def _separated(blocks: Sequence[Sequence[str]]) -> list[str]:
+    return [line for index, block in enumerate(blocks) for line in ([""] if index else []) + list(block)]
+
+
+def _container(service: Service, services: Sequence[Service]) -> Iterator[str]:
+    yield f"{service.workload}:"
+    yield "  <<: *process"
+    yield f"  command: [services.{service.name}]"
+    if service.database and service.events:
+        yield "  depends_on: *after-stores"
+    elif service.database or service.events:
+        store = "migrations" if service.database else "broker"
+        yield f"  depends_on: {{{store}: {{condition: service_completed_successfully}}}}"
+    yield "  environment:"
+    yield "    <<: *tokens"
+    yield from (f"    {name}: {value}" for name, value in _environment(service, services))
+
+
+def _environment(service: Service, services: Sequence[Service]) -> Iterator[tuple[str, str]]:
+    variable = service.variable
+    if service.events:
+        yield "NATS_URL", f"nats://{service.name}:{_secret(f'{variable}_BROKER_PASSWORD')}@nats:4222"
+    if service.database:
+        yield "DATABASE_URL", _database_url(service, _secret(f"{variable}_DATABASE_PASSWORD"))
+    yield from ((f"{callee.upper()}_ADDRESS", f"{callee.replace('_', '-')}:{GRPC_PORT}") for callee in service.callees)
+    if service.mail:
+        yield "SMTP_URL", "smtp://mail:8026"
+    if service.calls_as_itself:
+        yield "TOKEN_URL", "http://edge:8080/v1/oauth2/workloadToken"
+        yield "CLIENT_ID", service.name
+        yield "CLIENT_SECRET", _secret(f"{variable}_CLIENT_SECRET")
+    if service.issues_tokens:
+        clients = {each.name: f"${{{each.variable}_CLIENT_SECRET}}" for each in services if each.calls_as_itself}
+        yield "SERVICE_CLIENTS", f"'{json.dumps(clients)}'"
+    yield from ((name, _secret(name)) for name in service.generated_secrets)
+    yield from ((name, json.dumps(value.replace("$", "$$"))) for name, value in service.environment.items())
+
+
+def _secret(name: str) -> str:
+    """Returns a reference to a secret of .env: tools/compose_secrets.py makes up each that is referred to like this."""
+    return f"${{{name}:?run make compose}}"
+
+
+def _database_url(service: Service, password: str) -> str:
+    return f"postgresql://{service.name}:{password}@postgres:5432/{service.name}"
+
+
+def _create_role(service: Service) -> str:
+    return f"CREATE ROLE {service.name} LOGIN PASSWORD '${{{service.variable}_DATABASE_PASSWORD}}';"
+
+
+def _create_database(service: Service) -> str:
+    return f"CREATE DATABASE {service.name} OWNER {service.name};"
+
+
+def _revoke(databases: Sequence[Service]) -> str:
+    return f"REVOKE CONNECT ON DATABASE {', '.join(['postgres', *(each.name for each in databases)])} FROM PUBLIC;"

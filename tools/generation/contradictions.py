@@ -1,0 +1,127 @@
+"""Where declarations, contracts and code say different things."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from meshwright.policy.v1.policy_pb import ext_method
+from protobuf import DescMessage, DescMethod, DescService
+from protobuf.wkt import FileDescriptorSet
+
+from local.declarations.problem import Problem
+from local.declarations.service import PACKAGE_PREFIX, Service
+from mesh.codegen.chart import workload_of
+from mesh.codegen.source_line import source_line
+from mesh.contract.events import consumers_of_events, publisher_of
+from mesh.contract.policy import ANY_WORKLOAD, policy_of
+from tools.generation.code import ServiceCode, client_methods
+
+# The numbers of fields on the way to an option: google/protobuf/descriptor.proto, policy.proto.
+_MESSAGE, _SERVICE, _METHOD, _OPTIONS, _POLICY = 4, 6, 2, 4, 51820
+_MESSAGE_OPTIONS, _EVENT, _CONSUMERS, _CALLERS = 7, 51820, 1, 6
+PROTO: Final = "proto"
+
+
+def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> Iterator[Problem]:
+    """Yields what is wrong between the contracts and the declarations: nothing can be made of them."""
+    names = {service.name for service in services}
+    for method, path in _methods(image):
+        yield from _method_problems(method, path, names, image)
+    for event, consumers in consumers_of_events(image):
+        yield from _event_problems(event, consumers, names, image)
+    for service in services:
+        if not service.types:
+            why = f"There is no contract: proto/{service_folder(service)}/*.proto declares no gRPC service."
+            yield service.file.problem(why)
+        if service.events and not service.database:
+            why = "The service publishes or consumes events, which needs a database: add database = true."
+            yield service.file.problem(why, "database")
+
+
+def code_problems(root: Path, services: Sequence[Service], image: FileDescriptorSet) -> Iterator[Problem]:
+    """Yields what the code does that its contracts do not say, and the events that they promise and it lacks."""
+    methods = client_methods(image)
+    events = {event.type_name: (event, consumers) for event, consumers in consumers_of_events(image)}
+    for service in services:
+        code = ServiceCode(root, service.name)
+        for method, place in code.calls(methods):
+            if workload_of(method.parent) != service.name and not policy_of(method).admits_connection(service.name):
+                yield Problem(
+                    place.path,
+                    place.line,
+                    f"{service.name} calls {method.parent.name}.{method.name}, whose contract does not name it: add "
+                    f'callers: "{service.name}" in {PROTO}/{method.parent.file.name}.',
+                )
+        known = dict(code.messages())
+        for name, place in known.items():
+            if name in events and publisher_of(name) != service.name and service.name not in events[name][1]:
+                event = events[name][0]
+                yield Problem(
+                    place.path,
+                    place.line,
+                    f"{service.name} uses the event {event.name}, whose contract does not name it: add "
+                    f'consumers: "{service.name}" in {PROTO}/{event.file.name}.',
+                )
+        for name, (event, consumers) in events.items():
+            if publisher_of(name) == service.name and name not in known:
+                why = f"The event {event.name} is published by nobody: no file of services/{service.name} uses it."
+                yield _at_event(event, image, why)
+            if service.name in consumers and name not in known:
+                why = f"The event {event.name} names the consumer {service.name!r}, but no file of "
+                yield _at_event(event, image, f"{why}services/{service.name} uses it.")
+
+
+def service_folder(service: Service) -> str:
+    """Returns the folder of a service's contract, below proto/."""
+    return f"{PACKAGE_PREFIX.replace('.', '/')}{service.name}/v1"
+
+
+def _method_problems(
+    method: DescMethod, path: tuple[int, ...], names: set[str], image: FileDescriptorSet
+) -> Iterator[Problem]:
+    policy = policy_of(method)
+    if why := policy.contradiction:
+        yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY), f"{method.name} {why}.")
+    options = method.proto.options
+    callers = options[ext_method].callers if options is not None and ext_method in options else []
+    for position, caller in enumerate(callers):
+        if caller not in {*names, ANY_WORKLOAD}:
+            why = (
+                f"{method.name} names the caller {caller!r}, which is no workload. "
+                f"Name some of these: {', '.join(sorted(names))}; or {ANY_WORKLOAD!r}, which is all of them."
+            )
+            yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY, _CALLERS, position), why)
+
+
+def _event_problems(
+    event: DescMessage, consumers: Sequence[str], names: set[str], image: FileDescriptorSet
+) -> Iterator[Problem]:
+    for position, consumer in enumerate(consumers):
+        if consumer not in names:
+            why = (
+                f"{event.name} names the consumer {consumer!r}, which is no workload. "
+                f"Name some of these: {', '.join(sorted(names))}."
+            )
+            yield _at_event(event, image, why, position)
+    publisher = publisher_of(event.type_name)
+    if consumers and publisher not in names:
+        why = f"The event {event.name} is consumed, but there is no service that publishes it: services/{publisher}."
+        yield _at_event(event, image, why)
+
+
+def _methods(image: FileDescriptorSet) -> Iterator[tuple[DescMethod, tuple[int, ...]]]:
+    """Yields our methods, with their paths in their files."""
+    for desc in image.to_registry():
+        if isinstance(desc, DescService) and desc.type_name.startswith(PACKAGE_PREFIX):
+            index = list(desc.file.services).index(desc)
+            yield from ((method, (_SERVICE, index, _METHOD, number)) for number, method in enumerate(desc.methods))
+
+
+def _at_event(event: DescMessage, image: FileDescriptorSet, why: str, consumer: int = 0) -> Problem:
+    file = next(file for file in image.file if file.name == event.file.name)
+    index = [message.name for message in file.message_type].index(event.name)
+    return _problem(image, event.file.name, (_MESSAGE, index, _MESSAGE_OPTIONS, _EVENT, _CONSUMERS, consumer), why)
+
+
+def _problem(image: FileDescriptorSet, file_name: str, path: tuple[int, ...], why: str) -> Problem:
+    return Problem(f"{PROTO}/{file_name}", source_line(image, file_name, path), why)

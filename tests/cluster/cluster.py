@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from local.declarations.service import read_services
 from tests.cluster.manifests import client_pod, namespace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ VALUES = os.environ.get("VALUES", "")
 READY_S = 300
 ADA = {"email": "ada@example.com", "password": "analytical engine", "display_name": "Ada"}
 CUP = {"title": "A cup", "category": "kitchen", "price": {"currencyCode": "EUR", "units": "5"}}
-DEPLOYMENTS = ("catalog", "edge", "identity", "information", "notifications", "orders")
+DEPLOYMENTS = tuple(sorted(["edge", *(service.workload for service in read_services(ROOT))]))
 
 Object = dict[str, Any]
 

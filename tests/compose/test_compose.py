@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.declarations.service import read_services
 from local.ports import free_ports
 from tests import broker_attempts
-from tools.compose_secrets import NAMES
+from tools.compose_secrets import names
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
@@ -31,7 +32,7 @@ class Compose:
 
     def __init__(self) -> None:
         self.port, self.mail_port = free_ports(2)
-        self.secrets = {name: secrets.token_hex(24) for name in NAMES}
+        self.secrets = {name: secrets.token_hex(24) for name in names()}
         ports = {"PORT": str(self.port), "MAIL_PAGE_PORT": str(self.mail_port)}
         self._environment = {**os.environ, **self.secrets, **ports}
         self._command = ["docker", "compose", "--project-name", f"meshwright-test-{self.port}"]
@@ -119,7 +120,7 @@ def test_the_data_outlive_the_containers(client: httpx.Client, compose: Compose)
     assert client.get("/v1/orders").json() == before
 
 
-@pytest.mark.parametrize("service", ["edge", "identity", "catalog", "orders", "notifications", "information", "mail"])
+@pytest.mark.parametrize("service", ["edge", *(each.workload for each in read_services(ROOT)), "mail"])
 def test_a_process_may_do_little(compose: Compose, service: str) -> None:
     """It is not root, its root file system is read-only, and it can gain no right."""
     facts = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}"
@@ -161,7 +162,7 @@ def test_a_proxy_on_this_machine_names_the_client(compose: Compose) -> None:
 def test_without_its_secrets_nothing_starts() -> None:
     """The command says which variable is missing, and what makes it."""
     command = ["docker", "compose", "--env-file", "/dev/null", "config", "--quiet"]
-    environment = {name: value for name, value in os.environ.items() if name not in NAMES}
+    environment = {name: value for name, value in os.environ.items() if name not in names()}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "is missing a value: run make compose" in done.stderr

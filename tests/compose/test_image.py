@@ -2,9 +2,13 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from local.declarations.service import read_services
+
+ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
 FOLDERS = ("/usr/bin", "/usr/lib", "/usr/local", "/usr/share/python-wheels", "/venv", "/app")
 TOOLS = {
@@ -33,9 +37,7 @@ def run(*arguments: str, entrypoint: str | None = None) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "process", ["services.identity", "services.catalog", "services.orders", "services.notifications"]
-)
+@pytest.mark.parametrize("process", [f"services.{each.name}" for each in read_services(ROOT) if each.database])
 def test_any_process_starts_by_its_name(process: str) -> None:
     """Each of them says which settings it lacks."""
     done = run(process)

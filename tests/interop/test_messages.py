@@ -13,6 +13,8 @@ from googleapis.google.type.money_pb import Money
 from meshwright.orders.v1.orders_pb import Order, OrderLine
 from protobuf.wkt import Timestamp
 
+from local.declarations.service import read_services
+
 ROOT = Path(__file__).resolve().parents[2]
 
 ORDER = Order(
@@ -39,12 +41,11 @@ def standard(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_standard_stubs_are_compiled_for_every_service(standard: Path) -> None:
     """grpcio-tools makes `_pb2` and `_pb2_grpc` of every contract: any Python team can call us without our code."""
-    for name in ("catalog", "identity", "information", "notifications", "orders"):
-        assert (standard / f"meshwright/{name}/v1/{name}_pb2.py").is_file()
-        assert (
-            f"class {name.capitalize()}ServiceStub"
-            in (standard / f"meshwright/{name}/v1/{name}_pb2_grpc.py").read_text()
-        )
+    for service in read_services(ROOT):
+        folder = standard / "meshwright" / service.name / "v1"
+        stubs = "".join(path.read_text() for path in folder.glob("*_pb2_grpc.py"))
+        assert service.types
+        assert [name for name in service.types if f"class {name.rpartition('.')[2]}Stub" not in stubs] == []
 
 
 def test_googles_runtime_reads_and_writes_the_same(standard: Path) -> None:

@@ -9,7 +9,7 @@ from protobuf.wkt import FileDescriptorSet
 from mesh.contract.events import participants
 from mesh.events.nats.users import users
 from tools import compose_secrets
-from tools.compose_secrets import NAMES, main
+from tools.compose_secrets import main, names
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def test_all_secrets_are_made_once_for_the_owner_only(file: Path) -> None:
     main()
     made = file.read_text()
     values = dict(line.split("=") for line in made.splitlines())
-    assert tuple(values) == NAMES
-    assert len(set(values.values())) == len(NAMES)
+    assert tuple(values) == names()
+    assert len(set(values.values())) == len(names())
     assert file.stat().st_mode & 0o777 == 0o600
     main()
     assert file.read_text() == made
@@ -47,7 +47,7 @@ def test_what_is_there_stays(file: Path) -> None:
     main()
     lines = file.read_text().splitlines()
     assert lines[:2] == ["PORT=8081", "STAFF_PASSWORD=mine"]
-    assert [line.partition("=")[0] for line in lines[2:]] == [name for name in NAMES if name != "STAFF_PASSWORD"]
+    assert [line.partition("=")[0] for line in lines[2:]] == [name for name in names() if name != "STAFF_PASSWORD"]
 
 
 def test_compose_gives_each_user_of_the_broker_its_own_password() -> None:
@@ -63,4 +63,4 @@ def test_compose_gives_each_user_of_the_broker_its_own_password() -> None:
         container = {"provisioner": "broker"}.get(user, user)
         assert given == {container}
         assert f"nats://{user}:${{{name}:?" in compose["services"][container]["environment"]["NATS_URL"]
-    assert set(expected.values()) < set(NAMES)
+    assert set(expected.values()) < set(names())

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from local.processes import PORTS, SERVICES
+from local.declarations.ports import OTHERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,6 +22,5 @@ def test_help_lists_every_target() -> None:
 def test_help_names_every_port() -> None:
     """The variables that choose ports are told, those of the services by the example of one."""
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    of_services = {f"{service.upper()}_{kind}" for service in SERVICES for kind in ("PORT", "OPS_PORT")}
-    for variable in PORTS.keys() - of_services - {"MAIL_OPS_PORT"}:
+    for variable in {*OTHERS, "ORDERS_PORT", "ORDERS_OPS_PORT"} - {"MAIL_OPS_PORT"}:
         assert variable in done.stdout

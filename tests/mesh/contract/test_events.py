@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from protobuf.wkt import FileDescriptorSet
 
-from mesh.codegen.chart import UnknownWorkload, write_events
 from mesh.contract.events import Participant, participants, publisher_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,15 +42,3 @@ def test_a_service_consumes_what_its_handlers_are_for(service: str) -> None:
 def test_all_declared_consumers_have_handlers() -> None:
     """No service is named that has no code for it."""
     assert [name for name, each in sorted(DECLARED.items()) if each.consumes] == CONSUMING
-
-
-def test_a_consumer_that_is_no_workload_is_refused_where_it_stands() -> None:
-    """The sentence names the file, the event, and what could stand there."""
-    misspelt = IMAGE.replace(b"\x0a\x0dnotifications", b"\x0a\x0dnotificationz")
-    workloads = {"catalog", "identity", "notifications", "orders"}
-    expected = (
-        r"^meshwright/identity/v1/events\.proto: RegistrationRepeated names the consumer 'notificationz', which is no "
-        r"workload\. Name some of these: catalog, identity, notifications, orders\.$"
-    )
-    with pytest.raises(UnknownWorkload, match=expected):
-        write_events(FileDescriptorSet.from_binary(misspelt), workloads)

@@ -1,0 +1,46 @@
+"""The ports of services under `make up`."""
+
+import pytest
+
+from local.declarations.ports import FIRST, LAST, OTHERS, assign, clash
+
+
+def test_a_port_follows_from_the_name() -> None:
+    """It is the same whatever other services there are, unless two names lead to the same one."""
+    alone = assign({"reviews": None})["reviews"]
+    assert FIRST <= alone <= LAST
+    assert assign({"orders": 9003, "a_b": None, "reviews": None})["reviews"] == alone
+
+
+def test_no_two_services_share_a_port() -> None:
+    """However many there are, each has its own, and one for operations that nobody else has."""
+    declared = {f"service{number}": None for number in range(LAST - FIRST + 1)}
+    ports = assign(declared)
+    assert set(ports.values()) == set(range(FIRST, LAST + 1))
+    assert not {port + 100 for port in ports.values()} & {*ports.values(), *OTHERS.values()}
+    with pytest.raises(ValueError, match=r"^All ports from 9010 to 9099 are taken: declare one, port = 9200\.$"):
+        assign({**declared, "one_more": None})
+
+
+def test_a_derived_port_gives_way_to_a_declared_one() -> None:
+    """Who declares it has it."""
+    wanted = assign({"reviews": None})["reviews"]
+    ports = assign({"reviews": None, "other": wanted})
+    assert ports["other"] == wanted
+    assert ports["reviews"] not in (wanted, 0)
+
+
+@pytest.mark.parametrize(
+    ("port", "why"),
+    [
+        (9003, "The port 9003 is one of the service orders, too."),
+        (9103, "The port 9103 is one of the service orders, too."),
+        (8903, "The port 9003 is one of the service orders, too."),
+        (8080, "The port 8080 is the one of PORT."),
+        (9000, "The port 9100 is the one of MAIL_OPS_PORT."),
+        (9300, ""),
+    ],
+)
+def test_a_clash_of_declared_ports_is_named(port: int, why: str) -> None:
+    """With the ports of operations, and those of what is not a service."""
+    assert clash("reviews", {"orders": 9003, "reviews": port}) == why

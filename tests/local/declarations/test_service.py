@@ -1,0 +1,92 @@
+"""What follows for a service from the contracts, and what two declarations both want."""
+
+from pathlib import Path
+
+import pytest
+from protobuf.wkt import FileDescriptorSet
+
+from local.declarations.problem import WrongDeclarations
+from local.declarations.service import Service, read_services
+
+ROOT = Path(__file__).resolve().parents[3]
+IMAGE = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+
+
+def by_name(services: tuple[Service, ...]) -> dict[str, Service]:
+    """Returns the services by their names."""
+    return {service.name: service for service in services}
+
+
+def checkout(folder: Path, **declarations: str) -> Path:
+    """Makes services with these declarations."""
+    for name, text in declarations.items():
+        (folder / "services" / name).mkdir(parents=True)
+        (folder / "services" / name / "__main__.py").touch()
+        (folder / "services" / name / "service.toml").write_text(text)
+    return folder
+
+
+def test_the_services_of_the_store() -> None:
+    """Calls, events and tokens of their own follow from the contracts; ports stay what they were."""
+    services = by_name(read_services(ROOT))
+    ports = {name: (service.port, service.ops_port) for name, service in services.items()}
+    assert ports == {
+        "identity": (9001, 9101),
+        "catalog": (9002, 9102),
+        "orders": (9003, 9103),
+        "notifications": (9004, 9104),
+        "information": (9005, 9105),
+    }
+    assert {name: service.callees for name, service in services.items() if service.callees} == {
+        "orders": ("catalog",),
+        "notifications": ("identity",),
+    }
+    assert [name for name, service in services.items() if service.calls_as_itself] == ["notifications"]
+    assert [name for name, service in services.items() if not service.events] == ["information"]
+    assert services["orders"].types == ("meshwright.orders.v1.OrdersService",)
+
+
+def test_a_name_of_several_words(tmp_path: Path) -> None:
+    """It has a form for each place that it stands in."""
+    service = read_services(checkout(tmp_path, order_items=""), IMAGE)[0]
+    assert (service.name, service.workload, service.variable) == ("order_items", "order-items", "ORDER_ITEMS")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        (
+            'generated_secrets = ["A"]',
+            'database = true\ngenerated_secrets = ["B", "A"]',
+            "services/b/service.toml:2: A is a generated secret of the service a, too. Give each a name of its own.",
+        ),
+        ("port = 9020", "\nport = 9120", "services/b/service.toml:2: The port 9120 is one of the service a, too."),
+        (
+            "issues_tokens = true",
+            "issues_tokens = true",
+            "services/b/service.toml:1: The service a issues tokens, too.",
+        ),
+    ],
+)
+def test_what_two_services_want_for_themselves(tmp_path: Path, first: str, second: str, why: str) -> None:
+    """A secret, a port, the issuing of tokens: one service has it."""
+    with pytest.raises(WrongDeclarations) as caught:
+        read_services(checkout(tmp_path, a=first, b=second), IMAGE)
+    assert why in str(caught.value).splitlines()
+
+
+def test_a_folder_without_a_program_is_no_service(tmp_path: Path) -> None:
+    """It says which file is missing."""
+    root = checkout(tmp_path, reviews="")
+    (root / "services/reviews/__main__.py").unlink()
+    with pytest.raises(WrongDeclarations, match=r"services/reviews/__main__\.py, which runs the service, is missing"):
+        read_services(root, IMAGE)
+
+
+def test_migrations_need_a_database(tmp_path: Path) -> None:
+    """A service that declares none would never have them applied."""
+    root = checkout(tmp_path, reviews="mail = true\ndatabase = false\n")
+    (root / "services/reviews/migrations").mkdir()
+    (root / "services/reviews/migrations/0001_reviews.sql").touch()
+    with pytest.raises(WrongDeclarations, match=r"^services/reviews/service\.toml:2: There are migrations, but no"):
+        read_services(root, IMAGE)

@@ -20,7 +20,7 @@ def follow(home: Home, service: str | None) -> None:
     names = sorted(path.stem for path in (home.folder / "logs").glob("*.log"))
     if not names:
         raise SetupError("There are no logs yet. `make up` starts the mesh.")
-    service = service and service.replace("_", "-")
+    service = service and service.replace("_", "-")  # as the supervisor names a process
     if service and service not in names:
         raise SetupError(f"There is no log of {service!r}. Choose one of: {', '.join(names)}")
     before = LINES_BEFORE

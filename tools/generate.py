@@ -1,6 +1,6 @@
 """Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor
 image; and from the contracts and services/*/service.toml what runs the services: compose.yaml, the files of the Helm
-chart and the broker, the table in docs/architecture.md.
+chart and the broker, tables in docs/.
 
 Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale
 stays. The same input gives the same bytes. Declarations, contracts and code that contradict each other are an error;
@@ -25,7 +25,7 @@ from local.declarations.service import Service, read_services
 from mesh.codegen.chart import write_contracts, write_events
 from mesh.contract.events import participants
 from mesh.events.nats.users import configuration, users
-from tools.generation import tables
+from tools.generation import settings, tables
 from tools.generation.chart import write_services
 from tools.generation.compose import write_compose
 from tools.generation.contradictions import code_problems, contract_problems
@@ -62,6 +62,7 @@ def main() -> None:
         files = derived_files(services, contracts)
         shutil.rmtree(target / "gen", ignore_errors=True)
         shutil.copytree(fresh, target / "gen")
+    files[settings.FILE.as_posix()] = settings.write_sections((ROOT / settings.FILE).read_text(), ROOT, services)
     for name, text in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text)

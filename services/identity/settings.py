@@ -14,7 +14,7 @@ from services.identity.keys import ACCESS_TOKEN_LIFETIME_S_MAX, PUBLISHED_AFTER
 DAY_S = 24 * 3600
 ROTATION_S_MIN = int(PUBLISHED_AFTER.total_seconds())
 
-ClientId = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,62}$")]
+ClientId = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,62}$")]
 ClientSecret = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-._~]{16,}$")]
 """The unreserved characters of URLs: whether a client form-encodes its secret or not, it sends the same."""
 

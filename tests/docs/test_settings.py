@@ -3,12 +3,10 @@
 import importlib
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
-from pydantic.fields import FieldInfo
 
+from local.declarations.service import read_services
 from local.mail import MailSettings
 from local.settings import HomeSettings, PortsSettings
 from mesh.events.nats.provision import ProvisionSettings
@@ -19,11 +17,8 @@ from mesh.settings import (
     MeshSettings,
     ProcessSettings,
     ServiceSettings,
-    variables,
 )
-from services.identity.settings import IdentitySettings
-from services.notifications.settings import NotificationsSettings
-from services.orders.settings import OrdersSettings
+from tools.generation.settings import own, row, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/settings.md").read_text()
@@ -33,37 +28,11 @@ SECTIONS: dict[str, tuple[type[MeshSettings], ...]] = {
     "Services with a database": (DatabaseSettings,),
     "Services with events": (EventSettings,),
     "Services that call others as themselves": (ClientSettings,),
-    "identity": (IdentitySettings,),
-    "orders": (OrdersSettings,),
-    "notifications": (NotificationsSettings,),
+    **{service.name: types for service in read_services(ROOT) if any(map(own, types := settings_of(ROOT, service)))},
     "The provisioner of the broker": (ProvisionSettings,),
     "The mail server of trials": (MailSettings,),
     "The local mesh": (HomeSettings, PortsSettings),
 }
-
-
-def row(settings_type: type[MeshSettings], name: str) -> str:
-    """Returns the line of the table for a setting."""
-    field = settings_type.model_fields[name]
-    secret = " (secret)" if "Secret" in repr(field.annotation) else ""
-    return f"| `{variables(settings_type, name)[0]}` | {_default(field)} | {field.description}{secret} |"
-
-
-def _own(settings_type: type[MeshSettings]) -> list[str]:
-    """Returns the settings that the class itself declares."""
-    return [name for name in settings_type.model_fields if name in vars(settings_type).get("__annotations__", {})]
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    default: Any = field.get_default(call_default_factory=True)
-    if default in (None, "", {}) or isinstance(default, SecretStr):
-        return ""
-    shown = (
-        str(default).lower() if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else default
-    )
-    return f"`{shown}`"
 
 
 def _rows(title: str) -> list[str]:
@@ -76,7 +45,7 @@ def _rows(title: str) -> list[str]:
 def test_each_setting_is_documented_as_it_is_declared(title: str) -> None:
     """Variables, defaults and descriptions are those of the class, one line each."""
     types = SECTIONS[title]
-    assert _rows(title) == [row(each, name) for each in types for name in _own(each)]
+    assert _rows(title) == [row(each, name) for each in types for name in own(each)]
 
 
 def test_every_section_is_compared() -> None:
@@ -90,7 +59,7 @@ def test_every_settings_class_is_in_a_section() -> None:
     for path in ROOT.glob("services/*/settings.py"):
         importlib.import_module(f"services.{path.parent.name}.settings")
     documented = {each for types in SECTIONS.values() for each in types}
-    declared = {each for each in _subclasses(MeshSettings) if each.__module__.endswith(".settings") and _own(each)}
+    declared = {each for each in _subclasses(MeshSettings) if each.__module__.endswith(".settings") and own(each)}
     assert {each for each in declared if not each.__module__.startswith(("edge.", "tests."))} == {
         each for each in documented if each.__module__.endswith(".settings")
     }

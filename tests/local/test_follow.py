@@ -1,5 +1,8 @@
 """`make logs`."""
 
+import os
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -33,3 +36,18 @@ def test_a_log_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     home.log("orders").touch()
     with pytest.raises(SetupError, match=r"There is no log of 'order'\. Choose one of: orders"):
         follow(home, "order")
+
+
+def test_a_name_may_be_written_as_its_folder(tmp_path: Path) -> None:
+    """The log of the service in services/order_items is named order-items; both spellings find it."""
+    home = Home(tmp_path)
+    home.create()
+    home.log("order-items").touch()
+    with pytest.raises(SetupError, match=r"There is no log of 'order-item'\. Choose one of: order-items"):
+        follow(home, "order_item")
+    command = [sys.executable, "-m", "local", "logs", "order_items"]
+    with subprocess.Popen(command, env=os.environ | {"MESH_HOME": str(tmp_path)}, stdout=subprocess.PIPE) as process:
+        home.log("order-items").write_bytes(b"counted\n")
+        assert process.stdout is not None
+        assert b"order-items" in process.stdout.readline()
+        process.kill()

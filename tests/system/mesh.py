@@ -25,13 +25,13 @@ PASSWORD = "correct horse battery"
 class Mesh:
     """A running mesh."""
 
-    def __init__(self, home: Path, **environment: str) -> None:
+    def __init__(self, home: Path, *, checkout: Path = ROOT, **environment: str) -> None:
         self.home = home
         self._killed: dict[str, int] = {}
         self.output = (home.parent / "output.txt").open("w+")
         self.supervisor = subprocess.Popen(
             [sys.executable, "-m", "local", "up"],
-            cwd=ROOT,
+            cwd=checkout,
             env=os.environ | {"MESH_HOME": str(home), "PORTS": "free"} | environment,
             stdout=self.output,
             stderr=subprocess.STDOUT,

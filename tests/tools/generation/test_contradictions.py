@@ -1,0 +1,241 @@
+"""Where declarations, contracts and code contradict each other."""
+
+from pathlib import Path
+
+import pytest
+from protobuf.wkt import FileDescriptorSet
+from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto
+
+from local.declarations.service import read_services
+from tests.edge.contracts import compile_image
+from tools import generate
+from tools.generation.contradictions import code_problems, contract_problems
+
+ROOT = Path(__file__).resolve().parents[3]
+PROTO = "proto/meshwright/reviews/v1/reviews.proto"
+HEAD = """\
+syntax = "proto3";
+package meshwright.reviews.v1;
+import "google/api/annotations.proto";
+import "meshwright/policy/v1/policy.proto";
+message M {}
+"""
+SERVICE = """\
+service ReviewsService {
+  rpc Get(M) returns (M) {
+    option (google.api.http) = {get: "/v1/reviews"};
+  }
+  rpc Rate(M) returns (M) {
+    option (meshwright.policy.v1.method) = {callers: "shelf_labels"};
+  }
+}
+"""
+EVENT = """\
+message Reviewed {
+  option (meshwright.policy.v1.event) = {consumers: "shelf_labels"};
+}
+"""
+CALLING = """\
+from meshwright.reviews.v1.reviews_grpc import ReviewsServiceClient
+
+
+class Reviews:
+    def __init__(self, channel):
+        self._client = ReviewsServiceClient(channel)
+
+    async def rate(self):
+        return await self._client.rate(1)
+
+    async def get(self):
+        return self.get
+"""
+HANDLING = "from meshwright.reviews.v1.reviews_pb import Reviewed\n"
+
+
+class Checkout:
+    """A checkout with the services reviews and shelf_labels, and the contract of the first."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.service("reviews", "database = true\n", HANDLING)
+        self.service("shelf_labels", "database = true\n", HANDLING + CALLING)
+        self.contract = HEAD + SERVICE + EVENT
+
+    def service(self, name: str, declaration: str = "", code: str = "") -> None:
+        """Makes a service, or changes it."""
+        folder = self.root / "services" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "__main__.py").touch()
+        (folder / "service.toml").write_text(declaration)
+        (folder / "clients.py").write_text(code)
+
+    def image(self) -> FileDescriptorSet:
+        """Returns the compiled contracts, in which shelf_labels has a service, too."""
+        texts = {"reviews": self.contract, "shelf_labels": HEAD.replace("reviews", "shelf_labels") + "service S {}"}
+        files: dict[str, FileDescriptorProto] = {}
+        for name, text in texts.items():
+            folder = self.root / "proto"
+            path = f"meshwright/{name}/v1/{name}.proto"
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            image = FileDescriptorSet.from_binary(compile_image(text, folder, path).SerializeToString())
+            files |= {file.name: file for file in image.file}
+        return FileDescriptorSet(file=list(files.values()))
+
+    def problems(self) -> list[str]:
+        """Returns all problems."""
+        image = self.image()
+        services = read_services(self.root, image)
+        found = [*contract_problems(services, image), *code_problems(self.root, services, image)]
+        return [str(problem) for problem in sorted(found)]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """Returns a checkout in which all is well."""
+    return Checkout(tmp_path)
+
+
+def line_of(text: str, part: str) -> int:
+    """Returns the first line that has this part."""
+    return next(number for number, line in enumerate(text.splitlines(), start=1) if part in line)
+
+
+def test_the_store_contradicts_itself_nowhere() -> None:
+    """What is committed passes."""
+    image = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+    services = read_services(ROOT, image)
+    assert [*contract_problems(services, image), *code_problems(ROOT, services, image)] == []
+
+
+def test_what_fits_together_is_no_problem(checkout: Checkout) -> None:
+    """A caller that is named, an event that is published and consumed, an attribute of `self` with a method's name."""
+    assert checkout.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "why"),
+    [
+        (
+            'callers: "shelf_labels"',
+            'callers: "shelf-labels"',
+            "callers",
+            "Rate names the caller 'shelf-labels', which is no workload. "
+            "Name some of these: reviews, shelf_labels; or '*', which is all of them.",
+        ),
+        (
+            'consumers: "shelf_labels"',
+            'consumers: "shelves"',
+            "consumers",
+            "Reviewed names the consumer 'shelves', which is no workload. Name some of these: reviews, shelf_labels.",
+        ),
+        (
+            '{get: "/v1/reviews"};',
+            '{get: "/v1/reviews"};\n    option (meshwright.policy.v1.method) = {public: true scopes: "a"};',
+            "public",
+            "Get is public and wants scopes: a method that needs no token can't ask for scopes of one.",
+        ),
+    ],
+)
+def test_a_contract_that_is_wrong_is_named_where_it_is(
+    checkout: Checkout, old: str, new: str, at: str, why: str
+) -> None:
+    """The file, the line, the method or event, and what could stand there."""
+    checkout.contract = checkout.contract.replace(old, new)
+    assert f"{PROTO}:{line_of(checkout.contract, at)}: {why}" in checkout.problems()
+
+
+def test_a_call_that_the_contract_does_not_name(checkout: Checkout) -> None:
+    """It would work here with a user's token and fail on a cluster."""
+    checkout.contract = checkout.contract.replace('callers: "shelf_labels"', 'callers: "reviews"')
+    line = line_of(HANDLING + CALLING, "_client.rate(")
+    assert checkout.problems() == [
+        f"services/shelf_labels/clients.py:{line}: shelf_labels calls ReviewsService.Rate, whose contract does not "
+        f'name it: add callers: "shelf_labels" in {PROTO}.'
+    ]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from meshwright.reviews.v1.reviews_grpc import ReviewsServiceClient as C\nC(1).get(2)",
+        "from meshwright.reviews.v1 import reviews_grpc\nreviews_grpc.ReviewsServiceClient(1).get(2)",
+        "import meshwright.reviews.v1.reviews_grpc\nmeshwright.reviews.v1.reviews_grpc.ReviewsServiceClient(1).get(2)",
+        "import meshwright.reviews.v1.reviews_grpc as g\nclient = g.ReviewsServiceClient(1)\nclient.get(2)",
+    ],
+)
+def test_a_method_with_a_route_is_for_the_edge_and_those_it_names(checkout: Checkout, code: str) -> None:
+    """However the client was imported: only the edge may call it without being named."""
+    checkout.service("shelf_labels", "database = true\n", f"{HANDLING}{code}\n")
+    line = code.count("\n") + 2
+    assert [each.partition(", whose")[0] for each in checkout.problems()] == [
+        f"services/shelf_labels/clients.py:{line}: shelf_labels calls ReviewsService.Get"
+    ]
+
+
+def test_an_event_that_nobody_publishes(checkout: Checkout) -> None:
+    """Its consumers would wait for ever."""
+    checkout.service("reviews", "database = true\n")
+    line = line_of(checkout.contract, "consumers")
+    assert checkout.problems() == [
+        f"{PROTO}:{line}: The event Reviewed is published by nobody: no file of services/reviews uses it."
+    ]
+
+
+def test_an_event_of_a_service_that_is_not_there(checkout: Checkout) -> None:
+    """A contract may come before its service, but not be consumed."""
+    checkout.service("shelf_labels", "database = true\n", HANDLING)
+    for path in (checkout.root / "services/reviews").iterdir():
+        path.unlink()
+    line = line_of(checkout.contract, "consumers")
+    assert checkout.problems() == [
+        f"{PROTO}:{line}: The event Reviewed is consumed, but there is no service that publishes it: services/reviews."
+    ]
+    checkout.service("shelf_labels")
+    checkout.contract = HEAD + SERVICE
+    assert checkout.problems() == []
+
+
+def test_a_consumer_without_a_handler(checkout: Checkout) -> None:
+    """What it receives would become dead letters."""
+    checkout.service("shelf_labels", "database = true\n", CALLING)
+    line = line_of(checkout.contract, "consumers")
+    why = "The event Reviewed names the consumer 'shelf_labels', but no file of services/shelf_labels uses it."
+    assert checkout.problems() == [f"{PROTO}:{line}: {why}"]
+
+
+def test_a_handler_of_an_event_that_does_not_name_it(checkout: Checkout) -> None:
+    """The broker would never deliver it."""
+    checkout.contract = HEAD + SERVICE + EVENT.replace('{consumers: "shelf_labels"}', "{}")
+    assert checkout.problems() == [
+        "services/shelf_labels/clients.py:1: shelf_labels uses the event Reviewed, whose contract does not name it: "
+        f'add consumers: "shelf_labels" in {PROTO}.'
+    ]
+
+
+def test_events_need_a_database(checkout: Checkout) -> None:
+    """The outbox and the inbox are tables of it."""
+    checkout.service("reviews", "mail = true\ndatabase = false\n", HANDLING)
+    why = "The service publishes or consumes events, which needs a database: add database = true."
+    assert checkout.problems() == [f"services/reviews/service.toml:2: {why}"]
+
+
+def test_a_service_without_a_contract(checkout: Checkout) -> None:
+    """It says where the contract is looked for."""
+    checkout.service("returns")
+    why = "There is no contract: proto/meshwright/returns/v1/*.proto declares no gRPC service."
+    assert checkout.problems() == [f"services/returns/service.toml:1: {why}"]
+
+
+def test_generation_stops_at_a_contradiction(monkeypatch: pytest.MonkeyPatch, checkout: Checkout) -> None:
+    """`make generate` ends with a line for each, and makes nothing of them."""
+    monkeypatch.setattr(generate, "ROOT", checkout.root)
+    checkout.contract = checkout.contract.replace('"shelf_labels"', '"shelves"')
+    with pytest.raises(SystemExit) as caught:
+        generate.declared_services(checkout.image())
+    assert [line.partition(" names the ")[2][:18] for line in str(caught.value).splitlines()] == [
+        "caller 'shelves', ",
+        "consumer 'shelves'",
+    ]
+    checkout.service("reviews", "database = 1")
+    with pytest.raises(SystemExit, match=r"^services/reviews/service\.toml:1: database must be true or false\.$"):
+        generate.declared_services(checkout.image())

@@ -62,7 +62,7 @@ image: ## build the container image: BASE=<base image> TAG=<tag> CA=<certificate
 
 # Changing it
 
-generate: .venv/requirements-dev.sha256 ## generate gen/ and the generated files of the chart from proto/
+generate: .venv/requirements-dev.sha256 ## generate gen/, compose.yaml and files of the chart from proto/ and services/*/service.toml
 	@$(VENV)/python tools/generate.py
 
 breaking: .venv/requirements-dev.sha256 ## list changes since a git ref that would break clients: make breaking AGAINST=main

@@ -1,4 +1,5 @@
-"""Tries at the broker of NATS_URL what no service may do, and what its user alone may; prints what was not refused.
+"""Tries at the broker of NATS_URL what no service may do, and what the users of the services in its arguments may;
+prints what was not refused.
 
 It runs in a container, by its text, where the standard library is all there is.
 """
@@ -6,35 +7,47 @@ It runs in a container, by its text, where the standard library is all there is.
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-PUBLISHERS = ("catalog", "identity", "orders")
-CONSUMERS = ("notifications",)
-SERVICES = (*PUBLISHERS, *CONSUMERS)
-
 STREAM_API = "PUB $JS.API.STREAM.{}.MESHWRIGHT"
-ATTEMPTS = (
-    *(f"PUB meshwright.{service}.v1.Attempt" for service in SERVICES),
-    *(f"PUB $JS.API.CONSUMER.MSG.NEXT.MESHWRIGHT.{service}" for service in SERVICES),
-    *(f"SUB _INBOX_{service}.attempt" for service in SERVICES),
-    *(STREAM_API.format(action) for action in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.GET")),
-    "PUB $JS.API.CONSUMER.CREATE.MESHWRIGHT.attempt",
-    "PUB $JS.API.CONSUMER.DELETE.MESHWRIGHT.notifications",
-    "SUB meshwright.>",
-)
 
 
-def allowed(service: str) -> set[str]:
+def attempts(services: Sequence[str]) -> tuple[str, ...]:
+    """Returns what is tried: what the user of each of these services may do, and what none may."""
+    return (
+        *map(publish, services),
+        *map(pull, services),
+        *map(subscribe, services),
+        *(STREAM_API.format(action) for action in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.GET")),
+        "PUB $JS.API.CONSUMER.CREATE.MESHWRIGHT.attempt",
+        *(f"PUB $JS.API.CONSUMER.DELETE.MESHWRIGHT.{service}" for service in services),
+        "SUB meshwright.>",
+    )
+
+
+def publish(service: str) -> str:
+    """Returns the attempt to publish as a service."""
+    return f"PUB meshwright.{service}.v1.Attempt"
+
+
+def pull(service: str) -> str:
+    """Returns the attempt to pull the events of a service."""
+    return f"PUB $JS.API.CONSUMER.MSG.NEXT.MESHWRIGHT.{service}"
+
+
+def subscribe(service: str) -> str:
+    """Returns the attempt to receive the answers for a service."""
+    return f"SUB _INBOX_{service}.attempt"
+
+
+def allowed(service: str, *, publishes: bool, consumes: bool) -> set[str]:
     """Returns which of the attempts are a service's right."""
-    rights = {f"SUB _INBOX_{service}.attempt"}
-    if service in PUBLISHERS:
-        rights.add(f"PUB meshwright.{service}.v1.Attempt")
-    if service in CONSUMERS:
-        rights.add(f"PUB $JS.API.CONSUMER.MSG.NEXT.MESHWRIGHT.{service}")
-    return rights
+    rights = {publish(service): publishes, pull(service): consumes, subscribe(service): True}
+    return {attempt for attempt, is_right in rights.items() if is_right}
 
 
-def main() -> None:
+def main(services: Sequence[str]) -> None:
     """Prints each attempt that the broker did not refuse, a line each."""
     url = urlsplit(os.environ["NATS_URL"])
     connect = f'CONNECT {{"verbose": false, "user": "{url.username}", "pass": "{url.password}"}}\r\n'
@@ -52,7 +65,7 @@ def main() -> None:
 
         if said := refusal(connect):
             sys.exit(said)
-        for attempt in ATTEMPTS:
+        for attempt in attempts(services):
             # A body by which no request can be carried out.
             rest = " 8\r\nnot JSON\r\n" if attempt.startswith("PUB") else " 1\r\nUNSUB 1\r\n"
             if not refusal(attempt + rest):
@@ -60,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

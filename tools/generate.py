@@ -62,11 +62,11 @@ def main() -> None:
         files = derived_files(services, contracts)
         shutil.rmtree(target / "gen", ignore_errors=True)
         shutil.copytree(fresh, target / "gen")
-    files[settings.FILE.as_posix()] = settings.write_sections((ROOT / settings.FILE).read_text(), ROOT, services)
     for name, text in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text)
     exit_with(code_problems(ROOT, services, contracts))
+    write_settings(target, services)
 
 
 def buf(*arguments: str | Path) -> None:
@@ -167,9 +167,19 @@ def declared_services(contracts: FileDescriptorSet) -> tuple[Service, ...]:
     return services
 
 
+def write_settings(target: Path, services: Sequence[Service]) -> None:
+    """Writes the page of settings, for which the services' classes are imported: they may need what was generated."""
+    text = settings.write_sections((ROOT / settings.FILE).read_text(), ROOT, services)
+    (target / settings.FILE).write_text(text)
+
+
 def exit_with(problems: Iterable[Problem]) -> None:
     """Exits with a line for each problem, if there is one."""
-    if found := sorted(set(problems)):
+    try:
+        found = sorted(set(problems))
+    except WrongDeclarations as error:
+        sys.exit(str(error))
+    if found:
         sys.exit("\n".join(map(str, found)))
 
 

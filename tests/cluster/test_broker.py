@@ -2,16 +2,22 @@
 
 import pytest
 
+from local.declarations.service import Service, read_services
 from tests import broker_attempts
-from tests.cluster.cluster import BROKER_ATTEMPTS, eventually, mails, stream
+from tests.cluster.cluster import BROKER_ATTEMPTS, ROOT, eventually, mails, stream
 from tests.cluster.conftest import Shop
 
+PARTICIPANTS = [service for service in read_services(ROOT) if service.events]
 
-@pytest.mark.parametrize("service", broker_attempts.SERVICES)
-def test_a_service_has_its_own_rights_only(shop: Shop, service: str) -> None:
+
+@pytest.mark.parametrize("service", PARTICIPANTS, ids=lambda service: service.name)
+def test_a_service_has_its_own_rights_only(shop: Shop, service: Service) -> None:
     """With what its pod knows, nobody publishes, reads or listens for another, or changes the stream."""
-    said = shop.release.kubectl("exec", f"deployment/shop-{service}", "--", "python", "-c", BROKER_ATTEMPTS.read_text())
-    assert set(said.splitlines()) == broker_attempts.allowed(service)
+    program = ["python", "-c", BROKER_ATTEMPTS.read_text(), *(each.name for each in PARTICIPANTS)]
+    said = shop.release.kubectl("exec", f"deployment/shop-{service.workload}", "--", *program)
+    assert set(said.splitlines()) == broker_attempts.allowed(
+        service.name, publishes=bool(service.publishes), consumes=bool(service.consumes)
+    )
 
 
 def test_the_provisioner(shop: Shop) -> None:

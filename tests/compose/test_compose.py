@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.declarations.service import read_services
+from local.declarations.service import Service, read_services
 from local.ports import free_ports
 from tests import broker_attempts
 from tools.compose_secrets import names
@@ -19,6 +19,7 @@ from tools.compose_secrets import names
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
 WAIT_S = 120.0
+PARTICIPANTS = [service for service in read_services(ROOT) if service.events]
 GATEWAY = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
 ADA = {"email": "ada@example.com", "password": "analytical engine", "display_name": "Ada"}
 
@@ -138,11 +139,14 @@ def test_a_service_opens_its_own_database_only(compose: Compose, database: str, 
     assert ("opened" in said, "permission denied for database" in said) == (opens, not opens)
 
 
-@pytest.mark.parametrize("service", broker_attempts.SERVICES)
-def test_a_service_has_its_own_rights_at_the_broker(compose: Compose, service: str) -> None:
+@pytest.mark.parametrize("service", PARTICIPANTS, ids=lambda service: service.name)
+def test_a_service_has_its_own_rights_at_the_broker(compose: Compose, service: Service) -> None:
     """With what its container knows, nobody publishes, reads or listens for another, or changes the stream."""
-    said = compose.run("exec", "-T", service, "python3", "-c", Path(broker_attempts.__file__).read_text())
-    assert set(said.splitlines()) == broker_attempts.allowed(service)
+    program = ["python3", "-c", Path(broker_attempts.__file__).read_text(), *(each.name for each in PARTICIPANTS)]
+    said = compose.run("exec", "-T", service.workload, *program)
+    assert set(said.splitlines()) == broker_attempts.allowed(
+        service.name, publishes=bool(service.publishes), consumes=bool(service.consumes)
+    )
 
 
 def test_a_proxy_on_this_machine_names_the_client(compose: Compose) -> None:

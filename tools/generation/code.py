@@ -8,6 +8,7 @@ from pathlib import Path
 from protobuf import DescMethod, DescService
 from protobuf.wkt import FileDescriptorSet
 
+from local.declarations.problem import Problem, WrongDeclarations
 from mesh.codegen.generator import python_name
 
 CLIENT_SUFFIX = "Client"
@@ -25,10 +26,9 @@ class ServiceCode:
     """The code of one service."""
 
     def __init__(self, root: Path, name: str) -> None:
-        self._trees = {
-            path.relative_to(root).as_posix(): ast.parse(path.read_text(), path)
-            for path in sorted((root / "services" / name).rglob("*.py"))
-        }
+        """Raises WrongDeclarations if a file is not Python."""
+        paths = sorted((root / "services" / name).rglob("*.py"))
+        self._trees = {(relative := path.relative_to(root).as_posix()): _parse(path, relative) for path in paths}
 
     def calls(self, methods: Mapping[tuple[str, str], DescMethod]) -> Iterator[tuple[DescMethod, Place]]:
         """Yields the calls of generated clients. `methods` are those of all contracts, by the full name of the client's
@@ -61,6 +61,13 @@ def client_methods(image: FileDescriptorSet) -> dict[tuple[str, str], DescMethod
         for service in services
         for method in service.methods
     }
+
+
+def _parse(path: Path, relative: str) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(), path)
+    except SyntaxError as error:
+        raise WrongDeclarations([Problem(relative, error.lineno or 1, f"is not Python: {error.msg}.")]) from None
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:

@@ -6,6 +6,7 @@ import pytest
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto
 
+from local.declarations.problem import WrongDeclarations
 from local.declarations.service import read_services
 from tests.edge.contracts import compile_image
 from tools import generate
@@ -224,6 +225,13 @@ def test_a_service_without_a_contract(checkout: Checkout) -> None:
     checkout.service("returns")
     why = "There is no contract: proto/meshwright/returns/v1/*.proto declares no gRPC service."
     assert checkout.problems() == [f"services/returns/service.toml:1: {why}"]
+
+
+def test_code_that_is_not_python(checkout: Checkout) -> None:
+    """It is named as everything else is, with file and line."""
+    checkout.service("shelf_labels", "database = true\n", "x = 1\ndef f(:\n")
+    with pytest.raises(WrongDeclarations, match=r"^services/shelf_labels/clients\.py:2: is not Python: "):
+        checkout.problems()
 
 
 def test_generation_stops_at_a_contradiction(monkeypatch: pytest.MonkeyPatch, checkout: Checkout) -> None:

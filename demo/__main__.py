@@ -15,7 +15,7 @@ from demo.client import DemoError, Shop
 from demo.customers import Customer, customers
 from demo.products import products
 from local import processes
-from local.declarations.service import read_services
+from local.declarations.checkout import read_services
 from local.home import Home
 from local.state import State
 

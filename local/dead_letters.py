@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.declarations.service import read_services
+from local.declarations.checkout import read_services
 from local.errors import SetupError
 from local.home import Home
 from local.postgres import Postgres
@@ -14,7 +14,7 @@ from local.state import State
 
 def dead_letters(home: Home, service: str | None, replay: str | None) -> int:
     """List them, or have one handled again by its id, or all. Returns the exit status of mesh.events."""
-    with_database = {each.workload: each.name for each in read_services(Path()) if each.database}
+    with_database = {each.workload: each.name for each in read_services(Path()) if each.declaration.database}
     database = with_database.get((service or "").replace("_", "-"))
     if database is None:
         names = ", ".join(with_database)

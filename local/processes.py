@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from local.declarations import ports as declared_ports
-from local.declarations.service import IMAGE, Service
+from local.declarations.checkout import IMAGE
+from local.declarations.service import Service
 from local.home import Home
 from local.nats import Nats
 from local.part import MeshProcess
@@ -65,18 +66,18 @@ def service(
         **_tokens(ports),
         "GRPC_PORT": str(port),
         **{f"{callee.upper()}_ADDRESS": _address(callee, ports) for callee in service.callees},
-        **service.environment,
-        **{variable: home.secret(secret_file(variable)) for variable in service.generated_secrets},
+        **service.declaration.environment(),
+        **{variable: home.secret(secret_file(variable)) for variable in service.declaration.generated_secrets},
     }
-    if service.database:
+    if service.declaration.database:
         environment["DATABASE_URL"] = postgres.url(service.name)
     if service.events:
         environment["NATS_URL"] = nats.url(service.name)
-    if service.mail:
+    if service.declaration.mail:
         environment["SMTP_URL"] = f"smtp://{LOOPBACK}:{ports['SMTP_PORT']}"
     if service.calls_as_itself:
         environment |= {"CLIENT_ID": service.name, "CLIENT_SECRET": home.secret(_client_secret_file(service))}
-    if service.issues_tokens:
+    if service.declaration.issues_tokens:
         clients = {each.name: home.secret(_client_secret_file(each)) for each in all_services if each.calls_as_itself}
         environment["SERVICE_CLIENTS"] = json.dumps(clients)
     return _process(service.workload, f"services.{service.name}", port, ops_port, environment)
@@ -98,7 +99,7 @@ def edge(services: Services, ports: Mapping[str, int]) -> MeshProcess:
 
 def database_urls(services: Services, postgres: Postgres) -> dict[str, str]:
     """What mesh.migrations reads: <SERVICE>_DATABASE_URL for each service that has a database."""
-    return {f"{each.variable}_DATABASE_URL": postgres.url(each.name) for each in services if each.database}
+    return {f"{each.variable}_DATABASE_URL": postgres.url(each.name) for each in services if each.declaration.database}
 
 
 def secret_file(variable: str) -> str:
@@ -108,7 +109,8 @@ def secret_file(variable: str) -> str:
 
 def staff_email(services: Services) -> str:
     """Returns the account of the staff, as the service that makes it declares it; empty if none does."""
-    return next((each.environment["STAFF_EMAIL"] for each in services if "STAFF_EMAIL" in each.environment), "")
+    declared = [service.declaration.environment() for service in services]
+    return next((each["STAFF_EMAIL"] for each in declared if "STAFF_EMAIL" in each), "")
 
 
 def _client_secret_file(service: Service) -> str:
@@ -136,5 +138,5 @@ def _tokens(ports: Mapping[str, int]) -> dict[str, str]:
 
 def migrations(services: Services) -> tuple[Path, ...]:
     """The files that decide what the databases look like."""
-    own = (Path("services", service.name, "migrations") for service in services if service.database)
+    own = (Path("services", service.name, "migrations") for service in services if service.declaration.database)
     return tuple(sorted(path for folder in (Path("mesh/schema"), *own) for path in folder.glob("*.sql")))

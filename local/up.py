@@ -14,7 +14,8 @@ from protobuf.wkt import FileDescriptorSet
 
 from local import processes
 from local.child import Child, Command
-from local.declarations.service import Service, read_services
+from local.declarations.checkout import read_services
+from local.declarations.service import Service
 from local.errors import SetupError
 from local.home import Home
 from local.nats import Nats
@@ -98,7 +99,7 @@ async def _prepare_databases(home: Home, services: Sequence[Service], postgres: 
         digest.update(b"%s\0%s\0" % (str(path).encode(), path.read_bytes()))
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
-    names = [service.name for service in services if service.database]
+    names = [service.name for service in services if service.declaration.database]
     await postgres.create_databases(*names)
     argv = (sys.executable, "-m", "mesh.migrations", *names)
     await _run_once("migrations", Command(argv, processes.database_urls(services, postgres)), home, console)

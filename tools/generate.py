@@ -20,8 +20,9 @@ from grpc_reflection.v1alpha import reflection_pb2
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto, SourceCodeInfo
 
+from local.declarations.checkout import read_services
 from local.declarations.problem import Problem, WrongDeclarations
-from local.declarations.service import Service, read_services
+from local.declarations.service import Service
 from mesh.codegen.chart import write_contracts, write_events
 from mesh.contract.events import participants
 from mesh.events.nats.users import configuration, users

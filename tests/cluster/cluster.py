@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local.declarations.service import read_services
+from local.declarations.checkout import read_services
 from tests.cluster.manifests import client_pod, namespace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from local.declarations.service import Service, read_services
+from local.declarations.checkout import read_services
+from local.declarations.service import Service
 from tests import broker_attempts
 from tests.cluster.cluster import BROKER_ATTEMPTS, ROOT, eventually, mails, stream
 from tests.cluster.conftest import Shop

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.declarations.service import Service, read_services
+from local.declarations.checkout import read_services
+from local.declarations.service import Service
 from local.ports import free_ports
 from tests import broker_attempts
 from tools.compose_secrets import names

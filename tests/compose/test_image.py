@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.declarations.service import read_services
+from local.declarations.checkout import read_services
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
@@ -37,7 +37,9 @@ def run(*arguments: str, entrypoint: str | None = None) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("process", [f"services.{each.name}" for each in read_services(ROOT) if each.database])
+@pytest.mark.parametrize(
+    "process", [f"services.{service.name}" for service in read_services(ROOT) if service.declaration.database]
+)
 def test_any_process_starts_by_its_name(process: str) -> None:
     """Each of them says which settings it lacks."""
     done = run(process)

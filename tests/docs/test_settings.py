@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.declarations.service import read_services
+from local.declarations.checkout import read_services
 from local.mail import MailSettings
 from local.settings import HomeSettings, PortsSettings
 from mesh.events.nats.provision import ProvisionSettings

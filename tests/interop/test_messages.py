@@ -13,7 +13,7 @@ from googleapis.google.type.money_pb import Money
 from meshwright.orders.v1.orders_pb import Order, OrderLine
 from protobuf.wkt import Timestamp
 
-from local.declarations.service import read_services
+from local.declarations.checkout import read_services
 
 ROOT = Path(__file__).resolve().parents[2]
 

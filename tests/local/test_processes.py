@@ -8,7 +8,7 @@ import pytest
 from protobuf.wkt import FileDescriptorSet
 
 from local import processes
-from local.declarations.service import read_services
+from local.declarations.checkout import read_services
 from local.home import Home
 from local.nats import Nats
 from local.postgres import Postgres

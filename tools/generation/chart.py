@@ -20,13 +20,13 @@ def write_services(services: Sequence[Service]) -> str:
 
 def _spec(service: Service) -> dict[str, Any]:
     """Returns what is declared, in the words of the chart."""
-    memory = service.file.declaration.memory
+    memory = service.declaration.memory
     spec = {
-        "database": service.database,
-        "mail": service.mail,
-        "issuesTokens": service.issues_tokens,
-        "generatedSecrets": list(service.generated_secrets),
-        "env": service.environment,
+        "database": service.declaration.database,
+        "mail": service.declaration.mail,
+        "issuesTokens": service.declaration.issues_tokens,
+        "generatedSecrets": list(service.declaration.generated_secrets),
+        "env": service.declaration.environment(),
         "resources": {"requests": {"memory": memory}} if memory else {},
     }
     return {key: value for key, value in spec.items() if value}

@@ -31,7 +31,7 @@ def write_compose(services: Sequence[Service]) -> str:
 
 def _blocks(services: Sequence[Service]) -> dict[str, list[str]]:
     """Returns the lines for each place of the template."""
-    databases = [service for service in services if service.database]
+    databases = [service for service in services if service.declaration.database]
     upstreams = [f"{name}={service.workload}:{GRPC_PORT}" for service in services for name in service.types]
     return {
         "healthy services": [f"{service.workload}: {{condition: service_healthy}}" for service in services],
@@ -58,10 +58,10 @@ def _container(service: Service, services: Sequence[Service]) -> Iterator[str]:
     yield f"{service.workload}:"
     yield "  <<: *process"
     yield f"  command: [services.{service.name}]"
-    if service.database and service.events:
+    if service.declaration.database and service.events:
         yield "  depends_on: *after-stores"
-    elif service.database or service.events:
-        store = "migrations" if service.database else "broker"
+    elif service.declaration.database or service.events:
+        store = "migrations" if service.declaration.database else "broker"
         yield f"  depends_on: {{{store}: {{condition: service_completed_successfully}}}}"
     yield "  environment:"
     yield "    <<: *tokens"
@@ -72,20 +72,22 @@ def _environment(service: Service, services: Sequence[Service]) -> Iterator[tupl
     variable = service.variable
     if service.events:
         yield "NATS_URL", f"nats://{service.name}:{_secret(f'{variable}_BROKER_PASSWORD')}@nats:4222"
-    if service.database:
+    if service.declaration.database:
         yield "DATABASE_URL", _database_url(service, _secret(f"{variable}_DATABASE_PASSWORD"))
     yield from ((f"{callee.upper()}_ADDRESS", f"{callee.replace('_', '-')}:{GRPC_PORT}") for callee in service.callees)
-    if service.mail:
+    if service.declaration.mail:
         yield "SMTP_URL", "smtp://mail:8026"
     if service.calls_as_itself:
         yield "TOKEN_URL", "http://edge:8080/v1/oauth2/workloadToken"
         yield "CLIENT_ID", service.name
         yield "CLIENT_SECRET", _secret(f"{variable}_CLIENT_SECRET")
-    if service.issues_tokens:
+    if service.declaration.issues_tokens:
         clients = {each.name: f"${{{each.variable}_CLIENT_SECRET}}" for each in services if each.calls_as_itself}
         yield "SERVICE_CLIENTS", f"'{json.dumps(clients)}'"
-    yield from ((name, _secret(name)) for name in service.generated_secrets)
-    yield from ((name, json.dumps(value.replace("$", "$$"))) for name, value in service.environment.items())
+    yield from ((name, _secret(name)) for name in service.declaration.generated_secrets)
+    yield from (
+        (name, json.dumps(value.replace("$", "$$"))) for name, value in service.declaration.environment().items()
+    )
 
 
 def _secret(name: str) -> str:

@@ -8,8 +8,9 @@ from meshwright.policy.v1.policy_pb import ext_method
 from protobuf import DescMessage, DescMethod, DescService
 from protobuf.wkt import FileDescriptorSet
 
+from local.declarations.checkout import PACKAGE_PREFIX
 from local.declarations.problem import Problem
-from local.declarations.service import PACKAGE_PREFIX, Service
+from local.declarations.service import Service
 from mesh.codegen.chart import workload_of
 from mesh.codegen.source_line import source_line
 from mesh.contract.events import consumers_of_events, publisher_of
@@ -33,7 +34,7 @@ def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> 
         if not service.types:
             why = f"There is no contract: proto/{service_folder(service)}/*.proto declares no gRPC service."
             yield service.file.problem(why)
-        if service.events and not service.database:
+        if service.events and not service.declaration.database:
             why = "The service publishes or consumes events, which needs a database: add database = true."
             yield service.file.problem(why, "database")
 

@@ -61,4 +61,6 @@ def _events(types: Iterable[str]) -> str:
 
 
 def _needs(service: Service) -> str:
-    return ", ".join(what for what, has in (("database", service.database), ("mail", service.mail)) if has)
+    return ", ".join(
+        what for what, has in (("database", service.declaration.database), ("mail", service.declaration.mail)) if has
+    )

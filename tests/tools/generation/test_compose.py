@@ -6,7 +6,7 @@ import pytest
 import yaml
 from protobuf.wkt import FileDescriptorSet
 
-from local.declarations.service import read_services
+from local.declarations.checkout import read_services
 from tools.generation.compose import write_compose
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,8 +6,8 @@ import pytest
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto
 
+from local.declarations.checkout import read_services
 from local.declarations.problem import WrongDeclarations
-from local.declarations.service import read_services
 from tests.edge.contracts import compile_image
 from tools import generate
 from tools.generation.contradictions import code_problems, contract_problems

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from protobuf.wkt import FileDescriptorSet
 
+from local.declarations.checkout import read_services
 from local.declarations.problem import WrongDeclarations
-from local.declarations.service import Service, read_services
+from local.declarations.service import Service
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())

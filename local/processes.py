@@ -14,6 +14,7 @@ from local.nats import Nats
 from local.part import MeshProcess
 from local.ports import LOOPBACK
 from local.postgres import Postgres
+from mesh.migrations import MESH_FOLDER
 
 MAIL_PAGE_SECRET = "mail-page"
 CONTRACTS = IMAGE
@@ -137,6 +138,6 @@ def _tokens(ports: Mapping[str, int]) -> dict[str, str]:
 
 
 def migrations(services: Services) -> tuple[Path, ...]:
-    """The files that decide what the databases look like."""
+    """Returns the files that decide what the databases look like."""
     own = (Path("services", service.name, "migrations") for service in services if service.declaration.database)
-    return tuple(sorted(path for folder in (Path("mesh/schema"), *own) for path in folder.glob("*.sql")))
+    return tuple(sorted(path for folder in (MESH_FOLDER, *own) for path in folder.glob("*.sql")))

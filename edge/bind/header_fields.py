@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior, ext_field_behavior
-from protobuf import DescField, DescFieldValueMessage, DescFieldValueScalar, DescMessage, Message, ScalarType
+from protobuf import DescField, DescFieldValueMessage, DescMessage, Message
 
 from edge.bind.update_mask import declared_path
 from edge.contract.resume_token import LAST_EVENT_ID, ResumeToken
@@ -14,7 +14,7 @@ from edge.contract.route import Route
 from edge.http.entity_tags import ANY
 from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, parse_if_match
 from edge.protojson.client_paths import json_path
-from edge.protojson.fields import assign, descend, find_by_proto_name, find_field, value_at
+from edge.protojson.fields import assign, descend, find_by_proto_name, find_field, find_text_field, value_at
 from edge.protojson.leaves import text_leaf
 from edge.protojson.violations import InvalidValue, Violations
 from edge.protojson.well_known import FIELD_MASK
@@ -29,7 +29,7 @@ class HeaderFields:
 
     def __init__(self, route: Route) -> None:
         request = route.method.desc.input
-        self._request_id = _text_field(request, "request_id")
+        self._request_id = find_text_field(request, "request_id")
         self._etag = _etag(request, route)
         self._resume_token = ResumeToken.of(request) if route.method.streams else None
         self._is_write = route.http_method not in ("GET", "HEAD")
@@ -128,23 +128,15 @@ def _idempotency_key(header: bytes) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _text_field(message: DescMessage, name: str) -> DescField | None:
-    field = find_by_proto_name(message, name)
-    is_text = (
-        field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
-    )
-    return field if is_text else None
-
-
 def _etag(request: DescMessage, route: Route) -> tuple[DescField, ...] | None:
     """Returns the path of the etag: beside the resource, otherwise in the resource that the body replaces or updates.
     None if the request has no etag.
     """
-    if (field := _text_field(request, "etag")) is not None:
+    if (field := find_text_field(request, "etag")) is not None:
         return (field,)
     body = route.body if route.http_method in ("PATCH", "PUT") else None
     if body is not None and isinstance(body.value, DescFieldValueMessage):
-        field = _text_field(body.value.message, "etag")
+        field = find_text_field(body.value.message, "etag")
         return (body, field) if field is not None else None
     return None
 

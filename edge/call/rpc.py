@@ -5,8 +5,6 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from edge.call.access import Access
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.metadata import RequestHeaders, ResponseHeaders
@@ -15,8 +13,8 @@ from edge.call.timeout import timeout_s
 from edge.call.upstream import Responses, Upstream
 from edge.contract.method import Method
 from edge.http.access_record import AccessRecord, RpcMetrics
-from edge.http.errors import HttpError
 from edge.http.headers import Headers
+from edge.http.invalid_response import invalid_response
 from edge.http.request import Request
 from edge.http.request_id import REQUEST_ID
 from mesh import audit
@@ -24,8 +22,6 @@ from mesh.client import UnaryReply
 from mesh.errors import MeshError, Metadata
 from mesh.identity import Verifier
 from mesh.rpc import CLIENT_ADDRESS
-
-log = structlog.get_logger()
 
 PATIENCE_S_MIN: Final = 0.01
 """The minimum timeout of a call. In less time no service can answer, so the work would be wasted."""
@@ -117,8 +113,7 @@ class Rpc:
             answers = aiter(responses)
             message = await anext(answers, None)
             if message is None or await anext(answers, None) is not None:
-                log.error("a service did not return exactly one message", rpc=self.method.name)
-                raise HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE")
+                raise invalid_response(self.method.name)
             return UnaryReply(message, await responses.initial_metadata(), await responses.trailing_metadata())
 
     @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from edge.http.errors import HttpError
 from edge.http.idle_timer import IdleTimer
 from edge.http.request import Request
 from edge.http.stream_limits import StreamLimits
+from edge.http.too_large import body_too_large
 from edge.http.whole_body import check_transfer_coding
 from mesh.errors import InvalidArgument
 
@@ -27,7 +28,7 @@ async def body_stream(request: Request, limits: StreamLimits, idle_timer: IdleTi
     async for piece in _decoded(_received(request, limits, idle_timer), content_coding(request)):
         size_bytes += len(piece)
         if size_bytes > limits.bytes_max:
-            raise _too_large(limits)
+            raise body_too_large(limits.bytes_max)
         if piece:
             yield piece
 
@@ -67,11 +68,6 @@ async def _next(request: Request, limits: StreamLimits, idle_timer: IdleTimer) -
     except TimeoutError as error:
         text = f"No data of the body arrived for {limits.idle_s:g} s."
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
-
-
-def _too_large(limits: StreamLimits) -> HttpError:
-    text = f"The body is larger than {limits.bytes_max} bytes."
-    return HttpError(413, text, "BODY_TOO_LARGE", metadata={"limit_bytes": str(limits.bytes_max)})
 
 
 def _corrupt_body() -> InvalidArgument:

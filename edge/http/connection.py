@@ -12,7 +12,7 @@ from edge.http.held_bytes import HeldBytes
 class Connection:
     """The connection as its requests see it, in the ASGI state under KEY."""
 
-    KEY: ClassVar[str] = "edge.http.http1_protocol"
+    KEY: ClassVar[str] = "edge.connection"
 
     def __init__(self, transport: asyncio.Transport | None = None, held: HeldBytes | None = None) -> None:
         """`held` is the budget for the bytes that requests hold; without one it is unlimited."""

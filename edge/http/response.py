@@ -29,12 +29,9 @@ class Response:
         self._send = send
         self._cors = cors
         self._encoder: compression.Encoder | None = None
+        self.started = False
+        """Whether the head has been sent."""
         self._ended = False
-
-    @property
-    def started(self) -> bool:
-        """Returns whether the head has been sent."""
-        return self._request.record.status != 0
 
     async def reply(self, reply: Reply) -> None:
         """Sends a complete reply. Raises as Holding.add() before anything is sent if there is no room for its body."""
@@ -85,7 +82,7 @@ class Response:
         await self._send_body(b"")
 
     async def _send_head(self, status: int, headers: Headers) -> None:
-        self._request.record.status = status
+        self.started, self._request.record.status = True, status
         own = [(_REQUEST_ID, self._request.record.request_id.encode()), (b"x-content-type-options", b"nosniff")]
         headers = [*headers, *self._cors.headers(self._request), *own]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

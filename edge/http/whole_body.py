@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from edge.http.decompression import CODINGS, IDENTITY, CorruptBody, content_coding, decompress, unsupported_coding
 from edge.http.errors import HttpError
-from edge.http.held_bytes import Holding
-from edge.http.request import Receive, Request
+from edge.http.request import Request
+from edge.http.too_large import body_too_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
     check_transfer_coding(request)
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limits.size_bytes_max:
-        raise _too_large(limits)
+        raise body_too_large(limits.size_bytes_max)
     try:
         async with asyncio.timeout(limits.timeout_s):
-            body = await _receive_all(request.receive, limits, request.held)
+            body = await _receive_all(request, limits)
     except TimeoutError as error:
         text = f"The body did not arrive within {limits.timeout_s:g} s."
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
@@ -40,7 +40,6 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
     if coding != IDENTITY:
         body = _decompress(body, coding, limits)
         request.held.set(len(body))
-    request.record.request_bytes = len(body)
     return body
 
 
@@ -51,10 +50,11 @@ def check_transfer_coding(request: Request) -> None:
         raise HttpError(501, "The only supported transfer coding is chunked.", "TRANSFER_CODING_NOT_SUPPORTED")
 
 
-async def _receive_all(receive: Receive, limits: BodyLimits, held: Holding) -> bytes:
-    message = await receive()
+async def _receive_all(request: Request, limits: BodyLimits) -> bytes:
+    message = await request.receive()
     body: bytes = message.get("body", b"")
-    held.add(len(body))
+    request.held.add(len(body))
+    request.record.request_bytes += len(body)
     if not message.get("more_body") and message["type"] == "http.request" and len(body) <= limits.size_bytes_max:
         return body
     pieces, size_bytes = [body], len(body)
@@ -62,13 +62,14 @@ async def _receive_all(receive: Receive, limits: BodyLimits, held: Holding) -> b
         if message["type"] == "http.disconnect":
             raise HttpError(400, "The body ended before it was complete.", "BODY_INCOMPLETE")
         if size_bytes > limits.size_bytes_max:
-            raise _too_large(limits)
+            raise body_too_large(limits.size_bytes_max)
         if not message.get("more_body"):
             return b"".join(pieces)
-        message = await receive()
+        message = await request.receive()
         pieces.append(message.get("body", b""))
         size_bytes += len(pieces[-1])
-        held.add(len(pieces[-1]))
+        request.held.add(len(pieces[-1]))
+        request.record.request_bytes += len(pieces[-1])
 
 
 def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
@@ -79,12 +80,5 @@ def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
     except CorruptBody as error:
         raise HttpError(400, f"The body {error}.", "BODY_MALFORMED") from error
     if len(plain) > limits.size_bytes_max:
-        raise _too_large(limits)
+        raise body_too_large(limits.size_bytes_max)
     return plain
-
-
-def _too_large(limits: BodyLimits) -> HttpError:
-    # The connection stays open and discards the rest, because a client that is still sending would miss the reply.
-    text = f"The body is larger than {limits.size_bytes_max} bytes."
-    metadata = {"limit_bytes": str(limits.size_bytes_max)}
-    return HttpError(413, text, "BODY_TOO_LARGE", metadata=metadata)

@@ -13,7 +13,6 @@ from edge.call.response_reader import EndOfResponses, ResponseReader
 from edge.call.rpc import Admission, Rpc
 from edge.call.single_response import SingleResponse
 from edge.call.upstream import Responses
-from edge.http.headers import Headers
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamResponse
@@ -56,12 +55,13 @@ class CallDriver:
 
     async def _admit(self, exchange: Exchange, request: Request) -> Admission:
         self._rpc.start_record(request.record, self._route)
-        return await self._rpc.admit(request, exchange.begin())
+        exchange.read_head()
+        return await self._rpc.admit(request, exchange.requested_s)
 
     async def _call(self, exchange: SingleExchange, request: Request, admission: Admission) -> UnaryReply:
         aborted: MeshError | None = None
-        for read in await exchange.attempts():
-            requests = await read()
+        for attempt in await exchange.attempts():
+            requests = await attempt()
             try:
                 if isinstance(requests, bytes):
                     return await self._unary(request, admission, requests)
@@ -83,7 +83,7 @@ class CallDriver:
         exchange.headers += admission.headers
         requests = await exchange.requests()
         if exchange.opens_after_s == 0:
-            await response.start(*self._head(exchange, ()))
+            await self._start(exchange, (), response)
         try:
             async with (
                 aclosing(requests),
@@ -130,21 +130,21 @@ class CallDriver:
             piece = exchange.heartbeat if content is None else await exchange.message(content)
             if not response.started:
                 metadata = () if content is None else await responses.initial_metadata()
-                if not await response.start(*self._head(exchange, metadata)):
+                if not await self._start(exchange, metadata, response):
                     return
             if piece:
                 await response.write(piece)
             wait_s = exchange.heartbeat_s
-        piece = exchange.end(self._rpc.response_headers(await responses.trailing_metadata()))
-        if not response.started and not await response.start(*self._head(exchange, await responses.initial_metadata())):
+        if not response.started and not await self._start(exchange, await responses.initial_metadata(), response):
             return
-        if piece:
-            await response.write(piece)
+        if end := exchange.end(self._rpc.response_headers(await responses.trailing_metadata())):
+            await response.write(end)
 
-    def _head(self, exchange: StreamExchange, metadata: Metadata) -> tuple[int, Headers]:
+    async def _start(self, exchange: StreamExchange, metadata: Metadata, response: StreamResponse) -> bool:
+        """Sends the head. Returns False if the client wants no body."""
         exchange.headers += self._rpc.response_headers(metadata)
         status, headers = exchange.head(metadata)
-        return status, [*headers, *exchange.headers]
+        return await response.start(status, [*headers, *exchange.headers])
 
     def _public_error(self, error: Exception, request: Request) -> MeshError:
         """Returns the error that the client gets. An unexpected one is logged and replaced, because its text may reveal

@@ -13,28 +13,34 @@ from edge.http.reply import Reply
 from mesh.client import UnaryReply
 from mesh.errors import MeshError, Metadata
 
+Attempt = Callable[[], Awaitable[bytes | AsyncIterator[bytes]]]
+"""Reads the request of one attempt at a call: its message, or its messages if the method takes a stream. Raises
+MeshError.
+"""
 
-class Exchange:
+
+class Exchange(ABC):
     """One call in its protocol."""
 
-    def begin(self) -> float:
-        """Reads the headers and the query. Returns the timeout in seconds that the client sets by the protocol's own
-        header, infinity if there is none. Raises MeshError.
-        """
-        return math.inf
+    requested_s = math.inf
+    """The timeout in seconds that the client sets by the protocol's own header."""
+
+    @abstractmethod
+    def read_head(self) -> None:
+        """Reads what the headers and the query say about the call. Raises MeshError."""
 
     def from_service(self, error: MeshError) -> MeshError:
         """Returns the error of a service in the form that the client gets."""
         return error
 
 
-class SingleExchange(Exchange, ABC):
+class SingleExchange(Exchange):
     """A call whose response is one message."""
 
     @abstractmethod
-    async def attempts(self) -> Sequence[Callable[[], Awaitable[bytes | AsyncIterator[bytes]]]]:
-        """Reads the request. Returns a reader for each attempt; the driver makes the next attempt if one is ABORTED. A
-        reader returns the message, or the messages if the method takes a stream. Raises MeshError.
+    async def attempts(self) -> Sequence[Attempt]:
+        """Reads the body. Returns the attempts at the call, at least one: the driver makes the next one if the service
+        answers ABORTED. Raises MeshError.
         """
 
     @abstractmethod
@@ -49,9 +55,8 @@ class SingleExchange(Exchange, ABC):
 class StreamResponse(Protocol):
     """The response of a stream."""
 
-    @property
-    def started(self) -> bool:
-        """Returns whether the head has been sent."""
+    started: bool
+    """Whether the head has been sent."""
 
     async def start(self, status: int, headers: Headers) -> bool:
         """Sends the head. Returns False if the client wants nothing more, as with HEAD."""
@@ -63,7 +68,7 @@ class StreamResponse(Protocol):
         """Ends the response."""
 
 
-class StreamExchange(Exchange, ABC):
+class StreamExchange(Exchange):
     """A call whose response is written message by message. The response starts with the first message, or when
     `opens_after_s` have passed; with 0 it starts before the call is made.
     """
@@ -71,6 +76,7 @@ class StreamExchange(Exchange, ABC):
     opens_after_s: float | None = None
     heartbeat_s: float | None = None
     heartbeat = b""
+    """The piece that is written whenever no message has come for `heartbeat_s`."""
 
     def __init__(self) -> None:
         self.idle_timer = IdleTimer()

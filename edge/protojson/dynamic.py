@@ -2,20 +2,18 @@
 
 import contextlib
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Oneof
 
 from edge.protojson.leaves import WRAPPERS, LeafReader, json_leaf
 from edge.protojson.parser import MalformedJson, parse
+from edge.protojson.reader import MessageReaders, Reader
 from edge.protojson.scalars import read_double, read_string
 from edge.protojson.serialization import to_bytes
 from edge.protojson.violations import INVALID, ROOT, InvalidValue, Location, MapKey, Violations, json_type_name, shorten
 from edge.protojson.well_known import FIELD_MASK
 from mesh.errors import InvalidArgument
-
-if TYPE_CHECKING:
-    from edge.protojson.readers import Reader, Readers
 
 ANY: Final = "google.protobuf.Any"
 EMPTY: Final = "google.protobuf.Empty"
@@ -32,7 +30,7 @@ _IN_VALUE: Final = WRAPPERS | {
 }
 
 
-def reader_for(desc: DescMessage, readers: "Readers") -> "Reader | None":
+def reader_for(desc: DescMessage, readers: MessageReaders) -> Reader | None:
     """Returns the reader of one of these types, or None for any other type."""
     match desc.type_name:
         case "google.protobuf.Struct":
@@ -46,7 +44,7 @@ def reader_for(desc: DescMessage, readers: "Readers") -> "Reader | None":
     return None
 
 
-def text_leaf(desc: DescMessage, readers: "Readers") -> LeafReader | None:
+def text_leaf(desc: DescMessage, readers: MessageReaders) -> LeafReader | None:
     """Returns a function that parses JSON text as one of these types, or None for any other type. Text that is not
     JSON becomes a string value if the type is Value.
     """
@@ -88,7 +86,7 @@ def _field_type(desc: DescMessage, name: str) -> DescMessage:
 
 
 class _StructReader:
-    def __init__(self, desc: DescMessage, readers: "Readers") -> None:
+    def __init__(self, desc: DescMessage, readers: MessageReaders) -> None:
         self._type = desc.type
         self._value = _field_type(desc, "fields")
         self._readers = readers
@@ -110,7 +108,7 @@ class _StructReader:
 
 
 class _ListValueReader:
-    def __init__(self, desc: DescMessage, readers: "Readers") -> None:
+    def __init__(self, desc: DescMessage, readers: MessageReaders) -> None:
         self._type = desc.type
         self._value = _field_type(desc, "values")
         self._readers = readers
@@ -124,7 +122,7 @@ class _ListValueReader:
 
 
 class _ValueReader:
-    def __init__(self, desc: DescMessage, readers: "Readers") -> None:
+    def __init__(self, desc: DescMessage, readers: MessageReaders) -> None:
         self._type = desc.type
         self._struct = _field_type(desc, "struct_value")
         self._list = _field_type(desc, "list_value")
@@ -155,7 +153,7 @@ class _ValueReader:
 
 
 class _AnyReader:
-    def __init__(self, desc: DescMessage, readers: "Readers") -> None:
+    def __init__(self, desc: DescMessage, readers: MessageReaders) -> None:
         self._type = desc.type
         self._readers = readers
 

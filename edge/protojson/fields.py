@@ -9,8 +9,10 @@ from protobuf import (
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
+    DescFieldValueScalar,
     DescMessage,
     Message,
+    ScalarType,
 )
 
 from edge.protojson.violations import InvalidValue
@@ -37,6 +39,15 @@ def find_field(message: DescMessage, name: str) -> DescField | None:
 def find_by_proto_name(message: DescMessage, name: str) -> DescField | None:
     """Returns the field with this proto name."""
     return next((field for field in message.fields if field.name == name), None)
+
+
+def find_text_field(message: DescMessage, name: str) -> DescField | None:
+    """Returns the field with this proto name if it is a string."""
+    field = find_by_proto_name(message, name)
+    is_text = (
+        field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
+    )
+    return field if is_text else None
 
 
 def values_in_order(enum: DescEnum) -> list[DescEnumValue]:

@@ -5,7 +5,7 @@ descriptor look-ups.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from protobuf import (
     DescEnum,
@@ -25,6 +25,7 @@ from protobuf import (
 from edge.protojson import dynamic
 from edge.protojson.fields import assign, fields_by_name
 from edge.protojson.leaves import NULL_VALUE, LeafReader, json_leaf, text_leaf
+from edge.protojson.reader import Reader
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import (
     INVALID,
@@ -39,13 +40,6 @@ from edge.protojson.violations import (
 from mesh.contract.rules import field_rules, items_max
 
 DEPTH_MAX: Final = 64
-
-
-class Reader(Protocol):
-    """A reader of JSON values."""
-
-    def read(self, value: Any, location: Location, violations: Violations) -> Any:
-        """Returns the value to set in a message, or INVALID after recording a violation."""
 
 
 class ElementReader:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote_plus, unquote_plus
 
-from protobuf import DescField, DescFieldValueScalar, DescMessage, Message, ScalarType
+from protobuf import DescField, Message
 
 from edge.contract.route import Route
 from edge.http.request import Request
-from edge.protojson.fields import find_by_proto_name, find_field
+from edge.protojson.fields import find_field, find_text_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class NextPage:
     @classmethod
     def of(cls, route: Route) -> Self | None:
         """Returns the fields, None if a URL of the route can't select a page or its responses are not pages."""
-        token = _text_field(route.method.desc.input, "page_token")
-        next_token = _text_field(route.method.desc.output, "next_page_token")
+        token = find_text_field(route.method.desc.input, "page_token")
+        next_token = find_text_field(route.method.desc.output, "next_page_token")
         if route.http_method != "GET" or token is None or next_token is None or (token,) in route.variables:
             return None
         return cls(token, next_token)
@@ -40,11 +40,3 @@ class NextPage:
     def _is_page_token(self, parameter: bytes) -> bool:
         name = unquote_plus(parameter.partition(b"=")[0].decode("latin-1"))
         return find_field(self.page_token.parent, name) is self.page_token
-
-
-def _text_field(message: DescMessage, name: str) -> DescField | None:
-    field = find_by_proto_name(message, name)
-    is_text = (
-        field is not None and isinstance(field.value, DescFieldValueScalar) and field.value.scalar is ScalarType.STRING
-    )
-    return field if is_text else None

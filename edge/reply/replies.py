@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-import structlog
 from protobuf import DescFieldValueScalar, DescMessage, Message, Registry, ScalarType
 
 from edge.bind.system_parameters import ALT, PROTO, SystemParameters
@@ -13,6 +12,7 @@ from edge.contract.route import Route
 from edge.http.entity_tags import strong_tag, weak_tag
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
+from edge.http.invalid_response import DECODE_ERRORS, invalid_response
 from edge.http.negotiation import media_quality
 from edge.http.preconditions import check_if_match
 from edge.http.reply import Reply
@@ -22,8 +22,6 @@ from edge.reply.next_page import NextPage
 from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter
 from mesh.client import UnaryReply
 from mesh.errors import FieldViolation, Metadata, invalid_fields
-
-log = structlog.get_logger()
 
 PROTOBUF: Final = "application/x-protobuf"
 NO_CONTENT: Final = 204
@@ -76,9 +74,8 @@ class Replies:
         try:
             response = self._type.from_binary(answer.message)
             headers, body = self._raw_body(response) if self._raw else self._written(response, options)
-        except (ValueError, EOFError, RecursionError, OverflowError) as error:
-            log.exception("a service sent an invalid response message", rpc=self._name)
-            raise HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE") from error
+        except DECODE_ERRORS as error:
+            raise invalid_response(self._name, error) from error
         if self._status == NO_CONTENT:
             headers, body = [], b""
         reply = Reply(self._status, [*headers, *self._headers], body)

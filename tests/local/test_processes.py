@@ -62,3 +62,9 @@ def test_the_edge_reaches_every_grpc_service_of_the_contracts() -> None:
     declared = {f"{file.package}.{each.name}" for file in image.file for each in file.service}
     upstreams = processes.edge(SERVICES, PORTS).environment["UPSTREAMS"].split(",")
     assert {upstream.partition("=")[0] for upstream in upstreams} == declared
+
+
+def test_every_migration_decides_what_the_databases_look_like() -> None:
+    """A new migration, also one of the mesh's own tables, is applied to a mesh that has run before."""
+    names = {path.resolve() for path in processes.migrations(SERVICES)}
+    assert names == {*ROOT.glob("mesh/**/*.sql"), *ROOT.glob("services/*/migrations/*.sql")}

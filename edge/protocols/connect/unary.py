@@ -1,6 +1,5 @@
 """Connect's unary calls: https://connectrpc.com/docs/protocol#unary-request-response-rpcs."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -16,7 +15,7 @@ from edge.http.whole_body import BodyLimits, read_body
 from edge.protocols.connect import error_reply, message_query
 from edge.protocols.connect.request_headers import VERSION_HEADER, check_version, timeout_s
 from edge.protocols.driver import CallDriver
-from edge.protocols.exchange import SingleExchange
+from edge.protocols.exchange import Attempt, SingleExchange
 from edge.protocols.rpc import coding
 from edge.protocols.rpc.codec import Codec, Codecs
 from edge.protocols.rpc.status import rpc_code
@@ -80,13 +79,13 @@ class _Exchange(SingleExchange):
 
 
 class _Post(_Exchange):
-    def begin(self) -> float:
+    def read_head(self) -> None:
         self._choose_codec(self._request.media_type().removeprefix(PREFIX))
         check_version(self._request.headers.get(VERSION_HEADER), b"1")
         coding.parse(self._request.headers.get(b"content-encoding"))
-        return timeout_s(self._request.headers)
+        self.requested_s = timeout_s(self._request.headers)
 
-    async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
+    async def attempts(self) -> list[Attempt]:
         content = await read_body(self._request, self._served.limits)
         return [partial(self._decode, content)]
 
@@ -94,13 +93,13 @@ class _Post(_Exchange):
 class _Get(_Exchange):
     """A call of an RPC without side effects, whose message is in the query."""
 
-    def begin(self) -> float:
+    def read_head(self) -> None:
         query = message_query.parse(self._request.query, self._served.limits)
         self._choose_codec(query.codec)
         self._content = query.content
-        return timeout_s(self._request.headers)
+        self.requested_s = timeout_s(self._request.headers)
 
-    async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
+    async def attempts(self) -> list[Attempt]:
         return [partial(self._decode, self._content)]
 
     def reply(self, answer: UnaryReply) -> Reply:

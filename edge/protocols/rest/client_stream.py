@@ -1,6 +1,5 @@
 """Client-streaming methods."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 from edge.bind.system_parameters import SystemParameterReader
@@ -12,7 +11,7 @@ from edge.http.request import Request
 from edge.http.response import Response
 from edge.http.stream_limits import StreamLimits
 from edge.protocols.driver import CallDriver
-from edge.protocols.exchange import SingleExchange
+from edge.protocols.exchange import Attempt, SingleExchange
 from edge.protocols.rest.request_reader import RequestMessages, RequestReader
 from edge.protocols.rest.transcoding import Transcoding
 from edge.reply.replies import Replies
@@ -42,13 +41,12 @@ class _Exchange(SingleExchange):
         self._request = request
         self._values = values
 
-    def begin(self) -> float:
+    def read_head(self) -> None:
         wanted, query = self._endpoint.system_parameters.take(self._request.query)
         self._options = self._endpoint.replies.options(self._request.headers.get(b"accept"), wanted)
         self._messages = RequestMessages(self._endpoint.reader, self._request, self._values, query)
-        return super().begin()
 
-    async def attempts(self) -> list[Callable[[], Awaitable[AsyncIterator[bytes]]]]:
+    async def attempts(self) -> list[Attempt]:
         return [partial(self._endpoint.reader.read, self._messages, self._request, IdleTimer())]
 
     def from_service(self, error: MeshError) -> MeshError:

@@ -44,7 +44,7 @@ class _Exchange(StreamExchange):
         self._request = request
         self._values = values
 
-    def begin(self) -> float:
+    def read_head(self) -> None:
         wanted, query = self._endpoint.system_parameters.take(self._request.query)
         self._writer = self._endpoint.format.writer_for(self._request, wanted)
         self._messages = RequestMessages(self._endpoint.reader, self._request, self._values, query)
@@ -53,7 +53,6 @@ class _Exchange(StreamExchange):
             self.opens_after_s = self._endpoint.limits.open_s
         if self.heartbeat:
             self.heartbeat_s = self._endpoint.limits.heartbeat_s or None
-        return super().begin()
 
     def metadata(self) -> Metadata:
         return range_metadata(self._request) if self._endpoint.is_file else ()
@@ -81,7 +80,9 @@ class _Exchange(StreamExchange):
             raise self._as_http_error(error)
         self._request.record.code = error.code.name
         piece = self._writer.error(error)
-        await response.write(piece if piece is not None else await self._request.connection.abort())
+        if piece is None:
+            await self._request.connection.abort()  # does not return
+        await response.write(piece)
 
     def _as_http_error(self, error: MeshError) -> MeshError:
         """Returns HttpError 416 for a range that a file does not have (RFC 9110, section 15.5.17), or else the

@@ -4,23 +4,21 @@ import base64
 import re
 from typing import Any, Final, Protocol
 
-import structlog
 from protobuf import Message, Registry
 
 from edge.bind.system_parameters import ALT, PROTO, SystemParameters
 from edge.call.metadata import metadata_text
 from edge.contract.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.contract.route import Route
-from edge.http.errors import HttpError, render
+from edge.http.errors import render
 from edge.http.headers import Headers
+from edge.http.invalid_response import DECODE_ERRORS, invalid_response
 from edge.http.request import Request
 from edge.protocols.rest.syntax import EVENTS, NdJson, Syntax, choose_syntax, to_one_line
 from edge.reply.cache_control import cache_control
 from edge.reply.replies import content_headers
 from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter
 from mesh.errors import FieldViolation, MeshError, Metadata, invalid_fields
-
-log = structlog.get_logger()
 
 # The metadata that describes a file: RFC 9110, sections 8 and 14; RFC 6266.
 _FILE_HEADERS: Final = frozenset(
@@ -98,24 +96,19 @@ class StreamFormat:
         """Parses a message of the service. Raises HttpError 502 if it is invalid."""
         try:
             return self.output.type.from_binary(content)
-        except (ValueError, EOFError, RecursionError, OverflowError) as error:
-            raise self.invalid_response(error) from error
+        except DECODE_ERRORS as error:
+            raise invalid_response(self.name, error) from error
 
     def text(self, response: Message, options: ResponseOptions) -> bytes:
         """Returns a message as JSON. Raises HttpError 502 if it has no JSON."""
         try:
             return self.writer.write(response, options)
-        except (ValueError, RecursionError, OverflowError) as error:
-            raise self.invalid_response(error) from error
+        except DECODE_ERRORS as error:
+            raise invalid_response(self.name, error) from error
 
     def http_body(self, response: Message) -> Any:
         """Returns the google.api.HttpBody of a message, None if it has none."""
         return response if self.field is None else response[self.field]
-
-    def invalid_response(self, why: Exception) -> HttpError:
-        """Logs that a service sent an invalid message, and returns the error for the client."""
-        log.error("a service sent an invalid response message", rpc=self.name, exc_info=why)
-        return HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE")
 
 
 class JsonWriter:

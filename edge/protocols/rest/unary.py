@@ -1,6 +1,5 @@
 """Unary methods."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from edge.bind.binder import Binder
@@ -14,7 +13,7 @@ from edge.http.request import Request
 from edge.http.response import Response
 from edge.http.whole_body import read_body
 from edge.protocols.driver import CallDriver
-from edge.protocols.exchange import SingleExchange
+from edge.protocols.exchange import Attempt, SingleExchange
 from edge.protocols.rest.transcoding import Transcoding
 from edge.protojson.client_paths import with_client_path
 from edge.reply.replies import Replies
@@ -49,12 +48,11 @@ class _Exchange(SingleExchange):
         self._proto_names: set[str] = set()
         self._tries_versions = False
 
-    def begin(self) -> float:
+    def read_head(self) -> None:
         wanted, self._query = self._endpoint.system_parameters.take(self._request.query)
         self._options = self._endpoint.replies.options(self._request.headers.get(b"accept"), wanted)
-        return super().begin()
 
-    async def attempts(self) -> list[Callable[[], Awaitable[bytes]]]:
+    async def attempts(self) -> list[Attempt]:
         """Reads the body. Returns one attempt for each version in If-Match, one attempt without this header."""
         content = await read_body(self._request, self._endpoint.limits)
         alternatives = self._endpoint.binder.split_by_version(self._request)

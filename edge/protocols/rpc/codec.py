@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Final, Protocol
 
-import structlog
-
 from edge.bind.request_rules import RequestRules
 from edge.contract.method import Method
 from edge.http.errors import HttpError
+from edge.http.invalid_response import DECODE_ERRORS, invalid_response
 from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.readers import ElementReader, Readers
 from edge.protojson.serialization import to_bytes
@@ -16,8 +15,6 @@ from edge.protojson.violations import INVALID, ROOT, Violations
 from edge.protojson.writer import to_json
 from mesh.errors import InvalidArgument, invalid_fields
 from mesh.validation import Validator
-
-log = structlog.get_logger()
 
 JSON: Final = "json"
 PROTO: Final = "proto"
@@ -83,7 +80,7 @@ class _BinaryCodec:
     def decode(self, content: bytes) -> bytes:
         try:
             message = self._input.type.from_binary(content)
-        except (ValueError, EOFError, RecursionError, OverflowError) as error:
+        except DECODE_ERRORS as error:
             text = f"The message is not a valid {self._input.type_name} in Protobuf's binary format."
             raise InvalidArgument(text, reason="MALFORMED_MESSAGE") from error
         if broken := self._rules.violations(message):
@@ -121,6 +118,5 @@ class _JsonCodec:
     def encode(self, message: bytes) -> bytes:
         try:
             return to_json(self._output.type.from_binary(message), registry=self._registry).encode()
-        except (ValueError, EOFError, RecursionError, OverflowError) as error:
-            log.exception("a service sent an invalid response message", rpc=self._name)
-            raise HttpError(502, "The service sent an invalid response.", "BAD_RESPONSE") from error
+        except DECODE_ERRORS as error:
+            raise invalid_response(self._name, error) from error

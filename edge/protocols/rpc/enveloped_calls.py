@@ -82,12 +82,12 @@ class _Exchange(StreamExchange):
         self._request = request
         self._request_coding = self._response_coding = IDENTITY
 
-    def begin(self) -> float:
+    def read_head(self) -> None:
         headers = self._request.headers
         self._request_coding = coding.parse(headers.get(self._dialect.coding_header))
         accepted = headers.get(self._dialect.accepted_codings_header)
         self._response_coding = coding.choose(accepted, self._request_coding)
-        return self._dialect.timeout_s()
+        self.requested_s = self._dialect.timeout_s()
 
     async def requests(self) -> AsyncGenerator[bytes, None]:
         if self._served.rpc.method.desc.method_kind in ("client_streaming", "bidi_streaming"):

@@ -17,10 +17,11 @@ from edge.call import large_work
 from edge.call.rpc import Rpc
 from edge.contract.http_body import HTTP_BODY, http_body_type, response_type_name
 from edge.contract.route import Route
-from edge.http.errors import HttpError, render
+from edge.http.errors import render
 from edge.http.headers import Headers
 from edge.http.request import Request
 from edge.http.stream_limits import StreamLimits
+from edge.http.too_large import body_too_large
 from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import StreamExchange, StreamResponse
 from edge.protocols.rest.request_reader import RequestMessages, RequestReader
@@ -75,13 +76,12 @@ class _Exchange(StreamExchange):
         self._response = response
         self._has_all_requests = asyncio.Event()
 
-    def begin(self) -> float:
+    def read_head(self) -> None:
         wanted, query = self._endpoint.system_parameters.take(self._request.query)
         if wanted.alt not in ("", "json"):
             raise invalid_fields((FieldViolation(ALT, "can only be json on a WebSocket", "INVALID_VALUE"),))
         self._options = self._endpoint.format.writer.options(wanted)
         self._messages = RequestMessages(self._endpoint.reader, self._request, self._values, query)
-        return super().begin()
 
     async def requests(self) -> AsyncGenerator[bytes, None]:
         if self._endpoint.reader.takes_body:
@@ -160,8 +160,7 @@ class _Exchange(StreamExchange):
         text, data, record = event.get("text"), event.get("bytes"), self._request.record
         record.request_bytes += len(text if text is not None else event["bytes"])
         if record.request_bytes > self._endpoint.limits.bytes_max:
-            limit = self._endpoint.limits.bytes_max
-            raise HttpError(413, f"The stream is larger than {limit} bytes.", "BODY_TOO_LARGE")
+            raise body_too_large(self._endpoint.limits.bytes_max)
         if text == _END_OF_MESSAGES:
             return _END_OF_MESSAGES
         frame: str | bytes | None = data if self._endpoint.receives_files else text

@@ -1,10 +1,10 @@
-"""The mesh runtime: what makes a process a member of the mesh. It knows no service and no edge."""
+"""The mesh runtime: the package that makes a process a member of the mesh. It knows no service and no edge."""
 
 import sys
 
-# structlog loads rich wherever it is installed, 4 MB in each process, to draw tracebacks that none of ours shows.
+# structlog imports rich wherever it is installed: 4 MB in each process, for coloured tracebacks that we never use.
 _rich = sys.modules.get("rich")
-sys.modules["rich"] = None  # type: ignore[assignment] # this is how importing a module is made to fail
+sys.modules["rich"] = None  # type: ignore[assignment] # makes `import rich` raise ImportError
 import structlog  # noqa: E402, F401
 
 del sys.modules["rich"]

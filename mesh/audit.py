@@ -1,6 +1,6 @@
-"""The audit log: security events, each one line in the log of its process, whatever LOG_LEVEL is.
+"""The audit log: security events, each one line in the log of its process, regardless of LOG_LEVEL.
 
-docs/operations.md lists the events and their fields. No password, secret or token is ever a value.
+docs/operations.md lists the events and their fields. No password, secret or token is ever logged.
 """
 
 import sys
@@ -11,13 +11,13 @@ import structlog
 from mesh.errors import MeshError, PermissionDenied
 from mesh.rpc import Call
 
-# Wrapped without a filter of levels: an auditor's record must not depend on how talkative a process is.
+# Wrapped without a level filter: the audit log must not depend on LOG_LEVEL.
 _log: Any = structlog.wrap_logger(structlog.WriteLogger(sys.stderr), wrapper_class=structlog.BoundLogger)
 
 
 def record(event: str, call: Call | None = None, *, account: str = "", **fields: object) -> None:
-    """Writes a security event. `account` is "users/…" or "workloads/…", as far as it is known; without it, it is the
-    caller's.
+    """Logs a security event. `account` is "users/…" or "workloads/…", or empty if it is not known; it defaults to the
+    caller of the call.
     """
     if call is not None:
         account = account or call.caller.subject
@@ -26,8 +26,8 @@ def record(event: str, call: Call | None = None, *, account: str = "", **fields:
 
 
 def record_refusal(error: MeshError, *, method: str, account: str, client: str) -> None:
-    """Writes that a caller may not call a method, or has a token that is not good. Calls without a token and with one
-    that has expired are everyday life.
+    """Logs a call that was refused because its caller lacks permission or its token is invalid or revoked. Missing and
+    expired tokens are routine and are not logged.
     """
     if isinstance(error, PermissionDenied) or error.reason in ("TOKEN_INVALID", "TOKEN_REVOKED"):
         fields: dict[str, Any] = {"method": method, "client": client, **error.metadata}

@@ -1,4 +1,4 @@
-"""Background work that must never end by itself."""
+"""Background tasks that run until they are stopped."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ PAUSE_MAX_S = 5.0
 
 
 async def keep_running(name: str, step: Callable[[], Awaitable[None]], ended: asyncio.Event | None = None) -> None:
-    """Repeats `step` until `ended` or cancelled. After a failure, which is logged, it pauses, longer each time."""
+    """Repeats `step` until `ended` is set or the task is cancelled. Logs each failure, then waits, longer each time."""
     loop = asyncio.get_running_loop()
     pause_s = PAUSE_FIRST_S
     while ended is None or not ended.is_set():
@@ -35,14 +35,14 @@ async def keep_running(name: str, step: Callable[[], Awaitable[None]], ended: as
 
 
 async def wait(event: asyncio.Event, timeout_s: float) -> None:
-    """Returns when the event is set or the time is over."""
+    """Waits until the event is set or the timeout expires."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await event.wait()
 
 
 async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancels tasks and waits for their end."""
+    """Cancels tasks and waits until they have ended."""
     running = list(tasks)
     for task in running:
         task.cancel()

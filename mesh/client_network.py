@@ -1,4 +1,4 @@
-"""The network that stands for a client where clients are counted by address."""
+"""The client network: the unit by which limits count clients that are known by their address only."""
 
 import ipaddress
 from functools import lru_cache
@@ -6,8 +6,8 @@ from functools import lru_cache
 
 @lru_cache(maxsize=4096)
 def client_network(address: str) -> str:
-    """Returns an IPv4 address as it is, and the /64 of an IPv6 address, all of which one subscriber has (RFC 6177);
-    empty for what is no address.
+    """Returns an IPv4 address unchanged, and the /64 network of an IPv6 address, because a subscriber has at least that
+    much (RFC 6177); empty if the text is not an address.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

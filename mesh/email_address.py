@@ -1,8 +1,9 @@
-"""The grammar of e-mail addresses that the mesh takes, in one place for contracts, settings and mail.
+"""The grammar of the e-mail addresses that the mesh accepts, in one place for contracts, settings and mail.
 
-It is what every mail server takes, and less than RFC 5322 allows: a dot-atom without quotes and comments, and a domain
-name, not an address literal. All is ASCII, so no server needs SMTPUTF8 (RFC 6531); an internationalized domain is
-written in its "xn--" form. The expression is linear and has the same meaning for RE2, Python and ECMAScript.
+Every mail server accepts these addresses. RFC 5322 allows more: this is a dot-atom without quotes and comments, and a
+domain name, not an address literal. Addresses are ASCII, so that no server needs SMTPUTF8 (RFC 6531); an
+internationalized domain is written in its "xn--" form. The regular expression takes linear time and means the same to
+RE2, Python and ECMAScript.
 """
 
 import re
@@ -22,5 +23,5 @@ _ADDRESS: Final = re.compile(PATTERN)
 
 
 def is_email_address(text: str) -> bool:
-    """Returns whether `text` is an address."""
+    """Returns whether `text` is an e-mail address."""
     return len(text) <= LENGTH_MAX and _ADDRESS.fullmatch(text) is not None and text.index("@") <= LOCAL_PART_LENGTH_MAX

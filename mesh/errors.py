@@ -1,7 +1,7 @@
 """The error vocabulary: one class for each gRPC status code, with the details of google.rpc that travel with it.
 
-Handlers and domains raise these; mesh.rpc.status carries them over gRPC, and the edge turns them into HTTP. Only the
-standard library is used here, so that a domain may import it.
+Handlers and domains raise these; mesh.rpc.status sends them over gRPC, and the edge converts them to HTTP. This module
+uses only the standard library, so that a domain may import it.
 """
 
 import enum
@@ -33,14 +33,14 @@ class Code(enum.IntEnum):
 
 
 VIOLATIONS_MAX: Final = 100
-"""How many violations of one request are looked for and told."""
+"""The most violations of one request that are reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """One field of a request that is wrong: google.rpc.BadRequest.FieldViolation.
+    """One invalid field of a request: google.rpc.BadRequest.FieldViolation.
 
-    `field` is a path in the proto's spelling ("order.lines[0].quantity"), `reason` an optional constant in
+    `field` is a path with the names of the .proto file ("order.lines[0].quantity"), `reason` an optional constant in
     UPPER_SNAKE_CASE.
     """
 
@@ -50,15 +50,15 @@ class FieldViolation:
 
 
 Metadata = Sequence[tuple[str, str | bytes]]
-"""The metadata of a call, by names in lower case; those that end in -bin have bytes."""
+"""The metadata of a call. Names are in lower case; the values of those that end in -bin are bytes."""
 
 
 class MeshError(Exception):
-    """An error that may leave a process: its message is written for the caller and holds no internals.
+    """An error that may leave a process: its message is written for the caller and reveals no internals.
 
     `reason` and `metadata` become google.rpc.ErrorInfo, `violations` google.rpc.BadRequest, `retry_after_s`
-    google.rpc.RetryInfo. Of an error that came from another process, `received_status` is the google.rpc.Status as it
-    came, with whatever other details it has; `initial_metadata` and `trailing_metadata` came with it.
+    google.rpc.RetryInfo. An error received from another process has the original google.rpc.Status in
+    `received_status`, with all its details, and the call's metadata in `initial_metadata` and `trailing_metadata`.
     """
 
     code: ClassVar[Code] = Code.UNKNOWN
@@ -90,19 +90,19 @@ class Cancelled(MeshError):
 
 
 class Unknown(MeshError):
-    """An error of another system that fits no other code."""
+    """An error of another system for which no other code fits."""
 
     code = Code.UNKNOWN
 
 
 class InvalidArgument(MeshError):
-    """The request is wrong whatever the state of the system; `violations` name every field at fault."""
+    """The request is invalid, regardless of the state of the system; `violations` name every invalid field."""
 
     code = Code.INVALID_ARGUMENT
 
 
 class DeadlineExceeded(MeshError):
-    """The time allowed for the call is over."""
+    """The deadline of the call has passed."""
 
     code = Code.DEADLINE_EXCEEDED
 
@@ -114,35 +114,35 @@ class NotFound(MeshError):
 
 
 class AlreadyExists(MeshError):
-    """The resource to create exists."""
+    """The resource to create exists already."""
 
     code = Code.ALREADY_EXISTS
 
 
 class PermissionDenied(MeshError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated but lacks the permission."""
 
     code = Code.PERMISSION_DENIED
 
 
 class ResourceExhausted(MeshError):
-    """A quota or rate limit is used up; `retry_after_s` says when to come back."""
+    """A quota or rate limit is exhausted; `retry_after_s` is the time to wait before a retry."""
 
     code = Code.RESOURCE_EXHAUSTED
 
 
 class MetadataTooLarge(ResourceExhausted):
-    """The metadata of a call is larger than the other process takes."""
+    """The metadata of a call is larger than the other process accepts."""
 
 
 class FailedPrecondition(MeshError):
-    """The state of the system forbids it; repeating the call is of no use before that state changes."""
+    """The state of the system does not allow the operation; a retry is useless until that state changes."""
 
     code = Code.FAILED_PRECONDITION
 
 
 class Aborted(MeshError):
-    """A concurrent change won, as with a stale etag: read again, then repeat."""
+    """A concurrent change won, or the etag is stale: read the resource again, then repeat the call."""
 
     code = Code.ABORTED
 
@@ -160,29 +160,29 @@ class Unimplemented(MeshError):
 
 
 class Internal(MeshError):
-    """A fault of ours. The message never says more than that."""
+    """A bug or fault of the service. The message never reveals more than that."""
 
     code = Code.INTERNAL
 
 
 class BrokenReply(Internal):
-    """What another process answered is no proper reply, by the rules of its protocol."""
+    """A reply of another process that breaks the rules of its protocol."""
 
 
 class Unavailable(MeshError):
-    """A dependency is away for now; repeating the call later is right."""
+    """The service, or something it depends on, can't be reached for now; retry later."""
 
     code = Code.UNAVAILABLE
 
 
 class DataLoss(MeshError):
-    """Data is lost or damaged for good."""
+    """Data is lost or damaged beyond recovery."""
 
     code = Code.DATA_LOSS
 
 
 class Unauthenticated(MeshError):
-    """The caller did not prove who it is."""
+    """The call has no valid credentials."""
 
     code = Code.UNAUTHENTICATED
 
@@ -191,12 +191,12 @@ _BY_CODE: dict[int, type[MeshError]] = {kind.code: kind for kind in MeshError.__
 
 
 def error_for(code: int) -> type[MeshError]:
-    """The error class of a status code; a code outside 1 to 16 is Unknown, as gRPC has it."""
+    """Returns the error class of a status code; Unknown for a code outside 1 to 16, as in gRPC."""
     return _BY_CODE.get(code, Unknown)
 
 
 def invalid_fields(violations: tuple[FieldViolation, ...]) -> InvalidArgument:
-    """Returns the error of a request with these violations; its message names the first, and counts the others."""
+    """Returns the error of a request with these violations. Its message describes the first and counts the others."""
     first = violations[0]
     more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
     return InvalidArgument(f"{first.field}: {first.description}{more}", reason="INVALID_FIELD", violations=violations)

@@ -16,12 +16,12 @@ DEPTH_MAX = 32
 
 
 def apply_update(current: M, patch: M, mask: FieldMask | None, *, updatable: frozenset[str]) -> M:
-    """A copy of `current` with the masked fields taken from `patch`; a masked field that is unset there is cleared.
+    """Returns a copy of `current` with the masked fields of `patch`; a masked field that is unset there is cleared.
 
-    `updatable` names the fields, or paths into singular messages ("address.city"), that a caller may change; what
-    lies below them may be changed too. The mask `*` stands for all of them. Without a mask, or with an empty one,
-    those that `patch` has are taken and its other fields are ignored, as AIP-203 wants of output only ones. Raises
-    InvalidArgument with a violation of update_mask for every path that is unknown or not updatable.
+    `updatable` names the fields, or paths into singular messages ("address.city"), that a caller may change, including
+    everything below them. The mask `*` stands for all of them. Without a mask, or with an empty one, the updatable
+    fields that are set in `patch` are changed, and others are ignored, as AIP-203 requires for output-only fields.
+    Raises InvalidArgument with a violation of update_mask for every path that is unknown or not updatable.
     """
     paths = list(mask.paths) if mask is not None else []
     if not paths:
@@ -56,7 +56,7 @@ def _check(message: DescMessage, paths: Sequence[str], updatable: frozenset[str]
 
 
 def _resolve(message: DescMessage, path: str) -> list[DescField]:
-    """The fields along a path. Raises ValueError with a sentence that names the path."""
+    """Returns the fields along a path. Raises ValueError with a message that names the path."""
     if path == ALL:
         raise ValueError(f'"{ALL}" stands for every field and must be the only path')
     if path.count(".") >= DEPTH_MAX:
@@ -65,7 +65,7 @@ def _resolve(message: DescMessage, path: str) -> list[DescField]:
     at: DescMessage | None = message
     for name in path.split("."):
         if at is None:
-            raise ValueError(f'"{path}": only singular messages have paths inside, and "{fields[-1].name}" is none')
+            raise ValueError(f'"{path}": the path must end at "{fields[-1].name}", which is not a singular message')
         field = next((field for field in at.fields if field.name == name), None)
         if field is None:
             raise ValueError(f'"{path}": {at.name} has no field "{name}"')
@@ -79,7 +79,7 @@ def _has(message: Message, fields: Sequence[DescField]) -> bool:
 
 
 def _take(target: Message, source: Message | None, fields: Sequence[DescField]) -> None:
-    """Sets the field at the end of the path in `target` to what it is in `source`; a missing parent counts as empty."""
+    """Copies the field at the end of the path from `source` to `target`; a missing parent counts as empty."""
     field, *rest = fields
     inner = source[field] if source is not None and field in source else None
     if rest:

@@ -1,4 +1,4 @@
-"""An HTTP server as a part of a process: uvicorn in the process's own event loop, without its own signal handling."""
+"""An HTTP server as a component of a process: uvicorn in the process's event loop, without its signal handling."""
 
 import asyncio
 import contextlib
@@ -13,14 +13,14 @@ from mesh.listening import listen
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # The process drains its parts in order by itself.
+        yield  # The process handles signals, and drains its components in order.
 
 
 class HttpServer:
-    """Serves an ASGI app while it is entered. `port` is the one bound, also where 0 was asked for."""
+    """An HTTP server for an ASGI app, which runs while its context lasts. `port` is the bound port, also for port 0."""
 
     def __init__(self, app: Any, host: str, port: int, **options: Any) -> None:
-        """`options` are uvicorn.Config's."""
+        """Binds the port. `options` are those of uvicorn.Config. Raises PortInUse."""
         self._socket = listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False, **options))
@@ -28,7 +28,7 @@ class HttpServer:
 
     @property
     def connections(self) -> set[Any]:
-        """The protocols of the connections that are open."""
+        """Returns the protocol objects of the open connections."""
         return self._server.server_state.connections
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Calls to other workloads: channels, streams, failures, circuit breaker. Knows contracts and tokens; no server."""
+"""Calls to other workloads: channels, streams, failures, circuit breaker. Knows contracts and tokens, but no server."""
 
 from mesh.client.channel import Channel
 from mesh.client.raw_channel import RawChannel

@@ -1,15 +1,17 @@
-"""The circuit breaker: a workload that can't be reached is left alone for a while, so that its callers fail at once
-instead of waiting.
+"""The circuit breaker: stops calls to an unreachable workload for a while, so that its callers fail at once instead of
+waiting.
 """
 
 import time
 
 
 class Breaker:
-    """Closed, until FAILURES_MAX calls in a row have failed; then open for a time that doubles from OPEN_S_MIN to
-    OPEN_S_MAX with each failed probe; after it one call at a time is let through to see whether the workload is back.
+    """A circuit breaker. It is closed until FAILURES_MAX calls in a row have failed, then open for a time that doubles
+    from OPEN_S_MIN to OPEN_S_MAX with each failed probe. After that time it admits one call, the probe, to find out
+    whether the workload is back.
 
-    Failures are calls that got no answer. What a workload answers, errors too, a caller may have provoked.
+    Only a call without an answer is a failure. An error that the workload returns does not count, because the caller
+    may have caused it.
     """
 
     FAILURES_MAX = 5
@@ -22,9 +24,9 @@ class Breaker:
         self._open_until = 0.0
         self._answered = -1.0
 
-    def wait_s(self) -> float:
-        """Zero if a call may be made now, and makes further callers wait while it is the probe; else the seconds until
-        the next may.
+    def admit(self) -> float:
+        """Admits a call and returns 0, or returns the seconds until the next call may be made. While the circuit is
+        open, an admitted call is the probe, and other callers wait.
         """
         if self._failures < self.FAILURES_MAX:
             return 0.0
@@ -34,13 +36,13 @@ class Breaker:
         self._open_until = now + self._open_s
         return 0.0
 
-    def answered(self) -> None:
-        """Notes that the workload answered something."""
+    def record_answer(self) -> None:
+        """Closes the circuit because the workload answered."""
         self._failures, self._open_s, self._answered = 0, self.OPEN_S_MIN, time.monotonic()
 
-    def failed(self, begun: float) -> None:
-        """Counts a call that got no answer, unless another one got one since the time.monotonic() second at which this
-        call began: then the call was at fault, not the workload.
+    def record_failure(self, begun: float) -> None:
+        """Counts a call that got no answer. `begun` is the time.monotonic() second at which it began: if another call
+        was answered since then, the workload is not at fault, and the failure does not count.
         """
         if begun <= self._answered:
             return
@@ -49,9 +51,9 @@ class Breaker:
             self._open_until = time.monotonic() + self._open_s
             self._open_s = min(self._open_s * 2, self.OPEN_S_MAX)
 
-    def given_up(self) -> None:
-        """Notes that a caller waits no longer. If its call was the probe, the next call is one: callers in a hurry must
-        not keep the circuit open.
+    def record_abandoned(self) -> None:
+        """Makes the next call the probe because the caller of this one gave up: callers with short deadlines must not
+        keep the circuit open.
         """
         if self._failures >= self.FAILURES_MAX:
             self._open_until = 0.0

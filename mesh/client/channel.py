@@ -28,19 +28,19 @@ class Channel(RawChannel):
         tokens: ServiceTokens | None = None,
         in_mesh: bool = False,
     ) -> None:
-        """`caller` is the workload that calls, by which the other one tells whether its contract allows that. `tokens`
-        are needed for calls that this process makes as itself. `in_mesh` leaves to a service mesh who calls, and what
-        RawChannel says.
+        """Opens the channel. `caller` is the name of this workload, by which the other one checks whether its contract
+        admits the call. `tokens` are needed for calls that this process makes as itself. `in_mesh` leaves the identity
+        of the caller to a service mesh, beside what it means for RawChannel.
         """
         super().__init__(workload, address, in_mesh=in_mesh)
         self._caller = "" if in_mesh else caller
         self._tokens = tokens
 
     async def call(self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None) -> Res:
-        """Calls a method of a contract within `timeout_s`, the contract's timeout unless given. The caller waits no
-        longer than the call being handled has left.
+        """Calls a unary method. `timeout_s` defaults to the timeout of the contract; a call made while another call is
+        handled also ends at that call's deadline.
 
-        Raises the MeshError that the workload answered with, or Unavailable, or DeadlineExceeded.
+        Raises the MeshError that the workload returned, Unavailable or DeadlineExceeded.
         """
         reply = await self.unary(
             method.path,
@@ -55,13 +55,13 @@ class Channel(RawChannel):
     def open(
         self, method: Method[Req, Res], request: Req, *, timeout_s: float | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Res]]:
-        """Calls a method that answers a stream, while this is entered: see exchange()."""
+        """Calls a server-streaming method. Leaving the context ends the call: see exchange()."""
         return self.exchange(method, _single(request), timeout_s=timeout_s)
 
     async def collect(
         self, method: Method[Req, Res], requests: AsyncIterable[Req], *, timeout_s: float | None = None
     ) -> Res:
-        """Calls a method that takes a stream and answers one message. Raises as exchange() does."""
+        """Calls a client-streaming method. Raises as exchange() does."""
         async with self.exchange(method, requests, timeout_s=timeout_s) as responses:
             async for response in responses:
                 return response
@@ -71,12 +71,12 @@ class Channel(RawChannel):
     async def exchange(
         self, method: Method[Req, Res], requests: AsyncIterable[Req], *, timeout_s: float | None = None
     ) -> AsyncIterator[AsyncIterator[Res]]:
-        """Calls a method with a stream of messages for a stream of messages, while this is entered; leaving it early
-        cancels the call. `requests` are taken one by one as fast as the workload takes them.
+        """Calls a method of any kind and iterates over its responses; leaving the context early cancels the call.
+        `requests` are read one at a time, as fast as the workload accepts them.
 
-        The deadline is `timeout_s` or the contract's; without both the stream has none. It is given up earlier if the
-        call being handled has less time. Iterating raises the MeshError that the workload ended the stream with, or
-        the exception that ended `requests`.
+        The deadline is `timeout_s`, or the contract's timeout; without either the stream has none. A call made while
+        another call is handled also ends at that call's deadline. Iterating raises the MeshError that the workload
+        ended the stream with, or the exception that ended `requests`.
         """
         async with self.stream(
             method.path,
@@ -105,7 +105,7 @@ class Channel(RawChannel):
 
 
 def _patience_s() -> float:
-    """The seconds that are left for the call being handled."""
+    """Returns the seconds left for the call being handled; infinity outside of a call."""
     call = current_call.get()
     return math.inf if call is None else call.remaining_s()
 
@@ -125,7 +125,7 @@ async def _parsed(method: Method[Req, Res], responses: Stream) -> AsyncIterator[
 
 
 def _parse(method: Method[Req, Res], message: bytes) -> Res:
-    """Reads a response. Raises BrokenReply if the bytes are no message of the contract."""
+    """Parses a response. Raises BrokenReply if the bytes are not a message of the contract's type."""
     try:
         return method.response.from_binary(message)
     except (ValueError, EOFError) as error:

@@ -1,4 +1,4 @@
-"""The errors that failed calls end with, made of what a workload, a library or a proxy sent."""
+"""The errors of failed calls, derived from the status that a workload, a library or a proxy sent."""
 
 import re
 
@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 from googleapis.google.rpc.status_pb import Status
 
-from mesh.client.withheld import OPAQUE, by_library, is_deliberate
+from mesh.client.withheld import OPAQUE, is_deliberate, is_library_message
 from mesh.errors import BrokenReply, Code, DeadlineExceeded, MeshError, MetadataTooLarge, Unavailable, error_for
 from mesh.rpc.status import DETAILS_TRAILER, from_status
 
@@ -20,15 +20,15 @@ NEUTRAL_TEXTS = {
     Code.DATA_LOSS: "Internal error.",
 }
 
-# How gRPC's library begins to tell what it made a status of, where the workload sent none that can be read.
+# How gRPC's library starts the messages of statuses that it makes itself, where it received no valid one.
 _NO_STATUS = re.compile(r"Stream removed|Received http2 header|Received message larger|Decompression failed")
 _METADATA_TOO_LARGE = re.compile(r"received metadata size exceeds|Received http2 header with status: 431")
 _NO_STATUS_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED})
 
 
 def failure_of(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError:
-    """The MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made of the bare
-    code and text.
+    """Returns the MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made from
+    the bare code and message.
     """
     failure = _sent_failure(error) or _bare_failure(error, bare_messages=bare_messages)
     failure.initial_metadata = tuple(error.initial_metadata() or ())
@@ -37,13 +37,13 @@ def failure_of(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError
 
 
 def status_bytes(error: grpc.aio.AioRpcError) -> bytes:
-    """The google.rpc.Status that came with an error, empty if none did."""
+    """Returns the google.rpc.Status that came with an error, empty if none did."""
     details = dict(error.trailing_metadata() or ()).get(DETAILS_TRAILER)
     return details if isinstance(details, bytes) else b""
 
 
 def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError | None:
-    """The error that the workload means, None if it sent none."""
+    """Returns the error that the workload sent deliberately, or None."""
     if not (details := status_bytes(error)):
         return None
     try:
@@ -60,12 +60,12 @@ def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError | None:
 def _bare_failure(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError:
     kind, text = error_for(error.code().value[0]), error.details() or ""
     if _METADATA_TOO_LARGE.match(text):
-        text = "The headers of the request are larger than the service takes."
+        text = "The headers of the request are larger than the service accepts."
         return MetadataTooLarge(text, reason="HEADERS_TOO_LARGE")
     if kind.code in _NO_STATUS_CODES and _NO_STATUS.match(text):
         return broken_reply()
     neutral = NEUTRAL_TEXTS.get(kind.code)
-    if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not by_library(text)):
+    if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not is_library_message(text)):
         text = neutral
     return kind(text or kind.code.name, retry_after_s=1 if kind is Unavailable else None)
 
@@ -81,5 +81,5 @@ def deadline_exceeded() -> DeadlineExceeded:
 
 
 def broken_reply() -> BrokenReply:
-    """Returns the error of an answer that is not of the contract."""
+    """Returns the error of a response that does not follow the contract."""
     return BrokenReply("The service sent an invalid response.", reason="BAD_RESPONSE")

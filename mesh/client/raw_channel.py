@@ -1,9 +1,9 @@
-"""The way to a workload, bytes in and bytes out: deadlines, retries of idempotent calls, a circuit breaker.
+"""A channel to a workload that carries bytes: deadlines, retries of idempotent calls, a circuit breaker.
 
 In a service mesh the mesh retries and breaks circuits, and the channel does neither.
 
-A call has two limits. The timeout is the contract's: the workload is told it. The patience is what this call's caller
-has left; it is enforced here alone, so that no caller can make a workload, or a proxy before it, fail.
+A call has two limits. The timeout is the contract's, and is sent to the workload. The patience is the time that the
+caller has left. It is enforced here only, so that impatient callers don't make the workload look broken to a proxy.
 
 Requests are serialised before the call and travel as bytes: grpc.aio swallows an exception of a request serialiser and
 sends an empty request instead (grpc/grpc#34894).
@@ -22,7 +22,7 @@ import grpc.aio
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from mesh.client.breaker import Breaker
-from mesh.client.connection import KEEPALIVE_S, connect_by, connected, connector
+from mesh.client.connection import KEEPALIVE_S, channel_factory, connect_deadline, wait_connected
 from mesh.client.failures import broken_reply, deadline_exceeded, failure_of, status_bytes, unavailable
 from mesh.client.reply import UnaryReply
 from mesh.client.stream import Stream, send_requests
@@ -34,23 +34,23 @@ from mesh.telemetry.metrics import CLIENT_CALLS
 
 ATTEMPTS_MAX = 3
 DEADLINE_COUNTS_S = 1.0
-"""A workload that answers nothing for a shorter timeout may be busy; after a longer one it is taken for hung."""
+"""The shortest timeout whose expiry counts as a failure of the workload. After a shorter one it may just be busy."""
 
 DEADLINE_NEAR_S = 0.01
-"""How long before its deadline a call may fail in other words because of it: gRPC's core resets the stream, and reports
-that as UNKNOWN, "Stream removed", or as CANCELLED, INTERNAL or UNAVAILABLE.
+"""The time before a deadline in which a failure is attributed to it: gRPC's core resets the stream, and reports that as
+UNKNOWN ("Stream removed"), CANCELLED, INTERNAL or UNAVAILABLE.
 """
 
 RETRY_WAIT_S_MAX = 0.5
 
-_OF_PASSED_DEADLINES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.CANCELLED, Code.UNAVAILABLE})
+_DEADLINE_PASSED_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.CANCELLED, Code.UNAVAILABLE})
 
-# A server that stops cancels the calls that wait for it still.
-_NOT_TAKEN = (Unavailable, Cancelled)
+# The errors of calls that no handler has processed. A server that stops cancels the calls that it has not accepted.
+_NOT_ACCEPTED = (Unavailable, Cancelled)
 
 
 class RawChannel:
-    """The way to one workload at one address; an async context manager that closes it."""
+    """A channel to one workload at one address. It is an async context manager that closes it."""
 
     def __init__(
         self,
@@ -62,15 +62,15 @@ class RawChannel:
         bare_messages: bool = False,
         in_mesh: bool = False,
     ) -> None:
-        """`credentials` are needed for TLS. A quiet connection is tried every `keepalive_s`, as often as the workload's
-        server puts up with it. `bare_messages` passes on the messages of errors without google.rpc.Status, which may
-        hold internals. `in_mesh` leaves retries and circuit breaking to a service mesh.
+        """Opens the channel. `credentials` are needed for TLS. `keepalive_s` is the pause between keepalive pings;
+        servers close connections that ping too often. `bare_messages` passes on the messages of errors without
+        google.rpc.Status, which may reveal internals. `in_mesh` leaves retries and circuit breaking to a service mesh.
         """
         self.name = workload
         self._bare_messages = bare_messages
         self._in_mesh = in_mesh
         self._breaker = Breaker()
-        connect = connector(address, credentials, keepalive_s)
+        connect = channel_factory(address, credentials, keepalive_s)
         self._channel = connect()
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
         self._streams = StreamConnections(connect)
@@ -83,7 +83,7 @@ class RawChannel:
         await self._channel.close()
 
     async def check(self) -> None:
-        """Returns if the workload can be reached; raises Unavailable otherwise."""
+        """Raises Unavailable if the workload can't be reached."""
         state = self._channel.get_state(try_to_connect=True)
         while state is not grpc.ChannelConnectivity.READY:
             if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
@@ -101,9 +101,9 @@ class RawChannel:
         metadata: Metadata = (),
         idempotent: bool = False,
     ) -> UnaryReply:
-        """Calls a method by its path, bytes in and bytes out. The workload is told `timeout_s`; who waits only
-        `patience_s` gets DeadlineExceeded after it. Idempotent calls are repeated while the workload does not take them
-        and time is left.
+        """Calls a unary method by its path. `timeout_s` is sent to the workload as the deadline; after `patience_s` the
+        call is cancelled. Either raises DeadlineExceeded. Idempotent calls are retried if the workload did not accept
+        them and time is left.
         """
         if patience_s <= 0:
             raise deadline_exceeded()
@@ -119,21 +119,21 @@ class RawChannel:
         self, path: str, request: bytes, timeout_s: float, patience_s: float, metadata: Metadata, *, idempotent: bool
     ) -> UnaryReply:
         deadline = time.monotonic() + timeout_s
-        connected_by = connect_by(min(timeout_s, patience_s))
+        connect_by = connect_deadline(min(timeout_s, patience_s))
         try:
-            return await self._attempt(path, request, deadline, metadata, connected_by)
-        except _NOT_TAKEN as error:
+            return await self._attempt(path, request, deadline, metadata, connect_by)
+        except _NOT_ACCEPTED as error:
             if not idempotent or self._in_mesh or error.reason == "CIRCUIT_OPEN":
                 raise
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS_MAX - 1),
             wait=wait_random_exponential(multiplier=0.05, max=RETRY_WAIT_S_MAX),
-            retry=retry_if_exception_type(_NOT_TAKEN),
+            retry=retry_if_exception_type(_NOT_ACCEPTED),
             reraise=True,
         )
         async for attempt in retrying:
             with attempt:
-                return await self._attempt(path, request, deadline, metadata, connected_by)
+                return await self._attempt(path, request, deadline, metadata, connect_by)
         raise AssertionError("tenacity returns or raises")
 
     @contextlib.asynccontextmanager
@@ -146,20 +146,20 @@ class RawChannel:
         patience_s: float = math.inf,
         metadata: Metadata = (),
     ) -> AsyncIterator[Stream]:
-        """Calls a method of any kind by its path, while this is entered; leaving it early cancels the call. `requests`
-        are asked for one by one, as the workload takes them. Without `timeout_s` the call has no deadline. Who waits
-        only `patience_s` gets DeadlineExceeded after it.
+        """Calls a method of any kind by its path; leaving the context early cancels the call. `requests` are read one
+        at a time, as fast as the workload accepts them. Without `timeout_s` the call has no deadline. After
+        `patience_s` the call is cancelled and raises DeadlineExceeded.
         """
         self._check_breaker()
         begun = time.monotonic()
-        with self._streams.place() as connection:
-            await connected(connection.channel, connect_by(min(timeout_s or math.inf, patience_s)))
+        with self._streams.reserve() as connection:
+            await wait_connected(connection.channel, connect_deadline(min(timeout_s or math.inf, patience_s)))
             deadline = math.inf if timeout_s is None else begun + timeout_s
             left_s = None if timeout_s is None else deadline - time.monotonic()
             call = connection.method(path)(timeout=left_s, metadata=metadata)
             sending = asyncio.create_task(send_requests(call, requests), name=f"requests of {path}")
             failure = partial(self._failure, path, deadline)
-            stream = Stream(call, sending, self._breaker.answered, failure)
+            stream = Stream(call, sending, self._breaker.record_answer, failure)
             wait_s = begun + patience_s - time.monotonic() if patience_s < (timeout_s or math.inf) else math.inf
             patience = asyncio.get_running_loop().call_later(wait_s, stream.stop)
             try:
@@ -170,11 +170,11 @@ class RawChannel:
                 call.cancel()
                 await asyncio.wait([sending])
                 code, trailers = Code((await call.code()).value[0]), dict(await call.trailing_metadata())
-                # The deadline of a stream says nothing of the workload, which may have no news.
+                # A stream that reaches its deadline is no sign of a failure: there may have been nothing to send.
                 self._record(begun, math.inf, code, is_bare=DETAILS_TRAILER not in trailers)
 
     async def _attempt(
-        self, path: str, request: bytes, deadline: float, metadata: Metadata, connected_by: float
+        self, path: str, request: bytes, deadline: float, metadata: Metadata, connect_by: float
     ) -> UnaryReply:
         begun = time.monotonic()
         if begun >= deadline:
@@ -184,7 +184,7 @@ class RawChannel:
         if multicallable is None:
             multicallable = self._unary[path] = self._channel.unary_unary(path)
         try:
-            await connected(self._channel, connected_by)
+            await wait_connected(self._channel, connect_by)
             call = multicallable(request, timeout=deadline - time.monotonic(), metadata=metadata)
             message = await call
         except grpc.aio.AioRpcError as error:
@@ -194,36 +194,36 @@ class RawChannel:
         except asyncio.CancelledError:
             self._record(begun, deadline, Code.CANCELLED)
             raise
-        if message is None:  # OK, and nothing else: grpc.aio takes it for an answer
+        if message is None:  # status OK without a message, which grpc.aio does not treat as an error
             self._record(begun, deadline, Code.INTERNAL)
             raise broken_reply()
         self._record(begun, deadline, Code.OK)
         return UnaryReply(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
 
     def _failure(self, path: str, deadline: float, error: grpc.aio.AioRpcError) -> MeshError:
-        """The MeshError of a failed call; what of it is not passed on is logged. `deadline` is a time.monotonic()
-        second.
+        """Returns the MeshError of a failed call, and logs the details that are withheld from the caller. `deadline` is
+        a time.monotonic() second.
         """
         failure = failure_of(error, bare_messages=self._bare_messages)
         details = status_bytes(error)
-        if not details and failure.code in _OF_PASSED_DEADLINES and time.monotonic() >= deadline - DEADLINE_NEAR_S:
+        if not details and failure.code in _DEADLINE_PASSED_CODES and time.monotonic() >= deadline - DEADLINE_NEAR_S:
             return deadline_exceeded()
         log_withheld(self.name, path, failure, error.details() or "", details)
         return failure
 
     def _check_breaker(self) -> None:
-        if not self._in_mesh and (wait_s := self._breaker.wait_s()):
+        if not self._in_mesh and (wait_s := self._breaker.admit()):
             raise unavailable(reason="CIRCUIT_OPEN", retry_after_s=wait_s)
 
     def _record(self, begun: float, deadline: float, code: Code, *, is_bare: bool = True) -> None:
-        """Tells the breaker how a call ended that had the time from `begun` to `deadline`. `is_bare` says that no
-        google.rpc.Status came: the status may be of gRPC's library, or of a proxy.
+        """Records the outcome of a call that had the time from `begun` to `deadline`. `is_bare` means that no
+        google.rpc.Status came with it, so that the status may be that of gRPC's library or of a proxy.
         """
         CLIENT_CALLS.labels(self.name, code.name).inc()
         is_late = time.monotonic() >= deadline - DEADLINE_NEAR_S and deadline - begun >= DEADLINE_COUNTS_S
         if is_bare and (code is Code.UNAVAILABLE or (code is Code.DEADLINE_EXCEEDED and is_late)):
-            self._breaker.failed(begun)
+            self._breaker.record_failure(begun)
         elif is_bare and code in (Code.CANCELLED, Code.DEADLINE_EXCEEDED):
-            self._breaker.given_up()
+            self._breaker.record_abandoned()
         else:
-            self._breaker.answered()
+            self._breaker.record_answer()

@@ -1,4 +1,4 @@
-"""The answer to a unary call."""
+"""The reply to a unary call."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from mesh.errors import Metadata
 
 @dataclass(frozen=True, slots=True)
 class UnaryReply:
-    """The answer to a call: its message as bytes, and the metadata before and after it."""
+    """The reply to a call: its message as bytes, and the metadata before and after it."""
 
     message: bytes
     initial_metadata: Metadata
@@ -15,5 +15,5 @@ class UnaryReply:
 
     @property
     def metadata(self) -> Metadata:
-        """All of the metadata."""
+        """Returns the initial and the trailing metadata together."""
         return (*self.initial_metadata, *self.trailing_metadata)

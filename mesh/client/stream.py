@@ -1,4 +1,4 @@
-"""A call that streams: its requests and its responses, as bytes."""
+"""A streaming call: its requests and its responses, as bytes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
@@ -12,8 +12,8 @@ from mesh.errors import MeshError, Metadata
 
 
 class Stream:
-    """The messages that a workload answers with, as bytes: an asynchronous iterator. It raises the MeshError that the
-    call ended with, or the exception that ended the requests.
+    """The responses of a workload, as bytes: an asynchronous iterator. It raises the MeshError that the call ended
+    with, or the exception that ended the requests.
     """
 
     def __init__(
@@ -23,7 +23,9 @@ class Stream:
         begun: Callable[[], None],
         failure: Callable[[grpc.aio.AioRpcError], MeshError],
     ) -> None:
-        """`begun` is called when the first message is there, `failure` makes the error that the call ends with."""
+        """Reads the responses of a call. `begun` is called at the first message; `failure` converts the error that the
+        call ends with.
+        """
         self._call = call
         self._messages = aiter(call)
         self._sending = sending
@@ -43,8 +45,7 @@ class Stream:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Not the task was cancelled but the call: by stop(), by what ended the requests, or because its channel was
-            # closed.
+            # The call was cancelled, not this task: by stop(), by a failure of the requests, or by closing the channel.
             if self._is_overdue:
                 raise deadline_exceeded() from None
             if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
@@ -56,25 +57,25 @@ class Stream:
         return message
 
     def stop(self) -> None:
-        """Ends the call because its caller waits no longer."""
+        """Cancels the call because its caller's patience has run out."""
         if not self._call.done():
             self._is_overdue = True
             self._call.cancel()
 
     async def initial_metadata(self) -> Metadata:
-        """The metadata before the first message; waits for it."""
+        """Waits for the metadata before the first message, and returns it."""
         return tuple(await self._call.initial_metadata())
 
     async def trailing_metadata(self) -> Metadata:
-        """The metadata after the last message; waits for the end."""
+        """Waits for the end of the call, and returns the metadata after the last message."""
         return tuple(await self._call.trailing_metadata())
 
 
 async def send_requests(call: "grpc.aio.StreamStreamCall[bytes, bytes]", requests: AsyncIterable[bytes]) -> None:
-    """Sends the requests; what ends them early ends the call.
+    """Sends the requests. An exception that they raise cancels the call.
 
-    Messages go past call.write(), which takes one that comes after the call's end for an internal error and puts that
-    in the place of the status the workload sends.
+    Messages bypass call.write(): if one is written after the call has ended, that reports an internal error instead
+    of the status that the workload sent.
     """
     raw: Any = call
     source = aiter(requests)
@@ -84,7 +85,7 @@ async def send_requests(call: "grpc.aio.StreamStreamCall[bytes, bytes]", request
             await raw._cython_call.send_serialized_message(request)
         await call.done_writing()
     except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
-        return  # The call is over, and its status says why.
+        return  # The call is over; its status is raised to the reader of the responses.
     except BaseException:
         call.cancel()
         raise
@@ -94,5 +95,5 @@ async def send_requests(call: "grpc.aio.StreamStreamCall[bytes, bytes]", request
 
 
 def _ended_by(sending: asyncio.Task[None]) -> BaseException | None:
-    """What ended the requests before the call was over, None if nothing did."""
+    """Returns the exception that ended the requests, or None."""
     return None if sending.cancelled() else sending.exception()

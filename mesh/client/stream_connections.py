@@ -1,7 +1,7 @@
-"""The connections to one workload that its streams go by: as many as they need.
+"""The connections to one workload that carry its streams.
 
-A server lets a connection have so many streams, often a hundred (RFC 9113, section 6.5.2), and gRPC's client lets every
-call on top of them wait, unary ones too. Streams stay open, so that the wait would have no end.
+A server limits the concurrent streams of a connection, often to a hundred (RFC 9113, section 6.5.2), and gRPC's client
+queues every call beyond the limit, unary ones too. Streams stay open, so that the queued calls could wait forever.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from typing import Final
 import grpc.aio
 
 STREAMS_MAX: Final = 50
-"""Of one connection. Servers on gRPC's core refuse some calls beyond half of their limit, as a protection."""
+"""The most streams of one connection. Servers on gRPC's core reject some calls beyond half of their limit."""
 
 
 class StreamConnection:
@@ -23,7 +23,7 @@ class StreamConnection:
         self._methods: dict[str, grpc.aio.StreamStreamMultiCallable[bytes, bytes]] = {}
 
     def method(self, path: str) -> "grpc.aio.StreamStreamMultiCallable[bytes, bytes]":
-        """What calls a method by this connection."""
+        """Returns the object that calls a method over this connection."""
         method = self._methods.get(path)
         if method is None:
             method = self._methods[path] = self.channel.stream_stream(path)
@@ -31,16 +31,16 @@ class StreamConnection:
 
 
 class StreamConnections:
-    """Opens them when there is no room, and keeps them."""
+    """The pool of connections for streams. It opens one when all others are full, and keeps it."""
 
     def __init__(self, connect: Callable[[], grpc.aio.Channel]) -> None:
-        """`connect` gives a channel with a connection of its own."""
+        """Starts without connections. `connect` opens a channel with a connection of its own."""
         self._connect = connect
         self._connections: list[StreamConnection] = []
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[StreamConnection]:
-        """A connection with room for one stream, which is over when this is left."""
+    def reserve(self) -> Iterator[StreamConnection]:
+        """Reserves room for one stream on a connection while the context lasts."""
         connection = self._with_room()
         connection.streams += 1
         try:
@@ -49,7 +49,7 @@ class StreamConnections:
             connection.streams -= 1
 
     async def close(self) -> None:
-        """Ends all."""
+        """Closes all connections."""
         for connection in self._connections:
             await connection.channel.close()
 

@@ -1,7 +1,7 @@
-"""What of a failed call's status is not passed on but logged: texts that no service wrote for its callers.
+"""Error messages that are logged and withheld from callers because no service wrote them for its callers.
 
-A service that means what it says sends a google.rpc.Status (mesh.rpc.status). A bare code and text is what libraries
-and crashed handlers make, with addresses, queries and stack traces in it.
+A service sends its errors as google.rpc.Status (mesh.rpc.status). A bare code and message comes from a library or a
+crashed handler, and may hold addresses, queries and stack traces.
 """
 
 import re
@@ -19,12 +19,12 @@ log = structlog.get_logger()
 TEXT_LENGTH_MAX: Final = 2000
 
 OPAQUE: Final = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.UNAVAILABLE})
-"""The codes that libraries and crashes end calls with. The texts of others are taken for a service's own."""
+"""The codes with which libraries and crashes end calls. Messages with other codes are taken to be the service's own."""
 
 _DEBUG_INFO: Final = "/google.rpc.DebugInfo"
 
-# How the texts of gRPC's libraries look: of connections, and of handlers that crashed (in Python). Nothing else in a
-# status tells who wrote it.
+# Typical messages of gRPC's libraries: about connections, and about crashed handlers (in Python). Nothing else in a
+# status shows where it comes from.
 _BY_LIBRARY = re.compile(
     r"ipv[46]:|unix:|vsock:|dns:|failed to connect|last error|recvmsg|sendmsg|socket closed|broken pipe|endpoint"
     r"|connection (?:reset|refused|dropped|timed out|attempt)|goaway|rst_stream|stream removed|keepalive|too_many_pings"
@@ -34,21 +34,21 @@ _BY_LIBRARY = re.compile(
 
 
 def is_deliberate(status: Status) -> bool:
-    """Whether a service wrote this status for its callers. DebugInfo is what frameworks add to a crash: a status of
-    one of the codes of crashes that has nothing else does not count.
+    """Returns whether a service wrote this status for its callers. Frameworks add DebugInfo to a crash: a status with
+    nothing but that and the code of a crash is not deliberate.
     """
     others = [detail for detail in status.details if not detail.type_url.endswith(_DEBUG_INFO)]
     return bool(others) or not status.details or status.code not in OPAQUE
 
 
-def by_library(text: str) -> bool:
-    """Whether gRPC's libraries wrote this text."""
+def is_library_message(text: str) -> bool:
+    """Returns whether this is a message of gRPC's libraries."""
     return _BY_LIBRARY.search(text) is not None
 
 
 def log_withheld(workload: str, path: str, failure: MeshError, text: str, status: bytes) -> None:
-    """Logs what callers are not told of the call of `path`: the text, if the failure has another one, and the
-    DebugInfo of the google.rpc.Status that came with it, if one did.
+    """Logs the details of a failed call that are withheld from its caller: the original message, if the failure has
+    another one, and the DebugInfo in the google.rpc.Status, if there is any.
     """
     debug = list(_debug_infos(status))
     is_replaced = failure.code in OPAQUE and text not in ("", failure.message) and not failure.received_status
@@ -57,11 +57,11 @@ def log_withheld(workload: str, path: str, failure: MeshError, text: str, status
     shown = {"text": text[:TEXT_LENGTH_MAX]} if is_replaced else {}
     if debug:
         shown["debug"] = "\n".join(debug)[:TEXT_LENGTH_MAX]
-    log.warning("withheld a service's words", workload=workload, rpc=path, code=failure.code.name, **shown)
+    log.warning("error details withheld from the caller", workload=workload, rpc=path, code=failure.code.name, **shown)
 
 
 def _debug_infos(status: bytes) -> Iterable[str]:
-    """The texts of each DebugInfo in a google.rpc.Status that may be damaged."""
+    """Yields the text of each DebugInfo in a google.rpc.Status; yields nothing if that is damaged."""
     if b"google.rpc.DebugInfo" not in status:
         return
     try:

@@ -1,7 +1,7 @@
-"""Writes `<file>_grpc.py` for every .proto file that declares a service.
+"""The generator of `<file>_grpc.py` for every .proto file that declares a service.
 
-For each service: a `<Service>Base` with one abstract method an RPC, so that a handler with a wrong request or response
-type, or a missing one, fails the type checker; and a `<Service>Client` whose methods take and give the messages of
+For each service it writes a `<Service>Base` with one abstract method an RPC, so that the type checker finds a handler
+that is missing or has a wrong type; and a `<Service>Client` whose methods take and return the messages of
 `<file>_pb.py`. Streams are asynchronous iterators of messages.
 """
 
@@ -31,7 +31,7 @@ _FINAL = Module("typing").ident("Final")
 
 
 def generate(schema: Schema[None]) -> None:
-    """Writes the files of a request."""
+    """Writes the files that a CodeGeneratorRequest asks for."""
     for desc in schema.files_to_generate:
         if desc.services:
             write_file(schema.generate_file(desc, "_grpc.py"), desc)
@@ -48,8 +48,8 @@ def write_file(file: File, desc: DescFile) -> None:
 
 
 def write_methods(file: File, service: DescService, index: int) -> None:
-    """Writes one constant a method, built from the file's own descriptor, so that its policy is read where it is
-    declared.
+    """Writes one constant for each method, built from the file's descriptor, so that its policy is read from the
+    contract itself.
     """
     file.print(service_constant(service), ": ", _FINAL, " = ", service.file, f".desc().services[{index}]")
     for number, method in enumerate(service.methods):
@@ -92,8 +92,8 @@ def write_client(file: File, service: DescService, _index: int) -> None:
 
 
 def write_handler_signature(file: File, method: DescMethod) -> AbstractContextManager[None]:
-    """Opens the function that serves a method. One that answers a stream is an asynchronous generator, whose type is
-    that of a plain function that returns an iterator (PEP 525; mypy, "Asynchronous iterators").
+    """Opens the function that handles a method. If its response streams, it is an asynchronous generator, which is
+    declared as a plain function that returns an iterator (PEP 525; mypy, "Asynchronous iterators").
     """
     request, response = messages(method)
     parameter = ("requests: ", *generic(_ASYNC_ITERATOR, request)) if streams_up(method) else ("request: ", request)
@@ -102,7 +102,7 @@ def write_handler_signature(file: File, method: DescMethod) -> AbstractContextMa
 
 
 def write_client_signature(file: File, method: DescMethod) -> AbstractContextManager[None]:
-    """Opens the function that calls a method. A stream of answers is a context manager: leaving it ends the call."""
+    """Opens the function that calls a method. A response stream is a context manager: leaving it ends the call."""
     request, response = messages(method)
     parameter = ("requests: ", *generic(_ASYNC_ITERABLE, request)) if streams_up(method) else ("request: ", request)
     result = generic(_ASYNC_CONTEXT, *generic(_ASYNC_ITERATOR, response)) if streams_down(method) else (response,)
@@ -111,7 +111,7 @@ def write_client_signature(file: File, method: DescMethod) -> AbstractContextMan
 
 
 def write_client_call(file: File, method: DescMethod) -> None:
-    """Writes the call of the channel that a client's function makes."""
+    """Writes the body of a client's function: a call of the channel."""
     calls = {
         "unary": "await self._channel.call({}, request, {})",
         "server_streaming": "self._channel.open({}, request, {})",
@@ -130,27 +130,27 @@ def write_signature(
 
 
 def messages(method: DescMethod) -> tuple[Ident, Ident]:
-    """The request and the response; they are imported for the type checker only."""
+    """Returns the types of the request and the response, which are imported for the type checker only."""
     return Ident.for_desc(method.input, type_only=True), Ident.for_desc(method.output, type_only=True)
 
 
 def generic(outer: Ident, *inner: Any) -> tuple[Any, ...]:
-    """The parts of `outer[inner]`."""
+    """Returns the parts of `outer[inner]`."""
     return (outer, "[", *inner, "]")
 
 
 def streams_up(method: DescMethod) -> bool:
-    """Whether a method takes a stream of requests."""
+    """Returns whether the requests of a method stream."""
     return method.method_kind in ("client_streaming", "bidi_streaming")
 
 
 def streams_down(method: DescMethod) -> bool:
-    """Whether a method answers a stream of responses."""
+    """Returns whether the responses of a method stream."""
     return method.method_kind in ("server_streaming", "bidi_streaming")
 
 
 def write_doc(file: File, desc: DescService | DescMethod) -> None:
-    """Carries the contract's comment over as the docstring."""
+    """Writes the contract's comment as the docstring."""
     lines = [line.removeprefix(" ") for line in (get_comments(desc).leading or "").strip("\n").splitlines()]
     first, rest = (lines[0], lines[1:]) if lines else (f"{desc.name}.", [])
     with file.doc(first):
@@ -159,20 +159,20 @@ def write_doc(file: File, desc: DescService | DescMethod) -> None:
 
 
 def python_name(method: DescMethod) -> str:
-    """GetOrder -> get_order."""
+    """Returns the name of a method in Python: GetOrder -> get_order."""
     return escape_public_identifier(snake(method.name), frozenset({"handlers"}))
 
 
 def service_constant(service: DescService) -> str:
-    """OrdersService -> _ORDERS_SERVICE."""
+    """Returns the name of a service's constant: OrdersService -> _ORDERS_SERVICE."""
     return f"_{snake(service.name).upper()}"
 
 
 def method_constant(method: DescMethod) -> str:
-    """OrdersService.GetOrder -> _ORDERS_SERVICE_GET_ORDER."""
+    """Returns the name of a method's constant: OrdersService.GetOrder -> _ORDERS_SERVICE_GET_ORDER."""
     return f"{service_constant(method.parent)}_{snake(method.name).upper()}"
 
 
 def snake(name: str) -> str:
-    """UpperCamelCase to snake_case; an acronym counts as one word: GetHTTPBody -> get_http_body."""
+    """Converts UpperCamelCase to snake_case; an acronym counts as one word: GetHTTPBody -> get_http_body."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

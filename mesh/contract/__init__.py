@@ -1,1 +1,1 @@
-"""What contracts declare, read from their descriptors: policies of methods, rules of fields, sizes of messages."""
+"""The contracts' declarations, read from descriptors: policies of methods, rules of fields, sizes of messages."""

@@ -1,4 +1,4 @@
-"""What descriptors declare: the messages that fields hold, the files that files import."""
+"""Traversal of descriptors: the messages that fields hold, the files that files import."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from protobuf import DescField, DescFieldValueList, DescFieldValueMap, DescField
 
 
 def inner_message(field: DescField) -> DescMessage | None:
-    """Returns the message type that a field holds, singly, in a list or in a map; None if it holds none."""
+    """Returns the message type of a field, of a list's elements or of a map's values; None for other types."""
     match field.value:
         case (
             DescFieldValueMessage(message=DescMessage() as message)

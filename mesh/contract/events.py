@@ -1,4 +1,4 @@
-"""Events by the contracts: their publishers and their consumers, by the option (meshwright.policy.v1.event)."""
+"""The events that the contracts declare by the option (meshwright.policy.v1.event): publishers and consumers."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from protobuf import DescMessage
 from protobuf.wkt import FileDescriptorSet
 
 TYPE_PREFIX: Final = "meshwright."
-"""Events are messages of a package that begins with this."""
+"""The beginning of the package of every event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """A service that has to do with events, and the full names of the types that it publishes and consumes."""
+    """A service that publishes or consumes events, with the full names of their types."""
 
     name: str
     publishes: tuple[str, ...]
@@ -22,12 +22,14 @@ class Participant:
 
 
 def publisher_of(event_type: str) -> str:
-    """Returns the service that publishes a type of event, by its package: meshwright.orders.v1.… belongs to orders."""
+    """Returns the service that publishes a type of event, which its package names: meshwright.orders.v1.… belongs to
+    orders.
+    """
     return event_type.rpartition(".")[0].rpartition(".")[0].rpartition(".")[2]
 
 
 def participants(image: FileDescriptorSet) -> tuple[Participant, ...]:
-    """Returns the services that publish or consume events of the contracts in a descriptor image, by name."""
+    """Returns the services that publish or consume events of the contracts in a descriptor image, sorted by name."""
     publishes, consumes = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for event, consumers in consumers_of_events(image):
         publishes[publisher_of(event.type_name)].append(event.type_name)
@@ -38,7 +40,7 @@ def participants(image: FileDescriptorSet) -> tuple[Participant, ...]:
 
 
 def consumers_of_events(image: FileDescriptorSet) -> list[tuple[DescMessage, list[str]]]:
-    """Returns each event of the contracts with the names of its consumers, by type."""
+    """Returns the events of the contracts, each with the names of its consumers, sorted by type."""
     messages = [desc for desc in image.to_registry() if isinstance(desc, DescMessage)]
     events = [
         (message, list(options[ext_event].consumers))

@@ -1,6 +1,6 @@
-"""How large a message can be that keeps the rules of its contract.
+"""The largest size of a message that is valid by the rules of its contract.
 
-The bound is on its JSON, which is never smaller than its binary form: every character escaped, every number in full.
+It is the size as JSON, which is never smaller than the binary form: with every character escaped, every number in full.
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ from protovalidate._gen.buf.validate.validate_pb import FieldRules
 from mesh.contract.rules import element_rules, field_rules, items_max, key_rules, length_max
 
 BYTES_MIN: Final = 65_536
-"""No method takes less: what a newer contract adds, unknown fields and white space need room too."""
+"""The smallest limit of any method: room for fields of newer contracts, other unknown fields and white space."""
 
 _NUMBER: Final = 32
 _CHARACTER: Final = 12  # a surrogate pair, each escaped by six characters (RFC 8259, section 7)
@@ -35,15 +35,15 @@ _WELL_KNOWN: Final = {
 
 
 def request_bytes_max(message: DescMessage, allowed_bytes: int) -> int:
-    """Returns how many bytes a request may have: as many as its contract leaves room for, BYTES_MIN at the least, and
-    `allowed_bytes` at the most, which are for a contract that sets no bound.
+    """Returns the largest size in bytes that a request may have: the bound that follows from its contract, but at least
+    BYTES_MIN and at most `allowed_bytes`. Without such a bound it is `allowed_bytes`.
     """
     bound = _message(message, ())
     return allowed_bytes if bound is None else min(allowed_bytes, max(BYTES_MIN, bound * _SLACK))
 
 
 def _message(message: DescMessage, around: tuple[str, ...]) -> int | None:
-    """Returns a bound in bytes for a message within messages of the types `around`, None if there is no bound."""
+    """Returns the bound in bytes of a message nested in messages of the types `around`, None if there is no bound."""
     package, _, name = message.type_name.rpartition(".")
     if package == "google.protobuf":
         return _WELL_KNOWN.get(name)

@@ -1,6 +1,4 @@
-"""What a contract says about the operation of a method: its options (meshwright.policy.v1.method), read from the
-descriptor.
-"""
+"""The policy of a method: its option (meshwright.policy.v1.method), read from the descriptor."""
 
 from dataclasses import dataclass
 
@@ -12,14 +10,14 @@ from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 ANY_WORKLOAD = "*"
 EDGE = "edge"
-DEFAULT_TIMEOUT_S = 10.0  # of a method whose contract names none
+DEFAULT_TIMEOUT_S = 10.0  # of a unary method without the option `timeout`
 
 _IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `requests` calls in any `per_s` seconds."""
+    """A limit of `requests` calls in any `per_s` seconds."""
 
     requests: int
     per_s: float
@@ -30,7 +28,7 @@ class Policy:
     """The policy of one method. The defaults are those of a method without the option: a valid token, no scope.
 
     `internal` methods have no google.api.http rule: only the workloads in `callers` may call them. `cache_s` is the
-    max-age of the answer in seconds, 0 forbids storing it, None says nothing.
+    max-age of the response in seconds; 0 forbids storing it, and None leaves the header out.
     """
 
     public: bool = False
@@ -46,36 +44,36 @@ class Policy:
     invalid_reason: str = ""
 
     def admits_workload(self, workload: str) -> bool:
-        """Whether the contract lets this workload call as itself."""
+        """Returns whether the contract allows this workload to call as itself."""
         return workload in self.callers or ANY_WORKLOAD in self.callers
 
     @property
     def connecting(self) -> frozenset[str]:
-        """The workloads whose connections may make this call, whoever's token they send: those that the contract names,
-        and the edge where there is a route. The service mesh's policies, the services and the check of the code go by
+        """Returns the workloads whose connections may make this call, with any token: those that the contract names,
+        and the edge if there is a route. The policies of the service mesh, the services and the check of the code use
         this.
         """
         return self.callers if self.internal else self.callers | {EDGE}
 
     def admits_connection(self, workload: str) -> bool:
-        """Returns whether a call may come from this workload, whoever's token it sends."""
+        """Returns whether a call may come from this workload, with any token."""
         return not self.connecting.isdisjoint({workload, ANY_WORKLOAD})
 
     @property
     def contradiction(self) -> str:
-        """Why the policy can't be as it is, to continue the name of the method; empty if it can."""
+        """Returns the contradiction in the policy, to complete the name of the method; empty if there is none."""
         if self.public and self.scopes:
-            return "is public and wants scopes: a method that needs no token can't ask for scopes of one"
+            return "is public and requires scopes: a method that needs no token can't require scopes of one"
         return ""
 
 
 def policy_of(method: DescMethod) -> Policy:
-    """The policy of a method of any descriptor image."""
+    """Returns the policy of a method of any descriptor image."""
     return policy_of_options(method.proto.options)
 
 
 def policy_of_options(options: MethodOptions | None) -> Policy:
-    """Returns the policy that the options of a method hold."""
+    """Returns the policy in the options of a method."""
     if options is None:
         return Policy(internal=True)
     option = options[ext_method] if ext_method in options else MethodPolicy()
@@ -95,7 +93,7 @@ def policy_of_options(options: MethodOptions | None) -> Policy:
 
 
 def is_idempotent(method: DescMethod) -> bool:
-    """Returns whether the contract says that calling a method twice does no more than calling it once."""
+    """Returns whether the contract declares a method idempotent."""
     return method.idempotency in _IDEMPOTENT
 
 

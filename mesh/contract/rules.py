@@ -1,4 +1,4 @@
-"""The validation rules that a contract's descriptors hold (protovalidate's options)."""
+"""The validation rules in a contract's descriptors (protovalidate's options)."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -15,7 +15,7 @@ from protovalidate._gen.buf.validate.validate_pb import (
 
 from mesh.contract.descriptors import inner_message
 
-# A character of UTF-8 is a byte at least, so a bound on bytes is one on characters.
+# A character takes at least one byte in UTF-8, so a bound on bytes also bounds characters.
 _LENGTHS: Final = {"string": ("len", "max_len", "len_bytes", "max_bytes"), "bytes": ("len", "max_len")}
 _WELL_KNOWN_LENGTHS: Final = {
     "uuid": 36,
@@ -41,7 +41,7 @@ def message_rules(message: DescMessage) -> MessageRules | None:
 
 
 def active(rules: FieldRules | None) -> FieldRules | None:
-    """Returns the rules unless they are switched off (buf.validate.Ignore)."""
+    """Returns the rules, None if they are disabled (buf.validate.Ignore)."""
     return None if rules is None or rules.ignore is Ignore.ALWAYS else rules
 
 
@@ -54,7 +54,7 @@ def expressions(rules: FieldRules | MessageRules | None) -> Iterator[str]:
 
 
 def items_max(rules: FieldRules | None) -> int | None:
-    """Returns how many elements a list, or entries a map, may have; None if the rules set no bound."""
+    """Returns the most elements of a list, or entries of a map, that the rules allow; None if they set no bound."""
     kind, value = _type_rules(rules)
     return _smallest(value, {"repeated": ("max_items",), "map": ("max_pairs",)}.get(kind, ()))
 
@@ -74,7 +74,9 @@ def key_rules(rules: FieldRules | None) -> FieldRules | None:
 
 
 def length_max(rules: FieldRules | None) -> int | None:
-    """Returns how many characters a string may have, or bytes a field of bytes; None if the rules set no bound."""
+    """Returns the most characters of a string, or bytes of a bytes field, that the rules allow; None if they set no
+    bound.
+    """
     kind, value = _type_rules(rules)
     if kind not in _LENGTHS:
         return None
@@ -85,18 +87,20 @@ def length_max(rules: FieldRules | None) -> int | None:
 
 
 def _type_rules(rules: FieldRules | None) -> tuple[str, Any]:
-    """Returns the type that the rules are for, and its rules; an empty name if there are none."""
+    """Returns the name of the type that the rules apply to, and the rules of that type; an empty name if there are
+    none.
+    """
     kind: Any = rules.type if rules is not None and active(rules) is not None else None
     return ("", None) if kind is None else (kind.field, kind.value)
 
 
 def _smallest(rules: Any, names: Iterable[str]) -> int | None:
-    """Returns the smallest of the bounds that are set."""
+    """Returns the smallest of the bounds that are set, None if none is."""
     return min((int(getattr(rules, name)) for name in names if rules.has_field(name)), default=None)
 
 
 def has_rules(message: DescMessage) -> bool:
-    """Returns whether a message, or one that it can hold, has any rule."""
+    """Returns whether a message, or any message that it can contain, has rules."""
     waiting, seen = [message], {message.type_name}
     while waiting:
         at = waiting.pop()

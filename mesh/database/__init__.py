@@ -1,4 +1,4 @@
-"""A service's PostgreSQL: pool and transactions. The only place that knows what the driver's errors mean."""
+"""A service's PostgreSQL database: pool and transactions. Only this package interprets the driver's errors."""
 
 from mesh.database.connection import Connection, Session
 from mesh.database.database import Database

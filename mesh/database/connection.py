@@ -1,4 +1,4 @@
-"""The types of connections, for annotations: of the pool, and of one's own."""
+"""The types of connections, for annotations: those of the pool, and those outside of it (sessions)."""
 
 from typing import TYPE_CHECKING, TypeAlias
 

@@ -16,21 +16,21 @@ from mesh.settings import DatabaseSettings
 
 CONNECT_TIMEOUT_S = 3.0
 ACQUIRE_TIMEOUT_S = 3.0
-CONNECT_COUNTS_S = 1.0  # a call in a greater hurry proves nothing when it gets no connection
+CONNECT_COUNTS_S = 1.0  # a shorter wait without a connection does not prove that the database is away
 LOCK_TIMEOUT_S = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT_S = 15.0
-SILENCE_TIMEOUT_S = 2.0  # how long after the server's own limit it may stay silent before it counts as gone
+SILENCE_TIMEOUT_S = 2.0  # time after the server's own limit until a silent server counts as gone
 CLOSE_TIMEOUT_S = 5.0
-DEADLINE_SHARE = 0.9  # of the time that a call has left: its caller must still hear of it when a statement takes longer
+DEADLINE_SHARE = 0.9  # of the time that a call has left: the rest is for reporting the error to its caller
 STATEMENT_TIMEOUT_S_MIN = 0.01
 
-# What every session gets beside the limits of time. A call's statement is short: it is worth neither compiling nor a
-# second processor, and it ends soon after a client that was killed.
+# The settings of every session beside the timeouts. Statements are short, so that neither JIT compilation nor parallel
+# workers pay off. The server looks every second whether the client of a running statement still exists.
 _SESSION = {"jit": "off", "max_parallel_workers_per_gather": "0", "client_connection_check_interval": "1s"}
 
 
 class Database:
-    """The database of one service. It connects when first used, and again whenever PostgreSQL was away."""
+    """The database of one service. It connects at the first use, and reconnects after PostgreSQL was away."""
 
     name = "database"
 
@@ -44,7 +44,9 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: DatabaseSettings, service: str) -> AsyncIterator[Self]:
-        """The database for as long as the block lasts. PostgreSQL may still be down: its uses are then Unavailable."""
+        """Opens the database, and closes it at the end of the block. PostgreSQL may be down: transactions then raise
+        Unavailable.
+        """
         connect = _connect_arguments(settings, service)
         pool = asyncpg.create_pool(**connect, min_size=0, max_size=settings.database_pool_size)
         await pool
@@ -55,28 +57,28 @@ class Database:
 
     @property
     def connections_max(self) -> int:
-        """How many transactions can run at the same time (DATABASE_POOL_SIZE)."""
+        """Returns the most transactions that can run at the same time (DATABASE_POOL_SIZE)."""
         return self._pool.get_max_size()
 
     async def check(self) -> None:
         """Raises Unavailable when the database does not answer."""
         if self._is_used_up():
-            return  # all connections are at work: that is load, and taking this process out of service adds to it
+            return  # all connections are busy: taking this process out of service would add load to the others
         async with self.transaction() as tx:
             await tx.execute("SELECT 1")
 
     @asynccontextmanager
     async def transaction(self, *, statement_timeout_s: float = math.inf) -> AsyncIterator[Connection]:
-        """One transaction (READ COMMITTED), committed at the end of the block, rolled back if it raises.
+        """Runs a transaction (READ COMMITTED): commits at the end of the block, rolls back if the block raises.
 
-        A statement may take `statement_timeout_s`, never longer than DATABASE_STATEMENT_TIMEOUT_S, and within a call
-        less than what is left until the call's deadline. A call that is cancelled, because its caller has left,
-        cancels its statement on the server.
+        A statement may take `statement_timeout_s`, but at most DATABASE_STATEMENT_TIMEOUT_S, and less than the time
+        left until the deadline of the call being handled. If that call is cancelled, because its caller has left, the
+        statement is cancelled on the server.
 
-        Do no other I/O inside: it holds one of few connections, and an OSError or TimeoutError counts as the
-        database's. Raises Unavailable (no connection, or it broke: the outcome of a commit is then unknown),
-        Aborted (a concurrent change won) or ResourceExhausted (every connection is at work, or the statement took too
-        long). What the data caused, such as asyncpg.UniqueViolationError, is left for the storage to catch.
+        Do no other I/O inside: a transaction holds one of few connections, and an OSError or TimeoutError is taken for
+        the database's. Raises Unavailable (no connection, or it broke, and the outcome of a commit is unknown),
+        Aborted (a concurrent change won) or ResourceExhausted (every connection is busy, or the statement took too
+        long). Errors caused by the data, such as asyncpg.UniqueViolationError, are left for the storage to catch.
         """
         timeout_s = min(statement_timeout_s, self._statement_timeout_s)
         try:
@@ -95,7 +97,7 @@ class Database:
         except TimeoutError:
             if self._pool.get_size() < self._pool.get_max_size() and wait_s >= CONNECT_COUNTS_S:
                 raise  # no connection could be made
-            raise busy("Every connection to the database is at work. Try again.", "DATABASE_BUSY") from None
+            raise busy("Every connection to the database is busy. Try again.", "DATABASE_BUSY") from None
         try:
             yield connection
         finally:
@@ -106,7 +108,7 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """A connection outside the pool, for LISTEN and for advisory locks that outlive a transaction.
+        """Opens a connection outside the pool, for LISTEN and for advisory locks that outlive a transaction.
 
         Raises as transaction() does.
         """
@@ -141,7 +143,7 @@ def _connect_arguments(settings: DatabaseSettings, service: str) -> dict[str, An
 
 
 def _within_deadline(limit_s: float) -> float:
-    """The seconds of a limit, fewer if the call being handled has less time left."""
+    """Returns the limit, or less if the call being handled has less time left."""
     call = current_call.get()
     if call is None:
         return limit_s

@@ -1,4 +1,4 @@
-"""The errors of calls whose database failed, made of the driver's."""
+"""The errors of calls whose database failed, derived from the driver's errors."""
 
 import asyncpg
 import structlog
@@ -9,7 +9,7 @@ log = structlog.get_logger()
 
 RETRY_AFTER_S = 1.0
 
-# The server or the way to it is away, or it refuses sessions for now.
+# The server can't be reached, or refuses sessions for now.
 _AWAY = (
     OSError,  # TimeoutError included
     asyncpg.InternalClientError,  # the server ended the session while it was idle; seen only now that it is used
@@ -18,7 +18,7 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
-    asyncpg.ReadOnlySQLTransactionError,  # a replica that is not, or no longer, the primary
+    asyncpg.ReadOnlySQLTransactionError,  # the server is not, or no longer, the primary
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,  # wrong credentials: for an operator to fix, not the caller
     asyncpg.InvalidCatalogNameError,
@@ -31,14 +31,16 @@ DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 
 
 def translate(error: Exception) -> MeshError | None:
-    """What the caller may see instead of a driver's error; None if it tells of the data or of a mistake of ours."""
+    """Returns the error to show to the caller for a driver's error; None if the data or a bug of ours caused it."""
     translated: MeshError
     if isinstance(error, _CONCURRENT):
         translated = Aborted(
-            "A concurrent change was in the way. Try again.", reason="CONCURRENT_CHANGE", retry_after_s=RETRY_AFTER_S
+            "A concurrent change conflicts with this one. Try again.",
+            reason="CONCURRENT_CHANGE",
+            retry_after_s=RETRY_AFTER_S,
         )
     elif isinstance(error, asyncpg.QueryCanceledError):
-        # Not DEADLINE_EXCEEDED, which counts as a failure of the workload: the caller chose what was asked for.
+        # Not DEADLINE_EXCEEDED, which counts as a failure of the workload: the cost depends on the caller's request.
         translated = busy("The database took too long for this call.", "DATABASE_TIMEOUT")
     elif isinstance(error, _AWAY) or _is_lost_connection(error):
         translated = Unavailable(
@@ -51,12 +53,14 @@ def translate(error: Exception) -> MeshError | None:
 
 
 def busy(message: str, reason: str) -> ResourceExhausted:
-    """The error of a call for which the database has no capacity now. Circuit breakers don't count it."""
+    """Returns the error of a call for which the database has no capacity now. Circuit breakers don't count it."""
     return ResourceExhausted(message, reason=reason, retry_after_s=RETRY_AFTER_S)
 
 
 def _is_lost_connection(error: Exception) -> bool:
-    """asyncpg has one InterfaceError for the use of a closed connection and for mistakes in its use."""
+    """Returns whether an InterfaceError, which asyncpg also raises for mistakes in its use, means a closed
+    connection.
+    """
     return (
         isinstance(error, asyncpg.InterfaceError)
         and not isinstance(error, asyncpg.DataError)

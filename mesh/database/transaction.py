@@ -10,7 +10,7 @@ from mesh.database.connection import Connection
 
 @asynccontextmanager
 async def transaction_on(connection: Connection, statement_timeout_s: float) -> AsyncIterator[None]:
-    """A transaction whose begin and timeout take one round trip, where asyncpg's own would take two."""
+    """Runs a transaction whose BEGIN and timeout take one round trip; asyncpg's own transaction() would take two."""
     try:
         await connection.execute(f"BEGIN; SET LOCAL statement_timeout = {math.ceil(statement_timeout_s * 1000)}")
         yield
@@ -22,7 +22,7 @@ async def transaction_on(connection: Connection, statement_timeout_s: float) -> 
 
 
 async def _roll_back(connection: Connection) -> None:
-    """Rolls back, to the end also if the call is cancelled meanwhile, by its deadline, its caller, or both."""
+    """Rolls back, and completes even if the task is cancelled meanwhile, by the call's deadline, its caller or both."""
     rolling_back = asyncio.ensure_future(connection.execute("ROLLBACK"))
     cancelled: asyncio.CancelledError | None = None
     while not rolling_back.done():

@@ -1,8 +1,8 @@
-"""Events: published in the transaction that makes them true, carried by a broker, handled once by each service.
+"""Events: written in the transaction that makes the change, delivered by a broker, handled once by each consumer.
 
-A service publishes by `publish()` into its outbox, which a `Relay` empties to the broker; an `Inbox` stores what the
-broker delivers and has it handled. `python -m mesh.events` lists and replays what could not be handled. Only
-mesh.events.nats knows which broker it is.
+`publish()` adds an event to the service's outbox, from which a `Relay` publishes it to the broker. An `Inbox` stores
+the events that the broker delivers, and calls their handlers. `python -m mesh.events` lists and replays dead letters.
+Only mesh.events.nats depends on NATS.
 """
 
 from mesh.events.adapters import connect

@@ -1,10 +1,10 @@
-"""Dead letters of one service: events that could not be handled and were set aside.
+"""The command for the dead letters of one service: events that could not be handled and were set aside.
 
     python -m mesh.events list
     python -m mesh.events replay --id <event id>
     python -m mesh.events replay --all
 
-DATABASE_URL names the service's database.
+DATABASE_URL is the service's database.
 """
 
 import argparse
@@ -22,7 +22,7 @@ LISTED_MAX = 1000
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one command and returns the exit status: 1 if there is nothing of that id, or no database."""
+    """Runs a command and returns the exit status: 1 if there is no dead letter of that id, or the database fails."""
     options = _parser().parse_args(arguments)
     settings = load(DatabaseSettings)
     try:
@@ -30,20 +30,20 @@ def main(arguments: Sequence[str]) -> int:
             return asyncio.run(_list(settings))
         return asyncio.run(_replay(settings, options.id))
     except MeshError as error:
-        print(f"{error.message} DATABASE_URL says where it is looked for.", file=sys.stderr)
+        print(f"{error.message} Check that DATABASE_URL is the service's database.", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mesh.events", description="Dead letters of the database DATABASE_URL."
+        prog="python -m mesh.events", description="Lists and replays the dead letters in the database DATABASE_URL."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="show the events that were set aside, the oldest first")
-    replay = commands.add_parser("replay", help="have events that were set aside handled again")
+    commands.add_parser("list", help="list the events that were set aside, the oldest first")
+    replay = commands.add_parser("replay", help="handle events that were set aside again")
     which = replay.add_mutually_exclusive_group(required=True)
-    which.add_argument("--id", help="the event of this id")
-    which.add_argument("--all", action="store_true", help="all of them")
+    which.add_argument("--id", help="the event with this id")
+    which.add_argument("--all", action="store_true", help="all events")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The adapters of brokers, chosen by the scheme of a URL."""
+"""The choice of a broker's adapter by the scheme of its URL."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -6,14 +6,14 @@ from mesh.events.broker import Broker
 
 
 def connect(url: str, service: str) -> AbstractAsyncContextManager[Broker]:
-    """Returns the connection of a service to the broker at a URL, whose user is named as the service. Raises ValueError
-    if no adapter has the URL's scheme.
+    """Returns the connection of a service to the broker at a URL. The broker's user has the name of the service. Raises
+    ValueError if there is no adapter for the URL's scheme.
     """
     match url.partition("://")[0]:
         case "nats" | "tls":
-            # A process loads the client library of its own broker alone.
+            # Imported here so that a process loads only the client library of its own broker.
             from mesh.events.nats.jetstream import JetStream
 
             return JetStream(url, service)
         case scheme:
-            raise ValueError(f"There is no broker of the scheme {scheme}://.")
+            raise ValueError(f"There is no broker adapter for the scheme {scheme}://. Use nats:// or tls://.")

@@ -1,4 +1,4 @@
-"""An event as it travels, and as it is stored on its way."""
+"""The envelope of an event: its data and attributes, in the broker and in the tables of outbox and inbox."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ ATTRIBUTE_LENGTH_MAX = 256
 
 
 class UnauthenticEvent(Exception):
-    """A message whose attributes name another type or source than the broker let its author publish."""
+    """A message whose attributes name another type or source than its publisher is authorised for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event on its way: CloudEvents 1.0, the payload a protobuf message of the type named `type`.
+    """An event in transit, by CloudEvents 1.0. The payload is a Protobuf message of the type named `type`.
 
     `aggregate` is the attribute `subject`. The trace of W3C Trace Context and the id of the request that caused the
     event are the extension attributes `traceparent` and `requestid`.
@@ -36,7 +36,7 @@ class Envelope:
     request_id: str | None = None
 
     def attributes(self) -> dict[str, str]:
-        """Returns the attributes of CloudEvents, which an adapter writes as its broker's protocol binding has them."""
+        """Returns the CloudEvents attributes, which an adapter encodes by the protocol binding of its broker."""
         attributes = {
             "specversion": "1.0",
             "id": self.id,
@@ -51,7 +51,9 @@ class Envelope:
 
     @contextmanager
     def correlated(self) -> Iterator[None]:
-        """While this is entered, lines of the log carry the event's ids. One that no request caused is its own."""
+        """Adds the event's ids to the log lines written in this context. If no request caused the event, its own id is
+        the request id.
+        """
         trace = {"traceparent": self.traceparent} if self.traceparent else {}
         request_id = safe_request_id(self.request_id or self.id)
         with bound(request_id, trace, event_id=self.id, event_type=self.type, aggregate=self.aggregate):
@@ -59,7 +61,7 @@ class Envelope:
 
     @classmethod
     def of_row(cls, row: asyncpg.Record) -> Self:
-        """The event that a row of the outbox or the inbox holds."""
+        """Returns the event in a row of the outbox or the inbox."""
         return cls(
             id=str(row["event_id"]),
             type=row["type"],
@@ -73,18 +75,20 @@ class Envelope:
 
     @classmethod
     def received(cls, attributes: Mapping[str, str], payload: bytes, *, message_id: str, event_type: str) -> Self:
-        """Returns the event that a message carries. Raises UnauthenticEvent.
+        """Returns the event in a message. Raises UnauthenticEvent.
 
-        The broker lets only its publisher use an `event_type`, so that is what can be trusted. Type and source have to
-        agree with it: NATS itself writes elsewhere than it lets its users, to whatever subject a user gives for the
-        reply, and that carries no such attributes or those of another event. `message_id`, the broker's name for the
-        message, stands for an id that is missing. Attributes are shortened to what an index takes, and lose the zero
-        bytes that no text of PostgreSQL may hold.
+        The broker authorises only one publisher for an `event_type`, so that can be trusted. The attributes type and
+        source must match it: NATS's own replies go to whatever subject a user names for them, even one that the user
+        may not publish to, and they have no such attributes or those of another event. `message_id` replaces a missing
+        id. Attributes are cut to a length that an index can hold, and zero bytes are removed, which PostgreSQL's text
+        can't hold.
         """
         given = {name: value.replace("\0", "")[:ATTRIBUTE_LENGTH_MAX] for name, value in attributes.items()}
         claimed, source = given.get("type", ""), given.get("source", "")
         if (claimed, source) != (event_type, publisher_of(event_type)):
-            raise UnauthenticEvent(f"{message_id} at {event_type} says that it is {claimed!r} of {source!r}")
+            raise UnauthenticEvent(
+                f"message {message_id} on {event_type} claims the type {claimed!r} and the source {source!r}"
+            )
         event_id = given.get("id") or message_id
         return cls(
             id=event_id,
@@ -99,7 +103,7 @@ class Envelope:
 
 
 def _time(text: str) -> datetime:
-    """Returns an RFC 3339 time; now, if it is none."""
+    """Parses an RFC 3339 time. Returns the current time if the text is not one."""
     try:
         time = datetime.fromisoformat(text)
         return time.astimezone(UTC)

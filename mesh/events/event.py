@@ -1,4 +1,4 @@
-"""An event, as its handler sees it."""
+"""An event as its handler receives it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,9 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[M]):
-    """What happened: `type` to `aggregate` (a resource name such as "orders/7f3"), as `source`, a service, tells it."""
+    """An event of the type `type` about `aggregate`, a resource name such as "orders/7f3". `source` is the service that
+    published it.
+    """
 
     id: str
     type: str

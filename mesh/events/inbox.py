@@ -1,4 +1,4 @@
-"""The inbox: from the broker to the handlers, each event taking effect once."""
+"""The inbox: receives events from the broker and calls their handlers, each event taking effect once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ from mesh.events.retries import Retries
 from mesh.telemetry import tracing
 
 Handler: TypeAlias = Callable[[Connection, Event[Any]], Awaitable[None]]
-"""Takes the transaction in which the event is marked done: what it writes there happens once or not at all."""
+"""A function that handles an event in the transaction that marks it as done: its writes take effect exactly once."""
 
 log = structlog.get_logger()
 
@@ -31,19 +31,19 @@ DRAIN_TIMEOUT_S = 5.0
 
 
 class UndeliverableError(Exception):
-    """An event that no try can handle: of a type without handler, or whose payload is not of its type."""
+    """An event that can't be handled by any number of tries: its type has no handler, or its payload is malformed."""
 
 
 class HandlerError(Exception):
-    """A handler failed, with `__cause__`."""
+    """A failure of a handler, which is the `__cause__`."""
 
 
 class Inbox:
-    """Receives the events that `handlers` name and handles them while its context lasts.
+    """The receiver of the events in `handlers`. It handles them while its context lasts.
 
-    An event is stored before the broker hears that we have it. Workers then take stored events, those of one
-    aggregate in order, and run the handler in the transaction that marks the event done. Any exception of a handler
-    is a failed try; after the last one the event is set aside and blocks nothing (`python -m mesh.events`). Replicas
+    An event is stored before it is acknowledged to the broker. Workers then take stored events, those of one aggregate
+    in order, and run the handler in the transaction that marks the event as done. An exception of a handler is a failed
+    try; after the last one the event becomes a dead letter, which blocks no others (`python -m mesh.events`). Replicas
     share the work.
     """
 
@@ -95,7 +95,7 @@ class Inbox:
             await subscription.close()
 
     async def _take(self, delivery: Delivery) -> None:
-        """Stores an event before the broker hears that we have it."""
+        """Stores an event, then acknowledges it; rejects an unauthentic one."""
         try:
             envelope = Envelope.received(
                 delivery.attributes, delivery.payload, message_id=delivery.message_id, event_type=delivery.event_type
@@ -122,7 +122,7 @@ class Inbox:
             await wait(self._arrived, POLL_PAUSE_S)
 
     async def _work_one(self) -> bool:
-        """Tries one event; returns False if none is due."""
+        """Handles one event; returns False if none is due."""
         received = None
         try:
             async with self._database.transaction() as tx:
@@ -181,10 +181,10 @@ class Inbox:
                 return
         if pause_s is None:
             self._count(received.envelope, "dead")
-            log.error("event set aside", attempts=attempts, exc_info=cause)
+            log.error("event set aside as a dead letter", attempts=attempts, exc_info=cause)
         else:
             self._count(received.envelope, "failed")
-            log.warning("event failed", attempts=attempts, pause_s=round(pause_s, 1), exc_info=cause)
+            log.warning("event handler failed", attempts=attempts, pause_s=round(pause_s, 1), exc_info=cause)
 
     def _count(self, envelope: Envelope, outcome: str) -> None:
         known = envelope.type if envelope.type in self._handlers else "unknown"
@@ -199,7 +199,7 @@ class Inbox:
 
 
 async def _reject(delivery: Delivery, reason: str) -> None:
-    """Rejects a forged event. It stays out of the inbox's own dead letters, which can be handled again."""
-    log.error("event refused", event_type=delivery.event_type, reason=reason)
+    """Rejects an unauthentic event. It is not among the dead letters of the inbox, because those can be replayed."""
+    log.error("unauthentic event rejected", event_type=delivery.event_type, reason=reason)
     metrics.HANDLED.labels(delivery.event_type, "refused").inc()
     await delivery.reject()

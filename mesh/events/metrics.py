@@ -1,4 +1,4 @@
-"""What the events of a process measure. Types are those of its contracts, so the labels are bounded."""
+"""The metrics of a process's events. The labels are bounded, because types are those of the contracts."""
 
 from prometheus_client import Counter, Gauge
 

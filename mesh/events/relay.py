@@ -1,4 +1,4 @@
-"""The relay: from the outbox to the broker."""
+"""The relay, which publishes the rows of the outbox to the broker."""
 
 import asyncio
 from collections import defaultdict
@@ -23,10 +23,11 @@ BATCH_ROWS_MAX = 100
 
 
 class Relay:
-    """Publishes the rows of a database's outbox while its context lasts. One replica's relay does it, others stand by.
+    """The publisher of a database's outbox, which works while its context lasts. The relay of one replica is active,
+    the others stand by.
 
-    A broker or a database that is away only delays it. Events of one aggregate are published in order, each after the
-    broker has acknowledged the one before; those of different aggregates side by side.
+    If the broker or the database is away, events are only delayed. Events of one aggregate are published in order, each
+    after the broker has acknowledged the previous one; those of different aggregates concurrently.
     """
 
     def __init__(self, database: Database, broker: Broker) -> None:
@@ -45,10 +46,10 @@ class Relay:
         await stop(self._tasks)
 
     async def _relay(self) -> None:
-        """Relays until something fails. The lock goes with the session, so another replica may then take over.
+        """Publishes rows until something fails. The lock ends with the session, so that another replica may take over.
 
-        Should this process go on for a moment after its session has died, it only repeats what its successor
-        publishes too, which the broker drops as duplicates.
+        If this process continues for a moment after its session has died, it publishes events that its successor
+        publishes too; the broker drops the duplicates.
         """
         async with self._database.session() as session:
             while not await session.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
@@ -67,11 +68,11 @@ class Relay:
                 await wait(added, POLL_PAUSE_S)
 
     async def _publish_batch(self, session: Session) -> bool:
-        """Publishes the oldest rows; returns whether there were any. Raises when the broker did not take all."""
-        rows = await outbox.waiting(session, BATCH_ROWS_MAX)
+        """Publishes the oldest rows; returns whether there were any. Raises if the broker did not accept all."""
+        rows = await outbox.read_unpublished(session, BATCH_ROWS_MAX)
         if not rows:
             return False
-        aggregates: dict[str, list[outbox.Waiting]] = defaultdict(list)
+        aggregates: dict[str, list[outbox.UnpublishedRow]] = defaultdict(list)
         for row in rows:
             aggregates[row.envelope.aggregate].append(row)
         published: list[int] = []
@@ -85,7 +86,7 @@ class Relay:
                 raise failure
         return True
 
-    async def _publish_in_order(self, rows: Sequence[outbox.Waiting], published: list[int]) -> None:
+    async def _publish_in_order(self, rows: Sequence[outbox.UnpublishedRow], published: list[int]) -> None:
         for row in rows:
             with row.envelope.correlated():
                 await self._broker.publish(row.envelope)
@@ -94,7 +95,7 @@ class Relay:
 
     async def _measure(self) -> None:
         async with self._database.transaction() as tx:
-            rows, oldest_s = await outbox.backlog(tx)
+            rows, oldest_s = await outbox.measure_backlog(tx)
         metrics.OUTBOX_WAITING.set(rows)
         metrics.OUTBOX_AGE_S.set(oldest_s)
         await asyncio.sleep(MEASURE_PAUSE_S)

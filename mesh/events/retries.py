@@ -1,4 +1,4 @@
-"""When a failed event is tried again."""
+"""The retry policy for events whose handlers failed."""
 
 import random
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often an event is tried before it is set aside, and the pauses: doubling from the first to the longest.
-
-    The defaults bridge about 20 minutes in which something that a handler needs is away.
+    """The number of tries before an event becomes a dead letter, and the pauses, which double from the first to the
+    longest. With the defaults, events survive an outage of about 20 minutes.
     """
 
     attempts_max: int = 12
@@ -16,7 +15,9 @@ class Retries:
     pause_max_s: float = 300.0
 
     def pause_s(self, attempts: int) -> float | None:
-        """The pause after so many failed tries, half to all of the full one so that retries spread; None to give up."""
+        """Returns the pause after this number of failed tries, with up to half of it taken off at random so that
+        retries spread; None after the last try.
+        """
         if attempts >= self.attempts_max:
             return None
         return min(self.pause_first_s * 2.0 ** (attempts - 1), self.pause_max_s) * random.uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""Idempotent calls: one effect for one request_id, whose answer is kept. Knows the database and the call."""
+"""Idempotent calls: one effect for each request_id, whose answer is stored. Knows the database and the call."""
 
 from mesh.idempotency.answers import Key, forget
 from mesh.idempotency.once import once, once_prepared

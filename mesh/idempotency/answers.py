@@ -1,4 +1,4 @@
-"""The answers kept for 24 hours, each under the caller, the method and the id of its request."""
+"""The table of answers, each kept for 24 hours under the caller, the method and the id of its request."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,9 +6,9 @@ from datetime import timedelta
 from mesh.database import Connection
 
 KEPT_FOR = timedelta(hours=24)
-PURGED_PER_CALL_MAX = 2  # each call adds one row at most, so the table does not grow without end
+PURGED_PER_CALL_MAX = 2  # more than the one row that a call may add, so that the table stays bounded
 
-# A concurrent twin of the transaction waits here until the first ends, then finds its row, or none if it failed.
+# A concurrent transaction of the same request waits here until the first ends, then finds its row, unless it failed.
 _CLAIM = """
 INSERT INTO mesh.answers AS answer (caller, method, request_id, request_hash, expires_at)
 VALUES ($1, $2, $3, $4, now() + $5)
@@ -35,7 +35,7 @@ UPDATE mesh.answers SET response = $4 WHERE caller = $1 AND method = $2 AND requ
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The identity of a request: its id counts for one caller and one method."""
+    """The identity of a request: its id is unique for one caller and one method."""
 
     caller: str
     method: str
@@ -44,30 +44,30 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A kept answer, and the hash of the request that it answers."""
+    """A stored answer, and the hash of its request."""
 
     request_hash: bytes
     response: bytes
 
 
 async def claim(tx: Connection, key: Key, request_hash: bytes) -> bool:
-    """Claims a key for this transaction; returns False if it has an answer. A concurrent twin of the transaction waits
-    here until this one ends.
+    """Claims a key for this transaction; returns False if it has an answer. A concurrent transaction that claims the
+    same key waits here until this one ends.
     """
     return bool(await tx.fetchval(_CLAIM, key.caller, key.method, key.request_id, request_hash, KEPT_FOR))
 
 
 async def keep(tx: Connection, key: Key, response: bytes) -> None:
-    """Keeps the answer of a key that this transaction has claimed, and deletes some that have expired."""
+    """Stores the answer for a key that this transaction has claimed, and deletes some expired answers."""
     await tx.execute(_KEEP, key.caller, key.method, key.request_id, response, PURGED_PER_CALL_MAX)
 
 
 async def find(tx: Connection, key: Key) -> Answer | None:
-    """Returns the answer of a key, None if it has none or that has expired."""
+    """Returns the answer for a key, None if there is none or it has expired."""
     row = await tx.fetchrow(_FIND, key.caller, key.method, key.request_id)
     return None if row is None else Answer(row["request_hash"], row["response"])
 
 
 async def forget(tx: Connection, key: Key) -> None:
-    """Deletes a kept answer, which is due when personal data in it is to be deleted before its 24 hours are over."""
+    """Deletes an answer before its 24 hours are over, as when the personal data in it must be erased."""
     await tx.execute(_FORGET, key.caller, key.method, key.request_id)

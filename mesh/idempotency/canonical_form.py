@@ -8,7 +8,7 @@ REQUEST_ID_FIELD = "request_id"
 
 
 def canonical_form(request: Message) -> bytes:
-    """The request without its request_id, the same bytes for equal requests: entries of a map are sorted by key."""
+    """Returns the request without its request_id as bytes, the same for equal requests: maps are sorted by key."""
     form = copy.deepcopy(request)
     for field in form.desc().fields:
         if field.name == REQUEST_ID_FIELD:

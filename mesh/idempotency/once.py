@@ -1,4 +1,4 @@
-"""One effect for one request_id (AIP-155): the first answer is kept and given again."""
+"""One effect for each request_id (AIP-155): the first answer is stored and returned again."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -20,12 +20,12 @@ REQUEST_ID_LENGTH_MAX = 128
 
 
 async def once(tx: Connection, call: Call, request: Message, effect: Callable[[], Awaitable[Res]]) -> Res:
-    """Runs `effect` in the transaction `tx`, or gives the answer it gave before to the same caller, method and
+    """Runs `effect` in the transaction `tx`, or returns the answer to an earlier call of the same caller, method and
     request_id.
 
-    An answer is kept for 24 hours, with the effect or not at all: after an error the call may be repeated. Without a
-    request_id the effect just runs. Raises InvalidArgument (REQUEST_ID_REUSED) when the id was used for a request
-    that differs in more than its request_id, and Aborted when a concurrent twin does not end in time.
+    The answer is stored in the same transaction, for 24 hours: after an error the call may be repeated. Without a
+    request_id the effect just runs. Raises InvalidArgument (REQUEST_ID_REUSED) if the id was used for a request that
+    differs in more than its request_id, and Aborted if a concurrent call with the same id does not end in time.
     """
     key = _key(call, request)
     if key is None:
@@ -36,7 +36,7 @@ async def once(tx: Connection, call: Call, request: Message, effect: Callable[[]
         await answers.keep(tx, key, answer.to_binary())
         return answer
     kept = await answers.find(tx, key)
-    assert kept is not None, "the row is there and locked: the claim met it"
+    assert kept is not None, "the row exists and is locked: the claim conflicted with it"
     response: Res = _response(kept, request_hash, call)
     return response
 
@@ -48,10 +48,10 @@ async def once_prepared(
     prepare: Callable[[], Awaitable[Prepared]],
     effect: Callable[[Connection, Prepared], Awaitable[Res]],
 ) -> Res:
-    """Runs `prepare` outside of a transaction, then `effect` with what it gave in one, as once() does.
+    """Runs `prepare` outside of a transaction, then `effect` with its result in one, as once() does.
 
-    For a call that must do something slow, or ask another service, before its effect. A repeated call is spared all
-    that: its kept answer is looked for first. Raises as once() does.
+    It is for calls that do something slow, such as calling another service, before their effect. A repeated call skips
+    that: its stored answer is looked up first. Raises as once() does.
     """
     key = _key(call, request)
     if key is not None:
@@ -66,7 +66,7 @@ async def once_prepared(
 
 
 def _key(call: Call, request: Any) -> Key | None:
-    """Returns the key of a call, None without a request_id. Raises InvalidArgument."""
+    """Returns the key of a call, None without a request_id. Raises InvalidArgument if the id is malformed."""
     request_id: str = request.request_id
     if not request_id:
         return None
@@ -80,7 +80,7 @@ def _hash(request: Message) -> bytes:
 
 
 def _response(kept: Answer, request_hash: bytes, call: Call) -> Any:
-    """Returns the kept answer to a request. Raises InvalidArgument if it is that of another one."""
+    """Returns the stored answer. Raises InvalidArgument if it belongs to another request."""
     if kept.request_hash != request_hash:
         raise _invalid("was already used for a different request; use a new one", "REQUEST_ID_REUSED")
     return call.response.from_binary(kept.response)

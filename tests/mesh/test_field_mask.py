@@ -87,8 +87,8 @@ def test_every_wrong_path_is_listed() -> None:
     wrong = {
         "nosuch": '"nosuch": Api has no field "nosuch"',
         "name": '"name" cannot be updated; these can: methods, source_context, version',
-        "methods.name": '"methods.name": only singular messages have paths inside, and "methods" is none',
-        "version.x": '"version.x": only singular messages have paths inside, and "version" is none',
+        "methods.name": '"methods.name": the path must end at "methods", which is not a singular message',
+        "version.x": '"version.x": the path must end at "version", which is not a singular message',
         "source_context.nosuch": '"source_context.nosuch": SourceContext has no field "nosuch"',
         "source_context.": '"source_context.": SourceContext has no field ""',
         "": '"": Api has no field ""',

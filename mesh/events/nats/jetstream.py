@@ -29,20 +29,20 @@ REQUEST_TIMEOUT_S = 3.0
 
 
 class JetStream:
-    """See mesh.events.broker.Broker. The stream and the consumers are made by mesh.events.nats.provision."""
+    """The Broker on NATS JetStream. mesh.events.nats.provision creates the stream and the consumers."""
 
     def __init__(self, url: str, service: str) -> None:
-        """`service` is the name of its user, too."""
+        """Prepares the connection. `service` is also the name of the NATS user."""
         self._url = url
         self._service = service
         self._client: Client | None = None
-        self._connected = asyncio.Event()  # once, at least
-        self._errors: set[str] = set()  # told since the last connection
+        self._connected = asyncio.Event()  # set at the first connection
+        self._errors: set[str] = set()  # logged since the last connection
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         self._tasks.append(asyncio.create_task(keep_running("connection to NATS", self._stay_connected)))
-        # Those who use it start after it: a broker that is up is connected to by then.
+        # Components that use the broker start afterwards, and find it connected if it is up.
         await wait(self._connected, START_TIMEOUT_S)
         return self
 
@@ -52,7 +52,7 @@ class JetStream:
         await stop(self._tasks)
 
     async def publish(self, event: Envelope) -> None:
-        """Returns once the broker has the event on disk; giving it again does no harm. Raises Unavailable."""
+        """Publishes an event, as Broker.publish() does. Raises Unavailable."""
         headers = {**to_headers(event.attributes()), "Nats-Msg-Id": event.id}
         try:
             await self._context().publish(
@@ -62,9 +62,8 @@ class JetStream:
             raise unavailable(error) from error
 
     async def subscribe(self, name: str, event_types: Collection[str]) -> JetStreamSubscription:
-        """Returns the durable subscription `name`, which delivers at least these types, from the oldest event kept.
-
-        Raises Unavailable, also while the consumer is not provisioned, or not for all of these types.
+        """Returns the durable subscription `name`, as Broker.subscribe() does. Raises Unavailable, also if the consumer
+        is not provisioned, or not for all of these types.
         """
         context = self._context()
         try:
@@ -87,7 +86,7 @@ class JetStream:
         return self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
 
     async def _stay_connected(self) -> None:
-        """Connects, however long that takes, and holds the connection; raises when the client gives it up for good."""
+        """Connects, retrying without limit, and reconnects; raises once the client has closed the connection."""
         closed = asyncio.Event()
 
         async def on_closed() -> None:
@@ -107,7 +106,7 @@ class JetStream:
                 reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # annotated int, used as a float
                 max_reconnect_attempts=-1,
                 ping_interval=PING_PAUSE_S,
-                pending_size=0,  # while disconnected a publish fails at once: the outbox is the buffer
+                pending_size=0,  # while disconnected, publishing fails at once: the outbox is the buffer
                 error_cb=self._on_error,
                 disconnected_cb=on_disconnected,
                 reconnected_cb=self._on_connected,
@@ -116,10 +115,10 @@ class JetStream:
             await self._on_connected()
             self._client = client
             await closed.wait()
-            raise ConnectionError("NATS has closed the connection for good")
+            raise ConnectionError("NATS has closed the connection")
         finally:
             self._client = None
-            with suppress(*FAILURES):  # closing what is broken
+            with suppress(*FAILURES):  # closing a broken connection
                 await client.close()
 
     async def _on_connected(self) -> None:
@@ -128,7 +127,7 @@ class JetStream:
         log.info("connected to NATS")
 
     async def _on_error(self, error: Exception) -> None:
-        """Tells of an error once, not with every attempt to connect."""
+        """Logs an error once, not with every attempt to connect."""
         text = f"{type(error).__name__}: {error}"
         if text not in self._errors:
             log.warning("NATS connection error", error=text)

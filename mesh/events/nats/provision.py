@@ -1,10 +1,10 @@
-"""Makes the stream of all events, and the durable consumer of each service, as the contracts have them.
+"""The command that creates the stream of all events, and the durable consumer of each service in the contracts.
 
     python -m mesh.events.nats.provision [--keep]
 
-NATS_URL names the broker, with the user that may do it; CONTRACTS the descriptor image, gen/contracts.binpb by default.
-Run again it changes what differs and deletes nothing. With --keep it goes on until SIGTERM, so that a broker that has
-lost its data gets them anew, and waits for one that is away.
+NATS_URL is the broker, with the provisioner as its user; CONTRACTS is the descriptor image, gen/contracts.binpb by
+default. It updates what differs and deletes nothing. With --keep it waits for a broker that is away and repeats the
+work until SIGTERM, so that a broker which has lost its data gets the stream and the consumers back.
 """
 
 import argparse
@@ -48,17 +48,17 @@ ATTEMPT_PAUSE_S = 1.0
 KEEP_PAUSE_S = 10.0
 
 Consumers = Mapping[str, Sequence[str]]
-"""The types of events that each consumer delivers, by its name."""
+"""The event types of each consumer, by its name."""
 
 
 class ProvisionSettings(EventSettings):
-    """The broker, and the contracts."""
+    """The settings of the provisioner: the broker and the contracts."""
 
     contracts: Text = Field("gen/contracts.binpb", description="the descriptor image", examples=["gen/contracts.binpb"])
 
 
 async def provision(url: str, consumers: Consumers) -> None:
-    """Makes the stream and these consumers, or changes them. Raises nats.errors.Error or OSError."""
+    """Creates or updates the stream and these consumers. Raises nats.errors.Error or OSError."""
     client = Client()
     try:
         await client.connect(
@@ -72,7 +72,7 @@ async def provision(url: str, consumers: Consumers) -> None:
             error_cb=_log_error,
         )
         context = client.jetstream(timeout=REQUEST_TIMEOUT_S)
-        await _provide_stream(context)
+        await _ensure_stream(context)
         for name, types in consumers.items():
             await context.add_consumer(STREAM, config=_consumer(name, types))
     finally:
@@ -80,12 +80,12 @@ async def provision(url: str, consumers: Consumers) -> None:
 
 
 def declared_consumers(image: FileDescriptorSet) -> Consumers:
-    """Returns the consumers that the contracts ask for: one for each service that consumes events."""
+    """Returns the consumers that the contracts declare: one for each service that consumes events."""
     return {service.name: service.consumes for service in participants(image) if service.consumes}
 
 
-async def _provide_stream(context: JetStreamContext) -> None:
-    """Makes the stream if it is missing. An operator's own changes, replicas for example, stay."""
+async def _ensure_stream(context: JetStreamContext) -> None:
+    """Creates the stream if it is missing. Changes that an operator made, such as replicas, are kept."""
     try:
         await context.stream_info(STREAM)
     except NotFoundError:
@@ -95,7 +95,7 @@ async def _provide_stream(context: JetStreamContext) -> None:
                 subjects=[f"{TYPE_PREFIX}>"],
                 storage=StorageType.FILE,
                 retention=RetentionPolicy.LIMITS,
-                discard=DiscardPolicy.NEW,  # a full stream refuses what is new, and the outbox keeps it
+                discard=DiscardPolicy.NEW,  # a full stream rejects new events, and the outbox keeps them
                 max_age=EVENT_AGE_S_MAX,
                 duplicate_window=DUPLICATE_WINDOW_S,
             )
@@ -111,8 +111,8 @@ def _consumer(name: str, types: Sequence[str]) -> ConsumerConfig:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=ACK_WAIT_S,
         max_deliver=-1,
-        # One at a time, over all replicas: were several on their way, one that is redelivered would come after
-        # later ones of the same aggregate.
+        # One at a time over all replicas. With several in flight, a redelivered event would come after later ones of
+        # the same aggregate.
         max_ack_pending=1,
     )
 
@@ -121,13 +121,13 @@ async def _log_error(error: Exception) -> None:
     log.warning("NATS connection error", error=f"{type(error).__name__}: {error}")
 
 
-async def _provision_soon(url: str, consumers: Consumers, keep: bool) -> None:
-    """Provisions as soon as the broker answers. Without `keep` it raises the last error after half a minute."""
+async def _provision_with_retries(url: str, consumers: Consumers, keep: bool) -> None:
+    """Provisions the broker as soon as it answers. Without `keep`, raises the last error after half a minute."""
     for _ in itertools.count() if keep else range(ATTEMPTS_MAX - 1):
         try:
             await provision(url, consumers)
         except (nats.errors.Error, OSError) as error:
-            log.info("the broker cannot be provisioned yet", error=f"{type(error).__name__}: {error}")
+            log.info("could not provision the broker yet", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(ATTEMPT_PAUSE_S)
         else:
             return
@@ -137,15 +137,15 @@ async def _provision_soon(url: str, consumers: Consumers, keep: bool) -> None:
 async def _run(settings: ProvisionSettings, keep: bool) -> None:
     image = FileDescriptorSet.from_binary(Path(settings.contracts).read_bytes())
     consumers = declared_consumers(image)
-    await _provision_soon(settings.nats_url.get_secret_value(), consumers, keep)
+    await _provision_with_retries(settings.nats_url.get_secret_value(), consumers, keep)
     log.info("the broker is provisioned", stream=STREAM, consumers=sorted(consumers))
     while keep:
         await asyncio.sleep(KEEP_PAUSE_S)
-        await _provision_soon(settings.nats_url.get_secret_value(), consumers, keep)
+        await _provision_with_retries(settings.nats_url.get_secret_value(), consumers, keep)
 
 
-async def _until_told(work: Coroutine[None, None, None]) -> None:
-    """Does the work until SIGTERM, which does not end the first process of a container unless it is handled."""
+async def _until_terminated(work: Coroutine[None, None, None]) -> None:
+    """Runs `work` until SIGTERM. The first process of a container ignores SIGTERM unless it handles it."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
@@ -153,17 +153,17 @@ async def _until_told(work: Coroutine[None, None, None]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Provisions the broker and returns the exit status: 1 if it refuses or does not answer."""
+    """Provisions the broker and returns the exit status: 1 if the broker rejects a request or does not answer."""
     parser = argparse.ArgumentParser(
         prog="python -m mesh.events.nats.provision",
-        description="Makes the stream and the consumers in NATS_URL's broker.",
+        description="Creates the stream and the consumers in NATS_URL's broker.",
     )
-    parser.add_argument("--keep", action="store_true", help="go on, and make again what gets lost")
+    parser.add_argument("--keep", action="store_true", help="keep running, and restore what gets lost")
     options = parser.parse_args(arguments)
     settings = load(ProvisionSettings)
     try:
         work = _run(settings, options.keep)
-        asyncio.run(_until_told(work) if options.keep else work)
+        asyncio.run(_until_terminated(work) if options.keep else work)
     except (nats.errors.Error, OSError) as error:
         print(f"The broker of NATS_URL could not be provisioned: {type(error).__name__}: {error}", file=sys.stderr)
         return 1

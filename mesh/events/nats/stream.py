@@ -1,7 +1,7 @@
-"""The stream that holds all events, and what holds for its consumers."""
+"""The stream that holds all events, and the parameters that its consumers share."""
 
 from typing import Final
 
 STREAM: Final = "MESHWRIGHT"
-DUPLICATE_WINDOW_S: Final = 120.0  # spares consumers most repetitions; the inbox guards against all
-ACK_WAIT_S: Final = 5.0  # then an event that we took comes again, for whoever took it may be dead
+DUPLICATE_WINDOW_S: Final = 120.0  # in it NATS drops duplicates; the inbox recognises all others
+ACK_WAIT_S: Final = 5.0  # until an unacknowledged event is redelivered, because its receiver may be dead

@@ -11,18 +11,18 @@ from mesh.events.nats.cloud_events import from_headers
 from mesh.events.nats.failures import FAILURES, unavailable
 from mesh.events.nats.stream import STREAM
 
-FETCH_TIMEOUT_S = 2.0  # then a request for the next event, which a broken connection loses, is repeated
+FETCH_TIMEOUT_S = 2.0  # until the request for the next event is repeated, in case a broken connection has lost it
 NAK_DELAY_S = 0.5
 
 
 class JetStreamSubscription:
-    """See mesh.events.broker.Subscription."""
+    """The Subscription to a JetStream consumer."""
 
     def __init__(self, pull: JetStreamContext.PullSubscription) -> None:
         self._pull = pull
 
     async def next(self) -> "JetStreamDelivery | None":
-        """Returns the next delivery, None if there is none for FETCH_TIMEOUT_S. Raises Unavailable."""
+        """Returns the next delivery, None if none arrives within FETCH_TIMEOUT_S. Raises Unavailable."""
         try:
             [message] = await self._pull.fetch(1, timeout=FETCH_TIMEOUT_S)
         except TimeoutError:
@@ -32,35 +32,35 @@ class JetStreamSubscription:
         return JetStreamDelivery(message)
 
     async def close(self) -> None:
-        """Ends the interest of this process; the broker remembers where the subscription stands."""
+        """Unsubscribes this process; the broker keeps the position of the subscription."""
         with suppress(*FAILURES):  # it is gone with the connection
             await self._pull.unsubscribe()
 
 
 @dataclass(frozen=True, slots=True)
 class JetStreamDelivery:
-    """See mesh.events.broker.Delivery."""
+    """The Delivery of a JetStream message."""
 
     _message: Msg
 
     @property
     def message_id(self) -> str:
-        """The place of the message in its stream."""
+        """Returns the position of the message in the stream."""
         return f"{STREAM}/{self._message.metadata.sequence.stream}"
 
     @property
     def event_type(self) -> str:
-        """The subject: the broker lets only its publisher use it."""
+        """Returns the NATS subject, which the broker authorises only one publisher for."""
         return self._message.subject
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """The attributes of CloudEvents in the headers."""
+        """Returns the CloudEvents attributes in the headers."""
         return from_headers(self._message.headers or {})
 
     @property
     def payload(self) -> bytes:
-        """The message's data."""
+        """Returns the data of the message."""
         return self._message.data
 
     async def ack(self) -> None:
@@ -69,7 +69,7 @@ class JetStreamDelivery:
             await self._message.ack()
 
     async def nak(self) -> None:
-        """Asks for another delivery after NAK_DELAY_S."""
+        """Requests another delivery after NAK_DELAY_S."""
         with suppress(*FAILURES):
             await self._message.nak(delay=NAK_DELAY_S)
 

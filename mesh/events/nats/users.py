@@ -1,9 +1,9 @@
-"""The broker's users and what each may do: the authorization that NATS enforces.
+"""The broker's users and their permissions, which NATS enforces.
 
-Each service is a user of its own. It publishes the subjects of its own package, pulls from its own consumer, and
-subscribes to nothing but its own inbox, to which answers come. It can neither make nor change streams and consumers:
-a consumer's maker chooses what it delivers, and that is written in the body of the request, where NATS checks no
-permission. So the provisioner makes them, which can read and publish nothing.
+Each service has a user of its own, which may publish to the subjects of its own package, pull from its own consumer,
+and subscribe only to its own inbox, which receives the replies. It may not create or change streams and consumers: the
+subjects of a consumer are in the body of the request that creates it, where NATS checks no permission. So the
+provisioner creates them, which may neither read nor publish events.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _HEADER = """\
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of the broker, and the subjects that it may publish to and subscribe to."""
+    """A user of the broker, and the NATS subjects that it may publish to and subscribe to."""
 
     name: str
     publish: tuple[str, ...]
@@ -31,12 +31,12 @@ class User:
 
     @property
     def password_variable(self) -> str:
-        """The variable of the configuration that holds its password."""
+        """Returns the variable of NATS's configuration that holds the password."""
         return f"{self.name.upper()}_PASSWORD"
 
 
 def inbox_prefix(user: str) -> str:
-    """Returns the beginning of the subjects at which a user receives answers, which no other user may subscribe to."""
+    """Returns the prefix of the subjects on which a user receives replies. No other user may subscribe to them."""
     return f"_INBOX_{user}"
 
 
@@ -51,7 +51,7 @@ def service_user(service: Participant) -> User:
 
 
 def provisioner() -> User:
-    """Returns the user that makes the stream and the consumers, and deletes nothing."""
+    """Returns the user that creates the stream and the consumers. It may not delete anything."""
     streams = tuple(f"$JS.API.STREAM.{action}.{STREAM}" for action in ("INFO", "CREATE", "UPDATE"))
     consumers = (f"$JS.API.CONSUMER.INFO.{STREAM}.*", f"$JS.API.CONSUMER.CREATE.{STREAM}.>")
     return User(PROVISIONER, streams + consumers, (f"{inbox_prefix(PROVISIONER)}.>",))
@@ -63,7 +63,7 @@ def users(services: Sequence[Participant]) -> tuple[User, ...]:
 
 
 def configuration(users: Sequence[User]) -> str:
-    """Returns the part of NATS' configuration that makes these users, whose passwords another file holds.
+    """Returns the part of NATS's configuration that defines these users. Another file sets their passwords.
 
     https://docs.nats.io/running-a-nats-service/configuration/securing_nats/authorization
     """

@@ -247,7 +247,7 @@ async def test_headers_beyond_the_limits_of_the_service(
         return
     error = worst.json()["error"]
     assert (worst.status_code, error["status"]) == (431, "RESOURCE_EXHAUSTED")
-    assert error["message"] == "The headers of the request are larger than the service takes."
+    assert error["message"] == "The headers of the request are larger than the service accepts."
     assert error["details"][0]["reason"] == "HEADERS_TOO_LARGE"
     assert "metadata size" not in connect.text
 

@@ -151,14 +151,14 @@ async def test_callers_in_a_hurry_do_not_keep_it_open() -> None:
     """A probe that its caller gives up makes room for the next one."""
     breaker = Breaker()
     for _ in range(Breaker.FAILURES_MAX + 6):
-        breaker.failed(begun=1.0)
+        breaker.record_failure(begun=1.0)
     breaker._open_until = 0.0  # time has passed
-    assert breaker.wait_s() == 0.0
-    assert breaker.wait_s() > 0.0
-    breaker.given_up()
-    assert breaker.wait_s() == 0.0
-    breaker.answered()
-    assert [breaker.wait_s() for _ in range(3)] == [0.0] * 3
+    assert breaker.admit() == 0.0
+    assert breaker.admit() > 0.0
+    breaker.record_abandoned()
+    assert breaker.admit() == 0.0
+    breaker.record_answer()
+    assert [breaker.admit() for _ in range(3)] == [0.0] * 3
 
 
 async def test_in_a_mesh_it_neither_opens_nor_repeats_calls() -> None:

@@ -212,5 +212,5 @@ async def test_a_subscription_that_is_not_provisioned_is_unavailable(broker: Bro
 
 def test_the_scheme_of_a_url_chooses_the_adapter() -> None:
     """One that no adapter has is an error, without the URL's password."""
-    with pytest.raises(ValueError, match=r"^There is no broker of the scheme pigeon://\.$"):
+    with pytest.raises(ValueError, match=r"^There is no broker adapter for the scheme pigeon://\. "):
         connect("pigeon://test:secret@coop", "test")

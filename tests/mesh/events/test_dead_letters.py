@@ -84,5 +84,5 @@ async def test_a_database_that_is_away_is_a_sentence(
     assert await _run("list") == 1
     assert (
         capsys.readouterr().err
-        == "The database does not answer. Try again. DATABASE_URL says where it is looked for.\n"
+        == "The database does not answer. Try again. Check that DATABASE_URL is the service's database.\n"
     )

@@ -70,5 +70,5 @@ def test_a_foreign_message_is_readable_all_the_same() -> None:
 )
 def test_a_message_that_contradicts_its_type_is_no_event(attributes: dict[str, str]) -> None:
     """The type that the broker guards decides; type and source have to agree."""
-    with pytest.raises(UnauthenticEvent, match=r"^MESHWRIGHT/7 at meshwright\.test\.v1\.Note says that it is "):
+    with pytest.raises(UnauthenticEvent, match=r"^message MESHWRIGHT/7 on meshwright\.test\.v1\.Note claims the type "):
         Envelope.received(attributes, b"", message_id="MESHWRIGHT/7", event_type="meshwright.test.v1.Note")

@@ -65,7 +65,7 @@ async def test_the_trace_is_told_too(database: Database) -> None:
 async def test_an_impossible_aggregate_is_refused(database: Database, aggregate: str) -> None:
     """An aggregate that cannot be a header is a mistake of the service, found at once."""
     async with database.transaction() as tx:
-        with pytest.raises(ValueError, match="an aggregate is 1 to 256 printable ASCII characters"):
+        with pytest.raises(ValueError, match="an aggregate has 1 to 256 printable ASCII characters"):
             await publish(tx, Note(), source="test", aggregate=aggregate)
 
 
@@ -74,7 +74,7 @@ async def test_an_event_that_no_stream_takes_is_refused(database: Database) -> N
     async with database.transaction() as tx:
         with pytest.raises(ValueError, match="a package that begins with meshwright"):
             await publish(tx, StringValue(), source="test", aggregate="a")
-        with pytest.raises(ValueError, match=r"Note of 'orders': only 'test' publishes it"):
+        with pytest.raises(ValueError, match=r"Note: 'orders' may not publish it, only 'test' may"):
             await publish(tx, Note(), source="orders", aggregate="a")
         with pytest.raises(ValueError, match="more than 262144"):
             await publish(tx, Note(text="x" * 300_000), source="test", aggregate="a")

@@ -286,7 +286,7 @@ async def test_without_the_catalog_orders_are_read_and_cancelled_but_not_placed(
 
 async def test_a_busy_catalog_is_no_failure_of_orders(shop: Shop) -> None:
     """The status is one that circuit breakers don't count, so that orders can be read meanwhile."""
-    shop.catalog.failure = ResourceExhausted("Every connection to the database is at work.", reason="DATABASE_BUSY")
+    shop.catalog.failure = ResourceExhausted("Every connection to the database is busy.", reason="DATABASE_BUSY")
     with pytest.raises(ResourceExhausted) as caught:
         await shop.create(("products/spade", 1))
     assert (caught.value.reason, caught.value.retry_after_s) == ("CATALOG_BUSY", 1)

@@ -1,4 +1,4 @@
-"""An amount of money, as domains reckon with it. Only the standard library is used here."""
+"""Amounts of money for the domains of services. Only the standard library is used here."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -16,5 +16,5 @@ class Money:
 
     def __add__(self, other: Self) -> Self:
         if other.currency != self.currency:
-            raise ValueError(f"{self.currency} and {other.currency} don't add up")
+            raise ValueError(f"can't add {other.currency} to {self.currency}")
         return replace(self, hundredths=self.hundredths + other.hundredths)

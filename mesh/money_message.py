@@ -1,4 +1,4 @@
-"""Money as it travels: google.type.Money, in units and billionths."""
+"""Money in messages: google.type.Money, in units and billionths."""
 
 from typing import Final
 
@@ -10,11 +10,11 @@ _NANOS_PER_HUNDREDTH: Final = 10_000_000
 
 
 def money_message(money: Money) -> MoneyMessage:
-    """Returns the message of an amount."""
+    """Returns an amount as a message."""
     units, hundredths = divmod(money.hundredths, 100)
     return MoneyMessage(currency_code=money.currency, units=units, nanos=hundredths * _NANOS_PER_HUNDREDTH)
 
 
 def money_of(message: MoneyMessage) -> Money:
-    """Returns the amount of a message, without what is less than a hundredth: contracts of ours allow no such price."""
+    """Returns the amount in a message, cut to hundredths. Our contracts allow no finer prices."""
     return Money(message.currency_code, message.units * 100 + message.nanos // _NANOS_PER_HUNDREDTH)

@@ -1,8 +1,8 @@
-"""Pages of a list (AIP-158): opaque tokens that say after which row the next page begins.
+"""Pages of a list (AIP-158): an opaque token is the position at which the next page begins.
 
-A token carries the sort key of the last row given (keyset pagination), so that pages neither skip nor repeat rows when
-others come or go, and a late page costs no more than the first. It is bound to the query that made it. It is not
-signed: whoever forges one moves within a list that may be read anyway.
+A token holds the sort key of the last row returned (keyset pagination), so that pages neither skip nor repeat rows when
+others are added or deleted, and a late page costs no more than the first. It is bound to its query. It is not signed: a
+forged one only selects another position in a list that the caller may read anyway.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ PAGE_SIZE_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What to read: at most `limit` rows, those that sort after the key `after` (all, if None)."""
+    """The page to read: at most `limit` rows, those that sort after the key `after` (from the start if None)."""
 
     size: int
     after: tuple[Key, ...] | None
@@ -28,18 +28,20 @@ class Page:
 
     @property
     def limit(self) -> int:
-        """How many rows to read: one more than are given, which tells whether there is a next page."""
+        """Returns the number of rows to read: one more than are returned, to find out whether there is a next page."""
         return self.size + 1
 
     def split(self, rows: Sequence[Row], key: Callable[[Row], Sequence[Key]]) -> tuple[Sequence[Row], str]:
-        """The rows to give, of the at most `limit` that were read, and the next page's token ("" at the end)."""
+        """Returns the rows of this page, from the at most `limit` that were read, and the next page's token ("" at the
+        end).
+        """
         if len(rows) <= self.size:
             return rows, ""
         given = rows[: self.size]
         return given, self.token(key(given[-1]))
 
     def token(self, key: Sequence[Key]) -> str:
-        """The token of the page that begins after the row with this key."""
+        """Returns the token of the page that begins after the row with this key."""
         return encode(self._query, key)
 
 
@@ -51,11 +53,11 @@ def read_page(
     key_types: Sequence[type[Key]],
     size_max: int = PAGE_SIZE_MAX,
 ) -> Page:
-    """The page that a request asks for.
+    """Returns the page that a request asks for.
 
-    `query` is all that decides which rows are listed in which order (parent, filter, order_by, …), `key_types` the
-    types of the sort key's parts. A `page_size` of 0 means 50, more than `size_max` means that. Raises
-    InvalidArgument with a violation of page_size (negative) and of page_token (not one of ours, or of another query).
+    `query` holds all parameters that determine the rows and their order (parent, filter, order_by, …), `key_types` the
+    types of the sort key's parts. A `page_size` of 0 means 50; larger ones than `size_max` are reduced to it. Raises
+    InvalidArgument with violations of page_size (negative) and page_token (malformed, or of another query).
     """
     violations = []
     if page_size < 0:

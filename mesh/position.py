@@ -1,7 +1,7 @@
-"""Positions in an ordered list or stream, as opaque tokens that clients keep and bring back.
+"""Positions in an ordered list or stream, as opaque tokens that clients store and send back.
 
-A token carries the key of the last row that the client has, and is bound to the query that made it. It is not signed:
-whoever forges one moves within what may be read anyway.
+A token holds the key of the last row that the client has received, and is bound to its query. It is not signed: a
+forged one only selects another position in data that the caller may read anyway.
 """
 
 import base64
@@ -19,12 +19,12 @@ _INT64_MAX: Final = 2**63 - 1  # the range of a bigint
 
 
 def fingerprint(query: Sequence[str]) -> str:
-    """Returns what identifies a query: all that decides which rows it gives, and in which order."""
+    """Returns the fingerprint of a query, which holds all parameters that determine the rows and their order."""
     return hashlib.sha256(json.dumps(list(query)).encode()).hexdigest()[:16]
 
 
 def encode(query: str, key: Sequence[Key]) -> str:
-    """Returns the token of a position in a query, which is given by its fingerprint."""
+    """Returns the token of a position. `query` is the fingerprint of the query."""
     parts = [
         part.isoformat() if isinstance(part, datetime) else str(part) if isinstance(part, UUID) else part
         for part in key
@@ -33,8 +33,8 @@ def encode(query: str, key: Sequence[Key]) -> str:
 
 
 def decode(query: str, token: str, key_types: Sequence[type[Key]]) -> tuple[Key, ...]:
-    """Returns the position in a token, a key of these types. Raises ValueError with what the caller should know."""
-    foreign = ValueError("is not a token that this method gave; leave it out to begin anew")
+    """Returns the position in a token, a key of these types. Raises ValueError with a message for the caller."""
+    foreign = ValueError("is not a token that this method returned; leave it out to start from the beginning")
     if len(token) > TOKEN_LENGTH_MAX:
         raise foreign
     try:
@@ -44,7 +44,9 @@ def decode(query: str, token: str, key_types: Sequence[type[Key]]) -> tuple[Key,
     if not isinstance(parts, list) or len(parts) != len(key_types) + 1:
         raise foreign
     if parts[0] != query:
-        raise ValueError("belongs to a list with another filter, order or parent; leave it out to begin anew")
+        raise ValueError(
+            "belongs to a list with another filter, order or parent; leave it out to start from the beginning"
+        )
     try:
         return tuple(_key(part, key_type) for part, key_type in zip(parts[1:], key_types, strict=True))
     except (ValueError, OverflowError):
@@ -52,7 +54,7 @@ def decode(query: str, token: str, key_types: Sequence[type[Key]]) -> tuple[Key,
 
 
 def _key(part: object, key_type: type[Key]) -> Key:
-    """One part of a key, such that PostgreSQL takes it. Raises ValueError or OverflowError."""
+    """Returns one part of a key, as a value that PostgreSQL accepts. Raises ValueError or OverflowError."""
     if key_type is int:
         if type(part) is int and abs(part) <= _INT64_MAX:
             return part

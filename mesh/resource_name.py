@@ -4,8 +4,8 @@ from uuid import UUID
 
 
 def uid_in(name: str, prefix: str) -> UUID | None:
-    """Returns the identifier in a name such as "orders/<uuid>", None if nothing can have this name. UUID() reads other
-    spellings of the same number, too; a resource has one name.
+    """Returns the identifier in a name such as "orders/<uuid>", None if no resource can have this name. Other spellings
+    of a UUID, which UUID() accepts, are rejected because a resource has only one name.
     """
     try:
         uid = UUID(name.removeprefix(prefix))

@@ -1,7 +1,6 @@
-"""Streams that resume after a loss: each response carries a `resume_token`, and a request that brings it back goes on
-after that response.
+"""Resumable streams: each response holds a `resume_token`, and a request with that token continues after the response.
 
-The token is a position (mesh.position), so that any replica can resume what another began.
+The token is a position (mesh.position), so that any replica can resume a stream that another one began.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from mesh.position import Key, decode, encode, fingerprint
 FIELD: Final = "resume_token"
 
 PATIENCE_S: Final = 60.0
-"""How long resuming() tries to open a lost stream again."""
+"""The time for which resuming() tries to reopen a lost stream."""
 
 WAIT_S_MAX: Final = 5.0
 
@@ -30,19 +29,20 @@ Res = TypeVar("Res", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a stream begins: after the key `after`, or at its start if that is None."""
+    """The position at which a stream begins: after the key `after`, or at its start if that is None."""
 
     after: tuple[Key, ...] | None
     _query: str
 
     def token(self, *key: Key) -> str:
-        """Returns the token of a response whose position is this key."""
+        """Returns the token of the response with this key."""
         return encode(self._query, key)
 
 
 def read_resume_token(token: str, *, query: Sequence[str], key_types: Sequence[type[Key]]) -> Resume:
-    """Returns where a request wants its stream to begin. `query` is all that decides which responses there are, in
-    which order. Raises InvalidArgument with a violation of resume_token if it is not one of this stream's.
+    """Returns the position at which the stream of a request begins. `query` holds all parameters that determine the
+    responses and their order. Raises InvalidArgument with a violation of resume_token if the token belongs to another
+    stream.
     """
     streamed = fingerprint(query)
     if not token:
@@ -60,11 +60,10 @@ async def resuming(
     *,
     patience_s: float = PATIENCE_S,
 ) -> AsyncGenerator[Res, None]:
-    """Yields the responses of a stream, opened again after the last of them whenever it is lost: when its server stops
-    or goes away. `open_stream` is the method of a typed client; `request` is changed.
+    """Yields the responses of a stream, and reopens it after the last response whenever it is lost because its server
+    stops or fails. `open_stream` is the method of a typed client. `request` is modified.
 
-    Raises Unavailable once `patience_s` have passed without a response, and at once any other error the stream ends
-    with.
+    Raises Unavailable after `patience_s` without a response, and any other error at once.
     """
     sent: Any = request
     failures, give_up_at = 0, time.monotonic() + patience_s

@@ -7,7 +7,7 @@ from edge.http.client_key import client_key
 from edge.http.headers import Headers
 from mesh.contract.policy import Policy
 from mesh.errors import Unauthenticated
-from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, bearer_of, bearer_token
+from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, bearer_token
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
@@ -48,7 +48,7 @@ class Access:
         """
         token = bearer_token(authorization)
         if token is not None:
-            return await bearer_of(token, verifier, self._policy)
+            return await authenticate(token, verifier, self._policy)
         if authorization and not self._policy.public:
             raise Unauthenticated("This call needs a Bearer access token.", reason="TOKEN_MISSING")
         return ANONYMOUS

@@ -1,10 +1,10 @@
-"""Identity of callers: access tokens verified, callers authorised, and this process's own tokens.
+"""The identity of callers: verification of access tokens, authorization, and the tokens of this process itself.
 
-Knows policies of methods and the issuer's HTTP endpoints; no call, and no gRPC.
+Knows policies of methods and the issuer's HTTP endpoints, but no calls and no gRPC.
 """
 
 from mesh.identity.authorization import authorize, authorize_connection
-from mesh.identity.bearer import bearer_of, bearer_token
+from mesh.identity.bearer import authenticate, bearer_token
 from mesh.identity.caller import ANONYMOUS, WORKLOAD_PREFIX, Caller
 from mesh.identity.ended_tokens import EndedTokens, ended_id
 from mesh.identity.key_set import ALGORITHM, KeySet, PublicKey
@@ -26,9 +26,9 @@ __all__ = [
     "RemoteKeySet",
     "ServiceTokens",
     "Verifier",
+    "authenticate",
     "authorize",
     "authorize_connection",
-    "bearer_of",
     "bearer_token",
     "ended_id",
 ]

@@ -6,12 +6,12 @@ from mesh.identity.caller import Caller
 
 
 def authorize(policy: Policy, caller: Caller) -> None:
-    """Raises Unauthenticated or PermissionDenied unless the policy lets this caller in."""
+    """Raises Unauthenticated or PermissionDenied unless the policy admits this caller."""
     workload = caller.workload
     if workload is not None and policy.admits_workload(workload):
         return
     if not caller.subject and (policy.internal or not policy.public):
-        raise Unauthenticated("This call needs an access token.", reason="TOKEN_MISSING")
+        raise Unauthenticated("This call requires an access token.", reason="TOKEN_MISSING")
     if policy.internal:
         raise PermissionDenied(
             "Only the workloads that the contract names may call this method.", reason="CALLER_NOT_ALLOWED"

@@ -1,4 +1,4 @@
-"""Bearer tokens (RFC 6750): found in a header, and verified as the policy of a method has it."""
+"""Authentication by bearer tokens (RFC 6750)."""
 
 from mesh.contract.policy import Policy
 from mesh.errors import Unauthenticated
@@ -7,14 +7,17 @@ from mesh.identity.verifier import REVOKED, Verifier
 
 
 def bearer_token(authorization: str) -> str | None:
-    """The token in an Authorization header (RFC 6750, section 2.1), None if it is of another scheme or empty."""
+    """Returns the token in an Authorization header (RFC 6750, section 2.1), None if the header is empty or has another
+    scheme.
+    """
     scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-async def bearer_of(token: str, verifier: Verifier, policy: Policy) -> Caller:
-    """Returns the bearer of a token, as a method of this policy sees it. A public method takes one that was revoked for
-    nobody: a client that signs out and in again may still send it. Raises as Verifier.verify() does.
+async def authenticate(token: str, verifier: Verifier, policy: Policy) -> Caller:
+    """Returns the caller who sent this token to a method with this policy. For a public method the caller is anonymous
+    if the token was revoked, because a client that signs out and in again may still send it. Raises as
+    Verifier.verify() does.
     """
     try:
         return await verifier.verify(token)

@@ -7,8 +7,8 @@ WORKLOAD_PREFIX = "workloads/"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. `subject` is "users/…", "workloads/…", or empty for nobody; `expires_at` is a Unix time in seconds.
-    `ended_ids` are the entries of the list of ended tokens that would each end this token.
+    """The caller of a method. `subject` is "users/…", "workloads/…", or empty if the caller is anonymous; `expires_at`
+    is a Unix time in seconds. This token has ended if one of `ended_ids` is in the list of ended tokens.
     """
 
     subject: str = ""
@@ -19,7 +19,7 @@ class Caller:
 
     @property
     def workload(self) -> str | None:
-        """The name of the workload that calls as itself, None if a user or nobody does."""
+        """Returns the name of a workload that calls as itself, None for a user or an anonymous caller."""
         return self.subject.removeprefix(WORKLOAD_PREFIX) if self.subject.startswith(WORKLOAD_PREFIX) else None
 
 

@@ -1,5 +1,5 @@
-"""JSON from the issuer of tokens, over HTTP. The standard library does: a client library costs each process 2 MB for a
-call in some minutes.
+"""The HTTP client for JSON from the issuer of tokens. It uses the standard library, because a client library would
+cost each process 2 MB for a request every few minutes.
 """
 
 import asyncio
@@ -18,7 +18,9 @@ ANSWER_BYTES_MAX: Final = 1024 * 1024
 
 
 class FetchError(Exception):
-    """There was no proper answer. The text is for the log; `status` is the HTTP status if that was not 200, else 0."""
+    """A request without a usable response. The message is for the log; `status` is the HTTP status of a response that
+    is not 200, otherwise 0.
+    """
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -28,8 +30,8 @@ class FetchError(Exception):
 async def fetch_json(
     url: str, *, timeout_s: float, form: Mapping[str, str] | None = None, authorization: str = ""
 ) -> Any:
-    """The JSON at a URL; with a form it is asked by POST. Redirects are not followed: they could lead the credentials
-    elsewhere. Raises FetchError.
+    """Fetches JSON from a URL, by POST if there is a form, else by GET. Does not follow redirects, which could send the
+    credentials elsewhere. Raises FetchError.
     """
     request = Request(url, urlencode(form).encode() if form is not None else None, {"Accept": "application/json"})
     if authorization:
@@ -42,14 +44,14 @@ async def fetch_json(
 
 
 async def _in_thread(work: Callable[[], bytes]) -> bytes:
-    """Returns what `work` does, from a thread of its own. A process that ends does not wait for that thread, as it
-    would for one of asyncio.to_thread().
+    """Runs `work` in a thread of its own and returns its result. A process that exits does not wait for this thread, as
+    it would with asyncio.to_thread().
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bytes] = loop.create_future()
 
     def settle(result: bytes, error: BaseException | None) -> None:
-        if future.done():  # cancelled: the time was over
+        if future.done():  # cancelled by the timeout
             return
         if error is None:
             future.set_result(result)
@@ -62,7 +64,7 @@ async def _in_thread(work: Callable[[], bytes]) -> bytes:
             result = work()
         except BaseException as raised:  # noqa: BLE001 # handed to whoever awaits the future
             error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody awaits anything
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing awaits the future
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="fetch", daemon=True).start()
@@ -72,7 +74,7 @@ async def _in_thread(work: Callable[[], bytes]) -> bytes:
 def _fetch(request: Request, timeout_s: float) -> bytes:
     ends_at = time.monotonic() + timeout_s
     opener = OpenerDirector()
-    # Loading the certificate authorities takes 10 MB, which inside a mesh, over plain HTTP, are for nothing.
+    # Loading the certificate authorities takes 10 MB, which plain HTTP inside a mesh does not need.
     secure = [HTTPSHandler()] if request.type == "https" else []
     for handler in (ProxyHandler(), HTTPHandler(), *secure):
         opener.add_handler(handler)
@@ -84,6 +86,6 @@ def _fetch(request: Request, timeout_s: float) -> bytes:
             body += part
             if len(body) > ANSWER_BYTES_MAX:
                 raise ValueError(f"the answer is larger than {ANSWER_BYTES_MAX} bytes")
-            if time.monotonic() > ends_at:  # the socket's own timeout begins anew with every byte
+            if time.monotonic() > ends_at:  # the socket's own timeout restarts with every byte
                 raise TimeoutError("the answer is too slow")
     return bytes(body)

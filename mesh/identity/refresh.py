@@ -1,4 +1,4 @@
-"""A try in the background that all who need its result share."""
+"""A refresh in the background, shared by all callers that need its result."""
 
 import asyncio
 import time
@@ -7,9 +7,9 @@ from contextvars import Context
 
 
 class Refresh:
-    """Runs `work`, one try at a time; the next begins no sooner than `pause_s` after the end of the last.
+    """A background refresh that runs `work`, once at a time and no sooner than `pause_s` after the last run ended.
 
-    A try belongs to no caller: it outlives the one that began it, and runs in a context of its own. `work` handles its
+    A run belongs to no caller: it outlives the caller that began it, and has a context of its own. `work` handles its
     own failures.
     """
 
@@ -20,13 +20,13 @@ class Refresh:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> asyncio.Task[None] | None:
-        """Returns the try that is under way, a new one if none is, or None during the pause."""
+        """Returns the current run, or begins one; returns None during the pause."""
         if self._task is None and time.monotonic() - self._ended_at >= self._pause_s:
             self._task = asyncio.create_task(self._run(), context=Context())
         return self._task
 
     async def wait(self) -> None:
-        """Returns at the end of the current try, or at once during the pause."""
+        """Waits until the current or a new run has ended; returns at once during the pause."""
         if (task := self.begin()) is not None:
             await asyncio.shield(task)
 

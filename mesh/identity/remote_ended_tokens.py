@@ -19,11 +19,11 @@ log = structlog.get_logger()
 
 
 class RemoteEndedTokens:
-    """A copy of the list at a URL, kept fresh by a long poll while this is entered.
+    """A copy of the list at a URL, updated by a long poll while its context lasts.
 
-    While the issuer is away the copy stays as it is: nothing can end then, and what an issuer behind a broken network
-    ends meanwhile works here until it expires, within minutes. A process that never had the list judges no token,
-    unless the issuer says that it has none (404, 501), as one of an earlier version does in the middle of an upgrade.
+    While the issuer is away the copy does not change: no token can end then, and tokens that an issuer behind a broken
+    network ends stay valid here until they expire, within minutes. A process that has never loaded the list verifies no
+    token, unless the issuer has no such list (404, 501), like one of an earlier version during an upgrade.
     """
 
     WAIT_S = 25
@@ -31,7 +31,7 @@ class RemoteEndedTokens:
     FIRST_WAIT_S = 3.0
     EVERY_S = 0.03
     PAUSE_FIRST_S = 0.1
-    PAUSE_MAX_S = 1.0  # less than the issuer waits for its readers
+    PAUSE_MAX_S = 1.0  # less than the time for which the issuer waits for its readers
     WARN_AFTER_S = 10.0
     ENTRIES_MAX = 200_000
 
@@ -59,7 +59,7 @@ class RemoteEndedTokens:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def ready(self) -> None:
-        """Returns once the list was fetched. Raises Unavailable if that takes too long."""
+        """Waits until the list is loaded. Raises Unavailable if that takes too long."""
         if self._loaded.is_set():
             return
         try:
@@ -71,7 +71,7 @@ class RemoteEndedTokens:
             ) from None
 
     def holds(self, ids: Iterable[str]) -> bool:
-        """Returns whether one of these is on the list."""
+        """Returns whether the list holds one of these entries."""
         return bool(self._expire_at) and any(each in self._expire_at for each in ids)
 
     async def _follow(self) -> None:
@@ -79,21 +79,21 @@ class RemoteEndedTokens:
             begun, waited = time.monotonic(), self._whole
             try:
                 news = await self._poll()
-            except Exception as error:  # noqa: BLE001 # whatever the URL answers, the process goes on asking
+            except Exception as error:  # noqa: BLE001 # the process keeps polling after any failure
                 self._failed(error)
             else:
                 self._succeeded()
                 took_s = time.monotonic() - begun
                 if news or not waited or took_s >= 1:
-                    await asyncio.sleep(self.EVERY_S - took_s)  # many ends in a row come together
+                    await asyncio.sleep(self.EVERY_S - took_s)  # so that one poll returns many entries
                     continue
-                # The issuer did not wait: it stops, or has too many readers.
+                # The issuer did not wait: it is stopping, or has too many readers.
             await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, self.PAUSE_MAX_S)
 
     async def _poll(self) -> bool:
-        """Takes over what ended since the last poll; returns whether there may be more at once. The list is whole when
-        a poll that did not wait found nothing new.
+        """Adds the entries that are new since the last poll; returns whether there may be more at once. The list is
+        complete when a poll that did not wait found nothing new.
         """
         query = {"after": self._after, "reader": self._reader, "wait_s": str(self.WAIT_S) if self._whole else "0"}
         answer = await fetch_json(f"{self._url}?{urlencode(query)}", timeout_s=self.TIMEOUT_S)
@@ -113,12 +113,12 @@ class RemoteEndedTokens:
 
     def _succeeded(self) -> None:
         if self._warned:
-            log.info("the list of ended tokens is fetched again", url=self._url)
+            log.info("fetching the list of ended tokens works again", url=self._url)
         self._warned, self._failing_since = False, None
         self._pause_s = self.PAUSE_FIRST_S
 
     def _failed(self, error: Exception) -> None:
-        """Warns once, when the list could not be fetched for a while: a restart of the issuer is no news."""
+        """Logs a warning, once, if the list could not be fetched for a while: a restart of the issuer is routine."""
         if isinstance(error, FetchError) and error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED):
             self._loaded.set()
         now = time.monotonic()

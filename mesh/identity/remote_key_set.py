@@ -18,9 +18,9 @@ log = structlog.get_logger()
 class RemoteKeySet:
     """The keys of a JSON Web Key Set (RFC 7517) at a URL.
 
-    A token that names an unknown key waits for a fetch. Known keys serve at once, also while the set is older than
-    REFRESH_AGE_S and fetched anew in the background, so that a key taken out of it is forgotten. There is one fetch at
-    a time, and a pause of REFRESH_MIN_S after each. While the URL does not answer, the keys known so far stay good.
+    A token with an unknown key waits for a fetch. Known keys are used at once. A set older than REFRESH_AGE_S is
+    fetched again in the background, so that keys that were removed from it are forgotten. There is one fetch at a time,
+    and a pause of REFRESH_MIN_S after each. While the URL does not answer, the known keys stay valid.
     """
 
     REFRESH_MIN_S = 1.0
@@ -35,7 +35,9 @@ class RemoteKeySet:
         self._refresh = Refresh(self._fetch, self.REFRESH_MIN_S)
 
     async def find(self, kid: str) -> PublicKey | None:
-        """The key of this identifier, None if the set has no such key. Raises Unavailable if the set was never had."""
+        """Returns the key with this identifier, None if the set has no such key. Raises Unavailable if it is unknown
+        and the set can't be fetched.
+        """
         key = self._keys.get(kid)
         if key is None:
             await self._refresh.wait()
@@ -58,11 +60,11 @@ class RemoteKeySet:
 
 
 def _public_key(data: Any) -> PublicKey | None:
-    """The key if signatures can be verified by it; a set may hold others (RFC 7517, section 5: ignore what you do not
-    understand). Raises TypeError if this is no key at all.
+    """Returns the key if it can verify signatures, else None: a set may hold other keys, to be ignored (RFC 7517,
+    section 5). Raises TypeError if this is not a key at all.
     """
     if not isinstance(data, dict):
-        raise TypeError("the set holds something that is no key")
+        raise TypeError("the key set has an element that is not a JSON object")
     try:
         key = import_key(data) if algorithms_of(data) and data.get("use", "sig") == "sig" else None
     except (JoseError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""The access tokens by which this process calls others as itself."""
+"""The access tokens with which this process calls other workloads as itself."""
 
 import time
 from base64 import b64encode
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 class ServiceTokens:
     """The access tokens of this process itself, by the OAuth 2.0 client credentials grant (RFC 6749, section 4.4).
 
-    A token that is good for a while yet serves while the next is fetched in the background.
+    The next token is fetched in the background some time before the current one expires.
     """
 
     TIMEOUT_S = 5.0
@@ -31,7 +31,7 @@ class ServiceTokens:
         self._refresh = Refresh(self._fetch, self.PAUSE_S)
 
     async def token(self) -> str:
-        """A token that is good for a while yet. Raises Unavailable while none can be had."""
+        """Returns a token that stays valid for some seconds. Raises Unavailable if none can be obtained."""
         if time.monotonic() >= self._good_until:
             await self._refresh.wait()
             if time.monotonic() >= self._good_until:
@@ -60,5 +60,7 @@ class ServiceTokens:
 
 def _no_token() -> MeshError:
     return Unavailable(
-        "This service can't prove who it is for now.", reason="SERVICE_TOKEN_UNAVAILABLE", retry_after_s=1
+        "This service could not obtain an access token. Try again.",
+        reason="SERVICE_TOKEN_UNAVAILABLE",
+        retry_after_s=1,
     )

@@ -1,6 +1,6 @@
-"""Verification of access tokens (JWTs after RFC 9068) by the issuer's public keys.
+"""Verification of access tokens (JWTs by RFC 9068) with the issuer's public keys.
 
-Every process verifies them itself, so a forged header is worth nothing.
+Every process verifies tokens itself, and trusts no header that names a caller.
 """
 
 import time
@@ -20,13 +20,13 @@ REVOKED: Final = "TOKEN_REVOKED"
 
 
 class Verifier:
-    """Turns an access token into its Caller, and remembers the answer until the token expires."""
+    """The verifier of access tokens. It caches the caller of a token until the token expires."""
 
     REMEMBERED_MAX = 4_000  # of TOKEN_BYTES_MAX each
 
     def __init__(self, keys: KeySet, issuer: str, audience: str, ended: EndedTokens | None = None) -> None:
-        """An empty `issuer` or `audience` is not checked. With both, only access tokens after RFC 9068 are good.
-        Without `ended`, as with issuers that have no such list, a token is good until it expires.
+        """Does not check an empty `issuer` or `audience`. With both, accepts only access tokens by RFC 9068. Without
+        `ended`, as for issuers that have no such list, a token is valid until it expires.
         """
         self._keys = keys
         self._ended = ended
@@ -39,8 +39,8 @@ class Verifier:
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
-        """The caller of a token. Raises Unauthenticated if the token is not good, Unavailable if that can't be told
-        for now.
+        """Returns the caller of a token. Raises Unauthenticated if the token is not valid, Unavailable if it can't be
+        verified for now.
         """
         caller = self._remembered.get(token)
         if caller is None:

@@ -1,4 +1,4 @@
-"""Migrations: the mesh's own tables (schema/), then a service's. A process of its own, which no service imports."""
+"""Database migrations: first the mesh's own tables (schema/), then a service's. No service imports this package."""
 
 from mesh.migrations.migrator import ADVISORY_LOCK, MESH_FOLDER, MigrationError, migrate
 

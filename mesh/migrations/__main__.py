@@ -1,10 +1,10 @@
-"""Brings databases to their newest schema: the mesh's own tables, then the service's migrations/*.sql by name.
+"""The command that migrates databases: the mesh's own tables, then the service's migrations/*.sql in order of name.
 
     python -m mesh.migrations <service> [<service> …]
 
-The database of each is <SERVICE>_DATABASE_URL, or DATABASE_URL when one service is named. A process of its own:
-services never import this, and it may run again, or twice at once, without harm. A file that was applied is never read
-again, so a change is a new file; write it so that the service's previous version still works on the result.
+The database of each service is <SERVICE>_DATABASE_URL, or DATABASE_URL if only one service is named. The command may
+run repeatedly and concurrently. A file that was applied is never read again, so every change needs a new file; write it
+so that the service's previous version still works with the new schema.
 """
 
 import importlib.util
@@ -22,12 +22,12 @@ from mesh.settings import MeshSettings, PostgresUrl, WrongSettings, read
 def _service_folder(service: str) -> Path:
     spec = importlib.util.find_spec(f"services.{service}") if service.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        raise MigrationError(f"There is no service {service!r}.")
+        raise MigrationError(f"There is no service {service!r}. Name a package of services/.")
     return Path(spec.submodule_search_locations[0], "migrations")
 
 
 class MigrationSettings(MeshSettings):
-    """The base class of the settings for one service. A variable that is empty counts as not set."""
+    """The base class of the settings for one service. An empty variable counts as not set."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
@@ -35,7 +35,7 @@ class MigrationSettings(MeshSettings):
 
 
 def _database_url(service: str, alone: bool) -> str:
-    """Returns the URL of the service's database. Raises MigrationError."""
+    """Returns the URL of the service's database. Raises MigrationError if it is not set or invalid."""
     names = [f"{service}_database_url", *(["database_url"] if alone else [])]
     url = Field(
         validation_alias=AliasChoices(*names), examples=[f"postgresql://{service}:secret@postgres:5432/{service}"]
@@ -48,7 +48,9 @@ def _database_url(service: str, alone: bool) -> str:
 
 
 def main(services: Sequence[str]) -> int:
-    """Migrates each service's database and says what it did; if one fails, the others still are. Returns the status."""
+    """Migrates the database of each service, continuing after failures, and prints the results. Returns the exit
+    status.
+    """
     if not services:
         print("usage: python -m mesh.migrations <service> [<service> …]", file=sys.stderr)
         return 2

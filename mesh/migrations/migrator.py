@@ -10,22 +10,21 @@ from yoyo import get_backend, read_migrations
 from yoyo.exceptions import BadMigration, MigrationConflict
 
 MESH_FOLDER = Path(__file__).parent / "schema"
-ADVISORY_LOCK = 0x6D657368_0001  # "mesh", 1: two migrators of one database wait for each other
+ADVISORY_LOCK = 0x6D657368_0001  # "mesh", 1: held by the one migrator of a database
 OTHER_MIGRATOR_TIMEOUT_S = 60
-LOCK_TIMEOUT_S = 5  # a statement that waits for a lock holds up all who come after it
+LOCK_TIMEOUT_S = 5  # a statement that waits for a lock blocks all later ones that conflict with it
 CONNECT_ATTEMPTS = 10
 CONNECT_PAUSE_S = 1.0
-CONNECT_TIMEOUT_S = 5  # or a lost packet, as when a Service gets its first pod, costs the kernel's two minutes
+CONNECT_TIMEOUT_S = 5  # a packet may be lost when a Service gets its first pod; the kernel would wait two minutes
 
 
 class MigrationError(Exception):
-    """A migration could not be applied; nothing of that file was. The text is for an operator."""
+    """A migration that could not be applied, and was rolled back. The message is for an operator."""
 
 
 def migrate(database_url: str, folders: Sequence[Path]) -> list[str]:
-    """Applies what is missing, each file in one transaction with the record that it was applied; returns the names.
-
-    Raises MigrationError.
+    """Applies the missing migrations, each in one transaction together with its record; returns their names. Raises
+    MigrationError.
     """
     try:
         with _connect(database_url) as backend:
@@ -35,16 +34,16 @@ def migrate(database_url: str, folders: Sequence[Path]) -> list[str]:
                 _apply(backend, migration)
             return [migration.id for migration in missing]
     except (BadMigration, MigrationConflict) as error:
-        raise MigrationError(f"The migrations cannot be read: {error}") from error
+        raise MigrationError(f"The migrations can't be read: {error}") from error
     except psycopg.Error as error:
-        raise MigrationError(f"The database cannot be migrated: {_one_line(error)}") from error
+        raise MigrationError(f"The database can't be migrated: {_one_line(error)}") from error
 
 
 def _lock(backend: Any) -> None:
-    """Waits for other migrators of this database.
+    """Waits for other migrators of this database, and takes the lock.
 
-    The tool's own lock is a row, which a killed migrator leaves behind. An advisory lock ends with its connection, and
-    the server looks every second whether that is still there.
+    yoyo's own lock is a row, which a killed migrator leaves behind. An advisory lock ends with its connection, which
+    the server checks every second.
     """
     backend.execute("SET client_connection_check_interval = '1s'")
     backend.execute(f"SET lock_timeout = '{OTHER_MIGRATOR_TIMEOUT_S}s'")
@@ -67,7 +66,9 @@ def _connect(database_url: str) -> Any:
 
 
 def _apply(backend: Any, migration: Any) -> None:
-    """yoyo's own apply_one() records in a second transaction: killed in between, it would apply the file twice."""
+    """Applies a migration and records it in one transaction. yoyo's apply_one() uses two, so that a migrator killed in
+    between would apply the file twice.
+    """
     try:
         with backend.transaction():
             migration.process_steps(backend, "apply")

@@ -1,4 +1,4 @@
-"""The operations port of a process: its readiness, its pages, and their HTTP server. Knows no gRPC and no parts."""
+"""The operations port of a process: readiness, pages, and their HTTP server. Knows no gRPC and no components."""
 
 from mesh.operations.pages import page
 from mesh.operations.readiness import Check, Readiness

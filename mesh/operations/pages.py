@@ -10,7 +10,7 @@ from mesh.operations.readiness import Readiness
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer of the operations port."""
+    """A page of the operations port, as an HTTP response."""
 
     status: int
     media_type: str
@@ -18,7 +18,7 @@ class Page:
 
 
 async def page(path: str, readiness: Readiness) -> Page | None:
-    """The page at a path, None if there is none."""
+    """Renders the page at a path; returns None if there is no such page."""
     match path:
         case "/livez":
             return Page(200, "text/plain; charset=utf-8", b"alive\n")

@@ -1,4 +1,4 @@
-"""Readiness of a process: whether all that it needs works, and it is not draining."""
+"""The readiness of a process: it has started, is not draining, and the components that it requires work."""
 
 import asyncio
 from typing import Protocol
@@ -13,42 +13,44 @@ CHECK_TIMEOUT_S = 2.0
 
 
 class Check(Protocol):
-    """A part of a process that can say whether it works."""
+    """A component of a process that can check whether it works."""
 
     name: str
 
     async def check(self) -> None:
-        """Returns if the part works; raises otherwise, a MeshError with a sentence that may be shown."""
+        """Raises an exception if the component does not work; the message of a MeshError is shown on /readyz."""
 
 
 class Readiness:
-    """Whether a process can do its work: all its checks pass and it is not draining."""
+    """The readiness of a process: it is ready if all checks pass, and it is neither starting nor draining."""
 
     def __init__(self) -> None:
         self._checks: list[Check] = []
         self._serving = False
 
     def add(self, check: Check) -> None:
-        """Asks this part too."""
+        """Adds a component to the checks."""
         self._checks.append(check)
 
     def serve(self) -> None:
-        """The process has started."""
+        """Marks the process as started."""
         self._serving = True
 
     def drain(self) -> None:
-        """The process is about to stop: never ready again."""
+        """Marks the process as draining: it is never ready again."""
         self._serving = False
 
     async def problems(self) -> dict[str, str]:
-        """What is missing, by the name of the part; empty when ready. Texts of unknown errors stay in the log."""
+        """Returns what is wrong, by the name of the component; empty if the process is ready. The messages of
+        unexpected errors are only logged.
+        """
         if not self._serving:
             return {"process": "is starting or stopping"}
-        answers = await asyncio.gather(*(_ask(check) for check in self._checks))
-        return {check.name: answer for check, answer in zip(self._checks, answers, strict=True) if answer}
+        found = await asyncio.gather(*(_problem(check) for check in self._checks))
+        return {check.name: problem for check, problem in zip(self._checks, found, strict=True) if problem}
 
 
-async def _ask(check: Check) -> str:
+async def _problem(check: Check) -> str:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             await check.check()

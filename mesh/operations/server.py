@@ -21,14 +21,14 @@ CONNECTIONS_MAX = 32
 
 
 class OpsServer:
-    """Serves the operations port while it is entered. `port` is the one bound, also where 0 was asked for.
+    """The server of the operations port, which runs while its context lasts. `port` is the bound port, also for port 0.
 
-    The standard library's server in a thread is enough for those who ask, every few seconds; another would cost each
-    process 2 MB. The pages are made in the event loop, so that /livez answers only while that turns.
+    The standard library's server in a thread is enough for a few requests every few seconds; another server would cost
+    each process 2 MB. Pages are rendered in the event loop, so that /livez only responds while the loop runs.
     """
 
     def __init__(self, readiness: Readiness, host: str, port: int) -> None:
-        """Raises PortInUse."""
+        """Binds the port. Raises PortInUse."""
         self._readiness = readiness
         self._server = _Server(listen(host, port), self._page)
         self.port: int = self._server.server_address[1]
@@ -44,12 +44,12 @@ class OpsServer:
         self._server.server_close()
 
     def _page(self, path: str) -> Page | None:
-        """Raises TimeoutError if the event loop does not turn."""
+        """Renders a page in the event loop. Raises TimeoutError if the loop is blocked."""
         made = asyncio.run_coroutine_threadsafe(page(path, self._readiness), self._loop)
         try:
             return made.result(PAGE_TIMEOUT_S)
         finally:
-            made.cancel()  # or a loop that turns again would find all that was asked meanwhile
+            made.cancel()  # or a loop that was blocked would render all pages that were requested meanwhile
 
 
 class _Server(ThreadingHTTPServer):
@@ -65,18 +65,18 @@ class _Server(ThreadingHTTPServer):
         self._free = BoundedSemaphore(CONNECTIONS_MAX)
 
     def verify_request(self, *_: object) -> bool:
-        """Whether there is a thread for one more connection; it is closed otherwise."""
+        """Returns whether a thread is free for the connection; otherwise it is closed."""
         return self._free.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serves a connection."""
+        """Serves a connection, then frees its thread."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
     def handle_error(self, *_: object) -> None:
-        """A client that hung up is not worth a line either; the base class would print a traceback."""
+        """Logs unexpected errors, but not clients that hung up; the base class would print a traceback for both."""
         if not isinstance(error := sys.exception(), ConnectionError):
             log.warning("a page of the operations port failed", exc_info=error)
 
@@ -104,8 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 # the base class finds methods by their names
 
     def version_string(self) -> str:
-        """Nobody needs to know which Python this is."""
+        """Returns the Server header, which must not reveal the version of Python."""
         return "operations"
 
     def log_message(self, *_: object) -> None:
-        """Probes are not worth a line each."""
+        """Logs nothing, because probes are frequent."""

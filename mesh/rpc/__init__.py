@@ -1,4 +1,4 @@
-"""The vocabulary of remote procedure calls that generated code, server and client share. Knows no gRPC library."""
+"""The types of remote procedure calls that generated code, server and client share. Knows no gRPC library."""
 
 from mesh.rpc.call import CLIENT_ADDRESS, WORKLOAD, Call, current_call
 from mesh.rpc.method import Kind, Method, Req, Res

@@ -1,4 +1,4 @@
-"""One call as its handler sees it, and the call that is being handled."""
+"""A call as its handler receives it, and the call being handled in the current context."""
 
 import time
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from protobuf import Message
 from mesh.identity import ANONYMOUS, Caller
 
 CLIENT_ADDRESS = "x-meshwright-client-address"
-"""The metadata that says from which IP address a request of the public came. The edge sets it; a client can't, for the
-edge passes no header with this prefix on.
+"""The metadata key of the IP address from which a public request came. The edge sets it; clients can't, because the
+edge does not forward their headers with this prefix.
 """
 
 WORKLOAD = "x-meshwright-workload"
@@ -22,8 +22,8 @@ the workload may make only those calls that the contract lets it. So a forged on
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as its handler sees it. `deadline` is a time.monotonic() second; `metadata` holds the caller's text
-    headers; `response` is the type of message that the method answers with.
+    """A call as its handler receives it. `deadline` is a time.monotonic() second; `metadata` holds the caller's text
+    metadata; `response` is the type of the method's response.
     """
 
     path: str
@@ -34,15 +34,13 @@ class Call:
 
     @property
     def client_address(self) -> str:
-        """The IP address that the public request came from, empty if it is not known."""
+        """Returns the IP address from which the public request came, empty if it is not known."""
         return self.metadata.get(CLIENT_ADDRESS, "")
 
     def remaining_s(self) -> float:
-        """The seconds left for this call, never below zero."""
+        """Returns the seconds left until the deadline, never less than zero."""
         return max(0.0, self.deadline - time.monotonic())
 
 
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
-"""The call being handled in this context, so that calls made on its behalf inherit its deadline and its caller's
-token.
-"""
+"""The call being handled in this context. Calls made on its behalf inherit its deadline and its caller's token."""

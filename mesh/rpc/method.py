@@ -1,4 +1,4 @@
-"""One method of a contract, as generated code declares it."""
+"""A method of a contract, as generated code declares it."""
 
 from dataclasses import dataclass
 from typing import Generic, Literal, Self, TypeAlias, TypeVar
@@ -15,7 +15,7 @@ Kind: TypeAlias = Literal["unary", "server_streaming", "client_streaming", "bidi
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Req, Res]):
-    """One method of a contract. `path` is its name on the wire, "/package.Service/Method"."""
+    """A method of a contract. `path` is its name in gRPC, "/package.Service/Method"."""
 
     name: str
     path: str
@@ -27,11 +27,11 @@ class Method(Generic[Req, Res]):
 
     @classmethod
     def of(cls, desc: DescMethod, request: type[Req], response: type[Res]) -> Self:
-        """Reads a method's record from its descriptor."""
+        """Returns the method of a descriptor."""
         path = f"/{desc.parent.type_name}/{desc.name}"
         return cls(desc.name, path, desc.method_kind, request, response, is_idempotent(desc), policy_of(desc))
 
     @property
     def streams(self) -> bool:
-        """Whether there is a stream of messages in either direction."""
+        """Returns whether messages stream in either direction."""
         return self.kind != "unary"

@@ -13,8 +13,8 @@ from mesh.rpc.method import Method
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A method and what serves it: a coroutine function, or an asynchronous generator if it answers a stream. It takes
-    the request, or the iterator of requests, and the call.
+    """The handler of a method: a coroutine function, or an asynchronous generator if the response streams. It takes the
+    request, or the iterator of requests, and the call.
     """
 
     method: Method[Any, Any]
@@ -22,10 +22,10 @@ class Handler:
 
 
 class Service(abc.ABC):
-    """The base of every generated service base."""
+    """The base class of every generated service base."""
 
     DESC: ClassVar[DescService]
 
     @abc.abstractmethod
     def handlers(self) -> tuple[Handler, ...]:
-        """The service's methods with what serves them."""
+        """Returns the handlers of the service's methods."""

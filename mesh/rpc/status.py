@@ -1,6 +1,6 @@
-"""Errors on the wire: MeshError to and from google.rpc.Status, as carried in the trailer grpc-status-details-bin.
+"""Conversion of MeshError to and from google.rpc.Status, which gRPC sends in the trailer grpc-status-details-bin.
 
-https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto says what each detail means.
+https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto describes the details.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,14 @@ from mesh.errors import FieldViolation, MeshError, error_for
 DETAILS_TRAILER = "grpc-status-details-bin"
 ERROR_DOMAIN = "meshwright"
 
-# gRPC clients take 8 KiB of metadata, unless told otherwise. A status travels in it as base64, its message once more.
+# gRPC clients accept 8 KiB of metadata by default. It holds the status as base64, and its message a second time.
 STATUS_BYTES_MAX = 5600
 MESSAGE_LENGTH_MAX = 400
 
 
 def to_status(error: MeshError) -> Status:
-    """The google.rpc.Status of an error: ErrorInfo if it has a reason, BadRequest if fields are wrong, RetryInfo if it
-    says when to come back. Violations for which trailers have no room, a hundred or so, are left out.
+    """Returns the google.rpc.Status of an error, with ErrorInfo if it has a reason, BadRequest if it has violations,
+    and RetryInfo if it has a retry delay. Violations beyond the room in trailers, for about a hundred, are left out.
     """
     details: list[Message] = []
     if error.reason:
@@ -42,7 +42,7 @@ def to_status(error: MeshError) -> Status:
 
 
 def _fitting(violations: Iterable[BadRequest.FieldViolation], room_bytes: int) -> Iterator[BadRequest.FieldViolation]:
-    """The first violations, as many as have room in a BadRequest detail."""
+    """Yields the first violations, as many as fit into a BadRequest detail."""
     room_bytes -= len(Any.pack(BadRequest()).to_binary()) + 2 * 3
     for violation in violations:
         size_bytes = len(violation.to_binary())
@@ -53,7 +53,7 @@ def _fitting(violations: Iterable[BadRequest.FieldViolation], room_bytes: int) -
 
 
 def from_status(status: Status) -> MeshError:
-    """The error of a google.rpc.Status; details of other types are left out."""
+    """Returns the error of a google.rpc.Status, without details of other types."""
     reason, metadata, violations, retry_after_s = "", {}, [], None
     for packed in status.details:
         if info := packed.unpack(ErrorInfo):

@@ -1,4 +1,4 @@
-"""The gRPC server of a service: pipeline, health, reflection, drain. Knows no client, no database and no events."""
+"""The gRPC server of a service: pipeline, health, reflection, drain. Knows no clients, database or events."""
 
 from mesh.server.server import Server, serve
 

@@ -1,4 +1,7 @@
-"""grpc.health.v1, which tells what /readyz tells: https://github.com/grpc/grpc/blob/master/doc/health-checking.md."""
+"""Health checking by grpc.health.v1, with the same status as /readyz.
+
+https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+"""
 
 import asyncio
 import contextlib
@@ -25,8 +28,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[HealthCheckRequest, HealthCheckRe
 
 
 class Health:
-    """Answers Check and List with the readiness of this moment; Watch looks every WATCH_EVERY_S. A process is ready as
-    a whole, and so are its services.
+    """The health service. Check and List return the current readiness; Watch polls it every WATCH_EVERY_S. All services
+    of a process have the status of the process.
     """
 
     def __init__(self, readiness: Readiness, services: Sequence[str]) -> None:
@@ -35,7 +38,7 @@ class Health:
         self._stopping = asyncio.Event()
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """What a server registers."""
+        """Returns the handlers to register with a gRPC server."""
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Check": grpc.unary_unary_rpc_method_handler(
                 self.check, HealthCheckRequest.from_binary, HealthCheckResponse.to_binary
@@ -50,33 +53,33 @@ class Health:
         return grpc.method_handlers_generic_handler(DESC.type_name, methods)
 
     def stop(self) -> None:
-        """Those who watch are told, and let go."""
+        """Notifies the watchers that the process stops, and ends their calls."""
         self._stopping.set()
 
     async def check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
-        """Check."""
+        """Handles Check: returns the status of a service."""
         if request.service not in self._names:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no such service here.")
+            await context.abort(grpc.StatusCode.NOT_FOUND, "This process has no such service.")
         return HealthCheckResponse(status=await self._status())
 
     async def list(
         self, _request: HealthListRequest, _context: "grpc.aio.ServicerContext[HealthListRequest, HealthListResponse]"
     ) -> HealthListResponse:
-        """List."""
+        """Handles List: returns the status of all services."""
         status = await self._status()
         return HealthListResponse(statuses={name: HealthCheckResponse(status=status) for name in self._names})
 
     async def watch(self, request: HealthCheckRequest, _context: Context) -> AsyncIterator[HealthCheckResponse]:
-        """Watch: the status now, and whenever it is another one."""
-        told: Status | None = None
-        while told is None or not self._stopping.is_set():
+        """Handles Watch: yields the current status, then every change."""
+        sent: Status | None = None
+        while sent is None or not self._stopping.is_set():
             status = await self._status() if request.service in self._names else Status.SERVICE_UNKNOWN
-            if status is not told:
+            if status is not sent:
                 yield HealthCheckResponse(status=status)
-                told = status
+                sent = status
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), WATCH_EVERY_S)
-        if told is Status.SERVING:
+        if sent is Status.SERVING:
             yield HealthCheckResponse(status=Status.NOT_SERVING)
 
     async def _status(self) -> Status:

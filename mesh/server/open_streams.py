@@ -1,4 +1,4 @@
-"""The streams that a server has open: how many there may be, and their end when the server stops."""
+"""The open streams of a server: the limit on their number, and their end when the server stops."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from typing import Final
 from mesh.errors import MeshError, ResourceExhausted, Unavailable
 
 STREAMS_MAX: Final = 1000
-"""Open at the same time in one process."""
+"""The most streams that are open at the same time in one process."""
 
 RESUME_S: Final = 1.0
-"""When a client that a stopping server has sent away may come back; another replica takes it."""
+"""The time after which clients of a stopping server may reconnect; another replica then takes over."""
 
 
 class OpenStreams:
@@ -24,14 +24,14 @@ class OpenStreams:
 
     @contextmanager
     def admit(self, end: asyncio.Timeout) -> Iterator[None]:
-        """Counts a stream while this is entered. `end` is the timeout around it, which drain() lets expire. Raises
-        ResourceExhausted when there are too many, Unavailable while the server stops.
+        """Admits a stream, and counts it while the context lasts. `end` is the timeout around it, which drain() makes
+        expire. Raises ResourceExhausted if too many streams are open, Unavailable while the server stops.
         """
         if self._draining:
             raise stopping()
         if len(self._ends) >= self._streams_max:
             raise ResourceExhausted(
-                f"This process has {self._streams_max} streams open already.",
+                f"This process has {self._streams_max} open streams, which is its limit. Try again.",
                 reason="TOO_MANY_STREAMS",
                 retry_after_s=RESUME_S,
             )
@@ -42,7 +42,7 @@ class OpenStreams:
             self._ends.discard(end)
 
     def drain(self) -> None:
-        """Ends all streams, and refuses new ones."""
+        """Ends all streams, and rejects new ones."""
         self._draining = True
         now = asyncio.get_running_loop().time()
         for end in self._ends:
@@ -50,12 +50,12 @@ class OpenStreams:
 
     @property
     def draining(self) -> bool:
-        """Whether the server stops."""
+        """Returns whether the server is stopping."""
         return self._draining
 
 
 def stopping() -> MeshError:
-    """The status of a stream that ends because its server stops: open it again, and resume."""
+    """Returns the error of a stream that ends because its server stops: the client may reopen and resume it."""
     return Unavailable(
         "This server is stopping. Open the stream again.", reason="STREAM_DRAINED", retry_after_s=RESUME_S
     )

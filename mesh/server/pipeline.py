@@ -1,7 +1,7 @@
-"""The pipeline of one method: what happens to every call before and after its handler.
+"""The pipeline of one method: the steps of every call before and after its handler.
 
-In this order: deadline, token, the contract's policy; parsing and the contract's validation of each message; the
-handler. What goes wrong becomes a google.rpc.Status that says what the caller may know.
+They are, in this order: deadline, token, policy of the contract; parsing and validation of each message; the handler.
+An error becomes a google.rpc.Status that reveals no internals.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from mesh.errors import (
     PermissionDenied,
     Unauthenticated,
 )
-from mesh.identity import ANONYMOUS, Caller, Verifier, authorize, authorize_connection, bearer_of, bearer_token
+from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, authorize_connection, bearer_token
 from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Call, Handler, current_call
 from mesh.rpc.status import DETAILS_TRAILER, to_status
 from mesh.server.open_streams import OpenStreams, stopping
@@ -37,7 +37,7 @@ from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS
 from mesh.validation import Validator
 
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
-"""The largest message; a method takes no larger ones than its contract leaves room for."""
+"""The largest message. The limit of a method is smaller if its contract bounds the size of its request."""
 
 STREAM_TIMEOUT_S: Final = 86_400.0
 """The longest life of a stream whose contract names no timeout."""
@@ -54,7 +54,7 @@ log = structlog.get_logger()
 
 
 class Pipeline:
-    """Serves the calls of one method, bytes in and bytes out."""
+    """The pipeline of one method, which receives and returns bytes."""
 
     def __init__(self, handler: Handler, verifier: Verifier, validator: Validator, streams: OpenStreams) -> None:
         self._handler = handler
@@ -66,7 +66,7 @@ class Pipeline:
         self._seconds = SERVER_SECONDS.labels(self._method.path)
 
     def method_handler(self) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        """What a gRPC server registers for a method of this kind."""
+        """Returns the handler to register with a gRPC server, by the kind of the method."""
         match self._method.kind:
             case "unary":
                 return grpc.unary_unary_rpc_method_handler(self._unary)
@@ -108,20 +108,20 @@ class Pipeline:
         return response.to_binary()
 
     async def _send(self, request: Any, call: Call, context: Context) -> None:
-        """Writes each response once the client has room for it."""
+        """Sends the responses, each once the client's flow control has room for it."""
         async with aclosing(self._handler.serve(request, call)) as responses:
             async for response in responses:
                 await context.write(response.to_binary())
 
     async def _serve(self, context: Context, handle: Callable[[Call], Awaitable[Answer]]) -> Answer:
-        """The life of a call around its handling."""
+        """Serves a call: correlates logs and traces, sends errors, and records metrics."""
         started = time.monotonic()
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         correlation.bind(correlation.safe_request_id(metadata.get(correlation.REQUEST_ID, "")), metadata)
         code = Code.CANCELLED
         try:
             with tracing.span(self._method.path, "SERVER", metadata):
-                answer = await self._admitted(metadata, context, handle)
+                answer = await self._handle_admitted(metadata, context, handle)
             code = Code.OK
         except MeshError as error:
             code = error.code
@@ -137,10 +137,10 @@ class Pipeline:
             log.debug("call", method=self._method.path, code=code.name, ms=round(elapsed_s * 1000, 1))
         return answer
 
-    async def _admitted(
+    async def _handle_admitted(
         self, metadata: Mapping[str, str], context: Context, handle: Callable[[Call], Awaitable[Answer]]
     ) -> Answer:
-        """Handles a call that its caller may make, within its deadline."""
+        """Admits a call, and handles it within its deadline."""
         allowed_s = self._method.policy.timeout_s or (STREAM_TIMEOUT_S if self._method.streams else DEFAULT_TIMEOUT_S)
         remaining_s = context.time_remaining()
         if remaining_s is not None:
@@ -154,13 +154,13 @@ class Pipeline:
                     return await _in_context(call, handle)
         except TimeoutError as error:
             if not end.expired():
-                raise  # Not the deadline of this call, but of something that its handler waited for.
+                raise  # Not this call's deadline, but a timeout of something that its handler waited for.
             if time.monotonic() < deadline:
                 raise stopping() from error
             raise DeadlineExceeded("The call took longer than its deadline allows.") from error
 
     async def _admit(self, metadata: Mapping[str, str]) -> Caller:
-        """Returns the caller, who may call. Raises Unauthenticated, PermissionDenied."""
+        """Returns the caller, if authorised. Raises Unauthenticated or PermissionDenied."""
         caller = ANONYMOUS
         try:
             if (workload := metadata.get(WORKLOAD)) is not None:
@@ -174,17 +174,17 @@ class Pipeline:
         return caller
 
     async def _caller(self, metadata: Mapping[str, str]) -> Caller:
-        """Returns the bearer of the token. Other schemes are left to public methods, which may want them: the token
-        endpoint takes Basic.
+        """Returns the caller by the bearer token, if any. Other schemes are ignored because handlers of public
+        methods may use them: the token endpoint accepts Basic.
         """
         token = bearer_token(metadata.get("authorization", ""))
-        return ANONYMOUS if token is None else await bearer_of(token, self._verifier, self._method.policy)
+        return ANONYMOUS if token is None else await authenticate(token, self._verifier, self._method.policy)
 
     def _counted(self, end: asyncio.Timeout) -> AbstractContextManager[None]:
         return self._streams.admit(end) if self._method.streams else nullcontext()
 
     def _read(self, request: bytes) -> Message:
-        """Returns a message that fits the contract. Raises InvalidArgument."""
+        """Parses and validates a message. Raises InvalidArgument."""
         try:
             message = self._parse(request)
             self._validator.check(message)
@@ -205,8 +205,8 @@ class Pipeline:
             ) from error
 
     async def _read_all(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[Message, None]:
-        """The messages of a stream. Raises InvalidArgument at the first that is wrong; the fields of its violations
-        begin with its index.
+        """Yields the messages of a stream. Raises InvalidArgument at the first invalid one, whose index
+        begins the fields of its violations.
         """
         index = 0
         async for request in requests:
@@ -231,7 +231,7 @@ async def _in_context(call: Call, handle: Callable[[Call], Awaitable[Answer]]) -
 
 
 def _of_message(index: int, error: InvalidArgument) -> InvalidArgument:
-    """The error of one message of a stream."""
+    """Returns the error of a message of a stream, with its index."""
     violations = [FieldViolation(f"[{index}].{each.field}", each.description, each.reason) for each in error.violations]
     return InvalidArgument(f"[{index}]: {error.message}", reason=error.reason, violations=violations)
 

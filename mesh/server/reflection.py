@@ -1,7 +1,7 @@
-"""gRPC server reflection, so that grpcurl needs no .proto files:
-https://github.com/grpc/grpc/blob/master/doc/server-reflection.md.
+"""gRPC server reflection, so that grpcurl needs no .proto files.
 
-The messages of v1 and of v1alpha, which older clients ask for, are the same but for their names.
+https://github.com/grpc/grpc/blob/master/doc/server-reflection.md. The messages of v1 and v1alpha, which older clients
+use, differ only in their names.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -30,11 +30,11 @@ VERSIONS = (reflection_pb.desc().services[0], v1alpha_pb.desc().services[0])
 
 Context: TypeAlias = "grpc.aio.ServicerContext[ServerReflectionRequest, ServerReflectionResponse]"
 Answer: TypeAlias = Oneof[Any, Any]
-"""The message_response of an answer."""
+"""The field message_response of a response."""
 
 
 class Reflection:
-    """Tells the descriptors of services, and of reflection itself, with all that they import."""
+    """The reflection service: serves the descriptors of services, and of reflection itself, with their imports."""
 
     def __init__(self, services: Sequence[DescService]) -> None:
         self._services = (*services, *VERSIONS)
@@ -47,7 +47,7 @@ class Reflection:
         }
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        """What a server registers."""
+        """Returns the handlers to register with a gRPC server."""
         method = grpc.stream_stream_rpc_method_handler(
             self.answer_all, ServerReflectionRequest.from_binary, ServerReflectionResponse.to_binary
         )
@@ -59,7 +59,7 @@ class Reflection:
     async def answer_all(
         self, requests: AsyncIterator[ServerReflectionRequest], _context: Context
     ) -> AsyncIterator[ServerReflectionResponse]:
-        """ServerReflectionInfo: an answer to each question."""
+        """Handles ServerReflectionInfo: yields a response to each request."""
         async for request in requests:
             yield self._answer(request)
 
@@ -82,20 +82,20 @@ class Reflection:
                 return _file(self._extensions.get((extendee, number)), f"extension {number} of {extendee}")
             case Oneof(field="all_extension_numbers_of_type", value=str() as extendee):
                 return self._numbers(extendee)
-        return _error(Code.INVALID_ARGUMENT, "The request asks for nothing.")
+        return _error(Code.INVALID_ARGUMENT, "The request has no message_request, or one of an unknown kind.")
 
     def _numbers(self, extendee: str) -> Answer:
         if extendee not in self._symbols:
-            return _error(Code.NOT_FOUND, f"There is no {extendee} here.")
+            return _error(Code.NOT_FOUND, f"This server does not know {extendee}.")
         numbers = sorted(number for name, number in self._extensions if name == extendee)
         answer = ExtensionNumberResponse(base_type_name=extendee, extension_number=numbers)
         return Oneof("all_extension_numbers_response", answer)
 
 
 def _file(file: DescFile | None, wanted: str) -> Answer:
-    """A file and all that it imports: who asks would ask for those next."""
+    """Returns a file with all its imports, because the client would request those next."""
     if file is None:
-        return _error(Code.NOT_FOUND, f"There is no {wanted} here.")
+        return _error(Code.NOT_FOUND, f"This server does not know {wanted}.")
     files = [each.proto.to_binary() for each in reversed(with_imports([file]).values())]
     return Oneof("file_descriptor_response", FileDescriptorResponse(file_descriptor_proto=files))
 
@@ -105,7 +105,7 @@ def _error(code: Code, text: str) -> Answer:
 
 
 def _symbols(file: DescFile) -> Iterator[str]:
-    """The full names of all that a file declares."""
+    """Yields the full names of all declarations in a file."""
     for service in file.services:
         yield service.type_name
         yield from (f"{service.type_name}.{method.name}" for method in service.methods)

@@ -19,19 +19,19 @@ from mesh.validation import Validator
 
 CONCURRENT_CALLS_MAX = 1000
 CONNECTION_AGE_S = 10.0
-"""Clients are asked to connect anew this often (give or take a tenth; calls that are on their way end on the old
-connection). So new replicas get their share, and a replica that no new connection is led to is soon left by all: only
-then may it stop, for gRPC's library cancels what arrives in the moment when a server stops.
+"""The age at which clients are asked to reconnect (plus or minus a tenth; calls in progress end on the old connection).
+New replicas thus get their share, and a replica that gets no new connections soon has none: it should stop only then,
+because gRPC's library cancels calls that arrive at the moment when a server stops.
 """
 
 METADATA_BYTES_MAX = 16 * 1024
 
 _OPTIONS: list[tuple[str, Any]] = [
-    # Two servers on one port would each get half of the calls; a taken port must be an error.
+    # Two servers on one port would each get half of the calls; a port in use must be an error.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    # By default gRPC refuses some calls at random from 8 KiB on: one limit lets a caller know what to expect.
+    # By default gRPC rejects calls at random above 8 KiB, and all above 16 KiB: one limit makes that predictable.
     ("grpc.max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -46,8 +46,8 @@ async def serve(
     keys: KeySet | None = None,
     ended: EndedTokens | None = None,
 ) -> "Server":
-    """Serves these services as part of a process. For the issuer itself, `keys` and `ended` replace the keys at
-    JWKS_URL and the list at ENDED_TOKENS_URL.
+    """Starts a server for these services as a component of a process. For the issuer itself, `keys` and `ended` replace
+    the keys at JWKS_URL and the list at ENDED_TOKENS_URL.
     """
     if ended is None and settings.ended_tokens_url:
         ended = await process.enter(RemoteEndedTokens(settings.ended_tokens_url))
@@ -57,7 +57,9 @@ async def serve(
 
 
 class Server:
-    """A gRPC server with health and reflection. `port` is the one bound, also where 0 was asked for."""
+    """A gRPC server with health and reflection, which runs while its context lasts. `port` is the bound port, also for
+    port 0.
+    """
 
     def __init__(
         self, address: str, services: tuple[Service, ...], verifier: Verifier, readiness: Readiness, grace_s: float
@@ -85,15 +87,15 @@ class Server:
             self.port = self._server.add_insecure_port(self._address)
         except RuntimeError as error:
             raise MeshError(
-                f"Can't listen on {self._address}: the port is taken. Set GRPC_PORT to another one, "
-                "or stop the process that has it."
+                f"Can't listen on {self._address}: the port is in use. Set GRPC_PORT to another one, "
+                "or stop the process that uses it."
             ) from error
         await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Drains: health says NOT_SERVING, streams end so that clients resume elsewhere, new calls are refused, those
-        in flight get the grace to finish.
+        """Drains the server: health is NOT_SERVING, streams end so that clients resume elsewhere, new calls are
+        rejected, and calls in progress have the grace period to finish.
         """
         self._health.stop()
         self._streams.drain()

@@ -1,4 +1,4 @@
-"""Logs, metrics and traces of a process, and the ids that join them. Knows no call, only headers and settings."""
+"""Logs, metrics and traces of a process, and the ids that connect them. Knows headers and settings, but no calls."""
 
 from mesh.telemetry.logs import configure_logs
 from mesh.telemetry.setup import TelemetrySettings, configure, flush

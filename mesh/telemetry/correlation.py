@@ -1,8 +1,8 @@
-"""The ids that join the log lines of one request, in whichever process they are written: request_id and trace_id.
+"""The ids that connect the log lines of one request in all processes: request_id and trace_id.
 
-A request id comes with a request (x-request-id) or is made by whoever takes the request first, goes with every call and
-event that the request causes, and is what the client is given. A trace id is that of W3C Trace Context; without one it
-follows from the request id, so that all processes have the same.
+A request id comes with the request (x-request-id), or the first process that receives the request generates it. It is
+sent with every call and event that the request causes, and returned to the client. The trace id is that of W3C Trace
+Context; without one it is derived from the request id, so that all processes have the same.
 """
 
 import hashlib
@@ -22,31 +22,31 @@ _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def is_safe(request_id: str) -> bool:
-    """Whether an id may stand in headers and logs."""
+    """Returns whether an id is safe to use in headers and logs."""
     return _SAFE.fullmatch(request_id) is not None
 
 
 def safe_request_id(given: str) -> str:
-    """The id that somebody sent if it is safe, else a new one."""
+    """Returns the given id if it is safe, else a new one."""
     return given if is_safe(given) else secrets.token_hex(16)
 
 
 def request_id() -> str:
-    """The id of the request that the current context works for, empty if it works for none."""
+    """Returns the id of the request that the current context belongs to, empty if there is none."""
     found: str = structlog.contextvars.get_contextvars().get("request_id", "")
     return found
 
 
 def bind(request_id: str, headers: Mapping[str, str]) -> None:
-    """Adds the ids to every line that is written in the current context, until it ends: for a task that serves one
-    request. `headers` in lower case may hold a traceparent.
+    """Adds the ids to every log line of the current context, until it ends: for a task that serves one request.
+    `headers`, with names in lower case, may hold a traceparent.
     """
     structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=_trace_id(request_id, headers))
 
 
 @contextmanager
 def bound(request_id: str, headers: Mapping[str, str], **facts: str) -> Iterator[None]:
-    """As bind(), with more facts, while this is entered: for a task that goes on with other work."""
+    """Adds the ids, and more fields, to every log line in this block: for a task that serves many requests."""
     ids = {"request_id": request_id, "trace_id": _trace_id(request_id, headers)}
     with structlog.contextvars.bound_contextvars(**ids, **facts):
         yield

@@ -1,4 +1,4 @@
-"""Logs of a process: structlog, and the standard library's loggers in the same shape."""
+"""The logs of a process: structlog, and the standard library's loggers in the same format."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
-# The library's own default logs the local variables of every frame: passwords, tokens, addresses.
+# structlog's default also logs the local variables of every frame: passwords, tokens, addresses.
 _TRACEBACK = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
 _LOUD_LIBRARIES = ("nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access")
@@ -18,15 +18,15 @@ class LogSettings(Protocol):
 
     @property
     def log_level(self) -> str:
-        """The lowest level that is logged: debug, info, warning or error."""
+        """Returns the lowest level that is logged: debug, info, warning or error."""
 
     @property
     def log_format(self) -> str:
-        """json, text, or auto: text on a terminal, JSON elsewhere."""
+        """Returns json, text, or auto: text on a terminal, JSON elsewhere."""
 
 
 def configure_logs(name: str, settings: LogSettings) -> None:
-    """Sets up JSON lines, or coloured text on a terminal, on standard error."""
+    """Configures logging to standard error, as JSON lines or as text."""
     text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -41,7 +41,7 @@ def configure_logs(name: str, settings: LogSettings) -> None:
     named: list[Any] = [] if text else [_named(name)]
     failure: list[Any] = [] if text else [_TRACEBACK]
     last = [*named, *failure, renderer]
-    # Past the standard library's loggers: they would double what a line costs, and a call of the edge has a line.
+    # Bypasses the standard library's loggers, which would double the cost of a line: the edge logs one for each call.
     structlog.configure(
         processors=[*shared, *last],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),

@@ -1,4 +1,4 @@
-"""Metrics of the calls that a process answers and makes."""
+"""Metrics of the calls that a process serves and makes."""
 
 from prometheus_client import Counter, Histogram
 

@@ -14,7 +14,7 @@ class TelemetrySettings(LogSettings, Protocol):
 
     @property
     def otel_exporter_otlp_endpoint(self) -> str | None:
-        """The URL of the OpenTelemetry collector, if there is one."""
+        """Returns the URL of the OpenTelemetry collector, None if there is none."""
 
 
 def configure(name: str, settings: TelemetrySettings) -> None:
@@ -25,9 +25,9 @@ def configure(name: str, settings: TelemetrySettings) -> None:
 
 
 def flush() -> None:
-    """Exports and writes what is buffered, for a process that ends without Python's own clean-up."""
+    """Flushes spans, logs and output streams, for a process that ends without Python's own clean-up."""
     tracing.flush()
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # its reader has gone
+        with contextlib.suppress(OSError, ValueError):  # the reader has closed it
             stream.flush()

@@ -1,7 +1,7 @@
-"""Traces that go on from process to process, in the headers of W3C Trace Context (https://www.w3.org/TR/trace-context/).
+"""Traces across processes, by the headers of W3C Trace Context (https://www.w3.org/TR/trace-context/).
 
-OpenTelemetry, 2 MB and some microseconds a call, is loaded where spans are exported. A process that exports none hands
-the context that it was given on as it is, so that a trace does not end there.
+OpenTelemetry, which costs 2 MB and some microseconds a call, is only loaded if spans are exported. Otherwise a process
+forwards the trace context unchanged, so that a trace does not end there.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ HEADERS = ("traceparent", "tracestate")
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: version ff and ids of zeros are invalid.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
-_HEADER_LENGTH_MAX = 512  # what tracestate must be allowed to have
+_HEADER_LENGTH_MAX = 512  # the length of tracestate that must be supported
 
 _given: ContextVar[Mapping[str, str]] = ContextVar("given_trace_context", default=MappingProxyType({}))
 _tracer: Any = None
 
 
 def configure(name: str, endpoint: str) -> None:
-    """Exports spans to the OpenTelemetry collector at an endpoint, over gRPC, as those of the service of this name."""
+    """Configures the export of spans, as those of the service `name`, to an OpenTelemetry collector over gRPC."""
     global _tracer  # a process exports to one collector
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -41,7 +41,7 @@ def configure(name: str, endpoint: str) -> None:
 
 
 def flush() -> None:
-    """Exports the spans that are held back, as far as the collector takes them. No span is exported afterwards."""
+    """Exports the buffered spans, as far as the collector accepts them. No span is exported afterwards."""
     if _tracer is not None:
         from opentelemetry import trace
 
@@ -50,15 +50,15 @@ def flush() -> None:
 
 
 def trace_id(headers: Mapping[str, str]) -> str:
-    """The trace that the headers name, empty if they name none."""
+    """Returns the trace id in the headers, empty if there is none."""
     given = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
     return given[1] if given else ""
 
 
 @contextlib.contextmanager
 def span(name: str, kind: Literal["SERVER", "CONSUMER"], headers: Mapping[str, str]) -> Iterator[None]:
-    """What happens while this is entered belongs to the trace of these headers, in lower case: a span of it. Where
-    spans are exported, lines of the log have the span's trace_id from here on.
+    """Runs the block as a span of the trace in these headers, whose names are in lower case. If spans are exported, log
+    lines have the span's trace_id from here on.
     """
     if _tracer is not None:
         from opentelemetry import propagate, trace
@@ -82,7 +82,7 @@ def _is_short(value: str | None) -> bool:
 
 
 def inject() -> Mapping[str, str]:
-    """The headers that carry the current trace on; none outside of a span."""
+    """Returns the headers that propagate the current trace, empty outside of a span."""
     if _tracer is None:
         return _given.get()
     from opentelemetry import propagate

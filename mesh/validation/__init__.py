@@ -1,4 +1,4 @@
-"""Validation of messages by the rules of their contracts (protovalidate). Knows descriptors, and no call."""
+"""Validation of messages by the rules of their contracts (protovalidate). Knows descriptors, but no calls."""
 
 from mesh.validation.validator import Validator
 

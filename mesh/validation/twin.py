@@ -1,8 +1,8 @@
-"""A twin of a message type whose fields have no JSON names of their own.
+"""The twin of a message type: the same type, but each field has its proto name as its JSON name.
 
-protovalidate keeps proto names and JSON names in one namespace, and refuses every message of a proto3 file in which the
-JSON name of one field is the proto name of another. Rules name fields by their proto names only, so the twin has the
-same rules.
+protovalidate keeps proto names and JSON names in one namespace, and rejects every message of a proto3 file in which the
+JSON name of one field is the proto name of another. Rules refer to fields by their proto names only, so the twin has
+the same rules.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from mesh.contract.descriptors import with_imports
 
 
 def twin_of(message: DescMessage) -> DescMessage | None:
-    """Returns the twin, which has the same wire format; None if no names clash in the files that declare the message
-    and what it holds.
+    """Returns the twin, which has the same wire format; None if no names clash in the file of the message or in its
+    imports.
     """
     files = [FileDescriptorProto.from_binary(file.proto.to_binary()) for file in with_imports([message.file]).values()]
     declared = [each for file in files for each in _messages(file)]
@@ -36,7 +36,7 @@ def as_twin(message: Message, twin: DescMessage) -> Message:
 
 
 def _messages(file: FileDescriptorProto) -> Iterator[DescriptorProto]:
-    """Every message that a file declares, nested ones too."""
+    """Yields every message that a file declares, including nested ones."""
     waiting = list(file.message_type)
     while waiting:
         message = waiting.pop()

@@ -15,13 +15,13 @@ from mesh.validation.bounds import Bounds, TooCostly
 from mesh.validation.twin import as_twin, twin_of
 
 ELEMENTS_MAX: Final = 1000
-"""Of a message with more elements only the first violation is told: there might be as many as elements."""
+"""The most elements of a message whose violations are all reported. With more elements, only the first one is."""
 
 log = structlog.get_logger()
 
 
 class Validator:
-    """Checks messages by their protovalidate rules, compiled once a type."""
+    """The validator of messages. It compiles the protovalidate rules of a type once."""
 
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
@@ -29,10 +29,10 @@ class Validator:
         self._twins: dict[str, DescMessage | None] = {}
 
     def violations(self, message: Message) -> tuple[FieldViolation, ...]:
-        """Returns the rules that the message breaks, at most VIOLATIONS_MAX; none if it is valid.
+        """Returns the violations of a message, at most VIOLATIONS_MAX; empty if it is valid.
 
-        Sizes come first: what is longer than a rule allows is cut, in the message, to one more than that before rules
-        of elements are evaluated.
+        Modifies the message: a field that is longer than its rules allow is cut to one more than that before the rules
+        of its elements are evaluated.
         """
         try:
             measure = self._bounds.apply(message)
@@ -43,12 +43,12 @@ class Validator:
             log.warning("could not evaluate a rule", message=message.desc().type_name, error=str(error))
             return (_NOT_EVALUATED,)
         if measure.is_cut and not found:
-            log.error("a size that breaks a rule was accepted", message=message.desc().type_name)
+            log.error("a field was cut but broke no rule", message=message.desc().type_name)
             return (_NOT_EVALUATED,)
         return tuple(_field_violation(violation.proto) for violation in found[:VIOLATIONS_MAX])
 
     def check(self, message: Message) -> None:
-        """Raises InvalidArgument that lists the violations."""
+        """Raises InvalidArgument with the violations, if there are any."""
         if violations := self.violations(message):
             raise invalid_fields(violations)
 
@@ -67,7 +67,7 @@ class Validator:
 
 
 _NOT_EVALUATED: Final = FieldViolation(
-    "(request)", "is too large for a rule of the contract to be evaluated: send less at once", "RULE_NOT_EVALUATED"
+    "(request)", "is too large for a rule of the contract to be evaluated; send less at once", "RULE_NOT_EVALUATED"
 )
 
 

@@ -72,7 +72,7 @@ async def test_an_impossible_aggregate_is_refused(database: Database, aggregate:
 async def test_an_event_that_no_stream_takes_is_refused(database: Database) -> None:
     """What the broker would refuse, as foreign, another service's or too large, never enters the outbox."""
     async with database.transaction() as tx:
-        with pytest.raises(ValueError, match="a package that begins with meshwright"):
+        with pytest.raises(ValueError, match="the package of an event must begin with meshwright"):
             await publish(tx, StringValue(), source="test", aggregate="a")
         with pytest.raises(ValueError, match=r"Note: 'orders' may not publish it, only 'test' may"):
             await publish(tx, Note(), source="orders", aggregate="a")

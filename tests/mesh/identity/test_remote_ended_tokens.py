@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from mesh.contract.policy import Policy
 from mesh.errors import Unauthenticated, Unavailable
-from mesh.identity import ANONYMOUS, RemoteEndedTokens, Verifier, bearer_of, ended_id
+from mesh.identity import ANONYMOUS, RemoteEndedTokens, Verifier, authenticate, ended_id
 from tests.http_endpoint import Endpoint
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 
@@ -201,18 +201,18 @@ async def test_entries_leave_when_they_expire_and_their_number_is_bounded(
         endpoint.end("jti", "4")
 
 
-async def test_a_public_method_takes_the_bearer_of_an_ended_token_for_nobody(issuer: Issuer) -> None:
+async def test_a_public_method_treats_the_bearer_of_an_ended_token_as_anonymous(issuer: Issuer) -> None:
     """Who signs out and in again with a client that still sends the old token gets in; an expired one is named."""
     endpoint = ListEndpoint()
     endpoint.end("sub", "users/ada")
     async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
         verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
         await ended.ready()
-        assert await bearer_of(issuer.token("users/ada"), verifier, Policy(public=True)) == ANONYMOUS
+        assert await authenticate(issuer.token("users/ada"), verifier, Policy(public=True)) == ANONYMOUS
         with pytest.raises(Unauthenticated):
-            await bearer_of(issuer.token("users/ada"), verifier, Policy())
+            await authenticate(issuer.token("users/ada"), verifier, Policy())
         with pytest.raises(Unauthenticated):
-            await bearer_of(issuer.token("users/bob", exp=1), verifier, Policy(public=True))
+            await authenticate(issuer.token("users/bob", exp=1), verifier, Policy(public=True))
         endpoint.end("jti", "x")
 
 

@@ -120,7 +120,7 @@ def test_a_wrong_variable_is_named(
 def test_an_unknown_service_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """A service that does not exist is an error with its name."""
     assert main(["nosuch"]) == 1
-    assert "There is no service 'nosuch'." in capsys.readouterr().err
+    assert "There is no service 'nosuch'. Name a package of services/." in capsys.readouterr().err
 
 
 async def test_a_migrator_does_not_wait_for_ever(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 from pydantic_settings import SettingsConfigDict
 
 from local.errors import SetupError
-from mesh.settings import MeshSettings, WrongSettings, read
+from mesh.settings import InvalidSettings, MeshSettings, read
 
 
 class HomeSettings(MeshSettings):
@@ -37,5 +37,5 @@ def ports_settings(defaults: Mapping[str, int]) -> PortsSettings:
     }
     try:
         return read(create_model("ChosenPorts", __base__=PortsSettings, **fields))
-    except WrongSettings as error:
-        raise SetupError(f"Wrong settings:\n{error}") from error
+    except InvalidSettings as error:
+        raise SetupError(f"Invalid settings:\n{error}") from error

@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, create_model
 from pydantic_settings import SettingsConfigDict
 
 from mesh.migrations.migrator import MESH_FOLDER, MigrationError, migrate
-from mesh.settings import MeshSettings, PostgresUrl, WrongSettings, read
+from mesh.settings import InvalidSettings, MeshSettings, PostgresUrl, read
 
 
 def _service_folder(service: str) -> Path:
@@ -42,7 +42,7 @@ def _database_url(service: str, alone: bool) -> str:
     )
     try:
         settings = read(create_model("Settings", __base__=MigrationSettings, database_url=(PostgresUrl, url)))
-    except WrongSettings as error:
+    except InvalidSettings as error:
         raise MigrationError(str(error)) from error
     return settings.database_url.get_secret_value()
 

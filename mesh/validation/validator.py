@@ -11,7 +11,8 @@ import structlog
 from protobuf import DescMessage, Message
 
 from mesh.errors import VIOLATIONS_MAX, FieldViolation, invalid_fields
-from mesh.validation.bounds import Bounds, TooCostly
+from mesh.validation.bounds import Bounds
+from mesh.validation.measure import TooCostly
 from mesh.validation.twin import as_twin, twin_of
 
 ELEMENTS_MAX: Final = 1000

@@ -47,35 +47,37 @@ class IdentitySettings(ServiceSettings, DatabaseSettings, EventSettings):
     )
     key_encryption_secret: SecretStr = Field(
         min_length=32,
-        description="what the signing keys are encrypted with in the database",
+        description="the secret that encrypts the signing keys in the database",
         examples=["the output of `openssl rand -base64 32`, the same for all replicas"],
     )
     service_clients: ServiceClients = Field(
         default_factory=dict,
-        description="the workloads that get tokens of their own, each with its secret",
+        description="the workloads that may obtain tokens of their own, each with its secret",
         examples=['{"notifications": "a-secret-of-16-characters-or-more"}'],
     )
     staff_email: EmailAddress | None = Field(
-        None, description="the account of the staff, made at the first start", examples=["staff@example.com"]
+        None,
+        description="the e-mail address of the staff account, which is created at the first start",
+        examples=["staff@example.com"],
     )
     staff_password: SecretStr | None = Field(
         None, min_length=8, max_length=128, description="its password", examples=["8 to 128 characters"]
     )
     access_token_lifetime_s: int = Field(
-        900, ge=60, le=ACCESS_TOKEN_LIFETIME_S_MAX, description="how long an access token is good", examples=[900]
+        900, ge=60, le=ACCESS_TOKEN_LIFETIME_S_MAX, description="how long an access token is valid", examples=[900]
     )
     refresh_token_lifetime_s: int = Field(
-        30 * DAY_S, ge=3600, le=365 * DAY_S, description="how long a refresh token is good", examples=[30 * DAY_S]
+        30 * DAY_S, ge=3600, le=365 * DAY_S, description="how long a refresh token is valid", examples=[30 * DAY_S]
     )
     signing_key_rotation_s: int = Field(
         30 * DAY_S,
         ge=ROTATION_S_MIN,
         le=365 * DAY_S,
-        description="how old a signing key becomes",
+        description="the age at which a signing key is replaced",
         examples=[30 * DAY_S],
     )
     password_workers: int = Field(
-        2, ge=1, le=64, description="passwords that are hashed at the same time", examples=[2]
+        2, ge=1, le=64, description="how many passwords are hashed at the same time", examples=[2]
     )
 
     @model_validator(mode="after")

@@ -34,9 +34,9 @@ Sender = Annotated[
 class NotificationsSettings(ServiceSettings, ClientSettings, DatabaseSettings, EventSettings):
     """A service with a database and events, which calls identity as itself and sends mail."""
 
-    identity_address: Address = Field(description="where identity answers gRPC", examples=["identity:9000"])
+    identity_address: Address = Field(description="the gRPC address of identity", examples=["identity:9000"])
     smtp_url: SmtpUrl = Field(
-        description="the mail server, with the login that it asks for",
+        description="the mail server, with the login that it requires",
         examples=["smtps://shop:secret@mail.example.com:465"],
     )
     mail_from: Sender = Field(description="the sender of all mails", examples=["Meshwright <shop@example.com>"])

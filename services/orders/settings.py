@@ -8,4 +8,4 @@ from mesh.settings import Address, DatabaseSettings, EventSettings, ServiceSetti
 class OrdersSettings(ServiceSettings, DatabaseSettings, EventSettings):
     """A service with a database and events, and where the catalog answers."""
 
-    catalog_address: Address = Field(description="where the catalog answers gRPC", examples=["catalog:9000"])
+    catalog_address: Address = Field(description="the gRPC address of catalog", examples=["catalog:9000"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.settings import WrongSettings, read
+from mesh.settings import InvalidSettings, read
 from services.notifications.settings import NotificationsSettings
 
 RIGHT = {
@@ -77,6 +77,6 @@ def test_a_wrong_sender_is_explained(monkeypatch: pytest.MonkeyPatch, sender: st
 
 def _explanation(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> str:
     monkeypatch.setenv(name, value)
-    with pytest.raises(WrongSettings) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         read(NotificationsSettings)
     return str(caught.value)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from pydantic import Field, ValidationError
 
-from mesh.settings import EXIT_WRONG_SETTINGS, Address, ClientSettings, DatabaseSettings, ServiceSettings, load
+from mesh.settings import EXIT_INVALID_SETTINGS, Address, ClientSettings, DatabaseSettings, ServiceSettings, load
 
 RIGHT = {"JWKS_URL": "http://edge:8080/jwks.json", "TOKEN_ISSUER": "https://shop.test"}
 
@@ -79,7 +79,7 @@ def test_a_wrong_variable_stops_the_process(
     environment = {key: text for key, text in (GOOD | {name: value}).items() if text is not None}
     with pytest.raises(SystemExit) as caught:
         load_from(monkeypatch, environment)
-    assert caught.value.code == EXIT_WRONG_SETTINGS
+    assert caught.value.code == EXIT_INVALID_SETTINGS
     assert expected in capsys.readouterr().err
 
 

@@ -1,1 +1,1 @@
-"""A believable shop: `make demo` puts it into a running mesh through the public API, as any client would."""
+"""Demo data: `make demo` fills a running mesh with a realistic shop, through the public API."""

@@ -1,6 +1,6 @@
-"""Fills a running mesh with products, customers and orders: python -m demo.
+"""The command that fills a running mesh with products, customers and orders: python -m demo.
 
-Running it again adds nothing twice.
+It can be repeated, and adds nothing twice.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from local.declarations.checkout import read_services
 from local.home import Home
 from local.state import State
 
-CUSTOMER_PASSWORD = "demo customer"  # of people who do not exist, in a shop on this machine
+CUSTOMER_PASSWORD = "demo customer"  # not a secret: the customers are fictional
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Fills the shop and returns the exit status."""
     home = Home.of_environment()
     try:
         asyncio.run(fill(running_url(home), home.secret("staff-password")))
@@ -34,22 +34,22 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped half-way. Running it again goes on from here.", file=sys.stderr)
+        print("Stopped. Run `make demo` again to continue.", file=sys.stderr)
         return 1
     return 0
 
 
 def running_url(home: Home) -> str:
-    """Where the mesh of this checkout answers. Raises DemoError when none runs."""
+    """Returns the URL of the running mesh of this checkout. Raises DemoError if none is running."""
     processes = State.read(home.state_file).processes if home.supervisor_pid() else []
     for process in processes:
         if process.name == "edge":
             return f"http://127.0.0.1:{process.port}"
-    raise DemoError("No mesh runs here. Start one with `make up`, and try again.")
+    raise DemoError("No mesh is running in this checkout. Start one with `make up`, and try again.")
 
 
 async def fill(url: str, staff_password: str) -> None:
-    """Make everything, showing how far it is."""
+    """Creates everything, and shows the progress."""
     columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     goods = products()
     people = customers(len(goods))
@@ -77,7 +77,9 @@ async def fill(url: str, staff_password: str) -> None:
 
 
 async def each(things: Iterable[T], work: Callable[[T], Awaitable[R]], progress: Progress, bar: TaskID) -> list[R]:
-    """Do the work for all things at once; the shop bounds how many calls run. Stops at the first error."""
+    """Does the work for all things concurrently; the shop limits the number of concurrent calls. Stops at the first
+    error.
+    """
 
     async def one(thing: T) -> R:
         result = await work(thing)
@@ -93,13 +95,13 @@ async def each(things: Iterable[T], work: Callable[[T], Awaitable[R]], progress:
 
 
 async def sign_up(shop: Shop, customer: Customer) -> str:
-    """Returns the customer's access token."""
+    """Registers a customer, and returns an access token."""
     await shop.register(customer, CUSTOMER_PASSWORD)
     return await shop.token(customer.email, CUSTOMER_PASSWORD)
 
 
 async def place(shop: Shop, products: Sequence[str], customer: Customer, number: int, token: str) -> None:
-    """Place the customer's order of this number, and cancel it where that is how it went."""
+    """Places one order of a customer, and cancels it if the demo data says so."""
     order = customer.orders[number]
     quantities = {products[product]: quantity for product, quantity in order.quantities.items()}
     name = await shop.create_order(quantities, f"{customer.email} {number}", token)

@@ -1,4 +1,4 @@
-"""The shop's public API, as far as the demo uses it."""
+"""A client of the shop's public API, with the methods that the demo uses."""
 
 import asyncio
 from http import HTTPStatus
@@ -18,11 +18,11 @@ BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus
 
 
 class DemoError(Exception):
-    """What keeps the demo from going on; its text is for the person who started it."""
+    """An error that stops the demo. Its message is for the user."""
 
 
 class Shop:
-    """Whatever makes something has a request id that is derived from it, so a second run makes nothing twice."""
+    """A client of the shop. Request ids are derived from the data, so that a second run creates nothing twice."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
@@ -30,17 +30,17 @@ class Shop:
         self._url = url
 
     async def token(self, email: str, password: str) -> str:
-        """An access token for this user (RFC 6749, section 4.3)."""
+        """Obtains an access token for a user (RFC 6749, section 4.3)."""
         form = {"grant_type": "password", "username": email, "password": password}
         return str((await self._call("POST", "/v1/oauth2/token", data=form))["access_token"])
 
     async def register(self, customer: Customer, password: str) -> None:
-        """Makes an account; one that is there already is as good, and the answer is the same."""
+        """Registers a customer. The response is the same if the account exists already."""
         body = {"email": customer.email, "password": password, "displayName": customer.display_name}
         await self._call("POST", "/v1/users", key=customer.email, json=body)
 
     async def create_product(self, product: Product, token: str) -> str:
-        """Returns the product's name."""
+        """Creates a product, and returns its name."""
         cents = int(product.price * 100)
         body = {
             "title": product.title,
@@ -51,12 +51,12 @@ class Shop:
         return str((await self._call("POST", "/v1/products", token, key=product.title, json=body))["name"])
 
     async def create_order(self, quantities: dict[str, int], key: str, token: str) -> str:
-        """Returns the order's name. `quantities` is by the product's name."""
+        """Places an order, and returns its name. `quantities` are by the names of products."""
         lines = [{"product": product, "quantity": quantity} for product, quantity in quantities.items()]
         return str((await self._call("POST", "/v1/orders", token, key=key, json={"lines": lines}))["name"])
 
     async def cancel_order(self, name: str, token: str) -> None:
-        """Cancelling it again changes nothing."""
+        """Cancels an order; repeating that changes nothing."""
         await self._call("POST", f"/v1/{name}:cancel", token, json={})
 
     async def __aenter__(self) -> "Shop":
@@ -66,7 +66,7 @@ class Shop:
         await self._http.aclose()
 
     async def _call(self, method: str, path: str, token: str = "", key: str = "", **body: Any) -> dict[str, Any]:
-        """One call, tried again while the shop is busy. Raises DemoError."""
+        """Calls the API, and retries while the shop is busy. Raises DemoError."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
         if key:
             headers["idempotency-key"] = str(uuid5(NAMESPACE_URL, f"meshwright-demo:{path}:{key}"))
@@ -78,17 +78,17 @@ class Shop:
             await asyncio.sleep(float(response.headers.get("retry-after", PAUSE_S * 2**attempt)))
         if response.is_success:
             return dict(response.json())
-        raise DemoError(f"{method} {path} was answered with {response.status_code}: {_message(response)}")
+        raise DemoError(f"{method} {path} failed with status {response.status_code}: {_message(response)}")
 
     async def _send(self, method: str, path: str, headers: dict[str, str], body: dict[str, Any]) -> httpx.Response:
         try:
             return await self._http.request(method, path, headers=headers, **body)
         except httpx.TransportError as error:
-            raise DemoError(f"No mesh answers at {self._url}. Start one with `make up`, and try again.") from error
+            raise DemoError(f"No mesh responds at {self._url}. Start one with `make up`, and try again.") from error
 
 
 def _message(response: httpx.Response) -> str:
-    """What an error in the shape of AIP-193 says."""
+    """Returns the message of an error in the format of AIP-193."""
     try:
         return str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Who buys in the shop: some dozen people and what they order, always the same."""
+"""The customers of the demo and their orders, the same in every run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ FAMILY_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class DemoOrder:
-    """An order: how many of which product, by the product's place in the list of all."""
+    """An order. `quantities` are by the index of a product in the list of all."""
 
     quantities: dict[int, int]
     cancelled: bool
@@ -32,7 +32,7 @@ class DemoOrder:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A person and what they order, the first order first."""
+    """A customer with their orders, the oldest first."""
 
     display_name: str
     email: str
@@ -40,7 +40,7 @@ class Customer:
 
 
 def customers(products: int) -> Sequence[Customer]:
-    """All of them; `products` is how many there are to choose from."""
+    """Returns all customers. `products` is the number of products to choose from."""
     random = Random(SEED)
     names = random.sample([(given, family) for given in GIVEN_NAMES for family in FAMILY_NAMES], CUSTOMERS)
     return [_customer(random, given, family, products) for given, family in names]

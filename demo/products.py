@@ -1,4 +1,4 @@
-"""What the shop sells: a few hundred products, always the same ones."""
+"""The products of the demo, the same in every run."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +11,7 @@ PRICE_SPREAD = (0.7, 1.8)  # of the thing's usual price
 
 @dataclass(frozen=True, slots=True)
 class Department:
-    """A category of products. `things` maps what is sold to its usual price in euros and what it is for."""
+    """A category of products. `things` maps the kind of a product to its usual price in euros and a selling point."""
 
     category: str
     makers: tuple[str, ...]
@@ -21,7 +21,7 @@ class Department:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product. The price is in euros."""
+    """A product. The price is in euros."""
 
     title: str
     description: str
@@ -164,7 +164,7 @@ DEPARTMENTS = (
 
 
 def products() -> list[Product]:
-    """All of them, with titles that differ."""
+    """Returns all products. Their titles are unique."""
     random = Random(SEED)
     return [
         _product(random, department, thing, style)

@@ -1,1 +1,1 @@
-"""The services of the store. Each stands alone: they meet at their contracts only."""
+"""The services of the store. They depend on each other's contracts only."""

@@ -1,1 +1,1 @@
-"""The catalog service: the products, kept by staff and found by everybody."""
+"""The catalog service: products, which staff maintains and everybody can find."""

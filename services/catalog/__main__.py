@@ -1,4 +1,4 @@
-"""Wires the catalog service."""
+"""The composition root of the catalog service."""
 
 from mesh.database import Database
 from mesh.events import Relay, connect
@@ -9,7 +9,7 @@ from services.catalog.settings import CatalogSettings
 
 
 async def wire(process: Process, settings: CatalogSettings) -> None:
-    """The database, the relay of events, and the handlers behind a gRPC server."""
+    """Starts the database, the relay of events, and the gRPC server with the handlers."""
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))

@@ -1,4 +1,4 @@
-"""Conditions and orders in SQL. Values never stand in the text of a statement, only their placeholders."""
+"""Conditions and orders in SQL. Statements hold only placeholders, never values."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from services.catalog.order_by import SortKey
 
 Argument: TypeAlias = str | int | datetime | UUID
 
-TRIGRAM_LENGTH = 3  # shorter texts have no piece that the index holds
+TRIGRAM_LENGTH = 3  # shorter texts have no trigrams, so the index can't find them
 
 
 class Arguments:
@@ -25,7 +25,7 @@ class Arguments:
         self.values: list[Argument] = []
 
     def add(self, value: Argument) -> str:
-        """The placeholder that stands for this value."""
+        """Adds a value and returns its placeholder."""
         self.values.append(value)
         return f"${len(self.values)}"
 
@@ -44,7 +44,7 @@ _TYPES: Mapping[Kind, str] = MappingProxyType({Kind.TEXT: "text", Kind.NUMBER: "
 
 
 def matching(expression: Expression, arguments: Arguments) -> str:
-    """The condition that a filter is."""
+    """Returns the condition for a filter."""
     match expression:
         case Comparison():
             return _comparison(expression, arguments)
@@ -74,8 +74,8 @@ def _placeholder(comparison: Comparison, arguments: Arguments) -> str:
 
 
 def _stored(comparison: Comparison) -> Argument:
-    """The value in the unit of its column: the only numbers are prices, which are kept in hundredths. A whole number of
-    them, rounded so that the comparison says the same, is what an index can compare with.
+    """Returns the value in the unit of its column. The only numbers are prices, which are stored in hundredths; a price
+    is rounded to whole hundredths, which an index can compare, in the direction that keeps the comparison's result.
     """
     value = comparison.value
     if not isinstance(value, Decimal):
@@ -84,7 +84,7 @@ def _stored(comparison: Comparison) -> Argument:
 
 
 def _has_fraction(comparison: Comparison) -> bool:
-    """Whether a price is finer than a hundredth, which no product has."""
+    """Returns whether a price has a fraction of a hundredth, which no product's price has."""
     return isinstance(comparison.value, Decimal) and comparison.value.scaleb(2) % 1 != 0
 
 
@@ -98,10 +98,10 @@ class SortColumn:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A way through the products in the order of an index. The uid comes last and makes the order total.
+    """A scan of the products in the order of an index. The last column is the uid, which makes the order total.
 
-    `category` is the one whose products are walked, None for all. It is then the first column, so that an index on
-    category and another field serves the order by that field.
+    `category` restricts the scan to the products of one category, None to all. If set, it is also the first column, so
+    that an index on category and another field provides the order by that field.
     """
 
     columns: tuple[SortColumn, ...]
@@ -110,7 +110,7 @@ class Walk:
 
     @classmethod
     def of(cls, order: Sequence[SortKey], expression: Expression) -> "Walk":
-        """The way that a list takes in this order, with this filter."""
+        """Returns the walk for a list with this order and filter."""
         fields = [key.field for key in order]
         category = next((each.value for each in _conjuncts(expression) if _names_category(each)), None)
         if isinstance(category, str) and fields[0] != "category":
@@ -119,17 +119,17 @@ class Walk:
         return cls(columns, order[-1].descending, category if isinstance(category, str) else None)
 
     def ordering(self) -> str:
-        """What comes after ORDER BY."""
+        """Returns the expression for ORDER BY."""
         return ", ".join(f"{column.name} {'DESC' if self.descending else 'ASC'}" for column in self.columns)
 
     def after(self, key: Sequence[Key], arguments: Arguments) -> str:
-        """The condition for the rows that come after the one with this key."""
+        """Returns the condition for the rows after the one with this key."""
         placeholders = ", ".join(arguments.add(part) for part in key)
         return f"({', '.join(column.name for column in self.columns)}) {self._forward} ({placeholders})"
 
     def bounds(self, expression: Expression, arguments: Arguments, *, end_only: bool) -> list[str]:
-        """Conditions between which all rows lie that the filter can match: where the walk begins, unless `end_only`,
-        and where it ends.
+        """Returns the conditions that bound the rows which the filter can match: for the end of the walk, and unless
+        `end_only` for its beginning.
         """
         pinned = [] if self.category is None else [("category", self.category)]
         field = self.columns[len(pinned)].name
@@ -169,7 +169,7 @@ _KEY_TYPES: Mapping[str, type[Key]] = MappingProxyType(
 
 
 def _conjuncts(expression: Expression) -> Iterator[Comparison]:
-    """The comparisons that hold for every product which a filter matches."""
+    """Yields the comparisons that are true for every product that the filter matches."""
     parts = expression.parts if isinstance(expression, AllOf) else (expression,)
     for part in parts:
         if isinstance(part, AllOf):
@@ -183,8 +183,8 @@ def _names_category(comparison: Comparison) -> bool:
 
 
 def indexed_part(expression: Expression) -> Expression | None:
-    """The part of a filter whose rows an index finds, and which is likely to match the fewest; None without such a
-    part. Every product which the filter matches is matched by the part.
+    """Returns the part of a filter that an index can evaluate and that is likely to match the fewest rows; None if
+    there is none. The part matches every product that the filter matches.
     """
     if not _selectivity(expression):
         return None
@@ -197,7 +197,7 @@ def indexed_part(expression: Expression) -> Expression | None:
 
 
 def _selectivity(expression: Expression) -> int:
-    """A guess at how well an index narrows an expression down: more is better, 0 is not at all."""
+    """Estimates how selective an index is for an expression: more is better, 0 means that no index helps."""
     match expression:
         case Comparison("title", ":", str(value)) if len(value) >= TRIGRAM_LENGTH:
             return len(value)
@@ -213,7 +213,7 @@ def _selectivity(expression: Expression) -> int:
 
 
 def found_by_index(part: Expression, arguments: Arguments) -> str:
-    """The condition of an indexed_part() in terms of its indexes. It may match more than the part does."""
+    """Returns the condition by which the indexes find the rows of an indexed_part(). It may match more rows."""
     match part:
         case AnyOf(parts):
             return " OR ".join(found_by_index(each, arguments) for each in parts)

@@ -12,13 +12,13 @@ WAITING_MAX = 50
 
 
 class DatabaseShare:
-    """Transactions of one kind of call, of which few run at the same time: however many such calls there are, and
-    however long they take, other calls find a connection.
+    """A limit on the concurrent transactions of one kind of call, so that other calls always find a connection, even if
+    there are many such calls and they are slow.
     """
 
     def __init__(self, database: Database, *, connections_max: int, statement_timeout_s: float) -> None:
-        """At most `connections_max` run at the same time, and one fewer than the pool has connections unless it has but
-        one. `statement_timeout_s` is that of Database.transaction().
+        """Limits transactions to `connections_max`, and to one less than the connections of the pool unless it has only
+        one. `statement_timeout_s` is as for Database.transaction().
         """
         self._database = database
         self._free = asyncio.Semaphore(max(1, min(connections_max, database.connections_max - 1)))
@@ -27,15 +27,17 @@ class DatabaseShare:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """As Database.transaction(). Raises ResourceExhausted if too many calls of the kind are at work or wait."""
-        await self._take_place()
+        """Runs a transaction as Database.transaction() does. Raises ResourceExhausted if too many calls of this kind
+        are running or waiting.
+        """
+        await self._acquire()
         try:
             async with self._database.transaction(statement_timeout_s=self._statement_timeout_s) as tx:
                 yield tx
         finally:
             self._free.release()
 
-    async def _take_place(self) -> None:
+    async def _acquire(self) -> None:
         if self._waiting >= WAITING_MAX:
             raise _too_many()
         self._waiting += 1
@@ -49,4 +51,4 @@ class DatabaseShare:
 
 
 def _too_many() -> ResourceExhausted:
-    return busy("Too many calls of this kind are at work. Try again.", "TOO_MANY_CALLS")
+    return busy("Too many calls of this kind are running. Try again.", "TOO_MANY_CALLS")

@@ -1,4 +1,4 @@
-"""The rules of products: what they must say, and what may become of them."""
+"""The rules of products: valid details and allowed changes."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,16 @@ from mesh.resource_name import uid_in
 
 NAME_PREFIX = "products/"
 
-# Controls (NUL among them, which PostgreSQL can't store) and the separators of lines and paragraphs.
+# Control characters (including NUL, which PostgreSQL can't store) and the separators of lines and paragraphs.
 _CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
 _LAYOUT = frozenset("\n\r\t")
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What staff says about a product. Lengths, patterns and ranges are the contract's rules, checked before."""
+    """The details of a product, which staff provides. The contract's rules on lengths, patterns and ranges are checked
+    earlier.
+    """
 
     title: str
     description: str
@@ -30,7 +32,7 @@ class Details:
 
     @classmethod
     def checked(cls, title: str, description: str, category: str, price: Money | None) -> Self:
-        """The details, if they are whole. Raises InvalidArgument with every violation."""
+        """Returns the details if they are complete and valid. Raises InvalidArgument with every violation."""
         violations = [
             *_title_violations(title),
             *_description_violations(description),
@@ -44,7 +46,7 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product. `version` counts the changes, from 1; `delete_time` is None unless it is deleted."""
+    """A product. `version` starts at 1 and grows by 1 with every change; `delete_time` is None unless it is deleted."""
 
     uid: UUID
     details: Details
@@ -55,71 +57,72 @@ class Product:
 
     @classmethod
     def create(cls, uid: UUID, details: Details, now: datetime) -> Self:
-        """A new product."""
+        """Returns a new product."""
         return cls(uid, details, create_time=now, update_time=now, delete_time=None, version=1)
 
     @property
     def name(self) -> str:
-        """The resource name."""
+        """Returns the resource name."""
         return f"{NAME_PREFIX}{self.uid}"
 
     @property
     def etag(self) -> str:
-        """The identifier of this version."""
+        """Returns the identifier of this version."""
         return str(self.version)
 
     def update(self, details: Details, etag: str, now: datetime) -> Self:
-        """The product with these details; itself, where they are no other ones.
-
-        Raises FailedPrecondition if it is deleted, Aborted if `etag` is given and stale.
+        """Returns the product with these details; itself if they are the same. Raises FailedPrecondition if it is
+        deleted, Aborted if `etag` is given and stale.
         """
         if self.delete_time is not None:
-            raise FailedPrecondition("The product is deleted. Undelete it, then change it.", reason="PRODUCT_DELETED")
+            raise FailedPrecondition(
+                "The product is deleted. Undelete it before you change it.", reason="PRODUCT_DELETED"
+            )
         self._check_etag(etag)
         if details == self.details:
             return self
         return replace(self, details=details, update_time=now, version=self.version + 1)
 
     def delete(self, etag: str, now: datetime) -> Self:
-        """The product, deleted. Raises NotFound if it is deleted already (AIP-164), Aborted as update() does."""
+        """Returns the deleted product. Raises NotFound if it is deleted already (AIP-164), Aborted as update() does."""
         if self.delete_time is not None:
             raise NotFound("The product is deleted already.", reason="PRODUCT_DELETED")
         self._check_etag(etag)
         return replace(self, delete_time=now, update_time=now, version=self.version + 1)
 
     def undelete(self, etag: str, now: datetime) -> Self:
-        """The product, back again. Raises AlreadyExists if it is not deleted (AIP-164), Aborted as update() does."""
+        """Returns the restored product. Raises AlreadyExists if it is not deleted (AIP-164), Aborted as update()
+        does.
+        """
         if self.delete_time is None:
             raise AlreadyExists("The product is not deleted.", reason="PRODUCT_NOT_DELETED")
         self._check_etag(etag)
         return replace(self, delete_time=None, update_time=now, version=self.version + 1)
 
     def _check_etag(self, etag: str) -> None:
-        check_etag(etag, self.etag, "The product has changed since it was read. Read it again, then decide.")
+        check_etag(etag, self.etag, "The product has changed since it was read. Read it again before you change it.")
 
 
 def uid_of(name: str, field: str = "name") -> UUID:
-    """The identifier in a product's name.
-
-    Raises InvalidArgument with a violation of `field` if it is no name of products at all, NotFound if no product can
-    have it.
+    """Returns the identifier in a product's name. Raises InvalidArgument with a violation of `field` if it is not the
+    name of a product, NotFound if no product can have it.
     """
     if not name.startswith(NAME_PREFIX):
-        raise _invalid([FieldViolation(field, f"must be {NAME_PREFIX} and an identifier", "NAME_INVALID")])
+        raise _invalid([FieldViolation(field, f"must be {NAME_PREFIX} followed by an identifier", "NAME_INVALID")])
     if (uid := uid_in(name, NAME_PREFIX)) is None:
         raise _not_found()
     return uid
 
 
 def existing(product: Product | None) -> Product:
-    """The product that was looked for. Raises NotFound if there is none."""
+    """Returns the product. Raises NotFound if there is none."""
     if product is None:
         raise _not_found()
     return product
 
 
-def shown(product: Product | None, *, staff: bool) -> Product:
-    """The product, if the caller may see it: a deleted one is there for staff alone. Raises NotFound."""
+def visible(product: Product | None, *, staff: bool) -> Product:
+    """Returns the product if the caller may see it: only staff may see deleted ones. Raises NotFound."""
     product = existing(product)
     if product.delete_time is not None and not staff:
         raise _not_found()
@@ -127,9 +130,10 @@ def shown(product: Product | None, *, staff: bool) -> Product:
 
 
 def all_of(names: Sequence[str], found: Mapping[str, Product]) -> list[Product]:
-    """The products of these names, in their order (AIP-231). Raises NotFound that names every missing one, `names[i]`.
+    """Returns the products of these names, in their order (AIP-231). Raises NotFound with a violation of `names[i]` for
+    every missing one.
 
-    The descriptions are short: with a hundred of them, an error must still fit into the trailers of gRPC.
+    The descriptions are short because an error with a hundred of them must fit into the trailers of gRPC.
     """
     missing = [index for index, name in enumerate(names) if name not in found]
     if missing:
@@ -140,14 +144,16 @@ def all_of(names: Sequence[str], found: Mapping[str, Product]) -> list[Product]:
 
 
 def storable(text: str, field: str) -> str:
-    """The text, if PostgreSQL can take it. Raises InvalidArgument with a violation of `field` if it has a NUL."""
+    """Returns the text if PostgreSQL can store it. Raises InvalidArgument with a violation of `field` if it contains
+    NUL.
+    """
     if "\0" in text:
-        raise _invalid([FieldViolation(field, "must not have the character NUL", "TEXT_INVALID")])
+        raise _invalid([FieldViolation(field, "must not contain the character NUL", "TEXT_INVALID")])
     return text
 
 
 def not_searchable(description: str) -> InvalidArgument:
-    """The error of a search query that is not served."""
+    """Returns the error of a search query that is not supported."""
     return _invalid([FieldViolation("query", description, "QUERY_INVALID")])
 
 
@@ -155,13 +161,13 @@ def _title_violations(title: str) -> list[FieldViolation]:
     if not title.strip():
         return [_required("product.title")]
     if any(_is_control(char) for char in title):
-        return [FieldViolation("product.title", "must not have line breaks or control characters", "TEXT_INVALID")]
+        return [FieldViolation("product.title", "must not contain line breaks or control characters", "TEXT_INVALID")]
     return []
 
 
 def _description_violations(description: str) -> list[FieldViolation]:
     if any(_is_control(char) and char not in _LAYOUT for char in description):
-        problem = "must not have control characters other than line breaks and tabs"
+        problem = "must not contain control characters other than line breaks and tabs"
         return [FieldViolation("product.description", problem, "TEXT_INVALID")]
     return []
 
@@ -177,7 +183,7 @@ def _is_control(char: str) -> bool:
 
 
 def _required(field: str) -> FieldViolation:
-    return FieldViolation(field, "must be given", "REQUIRED")
+    return FieldViolation(field, "is required", "REQUIRED")
 
 
 def _invalid(violations: Sequence[FieldViolation]) -> InvalidArgument:

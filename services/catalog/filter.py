@@ -11,8 +11,9 @@
     string     = '"' , { "\" , any | any but '"' and "\" } , '"' ;    (the same with ' for ")
     word       = one or more of any but blanks, quotes, parentheses, "<", ">", "!", "=" and "," ;
 
-Blanks may stand between any two of these. OR binds closer than AND, as AIP-160 has it. A `:` asks whether a text
-contains another, in capital or small letters. A word is a text, a number or an RFC 3339 time, whatever its field is.
+Blanks are allowed between any two of these. OR binds closer than AND, as in AIP-160. The comparator `:` means that a
+text contains another, regardless of case. The type of the field decides whether a word is a text, a number or an
+RFC 3339 time.
 """
 
 import enum
@@ -29,7 +30,7 @@ from services.catalog.syntax import quoted, syntax_error
 
 
 class Kind(enum.Enum):
-    """What a field is compared with; the value says so to the caller."""
+    """The type of a field; the value is its description in error messages."""
 
     TEXT = "a text"
     NUMBER = "a number"
@@ -49,15 +50,15 @@ FIELDS: Mapping[str, Kind] = MappingProxyType(
 
 DEPTH_MAX = 10  # of parentheses; the parser and PostgreSQL both recurse
 
-COST_MAX = 50  # of a filter, the sum of its comparisons
-CONTAINS_COST = 5  # of a comparison by ":", which reads the whole text; any other costs 1
+COST_MAX = 50  # of a filter: the sum of the costs of its comparisons
+CONTAINS_COST = 5  # of a comparison by ":", which reads the whole text; any other comparison costs 1
 
 Value: TypeAlias = str | Decimal | datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A field against a value: str, Decimal or an aware datetime, as the field's Kind has it."""
+    """A comparison of a field with a value: a str, Decimal or aware datetime, by the field's Kind."""
 
     field: str
     comparator: str
@@ -65,27 +66,27 @@ class Comparison:
 
     @property
     def cost(self) -> int:
-        """What it costs to compare one product, in units of the cheapest comparison."""
+        """Returns the cost of the comparison for one product, in units of the cheapest comparison."""
         return CONTAINS_COST if self.comparator == ":" else 1
 
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """True where every part is; without parts, everywhere."""
+    """A conjunction: true if every part is; true without parts."""
 
     parts: "tuple[Expression, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """True where a part is."""
+    """A disjunction: true if any part is."""
 
     parts: "tuple[Expression, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """True where its part is not."""
+    """A negation: true if its part is not."""
 
     part: "Expression"
 
@@ -94,7 +95,7 @@ Expression: TypeAlias = Comparison | AllOf | AnyOf | Not
 
 
 def cost_of(expression: Expression) -> int:
-    """The cost of all comparisons of a filter, at most COST_MAX."""
+    """Returns the cost of all comparisons of a filter, at most COST_MAX."""
     match expression:
         case Comparison():
             return expression.cost
@@ -105,7 +106,7 @@ def cost_of(expression: Expression) -> int:
 
 
 def parse_filter(text: str) -> Expression:
-    """The tree of a filter. Raises InvalidArgument with a violation of `filter` that tells the column, from 1."""
+    """Parses a filter. Raises InvalidArgument with a violation of `filter` that names the column, from 1."""
     if (nul := text.find("\0")) >= 0:
         raise syntax_error("filter", nul, "the character NUL can't be compared with anything")
     return _Parser(text).parse()
@@ -125,13 +126,13 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 _TOO_COSTLY = (
-    f'the filter costs more than {COST_MAX} up to here: a comparison by ":" costs {CONTAINS_COST}, any other 1; '
-    "use fewer of them"
+    f'the filter costs more than {COST_MAX} up to here; use fewer comparisons: one by ":" costs {CONTAINS_COST}, '
+    "any other costs 1"
 )
 
 
 class _Parser:
-    """Recursive descent: a method for each rule of the grammar."""
+    """A recursive-descent parser with a method for each rule of the grammar."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -169,7 +170,7 @@ class _Parser:
         if not self._take(_OPEN):
             return self._comparison()
         if depth == DEPTH_MAX:
-            raise self._wrong(f"more than {DEPTH_MAX} parentheses inside each other", opened)
+            raise self._wrong(f"more than {DEPTH_MAX} nested parentheses", opened)
         expression = self._expression(depth + 1)
         if not self._take(_CLOSE):
             raise self._wrong('expected AND, OR or ")"')
@@ -182,7 +183,7 @@ class _Parser:
             raise self._wrong("expected a field")
         kind = FIELDS.get(field)
         if kind is None:
-            raise self._wrong(f'there is no field "{quoted(field)}"; there are {", ".join(FIELDS)}', began)
+            raise self._wrong(f'there is no field "{quoted(field)}"; the fields are {", ".join(FIELDS)}', began)
         comparison = Comparison(field, self._comparator(kind), self._value(kind))
         self._cost += comparison.cost
         if self._cost > COST_MAX:
@@ -203,16 +204,18 @@ class _Parser:
         is_string = self._text[began : began + 1] in ('"', "'")
         written = self._take(_STRING if is_string else _WORD)
         if not written:
-            raise self._wrong("the quote has no end" if is_string else "expected a value")
+            raise self._wrong("the quoted text has no end" if is_string else "expected a value")
         if is_string and kind is Kind.NUMBER:
-            raise self._wrong("this field is a number, which has no quotes", began)
+            raise self._wrong("this field is a number; leave out the quotes", began)
         try:
             return _READERS[kind](_ESCAPE.sub(r"\1", written[1:-1]) if is_string else written)
         except ValueError as error:
             raise self._wrong(str(error), began) from None
 
     def _take(self, pattern: re.Pattern[str]) -> str:
-        """What the pattern matches here, "" if it does not; moves on to what comes after it and blanks."""
+        """Returns the match of the pattern at the current position, "" if it does not match; advances past it and the
+        blanks after it.
+        """
         match = pattern.match(self._text, self._at)
         if match is None:
             return ""
@@ -222,7 +225,7 @@ class _Parser:
 
     def _skip_blanks(self) -> None:
         blanks = _BLANKS.match(self._text, self._at)
-        assert blanks is not None, "it matches the empty text, too"
+        assert blanks is not None, "the pattern matches the empty text"
         self._at = blanks.end()
 
     def _wrong(self, problem: str, at: int | None = None) -> InvalidArgument:
@@ -237,7 +240,7 @@ _TIME = re.compile(
 
 def _number(written: str) -> Decimal:
     if not _NUMBER.fullmatch(written):
-        raise ValueError("expected a number such as 10 or 9.99, of at most 12 digits and 6 after the point")
+        raise ValueError("expected a number such as 10 or 9.99, with at most 12 digits and 6 after the point")
     return Decimal(written)
 
 

@@ -34,21 +34,20 @@ from mesh.pagination import PAGE_SIZE_DEFAULT, read_page
 from mesh.rpc import Call
 from services.catalog import storage
 from services.catalog.database_share import DatabaseShare
-from services.catalog.domain import Details, Product, all_of, existing, shown, storable, uid_of
+from services.catalog.domain import Details, Product, all_of, existing, storable, uid_of, visible
 from services.catalog.listing import Listing
 
 SOURCE = "catalog"
 STAFF_SCOPE = "catalog.write"
 PAGE_SIZE_MAX = 200
-EXPENSIVE_READS_MAX = (
-    2  # filtered lists, long pages and searches at the same time, of the pool's connections, 5 by default
-)
+# Of the pool's connections, 5 by default: filtered lists, long pages and searches at the same time.
+EXPENSIVE_READS_MAX = 2
 EXPENSIVE_READ_TIMEOUT_S = 1.0
 UPDATABLE = frozenset({"title", "description", "category", "price"})
 
 
 class CatalogHandlers(CatalogServiceBase):
-    """Keeps the products and finds them. Whoever changes one tells of it in the same transaction."""
+    """The handlers of CatalogService. Every change of a product publishes an event in the same transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -57,19 +56,19 @@ class CatalogHandlers(CatalogServiceBase):
         )
 
     async def create_product(self, request: CreateProductRequest, call: Call) -> ProductMessage:
-        """Creates a product, once for each request_id. What only the catalog may say of it is ignored (AIP-203)."""
+        """Creates a product, once for each request_id. Ignores output-only fields (AIP-203)."""
         details = _details(request.product or ProductMessage())
         async with self._database.transaction() as tx:
             return await once(tx, call, request, partial(_create, tx, details))
 
     async def get_product(self, request: GetProductRequest, call: Call) -> ProductMessage:
-        """A product; for staff deleted ones too (AIP-164)."""
+        """Returns a product; deleted ones only to staff (AIP-164)."""
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
-            return _product_message(shown(await storage.find(tx, uid), staff=_is_staff(call)))
+            return _product_message(visible(await storage.find(tx, uid), staff=_is_staff(call)))
 
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
-        """A page of the products that a filter lets through."""
+        """Returns a page of the products that match a filter."""
         if request.show_deleted and not _is_staff(call):
             raise _staff_only(call)
         listing = Listing.read(request.filter, request.order_by, show_deleted=request.show_deleted)
@@ -80,14 +79,14 @@ class CatalogHandlers(CatalogServiceBase):
             key_types=storage.key_types(listing),
             size_max=PAGE_SIZE_MAX,
         )
-        is_cheap = listing.reads_what_it_gives and page.size <= PAGE_SIZE_DEFAULT
+        is_cheap = listing.reads_only_results and page.size <= PAGE_SIZE_DEFAULT
         database = self._database if is_cheap else self._expensive
         async with database.transaction() as tx:
             products, next_page_token = await storage.list_products(tx, listing, page)
         return ListProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
 
     async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
-        """A page of the products that words are found in. Words that no text is searched for ("the") find nothing."""
+        """Returns a page of the products that match a search. Stop words ("the") match nothing."""
         query = storable(request.query, "query")
         page = read_page(
             request.page_size,
@@ -101,17 +100,17 @@ class CatalogHandlers(CatalogServiceBase):
         return SearchProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
 
     async def batch_get_products(self, request: BatchGetProductsRequest, call: Call) -> BatchGetProductsResponse:
-        """All or none, in the order of the names; a name that is there twice is answered twice. Deleted ones exist for
-        staff alone.
+        """Returns all of these products or none, in the order of the names, repeated if a name is. Deleted ones exist
+        only for staff.
         """
         async with self._database.transaction() as tx:
             products = await storage.find_all(tx, _possible_uids(request.names))
-        visible = {each.name: each for each in products if each.delete_time is None or _is_staff(call)}
-        found = all_of(request.names, visible)
+        by_name = {each.name: each for each in products if each.delete_time is None or _is_staff(call)}
+        found = all_of(request.names, by_name)
         return BatchGetProductsResponse(products=_product_messages(found))
 
     async def update_product(self, request: UpdateProductRequest, call: Call) -> ProductMessage:
-        """Changes the fields that the mask names; the price as a whole or, by "price.units", in part."""
+        """Updates the fields that the mask names; the price as a whole or, by "price.units", in part."""
         patch = request.product or ProductMessage()
 
         def updated(product: Product) -> Product:
@@ -121,24 +120,24 @@ class CatalogHandlers(CatalogServiceBase):
         return await self._change(uid_of(patch.name, "product.name"), updated)
 
     async def delete_product(self, request: DeleteProductRequest, call: Call) -> ProductMessage:
-        """Deletes a product so that it can be undeleted."""
+        """Deletes a product, which can be undeleted."""
         return await self._change(uid_of(request.name), lambda product: product.delete(request.etag, datetime.now(UTC)))
 
     async def undelete_product(self, request: UndeleteProductRequest, call: Call) -> ProductMessage:
-        """Brings a deleted product back."""
+        """Restores a deleted product."""
         return await self._change(
             uid_of(request.name), lambda product: product.undelete(request.etag, datetime.now(UTC))
         )
 
     async def _change(self, uid: UUID, change: Callable[[Product], Product]) -> ProductMessage:
-        """Changes a product under its row's lock, and tells of it unless it stayed the same."""
+        """Changes a product while its row is locked, and publishes an event unless it stays the same."""
         async with self._database.transaction() as tx:
             product = existing(await storage.find(tx, uid, lock=True))
             changed = change(product)
             message = _product_message(changed)
             if changed is not product:
                 await storage.update(tx, changed)
-                await _tell(tx, message)
+                await _publish_change(tx, message)
         return message
 
 
@@ -146,11 +145,11 @@ async def _create(tx: Connection, details: Details) -> ProductMessage:
     product = Product.create(uuid4(), details, datetime.now(UTC))
     await storage.insert(tx, product)
     message = _product_message(product)
-    await _tell(tx, message)
+    await _publish_change(tx, message)
     return message
 
 
-async def _tell(tx: Connection, product: ProductMessage) -> None:
+async def _publish_change(tx: Connection, product: ProductMessage) -> None:
     await publish(tx, ProductChanged(product=product), source=SOURCE, aggregate=product.name)
 
 
@@ -159,19 +158,19 @@ def _is_staff(call: Call) -> bool:
 
 
 def _staff_only(call: Call) -> MeshError:
-    """Returns the error of a caller who asks for what only staff may see. It is not PERMISSION_DENIED: Linkerd's
-    failure accrual counts that, so that one signed-in caller could take the service from everybody.
+    """Returns the error of a caller who requests deleted products without being staff. It is not PERMISSION_DENIED,
+    because Linkerd's failure accrual counts that: one signed-in caller could make the service unavailable for all.
     """
     if not call.caller.subject:
         return Unauthenticated(
-            "Deleted products are shown to staff; this needs an access token.", reason="TOKEN_MISSING"
+            "Only staff may list deleted products; this call requires an access token.", reason="TOKEN_MISSING"
         )
-    text = f"can be true for staff only; the access token lacks the scope {STAFF_SCOPE}"
+    text = f"may only be true for staff; the access token lacks the scope {STAFF_SCOPE}"
     return invalid_fields((FieldViolation("show_deleted", text, "SCOPE_MISSING"),))
 
 
 def _possible_uids(names: Sequence[str]) -> set[UUID]:
-    """The identifiers in these names, without those of names that no product can have."""
+    """Returns the identifiers in these names, without names that no product can have."""
     uids = set()
     for name in names:
         with contextlib.suppress(NotFound):

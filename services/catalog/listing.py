@@ -1,4 +1,4 @@
-"""What a list request asks for."""
+"""The parameters of a list request."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -7,13 +7,15 @@ from mesh.errors import InvalidArgument
 from services.catalog.filter import AllOf, Comparison, Expression, cost_of, parse_filter
 from services.catalog.order_by import SortKey, parse_order_by
 
-COST_OF_A_ROW = 5  # to read a product, in units of a filter's cost
+COST_OF_A_ROW = 5  # of reading a product, in units of a filter's cost
 COST_OF_A_PAGE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which products, in which order. `query` is the request's own text of it, which page tokens are bound to."""
+    """A selection of products and their order. `query` holds the texts of the request, to which page tokens are
+    bound.
+    """
 
     expression: Expression
     order: tuple[SortKey, ...]
@@ -22,7 +24,7 @@ class Listing:
 
     @classmethod
     def read(cls, filter_text: str, order_by: str, *, show_deleted: bool) -> Self:
-        """Raises InvalidArgument with the violations of both texts."""
+        """Parses the parameters. Raises InvalidArgument with the violations of both texts."""
         errors: list[InvalidArgument] = []
         try:
             expression = parse_filter(filter_text)
@@ -38,8 +40,8 @@ class Listing:
         return cls(expression, order, show_deleted, query=(filter_text, order_by, str(show_deleted)))
 
     @property
-    def reads_what_it_gives(self) -> bool:
-        """Whether a page reads few products beside those that it gives: all are listed, or all of a category."""
+    def reads_only_results(self) -> bool:
+        """Returns whether a page reads few products beside those it returns, as for all products or one category."""
         match self.expression:
             case AllOf(()) | Comparison("category", "="):
                 return True
@@ -47,5 +49,5 @@ class Listing:
 
     @property
     def rows_examined_max(self) -> int:
-        """How many products one page may look at: fewer, the more it costs to compare each with the filter."""
+        """Returns the most products that one page may examine: fewer, the more the filter costs."""
         return COST_OF_A_PAGE // (COST_OF_A_ROW + cost_of(self.expression))

@@ -1,4 +1,4 @@
-"""Products in PostgreSQL. Every function works inside the transaction it is given."""
+"""The SQL of products. Every function runs in its caller's transaction."""
 
 import json
 from collections.abc import Iterable
@@ -17,25 +17,25 @@ from services.catalog.domain import Details, Product, not_searchable
 from services.catalog.filter import Expression
 from services.catalog.listing import Listing
 
-# A page of long descriptions holds fewer products than asked for: a message may have 4 MiB.
+# A page with long descriptions has fewer products than requested, because a message may have at most 4 MiB.
 PAGE_TEXT_BYTES_MAX = 3 * 1024 * 1024
 
 _COLUMNS = (
     "uid, title, description, category, currency, price_hundredths, create_time, update_time, delete_time, version"
 )
 
-# The rank as an integer of millionths, so that it comes back from a page token as it was.
+# The rank in millionths, as an integer, so that a page token holds it exactly.
 _BEST_FIRST = Walk((SortColumn("score", int), SortColumn("uid", UUID)), descending=True)
 SEARCH_KEY_TYPES: tuple[type[Key], ...] = tuple(column.key_type for column in _BEST_FIRST.columns)
 
 FOUND_MAX = 2000
-"""How many products may be read out of order, because a part of a filter is so selective, and sorted."""
+"""The most products that may be found by a selective part of the filter and then sorted."""
 
 RANKED_MAX = 1000
 SEARCH_NODES_MAX = 20  # words and operators
 
-# The planner would rather read and sort a table, however large, than walk an index for what seems to be most of it. A
-# plan for any values would be a plan for the wrong ones.
+# The planner prefers to read and sort the whole table to walking an index for what seems to be most of it. A generic
+# plan would not fit the values.
 _INDEXES_ONLY = """
 SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan
 """
@@ -47,13 +47,13 @@ SELECT CASE WHEN numnode(query) > $2 THEN 'long' WHEN querytree(query) = 'T' THE
 FROM websearch_to_tsquery('english', $1) AS query
 """
 _SEARCH_PROBLEMS = {
-    "long": "is too much to look for at once; use at most ten words",
-    "negative": 'must have a word to find: a search for all that lacks a word ("-word") would find nearly everything',
+    "long": "has too many words; use at most ten",
+    "negative": 'must have a word to find: a search only for products without a word ("-word") would find most of them',
 }
 
 
 async def insert(tx: Connection, product: Product) -> None:
-    """Writes a new product."""
+    """Inserts a new product."""
     await tx.execute(
         f"INSERT INTO products ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", *_values(product)
     )
@@ -84,19 +84,19 @@ def _values(product: Product) -> tuple[object, ...]:
 
 
 async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Product | None:
-    """A product, deleted or not; with `lock`, nobody else changes it until the transaction ends."""
+    """Returns a product, deleted or not, None if there is none; with `lock`, locks it until the transaction ends."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM products WHERE uid = $1 {'FOR UPDATE' if lock else ''}", uid)
     return None if row is None else _product(row)
 
 
 async def find_all(tx: Connection, uids: Iterable[UUID]) -> list[Product]:
-    """Those of these products that exist, deleted ones too, in no order."""
+    """Returns those of these products that exist, including deleted ones, in any order."""
     rows = await tx.fetch(f"SELECT {_COLUMNS} FROM products WHERE uid = ANY($1)", list(uids))
     return [_product(row) for row in rows]
 
 
 def key_types(listing: Listing) -> list[type[Key]]:
-    """The types of the sort key of list_products()."""
+    """Returns the types of the sort key of list_products()."""
     return [column.key_type for column in _walk(listing).columns]
 
 
@@ -105,18 +105,18 @@ def _walk(listing: Listing) -> Walk:
 
 
 async def list_products(tx: Connection, listing: Listing, page: Page) -> tuple[list[Product], str]:
-    """A page of a list, and the next page's token.
+    """Returns a page of a list, and the next page's token.
 
-    It looks at `listing.rows_examined_max` products at most, so it may hold fewer than asked for, or none, and still
-    have a next page (AIP-158). If an index finds the few products that a part of the filter matches, it looks at
-    those; else it walks through the products in the order of the list.
+    Examines at most `listing.rows_examined_max` products, so that a page may have fewer products than requested, or
+    none, and still have a next page (AIP-158). If a part of the filter matches few products, by an index, those are
+    examined; otherwise the products are walked in the order of the list.
     """
     await tx.execute(_INDEXES_ONLY)
     walk, arguments = _walk(listing), Arguments()
     part = indexed_part(listing.expression)
     after = [] if page.after is None else [walk.after(page.after, arguments)]
     if part is not None and await _matches_few(tx, part):
-        # OFFSET keeps the planner from walking in the order of the list after all.
+        # OFFSET 0 keeps the planner from walking in the order of the list instead.
         found = f"(SELECT * FROM products WHERE {found_by_index(part, arguments)} OFFSET 0) AS found"
     else:
         bounds = walk.bounds(listing.expression, arguments, end_only=page.after is not None)
@@ -133,8 +133,8 @@ async def list_products(tx: Connection, listing: Listing, page: Page) -> tuple[l
 
 
 async def _matches_few(tx: Connection, part: Expression) -> bool:
-    """Whether an index finds at most FOUND_MAX products for this part of a filter. If so, only bitmap scans are used
-    for the rest of the transaction, for a misjudged condition on trigrams is expensive anywhere else.
+    """Returns whether an index finds at most FOUND_MAX products for this part of a filter. If so, only bitmap scans are
+    used for the rest of the transaction, because a misestimated condition on trigrams is expensive in other plans.
     """
     arguments = Arguments()
     found = f"SELECT FROM products WHERE {found_by_index(part, arguments)}"
@@ -150,9 +150,8 @@ async def _matches_few(tx: Connection, part: Expression) -> bool:
 
 
 async def search(tx: Connection, query: str, page: Page) -> tuple[list[Product], str]:
-    """A page of the products that are not deleted and match a query of a search box, and the next page's token.
-
-    Of the products that match, RANKED_MAX are ranked and given. Raises InvalidArgument if the query is too much work.
+    """Returns a page of the products that match the query of a search box and are not deleted, and the next page's
+    token. At most RANKED_MAX of the matching products are ranked. Raises InvalidArgument if the query is too expensive.
     """
     if problem := await tx.fetchval(_SEARCH_PROBLEM, query, SEARCH_NODES_MAX):
         raise not_searchable(_SEARCH_PROBLEMS[problem])
@@ -173,10 +172,11 @@ async def search(tx: Connection, query: str, page: Page) -> tuple[list[Product],
 async def _read_page(
     tx: Connection, examined: str, examined_max: int, condition: str, walk: Walk, arguments: Arguments, page: Page
 ) -> tuple[list[Product], str]:
-    """One page of those of the examined rows that meet the condition. If as many were examined as may be, the next page
-    begins after the last of them.
+    """Returns a page of the examined rows that meet the condition, and the next page's token. If the limit of examined
+    rows was reached, the next page begins after the last of them.
 
-    PostgreSQL sends no more than fit into an answer, and the first row after them, by which split() knows of it.
+    PostgreSQL sends only the rows that fit into a response, and one more, by which split() finds out that there is a
+    next page.
     """
     order = walk.ordering()
     query = f"""

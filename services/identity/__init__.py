@@ -1,1 +1,1 @@
-"""The identity service: users, their passwords, and the tokens that every other service verifies."""
+"""The identity service: users, their passwords, and the access tokens that all services verify."""

@@ -1,4 +1,4 @@
-"""Wires the identity service."""
+"""The composition root of the identity service."""
 
 from datetime import timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from services.identity.tokens import AccessTokens
 
 
 async def wire(process: Process, settings: IdentitySettings) -> None:
-    """The database, the signing keys, the relay of events, and the handlers behind a gRPC server."""
+    """Starts the database, the signing keys, the relay of events, and the gRPC server with the handlers."""
     database = await process.enter(Database.open(settings, process.name))
     passwords = await process.enter(Passwords.open(settings.password_workers))
     cipher = Cipher(settings.key_encryption_secret.get_secret_value())
@@ -40,7 +40,7 @@ async def wire(process: Process, settings: IdentitySettings) -> None:
     grants = Grants(database, passwords, access_tokens, clients, cipher, ended, settings.refresh_token_lifetime)
     handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ended, settings.token_issuer)
     await serve(process, settings, handlers, keys=keys, ended=ended)
-    await process.enter(ended.serving())  # after the server: it lets the waiting readers go before the server stops
+    await process.enter(ended.serving())  # entered last, so that waiting readers are released before the server stops
 
 
 if __name__ == "__main__":

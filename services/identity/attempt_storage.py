@@ -1,4 +1,4 @@
-"""The SQL of failed sign-ins and known addresses. Every function works in its caller's transaction."""
+"""The SQL of failed sign-ins and known addresses. Every function runs in its caller's transaction."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from uuid import UUID
 
 from mesh.database import Connection
 
-PURGED_PER_CALL_MAX = 10  # each attempt adds three rows at most, so the table does not grow without end
+PURGED_PER_CALL_MAX = 10  # more than the three rows that an attempt may add, so that the table stays bounded
 KNOWN_ADDRESSES_PER_USER_MAX = 20
 KNOWN_FOR = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The failures counted under a key, until when it admits no attempt, and when it is forgotten."""
+    """The failures counted under a key, the end of the block, and the time when the counter expires."""
 
     failures: int
     blocked_until: datetime
@@ -22,8 +22,8 @@ class Counter:
 
 
 async def lock_counters(tx: Connection, keys: Collection[str]) -> tuple[datetime, Mapping[str, Counter]]:
-    """The time of the database and the counters of these keys, unchanged by others until the transaction ends. Those
-    that are new or expired begin at zero.
+    """Locks the counters of these keys until the transaction ends. Returns the time of the database, and the counters;
+    new and expired ones start at zero.
     """
     rows = await tx.fetch(
         """
@@ -33,7 +33,7 @@ async def lock_counters(tx: Connection, keys: Collection[str]) -> tuple[datetime
             SET failures = CASE WHEN counter.expire_time > now() THEN counter.failures ELSE 0 END
         RETURNING key, failures, blocked_until, expire_time
         """,
-        sorted(keys),  # in one order, so that no two wait for each other
+        sorted(keys),  # always in the same order, so that transactions can't deadlock
     )
     now = await tx.fetchval("SELECT clock_timestamp()")
     counters = {row["key"]: Counter(row["failures"], row["blocked_until"], row["expire_time"]) for row in rows}
@@ -41,7 +41,7 @@ async def lock_counters(tx: Connection, keys: Collection[str]) -> tuple[datetime
 
 
 async def write_counters(tx: Connection, counters: Mapping[str, Counter]) -> None:
-    """Writes counters that the transaction has locked, and purges some that have expired."""
+    """Writes counters that the transaction has locked, and deletes some expired ones."""
     await tx.executemany(
         "UPDATE sign_in_attempts SET failures = $2, blocked_until = $3, expire_time = $4 WHERE key = $1",
         [(key, each.failures, each.blocked_until, each.expire_time) for key, each in sorted(counters.items())],
@@ -58,7 +58,9 @@ async def write_counters(tx: Connection, counters: Mapping[str, Counter]) -> Non
 
 
 async def take_back(tx: Connection, keys: Iterable[str], blocked_until: Mapping[str, datetime]) -> None:
-    """Uncounts one failure under each of these keys; a block is lifted if it is still the one that was made then."""
+    """Subtracts one failure under each of these keys, and lifts its block if that is still the one in
+    `blocked_until`.
+    """
     await tx.executemany(
         """
         UPDATE sign_in_attempts SET failures = greatest(failures - 1, 0),
@@ -70,12 +72,12 @@ async def take_back(tx: Connection, keys: Iterable[str], blocked_until: Mapping[
 
 
 async def reset(tx: Connection, key: str) -> None:
-    """Begins to count anew under a key."""
+    """Resets the counter of a key."""
     await tx.execute("UPDATE sign_in_attempts SET failures = 0, blocked_until = now() WHERE key = $1", key)
 
 
 async def knows_address(tx: Connection, user_uid: UUID, address_hash: str) -> bool:
-    """Whether this user has registered or signed in from this address before."""
+    """Returns whether this user has registered or signed in from this address before."""
     query = """
         SELECT EXISTS (SELECT FROM known_addresses WHERE user_uid = $1 AND address_hash = $2 AND expire_time > now())
     """
@@ -83,7 +85,9 @@ async def knows_address(tx: Connection, user_uid: UUID, address_hash: str) -> bo
 
 
 async def remember_address(tx: Connection, user_uid: UUID, address_hash: str) -> None:
-    """Notes that an address is one of this user's, unless the user is gone; of many the oldest are forgotten."""
+    """Records that an address is one of this user's, unless the user is deleted. Deletes the oldest ones beyond the
+    limit.
+    """
     if not await tx.fetchval("SELECT true FROM users WHERE uid = $1 FOR KEY SHARE", user_uid):
         return
     await tx.execute(

@@ -1,4 +1,4 @@
-"""What must be there before the service answers: a signing key, and the first staff account."""
+"""The preparation of the database before the service starts: signing keys and the first staff account."""
 
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
@@ -20,10 +20,10 @@ log = structlog.get_logger()
 
 
 async def ensure_staff(database: Database, passwords: Passwords, email: str, password: str) -> None:
-    """Creates the staff account of this address unless the address has an account, whoever created that first.
+    """Creates the staff account with this address unless the address has an account.
 
-    An existing account is left as it is: its password may have been changed since, and a customer who registered with
-    this address is not made staff.
+    An existing account is not changed: its password may be a newer one, and a customer who registered with this address
+    must not become staff.
     """
     async with database.transaction() as tx:
         found = await storage.find_by_email(tx, email)
@@ -38,12 +38,12 @@ async def ensure_staff(database: Database, passwords: Passwords, email: str, pas
             log.info("staff account created", user=user.name)
     elif found[0].role is not Role.STAFF:
         log.warning(
-            "the address in STAFF_EMAIL belongs to a customer, so there is no staff account", user=found[0].name
+            "the staff account was not created: the address in STAFF_EMAIL belongs to a customer", user=found[0].name
         )
 
 
 async def until_available(step: Callable[[], Awaitable[None]]) -> None:
-    """Repeats a step while the database is away: the process is alive meanwhile, and not ready."""
+    """Retries a step while the database is away. The process is alive meanwhile, but not ready."""
     retrying = AsyncRetrying(
         wait=wait_fixed(RETRY_EVERY_S),
         retry=retry_if_exception_type((Unavailable, Aborted, ResourceExhausted)),

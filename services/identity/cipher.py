@@ -1,4 +1,4 @@
-"""What KEY_ENCRYPTION_SECRET protects: the signing keys in the database, and what must not be guessed from a hash."""
+"""Cryptography with KEY_ENCRYPTION_SECRET: encryption of the signing keys in the database, keyed hashes, and tags."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ _KEY_BYTES = 32
 
 
 class Cipher:
-    """Encrypts and authenticates with keys derived from one secret, each for one purpose (HKDF, RFC 5869)."""
+    """Encryption and authentication with keys derived from one secret, one for each purpose (HKDF, RFC 5869)."""
 
     def __init__(self, secret: str) -> None:
         self._sealing_key = OctKey.import_key(_derive(secret, "signing keys"))
@@ -26,12 +26,14 @@ class Cipher:
         self._tag_key = _derive(secret, "refresh tokens")
 
     def seal(self, key: ECKey) -> str:
-        """A private key as a JWE (RFC 7516), bound to its identifier."""
+        """Encrypts a private key as a JWE (RFC 7516), bound to its identifier."""
         header = {"alg": _KEY_MANAGEMENT, "enc": _ENCRYPTION, "kid": key.kid}
         return jwe.encrypt_compact(header, key.as_pem(private=True), self._sealing_key)
 
     def unseal(self, sealed: str, kid: str) -> ECKey:
-        """The private key in a JWE. Raises FailedPrecondition, for an operator, if another secret sealed it."""
+        """Decrypts the private key in a JWE. Raises FailedPrecondition, with a message for an operator, if it was
+        encrypted with another secret.
+        """
         try:
             opened = jwe.decrypt_compact(sealed, self._sealing_key, algorithms=[_KEY_MANAGEMENT, _ENCRYPTION])
             if opened.headers().get("kid") == kid and opened.plaintext is not None:
@@ -41,11 +43,11 @@ class Cipher:
         raise _wrong_secret(kid)
 
     def fingerprint(self, text: str) -> str:
-        """A keyed hash: equal for equal texts, and of no use for guessing them without the secret."""
+        """Returns a keyed hash, the same for equal texts. Without the secret, nobody can guess the text by it."""
         return hmac.new(self._fingerprint_key, text.encode(), hashlib.sha256).hexdigest()
 
     def tag(self, octets: bytes) -> bytes:
-        """Authenticates the parts of a refresh token (HMAC-SHA256)."""
+        """Returns the HMAC-SHA256 that authenticates the parts of a refresh token."""
         return hmac.new(self._tag_key, octets, hashlib.sha256).digest()
 
 
@@ -56,6 +58,6 @@ def _derive(secret: str, purpose: str) -> bytes:
 
 def _wrong_secret(kid: str) -> FailedPrecondition:
     return FailedPrecondition(
-        f"KEY_ENCRYPTION_SECRET does not open the signing key {kid} in the database. Set the secret that it was"
-        " encrypted with; or, if that is lost, empty the table signing_keys: every access token then ends."
+        f"KEY_ENCRYPTION_SECRET can't decrypt the signing key {kid} in the database. Set the secret that encrypted it."
+        " If that is lost, empty the table signing_keys: all access tokens then become invalid."
     )

@@ -1,4 +1,4 @@
-"""How a client proves itself to the token endpoint (RFC 6749, section 2.3.1)."""
+"""Authentication of clients by the token endpoint (RFC 6749, section 2.3.1)."""
 
 import base64
 import hmac
@@ -11,13 +11,13 @@ _NO_SECRET = ""
 
 
 class Clients:
-    """The workloads that may get a token of their own, with their secrets."""
+    """The workloads that may obtain tokens of their own, with their secrets."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         self._secrets = dict(secrets)
 
     def authenticate(self, authorization: str, client_id: str, client_secret: str) -> str:
-        """The client's identifier, proven by HTTP Basic authentication or in the body, not by both.
+        """Authenticates a client by HTTP Basic authentication or by the body, not by both, and returns its identifier.
 
         Raises Unauthenticated (INVALID_CLIENT) and InvalidArgument (INVALID_REQUEST).
         """
@@ -25,13 +25,16 @@ class Clients:
         if scheme.lower() == "basic":
             basic_id, basic_secret = _decode_basic(credentials.strip())
             if client_secret or client_id not in ("", basic_id):
-                raise InvalidArgument("Send the client's secret in one place only.", reason="INVALID_REQUEST")
+                raise InvalidArgument(
+                    "Send the client's credentials either in the Authorization header or in the body, not in both.",
+                    reason="INVALID_REQUEST",
+                )
             client_id, client_secret = basic_id, basic_secret
         self._check(client_id, client_secret)
         return client_id
 
     def _check(self, client_id: str, client_secret: str) -> None:
-        """Takes as long for an unknown client as for a wrong secret."""
+        """Raises Unauthenticated if the secret is wrong; takes as long for an unknown client."""
         known = self._secrets.get(client_id, _NO_SECRET)
         right = hmac.compare_digest(known.encode(), client_secret.encode())
         if not right or known == _NO_SECRET:
@@ -39,7 +42,7 @@ class Clients:
 
 
 def _decode_basic(credentials: str) -> tuple[str, str]:
-    """The identifier and the secret; each is form-encoded first, then both are joined and in base64."""
+    """Returns the identifier and the secret, which are form-encoded, then joined and encoded as base64."""
     try:
         client_id, _, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
     except ValueError:  # not base64, or not UTF-8
@@ -48,5 +51,5 @@ def _decode_basic(credentials: str) -> tuple[str, str]:
 
 
 def invalid_client() -> Unauthenticated:
-    """The client is unknown, or its secret is wrong; which of them is not told."""
+    """Returns the error of an unknown client or a wrong secret. It does not reveal which."""
     return Unauthenticated("The client is unknown or its secret is wrong.", reason="INVALID_CLIENT")

@@ -1,4 +1,4 @@
-"""The SQL of ended tokens and of their readers. Every function works in its caller's transaction."""
+"""The SQL of ended tokens and of their readers. Every function runs in its caller's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ READER_LEAVES_AFTER = timedelta(seconds=60)  # more than twice the longest poll
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of the list; `sequence` gives the order."""
+    """An entry of the list; `sequence` is its position."""
 
     sequence: int
     id: str
@@ -23,10 +23,11 @@ class Entry:
 
 
 async def insert_ended(tx: Connection, token_id: str, expire_time: datetime) -> int:
-    """Adds an entry, or prolongs it, and returns its sequence. Do this last: others wait until the transaction ends.
+    """Adds an entry, or extends it, and returns its sequence. It should be the last step of a transaction, because
+    others wait until that ends.
 
-    One transaction at a time adds, so that sequences become visible in their order and no reader misses one. The last
-    entry stays until there is another, so that all replicas agree on where the list ends.
+    Only one transaction at a time adds entries, so that they become visible in the order of their sequences and no
+    reader misses one. The last entry is kept until there is another, so that all replicas agree on the end of the list.
     """
     await tx.execute("LOCK TABLE ended_tokens IN SHARE ROW EXCLUSIVE MODE")
     await tx.execute(
@@ -52,12 +53,12 @@ async def insert_ended(tx: Connection, token_id: str, expire_time: datetime) -> 
 
 
 async def count_ended(tx: Connection) -> int:
-    """How many entries there are."""
+    """Returns the number of entries."""
     return int(await tx.fetchval("SELECT count(*) FROM ended_tokens"))
 
 
 async def read_ended(tx: Connection, after: int) -> tuple[datetime, int, Sequence[Entry]]:
-    """The time of the database, the last sequence (0 if there is none), and the entries after `after`."""
+    """Returns the time of the database, the last sequence (0 if there is none), and the entries after `after`."""
     rows = await tx.fetch(
         "SELECT sequence, id, expire_time FROM ended_tokens WHERE sequence > $1 ORDER BY sequence", after
     )
@@ -67,7 +68,7 @@ async def read_ended(tx: Connection, after: int) -> tuple[datetime, int, Sequenc
 
 
 async def acknowledge(tx: Connection, reader: UUID, seen: int) -> None:
-    """Notes how far a reader has read, and forgets the readers that have not asked for long."""
+    """Records the position of a reader, and deletes readers that have not polled for long."""
     await tx.execute("DELETE FROM ended_token_readers WHERE poll_time < now() - $1::interval", READER_LEAVES_AFTER)
     await tx.execute(
         """
@@ -83,11 +84,11 @@ async def acknowledge(tx: Connection, reader: UUID, seen: int) -> None:
 
 
 async def count_behind(tx: Connection, sequence: int) -> int:
-    """How many readers have not read up to here."""
+    """Returns the number of readers that have not read up to this sequence."""
     return int(await tx.fetchval("SELECT count(*) FROM ended_token_readers WHERE seen < $1", sequence))
 
 
 async def forget_behind(tx: Connection, sequence: int) -> int:
-    """Forgets the readers that have not read up to here, until they ask again; returns how many there were."""
+    """Deletes the readers that have not read up to this sequence, until they poll again; returns their number."""
     query = "WITH gone AS (DELETE FROM ended_token_readers WHERE seen < $1 RETURNING 1) SELECT count(*) FROM gone"
     return int(await tx.fetchval(query, sequence))

@@ -1,6 +1,6 @@
-"""The list of ended tokens: kept in the database, followed by every replica, and read by all who verify tokens.
+"""The list of ended tokens, stored in the database, copied by every replica, and read by all verifiers.
 
-docs/decisions/0020-ended-tokens.md has the whole picture.
+docs/decisions/0020-ended-tokens.md describes the design.
 """
 
 import asyncio
@@ -23,27 +23,27 @@ from services.identity.ended_storage import Entry
 ENTRIES_MAX = 100_000
 PAGE_ENTRIES_MAX = 5_000  # some 400 kB of JSON
 WAITING_MAX = 200
-LOOK_EVERY_S = 5.0  # without a notification
+POLL_PAUSE_S = 5.0  # without a notification
 SPREAD_TIMEOUT_S = 2.0
 SPREAD_PAUSE_S = 0.01
-LEEWAY = timedelta(seconds=60)  # clocks of verifiers may differ
+LEEWAY = timedelta(seconds=60)  # for differences between the clocks of verifiers
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """A part of the list, and where the next begins."""
+class EntriesPage:
+    """A page of the list, and the position after it."""
 
     entries: Sequence[Entry]
     next_after: int
 
 
 class EndedTokenList:
-    """The list as this replica knows it. Also the EndedTokens of this process, which needs no HTTP to know them."""
+    """This replica's copy of the list. It is also the EndedTokens of this process, which needs no HTTP to read it."""
 
     def __init__(self, database: Database, token_lifetime: timedelta) -> None:
-        """`token_lifetime` is that of the longest access token that may be in use."""
+        """Starts with an empty copy. `token_lifetime` is the longest lifetime of an access token."""
         self._database = database
         self._lifetime = token_lifetime + LEEWAY
         self._reader = uuid4()
@@ -55,15 +55,15 @@ class EndedTokenList:
         self._serves = False
 
     async def ready(self) -> None:
-        """Returns at once: the process serves only once it has the list."""
+        """Returns at once, because the process starts to serve only after it has loaded the list."""
 
     def holds(self, ids: Iterable[str]) -> bool:
-        """Returns whether one of these is on the list."""
+        """Returns whether the list holds one of these entries."""
         return bool(self._ids) and any(each in self._ids for each in ids)
 
     async def end(self, tx: Connection, claim: str, value: str, expire_time: datetime | None = None) -> int:
-        """Ends the tokens whose claim has this value, with the transaction, which should do nothing after it. Returns
-        what spread() takes. `expire_time` is for a token that is known, whose expiry is.
+        """Ends the tokens whose claim has this value, as the last step of the transaction. Returns the sequence to pass
+        to wait_until_read(). `expire_time` is that of a single token.
 
         Raises ResourceExhausted if the list is full.
         """
@@ -76,10 +76,10 @@ class EndedTokenList:
         expire_time = datetime.now(UTC) + self._lifetime if expire_time is None else expire_time + LEEWAY
         return await ended_storage.insert_ended(tx, ended_id(claim, value), expire_time)
 
-    async def spread(self, sequence: int) -> None:
-        """Returns when all readers have read up to this, or SPREAD_TIMEOUT_S have passed. Call it after the commit.
+    async def wait_until_read(self, sequence: int) -> None:
+        """Waits until all readers have read up to this sequence, at most SPREAD_TIMEOUT_S. Call it after the commit.
 
-        A reader that is too slow, or gone, holds up one end only: it counts again once it asks again.
+        A reader that is slow, or gone, delays only one call: it does not count again until it polls again.
         """
         try:
             async with asyncio.timeout(SPREAD_TIMEOUT_S):
@@ -89,22 +89,24 @@ class EndedTokenList:
             with suppress(MeshError):
                 async with self._database.transaction() as tx:
                     behind = await ended_storage.forget_behind(tx, sequence)
-                log.warning("readers of ended tokens do not answer", readers=behind)
+                log.warning("readers of ended tokens do not respond", readers=behind)
         except MeshError as error:
-            log.warning("could not see whether an end has spread", error=error.message)
+            log.warning("could not check whether all readers know of an ended token", error=error.message)
 
     async def _behind(self, sequence: int) -> int:
         async with self._database.transaction() as tx:
             return await ended_storage.count_behind(tx, sequence)
 
     async def acknowledge(self, reader: UUID, seen: int) -> None:
-        """Notes how far a reader has read. While the database is away nothing can end, so nobody needs to know."""
+        """Records the position of a reader. Ignores a database that is away, because no token can end meanwhile."""
         with suppress(MeshError):
             async with self._database.transaction() as tx:
                 await ended_storage.acknowledge(tx, reader, seen)
 
-    async def after(self, after: int, wait_s: float) -> News:
-        """What ended after this. Without news, waits for some, unless too many wait or this process stops."""
+    async def after(self, after: int, wait_s: float) -> EntriesPage:
+        """Returns the entries after this sequence. If there are none, waits for new ones, unless too many readers wait
+        or this process stops.
+        """
         if after > self._last:
             after = 0  # a sequence of another database, as after a restore
         elif after == self._last and self._serves and self._waiting < WAITING_MAX:
@@ -116,11 +118,11 @@ class EndedTokenList:
         first = bisect.bisect_right(self._entries, after, key=lambda entry: entry.sequence)
         page = self._entries[first : first + PAGE_ENTRIES_MAX]
         is_last = first + PAGE_ENTRIES_MAX >= len(self._entries)
-        return News(page, self._last if is_last else page[-1].sequence)
+        return EntriesPage(page, self._last if is_last else page[-1].sequence)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Lets readers wait for news, until the block ends."""
+        """Lets readers wait for new entries until the block ends, and then releases them."""
         self._serves = True
         try:
             yield
@@ -129,7 +131,7 @@ class EndedTokenList:
             self._wake()
 
     async def refresh(self) -> None:
-        """Takes over what is new in the database, and tells it to those who wait. Raises what transaction() raises."""
+        """Loads new entries from the database, and wakes the waiting readers. Raises as Database.transaction() does."""
         async with self._database.transaction() as tx:
             now, last, entries = await ended_storage.read_ended(tx, self._last)
             if last < self._last:  # another database, as after a restore
@@ -143,7 +145,7 @@ class EndedTokenList:
         await self.acknowledge(self._reader, last)
 
     async def follow(self) -> None:
-        """Keeps this copy fresh for ever."""
+        """Updates this copy until the task is cancelled."""
         await keep_running("ended tokens", self._follow)
 
     async def _follow(self) -> None:
@@ -154,7 +156,7 @@ class EndedTokenList:
             while not session.is_closed():
                 changed.clear()
                 await self.refresh()
-                await wait(changed, LOOK_EVERY_S)
+                await wait(changed, POLL_PAUSE_S)
         raise Unavailable("The database has ended the session.")
 
     def _wake(self) -> None:

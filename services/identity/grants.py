@@ -1,4 +1,4 @@
-"""The grants of the token endpoint (RFC 6749) and the revocation of what they gave (RFC 7009)."""
+"""The grants of the token endpoint (RFC 6749) and the revocation of tokens (RFC 7009)."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ from services.identity.passwords import Passwords
 from services.identity.sign_in_limit import Attempt, SignInLimit
 from services.identity.tokens import AccessToken, AccessTokens, RefreshToken
 
-# The client of people's own sign-ins: any program that knows the password, none that has a secret.
+# The client id of users' sign-ins: a public client (RFC 6749, section 2.1), which has no secret.
 PUBLIC_CLIENT = "public"
 
 GRANT_TYPES = ("password", "refresh_token", "client_credentials")
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
-    """What a grant gives; a workload gets no refresh token, for it can always ask again."""
+class IssuedTokens:
+    """The tokens of a grant. A workload gets no refresh token, because it can always request another access token."""
 
     access: AccessToken
     refresh: RefreshToken | None = None
 
 
 class Grants:
-    """Trades proofs of identity for tokens."""
+    """The grants, which exchange credentials for tokens."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class Grants:
         self.limit = SignInLimit(database, cipher)
         self._refresh_lifetime = refresh_lifetime
 
-    async def password(self, request: pb.IssueTokenRequest, call: Call) -> Issued:
-        """Signs a user in (section 4.3). Neither the error nor its time tells whether the account exists.
+    async def password(self, request: pb.IssueTokenRequest, call: Call) -> IssuedTokens:
+        """Signs a user in (section 4.3). Neither the error nor the time it takes reveals whether the account exists.
 
-        Raises ResourceExhausted while there were too many failures, whatever the password.
+        Raises ResourceExhausted after too many failures, even if the password is correct.
         """
         _require(username=request.username, password=request.password)
         found = None
@@ -92,39 +92,39 @@ class Grants:
         if not kept:
             raise _wrong_password()  # deleted a moment ago
         audit.record("sign_in", call, outcome="succeeded", session=str(token.family), **account)
-        return Issued(self._access_token(user, scopes, token), token)
+        return IssuedTokens(self._access_token(user, scopes, token), token)
 
     async def _verified(self, attempt: Attempt, password_hash: str | None, password: str) -> bool:
         try:
             return await self._passwords.verify(password_hash, password)
         except ResourceExhausted:
-            await self.limit.cancel(attempt)  # nobody has looked at the password
+            await self.limit.cancel(attempt)  # the password was not checked
             raise
 
-    async def refresh(self, request: pb.IssueTokenRequest, call: Call) -> Issued:
-        """Trades a refresh token for the next (section 6).
+    async def refresh(self, request: pb.IssueTokenRequest, call: Call) -> IssuedTokens:
+        """Exchanges a refresh token for the next one (section 6).
 
-        Each works once. One that comes again was either stolen or its answer was lost: as nobody can tell which, the
-        whole family ends, with its access tokens, and the user signs in again (RFC 9700, section 4.14.2). There is no
-        time of grace. A token that was never issued ends nothing.
+        Each works once. If one is used again, either it was stolen or the response was lost. It is impossible to find
+        out which, so the whole family ends, with its access tokens, and the user must sign in again (RFC 9700, section
+        4.14.2). There is no grace period. A token that was never issued ends nothing.
         """
         _require(refresh_token=request.refresh_token)
         old = RefreshToken.parse(request.refresh_token)
         if old is None:
-            raise self._refused_refresh(call)
+            raise self._rejected_refresh(call)
         new = RefreshToken.new(self._cipher, old.family)
         async with self._database.transaction() as tx:
             rotated = await storage.rotate_family(tx, old.family, old.hash, new.hash, self._refresh_lifetime)
             if rotated is not None:
                 user, granted = rotated
-                scopes = narrow(granted & user.role.scopes, request.scope)  # if it raises, the old token stays good
+                scopes = narrow(granted & user.role.scopes, request.scope)  # if it raises, the old token stays valid
         if rotated is None:
             await self._end_reused(old, call)
-            raise self._refused_refresh(call)
+            raise self._rejected_refresh(call)
         audit.record("refresh", call, account=user.name, outcome="succeeded", session=str(new.family))
-        return Issued(self._access_token(user, scopes, new), new)
+        return IssuedTokens(self._access_token(user, scopes, new), new)
 
-    def _refused_refresh(self, call: Call) -> InvalidArgument:
+    def _rejected_refresh(self, call: Call) -> InvalidArgument:
         audit.record("refresh", call, outcome="failed", reason="INVALID_GRANT")
         return _invalid_grant("The refresh token is unknown, expired, revoked or used before. Sign in again.")
 
@@ -135,10 +135,11 @@ class Grants:
             event = "refresh_token_expired" if newest_hash == token.hash else "refresh_token_reused"
             audit.record(event, call, account=f"{USER_PREFIX}{owner}", session=str(token.family))
 
-    async def client_credentials(self, client_id: str, client_secret: str, scope: str, call: Call) -> Issued:
-        """A workload's own token (section 4.4). It has no scopes: the contracts' `callers` say what it may call.
+    async def client_credentials(self, client_id: str, client_secret: str, scope: str, call: Call) -> IssuedTokens:
+        """Issues a token to a workload (section 4.4). It has no scopes, because the contracts' `callers` decide which
+        methods it may call.
 
-        A right secret is always taken; wrong ones are limited by address.
+        A correct secret is always accepted; wrong ones are limited by client address.
         """
         try:
             workload = self._clients.authenticate(call.metadata.get("authorization", ""), client_id, client_secret)
@@ -149,11 +150,11 @@ class Grants:
         scopes = narrow(frozenset(), scope)
         name = f"{WORKLOAD_PREFIX}{workload}"
         audit.record("client_sign_in", call, account=name, outcome="succeeded")
-        return Issued(self._access_tokens.issue(name, workload, scopes))
+        return IssuedTokens(self._access_tokens.issue(name, workload, scopes))
 
     async def revoke(self, text: str, call: Call) -> None:
-        """Ends an access token, or the sign-in that a refresh token is of, also by one that has been used. Returns when
-        those who verify tokens know. Other texts do nothing.
+        """Ends an access token, or the sign-in of a refresh token, even of a used one. Returns when all verifiers know.
+        Ignores other texts.
         """
         refresh_token = RefreshToken.parse(text)
         if refresh_token is not None:
@@ -168,12 +169,12 @@ class Grants:
         elif (issued := await self._access_tokens.read(text)) is not None:
             async with self._database.transaction() as tx:
                 sequence = await self._ended.end(tx, "jti", issued.token_id, issued.expire_time)
-            await self._ended.spread(sequence)
+            await self._ended.wait_until_read(sequence)
             audit.record("revoke", call, account=issued.subject, what="access token", token_id=issued.token_id)
 
     async def _end_family(self, token: RefreshToken) -> tuple[UUID, bytes] | None:
-        """Ends a sign-in with its access tokens, by any token that it ever had. Returns its user and the hash of its
-        newest token, None if there is no such sign-in.
+        """Ends a sign-in with its access tokens, by any refresh token that it has had. Returns its user and the hash of
+        its newest token, None if there is no such sign-in.
         """
         if not token.is_genuine(self._cipher):
             return None
@@ -183,7 +184,7 @@ class Grants:
             if ended is not None:
                 sequence = await self._ended.end(tx, "sid", str(token.family))
         if ended is not None:
-            await self._ended.spread(sequence)
+            await self._ended.wait_until_read(sequence)
         return ended
 
     def _access_token(self, user: User, scopes: Set[str], token: RefreshToken) -> AccessToken:
@@ -191,14 +192,14 @@ class Grants:
 
 
 def unsupported_grant_type(supported: Sequence[str]) -> InvalidArgument:
-    """There is no such grant."""
+    """Returns the error of an unsupported grant type."""
     description = f"must be one of {', '.join(supported)}" if len(supported) > 1 else f"must be {supported[0]}"
     violation = FieldViolation("grant_type", description, "UNSUPPORTED_GRANT_TYPE")
     return InvalidArgument(f"grant_type {description}.", reason="UNSUPPORTED_GRANT_TYPE", violations=[violation])
 
 
 def _require(**parameters: str) -> None:
-    """Raises InvalidArgument (INVALID_REQUEST) that names every parameter that is missing."""
+    """Raises InvalidArgument (INVALID_REQUEST) with a violation for every missing parameter."""
     violations = [
         FieldViolation(name, "is required with this grant_type", "PARAMETER_MISSING")
         for name, value in parameters.items()

@@ -1,4 +1,4 @@
-"""The methods of IdentityService: messages to rules and back."""
+"""The methods of IdentityService."""
 
 from dataclasses import replace
 from functools import partial
@@ -30,7 +30,7 @@ from services.identity.domain import (
     unknown_user,
 )
 from services.identity.ended_tokens import EndedTokenList
-from services.identity.grants import GRANT_TYPES, Grants, Issued, unsupported_grant_type
+from services.identity.grants import GRANT_TYPES, Grants, IssuedTokens, unsupported_grant_type
 from services.identity.keys import SigningKeys
 from services.identity.passwords import Passwords
 from services.identity.storage import NewUser
@@ -44,7 +44,7 @@ _ROLES = {Role.CUSTOMER: pb.Role.CUSTOMER, Role.STAFF: pb.Role.STAFF}
 
 
 class IdentityHandlers(IdentityServiceBase):
-    """Users, grants and the public keys."""
+    """The handlers of IdentityService."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class IdentityHandlers(IdentityServiceBase):
         ended: EndedTokenList,
         issuer: str,
     ) -> None:
-        """`issuer` is the public URL that the issuer's other URLs begin with."""
+        """Keeps the parts that the methods use. `issuer` is the public URL with which the issuer's other URLs begin."""
         self._database = database
         self._passwords = passwords
         self._cipher = cipher
@@ -66,9 +66,9 @@ class IdentityHandlers(IdentityServiceBase):
         self._issuer = issuer
 
     async def create_user(self, request: pb.CreateUserRequest, call: Call) -> pb.User:
-        """Registers a customer, once for each request_id. The answer is the same if the address has an account.
+        """Registers a customer, once for each request_id. The response is the same if the address has an account.
 
-        A registration needs no caller, so all share one space of request ids, UUIDs.
+        Callers are anonymous, so all registrations share one space of request ids, which are UUIDs.
         """
         display_name = checked_display_name(request.display_name, "display_name")
         password_hash = await self._passwords.hash(request.password)
@@ -78,8 +78,8 @@ class IdentityHandlers(IdentityServiceBase):
             return await once(tx, replace(call, caller=ANONYMOUS), self._without_password(request), effect)
 
     async def _register(self, tx: Connection, new: NewUser, call: Call) -> pb.User:
-        """Adds the user. If the address has an account, its owner is told, and the answer is that of a user who would
-        have been added: whoever asks can't see which.
+        """Adds the user. If the address has an account, notifies its owner, and returns the user that would have been
+        added, so that the caller can't find out which of the two happened.
         """
         user = await storage.insert_user(tx, new)
         if user is None:
@@ -97,7 +97,9 @@ class IdentityHandlers(IdentityServiceBase):
         return _user_message(user)
 
     def _without_password(self, request: pb.CreateUserRequest) -> pb.CreateUserRequest:
-        """The request as its hash is kept: a plain hash over the password could be tried out much faster than ours."""
+        """Returns the request with a keyed hash in place of the password. The hash of the request is stored, and
+        guessing a password by a plain hash would be much faster than by argon2id.
+        """
         fingerprint = self._cipher.fingerprint(request.password)
         return pb.CreateUserRequest(
             email=request.email,
@@ -107,7 +109,7 @@ class IdentityHandlers(IdentityServiceBase):
         )
 
     async def get_user(self, request: pb.GetUserRequest, call: Call) -> pb.User:
-        """The caller's own user."""
+        """Returns the caller's own user."""
         uid = own_uid(request.name, call.caller.subject)
         async with self._database.transaction() as tx:
             user = await storage.find_user(tx, uid)
@@ -116,7 +118,7 @@ class IdentityHandlers(IdentityServiceBase):
         return _user_message(user)
 
     async def update_user(self, request: pb.UpdateUserRequest, call: Call) -> pb.User:
-        """Changes the fields that the mask names, if the etag is the current one."""
+        """Updates the fields that the mask names, if the etag is the current one."""
         patch = request.user or pb.User()
         uid = own_uid(patch.name, call.caller.subject)
         async with self._database.transaction() as tx:
@@ -127,8 +129,8 @@ class IdentityHandlers(IdentityServiceBase):
             return _user_message(await storage.rename_user(tx, uid, display_name))
 
     async def delete_user(self, request: pb.DeleteUserRequest, call: Call) -> pb.DeleteUserResponse:
-        """Deletes the caller's own user, with the kept answer of the registration, which holds personal data too.
-        Returns when those who verify tokens know that the user's have ended.
+        """Deletes the caller's own user, and the stored answer to the registration, which holds personal data too.
+        Returns when all verifiers know that the user's tokens have ended.
         """
         uid = own_uid(request.name, call.caller.subject)
         async with self._database.transaction() as tx:
@@ -139,12 +141,12 @@ class IdentityHandlers(IdentityServiceBase):
             event = UserDeleted(user=user.name, delete_time=Timestamp.now())
             await publish(tx, event, source=SOURCE, aggregate=user.name)
             sequence = await self._ended.end(tx, "sub", user.name)
-        await self._ended.spread(sequence)
+        await self._ended.wait_until_read(sequence)
         audit.record("user_deleted", call)
         return pb.DeleteUserResponse()
 
     async def resolve_user(self, request: pb.ResolveUserRequest, call: Call) -> pb.ResolveUserResponse:
-        """The address and the name of any user, for the workloads that the contract names."""
+        """Returns the address and the name of any user to the workloads that the contract names."""
         async with self._database.transaction() as tx:
             user = await storage.find_user(tx, uid_of(request.user))
         if user is None:
@@ -152,7 +154,7 @@ class IdentityHandlers(IdentityServiceBase):
         return pb.ResolveUserResponse(email=user.email, display_name=user.display_name)
 
     async def issue_token(self, request: pb.IssueTokenRequest, call: Call) -> pb.Token:
-        """The token endpoint: one branch for each grant."""
+        """Handles the token endpoint: issues tokens by the requested grant."""
         match request.grant_type:
             case "password":
                 issued = await self._grants.password(request, call)
@@ -167,39 +169,41 @@ class IdentityHandlers(IdentityServiceBase):
         return _token_message(issued)
 
     async def issue_workload_token(self, request: pb.IssueWorkloadTokenRequest, call: Call) -> pb.Token:
-        """The token endpoint of workloads."""
+        """Handles the token endpoint of workloads."""
         if request.grant_type != "client_credentials":
             raise unsupported_grant_type(("client_credentials",))
         issued = await self._grants.client_credentials(request.client_id, request.client_secret, request.scope, call)
         return _token_message(issued)
 
     async def revoke_token(self, request: pb.RevokeTokenRequest, call: Call) -> pb.RevokeTokenResponse:
-        """Ends a token, or a sign-in."""
+        """Ends an access token or a sign-in."""
         await self._grants.revoke(request.token, call)
         return pb.RevokeTokenResponse()
 
     async def list_ended_tokens(self, request: pb.ListEndedTokensRequest, call: Call) -> pb.ListEndedTokensResponse:
-        """What ended after the reader's last answer, which is acknowledged by asking on."""
+        """Lists the tokens that ended after the reader's last response, and records that the reader has got that one."""
         after = int(request.after or 0)
         if request.reader:
             await self._ended.acknowledge(UUID(request.reader), after)
-        news = await self._ended.after(after, min(request.wait_s, call.remaining_s() - 1))
+        page = await self._ended.after(after, min(request.wait_s, call.remaining_s() - 1))
         return pb.ListEndedTokensResponse(
             ended=[
                 pb.EndedToken(id=entry.id, expire_time=Timestamp.from_datetime(entry.expire_time))
-                for entry in news.entries
+                for entry in page.entries
             ],
-            next_after=str(news.next_after),
+            next_after=str(page.next_after),
         )
 
     async def get_jwks(self, request: pb.GetJwksRequest, call: Call) -> pb.Jwks:
-        """The public keys."""
+        """Returns the public keys."""
         return pb.Jwks(keys=[_key_message(key) for key in self._keys.published])
 
     async def get_open_id_configuration(
         self, request: pb.GetOpenIdConfigurationRequest, call: Call
     ) -> pb.OpenIdConfiguration:
-        """The issuer's metadata. There is no authorization endpoint: users sign in with the store's own programs."""
+        """Returns the issuer's metadata. There is no authorization endpoint: users sign in with the store's own
+        clients.
+        """
         base = self._issuer.rstrip("/")
         return pb.OpenIdConfiguration(
             issuer=self._issuer,
@@ -229,7 +233,7 @@ def _user_message(user: User) -> pb.User:
     )
 
 
-def _token_message(issued: Issued) -> pb.Token:
+def _token_message(issued: IssuedTokens) -> pb.Token:
     return pb.Token(
         access_token=issued.access.text,
         token_type="Bearer",

@@ -1,6 +1,6 @@
-"""The keys that sign access tokens: made, published before they are used, replaced by age, and forgotten.
+"""The keys that sign access tokens: created, published before their use, replaced by age, and deleted.
 
-They live in the database, so that all replicas have the same ones, and the time that decides is the database's.
+They are stored in the database, so that all replicas have the same ones. Rotation uses the time of the database.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from services.identity.storage import StoredKey
 
 ACCESS_TOKEN_LIFETIME_S_MAX = 3600
 
-# A key is public for this long before it signs: more than a verifier keeps the key set (cache.max_age of GetJwks), and
-# than a replica can be behind.
+# A key is published this long before it signs: longer than verifiers cache the key set (cache.max_age of GetJwks), and
+# than a replica can lag behind.
 PUBLISHED_BEFORE = timedelta(minutes=10)
-# A key stays public for this long after its last signature: until the longest-lived token has expired.
+# A key stays published this long after its last signature: until the last token signed by it has expired.
 PUBLISHED_AFTER = timedelta(seconds=ACCESS_TOKEN_LIFETIME_S_MAX) + PUBLISHED_BEFORE
 REFRESH_EVERY_S = 60.0
 
@@ -33,20 +33,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What is to change: the time from which a new key is to sign, None if none is due, and the keys to forget."""
+    """A change of the keys: the activation time of a new key, None if none is due, and the keys to delete."""
 
     activate_time: datetime | None
     retired: tuple[str, ...]
 
     @property
     def due(self) -> bool:
-        """Whether there is anything to do."""
+        """Returns whether there is anything to change."""
         return self.activate_time is not None or bool(self.retired)
 
 
 def plan_rotation(keys: Sequence[StoredKey], now: datetime, age_max: timedelta) -> Rotation:
-    """Decides on keys in the order of their activation. A key older than `age_max` is replaced; without one that is
-    active, as at the very first start or after an operator deleted it, a new one signs at once.
+    """Plans the rotation of keys, which are in the order of their activation. A key older than `age_max` is replaced.
+    If no key is active, as at the very first start or after an operator deleted it, a new one is active at once.
     """
     retired = tuple(key.kid for key, next_key in pairwise(keys) if next_key.activate_time + PUBLISHED_AFTER <= now)
     if not any(key.activate_time <= now for key in keys):
@@ -56,7 +56,7 @@ def plan_rotation(keys: Sequence[StoredKey], now: datetime, age_max: timedelta) 
 
 
 class SigningKeys:
-    """The keys as of the last refresh. Also the KeySet of this process, which needs no HTTP to know them."""
+    """The keys as of the last refresh. It is also the KeySet of this process, which needs no HTTP to read them."""
 
     def __init__(self, database: Database, cipher: Cipher, age_max: timedelta) -> None:
         self._database = database
@@ -66,9 +66,9 @@ class SigningKeys:
         self._current = ""
 
     async def refresh(self) -> None:
-        """Takes the keys over from the database, and rotates them when it is time.
+        """Loads the keys from the database, and rotates them when that is due.
 
-        Raises FailedPrecondition if they can't be decrypted, and what Database.transaction() raises.
+        Raises FailedPrecondition if they can't be decrypted, and as Database.transaction() does.
         """
         async with self._database.transaction() as tx:
             now, stored = await storage.read_signing_keys(tx)
@@ -78,7 +78,7 @@ class SigningKeys:
         self._current = [key.kid for key in stored if key.activate_time <= now][-1]
 
     async def _rotate(self, tx: Connection) -> tuple[datetime, tuple[StoredKey, ...]]:
-        """Carries out what is due once no other replica is at it; returns what there is then."""
+        """Rotates the keys, one replica at a time; returns the time of the database and all keys."""
         await storage.lock_signing_keys(tx)
         now, stored = await storage.read_signing_keys(tx)
         rotation = plan_rotation(stored, now, self._age_max)
@@ -93,24 +93,24 @@ class SigningKeys:
         return await storage.read_signing_keys(tx)
 
     async def keep_fresh(self) -> None:
-        """Refreshes for ever. While the database is away the keys known so far stay in use."""
+        """Refreshes the keys until the task is cancelled. While the database is away, the known keys stay in use."""
         while True:
             await asyncio.sleep(REFRESH_EVERY_S)
             try:
                 await self.refresh()
             except (Unavailable, Aborted, ResourceExhausted) as error:
-                log.warning("signing keys not refreshed", error=error.message)
+                log.warning("could not refresh the signing keys", error=error.message)
 
     @property
     def current(self) -> ECKey:
-        """The key that signs now."""
+        """Returns the key that signs now."""
         return self._keys[self._current]
 
     @property
     def published(self) -> tuple[ECKey, ...]:
-        """All keys that are public, in the order of their activation."""
+        """Returns all published keys, in the order of their activation."""
         return tuple(self._keys.values())
 
     async def find(self, kid: str) -> ECKey | None:
-        """The key of this identifier, None if there is no such key."""
+        """Returns the key with this identifier, None if there is no such key."""
         return self._keys.get(kid)

@@ -1,4 +1,4 @@
-"""Passwords, hashed with argon2id (RFC 9106) away from the event loop."""
+"""Hashing of passwords with argon2id (RFC 9106), outside of the event loop."""
 
 import asyncio
 import ctypes
@@ -16,13 +16,13 @@ from mesh.errors import ResourceExhausted
 
 T = TypeVar("T")
 
-# OWASP's first choice for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane. It bounds what a
-# sign-in costs: MEMORY_KIB times the hashes computed at once is the most memory that passwords ever take.
+# OWASP's first choice for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane. The memory is bounded
+# by MEMORY_KIB times the number of hashes that are computed at the same time.
 MEMORY_KIB = 19 * 1024
 PASSES = 2
 LANES = 1
 
-# How many may wait for each one that is computed: some seconds' worth, as a caller waits no longer.
+# The most requests that wait for each worker: those of some seconds, because callers don't wait longer.
 WAITING_PER_WORKER_MAX = 50
 RETRY_AFTER_S = 2.0
 
@@ -30,7 +30,7 @@ _M_MMAP_THRESHOLD = -3  # malloc.h
 
 
 class Passwords:
-    """Hashes and verifies, a few at a time; when too many wait, a caller is told to come back."""
+    """The hashing and verification of passwords, a few at a time. Rejects calls when too many wait."""
 
     def __init__(self, executor: ThreadPoolExecutor, workers: int, dummy_hash: str) -> None:
         self._executor = executor
@@ -41,7 +41,7 @@ class Passwords:
     @classmethod
     @asynccontextmanager
     async def open(cls, workers: int) -> AsyncIterator[Self]:
-        """Computes at most `workers` hashes at once, for as long as the block lasts."""
+        """Starts threads that compute at most `workers` hashes at once, and stops them at the end of the block."""
         _return_freed_memory()
         with ThreadPoolExecutor(workers, thread_name_prefix="passwords") as executor:
             loop = asyncio.get_running_loop()
@@ -49,13 +49,14 @@ class Passwords:
             yield cls(executor, workers, dummy_hash)
 
     async def hash(self, password: str) -> str:
-        """The hash to keep, with its parameters and a fresh salt. Raises ResourceExhausted when too many wait."""
+        """Returns the hash of a password, with its parameters and a new salt. Raises ResourceExhausted if too many
+        calls wait.
+        """
         return await self._run(lambda: _hash(password))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether this is the password. Without a hash, for want of an account, the answer is no and takes as long.
-
-        Raises ResourceExhausted when too many wait.
+        """Returns whether the password matches the hash. Without a hash, because there is no account, returns False
+        after the same time. Raises ResourceExhausted if too many calls wait.
         """
         right = await self._run(lambda: _verify(password_hash or self._dummy_hash, password))
         return right and password_hash is not None
@@ -63,7 +64,7 @@ class Passwords:
     async def _run(self, work: Callable[[], T]) -> T:
         if self._pending >= self._pending_max:
             raise ResourceExhausted(
-                "Too many people sign in or register right now. Try again.",
+                "Too many users are signing in or registering now. Try again.",
                 reason="PASSWORD_QUEUE_FULL",
                 retry_after_s=RETRY_AFTER_S,
             )
@@ -75,8 +76,8 @@ class Passwords:
 
 
 def _return_freed_memory() -> None:
-    """glibc keeps blocks as large as a hash's once the first was freed, so that each worker would hold on to 19 MiB;
-    a fixed threshold makes it give them back (mallopt(3)). Other C libraries have no such call, or no such habit.
+    """Makes glibc return the memory of a hash to the system. After the first free of such a block, glibc would keep
+    19 MiB for each worker; a fixed threshold prevents that (mallopt(3)). Other C libraries don't need it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -99,5 +100,5 @@ def _verify(password_hash: str, password: str) -> bool:
 
 
 def _octets(password: str) -> bytes:
-    """The same characters are the same password on every keyboard: NFC, as RFC 8265, section 4.2.2 has it."""
+    """Returns the password in NFC (RFC 8265, section 4.2.2), so that it is the same on every keyboard."""
     return unicodedata.normalize("NFC", password).encode()

@@ -16,18 +16,18 @@ ROTATION_S_MIN = int(PUBLISHED_AFTER.total_seconds())
 
 ClientId = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,62}$")]
 ClientSecret = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-._~]{16,}$")]
-"""The unreserved characters of URLs: whether a client form-encodes its secret or not, it sends the same."""
+"""A secret of unreserved characters of URLs, which is the same whether or not a client form-encodes it."""
 
 
 def _clients(value: object) -> object:
-    """Reads the JSON of SERVICE_CLIENTS."""
+    """Parses the JSON of SERVICE_CLIENTS."""
     if not isinstance(value, str):
         return value
     try:
         return TypeAdapter(dict[ClientId, ClientSecret]).validate_json(value)
     except ValidationError:
         raise ValueError(
-            "must be a JSON object of client ids, such as notifications, and their secrets, each at least 16 "
+            "must be a JSON object of client ids, such as notifications, and their secrets, each with at least 16 "
             "letters, digits and -._~"
         ) from None
 
@@ -40,7 +40,9 @@ EmailAddress = Annotated[
 
 
 class IdentitySettings(ServiceSettings, DatabaseSettings, EventSettings):
-    """What identity needs. `token_issuer` is the public URL of the mesh: the other public URLs begin with it."""
+    """The settings of the identity service. `token_issuer` is the public URL of the mesh, with which its other public
+    URLs begin.
+    """
 
     token_issuer: HttpUrl = Field(
         description="the public URL of the mesh, which its tokens name", examples=["https://shop.example.com"]
@@ -83,15 +85,15 @@ class IdentitySettings(ServiceSettings, DatabaseSettings, EventSettings):
     @model_validator(mode="after")
     def _staff_is_whole(self) -> Self:
         if (self.staff_email is None) != (self.staff_password is None):
-            raise ValueError("STAFF_EMAIL and STAFF_PASSWORD must be set both or neither")
+            raise ValueError("STAFF_EMAIL and STAFF_PASSWORD must both be set, or neither")
         return self
 
     @property
     def refresh_token_lifetime(self) -> timedelta:
-        """How long a refresh token can be used."""
+        """Returns the time for which a refresh token is valid."""
         return timedelta(seconds=self.refresh_token_lifetime_s)
 
     @property
     def signing_key_rotation(self) -> timedelta:
-        """How old a signing key becomes."""
+        """Returns the age at which a signing key is replaced."""
         return timedelta(seconds=self.signing_key_rotation_s)

@@ -1,6 +1,6 @@
-"""How often passwords may be guessed: failures are counted in the database, so that the limit holds over replicas.
+"""The limit on guesses of passwords. Failures are counted in the database, so that it applies across replicas.
 
-docs/decisions/0021-guessing-and-mail.md has the reasons.
+docs/decisions/0021-guessing-and-mail.md gives the reasons.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from services.identity.cipher import Cipher
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many failures cost no wait; the next ones do, each twice as long as the one before. A counter is forgotten
-    when it was quiet for a while.
+    """A limit on failures. The first ones cost no wait; each further one doubles it, up to a maximum. A counter expires
+    some time after its last failure.
     """
 
     free_failures: int
@@ -31,7 +31,7 @@ class Limit:
     forget_after: timedelta
 
     def wait(self, failures: int) -> timedelta:
-        """How long nobody may try after this many failures."""
+        """Returns the time to wait after this number of failures."""
         over = failures - self.free_failures
         if over < 0:
             return timedelta(0)
@@ -42,23 +42,23 @@ class Limit:
 LIMITS: Mapping[str, Limit] = {
     # One address guesses at one account.
     "pair": Limit(5, timedelta(seconds=1), timedelta(minutes=15), timedelta(days=1)),
-    # Many addresses guess at one account: where its owner has signed in before, this one does not count.
+    # Many addresses guess at one account. It does not apply to addresses from which the owner has signed in before.
     "account": Limit(20, timedelta(seconds=1), timedelta(minutes=5), timedelta(days=1)),
     # One address guesses at many accounts; an office may share it.
     "address": Limit(50, timedelta(seconds=1), timedelta(minutes=5), timedelta(hours=1)),
 }
-# One address guesses at the secrets of workloads. A right secret is never refused: there is nothing to guess.
+# One address guesses at the secrets of workloads. Correct secrets are always accepted: they are too long to guess.
 CLIENT_LIMIT = Limit(20, timedelta(seconds=1), timedelta(minutes=5), timedelta(hours=1))
 
 NOBODY = UUID(int=0)
 PATIENCE_S = 1.2
-LOOK_EVERY_S = 0.25
+POLL_PAUSE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A sign-in that may be tried, counted as failed until it succeeds. `blocked_until` is by key; `blocks` are the
-    limits that admit no other attempt for a while if it fails.
+    """An admitted attempt to sign in, which counts as failed until it succeeds. `blocked_until` is by key; `blocks` are
+    the names of the limits that block further attempts if this one fails.
     """
 
     address_hash: str
@@ -68,21 +68,21 @@ class Attempt:
 
     @property
     def until(self) -> datetime:
-        """Until when there is no other attempt if this one fails."""
+        """Returns the time until which further attempts are blocked if this one fails."""
         return max(self.blocked_until.values())
 
 
 class SignInLimit:
-    """Counts failed sign-ins and refuses more, whatever the password, until the wait is over."""
+    """The limit on failed sign-ins. It rejects attempts, even with the correct password, until a wait is over."""
 
     def __init__(self, database: Database, cipher: Cipher) -> None:
         self._database = database
         self._cipher = cipher
 
     async def begin(self, username: str, user_uid: UUID | None, call: Call) -> Attempt:
-        """Counts an attempt before the password is looked at, so that many at once are many. The account need not
-        exist. Raises ResourceExhausted with the time to wait; a short one is waited for here, because several sign-ins
-        of one user at once count as failures until the first succeeds.
+        """Counts an attempt before its password is checked, so that concurrent attempts all count. The account need not
+        exist. Raises ResourceExhausted with the time to wait. A short wait takes place here, because concurrent
+        sign-ins of one user count as failures until the first succeeds.
         """
         account, address = self.account_hash(username), self._address_hash(call)
         patient_until = time.monotonic() + PATIENCE_S
@@ -91,16 +91,16 @@ class SignInLimit:
             wait_s = outcome.total_seconds()
             if time.monotonic() + wait_s > patient_until:
                 raise too_many_attempts(wait_s)
-            await asyncio.sleep(min(wait_s, LOOK_EVERY_S))
+            await asyncio.sleep(min(wait_s, POLL_PAUSE_S))
             outcome = await self._try_begin(account, address, user_uid)
         return outcome
 
     async def _try_begin(self, account: str, address: str, user_uid: UUID | None) -> Attempt | timedelta:
-        """The attempt, or how long to wait for one."""
+        """Returns the attempt, or the time to wait before one is admitted."""
         pair_key = f"pair:{account}:{address}"
         async with self._database.transaction() as tx:
             keys = {"pair": pair_key}
-            # Asked for nobody too: an account must not be told by the time that a query takes.
+            # Queried even without an account, so that the time does not reveal whether there is one.
             if not await attempt_storage.knows_address(tx, user_uid or NOBODY, address):
                 keys["account"] = f"account:{account}"
                 if address:
@@ -115,7 +115,7 @@ class SignInLimit:
         return Attempt(address, pair_key, blocks, tuple(name for name, key in keys.items() if blocks[key] > now))
 
     async def succeed(self, attempt: Attempt, user_uid: UUID) -> None:
-        """Takes a failure back, and remembers the address as one of the owner's."""
+        """Takes back the failure, and records the address as one of the user's."""
         async with self._database.transaction() as tx:
             await attempt_storage.take_back(tx, attempt.blocked_until, attempt.blocked_until)
             await attempt_storage.reset(tx, attempt.pair_key)
@@ -123,12 +123,14 @@ class SignInLimit:
                 await attempt_storage.remember_address(tx, user_uid, attempt.address_hash)
 
     async def remember(self, tx: Connection, user_uid: UUID, call: Call) -> None:
-        """Notes that a user registers from this address: a crowd of guesses from it does not keep the user out."""
+        """Records the address from which a user registers, so that guesses from it at other accounts do not lock the
+        user out.
+        """
         if address := self._address_hash(call):
             await attempt_storage.remember_address(tx, user_uid, address)
 
     async def cancel(self, attempt: Attempt) -> None:
-        """Takes a failure back that was none: the password has not been looked at."""
+        """Takes back the failure of an attempt whose password was not checked."""
         async with self._database.transaction() as tx:
             await attempt_storage.take_back(tx, attempt.blocked_until, attempt.blocked_until)
 
@@ -144,7 +146,7 @@ class SignInLimit:
             raise too_many_attempts(wait.total_seconds())
 
     def account_hash(self, username: str) -> str:
-        """The name of an account in the audit log, which need not exist."""
+        """Returns the identifier of an account in the audit log. The account need not exist."""
         return self._hash("account", username.lower())
 
     def _address_hash(self, call: Call) -> str:
@@ -156,9 +158,9 @@ class SignInLimit:
 
 
 def too_many_attempts(wait_s: float) -> ResourceExhausted:
-    """The refusal of a sign-in, the same for right and wrong passwords."""
+    """Returns the error of a rejected sign-in, the same for correct and wrong passwords."""
     return ResourceExhausted(
-        "Too many failed sign-ins. Wait, then try again.",
+        "Too many failed sign-ins. Try again later.",
         reason="TOO_MANY_SIGN_INS",
         retry_after_s=max(wait_s, 1.0),
     )

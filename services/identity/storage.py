@@ -1,4 +1,4 @@
-"""The SQL of identity. Every function works in its caller's transaction."""
+"""The SQL of users, sign-ins and signing keys. Every function runs in its caller's transaction."""
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from services.identity.domain import Role, User, account_deleted
 FAMILIES_PER_USER_MAX = 100
 
 _USER = "users.uid, email, display_name, role, create_time, update_time, version"
-_SAME_EMAIL = 'lower(email COLLATE "C") = lower($1 COLLATE "C")'  # as the unique index has it
+_SAME_EMAIL = 'lower(email COLLATE "C") = lower($1 COLLATE "C")'  # the expression of the unique index
 
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """A user to add. `request_id` is that of the registration, empty if it had none."""
+    """A user to add. `request_id` is that of the registration, empty if there was none."""
 
     uid: UUID
     email: str
@@ -28,13 +28,13 @@ class NewUser:
     request_id: str = ""
 
     def as_user(self, now: datetime) -> User:
-        """The user that adding this makes."""
+        """Returns the user that results from adding this one at `now`."""
         return User(self.uid, self.email, self.display_name, self.role, now, now, version=1)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A signing key at rest: encrypted, and when it begins to sign."""
+    """A signing key in the database: encrypted, with its activation time."""
 
     kid: str
     sealed: str
@@ -42,7 +42,7 @@ class StoredKey:
 
 
 async def insert_user(tx: Connection, new: NewUser) -> User | None:
-    """Adds a user; None if the address has an account."""
+    """Adds a user and returns it; returns None if the address has an account."""
     query = f"""
         INSERT INTO users (uid, email, display_name, role, password_hash, request_id)
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING {_USER}
@@ -53,13 +53,15 @@ async def insert_user(tx: Connection, new: NewUser) -> User | None:
 
 
 async def find_user(tx: Connection, uid: UUID) -> User | None:
-    """The user, if there is one."""
+    """Returns a user, None if there is none."""
     row = await tx.fetchrow(f"SELECT {_USER} FROM users WHERE uid = $1", uid)
     return None if row is None else _user(row)
 
 
 async def lock_user(tx: Connection, uid: UUID) -> User:
-    """The caller's own user, unchanged by others until the transaction ends. Raises Unauthenticated if deleted."""
+    """Locks the caller's own user until the transaction ends, and returns it. Raises Unauthenticated if it is
+    deleted.
+    """
     row = await tx.fetchrow(f"SELECT {_USER} FROM users WHERE uid = $1 FOR UPDATE", uid)
     if row is None:
         raise account_deleted()
@@ -67,7 +69,7 @@ async def lock_user(tx: Connection, uid: UUID) -> User:
 
 
 async def find_by_email(tx: Connection, email: str) -> tuple[User, str] | None:
-    """The user of an address, whatever its case, with the hash of the password."""
+    """Returns the user with an address, regardless of case, and the hash of the password; None if there is none."""
     row = await tx.fetchrow(f"SELECT {_USER}, password_hash FROM users WHERE {_SAME_EMAIL}", email)
     return None if row is None else (_user(row), row["password_hash"])
 
@@ -84,7 +86,7 @@ async def rename_user(tx: Connection, uid: UUID, display_name: str) -> User:
 
 
 async def delete_user(tx: Connection, uid: UUID) -> str:
-    """Deletes a user that the transaction has locked, with all sign-ins; returns the registration's request_id."""
+    """Deletes a user that the transaction has locked, and all sign-ins; returns the registration's request_id."""
     request_id = await tx.fetchval("DELETE FROM users WHERE uid = $1 RETURNING request_id", uid)
     assert isinstance(request_id, str), "the row is locked"
     return request_id
@@ -93,9 +95,9 @@ async def delete_user(tx: Connection, uid: UUID) -> str:
 async def insert_family(
     tx: Connection, family: UUID, user_uid: UUID, scopes: Set[str], token_hash: bytes, lifetime: timedelta
 ) -> bool:
-    """Begins a family of refresh tokens; False if the user is gone.
+    """Adds a family of refresh tokens; returns False if the user does not exist.
 
-    The user's families that have expired, or are more than FAMILIES_PER_USER_MAX, the longest unused first, end.
+    Deletes the user's expired families, and the longest unused ones beyond FAMILIES_PER_USER_MAX.
     """
     if not await tx.fetchval("SELECT true FROM users WHERE uid = $1 FOR NO KEY UPDATE", user_uid):
         return False
@@ -120,9 +122,10 @@ async def insert_family(
 async def rotate_family(
     tx: Connection, family: UUID, old_hash: bytes, new_hash: bytes, lifetime: timedelta
 ) -> tuple[User, frozenset[str]] | None:
-    """Replaces a family's newest token: its user and the scopes granted at sign-in; None if it is not the newest.
+    """Replaces the newest token of a family. Returns its user and the scopes granted at sign-in, None if the token is
+    not the newest.
 
-    Of two that try at once with the same token one succeeds: the other waits, and then meets the new hash.
+    If two transactions use the same token, one succeeds: the other waits, and then finds the new hash.
     """
     query = f"""
         UPDATE refresh_families SET token_hash = $3, expire_time = now() + $4 FROM users
@@ -134,20 +137,20 @@ async def rotate_family(
 
 
 async def delete_family(tx: Connection, family: UUID) -> tuple[UUID, bytes] | None:
-    """Ends a sign-in: none of its refresh tokens works any more. Returns whose it was and the hash of its newest token,
-    None if there is none.
+    """Ends a sign-in, so that its refresh tokens are no longer valid. Returns its user and the hash of its newest
+    token, None if there is no such sign-in.
     """
     row = await tx.fetchrow("DELETE FROM refresh_families WHERE id = $1 RETURNING user_uid, token_hash", family)
     return None if row is None else (row["user_uid"], row["token_hash"])
 
 
 async def lock_signing_keys(tx: Connection) -> None:
-    """Lets one replica at a time change the keys, until its transaction ends; reading goes on."""
+    """Locks the keys against changes by other replicas until the transaction ends; they can still be read."""
     await tx.execute("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE")
 
 
 async def read_signing_keys(tx: Connection) -> tuple[datetime, tuple[StoredKey, ...]]:
-    """The time of the database, which is the one that all replicas share, and the keys by activation."""
+    """Returns the time of the database, which all replicas share, and the keys in the order of their activation."""
     now = await tx.fetchval("SELECT clock_timestamp()")
     rows = await tx.fetch("SELECT kid, sealed, activate_time FROM signing_keys ORDER BY activate_time, kid")
     return now, tuple(StoredKey(row["kid"], row["sealed"], row["activate_time"]) for row in rows)
@@ -160,7 +163,7 @@ async def insert_signing_key(tx: Connection, key: StoredKey) -> None:
 
 
 async def delete_signing_keys(tx: Connection, kids: Iterable[str]) -> None:
-    """Forgets keys for good."""
+    """Deletes keys."""
     await tx.execute("DELETE FROM signing_keys WHERE kid = ANY($1)", list(kids))
 
 

@@ -1,4 +1,4 @@
-"""Tokens of two kinds: access tokens, which anybody can verify, and refresh tokens, which are checked here only."""
+"""Access tokens, which anybody can verify, and refresh tokens, which only this service can."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ _FAMILY_BYTES = _NONCE_BYTES = _TAG_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed token and what its receiver wants to know of it."""
+    """A signed token, with its lifetime and scopes."""
 
     text: str
     expires_in_s: int
@@ -33,7 +33,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Issuance:
-    """An access token that was issued: to whom, its identifier, and when it expires."""
+    """The identity of an access token that was issued: its subject, identifier and expiry."""
 
     subject: str
     token_id: str
@@ -41,7 +41,7 @@ class Issuance:
 
 
 class AccessTokens:
-    """Issues access tokens: JWTs after RFC 9068."""
+    """The issuer of access tokens: JWTs by RFC 9068."""
 
     def __init__(self, keys: SigningKeys, issuer: str, audience: str, lifetime_s: int) -> None:
         self._keys = keys
@@ -50,8 +50,8 @@ class AccessTokens:
         self._lifetime_s = lifetime_s
 
     def issue(self, subject: str, client_id: str, scopes: Set[str], session: UUID | None = None) -> AccessToken:
-        """A token for "users/…" or "workloads/…", signed with the key of this moment. `session` is the family of
-        refresh tokens that it came with: with that it ends.
+        """Issues a token to "users/…" or "workloads/…", signed with the current key. `session` is the family of refresh
+        tokens that it belongs to: the token ends with it.
         """
         key, now = self._keys.current, int(time.time())
         header = {"typ": "at+jwt", "alg": ALGORITHM, "kid": key.kid}
@@ -70,7 +70,7 @@ class AccessTokens:
         return AccessToken(jwt.encode(header, claims, key), self._lifetime_s, frozenset(scopes))
 
     async def read(self, text: str) -> Issuance | None:
-        """What identifies a token of ours that has not expired; None of any other text."""
+        """Returns the identity of a token of this issuer that has not expired; None for any other text."""
         if len(text) > TOKEN_BYTES_MAX:
             return None
         try:
@@ -88,10 +88,10 @@ class AccessTokens:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """An opaque token: the identifier of its family, which says whom to ask, and a secret, which proves it.
+    """An opaque token: the identifier of its family, and a secret.
 
-    Only the hash of the newest secret of a family is stored. A part of the secret authenticates the rest, so that a
-    token that was used before is told from one that somebody made up, who knows the identifier of the family only.
+    Only the hash of a family's newest secret is stored. A part of the secret authenticates the rest, which
+    distinguishes a token that was used before from one that was forged with the identifier of the family.
     """
 
     family: UUID
@@ -99,14 +99,14 @@ class RefreshToken:
 
     @classmethod
     def new(cls, cipher: Cipher, family: UUID | None = None) -> Self:
-        """The next token of a family, or the first of a new one."""
+        """Returns the next token of a family, or the first of a new one."""
         family = family or uuid4()
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return cls(family, nonce + _tag(cipher, family, nonce))
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The token of this text, None if it can't be one of ours."""
+        """Parses a token; returns None if the text can't be a token of this issuer."""
         try:
             octets = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except binascii.Error:
@@ -116,18 +116,18 @@ class RefreshToken:
         return cls(UUID(bytes=octets[:_FAMILY_BYTES]), octets[_FAMILY_BYTES:])
 
     def is_genuine(self, cipher: Cipher) -> bool:
-        """Whether this token was issued, now or earlier."""
+        """Returns whether this issuer issued the token, the newest or an earlier one."""
         nonce, tag = self.secret[:_NONCE_BYTES], self.secret[_NONCE_BYTES:]
         return hmac.compare_digest(tag, _tag(cipher, self.family, nonce))
 
     @property
     def text(self) -> str:
-        """The token as its holder gets it."""
+        """Returns the token as text, as its holder receives it."""
         return base64.urlsafe_b64encode(self.family.bytes + self.secret).decode()
 
     @property
     def hash(self) -> bytes:
-        """What is stored. A plain SHA-256 does: the secret has 128 random bits, so there is nothing to guess."""
+        """Returns the hash to store. A plain SHA-256 is enough, because the secret has 128 random bits."""
         return hashlib.sha256(self.secret).digest()
 
 

@@ -1,4 +1,4 @@
-"""Wires the information service."""
+"""The composition root of the information service."""
 
 from mesh.process import Process, run
 from mesh.server import serve
@@ -7,7 +7,7 @@ from services.information.handlers import InformationHandlers
 
 
 async def wire(process: Process, settings: ServiceSettings) -> None:
-    """The handlers, behind a gRPC server."""
+    """Starts the gRPC server with the handlers."""
     await serve(process, settings, InformationHandlers())
 
 

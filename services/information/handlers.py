@@ -7,8 +7,8 @@ from mesh.rpc import Call
 
 
 class InformationHandlers(InformationServiceBase):
-    """Answers with the answer."""
+    """The handlers of InformationService."""
 
     async def get_information(self, request: GetInformationRequest, call: Call) -> Information:
-        """The same sentence for everybody; the contract asks for a valid token."""
+        """Returns the same sentence to every caller. The contract requires a valid token."""
         return Information(text="The answer is 42.")

@@ -1,1 +1,1 @@
-"""The notifications service: sends mail when something happens, and remembers what was sent."""
+"""The notifications service: sends mails for events, and lists the mails that were sent."""

@@ -1,4 +1,4 @@
-"""Wires the notifications service."""
+"""The composition root of the notifications service."""
 
 from mesh.client import Channel
 from mesh.database import Database
@@ -14,7 +14,9 @@ from services.notifications.settings import NotificationsSettings
 
 
 async def wire(process: Process, settings: NotificationsSettings) -> None:
-    """The handlers, and the inbox with its consumers. Without identity or mail, events wait and the rest works."""
+    """Starts the inbox with its consumers, and the gRPC server with the handlers. While identity or the mail server is
+    away, events wait and everything else works.
+    """
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     client_secret = settings.client_secret.get_secret_value()

@@ -1,4 +1,4 @@
-"""What notifications asks of other services: how to reach a user."""
+"""The clients of other services: identity, for the addresses of users."""
 
 from meshwright.identity.v1.identity_grpc import IdentityServiceClient
 from meshwright.identity.v1.identity_pb import ResolveUserRequest
@@ -8,14 +8,14 @@ from mesh.errors import NotFound
 
 
 class Users:
-    """The users of the identity service. The channel's service token is what lets us ask."""
+    """The users of the identity service. Calls are authorised by the channel's service token."""
 
     def __init__(self, channel: Channel) -> None:
         self._client = IdentityServiceClient(channel)
 
     async def find_address(self, user: str) -> str | None:
-        """Returns the address of a user ("users/{uid}"), None if the user is gone. Raises the MeshError of a failed
-        call.
+        """Returns the e-mail address of a user ("users/{uid}"), None if the user does not exist. Raises the MeshError
+        of a failed call.
         """
         try:
             answer = await self._client.resolve_user(ResolveUserRequest(user=user))

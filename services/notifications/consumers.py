@@ -1,4 +1,4 @@
-"""What the service does about events."""
+"""The consumers of events."""
 
 import hashlib
 import hmac
@@ -25,17 +25,19 @@ log = structlog.get_logger()
 
 
 class Consumers:
-    """Mails users and forgets those who leave."""
+    """The handlers of events: they mail users, and delete the notifications of deleted users."""
 
     def __init__(self, users: Users, mailer: Mailer, sender: str, hash_key: str) -> None:
-        """`hash_key` is a secret: with it alone addresses can be looked up among those that were mailed."""
+        """Prepares the handlers. `hash_key` is a secret: without it, nobody can look up an address among those that
+        were mailed.
+        """
         self._users = users
         self._mailer = mailer
         self._sender = sender
         self._hash_key = hash_key.encode()
 
     def handlers(self) -> Mapping[type[Message], Handler]:
-        """The handler of each event, for the inbox."""
+        """Returns the handler of each event, for the inbox."""
         return {
             UserRegistered: self.user_registered,
             RegistrationRepeated: self.registration_repeated,
@@ -47,30 +49,30 @@ class Consumers:
         await self._mail(tx, event, event.data.user, welcome())
 
     async def registration_repeated(self, tx: Connection, event: Event[RegistrationRepeated]) -> None:
-        """Tells the owner of an address that it has an account already."""
+        """Mails the owner of an address that the address already has an account."""
         await self._mail(tx, event, event.data.user, registered_already())
 
     async def user_deleted(self, tx: Connection, event: Event[UserDeleted]) -> None:
-        """Forgets what was sent to the user, but not that the address had its mail of this day."""
+        """Deletes the user's notifications, but remembers that the address had its mail of this day."""
         await storage.delete_of(tx, event.data.user)
 
     async def _mail(self, tx: Connection, event: Event[Any], user: str, letter: Letter) -> None:
-        """Sends a letter to an address that nobody has confirmed, unless it had one within a day. That is the last
-        thing before the transaction that remembers it commits.
+        """Sends a letter to an unconfirmed address, unless it had one within a day. Sending is the last step before the
+        transaction commits.
 
-        A process that dies between the two sends it again: mail can't be had exactly once. The second has the same
-        Message-ID. What may heal is raised, and the inbox tries again later; a mail that can never be delivered is
-        recorded as such.
+        A process that dies between the two sends the mail again, with the same Message-ID, because mail can't be sent
+        exactly once. Temporary errors are raised, and the inbox retries; a mail that can never be delivered is recorded
+        as such.
         """
         address = await self._users.find_address(user)
         if address is None:
-            log.info("no mail: the user is gone", user=user)
+            log.info("no mail sent: the user does not exist", user=user)
             return
         notification = Notification(
             notification_uid(event.source, event.id), user, letter.subject, send_time=datetime.now(UTC)
         )
         if not await storage.claim_mail(tx, self._hash(address)):
-            log.info("no mail: the address had one within a day", user=user)
+            log.info("no mail sent: the address had one within a day", user=user)
             return
         if not await storage.insert(tx, notification):
             return

@@ -1,4 +1,4 @@
-"""What a notification is, and what the mails say."""
+"""Notifications, and the texts of mails."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ _DOTLESS_DOMAINS = frozenset({"gmail.com", "googlemail.com"})
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A mail that was sent to a user ("users/{uid}"), or could not be. The address and the text are not kept."""
+    """A mail that was sent to a user ("users/{uid}"), or could not be delivered. Address and text are not stored."""
 
     uid: UUID
     user: str
@@ -20,29 +20,29 @@ class Notification:
 
     @property
     def name(self) -> str:
-        """The resource name."""
+        """Returns the resource name."""
         return f"notifications/{self.uid}"
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What a mail says, in plain text."""
+    """The content of a mail, in plain text."""
 
     subject: str
     text: str
 
 
 def notification_uid(source: str, event_id: str) -> UUID:
-    """The identifier of the notification that an event causes: the same each time that the event is handled.
+    """Returns the identifier of the notification for an event, the same each time that the event is handled.
 
-    CloudEvents 1.0: source and id together identify an event.
+    By CloudEvents 1.0, source and id together identify an event.
     """
     return uuid5(NAMESPACE_URL, f"{source}#{event_id}")
 
 
 def mailbox(address: str) -> str:
-    """Returns one spelling for the addresses that are likely to be one mailbox: without case, without a subaddress
-    (RFC 5233), and without the dots that some providers ignore. For counting only, not for sending.
+    """Normalises an address, so that addresses of one mailbox are likely to become equal: to lower case, without a
+    subaddress (RFC 5233), and without the dots that some providers ignore. For counting only, not for sending.
     """
     local, _, domain = address.lower().rpartition("@")
     local = local.partition("+")[0] or local
@@ -52,7 +52,7 @@ def mailbox(address: str) -> str:
 
 
 def welcome() -> Letter:
-    """Returns the letter to a new user. It has no word of the user's: nobody has proved that the address is theirs."""
+    """Returns the letter to a new user. It holds no text of the user's, because the address is not confirmed."""
     return Letter(
         "Welcome to Meshwright",
         """\

@@ -17,13 +17,13 @@ from services.notifications.domain import Notification
 
 
 class NotificationsHandlers(NotificationsServiceBase):
-    """Shows users what was sent to them."""
+    """The handlers of NotificationsService."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def list_notifications(self, request: ListNotificationsRequest, call: Call) -> ListNotificationsResponse:
-        """What was sent to the caller."""
+        """Lists the notifications of the caller."""
         user = call.caller.subject
         page = read_page(request.page_size, request.page_token, query=(user,), key_types=storage.KEY_TYPES)
         async with self._database.transaction() as tx:

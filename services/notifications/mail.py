@@ -1,4 +1,4 @@
-"""Mail over SMTP."""
+"""Mail by SMTP."""
 
 import asyncio
 import ssl
@@ -17,21 +17,22 @@ PERMANENT = 500
 
 
 class MailError(Exception):
-    """A mail was not sent; a later try may succeed. The text holds no address."""
+    """A mail that was not sent; a retry may succeed. The message holds no address."""
 
 
 class UndeliverableMail(MailError):
-    """A mail can't be delivered, however often it is tried."""
+    """A mail that can't be delivered by any number of tries."""
 
 
 def compose(notification: Notification, letter: Letter, *, sender: str, recipient: str) -> EmailMessage:
-    """The message of a notification. `sender` is "name@example.com" or "Name <name@example.com>". The Message-ID is the
-    same each time, so that a repeated one is known as such.
+    """Returns the message of a notification. `sender` is "name@example.com" or "Name <name@example.com>". The
+    Message-ID is the same each time, so that a mail server can detect the duplicate.
 
-    Raises UndeliverableMail if `recipient` is no address; EmailMessage itself refuses a value that would add a header.
+    Raises UndeliverableMail if `recipient` is not an address; EmailMessage itself rejects values that would add a
+    header.
     """
     if not is_email_address(recipient):
-        raise UndeliverableMail("the recipient's address is not one")
+        raise UndeliverableMail("the recipient's address is not a valid e-mail address")
     message = EmailMessage()
     author = _author(sender)
     message["From"] = author
@@ -45,18 +46,18 @@ def compose(notification: Notification, letter: Letter, *, sender: str, recipien
 
 
 def _author(sender: str) -> Address:
-    """The sender, as the settings have checked it. A name may hold commas and other signs of the grammar, so that
-    email.utils.parseaddr() would take a part of it for the address.
+    """Parses the sender, which the settings have validated. The name may hold commas and other special characters, so
+    that email.utils.parseaddr() would take a part of it for the address.
     """
     name, bracket, address = sender.removesuffix(">").rpartition(" <")
     return Address(name.strip(' "') if bracket else "", addr_spec=address)
 
 
 class Mailer:
-    """Sends messages by the server at an SMTP URL, each over a connection of its own.
+    """The client of the mail server at an SMTP URL. It opens a connection for each message.
 
-    smtps:// is TLS from the start (RFC 8314). smtp:// becomes TLS by STARTTLS where the server offers it, and must
-    before a password is sent. Certificates are verified.
+    smtps:// uses TLS from the start (RFC 8314). smtp:// uses STARTTLS if the server offers it, and requires it if there
+    is a password. Certificates are verified.
     """
 
     def __init__(self, smtp_url: str) -> None:
@@ -69,8 +70,8 @@ class Mailer:
         self._start_tls = False if self._use_tls else (True if self._username else None)
 
     async def send(self, message: EmailMessage) -> None:
-        """Returns once the server has taken the message. Raises UndeliverableMail if it refuses the recipient or the
-        message for good, MailError if a later try may succeed.
+        """Sends a message, and returns once the server has accepted it. Raises UndeliverableMail if the server rejects
+        the recipient or the message permanently, MailError if a retry may succeed.
         """
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
@@ -85,14 +86,14 @@ class Mailer:
                     timeout=SEND_TIMEOUT_S,
                 )
         except (aiosmtplib.SMTPException, OSError) as error:
-            # Without its cause, for this goes to the log, and the library's texts quote the recipient.
+            # Without the cause: this error is logged, and the library's messages quote the recipient.
             kind = UndeliverableMail if _is_final(error) else MailError
             raise kind(_problem(error)) from None
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether the server refuses this recipient or this message for good (RFC 5321, section 4.2.1: 5yz). What it says
-    to the connection, the login or the sender is for an operator to mend.
+    """Returns whether the server rejects this recipient or message permanently (RFC 5321, section 4.2.1: 5yz). Errors
+    of the connection, the login or the sender are for an operator to fix.
     """
     match error:
         case aiosmtplib.SMTPRecipientsRefused(recipients=[refusal, *_]):
@@ -106,11 +107,11 @@ def _is_final(error: Exception) -> bool:
 def _problem(error: Exception) -> str:
     match error:
         case aiosmtplib.SMTPRecipientsRefused(recipients=[refusal, *_]):
-            return f"the mail server refuses the recipient with {refusal.code}"
+            return f"the mail server rejects the recipient with {refusal.code}"
         case aiosmtplib.SMTPResponseException():
-            return f"the mail server answers {error.code}"
+            return f"the mail server responds with {error.code}"
         case ssl.SSLError():
-            return f"no TLS with the mail server: {error.reason}"
+            return f"TLS with the mail server failed: {error.reason}"
         case aiosmtplib.SMTPConnectError() | OSError():
             return "the mail server does not answer"
         case _:

@@ -26,13 +26,13 @@ Sender = Annotated[
     str,
     matching(
         rf"^(?:[^<>\r\n]+ <{EMAIL_ADDRESS}>|{EMAIL_ADDRESS})\Z",
-        "must be an address, name@example.com, or a name with one, Shop <shop@example.com>",
+        "must be an address such as shop@example.com, or a name and an address such as Shop <shop@example.com>",
     ),
 ]
 
 
 class NotificationsSettings(ServiceSettings, ClientSettings, DatabaseSettings, EventSettings):
-    """A service with a database and events, which calls identity as itself and sends mail."""
+    """The settings of a service with a database and events, which calls identity as itself and sends mail."""
 
     identity_address: Address = Field(description="the gRPC address of identity", examples=["identity:9000"])
     smtp_url: SmtpUrl = Field(

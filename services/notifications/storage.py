@@ -1,4 +1,4 @@
-"""Notifications in PostgreSQL. Every function works inside the transaction it is given."""
+"""The SQL of notifications. Every function runs in its caller's transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,11 +13,11 @@ from services.notifications.domain import Notification
 KEY_TYPES: tuple[type[Key], ...] = (datetime, UUID)
 
 MAIL_EVERY = timedelta(days=1)
-PURGED_PER_CALL_MAX = 2  # each mail adds one row at most, so the table does not grow without end
+PURGED_PER_CALL_MAX = 2  # more than the one row that a mail may add, so that the table stays bounded
 
 
 async def insert(tx: Connection, notification: Notification) -> bool:
-    """Writes a notification; returns False if it was there."""
+    """Inserts a notification; returns False if it exists already."""
     query = """
         INSERT INTO notifications (uid, user_name, subject, send_time) VALUES ($1, $2, $3, $4)
         ON CONFLICT (uid) DO NOTHING RETURNING true
@@ -27,13 +27,13 @@ async def insert(tx: Connection, notification: Notification) -> bool:
 
 
 async def mark_undeliverable(tx: Connection, notification: Notification) -> None:
-    """Notes that a notification was not sent, and will not be."""
+    """Marks a notification as not sent, permanently."""
     await tx.execute("UPDATE notifications SET undeliverable = true WHERE uid = $1", notification.uid)
 
 
 async def claim_mail(tx: Connection, address_hash: bytes) -> bool:
-    """Takes the one mail that an address may get in MAIL_EVERY; returns False if it had one. A concurrent twin waits
-    for the end of this transaction.
+    """Claims the one mail that an address may get in MAIL_EVERY; returns False if it had one. A concurrent transaction
+    that claims it waits until this one ends.
     """
     await tx.execute(
         """
@@ -58,7 +58,7 @@ async def delete_of(tx: Connection, user: str) -> None:
 
 
 async def list_notifications(tx: Connection, user: str, page: Page) -> tuple[Sequence[Notification], str]:
-    """A page of what was sent to a user, the newest first, and the next page's token."""
+    """Returns a page of the notifications of a user, the newest first, and the next page's token."""
     after = "AND (send_time, uid) < ($3, $4)" if page.after else ""
     query = f"""
         SELECT uid, user_name, subject, send_time, undeliverable FROM notifications

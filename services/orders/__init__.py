@@ -1,1 +1,1 @@
-"""The orders service: prices what customers want from the catalog and follows each order to its end."""
+"""The orders service: prices orders by the catalog, stores them, and manages their states."""

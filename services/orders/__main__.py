@@ -1,4 +1,4 @@
-"""Wires the orders service."""
+"""The composition root of the orders service."""
 
 from mesh.client import Channel
 from mesh.database import Database
@@ -11,7 +11,9 @@ from services.orders.settings import OrdersSettings
 
 
 async def wire(process: Process, settings: OrdersSettings) -> None:
-    """The handlers, the relay, and a channel to the catalog, without which orders can still be read and cancelled."""
+    """Starts the relay of events, the channel to catalog, and the gRPC server with the handlers. While catalog is away,
+    orders can still be read and cancelled.
+    """
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))

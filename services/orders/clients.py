@@ -1,4 +1,4 @@
-"""What orders asks of other services: the catalog's products and prices of this moment."""
+"""The clients of other services: catalog, for products and their current prices."""
 
 from collections.abc import Sequence
 
@@ -21,27 +21,29 @@ class Catalog:
         self._client = CatalogServiceClient(channel)
 
     async def products(self, names: Sequence[str]) -> dict[str, Product]:
-        """Those of these products that are on sale, by name. Raises Unavailable while the catalog does not answer,
-        ResourceExhausted while it is busy.
+        """Returns those of these products that are on sale, by name. Raises Unavailable if the catalog does not
+        respond, ResourceExhausted if it is busy.
         """
         try:
             messages = await self._existing(names)
         except (Unavailable, DeadlineExceeded) as error:
             raise Unavailable(
-                "The order can't be priced, for the catalog does not answer. Try again.",
+                "The order can't be priced because the catalog does not respond. Try again.",
                 reason="CATALOG_UNAVAILABLE",
                 retry_after_s=error.retry_after_s or RETRY_AFTER_S,
             ) from error
         except ResourceExhausted as error:
             raise ResourceExhausted(
-                "The order can't be priced, for the catalog is busy. Try again.",
+                "The order can't be priced because the catalog is busy. Try again.",
                 reason="CATALOG_BUSY",
                 retry_after_s=error.retry_after_s or RETRY_AFTER_S,
             ) from error
         return {message.name: _product(message) for message in messages if message.delete_time is None}
 
     async def _existing(self, names: Sequence[str]) -> Sequence[ProductMessage]:
-        """BatchGetProducts is all or nothing, but names what is missing: the rest is asked for again."""
+        """Returns the products that exist. BatchGetProducts returns all or none, but names the missing ones, so that
+        the others can be requested again.
+        """
         while names:
             try:
                 response = await self._client.batch_get_products(BatchGetProductsRequest(names=list(names)))
@@ -56,7 +58,7 @@ class Catalog:
 
 
 def _missing(error: NotFound, names: Sequence[str]) -> set[str]:
-    """The names that the catalog says it does not know: violations of the fields names[i]."""
+    """Returns the names of products that do not exist, by the violations of the fields names[i]."""
     fields = {violation.field for violation in error.violations}
     return {name for index, name in enumerate(names) if f"names[{index}]" in fields}
 

@@ -1,4 +1,4 @@
-"""The rules of orders: what they cost, who may see them, and what may become of them."""
+"""The rules of orders: prices, visibility and transitions between states."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ NAME_PREFIX = "orders/"
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product on sale, as the catalog has it at this moment."""
+    """A product on sale, as it is in the catalog now."""
 
     name: str
     title: str
@@ -25,8 +25,8 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A line as the customer asks for it."""
+class RequestedLine:
+    """A line of an order as the customer requests it."""
 
     product: str
     quantity: int
@@ -34,7 +34,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """A line with the title and price that the product had when the order was placed."""
+    """A line of an order, with the title and price that the product had when the order was placed."""
 
     product: str
     title: str
@@ -43,12 +43,12 @@ class OrderLine:
 
     @property
     def amount(self) -> Money:
-        """What the line costs."""
+        """Returns the price of the line."""
         return self.unit_price * self.quantity
 
 
 class State(enum.Enum):
-    """How far an order has come."""
+    """The state of an order."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -56,10 +56,10 @@ class State(enum.Enum):
     SHIPPED = "shipped"
 
 
-# The one table of what may become of an order. It is the saga's place: each move that events of stock and payment cause
-# (confirming, shipping, cancelling with compensation) becomes an entry here and a method of Order beside cancel(), so
-# that the rule stays the same whoever moves the order, a customer's call or an event.
-_MOVES: Mapping[State, frozenset[State]] = {
+# The allowed transitions between states. The saga belongs here: each transition that events of stock and payment cause
+# (confirm, ship, cancel with compensation) becomes an entry here and a method of Order beside cancel(), so that one rule
+# applies to calls of customers and to events.
+_TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.PENDING: frozenset({State.CANCELLED}),
     State.CONFIRMED: frozenset(),
     State.CANCELLED: frozenset(),
@@ -69,7 +69,7 @@ _MOVES: Mapping[State, frozenset[State]] = {
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts on orders: a customer on their own, staff on anybody's."""
+    """A person who acts on orders: a customer on their own, staff on all."""
 
     subject: str
     staff: bool = False
@@ -77,7 +77,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order. All its lines are in one currency; `version` grows by one with every change."""
+    """An order. All its lines have the same currency; `version` grows by 1 with every change."""
 
     uid: UUID
     customer: str
@@ -89,40 +89,40 @@ class Order:
 
     @classmethod
     def place(cls, uid: UUID, customer: str, lines: tuple[OrderLine, ...], now: datetime) -> Self:
-        """A new order of priced lines."""
+        """Returns a new order with priced lines."""
         return cls(uid, customer, lines, State.PENDING, create_time=now, update_time=now, version=1)
 
     @property
     def name(self) -> str:
-        """The resource name."""
+        """Returns the resource name."""
         return f"{NAME_PREFIX}{self.uid}"
 
     @property
     def etag(self) -> str:
-        """The identifier of this version."""
+        """Returns the identifier of this version."""
         return str(self.version)
 
     @property
     def total(self) -> Money:
-        """What all lines cost together."""
+        """Returns the total price of all lines."""
         first, *others = (line.amount for line in self.lines)
         return sum(others, start=first)
 
     def cancel(self, etag: str, now: datetime) -> Self:
-        """The order, cancelled. One that is cancelled already stays as it is.
+        """Returns the cancelled order; itself if it is cancelled already.
 
-        That holds under a stale etag, too: it is the same call once more, its first answer lost. Raises Aborted if
-        `etag` is given and stale, FailedPrecondition if the order has come too far.
+        In that case a stale etag is ignored: the call is probably a repetition whose first response was lost. Raises
+        Aborted if `etag` is given and stale, FailedPrecondition if the order can no longer be cancelled.
         """
         if self.state is State.CANCELLED:
             return self
-        check_etag(etag, self.etag, "The order has changed since it was read. Read it again, then decide.")
-        return self._move(State.CANCELLED, now)
+        check_etag(etag, self.etag, "The order has changed since it was read. Read it again before you change it.")
+        return self._move_to(State.CANCELLED, now)
 
-    def _move(self, target: State, now: datetime) -> Self:
-        if target not in _MOVES[self.state]:
+    def _move_to(self, target: State, now: datetime) -> Self:
+        if target not in _TRANSITIONS[self.state]:
             raise FailedPrecondition(
-                f"The order is {self.state.value}: it can't become {target.value}.",
+                f"The order is {self.state.value}, so it can't become {target.value}.",
                 reason="ORDER_STATE",
                 metadata={"state": self.state.name},
             )
@@ -130,39 +130,45 @@ class Order:
 
 
 def uid_of(name: str) -> UUID:
-    """The identifier in an order's name. Raises NotFound if there can be no order of that name."""
+    """Returns the identifier in an order's name. Raises NotFound if no order can have this name."""
     if (uid := uid_in(name, NAME_PREFIX)) is None:
         raise _not_found(name)
     return uid
 
 
-def shown_to(actor: Actor, name: str, order: Order | None) -> Order:
-    """The order, if this actor may see it. Raises NotFound, for somebody else's the same as if it did not exist."""
+def visible_to(actor: Actor, name: str, order: Order | None) -> Order:
+    """Returns the order if this actor may see it. Raises NotFound, with the same message if the order does not exist
+    or belongs to somebody else.
+    """
     if order is None or not (actor.staff or order.customer == actor.subject):
         raise _not_found(name)
     return order
 
 
-def price(wanted: Sequence[Wanted], products: Mapping[str, Product]) -> tuple[OrderLine, ...]:
-    """The lines at the prices of these products. Raises InvalidArgument that names every line which can't be sold."""
+def price(requested: Sequence[RequestedLine], products: Mapping[str, Product]) -> tuple[OrderLine, ...]:
+    """Prices lines with the prices of these products. Raises InvalidArgument with every line that can't be sold."""
     violations = []
-    currency = next((products[line.product].price.currency for line in wanted if line.product in products), "")
-    for index, line in enumerate(wanted):
+    currency = next((products[line.product].price.currency for line in requested if line.product in products), "")
+    for index, line in enumerate(requested):
         if problem := _problem(products.get(line.product), currency):
             reason, description = problem
             violations.append(FieldViolation(f"order.lines[{index}].product", description, reason))
     if violations:
         raise InvalidArgument(
-            f"{len(violations)} of {len(wanted)} lines can't be sold.", reason="LINES_REJECTED", violations=violations
+            f"{len(violations)} of {len(requested)} lines can't be sold.",
+            reason="LINES_REJECTED",
+            violations=violations,
         )
     return tuple(
         OrderLine(line.product, products[line.product].title, line.quantity, products[line.product].price)
-        for line in wanted
+        for line in requested
     )
 
 
 def _problem(product: Product | None, currency: str) -> tuple[str, str] | None:
-    """Reason and description, short ones: a hundred of them must have room in the trailers of gRPC."""
+    """Returns the reason and the description of a problem, None if there is none. They are short because an error with
+    a hundred of them must fit into the trailers of gRPC.
+    """
     if product is None:
         return "NOT_FOUND", "is not on sale"
     if product.price.currency != currency:

@@ -26,44 +26,44 @@ from mesh.pagination import read_page
 from mesh.rpc import Call
 from services.orders import storage
 from services.orders.clients import Catalog
-from services.orders.domain import Actor, Order, OrderLine, Wanted, price, shown_to, uid_of
+from services.orders.domain import Actor, Order, OrderLine, RequestedLine, price, uid_of, visible_to
 
 SOURCE = "orders"
 STAFF_SCOPE = "orders.manage"
 
 
 class OrdersHandlers(OrdersServiceBase):
-    """Takes orders at the catalog's prices; shows and cancels them."""
+    """The handlers of OrdersService."""
 
     def __init__(self, database: Database, catalog: Catalog) -> None:
         self._database = database
         self._catalog = catalog
 
     async def create_order(self, request: CreateOrderRequest, call: Call) -> OrderMessage:
-        """Prices the lines, then writes the order and tells of it, once for each request_id.
+        """Places an order: prices its lines, then stores it and publishes an event, once for each request_id.
 
-        The catalog is asked outside the transaction, and not at all by a repeated call.
+        The catalog is called outside the transaction, and not at all by a repeated call.
         """
         return await once_prepared(
             self._database,
             call,
             request,
-            prepare=partial(self._price, _wanted(request)),
+            prepare=partial(self._price, _requested(request)),
             effect=partial(_place, customer=call.caller.subject),
         )
 
-    async def _price(self, wanted: Sequence[Wanted]) -> tuple[OrderLine, ...]:
-        return price(wanted, await self._catalog.products([line.product for line in wanted]))
+    async def _price(self, requested: Sequence[RequestedLine]) -> tuple[OrderLine, ...]:
+        return price(requested, await self._catalog.products([line.product for line in requested]))
 
     async def get_order(self, request: GetOrderRequest, call: Call) -> OrderMessage:
-        """One's own order, or any for staff."""
+        """Returns an order of the caller, or any order to staff."""
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
             order = await storage.find(tx, uid)
-        return _order_message(shown_to(_actor(call), request.name, order))
+        return _order_message(visible_to(_actor(call), request.name, order))
 
     async def list_orders(self, request: ListOrdersRequest, call: Call) -> ListOrdersResponse:
-        """One's own orders, or all for staff."""
+        """Lists the orders of the caller, or all orders for staff."""
         actor = _actor(call)
         customer = None if actor.staff else actor.subject
         query = ("all",) if customer is None else ("of", customer)
@@ -73,10 +73,12 @@ class OrdersHandlers(OrdersServiceBase):
         return ListOrdersResponse(orders=[_order_message(order) for order in orders], next_page_token=next_page_token)
 
     async def cancel_order(self, request: CancelOrderRequest, call: Call) -> OrderMessage:
-        """Cancels under the row's lock, so that of two at once one changes the order and tells of it."""
+        """Cancels an order while its row is locked, so that only one of two concurrent calls changes the order and
+        publishes an event.
+        """
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
-            order = shown_to(_actor(call), request.name, await storage.find(tx, uid, lock=True))
+            order = visible_to(_actor(call), request.name, await storage.find(tx, uid, lock=True))
             cancelled = order.cancel(request.etag, datetime.now(UTC))
             message = _order_message(cancelled)
             if cancelled is not order:
@@ -97,9 +99,9 @@ def _actor(call: Call) -> Actor:
     return Actor(call.caller.subject, staff=STAFF_SCOPE in call.caller.scopes)
 
 
-def _wanted(request: CreateOrderRequest) -> Sequence[Wanted]:
+def _requested(request: CreateOrderRequest) -> Sequence[RequestedLine]:
     assert request.order is not None, "the contract requires it"
-    return [Wanted(line.product, line.quantity) for line in request.order.lines]
+    return [RequestedLine(line.product, line.quantity) for line in request.order.lines]
 
 
 def _order_message(order: Order) -> OrderMessage:

@@ -6,6 +6,6 @@ from mesh.settings import Address, DatabaseSettings, EventSettings, ServiceSetti
 
 
 class OrdersSettings(ServiceSettings, DatabaseSettings, EventSettings):
-    """A service with a database and events, and where the catalog answers."""
+    """The settings of a service with a database and events, which calls catalog."""
 
     catalog_address: Address = Field(description="the gRPC address of catalog", examples=["catalog:9000"])

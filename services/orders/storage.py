@@ -1,4 +1,4 @@
-"""Orders in PostgreSQL. Every function works inside the transaction it is given."""
+"""The SQL of orders. Every function runs in its caller's transaction."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from mesh.pagination import Page
 from mesh.position import Key
 from services.orders.domain import Order, OrderLine, State
 
-# A page of long orders holds fewer than asked for: a line takes up to 900 bytes, and a message may have 4 MiB.
+# A page with long orders has fewer than requested: a line takes up to 900 bytes, and a message may have 4 MiB.
 PAGE_LINES_MAX = 4000
 
 _COLUMNS = "uid, customer, state, create_time, update_time, version"
@@ -26,7 +26,7 @@ KEY_TYPES: tuple[type[Key], ...] = (datetime, UUID)
 
 
 async def insert(tx: Connection, order: Order) -> None:
-    """Writes a new order."""
+    """Inserts a new order."""
     await tx.execute(
         f"INSERT INTO orders ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)",
         order.uid,
@@ -49,7 +49,9 @@ def _values(line: OrderLine) -> tuple[object, ...]:
 
 
 async def update(tx: Connection, order: Order) -> None:
-    """Writes what can change of an order. Its row must be locked by find(…, lock=True) in this transaction."""
+    """Writes the fields of an order that can change. The row must be locked by find(…, lock=True) in this
+    transaction.
+    """
     await tx.execute(
         "UPDATE orders SET state = $2, update_time = $3, version = $4 WHERE uid = $1",
         order.uid,
@@ -60,14 +62,14 @@ async def update(tx: Connection, order: Order) -> None:
 
 
 async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Order | None:
-    """An order; with `lock`, nobody else changes it until the transaction ends."""
+    """Returns an order, None if there is none; with `lock`, locks it until the transaction ends."""
     query = f"SELECT {_COLUMNS} FROM orders WHERE uid = $1 {'FOR UPDATE' if lock else ''}"
     orders = await _with_lines(tx, await tx.fetch(query, uid))
     return orders[0] if orders else None
 
 
 async def list_orders(tx: Connection, customer: str | None, page: Page) -> tuple[list[Order], str]:
-    """A page of the orders of one customer or (None) of all, the newest first, and the next page's token."""
+    """Returns a page of the orders of one customer, or of all if None, the newest first, and the next page's token."""
     conditions = ["true"]
     arguments: list[Key] = [page.limit]
     if customer is not None:
@@ -87,7 +89,9 @@ async def list_orders(tx: Connection, customer: str | None, page: Page) -> tuple
 
 
 def _fitting(rows: "Sequence[asyncpg.Record]") -> int:
-    """How many of the first rows have at most PAGE_LINES_MAX lines together: not none, for an order has at most 100."""
+    """Returns the number of first rows that have at most PAGE_LINES_MAX lines together. It is at least one, because an
+    order has at most 100 lines.
+    """
     so_far = accumulate(row["line_count"] for row in rows)
     return sum(1 for lines in so_far if lines <= PAGE_LINES_MAX)
 

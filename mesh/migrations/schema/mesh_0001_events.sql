@@ -1,4 +1,4 @@
--- What a service has to tell, written in the transaction that makes it true, until the broker has it.
+-- The outbox: events to publish, written in the transaction that makes the change, until the broker has them.
 CREATE SCHEMA mesh;
 
 CREATE TABLE mesh.outbox (
@@ -16,7 +16,7 @@ CREATE TABLE mesh.outbox (
 CREATE INDEX outbox_waiting ON mesh.outbox (id) WHERE published_at IS NULL;
 CREATE INDEX outbox_published ON mesh.outbox (published_at) WHERE published_at IS NOT NULL;
 
--- What a service was told. A row stays after it is done, so that the same event told twice takes effect once.
+-- The inbox: events received. A row stays after it is done, so that an event that is delivered twice takes effect once.
 CREATE TABLE mesh.inbox (
     sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     source text NOT NULL,

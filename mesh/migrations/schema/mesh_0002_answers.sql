@@ -1,4 +1,4 @@
--- The answers given to calls that carried a request_id, so that a repeated call gets the same one (AIP-155).
+-- The answers to calls with a request_id, so that a repeated call gets the same answer (AIP-155).
 CREATE TABLE mesh.answers (
     caller text NOT NULL,
     method text NOT NULL,

@@ -1,3 +1,3 @@
--- The id of the request that caused an event, so that the log of who handles it can be joined with the request's.
+-- The id of the request that caused an event, to correlate the logs of the event's consumers with those of the request.
 ALTER TABLE mesh.outbox ADD COLUMN request_id text;
 ALTER TABLE mesh.inbox ADD COLUMN request_id text;

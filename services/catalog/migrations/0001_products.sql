@@ -19,7 +19,7 @@ CREATE TABLE products (
 
 CREATE INDEX products_search ON products USING gin (search);
 
--- What a list may be ordered by. The uid makes each order total, so that a page can begin after any row.
+-- The orders of lists. The uid makes each order total, so that a page can begin after any row.
 CREATE INDEX products_by_title ON products (title, uid);
 CREATE INDEX products_by_category ON products (category, uid);
 CREATE INDEX products_by_price ON products (price_hundredths, uid);

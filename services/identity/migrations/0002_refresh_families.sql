@@ -1,5 +1,5 @@
--- A sign-in: the refresh tokens that follow from one proof of the password. Of them only the newest works, so its hash
--- is all there is to keep; any other token of the family has been used before, or stolen.
+-- A sign-in: the refresh tokens that derive from one use of the password. Only the newest is valid, so only its hash is
+-- stored; any other token of the family was used before or stolen.
 CREATE TABLE refresh_families (
     id uuid PRIMARY KEY,
     user_uid uuid NOT NULL REFERENCES users ON DELETE CASCADE,

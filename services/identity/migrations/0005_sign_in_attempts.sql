@@ -8,7 +8,7 @@ CREATE TABLE sign_in_attempts (
 
 CREATE INDEX sign_in_attempts_expired ON sign_in_attempts (expire_time);
 
--- From where users have signed in: the guesses of others do not lock them out there.
+-- The addresses from which users have signed in, where the guesses of others do not lock them out.
 CREATE TABLE known_addresses (
     user_uid uuid NOT NULL REFERENCES users ON DELETE CASCADE,
     address_hash text NOT NULL,

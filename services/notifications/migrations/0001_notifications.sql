@@ -1,4 +1,4 @@
--- What was sent, and to whom: neither addresses nor texts.
+-- The mails that were sent, without their addresses and texts.
 CREATE TABLE notifications (
     uid uuid PRIMARY KEY,
     user_name text NOT NULL,

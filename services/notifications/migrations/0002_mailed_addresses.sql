@@ -1,5 +1,4 @@
--- Which addresses got a mail that nobody has confirmed them for: a keyed hash, so that it outlives the user without
--- naming anybody.
+-- The unconfirmed addresses that were mailed, as keyed hashes: they outlive the user without identifying anybody.
 CREATE TABLE mailed_addresses (
     address_hash bytea PRIMARY KEY,
     expire_time timestamptz NOT NULL

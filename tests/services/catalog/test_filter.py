@@ -81,7 +81,7 @@ def test_values_are_of_their_fields_kind(text: str, expected: object) -> None:
 @pytest.mark.parametrize(
     ("text", "column", "problem"),
     [
-        ("weight > 3", 1, 'there is no field "weight"; there are title, category, price,'),
+        ("weight > 3", 1, 'there is no field "weight"; the fields are title, category, price,'),
         ("title = a AND Title = b", 15, 'there is no field "Title"'),
         ("price.units = 3", 1, 'there is no field "price.units"'),
         ("x" * 900 + " = 1", 1, 'there is no field "' + "x" * 32 + '…"'),
@@ -101,8 +101,8 @@ def test_values_are_of_their_fields_kind(text: str, expected: object) -> None:
         ("price > AND title = a", 9, "expected a value"),
         ("title = (a)", 9, "expected a value"),
         ("title == a", 8, "expected a value"),
-        ('title = "a', 9, "the quote has no end"),
-        (r'title = "a\"', 9, "the quote has no end"),
+        ('title = "a', 9, "the quoted text has no end"),
+        (r'title = "a\"', 9, "the quoted text has no end"),
         ("title = a'b'", 10, "expected AND, OR or the end"),
         ("title = a title = b", 11, "expected AND, OR or the end"),
         ("title = a and title = b", 11, "expected AND, OR or the end"),
@@ -110,7 +110,7 @@ def test_values_are_of_their_fields_kind(text: str, expected: object) -> None:
         ("(title = a", 11, 'expected AND, OR or ")"'),
         ("(title = a,", 11, 'expected AND, OR or ")"'),
         ("title\u00a0= a", 6, "expected one of"),
-        ('price = "3"', 9, "this field is a number, which has no quotes"),
+        ('price = "3"', 9, "this field is a number; leave out the quotes"),
         ("price > ten", 9, "expected a number such as 10 or 9.99"),
         ("price > 1e9", 9, "expected a number"),
         ("price > NaN", 9, "expected a number"),
@@ -126,12 +126,12 @@ def test_values_are_of_their_fields_kind(text: str, expected: object) -> None:
         ("create_time > 9999-12-31T23:59:59-23:59", 15, "expected a time"),
         ("title = a\0", 10, "the character NUL"),
         ('title = "\0', 10, "the character NUL"),
-        ("(" * 1000, DEPTH_MAX + 1, "more than 10 parentheses inside each other"),
+        ("(" * 1000, DEPTH_MAX + 1, "more than 10 nested parentheses"),
         (" AND ".join(["title=a"] * (COST_MAX + 1)), COST_MAX * 12 + 1, "the filter costs more than 50"),
         (
             " OR ".join(["title:abc"] * 11),
             10 * 13 + 1,
-            'the filter costs more than 50 up to here: a comparison by ":" costs 5',
+            'the filter costs more than 50 up to here; use fewer comparisons: one by ":" costs 5',
         ),
     ],
 )

@@ -198,7 +198,7 @@ async def test_what_fails_too_often_is_set_aside_and_can_be_replayed(shop: Shop)
     await shop.until(("users/ada", "dead"))
     async with shop.database.transaction() as tx:
         [letter] = await inbox_table.dead_letters(tx, 10)
-    assert letter.last_error == "MailError: the mail server refuses the recipient with 450"
+    assert letter.last_error == "MailError: the mail server rejects the recipient with 450"
     shop.mail.refusal = ""
     async with shop.database.transaction() as tx:
         assert await inbox_table.replay(tx, envelope.id) == [envelope.id]

@@ -37,7 +37,7 @@ def test_what_is_no_address_gets_no_mail(recipient: str) -> None:
     """Nothing but one address becomes a To header, and the error does not repeat it."""
     with pytest.raises(UndeliverableMail) as caught:
         compose(NOTIFICATION, LETTER, sender=SENDER, recipient=recipient)
-    assert str(caught.value) == "the recipient's address is not one"
+    assert str(caught.value) == "the recipient's address is not a valid e-mail address"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_errors_name_no_address(mail_server: MailServer) -> None:
     with pytest.raises(MailError) as absent:
         await mailer.send(message)
     await mail_server.start()
-    assert str(refused.value) == "the mail server refuses the recipient with 550"
+    assert str(refused.value) == "the mail server rejects the recipient with 550"
     assert str(absent.value) == "the mail server does not answer"
     assert all(caught.value.__suppress_context__ and not caught.value.__cause__ for caught in (refused, absent))
 

@@ -7,7 +7,7 @@ import pytest
 
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from mesh.money import Money
-from services.orders.domain import Actor, Order, OrderLine, Product, State, Wanted, price, shown_to, uid_of
+from services.orders.domain import Actor, Order, OrderLine, Product, RequestedLine, State, price, uid_of, visible_to
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -26,7 +26,7 @@ def order(state: State = State.PENDING) -> Order:
 
 def test_an_order_is_placed_pending_at_the_prices_of_the_moment() -> None:
     """Lines take title and price from the products, amounts and the total are exact sums, and the state is pending."""
-    lines = price([Wanted("products/spade", 2), Wanted("products/seeds", 3)], ON_SALE)
+    lines = price([RequestedLine("products/spade", 2), RequestedLine("products/seeds", 3)], ON_SALE)
     placed = Order.place(UUID(int=7), "users/ada", lines, NOW)
     assert [(line.title, line.amount) for line in placed.lines] == [
         ("Spade", Money("EUR", 3998)),
@@ -39,7 +39,7 @@ def test_an_order_is_placed_pending_at_the_prices_of_the_moment() -> None:
 def test_the_largest_order_fits_the_contract() -> None:
     """100 lines of 1000 pieces at the highest price are an exact total within 64 bits."""
     dearest = Product("products/yacht", "Yacht", Money("EUR", 999_999_999))
-    line = price([Wanted("products/yacht", 1000)], {"products/yacht": dearest})[0]
+    line = price([RequestedLine("products/yacht", 1000)], {"products/yacht": dearest})[0]
     total = Order.place(uuid4(), "users/ada", (line,) * 100, NOW).total
     assert total == Money("EUR", 99_999_999_900_000)
     assert total.hundredths < 2**63
@@ -49,7 +49,7 @@ def test_every_line_that_cannot_be_sold_is_named() -> None:
     """Unknown products and those in another currency than the first good line are violations, all at once."""
     wanted = ["products/gone", "products/spade", "products/boots", "products/seeds", "products/never"]
     with pytest.raises(InvalidArgument) as caught:
-        price([Wanted(name, 1) for name in wanted], ON_SALE)
+        price([RequestedLine(name, 1) for name in wanted], ON_SALE)
     assert [(violation.field, violation.reason) for violation in caught.value.violations] == [
         ("order.lines[0].product", "NOT_FOUND"),
         ("order.lines[2].product", "CURRENCY"),
@@ -92,7 +92,7 @@ def test_an_order_is_shown_to_its_customer_and_to_staff() -> None:
     """Both get the order."""
     own = order()
     for actor in (Actor("users/ada"), Actor("users/boss", staff=True)):
-        assert shown_to(actor, own.name, own) is own
+        assert visible_to(actor, own.name, own) is own
 
 
 def test_somebody_elses_order_is_answered_as_one_that_does_not_exist() -> None:
@@ -101,7 +101,7 @@ def test_somebody_elses_order_is_answered_as_one_that_does_not_exist() -> None:
     errors = []
     for found in (own, None):
         with pytest.raises(NotFound) as caught:
-            shown_to(Actor("users/eve"), own.name, found)
+            visible_to(Actor("users/eve"), own.name, found)
         errors.append((caught.value.message, caught.value.reason, caught.value.metadata))
     assert errors[0] == errors[1]
 

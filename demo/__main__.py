@@ -45,7 +45,7 @@ def running_url(home: Home) -> str:
     for process in processes:
         if process.name == "edge":
             return f"http://127.0.0.1:{process.port}"
-    raise DemoError("No mesh is running in this checkout. Start one with `make up`, and try again.")
+    raise DemoError("No mesh runs here. Start one with `make up`, and try again.")
 
 
 async def fill(url: str, staff_password: str) -> None:

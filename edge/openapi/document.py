@@ -76,7 +76,7 @@ class Documents:
 
     @cached_property
     def services(self) -> dict[str, int]:
-        """The number of routes of each service, in the order of the contract."""
+        """Counts the routes of each service, in the order of the contract."""
         return {name: len(routes) for name, routes in self._by_service.items()}
 
     @property
@@ -179,14 +179,14 @@ class Documents:
 
     @cached_property
     def _tags(self) -> dict[str, str]:
-        """The tag of each service: its name, with the package if another service has the same name."""
+        """Returns the tag of each service: its name, with the package if another service has the same name."""
         count = Counter(name.rpartition(".")[2] for name in self.services)
         short = ((name, name.rpartition(".")[2]) for name in self.services)
         return {name: tag if count[tag] == 1 else name for name, tag in short}
 
     @cached_property
     def _ids(self) -> dict[int, str]:
-        """The operationId of each route, by the route's id(): the RPC's name, with a number for additional bindings."""
+        """Returns the operationId of each route, by its id(): the RPC's name, numbered for additional bindings."""
         ids: dict[int, str] = {}
         bindings: Counter[str] = Counter()
         taken: set[str] = set()

@@ -17,7 +17,7 @@ from mesh.telemetry import correlation, tracing
 
 
 class Channel(RawChannel):
-    """Calls the methods of a contract, with the deadline and the token of the call being handled."""
+    """A channel that calls the methods of a contract, with the deadline and the token of the call being handled."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Runs the plugin: reads a CodeGeneratorRequest from standard input, writes the response to standard output."""
+"""The entry point of the plugin: a CodeGeneratorRequest from standard input, the response to standard output."""
 
 from protobuf.plugin import run
 

@@ -181,7 +181,7 @@ class IdentityHandlers(IdentityServiceBase):
         return pb.RevokeTokenResponse()
 
     async def list_ended_tokens(self, request: pb.ListEndedTokensRequest, call: Call) -> pb.ListEndedTokensResponse:
-        """Lists the tokens that ended after the reader's last response, and records that the reader has got that one."""
+        """Lists the tokens that ended after the reader's last response, and acknowledges that response."""
         after = int(request.after or 0)
         if request.reader:
             await self._ended.acknowledge(UUID(request.reader), after)

@@ -57,8 +57,8 @@ class State(enum.Enum):
 
 
 # The allowed transitions between states. The saga belongs here: each transition that events of stock and payment cause
-# (confirm, ship, cancel with compensation) becomes an entry here and a method of Order beside cancel(), so that one rule
-# applies to calls of customers and to events.
+# (confirm, ship, cancel with compensation) becomes an entry here and a method of Order beside cancel(), so that calls
+# of customers and events follow the same rule.
 _TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.PENDING: frozenset({State.CANCELLED}),
     State.CONFIRMED: frozenset(),

@@ -59,7 +59,7 @@ def test_clients_and_staff_are_read(environment: pytest.MonkeyPatch) -> None:
             "SERVICE_CLIENTS: must be a JSON object of client ids",
         ),
         ("SERVICE_CLIENTS", '{"Or/ders": "0123456789abcdef"}', "SERVICE_CLIENTS: "),
-        ("STAFF_EMAIL", "staff@example.com", "STAFF_EMAIL and STAFF_PASSWORD must be set both or neither"),
+        ("STAFF_EMAIL", "staff@example.com", "STAFF_EMAIL and STAFF_PASSWORD must both be set, or neither"),
         ("SERVICE_CLIENTS", '{"orders": "0123456789abcdef\\n"}', "SERVICE_CLIENTS: "),
         ("STAFF_EMAIL", "staff", "STAFF_EMAIL: "),
         ("STAFF_PASSWORD", "short", "STAFF_PASSWORD: "),

@@ -58,7 +58,7 @@ async def test_guessing_from_one_address_is_refused_after_some_failures(identity
         await sign_in(identity, email.upper())
     assert (caught.value.reason, caught.value.message) == (
         "TOO_MANY_SIGN_INS",
-        "Too many failed sign-ins. Wait, then try again.",
+        "Too many failed sign-ins. Try again later.",
     )
     assert 1 <= (caught.value.retry_after_s or 0) <= 2
 

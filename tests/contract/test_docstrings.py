@@ -1,0 +1,45 @@
+"""The form of docstrings: a verb first in functions, a noun phrase in modules and classes."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PACKAGES: Final = ("mesh", "edge", "services", "demo")
+VERB: Final = re.compile(r"[A-Z][a-z]+s\b")
+RIDDLE: Final = re.compile(r"(?:What|Whatever|Who|Whether|How|Where|When|Which|That)\b")
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+Documented: TypeAlias = ast.Module | ast.ClassDef | Function
+
+
+def documented(package: str) -> Iterator[tuple[str, Documented, str]]:
+    """Yields the place, the definition and the docstring of everything that has one in a package."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, Documented) and (text := ast.get_docstring(node)):
+                yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}", node, text
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_function_begins_with_a_verb(package: str) -> None:
+    """The docstring of a function begins with a verb in the third person; that of __init__ may describe parameters."""
+    functions = [
+        (place, text)
+        for place, node, text in documented(package)
+        if isinstance(node, Function) and node.name != "__init__"
+    ]
+    assert functions
+    assert [place for place, text in functions if not VERB.match(text)] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_docstring_begins_with_a_clause(package: str) -> None:
+    """No docstring begins with a word such as "What" or "Whether", whose clause the reader would have to complete."""
+    found = list(documented(package))
+    assert found
+    assert [place for place, _, text in found if RIDDLE.match(text)] == []

@@ -14,9 +14,7 @@ from protobuf.wkt import FileDescriptorSet
 from mesh.contract.events import participants
 from mesh.contract.policy import DEFAULT_TIMEOUT_S, Policy, is_idempotent, policy_of
 
-HEADER = (
-    "# The contracts in proto/ for the mesh. Written by `make generate`: change the contracts, not this file.\n"
-)
+HEADER = "# The contracts in proto/ for the mesh. Written by `make generate`: change the contracts, not this file.\n"
 
 EVENTS_HEADER = (
     "# The events that services publish and consume. Written by `make generate`: change the contracts, not this file.\n"

@@ -1,4 +1,4 @@
-"""Where something stands in a contract."""
+"""Source locations in contracts."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
 
 
 def source_line(image: FileDescriptorSet, file_name: str, path: Sequence[int]) -> int:
-    """Returns the line, from 1, of what is at this path of a file, or of the nearest thing around it. The path consists
-    of the numbers of fields and of indexes (google.protobuf.SourceCodeInfo.Location.path).
+    """Returns the line, from 1, of the element at this path of a file, or of its innermost known parent. The path holds
+    numbers of fields and indexes (google.protobuf.SourceCodeInfo.Location.path).
     """
     file = next(file for file in image.file if file.name == file_name)
     locations = (file.source_code_info or SourceCodeInfo()).location

@@ -24,8 +24,8 @@ def authorize(policy: Policy, caller: Caller) -> None:
 
 
 def authorize_connection(policy: Policy, workload: str) -> None:
-    """Raises PermissionDenied unless the contract lets this workload call, whoever's token it sends: as a service mesh
-    would refuse the call.
+    """Raises PermissionDenied unless the contract admits calls from this workload, with any token. A service mesh would
+    reject the call in the same way.
     """
     if not policy.admits_connection(workload):
         raise PermissionDenied(

@@ -15,8 +15,8 @@ edge does not forward their headers with this prefix.
 """
 
 WORKLOAD = "x-meshwright-workload"
-"""The metadata in which a workload names itself where no service mesh knows it. It takes rights away and gives none:
-the workload may make only those calls that the contract lets it. So a forged one is worth nothing.
+"""The metadata key by which a workload identifies itself where no service mesh does. It only restricts rights, to the
+calls that the contract allows this workload, so that a forged one gains nothing.
 """
 
 

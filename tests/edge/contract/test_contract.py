@@ -129,7 +129,7 @@ def test_a_public_method_that_wants_scopes_is_wrong(tmp_path: Path) -> None:
     contract = read(compile_image(text, tmp_path))
     assert [each.template.text for each in contract.routes] == ["/v1/y"]
     assert [(problem.method, problem.fatal) for problem in contract.problems] == [("wrong.v1.S.Call", True)]
-    assert str(contract.problems[0]).startswith("error: wrong.v1.S.Call: is public and wants scopes: ")
+    assert str(contract.problems[0]).startswith("error: wrong.v1.S.Call: is public and requires scopes: ")
 
 
 def test_one_wrong_rule_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_what_fits_together_is_no_problem(checkout: Checkout) -> None:
             '{get: "/v1/reviews"};',
             '{get: "/v1/reviews"};\n    option (meshwright.policy.v1.method) = {public: true scopes: "a"};',
             "public",
-            "Get is public and wants scopes: a method that needs no token can't ask for scopes of one.",
+            "Get is public and requires scopes: a method that needs no token can't require scopes of one.",
         ),
     ],
 )

@@ -165,7 +165,7 @@ class Internal(MeshError):
     code = Code.INTERNAL
 
 
-class BrokenReply(Internal):
+class BrokenResponse(Internal):
     """A reply of another process that breaks the rules of its protocol."""
 
 

@@ -13,8 +13,8 @@ from edge.call.upstream import Upstream
 from edge.contract.contract import Contract
 from edge.contract.method import Method
 from edge.contract.route import Route
+from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
-from edge.http.response import Response
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import BodyLimits
 from edge.protocols.endpoint import Endpoint
@@ -109,11 +109,11 @@ class LazyEndpoint:
         self._make = make
         self._endpoint: Endpoint | None = None
 
-    def serve(self, request: Request, values: tuple[str, ...], response: Response) -> Coroutine[Any, Any, None]:
+    def serve(self, request: Request, values: tuple[str, ...], writer: ReplyWriter) -> Coroutine[Any, Any, None]:
         """Answers a request, as Endpoint.serve()."""
         if self._endpoint is None:
             self._endpoint = self._make()
-        return self._endpoint.serve(request, values, response)
+        return self._endpoint.serve(request, values, writer)
 
 
 def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSettings:

@@ -10,8 +10,8 @@ from edge.http.cors import Cors
 from edge.http.draining import shutdown_error
 from edge.http.errors import HTTP_STATUS, HttpError, render
 from edge.http.reply import Reply
+from edge.http.reply_writer import ReplyWriter
 from edge.http.request import JSON, Receive, Request, Scope, Send
-from edge.http.response import Response
 from edge.httprule.router import MalformedPath, Match, Router
 from edge.protocols.endpoint import Endpoint
 from edge.protocols.protocol_error import protocol_error_reply
@@ -34,35 +34,35 @@ class HttpApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         request = Request.of(scope, receive)
-        response = Response(request, send, self._cors)
+        writer = ReplyWriter(request, send, self._cors)
         record = request.record
         try:
             with request.connection.cancel_on_loss(), request.held:
-                await self._serve(request, response)
+                await self._serve(request, writer)
         except asyncio.CancelledError:
             if not request.connection.lost:
-                await self._stop(request, response)
+                await self._stop(request, writer)
             elif record.code == _OK:
                 record.status, record.code = HTTP_STATUS[Code.CANCELLED], Code.CANCELLED.name
         record.write()
 
-    async def _serve(self, request: Request, response: Response) -> None:
+    async def _serve(self, request: Request, writer: ReplyWriter) -> None:
         try:
             found = self._find(request)
             if isinstance(found, Reply):
-                await response.reply(found)
+                await writer.reply(found)
             else:
-                await found.target.serve(request, found.values, response)
+                await found.target.serve(request, found.values, writer)
         except MeshError as error:
-            await self._fail(error, request, response)
+            await self._fail(error, request, writer)
         except Exception:
             log.exception("request failed", route=request.record.route, request_id=request.record.request_id)
-            await self._fail(Internal("Internal error."), request, response)
+            await self._fail(Internal("Internal error."), request, writer)
 
-    async def _stop(self, request: Request, response: Response) -> None:
+    async def _stop(self, request: Request, writer: ReplyWriter) -> None:
         """Ends a request that is still open when the grace period of the drain is over."""
-        if not response.started:
-            await self._fail(shutdown_error(), request, response)
+        if not writer.started:
+            await self._fail(shutdown_error(), request, writer)
             return
         if request.record.code == _OK:
             request.record.code = Code.UNAVAILABLE.name
@@ -90,12 +90,12 @@ class HttpApp:
         text = f"This URL does not support {request.method}; it supports {allow.decode('latin-1')}."
         raise HttpError(405, text, "METHOD_NOT_ALLOWED", [(b"allow", allow)])
 
-    async def _fail(self, error: MeshError, request: Request, response: Response) -> None:
+    async def _fail(self, error: MeshError, request: Request, writer: ReplyWriter) -> None:
         """Answers with an error. Aborts the connection if the head has already been sent."""
         request.record.code = error.code.name
-        if response.started:
+        if writer.started:
             await request.connection.abort()
-        await response.reply(self._error(error, request))
+        await writer.reply(self._error(error, request))
 
     def _error(self, error: MeshError, request: Request) -> Reply:
         if (reply := protocol_error_reply(error, request, self._details)) is not None:

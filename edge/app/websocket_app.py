@@ -13,7 +13,7 @@ from edge.http.request import Receive, Request, Scope, Send
 from edge.http.request_id import REQUEST_ID
 from edge.httprule.router import MalformedPath, Match, Router
 from edge.protocols.websocket.websocket_endpoint import WebSocketEndpoint
-from edge.protocols.websocket.websocket_response import WebSocketResponse
+from edge.protocols.websocket.websocket_reply_writer import WebSocketReplyWriter
 from mesh.errors import Cancelled, Code, Internal, MeshError
 
 log = structlog.get_logger()
@@ -50,8 +50,8 @@ class WebSocketApp:
     async def _serve(self, request: Request, send: Send) -> None:
         try:
             endpoint, values, subprotocols = self._find(request)
-            response = WebSocketResponse(request, send, choose_subprotocol(subprotocols))
-            await endpoint.serve(with_token_header(request, subprotocols), values, response)
+            writer = WebSocketReplyWriter(request, send, choose_subprotocol(subprotocols))
+            await endpoint.serve(with_token_header(request, subprotocols), values, writer)
         except Cancelled as error:
             request.record.code = error.code.name
         except MeshError as error:

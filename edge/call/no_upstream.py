@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable
 from contextlib import AbstractAsyncContextManager
 
 from edge.call.upstream import Responses
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import Metadata, Unavailable
 
 
@@ -24,7 +24,7 @@ class NoUpstream:
         patience_s: float = math.inf,
         metadata: Metadata = (),
         idempotent: bool = False,
-    ) -> UnaryReply:
+    ) -> UnaryResponse:
         """Raises Unavailable."""
         raise Unavailable(f"{self._service} has no address.")
 

@@ -18,7 +18,7 @@ from edge.http.invalid_response import invalid_response
 from edge.http.request import Request
 from edge.http.request_id import REQUEST_ID
 from mesh import audit
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import MeshError, Metadata
 from mesh.identity import Verifier
 from mesh.rpc import CLIENT_ADDRESS
@@ -92,7 +92,7 @@ class Rpc:
             metadata.append(("authorization", authorization))
         return Admission(patience_s, metadata, headers)
 
-    async def unary(self, admission: Admission, message: bytes) -> UnaryReply:
+    async def unary(self, admission: Admission, message: bytes) -> UnaryResponse:
         """Calls a unary method. Raises MeshError."""
         method = self.method
         with self._concurrency.admit(), self._span(admission):
@@ -105,7 +105,7 @@ class Rpc:
                 idempotent=method.idempotent,
             )
 
-    async def collect(self, admission: Admission, messages: AsyncIterable[bytes]) -> UnaryReply:
+    async def collect(self, admission: Admission, messages: AsyncIterable[bytes]) -> UnaryResponse:
         """Calls a client-streaming method. Raises MeshError; HttpError 502 if the service does not return exactly one
         message.
         """
@@ -114,7 +114,7 @@ class Rpc:
             message = await anext(answers, None)
             if message is None or await anext(answers, None) is not None:
                 raise invalid_response(self.method.name)
-            return UnaryReply(message, await responses.initial_metadata(), await responses.trailing_metadata())
+            return UnaryResponse(message, await responses.initial_metadata(), await responses.trailing_metadata())
 
     @contextlib.asynccontextmanager
     async def stream(self, admission: Admission, messages: AsyncIterable[bytes]) -> AsyncIterator[Responses]:

@@ -2,23 +2,23 @@
 
 from collections.abc import AsyncIterator
 
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import Metadata
 
 
 class SingleResponse:
     """A stream of one response, which has already arrived."""
 
-    def __init__(self, answer: UnaryReply) -> None:
-        self._answer = answer
+    def __init__(self, response: UnaryResponse) -> None:
+        self._response = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._answer.message
+        yield self._response.message
 
     async def initial_metadata(self) -> Metadata:
         """Returns the metadata before the message."""
-        return self._answer.initial_metadata
+        return self._response.initial_metadata
 
     async def trailing_metadata(self) -> Metadata:
         """Returns the metadata after the message."""
-        return self._answer.trailing_metadata
+        return self._response.trailing_metadata

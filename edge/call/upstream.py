@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import Metadata
 
 
@@ -33,7 +33,7 @@ class Upstream(Protocol):
         patience_s: float = math.inf,
         metadata: Metadata = (),
         idempotent: bool = False,
-    ) -> UnaryReply:
+    ) -> UnaryResponse:
         """Calls "/package.Service/Method". `timeout_s` is the deadline for the service; `patience_s`, if shorter, is
         the time that this caller waits. Raises the service's MeshError, Unavailable if the service can't be reached,
         DeadlineExceeded if it takes too long.

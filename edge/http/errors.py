@@ -18,7 +18,7 @@ from protobuf.wkt import Any as Packed
 from edge.contract.types import COMMON_TYPES
 from edge.http.headers import Headers
 from edge.http.negotiation import media_quality
-from mesh.errors import BrokenReply, Code, FieldViolation, MeshError, MetadataTooLarge
+from mesh.errors import BrokenResponse, Code, FieldViolation, MeshError, MetadataTooLarge
 from mesh.rpc.status import ERROR_DOMAIN
 
 HTTP_STATUS: Final[dict[Code, int]] = {
@@ -108,7 +108,7 @@ def _problem(shape: dict[str, Any]) -> dict[str, Any]:
 
 def http_status(error: MeshError) -> int:
     """Returns the HTTP status of an error."""
-    if isinstance(error, BrokenReply):
+    if isinstance(error, BrokenResponse):
         return 502
     if isinstance(error, MetadataTooLarge):
         return 431

@@ -15,8 +15,8 @@ from edge.call.single_response import SingleResponse
 from edge.call.upstream import Responses
 from edge.http.reply import Reply
 from edge.http.request import Request
-from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamResponse
-from mesh.client import UnaryReply
+from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamReplyWriter
+from mesh.client import UnaryResponse
 from mesh.errors import Aborted, Internal, MeshError, Metadata
 
 log = structlog.get_logger()
@@ -36,29 +36,29 @@ class CallDriver:
         """
         try:
             admission = await self._admit(exchange, request)
-            answer = await self._call(exchange, request, admission)
-            reply = await large_work.run(len(answer.message), partial(exchange.reply, answer))
+            response = await self._call(exchange, request, admission)
+            reply = await large_work.run(len(response.message), partial(exchange.reply, response))
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
             return exchange.fail(self._public_error(error, request))
         reply.headers += admission.headers
         return reply
 
-    async def stream(self, exchange: StreamExchange, request: Request, response: StreamResponse) -> None:
-        """Makes a call whose response is written message by message. Raises the MeshError that exchange.fail()
+    async def stream(self, exchange: StreamExchange, request: Request, writer: StreamReplyWriter) -> None:
+        """Makes a call whose reply is written message by message. Raises the MeshError that exchange.fail()
         raises.
         """
         try:
-            await self._stream(exchange, request, response)
+            await self._stream(exchange, request, writer)
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
-            await exchange.fail(self._public_error(error, request), response)
-        await response.end()
+            await exchange.fail(self._public_error(error, request), writer)
+        await writer.end()
 
     async def _admit(self, exchange: Exchange, request: Request) -> Admission:
         self._rpc.start_record(request.record, self._route)
         exchange.read_head()
         return await self._rpc.admit(request, exchange.requested_s)
 
-    async def _call(self, exchange: SingleExchange, request: Request, admission: Admission) -> UnaryReply:
+    async def _call(self, exchange: SingleExchange, request: Request, admission: Admission) -> UnaryResponse:
         aborted: MeshError | None = None
         for attempt in await exchange.attempts():
             requests = await attempt()
@@ -73,17 +73,17 @@ class CallDriver:
         assert aborted is not None, "there is one attempt at least"
         raise aborted
 
-    async def _unary(self, request: Request, admission: Admission, message: bytes) -> UnaryReply:
-        call: Coroutine[Any, Any, UnaryReply] = self._rpc.unary(admission, message)
+    async def _unary(self, request: Request, admission: Admission, message: bytes) -> UnaryResponse:
+        call: Coroutine[Any, Any, UnaryResponse] = self._rpc.unary(admission, message)
         return await (until_drain(request.connection, call) if self._long_poll else call)
 
-    async def _stream(self, exchange: StreamExchange, request: Request, response: StreamResponse) -> None:
+    async def _stream(self, exchange: StreamExchange, request: Request, writer: StreamReplyWriter) -> None:
         admission = await self._admit(exchange, request)
         admission.metadata.extend(exchange.metadata())
         exchange.headers += admission.headers
         requests = await exchange.requests()
         if exchange.opens_after_s == 0:
-            await self._start(exchange, (), response)
+            await self._start(exchange, (), writer)
         try:
             async with (
                 aclosing(requests),
@@ -91,7 +91,7 @@ class CallDriver:
                 ResponseReader(responses, exchange.idle_timer) as reader,
             ):
                 with self._draining(exchange, request, reader), exchange.watching(reader.stop):
-                    await self._write(exchange, responses, reader, response)
+                    await self._write(exchange, responses, reader, writer)
         except MeshError as error:
             raise exchange.from_service(error) from error
 
@@ -116,35 +116,35 @@ class CallDriver:
         return request.connection.on_drain(partial(reader.stop, exchange.stopped()))
 
     async def _write(
-        self, exchange: StreamExchange, responses: Responses, reader: ResponseReader, response: StreamResponse
+        self, exchange: StreamExchange, responses: Responses, reader: ResponseReader, writer: StreamReplyWriter
     ) -> None:
         """Writes each message as it arrives. The head is sent after the first message, so that an error of this one
         can still have its own status.
         """
-        wait_s = exchange.heartbeat_s if response.started else exchange.opens_after_s
+        wait_s = exchange.heartbeat_s if writer.started else exchange.opens_after_s
         while True:
             try:
                 content = await reader.next(wait_s)
             except EndOfResponses:
                 break
             piece = exchange.heartbeat if content is None else await exchange.message(content)
-            if not response.started:
+            if not writer.started:
                 metadata = () if content is None else await responses.initial_metadata()
-                if not await self._start(exchange, metadata, response):
+                if not await self._start(exchange, metadata, writer):
                     return
             if piece:
-                await response.write(piece)
+                await writer.write(piece)
             wait_s = exchange.heartbeat_s
-        if not response.started and not await self._start(exchange, await responses.initial_metadata(), response):
+        if not writer.started and not await self._start(exchange, await responses.initial_metadata(), writer):
             return
         if end := exchange.end(self._rpc.response_headers(await responses.trailing_metadata())):
-            await response.write(end)
+            await writer.write(end)
 
-    async def _start(self, exchange: StreamExchange, metadata: Metadata, response: StreamResponse) -> bool:
+    async def _start(self, exchange: StreamExchange, metadata: Metadata, writer: StreamReplyWriter) -> bool:
         """Sends the head. Returns False if the client wants no body."""
         exchange.headers += self._rpc.response_headers(metadata)
         status, headers = exchange.head(metadata)
-        return await response.start(status, [*headers, *exchange.headers])
+        return await writer.start(status, [*headers, *exchange.headers])
 
     def _public_error(self, error: Exception, request: Request) -> MeshError:
         """Returns the error that the client gets. An unexpected one is logged and replaced, because its text may reveal

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
-from edge.http.response import Response
 
 
 class Endpoint(Protocol):
@@ -11,7 +11,7 @@ class Endpoint(Protocol):
 
     name: str
 
-    async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
+    async def serve(self, request: Request, values: tuple[str, ...], writer: ReplyWriter) -> None:
         """Answers a request. `values` are those of the path's variables. Raises MeshError only before the response has
         started.
         """

@@ -1,4 +1,4 @@
-"""The part of a call that depends on its protocol: how messages are read, and how the response is written."""
+"""The part of a call that depends on its protocol: how messages are read, and how the reply is written."""
 
 import contextlib
 import math
@@ -10,7 +10,7 @@ from edge.http.draining import shutdown_error
 from edge.http.headers import Headers
 from edge.http.idle_timer import IdleTimer
 from edge.http.reply import Reply
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import MeshError, Metadata
 
 Attempt = Callable[[], Awaitable[bytes | AsyncIterator[bytes]]]
@@ -44,7 +44,7 @@ class SingleExchange(Exchange):
         """
 
     @abstractmethod
-    def reply(self, answer: UnaryReply) -> Reply:
+    def reply(self, response: UnaryResponse) -> Reply:
         """Returns the reply. Raises MeshError. May run in another thread."""
 
     @abstractmethod
@@ -52,8 +52,8 @@ class SingleExchange(Exchange):
         """Returns the reply to a call that failed, or raises the error, which is then rendered as for REST."""
 
 
-class StreamResponse(Protocol):
-    """The response of a stream."""
+class StreamReplyWriter(Protocol):
+    """The writer of a reply that is written message by message."""
 
     started: bool
     """Whether the head has been sent."""
@@ -65,11 +65,11 @@ class StreamResponse(Protocol):
         """Sends a piece, and waits until the client has received most of the pieces before it."""
 
     async def end(self) -> None:
-        """Ends the response."""
+        """Ends the reply."""
 
 
 class StreamExchange(Exchange):
-    """A call whose response is written message by message. The response starts with the first message, or when
+    """A call whose reply is written message by message. The reply starts with the first message, or when
     `opens_after_s` have passed; with 0 it starts before the call is made.
     """
 
@@ -93,7 +93,7 @@ class StreamExchange(Exchange):
 
     @abstractmethod
     def head(self, metadata: Metadata) -> tuple[int, Headers]:
-        """Returns the status and the headers. `metadata` is empty if the response starts before the first message."""
+        """Returns the status and the headers. `metadata` is empty if the reply starts before the first message."""
 
     @abstractmethod
     async def message(self, content: bytes) -> bytes:
@@ -103,11 +103,11 @@ class StreamExchange(Exchange):
 
     @abstractmethod
     def end(self, trailers: Headers) -> bytes:
-        """Returns the end of a successful response."""
+        """Returns the end of a successful reply."""
 
     @abstractmethod
-    async def fail(self, error: MeshError, response: StreamResponse) -> None:
-        """Ends the response with an error. May raise the error if the response has not started; it is then rendered as
+    async def fail(self, error: MeshError, writer: StreamReplyWriter) -> None:
+        """Ends the reply with an error. May raise the error if the reply has not started; it is then rendered as
         for REST.
         """
 

@@ -6,8 +6,8 @@ from functools import partial
 from protobuf import Registry
 
 from edge.call.rpc import Rpc
+from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
-from edge.http.response import Response
 from edge.protocols.connect import dialect as connect_stream
 from edge.protocols.connect import error_reply
 from edge.protocols.connect import unary as connect_unary
@@ -50,14 +50,14 @@ class Procedure:
         for media_type in (grpc_web.BINARY, grpc_web.TEXT):
             self._enveloped[media_type] = self._enveloped[f"{media_type}+{PROTO}"]
 
-    async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
+    async def serve(self, request: Request, values: tuple[str, ...], writer: ReplyWriter) -> None:
         """Answers a request by the protocol of its media type, with an error if the RPC does not support it."""
         media_type = request.media_type()
         if request.method != "POST" or media_type in self._unary_types:
-            await self._unary.serve(request, response)
+            await self._unary.serve(request, writer)
         elif media_type in self._enveloped:
             enveloped, dialect = self._enveloped[media_type]
-            await enveloped.serve(dialect(request), request, response)
+            await enveloped.serve(dialect(request), request, writer)
         else:
             self._rpc.start_record(request.record, self._rpc.method.path)
             error = UnsupportedCodec((*self._unary_types, *self._enveloped))
@@ -65,4 +65,4 @@ class Procedure:
             reply = protocol_error_reply(error, request, self._details) or error_reply.reply(
                 error, request, self._details
             )
-            await response.reply(reply)
+            await writer.reply(reply)

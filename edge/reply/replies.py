@@ -20,7 +20,7 @@ from edge.http.request import JSON, Request
 from edge.reply.cache_control import cache_control
 from edge.reply.next_page import NextPage
 from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import FieldViolation, Metadata, invalid_fields
 
 PROTOBUF: Final = "application/x-protobuf"
@@ -67,26 +67,26 @@ class Replies:
             raise HttpError(406, f"This method returns {kind} only.", "NOT_ACCEPTABLE")
         return self._writer.options(wanted)
 
-    def build(self, request: Request, answer: UnaryReply, options: ResponseOptions) -> Reply:
-        """Returns the reply to a call. Raises HttpError 502 if the service's answer is not a valid message, 412 if
+    def build(self, request: Request, response: UnaryResponse, options: ResponseOptions) -> Reply:
+        """Returns the reply to a call. Raises HttpError 502 if the service sent an invalid message, 412 if
         If-Match names another version.
         """
         try:
-            response = self._type.from_binary(answer.message)
-            headers, body = self._raw_body(response) if self._raw else self._written(response, options)
+            message = self._type.from_binary(response.message)
+            headers, body = self._raw_body(message) if self._raw else self._written(message, options)
         except DECODE_ERRORS as error:
             raise invalid_response(self._name, error) from error
         if self._status == NO_CONTENT:
             headers, body = [], b""
         reply = Reply(self._status, [*headers, *self._headers], body)
-        if self._next_page is not None and (link := self._next_page.link(request, response)):
+        if self._next_page is not None and (link := self._next_page.link(request, message)):
             reply.headers.append((b"link", link))
         if self._is_read and not self._raw:
-            etag = getattr(response, self._etag) if self._etag else ""
+            etag = getattr(message, self._etag) if self._etag else ""
             tag = strong_tag(etag) if etag else weak_tag(body)
             check_if_match(tag, request.headers)
             reply.headers.append((b"etag", tag))
-        own = self._metadata_headers(answer.metadata)
+        own = self._metadata_headers(response.metadata)
         replaced = {name for name, _ in own} & _OVERRIDABLE
         reply.headers = [*(header for header in reply.headers if header[0] not in replaced), *own]
         return reply

@@ -2,7 +2,7 @@
 
 from mesh.client.channel import Channel
 from mesh.client.raw_channel import RawChannel
-from mesh.client.reply import UnaryReply
+from mesh.client.response import UnaryResponse
 from mesh.client.stream import Stream
 
-__all__ = ["Channel", "RawChannel", "Stream", "UnaryReply"]
+__all__ = ["Channel", "RawChannel", "Stream", "UnaryResponse"]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from mesh.client.failures import broken_reply
+from mesh.client.failures import broken_response
 from mesh.client.raw_channel import RawChannel
 from mesh.client.stream import Stream
 from mesh.contract.policy import DEFAULT_TIMEOUT_S
@@ -65,7 +65,7 @@ class Channel(RawChannel):
         async with self.exchange(method, requests, timeout_s=timeout_s) as responses:
             async for response in responses:
                 return response
-        raise broken_reply()
+        raise broken_response()
 
     @contextlib.asynccontextmanager
     async def exchange(
@@ -125,8 +125,8 @@ async def _parsed(method: Method[Req, Res], responses: Stream) -> AsyncIterator[
 
 
 def _parse(method: Method[Req, Res], message: bytes) -> Res:
-    """Parses a response. Raises BrokenReply if the bytes are not a message of the contract's type."""
+    """Parses a response. Raises BrokenResponse if the bytes are not a message of the contract's type."""
     try:
         return method.response.from_binary(message)
     except (ValueError, EOFError) as error:
-        raise broken_reply() from error
+        raise broken_response() from error

@@ -7,7 +7,7 @@ import grpc.aio
 from googleapis.google.rpc.status_pb import Status
 
 from mesh.client.withheld import OPAQUE, is_deliberate, is_library_message
-from mesh.errors import BrokenReply, Code, DeadlineExceeded, MeshError, MetadataTooLarge, Unavailable, error_for
+from mesh.errors import BrokenResponse, Code, DeadlineExceeded, MeshError, MetadataTooLarge, Unavailable, error_for
 from mesh.rpc.status import DETAILS_TRAILER, from_status
 
 # The texts of these come from a gRPC library or a crashed handler, and hold addresses and stack traces.
@@ -63,7 +63,7 @@ def _bare_failure(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshEr
         text = "The headers of the request are larger than the service accepts."
         return MetadataTooLarge(text, reason="HEADERS_TOO_LARGE")
     if kind.code in _NO_STATUS_CODES and _NO_STATUS.match(text):
-        return broken_reply()
+        return broken_response()
     neutral = NEUTRAL_TEXTS.get(kind.code)
     if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not is_library_message(text)):
         text = neutral
@@ -80,6 +80,6 @@ def deadline_exceeded() -> DeadlineExceeded:
     return DeadlineExceeded(NEUTRAL_TEXTS[Code.DEADLINE_EXCEEDED])
 
 
-def broken_reply() -> BrokenReply:
+def broken_response() -> BrokenResponse:
     """Returns the error of a response that does not follow the contract."""
-    return BrokenReply("The service sent an invalid response.", reason="BAD_RESPONSE")
+    return BrokenResponse("The service sent an invalid response.", reason="BAD_RESPONSE")

@@ -23,8 +23,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from mesh.client.breaker import Breaker
 from mesh.client.connection import KEEPALIVE_S, channel_factory, connect_deadline, wait_connected
-from mesh.client.failures import broken_reply, deadline_exceeded, failure_of, status_bytes, unavailable
-from mesh.client.reply import UnaryReply
+from mesh.client.failures import broken_response, deadline_exceeded, failure_of, status_bytes, unavailable
+from mesh.client.response import UnaryResponse
 from mesh.client.stream import Stream, send_requests
 from mesh.client.stream_connections import StreamConnections
 from mesh.client.withheld import log_withheld
@@ -100,7 +100,7 @@ class RawChannel:
         patience_s: float = math.inf,
         metadata: Metadata = (),
         idempotent: bool = False,
-    ) -> UnaryReply:
+    ) -> UnaryResponse:
         """Calls a unary method by its path. `timeout_s` is sent to the workload as the deadline; after `patience_s` the
         call is cancelled. Either raises DeadlineExceeded. Idempotent calls are retried if the workload did not accept
         them and time is left.
@@ -117,7 +117,7 @@ class RawChannel:
 
     async def _attempts(
         self, path: str, request: bytes, timeout_s: float, patience_s: float, metadata: Metadata, *, idempotent: bool
-    ) -> UnaryReply:
+    ) -> UnaryResponse:
         deadline = time.monotonic() + timeout_s
         connect_by = connect_deadline(min(timeout_s, patience_s))
         try:
@@ -175,7 +175,7 @@ class RawChannel:
 
     async def _attempt(
         self, path: str, request: bytes, deadline: float, metadata: Metadata, connect_by: float
-    ) -> UnaryReply:
+    ) -> UnaryResponse:
         begun = time.monotonic()
         if begun >= deadline:
             raise deadline_exceeded()
@@ -196,9 +196,9 @@ class RawChannel:
             raise
         if message is None:  # status OK without a message, which grpc.aio does not treat as an error
             self._record(begun, deadline, Code.INTERNAL)
-            raise broken_reply()
+            raise broken_response()
         self._record(begun, deadline, Code.OK)
-        return UnaryReply(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
+        return UnaryResponse(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
 
     def _failure(self, path: str, deadline: float, error: grpc.aio.AioRpcError) -> MeshError:
         """Returns the MeshError of a failed call, and logs the details that are withheld from the caller. `deadline` is

@@ -7,7 +7,7 @@ import yaml
 
 from edge.call.rate_limit import CALLERS_MAX
 from edge.http.http1_protocol import BODY_BYTES_AHEAD
-from edge.http.response import BYTES_FREE
+from edge.http.reply_writer import BYTES_FREE
 from edge.settings import EdgeSettings
 from mesh.identity import TOKEN_BYTES_MAX, Verifier
 

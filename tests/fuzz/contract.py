@@ -8,7 +8,7 @@ from typing import Final
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import Metadata
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.edge.protocols.rest.contract import FEEDS
@@ -37,9 +37,9 @@ class Service:
         patience_s: float = math.inf,
         metadata: Metadata = (),
         idempotent: bool = False,
-    ) -> UnaryReply:
+    ) -> UnaryResponse:
         """Answers at once."""
-        return UnaryReply(request if path == ECHO else b"", (), ())
+        return UnaryResponse(request if path == ECHO else b"", (), ())
 
     @contextlib.asynccontextmanager
     async def stream(

@@ -9,8 +9,8 @@ from edge.call import large_work
 from edge.call.rpc import Rpc
 from edge.http.headers import Headers
 from edge.http.reply import Reply
+from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
-from edge.http.response import Response
 from edge.http.whole_body import BodyLimits, read_body
 from edge.protocols.connect import error_reply, message_query
 from edge.protocols.connect.request_headers import VERSION_HEADER, check_version, timeout_s
@@ -20,7 +20,7 @@ from edge.protocols.rpc import coding
 from edge.protocols.rpc.codec import Codec, Codecs
 from edge.protocols.rpc.status import rpc_code
 from edge.reply.cache_control import cache_control
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import MeshError, Metadata
 
 PREFIX: Final = "application/"
@@ -42,10 +42,10 @@ class ConnectUnary:
         self._rpc = rpc
         self._driver = CallDriver(rpc, rpc.method.path)
 
-    async def serve(self, request: Request, response: Response) -> None:
+    async def serve(self, request: Request, writer: ReplyWriter) -> None:
         """Answers a request, with an error in Connect's JSON if it fails."""
         exchange = _Get(self, request) if request.method in _READS else _Post(self, request)
-        await response.reply(await self._driver.answer(exchange, request))
+        await writer.reply(await self._driver.answer(exchange, request))
 
     def metadata_headers(self, initial: Metadata, trailing: Metadata) -> Headers:
         """Returns the headers for the metadata of a response; those for trailing metadata have a prefix."""
@@ -60,10 +60,10 @@ class _Exchange(SingleExchange):
         self._codec_name = ""
         self._codec: Codec
 
-    def reply(self, answer: UnaryReply) -> Reply:
+    def reply(self, response: UnaryResponse) -> Reply:
         headers = [(b"content-type", f"{PREFIX}{self._codec_name}".encode())]
-        headers += self._served.metadata_headers(answer.initial_metadata, answer.trailing_metadata)
-        return Reply(200, headers, self._codec.encode(answer.message))
+        headers += self._served.metadata_headers(response.initial_metadata, response.trailing_metadata)
+        return Reply(200, headers, self._codec.encode(response.message))
 
     def fail(self, error: MeshError) -> Reply:
         self._request.record.code = rpc_code(error).name
@@ -102,8 +102,8 @@ class _Get(_Exchange):
     async def attempts(self) -> list[Attempt]:
         return [partial(self._decode, self._content)]
 
-    def reply(self, answer: UnaryReply) -> Reply:
-        reply = super().reply(answer)
+    def reply(self, response: UnaryResponse) -> Reply:
+        reply = super().reply(response)
         if cache := self._served.read_cache_control:
             reply.headers.append((b"cache-control", cache))
         return reply

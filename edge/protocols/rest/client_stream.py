@@ -7,15 +7,15 @@ from edge.call.rpc import Rpc
 from edge.contract.route import Route
 from edge.http.idle_timer import IdleTimer
 from edge.http.reply import Reply
+from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
-from edge.http.response import Response
 from edge.http.stream_limits import StreamLimits
 from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import Attempt, SingleExchange
 from edge.protocols.rest.request_reader import RequestMessages, RequestReader
 from edge.protocols.rest.transcoding import Transcoding
 from edge.reply.replies import Replies
-from mesh.client import UnaryReply
+from mesh.client import UnaryResponse
 from mesh.errors import MeshError
 
 
@@ -30,9 +30,9 @@ class ClientStreamEndpoint:
         self.replies = Replies(route, rpc.response_headers, transcoding.registry, transcoding.style)
         self._driver = CallDriver(rpc, route.template.text)
 
-    async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
+    async def serve(self, request: Request, values: tuple[str, ...], writer: ReplyWriter) -> None:
         """Answers a request. `values` are those of the path's variables. Raises MeshError."""
-        await response.reply(await self._driver.answer(_Exchange(self, request, values), request))
+        await writer.reply(await self._driver.answer(_Exchange(self, request, values), request))
 
 
 class _Exchange(SingleExchange):
@@ -52,8 +52,8 @@ class _Exchange(SingleExchange):
     def from_service(self, error: MeshError) -> MeshError:
         return self._messages.with_client_path(error)
 
-    def reply(self, answer: UnaryReply) -> Reply:
-        return self._endpoint.replies.build(self._request, answer, self._options)
+    def reply(self, response: UnaryResponse) -> Reply:
+        return self._endpoint.replies.build(self._request, response, self._options)
 
     def fail(self, error: MeshError) -> Reply:
         raise error

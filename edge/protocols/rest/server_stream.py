@@ -8,11 +8,11 @@ from edge.contract.http_body import HTTP_BODY, response_type_name
 from edge.contract.route import Route
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
+from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
-from edge.http.response import Response
 from edge.http.stream_limits import StreamLimits
 from edge.protocols.driver import CallDriver
-from edge.protocols.exchange import StreamExchange, StreamResponse
+from edge.protocols.exchange import StreamExchange, StreamReplyWriter
 from edge.protocols.rest.request_reader import RequestMessages, RequestReader
 from edge.protocols.rest.stream_writer import StreamFormat, range_metadata
 from edge.protocols.rest.transcoding import Transcoding
@@ -32,9 +32,9 @@ class ServerStreamEndpoint:
         self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.is_file)
         self._driver = CallDriver(rpc, route.template.text)
 
-    async def serve(self, request: Request, values: tuple[str, ...], response: Response) -> None:
+    async def serve(self, request: Request, values: tuple[str, ...], writer: ReplyWriter) -> None:
         """Answers a request. `values` are those of the path's variables. Raises MeshError."""
-        await self._driver.stream(_Exchange(self, request, values), request, response)
+        await self._driver.stream(_Exchange(self, request, values), request, writer)
 
 
 class _Exchange(StreamExchange):
@@ -72,17 +72,17 @@ class _Exchange(StreamExchange):
     def from_service(self, error: MeshError) -> MeshError:
         return self._messages.with_client_path(error)
 
-    async def fail(self, error: MeshError, response: StreamResponse) -> None:
+    async def fail(self, error: MeshError, writer: StreamReplyWriter) -> None:
         """Ends the response with the error in its own syntax. Aborts the connection if the syntax has no place for an
         error, because nothing else shows that the response is incomplete.
         """
-        if not response.started:
+        if not writer.started:
             raise self._as_http_error(error)
         self._request.record.code = error.code.name
         piece = self._writer.error(error)
         if piece is None:
             await self._request.connection.abort()  # does not return
-        await response.write(piece)
+        await writer.write(piece)
 
     def _as_http_error(self, error: MeshError) -> MeshError:
         """Returns HttpError 416 for a range that a file does not have (RFC 9110, section 15.5.17), or else the

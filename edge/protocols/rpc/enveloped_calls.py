@@ -19,12 +19,12 @@ from edge.http.body_stream import body_stream
 from edge.http.decompression import IDENTITY
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
+from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
-from edge.http.response import Response
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import BodyLimits
 from edge.protocols.driver import CallDriver
-from edge.protocols.exchange import StreamExchange, StreamResponse
+from edge.protocols.exchange import StreamExchange, StreamReplyWriter
 from edge.protocols.rpc import coding
 from edge.protocols.rpc.codec import Codec
 from edge.protocols.rpc.envelope import COMPRESSED_FLAG, read_envelopes, write_envelope
@@ -69,9 +69,9 @@ class EnvelopedCalls:
         self.limits = limits
         self._driver = CallDriver(rpc, rpc.method.path)
 
-    async def serve(self, dialect: Dialect, request: Request, response: Response) -> None:
+    async def serve(self, dialect: Dialect, request: Request, writer: ReplyWriter) -> None:
         """Answers a request. The end of the response holds the error if the call fails."""
-        await self._driver.stream(_Exchange(self, dialect, request), request, response)
+        await self._driver.stream(_Exchange(self, dialect, request), request, writer)
 
 
 class _Exchange(StreamExchange):
@@ -109,15 +109,15 @@ class _Exchange(StreamExchange):
     def end(self, trailers: Headers) -> bytes:
         return self._dialect.write(self._dialect.end(None, trailers))
 
-    async def fail(self, error: MeshError, response: StreamResponse) -> None:
+    async def fail(self, error: MeshError, writer: StreamReplyWriter) -> None:
         """Ends the response with the status of the error. The head is that of a success."""
         self._request.record.code = rpc_code(error).name
         response_headers = self._served.rpc.response_headers
-        if not response.started:
+        if not writer.started:
             status, headers = self.head(())
-            await response.start(status, [*headers, *self.headers, *response_headers(error.initial_metadata)])
+            await writer.start(status, [*headers, *self.headers, *response_headers(error.initial_metadata)])
         ended = self._dialect.end(rpc_status(error), response_headers(error.trailing_metadata))
-        await response.write(self._dialect.write(ended))
+        await writer.write(self._dialect.write(ended))
 
     async def _messages(self) -> AsyncGenerator[bytes, None]:
         count, limits = 0, self._served.limits

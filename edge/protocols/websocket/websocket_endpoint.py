@@ -23,12 +23,12 @@ from edge.http.request import Request
 from edge.http.stream_limits import StreamLimits
 from edge.http.too_large import body_too_large
 from edge.protocols.driver import CallDriver
-from edge.protocols.exchange import StreamExchange, StreamResponse
+from edge.protocols.exchange import StreamExchange, StreamReplyWriter
 from edge.protocols.rest.request_reader import RequestMessages, RequestReader
 from edge.protocols.rest.stream_writer import StreamFormat
 from edge.protocols.rest.transcoding import Transcoding
 from edge.protocols.websocket.closing import ServiceRestart, UnsupportedFrame, close_code, close_reason
-from edge.protocols.websocket.websocket_response import SWITCHING, WebSocketResponse
+from edge.protocols.websocket.websocket_reply_writer import SWITCHING, WebSocketReplyWriter
 from mesh.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -55,25 +55,25 @@ class WebSocketEndpoint:
         self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.sends_files)
         self._driver = CallDriver(rpc, route.template.text)
 
-    async def serve(self, request: Request, values: tuple[str, ...], response: WebSocketResponse) -> None:
+    async def serve(self, request: Request, values: tuple[str, ...], writer: WebSocketReplyWriter) -> None:
         """Serves a handshake and the stream after it. `values` are those of the path's variables. Raises MeshError if
         the handshake is rejected.
         """
-        response.binary = self.sends_files
-        await self._driver.stream(_Exchange(self, request, values, response), request, response)
+        writer.binary = self.sends_files
+        await self._driver.stream(_Exchange(self, request, values, writer), request, writer)
 
 
 class _Exchange(StreamExchange):
     opens_after_s = 0
 
     def __init__(
-        self, endpoint: WebSocketEndpoint, request: Request, values: tuple[str, ...], response: WebSocketResponse
+        self, endpoint: WebSocketEndpoint, request: Request, values: tuple[str, ...], writer: WebSocketReplyWriter
     ) -> None:
         super().__init__()
         self._endpoint = endpoint
         self._request = request
         self._values = values
-        self._response = response
+        self._writer = writer
         self._has_all_requests = asyncio.Event()
 
     def read_head(self) -> None:
@@ -105,14 +105,14 @@ class _Exchange(StreamExchange):
     def from_service(self, error: MeshError) -> MeshError:
         return self._messages.with_client_path(error)
 
-    async def fail(self, error: MeshError, response: StreamResponse) -> None:
+    async def fail(self, error: MeshError, writer: StreamReplyWriter) -> None:
         """Sends the whole error in a frame, because it does not fit into the close frame, and then the close frame."""
-        if not response.started:
+        if not writer.started:
             raise error
         self._request.record.code = error.code.name
         with contextlib.suppress(Cancelled):
-            await self._response.write_text(render(error, self._endpoint.format.registry)[2].decode())
-            await self._response.close(close_code(error), close_reason(error))
+            await self._writer.write_text(render(error, self._endpoint.format.registry)[2].decode())
+            await self._writer.close(close_code(error), close_reason(error))
 
     def stopped(self) -> MeshError:
         return ServiceRestart("The server is stopping; open the stream again.", reason="SHUTTING_DOWN", retry_after_s=1)

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from mesh.client import Channel, UnaryReply, raw_channel
+from mesh.client import Channel, UnaryResponse, raw_channel
 from mesh.client.breaker import Breaker
 from mesh.errors import Code, DeadlineExceeded, Internal, MeshError, PermissionDenied, Unavailable, Unknown
 from mesh.rpc.status import DETAILS_TRAILER, to_status
@@ -29,7 +29,7 @@ async def workload(serve: Any, **options: Any) -> AsyncIterator[Channel]:
         yield channel
 
 
-async def call(channel: Channel, request: bytes = b"", *, timeout_s: float = 30.0, **options: Any) -> UnaryReply:
+async def call(channel: Channel, request: bytes = b"", *, timeout_s: float = 30.0, **options: Any) -> UnaryResponse:
     """A call of its method."""
     return await channel.unary(PATH, request, timeout_s=timeout_s, **options)
 

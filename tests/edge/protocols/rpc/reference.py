@@ -22,7 +22,7 @@ from protobuf import Message
 
 from edge.contract.contract import Contract, read
 from edge.sources.folder import compile_folder
-from mesh.client import RawChannel, Stream, UnaryReply
+from mesh.client import RawChannel, Stream, UnaryResponse
 from mesh.errors import Metadata
 from tests.edge.contracts import ROOT
 from tests.edge.served import edge_of
@@ -52,13 +52,13 @@ class _Channel(RawChannel):
         patience_s: float = math.inf,
         metadata: Metadata = (),
         idempotent: bool = False,
-    ) -> UnaryReply:
+    ) -> UnaryResponse:
         timeout_s = min(timeout_s, patience_s)
         if timeout_s < NO_TIMEOUT_S:
             return await super().unary(path, request, timeout_s=timeout_s, metadata=metadata, idempotent=idempotent)
         async with self.stream(path, _one(request), timeout_s=timeout_s, metadata=metadata) as responses:
             (message,) = [each async for each in responses]
-            return UnaryReply(message, await responses.initial_metadata(), await responses.trailing_metadata())
+            return UnaryResponse(message, await responses.initial_metadata(), await responses.trailing_metadata())
 
     @contextlib.asynccontextmanager
     async def stream(

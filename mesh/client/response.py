@@ -1,4 +1,4 @@
-"""The reply to a unary call."""
+"""The response to a unary call."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from mesh.errors import Metadata
 
 
 @dataclass(frozen=True, slots=True)
-class UnaryReply:
-    """The reply to a call: its message as bytes, and the metadata before and after it."""
+class UnaryResponse:
+    """The response to a call: its message as bytes, and the metadata before and after it."""
 
     message: bytes
     initial_metadata: Metadata

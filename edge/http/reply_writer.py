@@ -1,6 +1,6 @@
-"""The response to one request: a complete reply, or a head and a streamed body.
+"""The writer of the reply to one request: a complete one, or a head and a streamed body.
 
-It adds what all responses have: the content coding, the CORS headers and the request id.
+It adds what all replies have: the content coding, the CORS headers and the request id.
 """
 
 from typing import Final
@@ -21,8 +21,8 @@ _NOT_MODIFIED: Final = 304
 _NO_CONTENT: Final = (204, _NOT_MODIFIED)
 
 
-class Response:
-    """The response to one request, which also completes the access record."""
+class ReplyWriter:
+    """The writer of one reply, which also completes the access record."""
 
     def __init__(self, request: Request, send: Send, cors: Cors) -> None:
         self._request = request

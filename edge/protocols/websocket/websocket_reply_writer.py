@@ -1,4 +1,4 @@
-"""The response of a stream over WebSocket: the acceptance of the handshake, and the frames."""
+"""The writer of the reply to a handshake: its acceptance, and the frames of the stream."""
 
 from typing import Final
 
@@ -13,8 +13,8 @@ from mesh.errors import Cancelled
 SWITCHING: Final = 101
 
 
-class WebSocketResponse:
-    """The response to one handshake, which also updates the access record."""
+class WebSocketReplyWriter:
+    """The writer of one stream, which also completes the access record."""
 
     def __init__(self, request: Request, send: Send, subprotocol: str | None) -> None:
         """`subprotocol` is the selected one, None if the client offered none."""

@@ -10,7 +10,7 @@ class SingleResponse:
     """A stream of one response, which has already arrived."""
 
     def __init__(self, response: UnaryResponse) -> None:
-        self._response = answer
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._response.message

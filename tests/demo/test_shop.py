@@ -1,4 +1,4 @@
-"""What the demo puts into the shop."""
+"""The data of the demo."""
 
 import re
 
@@ -7,13 +7,13 @@ from demo.products import products
 
 
 def test_the_shop_is_always_the_same() -> None:
-    """Two runs make the same things, so that their request ids are the same, and the second adds nothing."""
+    """Two runs create the same data, so that their request ids are the same and the second run adds nothing."""
     assert products() == products()
     assert customers(300) == customers(300)
 
 
 def test_the_products_are_a_believable_range() -> None:
-    """Some hundred products whose titles differ, in several categories, at prices in whole cents and never nothing."""
+    """There are some hundred products with unique titles, in several categories, at positive prices in whole cents."""
     goods = products()
     assert len({product.title for product in goods}) == len(goods) >= 300
     assert len({product.category for product in goods}) == 10

@@ -1,4 +1,4 @@
-"""Three runtimes, one wire: what protobuf-py writes, Google's protobuf and betterproto2 read, and back."""
+"""The same wire format for three runtimes: protobuf-py, Google's protobuf and betterproto2."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ ORDER = Order(
 
 @pytest.fixture(scope="session")
 def standard(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The standard `_pb2` and `_pb2_grpc` modules of all contracts, by grpcio-tools, in a process of their own name."""
+    """Returns the standard `_pb2` and `_pb2_grpc` modules of all contracts, by grpcio-tools."""
     folder = tmp_path_factory.mktemp("standard")
     files = [path.relative_to(ROOT / "proto").as_posix() for path in (ROOT / "proto").rglob("*.proto")]
     compiler = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"-I{ROOT / 'third_party'}"]
@@ -40,7 +40,7 @@ def standard(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_standard_stubs_are_compiled_for_every_service(standard: Path) -> None:
-    """grpcio-tools makes `_pb2` and `_pb2_grpc` of every contract: any Python team can call us without our code."""
+    """grpcio-tools compiles every contract, so that Python clients need none of our code."""
     for service in read_services(ROOT):
         folder = standard / "meshwright" / service.name / "v1"
         stubs = "".join(path.read_text() for path in folder.glob("*_pb2_grpc.py"))
@@ -49,7 +49,7 @@ def test_standard_stubs_are_compiled_for_every_service(standard: Path) -> None:
 
 
 def test_googles_runtime_reads_and_writes_the_same(standard: Path) -> None:
-    """A message goes to the standard runtime and back without a change."""
+    """A message passes through Google's runtime without a change."""
     program = (
         "import sys; from meshwright.orders.v1.orders_pb2 import Order; "
         "order = Order.FromString(sys.stdin.buffer.read()); assert order.lines[0].unit_price.nanos == -5; "
@@ -62,7 +62,7 @@ def test_googles_runtime_reads_and_writes_the_same(standard: Path) -> None:
 
 
 def test_betterproto_reads_and_writes_the_same() -> None:
-    """A message goes to the consumers' runtime and back without a change."""
+    """A message passes through the runtime of betterproto2 without a change."""
     order = betterproto_orders.Order.parse(ORDER.to_binary())
     assert order.create_time == datetime(2025, 10, 9, 8, 53, 20, 123_000, tzinfo=UTC)
     assert order.lines[0].unit_price == betterproto_type.Money(currency_code="EUR", units=-3, nanos=-5)

@@ -27,7 +27,7 @@ SERVICE: Final = "greeter.v1.StreamService"
 
 
 async def grpcurl(port: int, method: str, *requests: dict[str, Any], token: str = "") -> tuple[list[Any], str]:
-    """Calls a method with these requests. Returns the responses, and what grpcurl writes of an error."""
+    """Calls a method with these requests. Returns the responses, and the error output of grpcurl."""
     flags = ["-H", f"authorization: Bearer {token}"] if token else []
     process = await asyncio.create_subprocess_exec(
         *(GRPCURL, "-plaintext", *flags, "-d", "@", f"127.0.0.1:{port}", f"{SERVICE}/{method}"),
@@ -45,7 +45,7 @@ async def grpcurl(port: int, method: str, *requests: dict[str, Any], token: str 
 
 
 async def test_grpc_go_calls_every_kind_of_stream(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """By reflection alone, with errors and their details."""
+    """grpcurl calls by reflection alone, and receives errors with their details."""
     ada, bob = {"name": "Ada", "times": 2}, {"name": "Bob"}
     async with serving(greeter, issuer, Streams(greeter)) as (server, _):
         token = issuer.token("users/ada", "greet")
@@ -64,7 +64,7 @@ async def test_grpc_go_calls_every_kind_of_stream(greeter: SimpleNamespace, issu
 
 @pytest.fixture(scope="module")
 def image(greeter: SimpleNamespace) -> Path:
-    """The descriptor image of the greeter contract."""
+    """Returns the descriptor image of the greeter contract."""
     path: Path = greeter.folder / "greeter.binpb"
     includes = [f"-I{folder}" for folder in (greeter.folder, ROOT / "proto", ROOT / "third_party")]
     command = [

@@ -1,4 +1,4 @@
-"""A service of typed streams behind the edge: every kind by REST, and a stream that outlives its server."""
+"""A service of typed streams behind the edge: every kind by REST, and a stream that continues on another server."""
 
 import asyncio
 import contextlib
@@ -27,14 +27,14 @@ LINES: Final = {"accept": "application/x-ndjson", **SENT_LINES}
 
 @contextlib.asynccontextmanager
 async def edge(greeter: SimpleNamespace, port: int) -> AsyncIterator[Client]:
-    """An edge in front of the service at this port."""
+    """Starts an edge in front of the service at this port."""
     contract = read(compile_image(GREETER, greeter.folder, "greeter/v1/greeter.proto"))
     async with edge_of(contract, port) as client:
         yield client
 
 
 async def test_every_kind_of_stream_by_rest(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Lines in, lines out; an array of one; what is wrong names the message."""
+    """Requests and responses are lines of JSON, or one array; an error names the message."""
     lines = b'{"name":"Ada"}\n{"name":"Bob"}\n'
     token = {"authorization": f"Bearer {issuer.token('users/ada', 'greet')}"}
     async with serving(greeter, issuer, Streams(greeter)) as (server, _), edge(greeter, server.port) as client:
@@ -49,7 +49,7 @@ async def test_every_kind_of_stream_by_rest(greeter: SimpleNamespace, issuer: Is
 
 
 async def test_both_ways_by_websocket(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Each frame is answered before the next is sent."""
+    """Each frame is answered before the next one is sent."""
     async with serving(greeter, issuer, Streams(greeter)) as (server, _), edge(greeter, server.port) as client:
         url = str(client.base_url.copy_with(scheme="ws", path="/v1/echo"))
         async with connect(url) as socket:
@@ -59,7 +59,7 @@ async def test_both_ways_by_websocket(greeter: SimpleNamespace, issuer: Issuer) 
 
 
 async def test_events_resume_after_the_server_was_replaced(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """The stream ends with a retryable error; Last-Event-ID goes on where it was, at another server."""
+    """The stream ends with a retryable error; with Last-Event-ID it continues on another server."""
     streams = Streams(greeter)
     async with contextlib.AsyncExitStack() as stack:
         server, _ = await stack.enter_async_context(serving(greeter, issuer, streams))

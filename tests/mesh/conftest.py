@@ -1,4 +1,4 @@
-"""What the tests of the runtime share: a contract of their own, and an issuer of tokens."""
+"""Fixtures of the tests of the runtime: a contract of their own, and an issuer of tokens."""
 
 import importlib
 import sys
@@ -12,7 +12,9 @@ from tests.mesh.greeter import GREETER, compile_contract
 
 @pytest.fixture(scope="session")
 def greeter(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """The generated modules of the greeter contract: `pb` with its messages, `grpc` with its base and client."""
+    """Returns the generated modules of the greeter contract: `pb` with the messages, `grpc` with the base and the
+    client.
+    """
     folder = tmp_path_factory.mktemp("greeter")
     compiled = compile_contract(GREETER, "greeter/v1/greeter.proto", folder)
     assert compiled.returncode == 0, compiled.stderr
@@ -23,5 +25,5 @@ def greeter(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 @pytest.fixture
 def issuer() -> Issuer:
-    """A fresh issuer with one key."""
+    """Returns a new issuer with one key."""
     return Issuer()

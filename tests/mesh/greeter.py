@@ -1,4 +1,4 @@
-"""A contract made for the tests of the runtime, which know no service of the store."""
+"""A contract for the tests of the runtime, which know no service of the store."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Message types of no contract, for tests of what must work with any."""
+"""Message types outside of the contracts, for tests of code that must work with any."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Starts a real gRPC server of the greeter contract on a free port, and clients of it."""
+"""Real gRPC servers of the greeter contract on free ports, and clients of them."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +20,7 @@ GREET, SHOUT, WHISPER = (f"/greeter.v1.GreeterService/{name}" for name in ("Gree
 
 @dataclass(frozen=True)
 class Served:
-    """A server that is up: its port, and the readiness that its health follows."""
+    """A running server: its port, and the readiness that its health follows."""
 
     port: int
     readiness: Readiness
@@ -33,7 +33,7 @@ Handle = Callable[[Any, Call], Awaitable[Any]]
 async def serving(
     greeter: SimpleNamespace, issuer: Issuer, handle: Handle, *, grace_s: float = 5.0, port: int = 0
 ) -> AsyncIterator[Served]:
-    """A server whose three methods are all `handle`."""
+    """Starts a server whose three methods are all `handle`."""
 
     async def serve(_self: object, request: Any, call: Call) -> Any:
         return await handle(request, call)
@@ -49,21 +49,23 @@ async def serving(
 
 @contextlib.asynccontextmanager
 async def channel_to(server: Served, **options: Any) -> AsyncIterator[Channel]:
-    """A channel of the runtime to that server."""
+    """Opens a channel of the runtime to that server."""
     async with Channel("greeter", f"127.0.0.1:{server.port}", **options) as channel:
         yield channel
 
 
 @contextlib.asynccontextmanager
 async def plain_channel(server: Served) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel of bare grpc.aio to that server, as another program would have."""
+    """Opens a channel of bare grpc.aio to that server, as another program would."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield channel
 
 
 @contextlib.asynccontextmanager
 async def plain_server(port: int = 0, **methods: Any) -> AsyncIterator[str]:
-    """A server of bare grpc.aio whose methods take and give bytes, at "/plain.Service/<name>". Gives its address."""
+    """Starts a server of bare grpc.aio whose methods take and return bytes, at "/plain.Service/<name>". Yields its
+    address.
+    """
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("plain.Service", methods),))
     port = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -75,15 +77,15 @@ async def plain_server(port: int = 0, **methods: Any) -> AsyncIterator[str]:
 
 
 async def never(_request: Any, _call: Call) -> Any:
-    """A handler that must not be reached."""
+    """Fails the test if it is called."""
     raise AssertionError("reached")
 
 
 def unary(channel: grpc.aio.Channel, path: str) -> Any:
-    """A method as a callable, bytes in and bytes out."""
+    """Returns a method as a callable that takes and returns bytes."""
     return channel.unary_unary(path)
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
-    """The metadata that carries a token."""
+    """Returns the metadata that carries a token."""
     return (("authorization", f"Bearer {token}"),)

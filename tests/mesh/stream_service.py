@@ -1,4 +1,4 @@
-"""The greeter contract's StreamService, one method of each kind of stream, on a real server."""
+"""The greeter contract's StreamService, with one method of each kind of stream, on a real server."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ METHODS: Final = ("count", "sum", "echo", "follow")
 
 
 class Streams:
-    """What the handlers of a test are made of; each may be replaced."""
+    """The handlers of a test, each of which may be replaced."""
 
     def __init__(self, greeter: SimpleNamespace, **replaced: Any) -> None:
         self.pb = greeter.pb
@@ -26,12 +26,12 @@ class Streams:
         vars(self).update(replaced)
 
     async def count(self, request: Any, _call: Call) -> AsyncIterator[Any]:
-        """Answers as often as the request says."""
+        """Yields as many responses as the request asks for."""
         for number in range(request.times):
             yield self.pb.GreetResponse(text=f"{request.name} {number}")
 
     async def follow(self, request: Any, _call: Call) -> AsyncIterator[Any]:
-        """Counts for ever, from where the request says."""
+        """Counts without end, from the number in the request."""
         resume = read_resume_token(request.resume_token, query=["follow"], key_types=[int])
         number = resume.after[0] if resume.after else 0
         assert isinstance(number, int)
@@ -41,11 +41,11 @@ class Streams:
             await asyncio.sleep(0.01)
 
     async def sum(self, requests: AsyncIterator[Any], _call: Call) -> Any:
-        """Answers all names together."""
+        """Returns all names joined."""
         return self.pb.GreetResponse(text="+".join([request.name async for request in requests]))
 
     async def echo(self, requests: AsyncIterator[Any], _call: Call) -> AsyncIterator[Any]:
-        """Answers each request."""
+        """Yields a response to each request."""
         try:
             async for request in requests:
                 yield self.pb.GreetResponse(text=request.name.upper())
@@ -57,7 +57,7 @@ class Streams:
 async def serving(
     greeter: SimpleNamespace, issuer: Issuer, streams: Any, port: int = 0
 ) -> AsyncIterator[tuple[Server, Any]]:
-    """A server of these handlers, and the typed client of it."""
+    """Starts a server with these handlers; yields a typed client of it."""
     methods = {name: lambda _self, request, call, name=name: getattr(streams, name)(request, call) for name in METHODS}
     handlers = type("Handlers", (greeter.grpc.StreamServiceBase,), methods)()
     readiness = Readiness()

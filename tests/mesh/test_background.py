@@ -1,4 +1,4 @@
-"""Background work."""
+"""Background tasks."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from mesh.background import keep_running, stop, wait
 
 
 async def test_work_goes_on_after_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that fails is repeated after a pause, and what has ended is not repeated."""
+    """A step that fails is repeated after a pause; a task that has ended is not repeated."""
     monkeypatch.setattr("mesh.background.PAUSE_FIRST_S", 0.001)
     ended, tries = asyncio.Event(), 0
 
@@ -25,7 +25,7 @@ async def test_work_goes_on_after_failures(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_stopping_ends_work_for_good() -> None:
-    """Cancelled work is over when stop() returns, though it never ends by itself."""
+    """Cancelled tasks have ended when stop() returns."""
 
     async def idle() -> None:
         await asyncio.Event().wait()
@@ -37,7 +37,7 @@ async def test_stopping_ends_work_for_good() -> None:
 
 
 async def test_waiting_ends_with_the_event_or_the_time() -> None:
-    """Neither is an error."""
+    """Neither raises an error."""
     event = asyncio.Event()
     await wait(event, 0.001)
     assert not event.is_set()

@@ -25,12 +25,12 @@ WHISPER = "async def whisper(self, request: GreetRequest, call: Call) -> GreetRe
 
 
 def test_the_contracts_comments_become_docstrings(greeter: SimpleNamespace) -> None:
-    """A reader of the generated base sees what the contract says of a method."""
+    """The generated base has the contract's comment on each method."""
     assert greeter.grpc.GreeterServiceBase.__doc__ == "Greets."
     assert greeter.grpc.GreeterServiceClient.greet.__doc__.split() == ["Says", "hello", "to", "one", "person."]
 
 
-def test_a_handler_that_is_missing_can_not_be_made(greeter: SimpleNamespace) -> None:
+def test_a_base_with_a_missing_handler_can_not_be_instantiated(greeter: SimpleNamespace) -> None:
     """Every method of the base is abstract, so a new RPC in a contract is noticed at once."""
     with pytest.raises(TypeError, match=r"greet.*, .*shout.*, .*whisper"):
         greeter.grpc.GreeterServiceBase()
@@ -101,7 +101,7 @@ def test_the_type_checker_knows_the_messages_of_streams(
 
 
 def mypy(greeter: SimpleNamespace, folder: Path, program: str) -> str:
-    """Returns what mypy says of a program that uses the greeter's modules."""
+    """Returns the output of mypy for a program that uses the greeter's modules."""
     name = f"{folder.name}.py"  # mypy's cache takes files of one name, size and second for the same
     (folder / name).write_text(program)
     paths = ":".join(str(path) for path in (ROOT, ROOT / "gen", greeter.folder))

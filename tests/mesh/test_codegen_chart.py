@@ -1,4 +1,4 @@
-"""What the contracts say to the mesh."""
+"""The contracts' declarations for the service mesh."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ WORKLOADS = frozenset(path.parent.name for path in ROOT.glob("services/*/__main_
 
 
 def contracts(image: bytes = IMAGE, workloads: frozenset[str] = WORKLOADS) -> str:
-    """The file that is written for an image."""
+    """Returns the file that is written for an image."""
     return write_contracts(FileDescriptorSet.from_binary(image), workloads)
 
 
 def test_a_method_is_written_as_the_contract_has_it() -> None:
-    """Callers, the edge among them where there is a route; whether it may be repeated; its limits."""
+    """The file has the callers (with the edge if there is a route), idempotency and limits."""
     identity = yaml.safe_load(contracts())["identity"]["meshwright.identity.v1.IdentityService"]
     assert identity["ResolveUser"] == {
         "callers": ["notifications"],
@@ -38,12 +38,12 @@ def test_a_method_is_written_as_the_contract_has_it() -> None:
 
 
 def test_a_caller_beside_the_edge_is_kept() -> None:
-    """A method with a route and with callers is open to both."""
+    """A method with a route and with callers admits both."""
     catalog = yaml.safe_load(contracts())["catalog"]["meshwright.catalog.v1.CatalogService"]
     assert catalog["BatchGetProducts"]["callers"] == ["edge", "orders"]
 
 
 def test_only_what_a_workload_serves_is_written() -> None:
-    """A contract that nobody serves yet, or that a library brought, gets no policy."""
+    """Contracts of libraries, and contracts without a workload, are left out."""
     assert set(yaml.safe_load(contracts())) == WORKLOADS
     assert "information" not in yaml.safe_load(contracts(workloads=WORKLOADS - {"information"}))

@@ -1,4 +1,4 @@
-"""An HTTP server as a part of a process."""
+"""An HTTP server as a component of a process."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from mesh.http_server import HttpServer
 
 
 async def test_an_http_server_whose_start_is_cancelled_ends() -> None:
-    """Nothing goes on in the background, and its port is free again."""
+    """No task is left running, and the port is free again."""
     before = asyncio.all_tasks()
     server = HttpServer(Starlette(), "127.0.0.1", 0)
     starting = asyncio.create_task(server.__aenter__())

@@ -6,7 +6,7 @@ from mesh.money import Money
 
 
 def test_money_of_two_currencies_does_not_add_up() -> None:
-    """A sum over currencies is a mistake of ours, never a number."""
+    """Adding amounts of two currencies is an error."""
     with pytest.raises(ValueError, match="USD to EUR"):
         Money("EUR", 1) + Money("USD", 1)
 

@@ -1,4 +1,4 @@
-"""Money as it travels."""
+"""Money in messages."""
 
 import pytest
 from googleapis.google.type.money_pb import Money as MoneyMessage
@@ -18,12 +18,12 @@ AMOUNTS = {
 
 @pytest.mark.parametrize(("hundredths", "parts"), AMOUNTS.items())
 def test_an_amount_travels_in_units_and_nanos(hundredths: int, parts: tuple[int, int]) -> None:
-    """google.type.Money says the same amount, and it is read back."""
+    """google.type.Money holds the same amount, and is read back."""
     message = money_message(Money("EUR", hundredths))
     assert (message.currency_code, message.units, message.nanos) == ("EUR", *parts)
     assert money_of(message) == Money("EUR", hundredths)
 
 
 def test_less_than_a_hundredth_is_left_out() -> None:
-    """The contracts refuse such an amount; what is read of one is the hundredths below it."""
+    """An amount is cut to hundredths; the contracts reject finer ones."""
     assert money_of(MoneyMessage(currency_code="EUR", units=1, nanos=19_999_999)) == Money("EUR", 101)

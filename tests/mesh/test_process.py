@@ -1,4 +1,4 @@
-"""The life of a process: real processes, started, stopped and broken."""
+"""The life cycle of processes: real ones are started, stopped and made to fail."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def start(body: str, **environment: str) -> "subprocess.Popen[str]":
 
 
 def wait_for(process: "subprocess.Popen[str]", line: str) -> None:
-    """Reads the process's output up to this line."""
+    """Reads the output of the process up to this line."""
     assert process.stdout is not None
     for seen in process.stdout:
         if seen.strip() == line:
@@ -58,7 +58,7 @@ def wait_for(process: "subprocess.Popen[str]", line: str) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_and_ends_well(signum: signal.Signals) -> None:
-    """Parts are closed in reverse order, and the exit status is 0."""
+    """Components are closed in reverse order, and the exit status is 0."""
     process = start("pass")
     wait_for(process, "wired")
     process.send_signal(signum)
@@ -67,7 +67,7 @@ def test_a_signal_drains_and_ends_well(signum: signal.Signals) -> None:
 
 
 def test_a_signal_during_the_start_ends_it(tmp_path: Path) -> None:
-    """A process that still waits for something at its start can be stopped, and closes what it opened."""
+    """A process that still waits at its start can be stopped, and closes what it has opened."""
     process = start("print('waiting', flush=True); await asyncio.sleep(3600)")
     wait_for(process, "waiting")
     process.terminate()
@@ -76,7 +76,7 @@ def test_a_signal_during_the_start_ends_it(tmp_path: Path) -> None:
 
 
 def test_a_failed_background_task_ends_the_process() -> None:
-    """A process does not go on with half of its parts: it stops with status 1 and says which one failed."""
+    """The process stops with status 1 and logs which task failed."""
     body = "async def work(): raise ValueError('boom')\n    process.spawn(work(), name='relay')"
     process = start(body)
     output, errors = process.communicate(timeout=30)
@@ -86,8 +86,8 @@ def test_a_failed_background_task_ends_the_process() -> None:
     assert "relay" in errors
 
 
-def test_an_error_of_the_vocabulary_at_the_start_is_a_sentence() -> None:
-    """What a person can mend is told without a stack trace."""
+def test_a_mesh_error_at_the_start_is_printed_without_a_traceback() -> None:
+    """An error that an operator can fix is printed as its message."""
     process = start("raise Unavailable('The database has no schema. Run the migrations first.')")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
@@ -96,7 +96,7 @@ def test_an_error_of_the_vocabulary_at_the_start_is_a_sentence() -> None:
 
 
 def test_a_drained_process_ends_at_once() -> None:
-    """What it holds back of its log is written; what is in its memory is not taken apart."""
+    """Buffered logs are written, and objects in memory are not destroyed one by one."""
     holding = "logging.getLogger().addHandler(MemoryHandler(9, target=logging.StreamHandler(sys.stdout)))"
     body = f"""global kept
     import logging
@@ -114,8 +114,8 @@ def test_a_drained_process_ends_at_once() -> None:
     assert "taken apart" not in output
 
 
-def test_a_mistake_at_the_start_is_logged() -> None:
-    """With its traceback, and the status is 1; what was open is closed."""
+def test_an_unexpected_error_at_the_start_is_logged() -> None:
+    """It is logged with its traceback, the status is 1, and open components are closed."""
     process = start("raise LookupError('boom')")
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 1
@@ -124,7 +124,7 @@ def test_a_mistake_at_the_start_is_logged() -> None:
     assert "LookupError" in errors
 
 
-def test_a_wrong_setting_is_a_sentence() -> None:
+def test_an_invalid_setting_is_a_message() -> None:
     """The process stops before it opens anything."""
     process = start("pass", OPS_PORT="no")
     output, errors = process.communicate(timeout=30)

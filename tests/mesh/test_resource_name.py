@@ -17,6 +17,6 @@ def test_a_name_holds_its_identifier() -> None:
 @pytest.mark.parametrize(
     "name", ["", "orders/", "orders/1", f"users/{UID}", f"{UID}", f"orders/{UID.hex}", f"orders/{str(UID).upper()}"]
 )
-def test_a_name_that_nothing_can_have_holds_none(name: str) -> None:
-    """Other prefixes and other spellings of the identifier are other names."""
+def test_an_impossible_name_has_no_identifier(name: str) -> None:
+    """Other prefixes and other spellings of the identifier are not accepted."""
     assert uid_in(name, "orders/") is None

@@ -1,4 +1,4 @@
-"""Streams that resume after a loss."""
+"""Resumable streams."""
 
 import contextlib
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from tests.mesh.stream_service import Streams, serving
 
 
 async def test_a_stream_resumes_where_it_was_lost(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Through restarts of its server a client gets every response once, in order."""
+    """Through restarts of the server a client gets every response once, in order."""
     streams, port, numbers = Streams(greeter), 0, []
     async with serving(greeter, issuer, streams) as (server, _):
         port = server.port
@@ -27,7 +27,7 @@ async def test_a_stream_resumes_where_it_was_lost(greeter: SimpleNamespace, issu
 
 
 async def test_a_stream_that_stays_away_is_given_up(greeter: SimpleNamespace) -> None:
-    """Its client raises what opening it raised."""
+    """After the patience has run out, the error of the last attempt is raised."""
     async with Channel("streams", "127.0.0.1:1") as channel:
         client = greeter.grpc.StreamServiceClient(channel)
         with pytest.raises(Unavailable):
@@ -36,7 +36,7 @@ async def test_a_stream_that_stays_away_is_given_up(greeter: SimpleNamespace) ->
 
 @pytest.mark.parametrize("token", ["?", "e30", "WzFd"])
 async def test_a_foreign_resume_token_is_refused(greeter: SimpleNamespace, issuer: Issuer, token: str) -> None:
-    """The error names the field, and resuming() passes it on."""
+    """The error names the field, and resuming() raises it."""
     async with serving(greeter, issuer, Streams(greeter)) as (_, client):
         with pytest.raises(InvalidArgument) as caught:
             await anext(resuming(client.follow, greeter.pb.FollowRequest(resume_token=token)))

@@ -1,4 +1,4 @@
-"""One mesh for all system tests; they bring it back to order when they break a part of it."""
+"""One mesh for all system tests. A test that breaks a part of it also restores it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.system.mesh import Client, Mesh
 
 @pytest.fixture(scope="session")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """The mesh, up and ready."""
+    """Starts the mesh and waits until it is ready."""
     folder = tmp_path_factory.mktemp("system")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
@@ -24,14 +24,14 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
 
 @pytest.fixture
 def anyone(mesh: Mesh) -> Iterator[Client]:
-    """A client without a token."""
+    """Returns a client without a token."""
     with Client(mesh) as client:
         yield client
 
 
 @pytest.fixture
 def customer(mesh: Mesh) -> Iterator[Client]:
-    """A client signed in as a customer who has just registered."""
+    """Returns a client signed in as a customer who has just registered."""
     with Client(mesh) as client:
         client.register()
         yield client
@@ -39,7 +39,7 @@ def customer(mesh: Mesh) -> Iterator[Client]:
 
 @pytest.fixture
 def other(mesh: Mesh) -> Iterator[Client]:
-    """A second customer."""
+    """Returns a client of a second customer."""
     with Client(mesh) as client:
         client.register()
         yield client
@@ -47,7 +47,7 @@ def other(mesh: Mesh) -> Iterator[Client]:
 
 @pytest.fixture
 def staff(mesh: Mesh) -> Iterator[Client]:
-    """A client signed in as staff."""
+    """Returns a client signed in as staff."""
     login = dict(
         line.split(": ", 1) for line in (mesh.home / "staff-login.txt").read_text().splitlines() if ": " in line
     )

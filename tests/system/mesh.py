@@ -1,4 +1,4 @@
-"""The whole mesh, run by `make up`'s own command in a folder of its own on free ports, and what a test does with it."""
+"""The whole mesh, started by the command of `make up` in a folder of its own on free ports, and clients of it."""
 
 import os
 import re
@@ -39,16 +39,16 @@ class Mesh:
         )
 
     def wait_until_up(self) -> None:
-        """Returns when every process is ready."""
+        """Waits until every process is ready."""
         eventually(lambda: "The mesh is up." in self.said() or self.supervisor.poll() is not None, START_TIMEOUT_S)
         assert self.supervisor.poll() is None, self.said()
 
     def said(self) -> str:
-        """All that `make up` has printed."""
+        """Returns everything that `make up` has printed."""
         return Path(self.output.name).read_text()
 
     def stop(self) -> None:
-        """As Ctrl-C does, and checks that nothing is left behind."""
+        """Stops the mesh as Ctrl-C does, and checks that no process is left."""
         family = psutil.Process(self.supervisor.pid).children(recursive=True)
         self.supervisor.send_signal(signal.SIGINT)
         with self.output:
@@ -57,19 +57,19 @@ class Mesh:
         assert [process.name() for process in family if process.is_running()] == []
 
     def process(self, name: str) -> ProcessState:
-        """What the supervisor says of a process."""
+        """Returns the supervisor's state of a process."""
         states = State.read(self.home / "state.json").processes
         return next(state for state in states if state.name == name)
 
     def kill(self, name: str) -> None:
-        """kill -9."""
+        """Kills a process by SIGKILL."""
         pid = self.process(name).pid
         assert pid is not None
         self._killed[name] = pid
         os.kill(pid, signal.SIGKILL)
 
     def wait_until_ready(self, name: str) -> None:
-        """Returns when a process that was killed is back, as another one, and ready."""
+        """Waits until a process that was killed was replaced by another one that is ready."""
         eventually(lambda: self._is_back(name) and self.answers_ready(name))
 
     def _is_back(self, name: str) -> bool:
@@ -77,7 +77,7 @@ class Mesh:
         return state.ready and state.pid != self._killed.get(name)
 
     def answers_ready(self, name: str) -> bool:
-        """Whether its /readyz says so; that of a process without one is what the supervisor found."""
+        """Returns whether a process is ready by its /readyz, or by the supervisor's check if it has none."""
         url = self.process(name).readyz_url
         try:
             return url is None or httpx.get(url).status_code == 200
@@ -86,29 +86,29 @@ class Mesh:
 
     @property
     def url(self) -> str:
-        """Where the edge answers."""
+        """Returns the URL of the edge."""
         return f"http://127.0.0.1:{self.process('edge').port}"
 
     def address(self, name: str) -> str:
-        """Where a service answers gRPC."""
+        """Returns the gRPC address of a service."""
         return f"127.0.0.1:{self.process(name).port}"
 
     def mails(self, address: str) -> list[dict[str, Any]]:
-        """The mails that were sent to an address."""
+        """Returns the mails that were sent to an address."""
         page = re.findall(r"^ +Mail +(\S+)$", self.said(), re.MULTILINE)[-1]
         messages: list[dict[str, Any]] = httpx.get(f"{page}messages").json()
         return [message for message in messages if address in message["to"]]
 
 
 class Client(httpx.Client):
-    """Calls the public API; as a user, once it has a token."""
+    """A client of the public API; it calls as a user once it has a token."""
 
     def __init__(self, mesh: Mesh, **options: Any) -> None:
         super().__init__(base_url=mesh.url, timeout=30, **options)
         self.email = ""
 
     def sign_in(self, email: str, password: str = PASSWORD) -> dict[str, Any]:
-        """Gets a token by the password grant and uses it from now on."""
+        """Obtains a token by the password grant, and uses it from now on."""
         form = {"grant_type": "password", "username": email, "password": password}
         answer = self.post("/v1/oauth2/token", data=form)
         assert answer.status_code == 200, answer.text
@@ -118,7 +118,7 @@ class Client(httpx.Client):
         return tokens
 
     def register(self) -> dict[str, Any]:
-        """Registers a user of a fresh address and signs in."""
+        """Registers a user with a new address and signs in."""
         email = f"{uuid.uuid4().hex}@example.com"
         body = {"email": email, "password": PASSWORD, "display_name": "Ada"}
         answer = self.post("/v1/users", json=body)
@@ -128,7 +128,7 @@ class Client(httpx.Client):
         return user
 
     def create_product(self, title: str = "Folding saw", units: int = 24, **fields: Any) -> dict[str, Any]:
-        """Creates a product; staff can."""
+        """Creates a product; requires staff."""
         price = {"currencyCode": "EUR", "units": str(units), "nanos": 900_000_000}
         product = {"title": title, "category": "garden-tools", "price": price} | fields
         answer = self.post("/v1/products", json=product)
@@ -144,7 +144,7 @@ class Client(httpx.Client):
 
 
 def eventually(condition: Callable[[], Any], timeout_s: float = WAIT_TIMEOUT_S) -> Any:
-    """Waits for something to become true, and gives it. Fails after a time in which it must have."""
+    """Waits for a result that is true, and returns it. Fails after a timeout."""
     deadline = time.monotonic() + timeout_s
     while not (result := condition()):
         if time.monotonic() > deadline:
@@ -154,7 +154,7 @@ def eventually(condition: Callable[[], Any], timeout_s: float = WAIT_TIMEOUT_S) 
 
 
 def problem(answer: httpx.Response) -> tuple[int, str, str, list[str]]:
-    """An error in the one shape that all errors have: HTTP status, gRPC status, reason, and the fields at fault."""
+    """Checks that an error has the common format; returns its HTTP status, gRPC status, reason and invalid fields."""
     assert answer.headers["content-type"].startswith("application/json"), answer.text
     assert set(answer.json()) == {"error"}, answer.text
     error = answer.json()["error"]

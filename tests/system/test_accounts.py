@@ -1,5 +1,5 @@
-"""Accounts against attackers, on the running mesh with more than one process of a service: tokens that must end,
-passwords that must not be guessed, addresses that must not be mailed or told.
+"""Protection of accounts on the running mesh, with several processes of a service: ended tokens, guessed passwords,
+mails to strangers, and disclosure of addresses.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ CALLS = {
 
 @contextlib.contextmanager
 def replica(mesh: Mesh, name: str) -> Iterator[str]:
-    """Another process of a service, with the settings of the one that runs; gives its address."""
+    """Starts another process of a service, with the settings of the running one; yields its address."""
     running = psutil.Process(mesh.process(name).pid)
     port, ops_port = free_port(), free_port()
     environment = running.environ() | {"GRPC_PORT": str(port), "OPS_PORT": str(ops_port)}
@@ -49,7 +49,7 @@ def replica(mesh: Mesh, name: str) -> Iterator[str]:
 
 
 def reason(address: str, path: str, token: str) -> str:
-    """Why a process refuses a call with this token, empty if it does not."""
+    """Returns the reason why a process rejects a call with this token, empty if it does not."""
 
     async def call() -> str:
         async with Channel("service", address) as channel:
@@ -63,20 +63,20 @@ def reason(address: str, path: str, token: str) -> str:
 
 
 def token_of(client: Client) -> str:
-    """The access token that a client uses."""
+    """Returns the access token that a client uses."""
     return client.headers["authorization"].removeprefix("Bearer ")
 
 
 @pytest.fixture(scope="module")
 def processes(mesh: Mesh) -> Iterator[list[tuple[str, str]]]:
-    """Every process that verifies tokens over gRPC, two of each, as its address and a method."""
+    """Returns the address and a method of every process that verifies tokens over gRPC, two of each service."""
     with contextlib.ExitStack() as stack:
         replicas = [(stack.enter_context(replica(mesh, name)), path) for name, path in CALLS.items()]
         yield [*((mesh.address(name), path) for name, path in CALLS.items()), *replicas]
 
 
 def test_a_token_ends_everywhere_with_its_user(mesh: Mesh, processes: list[tuple[str, str]]) -> None:
-    """Once the deletion is answered no process takes the old token, which each took before, and no order is placed."""
+    """Once the deletion has returned, every process rejects the token that it accepted before, and no order is placed."""
     for _ in range(5):
         with Client(mesh) as customer:
             customer.register()
@@ -88,7 +88,7 @@ def test_a_token_ends_everywhere_with_its_user(mesh: Mesh, processes: list[tuple
 
 
 def test_a_revoked_token_ends_everywhere(mesh: Mesh, processes: list[tuple[str, str]]) -> None:
-    """An access token, and the access token of a sign-in whose refresh token is revoked."""
+    """Revocation ends an access token, and the access token of a sign-in whose refresh token is revoked."""
     for kind in ("access_token", "refresh_token"):
         with Client(mesh) as customer:
             customer.register()
@@ -99,8 +99,8 @@ def test_a_revoked_token_ends_everywhere(mesh: Mesh, processes: list[tuple[str, 
 
 
 def test_guessing_is_refused_and_leaves_others_alone(mesh: Mesh, customer: Client) -> None:
-    """After some wrong passwords the right one waits too, with Retry-After; another user signs in, and a session that
-    there is goes on.
+    """After some wrong passwords the correct one is rejected too, with Retry-After; other users and existing sessions
+    are not affected.
     """
     form = {"grant_type": "password", "username": customer.email, "password": "wrong password"}
     with Client(mesh) as eve, Client(mesh) as other:
@@ -115,7 +115,7 @@ def test_guessing_is_refused_and_leaves_others_alone(mesh: Mesh, customer: Clien
 
 
 def test_a_client_can_not_choose_its_address(mesh: Mesh, customer: Client) -> None:
-    """Headers that mean something inside don't get there: guesses under many addresses are still one client's."""
+    """Internal headers of clients are not forwarded: guesses under many addresses count as one client's."""
     form = {"grant_type": "password", "username": customer.email, "password": "wrong password"}
     with Client(mesh) as eve:
         for number in range(9):
@@ -125,7 +125,7 @@ def test_a_client_can_not_choose_its_address(mesh: Mesh, customer: Client) -> No
 
 
 def test_registering_and_leaving_mails_an_address_once(mesh: Mesh) -> None:
-    """And without a word of whoever registered."""
+    """The mail holds no text of the person who registered."""
     email = f"{uuid.uuid4().hex}@example.com"
     for number in range(3):
         with Client(mesh) as eve:
@@ -140,8 +140,8 @@ def test_registering_and_leaving_mails_an_address_once(mesh: Mesh) -> None:
     assert "pills" not in json.dumps(mail)
 
 
-def test_a_registration_does_not_tell_whether_there_is_an_account(mesh: Mesh, customer: Client) -> None:
-    """The same status and the same fields; the owner's password and name stay."""
+def test_a_registration_does_not_reveal_whether_there_is_an_account(mesh: Mesh, customer: Client) -> None:
+    """The status and the fields are the same; the owner's password and name do not change."""
     with Client(mesh) as eve:
         body = {"email": customer.email.upper(), "password": "another password", "display_name": "Eve"}
         taken = eve.post("/v1/users", json=body)
@@ -155,7 +155,7 @@ def test_a_registration_does_not_tell_whether_there_is_an_account(mesh: Mesh, cu
 
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"])
 def test_the_metadata_is_complete(anyone: Client, path: str) -> None:
-    """RFC 8414, section 2: what is required is there, the empty list of response types too."""
+    """RFC 8414, section 2: all required fields are present, including an empty list of response types."""
     metadata = anyone.get(path).json()
     assert metadata["response_types_supported"] == []
     assert metadata["revocation_endpoint_auth_methods_supported"] == ["none"]
@@ -163,7 +163,7 @@ def test_the_metadata_is_complete(anyone: Client, path: str) -> None:
 
 
 def test_oauth_parameters_are_read_as_the_standard_says(mesh: Mesh, customer: Client) -> None:
-    """RFC 6749, section 3.2: unknown ones are ignored, empty ones count as absent, none may come twice."""
+    """RFC 6749, section 3.2: unknown parameters are ignored, empty ones count as absent, and repeated ones are errors."""
     form = {"grant_type": "password", "username": customer.email, "password": PASSWORD}
     with Client(mesh) as client:
         assert client.post("/v1/oauth2/token", data=form | {"resource": "x", "scope": ""}).status_code == 200

@@ -1,4 +1,4 @@
-"""What bad input gets from the running store: the right status, every field at fault, no internals, nothing changed."""
+"""Invalid input to the running store: the correct status, every invalid field, no internals, no changes."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ USER = {"email": "new@example.com", "password": PASSWORD, "display_name": "Ada"}
 
 
 def body(**changed: Any) -> bytes:
-    """A registration with changed fields."""
+    """Returns a registration with changed fields."""
     return json.dumps({key: value for key, value in (USER | changed).items() if value is not None}).encode()
 
 
@@ -45,8 +45,8 @@ def body(**changed: Any) -> bytes:
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, bytes) else "",
 )
-def test_a_wrong_registration_names_its_fields(anyone: Client, content: bytes, fields: list[str] | None) -> None:
-    """A body that is malformed or breaks the contract is 400 with all of its fields at fault, whatever it is."""
+def test_an_invalid_registration_names_its_fields(anyone: Client, content: bytes, fields: list[str] | None) -> None:
+    """A body that is malformed or breaks the contract is 400 with all invalid fields."""
     status, name, _, violations = problem(anyone.post("/v1/users", content=content, headers=JSON))
     assert (status, name) == (400, "INVALID_ARGUMENT")
     if fields is not None:
@@ -54,13 +54,13 @@ def test_a_wrong_registration_names_its_fields(anyone: Client, content: bytes, f
 
 
 def to_camel(path: str) -> str:
-    """A field path as JSON spells it."""
+    """Returns a field path with JSON names."""
     head, *rest = path.split("_")
     return head + "".join(part.title() for part in rest)
 
 
-def test_nobody_was_registered_by_all_that(anyone: Client) -> None:
-    """The address of all the wrong registrations is still free."""
+def test_invalid_registrations_register_nobody(anyone: Client) -> None:
+    """The address of all the invalid registrations is still free."""
     answer = anyone.post("/v1/users", json=USER | {"email": f"{uuid.uuid4().hex}@example.com"})
     assert answer.status_code == 201
     form = {"grant_type": "password", "username": USER["email"], "password": PASSWORD}
@@ -92,10 +92,10 @@ def test_nobody_was_registered_by_all_that(anyone: Client) -> None:
         ("GET", "/v1/users/me", {}, (401, "UNAUTHENTICATED", [])),
     ],
 )
-def test_wrong_requests_get_the_right_status(
+def test_invalid_requests_get_the_correct_status(
     anyone: Client, method: str, path: str, options: dict[str, Any], expected: tuple[int, str | None, list[str] | None]
 ) -> None:
-    """Every error has the one shape, whoever notices it: framework, edge or service."""
+    """Every error has the common format, whether the framework, the edge or a service reports it."""
     answer = anyone.request(method, path, **options)
     status, name, _, violations = problem(answer)
     assert status == expected[0], answer.text
@@ -105,8 +105,8 @@ def test_wrong_requests_get_the_right_status(
         assert "POST" in answer.headers["allow"]
 
 
-def test_tokens_that_are_no_good(mesh: Mesh, customer: Client, anyone: Client) -> None:
-    """None, rubbish, forged with a key of one's own, and of another algorithm: 401 with a challenge."""
+def test_invalid_tokens_are_rejected(mesh: Mesh, customer: Client, anyone: Client) -> None:
+    """A missing, malformed or forged token, or one with another algorithm, is 401 with a challenge."""
     good = customer.headers["authorization"].removeprefix("Bearer ")
     header, payload, _ = good.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
@@ -120,7 +120,7 @@ def test_tokens_that_are_no_good(mesh: Mesh, customer: Client, anyone: Client) -
 
 
 def test_a_scope_that_is_missing_is_named(customer: Client) -> None:
-    """A customer can't write the catalog, and is told which scope it takes."""
+    """A customer can't change the catalog, and the error names the required scope."""
     product = {"title": "x", "category": "x", "price": {"currencyCode": "EUR", "units": "1"}}
     answer = customer.post("/v1/products", json=product)
     assert problem(answer)[:3] == (403, "PERMISSION_DENIED", "SCOPE_MISSING")
@@ -128,7 +128,7 @@ def test_a_scope_that_is_missing_is_named(customer: Client) -> None:
 
 
 def test_another_customers_order_does_not_exist(staff: Client, customer: Client, other: Client) -> None:
-    """Somebody else's order answers as one that was never placed, for reading and for cancelling."""
+    """Reading and cancelling somebody else's order fail as for an order that does not exist."""
     order = customer.order(staff.create_product()).json()
     for client, name in ((other, order["name"]), (customer, f"orders/{uuid.uuid4()}")):
         for answer in (client.get(f"/v1/{name}"), client.post(f"/v1/{name}:cancel", json={})):
@@ -141,8 +141,8 @@ def test_another_customers_order_does_not_exist(staff: Client, customer: Client,
     assert customer.get(f"/v1/{order['name']}").json()["state"] == "STATE_PENDING"
 
 
-def test_an_order_that_is_wrong_names_every_line(staff: Client, customer: Client) -> None:
-    """Each bad line is listed with its index, and no order is placed."""
+def test_an_invalid_order_names_every_line(staff: Client, customer: Client) -> None:
+    """Each invalid line is listed with its index, and no order is placed."""
     good = staff.create_product()
     gone = staff.create_product()
     staff.delete(f"/v1/{gone['name']}")
@@ -161,8 +161,8 @@ def test_an_order_that_is_wrong_names_every_line(staff: Client, customer: Client
     assert customer.get("/v1/orders").json().get("orders", []) == []
 
 
-def test_a_mask_that_is_wrong_names_every_path(staff: Client) -> None:
-    """Unknown and immutable paths of an update mask are listed, and nothing is changed."""
+def test_an_invalid_mask_names_every_path(staff: Client) -> None:
+    """Unknown and immutable paths of an update mask are listed, and nothing changes."""
     product = staff.create_product()
     mask = {"updateMask": "title,weight,createTime"}
     answer = staff.patch(f"/v1/{product['name']}", params=mask, json={"title": "x"})
@@ -172,7 +172,7 @@ def test_a_mask_that_is_wrong_names_every_path(staff: Client) -> None:
 
 
 def test_internals_never_leak(anyone: Client, customer: Client) -> None:
-    """No answer to hostile input holds a stack trace, an address, a query or a driver's name."""
+    """No response to hostile input holds a stack trace, an address, a query or a driver's name."""
     answers: list[httpx.Response] = [
         anyone.get("/v1/products", params={"filter": "'; DROP TABLE products; --"}),
         anyone.get("/v1/products:search", params={"query": "' OR 1=1 --"}),

@@ -1,4 +1,4 @@
-"""The mesh from inside: grpcurl, a standard grpcio client, and the generated betterproto2 client."""
+"""Clients inside the mesh: grpcurl, a standard grpcio client, and the generated betterproto2 client."""
 
 import json
 import shutil
@@ -30,13 +30,13 @@ def grpcurl(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def token(client: Client) -> str:
-    """The client's Authorization header."""
+    """Returns the client's Authorization header."""
     return str(client.headers["authorization"])
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_grpcurl_lists_describes_and_calls(mesh: Mesh, customer: Client, name: str) -> None:
-    """Reflection tells all that grpcurl needs to know of a service."""
+    """Reflection provides everything that grpcurl needs to know about a service."""
     address, service = mesh.address(name), f"meshwright.{name}.v1.{name.capitalize()}Service"
     listed = grpcurl(address, "list").stdout.split()
     assert {service, "grpc.health.v1.Health"} <= set(listed)
@@ -58,23 +58,23 @@ def test_grpcurl_lists_describes_and_calls(mesh: Mesh, customer: Client, name: s
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"catalog"}))
-def test_without_a_token_a_service_refuses_by_itself(mesh: Mesh, name: str) -> None:
-    """Who gets past the edge is no further: each service checks tokens."""
+def test_a_service_rejects_calls_without_a_token(mesh: Mesh, name: str) -> None:
+    """Each service verifies tokens itself, not only the edge."""
     refused = grpcurl(
         "-d", json.dumps(SERVICES[name][1]), mesh.address(name), f"meshwright.{name}.v1.{SERVICES[name][0]}"
     )
     assert "Code: Unauthenticated" in refused.stderr
 
 
-def test_a_user_can_not_call_what_is_internal(mesh: Mesh, customer: Client) -> None:
-    """ResolveUser is for the workloads that the contract names, and not for users, nor at the edge."""
+def test_a_user_can_not_call_an_internal_method(mesh: Mesh, customer: Client) -> None:
+    """ResolveUser admits only the workloads that the contract names, and the edge does not serve it."""
     address, method = mesh.address("identity"), "meshwright.identity.v1.IdentityService/ResolveUser"
     request = ["-H", f"authorization: {token(customer)}", "-d", '{"user": "users/me"}', address, method]
     assert "Code: PermissionDenied" in grpcurl(*request).stderr
 
 
 def test_a_standard_grpcio_client(mesh: Mesh, customer: Client, tmp_path: Path) -> None:
-    """Stubs by grpcio-tools alone, without a line of ours, call a service and get rich errors."""
+    """Stubs by grpcio-tools alone, without our code, can call a service and receive rich errors."""
     files = [path.relative_to(ROOT / "proto").as_posix() for path in (ROOT / "proto").rglob("*.proto")]
     compiler = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"-I{ROOT / 'third_party'}"]
     outputs = [f"--python_out={tmp_path}", f"--grpc_python_out={tmp_path}"]

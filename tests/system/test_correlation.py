@@ -1,4 +1,4 @@
-"""One id leads from the client's answer through the logs of every process that worked for it."""
+"""One id leads from the client's response to the logs of every process that worked on the request."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ from tests.system.mesh import Client, Mesh, eventually
 
 
 def lines_of(mesh: Mesh, process: str, request_id: str) -> list[str]:
-    """The lines in the log of a process that carry this request id."""
+    """Returns the log lines of a process with this request id."""
     lines = (mesh.home / "logs" / f"{process}.log").read_text().splitlines()
     return [line for line in map(_plain, lines) if f"request_id={request_id}" in line.split()]
 
@@ -21,14 +21,14 @@ def _plain(line: str) -> str:
 
 
 def trace_of(line: str) -> str:
-    """The trace id of a line."""
+    """Returns the trace id of a line."""
     found = re.search(r"\btrace_id=([0-9a-f]{32})(?:\s|$)", line)
     assert found, line
     return found[1]
 
 
 def alter_catalog(mesh: Mesh, statement: str) -> None:
-    """Changes the catalog's schema, as a migration that went wrong would."""
+    """Changes the catalog's schema, as a faulty migration would."""
 
     async def run() -> None:
         password = (mesh.home / "data" / "postgres" / "passwords" / "catalog").read_text().strip()
@@ -44,8 +44,8 @@ def alter_catalog(mesh: Mesh, statement: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "support-case/4711"])
 def test_the_id_of_a_failed_call_leads_to_the_traceback(mesh: Mesh, staff: Client, anyone: Client, given: str) -> None:
-    """A handler that raises: the client gets an id, and the service's log has the traceback under it, the edge's the
-    request; both under one trace.
+    """If a handler raises, the client gets an id under which the service has logged the traceback and the edge the
+    request, with the same trace id.
     """
     product = staff.create_product()
     alter_catalog(mesh, "ALTER TABLE products RENAME COLUMN currency TO broken")
@@ -65,7 +65,7 @@ def test_the_id_of_a_failed_call_leads_to_the_traceback(mesh: Mesh, staff: Clien
 
 
 def test_the_id_goes_on_to_the_services_that_a_service_calls(mesh: Mesh, staff: Client) -> None:
-    """An order that can't be priced: the traceback is the catalog's, which orders has asked."""
+    """If an order can't be priced, the id leads to the traceback of the catalog, which orders has called."""
     product = staff.create_product()
     request_id = f"order-{uuid.uuid4()}"
     alter_catalog(mesh, "ALTER TABLE products RENAME COLUMN currency TO broken")
@@ -78,8 +78,8 @@ def test_the_id_goes_on_to_the_services_that_a_service_calls(mesh: Mesh, staff: 
     assert "handler failed" in eventually(lambda: lines_of(mesh, "catalog", request_id))[0]
 
 
-def test_the_id_of_a_request_leads_to_who_handled_its_event(mesh: Mesh, anyone: Client) -> None:
-    """From a registration over REST to the line of the consumer, in the trace that the client had begun."""
+def test_the_id_of_a_request_leads_to_the_consumer_of_its_event(mesh: Mesh, anyone: Client) -> None:
+    """The id of a registration by REST is in the log of the consumer, with the trace that the client began."""
     request_id, trace = f"signup-{uuid.uuid4()}", uuid.uuid4().hex
     headers = {"x-request-id": request_id, "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     user = {"email": f"{uuid.uuid4().hex}@example.com", "password": "correct horse battery", "display_name": "Ada"}
@@ -94,6 +94,6 @@ def test_the_id_of_a_request_leads_to_who_handled_its_event(mesh: Mesh, anyone: 
 
 @pytest.mark.parametrize("given", ["two words", "x" * 129, "line\x7fbreak", 'quote"', "ünïcode"])
 def test_an_id_that_is_not_safe_is_replaced(anyone: Client, given: str) -> None:
-    """Ids of clients are short and hold nothing that a log or a header could be broken by."""
+    """Ids of clients are only used if they are short and safe in logs and headers."""
     answer = anyone.get("/v1/products", params={"pageSize": 1}, headers={b"x-request-id": given.encode()})
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])

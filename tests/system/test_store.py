@@ -1,4 +1,4 @@
-"""The store through its public API: from REST over gRPC to PostgreSQL and back, and from events to mail."""
+"""The store through its public API: from REST over gRPC to PostgreSQL, and from events to mail."""
 
 import uuid
 
@@ -6,7 +6,7 @@ from tests.system.mesh import Client, Mesh, eventually, problem
 
 
 def test_a_welcome_mail_follows_a_registration(mesh: Mesh, customer: Client) -> None:
-    """Register, and an event travels through NATS to a mail, which the user can list."""
+    """The event of a registration leads to a mail, which the user can list."""
     mail = eventually(lambda: mesh.mails(customer.email))
     assert len(mail) == 1
     assert "Ada" not in mail[0]["text"], "nobody has proved that the address is hers"
@@ -40,8 +40,8 @@ def test_a_customer_buys(staff: Client, customer: Client) -> None:
     assert customer.post(f"/v1/{order['name']}:cancel", json={}).json() == cancelled.json()
 
 
-def test_a_price_is_that_of_the_moment(staff: Client, customer: Client) -> None:
-    """A later change of the product leaves the order as it was."""
+def test_an_order_keeps_its_price(staff: Client, customer: Client) -> None:
+    """A later change of the product does not change the order."""
     product = staff.create_product(units=10)
     order = customer.order(product).json()
     changed = staff.patch(f"/v1/{product['name']}", json={"price": {"currencyCode": "EUR", "units": "99"}})
@@ -50,8 +50,8 @@ def test_a_price_is_that_of_the_moment(staff: Client, customer: Client) -> None:
     assert customer.order(product).json()["total"]["units"] == "99"
 
 
-def test_staff_keeps_the_catalog(staff: Client, anyone: Client) -> None:
-    """Update by mask and etag, delete, undelete; anybody may read what is not deleted."""
+def test_staff_manages_the_catalog(staff: Client, anyone: Client) -> None:
+    """Staff updates by mask and etag, deletes and undeletes; anybody may read products that are not deleted."""
     product = staff.create_product(description="Sharp.")
     path = f"/v1/{product['name']}"
     renamed = staff.patch(path, params={"updateMask": "title"}, json={"title": "Saw", "etag": product["etag"]}).json()
@@ -69,7 +69,7 @@ def test_staff_keeps_the_catalog(staff: Client, anyone: Client) -> None:
 
 
 def test_a_browser_changes_what_it_has_read(staff: Client, anyone: Client) -> None:
-    """Compressed, and with the tag that it was given; another tab with the same tag comes too late."""
+    """A compressed read and an update with its entity tag succeed; a second update with the same tag is rejected."""
     path = f"/v1/{staff.create_product(description='Sharp. ' * 500)['name']}"
     read = anyone.get(path, headers={"accept-encoding": "gzip"})
     assert (read.headers["content-encoding"], read.headers["etag"].startswith("W/")) == ("gzip", False)
@@ -83,7 +83,7 @@ def test_a_browser_changes_what_it_has_read(staff: Client, anyone: Client) -> No
 
 
 def test_lists_are_filtered_ordered_and_paged(staff: Client, anyone: Client) -> None:
-    """Pages follow each other without a gap, in the order asked for, and hold what the filter says."""
+    """The pages have no gaps, the requested order, and only products that match the filter."""
     category = f"c{uuid.uuid4().hex}"
     for units in (5, 3, 9, 1, 7):
         staff.create_product(f"Thing {units}", units=units, category=category)
@@ -98,7 +98,7 @@ def test_lists_are_filtered_ordered_and_paged(staff: Client, anyone: Client) -> 
 
 
 def test_a_user_manages_the_account(customer: Client) -> None:
-    """Get, update by mask and etag, delete; afterwards the account is gone and its tokens with it."""
+    """A user can read, update by mask and etag, and delete the account; afterwards its tokens are invalid."""
     me = customer.get("/v1/users/me").json()
     assert me["email"] == customer.email
     changed = customer.patch("/v1/users/me", json={"displayName": "Countess", "etag": me["etag"]})
@@ -125,7 +125,7 @@ def test_tokens_rotate_and_reuse_is_noticed(customer: Client) -> None:
 
 
 def test_a_revoked_token_refreshes_nothing(customer: Client) -> None:
-    """RFC 7009: the token is void, and revoking it again is no error."""
+    """RFC 7009: a revoked token is invalid, and revoking it again is not an error."""
     tokens = customer.sign_in(customer.email)
     for _ in range(2):
         assert customer.post("/v1/oauth2/revoke", data={"token": tokens["refresh_token"]}).status_code == 200
@@ -134,7 +134,7 @@ def test_a_revoked_token_refreshes_nothing(customer: Client) -> None:
 
 
 def test_the_issuer_describes_itself(anyone: Client) -> None:
-    """Keys and discovery are where OpenID Connect looks for them."""
+    """Keys and metadata are where OpenID Connect clients look for them."""
     discovery = anyone.get("/.well-known/openid-configuration").json()
     assert discovery["jwks_uri"].endswith("/.well-known/jwks.json")
     assert discovery["token_endpoint"].endswith("/v1/oauth2/token")
@@ -144,7 +144,7 @@ def test_the_issuer_describes_itself(anyone: Client) -> None:
 
 
 def test_the_answer(customer: Client, anyone: Client) -> None:
-    """Anyone with a valid token gets the answer, others 401."""
+    """Every caller with a valid token gets the answer, others get 401."""
     assert customer.get("/v1/information").json() == {"text": "The answer is 42."}
     refused = anyone.get("/v1/information")
     assert problem(refused)[:3] == (401, "UNAUTHENTICATED", "TOKEN_MISSING")
@@ -152,7 +152,7 @@ def test_the_answer(customer: Client, anyone: Client) -> None:
 
 
 def test_one_request_id_is_one_order(staff: Client, customer: Client) -> None:
-    """The same Idempotency-Key gets the first answer again; for another body it is refused."""
+    """The same Idempotency-Key returns the first response again; with another body it is rejected."""
     product, another = staff.create_product(), staff.create_product()
     key = str(uuid.uuid4())
     first, again = customer.order(product, request_id=key), customer.order(product, request_id=key)

@@ -1,4 +1,4 @@
-"""The circuit breaker of a channel: what opens it, what closes it, and what callers can't make it do."""
+"""The circuit breaker of a channel: the failures that open it, the answers that close it, and the limits of callers."""
 
 import asyncio
 import contextlib
@@ -23,19 +23,19 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 
 @contextlib.asynccontextmanager
 async def workload(serve: Any, **options: Any) -> AsyncIterator[Channel]:
-    """A channel to a workload whose one method is `serve`."""
+    """Opens a channel to a workload whose only method is `serve`."""
     method: Any = grpc.unary_unary_rpc_method_handler(serve)
     async with plain_server(Do=method) as address, Channel("plain", address, **options) as channel:
         yield channel
 
 
 async def call(channel: Channel, request: bytes = b"", *, timeout_s: float = 30.0, **options: Any) -> UnaryResponse:
-    """A call of its method."""
+    """Calls the method of the workload."""
     return await channel.unary(PATH, request, timeout_s=timeout_s, **options)
 
 
 async def is_open(channel: Channel) -> bool:
-    """Whether a call is refused without being made."""
+    """Returns whether a call is rejected without being sent."""
     try:
         await call(channel, b"probe")
     except MeshError as error:
@@ -45,7 +45,7 @@ async def is_open(channel: Channel) -> bool:
 
 @contextlib.asynccontextmanager
 async def hung_up() -> AsyncIterator[str]:
-    """The address of a process that closes each connection."""
+    """Starts a server that closes each connection, and returns its address."""
 
     async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -55,7 +55,7 @@ async def hung_up() -> AsyncIterator[str]:
 
 
 async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_can() -> None:
-    """Calls fail without being made, until a probe succeeds."""
+    """Calls fail without being sent, until a probe succeeds."""
 
     async def serve(request: bytes, _: Context) -> bytes:
         return request
@@ -79,8 +79,8 @@ async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_ca
 
 
 @pytest.mark.parametrize("error", [Unavailable, DeadlineExceeded, Internal, Unknown, PermissionDenied])
-async def test_what_a_service_answers_does_not_open_it(error: type[MeshError]) -> None:
-    """A caller may have provoked any status that the service means."""
+async def test_an_error_of_the_service_does_not_open_it(error: type[MeshError]) -> None:
+    """The caller may have caused any status that the service returns deliberately."""
 
     async def serve(request: bytes, context: Context) -> bytes:
         if request:
@@ -98,8 +98,8 @@ async def test_what_a_service_answers_does_not_open_it(error: type[MeshError]) -
 
 
 @pytest.mark.parametrize("patience_s", [0.002, 0.01, 0.05])
-async def test_callers_in_a_hurry_do_not_open_it(patience_s: float) -> None:
-    """What a caller does not wait for says nothing of the workload; each gets DEADLINE_EXCEEDED."""
+async def test_callers_with_short_deadlines_do_not_open_it(patience_s: float) -> None:
+    """A call with a short deadline proves nothing about the workload; each ends with DEADLINE_EXCEEDED."""
 
     async def serve(request: bytes, _: Context) -> bytes:
         if not request:
@@ -114,7 +114,7 @@ async def test_callers_in_a_hurry_do_not_open_it(patience_s: float) -> None:
 
 
 async def test_a_hung_workload_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It answers nothing for the whole timeout."""
+    """A workload that answers nothing for the whole timeout counts as failed."""
     monkeypatch.setattr(raw_channel, "DEADLINE_COUNTS_S", 0.05)
 
     async def serve(_: bytes, __: Context) -> bytes:
@@ -129,7 +129,7 @@ async def test_a_hung_workload_opens_it(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_an_expensive_call_does_not_open_it_while_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deadline is the fault of the call that needs longer."""
+    """If other calls are answered, an exceeded deadline is the fault of the expensive call."""
     monkeypatch.setattr(raw_channel, "DEADLINE_COUNTS_S", 0.05)
 
     async def serve(request: bytes, _: Context) -> bytes:
@@ -147,8 +147,8 @@ async def test_an_expensive_call_does_not_open_it_while_others_are_answered(monk
         assert not await is_open(channel)
 
 
-async def test_callers_in_a_hurry_do_not_keep_it_open() -> None:
-    """A probe that its caller gives up makes room for the next one."""
+async def test_callers_with_short_deadlines_do_not_keep_it_open() -> None:
+    """If the caller abandons the probe, the next call becomes the probe."""
     breaker = Breaker()
     for _ in range(Breaker.FAILURES_MAX + 6):
         breaker.record_failure(begun=1.0)
@@ -162,7 +162,7 @@ async def test_callers_in_a_hurry_do_not_keep_it_open() -> None:
 
 
 async def test_in_a_mesh_it_neither_opens_nor_repeats_calls() -> None:
-    """The mesh does both; twice would multiply."""
+    """The service mesh breaks circuits and retries; doing so here too would multiply the attempts."""
     tries = 0
 
     async def serve(_: bytes, context: Context) -> bytes:
@@ -184,7 +184,7 @@ NEAR_CODES = [grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode
 
 @pytest.mark.parametrize("code", NEAR_CODES)
 async def test_a_deadline_that_passes_has_one_name(code: grpc.StatusCode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever gRPC's libraries make of it in the same moment, unless the service says what it means."""
+    """The error is DEADLINE_EXCEEDED however gRPC's library reports it, unless the service sent a status of its own."""
     monkeypatch.setattr(raw_channel, "DEADLINE_NEAR_S", 10.0)  # the moment, made long
 
     async def serve(request: bytes, context: Context) -> bytes:
@@ -206,7 +206,7 @@ async def test_a_deadline_that_passes_has_one_name(code: grpc.StatusCode, monkey
 
 
 async def test_a_stream_ends_when_its_caller_waits_no_longer() -> None:
-    """With DEADLINE_EXCEEDED, while the service is told the contract's timeout and is cancelled."""
+    """The stream ends with DEADLINE_EXCEEDED; the service gets the contract's timeout and is cancelled."""
     told: list[float] = []
     ended = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Channels: retries, deadlines, tokens, and errors that tell nothing of the inside."""
+"""Channels: retries, deadlines, tokens, and errors that reveal no internals."""
 
 import asyncio
 import contextlib
@@ -32,25 +32,25 @@ from tests.mesh.servers import channel_to, serving
 
 
 class Tokens:
-    """Stands for the service tokens of a process: one that is good already."""
+    """A stand-in for the service tokens of a process, with a valid token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     async def token(self) -> str:
-        """The token."""
+        """Returns the token."""
         return self._token
 
 
 def free_port() -> int:
-    """A port where nobody listens."""
+    """Returns a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-async def test_a_typed_call_gives_the_answer(greeter: SimpleNamespace, issuer: Issuer) -> None:
+async def test_a_typed_call_returns_the_response(greeter: SimpleNamespace, issuer: Issuer) -> None:
     """The generated client sends and receives messages of the contract."""
 
     async def handle(request: Any, _call: Call) -> Any:
@@ -66,7 +66,7 @@ async def test_a_typed_call_gives_the_answer(greeter: SimpleNamespace, issuer: I
 async def test_only_idempotent_methods_are_retried(
     greeter: SimpleNamespace, issuer: Issuer, method: str, attempts: int, error: type[MeshError]
 ) -> None:
-    """A call that may have had an effect is not made twice, whatever its error."""
+    """A call that may have had an effect is not repeated after any error."""
     tries = 0
 
     async def handle(_request: Any, _call: Call) -> Any:
@@ -83,7 +83,7 @@ async def test_only_idempotent_methods_are_retried(
 
 
 async def test_other_errors_are_not_retried(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """An answer that would be the same again is not asked for again."""
+    """A call is not repeated after an error that would be the same again."""
     tries = 0
 
     async def handle(_request: Any, _call: Call) -> Any:
@@ -100,7 +100,7 @@ async def test_other_errors_are_not_retried(greeter: SimpleNamespace, issuer: Is
 
 @contextlib.asynccontextmanager
 async def far_away(port: int, delay_s: float) -> AsyncIterator[int]:
-    """A port that leads to another one, over a long way: what is sent arrives after the delay."""
+    """Opens a port that forwards to another one, with a delay."""
 
     async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with contextlib.closing(target):
@@ -118,7 +118,7 @@ async def far_away(port: int, delay_s: float) -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("in_mesh", [False, True])
 async def test_a_call_names_the_workload_that_makes_it(greeter: SimpleNamespace, issuer: Issuer, in_mesh: bool) -> None:
-    """The other workload refuses what its contract does not let this one; in a service mesh the mesh does."""
+    """A workload rejects a caller that its contract does not admit; in a service mesh, the mesh does."""
 
     async def handle(_request: Any, call: Call) -> Any:
         return greeter.pb.GreetResponse(text=call.metadata.get(WORKLOAD, "nobody"))
@@ -135,7 +135,7 @@ async def test_a_call_names_the_workload_that_makes_it(greeter: SimpleNamespace,
 
 
 async def test_a_workload_may_be_far_away(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A connection that takes a while to be made, because of the way or of TLS or of load, is waited for."""
+    """A call waits for a connection that takes long because of distance, TLS or load."""
 
     async def handle(_request: Any, _call: Call) -> Any:
         return greeter.pb.GreetResponse(text="hello")
@@ -152,7 +152,7 @@ async def test_a_workload_may_be_far_away(greeter: SimpleNamespace, issuer: Issu
 
 
 async def test_a_call_waits_for_a_workload_that_restarts(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """One that may have effects too: it was not made before there is a connection."""
+    """Even a call with effects may wait, because it is not sent before there is a connection."""
 
     async def handle(_request: Any, _call: Call) -> Any:
         return greeter.pb.GreetResponse(text="back")
@@ -168,7 +168,7 @@ async def test_a_call_waits_for_a_workload_that_restarts(greeter: SimpleNamespac
 
 
 async def test_the_callers_token_travels_on(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A call made on behalf of a user carries the user's token, an internal one this process's own."""
+    """A call made for a user carries the user's token; an internal call carries the token of this process."""
     seen: list[str] = []
 
     async def handle(_request: Any, call: Call) -> Any:
@@ -188,9 +188,7 @@ async def test_the_callers_token_travels_on(greeter: SimpleNamespace, issuer: Is
 
 
 async def test_a_call_made_while_another_is_handled_ends_with_it(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """The workload is told the contract's timeout, or a caller in a hurry would make it fail; it is cancelled when the
-    caller's time is over.
-    """
+    """The workload gets the contract's timeout, and is cancelled at the deadline of the call being handled."""
     remaining: list[float] = []
     cancelled = asyncio.Event()
 
@@ -212,7 +210,7 @@ async def test_a_call_made_while_another_is_handled_ends_with_it(greeter: Simple
 
 
 async def test_no_time_left_means_no_call(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A deadline that has passed is not sent to anybody."""
+    """No call is sent after the deadline has passed."""
 
     async def handle(_request: Any, _call: Call) -> Any:
         raise AssertionError("reached")
@@ -225,7 +223,7 @@ async def test_no_time_left_means_no_call(greeter: SimpleNamespace, issuer: Issu
 
 
 async def test_a_workload_that_is_away_is_unavailable_without_its_address(greeter: SimpleNamespace) -> None:
-    """The text of gRPC's own errors, which holds addresses, does not come through."""
+    """The messages of gRPC's library, which hold addresses, are not passed on."""
     port = free_port()
     async with Channel("greeter", f"127.0.0.1:{port}") as channel:
         with pytest.raises(Unavailable) as caught:
@@ -237,7 +235,7 @@ async def test_a_workload_that_is_away_is_unavailable_without_its_address(greete
 
 
 async def test_a_restarted_workload_is_found_again(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A channel outlives its workload and needs no restart of its own."""
+    """A channel reconnects after its workload has restarted."""
 
     async def handle(_request: Any, _call: Call) -> Any:
         return greeter.pb.GreetResponse(text="back")
@@ -258,8 +256,8 @@ async def test_a_restarted_workload_is_found_again(greeter: SimpleNamespace, iss
     assert answer.text == "back"
 
 
-async def test_a_call_that_a_leaving_workload_did_not_take_is_made_again() -> None:
-    """Even one that may be made only once: GOAWAY says that it was not begun (RFC 9113, section 6.8)."""
+async def test_a_call_that_a_stopping_workload_did_not_accept_is_repeated() -> None:
+    """Even a call with effects is repeated after GOAWAY, which proves that it was not begun (RFC 9113, section 6.8)."""
     leaves = iter([True, False])
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -290,7 +288,7 @@ async def test_a_call_that_a_leaving_workload_did_not_take_is_made_again() -> No
 
 
 async def test_a_backend_without_details_is_understood(greeter: SimpleNamespace) -> None:
-    """A bare status of another implementation keeps its code and text, unless the text may hold internals."""
+    """The bare status of another implementation keeps its code and message, unless the message may hold internals."""
 
     async def handle(request: bytes, context: Any) -> bytes:
         code, text = (
@@ -314,7 +312,7 @@ async def test_a_backend_without_details_is_understood(greeter: SimpleNamespace)
 
 
 async def test_metadata_have_one_limit(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Below it every call is taken, above it none, in words of ours and to a caller that can do something about it."""
+    """All calls below the limit are accepted, and all above it are rejected with a message for the caller."""
 
     async def handle(_request: Any, _call: Call) -> Any:
         return greeter.pb.GreetResponse()

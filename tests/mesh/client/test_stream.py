@@ -1,4 +1,4 @@
-"""Streams of a channel: all kinds of methods, both ways of ending early, flow control, deadlines, the breaker."""
+"""Streams of a channel: all kinds of methods, early ends in both directions, flow control, deadlines, the breaker."""
 
 import asyncio
 import contextlib
@@ -18,20 +18,20 @@ BIG = b"x" * 1_000_000
 
 
 async def sent(*messages: bytes) -> AsyncIterator[bytes]:
-    """Requests that are all there."""
+    """Yields the given requests."""
     for message in messages:
         yield message
 
 
 async def endless(taken: list[int], message: bytes) -> AsyncIterator[bytes]:
-    """Requests without an end, counted as they are taken."""
+    """Yields requests without end, and counts those that were read."""
     while True:
         taken.append(len(taken))
         yield message
 
 
 async def settled(counts: list[int]) -> int:
-    """The length of a list once it has stopped growing."""
+    """Returns the length of a list once it has stopped growing."""
     seen = -1
     while len(counts) != seen:
         seen = len(counts)
@@ -47,26 +47,26 @@ async def read(
     name: str = "Do",
     timeout_s: float | None = 0.5,
 ) -> None:
-    """Makes a call and reads all that it answers."""
+    """Makes a call and returns all responses."""
     async with channel.stream(f"/plain.Service/{name}", requests, timeout_s=timeout_s) as responses:
         async for response in responses:
             into(response)
 
 
 def stream_stream(serve: Any) -> Any:
-    """A handler of messages both ways."""
+    """Returns the handler of a bidirectional method."""
     return grpc.stream_stream_rpc_method_handler(serve)
 
 
 @contextlib.asynccontextmanager
 async def channel_to(serve: Any) -> AsyncIterator[Channel]:
-    """A channel to a server with one method, "Do"."""
+    """Opens a channel to a server with one method, "Do"."""
     async with plain_server(Do=stream_stream(serve)) as address, Channel("plain", address) as channel:
         yield channel
 
 
 async def test_all_kinds_of_methods() -> None:
-    """On the wire a single message is a stream of one."""
+    """In gRPC, a single message is a stream of one, so all kinds of methods can be called as streams."""
 
     async def one_one(request: bytes, _: Any) -> bytes:
         return request + b"!"
@@ -98,7 +98,7 @@ async def test_all_kinds_of_methods() -> None:
 
 
 async def test_metadata_both_ways() -> None:
-    """The service sees the caller's; the caller sees what came first and what came last."""
+    """The service gets the caller's metadata; the caller gets the initial and the trailing metadata."""
 
     async def serve(_: AsyncIterable[bytes], context: Any) -> AsyncIterator[bytes]:
         given = dict(context.invocation_metadata())
@@ -117,7 +117,7 @@ async def test_metadata_both_ways() -> None:
 
 
 async def test_leaving_early_cancels_the_call() -> None:
-    """The service learns at once that nobody listens; the requests are closed."""
+    """The service is cancelled at once, and the requests are closed."""
     cancelled, closed = asyncio.Event(), asyncio.Event()
 
     async def serve(_: AsyncIterable[bytes], __: Any) -> AsyncIterator[bytes]:
@@ -142,8 +142,8 @@ async def test_leaving_early_cancels_the_call() -> None:
         await cancelled.wait()
 
 
-async def test_what_ends_the_requests_ends_the_call() -> None:
-    """Their exception surfaces where the responses are read, and the service is cancelled."""
+async def test_an_exception_of_the_requests_ends_the_call() -> None:
+    """The exception is raised to the reader of the responses, and the service is cancelled."""
     ended, answered = asyncio.Event(), asyncio.Event()
 
     async def serve(requests: AsyncIterable[bytes], _: Any) -> AsyncIterator[bytes]:
@@ -165,7 +165,7 @@ async def test_what_ends_the_requests_ends_the_call() -> None:
 
 
 async def test_requests_that_fail_unread_leave_no_trace() -> None:
-    """Whoever leaves without reading the responses wants to know nothing of the requests either."""
+    """An exception of the requests is ignored if the caller leaves without reading the responses."""
     complaints: list[Any] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: complaints.append(context))
@@ -191,7 +191,7 @@ async def test_requests_that_fail_unread_leave_no_trace() -> None:
 
 @pytest.mark.parametrize("messages", [0, 2])
 async def test_a_status_before_and_after_messages(messages: int) -> None:
-    """The messages before it are given, then it is raised, and stops requests that go on."""
+    """The messages before an error are returned, then the error is raised and the requests stop."""
 
     async def serve(_: AsyncIterable[bytes], context: Any) -> AsyncIterator[bytes]:
         for message in [b"x"] * messages:
@@ -206,7 +206,7 @@ async def test_a_status_before_and_after_messages(messages: int) -> None:
 
 
 async def test_a_service_that_does_not_read_slows_the_requests() -> None:
-    """They are asked for only as fast as the service takes them."""
+    """The requests are read only as fast as the service accepts them."""
     go = asyncio.Event()
 
     async def serve(requests: AsyncIterable[bytes], _: Any) -> AsyncIterator[bytes]:
@@ -228,7 +228,7 @@ async def test_a_service_that_does_not_read_slows_the_requests() -> None:
 
 
 async def test_a_caller_that_does_not_read_slows_the_service() -> None:
-    """It can't send more than the window holds."""
+    """The service can't send more than the flow-control window holds."""
     given: list[int] = []
 
     async def serve(_: AsyncIterable[bytes], __: Any) -> AsyncIterator[bytes]:
@@ -249,7 +249,7 @@ async def test_a_caller_that_does_not_read_slows_the_service() -> None:
 
 
 async def test_the_deadline_holds_between_messages() -> None:
-    """A stream that has begun ends with its time all the same."""
+    """A stream ends at its deadline, even after messages have been received."""
 
     async def serve(_: AsyncIterable[bytes], __: Any) -> AsyncIterator[bytes]:
         yield b"x"
@@ -261,7 +261,7 @@ async def test_the_deadline_holds_between_messages() -> None:
 
 
 async def test_without_a_deadline_there_is_none() -> None:
-    """The service sees a call whose time is not limited."""
+    """The service gets a call without a deadline."""
 
     async def serve(_: AsyncIterable[bytes], context: Any) -> AsyncIterator[bytes]:
         yield str(context.time_remaining()).encode()
@@ -274,7 +274,7 @@ async def test_without_a_deadline_there_is_none() -> None:
 
 
 async def test_streams_open_the_circuit_and_a_stream_that_has_begun_closes_it() -> None:
-    """A stream that runs for days proves with its first message that the workload is back."""
+    """The first message of a long stream proves that the workload is back."""
     broken = True
 
     async def serve(_: AsyncIterable[bytes], context: Any) -> AsyncIterator[bytes]:
@@ -308,7 +308,7 @@ async def test_streams_open_the_circuit_and_a_stream_that_has_begun_closes_it() 
 
 
 async def test_a_workload_that_is_away() -> None:
-    """Unavailable, whatever the requests do meanwhile, and without the address."""
+    """The call ends with Unavailable, without the address, while requests are still being sent."""
     async with plain_server() as address:
         pass
     async with Channel("plain", address) as channel:
@@ -320,7 +320,7 @@ async def test_a_workload_that_is_away() -> None:
 
 
 async def test_a_stream_waits_for_a_workload_that_restarts() -> None:
-    """It has not been begun before there is a connection."""
+    """A stream is not begun before there is a connection."""
 
     async def one(_requests: AsyncIterable[bytes], _: Any) -> AsyncIterator[bytes]:
         yield b"back"
@@ -337,7 +337,7 @@ async def test_a_stream_waits_for_a_workload_that_restarts() -> None:
 
 
 async def test_a_cancelled_reader_is_cancelled() -> None:
-    """A task that reads a stream ends when it is told to, and the call with it."""
+    """Cancelling the task that reads a stream ends the task and the call."""
     cancelled = asyncio.Event()
 
     async def serve(_: AsyncIterable[bytes], __: Any) -> AsyncIterator[bytes]:
@@ -364,7 +364,7 @@ async def test_a_cancelled_reader_is_cancelled() -> None:
 
 
 async def test_an_odd_status_is_unknown() -> None:
-    """A method that is not there says so; a crash of the service tells nothing of its inside."""
+    """A missing method is UNIMPLEMENTED, and a crash of the service reveals no internals."""
 
     async def serve(_: AsyncIterable[bytes], __: Any) -> AsyncIterator[bytes]:
         yield b"x"
@@ -381,7 +381,7 @@ async def test_an_odd_status_is_unknown() -> None:
 
 
 async def test_a_closed_channel_ends_its_streams() -> None:
-    """With an error, whoever closed it: the reader was not cancelled."""
+    """Streams end with an error, not with a cancellation, because their readers were not cancelled."""
 
     async def serve(_: AsyncIterable[bytes], __: Any) -> AsyncIterator[bytes]:
         yield b"x"

@@ -1,4 +1,4 @@
-"""Many streams to a workload whose server lets a connection have a hundred."""
+"""Many streams to a workload whose server allows a hundred on each connection."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ async def _no_requests() -> AsyncIterator[bytes]:
 
 
 async def test_streams_keep_nobody_waiting() -> None:
-    """Each has a place on some connection, and other calls have theirs; places are used again."""
+    """Streams are spread over connections, other calls are not queued, and connections are reused."""
     peers: set[str] = set()
 
     async def watch(_: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:

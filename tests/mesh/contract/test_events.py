@@ -1,4 +1,4 @@
-"""What the contracts say of events, against what the services' code does."""
+"""The events that the contracts declare, compared with the services' code."""
 
 import importlib
 from pathlib import Path
@@ -15,7 +15,7 @@ CONSUMING = [path.parent.name for path in sorted((ROOT / "services").glob("*/con
 
 
 def test_a_package_has_one_publisher() -> None:
-    """It is the service that owns the package, in any version of it."""
+    """The publisher of an event is the service that owns the package, in any version."""
     assert publisher_of("meshwright.orders.v1.OrderPlaced") == "orders"
     assert publisher_of("meshwright.orders.v2.OrderPlaced") == "orders"
     assert publisher_of("Bare") == ""
@@ -32,13 +32,13 @@ def test_the_contracts_are_read() -> None:
 
 
 @pytest.mark.parametrize("service", CONSUMING)
-def test_a_service_consumes_what_its_handlers_are_for(service: str) -> None:
-    """A handler without the declaration would never be called; a declaration without a handler makes dead letters."""
+def test_the_declared_consumers_match_the_handlers(service: str) -> None:
+    """Without a declaration a handler would never be called; without a handler events would become dead letters."""
     consumers = importlib.import_module(f"services.{service}.consumers").Consumers
     handled = consumers.handlers(consumers.__new__(consumers))
     assert sorted(message.desc().type_name for message in handled) == list(DECLARED[service].consumes)
 
 
 def test_all_declared_consumers_have_handlers() -> None:
-    """No service is named that has no code for it."""
+    """Every service that the contracts name as a consumer has handlers."""
     assert [name for name, each in sorted(DECLARED.items()) if each.consumes] == CONSUMING

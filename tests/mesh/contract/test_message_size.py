@@ -1,4 +1,4 @@
-"""How large a request can be by its contract."""
+"""The largest size of a request by its contract."""
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
@@ -44,13 +44,13 @@ message Switched { string text = 1 [(buf.validate.field) = {string: {max_len: 5}
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """The types of the contract."""
+    """Returns the types of the contract."""
     image: FileDescriptorSet = compile_image(CONTRACT, tmp_path_factory.mktemp("size"))
     return Image.from_binary(image.SerializeToString()).to_registry()
 
 
 def bytes_max(registry: Registry, name: str) -> int:
-    """The limit of a request of this type, of ten million bytes that are allowed."""
+    """Returns the limit of a request of this type if ten million bytes are allowed."""
     desc = registry.message(f"size.v1.{name}")
     assert desc is not None
     return request_bytes_max(desc, 10_000_000)
@@ -58,12 +58,12 @@ def bytes_max(registry: Registry, name: str) -> int:
 
 @pytest.mark.parametrize("name", ["Text", "Data", "List", "Keys", "Tree", "Mask", "Json", "Switched"])
 def test_a_contract_without_a_bound_allows_what_the_setting_does(registry: Registry, name: str) -> None:
-    """One text without a rule is enough."""
+    """One text without a rule makes the size unbounded."""
     assert bytes_max(registry, name) == 10_000_000
 
 
 def test_small_requests_have_room(registry: Registry) -> None:
-    """For white space, and for fields of a newer contract."""
+    """The limit leaves room for white space and for fields of a newer contract."""
     assert bytes_max(registry, "Small") == BYTES_MIN
 
 
@@ -77,12 +77,12 @@ def test_small_requests_have_room(registry: Registry) -> None:
     ],
 )
 def test_a_bound_holds_every_valid_request(registry: Registry, name: str, least: int, most: int) -> None:
-    """Also one whose characters are all escaped; and not much more."""
+    """The bound fits a valid request even if all its characters are escaped, and is not much larger."""
     assert least <= bytes_max(registry, name) <= most
 
 
 def test_the_setting_is_the_upper_limit(registry: Registry) -> None:
-    """Whatever the contract allows."""
+    """The limit never exceeds the allowed bytes."""
     desc = registry.message("size.v1.Names")
     assert desc is not None
     assert request_bytes_max(desc, 1000) == 1000

@@ -1,4 +1,4 @@
-"""The pool, its transactions, and what a caller sees when PostgreSQL is away."""
+"""The pool, its transactions, and the errors that callers get while PostgreSQL is away."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from mesh.settings import DatabaseSettings
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A database with one table and small limits."""
+    """Opens a database with one table and small limits."""
     settings = DatabaseSettings(database_url=database_url, database_pool_size=2, database_statement_timeout_s=1)
     async with Database.open(settings, "test") as database:
         async with database.transaction() as tx:
@@ -35,7 +35,7 @@ async def _numbers(database: Database) -> list[int]:
 
 
 async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
-    """What raises leaves no trace; what ends well is there."""
+    """A transaction that raises changes nothing; one that ends normally is committed."""
     async with database.transaction() as tx:
         await tx.execute("INSERT INTO numbers VALUES (1)")
 
@@ -50,14 +50,14 @@ async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
 
 
 async def test_a_violated_constraint_is_for_the_storage_to_catch(database: Database) -> None:
-    """Errors that the data caused keep their class."""
+    """Errors caused by the data keep their class."""
     with pytest.raises(asyncpg.UniqueViolationError):
         async with database.transaction() as tx:
             await tx.execute("INSERT INTO numbers VALUES (1), (1)")
 
 
 async def test_a_slow_statement_is_ended_by_the_server(database: Database) -> None:
-    """The statement timeout is the server's, and the caller learns of it without the driver's words."""
+    """The server enforces the statement timeout, and the caller gets an error without the driver's message."""
     with pytest.raises(ResourceExhausted) as caught:
         async with database.transaction() as tx:
             await tx.execute("SELECT pg_sleep(30)")
@@ -66,7 +66,7 @@ async def test_a_slow_statement_is_ended_by_the_server(database: Database) -> No
 
 
 async def test_a_statement_ends_before_its_calls_deadline(database: Database) -> None:
-    """Within a call the limit is what the call has left, and a little less: its caller hears why."""
+    """Within a call, a statement ends shortly before the call's deadline, so that the caller gets the reason."""
     call = Call("/test", deadline=time.monotonic() + 0.3)
     token = current_call.set(call)
     try:
@@ -79,7 +79,7 @@ async def test_a_statement_ends_before_its_calls_deadline(database: Database) ->
 
 
 async def test_a_cancelled_call_cancels_its_statement_on_the_server(database: Database) -> None:
-    """A call whose caller has left costs the database nothing more, and the connection serves others."""
+    """The database stops working for a cancelled call, and the connection can be used again."""
     running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(3%'"
 
     async def sleep() -> None:
@@ -104,7 +104,7 @@ async def test_a_cancelled_call_cancels_its_statement_on_the_server(database: Da
 async def test_a_call_that_is_cancelled_again_leaves_no_transaction(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By its deadline, and at the same time by its caller: the connection is given back in order."""
+    """A call that is cancelled twice, by its deadline and its caller, returns its connection without a transaction."""
 
     async def sleep() -> None:
         async with database.transaction(statement_timeout_s=30) as tx:
@@ -123,9 +123,9 @@ async def test_a_call_that_is_cancelled_again_leaves_no_transaction(
     assert await _numbers(database) == []
 
 
-async def test_a_call_in_a_hurry_does_not_blame_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a server that says nothing only those learn that it is away who had the time to connect; what others get is a
-    status that no circuit breaker counts.
+async def test_a_call_with_a_short_deadline_does_not_blame_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the server is silent, only callers that had the time to connect get Unavailable; others get a status that no
+    circuit breaker counts.
     """
     monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -141,8 +141,8 @@ async def test_a_call_in_a_hurry_does_not_blame_the_database(monkeypatch: pytest
                     current_call.reset(token)
 
 
-async def test_transactions_in_each_others_way_are_aborted(database: Database) -> None:
-    """A transaction that waits too long for another's lock is told to try again."""
+async def test_conflicting_transactions_are_aborted(database: Database) -> None:
+    """A transaction that waits too long for a lock ends with an error that suggests a retry."""
     async with database.transaction() as tx:
         await tx.execute("INSERT INTO numbers VALUES (1), (2)")
     both_locked = asyncio.Barrier(2)
@@ -160,9 +160,9 @@ async def test_transactions_in_each_others_way_are_aborted(database: Database) -
     assert all(isinstance(failure, Aborted) and failure.retry_after_s for failure in failures)
 
 
-async def test_a_used_up_pool_is_busy_and_ready(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When every connection is at work a further call is refused in time, by a status that no circuit breaker counts,
-    and the process stays ready.
+async def test_an_exhausted_pool_is_busy_and_ready(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When every connection is busy, calls are rejected with a status that no circuit breaker counts, and the process
+    stays ready.
     """
     monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 0.05)
     async with database.transaction(), database.transaction():
@@ -175,7 +175,7 @@ async def test_a_used_up_pool_is_busy_and_ready(database: Database, monkeypatch:
 
 @pytest.mark.parametrize("table", ["not_there", "no_schema.not_there"])
 async def test_a_database_without_its_tables_is_not_available_yet(database: Database, table: str) -> None:
-    """A service whose migrations have not run waits for them; its callers are told to come back."""
+    """Before the migrations have run, calls end with Unavailable and a retry delay."""
     with pytest.raises(Unavailable) as caught:
         async with database.transaction() as tx:
             await tx.execute(f"SELECT * FROM {table}")
@@ -183,7 +183,7 @@ async def test_a_database_without_its_tables_is_not_available_yet(database: Data
 
 
 async def test_an_idle_transaction_is_ended(database: Database) -> None:
-    """A session that forgets its transaction is cut off by the server, and the next use gets a new one."""
+    """The server ends a session with an idle transaction, and the next use opens a new one."""
 
     async def idle() -> None:
         async with database.transaction() as tx:
@@ -199,7 +199,7 @@ async def test_an_idle_transaction_is_ended(database: Database) -> None:
 
 @pytest.fixture
 async def own_postgres(server_folder: Path) -> AsyncIterator[Postgres]:
-    """A server of one's own, to kill."""
+    """Starts a server for one test, which may kill it."""
     async with Postgres(server_folder / "own-postgres") as server:
         await server.create_databases("mortal")
         yield server
@@ -210,7 +210,7 @@ def _settings(server: Postgres, **others: Any) -> DatabaseSettings:
 
 
 async def test_a_killed_server_is_unavailable_until_it_is_back(own_postgres: Postgres) -> None:
-    """After kill -9 of PostgreSQL uses are Unavailable, without the driver's text; they work again once it is back."""
+    """After kill -9 of PostgreSQL, calls are Unavailable without the driver's message; they succeed once it is back."""
     async with Database.open(_settings(own_postgres), "test") as database:
         async with database.transaction() as tx:
             await tx.execute("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -233,7 +233,7 @@ async def test_a_killed_server_is_unavailable_until_it_is_back(own_postgres: Pos
 
 
 async def test_a_process_may_start_before_its_database(own_postgres: Postgres) -> None:
-    """Opening succeeds while PostgreSQL is down; uses are Unavailable until it is up."""
+    """Opening succeeds while PostgreSQL is down; transactions are Unavailable until it is up."""
     await own_postgres.kill()
     async with Database.open(_settings(own_postgres), "test") as database:
         with pytest.raises(Unavailable):
@@ -246,7 +246,7 @@ async def test_a_process_may_start_before_its_database(own_postgres: Postgres) -
 
 
 async def test_a_silent_server_is_unavailable(own_postgres: Postgres) -> None:
-    """A server that stops answering while its connections stay open is given up soon after the statement's limit."""
+    """A server that stops responding on open connections counts as gone soon after the statement timeout."""
     async with Database.open(_settings(own_postgres, database_statement_timeout_s=0.2), "test") as database:
         async with database.transaction() as tx:
             backend = await tx.fetchval("SELECT pg_backend_pid()")
@@ -260,7 +260,7 @@ async def test_a_silent_server_is_unavailable(own_postgres: Postgres) -> None:
 
 
 async def test_wrong_credentials_do_not_leak(own_postgres: Postgres) -> None:
-    """A wrong password in the URL makes the process unready; the error holds neither role nor driver text."""
+    """A wrong password makes the process unready; the error holds neither the role nor the driver's message."""
     url = f"postgresql://mortal:wrong@127.0.0.1:{own_postgres.port}/mortal"
     async with Database.open(_settings(own_postgres, database_url=url), "test") as database:
         with pytest.raises(Unavailable) as caught:

@@ -1,4 +1,4 @@
-"""Servers of brokers, one class for each adapter, with what tests do past the adapter."""
+"""Servers of brokers, one class for each adapter, with the operations that tests need beside the adapter."""
 
 import abc
 import contextlib
@@ -22,14 +22,14 @@ from tests.broker import ADMIN
 
 
 def received(delivery: Delivery) -> Envelope:
-    """The event that a delivery carries."""
+    """Returns the event of a delivery."""
     return Envelope.received(
         delivery.attributes, delivery.payload, message_id=delivery.message_id, event_type=delivery.event_type
     )
 
 
 class BrokerServer(abc.ABC):
-    """A server of one kind, with one user who may do everything."""
+    """A server of one kind, with one user who has all permissions."""
 
     @property
     @abc.abstractmethod

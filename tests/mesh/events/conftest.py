@@ -1,4 +1,6 @@
-"""A broker without a past for each adapter, a database with the mesh's tables, and handlers that leave a trail."""
+"""Fixtures: an empty broker for each adapter, a database with the mesh's tables, and handlers that record their
+effects.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,14 +18,14 @@ SUBSCRIPTIONS = {"test": [Note.desc().type_name], "others": [Other.desc().type_n
 
 @pytest.fixture(scope="session", params=sorted(SERVERS))
 def adapter(request: pytest.FixtureRequest) -> str:
-    """The name of the adapter under test."""
+    """Returns the name of the adapter under test."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(scope="session")
 async def shared_server(adapter: str, server_folder: Path) -> AsyncIterator[BrokerServer]:
-    """A server for all tests of an adapter in this process."""
+    """Starts one server for all tests of an adapter in this process."""
     server = SERVERS[adapter](server_folder / f"events-{adapter}")
     await server.start()
     yield server
@@ -32,7 +34,7 @@ async def shared_server(adapter: str, server_folder: Path) -> AsyncIterator[Brok
 
 @pytest.fixture
 async def server(shared_server: BrokerServer) -> BrokerServer:
-    """The server without a past: the subscription "test" gets notes, and "others" the rest."""
+    """Returns the emptied server: the subscription "test" gets notes, and "others" the rest."""
     await shared_server.lose_everything()
     await shared_server.provision(SUBSCRIPTIONS)
     return shared_server
@@ -40,7 +42,7 @@ async def server(shared_server: BrokerServer) -> BrokerServer:
 
 @pytest.fixture
 async def own_server(adapter: str, tmp_path: Path) -> AsyncIterator[BrokerServer]:
-    """A server that a test may kill. It is not started."""
+    """Returns a server that a test may kill. It is not started."""
     server = SERVERS[adapter](tmp_path)
     yield server
     await server.stop()
@@ -48,14 +50,14 @@ async def own_server(adapter: str, tmp_path: Path) -> AsyncIterator[BrokerServer
 
 @pytest.fixture
 async def broker(server: BrokerServer) -> AsyncIterator[Broker]:
-    """The connection of the service "test"."""
+    """Connects as the service "test"."""
     async with server.connect() as broker:
         yield broker
 
 
 @pytest.fixture
 async def database(open_database: Callable[..., Awaitable[Database]]) -> Database:
-    """The mesh's tables, and one in which handlers note what they did."""
+    """Creates the mesh's tables, and one in which handlers record their effects."""
     database = await open_database()
     async with database.transaction() as tx:
         await tx.execute("CREATE TABLE notes (n bigint GENERATED ALWAYS AS IDENTITY, aggregate text, text text)")
@@ -63,20 +65,20 @@ async def database(open_database: Callable[..., Awaitable[Database]]) -> Databas
 
 
 @pytest.fixture
-def tell(database: Database) -> Callable[..., Awaitable[None]]:
-    """Tells notes of an aggregate, each in a transaction of its own."""
+def publish_notes(database: Database) -> Callable[..., Awaitable[None]]:
+    """Publishes notes of an aggregate, each in a transaction of its own."""
 
-    async def tell(aggregate: str, *texts: str) -> None:
+    async def publish_each(aggregate: str, *texts: str) -> None:
         for text in texts:
             async with database.transaction() as tx:
                 await publish(tx, Note(text=text), source="test", aggregate=aggregate)
 
-    return tell
+    return publish_each
 
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
-    """Waits until a condition holds, which it must within half a minute."""
+    """Waits until a condition holds; fails after half a minute."""
 
     async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(30):

@@ -1,4 +1,4 @@
-"""The port to a broker: what every adapter guarantees, on a real server."""
+"""The guarantees of the port to a broker, which every adapter must keep, on a real server."""
 
 import asyncio
 from contextlib import suppress
@@ -18,20 +18,20 @@ NOTE, OTHER = Note.desc().type_name, Other.desc().type_name
 
 
 def event(text: str, event_type: str = NOTE) -> Envelope:
-    """An event of the service "test"."""
+    """Returns an event of the service "test"."""
     trace = "00-00000000000000000000000000000abc-0000000000000def-01"
     payload = Note(text=text).to_binary()
     return Envelope(str(uuid4()), event_type, "test", "notes/1", datetime.now(UTC), payload, trace, "case-7")
 
 
 def text(delivery: Delivery) -> str:
-    """The text of a note that was delivered."""
+    """Returns the text of a note that was delivered."""
     note = Note.from_binary(delivery.payload)
     return str(note.text)
 
 
 async def publish(broker: Broker, *events: Envelope) -> None:
-    """Publishes events one after the other, each as soon as the broker is there."""
+    """Publishes events one after the other, retrying until the broker is available."""
     async with asyncio.timeout(30):
         for each in events:
             while True:
@@ -43,7 +43,7 @@ async def publish(broker: Broker, *events: Envelope) -> None:
 
 
 async def subscribe(broker: Broker, name: str = "test", event_type: str = NOTE) -> Subscription:
-    """Subscribes as soon as the broker is there."""
+    """Subscribes, retrying until the broker is available."""
     async with asyncio.timeout(30):
         while True:
             with suppress(Unavailable):
@@ -52,7 +52,7 @@ async def subscribe(broker: Broker, name: str = "test", event_type: str = NOTE) 
 
 
 async def take(subscription: Subscription) -> Delivery:
-    """The next delivery, however long it takes."""
+    """Waits for the next delivery and returns it."""
     async with asyncio.timeout(30):
         while True:
             if (delivery := await subscription.next()) is not None:
@@ -60,7 +60,7 @@ async def take(subscription: Subscription) -> Delivery:
 
 
 async def take_all(subscription: Subscription, count: int) -> list[str]:
-    """The texts of the next notes, each acknowledged."""
+    """Acknowledges the next notes and returns their texts."""
     texts = []
     for _ in range(count):
         delivery = await take(subscription)
@@ -70,7 +70,7 @@ async def take_all(subscription: Subscription, count: int) -> list[str]:
 
 
 async def test_an_event_arrives_as_it_was_published(broker: Broker) -> None:
-    """Attributes, payload and the type that the broker vouches for are those of the event."""
+    """Attributes, payload and the authorised type are those of the event."""
     sent = event("a")
     await publish(broker, sent)
     delivery = await take(await subscribe(broker))
@@ -79,7 +79,7 @@ async def test_an_event_arrives_as_it_was_published(broker: Broker) -> None:
 
 
 async def test_events_come_in_the_order_of_their_publishing(broker: Broker) -> None:
-    """Each is delivered once if it is acknowledged at once."""
+    """Each event is delivered once if it is acknowledged at once."""
     texts = [str(number) for number in range(20)]
     await publish(broker, *map(event, texts))
     subscription = await subscribe(broker)
@@ -88,7 +88,7 @@ async def test_events_come_in_the_order_of_their_publishing(broker: Broker) -> N
 
 
 async def test_publishing_an_event_again_does_no_harm(broker: Broker) -> None:
-    """Whether it is delivered once or twice, it has the same id, and what follows comes."""
+    """A repeated event has the same id, and later events are still delivered."""
     sent = event("a")
     await publish(broker, sent, sent, event("b"))
     subscription, ids = await subscribe(broker), []
@@ -98,8 +98,8 @@ async def test_publishing_an_event_again_does_no_harm(broker: Broker) -> None:
     assert set(ids) == {sent.id}
 
 
-async def test_what_was_not_stored_comes_again_before_later_events(broker: Broker) -> None:
-    """nak() has the same message delivered anew, under the same name."""
+async def test_an_event_after_nak_is_redelivered_before_later_ones(broker: Broker) -> None:
+    """nak() has the message delivered again, with the same identifier."""
     await publish(broker, event("a"), event("b"))
     subscription = await subscribe(broker)
     first = await take(subscription)
@@ -110,8 +110,8 @@ async def test_what_was_not_stored_comes_again_before_later_events(broker: Broke
     assert await take_all(subscription, 1) == ["b"]
 
 
-async def test_what_was_rejected_does_not_come_again(broker: Broker) -> None:
-    """reject() makes way for the next event."""
+async def test_a_rejected_event_is_not_redelivered(broker: Broker) -> None:
+    """After reject() the next event is delivered."""
     await publish(broker, event("a"), event("b"))
     subscription = await subscribe(broker)
     await (await take(subscription)).reject()
@@ -119,8 +119,8 @@ async def test_what_was_rejected_does_not_come_again(broker: Broker) -> None:
     assert await subscription.next() is None
 
 
-async def test_a_subscription_goes_on_where_it_stands(server: BrokerServer) -> None:
-    """What was acknowledged does not come again, and what came while nobody listened is there."""
+async def test_a_subscription_keeps_its_position(server: BrokerServer) -> None:
+    """Acknowledged events are not repeated, and events published meanwhile are delivered."""
     async with server.connect() as broker:
         await publish(broker, event("a"), event("b"))
         subscription = await subscribe(broker)
@@ -131,8 +131,8 @@ async def test_a_subscription_goes_on_where_it_stands(server: BrokerServer) -> N
         assert await take_all(await subscribe(broker), 2) == ["b", "c"]
 
 
-async def test_what_a_dead_process_held_comes_to_another(server: BrokerServer) -> None:
-    """A delivery that is not settled in time is delivered again, before later events."""
+async def test_the_delivery_of_a_dead_process_goes_to_another(server: BrokerServer) -> None:
+    """A delivery that is not settled in time is repeated, before later events."""
     async with server.connect() as other:
         async with server.connect() as broker:
             await publish(broker, event("a"), event("b"))
@@ -141,7 +141,7 @@ async def test_what_a_dead_process_held_comes_to_another(server: BrokerServer) -
 
 
 async def test_there_is_one_delivery_at_a_time(server: BrokerServer) -> None:
-    """While one process holds an event those who share the subscription get none; then they get the next."""
+    """While one process has an event, others with the same subscription get none; then they get the next one."""
     async with server.connect() as one, server.connect() as other:
         await publish(one, event("a"), event("b"))
         held = await take(await subscribe(one))
@@ -152,7 +152,7 @@ async def test_there_is_one_delivery_at_a_time(server: BrokerServer) -> None:
 
 
 async def test_each_subscription_has_the_events_of_its_types(broker: Broker) -> None:
-    """Other types do not come, whoever takes them."""
+    """Other types are not delivered."""
     await publish(broker, event("a"), event("x", OTHER), event("b"))
     notes, others = await subscribe(broker), await subscribe(broker, "others", OTHER)
     assert await take_all(notes, 2) == ["a", "b"]
@@ -160,7 +160,7 @@ async def test_each_subscription_has_the_events_of_its_types(broker: Broker) -> 
 
 
 async def test_attributes_are_the_authors_and_the_type_is_the_brokers(server: BrokerServer, broker: Broker) -> None:
-    """An author who writes past the adapter can give no other event_type than it may publish; the rest is its word."""
+    """A publisher that bypasses the adapter can set any attribute, but only an event_type that it may publish."""
     await server.publish(NOTE, b"", {"type": OTHER, "source": "another"})
     await server.publish(NOTE, b"", {})
     subscription = await subscribe(broker)
@@ -173,8 +173,8 @@ async def test_attributes_are_the_authors_and_the_type_is_the_brokers(server: Br
     assert forged.message_id != bare.message_id
 
 
-async def test_what_was_published_survives_the_death_of_the_broker(own_server: BrokerServer) -> None:
-    """publish() returns when the event is on disk; connections are made again."""
+async def test_published_events_survive_the_death_of_the_broker(own_server: BrokerServer) -> None:
+    """publish() returns once the event is on disk; connections are established again."""
     await own_server.start()
     await own_server.provision({"test": [NOTE]})
     async with own_server.connect() as broker:
@@ -186,7 +186,7 @@ async def test_what_was_published_survives_the_death_of_the_broker(own_server: B
 
 
 async def test_a_broker_that_is_away_is_unavailable(own_server: BrokerServer) -> None:
-    """A connection starts without a broker, whose uses raise Unavailable until it is there."""
+    """A connection starts without a broker; its methods raise Unavailable until the broker is up."""
     async with own_server.connect() as broker:
         with pytest.raises(Unavailable) as published:
             await broker.publish(event("a"))
@@ -200,7 +200,7 @@ async def test_a_broker_that_is_away_is_unavailable(own_server: BrokerServer) ->
 
 
 async def test_a_subscription_that_is_not_provisioned_is_unavailable(broker: Broker) -> None:
-    """Neither an unknown one, nor one that does not deliver all the types, waits for events that never come."""
+    """Subscribing fails for an unknown subscription, and for one that does not deliver all types."""
     await subscribe(broker)
     with pytest.raises(Unavailable):
         await broker.subscribe("nobody", [NOTE])
@@ -211,6 +211,6 @@ async def test_a_subscription_that_is_not_provisioned_is_unavailable(broker: Bro
 
 
 def test_the_scheme_of_a_url_chooses_the_adapter() -> None:
-    """One that no adapter has is an error, without the URL's password."""
+    """An unknown scheme is an error whose message does not hold the URL's password."""
     with pytest.raises(ValueError, match=r"^There is no broker adapter for the scheme pigeon://\. "):
         connect("pigeon://test:secret@coop", "test")

@@ -1,4 +1,4 @@
-"""The command line for dead letters."""
+"""The command for dead letters."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from mesh.events.envelope import Envelope
 
 @pytest.fixture
 async def dead(database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """Two events set aside and one that is done; DATABASE_URL leads to them."""
+    """Creates two dead letters and one event that is done, in the database of DATABASE_URL."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     async with database.transaction() as tx:
         for number in (1, 2, 3):
@@ -39,8 +39,8 @@ async def _states(database: Database) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("dead")
-async def test_list_shows_what_was_set_aside_and_why(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each dead letter has its id, type, aggregate, tries, request and error, in which no terminal codes are left."""
+async def test_list_shows_dead_letters_and_their_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each dead letter has its id, type, aggregate, tries, request and error, without terminal control codes."""
     assert await _run("list") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "event-1"
@@ -53,33 +53,33 @@ async def test_list_shows_what_was_set_aside_and_why(capsys: pytest.CaptureFixtu
 
 
 async def test_one_is_replayed(dead: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    """Only the event named is due again, with all its tries."""
+    """Only the named event is due again, with all tries left."""
     assert await _run("replay", "--id", "event-2") == 0
     assert capsys.readouterr().out == "1 to be handled again\n"
     assert await _states(dead) == {"event-1": "dead", "event-2": "pending", "event-3": "done"}
 
 
 async def test_all_are_replayed(dead: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every dead letter is due again; what is done stays done."""
+    """Every dead letter is due again; events that are done stay done."""
     assert await _run("replay", "--all") == 0
     assert capsys.readouterr().out == "2 to be handled again\n"
     assert await _states(dead) == {"event-1": "pending", "event-2": "pending", "event-3": "done"}
 
 
 @pytest.mark.parametrize("event_id", ["event-3", "nosuch"])
-async def test_what_was_not_set_aside_cannot_be_replayed(
+async def test_other_events_cannot_be_replayed(
     dead: Database, event_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An id that is unknown, or of an event that is done, is an error that says so."""
+    """An unknown id, or that of an event that is done, is an error with a message."""
     assert await _run("replay", "--id", event_id) == 1
     assert capsys.readouterr().err == f"No event {event_id} was set aside.\n"
     assert (await _states(dead))["event-3"] == "done"
 
 
-async def test_a_database_that_is_away_is_a_sentence(
+async def test_a_database_that_is_away_is_reported_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a database the command ends with what to look at, not with a stack trace."""
+    """The command ends with a message that names the variable to check."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:nothing@127.0.0.1:1/nothing")
     assert await _run("list") == 1
     assert (

@@ -1,4 +1,4 @@
-"""Events as they travel."""
+"""Events in transit."""
 
 from datetime import UTC, datetime
 
@@ -34,13 +34,13 @@ def test_it_travels_as_a_cloud_event() -> None:
 
 
 def test_it_arrives_as_it_was_sent() -> None:
-    """What is received is what was sent."""
+    """A received event equals the one that was sent."""
     received = Envelope.received(ENVELOPE.attributes(), ENVELOPE.payload, message_id="m", event_type=ENVELOPE.type)
     assert received == ENVELOPE
 
 
-def test_a_foreign_message_is_readable_all_the_same() -> None:
-    """What is missing is filled in from the broker's own names, what the database would choke on is removed."""
+def test_a_foreign_message_is_readable() -> None:
+    """Missing attributes are taken from the broker, and characters that the database rejects are removed."""
     least = {"type": ENVELOPE.type, "source": "test"}
     bare = Envelope.received(least, b"x", message_id="STREAM/7", event_type=ENVELOPE.type)
     assert (bare.id, bare.aggregate, bare.traceparent) == ("STREAM/7", "STREAM/7", None)
@@ -68,7 +68,7 @@ def test_a_foreign_message_is_readable_all_the_same() -> None:
         {"type": "meshwright.orders.v1.OrderPlaced", "source": "orders"},
     ],
 )
-def test_a_message_that_contradicts_its_type_is_no_event(attributes: dict[str, str]) -> None:
-    """The type that the broker guards decides; type and source have to agree."""
+def test_a_message_that_contradicts_its_type_is_rejected(attributes: dict[str, str]) -> None:
+    """The attributes type and source must match the type that the publisher is authorised for."""
     with pytest.raises(UnauthenticEvent, match=r"^message MESHWRIGHT/7 on meshwright\.test\.v1\.Note claims the type "):
         Envelope.received(attributes, b"", message_id="MESHWRIGHT/7", event_type="meshwright.test.v1.Note")

@@ -1,4 +1,4 @@
-"""Everything dies while events are told and handled."""
+"""Events while all processes are killed."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ async def _note(tx: Connection, event: Event[Any]) -> None:
     await tx.execute("INSERT INTO notes (aggregate, text) VALUES ($1, $2)", event.aggregate, event.data.text)
 
 
-async def _tell_all(database: Database) -> None:
+async def _publish_all(database: Database) -> None:
     """Tells every event, each until its transaction has been acknowledged."""
     for number in range(EVENTS):
         told = False
@@ -50,12 +50,14 @@ async def _kill_in_turn(servers: list[BrokerServer | Postgres]) -> None:
         await server.start()
 
 
-async def test_every_event_takes_effect_once_and_in_order_whatever_dies(
+async def test_every_event_takes_effect_once_and_in_order_despite_kills(
     server_folder: Path,
     own_server: BrokerServer,
     eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]],
 ) -> None:
-    """Database and broker are killed again and again: no event is lost, none counts twice, aggregates keep order."""
+    """Database and broker are killed repeatedly: no event is lost, none takes effect twice, and aggregates keep their
+    order.
+    """
     await own_server.start()
     async with Postgres(server_folder / "mortal-postgres") as postgres:
         await postgres.create_databases("mortal")
@@ -74,7 +76,7 @@ async def test_every_event_takes_effect_once_and_in_order_whatever_dies(
                     "CREATE TABLE notes (n bigint GENERATED ALWAYS AS IDENTITY, aggregate text, text text)"
                 )
                 await tx.execute("CREATE TABLE told (number int PRIMARY KEY)")
-            await asyncio.gather(_tell_all(database), _kill_in_turn([own_server, postgres, postgres, own_server]))
+            await asyncio.gather(_publish_all(database), _kill_in_turn([own_server, postgres, postgres, own_server]))
 
             async def all_noted() -> bool:
                 async with database.transaction() as tx:

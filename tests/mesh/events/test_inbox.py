@@ -1,4 +1,4 @@
-"""From the broker to the handlers."""
+"""The inbox, from the broker to the handlers."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from mesh.telemetry import tracing
 from tests.mesh.events.brokers import BrokerServer
 from tests.mesh.messages import Note, Other
 
-Tell = Callable[..., Awaitable[None]]
+PublishNotes = Callable[..., Awaitable[None]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
 TYPE = "meshwright.test.v1.Note"
@@ -30,21 +30,21 @@ HASTY = Retries(attempts_max=3, pause_first_s=0.01, pause_max_s=0.02)
 
 
 async def note(tx: Connection, event: Event[Any]) -> None:
-    """A handler: its effect is a row."""
+    """Handles a note by inserting a row."""
     await tx.execute("INSERT INTO notes (aggregate, text) VALUES ($1, $2)", event.aggregate, event.data.text)
 
 
 def inbox(
     database: Database, broker: Broker, handlers: Mapping[type[Message], Handler] | None = None, **options: Any
 ) -> Inbox:
-    """An inbox that notes notes, unless told otherwise."""
+    """Returns an inbox that handles notes by default."""
     return Inbox(
         database, broker, **{"service": "test", "handlers": handlers or {Note: note}, "retries": HASTY, **options}
     )
 
 
 async def notes(database: Database) -> list[tuple[str, str]]:
-    """What the handlers noted, in that order."""
+    """Returns the notes that were handled, in that order."""
     async with database.transaction() as tx:
         return [
             (row["aggregate"], row["text"]) for row in await tx.fetch("SELECT aggregate, text FROM notes ORDER BY n")
@@ -52,7 +52,7 @@ async def notes(database: Database) -> list[tuple[str, str]]:
 
 
 async def states(database: Database) -> list[tuple[str, int]]:
-    """State and tries of each event, in the order of arrival."""
+    """Returns the state and the tries of each event, in the order of arrival."""
     async with database.transaction() as tx:
         rows = await tx.fetch("SELECT state, attempts FROM mesh.inbox ORDER BY sequence")
     return [(row["state"], row["attempts"]) for row in rows]
@@ -60,14 +60,14 @@ async def states(database: Database) -> list[tuple[str, int]]:
 
 @pytest.fixture
 async def relay(database: Database, broker: Broker) -> AsyncIterator[Relay]:
-    """The service tells events to itself."""
+    """Starts the relay of the service, which publishes events to itself."""
     async with Relay(database, broker) as relay:
         yield relay
 
 
 @pytest.fixture
 def noted(database: Database, eventually: Eventually) -> Callable[[int], Awaitable[list[tuple[str, str]]]]:
-    """Waits for so many notes."""
+    """Waits until this number of notes were handled."""
 
     async def noted(count: int) -> list[tuple[str, str]]:
         async def enough() -> bool:
@@ -81,7 +81,7 @@ def noted(database: Database, eventually: Eventually) -> Callable[[int], Awaitab
 
 @pytest.fixture
 def settled(database: Database, eventually: Eventually) -> Callable[[int], Awaitable[list[tuple[str, int]]]]:
-    """Waits until so many events are done or dead."""
+    """Waits until this number of events are done or dead."""
 
     async def settled(count: int) -> list[tuple[str, int]]:
         async def enough() -> bool:
@@ -98,19 +98,21 @@ Noted = Callable[[int], Awaitable[list[tuple[str, str]]]]
 
 
 @pytest.mark.usefixtures("relay")
-async def test_an_event_takes_effect_in_order(database: Database, broker: Broker, tell: Tell, noted: Noted) -> None:
-    """What was told is handled, in the order of telling within an aggregate, and marked done."""
-    await tell("notes/1", "a", "b", "c")
+async def test_an_event_takes_effect_in_order(
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted
+) -> None:
+    """Events are handled in the order of their publishing within an aggregate, and marked as done."""
+    await publish_notes("notes/1", "a", "b", "c")
     async with inbox(database, broker):
         assert await noted(3) == [("notes/1", "a"), ("notes/1", "b"), ("notes/1", "c")]
     assert await states(database) == [("done", 1)] * 3
 
 
 async def test_an_event_that_comes_twice_takes_effect_once(
-    database: Database, broker: Broker, tell: Tell, noted: Noted, server: BrokerServer
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted, server: BrokerServer
 ) -> None:
-    """The broker may repeat an event, even after its own window for duplicates: the inbox knows it."""
-    await tell("notes/1", "a")
+    """The inbox recognises an event that the broker repeats after its own window for duplicates."""
+    await publish_notes("notes/1", "a")
     async with database.transaction() as tx:
         [row] = await tx.fetch("SELECT * FROM mesh.outbox")
     async with inbox(database, broker):
@@ -126,9 +128,9 @@ async def test_an_event_that_comes_twice_takes_effect_once(
 
 @pytest.mark.usefixtures("relay")
 async def test_a_failing_event_holds_back_its_aggregate_only(
-    database: Database, broker: Broker, tell: Tell, noted: Noted
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted
 ) -> None:
-    """While an event is tried again those after it wait and other aggregates go on; its writes are undone each time."""
+    """While an event is retried, later ones of its aggregate wait and others go on; its writes are undone each time."""
     others = asyncio.Event()
     tries = 0
 
@@ -142,8 +144,8 @@ async def test_a_failing_event_holds_back_its_aggregate_only(
             if tries < 3 or not others.is_set():
                 raise LookupError("not yet")
 
-    await tell("notes/1", "bad", "after")
-    await tell("notes/2", "other")
+    await publish_notes("notes/1", "bad", "after")
+    await publish_notes("notes/2", "other")
     async with inbox(database, broker, {Note: unlucky}, retries=Retries(1000, 0.01, 0.02)):
         assert await noted(3) == [("notes/2", "other"), ("notes/1", "bad"), ("notes/1", "after")]
     assert tries >= 3
@@ -151,9 +153,9 @@ async def test_a_failing_event_holds_back_its_aggregate_only(
 
 @pytest.mark.usefixtures("relay")
 async def test_a_poison_event_is_set_aside_and_can_be_replayed(
-    database: Database, broker: Broker, tell: Tell, noted: Noted, settled: Settled
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted, settled: Settled
 ) -> None:
-    """After its last try an event blocks nothing more; why is kept with it, and replaying it has it handled."""
+    """After its last try an event blocks no others; its error is stored, and a replay handles it."""
     cured = False
 
     async def poisoned(tx: Connection, event: Event[Any]) -> None:
@@ -161,7 +163,7 @@ async def test_a_poison_event_is_set_aside_and_can_be_replayed(
             raise LookupError("no antidote")
         await note(tx, event)
 
-    await tell("notes/1", "poison", "after")
+    await publish_notes("notes/1", "poison", "after")
     async with inbox(database, broker, {Note: poisoned}):
         assert await noted(1) == [("notes/1", "after")]
         assert await settled(2) == [("dead", 3), ("done", 1)]
@@ -176,13 +178,13 @@ async def test_a_poison_event_is_set_aside_and_can_be_replayed(
 
 @pytest.mark.usefixtures("relay")
 async def test_a_handler_that_breaks_its_transaction_is_a_failed_try(
-    database: Database, broker: Broker, tell: Tell, settled: Settled
+    database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled
 ) -> None:
-    """A violated constraint, even one checked at the commit, and a handler that hangs count like any other failure."""
+    """A violated constraint counts as a failure, even if it is checked at the commit."""
     async with database.transaction() as tx:
         await tx.execute("ALTER TABLE notes ADD UNIQUE (text) DEFERRABLE INITIALLY DEFERRED")
         await tx.execute("INSERT INTO notes (aggregate, text) VALUES ('notes/0', 'taken')")
-    await tell("notes/1", "taken", "free")
+    await publish_notes("notes/1", "taken", "free")
     async with inbox(database, broker):
         assert await settled(2) == [("dead", 3), ("done", 1)]
     async with database.transaction() as tx:
@@ -192,23 +194,23 @@ async def test_a_handler_that_breaks_its_transaction_is_a_failed_try(
 
 @pytest.mark.usefixtures("relay")
 async def test_a_handler_that_hangs_is_a_failed_try(
-    database: Database, broker: Broker, tell: Tell, settled: Settled, monkeypatch: pytest.MonkeyPatch
+    database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A handler has limited time."""
+    """A handler that exceeds its timeout counts as a failure."""
     monkeypatch.setattr("mesh.events.inbox.HANDLER_TIMEOUT_S", 0.1)
 
     async def hang(tx: Connection, _: Event[Any]) -> None:
         await tx.execute("SELECT pg_sleep(2)")
 
-    await tell("notes/1", "a")
+    await publish_notes("notes/1", "a")
     async with inbox(database, broker, {Note: hang}):
         assert await settled(1) == [("dead", 3)]
 
 
-async def test_what_no_handler_can_read_is_set_aside(
-    database: Database, broker: Broker, tell: Tell, settled: Settled, server: BrokerServer
+async def test_an_undeliverable_event_is_set_aside(
+    database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled, server: BrokerServer
 ) -> None:
-    """Garbage, and a type without handler, are kept with the reason; an id that is missing is the broker's."""
+    """Malformed payloads and types without a handler become dead letters; a missing id is replaced by the broker's."""
     await server.provision({"test": [TYPE, Other.desc().type_name]})
     attributes = {"type": TYPE, "source": "test"}
     async with inbox(database, broker):
@@ -236,31 +238,31 @@ FORGED = {
 async def test_a_forged_event_takes_no_effect(
     database: Database,
     broker: Broker,
-    tell: Tell,
+    publish_notes: PublishNotes,
     noted: Noted,
     server: BrokerServer,
     attributes: dict[str, str],
 ) -> None:
-    """What does not name the type and source that the broker vouches for is refused and counted; the next comes."""
+    """An event that contradicts the authorised type and source is rejected and counted, and the next one is handled."""
     counted = {"type": TYPE, "outcome": "refused"}
     before = REGISTRY.get_sample_value("mesh_events_handled_total", counted) or 0
     await server.publish(TYPE, Note(text="forged").to_binary(), attributes)
-    await tell("notes/1", "true")
+    await publish_notes("notes/1", "true")
     async with inbox(database, broker), Relay(database, broker):
         assert await noted(1) == [("notes/1", "true")]
     assert REGISTRY.get_sample_value("mesh_events_handled_total", counted) == before + 1
     assert await states(database) == [("done", 1)]
 
 
-async def test_what_the_consumer_does_not_deliver_is_said(
-    database: Database, broker: Broker, tell: Tell, noted: Noted, server: BrokerServer
+async def test_a_handler_of_an_undeclared_event_is_an_error(
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted, server: BrokerServer
 ) -> None:
-    """A handler of an event that the contract does not let the service consume is an error, not a silence."""
+    """A handler of an event that the contract does not let the service consume is reported."""
     with pytest.raises(
         Unavailable, match=r"The consumer test does not deliver meshwright\.test\.v1\.Other\. Name test in"
     ):
         await broker.subscribe("test", [TYPE, Other.desc().type_name])
-    await tell("notes/1", "a")
+    await publish_notes("notes/1", "a")
     async with inbox(database, broker, {Note: note, Other: note}), Relay(database, broker):
         await server.provision({"test": [TYPE, Other.desc().type_name]})
         assert await noted(1) == [("notes/1", "a")]
@@ -268,13 +270,13 @@ async def test_what_the_consumer_does_not_deliver_is_said(
 
 @pytest.mark.usefixtures("relay")
 async def test_replicas_share_the_work(
-    database: Database, broker: Broker, server: BrokerServer, tell: Tell, noted: Noted
+    database: Database, broker: Broker, server: BrokerServer, publish_notes: PublishNotes, noted: Noted
 ) -> None:
-    """Two replicas handle each event once, together, and keep the order within each aggregate."""
+    """Two replicas together handle each event once, in order within each aggregate."""
     aggregates = [f"notes/{n}" for n in range(10)]
     async with server.connect() as second, inbox(database, broker), inbox(database, second):
         for aggregate in aggregates:
-            await tell(aggregate, *(str(n) for n in range(10)))
+            await publish_notes(aggregate, *(str(n) for n in range(10)))
         everything = await noted(100)
     assert len(everything) == 100
     for aggregate in aggregates:
@@ -283,23 +285,25 @@ async def test_replicas_share_the_work(
 
 @pytest.mark.usefixtures("relay")
 async def test_a_broker_that_was_emptied_is_subscribed_to_anew(
-    database: Database, broker: Broker, server: BrokerServer, tell: Tell, noted: Noted
+    database: Database, broker: Broker, server: BrokerServer, publish_notes: PublishNotes, noted: Noted
 ) -> None:
-    """A broker that lost its data, and with it the subscription, goes on once both are provisioned anew."""
+    """After a broker has lost its data, the inbox continues once it is provisioned again."""
     async with inbox(database, broker):
-        await tell("notes/1", "a")
+        await publish_notes("notes/1", "a")
         await noted(1)
         await server.lose_everything()
-        await tell("notes/1", "b")
+        await publish_notes("notes/1", "b")
         await server.provision({"test": [TYPE]})
         assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
 
 
 @pytest.mark.usefixtures("relay")
-async def test_types_are_told_apart(database: Database, broker: Broker, tell: Tell, noted: Noted) -> None:
-    """A service gets the events that it has handlers for and no others."""
+async def test_only_types_with_handlers_are_received(
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted
+) -> None:
+    """A service receives only the events that it has handlers for."""
     async with inbox(database, broker, {Other: note}, service="others"), inbox(database, broker):
-        await tell("notes/1", "a")
+        await publish_notes("notes/1", "a")
         await noted(1)
     assert await states(database) == [("done", 1)]
 
@@ -310,11 +314,11 @@ async def test_a_killed_consumer_is_replaced(
     broker: Broker,
     database_url: str,
     server: BrokerServer,
-    tell: Tell,
+    publish_notes: PublishNotes,
     noted: Noted,
     eventually: Eventually,
 ) -> None:
-    """kill -9 in the middle of a handler: what it wrote is undone, and the next process handles the event."""
+    """After kill -9 during a handler, its writes are undone, and the next process handles the event."""
     script = """
 import asyncio, sys
 from mesh.database import Database
@@ -339,7 +343,7 @@ asyncio.run(main())
         sys.executable, "-c", script, database_url, server.url, env=environment
     )
     try:
-        await tell("notes/1", "a")
+        await publish_notes("notes/1", "a")
 
         async def handling() -> bool:
             async with database.transaction() as tx:
@@ -357,7 +361,7 @@ asyncio.run(main())
 
 @pytest.mark.usefixtures("relay")
 async def test_a_stopping_inbox_finishes_what_it_began(
-    database: Database, broker: Broker, tell: Tell, eventually: Eventually
+    database: Database, broker: Broker, publish_notes: PublishNotes, eventually: Eventually
 ) -> None:
     """An effect that cannot be undone, such as a mail, is not cut off by an orderly stop."""
     begun = asyncio.Event()
@@ -367,7 +371,7 @@ async def test_a_stopping_inbox_finishes_what_it_began(
         await asyncio.sleep(0.3)
         await note(tx, event)
 
-    await tell("notes/1", "a", "b")
+    await publish_notes("notes/1", "a", "b")
     async with inbox(database, broker, {Note: slow}):
         await begun.wait()
     assert await notes(database) == [("notes/1", "a")]
@@ -375,7 +379,7 @@ async def test_a_stopping_inbox_finishes_what_it_began(
 
 
 @pytest.mark.usefixtures("relay")
-async def test_the_trace_goes_on(database: Database, broker: Broker, tell: Tell) -> None:
+async def test_the_trace_goes_on(database: Database, broker: Broker, publish_notes: PublishNotes) -> None:
     """A handler runs in the trace of the call that told the event."""
     told = f"00-{0xABC:032x}-{0xDEF:016x}-01"
     seen: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -384,13 +388,15 @@ async def test_the_trace_goes_on(database: Database, broker: Broker, tell: Tell)
         seen.set_result(tracing.inject().get("traceparent"))
 
     with tracing.span("a call", "SERVER", {"traceparent": told}):
-        await tell("notes/1", "a")
+        await publish_notes("notes/1", "a")
     async with inbox(database, broker, {Note: look}), asyncio.timeout(30):
         assert await seen == told
 
 
 @pytest.mark.usefixtures("relay")
-async def test_outcomes_are_counted(database: Database, broker: Broker, tell: Tell, eventually: Eventually) -> None:
+async def test_outcomes_are_counted(
+    database: Database, broker: Broker, publish_notes: PublishNotes, eventually: Eventually
+) -> None:
     """Tries are counted by type and outcome, under the names of contracts only."""
 
     def count(outcome: str) -> float:
@@ -404,7 +410,7 @@ async def test_outcomes_are_counted(database: Database, broker: Broker, tell: Te
     async def set_aside() -> bool:
         return count("dead") > before["dead"]
 
-    await tell("notes/1", "a")
+    await publish_notes("notes/1", "a")
     async with inbox(database, broker, {Note: fail}):
         await eventually(set_aside)
     assert {outcome: count(outcome) - before[outcome] for outcome in before} == {"done": 0, "failed": 2, "dead": 1}
@@ -423,14 +429,14 @@ async def test_two_workers_that_fail_before_the_first_says_so_count_once(databas
 
 
 async def test_done_events_are_deleted_after_their_time(
-    database: Database, broker: Broker, tell: Tell, noted: Noted, eventually: Eventually
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted, eventually: Eventually
 ) -> None:
-    """Rows that outlasted the broker's copies go away as new ones come."""
+    """Rows that are older than the broker's copies are deleted when new ones are added."""
     async with inbox(database, broker), Relay(database, broker):
-        await tell("notes/1", "a", "b")
+        await publish_notes("notes/1", "a", "b")
         await noted(2)
         async with database.transaction() as tx:
             await tx.execute("UPDATE mesh.inbox SET finished_at = now() - $1::interval", inbox_table.KEPT_FOR)
-        await tell("notes/1", "c")
+        await publish_notes("notes/1", "c")
         await noted(3)
     assert await states(database) == [("done", 1)]

@@ -1,4 +1,4 @@
-"""Telling events."""
+"""Publishing to the outbox."""
 
 import asyncio
 
@@ -17,8 +17,8 @@ async def _told(database: Database) -> list[tuple[str, str]]:
     return [(row["aggregate"], Note.from_binary(row["payload"]).text) for row in rows]
 
 
-async def test_an_event_is_told_with_its_transaction_or_not_at_all(database: Database) -> None:
-    """A transaction that fails tells nothing."""
+async def test_an_event_is_published_with_its_transaction_or_not_at_all(database: Database) -> None:
+    """A transaction that fails publishes nothing."""
 
     async def fail() -> None:
         async with database.transaction() as tx:
@@ -33,26 +33,26 @@ async def test_an_event_is_told_with_its_transaction_or_not_at_all(database: Dat
 
 
 async def test_transactions_of_one_aggregate_take_turns(database: Database) -> None:
-    """Ids of one aggregate are in the order of commits: who tells of it later waits; others do not."""
+    """The ids of one aggregate are in the order of commits: later publishers wait; those of other aggregates do not."""
     done: list[str] = []
 
-    async def tell(aggregate: str, text: str) -> None:
+    async def publish_note(aggregate: str, text: str) -> None:
         async with database.transaction() as tx:
             await publish(tx, Note(text=text), source="test", aggregate=aggregate)
         done.append(text)
 
     async with database.transaction() as tx:
         await publish(tx, Note(text="first"), source="test", aggregate="a")
-        second = asyncio.create_task(tell("a", "second"))
+        second = asyncio.create_task(publish_note("a", "second"))
         await asyncio.sleep(0.1)
-        await tell("b", "other")
+        await publish_note("b", "other")
         assert done == ["other"]
     await second
     assert [text for aggregate, text in await _told(database) if aggregate == "a"] == ["first", "second"]
 
 
-async def test_the_trace_is_told_too(database: Database) -> None:
-    """The event carries the trace of the call that tells it, as a W3C traceparent."""
+async def test_an_event_carries_the_trace(database: Database) -> None:
+    """The event has the trace of the call that publishes it, as a W3C traceparent."""
     told = f"00-{0xABC:032x}-{0xDEF:016x}-01"
     with tracing.span("a call", "SERVER", {"traceparent": told}):
         async with database.transaction() as tx:
@@ -62,15 +62,15 @@ async def test_the_trace_is_told_too(database: Database) -> None:
 
 
 @pytest.mark.parametrize("aggregate", ["", "ä", "a\nce-id: forged", "a" * 257])
-async def test_an_impossible_aggregate_is_refused(database: Database, aggregate: str) -> None:
-    """An aggregate that cannot be a header is a mistake of the service, found at once."""
+async def test_an_invalid_aggregate_is_rejected(database: Database, aggregate: str) -> None:
+    """An aggregate that can't be a header is a bug of the service, reported at once."""
     async with database.transaction() as tx:
         with pytest.raises(ValueError, match="an aggregate has 1 to 256 printable ASCII characters"):
             await publish(tx, Note(), source="test", aggregate=aggregate)
 
 
-async def test_an_event_that_no_stream_takes_is_refused(database: Database) -> None:
-    """What the broker would refuse, as foreign, another service's or too large, never enters the outbox."""
+async def test_an_event_that_the_broker_would_reject_is_rejected(database: Database) -> None:
+    """An event that is foreign, another service's or too large is never added to the outbox."""
     async with database.transaction() as tx:
         with pytest.raises(ValueError, match="the package of an event must begin with meshwright"):
             await publish(tx, StringValue(), source="test", aggregate="a")

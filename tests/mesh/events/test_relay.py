@@ -1,4 +1,4 @@
-"""From the outbox to the broker."""
+"""The relay, from the outbox to the broker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from mesh.events.outbox import KEPT_FOR
 from tests.mesh.events.brokers import BrokerServer, received
 from tests.mesh.messages import Note
 
-Tell = Callable[..., Awaitable[None]]
+PublishNotes = Callable[..., Awaitable[None]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
 _LOCK_HOLDERS = """
@@ -22,7 +22,7 @@ WHERE locktype = 'advisory' AND granted AND datname = current_database()
 
 
 async def _published(broker: Broker, server: BrokerServer, count: int) -> list[Envelope]:
-    """The first so many events that the broker has."""
+    """Returns the first events that the broker has."""
     probe, types = f"probe-{uuid4().hex}", [Note.desc().type_name]
     await server.provision({probe: types})
     while True:
@@ -50,10 +50,10 @@ async def _waiting(database: Database) -> int:
 
 
 async def test_rows_become_cloud_events_in_order(
-    database: Database, broker: Broker, tell: Tell, server: BrokerServer, eventually: Eventually
+    database: Database, broker: Broker, publish_notes: PublishNotes, server: BrokerServer, eventually: Eventually
 ) -> None:
-    """Each row is published with its facts, in order, and marked once the broker has it."""
-    await tell("notes/1", "a", "b", "c")
+    """Each row is published with its attributes, in order, and marked once the broker has it."""
+    await publish_notes("notes/1", "a", "b", "c")
     async with Relay(database, broker):
         events = await _published(broker, server, 3)
 
@@ -71,73 +71,73 @@ async def test_rows_become_cloud_events_in_order(
 
 
 async def test_a_row_that_commits_late_is_not_lost(
-    database: Database, broker: Broker, tell: Tell, server: BrokerServer
+    database: Database, broker: Broker, publish_notes: PublishNotes, server: BrokerServer
 ) -> None:
-    """A row whose id is smaller than one already published goes out when its transaction commits."""
+    """A row with a smaller id than one already published is published when its transaction commits."""
     async with Relay(database, broker):
         async with database.transaction() as tx:
             await publish(tx, Note(text="late"), source="test", aggregate="late")
-            await tell("early", "early")
+            await publish_notes("early", "early")
             assert _texts(await _published(broker, server, 1)) == ["early"]
         assert _texts(await _published(broker, server, 2)) == ["early", "late"]
 
 
 async def test_one_relay_is_active_and_another_takes_over(
-    database: Database, broker: Broker, tell: Tell, server: BrokerServer, eventually: Eventually
+    database: Database, broker: Broker, publish_notes: PublishNotes, server: BrokerServer, eventually: Eventually
 ) -> None:
-    """Of several relays one publishes, so that nothing is published twice; when its session dies another goes on."""
+    """Only one of several relays publishes; when its session ends, another takes over."""
     async with Relay(database, broker), Relay(database, broker):
-        await tell("notes/1", *(str(n) for n in range(50)))
+        await publish_notes("notes/1", *(str(n) for n in range(50)))
         await _published(broker, server, 50)
         async with database.transaction() as tx:
             holders = [row["pid"] for row in await tx.fetch(_LOCK_HOLDERS)]
             assert len(holders) == 1
             await tx.execute("SELECT pg_terminate_backend($1)", holders[0])
-        await tell("notes/1", "after")
+        await publish_notes("notes/1", "after")
         assert _texts(await _published(broker, server, 51)) == [*(str(n) for n in range(50)), "after"]
 
 
 async def test_a_broker_that_is_away_delays_and_loses_nothing(
-    database: Database, tell: Tell, eventually: Eventually, own_server: BrokerServer
+    database: Database, publish_notes: PublishNotes, eventually: Eventually, own_server: BrokerServer
 ) -> None:
-    """While the broker is down from the start, or killed, transactions commit; all goes out in order afterwards."""
+    """While the broker is down or killed, transactions commit; afterwards all events are published in order."""
 
     async def none_waits() -> bool:
         return await _waiting(database) == 0
 
     async with own_server.connect() as broker, Relay(database, broker):
-        await tell("notes/1", "a", "b")
+        await publish_notes("notes/1", "a", "b")
         await own_server.start()
         assert _texts(await _published(broker, own_server, 2)) == ["a", "b"]
         await eventually(none_waits)
         await own_server.kill()
-        await tell("notes/1", "c", "d")
+        await publish_notes("notes/1", "c", "d")
         assert await _waiting(database) == 2
         await own_server.start()
         assert _texts(await _published(broker, own_server, 4)) == ["a", "b", "c", "d"]
 
 
 async def test_a_broker_that_was_emptied_is_published_to(
-    database: Database, broker: Broker, tell: Tell, server: BrokerServer
+    database: Database, broker: Broker, publish_notes: PublishNotes, server: BrokerServer
 ) -> None:
-    """What is told while the broker has lost its data is published once it is provisioned anew."""
+    """Events published while the broker has lost its data reach it once it is provisioned again."""
     async with Relay(database, broker):
-        await tell("notes/1", "a")
+        await publish_notes("notes/1", "a")
         await _published(broker, server, 1)
         await server.lose_everything()
-        await tell("notes/1", "b")
+        await publish_notes("notes/1", "b")
         await server.provision({})
         assert _texts(await _published(broker, server, 1)) == ["b"]
 
 
 async def test_published_rows_are_deleted_after_their_time(
-    database: Database, broker: Broker, tell: Tell, eventually: Eventually
+    database: Database, broker: Broker, publish_notes: PublishNotes, eventually: Eventually
 ) -> None:
-    """Old rows go away with the publishing of new ones, so the table stays bounded."""
-    await tell("notes/1", *"abc")
+    """Old rows are deleted when new ones are published, so that the table stays bounded."""
+    await publish_notes("notes/1", *"abc")
     async with database.transaction() as tx:
         await tx.execute("UPDATE mesh.outbox SET published_at = now() - $1::interval", KEPT_FOR)
-    await tell("notes/1", "d")
+    await publish_notes("notes/1", "d")
 
     async def purged() -> bool:
         async with database.transaction() as tx:

@@ -4,16 +4,18 @@ from mesh.idempotency.canonical_form import canonical_form
 from tests.mesh.messages import Note, Other
 
 
-def test_the_canonical_form_knows_no_order_of_maps() -> None:
-    """Equal requests have equal forms however their maps were filled, at any depth; the request_id does not count."""
+def test_the_canonical_form_ignores_the_order_of_maps() -> None:
+    """Equal requests have equal forms in whatever order their maps were filled, at any depth, and without the
+    request_id.
+    """
     one = Note(text="x", request_id="1", labels={"a": "1", "b": "2"}, replies=[Note(labels={"c": "3", "d": "4"})])
     two = Note(text="x", request_id="2", labels={"b": "2", "a": "1"}, replies=[Note(labels={"d": "4", "c": "3"})])
     assert canonical_form(one) == canonical_form(two)
     assert one.request_id == "1"
 
 
-def test_the_canonical_form_tells_requests_apart() -> None:
-    """Another value, order of a list, type or nested request_id makes another form."""
+def test_different_requests_have_different_forms() -> None:
+    """Another value, list order, type or nested request_id changes the form."""
     notes = [
         Note(text="x"),
         Note(text="y"),

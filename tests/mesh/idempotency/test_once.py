@@ -1,4 +1,4 @@
-"""One effect for one request_id."""
+"""One effect for each request_id."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ from tests.mesh.messages import Note
 
 @pytest.fixture
 async def database(open_database: Callable[..., Awaitable[Database]]) -> Database:
-    """The mesh's tables and one of effects."""
+    """Creates the mesh's tables and one for effects."""
     database = await open_database()
     async with database.transaction() as tx:
         await tx.execute("CREATE TABLE effects (n bigint GENERATED ALWAYS AS IDENTITY)")
@@ -25,7 +25,7 @@ async def database(open_database: Callable[..., Awaitable[Database]]) -> Databas
 
 
 def _called_by(caller: str) -> Call:
-    """A call of the method /m, which answers with a string."""
+    """Returns a call of the method /m, whose response is a string."""
     return Call("/m", Caller(caller), response=StringValue)
 
 
@@ -43,7 +43,7 @@ async def _call(
     pause_s: float = 0,
     fail: bool = False,
 ) -> str:
-    """The answer of one call, which numbers its effect."""
+    """Makes a call whose effect is numbered, and returns its answer."""
     async with database.transaction() as tx:
 
         async def effect() -> StringValue:
@@ -59,13 +59,13 @@ async def _call(
 
 
 async def test_the_same_id_gets_the_same_answer(database: Database) -> None:
-    """A repeated call has no effect and gets the first one's answer."""
+    """A repeated call has no effect and gets the answer of the first."""
     assert [await _call(database, Note(text="x")) for _ in range(3)] == ["1", "1", "1"]
     assert await _count(database) == 1
 
 
 async def test_another_id_caller_or_no_id_runs_again(database: Database) -> None:
-    """The id counts for one caller, and calls without one are never the same."""
+    """An id is unique for one caller, and calls without an id are never the same."""
     answers = [
         await _call(database, Note(), request_id="a"),
         await _call(database, Note(), request_id="b"),
@@ -77,7 +77,7 @@ async def test_another_id_caller_or_no_id_runs_again(database: Database) -> None
 
 
 async def test_a_different_request_under_the_same_id_is_refused(database: Database) -> None:
-    """The id may not be used for another body, and the error names the field."""
+    """The id can't be used for another request, and the error names the field."""
     await _call(database, Note(text="x"))
     with pytest.raises(InvalidArgument) as caught:
         await _call(database, Note(text="y"))
@@ -86,14 +86,14 @@ async def test_a_different_request_under_the_same_id_is_refused(database: Databa
     assert await _count(database) == 1
 
 
-async def test_concurrent_twins_have_one_effect(database: Database) -> None:
-    """Twins that run at the same time wait for the first and get its answer."""
+async def test_concurrent_calls_with_one_id_have_one_effect(database: Database) -> None:
+    """Concurrent calls with one id wait for the first and get its answer."""
     assert set(await asyncio.gather(*(_call(database, Note(), pause_s=0.1) for _ in range(5)))) == {"1"}
     assert await _count(database) == 1
 
 
-async def test_a_twin_of_a_failed_call_runs(database: Database) -> None:
-    """An error is not kept: the twin that waited, and every later call, has the effect instead."""
+async def test_a_repeated_call_runs_after_a_failed_one(database: Database) -> None:
+    """Errors are not stored: the call that waited, or a later one, has the effect instead."""
     failed, answered = await asyncio.gather(
         _call(database, Note(), pause_s=0.2, fail=True), _later(_call(database, Note())), return_exceptions=True
     )
@@ -107,8 +107,8 @@ async def _later(call: Awaitable[str]) -> str:
     return await call
 
 
-async def test_a_twin_does_not_wait_for_ever(database: Database) -> None:
-    """A twin that waits longer than the lock timeout is told to try again."""
+async def test_a_concurrent_call_does_not_wait_forever(database: Database) -> None:
+    """A call that waits longer than the lock timeout ends with an error that suggests a retry."""
     first = asyncio.create_task(_call(database, Note(), pause_s=0.5))
     await asyncio.sleep(0.1)
     with pytest.raises(Aborted):
@@ -127,7 +127,7 @@ async def _call_with_lock_timeout(database: Database) -> None:
 
 
 async def test_an_expired_answer_is_forgotten(database: Database) -> None:
-    """After its time the id is free again, and old rows go away with the calls that follow."""
+    """After its time the id is free again, and later calls delete old rows."""
     for number in range(4):
         await _call(database, Note(), request_id=f"old-{number}")
     async with database.transaction() as tx:
@@ -140,15 +140,15 @@ async def test_an_expired_answer_is_forgotten(database: Database) -> None:
 
 
 @pytest.mark.parametrize("request_id", ["x" * 129, "a\0b", "ü", "a\nb"])
-async def test_an_impossible_id_is_refused(database: Database, request_id: str) -> None:
-    """An id that the database could not store is an invalid argument."""
+async def test_an_invalid_id_is_rejected(database: Database, request_id: str) -> None:
+    """An id that the database can't store is an invalid argument."""
     with pytest.raises(InvalidArgument) as caught:
         await _call(database, Note(), request_id=request_id)
     assert caught.value.reason == "REQUEST_ID_INVALID"
 
 
 async def _prepared(database: Database, request: Any, request_id: str = "r") -> tuple[str, bool]:
-    """The answer of a call that prepares its effect, and whether it did."""
+    """Makes a call that prepares its effect; returns its answer, and whether it was prepared."""
     prepared: list[str] = []
 
     async def prepare() -> str:
@@ -174,15 +174,15 @@ async def test_a_repeated_call_prepares_nothing(database: Database) -> None:
     assert await _prepared(database, Note(text="x")) == ("3", True)
 
 
-async def test_a_twin_that_came_while_a_call_prepared_has_the_only_effect(database: Database) -> None:
-    """Calls that prepare at the same time are told apart in their transactions."""
+async def test_of_calls_that_prepare_at_once_one_has_the_effect(database: Database) -> None:
+    """Concurrent calls with one id may all prepare, but only one has an effect."""
     answers = await asyncio.gather(*(_prepared(database, Note(text="x")) for _ in range(5)))
     assert {answer for answer, _ in answers} == {"1"}
     assert await _count(database) == 1
 
 
 async def test_another_request_under_the_id_prepares_nothing(database: Database) -> None:
-    """A used id with another body is refused before anything slow, and so is an impossible one."""
+    """A used id with another request, or an invalid id, is rejected before any slow work."""
     await _prepared(database, Note(text="x"))
 
     async def prepare() -> str:
@@ -201,7 +201,7 @@ async def test_another_request_under_the_id_prepares_nothing(database: Database)
 
 
 async def test_a_forgotten_answer_is_gone(database: Database) -> None:
-    """Forgetting deletes the one answer, so that the same call has its effect again; others stay."""
+    """Forgetting deletes one answer, so that the same call has its effect again; others stay."""
     for request_id in ("a", "b"):
         await _call(database, Note(text="x"), request_id=request_id)
     async with database.transaction() as tx:

@@ -1,4 +1,4 @@
-"""JSON over HTTP: whatever the other side does, there is an answer or an error, and no more memory than allowed."""
+"""JSON over HTTP: every behaviour of the server leads to a result or an error, within bounded time and memory."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @contextlib.asynccontextmanager
 async def answering(answer: Answer, secure: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """The URL of a server that reads the head of a request and answers so."""
+    """Starts a server that reads a request and sends this response; returns its URL."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError), contextlib.closing(writer):
@@ -27,7 +27,7 @@ async def answering(answer: Answer, secure: ssl.SSLContext | None = None) -> Asy
 
 
 def text(status: str, body: bytes = b"", *headers: str) -> Answer:
-    """A whole answer."""
+    """Returns a complete response."""
     head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""])
 
     async def answer(writer: asyncio.StreamWriter) -> None:
@@ -36,8 +36,8 @@ def text(status: str, body: bytes = b"", *headers: str) -> Answer:
     return answer
 
 
-async def test_https_is_believed_with_a_certificate_that_this_machine_trusts(certificate: ssl.SSLContext) -> None:
-    """The authorities are the machine's."""
+async def test_https_works_with_a_trusted_certificate(certificate: ssl.SSLContext) -> None:
+    """The trusted authorities are those of the machine."""
     async with answering(text("200 OK", b'{"keys": []}'), certificate) as url:
         assert await fetch_json(url, timeout_s=5) == {"keys": []}
 
@@ -45,7 +45,7 @@ async def test_https_is_believed_with_a_certificate_that_this_machine_trusts(cer
 async def test_https_without_a_trusted_certificate_is_an_error(
     certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys from just anyone would let anyone in."""
+    """Keys from an untrusted server are not accepted."""
     monkeypatch.delenv("SSL_CERT_FILE")
     async with answering(text("200 OK", b"{}"), certificate) as url:
         with pytest.raises(FetchError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -65,15 +65,15 @@ async def test_https_without_a_trusted_certificate_is_an_error(
     ],
     ids=["status", "redirect", "html", "bytes", "depth", "size", "no HTTP"],
 )
-async def test_what_is_no_proper_answer_is_an_error(answer: Answer, said: str) -> None:
-    """Redirects are not followed: credentials go where they were meant to go."""
+async def test_an_unusable_response_is_an_error(answer: Answer, said: str) -> None:
+    """Redirects are not followed, because they could send credentials elsewhere."""
     async with answering(answer) as url:
         with pytest.raises(FetchError, match=said):
             await fetch_json(url, timeout_s=5)
 
 
-async def test_nobody_there_is_an_error() -> None:
-    """A closed port, and a host that does not exist."""
+async def test_an_unreachable_server_is_an_error() -> None:
+    """A closed port and a host that does not exist are errors."""
     async with answering(text("200 OK")) as url:
         pass
     for gone in (url, "http://host.invalid/keys"):
@@ -81,8 +81,8 @@ async def test_nobody_there_is_an_error() -> None:
             await fetch_json(gone, timeout_s=5)
 
 
-async def test_an_answer_that_never_ends_is_left() -> None:
-    """The caller goes on when the time is up, and the connection ends too: nothing waits for the rest."""
+async def test_an_endless_response_is_abandoned() -> None:
+    """The caller continues at the timeout, and the connection is closed."""
     left = asyncio.Event()
 
     async def trickle(writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The copy of the list of ended tokens that a verifier keeps."""
+"""A verifier's copy of the list of ended tokens."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 
 class ListEndpoint(Endpoint):
-    """A list of ended tokens that waits for news, as the issuer's does."""
+    """A list of ended tokens with a long poll, as the issuer's."""
 
     def __init__(self, page_entries_max: int = 100) -> None:
         super().__init__({})
@@ -28,13 +28,13 @@ class ListEndpoint(Endpoint):
         self._news = asyncio.Event()
 
     def end(self, claim: str, value: str) -> None:
-        """Adds an entry, and answers those who wait."""
+        """Adds an entry, and responds to waiting readers."""
         self.entries.append(ended_id(claim, value))
         self._news.set()
         self._news = asyncio.Event()
 
     async def answer(self, request: Request) -> Response:
-        """One poll."""
+        """Responds to one poll."""
         query = parse_qs(request.url.query, keep_blank_values=True)
         self.queries.append(query)
         after = int(query["after"][0] or 0)
@@ -47,14 +47,14 @@ class ListEndpoint(Endpoint):
         return JSONResponse({"ended": ended, "next_after": str(after + len(page))}, status_code=self.status)
 
     async def until_acknowledged(self) -> None:
-        """Returns when the reader has asked again after the last entry."""
+        """Waits until the reader has polled again after the last entry."""
         async with asyncio.timeout(10):
             while self.acknowledged < len(self.entries):
                 await asyncio.sleep(0.01)
 
 
 async def refused(verifier: Verifier, token: str) -> bool:
-    """Whether a token is refused as ended."""
+    """Returns whether a token is rejected as ended."""
     try:
         await verifier.verify(token)
     except Unauthenticated as error:
@@ -69,8 +69,8 @@ async def refused(verifier: Verifier, token: str) -> bool:
     [("jti", "token-1"), ("sid", "session-1"), ("sub", "users/ada")],
     ids=["token", "session", "user"],
 )
-async def test_what_the_list_names_is_refused(issuer: Issuer, claim: str, value: str) -> None:
-    """A token that was verified before, too, from the moment that the reader has the entry; others go on."""
+async def test_a_token_in_the_list_is_rejected(issuer: Issuer, claim: str, value: str) -> None:
+    """A token is rejected as soon as the reader has the entry, even if it was verified before; others stay valid."""
     endpoint = ListEndpoint()
     token = issuer.token("users/ada", jti="token-1", sid="session-1")
     other = issuer.token("users/bob", jti="token-2", sid="session-2")
@@ -85,8 +85,8 @@ async def test_what_the_list_names_is_refused(issuer: Issuer, claim: str, value:
         endpoint.end("jti", "nobody's")
 
 
-async def test_a_process_has_one_poll_under_way_and_asks_for_what_is_new(issuer: Issuer) -> None:
-    """Polls do not wait until the list is whole; the next ones do, say how far the reader has read, and who it is."""
+async def test_polls_are_sequential_and_incremental(issuer: Issuer) -> None:
+    """Polls wait only once the list is complete; they name the reader and its position."""
     endpoint = ListEndpoint()
     endpoint.end("jti", "x")
     async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
@@ -102,8 +102,8 @@ async def test_a_process_has_one_poll_under_way_and_asks_for_what_is_new(issuer:
     assert len({query["reader"][0] for query in endpoint.queries}) == 1
 
 
-async def test_no_token_is_judged_by_a_part_of_the_list(issuer: Issuer) -> None:
-    """A list of several pages is read whole first: what is on the last page is refused from the beginning."""
+async def test_no_token_is_verified_by_a_part_of_the_list(issuer: Issuer) -> None:
+    """All pages of the list are read first, so that a token on the last page is rejected from the beginning."""
     endpoint = ListEndpoint(page_entries_max=2)
     for number in range(7):
         endpoint.end("sub", f"users/{number}")
@@ -112,8 +112,8 @@ async def test_no_token_is_judged_by_a_part_of_the_list(issuer: Issuer) -> None:
         endpoint.end("jti", "x")
 
 
-async def test_without_a_first_list_no_token_is_judged(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has just started, and can't know what has ended, says UNAVAILABLE."""
+async def test_without_a_first_list_no_token_is_verified(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a new process has loaded the list, verification is UNAVAILABLE."""
     monkeypatch.setattr(RemoteEndedTokens, "FIRST_WAIT_S", 0.1)
     endpoint = ListEndpoint()
     endpoint.status = 503
@@ -131,8 +131,8 @@ async def test_without_a_first_list_no_token_is_judged(issuer: Issuer, monkeypat
 @pytest.mark.parametrize(
     "body", [b"{}", b"[]", b'{"ended": [{}], "next_after": "1"}', b'{"ended": [{"id": "x", "expire_time": "soon"}]}']
 )
-async def test_a_list_that_is_broken_is_no_list(issuer: Issuer, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
-    """Whatever the URL answers, the process goes on asking, and judges no token meanwhile."""
+async def test_a_malformed_list_is_not_used(issuer: Issuer, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    """The process keeps polling after malformed responses, and verifies no token meanwhile."""
     monkeypatch.setattr(RemoteEndedTokens, "FIRST_WAIT_S", 0.1)
 
     class Broken(Endpoint):
@@ -149,8 +149,8 @@ async def test_a_list_that_is_broken_is_no_list(issuer: Issuer, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("status", [404, 501])
-async def test_an_issuer_that_has_no_list_yet_is_believed(issuer: Issuer, status: int) -> None:
-    """In the middle of an upgrade the issuer may be of a version without the list; later its list is taken over."""
+async def test_tokens_of_an_issuer_without_a_list_yet_are_verified(issuer: Issuer, status: int) -> None:
+    """During an upgrade the issuer may not have the list; it is loaded later."""
     endpoint = ListEndpoint()
     endpoint.status = status
     async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
@@ -164,7 +164,7 @@ async def test_an_issuer_that_has_no_list_yet_is_believed(issuer: Issuer, status
 
 
 async def test_the_copy_stays_while_the_issuer_is_away(issuer: Issuer) -> None:
-    """What has ended stays ended, and other tokens go on."""
+    """Ended tokens stay ended, and others stay valid."""
     endpoint = ListEndpoint()
     endpoint.end("sub", "users/ada")
     async with endpoint.served() as url:
@@ -178,10 +178,10 @@ async def test_the_copy_stays_while_the_issuer_is_away(issuer: Issuer) -> None:
     await ended.__aexit__(None, None, None)
 
 
-async def test_entries_leave_when_they_expire_and_their_number_is_bounded(
+async def test_expired_entries_are_deleted_and_their_number_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A list that grows beyond the limit, as from an issuer that is not ours, is not taken over."""
+    """A list that exceeds the limit is not used."""
     monkeypatch.setattr(RemoteEndedTokens, "ENTRIES_MAX", 2)
     endpoint = ListEndpoint()
     endpoint.end("jti", "1")
@@ -202,7 +202,7 @@ async def test_entries_leave_when_they_expire_and_their_number_is_bounded(
 
 
 async def test_a_public_method_treats_the_bearer_of_an_ended_token_as_anonymous(issuer: Issuer) -> None:
-    """Who signs out and in again with a client that still sends the old token gets in; an expired one is named."""
+    """A client that signs in again may still send the old token; an expired one is an error."""
     endpoint = ListEndpoint()
     endpoint.end("sub", "users/ada")
     async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
@@ -216,6 +216,6 @@ async def test_a_public_method_treats_the_bearer_of_an_ended_token_as_anonymous(
         endpoint.end("jti", "x")
 
 
-async def test_an_issuer_without_a_list_is_believed(issuer: Issuer) -> None:
-    """Without the setting a token is good until it expires."""
+async def test_without_the_setting_tokens_are_valid_until_they_expire(issuer: Issuer) -> None:
+    """Without the setting there is no list of ended tokens."""
     assert (await Verifier(issuer, ISSUER, AUDIENCE).verify(issuer.token(jti="x"))).ended_ids == ()

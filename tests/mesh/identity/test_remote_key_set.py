@@ -44,8 +44,8 @@ async def test_unknown_keys_do_not_flood_the_issuer(issuer: Issuer) -> None:
     [(500, {}), (200, {}), (200, {"keys": "no"}), (200, {"keys": [1]})],
     ids=["error", "no keys", "text", "numbers"],
 )
-async def test_without_keys_a_token_can_not_be_judged(issuer: Issuer, status: int, body: dict[str, Any]) -> None:
-    """An issuer that is broken is UNAVAILABLE: it proves nothing against the token."""
+async def test_without_keys_a_token_can_not_be_verified(issuer: Issuer, status: int, body: dict[str, Any]) -> None:
+    """While the issuer fails, verification is UNAVAILABLE, because the token may be valid."""
     endpoint = Endpoint(body)
     endpoint.status = status
     async with endpoint.served() as url:
@@ -53,8 +53,8 @@ async def test_without_keys_a_token_can_not_be_judged(issuer: Issuer, status: in
             await Verifier(RemoteKeySet(url), ISSUER, AUDIENCE).verify(issuer.token())
 
 
-async def test_known_keys_stay_good_while_the_issuer_is_away(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An outage of the issuer does not log everybody out."""
+async def test_known_keys_stay_valid_while_the_issuer_is_away(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage of the issuer does not sign everybody out."""
     monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 0.0)
     monkeypatch.setattr(RemoteKeySet, "REFRESH_AGE_S", 0.0)
     endpoint = Endpoint(issuer.jwks())
@@ -64,8 +64,10 @@ async def test_known_keys_stay_good_while_the_issuer_is_away(issuer: Issuer, mon
     assert (await verifier.verify(issuer.token("users/bob"))).subject == "users/bob"
 
 
-async def test_a_key_set_that_hangs_holds_no_known_key_up(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the set is old and its URL hangs, tokens of known keys are verified, and one fetch is under way."""
+async def test_a_key_set_that_hangs_does_not_delay_known_keys(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an old set is fetched from a URL that hangs, tokens of known keys are verified, and there is only one
+    fetch.
+    """
     monkeypatch.setattr(RemoteKeySet, "REFRESH_AGE_S", 0.0)
     monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 0.0)
     endpoint = Endpoint(issuer.jwks())
@@ -89,7 +91,7 @@ async def test_a_key_set_that_hangs_holds_no_known_key_up(issuer: Issuer, monkey
 async def test_the_pause_between_fetches_counts_from_the_end_of_one(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a fetch that timed out, tokens of unknown keys are refused without another one for a while."""
+    """After a fetch that timed out, tokens of unknown keys are rejected for a while without another fetch."""
     monkeypatch.setattr(RemoteKeySet, "TIMEOUT_S", 0.2)
     monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 60.0)
     endpoint = Endpoint(issuer.jwks())

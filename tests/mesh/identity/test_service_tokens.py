@@ -19,8 +19,8 @@ async def test_a_process_gets_one_token_and_keeps_it() -> None:
     assert endpoint.requests == [("Basic cm9ib3Q6c2VjcmV0", "grant_type=client_credentials")]
 
 
-async def test_a_process_without_a_token_says_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token endpoint that refuses or is down does not leak its answer, and is asked again after a pause."""
+async def test_a_process_without_a_token_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the token endpoint fails, its response is not revealed, and the request is repeated after a pause."""
     monkeypatch.setattr(ServiceTokens, "PAUSE_S", 0.0)
     endpoint = Endpoint({"error": "secret detail"})
     endpoint.status = 401
@@ -34,8 +34,8 @@ async def test_a_process_without_a_token_says_unavailable(monkeypatch: pytest.Mo
     assert len(endpoint.requests) == 2
 
 
-async def test_a_token_endpoint_that_hangs_holds_no_good_token_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that is to be renewed serves while one fetch of the next is under way."""
+async def test_a_token_endpoint_that_hangs_does_not_delay_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A valid token is used while the next one is fetched, once at a time."""
     monkeypatch.setattr(ServiceTokens, "PAUSE_S", 0.0)
     monkeypatch.setattr(ServiceTokens, "RENEW_BEFORE_S", 3600.0)
     endpoint = Endpoint({"access_token": "one", "token_type": "Bearer", "expires_in": 0.2})

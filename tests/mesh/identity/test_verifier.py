@@ -14,14 +14,14 @@ from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 
 async def reason_of(verifier: Verifier, token: str) -> str:
-    """Why a token is refused."""
+    """Returns the reason why a token is rejected."""
     with pytest.raises(Unauthenticated) as caught:
         await verifier.verify(token)
     return caught.value.reason
 
 
 async def test_a_good_token_names_its_caller(issuer: Issuer) -> None:
-    """Subject and scopes come from the token; a workload is known by its prefix."""
+    """Subject and scopes come from the token; the prefix of the subject identifies a workload."""
     verifier = Verifier(issuer, ISSUER, AUDIENCE)
     user = await verifier.verify(issuer.token("users/ada", "a b"))
     robot = await verifier.verify(issuer.token("workloads/robot"))
@@ -43,13 +43,13 @@ async def test_a_good_token_names_its_caller(issuer: Issuer) -> None:
     ],
 )
 async def test_a_token_with_a_wrong_claim_is_refused(issuer: Issuer, changed: dict[str, Any], reason: str) -> None:
-    """Issuer, audience, subject and times are all checked, and expiry is told apart."""
+    """Issuer, audience, subject and times are checked, and expiry has a reason of its own."""
     assert await reason_of(Verifier(issuer, ISSUER, AUDIENCE), issuer.token(**changed)) == reason
 
 
 @pytest.mark.parametrize("given", [("", ""), (ISSUER, ""), ("", AUDIENCE)])
-async def test_what_is_not_set_is_not_checked(issuer: Issuer, given: tuple[str, str]) -> None:
-    """Neither is the type of the token then, which few issuers write; the signature and the time always are."""
+async def test_issuer_and_audience_are_optional(issuer: Issuer, given: tuple[str, str]) -> None:
+    """Without them the type of the token is not checked either; the signature and the times always are."""
     verifier = Verifier(issuer, *given)
     claims = {"sub": "a", "exp": int(time.time()) + 60, "iss": given[0] or "x", "aud": given[1] or "x"}
     assert (await verifier.verify(issuer.sign(claims, typ="JWT"))).subject == "a"
@@ -70,8 +70,8 @@ async def test_what_is_not_set_is_not_checked(issuer: Issuer, given: tuple[str, 
     ],
 )
 async def test_keys_of_every_common_kind_verify(key: RSAKey | ECKey | OKPKey, algorithms: list[str]) -> None:
-    """Each by its own algorithms; a key that names one is good for no other. Without a name it is for tokens without
-    one.
+    """Each kind has its own algorithms; a key that names one supports no other, and a key without an identifier
+    verifies tokens without one.
     """
     public = key.as_dict(private=False)
     public.pop("kid", None)
@@ -86,7 +86,7 @@ async def test_keys_of_every_common_kind_verify(key: RSAKey | ECKey | OKPKey, al
 
 
 async def test_forged_tokens_are_refused(issuer: Issuer) -> None:
-    """Another key, no algorithm, a symmetric one, an ID token, an unknown key, and plain rubbish."""
+    """Another key, no algorithm, a symmetric one, an ID token, an unknown key and garbage are rejected."""
     verifier = Verifier(issuer, ISSUER, AUDIENCE)
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "users/eve", "exp": int(time.time()) + 60}
     good = issuer.token()
@@ -111,7 +111,7 @@ async def test_forged_tokens_are_refused(issuer: Issuer) -> None:
 
 
 async def test_a_remembered_token_still_expires(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token is verified once, and refused from the second at which it expires."""
+    """A token is verified once, and rejected from the second at which it expires."""
     verifier = Verifier(issuer, ISSUER, AUDIENCE)
     token = issuer.token()
     caller = await verifier.verify(token)
@@ -122,7 +122,7 @@ async def test_a_remembered_token_still_expires(issuer: Issuer, monkeypatch: pyt
 
 
 async def test_memory_of_tokens_is_bounded(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of tokens pushes old ones out."""
+    """New tokens evict old ones from the cache."""
     monkeypatch.setattr(Verifier, "REMEMBERED_MAX", 3)
     verifier = Verifier(issuer, ISSUER, AUDIENCE)
     tokens = [issuer.token(f"users/{number}") for number in range(5)]

@@ -1,4 +1,4 @@
-"""One request to an operations port."""
+"""A client of an operations port."""
 
 import httpx
 
@@ -6,7 +6,7 @@ from mesh.operations import OpsServer, Readiness
 
 
 async def get(readiness: Readiness, path: str) -> httpx.Response:
-    """One request to an operations port of this readiness."""
+    """Sends one request to an operations port with this readiness."""
     async with (
         OpsServer(readiness, "127.0.0.1", 0) as server,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,

@@ -1,4 +1,4 @@
-"""Readiness of a process, as /readyz has it."""
+"""The readiness of a process, as shown on /readyz."""
 
 from mesh.errors import Unavailable
 from mesh.operations import Readiness
@@ -6,7 +6,7 @@ from tests.mesh.operations.client import get
 
 
 class Part:
-    """A part of a process that fails as it is told to."""
+    """A component of a process that can be made to fail."""
 
     def __init__(self, name: str, failure: Exception | None = None) -> None:
         self.name = name
@@ -19,7 +19,7 @@ class Part:
 
 
 async def test_a_process_is_ready_between_start_and_drain() -> None:
-    """Readiness begins when the process serves, and ends when it drains."""
+    """A process is ready from the end of its start until it drains."""
     readiness = Readiness()
     starting = await get(readiness, "/readyz")
     readiness.serve()
@@ -30,8 +30,8 @@ async def test_a_process_is_ready_between_start_and_drain() -> None:
     assert serving.json() == {"ready": True, "checks": {}}
 
 
-async def test_readiness_names_what_is_missing_and_nothing_more() -> None:
-    """A known error says its sentence, an unknown one nothing of its text."""
+async def test_readiness_names_failing_components_and_no_internals() -> None:
+    """The message of a MeshError is shown, that of an unexpected error is not."""
     readiness = Readiness()
     readiness.serve()
     readiness.add(Part("good"))

@@ -15,8 +15,8 @@ from mesh.operations import OpsServer, Readiness
 from tests.mesh.operations.client import get
 
 
-async def test_a_process_lives_and_tells_its_metrics() -> None:
-    """/livez answers whatever the readiness; /metrics is in the Prometheus format."""
+async def test_livez_and_metrics_are_served() -> None:
+    """/livez responds regardless of readiness; /metrics is in the format of Prometheus."""
     readiness = Readiness()
     assert (await get(readiness, "/livez")).status_code == 200
     metrics = await get(readiness, "/metrics")
@@ -28,7 +28,7 @@ async def test_a_process_lives_and_tells_its_metrics() -> None:
     ("method", "path", "status"), [("GET", "/", 404), ("POST", "/livez", 501), ("HEAD", "/livez", 200)]
 )
 async def test_there_is_nothing_else(method: str, path: str, status: int) -> None:
-    """Other paths and methods are refused; HEAD has no body. The server does not say what it is made of."""
+    """Other paths and methods are rejected; HEAD has no body. The Server header does not reveal the implementation."""
     async with (
         OpsServer(Readiness(), "127.0.0.1", 0) as server,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
@@ -40,7 +40,7 @@ async def test_there_is_nothing_else(method: str, path: str, status: int) -> Non
 
 
 async def test_a_process_whose_event_loop_hangs_does_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    """/livez is answered by the event loop, or not at all."""
+    """/livez fails while the event loop is blocked."""
     monkeypatch.setattr("mesh.operations.server.PAGE_TIMEOUT_S", 0.1)
     async with OpsServer(Readiness(), "127.0.0.1", 0) as server:
         asked = asyncio.create_task(asyncio.to_thread(httpx.get, f"http://127.0.0.1:{server.port}/livez", timeout=30))
@@ -51,7 +51,7 @@ async def test_a_process_whose_event_loop_hangs_does_not_live(monkeypatch: pytes
 
 
 async def test_a_client_that_hangs_up_leaves_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    """Load balancers probe a port by opening it and resetting the connection; that is nothing to log."""
+    """Load balancers probe a port by opening and resetting a connection; that is not logged."""
     async with OpsServer(Readiness(), "127.0.0.1", 0) as server:
         for sent in (b"GET /li", b"GET /metrics HTTP/1.1\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", server.port)) as client:
@@ -63,7 +63,7 @@ async def test_a_client_that_hangs_up_leaves_no_trace(capsys: pytest.CaptureFixt
 
 
 async def test_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One too many is closed at once, those that are open are served, and then there is room again."""
+    """A connection beyond the limit is closed at once, and open ones are served."""
     monkeypatch.setattr("mesh.operations.server.CONNECTIONS_MAX", 1)
     async with OpsServer(Readiness(), "127.0.0.1", 0) as server:
         first = await asyncio.open_connection("127.0.0.1", server.port)
@@ -82,8 +82,8 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> by
     return answer
 
 
-async def test_a_port_in_use_is_said_in_a_sentence() -> None:
-    """A second server on the port says which port it is."""
+async def test_a_port_in_use_is_reported() -> None:
+    """The error of a second server names the port."""
     async with OpsServer(Readiness(), "127.0.0.1", 0) as server:
         with pytest.raises(PortInUse, match=f"Can't listen on 127.0.0.1:{server.port}: Address already in use"):
             OpsServer(Readiness(), "127.0.0.1", server.port)

@@ -1,4 +1,4 @@
-"""Errors on the wire."""
+"""Conversion of errors to and from google.rpc.Status."""
 
 import pytest
 from googleapis.google.rpc.status_pb import Status
@@ -10,7 +10,7 @@ from mesh.rpc.status import STATUS_BYTES_MAX, from_status, to_status
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK])
 def test_every_code_has_its_class_and_survives_the_wire(code: Code) -> None:
-    """The vocabulary is complete, and a round trip changes nothing."""
+    """There is a class for every code, and a round trip changes nothing."""
     error = error_for(code)(
         "why",
         reason="REASON",
@@ -25,25 +25,25 @@ def test_every_code_has_its_class_and_survives_the_wire(code: Code) -> None:
 
 @pytest.mark.parametrize("code", [-1, 17, 4711])
 def test_a_code_that_does_not_exist_is_unknown(code: int) -> None:
-    """Codes outside the table are UNKNOWN, as gRPC has it."""
+    """Codes outside the table are UNKNOWN, as in gRPC."""
     assert error_for(code) is Unknown
 
 
 def test_details_of_other_types_are_left_out() -> None:
-    """A detail that we do not know does not stop the rest from being read."""
+    """An unknown detail does not prevent the others from being read."""
     status = Status(code=5, message="gone", details=[Any.pack(Duration(seconds=1)), Any(type_url="nonsense")])
     error = from_status(status)
     assert (error.code, error.message, error.violations) == (Code.NOT_FOUND, "gone", ())
 
 
 def test_a_bare_error_has_no_details() -> None:
-    """Nothing is sent that says nothing."""
+    """An error without a reason, violations and retry delay has no details."""
     assert to_status(MeshError("why")).details == []
 
 
 @pytest.mark.parametrize("description", ["", "is wrong", "is wrong " * 20, "is wrong " * 1000])
 def test_a_status_stays_within_the_room_of_trailers(description: str) -> None:
-    """Of more violations than fit, the first are sent, as many as there is room for; what fits is sent whole."""
+    """If not all violations fit, as many of the first as possible are sent."""
     violations = [FieldViolation(f"lines[{n}]", description, "WRONG") for n in range(1000)]
     status = to_status(InvalidArgument("x" * 10_000, reason="WRONG", violations=violations, retry_after_s=1))
     sent = from_status(status).violations

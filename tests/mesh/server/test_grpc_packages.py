@@ -1,6 +1,5 @@
-"""What gRPC's own packages for health and reflection lack, so that mesh.server does it: ADR 11.
-
-A test that fails here says that a package has learned something, and that ours may go.
+"""The deficits of gRPC's own packages for health and reflection, which are the reasons for mesh.server's: ADR 11. If a
+test fails, a package has improved, and ours may be removed.
 """
 
 import importlib.util
@@ -15,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 @pytest.fixture
 async def server() -> AsyncIterator[grpc.aio.Server]:
-    """A server, to be stopped by the test or after it."""
+    """Starts a server, which the test may stop."""
     server = grpc.aio.server()
     yield server
     await server.stop(None)
@@ -23,7 +22,7 @@ async def server() -> AsyncIterator[grpc.aio.Server]:
 
 @pytest.fixture
 async def stub(server: grpc.aio.Server, servicer: health.aio.HealthServicer) -> AsyncIterator[Any]:
-    """A client of the package's servicer."""
+    """Returns a client of the package's servicer."""
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -33,18 +32,18 @@ async def stub(server: grpc.aio.Server, servicer: health.aio.HealthServicer) -> 
 
 @pytest.fixture
 def servicer() -> health.aio.HealthServicer:
-    """The package's servicer for grpc.aio."""
+    """Returns the package's servicer for grpc.aio."""
     return health.aio.HealthServicer()
 
 
 def test_reflection_has_no_v1() -> None:
-    """grpcio-reflection serves v1alpha only, which current clients ask for second."""
+    """grpcio-reflection serves only v1alpha, which current clients try second."""
     assert importlib.util.find_spec("grpc_reflection.v1alpha") is not None
     assert importlib.util.find_spec("grpc_reflection.v1") is None
 
 
 async def test_health_has_no_list(stub: Any) -> None:
-    """grpcio-health-checking has the method List in its stubs, and answers UNIMPLEMENTED."""
+    """The stubs of grpcio-health-checking have the method List, but its servicer returns UNIMPLEMENTED."""
     messages: Any = health_pb2  # whose type stubs have no List yet
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.List(messages.HealthListRequest())
@@ -54,7 +53,7 @@ async def test_health_has_no_list(stub: Any) -> None:
 async def test_health_does_not_end_watches_when_it_shuts_down(
     server: grpc.aio.Server, servicer: health.aio.HealthServicer, stub: Any
 ) -> None:
-    """Whoever watches is sent NOT_SERVING, and kept: the server waits for its whole grace, and breaks the call off."""
+    """Watchers receive NOT_SERVING, but the call stays open: the server waits for its whole grace period."""
     watching = stub.Watch(health_pb2.HealthCheckRequest())
     assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
     await servicer.enter_graceful_shutdown()

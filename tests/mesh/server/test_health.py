@@ -13,7 +13,7 @@ from tests.mesh.servers import never, plain_channel, serving
 
 
 class Failing:
-    """A part of a process that can be broken and mended."""
+    """A component of a process that can be made to fail."""
 
     name = "part"
 
@@ -21,13 +21,13 @@ class Failing:
         self.broken = True
 
     async def check(self) -> None:
-        """Raises while it is broken."""
+        """Raises an error while the component fails."""
         if self.broken:
             raise RuntimeError("secret detail")
 
 
-async def test_health_tells_what_readiness_tells(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """grpc.health.v1 fails while a part of the process does, and recovers with it."""
+async def test_health_has_the_status_of_readiness(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """grpc.health.v1 fails while a component fails, and recovers with it."""
     part = Failing()
     async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
         server.readiness.add(part)
@@ -42,7 +42,7 @@ async def test_health_tells_what_readiness_tells(greeter: SimpleNamespace, issue
 
 
 async def test_health_of_all_services_and_of_none(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """List has them all; Check of an unknown one is NOT_FOUND, and Watch says that it is unknown."""
+    """List returns all services; Check of an unknown one is NOT_FOUND, and Watch returns SERVICE_UNKNOWN."""
     async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
         health_messages: Any = health_pb2  # its stubs do not know List yet
         health: Any = health_pb2_grpc.HealthStub(channel)
@@ -60,10 +60,10 @@ async def test_health_of_all_services_and_of_none(greeter: SimpleNamespace, issu
         watching.cancel()
 
 
-async def test_who_watches_is_told_of_each_change_and_of_the_end(
+async def test_watchers_are_notified_of_each_change_and_of_the_end(
     greeter: SimpleNamespace, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part fails and recovers, the server stops; a status is told once, and nobody holds the drain up."""
+    """A status is sent once, when it changes and when the server stops, and watchers do not delay the drain."""
     monkeypatch.setattr("mesh.server.health.WATCH_EVERY_S", 0.01)
     part = Failing()
     stack = serving(greeter, issuer, never)

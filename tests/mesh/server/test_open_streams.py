@@ -1,4 +1,4 @@
-"""The limit of open streams."""
+"""The limit on open streams."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from mesh.server.open_streams import OpenStreams
 
 
 async def test_streams_have_a_limit() -> None:
-    """One too many is refused with a time to come back; one that ended makes room."""
+    """A stream beyond the limit is rejected with a retry delay; a stream that ends makes room."""
     streams, end = OpenStreams(streams_max=1), asyncio.timeout(None)
     with streams.admit(end), pytest.raises(ResourceExhausted) as caught, streams.admit(end):
         raise AssertionError("admitted")

@@ -1,4 +1,4 @@
-"""The pipeline of a method: what reaches a handler, and what a caller gets to know when something is wrong."""
+"""The pipeline of a method: the calls that reach a handler, and the errors that callers get."""
 
 import asyncio
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from tests.mesh.servers import GREET, SHOUT, WHISPER, bearer, never, plain_chann
 
 
 async def failure(channel: grpc.aio.Channel, path: str, request: bytes, **call: Any) -> MeshError:
-    """The error that a call ends with, read from its google.rpc.Status."""
+    """Returns the error of a call, read from its google.rpc.Status."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await unary(channel, path)(request, **call)
     details = dict(caught.value.trailing_metadata() or ())[DETAILS_TRAILER]
@@ -24,8 +24,8 @@ async def failure(channel: grpc.aio.Channel, path: str, request: bytes, **call: 
     return from_status(Status.from_binary(details))
 
 
-async def test_a_call_that_is_right_reaches_its_handler(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """The handler gets the parsed request, and knows its caller and deadline."""
+async def test_a_valid_call_reaches_its_handler(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The handler gets the parsed request, the caller and the deadline."""
     calls: list[Call] = []
 
     async def handle(request: Any, call: Call) -> Any:
@@ -64,7 +64,7 @@ async def test_the_contract_decides_who_may_call(
     scope: str,
     expected: tuple[str, str, dict[str, str]] | None,
 ) -> None:
-    """Scopes for users, callers for workloads, nobody for internal methods, everybody for public ones."""
+    """Users need scopes, workloads must be named as callers, and public methods admit everybody."""
 
     async def handle(_request: Any, _call: Call) -> Any:
         return greeter.pb.GreetResponse(text="in")
@@ -81,7 +81,7 @@ async def test_the_contract_decides_who_may_call(
 
 
 async def test_a_bad_token_is_refused_even_where_none_is_needed(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A caller who sends a token that is not good learns it, rather than being served as nobody."""
+    """An invalid token is an error, even for a public method."""
     async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
         forged = Issuer().token()
         for path in (GREET, SHOUT):
@@ -90,7 +90,7 @@ async def test_a_bad_token_is_refused_even_where_none_is_needed(greeter: SimpleN
 
 
 async def test_every_violation_is_listed(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A wrong request comes back with all that is wrong with it, before the handler runs."""
+    """An invalid request is rejected with all violations before the handler runs."""
     async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
         error = await failure(channel, SHOUT, greeter.pb.GreetRequest(name="", times=4).to_binary())
     assert error.code.name == "INVALID_ARGUMENT"
@@ -98,7 +98,7 @@ async def test_every_violation_is_listed(greeter: SimpleNamespace, issuer: Issue
 
 
 async def test_bytes_that_are_no_message_are_an_invalid_argument(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Rubbish on the wire is the caller's fault and never an internal error."""
+    """Malformed bytes are INVALID_ARGUMENT, never an internal error."""
     async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
         for rubbish in (b"\xff", b"\x0a\x05ab", b"\x0a\x02\xff\xfe", b"\x0b"):
             error = await failure(channel, SHOUT, rubbish)
@@ -106,7 +106,7 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(greeter: Simple
 
 
 async def test_an_error_of_the_vocabulary_arrives_whole(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Code, message, reason, metadata, violations and retry time all cross the wire."""
+    """Code, message, reason, metadata, violations and retry delay reach the caller."""
     sent = FailedPrecondition(
         "The order is shipped.",
         reason="STATE",
@@ -124,8 +124,8 @@ async def test_an_error_of_the_vocabulary_arrives_whole(greeter: SimpleNamespace
     assert vars(got) == vars(sent)
 
 
-async def test_what_breaks_in_a_handler_stays_inside(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """An unexpected exception is an INTERNAL error without a word of its text."""
+async def test_an_unexpected_exception_reveals_nothing(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """An unexpected exception is INTERNAL, without its message."""
 
     async def handle(_request: Any, _call: Call) -> Any:
         raise ValueError("password=hunter2")
@@ -136,7 +136,7 @@ async def test_what_breaks_in_a_handler_stays_inside(greeter: SimpleNamespace, i
 
 
 async def test_a_handler_that_is_too_slow_is_stopped(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """The contract's timeout ends the call with DEADLINE_EXCEEDED and cancels its handler."""
+    """At the contract's timeout the call ends with DEADLINE_EXCEEDED, and its handler is cancelled."""
     stopped = asyncio.Event()
 
     async def handle(_request: Any, _call: Call) -> Any:
@@ -153,11 +153,11 @@ async def test_a_handler_that_is_too_slow_is_stopped(greeter: SimpleNamespace, i
 
 @pytest.mark.parametrize("path", [GREET, SHOUT, WHISPER])
 @pytest.mark.parametrize("workload", ["robot", "edge", "other", "robo", "", "*"])
-async def test_a_workload_makes_only_the_calls_that_the_contract_lets_it(
+async def test_a_workload_makes_only_the_calls_that_the_contract_allows(
     greeter: SimpleNamespace, issuer: Issuer, path: str, workload: str
 ) -> None:
-    """Outside of a service mesh too, and whoever's token it sends: the edge calls what has a route, others what names
-    them.
+    """Without a service mesh, too, and with any token, the edge may only call methods with a route, and other workloads
+    those that name them.
     """
 
     async def handle(_request: Any, _call: Call) -> Any:
@@ -175,7 +175,7 @@ async def test_a_workload_makes_only_the_calls_that_the_contract_lets_it(
 
 
 async def test_the_name_of_a_workload_gives_no_right(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Whoever forges it still needs the token of somebody who may call."""
+    """A forged name does not replace the token of an authorised caller."""
     request = greeter.pb.GreetRequest(name="Ada").to_binary()
     metadata = ((WORKLOAD, "robot"), *bearer(issuer.token("users/ada", "greet speak")))
     async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
@@ -186,7 +186,7 @@ async def test_the_name_of_a_workload_gives_no_right(greeter: SimpleNamespace, i
 
 
 async def test_a_timeout_inside_a_handler_is_not_the_callers(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A TimeoutError of something that the handler waited for is a fault of ours, not the caller's deadline."""
+    """A TimeoutError of something that the handler waited for is an internal error, not the caller's deadline."""
 
     async def handle(_request: Any, _call: Call) -> Any:
         raise TimeoutError
@@ -197,7 +197,7 @@ async def test_a_timeout_inside_a_handler_is_not_the_callers(greeter: SimpleName
 
 
 async def test_an_error_of_many_violations_arrives(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """However many fields are wrong, any client gets the error: what is too much for its metadata is left out."""
+    """An error with many violations reaches every client; those that do not fit into metadata are left out."""
     violations = [FieldViolation(f"lines[{n}].quantity", "must be from 1 to 1000", "RANGE") for n in range(1000)]
 
     async def handle(request: Any, call: Call) -> Any:

@@ -1,4 +1,4 @@
-"""Reflection of a server."""
+"""The reflection of a server."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -36,10 +36,10 @@ async def test_reflection_describes_the_service(greeter: SimpleNamespace, issuer
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-async def test_every_question_of_reflection_has_an_answer(
+async def test_every_request_of_reflection_has_a_response(
     greeter: SimpleNamespace, issuer: Issuer, version: str
 ) -> None:
-    """Files by their name, by what they declare and by extensions; what is not there is NOT_FOUND. v1 is as v1alpha."""
+    """Files are found by name, by symbol and by extension; anything unknown is NOT_FOUND. v1 and v1alpha are the same."""
     option: dict[str, Any] = {"containing_type": "google.protobuf.MethodOptions", "extension_number": 51820}
     questions: list[dict[str, Any]] = [
         {"file_by_filename": "greeter/v1/greeter.proto"},

@@ -14,7 +14,7 @@ from tests.mesh.servers import WHISPER, bearer, never, plain_channel, serving, u
 
 
 async def test_a_drain_lets_calls_in_flight_finish(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Stopping the server answers the call that it is working on."""
+    """A server that stops still finishes the calls in progress."""
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def handle(_request: Any, _call: Call) -> Any:
@@ -38,7 +38,7 @@ async def test_a_drain_lets_calls_in_flight_finish(greeter: SimpleNamespace, iss
 async def test_connections_are_renewed(
     greeter: SimpleNamespace, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client is asked to connect anew; what is on its way ends on the old connection."""
+    """Clients are asked to reconnect; calls in progress end on the old connection."""
     monkeypatch.setattr("mesh.server.server.CONNECTION_AGE_S", 0.2)
     leave = asyncio.Event()
 
@@ -56,8 +56,8 @@ async def test_connections_are_renewed(
         assert await unary(channel, WHISPER)(greeter.pb.GreetRequest(name="Ada").to_binary(), metadata=metadata)
 
 
-async def test_a_port_in_use_is_said_in_a_sentence(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A second server on the port does not share it but says what to do."""
+async def test_a_port_in_use_is_reported(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A second server does not share the port, and its error says what to do."""
     async with serving(greeter, issuer, never) as server:
         with pytest.raises(MeshError, match=f"Can't listen on 127.0.0.1:{server.port}.*Set GRPC_PORT"):
             async with serving(greeter, issuer, never, port=server.port):

@@ -1,4 +1,4 @@
-"""Methods that stream, from the typed client to the typed handler and back, over real connections."""
+"""Streaming methods, from the typed client to the typed handler and back, over real connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.mesh.stream_service import Streams, serving
 
 
 async def requests(greeter: SimpleNamespace, *names: str) -> AsyncIterator[Any]:
-    """A stream of requests."""
+    """Yields the given requests."""
     for name in names:
         yield greeter.pb.GreetRequest(name=name)
 
@@ -29,8 +29,8 @@ async def test_a_stream_of_responses(greeter: SimpleNamespace, issuer: Issuer) -
         assert [response.text async for response in responses] == ["Ada 0", "Ada 1", "Ada 2"]
 
 
-async def test_a_stream_of_requests_needs_what_the_contract_says(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Without a token the first request is not read; with the scope, the answer comes at the end."""
+async def test_a_stream_of_requests_needs_the_contracts_scope(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Without a token the first request is not read; with the scope, the response follows the last request."""
     async with serving(greeter, issuer, Streams(greeter)) as (server, client):
         with pytest.raises(MeshError) as caught:
             await client.sum(requests(greeter, "a", "b"))
@@ -45,7 +45,7 @@ async def test_a_stream_of_requests_needs_what_the_contract_says(greeter: Simple
 
 
 async def test_messages_both_ways_at_once(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Each answer is there before the next request is sent."""
+    """Each response arrives before the next request is sent."""
     async with serving(greeter, issuer, Streams(greeter)) as (_, client):
         queue: asyncio.Queue[str] = asyncio.Queue()
 
@@ -62,7 +62,7 @@ async def test_messages_both_ways_at_once(greeter: SimpleNamespace, issuer: Issu
 
 
 async def test_every_message_is_validated(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """The violation names the message; what was right before it was handled."""
+    """The violation names the message; valid messages before it were handled."""
     async with (
         serving(greeter, issuer, Streams(greeter)) as (_, client),
         client.echo(requests(greeter, "a", "", "c")) as responses,
@@ -74,7 +74,7 @@ async def test_every_message_is_validated(greeter: SimpleNamespace, issuer: Issu
 
 
 async def test_an_error_after_messages_keeps_its_details(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A handler that raises in the middle ends the stream with its status; a crash says no more than that."""
+    """An error of a handler ends the stream with its status; a crash reveals no more than INTERNAL."""
     for failure, expected in (
         (NotFound("No such room.", reason="NO_ROOM"), (Code.NOT_FOUND, "No such room.", "NO_ROOM")),
         (ZeroDivisionError("secret"), (Code.INTERNAL, "Internal error.", "")),
@@ -95,7 +95,7 @@ async def test_an_error_after_messages_keeps_its_details(greeter: SimpleNamespac
 
 
 async def test_leaving_early_ends_the_handler(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A client that leaves a stream cancels its handler, whose clean-up runs."""
+    """If a client leaves a stream, its handler is cancelled and cleans up."""
     streams = Streams(greeter)
 
     async def endless() -> AsyncIterator[Any]:
@@ -111,7 +111,7 @@ async def test_leaving_early_ends_the_handler(greeter: SimpleNamespace, issuer: 
 
 
 async def test_a_slow_reader_slows_its_handler(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A handler gets no further ahead of its reader than the connection's window has room for."""
+    """A handler gets no further ahead of its reader than the flow-control window."""
     made = 0
 
     async def count(_request: Any, _call: Call) -> AsyncIterator[Any]:
@@ -133,7 +133,7 @@ async def test_a_slow_reader_slows_its_handler(greeter: SimpleNamespace, issuer:
 
 
 async def test_the_contracts_timeout_ends_a_stream(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A stream that is open at its deadline is DEADLINE_EXCEEDED, also for a client that set none."""
+    """A stream ends at the contract's timeout with DEADLINE_EXCEEDED, even if the client set no deadline."""
     async with (
         serving(greeter, issuer, Streams(greeter)) as (server, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain,
@@ -144,8 +144,8 @@ async def test_the_contracts_timeout_ends_a_stream(greeter: SimpleNamespace, iss
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_a_server_that_stops_sends_its_streams_away(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """They end with a status that says to come back, and unary calls still finish."""
+async def test_a_server_that_stops_ends_its_streams(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Streams end with a status that suggests to reconnect, and unary calls still finish."""
 
     async def held() -> AsyncIterator[Any]:
         yield greeter.pb.GreetRequest(name="a")

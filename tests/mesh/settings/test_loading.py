@@ -1,4 +1,4 @@
-"""Settings: right ones are read, and a wrong one stops the process with a sentence."""
+"""Settings: valid ones are loaded, and an invalid one stops the process with a message."""
 
 import subprocess
 import sys
@@ -12,13 +12,13 @@ RIGHT = {"JWKS_URL": "http://edge:8080/jwks.json", "TOKEN_ISSUER": "https://shop
 
 
 class CallerSettings(ServiceSettings, ClientSettings, DatabaseSettings):
-    """What a process with everything needs."""
+    """The settings of a process that uses everything."""
 
     catalog_address: Address = Field(examples=["catalog:9000"])
 
 
 def load_from(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> CallerSettings:
-    """Loads with these variables and no others."""
+    """Loads the settings from these variables only."""
     for name in CallerSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in environment.items():
@@ -36,7 +36,7 @@ GOOD = RIGHT | {
 
 
 def test_variables_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values are read and converted; what is not set has its default."""
+    """Values are parsed and converted; variables that are not set have their defaults."""
     settings = load_from(monkeypatch, GOOD | {"GRPC_PORT": "0", "SHUTDOWN_GRACE_S": "2.5"})
     assert (settings.grpc_port, settings.shutdown_grace_s, settings.ops_port) == (0, 2.5, 9090)
     assert "long enough" not in repr(settings), "a secret is not shown"
@@ -68,14 +68,14 @@ def test_variables_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "", "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL that starts with http"),
     ],
 )
-def test_a_wrong_variable_stops_the_process(
+def test_an_invalid_variable_stops_the_process(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     name: str,
     value: str | None,
     expected: str,
 ) -> None:
-    """The sentence names the variable, what is wrong with it, and an example; the status is 2."""
+    """The message names the variable, the requirement and an example; the status is 2."""
     environment = {key: text for key, text in (GOOD | {name: value}).items() if text is not None}
     with pytest.raises(SystemExit) as caught:
         load_from(monkeypatch, environment)
@@ -84,23 +84,23 @@ def test_a_wrong_variable_stops_the_process(
 
 
 def test_settings_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a process started with holds until it ends."""
+    """Settings are immutable."""
     settings = load_from(monkeypatch, GOOD)
     with pytest.raises(ValidationError):
         settings.grpc_port = 1  # type: ignore[misc] # which the type checker sees too
 
 
 def test_a_secret_is_not_repeated_by_any_error() -> None:
-    """Settings that a program makes itself are checked too, and the error shows no value."""
+    """Settings given by a program are validated too, and the error shows no value."""
     with pytest.raises(ValidationError) as caught:
         DatabaseSettings(database_url="mysql://shop:hunter2@db")
     assert "hunter2" not in str(caught.value)
 
 
-def test_every_wrong_variable_is_named_and_no_value_is_repeated(
+def test_every_invalid_variable_is_named_and_no_value_is_repeated(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An operator mends all of them in one go, and a secret in the wrong place is not printed."""
+    """All errors are reported at once, and a secret in the wrong variable is not printed."""
     with pytest.raises(SystemExit):
         load_from(monkeypatch, {"DATABASE_URL": "hunter2", "OPS_PORT": "hunter2"})
     said = capsys.readouterr().err
@@ -109,8 +109,8 @@ def test_every_wrong_variable_is_named_and_no_value_is_repeated(
         assert f"{name}: " in said
 
 
-def test_a_service_does_not_carry_what_it_does_not_use() -> None:
-    """Each of these costs a process memory, and others import them wherever they are installed."""
+def test_a_service_does_not_import_what_it_does_not_use() -> None:
+    """Each of these modules costs memory, and libraries import them wherever they are installed."""
     program = "import sys, services.orders.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "services.orders.handlers" in loaded

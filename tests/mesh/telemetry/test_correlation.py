@@ -1,4 +1,4 @@
-"""The ids in the lines of the log."""
+"""The ids in log lines."""
 
 import pytest
 import structlog
@@ -10,12 +10,12 @@ TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 def bound() -> dict[str, str]:
-    """What lines have in this context."""
+    """Returns the fields of log lines in this context."""
     return structlog.contextvars.get_contextvars()
 
 
-def test_lines_have_the_ids_while_a_request_is_worked_for() -> None:
-    """Inside of each other the inner ones hold, and outside none do."""
+def test_lines_have_the_ids_of_the_current_request() -> None:
+    """Nested contexts use the inner ids; outside there are none."""
     with correlation.bound("outer", {"traceparent": TRACEPARENT}):
         with correlation.bound("inner", {}, event_id="7"):
             assert bound() == {"request_id": "inner", "trace_id": bound()["trace_id"], "event_id": "7"}
@@ -27,7 +27,7 @@ def test_lines_have_the_ids_while_a_request_is_worked_for() -> None:
 
 
 def test_without_a_trace_the_request_id_gives_one() -> None:
-    """The same in every process; an id that could be that of a trace is."""
+    """The trace id is the same in every process; a request id in the format of a trace id is used as it is."""
     traces = []
     for request_id in ("case-1", "case-1", "case-2", TRACE):
         with correlation.bound(request_id, {}):
@@ -51,7 +51,7 @@ def test_without_a_trace_the_request_id_gives_one() -> None:
     ],
 )
 def test_a_malformed_traceparent_is_ignored(traceparent: str) -> None:
-    """It neither gets into the log nor further (https://www.w3.org/TR/trace-context/)."""
+    """It is neither logged nor forwarded (https://www.w3.org/TR/trace-context/)."""
     headers = {"traceparent": traceparent, "tracestate": "a=b"}
     assert tracing.trace_id(headers) == ""
     with tracing.span("call", "SERVER", headers):
@@ -60,14 +60,14 @@ def test_a_malformed_traceparent_is_ignored(traceparent: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "a b", "a\n", "x" * 129, "ü", 'a"', "<a>"])
 def test_an_id_that_is_not_safe_is_replaced(given: str) -> None:
-    """By a new one, each time another."""
+    """An unsafe id is replaced by a new one."""
     first, second = correlation.safe_request_id(given), correlation.safe_request_id(given)
     assert given not in (first, second)
     assert len({first, second}) == 2
 
 
 def test_an_id_that_is_safe_is_kept() -> None:
-    """UUIDs, ULIDs, AWS's and Google's trace ids, paths."""
+    """UUIDs, ULIDs, the trace ids of AWS and Google, and paths are kept."""
     for given in (
         "6f1c7b1e-6a35-4b43-9d53-0f0a54f3d7ba",
         "Root=1-67891233-abcdef012345678912345678",

@@ -1,4 +1,4 @@
-"""Logs of a process."""
+"""The logs of a process."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ except RuntimeError as error:
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_a_logged_error_holds_no_values_of_variables(log_format: str) -> None:
-    """The stack is told with its functions and the error's text, and without what the variables held."""
+    """A traceback has functions and the error's message, but no local variables."""
     code = FAILING.format(log_format=log_format)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "sign_in" in ran.stderr

@@ -1,4 +1,4 @@
-"""Traces of a process that exports none, and of one that does."""
+"""Traces of a process that exports spans, and of one that does not."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ from mesh.telemetry import tracing
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def test_a_process_that_exports_nothing_hands_the_trace_on() -> None:
-    """The context as it came, and no other header; outside of a call there is none."""
+def test_a_process_that_exports_nothing_forwards_the_trace() -> None:
+    """The trace context is forwarded unchanged, without other headers; outside of a call there is none."""
     with tracing.span("outer", "SERVER", {"traceparent": TRACEPARENT, "tracestate": "a=b", "cookie": "c"}):
         with tracing.span("inner", "CONSUMER", {}):
             assert tracing.inject() == {}
@@ -17,8 +17,8 @@ def test_a_process_that_exports_nothing_hands_the_trace_on() -> None:
     assert tracing.inject() == {}
 
 
-def test_a_process_that_exports_hands_on_its_own_span() -> None:
-    """The trace is the same, the span is another: its own, whose parent came with the call. Lines have its trace."""
+def test_a_process_that_exports_forwards_its_own_span() -> None:
+    """The trace is the same, and the span is a child of the one in the call. Log lines have its trace id."""
     program = f"""
 import os
 import structlog

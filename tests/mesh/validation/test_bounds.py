@@ -1,4 +1,4 @@
-"""The sizes that rules bound, applied before the rules are evaluated; and validation that fails closed."""
+"""The bounds on sizes, applied before rules are evaluated; and validation that fails closed."""
 
 from typing import Any
 
@@ -57,38 +57,38 @@ message Item {
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """The types of the contract."""
+    """Returns the types of the contract."""
     image: FileDescriptorSet = compile_image(CONTRACT, tmp_path_factory.mktemp("bounds"))
     return Image.from_binary(image.SerializeToString()).to_registry()
 
 
 @pytest.fixture(scope="module")
 def validator() -> Validator:
-    """Compiles each type once."""
+    """Returns a validator that compiles each type once."""
     return Validator()
 
 
 def message(registry: Registry, kind: str = "Request", /, **fields: Any) -> Message:
-    """Makes a message of the contract."""
+    """Creates a message of the contract."""
     desc = registry.message(f"bounds.v1.{kind}")
     assert desc is not None
     return desc.type(**fields)
 
 
 def items(registry: Registry, count: int, **fields: Any) -> list[Message]:
-    """Makes items with different names."""
+    """Creates items with different names."""
     return [message(registry, "Item", name=str(number % 10_000), **fields) for number in range(count)]
 
 
 def found(validator: Validator, request: Message) -> list[tuple[str, str]]:
-    """The fields that are wrong, with the reasons."""
+    """Returns the invalid fields, with the reasons."""
     return [(violation.field, violation.reason) for violation in validator.violations(request)]
 
 
-def test_a_list_that_is_too_long_is_cut_before_its_elements_are_looked_at(
+def test_a_list_that_is_too_long_is_cut_before_its_elements_are_validated(
     registry: Registry, validator: Validator
 ) -> None:
-    """Its length is the first violation, and no more elements are judged than it could have."""
+    """Its length is the first violation, and no more elements are validated than it could have."""
     broken = found(validator, message(registry, names=["1"] * 100_000))
     assert broken[0] == ("names", "REPEATED_MAX_ITEMS")
     assert broken[1:] == [(f"names[{index}]", "STRING_PATTERN") for index in range(4)]
@@ -108,12 +108,12 @@ def test_a_list_that_is_too_long_is_cut_before_its_elements_are_looked_at(
 def test_sizes_are_those_of_the_contract(
     registry: Registry, validator: Validator, fields: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
-    """What is cut is refused by the rule that it breaks; what is allowed is neither."""
+    """A field that is cut still breaks its rule; a field that is allowed is not cut."""
     assert found(validator, message(registry, **fields)) == expected
 
 
 def test_a_message_that_is_valid_stays_as_it_is(registry: Registry, validator: Validator) -> None:
-    """Nothing is cut of it."""
+    """A valid message is not cut."""
     request = message(registry, names=["a"] * 3, ignored=["x"] * 9, title="abc", free=items(registry, 5))
     sent = request.to_binary()
     assert validator.violations(request) == ()
@@ -121,7 +121,7 @@ def test_a_message_that_is_valid_stays_as_it_is(registry: Registry, validator: V
 
 
 def test_members_of_a_oneof_are_cut_too(registry: Registry, validator: Validator) -> None:
-    """Whichever is set."""
+    """The member that is set is cut."""
     desc = registry.message("bounds.v1.Request")
     assert desc is not None
     request = desc.type()
@@ -130,7 +130,7 @@ def test_members_of_a_oneof_are_cut_too(registry: Registry, validator: Validator
 
 
 def test_elements_of_messages_inside_are_cut(registry: Registry, validator: Validator) -> None:
-    """At whatever depth."""
+    """Nested messages are cut at any depth."""
     inner = message(registry, "Item", name="n" * 100_000)
     request = message(registry, free=[message(registry, "Item", inner=[inner])])
     assert found(validator, request) == [("free[0].inner[0].name", "STRING_MAX_LEN")]
@@ -138,7 +138,7 @@ def test_elements_of_messages_inside_are_cut(registry: Registry, validator: Vali
 
 
 def test_of_a_large_message_the_first_violation_is_enough(registry: Registry, validator: Validator) -> None:
-    """There could be as many as elements, each of them an object."""
+    """There could be as many violations as elements, each of them an object."""
     few, many = ([""] * count for count in (ELEMENTS_MAX, ELEMENTS_MAX + 1))
     assert len(found(validator, message(registry, free_names=few))) == 100
     assert found(validator, message(registry, free_names=many)) == [("free_names[0]", "STRING_MIN_LEN")]
@@ -150,13 +150,13 @@ def test_of_a_large_message_the_first_violation_is_enough(registry: Registry, va
 def test_expressions_over_too_much_are_refused_unevaluated(
     registry: Registry, validator: Validator, field: str, count: int
 ) -> None:
-    """The answer names the list, and says that less should be sent."""
+    """The error names the list, and asks to send less."""
     elements = ["a"] * count if field == "looked_at" else items(registry, count, code="abc")
     assert found(validator, message(registry, **{field: elements})) == [(field, "RULE_NOT_EVALUATED")]
 
 
 def test_what_the_contract_bounds_is_evaluated(registry: Registry, validator: Validator) -> None:
-    """However much it is: its author has chosen so."""
+    """Expressions over lists that the contract bounds are always evaluated."""
     request = message(registry, kept=items(registry, 200, code="abc"))
     assert Bounds().apply(request).elements == 200
     assert found(validator, request) == []
@@ -165,19 +165,19 @@ def test_what_the_contract_bounds_is_evaluated(registry: Registry, validator: Va
 
 
 def test_a_rule_that_fails_is_a_violation(registry: Registry, validator: Validator) -> None:
-    """protovalidate gives up after so many iterations; the message does not pass because of that."""
+    """A message is invalid if protovalidate gives up after too many iterations."""
     assert found(validator, message(registry, looked_at=["a"] * 10_000)) == [("(request)", "RULE_NOT_EVALUATED")]
 
 
 def test_the_cost_of_a_message_has_an_end(registry: Registry) -> None:
-    """Counting stops where it is too much: the rest is not looked at."""
+    """Counting stops at the limit."""
     with pytest.raises(TooCostly) as caught:
         Bounds().apply(message(registry, copied=items(registry, 50_000)))
     assert caught.value.field == "copied"
 
 
 def test_violations_are_values(registry: Registry, validator: Validator) -> None:
-    """The text says what to do."""
+    """The description says what to do."""
     (violation,) = validator.violations(message(registry, copied=items(registry, 20_000)))
     text = "is too large for a rule of the contract to be evaluated; send less at once"
     assert violation == FieldViolation("copied", text, "RULE_NOT_EVALUATED")

@@ -1,4 +1,4 @@
-"""Validation of messages with names that protovalidate takes for one."""
+"""Validation of messages whose proto names and JSON names clash."""
 
 from pathlib import Path
 from typing import Any
@@ -38,20 +38,20 @@ message Plain { string name = 1 [(buf.validate.field).string.max_len = 3]; }
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """The types of the contract above."""
+    """Returns the types of the contract above."""
     image = compile_image(CONTRACT, tmp_path_factory.mktemp("twins"))
     return FileDescriptorSet.from_binary(image.SerializeToString()).to_registry()
 
 
 def made(registry: Registry, name: str, json: str) -> Any:
-    """A message from its JSON."""
+    """Returns a message from its JSON."""
     desc = registry.message(f"twins.v1.{name}")
     assert desc is not None
     return desc.type.from_json(json)
 
 
 def test_rules_hold_where_names_clash(registry: Registry) -> None:
-    """In a message that is inside of another too; violations have the names of the contract."""
+    """Nested messages are validated too; violations have the names of the contract."""
     message = made(registry, "Outer", '{"name": "n", "inners": [{"a": "long"}], "byKey": {"k": {"a": "long"}}}')
     validator = Validator()
     for _ in range(2):
@@ -60,7 +60,7 @@ def test_rules_hold_where_names_clash(registry: Registry) -> None:
 
 
 def test_other_messages_have_no_twin(tmp_path: Path) -> None:
-    """They are validated as they are, and an error that has another reason is not hidden."""
+    """They are validated as they are, and an error with another cause is raised."""
     image = compile_image(PLAIN, tmp_path)
     desc = FileDescriptorSet.from_binary(image.SerializeToString()).to_registry().message("plain.v1.Plain")
     assert desc is not None

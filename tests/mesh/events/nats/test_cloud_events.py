@@ -1,4 +1,4 @@
-"""Attributes of CloudEvents as headers of NATS."""
+"""CloudEvents attributes as headers of NATS messages."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from tests.mesh.events.test_envelope import ENVELOPE
 
 
 def test_an_event_travels_in_binary_mode() -> None:
-    """The headers are those of CloudEvents 1.0, and of W3C Trace Context."""
+    """The headers are those of CloudEvents 1.0 and of W3C Trace Context."""
     assert to_headers(ENVELOPE.attributes()) == {
         "ce-specversion": "1.0",
         "ce-id": "1",
@@ -25,12 +25,12 @@ def test_an_event_travels_in_binary_mode() -> None:
 
 @pytest.mark.parametrize("rename", [str, str.title])
 def test_it_arrives_as_it_was_sent(rename: Callable[[str], str]) -> None:
-    """The attributes are read back, whatever the case of the header names."""
+    """The attributes are read back, regardless of the case of header names."""
     headers = {rename(name): value for name, value in to_headers(ENVELOPE.attributes()).items()}
     assert from_headers(headers) == ENVELOPE.attributes()
 
 
 def test_other_headers_are_no_attributes() -> None:
-    """NATS' own are left out, and an attribute with a header of its own is read from that alone."""
+    """NATS's own headers are ignored, and an attribute with a header of its own is read only from that."""
     headers = {"Nats-Msg-Id": "1", "ce-traceparent": "x", "ce-datacontenttype": "y", "ce-id": "1"}
     assert from_headers(headers) == {"id": "1"}

@@ -1,4 +1,4 @@
-"""The stream and the consumers."""
+"""Provisioning of the stream and the consumers."""
 
 import asyncio
 import subprocess
@@ -22,13 +22,13 @@ COMMAND = (sys.executable, "-m", "mesh.events.nats.provision")
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Nats]:
-    """A broker of its own, with nothing in it."""
+    """Starts an empty broker for this module."""
     async with Nats(tmp_path, [ADMIN, provisioner()]) as server:
         yield server
 
 
 async def filters(server: Nats) -> dict[str, list[str]]:
-    """What each consumer of the stream delivers."""
+    """Returns the event types of each consumer of the stream."""
     client = await nats.connect(server.url(ADMIN.name))
     try:
         consumers = await client.jetstream().consumers_info(STREAM)
@@ -39,8 +39,8 @@ async def filters(server: Nats) -> dict[str, list[str]]:
     return {each.name: each.config.filter_subjects or [] for each in consumers}
 
 
-async def test_what_is_there_is_changed_and_nothing_deleted(server: Nats) -> None:
-    """A consumer gets its new types and keeps its place; one that is no longer declared stays, with its place."""
+async def test_existing_consumers_are_updated_and_none_is_deleted(server: Nats) -> None:
+    """A consumer gets its new types and keeps its position; so does one that is no longer declared."""
     await provision(server.url(PROVISIONER), {"a": ["meshwright.x.v1.One"], "b": ["meshwright.x.v1.One"]})
     client = await nats.connect(server.url(ADMIN.name))
     await client.jetstream().publish("meshwright.x.v1.One", b"")
@@ -56,7 +56,7 @@ async def test_what_is_there_is_changed_and_nothing_deleted(server: Nats) -> Non
 
 
 async def test_the_command_provisions_what_the_contracts_say(server: Nats) -> None:
-    """It ends with success, also the second time."""
+    """The command succeeds, and can be repeated."""
     for _ in range(2):
         done = await asyncio.to_thread(run, server.url(PROVISIONER))
         assert done.returncode == 0, done.stderr
@@ -67,12 +67,10 @@ async def test_the_command_provisions_what_the_contracts_say(server: Nats) -> No
     }
 
 
-async def test_what_gets_lost_is_made_again(
+async def test_lost_data_is_provisioned_again(
     server: Nats, eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 ) -> None:
-    """With --keep it goes on, until it is told to stop: then it ends of itself, as the first process of a container has
-    to, which no signal ends.
-    """
+    """With --keep the command runs until SIGTERM, which it must handle as the first process of a container."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "--keep", env=environment(server.url(PROVISIONER)), stdout=subprocess.DEVNULL
     )
@@ -93,8 +91,8 @@ async def test_what_gets_lost_is_made_again(
             process.kill()
 
 
-def test_a_broker_that_is_not_there_is_an_error() -> None:
-    """The command says so after a while, without the password."""
+def test_an_unreachable_broker_is_an_error() -> None:
+    """The command fails after a while, with a message that does not hold the password."""
     hasty = "from mesh.events.nats import provision; provision.ATTEMPTS_MAX = 2"
     done = run(f"nats://provisioner:secret@127.0.0.1:{free_port()}", hasty)
     assert done.returncode == 1
@@ -103,12 +101,12 @@ def test_a_broker_that_is_not_there_is_an_error() -> None:
 
 
 def run(url: str, before: str = "") -> "subprocess.CompletedProcess[str]":
-    """Runs the command, after some Python."""
+    """Runs the command after some Python code."""
     program = f"{before}\nimport sys; from mesh.events.nats.provision import main; sys.exit(main([]))"
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env=environment(url), capture_output=True, text=True, check=False)
 
 
 def environment(url: str) -> dict[str, str]:
-    """The variables that the command reads."""
+    """Returns the variables that the command reads."""
     return {"NATS_URL": url, "PYTHONPATH": ".:gen"}

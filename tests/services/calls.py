@@ -1,4 +1,4 @@
-"""Serves the handlers of a service, or a stand-in for it, on a free port, and calls them as one person or another."""
+"""Servers for the handlers of a service, or a stand-in for it, on free ports, and calls as different callers."""
 
 import contextlib
 from abc import ABCMeta
@@ -17,7 +17,7 @@ from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 
 def standing_in_for(base: ABCMeta, **methods: Callable[[Any, Call], Awaitable[Message]]) -> Service:
-    """A service of this generated base that has these methods; calls of all others end as Unimplemented."""
+    """Returns a service of this generated base with these methods; all others return UNIMPLEMENTED."""
 
     async def absent(_self: Service, _request: Message, _call: Call) -> Message:
         raise Unimplemented("The stand-in lacks this method.")
@@ -29,7 +29,7 @@ def standing_in_for(base: ABCMeta, **methods: Callable[[Any, Call], Awaitable[Me
 
 @contextlib.asynccontextmanager
 async def serving(issuer: Issuer, service: Service, *, port: int = 0) -> AsyncIterator[int]:
-    """A gRPC server of this service, which believes the issuer's tokens; gives its port."""
+    """Starts a gRPC server for this service, which trusts the issuer's tokens; yields its port."""
     readiness = Readiness()
     readiness.serve()
     verifier = Verifier(issuer, ISSUER, AUDIENCE)
@@ -39,14 +39,14 @@ async def serving(issuer: Issuer, service: Service, *, port: int = 0) -> AsyncIt
 
 @contextlib.asynccontextmanager
 async def channel_to(port: int, workload: str = "service") -> AsyncIterator[Channel]:
-    """A channel to a server on this port."""
+    """Opens a channel to a server on this port."""
     async with Channel(workload, f"127.0.0.1:{port}") as channel:
         yield channel
 
 
 @contextlib.contextmanager
 def acting_with(token: str) -> Iterator[None]:
-    """Calls made in this block carry the token, as those made by the handler of a call with that token do."""
+    """Makes calls in this block carry the token, as calls made by the handler of a call with that token do."""
     reset = current_call.set(Call("/test", Caller(token=token)))
     try:
         yield

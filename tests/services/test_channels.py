@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_channel_names_its_service() -> None:
-    """Without the name another workload can't tell who calls, and lets through what a cluster refuses."""
+    """Without the name another workload can't check its callers, and would accept calls that a cluster rejects."""
     calls = [
         (path, node)
         for path in ROOT.glob("services/**/*.py")

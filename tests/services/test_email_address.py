@@ -1,4 +1,4 @@
-"""The grammar of addresses: what it takes, and that contract and mailer take the same."""
+"""The grammar of addresses, which contract, settings and mailer share."""
 
 import random
 from datetime import UTC, datetime
@@ -71,14 +71,14 @@ BAD = [
 ]
 
 
-def contract_takes(address: str) -> bool:
-    """Whether a registration with this address passes the contract."""
+def contract_accepts(address: str) -> bool:
+    """Returns whether a registration with this address is valid by the contract."""
     request = CreateUserRequest(email=address, password="12345678", display_name="Ada")
     return not any(violation.field == "email" for violation in VALIDATOR.violations(request))
 
 
-def mailer_takes(address: str) -> bool:
-    """Whether a letter can be written to this address."""
+def mailer_accepts(address: str) -> bool:
+    """Returns whether a mail to this address can be composed."""
     try:
         message = compose(NOTIFICATION, Letter("Hi", "text"), sender="shop@example.com", recipient=address)
     except UndeliverableMail:
@@ -88,17 +88,17 @@ def mailer_takes(address: str) -> bool:
 
 @pytest.mark.parametrize(("address", "good"), [*((each, True) for each in GOOD), *((each, False) for each in BAD)])
 def test_contract_settings_and_mailer_have_one_grammar(address: str, good: bool) -> None:
-    """What passes one passes all."""
-    assert (is_email_address(address), contract_takes(address), mailer_takes(address)) == (good, good, good)
+    """An address is either accepted by all three or by none."""
+    assert (is_email_address(address), contract_accepts(address), mailer_accepts(address)) == (good, good, good)
 
 
-def test_contract_and_mailer_agree_on_whatever_is_made_of_the_signs() -> None:
-    """On some thousand short texts of the characters that matter, right and wrong ones among them."""
+def test_contract_and_mailer_agree_on_random_addresses() -> None:
+    """They agree on some thousand short texts of the significant characters, valid and invalid ones."""
     source, takes = random.Random(20), []
     for _ in range(3000):
         local = "".join(source.choice("a.B+-_'\"@ \n\r<(\\,é0") for _ in range(source.randint(1, 5)))
         domain = "".join(source.choice("ab.-1c") for _ in range(source.randint(1, 6)))
         address = f"{local}@{domain}"
         takes.append(is_email_address(address))
-        assert (contract_takes(address), mailer_takes(address)) == (takes[-1], takes[-1]), repr(address)
+        assert (contract_accepts(address), mailer_accepts(address)) == (takes[-1], takes[-1]), repr(address)
     assert 0 < sum(takes) < len(takes)

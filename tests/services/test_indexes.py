@@ -1,4 +1,4 @@
-"""Each list and each look-up of the services is answered by an index, on enough rows that it matters."""
+"""Indexes for each list and look-up of the services, on enough rows to matter."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
@@ -45,12 +45,12 @@ Read = Callable[[Connection], Awaitable[object]]
 
 
 def page(*key_types: type, size: int = 50) -> Page:
-    """The first page of a list."""
+    """Returns the first page of a list."""
     return read_page(size, "", query=(), key_types=key_types)
 
 
 def next_page(key_types: tuple[type, ...], token: str) -> Page:
-    """A page that is not the first."""
+    """Returns a page that is not the first."""
     return read_page(50, token, query=(), key_types=key_types)
 
 
@@ -86,7 +86,7 @@ async def test_no_read_goes_through_a_whole_table(
     tables: tuple[str, ...],
     read: Read,
 ) -> None:
-    """PostgreSQL counts the sequential scans of each table: there are none."""
+    """PostgreSQL counts no sequential scans of the tables."""
     database = await open_database(service)
     connection = await asyncpg.connect(database_url)  # without the limits of a call: a busy machine needs its time
     try:
@@ -102,7 +102,7 @@ async def test_no_read_goes_through_a_whole_table(
 
 
 async def scans(tx: Connection, tables: tuple[str, ...]) -> int:
-    """How many sequential scans of these tables this session has made."""
+    """Returns the number of sequential scans of these tables by this session."""
     query = "SELECT sum(seq_scan)::int FROM pg_stat_xact_user_tables WHERE relname = ANY($1)"
     count: int = await tx.fetchval(query, list(tables))
     return count

@@ -76,7 +76,7 @@ def processes(mesh: Mesh) -> Iterator[list[tuple[str, str]]]:
 
 
 def test_a_token_ends_everywhere_with_its_user(mesh: Mesh, processes: list[tuple[str, str]]) -> None:
-    """Once the deletion has returned, every process rejects the token that it accepted before, and no order is placed."""
+    """Once the deletion has returned, all processes reject the token that they accepted, and no order is placed."""
     for _ in range(5):
         with Client(mesh) as customer:
             customer.register()
@@ -163,7 +163,7 @@ def test_the_metadata_is_complete(anyone: Client, path: str) -> None:
 
 
 def test_oauth_parameters_are_read_as_the_standard_says(mesh: Mesh, customer: Client) -> None:
-    """RFC 6749, section 3.2: unknown parameters are ignored, empty ones count as absent, and repeated ones are errors."""
+    """RFC 6749, section 3.2: unknown parameters are ignored, empty ones are absent, repeated ones are errors."""
     form = {"grant_type": "password", "username": customer.email, "password": PASSWORD}
     with Client(mesh) as client:
         assert client.post("/v1/oauth2/token", data=form | {"resource": "x", "scope": ""}).status_code == 200

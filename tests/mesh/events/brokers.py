@@ -34,23 +34,23 @@ class BrokerServer(abc.ABC):
     @property
     @abc.abstractmethod
     def url(self) -> str:
-        """Where the server is, for connect()."""
+        """Returns the URL for connect()."""
 
     @abc.abstractmethod
     async def start(self) -> None:
-        """Starts the server, with the data that it had."""
+        """Starts the server with its existing data."""
 
     @abc.abstractmethod
     async def stop(self) -> None:
-        """Stops it in an orderly way."""
+        """Stops the server gracefully."""
 
     @abc.abstractmethod
     async def kill(self) -> None:
-        """Kills it with SIGKILL."""
+        """Kills the server with SIGKILL."""
 
     @abc.abstractmethod
     async def provision(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
-        """Makes what events need, and these subscriptions with their types."""
+        """Creates the stream, and these subscriptions with their types."""
 
     @abc.abstractmethod
     async def lose_everything(self) -> None:
@@ -58,14 +58,14 @@ class BrokerServer(abc.ABC):
 
     @abc.abstractmethod
     async def publish(self, event_type: str, payload: bytes, attributes: Mapping[str, str]) -> None:
-        """Publishes a message whatever its attributes, as an author could who does not use the adapter."""
+        """Publishes a message with any attributes, as a publisher that bypasses the adapter could."""
 
     @abc.abstractmethod
     def message_id(self, number: int) -> str:
-        """Returns the server's own name for the message of a number, the first since it lost everything being 1."""
+        """Returns the server's identifier of a message by its number, which starts at 1 after lose_everything()."""
 
     def connect(self, service: str = "test") -> AbstractAsyncContextManager[Broker]:
-        """Returns the adapter's connection of a service."""
+        """Returns the adapter's connection for a service."""
         return connect(self.url, service)
 
 

@@ -39,7 +39,7 @@ async def test_reflection_describes_the_service(greeter: SimpleNamespace, issuer
 async def test_every_request_of_reflection_has_a_response(
     greeter: SimpleNamespace, issuer: Issuer, version: str
 ) -> None:
-    """Files are found by name, by symbol and by extension; anything unknown is NOT_FOUND. v1 and v1alpha are the same."""
+    """Files are found by name, by symbol and by extension; others are NOT_FOUND. v1 and v1alpha are the same."""
     option: dict[str, Any] = {"containing_type": "google.protobuf.MethodOptions", "extension_number": 51820}
     questions: list[dict[str, Any]] = [
         {"file_by_filename": "greeter/v1/greeter.proto"},

@@ -1,4 +1,4 @@
-"""The database of the catalog service."""
+"""Fixtures: the database of the catalog service."""
 
 from collections.abc import Awaitable, Callable
 
@@ -9,5 +9,5 @@ from mesh.database import Database
 
 @pytest.fixture
 async def database(open_database: Callable[..., Awaitable[Database]]) -> Database:
-    """An empty database of the catalog service."""
+    """Returns an empty database of the catalog service."""
     return await open_database("catalog")

@@ -1,4 +1,4 @@
-"""Products to write, and what lists of them give."""
+"""Products for tests, and helpers to insert and list them."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -22,19 +22,19 @@ def product(
     currency: str = "EUR",
     at: datetime = NOW,
 ) -> Product:
-    """A product at its first version."""
+    """Returns a product at its first version."""
     return Product.create(uuid4(), Details(title, description, category, Money(currency, hundredths)), at)
 
 
 async def insert(database: Database, *products: Product) -> None:
-    """Writes these products."""
+    """Inserts these products."""
     async with database.transaction() as tx:
         for each in products:
             await storage.insert(tx, each)
 
 
 async def listed_pages(database: Database, listing: Listing, size: int = 1000) -> list[list[Product]]:
-    """All pages of a list."""
+    """Returns all pages of a list."""
     pages, token = [], ""
     while True:
         page = read_page(size, token, query=listing.query, key_types=storage.key_types(listing))
@@ -46,6 +46,6 @@ async def listed_pages(database: Database, listing: Listing, size: int = 1000) -
 
 
 async def titles(database: Database, text: str = "", order_by: str = "title", *, show_deleted: bool = False) -> str:
-    """The titles that a list gives, with a blank between two."""
+    """Returns the titles of a list, separated by blanks."""
     listing = Listing.read(text, order_by, show_deleted=show_deleted)
     return " ".join(product.details.title for page in await listed_pages(database, listing) for product in page)

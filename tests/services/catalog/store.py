@@ -1,4 +1,4 @@
-"""A running catalog service, and what people do with it."""
+"""A running catalog service, with helpers for its methods."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -28,19 +28,19 @@ STAFF_SCOPES = "profile orders.read orders.write catalog.write orders.manage"
 
 
 def money(hundredths: int, currency: str = "EUR") -> Money:
-    """An amount as the contract has it."""
+    """Returns an amount as a message."""
     return Money(currency_code=currency, units=hundredths // 100, nanos=hundredths % 100 * 10_000_000)
 
 
 def wanted(title: str = "Saw", hundredths: int = 2490, **fields: Any) -> Product:
-    """What staff sends to create a product."""
+    """Returns the product of a request to create it."""
     sent: dict[str, Any] = {"title": title, "category": "garden-tools", "price": money(hundredths)} | fields
     return Product(**sent)
 
 
 @dataclass
 class Store:
-    """A catalog service. Who reads has no token, who writes is staff."""
+    """A catalog service. Reads have no token, and writes are made by staff."""
 
     catalog: CatalogServiceClient
     database: Database
@@ -55,7 +55,7 @@ class Store:
             return await self.catalog.create_product(request)
 
     async def update(self, product: Product, *paths: str) -> Product:
-        """Changes the fields of these paths; without a path, those that the product has."""
+        """Updates the fields of these paths; without a path, those that are set in the product."""
         request = UpdateProductRequest(product=product, update_mask=FieldMask(paths=list(paths)) if paths else None)
         with self.as_staff():
             return await self.catalog.update_product(request)
@@ -66,12 +66,12 @@ class Store:
             return await self.catalog.delete_product(DeleteProductRequest(name=name, etag=etag))
 
     async def undelete(self, name: str, etag: str = "") -> Product:
-        """Brings a product back."""
+        """Restores a product."""
         with self.as_staff():
             return await self.catalog.undelete_product(UndeleteProductRequest(name=name, etag=etag))
 
     def as_staff(self) -> AbstractContextManager[None]:
-        """Calls made in this block are those of staff."""
+        """Makes calls in this block as staff."""
         return acting_with(self.issuer.token("users/boss", STAFF_SCOPES))
 
     async def get(self, name: str) -> Product:
@@ -84,7 +84,7 @@ class Store:
         return list(response.products)
 
     async def listed(self, **fields: Any) -> list[Product]:
-        """All products of a list, page by page."""
+        """Returns all products of a list, page by page."""
         products, token = [], ""
         while True:
             response = await self.catalog.list_products(ListProductsRequest(page_token=token, **fields))
@@ -93,7 +93,7 @@ class Store:
                 return products
 
     async def found(self, query: str, **fields: Any) -> list[Product]:
-        """All products that a search finds, page by page."""
+        """Returns all products that a search finds, page by page."""
         products, token = [], ""
         while True:
             request = SearchProductsRequest(query=query, page_token=token, **fields)
@@ -103,7 +103,7 @@ class Store:
                 return products
 
     async def events(self) -> list[Product]:
-        """The products that the service has told of, in order."""
+        """Returns the products in the events that the service has published, in order."""
         async with self.database.transaction() as tx:
             rows = await tx.fetch("SELECT type, source, aggregate, payload FROM mesh.outbox ORDER BY id")
         products = [ProductChanged.from_binary(row["payload"]).product for row in rows]

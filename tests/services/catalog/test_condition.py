@@ -1,4 +1,4 @@
-"""Conditions and orders, by what a real PostgreSQL makes of them."""
+"""Conditions and orders, evaluated by a real PostgreSQL."""
 
 import itertools
 import random
@@ -44,8 +44,8 @@ FILTERED = {
 }
 
 
-async def test_a_filter_lets_through_what_it_says(database: Database) -> None:
-    """Each comparator on each kind of field, joined in every way; what looks like SQL or a pattern is plain text."""
+async def test_a_filter_selects_matching_products(database: Database) -> None:
+    """Each comparator is tested on each kind of field, with all operators; SQL and patterns in values are plain text."""
     await insert(
         database,
         product("Saw", 2490),
@@ -68,7 +68,7 @@ ORDERED = {
 
 
 async def test_a_list_has_the_order_asked_for(database: Database) -> None:
-    """Up and down, by one field and by several; the newest first where nothing is said."""
+    """Lists are ascending or descending, by one or two fields, and the newest first by default."""
     await insert(
         database,
         product("a", 3, category="y", at=NOW),
@@ -80,7 +80,7 @@ async def test_a_list_has_the_order_asked_for(database: Database) -> None:
 
 
 def some_products(count: int) -> list[Product]:
-    """Products of which many are equal in each field, in no order."""
+    """Inserts products of which many are equal in each field, in random order."""
     drawn = random.Random(count)  # the same every time
     return [
         product(
@@ -102,7 +102,7 @@ CUT = ["", "category = x", "category = x AND price > 0", "price >= 0.01 AND pric
 
 
 async def test_pages_are_the_list_cut_into_pieces(database: Database) -> None:
-    """In each order, with ties in every field, the pages hold every product once, as the whole list has them."""
+    """In each order, with ties in every field, the pages together are the whole list."""
     await insert(database, *some_products(40))
     for order_by, text in itertools.product(ORDERS, CUT):
         listing = Listing.read(text, order_by, show_deleted=False)

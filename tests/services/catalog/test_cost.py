@@ -1,4 +1,4 @@
-"""What a public read costs at most, by the rows that a real PostgreSQL reads of many products."""
+"""The cost of public reads, by the rows that a real PostgreSQL reads of many products."""
 
 import asyncpg
 import pytest
@@ -17,7 +17,9 @@ DEPTH = 20
 
 @pytest.fixture
 async def filled(database: Database, database_url: str) -> Database:
-    """A catalog of many products: one in ten thousand is a zebra, one in fifty is deleted, all are of the same day."""
+    """Fills a catalog with many products: one in ten thousand is a zebra, one in fifty is deleted, all are of the same
+    day.
+    """
     connection = await asyncpg.connect(database_url)  # without the limits of a call: a busy machine needs its time
     try:
         await connection.execute(f"""
@@ -37,14 +39,14 @@ async def filled(database: Database, database_url: str) -> Database:
 
 
 async def rows_read(tx: Connection) -> int:
-    """How many rows this session has read, give or take a constant."""
+    """Returns the rows that this session has read, plus or minus a constant."""
     query = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'products'"
     count: int = await tx.fetchval(query)
     return count
 
 
 async def list_once(database: Database, listing: Listing, token: str = "", size: int = 50) -> tuple[int, int, str]:
-    """Reads one page: the rows that were read for it, how many products it has, and the next page's token."""
+    """Reads one page; returns the rows that were read, the number of products, and the next page's token."""
     page = read_page(size, token, query=listing.query, key_types=storage.key_types(listing))
     async with database.transaction() as tx:
         before = await rows_read(tx)
@@ -74,8 +76,8 @@ CHEAP = [
 
 
 @pytest.mark.parametrize("with_deleted", [False, True])
-async def test_what_an_index_serves_reads_little_more_than_it_gives(filled: Database, *, with_deleted: bool) -> None:
-    """In each order, deep in the list, among thousands that are equal in what they are ordered by."""
+async def test_a_list_with_an_index_reads_few_rows(filled: Database, *, with_deleted: bool) -> None:
+    """In each order, deep in the list, few more rows are read than returned, even with thousands of ties."""
     for text, order_by in CHEAP:
         listing = Listing.read(text, order_by, show_deleted=with_deleted)
         token = ""
@@ -102,8 +104,8 @@ DEAR = [
 ]
 
 
-async def test_what_no_index_serves_looks_at_so_many_products_a_page(filled: Database) -> None:
-    """A page may be empty and have a next one; the more a comparison costs, the fewer are looked at."""
+async def test_a_list_without_an_index_examines_a_limited_number_of_rows(filled: Database) -> None:
+    """A page may be empty and have a next one; the more a comparison costs, the fewer products are examined."""
     for text, order_by in DEAR:
         listing = Listing.read(text, order_by, show_deleted=False)
         assert listing.rows_examined_max < PRODUCTS
@@ -113,8 +115,8 @@ async def test_what_no_index_serves_looks_at_so_many_products_a_page(filled: Dat
         assert read <= listing.rows_examined_max + FOUND_MAX, text
 
 
-async def test_the_pages_of_a_dear_filter_are_the_whole_list(filled: Database) -> None:
-    """Whoever asks for page after page gets everything that matches, though most of the pages are empty."""
+async def test_the_pages_of_an_expensive_filter_are_the_whole_list(filled: Database) -> None:
+    """All pages together have everything that matches, although most pages are empty."""
     listing = Listing.read("title : ra AND title : ze", "price", show_deleted=False)
     pages = await listed_pages(filled, listing)
     assert len(pages) > 2
@@ -125,8 +127,8 @@ async def test_the_pages_of_a_dear_filter_are_the_whole_list(filled: Database) -
     ]
 
 
-async def test_a_search_ranks_so_many_products(filled: Database) -> None:
-    """Words that are in every product give as many as are ranked; a rare one gives all."""
+async def test_a_search_ranks_a_limited_number_of_products(filled: Database) -> None:
+    """A word in every product finds as many as are ranked; a rare word finds all."""
     for words, expected in (("garden", RANKED_MAX), ("zebra", 3), ("fine garden -zebra", RANKED_MAX)):
         given, token = 0, ""
         while True:
@@ -143,7 +145,7 @@ async def test_a_search_ranks_so_many_products(filled: Database) -> None:
 
 @pytest.mark.parametrize("words", ["-zebra", "saw or -zebra", " ".join(f"word{n}" for n in range(40))])
 async def test_a_search_that_costs_too_much_is_refused(database: Database, words: str) -> None:
-    """For everything that lacks a word, or for dozens of words: the violation says what to do."""
+    """A search only for products without a word, or for dozens of words, is rejected with advice."""
     page = read_page(10, "", query=(words,), key_types=storage.SEARCH_KEY_TYPES)
     with pytest.raises(InvalidArgument) as caught:
         async with database.transaction() as tx:

@@ -1,4 +1,4 @@
-"""One kind of call can't take every connection."""
+"""The limit on connections for one kind of call."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from services.catalog.database_share import DatabaseShare
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A database with three connections."""
+    """Opens a database with three connections."""
     async with Database.open(DatabaseSettings(database_url=database_url, database_pool_size=3), "test") as database:
         yield database
 
@@ -27,7 +27,7 @@ async def hold(share: DatabaseShare, held: asyncio.Event) -> None:
 
 
 async def test_other_calls_find_a_connection(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a hundred calls of one kind want to run, two do; the rest wait, then hear that there are too many."""
+    """Of a hundred calls of one kind, two run; the others wait, and then fail because there are too many."""
     monkeypatch.setattr(database_share, "WAIT_S", 0.2)
     share = DatabaseShare(database, connections_max=2, statement_timeout_s=20)
     holding = [asyncio.create_task(hold(share, asyncio.Event())) for _ in range(100)]
@@ -44,7 +44,7 @@ async def test_other_calls_find_a_connection(database: Database, monkeypatch: py
 
 
 async def test_a_share_leaves_a_connection_to_others(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many it was made for: the pool may be smaller than its maker thought."""
+    """The limit is lower than the pool's size, even if a larger one was requested."""
     monkeypatch.setattr(database_share, "WAIT_S", 0.05)
     share = DatabaseShare(database, connections_max=10, statement_timeout_s=20)
     async with share.transaction(), share.transaction():
@@ -56,7 +56,7 @@ async def test_a_share_leaves_a_connection_to_others(database: Database, monkeyp
 
 
 async def test_a_statement_of_the_kind_has_its_own_limit(database: Database) -> None:
-    """It is the shorter one of the share's and the database's."""
+    """The shorter one of the share's and the database's timeouts applies."""
     share = DatabaseShare(database, connections_max=1, statement_timeout_s=0.05)
     with pytest.raises(ResourceExhausted) as caught:
         async with share.transaction() as tx:

@@ -20,13 +20,13 @@ DELETED = LIVE.delete("", NOW)
 
 
 def test_a_product_is_created_at_its_first_version() -> None:
-    """Name and etag follow from the uid and the version; both times are that of the creation."""
+    """Name and etag derive from the uid and the version; both times are that of the creation."""
     assert (LIVE.name, LIVE.etag, LIVE.details) == (f"products/{UUID(int=7)}", "1", SAW)
     assert (LIVE.create_time, LIVE.update_time, LIVE.delete_time) == (NOW, NOW, None)
 
 
-def test_details_that_are_whole_are_taken_as_they_are() -> None:
-    """Letters of any script, and layout in the description, are no fault; neither is a price of nothing."""
+def test_valid_details_are_accepted_unchanged() -> None:
+    """Letters of any script, line breaks and tabs in the description, and a price of zero are valid."""
     checked = Details.checked("Säge 锯 🪚", "Cuts.\r\n\tWell.", "garden-tools", Money("EUR", 0))
     assert checked == Details("Säge 锯 🪚", "Cuts.\r\n\tWell.", "garden-tools", Money("EUR", 0))
 
@@ -49,7 +49,7 @@ def test_details_that_are_whole_are_taken_as_they_are() -> None:
 def test_every_fault_of_the_details_is_named(
     title: str, description: str, category: str, price: Money | None, expected: list[tuple[str, str]]
 ) -> None:
-    """Each wrong field is a violation, all at once, in the spelling of the contract."""
+    """Each invalid field is a violation, with its name in the contract."""
     with pytest.raises(InvalidArgument) as caught:
         Details.checked(title, description, category, price)
     assert [(violation.field, violation.reason) for violation in caught.value.violations] == [
@@ -59,17 +59,17 @@ def test_every_fault_of_the_details_is_named(
 
 @pytest.mark.parametrize("etag", ["", "1"])
 def test_a_product_is_updated(etag: str) -> None:
-    """Without an etag or with the current one it becomes one of the next version with the new details."""
+    """Without an etag, or with the current one, the product gets the new details and the next version."""
     assert LIVE.update(RAKE, etag, LATER) == replace(LIVE, details=RAKE, update_time=LATER, version=2)
 
 
 def test_an_update_to_the_same_details_changes_nothing() -> None:
-    """A repeated update makes no new version."""
+    """A repeated update does not make a new version."""
     assert LIVE.update(SAW, "", LATER) is LIVE
 
 
-def test_a_product_is_deleted_and_comes_back() -> None:
-    """Either is a new version; what the product says is not touched."""
+def test_a_product_is_deleted_and_undeleted() -> None:
+    """Both make a new version and keep the details."""
     deleted = LIVE.delete("1", LATER)
     assert deleted == replace(LIVE, delete_time=LATER, update_time=LATER, version=2)
     assert deleted.undelete("2", LATER) == replace(LIVE, update_time=LATER, version=3)
@@ -87,7 +87,7 @@ def test_a_product_is_deleted_and_comes_back() -> None:
 def test_a_change_that_the_state_forbids_is_refused(
     change: Callable[[], Product], kind: type[MeshError], reason: str
 ) -> None:
-    """AIP-164: what is deleted can't be changed or deleted again, what is not can't be undeleted."""
+    """AIP-164: a deleted product can't be updated or deleted again, and others can't be undeleted."""
     with pytest.raises(kind) as caught:
         change()
     assert caught.value.reason == reason
@@ -111,7 +111,7 @@ def test_a_stale_etag_changes_nothing(change: Callable[[], Product], current: st
 
 
 def test_a_name_gives_its_uid() -> None:
-    """The name of a product leads back to it."""
+    """The identifier in a product's name is its uid."""
     assert uid_of(LIVE.name) == LIVE.uid
 
 
@@ -127,42 +127,42 @@ def test_a_name_gives_its_uid() -> None:
     ],
 )
 def test_a_name_that_no_product_has_is_not_found(name: str) -> None:
-    """Other spellings of a UUID are no names either: a resource has one name."""
+    """Other spellings of a UUID are not names, because a product has only one name."""
     with pytest.raises(NotFound):
         uid_of(name)
 
 
 @pytest.mark.parametrize("name", ["", "0f0e0d0c-0b0a-4908-8706-050403020100", "orders/7"])
-def test_what_is_no_name_of_products_is_an_error_of_its_field(name: str) -> None:
-    """The field at fault is the one that the caller says it came from."""
+def test_a_malformed_name_is_an_error_of_its_field(name: str) -> None:
+    """The violation has the field that the caller passed."""
     with pytest.raises(InvalidArgument) as caught:
         uid_of(name, "product.name")
     assert [violation.field for violation in caught.value.violations] == ["product.name"]
 
 
-def test_a_product_that_is_not_there_is_not_found() -> None:
-    """One that is there is given back."""
+def test_a_missing_product_is_not_found() -> None:
+    """An existing one is returned."""
     assert existing(LIVE) is LIVE
     with pytest.raises(NotFound):
         existing(None)
 
 
 def test_a_batch_is_answered_in_the_order_of_its_names() -> None:
-    """A name that is there twice is answered twice."""
+    """A repeated name returns its product repeatedly."""
     other = Product.create(uuid4(), RAKE, NOW)
     found = {product.name: product for product in (LIVE, other)}
     assert all_of([other.name, LIVE.name, other.name], found) == [other, LIVE, other]
 
 
 def test_a_batch_names_every_missing_product() -> None:
-    """All or none: each name without a product is a violation, and those with one are not."""
+    """Every name without a product is a violation, and no product is returned."""
     with pytest.raises(NotFound) as caught:
         all_of(["products/1", LIVE.name, "products/2"], {LIVE.name: LIVE})
     assert [violation.field for violation in caught.value.violations] == ["names[0]", "names[2]"]
 
 
 def test_a_text_with_nul_is_an_error_of_its_field() -> None:
-    """PostgreSQL has no such text; any other is given back."""
+    """PostgreSQL can't store NUL; other texts are returned."""
     assert storable("a b", "query") == "a b"
     with pytest.raises(InvalidArgument) as caught:
         storable("a\0b", "query")

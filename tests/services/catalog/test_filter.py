@@ -1,4 +1,4 @@
-"""The language of filters."""
+"""The syntax of filters."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -41,13 +41,13 @@ A, B, C = (Comparison("title", "=", letter) for letter in "abc")
     ],
 )
 def test_comparisons_are_joined(text: str, expected: Expression) -> None:
-    """NOT binds closest, then OR, then AND, as AIP-160 has it; parentheses decide otherwise."""
+    """NOT binds closest, then OR, then AND, as in AIP-160, unless there are parentheses."""
     assert parse_filter(text) == expected
 
 
 @pytest.mark.parametrize("comparator", ["=", "!=", "<", "<=", ">", ">=", ":"])
 def test_a_text_is_compared_in_every_way(comparator: str) -> None:
-    """The comparator is the longest that can be read."""
+    """The parser takes the longest comparator that matches."""
     assert parse_filter(f"category{comparator}tools") == Comparison("category", comparator, "tools")
 
 
@@ -72,7 +72,7 @@ def test_a_text_is_compared_in_every_way(comparator: str) -> None:
     ],
 )
 def test_values_are_of_their_fields_kind(text: str, expected: object) -> None:
-    """Texts with quotes and without, numbers, times in UTC."""
+    """Texts with and without quotes, numbers, and times in UTC are parsed by the kind of the field."""
     parsed = parse_filter(text)
     assert isinstance(parsed, Comparison)
     assert (parsed.value, type(parsed.value)) == (expected, type(expected))
@@ -135,8 +135,8 @@ def test_values_are_of_their_fields_kind(text: str, expected: object) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_column(text: str, column: int, problem: str) -> None:
-    """The violation names the field `filter`, the column counted from 1, and what was expected there."""
+def test_an_error_names_its_column(text: str, column: int, problem: str) -> None:
+    """The violation names the field `filter`, the column from 1, and what was expected there."""
     with pytest.raises(InvalidArgument) as caught:
         parse_filter(text)
     violation = caught.value.violations[0]
@@ -145,7 +145,7 @@ def test_what_is_wrong_is_said_with_its_column(text: str, column: int, problem: 
 
 
 def test_parentheses_and_comparisons_are_allowed_up_to_their_limits() -> None:
-    """The limits themselves are no errors."""
+    """Filters at the limits are valid."""
     assert parse_filter("(" * DEPTH_MAX + "title=a" + ")" * DEPTH_MAX) == A
     assert parse_filter(" AND ".join(["title=a"] * COST_MAX)) == AllOf((A,) * COST_MAX)
     assert cost_of(parse_filter("NOT title:a AND (" + " OR ".join(["title=a"] * 45) + ")")) == COST_MAX
@@ -157,8 +157,8 @@ _PIECES = st.sampled_from([*FIELDS, *_TOKENS, *_VALUES])
 
 
 @given(st.lists(_PIECES, max_size=60).map("".join) | st.lists(_PIECES, max_size=60).map(" ".join) | st.text())
-def test_no_filter_is_worse_than_an_invalid_argument(text: str) -> None:
-    """Any text is a filter or an InvalidArgument of a column that is there, or the one after the end."""
+def test_any_text_is_a_filter_or_an_invalid_argument(text: str) -> None:
+    """The error of any other text names a column in it, or the one after its end."""
     try:
         parse_filter(text)
     except InvalidArgument as error:

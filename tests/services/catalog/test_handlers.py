@@ -39,19 +39,21 @@ from tests.services.catalog.store import Store, money, wanted
 
 @pytest.fixture
 async def store(database: Database) -> AsyncIterator[Store]:
-    """A catalog service without products."""
+    """Starts a catalog service without products."""
     issuer = Issuer()
     async with serving(issuer, CatalogHandlers(database)) as port, channel_to(port, "catalog") as channel:
         yield Store(CatalogServiceClient(channel), database, issuer)
 
 
 def fields_of(caught: pytest.ExceptionInfo[InvalidArgument]) -> list[str]:
-    """The fields that an error names."""
+    """Returns the fields that an error names."""
     return [violation.field for violation in caught.value.violations]
 
 
 async def waiting_for_a_lock(database: Database) -> int:
-    """How many sessions do. Asked in a transaction of its own, for PostgreSQL counts but once in each."""
+    """Returns the number of sessions that wait for a lock, by a transaction of its own, because PostgreSQL's statistics
+    do not change within one.
+    """
     condition = "datname = current_database() AND wait_event_type = 'Lock'"
     async with database.transaction() as tx:
         count: int = await tx.fetchval(f"SELECT count(*) FROM pg_stat_activity WHERE {condition}")
@@ -59,7 +61,9 @@ async def waiting_for_a_lock(database: Database) -> int:
 
 
 async def test_a_product_is_created(store: Store) -> None:
-    """The answer has what was sent and what the catalog adds, can be read by anybody, and is told."""
+    """The response has the fields that were sent and those that the catalog adds; everybody can read it, and an event
+    is published.
+    """
     created = await store.create(wanted("Säge 🪚", 999, description="Cuts.\nWell."))
     assert created.name == f"products/{UUID(created.uid)}"
     assert (created.title, created.description, created.category) == ("Säge 🪚", "Cuts.\nWell.", "garden-tools")
@@ -70,8 +74,8 @@ async def test_a_product_is_created(store: Store) -> None:
     assert await store.events() == [created]
 
 
-async def test_what_only_the_catalog_may_say_is_ignored(store: Store) -> None:
-    """AIP-203: name, uid, times and etag of the request make no difference."""
+async def test_output_only_fields_are_ignored(store: Store) -> None:
+    """AIP-203: name, uid, times and etag in the request have no effect."""
     long_ago = Timestamp.from_datetime(datetime.fromisoformat("1999-01-01T00:00:00Z"))
     wish = wanted(name="x", uid="x", create_time=long_ago, update_time=long_ago, delete_time=long_ago, etag="x")
     created = await store.create(wish)
@@ -94,8 +98,8 @@ async def test_what_only_the_catalog_may_say_is_ignored(store: Store) -> None:
         (wanted(price=Money(currency_code="EUR", units=2**63 - 1)), ["price"]),
     ],
 )  # fmt: skip
-async def test_a_product_that_is_wrong_is_not_created(store: Store, product: Product, fields: list[str]) -> None:
-    """Every wrong field is named; nothing is written or told."""
+async def test_an_invalid_product_is_not_created(store: Store, product: Product, fields: list[str]) -> None:
+    """Every invalid field is named; nothing is stored or published."""
     with pytest.raises(InvalidArgument) as caught:
         await store.create(product)
     assert fields_of(caught) == [f"product.{field}" for field in fields]
@@ -105,7 +109,7 @@ async def test_a_product_that_is_wrong_is_not_created(store: Store, product: Pro
 
 
 async def test_the_same_request_id_gets_the_same_product(store: Store) -> None:
-    """Repeated and concurrent calls of one id get one product, told once; a second body under the id is refused."""
+    """Repeated and concurrent calls with one id create one product and one event; another body with the id is rejected."""
     request_id = str(uuid4())
     first = await store.create(request_id=request_id)
     assert await asyncio.gather(*(store.create(request_id=request_id) for _ in range(4))) == [first] * 4
@@ -116,8 +120,8 @@ async def test_the_same_request_id_gets_the_same_product(store: Store) -> None:
     assert len(await store.events()) == 2
 
 
-async def test_an_error_uses_no_request_id_up(store: Store) -> None:
-    """A call that failed may be repeated under its id with a better body."""
+async def test_a_failed_call_does_not_use_its_request_id(store: Store) -> None:
+    """After an error, the id can be used with a valid body."""
     request_id = str(uuid4())
     with pytest.raises(InvalidArgument):
         await store.create(wanted(""), request_id)
@@ -141,7 +145,7 @@ async def test_an_error_uses_no_request_id_up(store: Store) -> None:
 async def test_an_update_changes_what_the_mask_names(
     store: Store, patch: dict[str, Any], paths: list[str], expected: dict[str, Any]
 ) -> None:
-    """Other fields stay; without a mask those that the request has are changed. The change is told."""
+    """Other fields stay; without a mask, the fields that are set change. An event is published."""
     created = await store.create(wanted(description="old"))
     updated = await store.update(Product(**{"name": created.name} | patch), *paths)
     assert updated.update_time is not None
@@ -168,10 +172,10 @@ async def test_an_update_changes_what_the_mask_names(
         ({"name": "orders/1"}, ["title"], ["product.name"]),
     ],
 )
-async def test_an_update_that_is_wrong_changes_nothing(
+async def test_an_invalid_update_changes_nothing(
     store: Store, patch: dict[str, Any], paths: list[str], fields: list[str]
 ) -> None:
-    """Every wrong path and every field that may not be cleared is named."""
+    """Every invalid path, and every field that can't be cleared, is named."""
     created = await store.create()
     with pytest.raises(InvalidArgument) as caught:
         await store.update(Product(**{"name": created.name} | patch), *paths)
@@ -180,15 +184,15 @@ async def test_an_update_that_is_wrong_changes_nothing(
     assert await store.events() == [created]
 
 
-async def test_an_update_to_the_same_is_not_told(store: Store) -> None:
-    """A repeated update answers the product as it is."""
+async def test_an_update_without_a_change_publishes_nothing(store: Store) -> None:
+    """A repeated update returns the product unchanged."""
     created = await store.create()
     assert await store.update(created) == created
     assert await store.events() == [created]
 
 
 async def test_of_concurrent_updates_under_one_etag_one_succeeds(store: Store) -> None:
-    """Three at once, of which each has begun before another has ended: two are told the etag that the one left."""
+    """Of three concurrent updates one succeeds, and the others get its etag in their errors."""
     created = await store.create()
     async with store.database.transaction() as tx:
         await tx.execute("SELECT FROM products FOR UPDATE")
@@ -205,8 +209,8 @@ async def test_of_concurrent_updates_under_one_etag_one_succeeds(store: Store) -
     assert await store.events() == [created, updated]
 
 
-async def test_a_deleted_product_can_be_read_by_staff_and_comes_back(store: Store) -> None:
-    """Each change is told; a list has it only while it is not deleted, or on demand."""
+async def test_a_deleted_product_can_be_read_by_staff_and_undeleted(store: Store) -> None:
+    """Each change publishes an event; lists include the product only while it is not deleted, or on request."""
     created = await store.create()
     deleted = await store.delete(created.name, "1")
     assert deleted.delete_time is not None
@@ -227,7 +231,7 @@ async def test_a_deleted_product_can_be_read_by_staff_and_comes_back(store: Stor
     [("", Unauthenticated), ("users/ada", InvalidArgument), ("workloads/orders", InvalidArgument)],
 )
 async def test_a_deleted_product_does_not_exist_for_others(store: Store, subject: str, error: type[MeshError]) -> None:
-    """Who is not staff gets the answers for a product that never was, and no list of deleted ones."""
+    """Callers who are not staff get NOT_FOUND, and can't list deleted products."""
     kept, deleted, never = await store.create(), await store.create(), f"products/{uuid4()}"
     await store.delete(deleted.name)
     with acting_with(store.issuer.token(subject, "profile orders.read orders.write") if subject else ""):
@@ -243,8 +247,8 @@ async def test_a_deleted_product_does_not_exist_for_others(store: Store, subject
             await store.listed(show_deleted=True)
 
 
-async def test_what_the_state_forbids_changes_nothing(store: Store) -> None:
-    """AIP-164, and stale etags of deletion and undeletion."""
+async def test_an_impossible_transition_changes_nothing(store: Store) -> None:
+    """AIP-164, and stale etags of deletion and undeletion, are tested."""
     created = await store.create()
     with pytest.raises(AlreadyExists):
         await store.undelete(created.name)
@@ -261,7 +265,7 @@ async def test_what_the_state_forbids_changes_nothing(store: Store) -> None:
 
 
 async def test_a_product_that_does_not_exist_is_not_found(store: Store) -> None:
-    """Whatever is asked of it, under a name that could be one and under others."""
+    """Every method returns NOT_FOUND, for possible and impossible names."""
     for name in (f"products/{uuid4()}", "products/1", "products/\0", "products/" + "x" * 4000):
         for call in (
             store.get(name),
@@ -278,7 +282,7 @@ async def test_a_product_that_does_not_exist_is_not_found(store: Store) -> None:
 
 
 async def test_a_batch_is_answered_in_its_order(store: Store) -> None:
-    """Duplicates are answered twice, orders' own token makes no difference."""
+    """Duplicates are returned twice; the token of the orders service makes no difference."""
     saw, rake = await store.create(wanted("Saw")), await store.create(wanted("Rake"))
     assert await store.batch(rake.name, saw.name, rake.name) == [rake, saw, rake]
     with acting_with(store.issuer.token("workloads/orders")):
@@ -286,7 +290,7 @@ async def test_a_batch_is_answered_in_its_order(store: Store) -> None:
 
 
 async def test_a_batch_with_missing_products_names_them_all(store: Store) -> None:
-    """All or none, and an error of a hundred names still reaches the caller."""
+    """No product is returned, and an error with a hundred names reaches the caller."""
     saw = await store.create()
     missing = [f"products/{uuid4()}" for _ in range(98)]
     with pytest.raises(NotFound) as caught:
@@ -297,7 +301,7 @@ async def test_a_batch_with_missing_products_names_them_all(store: Store) -> Non
 
 
 async def test_lists_are_filtered_ordered_and_paged(store: Store) -> None:
-    """Small pages together are the list."""
+    """Small pages together are the whole list."""
     for hundredths in (500, 300, 900, 100, 700):
         await store.create(wanted(f"Thing {hundredths}", hundredths))
     listed = await store.listed(filter="price > 2 AND title : thing", order_by="price desc", page_size=2)
@@ -305,7 +309,7 @@ async def test_lists_are_filtered_ordered_and_paged(store: Store) -> None:
 
 
 async def test_searches_are_paged(store: Store) -> None:
-    """Small pages together are all that was found, the best match first."""
+    """Small pages together are the whole result, the best match first."""
     for number in range(4):
         await store.create(wanted(f"Saw {number}"))
     await store.create(wanted("Oil", description="For a saw."))
@@ -329,7 +333,7 @@ WRONG_LISTS: list[tuple[dict[str, Any], list[str]]] = [
 
 
 async def test_a_wrong_list_request_is_refused(store: Store) -> None:
-    """Every wrong field is named."""
+    """Every invalid field is named."""
     for request_fields, fields in WRONG_LISTS:
         with pytest.raises(InvalidArgument) as caught:
             await store.catalog.list_products(ListProductsRequest(**request_fields))
@@ -345,7 +349,7 @@ WRONG_SEARCHES: list[tuple[dict[str, Any], list[str]]] = [
 
 
 async def test_a_wrong_search_request_is_refused(store: Store) -> None:
-    """Every wrong field is named."""
+    """Every invalid field is named."""
     for request_fields, fields in WRONG_SEARCHES:
         with pytest.raises(InvalidArgument) as caught:
             await store.catalog.search_products(SearchProductsRequest(**request_fields))
@@ -353,7 +357,7 @@ async def test_a_wrong_search_request_is_refused(store: Store) -> None:
 
 
 async def test_a_page_token_is_for_its_query(store: Store) -> None:
-    """Under another filter, another order or in a search it is refused."""
+    """With another filter or order, or in a search, the token is rejected."""
     for _ in range(2):
         await store.create()
     token = (await store.catalog.list_products(ListProductsRequest(page_size=1, filter="price > 1"))).next_page_token
@@ -377,7 +381,7 @@ async def test_a_page_token_is_for_its_query(store: Store) -> None:
     [("", Unauthenticated), ("users/ada", PermissionDenied), ("workloads/orders", PermissionDenied)],
 )
 async def test_only_staff_writes(store: Store, subject: str, error: type[MeshError]) -> None:
-    """Without the scope catalog.write nothing is changed."""
+    """Without the scope catalog.write nothing changes."""
     created = await store.create()
     token = store.issuer.token(subject, "profile orders.read orders.write") if subject else ""
     with acting_with(token):

@@ -1,4 +1,4 @@
-"""What a list request asks for."""
+"""The parameters of a list request."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from services.catalog.order_by import SortKey
 
 
 def test_a_listing_has_a_filter_and_an_order() -> None:
-    """Both are read, and the request's own text of them is what page tokens are bound to."""
+    """Both are parsed, and page tokens are bound to their texts."""
     listing = Listing.read("title = a", "price", show_deleted=True)
     assert listing.expression == Comparison("title", "=", "a")
     assert (listing.order, listing.show_deleted) == ((SortKey("price"),), True)
@@ -19,7 +19,7 @@ def test_a_listing_has_a_filter_and_an_order() -> None:
 
 
 def test_the_faults_of_both_are_named() -> None:
-    """One error has the violation of the filter and that of the order."""
+    """One error has the violations of the filter and of the order."""
     with pytest.raises(InvalidArgument) as caught:
         Listing.read("weight = 1", "weight", show_deleted=False)
     assert [violation.field for violation in caught.value.violations] == ["filter", "order_by"]

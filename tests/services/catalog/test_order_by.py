@@ -1,4 +1,4 @@
-"""The language of orders."""
+"""The syntax of orders."""
 
 import contextlib
 
@@ -25,7 +25,7 @@ from services.catalog.order_by import FIELDS, NEWEST_FIRST, SortKey, parse_order
     ],
 )  # fmt: skip
 def test_an_order_is_a_list_of_fields(text: str, expected: tuple[SortKey, ...]) -> None:
-    """Ascending unless they say otherwise; blanks do not matter."""
+    """Fields are ascending by default; blanks are ignored."""
     assert parse_order_by(text) == expected
 
 
@@ -50,8 +50,8 @@ def test_an_order_is_a_list_of_fields(text: str, expected: tuple[SortKey, ...]) 
         ("title\0", 1, 'there is no field "title\N{REPLACEMENT CHARACTER}"'),
     ],
 )
-def test_what_is_wrong_is_said_with_its_column(text: str, column: int, problem: str) -> None:
-    """The violation names the field `order_by`, the column counted from 1, and what was expected there."""
+def test_an_error_names_its_column(text: str, column: int, problem: str) -> None:
+    """The violation names the field `order_by`, the column from 1, and what was expected there."""
     with pytest.raises(InvalidArgument) as caught:
         parse_order_by(text)
     violation = caught.value.violations[0]
@@ -60,8 +60,8 @@ def test_what_is_wrong_is_said_with_its_column(text: str, column: int, problem: 
 
 
 @given(st.lists(st.sampled_from([*FIELDS, "asc", "desc", ",", " ", "\0", "\n"])).map("".join) | st.text())
-def test_no_order_is_worse_than_an_invalid_argument(text: str) -> None:
-    """Any text is an order of known fields, each once, or an InvalidArgument."""
+def test_any_text_is_an_order_or_an_invalid_argument(text: str) -> None:
+    """A valid order has known fields, each once."""
     fields: list[str] = []
     with contextlib.suppress(InvalidArgument):
         fields = [key.field for key in parse_order_by(text)]

@@ -1,4 +1,4 @@
-"""Products in a real PostgreSQL."""
+"""The SQL of products on a real PostgreSQL."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ async def find(database: Database, uid: UUID) -> Product | None:
 
 
 async def found_pages(database: Database, query: str, size: int = 1000) -> list[list[str]]:
-    """The titles on each page that a search gives."""
+    """Returns the titles on each page of a search."""
     pages, token = [], ""
     while True:
         page = read_page(size, token, query=(query,), key_types=storage.SEARCH_KEY_TYPES)
@@ -34,7 +34,7 @@ async def found_pages(database: Database, query: str, size: int = 1000) -> list[
 
 
 async def test_a_product_is_read_as_it_was_written(database: Database) -> None:
-    """Every field comes back, times to the microsecond; other products are other rows."""
+    """Every field is read back, times to the microsecond; other products have other rows."""
     written = product("Säge 🪚", 999_999_999, description="Line one.\n\tLine 'two'; \\ 100 %", currency="USD")
     await insert(database, product(), written)
     assert await find(database, written.uid) == written
@@ -42,7 +42,7 @@ async def test_a_product_is_read_as_it_was_written(database: Database) -> None:
 
 
 async def test_an_update_writes_every_change(database: Database) -> None:
-    """Details, times and version are those of the changed product; other products stay as they are."""
+    """Details, times and version are updated; other products do not change."""
     written, other = product(), product()
     await insert(database, written, other)
     details = Details("Rake", "Rakes.", "rakes", Money("USD", 1))
@@ -54,7 +54,7 @@ async def test_an_update_writes_every_change(database: Database) -> None:
 
 
 async def test_a_locked_product_is_changed_by_one_at_a_time(database: Database) -> None:
-    """Twenty changes at once, each of the version that it read under the lock, give twenty versions."""
+    """Twenty concurrent changes, each based on the version that it read under the lock, make twenty versions."""
     written = product()
     await insert(database, written)
 
@@ -72,7 +72,7 @@ async def test_a_locked_product_is_changed_by_one_at_a_time(database: Database) 
 
 
 async def test_a_batch_finds_those_that_exist(database: Database) -> None:
-    """Deleted ones too, and no others."""
+    """Deleted products are found too."""
     live, deleted, other = product(), product().delete("", NOW), product()
     await insert(database, live, deleted, other)
     async with database.transaction() as tx:
@@ -82,7 +82,7 @@ async def test_a_batch_finds_those_that_exist(database: Database) -> None:
 
 
 async def test_deleted_products_are_listed_on_demand_only(database: Database) -> None:
-    """A filter applies to them, too."""
+    """Filters apply to them, too."""
     await insert(database, product("Saw"), product("Rake").delete("", NOW), product("Axe").delete("", NOW))
     assert await titles(database) == "Saw"
     assert await titles(database, show_deleted=True) == "Axe Rake Saw"
@@ -90,8 +90,8 @@ async def test_deleted_products_are_listed_on_demand_only(database: Database) ->
     assert await titles(database, "title = Saw OR title = Rake", show_deleted=True) == "Rake Saw"
 
 
-async def test_what_comes_and_goes_does_not_move_the_pages(database: Database) -> None:
-    """A row inserted before the cursor and one deleted there neither repeat nor hide any other."""
+async def test_pages_are_stable_under_changes(database: Database) -> None:
+    """A row inserted or deleted before the cursor causes no row to be repeated or skipped."""
     products = [product(str(number)) for number in range(4)]
     await insert(database, *products)
     listing = Listing.read("", "title", show_deleted=False)
@@ -109,12 +109,12 @@ async def test_what_comes_and_goes_does_not_move_the_pages(database: Database) -
 
 
 def text_bytes(products: Sequence[Product]) -> int:
-    """The bytes of their texts."""
+    """Returns the size of their texts in bytes."""
     return sum(len(f"{each.details.title}{each.details.description}".encode()) for each in products)
 
 
 async def test_a_page_of_long_texts_fits_into_a_message(database: Database) -> None:
-    """It holds fewer products than asked for, and none is lost between the pages."""
+    """A page has fewer products than requested, and none is lost between pages."""
     long = [product(f"{number:03} {'🪚' * 196}", number, description="🪚" * 5000) for number in range(320)]
     await insert(database, *long)
     pages = await listed_pages(database, Listing.read("", "price", show_deleted=False))
@@ -143,7 +143,7 @@ FOUND: dict[str, list[str]] = {
 
 
 async def test_a_search_finds_words(database: Database) -> None:
-    """All words in any form, phrases, words that must not be there; operators of the database are none of a query."""
+    """All forms of words, phrases and excluded words are supported; operators of the database are not."""
     await insert(
         database,
         product("Bow saw", description="For wood."),
@@ -168,7 +168,7 @@ async def test_the_best_match_comes_first(database: Database) -> None:
 
 
 async def test_pages_of_a_search_are_its_result_cut_into_pieces(database: Database) -> None:
-    """With many of the same rank, the pages hold each product once, in the order of the whole."""
+    """With many equal ranks, the pages have each product once, in the order of the whole result."""
     words = ["saw", "saw saw", "saw of a saw", "blade", "blade saw"]
     await insert(database, *(product(f"{word} {number}") for number, word in enumerate(words * 6)))
     [whole] = await found_pages(database, "saw")

@@ -1,4 +1,4 @@
-"""What the tests of notifications share."""
+"""Fixtures of the tests of notifications."""
 
 from collections.abc import AsyncIterator
 
@@ -9,6 +9,6 @@ from tests.services.notifications.smtp import MailServer
 
 @pytest.fixture
 async def mail_server() -> AsyncIterator[MailServer]:
-    """An SMTP server without TLS."""
+    """Starts an SMTP server without TLS."""
     async with MailServer() as server:
         yield server

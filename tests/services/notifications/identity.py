@@ -1,4 +1,4 @@
-"""An identity service that answers over gRPC from a dictionary."""
+"""A stand-in for the identity service, which serves users from a dictionary over gRPC."""
 
 from meshwright.identity.v1.identity_grpc import IdentityServiceBase
 from meshwright.identity.v1.identity_pb import ResolveUserRequest, ResolveUserResponse
@@ -11,7 +11,7 @@ from tests.services.calls import standing_in_for
 
 
 class IdentityStandIn:
-    """Users by name; those who asked for them are kept in `callers`."""
+    """The stand-in. It holds users by name, and records the callers in `callers`."""
 
     def __init__(self) -> None:
         self.users: dict[str, ResolveUserResponse] = {}
@@ -19,7 +19,7 @@ class IdentityStandIn:
         self.service = standing_in_for(IdentityServiceBase, resolve_user=self._resolve_user)
 
     def add(self, user: str, email: str) -> None:
-        """Registers a user, who is called Ada."""
+        """Adds a user, whose name is Ada."""
         self.users[user] = ResolveUserResponse(email=email, display_name="Ada")
 
     async def _resolve_user(self, request: ResolveUserRequest, call: Call) -> ResolveUserResponse:
@@ -30,11 +30,11 @@ class IdentityStandIn:
 
 
 class IssuedTokens(ServiceTokens):
-    """The tokens that the issuer gives to the notifications workload."""
+    """Service tokens for the notifications workload, issued by the test's issuer."""
 
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
 
     async def token(self) -> str:
-        """A good token."""
+        """Returns a valid token."""
         return self._issuer.token("workloads/notifications")

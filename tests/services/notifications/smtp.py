@@ -1,4 +1,4 @@
-"""A real SMTP server that keeps what it takes."""
+"""A real SMTP server that stores the messages it receives."""
 
 import asyncio
 import email.policy
@@ -14,8 +14,8 @@ from local.ports import free_port
 
 
 class MailServer:
-    """Listens on one port, over and over; `refusal` is what it says to every recipient while it is set, the other two
-    to senders and messages.
+    """A server on one port, which can be restarted. While `refusal` is set, it is the reply to every recipient; the
+    other two are for senders and messages.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -30,7 +30,7 @@ class MailServer:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listens."""
+        """Starts to listen."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: SMTP(self, hostname="mail.test", loop=loop, authenticator=self._authenticate, **self._options),
@@ -40,7 +40,7 @@ class MailServer:
         )
 
     async def stop(self) -> None:
-        """Listens no more."""
+        """Stops listening."""
         assert self._server is not None
         self._server.close()
         await self._server.wait_closed()
@@ -63,7 +63,7 @@ class MailServer:
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's hook
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Takes a sender, unless told to refuse."""
+        """Accepts a sender, unless a refusal is set."""
         if not self.sender_refusal:
             envelope.mail_from = address
         return self.sender_refusal or "250 OK"
@@ -71,14 +71,14 @@ class MailServer:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's hook
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Takes a recipient, unless told to refuse."""
+        """Accepts a recipient, unless a refusal is set."""
         if self.refusal:
             return self.refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its hook
-        """Keeps the message, unless told to refuse."""
+        """Stores the message, unless a refusal is set."""
         if self.message_refusal:
             return self.message_refusal
         assert isinstance(envelope.content, bytes)

@@ -1,4 +1,4 @@
-"""What the mails say, and how notifications are named."""
+"""Normalised addresses, and the names of notifications."""
 
 import pytest
 
@@ -16,12 +16,12 @@ from services.notifications.domain import mailbox, notification_uid
     ],
 )
 def test_spellings_of_one_mailbox_count_as_one(address: str, same: str) -> None:
-    """Case and subaddresses make no other mailbox, nor do dots where the provider ignores them."""
+    """Case and subaddresses are ignored, and dots where the provider ignores them."""
     assert mailbox(address) == same
 
 
 def test_a_notification_is_named_by_its_event() -> None:
-    """The same event gives the same identifier; another id or another source gives another."""
+    """One event always has the same identifier; another id or source has another."""
     events = [("identity", "1"), ("identity", "1"), ("identity", "2"), ("orders", "1")]
     first, again, other, elsewhere = (notification_uid(source, event_id) for source, event_id in events)
     assert first == again

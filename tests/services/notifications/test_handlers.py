@@ -22,21 +22,21 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 @dataclass
 class Service:
-    """A running notifications service, and who may call it."""
+    """A running notifications service, with its callers."""
 
     client: NotificationsServiceClient
     database: Database
     issuer: Issuer
 
     async def remember(self, user: str, subject: str, at: datetime = NOW) -> domain.Notification:
-        """Writes a notification."""
+        """Inserts a notification."""
         notification = domain.Notification(uuid4(), user, subject, at)
         async with self.database.transaction() as tx:
             assert await storage.insert(tx, notification)
         return notification
 
     async def page(self, size: int = 50, token: str = "", *, user: str = "users/ada") -> tuple[list[Notification], str]:
-        """A page of a user's notifications and the token of the next."""
+        """Returns a page of a user's notifications, and the token of the next one."""
         with acting_with(self.issuer.token(user, "profile")):
             request = ListNotificationsRequest(page_size=size, page_token=token)
             response = await self.client.list_notifications(request)
@@ -45,14 +45,14 @@ class Service:
 
 @pytest.fixture
 async def service(open_database: Callable[..., Awaitable[Database]]) -> AsyncIterator[Service]:
-    """A notifications service that remembers nothing yet."""
+    """Starts a notifications service without notifications."""
     database, issuer = await open_database("notifications"), Issuer()
     async with serving(issuer, NotificationsHandlers(database)) as port, channel_to(port) as channel:
         yield Service(NotificationsServiceClient(channel), database, issuer)
 
 
 async def test_users_see_what_was_sent_to_them(service: Service) -> None:
-    """Every field is there; what was sent to others is not."""
+    """Every field is returned; notifications of others are not."""
     remembered = await service.remember("users/ada", "Welcome 🌱")
     await service.remember("users/eve", "Welcome")
     expected = Notification(
@@ -66,7 +66,7 @@ async def test_users_see_what_was_sent_to_them(service: Service) -> None:
 
 
 async def test_pages_are_the_newest_first(service: Service) -> None:
-    """Small pages give all, some of the same instant, once each and in one order."""
+    """Small pages have all notifications, some of the same instant, once each and in one order."""
     sent = [await service.remember("users/ada", str(n), NOW + timedelta(minutes=n // 2)) for n in range(5)]
     names, token = [], ""
     while True:
@@ -79,7 +79,7 @@ async def test_pages_are_the_newest_first(service: Service) -> None:
 
 
 async def test_a_page_token_is_for_its_user(service: Service) -> None:
-    """Another user's token is refused."""
+    """The token of another user is rejected."""
     for subject in "ab":
         await service.remember("users/ada", subject)
     _, token = await service.page(1)
@@ -89,7 +89,7 @@ async def test_a_page_token_is_for_its_user(service: Service) -> None:
 
 
 async def test_nobody_sees_notifications_without_the_right(service: Service) -> None:
-    """A call needs a token, and in it the scope profile."""
+    """A call needs a token with the scope profile."""
     with pytest.raises(Unauthenticated):
         await service.client.list_notifications(ListNotificationsRequest())
     with acting_with(service.issuer.token("users/ada", "orders.read")), pytest.raises(PermissionDenied):

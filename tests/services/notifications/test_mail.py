@@ -1,4 +1,4 @@
-"""Mail as it is written and as it goes over SMTP, with and without TLS."""
+"""The composition of mails, and SMTP with and without TLS."""
 
 import ssl
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ LETTER = Letter("Welcome to Meshwright", "Hello Jürgen 🌱,\n\nwelcome.\n")
 
 
 async def test_a_message_arrives_as_it_was_written(mail_server: MailServer) -> None:
-    """Headers and text are the same on the other side, signs beyond ASCII too; the envelope names the sender."""
+    """Headers and text are unchanged, including characters beyond ASCII; the envelope has the sender."""
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     await Mailer(f"smtp://127.0.0.1:{mail_server.port}").send(message)
     [received] = mail_server.messages
@@ -33,8 +33,8 @@ async def test_a_message_arrives_as_it_was_written(mail_server: MailServer) -> N
 @pytest.mark.parametrize(
     "recipient", ["", "ada", "ada@example.com\r\nBcc: eve@example.com", "a@b, c@d", "<>", "a..b@c.de"]
 )
-def test_what_is_no_address_gets_no_mail(recipient: str) -> None:
-    """Nothing but one address becomes a To header, and the error does not repeat it."""
+def test_an_invalid_address_gets_no_mail(recipient: str) -> None:
+    """Only one address may be in the To header, and the error does not repeat the text."""
     with pytest.raises(UndeliverableMail) as caught:
         compose(NOTIFICATION, LETTER, sender=SENDER, recipient=recipient)
     assert str(caught.value) == "the recipient's address is not a valid e-mail address"
@@ -49,21 +49,21 @@ def test_what_is_no_address_gets_no_mail(recipient: str) -> None:
         ("eve@example.com (Shop) <shop@example.com>", '"eve@example.com (Shop)" <shop@example.com>'),
     ],
 )
-def test_a_name_of_the_sender_may_hold_any_sign(sender: str, header: str) -> None:
-    """What the settings take can be sent: a comma makes no second address, and no letter poisonous."""
+def test_a_name_of_the_sender_may_hold_any_character(sender: str, header: str) -> None:
+    """Every sender that the settings accept can be used; a comma does not make a second address."""
     message = compose(NOTIFICATION, LETTER, sender=sender, recipient="ada@example.com")
     assert message["From"] == header
     assert message["Message-ID"].endswith("@example.com>")
 
 
 def test_a_line_break_adds_no_header() -> None:
-    """A subject of two lines is an error, not a header of the second."""
+    """A subject with two lines is an error."""
     with pytest.raises(ValueError, match="linefeed"):
         compose(NOTIFICATION, Letter("Hi\r\nBcc: eve@example.com", ""), sender=SENDER, recipient="ada@example.com")
 
 
 async def test_a_password_goes_over_starttls(certificate: ssl.SSLContext) -> None:
-    """With smtp:// and a login, the connection becomes TLS first; %-escapes of the URL are undone."""
+    """With smtp:// and a password, STARTTLS comes first; %-escapes of the URL are decoded."""
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     async with MailServer(tls_context=certificate) as server:
         await Mailer(f"smtp://me%40shop:a%2Fb@127.0.0.1:{server.port}").send(message)
@@ -71,7 +71,7 @@ async def test_a_password_goes_over_starttls(certificate: ssl.SSLContext) -> Non
 
 
 async def test_starttls_is_taken_where_it_is_offered(certificate: ssl.SSLContext) -> None:
-    """Without a login, too, the mail goes over TLS if it can."""
+    """Without a password, too, TLS is used if the server offers it."""
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     async with MailServer(tls_context=certificate) as server:
         await Mailer(f"smtp://127.0.0.1:{server.port}").send(message)
@@ -79,7 +79,7 @@ async def test_starttls_is_taken_where_it_is_offered(certificate: ssl.SSLContext
 
 
 async def test_smtps_is_tls_from_the_start(certificate: ssl.SSLContext) -> None:
-    """With smtps:// login and mail go over a connection that was TLS from its first byte."""
+    """With smtps://, login and mail use a connection with TLS from its first byte."""
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     async with MailServer(tls_from_the_start=certificate, auth_require_tls=False) as server:
         await Mailer(f"smtps://me:secret@127.0.0.1:{server.port}").send(message)
@@ -87,7 +87,7 @@ async def test_smtps_is_tls_from_the_start(certificate: ssl.SSLContext) -> None:
 
 
 async def test_a_password_is_not_sent_in_the_clear() -> None:
-    """A server that offers no TLS, as one in the middle would, gets neither login nor mail."""
+    """A server that offers no TLS receives neither login nor mail."""
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     async with MailServer(auth_require_tls=False) as server:
         with pytest.raises(MailError):
@@ -98,7 +98,7 @@ async def test_a_password_is_not_sent_in_the_clear() -> None:
 async def test_an_unknown_certificate_is_not_trusted(
     certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that can't prove its name gets no mail."""
+    """A server whose certificate can't be verified receives no mail."""
     monkeypatch.delenv("SSL_CERT_FILE")
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     async with MailServer(tls_context=certificate) as server:
@@ -108,7 +108,7 @@ async def test_an_unknown_certificate_is_not_trusted(
 
 
 async def test_errors_name_no_address(mail_server: MailServer) -> None:
-    """A refusal says the server's code, an absence that it does not answer; neither has the recipient in its chain."""
+    """The error has the server's code, or says that the server does not answer; its chain does not hold the recipient."""
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     mailer = Mailer(f"smtp://127.0.0.1:{mail_server.port}")
     mail_server.refusal = "550 ada@example.com is unknown"
@@ -134,10 +134,12 @@ async def test_errors_name_no_address(mail_server: MailServer) -> None:
         ("sender_refusal", "550 5.7.1 you may not send", False),
     ],
 )
-async def test_what_the_server_refuses_for_good_is_undeliverable(
+async def test_a_permanent_rejection_is_undeliverable(
     mail_server: MailServer, hook: str, answer: str, final: bool
 ) -> None:
-    """5yz to the recipient or the message can't heal; 4yz can, and what is said of the sender is for an operator."""
+    """5yz to the recipient or the message is permanent; 4yz is temporary, and errors of the sender are for an operator
+    to fix.
+    """
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     setattr(mail_server, hook, answer)
     with pytest.raises(MailError) as caught:

@@ -21,7 +21,7 @@ RIGHT = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables that must be set, all right."""
+    """Returns valid values of the required variables."""
     for name, value in RIGHT.items():
         monkeypatch.setenv(name, value)
 
@@ -29,8 +29,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "url", ["smtp://mail", "smtp://mail:25", "smtps://a:b@mail", "smtp://me%40x.com:a%2Fb@[::1]:587/"]
 )
-def test_an_smtp_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """With or without port, login and TLS."""
+def test_an_smtp_url_is_accepted(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Port, login and TLS are optional."""
     monkeypatch.setenv("SMTP_URL", url)
     assert read(NotificationsSettings).smtp_url.get_secret_value() == url
 
@@ -49,20 +49,20 @@ def test_an_smtp_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None
     ],
 )
 def test_a_wrong_smtp_url_is_explained(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """The sentence names the variable and the form that its value must have."""
+    """The message names the variable and the form that its value must have."""
     assert _explanation(monkeypatch, "SMTP_URL", url).startswith(
         "SMTP_URL: must be a URL of the form smtp://host:port or smtps://"
     )
 
 
 def test_a_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is wrong with the URL, its password does not go to standard error."""
+    """The password in an invalid URL is not printed."""
     assert "hunter2" not in _explanation(monkeypatch, "SMTP_URL", "smtp://me:hunter2@mail:x")
 
 
 @pytest.mark.parametrize("sender", ["shop@example.com", "Möbel & Co <shop@example.com>"])
-def test_a_sender_is_taken(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
-    """An address, with or without a name."""
+def test_a_sender_is_accepted(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
+    """A sender is an address, with or without a name."""
     monkeypatch.setenv("MAIL_FROM", sender)
     assert read(NotificationsSettings).mail_from == sender
 

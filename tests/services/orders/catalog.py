@@ -1,4 +1,4 @@
-"""A catalog that answers over gRPC from a dictionary, and can be made to fail."""
+"""A stand-in for the catalog, which serves products from a dictionary over gRPC and can be made to fail."""
 
 from meshwright.catalog.v1.catalog_grpc import CatalogServiceBase
 from meshwright.catalog.v1.catalog_pb import BatchGetProductsRequest, BatchGetProductsResponse, Product
@@ -9,7 +9,7 @@ from tests.services.calls import standing_in_for
 
 
 class CatalogStandIn:
-    """The products to sell, by name; `failure` is what every call ends with while it is set."""
+    """The stand-in. It holds products by name; while `failure` is set, every call ends with it."""
 
     def __init__(self) -> None:
         self.products: dict[str, Product] = {}
@@ -18,7 +18,7 @@ class CatalogStandIn:
         self.service = standing_in_for(CatalogServiceBase, batch_get_products=self._batch_get_products)
 
     async def _batch_get_products(self, request: BatchGetProductsRequest, call: Call) -> BatchGetProductsResponse:
-        """All or none, as the contract has it."""
+        """Returns all products or none, by the contract."""
         self.calls += 1
         if self.failure is not None:
             raise self.failure

@@ -19,13 +19,13 @@ ON_SALE = {product.name: product for product in (SPADE, SEEDS, BOOTS)}
 
 
 def order(state: State = State.PENDING) -> Order:
-    """An order of one spade in this state, at its first version."""
+    """Returns an order of one spade in this state, at its first version."""
     line = OrderLine("products/spade", "Spade", 1, Money("EUR", 1999))
     return Order(uuid4(), "users/ada", (line,), state, NOW, NOW, version=1)
 
 
-def test_an_order_is_placed_pending_at_the_prices_of_the_moment() -> None:
-    """Lines take title and price from the products, amounts and the total are exact sums, and the state is pending."""
+def test_an_order_is_placed_pending_at_current_prices() -> None:
+    """Lines have the products' titles and prices, amounts and the total are exact, and the state is pending."""
     lines = price([RequestedLine("products/spade", 2), RequestedLine("products/seeds", 3)], ON_SALE)
     placed = Order.place(UUID(int=7), "users/ada", lines, NOW)
     assert [(line.title, line.amount) for line in placed.lines] == [
@@ -46,7 +46,7 @@ def test_the_largest_order_fits_the_contract() -> None:
 
 
 def test_every_line_that_cannot_be_sold_is_named() -> None:
-    """Unknown products and those in another currency than the first good line are violations, all at once."""
+    """Unknown products, and those in another currency than the first valid line, are violations."""
     wanted = ["products/gone", "products/spade", "products/boots", "products/seeds", "products/never"]
     with pytest.raises(InvalidArgument) as caught:
         price([RequestedLine(name, 1) for name in wanted], ON_SALE)
@@ -68,7 +68,7 @@ def test_a_pending_order_is_cancelled(etag: str) -> None:
 
 @pytest.mark.parametrize("etag", ["", "1", "stale"])
 def test_cancelling_twice_changes_nothing(etag: str) -> None:
-    """A cancelled order is the answer to its cancellation, whatever etag the repeated call carries."""
+    """Cancelling a cancelled order returns it, even with a stale etag."""
     cancelled = order(State.CANCELLED)
     assert cancelled.cancel(etag, LATER) is cancelled
 
@@ -81,22 +81,22 @@ def test_a_stale_etag_does_not_cancel() -> None:
 
 
 @pytest.mark.parametrize("state", [State.CONFIRMED, State.SHIPPED])
-def test_an_order_that_has_come_further_is_not_cancelled(state: State) -> None:
-    """The error names the state that forbids it."""
+def test_an_order_in_a_later_state_is_not_cancelled(state: State) -> None:
+    """The error names the state."""
     with pytest.raises(FailedPrecondition, match=f"The order is {state.value}") as caught:
         order(state).cancel("", LATER)
     assert (caught.value.reason, caught.value.metadata) == ("ORDER_STATE", {"state": state.name})
 
 
-def test_an_order_is_shown_to_its_customer_and_to_staff() -> None:
+def test_an_order_is_visible_to_its_customer_and_to_staff() -> None:
     """Both get the order."""
     own = order()
     for actor in (Actor("users/ada"), Actor("users/boss", staff=True)):
         assert visible_to(actor, own.name, own) is own
 
 
-def test_somebody_elses_order_is_answered_as_one_that_does_not_exist() -> None:
-    """The two errors do not differ in anything."""
+def test_somebody_elses_order_does_not_exist() -> None:
+    """The error is the same as for an order that does not exist."""
     own = order()
     errors = []
     for found in (own, None):
@@ -118,12 +118,12 @@ def test_somebody_elses_order_is_answered_as_one_that_does_not_exist() -> None:
     ],
 )
 def test_a_name_that_no_order_has_is_not_found(name: str) -> None:
-    """Other spellings of a UUID are no names of orders either: a resource has one name."""
+    """Other spellings of a UUID are not names, because an order has only one name."""
     with pytest.raises(NotFound):
         uid_of(name)
 
 
 def test_a_name_gives_its_uid() -> None:
-    """The name of an order leads back to it."""
+    """The identifier in an order's name is its uid."""
     own = order()
     assert uid_of(own.name) == own.uid

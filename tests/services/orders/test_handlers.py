@@ -50,7 +50,7 @@ EVENT_TYPES: dict[str, type[OrderPlaced] | type[OrderCancelled]] = {
 
 @dataclass
 class Shop:
-    """A running orders service, its catalog, and who may call it."""
+    """A running orders service, its catalog, and its callers."""
 
     orders: OrdersServiceClient
     catalog: CatalogStandIn
@@ -78,7 +78,7 @@ class Shop:
             return await self.orders.cancel_order(CancelOrderRequest(name=name, etag=etag))
 
     async def names(self, size: int = 50, *, subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES) -> list[str]:
-        """The names of all orders listed, page by page."""
+        """Returns the names of all listed orders, page by page."""
         names, token = [], ""
         with acting_with(self.issuer.token(subject, scopes)):
             while True:
@@ -89,7 +89,7 @@ class Shop:
                     return names
 
     async def events(self) -> list[Message]:
-        """What the service has told, in order."""
+        """Returns the events that the service has published, in order."""
         async with self.database.transaction() as tx:
             rows = await tx.fetch("SELECT type, source, aggregate, payload FROM mesh.outbox ORDER BY id")
         events = [EVENT_TYPES[row["type"]].from_binary(row["payload"]) for row in rows]
@@ -100,14 +100,14 @@ class Shop:
 
 
 def product(name: str, hundredths: int, currency: str = "EUR") -> Product:
-    """A product on sale."""
+    """Returns a product on sale."""
     price = Money(currency_code=currency, units=hundredths // 100, nanos=hundredths % 100 * 10_000_000)
     return Product(name=f"products/{name}", title=name.title(), price=price)
 
 
 @pytest.fixture
 async def shop(open_database: Callable[..., Awaitable[Database]]) -> AsyncIterator[Shop]:
-    """An orders service without orders, and a catalog with a spade, seeds and, in dollars, boots."""
+    """Starts an orders service without orders, and a catalog with a spade, seeds and, in dollars, boots."""
     issuer, catalog = Issuer(), CatalogStandIn()
     for each in (product("spade", 1999), product("seeds", 249), product("boots", 7000, "USD")):
         catalog.products[each.name] = each
@@ -121,7 +121,7 @@ async def shop(open_database: Callable[..., Awaitable[Database]]) -> AsyncIterat
 
 
 async def test_an_order_is_priced_by_the_catalog(shop: Shop) -> None:
-    """The answer has title, prices and total of this moment, the customer of the token, and can be read again."""
+    """The response has current titles, prices and total, and the customer of the token, and can be read again."""
     created = await shop.create(("products/spade", 2), ("products/seeds", 3))
     assert created.name == f"orders/{created.uid}"
     assert (created.customer, created.state, created.etag) == ("users/ada", Order.State.PENDING, "1")
@@ -146,8 +146,8 @@ async def test_an_order_is_priced_by_the_catalog(shop: Shop) -> None:
     assert await shop.events() == [OrderPlaced(order=created)]
 
 
-async def test_what_only_the_shop_may_say_is_ignored(shop: Shop) -> None:
-    """A customer who sends a price, a total, a state and somebody else's name gets the shop's."""
+async def test_output_only_fields_are_ignored(shop: Shop) -> None:
+    """A price, a total, a state and another customer in the request have no effect."""
     nothing = Money(currency_code="EUR")
     wish = Order(
         customer="users/eve",
@@ -161,15 +161,15 @@ async def test_what_only_the_shop_may_say_is_ignored(shop: Shop) -> None:
     assert created.total == Money(currency_code="EUR", units=19, nanos=990_000_000)
 
 
-async def test_a_later_price_does_not_touch_an_order(shop: Shop) -> None:
-    """The order keeps the price of the moment when it was placed."""
+async def test_a_later_price_does_not_change_an_order(shop: Shop) -> None:
+    """The order keeps the prices of the time when it was placed."""
     created = await shop.create(("products/spade", 1))
     shop.catalog.products["products/spade"] = product("spade", 999_999)
     assert await shop.get(created.name) == created
 
 
 async def test_every_line_that_cannot_be_sold_is_named(shop: Shop) -> None:
-    """Unknown and deleted products and another currency are violations of their lines, together; nothing is written."""
+    """Unknown and deleted products, and another currency, are violations of their lines; nothing is stored."""
     shop.catalog.products["products/old"] = product("old", 100)
     shop.catalog.products["products/old"].delete_time = Timestamp.now()
     names = ["products/never", "products/spade", "products/old", "products/boots", "products/nor-this"]
@@ -186,7 +186,7 @@ async def test_every_line_that_cannot_be_sold_is_named(shop: Shop) -> None:
 
 
 async def test_an_order_of_unknown_products_alone_is_refused(shop: Shop) -> None:
-    """There is nothing left to ask the catalog for, and that is no error of its own."""
+    """The second request to the catalog would be empty, and is not an error of its own."""
     with pytest.raises(InvalidArgument) as caught:
         await shop.create(("products/never", 1))
     assert [violation.field for violation in caught.value.violations] == ["order.lines[0].product"]
@@ -194,7 +194,7 @@ async def test_an_order_of_unknown_products_alone_is_refused(shop: Shop) -> None
 
 @pytest.mark.parametrize("currency", ["", "USD"], ids=["unknown", "another currency"])
 async def test_a_hundred_lines_that_cannot_be_sold_are_all_named(shop: Shop, currency: str) -> None:
-    """The largest order gets the largest error, whole."""
+    """The largest error reaches the caller completely."""
     names = [f"products/{uuid4()}" for _ in range(99)]
     if currency:
         shop.catalog.products |= {name: product(name.removeprefix("products/"), 1, currency) for name in names}
@@ -217,7 +217,7 @@ async def test_a_hundred_lines_that_cannot_be_sold_are_all_named(shop: Shop, cur
 async def test_lines_against_the_contract_are_refused(
     shop: Shop, lines: list[tuple[str, int]], fields: list[str]
 ) -> None:
-    """The contract's rules name each wrong field, and the catalog is not asked."""
+    """The contract's rules name each invalid field, and the catalog is not called."""
     with pytest.raises(InvalidArgument) as caught:
         await shop.create(*lines)
     assert [violation.field for violation in caught.value.violations] == fields
@@ -225,7 +225,7 @@ async def test_lines_against_the_contract_are_refused(
 
 
 async def test_the_same_request_id_gets_the_same_order(shop: Shop) -> None:
-    """A repeated call gets the first answer, although the price has changed; there is one order and one event."""
+    """A repeated call gets the first response, even after a change of price; there is one order and one event."""
     request_id = str(uuid4())
     first = await shop.create(("products/spade", 1), request_id=request_id)
     shop.catalog.products["products/spade"] = product("spade", 1)
@@ -235,7 +235,7 @@ async def test_the_same_request_id_gets_the_same_order(shop: Shop) -> None:
 
 
 async def test_a_repeated_call_does_not_need_the_catalog(shop: Shop) -> None:
-    """The first answer comes while the catalog is down."""
+    """It returns the first response while the catalog is down."""
     request_id = str(uuid4())
     first = await shop.create(("products/spade", 1), request_id=request_id)
     shop.catalog.failure = Unavailable("down")
@@ -243,8 +243,8 @@ async def test_a_repeated_call_does_not_need_the_catalog(shop: Shop) -> None:
     assert shop.catalog.calls == 1
 
 
-async def test_twins_give_one_order(shop: Shop) -> None:
-    """Calls with one request_id at the same time all get the one order."""
+async def test_concurrent_calls_with_one_id_place_one_order(shop: Shop) -> None:
+    """All calls get the same order."""
     request_id = str(uuid4())
     answers = await asyncio.gather(*(shop.create(("products/spade", 1), request_id=request_id) for _ in range(5)))
     assert len({answer.name for answer in answers}) == 1
@@ -252,7 +252,7 @@ async def test_twins_give_one_order(shop: Shop) -> None:
 
 
 async def test_a_request_id_is_for_one_request(shop: Shop) -> None:
-    """Another body under the same id is refused; the same id of another customer is another id."""
+    """Another body with the same id is rejected; ids of different customers are independent."""
     request_id = str(uuid4())
     first = await shop.create(("products/spade", 1), request_id=request_id)
     with pytest.raises(InvalidArgument) as caught:
@@ -262,8 +262,8 @@ async def test_a_request_id_is_for_one_request(shop: Shop) -> None:
     assert (other.customer, other.name == first.name) == ("users/eve", False)
 
 
-async def test_an_error_uses_no_request_id_up(shop: Shop) -> None:
-    """A call that failed may be repeated under its id once the product is there."""
+async def test_a_failed_call_does_not_use_its_request_id(shop: Shop) -> None:
+    """After an error, the id can be used once the product exists."""
     request_id = str(uuid4())
     with pytest.raises(InvalidArgument):
         await shop.create(("products/rake", 1), request_id=request_id)
@@ -272,7 +272,7 @@ async def test_an_error_uses_no_request_id_up(shop: Shop) -> None:
 
 
 async def test_without_the_catalog_orders_are_read_and_cancelled_but_not_placed(shop: Shop) -> None:
-    """Placing says that it is for now and when to try again; the rest works."""
+    """Placing an order is Unavailable with a retry delay."""
     created = await shop.create(("products/spade", 1))
     shop.catalog.failure = Unavailable("connection refused by 10.0.0.7:9000")
     with pytest.raises(Unavailable) as caught:
@@ -285,15 +285,15 @@ async def test_without_the_catalog_orders_are_read_and_cancelled_but_not_placed(
 
 
 async def test_a_busy_catalog_is_no_failure_of_orders(shop: Shop) -> None:
-    """The status is one that circuit breakers don't count, so that orders can be read meanwhile."""
+    """Circuit breakers don't count the status, so that orders can still be read."""
     shop.catalog.failure = ResourceExhausted("Every connection to the database is busy.", reason="DATABASE_BUSY")
     with pytest.raises(ResourceExhausted) as caught:
         await shop.create(("products/spade", 1))
     assert (caught.value.reason, caught.value.retry_after_s) == ("CATALOG_BUSY", 1)
 
 
-async def test_somebody_elses_order_is_answered_as_one_that_does_not_exist(shop: Shop) -> None:
-    """Reading and cancelling it fail with the same error, but for the name, and it stays as it is."""
+async def test_somebody_elses_order_does_not_exist(shop: Shop) -> None:
+    """Reading and cancelling it fail as for an order that does not exist, and it does not change."""
     created = await shop.create(("products/spade", 1))
     absent = f"orders/{uuid4()}"
     for method in (shop.get, shop.cancel):
@@ -308,7 +308,7 @@ async def test_somebody_elses_order_is_answered_as_one_that_does_not_exist(shop:
 
 
 async def test_staff_sees_and_cancels_all_orders(shop: Shop) -> None:
-    """The scope orders.manage makes the difference."""
+    """The scope orders.manage allows it."""
     names = [(await shop.create(("products/spade", 1), subject=subject)).name for subject in ("users/ada", "users/eve")]
     assert await shop.names(subject="users/boss", scopes=STAFF_SCOPES) == names[::-1]
     assert (await shop.get(names[0], subject="users/boss", scopes=STAFF_SCOPES)).customer == "users/ada"
@@ -317,14 +317,14 @@ async def test_staff_sees_and_cancels_all_orders(shop: Shop) -> None:
 
 
 async def test_pages_are_the_newest_first(shop: Shop) -> None:
-    """Small pages give all of one's own orders once, the last placed first."""
+    """Small pages have all orders of the caller once, the newest first."""
     names = [(await shop.create(("products/spade", 1))).name for _ in range(5)]
     await shop.create(("products/spade", 1), subject="users/eve")
     assert await shop.names(2) == names[::-1]
 
 
 async def test_a_page_token_is_for_its_list(shop: Shop) -> None:
-    """A customer's token does not work for another's list, nor does one that was made up."""
+    """The token of another customer's list, and a forged one, are rejected."""
     for _ in range(2):
         await shop.create(("products/spade", 1))
     with acting_with(shop.issuer.token("users/ada", CUSTOMER_SCOPES)):
@@ -335,8 +335,8 @@ async def test_a_page_token_is_for_its_list(shop: Shop) -> None:
         assert [violation.field for violation in caught.value.violations] == ["page_token"]
 
 
-async def test_cancelling_is_told_once(shop: Shop) -> None:
-    """Repeated and concurrent cancellations all answer the cancelled order; one event tells of it."""
+async def test_cancelling_publishes_one_event(shop: Shop) -> None:
+    """Repeated and concurrent cancellations all return the cancelled order."""
     created = await shop.create(("products/spade", 1))
     cancelled = await shop.cancel(created.name, created.etag)
     assert (cancelled.state, cancelled.etag) == (Order.State.CANCELLED, "2")
@@ -346,7 +346,7 @@ async def test_cancelling_is_told_once(shop: Shop) -> None:
 
 
 async def test_concurrent_cancellations_change_an_order_once(shop: Shop) -> None:
-    """Of several at once, one changes the order and tells of it, and the others answer the same."""
+    """One of them changes the order and publishes an event, and all return the same."""
     created = await shop.create(("products/spade", 1))
     answers = await asyncio.gather(*(shop.cancel(created.name, created.etag) for _ in range(5)))
     assert [answer.etag for answer in answers] == ["2"] * 5
@@ -354,7 +354,7 @@ async def test_concurrent_cancellations_change_an_order_once(shop: Shop) -> None
 
 
 async def test_a_stale_etag_does_not_cancel(shop: Shop) -> None:
-    """The error has the current etag; the order stays pending and nothing is told."""
+    """The error has the current etag; the order stays pending and no event is published."""
     created = await shop.create(("products/spade", 1))
     with pytest.raises(Aborted) as caught:
         await shop.cancel(created.name, "0")
@@ -364,7 +364,7 @@ async def test_a_stale_etag_does_not_cancel(shop: Shop) -> None:
 
 
 async def test_a_shipped_order_is_not_cancelled(shop: Shop) -> None:
-    """The error names the state that forbids it."""
+    """The error names the state."""
     created = await shop.create(("products/spade", 1))
     async with shop.database.transaction() as tx:
         await tx.execute("UPDATE orders SET state = 'shipped'")
@@ -379,7 +379,7 @@ async def test_a_shipped_order_is_not_cancelled(shop: Shop) -> None:
     ids=["none", "forged", "without scope"],
 )
 async def test_nobody_calls_without_the_right(shop: Shop, token: str, error: type[MeshError]) -> None:
-    """Without a good token or its scope no method answers."""
+    """Every method requires a valid token with its scope."""
     if token == "profile":
         token = shop.issuer.token("users/ada", "profile")
     order = Order(lines=[OrderLine(product="products/spade", quantity=1)])

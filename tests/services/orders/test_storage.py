@@ -1,4 +1,4 @@
-"""Orders in a real PostgreSQL."""
+"""The SQL of orders on a real PostgreSQL."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,12 +18,12 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 @pytest.fixture
 async def database(open_database: Callable[..., Awaitable[Database]]) -> Database:
-    """An empty database of the orders service."""
+    """Returns an empty database of the orders service."""
     return await open_database("orders")
 
 
 def order(customer: str = "users/ada", *, at: datetime = NOW, lines: int = 2) -> Order:
-    """A pending order of so many different lines."""
+    """Returns a pending order with this number of different lines."""
     return Order.place(
         uuid4(),
         customer,
@@ -33,7 +33,7 @@ def order(customer: str = "users/ada", *, at: datetime = NOW, lines: int = 2) ->
 
 
 async def insert(database: Database, *orders: Order) -> None:
-    """Writes these orders."""
+    """Inserts these orders."""
     async with database.transaction() as tx:
         for each in orders:
             await storage.insert(tx, each)
@@ -46,7 +46,7 @@ async def find(database: Database, uid: UUID) -> Order | None:
 
 
 async def listed(database: Database, customer: str | None, size: int) -> list[list[Order]]:
-    """All pages of a list."""
+    """Returns all pages of a list."""
     pages, token = [], ""
     while True:
         page = read_page(size, token, query=("test",), key_types=storage.KEY_TYPES)
@@ -58,19 +58,19 @@ async def listed(database: Database, customer: str | None, size: int) -> list[li
 
 
 async def test_an_order_is_read_as_it_was_written(database: Database) -> None:
-    """Every field comes back, the lines in their order, times to the microsecond."""
+    """Every field is read back, the lines in their order, times to the microsecond."""
     written = order(lines=12)
     await insert(database, order(), written)
     assert await find(database, written.uid) == written
 
 
 async def test_an_order_that_does_not_exist_is_none(database: Database) -> None:
-    """There is nothing to find in an empty table."""
+    """Nothing is found in an empty table."""
     assert await find(database, uuid4()) is None
 
 
-async def test_an_update_writes_what_can_change(database: Database) -> None:
-    """State, time and version are those of the changed order; other orders stay as they are."""
+async def test_an_update_writes_all_changes(database: Database) -> None:
+    """State, time and version are updated; other orders do not change."""
     written, other = order(), order()
     await insert(database, written, other)
     cancelled = written.cancel("", NOW + timedelta(minutes=1))
@@ -81,7 +81,7 @@ async def test_an_update_writes_what_can_change(database: Database) -> None:
 
 
 async def test_pages_are_newest_first_and_complete(database: Database) -> None:
-    """The orders of one customer, some of the same instant, come once each and in one order; those of others do not."""
+    """The pages have the orders of one customer, some of the same instant, once each and in one order."""
     own = [order(at=NOW + timedelta(minutes=n // 2)) for n in range(7)]
     await insert(database, *own, order("users/eve"))
     pages = await listed(database, "users/ada", 3)
@@ -91,7 +91,7 @@ async def test_pages_are_newest_first_and_complete(database: Database) -> None:
 
 
 async def test_without_a_customer_all_orders_are_listed(database: Database) -> None:
-    """Staff sees everybody's."""
+    """Staff sees the orders of all customers."""
     orders = [order("users/ada"), order("users/eve")]
     await insert(database, *orders)
     [page] = await listed(database, None, 10)
@@ -104,7 +104,7 @@ async def test_an_empty_list_is_one_empty_page(database: Database) -> None:
 
 
 async def test_pages_of_long_orders_are_shorter(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page ends before its lines are too many for a message, and the next one goes on with no order lost."""
+    """A page ends before its lines exceed a message, and the next one continues without losing an order."""
     monkeypatch.setattr(storage, "PAGE_LINES_MAX", 10)
     orders = [order(at=NOW - timedelta(minutes=n), lines=lines) for n, lines in enumerate([4, 6, 1, 10, 2])]
     await insert(database, *orders)
@@ -118,7 +118,7 @@ async def test_pages_of_long_orders_are_shorter(database: Database, monkeypatch:
 
 
 async def test_a_locked_order_waits_for_its_change(database: Database) -> None:
-    """Of two that lock an order, the second reads what the first has written."""
+    """Of two transactions that lock an order, the second reads the changes of the first."""
     written = order()
     await insert(database, written)
     seen: list[State] = []

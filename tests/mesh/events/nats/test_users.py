@@ -1,4 +1,4 @@
-"""What each user of the broker may do: every service against every subject, on a real NATS, as the contracts say."""
+"""The permissions of the broker's users: every service against every subject, on a real NATS."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ WIDE = (">", "meshwright.>", "meshwright.*.*.*", "_INBOX.>", "$JS.>", "$JS.EVENT
 
 
 def requests() -> Iterator[str]:
-    """Every subject that somebody might publish to."""
+    """Returns every subject that a client might publish to."""
     yield from EVENTS
     yield from (f"$JS.API.STREAM.{action}.{STREAM}" for action in STREAM_ACTIONS)
     for consumer in NAMES:
@@ -61,14 +61,14 @@ def requests() -> Iterator[str]:
 
 
 def subscriptions() -> Iterator[str]:
-    """Every subject that somebody might listen at."""
+    """Returns every subject that a client might subscribe to."""
     yield from EVENTS
     yield from (f"{inbox_prefix(user)}.>" for user in USERS)
     yield from WIDE
 
 
 def may_publish(user: str, subject: str) -> bool:
-    """Whether the contracts let this user publish there."""
+    """Returns whether the contracts allow this user to publish there."""
     if user == PROVISIONER:
         making = ("STREAM.CREATE", "STREAM.UPDATE", "STREAM.INFO", "CONSUMER.CREATE", "CONSUMER.INFO")
         return subject.startswith(tuple(f"$JS.API.{action}.{STREAM}" for action in making)) and not subject.endswith(
@@ -82,34 +82,36 @@ def may_publish(user: str, subject: str) -> bool:
 
 @pytest.fixture(scope="module")
 async def server(server_folder: Path) -> AsyncIterator[Nats]:
-    """A broker with the users of the contracts, and one for the tests; it is provisioned."""
+    """Starts a broker with the users of the contracts, and one for the tests, and provisions it."""
     async with Nats(server_folder / "users-nats", [ADMIN, *users(SERVICES)]) as server:
         await provision(server.url(PROVISIONER), declared_consumers(CONTRACTS))
         yield server
 
 
 class Connection:
-    """NATS' own protocol, in which the refusal of a command comes before the answer to the PING after it."""
+    """A connection that speaks NATS's own protocol, in which the rejection of a command precedes the reply to the next
+    PING.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def authenticate(self, user: str, password: str) -> str:
-        """Connects as this user; returns why that is refused, or nothing."""
+        """Connects as this user; returns the error, or nothing."""
         assert (await self._reader.readline()).startswith(b"INFO ")
         return await self.send(f"CONNECT {json.dumps({'verbose': False, 'user': user, 'pass': password})}\r\n")
 
     async def publish(self, subject: str, reply: str) -> str:
-        """Publishes a body by which no request could be carried out; returns why that is refused, or nothing."""
+        """Publishes a body that can't be carried out as a request; returns the error, or nothing."""
         return await self.send(f"PUB {subject} {reply} 8\r\nnot JSON\r\n")
 
     async def subscribe(self, subject: str) -> str:
-        """Subscribes, for a moment; returns why that is refused, or nothing."""
+        """Subscribes for a moment; returns the error, or nothing."""
         return await self.send(f"SUB {subject} 1\r\nUNSUB 1\r\n")
 
     async def send(self, command: str) -> str:
-        """Returns the error that the broker answers with, or nothing."""
+        """Sends a command; returns the broker's error, or nothing."""
         self._writer.write(f"{command}PING\r\n".encode())
         refusal = ""
         while (line := await self._reader.readline()) not in (b"PONG\r\n", b""):
@@ -119,7 +121,7 @@ class Connection:
 
 @asynccontextmanager
 async def connection(server: Nats) -> AsyncIterator[Connection]:
-    """A connection that has not said yet who it is."""
+    """Opens a connection that is not authenticated yet."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         yield Connection(reader, writer)
@@ -130,20 +132,20 @@ async def connection(server: Nats) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def connected(server: Nats, user: str) -> AsyncIterator[Connection]:
-    """A connection as this user, with its password."""
+    """Opens a connection as this user, with its password."""
     async with connection(server) as opened:
         assert await opened.authenticate(user, password_of(server, user)) == ""
         yield opened
 
 
 def password_of(server: Nats, user: str) -> str:
-    """The password that the URL of this user holds."""
+    """Returns the password in the URL of this user."""
     return urlsplit(server.url(user)).password or ""
 
 
 @asynccontextmanager
 async def admin(server: Nats) -> AsyncIterator[JetStreamContext]:
-    """What a user with all rights sees."""
+    """Connects as the user with all permissions."""
     client = await nats.connect(server.url(ADMIN.name))
     try:
         yield client.jetstream()
@@ -152,7 +154,7 @@ async def admin(server: Nats) -> AsyncIterator[JetStreamContext]:
 
 
 async def facts(server: Nats) -> tuple[object, ...]:
-    """How the stream and its consumers are set up."""
+    """Returns the configuration of the stream and its consumers."""
     async with admin(server) as context:
         stream = await context.stream_info(STREAM)
         consumers = await context.consumers_info(STREAM)
@@ -161,7 +163,7 @@ async def facts(server: Nats) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("user", USERS)
 async def test_a_user_publishes_what_is_declared_and_nothing_else(server: Nats, user: str) -> None:
-    """Events of others, their consumers, and whatever alters or reads the stream are refused."""
+    """Events of others, their consumers, and requests that change or read the stream are rejected."""
     before = await facts(server)
     async with connected(server, user) as client:
         refusals = {subject: await client.publish(subject, f"{inbox_prefix(user)}.1") for subject in requests()}
@@ -174,15 +176,15 @@ async def test_a_user_publishes_what_is_declared_and_nothing_else(server: Nats, 
 
 @pytest.mark.parametrize("user", USERS)
 async def test_a_user_listens_at_its_own_inbox_only(server: Nats, user: str) -> None:
-    """No event by its subject, no inbox of others, no advisories."""
+    """Subscriptions to events, inboxes of others and advisories are rejected."""
     async with connected(server, user) as client:
         refusals = {subject: await client.subscribe(subject) for subject in subscriptions()}
     assert [subject for subject, refusal in refusals.items() if not refusal] == [f"{inbox_prefix(user)}.>"]
 
 
 @pytest.mark.parametrize("publisher", [each for each in SERVICES if each.publishes], ids=lambda each: each.name)
-async def test_what_is_declared_is_delivered(server: Nats, publisher: Participant) -> None:
-    """By the adapter that the services use, an event gets from its publisher to each of its consumers."""
+async def test_declared_events_are_delivered(server: Nats, publisher: Participant) -> None:
+    """With the adapter of the services, an event gets from its publisher to each of its consumers."""
     async with JetStream(server.url(publisher.name), publisher.name) as sender:
         for event in publisher.publishes:
             sent = Envelope(f"{event}-1", event, publisher.name, "a/1", datetime.now(UTC), b"", None)
@@ -194,7 +196,7 @@ async def test_what_is_declared_is_delivered(server: Nats, publisher: Participan
 
 @pytest.mark.parametrize("request_subject", ["meshwright.orders.v1.OrderPlaced", "meshwright.orders.v1.Anything"])
 async def test_a_reply_to_a_foreign_subject_is_no_event(server: Nats, request_subject: str) -> None:
-    """The broker's own acknowledgement can be led to a subject of another service; its consumer refuses it."""
+    """NATS's own acknowledgement can be directed to a subject of another service; its consumer rejects it."""
     async with connected(server, "orders") as client, admin(server) as context:
         before = (await context.stream_info(STREAM)).state.last_seq
         assert await client.publish(request_subject, reply=DELETED) == ""
@@ -211,7 +213,7 @@ async def test_a_reply_to_a_foreign_subject_is_no_event(server: Nats, request_su
 
 
 async def received_by(broker: JetStream, name: str, event_type: str, event_id: str) -> Envelope:
-    """The event of this id, as its consumer gets it; what is forged is rejected as the inbox does."""
+    """Returns the event with this id as its consumer receives it; rejects unauthentic ones as the inbox does."""
     subscription = await broker.subscribe(name, [event_type])
     async with asyncio.timeout(30):
         while True:
@@ -230,7 +232,7 @@ async def received_by(broker: JetStream, name: str, event_type: str, event_id: s
 
 @pytest.mark.parametrize("other", [name for name in USERS if name != "identity"])
 async def test_nobody_connects_as_another(server: Nats, other: str) -> None:
-    """Neither with the password of another user nor without one."""
+    """Connecting with another user's password, or without one, is rejected."""
     for password in (password_of(server, other), ""):
         async with connection(server) as client:
             assert "Authorization Violation" in await client.authenticate("identity", password)

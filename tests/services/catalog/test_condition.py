@@ -45,7 +45,7 @@ FILTERED = {
 
 
 async def test_a_filter_selects_matching_products(database: Database) -> None:
-    """Each comparator is tested on each kind of field, with all operators; SQL and patterns in values are plain text."""
+    """Each comparator is tested on each kind of field, with all operators; SQL and patterns are plain text."""
     await insert(
         database,
         product("Saw", 2490),

@@ -109,7 +109,7 @@ async def test_an_invalid_product_is_not_created(store: Store, product: Product,
 
 
 async def test_the_same_request_id_gets_the_same_product(store: Store) -> None:
-    """Repeated and concurrent calls with one id create one product and one event; another body with the id is rejected."""
+    """Repeated and concurrent calls create one product and one event; another body with the id is rejected."""
     request_id = str(uuid4())
     first = await store.create(request_id=request_id)
     assert await asyncio.gather(*(store.create(request_id=request_id) for _ in range(4))) == [first] * 4

@@ -36,13 +36,13 @@ CLIENT_SECRETS = {"notifications": "notifications-secret", "orders": "orders-sec
 
 
 class GivenToken(ServiceTokens):
-    """A token that the test has already."""
+    """A fixed token, as service tokens."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     async def token(self) -> str:
-        """That token."""
+        """Returns the token."""
         return self._text
 
 
@@ -59,46 +59,46 @@ class Identity:
     stack: AsyncExitStack = field(repr=False)
 
     async def channel(self, token: str = "") -> Channel:
-        """A channel whose calls carry this token."""
+        """Opens a channel whose calls carry this token."""
         return await self.stack.enter_async_context(Channel("identity", self.address, tokens=GivenToken(token)))
 
     async def client(self, token: str = "") -> IdentityServiceClient:
-        """The generated client, with this token."""
+        """Returns the generated client, with this token."""
         return IdentityServiceClient(await self.channel(token))
 
     async def register(self, email: str = "", display_name: str = "Ada") -> User:
-        """A new customer, whose password is PASSWORD."""
+        """Registers a new customer, whose password is PASSWORD."""
         request = CreateUserRequest(
             email=email or f"{uuid4()}@example.com", password=PASSWORD, display_name=display_name
         )
         return await (await self.client()).create_user(request)
 
     async def sign_in(self, email: str, scope: str = "") -> Token:
-        """The tokens of a new sign-in."""
+        """Returns the tokens of a new sign-in."""
         request = IssueTokenRequest(grant_type="password", username=email, password=PASSWORD, scope=scope)
         return await (await self.client()).issue_token(request)
 
     async def signed_in(self) -> tuple[User, IdentityServiceClient]:
-        """A new customer, and a client that calls with the customer's token."""
+        """Registers a customer; returns it, and a client with the customer's token."""
         user = await self.register()
         return user, await self.client((await self.sign_in(user.email)).access_token)
 
     async def workload(self, name: str) -> IdentityServiceClient:
-        """A client that calls as this workload."""
+        """Returns a client that calls as this workload."""
         return await self.client(self.access_tokens.issue(f"workloads/{name}", name, frozenset()).text)
 
     async def count(self, query: str, *values: object) -> int:
-        """The number that a query finds."""
+        """Returns the number that a query selects."""
         async with self.database.transaction() as tx:
             return int(await tx.fetchval(query, *values))
 
     async def execute(self, query: str, *values: object) -> None:
-        """Changes rows behind the service's back."""
+        """Changes rows directly in the database."""
         async with self.database.transaction() as tx:
             await tx.execute(query, *values)
 
     async def events(self) -> list[tuple[str, str]]:
-        """Type and aggregate of the events told so far."""
+        """Returns the type and the aggregate of the events published so far."""
         async with self.database.transaction() as tx:
             rows = await tx.fetch("SELECT type, aggregate FROM mesh.outbox ORDER BY id")
         return [(row["type"], row["aggregate"]) for row in rows]
@@ -106,7 +106,7 @@ class Identity:
 
 @pytest.fixture(scope="session")
 async def _database(postgres: Postgres) -> AsyncIterator[Database]:
-    """One database for all tests of identity: migrating one for each would be most of the work."""
+    """Creates one database for all tests of identity, because migrating one for each would take most of the time."""
     await postgres.create_databases("identity_tests")
     url = postgres.url("identity_tests")
     migrate(url, [MESH_FOLDER, Path("services", "identity", "migrations")])
@@ -116,7 +116,7 @@ async def _database(postgres: Postgres) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def database(_database: Database) -> Database:
-    """The database of identity, empty."""
+    """Returns the empty database of identity."""
     async with _database.transaction() as tx:
         await tx.execute(
             "TRUNCATE users, refresh_families, signing_keys, ended_tokens, ended_token_readers, sign_in_attempts,"
@@ -127,20 +127,20 @@ async def database(_database: Database) -> Database:
 
 @pytest.fixture
 def cipher() -> Cipher:
-    """With the secret that all replicas of the tests share."""
+    """Returns a cipher with the secret that all replicas of the tests share."""
     return Cipher("0123456789abcdef0123456789abcdef")
 
 
 @pytest.fixture
 async def passwords() -> AsyncIterator[Passwords]:
-    """Two hashes at once."""
+    """Starts the hashing of passwords, two at once."""
     async with Passwords.open(2) as opened:
         yield opened
 
 
 @pytest.fixture
 async def keys(database: Database, cipher: Cipher) -> SigningKeys:
-    """The signing keys, with the first one made."""
+    """Returns the signing keys, with the first one created."""
     signing_keys = SigningKeys(database, cipher, timedelta(days=30))
     await signing_keys.refresh()
     return signing_keys
@@ -150,7 +150,7 @@ async def keys(database: Database, cipher: Cipher) -> SigningKeys:
 async def identity(
     database: Database, cipher: Cipher, passwords: Passwords, keys: SigningKeys
 ) -> AsyncIterator[Identity]:
-    """The service on a free port."""
+    """Starts the service on a free port."""
     access_tokens = AccessTokens(keys, ISSUER, AUDIENCE, 900)
     clients = Clients(CLIENT_SECRETS)
     ended = EndedTokenList(database, timedelta(seconds=900))

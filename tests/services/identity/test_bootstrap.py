@@ -1,4 +1,4 @@
-"""What is made at the start: the first staff account."""
+"""The preparation at the start: the first staff account."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ STAFF = "staff@example.com"
 
 
 async def test_replicas_that_start_at_once_make_one_staff_account(identity: Identity) -> None:
-    """One of them creates it, the others find it, and it works."""
+    """One of them creates it, the others find it, and it can sign in."""
     starts = (ensure_staff(identity.database, identity.passwords, STAFF, PASSWORD) for _ in range(4))
     await asyncio.gather(*starts)
     assert await identity.count("SELECT count(*) FROM users") == 1
@@ -23,7 +23,7 @@ async def test_replicas_that_start_at_once_make_one_staff_account(identity: Iden
 
 
 async def test_a_later_start_leaves_the_account_as_it_is(identity: Identity) -> None:
-    """Another STAFF_PASSWORD does not change the password of an account that exists."""
+    """Another STAFF_PASSWORD does not change the password of an existing account."""
     await ensure_staff(identity.database, identity.passwords, STAFF, PASSWORD)
     await ensure_staff(identity.database, identity.passwords, STAFF.upper(), "another password")
     assert await identity.count("SELECT count(*) FROM users") == 1
@@ -31,7 +31,7 @@ async def test_a_later_start_leaves_the_account_as_it_is(identity: Identity) -> 
 
 
 async def test_a_customer_with_the_staff_address_is_not_made_staff(identity: Identity) -> None:
-    """Whoever registered with that address first gains nothing by it."""
+    """A customer who registered with that address first stays a customer."""
     await identity.register(STAFF)
     await ensure_staff(identity.database, identity.passwords, STAFF, "another password")
     assert await identity.count("SELECT count(*) FROM users WHERE role = 'staff'") == 0
@@ -39,7 +39,7 @@ async def test_a_customer_with_the_staff_address_is_not_made_staff(identity: Ide
 
 
 async def test_a_start_waits_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step is repeated while the database is away; any other error ends the start."""
+    """A step is retried while the database is away; any other error ends the start."""
     monkeypatch.setattr(bootstrap, "RETRY_EVERY_S", 0)
     errors: list[MeshError] = [Unavailable("away"), Unavailable("away")]
     done: list[str] = []

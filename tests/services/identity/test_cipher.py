@@ -1,4 +1,4 @@
-"""What KEY_ENCRYPTION_SECRET protects."""
+"""Cryptography with KEY_ENCRYPTION_SECRET."""
 
 import pytest
 from joserfc.jwk import ECKey
@@ -9,12 +9,12 @@ from services.identity.cipher import Cipher
 
 @pytest.fixture
 def key() -> ECKey:
-    """A fresh signing key."""
+    """Returns a new signing key."""
     return ECKey.generate_key("P-256", auto_kid=True)
 
 
 def test_a_sealed_key_opens_to_the_same_key(cipher: Cipher, key: ECKey) -> None:
-    """Sealing loses nothing, and no two seals look alike."""
+    """Encryption loses nothing, and encrypting twice gives different results."""
     assert key.kid is not None
     opened = cipher.unseal(cipher.seal(key), key.kid)
     assert opened.as_dict(private=True)["d"] == key.as_dict(private=True)["d"]
@@ -22,8 +22,8 @@ def test_a_sealed_key_opens_to_the_same_key(cipher: Cipher, key: ECKey) -> None:
     assert cipher.seal(key) != cipher.seal(key)
 
 
-def test_what_was_changed_does_not_open(cipher: Cipher, key: ECKey) -> None:
-    """A changed seal, the seal of another key and rubbish are errors for the operator."""
+def test_modified_data_is_not_decrypted(cipher: Cipher, key: ECKey) -> None:
+    """Modified data, the data of another key and garbage are errors for the operator."""
     sealed = cipher.seal(key)
     place = sealed.rindex(".") - 5
     changed = sealed[:place] + ("A" if sealed[place] != "A" else "B") + sealed[place + 1 :]
@@ -33,7 +33,7 @@ def test_what_was_changed_does_not_open(cipher: Cipher, key: ECKey) -> None:
 
 
 def test_a_fingerprint_depends_on_text_and_secret(cipher: Cipher) -> None:
-    """Equal for equal texts; another text or another secret gives another one."""
+    """Fingerprints are equal for equal texts; another text or secret changes them."""
     other = Cipher("another secret of more than 32 characters")
     assert cipher.fingerprint("x") == cipher.fingerprint("x")
     assert len({cipher.fingerprint("x"), cipher.fingerprint("y"), other.fingerprint("x")}) == 3

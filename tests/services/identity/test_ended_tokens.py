@@ -27,7 +27,7 @@ ALL = ListEndedTokensRequest()
 
 
 async def works(identity: Identity, token: Token) -> bool:
-    """Whether an access token is taken."""
+    """Returns whether an access token is accepted."""
     try:
         await (await identity.client(token.access_token)).get_user(ME)
     except Unauthenticated as error:
@@ -38,12 +38,12 @@ async def works(identity: Identity, token: Token) -> bool:
 
 
 async def listed(identity: Identity) -> list[str]:
-    """The list as everybody gets it."""
+    """Returns the list as everybody gets it."""
     return [entry.id for entry in (await (await identity.client()).list_ended_tokens(ALL)).ended]
 
 
 async def test_a_revoked_access_token_ends_alone(identity: Identity) -> None:
-    """Its sign-in goes on: the refresh token gives another, and other sign-ins are untouched. Twice is once."""
+    """The sign-in continues: its refresh token works, and others are not affected. Revocation can be repeated."""
     user, client = await identity.register(), await identity.client()
     token, other = await identity.sign_in(user.email), await identity.sign_in(user.email)
     for hint in ("", "access_token", "refresh_token", "of another kind"):
@@ -56,7 +56,7 @@ async def test_a_revoked_access_token_ends_alone(identity: Identity) -> None:
 
 
 async def test_a_revoked_refresh_token_ends_the_access_tokens_of_its_sign_in(identity: Identity) -> None:
-    """RFC 7009, section 2.1: all that came from the same grant; other sign-ins of the user go on."""
+    """RFC 7009, section 2.1: all tokens of the same grant end; other sign-ins of the user continue."""
     user, client = await identity.register(), await identity.client()
     token, other = await identity.sign_in(user.email), await identity.sign_in(user.email)
     await client.revoke_token(RevokeTokenRequest(token=token.refresh_token))
@@ -65,7 +65,7 @@ async def test_a_revoked_refresh_token_ends_the_access_tokens_of_its_sign_in(ide
 
 
 async def test_the_reuse_of_a_refresh_token_ends_the_access_tokens(identity: Identity) -> None:
-    """A thief's access token is worth nothing once the theft is seen."""
+    """A thief's access token ends as soon as the theft is detected."""
     user, client = await identity.register(), await identity.client()
     token = await identity.sign_in(user.email)
     again = IssueTokenRequest(grant_type="refresh_token", refresh_token=token.refresh_token)
@@ -75,8 +75,8 @@ async def test_the_reuse_of_a_refresh_token_ends_the_access_tokens(identity: Ide
     assert [await works(identity, each) for each in (token, second)] == [False, False]
 
 
-async def test_a_refresh_token_that_was_made_up_ends_nothing(identity: Identity) -> None:
-    """Who knows the identifier of a sign-in, which every access token has, can't end it without one of its tokens."""
+async def test_a_forged_refresh_token_ends_nothing(identity: Identity) -> None:
+    """The identifier of a sign-in, which is in every access token, is not enough to end it."""
     user, client = await identity.register(), await identity.client()
     token = await identity.sign_in(user.email)
     genuine = RefreshToken.parse(token.refresh_token)
@@ -93,7 +93,7 @@ async def test_a_refresh_token_that_was_made_up_ends_nothing(identity: Identity)
 
 
 async def test_all_tokens_of_a_user_end_with_the_user(identity: Identity) -> None:
-    """Those of every sign-in, by one entry that does not name the user."""
+    """One entry, which does not name the user, ends the tokens of all sign-ins."""
     user = await identity.register()
     tokens = [await identity.sign_in(user.email) for _ in range(2)]
     await (await identity.client(tokens[0].access_token)).delete_user(DeleteUserRequest(name="users/me"))
@@ -103,13 +103,13 @@ async def test_all_tokens_of_a_user_end_with_the_user(identity: Identity) -> Non
 
 @pytest.mark.parametrize("text", ["x", "a.b.c", "A" * 4096, "ü.ü.ü", "eyJhbGciOiJub25lIn0.e30."])
 async def test_texts_that_are_no_token_end_nothing(identity: Identity, text: str) -> None:
-    """Revocation of an unknown token is a success (RFC 7009, section 2.2)."""
+    """Revoking an unknown token succeeds (RFC 7009, section 2.2)."""
     await (await identity.client()).revoke_token(RevokeTokenRequest(token=text))
     assert await listed(identity) == []
 
 
-async def test_an_end_is_answered_when_all_replicas_know(identity: Identity) -> None:
-    """Another replica that follows the list refuses the token as soon as the deletion is answered, each time."""
+async def test_a_deletion_returns_when_all_replicas_know(identity: Identity) -> None:
+    """A replica that follows the list rejects the token as soon as the deletion has returned."""
     replicas = [EndedTokenList(identity.database, timedelta(seconds=900)) for _ in range(3)]
     for replica in replicas:
         await replica.refresh()
@@ -123,8 +123,8 @@ async def test_an_end_is_answered_when_all_replicas_know(identity: Identity) -> 
     await asyncio.gather(*following, return_exceptions=True)
 
 
-async def test_a_reader_that_is_gone_holds_up_one_end_only(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an end that it did not acknowledge a reader is forgotten, until it asks again."""
+async def test_a_reader_that_is_gone_delays_only_one_call(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that does not acknowledge an entry is deleted, until it polls again."""
     monkeypatch.setattr(ended_tokens, "SPREAD_TIMEOUT_S", 0.2)
     _, client = await identity.signed_in()
     dead = str(uuid4())
@@ -134,8 +134,8 @@ async def test_a_reader_that_is_gone_holds_up_one_end_only(identity: Identity, m
     assert await identity.count("SELECT count(*) FROM ended_token_readers WHERE id = $1::text::uuid", dead) == 0
 
 
-async def test_a_reader_waits_for_news_and_gets_them(identity: Identity) -> None:
-    """A long poll is answered when something ends, with what is new to the reader."""
+async def test_a_reader_waits_for_new_entries(identity: Identity) -> None:
+    """A long poll returns the new entries when a token ends."""
     user = await identity.register()
     token, client = await identity.sign_in(user.email), await identity.client()
     begin = await client.list_ended_tokens(ALL)
@@ -152,7 +152,7 @@ async def test_a_reader_waits_for_news_and_gets_them(identity: Identity) -> None
 
 
 async def test_a_long_list_comes_in_pages(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every entry once, however many answers it takes."""
+    """Every entry is returned once, over several pages."""
     monkeypatch.setattr(ended_tokens, "PAGE_ENTRIES_MAX", 2)
     user, client = await identity.register(), await identity.client()
     for _ in range(5):
@@ -167,7 +167,7 @@ async def test_a_long_list_comes_in_pages(identity: Identity, monkeypatch: pytes
 
 
 async def test_a_full_list_refuses_more(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end is refused, and the user is there still: no token is forgotten to make room."""
+    """The deletion is rejected, and the user still exists: no entry is deleted to make room."""
     monkeypatch.setattr(ended_tokens, "ENTRIES_MAX", 0)
     _, client = await identity.signed_in()
     with pytest.raises(ResourceExhausted) as caught:
@@ -176,8 +176,8 @@ async def test_a_full_list_refuses_more(identity: Identity, monkeypatch: pytest.
     assert (await client.get_user(ME)).name
 
 
-async def test_entries_leave_with_their_tokens(identity: Identity) -> None:
-    """An entry goes when its tokens have expired, but for the last, by which replicas agree where the list ends."""
+async def test_expired_entries_are_deleted(identity: Identity) -> None:
+    """The last entry is kept, because replicas use it to agree on the end of the list."""
     user, client = await identity.register(), await identity.client()
     tokens = [await identity.sign_in(user.email) for _ in range(3)]
     for token in tokens[:2]:

@@ -28,19 +28,19 @@ BY_CLIENT = IssueTokenRequest(grant_type="client_credentials")
 
 
 def by_refresh(token: Token, scope: str = "") -> IssueTokenRequest:
-    """The request that trades a refresh token."""
+    """Returns the request that exchanges a refresh token."""
     return IssueTokenRequest(grant_type="refresh_token", refresh_token=token.refresh_token, scope=scope)
 
 
 async def refused(client: IdentityServiceClient, request: IssueTokenRequest) -> MeshError:
-    """The error that the token endpoint answers with."""
+    """Returns the error of the token endpoint."""
     with pytest.raises(MeshError) as caught:
         await client.issue_token(request)
     return caught.value
 
 
 async def basic(identity: Identity, credentials: bytes, request: IssueTokenRequest = BY_CLIENT) -> Token:
-    """Asks for a token with HTTP Basic authentication, as the edge passes it on."""
+    """Requests a token with HTTP Basic authentication, as the edge forwards it."""
     header = "Basic " + base64.b64encode(credentials).decode()
     channel = await identity.channel()
     reply = await channel.unary(ISSUE_TOKEN, request.to_binary(), timeout_s=5, metadata=[("authorization", header)])
@@ -48,7 +48,7 @@ async def basic(identity: Identity, credentials: bytes, request: IssueTokenReque
 
 
 async def test_an_access_token_has_the_claims_of_rfc_9068(identity: Identity) -> None:
-    """Header and claims are those of the profile; the answer tells their lifetime and scopes."""
+    """Header and claims are those of the profile; the response has the lifetime and the scopes."""
     user = await identity.register()
     token = await identity.sign_in(user.email)
     signed = jws.deserialize_compact(token.access_token, identity.keys.current, algorithms=["ES256"])
@@ -62,7 +62,7 @@ async def test_an_access_token_has_the_claims_of_rfc_9068(identity: Identity) ->
 
 
 async def test_a_wrong_password_and_an_unknown_account_are_the_same(identity: Identity) -> None:
-    """Neither the error nor its reason tells whether the address has an account."""
+    """Neither the error nor its reason reveals whether the address has an account."""
     user, client = await identity.register(), await identity.client()
     errors = [
         await refused(client, IssueTokenRequest(grant_type="password", username=username, password="wrong password"))
@@ -83,7 +83,7 @@ async def test_a_wrong_password_and_an_unknown_account_are_the_same(identity: Id
 async def test_every_missing_parameter_is_named(
     identity: Identity, request_: IssueTokenRequest, missing: list[str]
 ) -> None:
-    """What the grant needs and the request lacks is a violation each."""
+    """Each required parameter that is missing is a violation."""
     error = await refused(await identity.client(), request_)
     assert (type(error), error.reason) == (InvalidArgument, "INVALID_REQUEST")
     assert [violation.field for violation in error.violations] == missing
@@ -91,14 +91,14 @@ async def test_every_missing_parameter_is_named(
 
 @pytest.mark.parametrize(("role", "scopes"), [("customer", CUSTOMER_SCOPES), ("staff", STAFF_SCOPES)])
 async def test_scopes_are_those_of_the_role(identity: Identity, role: str, scopes: str) -> None:
-    """Without a wish a token has all scopes that the role gives."""
+    """By default a token has all scopes of the role."""
     user = await identity.register()
     await identity.execute("UPDATE users SET role = $1", role)
     assert (await identity.sign_in(user.email)).scope == scopes
 
 
-async def test_a_wish_narrows_the_scopes_for_good(identity: Identity) -> None:
-    """A sign-in with fewer scopes gives a token without the others, and its refresh never gives more."""
+async def test_requested_scopes_limit_the_sign_in(identity: Identity) -> None:
+    """A sign-in with fewer scopes never gets more by a refresh."""
     user = await identity.register()
     token = await identity.sign_in(user.email, "orders.read")
     client = await identity.client(token.access_token)
@@ -112,7 +112,7 @@ async def test_a_wish_narrows_the_scopes_for_good(identity: Identity) -> None:
 
 @pytest.mark.parametrize("scope", ["catalog.write", "profile nothing", "\0", "profile\torders.read"])
 async def test_a_scope_beyond_the_role_is_refused(identity: Identity, scope: str) -> None:
-    """A customer gets no scope of the staff's, and unknown scopes are named."""
+    """A customer can't get scopes of staff, and unknown scopes are named."""
     user = await identity.register()
     with pytest.raises(InvalidArgument) as caught:
         await identity.sign_in(user.email, scope)
@@ -121,7 +121,7 @@ async def test_a_scope_beyond_the_role_is_refused(identity: Identity, scope: str
 
 
 async def test_a_role_that_is_lost_is_lost_at_the_next_refresh(identity: Identity) -> None:
-    """A refresh gives no more than the role of this moment allows."""
+    """A refresh grants only scopes of the current role."""
     user = await identity.register()
     await identity.execute("UPDATE users SET role = 'staff'")
     token = await identity.sign_in(user.email)
@@ -130,7 +130,7 @@ async def test_a_role_that_is_lost_is_lost_at_the_next_refresh(identity: Identit
 
 
 async def test_a_refresh_token_gives_the_next(identity: Identity) -> None:
-    """Each refresh gives another refresh token and an access token that works."""
+    """Each refresh returns another refresh token and a valid access token."""
     user = await identity.register()
     token, client = await identity.sign_in(user.email), await identity.client()
     seen = {token.refresh_token}
@@ -143,7 +143,7 @@ async def test_a_refresh_token_gives_the_next(identity: Identity) -> None:
 
 
 async def test_a_refresh_token_used_again_ends_its_sign_in_only(identity: Identity) -> None:
-    """After the reuse not even the newest token of the family works; another sign-in of the user does."""
+    """Even the newest token of the family is then invalid; other sign-ins of the user are not affected."""
     user = await identity.register()
     first, other = await identity.sign_in(user.email), await identity.sign_in(user.email)
     client = await identity.client()
@@ -154,7 +154,7 @@ async def test_a_refresh_token_used_again_ends_its_sign_in_only(identity: Identi
 
 
 async def test_of_concurrent_refreshes_one_succeeds_and_the_sign_in_ends(identity: Identity) -> None:
-    """A token that comes twice at once works once; that it came again ends the family."""
+    """One of two concurrent uses succeeds; the other one ends the family."""
     user = await identity.register()
     token, client = await identity.sign_in(user.email), await identity.client()
     results = await asyncio.gather(*(client.issue_token(by_refresh(token)) for _ in range(4)), return_exceptions=True)
@@ -164,7 +164,7 @@ async def test_of_concurrent_refreshes_one_succeeds_and_the_sign_in_ends(identit
 
 
 async def test_a_refused_scope_does_not_use_the_token_up(identity: Identity) -> None:
-    """A refresh that asks for too much may be repeated with less."""
+    """After the error, the token can be used with fewer scopes."""
     user = await identity.register()
     token, client = await identity.sign_in(user.email), await identity.client()
     assert (await refused(client, by_refresh(token, "catalog.write"))).reason == "INVALID_SCOPE"
@@ -172,7 +172,7 @@ async def test_a_refused_scope_does_not_use_the_token_up(identity: Identity) -> 
 
 
 async def test_an_expired_refresh_token_is_refused(identity: Identity) -> None:
-    """After its time a refresh token is worth nothing."""
+    """A refresh token is invalid after its lifetime."""
     user = await identity.register()
     token = await identity.sign_in(user.email)
     await identity.execute("UPDATE refresh_families SET expire_time = now()")
@@ -180,16 +180,16 @@ async def test_an_expired_refresh_token_is_refused(identity: Identity) -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "\0", "ü" * 64, "!" * 64, "A" * 64, "A" * 512])
-async def test_what_is_no_refresh_token_is_refused(identity: Identity, text: str) -> None:
-    """Any other text is an invalid grant for the token endpoint, and nothing to do for revocation."""
+async def test_a_malformed_refresh_token_is_rejected(identity: Identity, text: str) -> None:
+    """For the token endpoint it is an invalid grant; revocation ignores it."""
     client = await identity.client()
     request = IssueTokenRequest(grant_type="refresh_token", refresh_token=text)
     assert (await refused(client, request)).reason == "INVALID_GRANT"
     await client.revoke_token(RevokeTokenRequest(token=text))
 
 
-async def test_a_revoked_refresh_token_works_no_more(identity: Identity) -> None:
-    """Revocation ends the sign-in, also by a token that has been used, and may be repeated."""
+async def test_a_revoked_refresh_token_is_invalid(identity: Identity) -> None:
+    """Revocation ends the sign-in, even by a used token, and can be repeated."""
     user, client = await identity.register(), await identity.client()
     first = await identity.sign_in(user.email)
     second = await client.issue_token(by_refresh(first))
@@ -199,7 +199,7 @@ async def test_a_revoked_refresh_token_works_no_more(identity: Identity) -> None
 
 
 async def test_the_database_holds_no_token(identity: Identity) -> None:
-    """Neither a refresh token's text nor its secret can be read from the database."""
+    """Neither the text of a refresh token nor its secret is in the database."""
     user = await identity.register()
     token = await identity.sign_in(user.email)
     octets = base64.urlsafe_b64decode(token.refresh_token)
@@ -209,7 +209,7 @@ async def test_the_database_holds_no_token(identity: Identity) -> None:
 
 
 async def test_the_sign_ins_of_a_user_are_limited(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit a new sign-in ends the one that was unused for the longest time; expired ones go first."""
+    """A sign-in beyond the limit ends the longest unused one; expired ones are deleted first."""
     monkeypatch.setattr(storage, "FAMILIES_PER_USER_MAX", 2)
     user, client = await identity.register(), await identity.client()
     first, second = await identity.sign_in(user.email), await identity.sign_in(user.email)
@@ -234,7 +234,7 @@ async def test_a_workload_gets_a_token_by_its_secret_in_the_body(identity: Ident
 
 @pytest.mark.parametrize("credentials", [b"orders:orders-secret-0123", b"orders:orders%2Dsecret-0123"])
 async def test_a_workload_gets_a_token_by_basic_authentication(identity: Identity, credentials: bytes) -> None:
-    """The secret may be form-encoded, as RFC 6749 has it."""
+    """The secret may be form-encoded, by RFC 6749."""
     assert (await basic(identity, credentials)).access_token
     named = IssueTokenRequest(grant_type="client_credentials", client_id="orders")
     assert (await basic(identity, credentials, named)).access_token
@@ -244,7 +244,7 @@ async def test_a_workload_gets_a_token_by_basic_authentication(identity: Identit
     "credentials", [b"", b":", b"orders", b"orders:", b"nobody:", b"nobody:x", b"orders:wrong", b"\xff:\xff", b"\0:\0"]
 )
 async def test_a_wrong_client_is_unauthenticated(identity: Identity, credentials: bytes) -> None:
-    """An unknown client, a wrong secret and credentials that can't be read are the same error."""
+    """An unknown client, a wrong secret and malformed credentials are the same error."""
     with pytest.raises(Unauthenticated) as caught:
         await basic(identity, credentials)
     assert (caught.value.reason, caught.value.message) == (
@@ -255,14 +255,14 @@ async def test_a_wrong_client_is_unauthenticated(identity: Identity, credentials
 
 @pytest.mark.parametrize(("client_id", "secret"), [("", ""), ("orders", ""), ("orders", "ü" * 20), ("nobody", "x")])
 async def test_a_wrong_client_in_the_body_is_unauthenticated(identity: Identity, client_id: str, secret: str) -> None:
-    """No client, no secret, and a wrong one are refused alike."""
+    """A missing client, a missing secret and a wrong one are the same error."""
     request = IssueTokenRequest(grant_type="client_credentials", client_id=client_id, client_secret=secret)
     error = await refused(await identity.client(), request)
     assert (type(error), error.reason) == (Unauthenticated, "INVALID_CLIENT")
 
 
 async def test_credentials_in_two_places_are_refused(identity: Identity) -> None:
-    """RFC 6749, section 2.3: a client must not use more than one way to prove itself."""
+    """RFC 6749, section 2.3: a client must not use more than one method of authentication."""
     twice = IssueTokenRequest(grant_type="client_credentials", client_secret=CLIENT_SECRETS["orders"])
     another = IssueTokenRequest(grant_type="client_credentials", client_id="notifications")
     for request in (twice, another):
@@ -272,7 +272,7 @@ async def test_credentials_in_two_places_are_refused(identity: Identity) -> None
 
 
 async def test_a_workload_has_no_scopes_to_ask_for(identity: Identity) -> None:
-    """A scope with client_credentials is refused."""
+    """A scope with client_credentials is rejected."""
     request = IssueTokenRequest(grant_type="client_credentials", scope="profile")
     with pytest.raises(InvalidArgument) as caught:
         await basic(identity, b"orders:orders-secret-0123", request)
@@ -280,21 +280,21 @@ async def test_a_workload_has_no_scopes_to_ask_for(identity: Identity) -> None:
 
 
 async def test_an_unknown_grant_is_refused(identity: Identity) -> None:
-    """The grant type is a field at fault, and the grants there are get named."""
+    """The violation has the field grant_type, and names the supported grants."""
     error = await refused(await identity.client(), IssueTokenRequest(grant_type="implicit"))
     assert isinstance(error, InvalidArgument)
     assert [violation.field for violation in error.violations] == ["grant_type"]
 
 
 async def test_an_unknown_grant_is_refused_by_the_handler_too(identity: Identity) -> None:
-    """Where no contract's rule stands before it, the handler answers with the error of RFC 6749, section 5.2."""
+    """Without the contract's rule, the handler returns the error of RFC 6749, section 5.2."""
     with pytest.raises(InvalidArgument) as caught:
         await identity.handlers.issue_token(IssueTokenRequest(grant_type="implicit"), Call(ISSUE_TOKEN))
     assert caught.value.reason == "UNSUPPORTED_GRANT_TYPE"
 
 
-async def test_an_expired_token_is_told_to_be_expired(identity: Identity) -> None:
-    """A client can tell that it is time to refresh."""
+async def test_an_expired_token_has_its_own_reason(identity: Identity) -> None:
+    """A client can find out that it should refresh."""
     user = await identity.register()
     expired = AccessTokens(identity.keys, ISSUER, AUDIENCE, -1).issue(user.name, "public", frozenset({"profile"}))
     with pytest.raises(Unauthenticated) as caught:
@@ -303,7 +303,7 @@ async def test_an_expired_token_is_told_to_be_expired(identity: Identity) -> Non
 
 
 async def test_a_token_that_was_changed_is_refused(identity: Identity) -> None:
-    """Another subject under the old signature, no signature, or another issuer: none is believed."""
+    """Another subject with the old signature, no signature and another issuer are rejected."""
     user, other = await identity.register(), await identity.register()
     token = (await identity.sign_in(user.email)).access_token
     header, payload, signature = token.split(".")
@@ -321,7 +321,7 @@ async def test_a_token_that_was_changed_is_refused(identity: Identity) -> None:
 
 
 async def test_a_password_registered_in_one_normal_form_works_in_the_other(identity: Identity) -> None:
-    """The same characters are the same password, composed or not."""
+    """Composed and decomposed characters are the same password."""
     client = await identity.client()
     await client.create_user(CreateUserRequest(email="a@example.com", password="caf\u00e9 au lait", display_name="A"))
     request = IssueTokenRequest(grant_type="password", username="a@example.com", password="cafe\u0301 au lait")

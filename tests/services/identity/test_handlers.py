@@ -33,20 +33,20 @@ ME = GetUserRequest(name="users/me")
 
 
 def registration(**changed: str) -> CreateUserRequest:
-    """A registration that is right but for what is changed."""
+    """Returns a valid registration with these changes."""
     fields = {"email": "ada@example.com", "password": PASSWORD, "display_name": "Ada"} | changed
     return CreateUserRequest(**fields)
 
 
 async def refusal(client: IdentityServiceClient, request: CreateUserRequest) -> MeshError:
-    """The error that a registration ends with."""
+    """Returns the error of a registration."""
     with pytest.raises(MeshError) as caught:
         await client.create_user(request)
     return caught.value
 
 
 async def test_a_registered_user_signs_in_and_sees_itself(identity: Identity) -> None:
-    """Registering gives a customer, who then reads the same by "users/me" and by name."""
+    """A registered customer reads itself by "users/me" and by name."""
     user = await identity.register("Ada@Example.com", "Ada Lovelace")
     assert (user.email, user.display_name, user.role) == ("Ada@Example.com", "Ada Lovelace", Role.CUSTOMER)
     assert user.name == f"users/{user.uid}"
@@ -56,16 +56,16 @@ async def test_a_registered_user_signs_in_and_sees_itself(identity: Identity) ->
     assert await client.get_user(GetUserRequest(name=user.name)) == user
 
 
-async def test_registering_tells_one_event_without_personal_data(identity: Identity) -> None:
-    """UserRegistered is in the outbox with the user, and a refused registration tells nothing."""
+async def test_registering_publishes_one_event_without_personal_data(identity: Identity) -> None:
+    """UserRegistered is in the outbox with the user; a rejected registration publishes nothing."""
     user = await identity.register("ada@example.com")
     await refusal(await identity.client(), registration(email="ada"))
     assert await identity.events() == [("meshwright.identity.v1.UserRegistered", user.name)]
     assert await identity.count("SELECT count(*) FROM mesh.outbox WHERE payload::text LIKE $1", _hex("ada@")) == 0
 
 
-async def test_a_registration_does_not_tell_whether_the_address_has_an_account(identity: Identity) -> None:
-    """The answer has the shape of every other, replays too; nothing changes, and the owner is told by an event."""
+async def test_a_registration_does_not_reveal_whether_the_address_has_an_account(identity: Identity) -> None:
+    """The response has the same form, even if repeated; nothing changes, and the owner is notified by an event."""
     owner = await identity.register("ada@example.com")
     client, request_id = await identity.client(), str(uuid4())
     request = registration(email="ADA@example.COM", password="another password", request_id=request_id)
@@ -84,7 +84,7 @@ async def test_a_registration_does_not_tell_whether_the_address_has_an_account(i
 
 
 async def test_only_one_of_many_at_once_gets_an_address(identity: Identity) -> None:
-    """Concurrent registrations of one address make one account."""
+    """Concurrent registrations of one address create one account."""
     client = await identity.client()
     answers = await asyncio.gather(*(client.create_user(registration()) for _ in range(6)))
     assert await identity.count("SELECT count(*) FROM users") == 1
@@ -124,7 +124,7 @@ async def test_only_one_of_many_at_once_gets_an_address(identity: Identity) -> N
     ],
 )
 async def test_a_wrong_field_is_named(identity: Identity, changed: dict[str, str], field: str) -> None:
-    """Each wrong field of a registration is a violation, and nothing is stored."""
+    """Each invalid field of a registration is a violation, and nothing is stored."""
     error = await refusal(await identity.client(), registration(**changed))
     assert isinstance(error, InvalidArgument)
     assert {violation.field for violation in error.violations} == {field}
@@ -132,7 +132,7 @@ async def test_a_wrong_field_is_named(identity: Identity, changed: dict[str, str
 
 
 async def test_a_password_may_hold_any_character(identity: Identity) -> None:
-    """NUL and characters beyond the basic plane are parts of a password like others."""
+    """NUL and characters beyond the basic plane are allowed."""
     client, password = await identity.client(), "p\0ss wörd \U0001f511"
     await client.create_user(registration(password=password))
     sign_in = IssueTokenRequest(grant_type="password", username="ada@example.com", password=password)
@@ -142,8 +142,8 @@ async def test_a_password_may_hold_any_character(identity: Identity) -> None:
         await client.issue_token(sign_in)
 
 
-async def test_twins_with_one_request_id_make_one_user(identity: Identity) -> None:
-    """Concurrent and later calls with the same request_id get the same answer; one user, one event."""
+async def test_calls_with_one_request_id_make_one_user(identity: Identity) -> None:
+    """Concurrent and later calls with the same request_id get the same response; there is one user and one event."""
     client, request = await identity.client(), registration(request_id=str(uuid4()))
     twins = await asyncio.gather(*(client.create_user(request) for _ in range(4)))
     later = await client.create_user(request)
@@ -154,15 +154,15 @@ async def test_twins_with_one_request_id_make_one_user(identity: Identity) -> No
 
 @pytest.mark.parametrize("changed", [{"email": "b@example.com"}, {"password": "another password"}])
 async def test_a_request_id_is_for_one_registration(identity: Identity, changed: dict[str, str]) -> None:
-    """The same request_id with another address, or only another password, is refused."""
+    """The same request_id with another address, or only another password, is rejected."""
     client, request_id = await identity.client(), str(uuid4())
     await client.create_user(registration(request_id=request_id))
     error = await refusal(client, registration(request_id=request_id, **changed))
     assert (type(error), error.reason) == (InvalidArgument, "REQUEST_ID_REUSED")
 
 
-async def test_no_hash_of_a_request_tells_its_password(identity: Identity) -> None:
-    """Whoever reads the database can't try passwords against the kept hash of a registration, which is a fast one."""
+async def test_no_hash_of_a_request_reveals_its_password(identity: Identity) -> None:
+    """With the database alone, passwords can't be guessed by the stored hash of a registration, which is a fast one."""
     request = registration(request_id=str(uuid4()))
     await (await identity.client()).create_user(request)
     assert await identity.count("SELECT count(*) FROM mesh.answers") == 1
@@ -171,7 +171,7 @@ async def test_no_hash_of_a_request_tells_its_password(identity: Identity) -> No
 
 
 async def test_an_update_changes_what_the_mask_names(identity: Identity) -> None:
-    """display_name changes with a mask and without one, and each time the etag does."""
+    """display_name changes with and without a mask, and so does the etag."""
     user, client = await identity.signed_in()
     patch = User(name="users/me", display_name=" Countess ", etag=user.etag)
     updated = await client.update_user(UpdateUserRequest(user=patch, update_mask=FieldMask(paths=["display_name"])))
@@ -197,7 +197,7 @@ async def test_a_stale_etag_changes_nothing(identity: Identity) -> None:
 
 
 async def test_of_concurrent_updates_of_one_version_one_wins(identity: Identity) -> None:
-    """With the same etag one update succeeds, and the others are told."""
+    """One of them succeeds, and the others are Aborted."""
     user, client = await identity.signed_in()
     patches = [User(name="users/me", display_name=f"Ada {number}", etag=user.etag) for number in range(4)]
     updates = (client.update_user(UpdateUserRequest(user=patch)) for patch in patches)
@@ -207,7 +207,7 @@ async def test_of_concurrent_updates_of_one_version_one_wins(identity: Identity)
 
 @pytest.mark.parametrize("path", ["email", "role", "uid", "etag", "nothing", "display_name.x", ""])
 async def test_a_mask_can_name_the_display_name_only(identity: Identity, path: str) -> None:
-    """Another path, whether the field exists or not, is a violation of update_mask."""
+    """Another path is a violation of update_mask, whether or not the field exists."""
     user, client = await identity.signed_in()
     patch = User(name="users/me", display_name="B", email="b@example.com", role=Role.STAFF)
     with pytest.raises(InvalidArgument) as caught:
@@ -217,7 +217,7 @@ async def test_a_mask_can_name_the_display_name_only(identity: Identity, path: s
 
 
 async def test_a_wrong_display_name_is_a_violation_of_the_user(identity: Identity) -> None:
-    """An update names the field as it is in its own request."""
+    """The violation of an update has the path of the field in its request."""
     _, client = await identity.signed_in()
     with pytest.raises(InvalidArgument) as caught:
         await client.update_user(UpdateUserRequest(user=User(name="users/me", display_name="A\nB")))
@@ -225,8 +225,8 @@ async def test_a_wrong_display_name_is_a_violation_of_the_user(identity: Identit
 
 
 @pytest.mark.parametrize("form", ["{}", "urn:uuid:{}", "{}\0", "{}x"])
-async def test_another_users_name_tells_nothing(identity: Identity, form: str) -> None:
-    """The name of another user, of nobody, or no user's possible name: for every method the answer is the same."""
+async def test_another_users_name_reveals_nothing(identity: Identity, form: str) -> None:
+    """Every method returns the same error for another user, a missing user and an impossible name."""
     other, (_, client) = await identity.register(), await identity.signed_in()
     errors = set()
     for uid in (other.uid, str(uuid4())):
@@ -243,7 +243,7 @@ async def test_another_users_name_tells_nothing(identity: Identity, form: str) -
 
 
 async def test_staff_may_not_read_others_either(identity: Identity) -> None:
-    """The role opens no other user."""
+    """The role does not allow reading other users."""
     user, other = await identity.register(), await identity.register()
     await identity.execute("UPDATE users SET role = 'staff' WHERE uid = $1::text::uuid", user.uid)
     client = await identity.client((await identity.sign_in(user.email)).access_token)
@@ -253,7 +253,7 @@ async def test_staff_may_not_read_others_either(identity: Identity) -> None:
 
 
 async def test_a_deleted_user_can_do_nothing_more(identity: Identity) -> None:
-    """After the deletion neither the access token, nor the refresh token, nor the password works."""
+    """After the deletion the access token, the refresh token and the password are invalid."""
     user = await identity.register()
     tokens = await identity.sign_in(user.email)
     client = await identity.client(tokens.access_token)
@@ -274,7 +274,7 @@ async def test_a_deleted_user_can_do_nothing_more(identity: Identity) -> None:
 
 
 async def test_a_deleted_user_leaves_no_personal_data(identity: Identity) -> None:
-    """No table holds the address or the name, not even the kept answer of the registration; UserDeleted is told."""
+    """No table has the address or the name, nor has the stored answer; UserDeleted is published."""
     request = registration(email="gone@example.com", display_name="Gonegirl", request_id=str(uuid4()))
     user = await (await identity.client()).create_user(request)
     assert await _traces(identity, "gone@example.com") == {"public.users", "mesh.answers"}
@@ -287,7 +287,7 @@ async def test_a_deleted_user_leaves_no_personal_data(identity: Identity) -> Non
 
 
 async def test_the_address_of_a_deleted_user_is_free(identity: Identity) -> None:
-    """Somebody may register with it again, as another user."""
+    """Another user can register with it."""
     first = await identity.register("ada@example.com")
     client = await identity.client((await identity.sign_in(first.email)).access_token)
     await client.delete_user(DeleteUserRequest(name="users/me"))
@@ -295,7 +295,7 @@ async def test_the_address_of_a_deleted_user_is_free(identity: Identity) -> None
 
 
 async def test_only_the_named_workload_resolves_users(identity: Identity) -> None:
-    """notifications gets the address and the name; other workloads, users and nobody do not."""
+    """notifications gets the address and the name; other workloads, users and anonymous callers do not."""
     user, user_client = await identity.signed_in()
     request = ResolveUserRequest(user=user.name)
     resolved = await (await identity.workload("notifications")).resolve_user(request)
@@ -311,7 +311,7 @@ async def test_only_the_named_workload_resolves_users(identity: Identity) -> Non
 
 @pytest.mark.parametrize("name", ["users/3ef99958-0a2c-4780-ace7-26722d66c4d3", "users/me", "users/\0", "users/x"])
 async def test_an_unknown_user_is_not_resolved(identity: Identity, name: str) -> None:
-    """A name that is nobody's is NotFound."""
+    """An unknown name is NotFound."""
     client = await identity.workload("notifications")
     with pytest.raises(NotFound):
         await client.resolve_user(ResolveUserRequest(user=name))
@@ -322,7 +322,7 @@ def _hex(text: str) -> str:
 
 
 async def _traces(identity: Identity, text: str) -> set[str]:
-    """The tables with a row in which this text is, as text or as bytes."""
+    """Returns the tables that hold this text, as text or as bytes."""
     async with identity.database.transaction() as tx:
         tables = await tx.fetch("SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'mesh')")
         names = {f"{table['schemaname']}.{table['tablename']}" for table in tables}

@@ -1,4 +1,4 @@
-"""The signing keys: when they are made, published, used and forgotten, and that all replicas agree."""
+"""The signing keys: creation, publication, use and deletion, and agreement between replicas."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def keys_of(*activations: datetime) -> list[StoredKey]:
-    """Keys named by their place, which begin to sign at these times."""
+    """Returns keys named by their index, with these activation times."""
     return [StoredKey(str(place), "", time) for place, time in enumerate(activations)]
 
 
@@ -51,12 +51,12 @@ def keys_of(*activations: datetime) -> list[StoredKey]:
     ],
 )
 def test_rotation_is_planned_by_age(activations: list[datetime], expected: Rotation) -> None:
-    """What is due follows from the keys and the time alone."""
+    """The plan depends on the keys and the time alone."""
     assert plan_rotation(keys_of(*activations), NOW, AGE_MAX) == expected
 
 
 async def test_replicas_that_start_at_once_agree_on_one_key(database: Database, cipher: Cipher) -> None:
-    """Of several processes on an empty database one makes the key, and all sign with it."""
+    """One of several processes on an empty database creates the key, and all sign with it."""
     replicas = [SigningKeys(database, cipher, AGE_MAX) for _ in range(4)]
     await asyncio.gather(*(replica.refresh() for replica in replicas))
     assert {replica.current.kid for replica in replicas} == {replicas[0].current.kid}
@@ -64,7 +64,7 @@ async def test_replicas_that_start_at_once_agree_on_one_key(database: Database, 
 
 
 async def test_replicas_that_rotate_at_once_make_one_key(identity: Identity, cipher: Cipher) -> None:
-    """When a key is due several processes make one between them, published and not used yet."""
+    """Several processes create one key when it is due, published but not used yet."""
     await _age(identity, AGE_MAX)
     replicas = [SigningKeys(identity.database, cipher, AGE_MAX) for _ in range(4)]
     await asyncio.gather(*(replica.refresh() for replica in replicas))
@@ -75,7 +75,7 @@ async def test_replicas_that_rotate_at_once_make_one_key(identity: Identity, cip
 
 
 async def test_tokens_outlive_the_rotation_of_their_key(identity: Identity) -> None:
-    """A token signed before the rotation works after it, until its key is forgotten; new ones have the new key."""
+    """A token signed before the rotation is valid until its key is deleted; new ones have the new key."""
     user = await identity.register()
     old_key, old_token = identity.keys.current, (await identity.sign_in(user.email)).access_token
     await _age(identity, AGE_MAX)
@@ -95,7 +95,7 @@ async def test_tokens_outlive_the_rotation_of_their_key(identity: Identity) -> N
 
 
 async def test_the_key_set_holds_public_keys_only(identity: Identity) -> None:
-    """GetJwks gives every published key with what a verifier needs, before and after a rotation began."""
+    """GetJwks returns every published key with the parameters that a verifier needs."""
     client = await identity.client()
     await _age(identity, AGE_MAX)
     await identity.keys.refresh()
@@ -108,14 +108,14 @@ async def test_the_key_set_holds_public_keys_only(identity: Identity) -> None:
 
 
 async def test_private_keys_are_encrypted_at_rest(identity: Identity) -> None:
-    """The database alone does not let anybody sign."""
+    """With the database alone, nobody can sign."""
     private = identity.keys.current.as_dict(private=True)["d"]
     assert await identity.count("SELECT count(*) FROM signing_keys AS k WHERE k::text LIKE $1", f"%{private}%") == 0
     assert await identity.count("SELECT count(*) FROM signing_keys WHERE sealed LIKE '%PRIVATE%'") == 0
 
 
-async def test_a_wrong_secret_is_told_to_the_operator(keys: SigningKeys, database: Database) -> None:
-    """A process with another KEY_ENCRYPTION_SECRET does not start, and the reason names the variable."""
+async def test_a_wrong_secret_is_reported_to_the_operator(keys: SigningKeys, database: Database) -> None:
+    """A process with another KEY_ENCRYPTION_SECRET does not start, and the error names the variable."""
     assert keys.current.kid
     other = SigningKeys(database, Cipher("another secret of more than 32 characters"), AGE_MAX)
     with pytest.raises(FailedPrecondition, match="KEY_ENCRYPTION_SECRET does not open"):
@@ -123,7 +123,7 @@ async def test_a_wrong_secret_is_told_to_the_operator(keys: SigningKeys, databas
 
 
 async def test_a_deleted_key_is_replaced_at_once(identity: Identity) -> None:
-    """An operator ends a leaked key by deleting its row: its tokens work no more, and a new key signs."""
+    """An operator deletes the row of a leaked key: its tokens become invalid, and a new key signs."""
     leaked = identity.keys.current.kid or ""
     await identity.execute("DELETE FROM signing_keys WHERE kid = $1", leaked)
     await identity.keys.refresh()
@@ -132,7 +132,7 @@ async def test_a_deleted_key_is_replaced_at_once(identity: Identity) -> None:
 
 
 async def test_the_metadata_follows_the_issuer(identity: Identity) -> None:
-    """Every URL of the discovery document begins with the issuer, and what it promises is what there is."""
+    """Every URL of the discovery document begins with the issuer, and what it declares is supported."""
     metadata = await (await identity.client()).get_open_id_configuration(GetOpenIdConfigurationRequest())
     assert metadata.issuer == "https://shop.test"
     assert metadata.token_endpoint == "https://shop.test/v1/oauth2/token"
@@ -143,5 +143,5 @@ async def test_the_metadata_follows_the_issuer(identity: Identity) -> None:
 
 
 async def _age(identity: Identity, by: timedelta) -> None:
-    """Lets time pass for the keys."""
+    """Changes the activation times as if time had passed."""
     await identity.execute("UPDATE signing_keys SET activate_time = activate_time - $1::interval", by)

@@ -1,4 +1,4 @@
-"""Passwords: their hashes, and what happens when many come at once."""
+"""The hashing of passwords, and the limit on its queue."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from services.identity.passwords import Passwords
 
 
 async def test_a_hash_verifies_its_password_only(passwords: Passwords) -> None:
-    """argon2id with a salt of its own each time."""
+    """Each hash is argon2id with a salt of its own."""
     first, second = await passwords.hash("a password"), await passwords.hash("a password")
     assert first.startswith("$argon2id$")
     assert first != second
@@ -18,13 +18,13 @@ async def test_a_hash_verifies_its_password_only(passwords: Passwords) -> None:
 
 
 async def test_no_account_verifies_nothing(passwords: Passwords) -> None:
-    """Where there is no hash the answer is no, whatever the password, with as much work as otherwise."""
+    """Without a hash the result is False, after as much work as otherwise."""
     for password in ("", "a password"):
         assert not await passwords.verify(None, password)
 
 
-async def test_a_flood_is_turned_away_and_does_no_lasting_harm() -> None:
-    """Beyond the queue's length callers are told when to come back; those in it are served, and later ones too."""
+async def test_calls_beyond_the_queue_are_rejected() -> None:
+    """Rejected callers get a retry delay; those in the queue are served, and later ones too."""
     async with Passwords.open(1) as passwords:
         results = await asyncio.gather(*(passwords.hash("x") for _ in range(60)), return_exceptions=True)
         refused = [result for result in results if isinstance(result, ResourceExhausted)]
@@ -35,7 +35,7 @@ async def test_a_flood_is_turned_away_and_does_no_lasting_harm() -> None:
 
 
 async def test_callers_who_gave_up_free_their_places() -> None:
-    """A call whose deadline has passed is not computed and takes no place in the queue."""
+    """A cancelled call is not computed and does not count for the queue."""
     async with Passwords.open(1) as passwords:
         waiting = [asyncio.create_task(passwords.hash("x")) for _ in range(51)]
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The settings of identity: what is wrong with a variable is said with its name."""
+"""The settings of identity: errors name the variable."""
 
 import pytest
 
@@ -16,7 +16,7 @@ RIGHT = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The variables that must be set, all right."""
+    """Returns valid values of the required variables."""
     for name, value in RIGHT.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
@@ -71,7 +71,7 @@ def test_clients_and_staff_are_read(environment: pytest.MonkeyPatch) -> None:
 def test_a_wrong_variable_is_named(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
 ) -> None:
-    """The process stops with status 2 and a line that names the variable; the value is not repeated."""
+    """The process stops with status 2 and a message that names the variable; the value is not repeated."""
     environment.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
         load(IdentitySettings)
@@ -80,7 +80,7 @@ def test_a_wrong_variable_is_named(
 
 
 def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """All of them at once, with an example each."""
+    """All are named at once, with an example each."""
     for name in RIGHT:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""Guessing at passwords: limits by account and by address, over replicas, that lock no owner out for good."""
+"""The limits on guesses of passwords, by account and by address, across replicas, without locking out owners."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,12 +23,12 @@ EVE, ADA, BOB = "203.0.113.6", "198.51.100.7", "192.0.2.8"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait is short enough to be waited for."""
+    """Makes every wait too long to take place inside the call."""
     monkeypatch.setattr(sign_in_limit, "PATIENCE_S", 0.0)
 
 
 async def sign_in(identity: Identity, email: str, password: str = PASSWORD, address: str = EVE) -> Token:
-    """A sign-in from this address, as the edge passes it on."""
+    """Signs in from this address, as the edge forwards it."""
     request = IssueTokenRequest(grant_type="password", username=email, password=password)
     reply = await (await identity.channel()).unary(
         ISSUE_TOKEN, request.to_binary(), timeout_s=5, metadata=[(CLIENT_ADDRESS, address)]
@@ -37,7 +37,7 @@ async def sign_in(identity: Identity, email: str, password: str = PASSWORD, addr
 
 
 async def outcomes(identity: Identity, email: str, count: int, address: Callable[[int], str]) -> list[str]:
-    """The reasons by which that many wrong passwords are refused."""
+    """Returns the reasons of the errors for this number of wrong passwords."""
     reasons = []
     for number in range(count):
         with pytest.raises(MeshError) as caught:
@@ -48,8 +48,8 @@ async def outcomes(identity: Identity, email: str, count: int, address: Callable
 
 @pytest.mark.parametrize("exists", [True, False])
 async def test_guessing_from_one_address_is_refused_after_some_failures(identity: Identity, exists: bool) -> None:
-    """The refusal says when to come back, is the same for the right password, and does not tell whether there is such
-    an account.
+    """The error has a retry delay, is the same for the correct password, and does not reveal whether the account
+    exists.
     """
     email = (await identity.register()).email if exists else "nobody@example.com"
     reasons = await outcomes(identity, email, 7, lambda _: EVE)
@@ -64,7 +64,7 @@ async def test_guessing_from_one_address_is_refused_after_some_failures(identity
 
 
 async def test_waits_grow_up_to_a_cap(identity: Identity) -> None:
-    """Each failure after a wait makes the next wait twice as long; refusals don't count."""
+    """Each failure after a wait doubles the next one; rejected attempts don't count."""
     user, waits = await identity.register(), []
     await outcomes(identity, user.email, 5, lambda _: EVE)
     for _ in range(12):
@@ -78,7 +78,7 @@ async def test_waits_grow_up_to_a_cap(identity: Identity) -> None:
 
 
 async def test_after_the_wait_the_right_password_ends_it(identity: Identity) -> None:
-    """A success from an address forgets its failures at this account."""
+    """A success from an address resets its failures for this account."""
     user = await identity.register()
     await outcomes(identity, user.email, 6, lambda _: EVE)
     await identity.execute("UPDATE sign_in_attempts SET blocked_until = now()")
@@ -87,7 +87,7 @@ async def test_after_the_wait_the_right_password_ends_it(identity: Identity) -> 
 
 
 async def test_guessing_from_many_addresses_is_refused_but_for_the_owner(identity: Identity) -> None:
-    """The account's own limit holds for addresses that it has never signed in from; the owner's is known."""
+    """The account's limit applies to addresses from which it has never signed in."""
     user, stranger = await identity.register(), await identity.register()
     await sign_in(identity, user.email, address=ADA)
     reasons = await outcomes(identity, user.email, 22, lambda number: f"203.0.113.{number}")
@@ -99,7 +99,7 @@ async def test_guessing_from_many_addresses_is_refused_but_for_the_owner(identit
 
 
 async def test_guessing_at_many_accounts_from_one_address_is_refused(identity: Identity) -> None:
-    """A list of stolen passwords is of no use at speed; addresses of IPv6 count by their network."""
+    """A list of stolen passwords can't be tried quickly; IPv6 addresses count by their network."""
     reasons = []
     for number in range(52):
         with pytest.raises(MeshError) as caught:
@@ -110,8 +110,8 @@ async def test_guessing_at_many_accounts_from_one_address_is_refused(identity: I
     assert (await sign_in(identity, user.email, address="2001:db8:0:1::1")).access_token
 
 
-async def test_who_registers_at_an_address_under_attack_gets_in(identity: Identity) -> None:
-    """An office, or a proxy's address, from which somebody guesses at many accounts: its own users sign in."""
+async def test_a_user_registered_at_an_attacking_address_can_sign_in(identity: Identity) -> None:
+    """Guesses at other accounts from an office, or a proxy, do not lock out its own users."""
     for number in range(51):
         with pytest.raises(MeshError):
             await sign_in(identity, f"{number}@example.com", "wrong password")
@@ -123,7 +123,7 @@ async def test_who_registers_at_an_address_under_attack_gets_in(identity: Identi
 
 
 async def test_a_sign_in_of_a_user_who_is_just_deleted_is_refused(identity: Identity) -> None:
-    """The address of a user who is gone is not remembered, and that is no failure of ours."""
+    """The address of a deleted user is not recorded, and that is not an internal error."""
     user = await identity.register()
     limit = identity.handlers._grants.limit
     attempt = await limit.begin(user.email, UUID(user.uid), Call(ISSUE_TOKEN, metadata={CLIENT_ADDRESS: EVE}))
@@ -132,7 +132,7 @@ async def test_a_sign_in_of_a_user_who_is_just_deleted_is_refused(identity: Iden
     assert await identity.count("SELECT count(*) FROM known_addresses") == 0
 
 
-async def test_many_guesses_at_once_are_many(identity: Identity) -> None:
+async def test_concurrent_guesses_all_count(identity: Identity) -> None:
     """A burst gets no more guesses than the same number one by one."""
     user = await identity.register()
     guesses = [sign_in(identity, user.email, f"wrong password {number}") for number in range(30)]
@@ -142,7 +142,7 @@ async def test_many_guesses_at_once_are_many(identity: Identity) -> None:
 
 
 async def test_many_sign_ins_of_one_user_at_once_succeed(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They count as failures until the first succeeds, and wait for that."""
+    """Concurrent sign-ins count as failures until the first succeeds, and wait for that."""
     monkeypatch.setattr(sign_in_limit, "PATIENCE_S", 3.0)
     user = await identity.register()
     tokens = await asyncio.gather(*(sign_in(identity, user.email) for _ in range(12)))
@@ -150,8 +150,8 @@ async def test_many_sign_ins_of_one_user_at_once_succeed(identity: Identity, mon
 
 
 async def test_guessing_at_users_does_not_keep_workloads_out(identity: Identity) -> None:
-    """From the same address, with its users' sign-ins refused, a workload's right secret gets a token, and does so
-    after guesses at workloads were refused too.
+    """From an address whose sign-ins are blocked, the correct secret of a workload is accepted, even after guesses at
+    workloads were rejected.
     """
     for number in range(51):
         with pytest.raises(MeshError):
@@ -172,8 +172,8 @@ async def test_guessing_at_users_does_not_keep_workloads_out(identity: Identity)
     assert caught.value.reason == "UNSUPPORTED_GRANT_TYPE"
 
 
-async def test_the_audit_log_tells_of_guesses_without_passwords(identity: Identity) -> None:
-    """Each sign-in, good and bad, and the lockout name account and address; no line holds a password or a token."""
+async def test_the_audit_log_has_guesses_without_passwords(identity: Identity) -> None:
+    """Each sign-in and each lockout names account and address; no line holds a password or a token."""
     user = await identity.register()
     with capture_logs() as logs:
         token = await sign_in(identity, user.email, address=ADA)
@@ -203,5 +203,5 @@ async def test_the_audit_log_tells_of_guesses_without_passwords(identity: Identi
     ],
 )
 def test_a_client_is_an_address_or_a_network(address: str, network: str) -> None:
-    """Whoever has an IPv6 address has 2**64 of them."""
+    """A subscriber has 2**64 addresses of IPv6."""
     assert client_network(address) == network

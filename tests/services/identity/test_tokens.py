@@ -1,4 +1,4 @@
-"""Refresh tokens as texts; what access tokens hold is in test_grants.py."""
+"""Refresh tokens as texts; test_grants.py tests the claims of access tokens."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from services.identity.tokens import RefreshToken
 
 
 def test_a_refresh_token_survives_its_text(cipher: Cipher) -> None:
-    """Parsing gives the token back, with its family and the hash that is stored."""
+    """Parsing returns an equal token, with its family and the stored hash."""
     token = RefreshToken.new(cipher)
     parsed = RefreshToken.parse(token.text)
     assert parsed == token
@@ -23,8 +23,8 @@ def test_the_next_token_is_of_the_same_family(cipher: Cipher) -> None:
     assert first.family != RefreshToken.new(cipher).family
 
 
-def test_a_token_that_was_made_up_is_known_as_such(cipher: Cipher) -> None:
-    """Who knows a family and not one of its tokens can't make one; nor can another secret."""
+def test_a_forged_token_is_recognised(cipher: Cipher) -> None:
+    """A family's identifier, or another secret, is not enough to forge a token."""
     token = RefreshToken.new(cipher)
     assert token.is_genuine(cipher)
     assert not token.is_genuine(Cipher("another secret of more than 32 characters"))
@@ -34,5 +34,5 @@ def test_a_token_that_was_made_up_is_known_as_such(cipher: Cipher) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "====", "AAAA", "ü" * 64, "A" * 63, "A" * 65, "A" * 68, " " + "A" * 64])
 def test_other_texts_are_no_token(text: str) -> None:
-    """What can't have been one of ours is told apart without the database."""
+    """A text that can't be a token of this issuer is recognised without the database."""
     assert RefreshToken.parse(text) is None

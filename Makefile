@@ -8,16 +8,17 @@ COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allo
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
+TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators browser-clients third-party
 SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test requirements grpcurl \
-	helm golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start \
+.PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test helm3-test requirements \
+	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test cluster-test sbom audit
 
 help: ## list all targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Ports: make up PORT=8081 sets the edge's; PORTS=free picks a free port for each that is not set."
 	@echo "  Others: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT and two for each service, for example"
@@ -25,25 +26,25 @@ help: ## list all targets
 
 # Running it
 
-up: .venv/requirements-dev.sha256 ## start the whole mesh and print its addresses; Ctrl-C stops it
+up: .venv/requirements-up.sha256 ## start the whole mesh and print its addresses; Ctrl-C stops it
 	@$(VENV)/python -m local up
 
-down: .venv/requirements-dev.sha256 ## stop the mesh that runs in another terminal
+down: .venv/requirements-up.sha256 ## stop the mesh that runs in another terminal
 	@$(VENV)/python -m local down
 
-status: .venv/requirements-dev.sha256 ## list the processes; the exit status is 0 if all are ready
+status: .venv/requirements-up.sha256 ## list the processes; the exit status is 0 if all are ready
 	@$(VENV)/python -m local status
 
-logs: .venv/requirements-dev.sha256 ## follow the logs of all processes, or of one: make logs SERVICE=orders
+logs: .venv/requirements-up.sha256 ## follow the logs of all processes, or of one: make logs SERVICE=orders
 	@$(VENV)/python -m local logs $(SERVICE)
 
-clean: .venv/requirements-dev.sha256 ## stop the mesh and remove its data
+clean: .venv/requirements-up.sha256 ## stop the mesh and remove its data
 	@$(VENV)/python -m local clean
 
-demo: .venv/requirements-dev.sha256 ## fill the running shop with products, customers and orders, by the public API
+demo: .venv/requirements-up.sha256 ## fill the running shop with products, customers and orders, by the public API
 	@$(VENV)/python -m demo
 
-dead-letters: .venv/requirements-dev.sha256 ## list the dead letters of SERVICE=<name>; replay them: REPLAY=<event id or all>
+dead-letters: .venv/requirements-up.sha256 ## list the dead letters of SERVICE=<name>; replay them: REPLAY=<event id or all>
 	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
 
 compose: image ## run the whole mesh in containers, in the background
@@ -86,8 +87,13 @@ format: .venv/requirements-dev.sha256 ## format code and contracts
 types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
-test: lint types grpcurl helm connect-conformance browser-clients client-generators go-backend third-party ## check style and types, and run all tests: ARGS=<arguments for pytest>
+# All that the tests need is set up and checked at the same time. Each Go build uses all cores, so these run one by one.
+test: ## check style and types, and run all tests: ARGS=<arguments for pytest>
+	@$(MAKE) --no-print-directory --jobs 8 lint types $(TEST_TOOLS)
 	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+helm3-test: .venv/requirements-dev.sha256 helm helm3 ## test the chart with Helm 3
+	@$(VENV)/pytest tests/helm3 $(ARGS)
 
 compose-test: image .venv/requirements-dev.sha256 grpcurl ## test compose.yaml with real containers; needs Docker Compose
 	@IMAGE=$(TAGGED) $(VENV)/pytest tests/compose --timeout 300 $(ARGS)
@@ -102,7 +108,10 @@ fuzz: .venv/requirements-dev.sha256 ## search for inputs that break the edge: TI
 
 requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/$(COMPILE) --output-file requirements.txt pyproject.toml
-	@$(VENV)/$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	@$(VENV)/$(COMPILE) --extra up --constraint requirements.txt --output-file requirements-up.txt pyproject.toml
+	@$(VENV)/$(COMPILE) --extra up --extra dev --constraint requirements.txt --constraint requirements-up.txt \
+		--output-file requirements-dev.txt pyproject.toml
+	@$(VENV)/$(COMPILE) --output-file requirements-toolchains.txt requirements-toolchains.in
 	@$(VENV)/$(COMPILE) --output-file tests/generators/requirements.txt tests/generators/requirements.in
 
 sbom: .venv/requirements-dev.sha256 ## list the image's Python packages, versions and licences in sbom.json (CycloneDX)
@@ -131,29 +140,38 @@ bench-reads: .venv/requirements-dev.sha256 ## measure the catalog under expensiv
 bench-messages: .venv/requirements-dev.sha256 ## compare three Python runtimes of Protobuf
 	@$(VENV)/python benchmarks/messages.py
 
-third-party: .venv/requirements-dev.sha256 ## copy the .proto files that the contracts import into third_party/
+third-party: .venv/requirements-up.sha256 ## copy the .proto files that the contracts import into third_party/
 	@$(VENV)/python tools/third_party.py third_party
 
-browser-clients: .venv/requirements-dev.sha256 ## install the client libraries of browsers into .tools
+browser-clients: .venv/requirements-toolchains.sha256 ## install the client libraries of browsers into .tools
 	@$(VENV)/python tools/browser_clients.py
 
-client-generators: .venv/requirements-dev.sha256 ## install the OpenAPI client generators into .tools
+client-generators: .venv/requirements-toolchains.sha256 ## install the OpenAPI client generators into .tools
 	@$(VENV)/python tools/client_generators.py
 
-connect-conformance: .venv/requirements-dev.sha256 ## install the conformance suite of Connect and gRPC-Web into .tools
+connect-conformance: .venv/requirements-toolchains.sha256 ## install the conformance suite of Connect and gRPC-Web into .tools
 	@$(VENV)/python tools/connect_conformance.py
 
-go-backend: .venv/requirements-dev.sha256 ## build the test backend in Go into .tools
+go-backend: .venv/requirements-toolchains.sha256 ## build the test backend in Go into .tools
 	@$(VENV)/python tools/go_backend.py
 
-grpcurl: .venv/requirements-dev.sha256 ## install grpcurl into .tools/bin
+grpcurl: .venv/requirements-toolchains.sha256 ## install grpcurl into .tools/bin
 	@$(VENV)/python tools/go_tools.py grpcurl
 
-helm: .venv/requirements-dev.sha256 ## install Helm 4 (helm) and Helm 3 (helm3) into .tools/bin
-	@$(VENV)/python tools/go_tools.py helm helm3
+helm: .venv/requirements-toolchains.sha256 ## install Helm 4 into .tools/bin
+	@$(VENV)/python tools/go_tools.py helm
 
-golden: helm ## render the chart again into the committed golden files
+helm3: .venv/requirements-toolchains.sha256 ## install Helm 3 as .tools/bin/helm3
+	@$(VENV)/python tools/go_tools.py helm3
+
+golden: .venv/requirements-dev.sha256 helm ## render the chart again into the committed golden files
 	@PYTHONPATH=. $(VENV)/python tests/chart/render.py
 
-.venv/requirements-dev.sha256: requirements-dev.txt tools/environment.py
-	@$(PYTHON) tools/environment.py
+.venv/requirements-up.sha256: requirements-up.txt tools/environment.py
+	@$(PYTHON) tools/environment.py up
+
+.venv/requirements-toolchains.sha256: requirements-toolchains.txt .venv/requirements-up.sha256
+	@$(PYTHON) tools/environment.py toolchains
+
+.venv/requirements-dev.sha256: requirements-dev.txt .venv/requirements-up.sha256
+	@$(PYTHON) tools/environment.py dev

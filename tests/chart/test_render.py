@@ -7,11 +7,10 @@ from tests.chart.render import CHART, GOLDEN, KUBERNETES, PROFILES, golden_text,
 each_profile = pytest.mark.parametrize("profile", PROFILES)
 
 
-@pytest.mark.parametrize("program", ["helm", "helm3"])
 @each_profile
-def test_lint_is_clean(profile: str, program: str) -> None:
+def test_lint_is_clean(profile: str) -> None:
     """Helm finds nothing, warnings included."""
-    done = helm("lint", ".", "--strict", "--kube-version", KUBERNETES[-1], *PROFILES[profile], program=program)
+    done = helm("lint", ".", "--strict", "--kube-version", KUBERNETES[-1], *PROFILES[profile])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stdout + done.stderr
 
@@ -20,12 +19,6 @@ def test_lint_is_clean(profile: str, program: str) -> None:
 def test_a_render_is_the_committed_one(profile: str) -> None:
     """What a change of the chart does to the cluster is in its diff."""
     assert golden_text(profile) == (GOLDEN / f"{profile}.yaml").read_text(), "run `make golden` and read the diff"
-
-
-@each_profile
-def test_both_helms_render_the_same(profile: str) -> None:
-    """Helm 3 and Helm 4 give the same objects."""
-    assert sorted(map(repr, rendered(profile, "helm3"))) == sorted(map(repr, rendered(profile)))
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

@@ -56,11 +56,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("program", ["helm", "helm3"])
 @pytest.mark.parametrize(("value", "expected"), REFUSED.values(), ids=list(REFUSED))
-def test_a_wrong_value_is_refused_where_it_stands(value: str, expected: str, program: str) -> None:
+def test_a_wrong_value_is_refused_where_it_stands(value: str, expected: str) -> None:
     """The path of the value and what is wrong with it, or what is missing and how to give it."""
-    done = template("--set", value, program=program)
+    done = template("--set", value)
     assert done.returncode != 0
     assert re.search(expected, done.stderr), done.stderr
 

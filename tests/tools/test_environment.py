@@ -1,10 +1,12 @@
 """What creates the virtual environment."""
 
 import ast
+import hashlib
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,8 @@ def checkout(tmp_path: Path) -> Path:
     (checkout / "tools").mkdir(parents=True)
     (checkout / "gen").mkdir()
     shutil.copy(ROOT / "tools" / "environment.py", checkout / "tools")
-    (checkout / "requirements-dev.txt").write_text("# nothing\n")
+    for name in environment.PURPOSES:
+        (checkout / f"requirements-{name}.txt").write_text("# nothing\n")
     return checkout
 
 
@@ -30,16 +33,28 @@ def run(*command: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
 
 
-def set_up(checkout: Path) -> "subprocess.CompletedProcess[str]":
+def set_up(checkout: Path, name: str = "up") -> "subprocess.CompletedProcess[str]":
     """Run the script."""
-    return run(sys.executable, checkout / "tools" / "environment.py")
+    return run(sys.executable, checkout / "tools" / "environment.py", name)
+
+
+def make_wheel(folder: Path, name: str) -> str:
+    """Makes the wheel of an empty package. Returns the line of a requirements file that pins it."""
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    facts = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{facts}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{facts}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{facts}/RECORD", "")
+    return f"{name}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
 def test_an_environment_is_made_when_it_has_to_be(checkout: Path) -> None:
     """It is made once, updated when the pins change, made anew where the checkout was moved, and finds our code."""
     assert "Setting up .venv" in set_up(checkout).stdout
     assert set_up(checkout).stdout == ""
-    (checkout / "requirements-dev.txt").write_text("# other\n")
+    (checkout / "requirements-up.txt").write_text("# other\n")
     assert "Setting up .venv" in set_up(checkout).stdout
     moved = checkout.rename(checkout.with_name("moved"))
     assert "Setting up .venv" in set_up(moved).stdout
@@ -53,18 +68,63 @@ def test_an_environment_replaces_itself(checkout: Path) -> None:
     """A moved checkout's .venv is made anew also by its own interpreter, which is removed meanwhile."""
     set_up(checkout)
     moved = checkout.rename(checkout.with_name("moved"))
-    done = run(moved / ".venv" / "bin" / "python", moved / "tools" / "environment.py")
+    done = run(moved / ".venv" / "bin" / "python", moved / "tools" / "environment.py", "up")
     assert done.returncode == 0, done.stderr
     assert str(moved) in run(moved / ".venv" / "bin" / "pip", "--version").stdout
 
 
 def test_a_missing_package_is_a_sentence(checkout: Path) -> None:
     """When the packages cannot be installed, it fails with what to look at, and does not take the rest for done."""
-    (checkout / "requirements-dev.txt").write_text("./no-such-package.whl --hash=sha256:00\n")
+    (checkout / "requirements-up.txt").write_text("./no-such-package.whl --hash=sha256:00\n")
     done = set_up(checkout)
     assert done.returncode == 1
     assert "Could not install the packages; pip says above why." in done.stderr
-    assert not (checkout / ".venv" / "requirements-dev.sha256").exists()
+    assert not (checkout / ".venv" / "requirements-up.sha256").exists()
+
+
+def test_each_target_installs_what_it_needs(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make up` gets its own packages only, the others' come on top of them, and how many came is said."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name in environment.PURPOSES:
+        (checkout / f"requirements-{name}.txt").write_text(make_wheel(wheels, f"only_{name}"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
+
+    def installed() -> list[str]:
+        return sorted(path.stem for path in (checkout / ".venv").glob("lib/python*/site-packages/only_*.py"))
+
+    up = set_up(checkout)
+    assert up.returncode == 0, up.stderr
+    assert "Setting up .venv: what the mesh needs to run." in up.stdout
+    assert re.search(r"^  1 packages in \d+ s$", up.stdout, re.MULTILINE), up.stdout
+    assert installed() == ["only_up"]
+    assert set_up(checkout, "dev").returncode == 0
+    assert installed() == ["only_dev", "only_up"]
+    shutil.rmtree(checkout / ".venv")
+    assert set_up(checkout, "toolchains").returncode == 0
+    assert installed() == ["only_toolchains", "only_up"]
+
+
+def test_progress_is_plain_where_nobody_looks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line in a file or a pipe has no control characters, and tells the package, its size and how many there are."""
+    progress = environment.Progress(tmp_path, 60)
+    progress.read("Collecting uvloop==0.23.1 (from -r requirements.txt (line 9))\n")
+    progress.read("  Downloading uvloop-0.23.1-cp311-cp311-manylinux_2_17_x86_64.whl (4.0 MB)\n")
+    assert progress.text() == "1 of 60: downloading uvloop 0.23.1 (4.0 MB)"
+    (tmp_path / "pip-23.2.dist-info").mkdir()
+    progress.read("Installing collected packages: uvloop, httptools\n")
+    (tmp_path / "uvloop-0.23.1.dist-info").mkdir()
+    assert progress.text() == "installing 1 of 60"
+    with progress:
+        pass
+    assert capsys.readouterr().out == "  60 packages in 0 s\n"
+
+
+def test_an_unknown_name_is_a_sentence(checkout: Path) -> None:
+    """The script names what there is to choose from."""
+    assert set_up(checkout, "all").stderr == "Choose one of: up, toolchains, dev\n"
 
 
 def test_an_old_python_is_a_sentence() -> None:

@@ -11,7 +11,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-FILES = ("requirements.txt", "requirements-dev.txt")
+SHIPPED, UP, DEV = "requirements.txt", "requirements-up.txt", "requirements-dev.txt"
+TOOLCHAINS = "requirements-toolchains.txt"
+FILES = (SHIPPED, UP, DEV, TOOLCHAINS)
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = (
     {"sys_platform": "linux", "platform_system": "Linux"},
@@ -29,7 +31,7 @@ def pins(file: str) -> dict[str, Requirement]:
 def wanted_extras() -> dict[str, set[str]]:
     """The extras that some package asks another for, by the other's name."""
     extras: dict[str, set[str]] = {}
-    for name in pins("requirements-dev.txt"):
+    for name in pins(DEV) | pins(TOOLCHAINS):
         for text in importlib.metadata.requires(name) or []:
             requirement = Requirement(text)
             if requirement.marker is None or "extra" not in str(requirement.marker):
@@ -62,25 +64,36 @@ def test_nothing_is_missing_on_any_supported_machine(file: str) -> None:
 def test_every_pin_has_hashes_and_no_place(file: str) -> None:
     """Each package is pinned exactly and by hash; no registry's address and no path of one machine is in the file."""
     text = (ROOT / file).read_text()
-    assert len(pins(file)) > 20
+    assert len(pins(file)) > (2 if file == TOOLCHAINS else 20)
     for block in re.split(r"\n(?=\S)", text):
         if not block.startswith("#") and block.strip():
             assert "--hash=sha256:" in block, block
     assert not re.search(r"://|--(extra-)?index-url|--find-links|\s/\w", text)
 
 
-def test_both_files_pin_the_same_versions() -> None:
-    """A container runs the versions that the tests ran with."""
-    runtime, checkout = pins("requirements.txt"), pins("requirements-dev.txt")
-    assert {name: str(pin.specifier) for name, pin in runtime.items()}.items() <= {
-        name: str(pin.specifier) for name, pin in checkout.items()
-    }.items()
+def test_a_larger_file_pins_the_same_versions() -> None:
+    """A container runs the versions that the tests ran with, and `make test` changes nothing of what `make up` runs."""
+    for smaller, larger in ((SHIPPED, UP), (UP, DEV)):
+        assert versions(smaller).items() < versions(larger).items()
+
+
+def test_the_toolchains_are_apart() -> None:
+    """They are installed at the same time as the rest, so that no package may be in both files."""
+    assert not pins(TOOLCHAINS).keys() & pins(DEV).keys()
+
+
+def versions(file: str) -> dict[str, str]:
+    """Returns what the file pins, as text."""
+    return {name: str(pin.specifier) for name, pin in pins(file).items()}
 
 
 def test_the_declared_dependencies_are_pinned() -> None:
-    """A dependency that was added to pyproject.toml has been pinned since, in a version that it allows."""
+    """A declared dependency has been pinned since, in a version that its declaration allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for file, declared in zip(FILES, (project["dependencies"], project["optional-dependencies"]["dev"]), strict=True):
+    extras = project["optional-dependencies"]
+    toolchains = re.findall(r"^[a-z].*$", (ROOT / "requirements-toolchains.in").read_text(), re.MULTILINE)
+    declarations = (project["dependencies"], extras["up"], extras["dev"], toolchains)
+    for file, declared in zip(FILES, declarations, strict=True):
         pinned = pins(file)
         for requirement in map(Requirement, declared):
             version = str(pinned[canonicalize_name(requirement.name)].specifier).removeprefix("==")

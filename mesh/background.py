@@ -13,25 +13,43 @@ log = structlog.get_logger()
 
 PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 5.0
+LOG_AGAIN_S = 60.0
 
 
 async def keep_running(name: str, step: Callable[[], Awaitable[None]], ended: asyncio.Event | None = None) -> None:
-    """Repeats `step` until `ended` is set or the task is cancelled. Logs each failure, then waits, longer each time."""
+    """Repeats `step` until `ended` is set or the task is cancelled. After a failure it waits, longer each time.
+
+    Logs a failure when it is first seen, once a minute while it lasts, and when it is over.
+    """
     loop = asyncio.get_running_loop()
     pause_s = PAUSE_FIRST_S
+    logged, logged_at, failures = "", 0.0, 0
     while ended is None or not ended.is_set():
         started = loop.time()
         try:
             await step()
         except Exception as error:
             if loop.time() - started > PAUSE_MAX_S:
-                pause_s = PAUSE_FIRST_S
-            expected = isinstance(error, MeshError)
-            log.warning("background work failed", work=name, error=str(error), pause_s=pause_s, exc_info=not expected)
+                pause_s, logged = PAUSE_FIRST_S, ""
+            failures += 1
+            text = f"{type(error).__name__}: {error}"
+            if text != logged or loop.time() - logged_at > LOG_AGAIN_S:
+                expected = isinstance(error, MeshError)
+                facts = {"work": name, "error": str(error), "cause": _cause(error), "failures": failures}
+                log.warning("background work failed", **facts, exc_info=not expected)
+                logged, logged_at = text, loop.time()
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
         else:
+            if failures:
+                log.info("background work resumed", work=name, failures=failures)
             pause_s = PAUSE_FIRST_S
+            logged, failures = "", 0
+
+
+def _cause(error: Exception) -> str | None:
+    cause = error.__cause__
+    return f"{type(cause).__name__}: {cause}" if cause else None
 
 
 async def wait(event: asyncio.Event, timeout_s: float) -> None:

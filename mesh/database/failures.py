@@ -4,6 +4,7 @@ import asyncpg
 import structlog
 
 from mesh.errors import Aborted, MeshError, ResourceExhausted, Unavailable
+from mesh.telemetry.correlation import request_id
 
 log = structlog.get_logger()
 
@@ -48,7 +49,9 @@ def translate(error: Exception) -> MeshError | None:
         )
     else:
         return None
-    log.warning("database error", reason=translated.reason, error=f"{type(error).__name__}: {error}")
+    # The failures of background work are logged by the work, with their cause: many of them are one outage.
+    write = log.warning if request_id() else log.debug
+    write("database error", reason=translated.reason, error=f"{type(error).__name__}: {error}")
     return translated
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from yoyo import get_backend, read_migrations
+from yoyo import read_migrations
+from yoyo.backends import get_backend_class
+from yoyo.connections import parse_uri
 from yoyo.exceptions import BadMigration, MigrationConflict
+from yoyo.migrations import default_migration_table
 
 MESH_FOLDER = Path(__file__).parent / "schema"
 ADVISORY_LOCK = 0x6D657368_0001  # "mesh", 1: held by the one migrator of a database
@@ -57,12 +60,21 @@ def _connect(database_url: str) -> Any:
     url += f"{'&' if '?' in url else '?'}connect_timeout={CONNECT_TIMEOUT_S}"
     for attempt in range(1, CONNECT_ATTEMPTS + 1):
         try:
-            return get_backend(url)
+            return _backend(url)
         except psycopg.OperationalError as error:
             if attempt == CONNECT_ATTEMPTS:
                 raise MigrationError(f"The database does not answer: {_one_line(error)}") from error
             time.sleep(CONNECT_PAUSE_S)
     raise AssertionError("unreachable")
+
+
+def _backend(url: str) -> Any:
+    """What yoyo's get_backend() returns. That one also finds out whether the database can undo DDL, by a statement that
+    fails, and that the server logs as an error; PostgreSQL can.
+    """
+    backend = get_backend_class("postgresql+psycopg")(parse_uri(url), default_migration_table)
+    backend.create_lock_table()
+    return backend
 
 
 def _apply(backend: Any, migration: Any) -> None:

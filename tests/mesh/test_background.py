@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+import structlog
 
 from mesh.background import keep_running, stop, wait
+from mesh.errors import Unavailable
 
 
 async def test_work_goes_on_after_failures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +24,30 @@ async def test_work_goes_on_after_failures(monkeypatch: pytest.MonkeyPatch) -> N
     async with asyncio.timeout(30):
         await keep_running("test", step, ended)
     assert tries == 4
+
+
+async def test_a_lasting_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first time with the cause, then no repetition, another failure, and that the work goes on."""
+    monkeypatch.setattr("mesh.background.PAUSE_FIRST_S", 0.001)
+    failures = ["away", "away", "away", "busy", "", "away"]
+    ended = asyncio.Event()
+
+    async def step() -> None:
+        if not failures:
+            ended.set()
+        elif failure := failures.pop(0):
+            raise Unavailable(failure, reason="AWAY") from OSError("no route")
+
+    with structlog.testing.capture_logs() as records:
+        await keep_running("test", step, ended)
+    assert [(record["event"], record.get("error"), record["failures"]) for record in records] == [
+        ("background work failed", "away", 1),
+        ("background work failed", "busy", 4),
+        ("background work resumed", None, 4),
+        ("background work failed", "away", 1),
+        ("background work resumed", None, 1),
+    ]
+    assert records[0]["cause"] == "OSError: no route"
 
 
 async def test_stopping_ends_work_for_good() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from local.postgres import Postgres
 from mesh.migrations import ADVISORY_LOCK, MESH_FOLDER, MigrationError, migrate
 from mesh.migrations.__main__ import main
 
@@ -38,6 +39,18 @@ async def test_the_mesh_comes_first_and_a_second_run_does_nothing(database_url: 
     assert applied == [*MESH_FILES, "0001_products"]
     assert {"mesh.outbox", "mesh.inbox", "mesh.answers", "public.products"} <= await _tables(database_url)
     assert migrate(database_url, [MESH_FOLDER, folder]) == []
+
+
+async def test_a_migration_makes_no_errors(postgres: Postgres, database_url: str, folder: Path) -> None:
+    """The server logs no failed statement, so that an operator who looks for errors finds none."""
+    before = (postgres.folder / "log").stat().st_size
+    migrate(database_url, [MESH_FOLDER, folder])
+    connection = await asyncpg.connect(database_url)
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await connection.execute("SELECT * FROM none_of_this_name")  # the log holds all that came before it
+    await connection.close()
+    assert "ERROR:" in (log := (postgres.folder / "log").read_text()[before:])
+    assert 'table "yoyo_tmp' not in log.partition("none_of_this_name")[0]
 
 
 async def test_a_new_file_is_applied_alone(database_url: str, folder: Path) -> None:

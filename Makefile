@@ -12,7 +12,7 @@ TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators brow
 SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean demo dead-letters generate breaking lint format types test helm3-test requirements \
+.PHONY: help up down restart status logs clean demo dead-letters generate breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test cluster-test sbom audit
@@ -26,11 +26,14 @@ help: ## list all targets
 
 # Running it
 
-up: .venv/requirements-up.sha256 ## start the whole mesh and print its addresses; Ctrl-C stops it
+up: .venv/requirements-up.sha256 ## start the whole mesh, restart what changes; Ctrl-C stops it, RELOAD=off leaves changes alone
 	@$(VENV)/python -m local up
 
 down: .venv/requirements-up.sha256 ## stop the mesh that runs in another terminal
 	@$(VENV)/python -m local down
+
+restart: .venv/requirements-up.sha256 ## restart one process of the mesh: make restart SERVICE=orders
+	@$(VENV)/python -m local restart $(SERVICE)
 
 status: .venv/requirements-up.sha256 ## list the processes; the exit status is 0 if all are ready
 	@$(VENV)/python -m local status

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile's targets: python -m local up | down | status | logs | clean | dead-letters."""
+"""The commands behind the Makefile's targets: python -m local <command>; without one, they are listed."""
 
 import argparse
 import asyncio
@@ -16,6 +16,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start everything and stay until Ctrl-C")
     commands.add_parser("down", help="stop a mesh that runs in another terminal")
+    restarted = commands.add_parser("restart", help="restart one of the processes")
+    restarted.add_argument("service", nargs="?", help="which")
     commands.add_parser("status", help="list the processes; exit status 0 when all are ready")
     logs = commands.add_parser("logs", help="follow what the processes print")
     logs.add_argument("service", nargs="?", help="only this process")
@@ -47,6 +49,10 @@ def run(arguments: argparse.Namespace, home: Home) -> int:
         from local.status import status
 
         return 0 if status(home) else 1
+    elif command == "restart":
+        from local.restart import restart
+
+        restart(home, arguments.service)
     elif command == "logs":
         from local.follow import follow
 

@@ -23,6 +23,7 @@ class Home:
         self.state_file = self.folder / "state.json"
         self.staff_login_file = self.folder / "staff-login.txt"
         self._lock_file = self.folder / "lock"
+        self._restart_file = self.folder / "restart"
 
     @classmethod
     def of_environment(cls) -> "Home":
@@ -57,6 +58,18 @@ class Home:
     def secret(self, name: str) -> str:
         """The secret of this name, which stays the same between runs."""
         return secret(self.folder / "secrets" / name)
+
+    def request_restart(self, name: str) -> None:
+        """Write down which process the supervisor is to restart when it is signalled."""
+        self._restart_file.write_text(name)
+
+    def take_restart(self) -> str:
+        """Returns the process that was written down; empty when none was."""
+        if not self._restart_file.exists():
+            return ""
+        name = self._restart_file.read_text()
+        self._restart_file.unlink()
+        return name
 
     @contextmanager
     def lock(self) -> Iterator[None]:

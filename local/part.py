@@ -4,6 +4,7 @@ import asyncio
 import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from local.child import Command
@@ -49,6 +50,11 @@ class MeshProcess:
     @property
     def readyz_url(self) -> str:
         return f"http://{LOOPBACK}:{self.ops_port}/readyz"
+
+    @property
+    def code(self) -> Path:
+        """The folder, or the file less its suffix, of the module that it runs, relative to the project's root."""
+        return Path(*self.argv[-1].split("."))
 
     async def command(self) -> Command:
         """Its program with the environment it needs."""

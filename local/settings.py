@@ -19,6 +19,14 @@ class HomeSettings(MeshSettings):
     mesh_home: Path = Field(Path(".mesh"), description="the folder with data, logs and secrets")
 
 
+class ReloadSettings(MeshSettings):
+    """Whether processes are restarted when their code changes."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    reload: Literal["on", "off"] = Field("on", description="off leaves processes alone when their code changes")
+
+
 class PortsSettings(MeshSettings):
     """How ports are chosen that no variable sets."""
 

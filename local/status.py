@@ -1,5 +1,6 @@
 """`make status`: each process with its port, memory and restarts."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -14,6 +15,7 @@ from local.part import answers_ready
 from local.state import ProcessState, State
 
 COLUMNS = ("process", "state", "pid", "port", "memory MB", "restarts", "uptime")
+CRASH_LOOP = "crash loop"
 NUMBERS = ("pid", "port", "memory MB", "restarts", "uptime")
 
 
@@ -31,12 +33,20 @@ def status(home: Home) -> bool:
     for process, state in zip(processes, states, strict=True):
         style = {"ready": "green", "starting": "yellow", "waiting": "yellow"}.get(state, "red")
         table.add_row(process.name, f"[{style}]{state}[/]", *measure(process))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for process in (each for each, state in zip(processes, states, strict=True) if state == CRASH_LOOP):
+        log = os.path.relpath(home.log(process.name))
+        console.print(f"{process.name} ended {process.crashes} times in a row; what it says: {log}", soft_wrap=True)
     return all(state == "ready" for state in states)
 
 
 def describe(process: ProcessState) -> str:
-    """`waiting` to be started, `starting`, `ready`, `not ready` (it was, and says that it is no more) or `stopped`."""
+    """`crash loop`, `waiting` to be started, `starting`, `ready`, `not ready` (it was, and says that it is no more) or
+    `stopped`.
+    """
+    if process.crashes_in_a_loop(time.time()):
+        return CRASH_LOOP
     if process.pid is None:
         return "waiting"
     if not psutil.pid_exists(process.pid):

@@ -15,14 +15,13 @@ from local.errors import SetupError
 from local.home import Home
 from local.output import Console, LogFile
 from local.part import Part
-from local.state import ProcessState, State
+from local.state import CRASH_LOOP_MIN, STEADY_S, ProcessState, State
 
 READY_TIMEOUT_S = 60.0
 READY_POLL_S = 0.1
 EARLY_ENDS_MAX = 3  # before it was ever ready: then it is not worth another try
 RESTART_PAUSE_S_MIN = 0.2
 RESTART_PAUSE_S_MAX = 10.0
-STEADY_S = 30.0  # one that ran as long starts anew with the shortest pause
 
 
 class Supervisor:
@@ -55,6 +54,12 @@ class Supervisor:
                 raise SetupError(f"Not ready within {READY_TIMEOUT_S:.0f} s; what they say: {', '.join(late)}")
         finally:
             all_ready.cancel()
+
+    def restart(self, *names: str) -> None:
+        """Restart the parts of these names; a name that none has is of no effect."""
+        for name in names:
+            if name in self._keepers:
+                self._keepers[name].restart()
 
     async def keep(self) -> None:
         """Keep all running, for ever. Raises what keeps a part from being started again."""
@@ -100,41 +105,66 @@ class Keeper:
         self._log_path = home.log(part.name)
         self.state = ProcessState(part.name, part.port, part.readyz_url)
         self.was_ready = asyncio.Event()
+        self._restart_requested = asyncio.Event()
+
+    def restart(self) -> None:
+        """Stop it and start it again at once, also when it waits for its next start."""
+        self._restart_requested.set()
 
     async def keep(self) -> None:
         """Start it, and again whenever it ends, until cancelled. Raises SetupError when it never gets ready."""
-        pause_s = RESTART_PAUSE_S_MIN
         while True:
             started_s = time.monotonic()
             exit_code = await self._run_once()
+            if exit_code is None:
+                self.state.crashes = 0
+                continue
             self.state.restarts += 1
+            steady = time.monotonic() - started_s > STEADY_S
+            # An exit code of 0 is somebody's wish: it is no reason to wait.
+            self.state.crashes = 0 if exit_code == 0 else 1 if steady else self.state.crashes + 1
             self._save()
             if not self.was_ready.is_set() and self.state.restarts == EARLY_ENDS_MAX:
                 raise SetupError(
                     f"{self.state.name} {describe_end(exit_code)} {EARLY_ENDS_MAX} times before it was ready; "
                     f"what it says: {self._log_path}"
                 )
-            if time.monotonic() - started_s > STEADY_S:
-                pause_s = RESTART_PAUSE_S_MIN
-            self._console.say(f"{self.state.name} {describe_end(exit_code)}; starting it again in {pause_s:g} s")
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, RESTART_PAUSE_S_MAX)
+            await self._pause(exit_code)
 
-    async def _run_once(self) -> int:
-        """From its start to its end. When cancelled, it is stopped first."""
+    async def _pause(self, exit_code: int) -> None:
+        """Wait the longer, the more often it has crashed; not at all when it is to be restarted."""
+        crashes = self.state.crashes
+        pause_s = min(RESTART_PAUSE_S_MIN * 2 ** max(crashes - 1, 0), RESTART_PAUSE_S_MAX)
+        self._console.say(f"{self.state.name} {describe_end(exit_code)}; starting it again in {pause_s:g} s")
+        if crashes == CRASH_LOOP_MIN:
+            self._console.say(f"{self.state.name} is in a crash loop; what it says: {self._log_path}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._restart_requested.wait()
+                self.state.crashes = 0
+
+    async def _run_once(self) -> int | None:
+        """From its start to its end. Returns its exit code, or None when it was stopped to be restarted. When
+        cancelled, it is stopped first.
+        """
+        self._restart_requested.clear()
         child = await Child.start(await self._part.command())
         async with asyncio.TaskGroup() as watchers:
             watchers.create_task(self._copy_output(child))
             becoming_ready = watchers.create_task(self._await_ready(child))
+            requested = watchers.create_task(self._restart_requested.wait())
+            ended = watchers.create_task(child.wait())
             try:
                 self.state.pid = child.pid
                 with suppress(psutil.NoSuchProcess):  # it has ended already
                     self.state.started_at = psutil.Process(child.pid).create_time()
                 self._save()
-                return await child.wait()
+                await asyncio.wait({ended, requested}, return_when=asyncio.FIRST_COMPLETED)
+                return None if requested.done() else ended.result()
             finally:
                 await child.stop(self._part.stop_grace_s)
                 becoming_ready.cancel()
+                requested.cancel()
                 self.state.pid, self.state.ready = None, False
 
     async def _await_ready(self, child: Child) -> None:
@@ -142,7 +172,7 @@ class Keeper:
             await asyncio.sleep(READY_POLL_S)
         self.state.ready = True
         self._save()
-        if self.state.restarts:
+        if self.state.restarts or self.was_ready.is_set():
             self._console.say(f"{self.state.name} is ready again")
         self.was_ready.set()
 

@@ -1,34 +1,31 @@
 """`make up`: the whole mesh, from its folder to the sentence that says where it is."""
 
 import asyncio
-import hashlib
 import signal
-import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nats import errors as nats_errors
 from protobuf.wkt import FileDescriptorSet
 
 from local import processes
-from local.child import Child, Command
 from local.declarations.checkout import read_services
 from local.declarations.service import Service
-from local.errors import SetupError
 from local.home import Home
 from local.nats import Nats
-from local.output import Console, LogFile
+from local.output import Console
 from local.part import Part
 from local.ports import choose_ports
 from local.postgres import Postgres
+from local.preparation import Preparation
+from local.reload import Reloader
+from local.settings import ReloadSettings
 from local.state import State
 from local.supervisor import Supervisor, end_leftovers
 from local.welcome import welcome, write_staff_login
 from mesh.contract.events import participants
-from mesh.events.nats.provision import declared_consumers, provision
-from mesh.events.nats.users import PROVISIONER, users
+from mesh.events.nats.users import users
 
 LEFTOVERS_GRACE_S = 10.0
 
@@ -38,8 +35,10 @@ async def up(home: Home) -> None:
     right.
     """
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        loop.add_signal_handler(signum, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: None)  # until there is something to restart
     home.create()
     with home.lock():
         end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
@@ -47,7 +46,7 @@ async def up(home: Home) -> None:
         services = read_services(Path(), contracts)
         ports = choose_ports(processes.port_variables(services))
         names = [service.workload for service in services]
-        with Console(["postgres", "nats", "mail", "migrations", *names, "edge"]) as console:
+        with Console(["postgres", "nats", "mail", "migrations", "generation", *names, "edge"]) as console:
             try:
                 await _until(stop, _run(home, contracts, services, ports, console))
             finally:
@@ -73,57 +72,35 @@ async def _run(
     console.say("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
     nats = Nats(home.data("nats"), users(participants(contracts)), ports["NATS_PORT"])
-    servers: list[Part] = [postgres, nats, processes.mail(home, ports)]
+    mail = processes.mail(home, ports)
+    servers: list[Part] = [postgres, nats, mail]
     services = [processes.service(each, declared, home, ports, postgres, nats) for each in declared]
     edge = processes.edge(declared, ports)
+    preparation = Preparation(home, declared, postgres, nats, console)
     async with Supervisor(home, console, [*servers, *services, edge]) as supervisor:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(home.take_restart()))
+        reloader = Reloader(Path.cwd(), [mail, *services, edge], preparation, supervisor.restart, console.say)
         supervisor.start(*servers)
         await supervisor.ready(postgres)
-        await _prepare_databases(home, declared, postgres, console)
+        await preparation.prepare_databases()
         await supervisor.ready(nats)
-        await _prepare_broker(home, nats, contracts)
+        await preparation.prepare_broker()
         supervisor.start(*services)
         supervisor.start(edge)
         await supervisor.ready(*servers, *services, edge)
         staff_email = processes.staff_email(declared)
         write_staff_login(home, ports, staff_email)
         console.show(welcome(home, ports, staff_email))
-        await supervisor.keep()
+        await _first(supervisor.keep(), *([reloader.run()] if ReloadSettings().reload == "on" else []))
 
 
-async def _prepare_databases(home: Home, services: Sequence[Service], postgres: Postgres, console: Console) -> None:
-    """Create and migrate them, unless that was done with the same migrations before."""
-    stamp = postgres.folder / "migrated"
-    digest = hashlib.sha256()
-    for path in processes.migrations(services):
-        digest.update(b"%s\0%s\0" % (str(path).encode(), path.read_bytes()))
-    if stamp.exists() and stamp.read_text() == digest.hexdigest():
-        return
-    names = [service.name for service in services if service.declaration.database]
-    await postgres.create_databases(*names)
-    argv = (sys.executable, "-m", "mesh.migrations", *names)
-    await _run_once("migrations", Command(argv, processes.database_urls(services, postgres)), home, console)
-    stamp.write_text(digest.hexdigest())
-
-
-async def _prepare_broker(home: Home, nats: Nats, contracts: FileDescriptorSet) -> None:
-    """Make the stream and the consumers that the contracts ask for. Raises SetupError."""
+async def _first(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all of these until one ends or fails."""
+    tasks = [asyncio.create_task(work) for work in works]
     try:
-        await provision(nats.url(PROVISIONER), declared_consumers(contracts))
-    except (nats_errors.Error, OSError) as error:
-        raise SetupError(f"The broker refuses its stream ({error}); what it says: {home.log('nats')}") from error
-
-
-async def _run_once(name: str, command: Command, home: Home, console: Console) -> None:
-    """Run a program to its end. Raises SetupError when it fails."""
-    child = await Child.start(command)
-    log = LogFile(home.log(name))
-    try:
-        async for line in child.lines():
-            log.write(line)
-            console.line(name, line)
-        if await child.wait() != 0:
-            raise SetupError(f"The {name} failed; what they say: {home.log(name)}")
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        child.kill()
-        log.close()
+        for task in tasks:
+            task.cancel()

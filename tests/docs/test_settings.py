@@ -8,7 +8,7 @@ import pytest
 
 from local.declarations.checkout import read_services
 from local.mail import MailSettings
-from local.settings import HomeSettings, PortsSettings
+from local.settings import HomeSettings, PortsSettings, ReloadSettings
 from mesh.events.nats.provision import ProvisionSettings
 from mesh.settings import (
     ClientSettings,
@@ -31,7 +31,7 @@ SECTIONS: dict[str, tuple[type[MeshSettings], ...]] = {
     **{service.name: types for service in read_services(ROOT) if any(map(own, types := settings_of(ROOT, service)))},
     "The provisioner of the broker": (ProvisionSettings,),
     "The mail server of trials": (MailSettings,),
-    "The local mesh": (HomeSettings, PortsSettings),
+    "The local mesh": (HomeSettings, PortsSettings, ReloadSettings),
 }
 
 

@@ -1,9 +1,10 @@
 """A process for the supervisor to look after: it is ready at once, and does as its arguments say.
 
-    dummy.py <port> <record> [die | deaf]
+    dummy.py <port> <record> [die | deaf | leave | die-later]
 
 It answers every request on the port with 200 and adds its port to the file `record` when it is asked to stop. `die`: it
-ends at once. `deaf`: it does not listen when it is asked to stop.
+ends at once. `deaf`: it does not listen when it is asked to stop. `die-later` and `leave`: it answers once and
+ends, with exit code 7 or 0.
 """
 
 import signal
@@ -31,6 +32,10 @@ def main() -> None:
             with connection:
                 connection.recv(4096)
                 connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            if "die-later" in sys.argv:
+                sys.exit(7)
+            if "leave" in sys.argv:
+                sys.exit(0)
 
 
 if __name__ == "__main__":

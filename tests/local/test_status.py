@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -52,6 +53,20 @@ def test_one_that_waits_for_its_start_makes_it_not_ready(home: Home, capsys: pyt
         State([ourselves(), ProcessState("edge", 8080, restarts=1)]).write(home.state_file)
         assert status(home) is False
     assert capsys.readouterr().out.splitlines()[2].split() == ["edge", "waiting", "8080", "1"]
+
+
+def test_a_crash_loop_is_called_one(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether it waits or has just started; where its output is stands below. After a steady run it is over."""
+    waiting = ProcessState("orders", 9003, restarts=4, crashes=3)
+    with home.lock():
+        State([waiting]).write(home.state_file)
+        assert status(home) is False
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[1].split()[:3] == ["orders", "crash", "loop"]
+    assert shown[2].startswith("orders ended 3 times in a row; what it says: ")
+    assert describe(ourselves(crashes=3, started_at=time.time())) == "crash loop"
+    assert describe(ourselves(crashes=3, started_at=time.time() - 60)) == "ready"
+    assert describe(ourselves(crashes=2, started_at=time.time())) == "ready"
 
 
 async def test_a_process_knows_itself_whether_it_is_ready() -> None:

@@ -17,7 +17,7 @@ from local.home import Home
 from local.output import Console
 from local.part import MeshProcess
 from local.ports import free_ports
-from local.state import ProcessState, State
+from local.state import CRASH_LOOP_MIN, ProcessState, State
 from local.supervisor import Supervisor, end_leftovers
 
 DUMMY = Path(__file__).with_name("dummy.py")
@@ -109,6 +109,52 @@ async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Conso
         [state] = State.read(home.state_file).processes
     assert state.pid is not None
     assert not alive(state.pid)
+
+
+async def test_a_restart_that_was_asked_for_is_no_crash(home: Home, console: Console, record: Path) -> None:
+    """It is stopped in order and started at once as another process, and counts neither as a restart nor as a crash."""
+    [port] = free_ports(1)
+    part = dummy("first", port, record)
+    async with Supervisor(home, console, [part]) as supervisor:
+        supervisor.start(part)
+        await supervisor.ready(part)
+        [before] = State.read(home.state_file).processes
+        supervisor.restart("first", "unknown")
+        async with asyncio.timeout(30):
+            while (after := State.read(home.state_file).processes[0]).pid == before.pid or not after.ready:
+                await asyncio.sleep(0.02)
+        assert record.read_text().split() == [str(port)]
+    assert (after.restarts, after.crashes) == (0, 0)
+
+
+async def run_until_said(home: Home, terminal: io.BytesIO, part: MeshProcess, text: str, times: int) -> str:
+    """Runs the part until this has been said so often. Returns all that was said until then."""
+    with Console(NAMES, terminal) as console:
+        async with asyncio.timeout(60), Supervisor(home, console, [part]) as supervisor:
+            supervisor.start(part)
+            await supervisor.ready(part)
+            while (said := terminal.getvalue().decode()).count(text) < times:
+                await asyncio.sleep(0.01)
+    return said
+
+
+async def test_crashes_add_up(home: Home, record: Path) -> None:
+    """One that ends again and again waits longer each time, and is called a crash loop, with the place of its log."""
+    [port] = free_ports(1)
+    part = dummy("first", port, record, "die-later")
+    said = await run_until_said(home, io.BytesIO(), part, "first is in a crash loop", 1)
+    pauses = [line.rpartition(" in ")[2] for line in said.splitlines() if "starting it again" in line]
+    assert pauses == ["0.2 s", "0.4 s", "0.8 s"]
+    assert f"first is in a crash loop; what it says: {home.log('first')}" in said
+    assert State.read(home.state_file).processes[0].crashes == CRASH_LOOP_MIN
+
+
+async def test_an_exit_with_0_is_no_crash(home: Home, record: Path) -> None:
+    """The pause before the next start stays the shortest."""
+    [port] = free_ports(1)
+    part = dummy("first", port, record, "leave")
+    await run_until_said(home, io.BytesIO(), part, "first stopped with exit code 0; starting it again in 0.2 s", 3)
+    assert State.read(home.state_file).processes[0].crashes == 0
 
 
 async def test_one_that_never_gets_ready_is_given_up(home: Home, console: Console, record: Path) -> None:

@@ -32,7 +32,7 @@ class Mesh:
         self.supervisor = subprocess.Popen(
             [sys.executable, "-m", "local", "up"],
             cwd=checkout,
-            env=os.environ | {"MESH_HOME": str(home), "PORTS": "free"} | environment,
+            env=os.environ | {"MESH_HOME": str(home), "PORTS": "free", "RELOAD": "off"} | environment,
             stdout=self.output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

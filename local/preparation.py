@@ -1,0 +1,99 @@
+"""What has to be done before the processes start, or start anew with other code."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nats import errors as nats_errors
+from protobuf.wkt import FileDescriptorSet
+
+from local import processes
+from local.child import Child, Command
+from local.declarations.checkout import read_services
+from local.declarations.problem import WrongDeclarations
+from local.declarations.service import Service
+from local.errors import SetupError
+from local.home import Home
+from local.nats import Nats
+from local.output import Console, LogFile
+from local.postgres import Postgres
+from mesh.events.nats.provision import declared_consumers, provision
+from mesh.events.nats.users import PROVISIONER
+
+
+class Preparation:
+    """The steps, for the services that the checkout declared when `make up` began. Each raises SetupError."""
+
+    def __init__(
+        self, home: Home, services: Sequence[Service], postgres: Postgres, nats: Nats, console: Console
+    ) -> None:
+        self._home = home
+        self._services = services
+        self._postgres = postgres
+        self._nats = nats
+        self._console = console
+        self._provisioned = b""
+
+    async def generate(self) -> None:
+        """Make gen/ from the contracts; the first time, what that needs is installed."""
+        await self._run_once("generation", Command(("make", "--no-print-directory", "generate")))
+
+    async def prepare(self) -> None:
+        """Bring databases and broker to what the code expects now."""
+        contracts = Path(processes.CONTRACTS).read_bytes()
+        try:
+            services = read_services(Path(), FileDescriptorSet.from_binary(contracts))
+        except WrongDeclarations as error:
+            raise SetupError(str(error)) from error
+        if [_facts(each) for each in services] != [_facts(each) for each in self._services]:
+            raise SetupError("What the services declare has changed: to use it, stop `make up` and start it again.")
+        await self.prepare_databases()
+        await self.prepare_broker()
+
+    async def prepare_databases(self) -> None:
+        """Create and migrate them, unless that was done with the same migrations before."""
+        stamp = self._postgres.folder / "migrated"
+        digest = hashlib.sha256()
+        for path in processes.migrations(self._services):
+            digest.update(b"%s\0%s\0" % (str(path).encode(), path.read_bytes()))
+        if stamp.exists() and stamp.read_text() == digest.hexdigest():
+            return
+        names = [service.name for service in self._services if service.declaration.database]
+        await self._postgres.create_databases(*names)
+        argv = (sys.executable, "-m", "mesh.migrations", *names)
+        await self._run_once("migrations", Command(argv, processes.database_urls(self._services, self._postgres)))
+        stamp.write_text(digest.hexdigest())
+
+    async def prepare_broker(self) -> None:
+        """Make the stream and the consumers that the contracts ask for, unless that was done for the same contracts."""
+        contracts = Path(processes.CONTRACTS).read_bytes()
+        if contracts == self._provisioned:
+            return
+        try:
+            consumers = declared_consumers(FileDescriptorSet.from_binary(contracts))
+            await provision(self._nats.url(PROVISIONER), consumers)
+        except (nats_errors.Error, OSError) as error:
+            log = self._home.log("nats")
+            raise SetupError(f"The broker refuses its stream ({error}); what it says: {log}") from error
+        self._provisioned = contracts
+
+    async def _run_once(self, name: str, command: Command) -> None:
+        """Run a program to its end."""
+        child = await Child.start(command)
+        log = LogFile(self._home.log(name))
+        try:
+            async for line in child.lines():
+                log.write(line)
+                self._console.line(name, line)
+            if await child.wait() != 0:
+                raise SetupError(f"The {name} failed; what was said: {self._home.log(name)}")
+        finally:
+            child.kill()
+            log.close()
+
+
+def _facts(service: Service) -> tuple[object, ...]:
+    """Returns what processes were started with."""
+    events = (service.publishes, service.consumes)
+    return service.name, service.declaration, service.port, service.types, service.callees, events

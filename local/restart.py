@@ -1,0 +1,43 @@
+"""`make restart`: has the supervisor restart one of its processes."""
+
+import os
+import signal
+import time
+
+from local.errors import SetupError
+from local.home import Home
+from local.state import ProcessState, State
+
+TIMEOUT_S = 60.0
+POLL_S = 0.05
+
+
+def restart(home: Home, name: str | None) -> None:
+    """Wait until the process runs anew and is ready. Raises SetupError when it is not, or there is none."""
+    supervisor = home.supervisor_pid()
+    if supervisor is None:
+        raise SetupError("No mesh runs here. `make up` starts one.")
+    names = [process.name for process in State.read(home.state_file).processes]
+    if name not in names:
+        raise SetupError(f"Say which one: make restart SERVICE=<name>, of {', '.join(names)}")
+    before = _process(home, name)
+    home.request_restart(name)
+    os.kill(supervisor, signal.SIGUSR1)
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not _is_anew(process := _process(home, name), before):
+        if process.restarts > before.restarts:
+            raise SetupError(f"{name} ended before it was ready; what it says: {home.log(name)}")
+        if home.supervisor_pid() != supervisor:
+            raise SetupError("The mesh has stopped meanwhile.")
+        if time.monotonic() > deadline_s:
+            raise SetupError(f"{name} is not ready after {TIMEOUT_S:.0f} s; what it says: {home.log(name)}")
+        time.sleep(POLL_S)
+    print(f"{name} runs anew, as process {process.pid}.")
+
+
+def _process(home: Home, name: str) -> ProcessState:
+    return next(process for process in State.read(home.state_file).processes if process.name == name)
+
+
+def _is_anew(process: ProcessState, before: ProcessState) -> bool:
+    return process.ready and process.pid != before.pid

@@ -1,0 +1,67 @@
+"""Finds out which files below some folders have got another content.
+
+It looks, again and again, at the times and sizes of all files, which works on every system and file system, needs no
+package, and costs a millisecond for some hundred files.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+SKIPPED_SUFFIXES = ("~", ".pyc", ".swp", ".swx", ".tmp")  # of editors and of Python; their other names begin with a dot
+SKIPPED_FOLDER = "__pycache__"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One content of a file. The digest tells whether it is another one; the rest, whether to look."""
+
+    modified_ns: int
+    size_bytes: int
+    digest: bytes
+
+
+class Watch:
+    """The files below `folders` of `root`, as they were at the last look."""
+
+    def __init__(self, root: Path, folders: Sequence[str]) -> None:
+        self._root = root
+        self._folders = folders
+        self._versions: dict[str, Version] = {}
+        self.changes()
+
+    def changes(self) -> set[Path]:
+        """Returns the files, relative to the root, that have come, gone or changed since the last call."""
+        before, now = self._versions, dict(self._look())
+        self._versions = now
+        return {
+            Path(os.path.relpath(path, self._root))
+            for path in before.keys() | now.keys()
+            if path not in before or path not in now or before[path].digest != now[path].digest
+        }
+
+    def _look(self) -> Iterator[tuple[str, Version]]:
+        for entry in self._files():
+            with suppress(FileNotFoundError):  # it has just gone
+                status = entry.stat()
+                known = self._versions.get(entry.path)
+                if known and (known.modified_ns, known.size_bytes) == (status.st_mtime_ns, status.st_size):
+                    yield entry.path, known
+                else:
+                    digest = hashlib.sha256(Path(entry.path).read_bytes()).digest()
+                    yield entry.path, Version(status.st_mtime_ns, status.st_size, digest)
+
+    def _files(self) -> Iterator["os.DirEntry[str]"]:
+        folders = [str(self._root / folder) for folder in self._folders]
+        while folders:
+            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name.endswith(SKIPPED_SUFFIXES):
+                        continue
+                    if entry.is_file():
+                        yield entry
+                    elif entry.name != SKIPPED_FOLDER and entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)

@@ -1,0 +1,169 @@
+"""What restarts processes when their code changes."""
+
+import asyncio
+import contextlib
+import io
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from local.errors import SetupError
+from local.home import Home
+from local.output import Console
+from local.part import MeshProcess
+from local.ports import free_ports
+from local.reload import Reloader
+from local.state import ProcessState, State
+from local.supervisor import Supervisor
+
+DUMMY = Path(__file__).with_name("dummy.py")
+NAMES = ["orders", "catalog", "edge"]
+
+
+@dataclass(frozen=True, slots=True)
+class DummyProcess(MeshProcess):
+    """A dummy in the place of a module."""
+
+    module: str = ""
+
+    @property
+    def code(self) -> Path:
+        return Path(*self.module.split("."))
+
+
+@dataclass
+class Steps:
+    """What is done because of a change, and in which order it was."""
+
+    root: Path
+    done: list[str] = field(default_factory=list)
+    failure: str = ""
+
+    async def generate(self) -> None:
+        """Write gen/, as `make generate` does."""
+        self.done.append("generate")
+        if self.failure:
+            raise SetupError(self.failure)
+        (self.root / "gen" / "orders_pb.py").write_text((self.root / "proto" / "orders.proto").read_text())
+
+    async def prepare(self) -> None:
+        """Nothing is to be prepared."""
+        self.done.append("prepare")
+
+
+@dataclass
+class Running:
+    """Real processes that are looked after, and the code that they are said to run."""
+
+    root: Path
+    home: Home
+    steps: Steps
+    terminal: io.BytesIO
+
+    def write(self, path: str, text: str) -> None:
+        """Change a file."""
+        (self.root / path).write_text(text)
+
+    def processes(self) -> dict[str, ProcessState]:
+        """The processes by name."""
+        return {state.name: state for state in State.read(self.home.state_file).processes}
+
+    def pids(self) -> dict[str, int | None]:
+        """The process ids by name."""
+        return {name: state.pid for name, state in self.processes().items()}
+
+    async def restarted(self, before: dict[str, int | None], *names: str) -> None:
+        """Wait until these run as other processes, and check that no other does."""
+        while any(not self.processes()[name].ready or self.pids()[name] == before[name] for name in names):
+            await asyncio.sleep(0.02)
+        assert {name for name, pid in self.pids().items() if pid != before[name]} == set(names)
+
+    async def said(self, text: str) -> None:
+        """Wait until this is on the terminal."""
+        while text not in self.terminal.getvalue().decode():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    """Three processes, each with a file of its own, and one that they share."""
+    root, home, terminal = tmp_path / "project", Home(tmp_path / "mesh"), io.BytesIO()
+    home.create()
+    for path in ("services/orders/handlers.py", "services/catalog/handlers.py", "edge/app.py", "mesh/errors.py"):
+        (root / path).parent.mkdir(parents=True)
+        (root / path).write_text("one = 1\n")
+    for path in ("proto/orders.proto", "gen/orders_pb.py"):
+        (root / path).parent.mkdir()
+        (root / path).write_text("# one\n")
+    modules = ["services.orders", "services.catalog", "edge"]
+    parts = [
+        DummyProcess(
+            name, port, port, (sys.executable, "-I", "-S", str(DUMMY), str(port), str(tmp_path / "stopped")), {},
+            module=module,
+        )
+        for name, module, port in zip(NAMES, modules, free_ports(3), strict=True)
+    ]  # fmt: skip
+    steps = Steps(root)
+    with Console(NAMES, terminal) as console:
+        async with asyncio.timeout(60), Supervisor(home, console, parts) as supervisor:
+            supervisor.start(*parts)
+            await supervisor.ready(*parts)
+            reloading = asyncio.create_task(Reloader(root, parts, steps, supervisor.restart, console.say).run())
+            yield Running(root, home, steps, terminal)
+            reloading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reloading
+
+
+async def test_only_the_process_whose_code_changed_is_restarted(running: Running) -> None:
+    """A service's folder is the code of that service, edge/ of the edge; it is not counted as a crash."""
+    before = running.pids()
+    running.write("services/orders/handlers.py", "two = 2\n")
+    await running.restarted(before, "orders")
+    await running.said("services/orders/handlers.py changed; restarting orders\n")
+    before = running.pids()
+    running.write("edge/app.py", "two = 2\n")
+    await running.restarted(before, "edge")
+    assert {(state.restarts, state.crashes) for state in running.processes().values()} == {(0, 0)}
+
+
+async def test_shared_code_restarts_all(running: Running) -> None:
+    """mesh/ is part of every process."""
+    before = running.pids()
+    running.write("mesh/errors.py", "two = 2\n")
+    await running.restarted(before, *NAMES)
+
+
+async def test_a_syntax_error_leaves_the_process_alone(running: Running) -> None:
+    """The file and line are said, others are restarted, and the process itself once the error is mended."""
+    before = running.pids()
+    running.write("services/orders/handlers.py", "one = 1\ntwo = (\n")
+    running.write("services/catalog/handlers.py", "two = 2\n")
+    await running.said("services/orders/handlers.py:2: '(' was never closed; unchanged until this is mended: orders\n")
+    await running.restarted(before, "catalog")
+    before = running.pids()
+    running.write("services/orders/handlers.py", "two = ()\n")
+    await running.restarted(before, "orders")
+
+
+async def test_a_contract_is_generated_first(running: Running) -> None:
+    """gen/ is made before anything is restarted, and then all processes are, for all contain it."""
+    before = running.pids()
+    running.write("proto/orders.proto", "# two\n")
+    await running.restarted(before, *NAMES)
+    assert running.steps.done == ["generate", "prepare"]
+
+
+async def test_a_wrong_contract_restarts_nothing(running: Running) -> None:
+    """When gen/ cannot be made, that is said and all processes stay; mended, it goes on."""
+    before = running.pids()
+    running.steps.failure = "The generation failed"
+    running.write("proto/orders.proto", "# wrong\n")
+    await running.said("The generation failed\n")
+    assert running.pids() == before
+    running.steps.failure = ""
+    running.write("proto/orders.proto", "# right\n")
+    await running.restarted(before, *NAMES)

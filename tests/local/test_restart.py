@@ -1,0 +1,71 @@
+"""`make restart`."""
+
+import asyncio
+import io
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from local.errors import SetupError
+from local.home import Home
+from local.output import Console
+from local.part import MeshProcess
+from local.ports import free_ports
+from local.restart import restart
+from local.state import State
+from local.supervisor import Supervisor
+
+DUMMY = Path(__file__).with_name("dummy.py")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty folder for a mesh."""
+    home = Home(tmp_path / "mesh")
+    home.create()
+    return home
+
+
+@pytest.fixture
+async def running(home: Home, tmp_path: Path) -> AsyncIterator[None]:
+    """A supervisor in this process, with one process, that takes requests as `make up` does."""
+    [port] = free_ports(1)
+    argv = (sys.executable, "-I", "-S", str(DUMMY), str(port), str(tmp_path / "stopped"))
+    part = MeshProcess("orders", port, port, argv, {})
+    loop = asyncio.get_running_loop()
+    with home.lock(), Console(["orders"], io.BytesIO()) as console:
+        async with Supervisor(home, console, [part]) as supervisor:
+            loop.add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(home.take_restart()))
+            supervisor.start(part)
+            await supervisor.ready(part)
+            yield
+            loop.remove_signal_handler(signal.SIGUSR1)
+
+
+@pytest.mark.usefixtures("running")
+async def test_it_returns_when_the_process_runs_anew(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """The process is another one, ready, and its id is said."""
+    [before] = State.read(home.state_file).processes
+    await asyncio.to_thread(restart, home, "orders")
+    [after] = State.read(home.state_file).processes
+    assert after.pid != before.pid
+    assert after.ready
+    assert capsys.readouterr().out == f"orders runs anew, as process {after.pid}.\n"
+    assert home.take_restart() == ""
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("name", ["order", None])
+async def test_an_unknown_process_is_a_sentence(home: Home, name: str | None) -> None:
+    """It names those that there are."""
+    with pytest.raises(SetupError, match=r"make restart SERVICE=<name>, of orders$"):
+        restart(home, name)
+
+
+def test_nothing_runs(home: Home) -> None:
+    """Where no mesh runs it says so."""
+    with pytest.raises(SetupError, match="No mesh runs here"):
+        restart(home, "orders")

@@ -1,0 +1,46 @@
+"""What finds out that code has changed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local.watch import Watch
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project of two folders."""
+    (tmp_path / "mesh" / "events").mkdir(parents=True)
+    (tmp_path / "edge").mkdir()
+    (tmp_path / "mesh" / "events" / "relay.py").write_text("one = 1\n")
+    (tmp_path / "edge" / "app.py").write_text("one = 1\n")
+    return tmp_path
+
+
+def test_what_came_went_and_changed_is_told_once(root: Path) -> None:
+    """Each file is named relative to the root, also in a new folder; the next look finds nothing."""
+    watch = Watch(root, ["mesh", "edge", "not-there"])
+    assert watch.changes() == set()
+    (root / "mesh" / "events" / "relay.py").write_text("two = 2\n")
+    (root / "edge" / "app.py").unlink()
+    (root / "edge" / "reply").mkdir()
+    (root / "edge" / "reply" / "body.py").write_text("")
+    assert watch.changes() == {Path("mesh/events/relay.py"), Path("edge/app.py"), Path("edge/reply/body.py")}
+    assert watch.changes() == set()
+
+
+def test_the_same_content_is_no_change(root: Path) -> None:
+    """A file that was only touched, or written anew as it was, restarts nothing."""
+    watch = Watch(root, ["mesh"])
+    os.utime(root / "mesh" / "events" / "relay.py", (1, 1))
+    assert watch.changes() == set()
+
+
+@pytest.mark.parametrize("name", ["__pycache__/relay.cpython-311.pyc", ".relay.py.swp", "relay.py~", ".git/index"])
+def test_what_editors_and_python_write_is_no_change(root: Path, name: str) -> None:
+    """Compiled files, editors' copies and hidden folders are passed over."""
+    watch = Watch(root, ["mesh"])
+    (root / "mesh" / name).parent.mkdir(exist_ok=True)
+    (root / "mesh" / name).write_text("x")
+    assert watch.changes() == set()

@@ -1,5 +1,7 @@
 """The pinned requirements."""
 
+import ast
+import functools
 import importlib.metadata
 import itertools
 import re
@@ -22,6 +24,7 @@ PLATFORMS = (
 MACHINES = ("x86_64", "aarch64", "arm64")
 
 
+@functools.cache
 def pins(file: str) -> dict[str, Requirement]:
     """What the file pins, by name."""
     lines = re.findall(r"^([a-z0-9][^\s\\]*==[^\s\\;]+)", (ROOT / file).read_text(), re.MULTILINE)
@@ -85,6 +88,35 @@ def test_the_toolchains_are_apart() -> None:
 def versions(file: str) -> dict[str, str]:
     """Returns what the file pins, as text."""
     return {name: str(pin.specifier) for name, pin in pins(file).items()}
+
+
+@pytest.mark.parametrize(
+    ("file", "folders"), [(SHIPPED, ("mesh", "edge", "services")), (UP, ("mesh", "local", "demo"))]
+)
+def test_what_is_imported_is_installed(file: str, folders: tuple[str, ...]) -> None:
+    """A process imports nothing that only the tests' packages bring; mesh/codegen runs in a checkout only."""
+    owners = importlib.metadata.packages_distributions()
+    missing = {
+        f"{path.relative_to(ROOT)}: {module}"
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        for module in imports(path)
+        if (file == UP or "codegen" not in path.parts)
+        if module in owners and not {canonicalize_name(owner) for owner in owners[module]} & pins(file).keys()
+    }
+    assert not missing
+
+
+@functools.cache
+def imports(path: Path) -> set[str]:
+    """Returns the top-level names of the modules that a file imports absolutely."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
 
 
 def test_the_declared_dependencies_are_pinned() -> None:

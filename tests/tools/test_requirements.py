@@ -110,7 +110,7 @@ def test_what_is_imported_is_installed(file: str, folders: tuple[str, ...]) -> N
 @functools.cache
 def imports(path: Path) -> set[str]:
     """Returns the top-level names of the modules that a file imports absolutely."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name.partition(".")[0] for alias in node.names)

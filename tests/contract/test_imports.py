@@ -85,6 +85,11 @@ def test_a_package_of_the_edge_outside_of_the_layers_is_found(tree: Path) -> Non
         ("services/orders/handlers.py", "import nats", "Outbox, relay and inbox know a broker by its port"),
         ("services/orders/domain.py", "import services.catalog.domain", "Services meet at their contracts only"),
         (
+            "local/declarations/checkout.py",
+            "import meshwright.information.v1.information_pb",
+            "The edge, the mesh and the local run know no service",
+        ),
+        (
             "edge/httprule/router.py",
             "import meshwright.orders.v1.orders_pb",
             "The edge, the mesh and the local run know no service",

@@ -1,5 +1,6 @@
 """Request bodies as streams of pieces within limits, without buffering the whole body."""
 
+import asyncio
 from collections.abc import AsyncGenerator, MutableMapping
 from typing import Any
 
@@ -56,6 +57,7 @@ async def _decoded(body: AsyncGenerator[bytes, None], coding: str) -> AsyncGener
         async for piece in body:
             for decoded in decoder.decode(piece):
                 yield decoded
+                await asyncio.sleep(0)  # one piece may be a thousand times as large when it is decoded
     except CorruptBody as error:
         raise _corrupt_body() from error
     if not decoder.is_complete():

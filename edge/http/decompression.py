@@ -2,11 +2,13 @@
 
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final, Protocol
 
 import brotli
 import zstandard
 
+from edge.http import large_work
 from edge.http.errors import HttpError
 from edge.http.request import Request
 
@@ -14,7 +16,7 @@ IDENTITY: Final = "identity"
 """The name of no coding."""
 
 PIECE_BYTES_MAX: Final = 262_144
-"""The size of the pieces that a decoder yields."""
+"""The size of the pieces that a decoder yields; brotli's library exceeds it by less than the same again."""
 
 _ZSTD_WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024  # what RFC 8878, section 3.1.1.1.2, recommends decoders to support
 
@@ -27,8 +29,8 @@ class Decoder(Protocol):
     """A decoder of one body."""
 
     def decode(self, piece: bytes) -> Iterator[bytes]:
-        """Yields the decoded content of a piece in pieces of PIECE_BYTES_MAX at most, so that a decompression bomb can
-        be stopped. Raises CorruptBody.
+        """Yields the decoded content of a piece in pieces of about PIECE_BYTES_MAX at most, so that a decompression
+        bomb can be stopped. Raises CorruptBody.
         """
 
     def is_complete(self) -> bool:
@@ -59,9 +61,11 @@ class _Brotli:
 
     def decode(self, piece: bytes) -> Iterator[bytes]:
         try:
-            yield self._decoder.process(piece, output_buffer_limit=PIECE_BYTES_MAX)
-            while not self._decoder.can_accept_more_data():
-                yield self._decoder.process(b"", output_buffer_limit=PIECE_BYTES_MAX)
+            plain = self._decoder.process(piece, output_buffer_limit=PIECE_BYTES_MAX)
+            # can_accept_more_data() is about the input: output may remain when all input has been consumed.
+            while plain or not self._decoder.can_accept_more_data():
+                yield plain
+                plain = self._decoder.process(b"", output_buffer_limit=PIECE_BYTES_MAX)
         except brotli.error as error:
             raise CorruptBody("is not in the br format") from error
 
@@ -89,10 +93,19 @@ def unsupported_coding(codings: Iterable[str]) -> HttpError:
     return HttpError(415, text, "ENCODING_NOT_SUPPORTED", [(b"accept-encoding", accepted.encode())])
 
 
-def decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:
-    """Decompresses a body with one of CODINGS. Stops after size_bytes_max + 1 bytes if it is larger. Raises
-    CorruptBody.
+async def decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:
+    """Decompresses a body with one of CODINGS, in the worker thread if it is large before or after that. Stops after
+    size_bytes_max + 1 bytes if it is larger. Raises CorruptBody.
     """
+    if len(body) <= large_work.INLINE_BYTES_MAX:
+        plain = _decompress(body, coding, min(size_bytes_max, large_work.INLINE_BYTES_MAX))
+        if len(plain) <= large_work.INLINE_BYTES_MAX:
+            return plain
+    # The size is unknown before the end. Starting again costs less than the change of threads.
+    return await large_work.run_in_worker(partial(_decompress, body, coding, size_bytes_max))
+
+
+def _decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:
     if coding == "zstd":
         return _decompress_zstd(body, size_bytes_max + 1)
     decoder = STREAM_DECODERS[coding]()

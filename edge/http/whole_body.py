@@ -38,7 +38,7 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
         raise HttpError(408, text, "BODY_TIMEOUT", [(b"connection", b"close")]) from error
     coding = content_coding(request)
     if coding != IDENTITY:
-        body = _decompress(body, coding, limits)
+        body = await _decompress(body, coding, limits)
         request.held.set(len(body))
     return body
 
@@ -72,11 +72,11 @@ async def _receive_all(request: Request, limits: BodyLimits) -> bytes:
         request.record.request_bytes += len(pieces[-1])
 
 
-def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
+async def _decompress(body: bytes, coding: str, limits: BodyLimits) -> bytes:
     if coding not in CODINGS:
         raise unsupported_coding(CODINGS)
     try:
-        plain = decompress(body, coding, limits.size_bytes_max)
+        plain = await decompress(body, coding, limits.size_bytes_max)
     except CorruptBody as error:
         raise HttpError(400, f"The body {error}.", "BODY_MALFORMED") from error
     if len(plain) > limits.size_bytes_max:

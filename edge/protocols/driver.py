@@ -7,12 +7,12 @@ from typing import Any
 
 import structlog
 
-from edge.call import large_work
 from edge.call.long_poll import until_drain
 from edge.call.response_reader import EndOfResponses, ResponseReader
 from edge.call.rpc import Admission, Rpc
 from edge.call.single_response import SingleResponse
 from edge.call.upstream import Responses
+from edge.http import large_work
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamReplyWriter

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.bind.query_string import split_query
-from edge.http.whole_body import BodyLimits
 from edge.protocols.connect.request_headers import check_version
 from edge.protocols.rpc import coding
 from edge.protojson.violations import Violations
@@ -18,15 +17,16 @@ _BASE64 = re.compile(r"([A-Za-z0-9_-]*)(={0,2})")
 
 @dataclass(frozen=True, slots=True)
 class MessageQuery:
-    """The parameters of a query: the name of the codec, and the message in it."""
+    """The parameters of a query: the name of the codec, the message in it, and the coding that it is compressed in."""
 
     codec: str
     content: bytes
+    coding: str
 
 
-def parse(query: bytes, limits: BodyLimits) -> MessageQuery:
+def parse(query: bytes) -> MessageQuery:
     """Parses a query, whose other parameters are ignored. Raises InvalidArgument if it is malformed, Unimplemented if
-    the compression is not supported, ResourceExhausted if the message is too large.
+    the compression is not supported.
     """
     given = _parameters(query)
     check_version(given.get("connect", "v1").encode(), b"v1")
@@ -34,8 +34,7 @@ def parse(query: bytes, limits: BodyLimits) -> MessageQuery:
         if name not in given:
             raise InvalidArgument(f"The parameter {name} is missing.", reason="MALFORMED_QUERY")
     content = _bytes(given["message"]) if given.get("base64") == "1" else given["message"].encode()
-    used = coding.parse(given.get("compression", "").encode())
-    return MessageQuery(given["encoding"], coding.decompress(content, used, limits))
+    return MessageQuery(given["encoding"], content, coding.parse(given.get("compression", "").encode()))
 
 
 def _parameters(query: bytes) -> dict[str, str]:

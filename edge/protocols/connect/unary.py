@@ -5,8 +5,8 @@ from typing import Final
 
 from protobuf import Registry
 
-from edge.call import large_work
 from edge.call.rpc import Rpc
+from edge.http import large_work
 from edge.http.headers import Headers
 from edge.http.reply import Reply
 from edge.http.reply_writer import ReplyWriter
@@ -94,13 +94,14 @@ class _Get(_Exchange):
     """A call of an RPC without side effects, whose message is in the query."""
 
     def read_head(self) -> None:
-        query = message_query.parse(self._request.query, self._served.limits)
-        self._choose_codec(query.codec)
-        self._content = query.content
+        self._query = message_query.parse(self._request.query)
+        self._choose_codec(self._query.codec)
         self.requested_s = timeout_s(self._request.headers)
 
     async def attempts(self) -> list[Attempt]:
-        return [partial(self._decode, self._content)]
+        content = await coding.decompress(self._query.content, self._query.coding, self._served.limits)
+        self._request.held.set(len(content))
+        return [partial(self._decode, content)]
 
     def reply(self, response: UnaryResponse) -> Reply:
         reply = super().reply(response)

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Final
 
 from edge.bind.binder import Binder
-from edge.call import large_work
 from edge.contract.http_body import http_body_type
 from edge.contract.route import Route
+from edge.http import large_work
 from edge.http.body_stream import body_stream
 from edge.http.content_type import unsupported_media_type
 from edge.http.errors import HttpError

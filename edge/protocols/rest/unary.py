@@ -4,9 +4,9 @@ from functools import partial
 
 from edge.bind.binder import Binder
 from edge.bind.system_parameters import SystemParameterReader
-from edge.call import large_work
 from edge.call.rpc import Rpc
 from edge.contract.route import Route
+from edge.http import large_work
 from edge.http.preconditions import precondition_failed
 from edge.http.reply import Reply
 from edge.http.reply_writer import ReplyWriter

@@ -19,14 +19,14 @@ def parse(value: bytes | None) -> str:
     return coding
 
 
-def decompress(content: bytes, coding: str, limits: BodyLimits) -> bytes:
+async def decompress(content: bytes, coding: str, limits: BodyLimits) -> bytes:
     """Returns the decompressed message. Raises InvalidArgument if it is damaged, ResourceExhausted if it is too
     large.
     """
     if coding == IDENTITY or not content:
         return content
     try:
-        plain = decompress_body(content, coding, limits.size_bytes_max)
+        plain = await decompress_body(content, coding, limits.size_bytes_max)
     except CorruptBody as error:
         raise InvalidArgument(f"The message {error}.", reason="BODY_MALFORMED") from error
     if len(plain) > limits.size_bytes_max:

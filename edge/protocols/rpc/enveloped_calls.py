@@ -13,8 +13,8 @@ from typing import Protocol
 
 from googleapis.google.rpc.status_pb import Status
 
-from edge.call import large_work
 from edge.call.rpc import Rpc
+from edge.http import large_work
 from edge.http.body_stream import body_stream
 from edge.http.decompression import IDENTITY
 from edge.http.errors import HttpError
@@ -132,10 +132,10 @@ class _Exchange(StreamExchange):
                     text = f"The stream has more than {limits.stream.messages_max} messages."
                     metadata = {"limit_messages": str(limits.stream.messages_max)}
                     raise ResourceExhausted(text, reason="TOO_MANY_MESSAGES", metadata=metadata)
-                message = self._decompressed(flags, content)
+                message = await self._decompressed(flags, content)
                 yield await large_work.run(len(message), partial(self._served.codec.decode, message))
 
-    def _decompressed(self, flags: int, content: bytes) -> bytes:
+    async def _decompressed(self, flags: int, content: bytes) -> bytes:
         if not flags:
             return content
         if flags != COMPRESSED_FLAG:
@@ -143,7 +143,7 @@ class _Exchange(StreamExchange):
             raise InvalidArgument(text, reason="MALFORMED_MESSAGE")
         if self._request_coding == IDENTITY:
             raise HttpError(400, "A message is compressed, but no header names the coding.", "ENCODING_MISSING")
-        return coding.decompress(content, self._request_coding, self._served.limits.message)
+        return await coding.decompress(content, self._request_coding, self._served.limits.message)
 
     async def _single_message(self, messages: AsyncIterator[bytes]) -> bytes:
         """Returns the single message of a request. Raises Unimplemented if there is none or more than one, as

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, Final
 
 from edge.bind.system_parameters import ALT, SystemParameterReader
-from edge.call import large_work
 from edge.call.rpc import Rpc
 from edge.contract.http_body import HTTP_BODY, http_body_type, response_type_name
 from edge.contract.route import Route
+from edge.http import large_work
 from edge.http.errors import render
 from edge.http.headers import Headers
 from edge.http.request import Request

@@ -1,7 +1,8 @@
 """A worker thread for large messages, so that they don't block the event loop.
 
-Reading a megabyte of JSON takes a tenth of a second of Python. One thread does all such work in sequence, so that the
-event loop shares the interpreter with only one other thread, however many clients send large messages.
+Reading a megabyte of JSON takes a tenth of a second of Python, and its decompression some milliseconds. One thread does
+all such work in sequence, so that the event loop shares the interpreter with only one other thread, however many
+clients send large messages.
 """
 
 import asyncio
@@ -19,8 +20,11 @@ T = TypeVar("T")
 
 async def run(size_bytes: int, work: Callable[[], T]) -> T:
     """Runs `work` on a message of `size_bytes`, in the worker thread if it is large. Returns or raises its result."""
-    if size_bytes <= INLINE_BYTES_MAX:
-        return work()
+    return work() if size_bytes <= INLINE_BYTES_MAX else await run_in_worker(work)
+
+
+async def run_in_worker(work: Callable[[], T]) -> T:
+    """Runs `work` in the worker thread. Returns or raises its result."""
     context = contextvars.copy_context()
     result: T = await asyncio.get_running_loop().run_in_executor(_worker(), context.run, work)
     return result

@@ -1,0 +1,98 @@
+"""Decompression of request bodies, piece by piece and as a whole."""
+
+import asyncio
+import base64
+import gzip
+import os
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+import brotli
+import pytest
+import zstandard
+
+from edge.http.decompression import CODINGS, PIECE_BYTES_MAX, STREAM_DECODERS, CorruptBody, decompress
+from edge.http.large_work import INLINE_BYTES_MAX
+from tests.edge.served import Client
+
+COMPRESSORS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "gzip": gzip.compress,
+    "br": partial(brotli.compress, quality=1),
+    "zstd": zstandard.compress,
+}
+SIZES: Final = (0, 1, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, PIECE_BYTES_MAX, 2 * PIECE_BYTES_MAX, 1_048_576)
+ECHO: Final = "/v1/echo"
+
+
+def contents(size_bytes: int) -> tuple[bytes, bytes]:
+    """Returns a content that compresses well, and one that does not."""
+    return b"0" * size_bytes, os.urandom(size_bytes)
+
+
+@pytest.mark.parametrize("size_bytes", SIZES)
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_a_body_is_decompressed_up_to_the_limit(coding: str, size_bytes: int) -> None:
+    """A body of exactly the limit is complete, and a larger one is cut after the limit."""
+    for content in contents(size_bytes):
+        compressed = COMPRESSORS[coding](content)
+        assert await decompress(compressed, coding, size_bytes) == content
+        if content:
+            assert await decompress(compressed, coding, size_bytes - 1) == content
+
+
+@pytest.mark.parametrize("size_bytes", SIZES)
+@pytest.mark.parametrize("coding", STREAM_DECODERS)
+def test_a_body_is_decoded_as_it_arrives(coding: str, size_bytes: int) -> None:
+    """The decoder yields all content of a piece before the next, in pieces of limited size."""
+    for content in contents(size_bytes):
+        compressed = COMPRESSORS[coding](content)
+        for count in (1, 7):
+            decoder, step = STREAM_DECODERS[coding](), len(compressed) // count + 1
+            pieces = [compressed[start : start + step] for start in range(0, len(compressed), step)]
+            decoded = [plain for piece in pieces for plain in decoder.decode(piece)]
+            assert b"".join(decoded) == content
+            assert decoder.is_complete()
+            assert max(map(len, decoded), default=0) < 2 * PIECE_BYTES_MAX
+
+
+@pytest.mark.parametrize("size_bytes", SIZES)
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_an_incomplete_or_continued_body_is_corrupt(coding: str, size_bytes: int) -> None:
+    """A body whose end is missing is corrupt, and one with more after its end, of any size."""
+    compressed = COMPRESSORS[coding](os.urandom(size_bytes))
+    for corrupt in (compressed[:-1], compressed + b"x"):
+        with pytest.raises(CorruptBody):
+            await decompress(corrupt, coding, size_bytes + 1)
+
+
+@pytest.mark.parametrize("content", contents(200_000), ids=["small before", "large before"])
+async def test_others_are_answered_while_a_body_is_decompressed(
+    client: Client, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """A large body is decompressed in another thread, also if it is large only afterwards."""
+    answered = threading.Event()
+    waited: list[bool] = []
+    text = b'{"text":"' + base64.b64encode(content) + b'"}'
+
+    class Slow:
+        def __init__(self) -> None:
+            self._decoder = brotli_decoder()
+
+        def decode(self, piece: bytes) -> Iterator[bytes]:
+            if threading.current_thread() is not threading.main_thread():
+                waited.append(answered.wait(30))
+            return self._decoder.decode(piece)
+
+        def is_complete(self) -> bool:
+            return self._decoder.is_complete()
+
+    brotli_decoder = STREAM_DECODERS["br"]
+    monkeypatch.setitem(STREAM_DECODERS, "br", Slow)
+    headers = {"content-type": "application/json", "content-encoding": "br"}
+    sent = asyncio.create_task(client.post(ECHO, content=brotli.compress(text, quality=1), headers=headers))
+    assert (await client.post(ECHO, json={"i32": 1})).json() == {"i32": 1}
+    answered.set()
+    assert (await sent).json()["text"].encode() == text[9:-2]
+    assert waited == [True]

@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 from edge.app.websocket_app import WebSocketFactory
+from edge.call.allowances import Allowances
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.metadata import RequestHeaders, ResponseHeaders
 from edge.call.rpc import CallSettings, Rpc
@@ -41,6 +42,7 @@ class EndpointFactory:
         settings: EdgeSettings,
         upstream_of: Callable[[str], Upstream],
         verifier: Verifier | None,
+        allowances: Allowances,
     ) -> None:
         self._validated = contract.validated
         self._upstream_of = upstream_of
@@ -48,7 +50,7 @@ class EndpointFactory:
         self._stream_limits = _stream_limits(settings)
         # Connect's clients may be generated from a newer contract; like other servers, the edge ignores unknown fields.
         self._lenient_readers = Readers(contract.registry, ignore_unknown=True, depth_max=settings.json_depth_max)
-        self._calls = _call_settings(settings, verifier)
+        self._calls = _call_settings(settings, verifier, allowances)
         self._rpcs: dict[str, Rpc] = {}
 
     def rest_endpoint(self, route: Route) -> Endpoint:
@@ -116,7 +118,7 @@ class LazyEndpoint:
         return self._endpoint.serve(request, values, writer)
 
 
-def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSettings:
+def _call_settings(settings: EdgeSettings, verifier: Verifier | None, allowances: Allowances) -> CallSettings:
     return CallSettings(
         verifier=verifier,
         request_headers=RequestHeaders(settings.request_headers),
@@ -126,6 +128,7 @@ def _call_settings(settings: EdgeSettings, verifier: Verifier | None) -> CallSet
         traces=settings.otel_exporter_otlp_endpoint is not None,
         calls=ConcurrencyLimit(settings.concurrent_requests_max),
         streams=ConcurrencyLimit(settings.concurrent_streams_max),
+        allowances=allowances,
     )
 
 

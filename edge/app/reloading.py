@@ -13,6 +13,7 @@ from starlette.routing import Route as PageRoute
 from edge.app.edge_app import EdgeApp
 from edge.app.routes import Routes, build_routes
 from edge.call.address import ANY_SERVICE
+from edge.call.allowances import Allowances
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract, read
 from edge.http.request import Receive, Scope, Send
@@ -47,6 +48,7 @@ class ReloadingApp:
         self._upstreams = upstreams
         self._verifier = verifier
         self._operations = operations
+        self._allowances = Allowances()
         self._app: EdgeApp | None = None
         self._stamp: object = _NO_STAMP
 
@@ -99,7 +101,7 @@ class ReloadingApp:
     def _make(self, image: FileDescriptorSet) -> EdgeApp:
         contract = read(image)
         check_upstreams(contract, self._settings)
-        routes = build_routes(contract, self._settings, self._upstreams.__getitem__, self._verifier)
+        routes = build_routes(contract, self._settings, self._upstreams.__getitem__, self._verifier, self._allowances)
         _report_problems(routes, lenient=self._settings.lenient)
         return EdgeApp(contract, routes, self._settings, self._operations)
 

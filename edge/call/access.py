@@ -2,10 +2,11 @@
 
 import re
 
+from edge.call.allowances import Allowances
 from edge.call.rate_limit import RateLimiter
+from edge.contract.method import Method
 from edge.http.client_key import client_key
 from edge.http.headers import Headers
-from mesh.contract.policy import Policy
 from mesh.errors import Unauthenticated
 from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, bearer_token
 
@@ -15,11 +16,12 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 class Access:
     """The access control of one method."""
 
-    def __init__(self, policy: Policy, verifier: Verifier | None) -> None:
+    def __init__(self, method: Method, verifier: Verifier | None, allowances: Allowances) -> None:
         """Without a verifier, tokens are neither required nor checked, but passed on for the service to check."""
-        self._policy = policy
+        self._policy = method.policy
         self._verifier = verifier
-        self._limiter = RateLimiter(policy.rate_limit) if policy.rate_limit is not None else None
+        limit = method.policy.rate_limit
+        self._limiter = RateLimiter(method.name, limit, allowances) if limit is not None else None
 
     async def identify(self, authorization: str) -> Caller:
         """Returns the caller of an Authorization header. Raises Unauthenticated, or Unavailable while tokens can't be

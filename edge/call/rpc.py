@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.call.access import Access
+from edge.call.allowances import Allowances
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.metadata import RequestHeaders, ResponseHeaders
 from edge.call.span import span
@@ -41,6 +42,7 @@ class CallSettings:
     traces: bool
     calls: ConcurrencyLimit
     streams: ConcurrencyLimit
+    allowances: Allowances
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Rpc:
         self._upstream = upstream
         self._settings = settings
         self._metrics = RpcMetrics(method.name)
-        self._access = Access(method.policy, settings.verifier)
+        self._access = Access(method, settings.verifier, settings.allowances)
         default_s = settings.stream_timeout_s if method.streams else settings.timeout_s
         self._timeout_s = method.policy.timeout_s or default_s
         self._concurrency = settings.streams if method.streams or method.policy.long_poll else settings.calls

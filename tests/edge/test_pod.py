@@ -5,21 +5,20 @@ from typing import Any, Final
 
 import yaml
 
-from edge.call.rate_limit import CALLERS_MAX
+from edge.call.allowances import ENTRIES_MAX
 from edge.http.http1_protocol import BODY_BYTES_AHEAD
 from edge.http.reply_writer import BYTES_FREE
 from edge.settings import EdgeSettings
 from mesh.identity import TOKEN_BYTES_MAX, Verifier
 
 VALUES: Final = Path(__file__).parents[2] / "charts" / "meshwright" / "values.yaml"
-RATE_LIMITED_METHODS: Final = 16
 
 # Measured (docs/decisions/0018-limits.md): resident bytes.
 BASE_BYTES: Final = 125_000_000
 CONNECTION_BYTES: Final = 10_000
 STREAM_BYTES: Final = 60_000
 LARGE_WORK_BYTES: Final = 48_000_000
-CALLER_BYTES: Final = 200
+ALLOWANCE_BYTES: Final = 550
 
 
 def test_the_limits_fit_in_the_pod() -> None:
@@ -37,7 +36,7 @@ def test_the_limits_fit_in_the_pod() -> None:
         "streams": settings.concurrent_streams_max * STREAM_BYTES,
         "held": settings.held_bytes_max,
         "large work": LARGE_WORK_BYTES,
-        "rate limits": RATE_LIMITED_METHODS * CALLERS_MAX * CALLER_BYTES,
+        "rate limits": ENTRIES_MAX * ALLOWANCE_BYTES,
         "tokens": Verifier.REMEMBERED_MAX * TOKEN_BYTES_MAX,
     }
     assert sum(total.values()) <= int(limit.removesuffix("Mi")) * 1024 * 1024, total

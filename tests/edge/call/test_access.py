@@ -5,6 +5,7 @@ import time
 import grpc
 import pytest
 
+from edge.call.allowances import Allowances
 from edge.call.rate_limit import RateLimiter
 from edge.contract.contract import Contract
 from edge.http.client_key import client_key
@@ -122,7 +123,7 @@ def test_a_limiter_counts_each_caller_separately(monkeypatch: pytest.MonkeyPatch
     """An allowance refills evenly, and does not depend on other callers."""
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    limiter = RateLimiter(RateLimit(requests=2, per_s=10))
+    limiter = RateLimiter("m", RateLimit(requests=2, per_s=10), Allowances())
     limiter.admit("a")
     limiter.admit("a")
     limiter.admit("b")
@@ -139,8 +140,7 @@ def test_a_full_table_resets_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is bounded; callers that don't fit share one allowance, and no count is reset."""
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr("edge.call.rate_limit.CALLERS_MAX", 2)
-    limiter = RateLimiter(RateLimit(requests=1, per_s=10))
+    limiter = RateLimiter("m", RateLimit(requests=1, per_s=10), Allowances(entries_max=4))  # two for each method
     for caller in ("a", "b", "c"):
         limiter.admit(caller)
     for caller in ("a", "b", "c", "d"):

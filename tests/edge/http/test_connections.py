@@ -1,5 +1,11 @@
 """The limit on connections, and the choice of the connection to close."""
 
+import random
+import sys
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
 import pytest
 
 from edge.http.connections import Connections, ConnectionSlot
@@ -98,3 +104,100 @@ def test_a_new_client_takes_a_slot_of_an_equal() -> None:
     slot.mark_busy()
     assert closed.opened(connections, "192.0.2.3", "second") is None
     assert closed == ["192.0.2.1"]
+
+
+class Open:
+    """One open connection of the model of test_the_policy_holds_in_any_order()."""
+
+    def __init__(self, name: str, network: str) -> None:
+        self.name = name
+        self.network = network
+        self.state = "busy"
+        self.since = 0
+
+
+def gives_way(connections: list[Open], network: str) -> Open | None:
+    """Returns the connection that the policy closes for one of a network, by looking at all of them."""
+    counts = {each.network: sum(other.network == each.network for other in connections) for each in connections}
+
+    def rank(each: Open) -> tuple[int, bool, bool, int]:
+        return -counts[each.network], each.network != network, each.state != "idle", each.since
+
+    victim = min((each for each in connections if each.state != "busy"), key=rank, default=None)
+    own = counts.get(network, 0)
+    if victim is None or counts[victim.network] < own or (counts[victim.network] == own and victim.network != network):
+        return None
+    return victim
+
+
+@pytest.mark.parametrize("networks", [1, 2, 4, 40])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_policy_holds_in_any_order(seed: int, networks: int) -> None:
+    """After any changes, the connection that is closed is the one that the policy names."""
+    pick, clock = random.Random(seed), count()
+    connections, closed = Connections(12), Closed()
+    model: list[Open] = []
+    slots: dict[str, ConnectionSlot] = {}
+    for number in range(3000):
+        if pick.random() < 0.4:
+            network, name = f"192.0.2.{pick.randrange(networks)}", str(number)
+            is_full = len(model) == 12
+            victim = gives_way(model, network) if is_full else None
+            closed.clear()
+            slot = closed.opened(connections, network, name)
+            assert closed == ([victim.name] if victim else [])
+            assert (slot is None) is (is_full and victim is None)
+            if victim is not None:
+                model.remove(victim)
+            if slot is not None:
+                slots[name] = slot
+                model.append(Open(name, network))
+        elif model:
+            each = pick.choice(model)
+            if pick.random() < 0.1:
+                slots[each.name].release()
+                model.remove(each)
+                continue
+            each.state, each.since = pick.choice(["idle", "receiving", "busy"]), next(clock)
+            getattr(slots[each.name], f"mark_{each.state}")()
+
+
+def function_calls(work: Iterator[None]) -> int:
+    """Returns how many functions are called to exhaust an iterator."""
+    calls = 0
+
+    def record(_frame: object, event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(record)
+    try:
+        for _ in work:
+            pass
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("networks", [1, 100])
+def test_the_cost_of_a_slot_does_not_depend_on_the_number(networks: int) -> None:
+    """A flood at a limit of 3,000 costs no more than at 300, and requests of the others in between neither."""
+
+    def flood(connections_max: int) -> Iterator[None]:
+        connections = Connections(connections_max)
+        slots = [connections.admit(f"192.0.2.{number % networks}", lambda: None) for number in range(connections_max)]
+        for slot in slots:
+            assert slot is not None
+            slot.mark_idle()
+        yield
+        for number in range(1000):
+            new = connections.admit(f"192.0.2.{number % networks}", lambda: None)
+            assert new is not None
+            new.mark_receiving()
+            new.mark_busy()
+            new.mark_idle()
+            yield
+
+    few, many = flood(300), flood(3000)
+    next(few), next(many)
+    assert function_calls(many) < 2 * function_calls(few)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.http.access_record import AccessRecord
+from edge.http.client_key import ADDRESS_LENGTH_MAX
 from edge.http.connection import Connection
 from edge.http.held_bytes import Holding
 
@@ -46,7 +47,7 @@ class Request:
         is_websocket = scope["type"] == "websocket"
         method = "GET" if is_websocket else scope["method"]  # RFC 6455, section 4.1: the handshake is a GET
         connection = scope["state"].get(Connection.KEY) or Connection()
-        address = client[0] if client else ""
+        address = client[0][:ADDRESS_LENGTH_MAX] if client else ""
         record = AccessRecord.begin("WEBSOCKET" if is_websocket else method, headers)
         held = connection.held.of(address)
         return cls(method, path, scope["query_string"], headers, address, receive, record, connection, held)

@@ -2,11 +2,17 @@
 
 import ipaddress
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from edge.contract.contract import Contract
+from edge.http.client_key import ADDRESS_LENGTH_MAX, client_key
 from edge.http.proxies import default_gateway, resolve_trusted
+from mesh.rpc import CLIENT_ADDRESS
+from tests.edge.backend import Backend
+from tests.edge.served import Client, edge_of
 
 HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 
@@ -55,3 +61,100 @@ def test_other_words_are_rejected(word: str) -> None:
     """Another word raises, because it would match no proxy, and all clients would count as one."""
     with pytest.raises(ValueError, match="is neither an address nor a network"):
         resolve_trusted(["10.0.0.1", word])
+
+
+SELF = "127.0.0.1"
+CLIENT = "203.0.113.5"
+ATTACKER = "6.6.6.6"
+
+
+@pytest.fixture(scope="module")
+async def behind(library: Contract, _shared_backend: Backend) -> AsyncIterator[Client]:
+    """Returns a client of an edge that trusts the client and two networks."""
+    proxies = f"{SELF} 10.0.0.0/8 fd00::/8"
+    async with edge_of(library, _shared_backend.port, trusted_proxies=proxies) as client:
+        yield client
+
+
+async def address_of(client: Client, backend: Backend, headers: list[str]) -> str:
+    """Returns the address that the service receives for a request with these X-Forwarded-For headers."""
+    sent = [(b"x-forwarded-for", header.encode("latin-1")) for header in headers]
+    assert (await client.get("/v1/shelves/a/books/b", headers=sent)).status_code == 200
+    address = backend.calls[-1].metadata.get(CLIENT_ADDRESS, "")
+    assert isinstance(address, str)
+    return address
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([], SELF),
+        ([""], SELF),
+        ([CLIENT], CLIENT),
+        ([f"{ATTACKER} ,\t {CLIENT}  ,10.0.0.1"], CLIENT),
+        # Whatever a client writes is before the address that the first trusted proxy adds.
+        ([f"{ATTACKER}, {CLIENT}"], CLIENT),
+        ([f"10.0.0.9, {CLIENT}"], CLIENT),
+        ([f"{SELF},{CLIENT}"], CLIENT),
+        # Trusted proxies are passed over from the end, up to the first address that is not one.
+        ([f"{CLIENT}, 10.0.0.1"], CLIENT),
+        ([f"{CLIENT}, 10.0.0.1, fd00::1"], CLIENT),
+        ([f"{ATTACKER}, 10.0.0.1, {CLIENT}, 10.0.0.2"], CLIENT),
+        ([f"{ATTACKER}, {CLIENT}, 10.0.0.2"], CLIENT),
+        # A request from a trusted proxy itself has the first of the chain.
+        (["10.0.0.1, 10.0.0.2"], "10.0.0.1"),
+        # Several headers are one list in their order (RFC 9110, section 5.3).
+        ([ATTACKER, CLIENT], CLIENT),
+        ([CLIENT, "10.0.0.1"], CLIENT),
+        ([CLIENT, ""], SELF),
+        # Ports, and the brackets of IPv6 with them, are removed, also from proxies.
+        ([f"{CLIENT}:4711"], CLIENT),
+        ([f"{CLIENT}, 10.0.0.1:80"], CLIENT),
+        (["2001:db8::5"], "2001:db8::5"),
+        (["[2001:db8::5]"], "2001:db8::5"),
+        (["[2001:db8::5]:4711"], "2001:db8::5"),
+        (["2001:db8::5, [fd00::1]:80"], "2001:db8::5"),
+        (["2001:0DB8:0:0::5, FD00:0::1"], "2001:0DB8:0:0::5"),
+        # Other text that a trusted proxy adds names nobody else: clients without an address count as one.
+        (["unknown"], "unknown"),
+        ([f"{ATTACKER}, unknown"], "unknown"),
+        ([f"{ATTACKER}, unknown, 10.0.0.1"], "unknown"),
+        ([f"{ATTACKER},"], SELF),
+        ([f"{ATTACKER}, , 10.0.0.1"], SELF),
+        (["203.0.113.5:abc"], "203.0.113.5:abc"),
+        (["[2001:db8::5"], "[2001:db8::5"),
+        (['"203.0.113.5"'], '"203.0.113.5"'),
+        (["for=203.0.113.5"], "for=203.0.113.5"),
+        (["10.0.0.1/8"], "10.0.0.1/8"),
+        (["x" * 20_000], "x" * ADDRESS_LENGTH_MAX),
+    ],
+)
+async def test_the_client_is_the_last_address_that_is_no_trusted_proxy(
+    behind: Client, backend: Backend, headers: list[str], expected: str
+) -> None:
+    """The client's address in each chain of proxies, as the service receives it."""
+    assert await address_of(behind, backend, headers) == expected
+
+
+@pytest.mark.parametrize(("proxies", "expected"), [("", SELF), ("10.0.0.0/8", SELF), ("*", ATTACKER)])
+async def test_only_a_trusted_connection_names_the_client(
+    library: Contract, backend: Backend, proxies: str, expected: str
+) -> None:
+    """The header of another address is ignored; who trusts everybody gets what the client wrote first."""
+    async with edge_of(library, backend.port, trusted_proxies=proxies) as client:
+        assert await address_of(client, backend, [f"{ATTACKER}, {CLIENT}"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8::5", "2001:0DB8:0:0::5"),
+        ("2001:db8::5", "2001:db8::6"),
+        ("::ffff:203.0.113.5", "203.0.113.5"),
+        ("fe80::1%eth0", "fe80::1%eth1"),
+        ("x" * ADDRESS_LENGTH_MAX + "a", "x" * ADDRESS_LENGTH_MAX + "b"),
+    ],
+)
+def test_one_client_has_one_key(one: str, other: str) -> None:
+    """Addresses that are spelled differently, or of one IPv6 network, count as one client; so does endless text."""
+    assert client_key(one) == client_key(other)

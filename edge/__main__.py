@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from edge.app import operations_pages as operations
+from edge.app.memory import warn_of_little_memory
 from edge.app.reloading import ReloadingApp, check_upstreams
 from edge.app.routes import build_routes
 from edge.call.no_upstream import NoUpstream
@@ -66,6 +67,7 @@ async def _check(settings: EdgeSettings) -> int:
 
 async def _run(settings: EdgeSettings) -> int:
     process = Process("edge")
+    warn_of_little_memory(settings)
 
     async def start() -> None:
         hang_up = asyncio.Event()

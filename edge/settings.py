@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 
 from edge.call.address import Address
 from edge.call.metadata import check_name
+from edge.http.held_bytes import BODIES_MIN
 from edge.http.proxies import resolve_trusted
 from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.settings import HttpUrl, HttpUrlOrEmpty, Port, ProcessSettings, load, variables
@@ -166,9 +167,13 @@ class EdgeSettings(ProcessSettings):
         le=1_073_741_824,
         description="the maximum size of a body, or of a message of a stream, after decompression",
     )
-    connections_max: int = Field(2000, ge=1, le=1_000_000, description="the maximum number of open connections")
+    connections_max: int = Field(
+        2000, ge=1, le=100_000, description="the maximum number of open connections, each of which may take 80 kB"
+    )
     held_bytes_max: int = Field(
-        33_554_432, ge=1024, description="the total size of request bodies and replies that are held for slow clients"
+        33_554_432,
+        ge=1024,
+        description="the total size of request bodies and replies held for slow clients, at least twice BODY_BYTES_MAX",
     )
     body_timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a request body may take to arrive")
     json_depth_max: int = Field(64, ge=1, le=100, description="the maximum nesting of JSON")
@@ -219,6 +224,14 @@ class EdgeSettings(ProcessSettings):
     def operations_on_port(self) -> bool:
         """Returns whether /livez, /readyz and /metrics are on the port of the contract."""
         return self.ops_port in (0, self.port)
+
+    @model_validator(mode="after")
+    def _bodies_fit_in_the_held_bytes(self) -> "EdgeSettings":
+        least = BODIES_MIN * self.body_bytes_max
+        if self.held_bytes_max < least:
+            text = "so that one client can send the next body while its last one is in use"
+            raise ValueError(f"HELD_BYTES_MAX must be at least twice BODY_BYTES_MAX, {least}, {text}")
+        return self
 
     @model_validator(mode="after")
     def _certificate_has_a_key(self) -> "EdgeSettings":

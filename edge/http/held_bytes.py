@@ -13,16 +13,18 @@ from edge.http.client_key import client_key
 from mesh.errors import ResourceExhausted, Unavailable
 
 SHARES: Final = 4
-"""One client may hold a quarter of the budget, but always two bodies of the maximum size."""
+"""One client may hold a quarter of the budget, but always BODIES_MIN bodies of the maximum size."""
+
+BODIES_MIN: Final = 2
 
 
 class HeldBytes:
     """The budget of one process. A single holder is admitted at any size, because a reply can't be made smaller."""
 
     def __init__(self, bytes_max: int, body_bytes_max: int) -> None:
-        """`body_bytes_max` is the maximum size of a body."""
-        self._share_max = max(bytes_max // SHARES, 2 * body_bytes_max)
-        self._bytes_max = max(bytes_max, self._share_max)
+        """`body_bytes_max` is the maximum size of a body, at most half of `bytes_max`."""
+        self._share_max = max(bytes_max // SHARES, BODIES_MIN * body_bytes_max)
+        self._bytes_max = bytes_max
         self._bytes = 0
         self._by_client: Counter[str] = Counter()
 

@@ -70,5 +70,6 @@ async def backend(dialect: Dialect, contract_folder: Path) -> AsyncIterator[GoBa
 async def client(dialect: Dialect, backend: GoBackend) -> AsyncIterator[Client]:
     """A client of an edge in front of it."""
     lists: dict[str, Any] = {"request_headers": ASKED, "response_headers": ANSWERED, "body_bytes_max": 32_000_000}
+    lists["held_bytes_max"] = 64_000_000
     async with edge_of(dialect.contract, backend.port, **lists) as client:
         yield client

@@ -3,40 +3,77 @@
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml
+from structlog.testing import capture_logs
 
-from edge.call.allowances import ENTRIES_MAX
-from edge.http.http1_protocol import BODY_BYTES_AHEAD
-from edge.http.reply_writer import BYTES_FREE
+from edge.app.memory import memory_bytes, warn_of_little_memory
 from edge.settings import EdgeSettings
-from mesh.identity import TOKEN_BYTES_MAX, Verifier
 
 VALUES: Final = Path(__file__).parents[2] / "charts" / "meshwright" / "values.yaml"
+DEFAULT: Final = sum(memory_bytes(EdgeSettings.model_validate({"contracts": "-", "upstreams": {}})).values())
 
-# Measured (docs/decisions/0018-limits.md): resident bytes.
-BASE_BYTES: Final = 125_000_000
-CONNECTION_BYTES: Final = 10_000
-STREAM_BYTES: Final = 60_000
-LARGE_WORK_BYTES: Final = 48_000_000
-ALLOWANCE_BYTES: Final = 550
+
+def settings(**changed: Any) -> EdgeSettings:
+    """Returns the default settings, except those that are given."""
+    return EdgeSettings.model_validate({"contracts": "-", "upstreams": {}, **changed})
 
 
 def test_the_limits_fit_in_the_pod() -> None:
     """All limits reached at the same time, with the defaults of the settings and the chart, fit in the memory of the
-    pod.
+    pod, whatever the contract.
     """
     values: dict[str, Any] = yaml.safe_load(VALUES.read_text())
     limit = values["edge"]["resources"]["limits"]["memory"]
     assert limit.endswith("Mi")
-    settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": {}})
-    connection = CONNECTION_BYTES + settings.head_bytes_max + BODY_BYTES_AHEAD + BYTES_FREE
-    total = {
-        "base": BASE_BYTES,
-        "connections": settings.connections_max * connection,
-        "streams": settings.concurrent_streams_max * STREAM_BYTES,
-        "held": settings.held_bytes_max,
-        "large work": LARGE_WORK_BYTES,
-        "rate limits": ENTRIES_MAX * ALLOWANCE_BYTES,
-        "tokens": Verifier.REMEMBERED_MAX * TOKEN_BYTES_MAX,
-    }
-    assert sum(total.values()) <= int(limit.removesuffix("Mi")) * 1024 * 1024, total
+    assert int(limit.removesuffix("Mi")) * 1024 * 1024 >= DEFAULT, memory_bytes(settings())
+
+
+@pytest.mark.parametrize(
+    ("changed", "more"),
+    [
+        ({"connections_max": 2001}, 10_000 + 32_768 + 2 * 16_384),
+        ({"head_bytes_max": 32_769}, 2000),
+        ({"concurrent_streams_max": 1001}, 60_000),
+        ({"held_bytes_max": 33_554_433}, 1),
+        ({"body_bytes_max": 16_777_216}, 0),
+    ],
+)
+def test_every_limit_that_takes_memory_counts(changed: dict[str, int], more: int) -> None:
+    """A higher limit adds what it allows; bodies are within the held bytes, whatever their maximum size."""
+    assert sum(memory_bytes(settings(**changed)).values()) == DEFAULT + more
+
+
+@pytest.mark.parametrize(
+    ("limit", "changed", "warnings"),
+    [
+        (f"{DEFAULT}\n", {}, 0),
+        (f"{DEFAULT - 1}\n", {}, 1),
+        (f"{DEFAULT}\n", {"connections_max": 100_000}, 1),
+        ("max\n", {"connections_max": 100_000}, 0),
+        (None, {"connections_max": 100_000}, 0),
+    ],
+)
+def test_limits_that_do_not_fit_in_the_container_are_logged(
+    tmp_path: Path, limit: str | None, changed: dict[str, int], warnings: int
+) -> None:
+    """The warning has the bytes of every part; a container without a limit has room for all."""
+    file = tmp_path / "memory.max"
+    if limit is not None:
+        file.write_text(limit)
+    with capture_logs() as logs:
+        warn_of_little_memory(settings(**changed), file)
+    assert len(logs) == warnings
+    for entry in logs:
+        assert entry["allowed_bytes"] == sum(memory_bytes(settings(**changed)).values())
+        assert entry["connections"] == memory_bytes(settings(**changed))["connections"]
+
+
+@pytest.mark.parametrize(("body", "held", "is_valid"), [(1000, 2000, True), (1000, 1999, False), (0, 1024, True)])
+def test_two_bodies_fit_in_the_held_bytes(body: int, held: int, is_valid: bool) -> None:
+    """A BODY_BYTES_MAX that HELD_BYTES_MAX has no room for is rejected with a sentence that names both."""
+    if is_valid:
+        assert settings(body_bytes_max=body, held_bytes_max=held).held_bytes_max == held
+        return
+    with pytest.raises(ValueError, match=r"HELD_BYTES_MAX must be at least twice BODY_BYTES_MAX, 2000, so that"):
+        settings(body_bytes_max=body, held_bytes_max=held)

@@ -12,6 +12,7 @@ CONTRACT = """
 syntax = "proto3";
 package size.v1;
 import "buf/validate/validate.proto";
+import "google/api/field_behavior.proto";
 import "google/protobuf/duration.proto";
 import "google/protobuf/field_mask.proto";
 import "google/protobuf/struct.proto";
@@ -38,6 +39,7 @@ message Keys {
 message Tree { repeated Tree trees = 1 [(buf.validate.field).repeated.max_items = 2]; }
 message Mask { google.protobuf.FieldMask mask = 1; }
 message Json { google.protobuf.Struct json = 1; }
+message Returned { Small small = 1; string uid = 2 [(google.api.field_behavior) = OUTPUT_ONLY]; }
 message Switched { string text = 1 [(buf.validate.field) = {string: {max_len: 5} ignore: IGNORE_ALWAYS}]; }
 """
 
@@ -56,9 +58,9 @@ def bytes_max(registry: Registry, name: str) -> int:
     return request_bytes_max(desc, 10_000_000)
 
 
-@pytest.mark.parametrize("name", ["Text", "Data", "List", "Keys", "Tree", "Mask", "Json", "Switched"])
+@pytest.mark.parametrize("name", ["Text", "Data", "List", "Keys", "Tree", "Mask", "Json", "Returned", "Switched"])
 def test_a_contract_without_a_bound_allows_what_the_setting_does(registry: Registry, name: str) -> None:
-    """One text without a rule makes the size unbounded."""
+    """One text without a rule makes the size unbounded, also an output only one, which clients may send back."""
     assert bytes_max(registry, name) == 10_000_000
 
 

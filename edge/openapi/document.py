@@ -17,9 +17,10 @@ from protobuf import Registry
 
 from edge.contract.route import Route
 from edge.openapi.comments import Comments
-from edge.openapi.operations import BEARER, Operations
+from edge.openapi.operations import Operations
 from edge.openapi.parameters import SHARED
 from edge.openapi.paths import PathPattern, Paths
+from edge.openapi.request_samples import RequestSamples
 from edge.openapi.responses import HEADERS, SCHEMAS, error_responses
 from edge.openapi.schemas.components import Components
 from edge.openapi.schemas.message_schemas import MessageSchemas
@@ -33,12 +34,15 @@ CACHED_MAX: Final = 16
 YIELD_EVERY_S: Final = 0.005
 
 _METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
+BEARER: Final = "bearer"
+OAUTH2: Final = "oauth2"
 _BEARER: Final = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
     "description": "An access token (RFC 6750).",
 }
+_SIGN_IN: Final = "Sign in with a name and a password (RFC 6749, section 4.3). Choose no scope to get all of them."
 _NOTES: Final = """\
 Field names are in camelCase; requests may also use the contract's names. Null means that a field is absent. 64-bit \
 integers are strings in responses. Responses leave out fields that have their default value.
@@ -57,18 +61,21 @@ class Documents:
         *,
         title: str,
         secured: bool,
+        token_url: str | None = None,
         style: JsonStyle | None = None,
         ignore_unknown: bool = False,
         url: str = "/openapi.json",
     ) -> None:
-        """`secured` says that the edge verifies tokens, `style` is that of its responses. With `ignore_unknown`
-        requests may hold fields that the contract lacks. `url` is the path at which the documents are served.
+        """`secured` says that the edge verifies tokens, which `token_url` issues if it is known. `style` is that of
+        responses. With `ignore_unknown` requests may hold fields that the contract lacks. `url` is the path at which
+        the documents are served.
         """
         self._routes = routes
         self._url = url
         self._types = types
         self._title = title
         self._secured = secured
+        self._token_url = token_url
         self._style = style
         self._ignore_unknown = ignore_unknown
         self._cache: OrderedDict[str, bytes] = OrderedDict()
@@ -107,7 +114,8 @@ class Documents:
         schemas = MessageSchemas(
             components, comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown
         )
-        operations = Operations(schemas, comments, self._tags, secured=self._secured)
+        samples = RequestSamples(schemas, self._types)
+        operations = Operations(schemas, comments, self._tags, samples, security=tuple(self._security_schemes(routes)))
         by_path: dict[str, list[tuple[Route, PathPattern]]] = {}
         paths = Paths()
         for route in routes:
@@ -116,7 +124,7 @@ class Documents:
             yield b""
         yield _open(self._head(routes, comments)) + b', "paths": {'
         yield from _members((text, self._path_item(found, operations)) for text, found in by_path.items())
-        yield b'}, "components": ' + _open(self._components()) + b', "schemas": {'
+        yield b'}, "components": ' + _open(self._components(routes)) + b', "schemas": {'
         yield from _members(chain(SCHEMAS.items(), components.take()))
         yield b"}}}"
 
@@ -158,10 +166,22 @@ class Documents:
             ]
         return head
 
-    def _components(self) -> dict[str, Any]:
+    def _components(self, routes: Sequence[Route]) -> dict[str, Any]:
         """Returns the Components Object without the schemas."""
         shared = {"responses": error_responses(), "parameters": SHARED, "headers": HEADERS}
-        return {**shared, "securitySchemes": {BEARER: _BEARER}} if self._secured else shared
+        schemes = self._security_schemes(routes)
+        return {**shared, "securitySchemes": schemes} if schemes else shared
+
+    def _security_schemes(self, routes: Sequence[Route]) -> dict[str, Any]:
+        """Returns the ways to authorize a request, none if the edge does not verify tokens."""
+        if not self._secured:
+            return {}
+        if self._token_url is None:
+            return {BEARER: _BEARER}
+        scopes = sorted({scope for route in routes for scope in route.method.policy.scopes})
+        flow = {"tokenUrl": self._token_url, "scopes": {scope: scope for scope in scopes}}
+        sign_in = {"type": "oauth2", "description": _SIGN_IN, "flows": {"password": flow}}
+        return {BEARER: _BEARER, OAUTH2: sign_in}
 
     def _index(self) -> list[dict[str, Any]]:
         """Returns the services with the URLs of their documents."""

@@ -1,7 +1,7 @@
 """The Operation Objects of a contract's routes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior
@@ -15,13 +15,12 @@ from edge.openapi.comments import Comments
 from edge.openapi.json_schema import BINARY, Schema, add_for_validators
 from edge.openapi.parameters import Parameters, can_be_form
 from edge.openapi.paths import PathPattern
+from edge.openapi.request_samples import RequestSamples
 from edge.openapi.responses import Responses
 from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.openapi.schemas.use import Use
 from edge.openapi.schemas.well_known_schemas import is_scalar
-
-BEARER: Final = "bearer"
 
 _SENTENCE_END = re.compile(r"\.(?:\s|$)")
 _BINARY_BODY: Final[dict[str, Any]] = {
@@ -33,15 +32,26 @@ _BINARY_BODY: Final[dict[str, Any]] = {
 class Operations:
     """The operations of a document, and the schemas that they need."""
 
-    def __init__(self, schemas: MessageSchemas, comments: Comments, tags: Mapping[str, str], *, secured: bool) -> None:
-        """`tags` are those of the services, by name. `secured` says that the edge verifies tokens."""
+    def __init__(
+        self,
+        schemas: MessageSchemas,
+        comments: Comments,
+        tags: Mapping[str, str],
+        samples: RequestSamples,
+        *,
+        security: Sequence[str],
+    ) -> None:
+        """`tags` are those of the services, by name. `security` are the names of the schemes by which a request can be
+        authorized, none if the edge does not verify tokens.
+        """
         self._schemas = schemas
+        self._samples = samples
         self._requirements = schemas.requirements
         self._tags = tags
         self._comments = comments
-        self._secured = secured
+        self._security = security
         self._parameters = Parameters(schemas)
-        self._responses = Responses(schemas, comments, secured=secured)
+        self._responses = Responses(schemas, comments, secured=bool(security))
 
     def of(self, route: Route, operation_id: str, path: PathPattern) -> dict[str, Any]:
         """Returns the Operation Object of a route."""
@@ -63,8 +73,9 @@ class Operations:
             operation["requestBody"] = body
         if kind != "unary":
             operation["x-websocket"] = self._websocket_messages(route)
-        if self._secured:
-            operation["security"] = [] if method.policy.public else [{BEARER: sorted(method.policy.scopes)}]
+        if self._security:
+            scopes = sorted(method.policy.scopes)
+            operation["security"] = [] if method.policy.public else [{name: scopes} for name in self._security]
         if method.desc.deprecated or method.desc.parent.deprecated:
             operation["deprecated"] = True
         return operation
@@ -73,7 +84,7 @@ class Operations:
         """Returns notes on scopes and WebSockets, for which an operation has no place of its own."""
         policy, kind = route.method.policy, route.method.desc.method_kind
         notes = []
-        if self._secured and policy.scopes and not policy.public:
+        if self._security and policy.scopes and not policy.public:
             scopes = ", ".join(f"`{scope}`" for scope in sorted(policy.scopes))
             notes.append(f"Requires the scope{'s' if len(policy.scopes) > 1 else ''} {scopes}.")
         if kind != "unary":
@@ -99,7 +110,7 @@ class Operations:
         if request.type_name == HTTP_BODY:
             return _BINARY_BODY
         if _streams_requests(route):
-            return streams.request_body(self._schemas.message(request, use))
+            return streams.request_body(self._schemas.message(request, use), self._samples.of_message(request, use))
         is_form = can_be_form(request)
         # A well-known type as a whole request is an object of its fields like any other message.
         if not route.variables and not is_scalar(request):
@@ -107,12 +118,13 @@ class Operations:
         else:
             schema = self._schemas.object(request, use, without=route.variables)
             schema = self._component(f"{operation_id}-Body", schema) if is_form else schema
-        content = {JSON: {"schema": schema}}
+        sample = self._samples.of_message(request, use, route.variables)
+        content = {JSON: _media_type(schema, sample)}
         if is_form:
             # Both refer to the same type, because some generators make no type for a form alone. A form has no null.
             form = dict(schema)
             add_for_validators(form, {"additionalProperties": {"not": {"type": "null"}}})
-            content[FORM] = {"schema": form}
+            content[FORM] = _media_type(form, sample)
         return {"content": content, "required": self._requirements.are_left(request, use, route.variables)}
 
     def _field_body(self, route: Route, field: DescField, use: Use) -> dict[str, Any]:
@@ -122,7 +134,7 @@ class Operations:
         in_path = [fields[1:] for fields in route.variables if fields[0] is field]
         schema = self._schemas.field(field, use, optional=False, without=in_path)
         if _streams_requests(route):
-            return streams.request_body(schema)
+            return streams.request_body(schema, self._samples.of_field(field, use, in_path))
         if in_path and message is not None:
             required = self._requirements.are_left(message, use, in_path)
         else:
@@ -130,7 +142,8 @@ class Operations:
             required = by_rule or FieldBehavior.REQUIRED in behaviors(field)
         if isinstance(field.value, DescFieldValueScalar | DescFieldValueEnum) or (message and is_scalar(message)):
             schema = _untyped(schema)
-        return {"content": {JSON: {"schema": schema}}, "required": required}
+        sample = self._samples.of_field(field, use, in_path)
+        return {"content": {JSON: _media_type(schema, sample)}, "required": required}
 
     def _component(self, name: str, schema: Schema) -> Schema:
         return self._schemas.components.add(name, lambda: schema, is_type=False)
@@ -138,6 +151,11 @@ class Operations:
 
 def _streams_requests(route: Route) -> bool:
     return route.method.desc.method_kind in ("client_streaming", "bidi_streaming")
+
+
+def _media_type(schema: Schema, sample: Any) -> dict[str, Any]:
+    """Returns a Media Type Object. A `sample` of None is left out."""
+    return {"schema": schema} if sample is None else {"schema": schema, "example": sample}
 
 
 def _untyped(schema: Schema) -> Schema:

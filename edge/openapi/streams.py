@@ -21,13 +21,14 @@ AS_WEBSOCKET: Final = "A WebSocket (RFC 6455) at this URL carries the same messa
 _FAILED: Final = "If the call fails after the first message, the last one is an error."
 
 
-def request_body(message: Schema) -> dict[str, Any]:
+def request_body(message: Schema, sample: Any) -> dict[str, Any]:
     """Returns the Request Body Object of a stream of messages. NDJSON has no media type of its own there, because
-    generators have no type for it in a request.
+    generators have no type for it in a request. `sample` is one message, None if no sample is known.
     """
+    example = {} if sample is None else {"example": [sample]}
     return {
         "description": f"The messages as a JSON array, or as {NDJSON}, one in each line.",
-        "content": {JSON: {"schema": {"type": "array", "items": message}, "x-itemSchema": message}},
+        "content": {JSON: {"schema": {"type": "array", "items": message}, "x-itemSchema": message, **example}},
     }
 
 

@@ -1,6 +1,7 @@
 """Contracts with all features that an OpenAPI document describes."""
 
 from edge.contract.contract import Contract
+from edge.contract.token_endpoint import token_url
 from edge.openapi.document import Documents
 
 TORTURE = """
@@ -254,4 +255,5 @@ enum Side {
 
 def documents_of(contract: Contract, *, secured: bool = False) -> Documents:
     """Returns the documents of a contract's routes."""
-    return Documents(contract.routes, contract.registry, title="T", secured=secured)
+    url = token_url(contract.routes)
+    return Documents(contract.routes, contract.registry, title="T", secured=secured, token_url=url)

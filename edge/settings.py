@@ -40,6 +40,19 @@ def _addresses(value: object) -> object:
     return addresses
 
 
+def _links(value: object) -> object:
+    """Returns the URL of each name in "Name=URL, …"."""
+    if not isinstance(value, str):
+        return value
+    links: dict[str, str] = {}
+    for entry in value.replace(",", " ").split():
+        name, _, url = entry.partition("=")
+        if not name or not url.startswith(("http://", "https://")):
+            raise ValueError(f"{entry!r} is not Name=URL with http:// or https://")
+        links[name.replace("_", " ")] = url
+    return links
+
+
 def _pages_path(value: str) -> str:
     if not _PAGES_PATH.fullmatch(value):
         raise ValueError("must be empty or a path such as /_edge, without a slash at its end")
@@ -48,6 +61,7 @@ def _pages_path(value: str) -> str:
 
 _PAGES_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
+Links = Annotated[dict[str, str], NoDecode, BeforeValidator(_links)]
 PagesPath = Annotated[str, AfterValidator(_pages_path)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Proxies = Annotated[Words, AfterValidator(resolve_trusted)]
@@ -126,6 +140,16 @@ class EdgeSettings(ProcessSettings):
     api_title: str = Field("API", min_length=1, description="the title of the API documentation")
     pages_path: PagesPath = Field(
         "", description="the path prefix of /docs and the edge's other pages", examples=["/_edge"]
+    )
+    page_links: Links = Field(
+        default_factory=dict,
+        description="links to other pages on the one at /; _ stands for a space",
+        examples=["Mail=http://localhost:8025/"],
+    )
+    oauth_token_url: HttpUrlOrEmpty = Field(
+        "",
+        description="the token endpoint that /docs signs in at; without it that of the contract, if it has one",
+        examples=["https://id.example.com/token"],
     )
 
     cors_origins: Words = Field(
@@ -316,5 +340,5 @@ def _description(name: str) -> str:
     """Returns the description of a setting, and its default."""
     field = EdgeSettings.model_fields[name]
     default = field.get_default(call_default_factory=True) if not field.is_required() else None
-    shown = " ".join(default) if isinstance(default, list) else default
+    shown = " ".join(default) if isinstance(default, list | dict) else default
     return f"{field.description}" + (f" (default {shown})" if shown not in (None, "", False) else "")

@@ -92,6 +92,7 @@ def edge(services: Services, ports: Mapping[str, int]) -> MeshProcess:
         "PORT": str(ports["PORT"]),
         "OPS_PORT": "0",
         "API_TITLE": "Meshwright",
+        "PAGE_LINKS": f"Mail=http://localhost:{ports['MAIL_PAGE_PORT']}/",
         "CONTRACTS": CONTRACTS,
         "UPSTREAMS": ",".join(upstreams),
     }

@@ -1,87 +1,111 @@
-"""The pages /docs and /redoc, which load local files only, from the package fastapi-offline."""
+"""The pages /docs and /redoc, which load local files only: Swagger UI and ReDoc from the package fastapi-offline."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from html import escape
 from importlib.resources import files
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from edge.app.html_page import html_page
 from edge.openapi.document import Documents
+from edge.openapi.reading_view import reading_view
 
 ASSETS: Final = "/docs/assets"
-DOCS: Final = ("/docs", "/redoc")
+SWAGGER_UI: Final = "/docs"
+REDOC: Final = "/redoc"
+DOCS: Final = (SWAGGER_UI, REDOC)
 OPENAPI: Final = "/openapi.json"
 SERVICE: Final = "service"
+VIEW: Final = "view"
+READING: Final = "reading"
+STYLE: Final = f"{ASSETS}/pages.css"
 
-# The pages work without a network, and must not reveal to other hosts that somebody reads them.
-_POLICY: Final = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "worker-src 'self' blob:; frame-ancestors 'none'"
-)
-_NO_ICON: Final = "data:,"
-_ASSETS_FOLDER: Final = files("fastapi_offline") / "static"
+_PACKAGES: Final = ("fastapi_offline", "edge.app")
+_REDOC_SCRIPT: Final = "redoc.standalone.js"
+# ReDoc shows the logo of its vendor from the vendor's host.
+_FOREIGN_LOGO: Final = (b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,")
+
+_SWAGGER_UI_BODY: Final = """\
+<nav class="bar"><a href="{base}/">Start</a> <a href="{base}/redoc">Reference</a> <a href="{openapi}">OpenAPI</a></nav>
+<div id="swagger-ui"></div>
+<script src="{assets}/swagger-ui-bundle.js"></script>
+<script src="{assets}/docs.js" data-document="{document}"></script>"""
+_REDOC_BODY: Final = """\
+<div id="redoc"></div>
+<script src="{assets}/redoc.standalone.js"></script>
+<script src="{assets}/redoc.js" data-document="{document}"></script>"""
+_BODIES: Final = {SWAGGER_UI: _SWAGGER_UI_BODY, REDOC: _REDOC_BODY}
+_STYLES: Final = {SWAGGER_UI: ("swagger-ui.css", "docs.css"), REDOC: ("redoc.css",)}
 
 _LIST: Final = """\
-<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
-<link rel="icon" href="data:,">
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
-h2 {{ font-size: 1rem; margin: 1.5rem 0 .25rem }}
-ul {{ list-style: none; margin: 0; padding: 0 }}
-small {{ color: #666 }}
-</style></head>
-<body><h1>{title}</h1>
+<h1>{title}</h1>
 <p>The <a href="{openapi}">list of services</a> as JSON names the OpenAPI document of each.</p>
-{packages}
-</body></html>
-"""
+{packages}"""
 
 
-def add_docs(app: FastAPI, documents: Documents) -> None:
-    """Adds the pages, their assets and the OpenAPI documents to the application."""
-    app.mount(ASSETS, StaticFiles(directory=str(_ASSETS_FOLDER)))
+def add_docs(app: FastAPI, documents: Documents, token_url: str | None) -> None:
+    """Adds the pages, their assets and the OpenAPI documents to the application. The pages sign in at `token_url`."""
+    app.add_route(f"{ASSETS}/{_REDOC_SCRIPT}", _redoc_script)
+    app.mount(ASSETS, StaticFiles(packages=[(package, "static") for package in _PACKAGES]))
     app.add_route(OPENAPI, _openapi(documents))
-    for path, page in zip(DOCS, (_swagger_ui, _redoc), strict=True):
-        app.add_route(path, _page(documents, path, app.title, page))
+    for path in DOCS:
+        app.add_route(path, _page(documents, path, app.title, token_url or ""))
 
 
 def asset_names() -> list[str]:
     """Returns the names of the files below ASSETS, which the pages load."""
-    return sorted(file.name for file in _ASSETS_FOLDER.iterdir())
+    return sorted(file.name for package in _PACKAGES for file in (files(package) / "static").iterdir())
+
+
+async def _redoc_script(_: Request) -> Response:
+    return Response(await asyncio.to_thread(_redoc), media_type="text/javascript")
+
+
+@lru_cache
+def _redoc() -> bytes:
+    return (files(_PACKAGES[0]) / "static" / _REDOC_SCRIPT).read_bytes().replace(*_FOREIGN_LOGO)
 
 
 def _openapi(documents: Documents) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
-        return Response(await documents.json(_service(request, documents)), media_type="application/json")
+        document = await documents.json(_service(request, documents))
+        if request.query_params.get(VIEW) == READING:
+            document = await asyncio.to_thread(reading_view, document)
+        return Response(document, media_type="application/json")
 
     return serve
 
 
-def _page(
-    documents: Documents, path: str, title: str, page: Callable[[str, str, str], HTMLResponse]
-) -> Callable[[Request], Awaitable[Response]]:
+def _page(documents: Documents, path: str, title: str, token_url: str) -> Callable[[Request], Awaitable[Response]]:
     """Returns the handler of a page, which shows a document, or the list of services if the documents are split."""
 
     async def serve(request: Request) -> Response:
         service = _service(request, documents)
         base = request.scope["root_path"]
         if documents.are_split and not service:
-            html = HTMLResponse(_list(documents, base, path, title))
-        else:
-            html = page(base, f"{OPENAPI}?{SERVICE}={quote(service)}" if service else OPENAPI, title)
-        html.headers["content-security-policy"] = _POLICY
-        return html
+            return html_page(title, _list(documents, base, path, title), [base + STYLE])
+        return _viewer(base, path, service, title, token_url)
 
     return serve
+
+
+def _viewer(base: str, path: str, service: str, title: str, token_url: str) -> HTMLResponse:
+    """Returns a page whose scripts show the document of a service, or of all if it is ""."""
+    query = {SERVICE: service} if service else {}
+    openapi = escape(f"{base}{OPENAPI}{'?' if query else ''}{urlencode(query)}")
+    document = escape(f"{base}{OPENAPI}?{urlencode({**query, VIEW: READING})}")
+    body = _BODIES[path].format(base=base, openapi=openapi, document=document, assets=base + ASSETS)
+    head = f'<link rel="service-desc" type="application/json" href="{openapi}">'
+    styles = [f"{base}{ASSETS}/{name}" for name in _STYLES[path]]
+    return html_page(title, body, styles, head=head, calls=token_url)
 
 
 def _service(request: Request, documents: Documents) -> str:
@@ -103,29 +127,3 @@ def _list(documents: Documents, base: str, path: str, title: str) -> str:
         f"<h2>{escape(package)}</h2>\n<ul>{''.join(links)}</ul>" for package, links in sorted(by_package.items())
     )
     return _LIST.format(title=escape(title), openapi=base + OPENAPI, packages=packages)
-
-
-def _swagger_ui(base: str, openapi_url: str, title: str) -> HTMLResponse:
-    return get_swagger_ui_html(
-        openapi_url=base + openapi_url,
-        title=escape(title),
-        swagger_js_url=f"{base}{ASSETS}/swagger-ui-bundle.js",
-        swagger_css_url=f"{base}{ASSETS}/swagger-ui.css",
-        swagger_favicon_url=_NO_ICON,
-        swagger_ui_parameters={
-            "validatorUrl": None,
-            "persistAuthorization": True,
-            "docExpansion": "list",
-            "defaultModelsExpandDepth": 0,
-        },
-    )
-
-
-def _redoc(base: str, openapi_url: str, title: str) -> HTMLResponse:
-    return get_redoc_html(
-        openapi_url=base + openapi_url,
-        title=escape(title),
-        redoc_js_url=f"{base}{ASSETS}/redoc.standalone.js",
-        redoc_favicon_url=_NO_ICON,
-        with_google_fonts=False,
-    )

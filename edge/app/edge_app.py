@@ -15,11 +15,13 @@ from starlette.routing import Route as PageRoute
 
 from edge.app.docs import OPENAPI, add_docs
 from edge.app.endpoint_factory import json_style
+from edge.app.home import add_home, prefers_page
 from edge.app.http_app import HttpApp
 from edge.app.pages import PAGE_METHODS, Pages
 from edge.app.routes import Routes
 from edge.app.websocket_app import WebSocketApp
 from edge.contract.contract import Contract
+from edge.contract.token_endpoint import token_url as find_token_url
 from edge.http.cors import Cors
 from edge.http.errors import HttpError, render
 from edge.httprule.router import MalformedPath, Match
@@ -39,16 +41,27 @@ class EdgeApp(FastAPI):
         cors = Cors(settings.cors_origins, settings.cors_max_age_s, settings.response_headers)
         self._websocket = WebSocketApp(routes.sockets, contract.registry, cors)
         self._http = HttpApp(routes.router, contract.registry, cors)
+        secured = settings.jwks_url is not None
+        token_url = settings.oauth_token_url or find_token_url(routes.served)
         documents = Documents(
             routes.served,
             contract.registry,
             title=settings.api_title,
-            secured=settings.jwks_url is not None,
+            secured=secured,
+            token_url=token_url,
             style=json_style(settings),
             ignore_unknown=settings.ignore_unknown_fields,
             url=settings.pages_path + OPENAPI,
         )
-        add_docs(self, documents)
+        add_docs(self, documents, token_url)
+        add_home(
+            self,
+            routes.served,
+            secured=secured,
+            token_url=token_url,
+            links=settings.page_links,
+            has_operations=settings.operations_on_port,
+        )
         self.router.routes.extend(operations)
         self._pages = Pages.of(settings)
         self._contract_router = routes.router
@@ -61,10 +74,17 @@ class EdgeApp(FastAPI):
             await self._websocket(scope, receive, send)
         elif scope["type"] != "http":
             await super().__call__(scope, receive, send)
-        elif self._pages.include(scope["path"]) and not self._is_for_contract(scope):
+        elif (self._pages.include(scope["path"]) and not self._is_for_contract(scope)) or self._is_for_home(scope):
             await super().__call__({**scope, "root_path": self._pages.base}, receive, send)
         else:
             await self._http(scope, receive, send)
+
+    def _is_for_home(self, scope: Any) -> bool:
+        """Returns whether a request is for the page at /, which a route of the contract takes precedence over."""
+        if scope["path"] != self._pages.home or scope["method"] not in PAGE_METHODS:
+            return False
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
+        return prefers_page(accept) and not isinstance(self._contract_router.match("GET", self._pages.home), Match)
 
     def _is_for_contract(self, scope: Any) -> bool:
         """Returns whether a request to the URL of a page is for the contract, because the page has no such method."""

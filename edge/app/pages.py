@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.app.docs import ASSETS, DOCS, OPENAPI, asset_names
+from edge.app.home import HOME
 from edge.app.operations_pages import PATHS
 from edge.settings import EdgeSettings
 
@@ -25,6 +26,11 @@ class Pages:
         operations = PATHS if settings.operations_on_port else ()
         base = settings.pages_path
         return cls(base, frozenset(f"{base}{page}" for page in (OPENAPI, *DOCS, *operations)))
+
+    @property
+    def home(self) -> str:
+        """Returns the path of the page that yields to the contract, which is not among `paths`."""
+        return f"{self.base}{HOME}"
 
     def include(self, path: str) -> bool:
         """Returns whether a path is that of a page."""

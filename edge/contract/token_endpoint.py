@@ -20,7 +20,6 @@ def _is_token_endpoint(route: Route) -> bool:
     method = route.method
     if route.http_method != "POST" or not route.whole_body or route.template.variables or method.streams:
         return False
-    return (
-        {field.name for field in method.desc.input.fields} >= _REQUEST_FIELDS
-        and any(field.json_name == _RESPONSE_FIELD for field in method.desc.output.fields)
+    return {field.name for field in method.desc.input.fields} >= _REQUEST_FIELDS and any(
+        field.json_name == _RESPONSE_FIELD for field in method.desc.output.fields
     )

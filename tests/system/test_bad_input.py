@@ -82,7 +82,7 @@ def test_invalid_registrations_register_nobody(anyone: Client) -> None:
         ("GET", "/v1/products/3430a263-a978-4677-bf95-6d2ce1210fea", {}, (404, "NOT_FOUND", [])),
         ("GET", "/v1/products/%FF", {}, (400, "INVALID_ARGUMENT", None)),
         ("GET", "/v1/nothing", {}, (404, "NOT_FOUND", [])),
-        ("GET", "/", {}, (404, "NOT_FOUND", [])),
+        ("GET", "/", {"headers": {"accept": "application/json"}}, (404, "NOT_FOUND", [])),
         ("PUT", "/v1/products", {}, (405, "UNIMPLEMENTED", [])),
         ("POST", "/v1/users", {"content": b"<xml/>", "headers": {"content-type": "text/xml"}}, (415, None, [])),
         ("POST", "/v1/users", {"content": b'"' + b"x" * 2 * 2**20 + b'"', "headers": JSON}, (413, None, [])),

@@ -1,5 +1,6 @@
 """The documentation pages: of one document, or of one for each service, with local assets only."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,31 @@ async def test_other_methods_at_the_url_of_a_page_are_the_contracts(backend: Bac
         assert (await edge.post("/docs/assets/%zz", json={})).json()["error"]["details"][0][
             "reason"
         ] == "MALFORMED_PATH"
+
+
+async def test_the_pages_load_only_what_their_policy_allows(client: Client) -> None:
+    """Their scripts and styles are files of the edge, none is inline, and ReDoc shows no logo of another host."""
+    for page in ("/docs", "/redoc"):
+        response = await client.get(page)
+        assert "script-src 'self';" in response.headers["content-security-policy"]
+        loaded = re.findall(r'<(?:script src|link rel="stylesheet" href)="([^"]+)"', response.text)
+        assert len(loaded) == response.text.count("<script") + response.text.count("stylesheet")
+        for url in loaded:
+            assert url.startswith("/docs/assets/")
+            assert (await client.get(url)).status_code == 200, url
+    redoc = await client.get("/docs/assets/redoc.standalone.js")
+    assert redoc.headers["content-type"].startswith("text/javascript")
+    assert b"cdn.redoc.ly" not in redoc.content
+
+
+async def test_the_pages_show_a_shorter_document(client: Client) -> None:
+    """An operation has one response for all errors; the document for tools has them all."""
+    document = (await client.get("/openapi.json")).json()
+    shown = (await client.get("/openapi.json?view=reading")).json()
+    assert shown["paths"].keys() == document["paths"].keys()
+    for item in shown["paths"].values():
+        for operation in (each for method, each in item.items() if not method.startswith("x-")):
+            assert {status for status in operation["responses"] if status[0] in "45"} == set()
+            assert operation["responses"]["default"]["content"]["application/json"]["example"]["error"]
+    assert "404" in document["paths"]["/v1/shelves/{shelf}/books/{book}"]["get"]["responses"]
+    assert "| `404` |" in shown["info"]["description"]

@@ -224,7 +224,7 @@ async def test_an_unreachable_service_is_503_until_it_is_back(library: Contract)
     ("method", "url", "options", "status", "reason"),
     [
         ("GET", "/v1/nothing", {}, 404, "ROUTE_NOT_FOUND"),
-        ("GET", "/", {}, 404, "ROUTE_NOT_FOUND"),
+        ("GET", "/", {"headers": {"accept": "application/json"}}, 404, "ROUTE_NOT_FOUND"),
         ("GET", "/docs/assets/nothing.js", {}, 404, "ROUTE_NOT_FOUND"),
         ("POST", "/docs", {}, 405, "METHOD_NOT_ALLOWED"),
         ("PUT", GET, {}, 405, "METHOD_NOT_ALLOWED"),

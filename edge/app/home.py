@@ -1,0 +1,159 @@
+"""The page at /: what is served here, where it is documented, and how to call it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import groupby
+from typing import Final
+from urllib.parse import quote, urljoin
+
+from fastapi import FastAPI
+from googleapis.google.api.field_behavior_pb import FieldBehavior
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edge.app.docs import OPENAPI, REDOC, SERVICE, STYLE, SWAGGER_UI
+from edge.app.html_page import html_page
+from edge.contract.route import Route
+from edge.http.negotiation import media_quality
+from edge.http.request import JSON
+from edge.openapi.comments import Comments
+from edge.openapi.schemas.field_behavior import behaviors
+
+HOME: Final = "/"
+
+_HTML: Final = "text/html"
+_HOST = re.compile(r"[\w.-]+(?::\d+)?|\[[0-9A-Fa-f:.]+\](?::\d+)?")
+_SENTENCE = re.compile(r".*?\.(?=\s|$)", re.DOTALL)
+
+_DOCS: Final = {
+    SWAGGER_UI: ("Documentation", "every method, to read and to try"),
+    REDOC: ("Reference", "the same on one page, to read"),
+    OPENAPI: ("OpenAPI", "the document for tools and generators"),
+}
+_OPERATIONS: Final = {
+    "/readyz": ("Status", "whether the edge is ready, as JSON"),
+    "/metrics": ("Metrics", "for Prometheus"),
+}
+
+_BODY: Final = """\
+<h1>{title}</h1>
+<p>{count}, as REST/JSON and by Connect and gRPC-Web.</p>
+<ul class="cards">
+{links}
+</ul>
+<h2>Services</h2>
+<table>
+<thead><tr><th>Service</th><th>Methods</th><th>About</th></tr></thead>
+<tbody>
+{services}
+</tbody>
+</table>
+<h2>First calls</h2>
+{calls}"""
+
+# sed, because every machine has it.
+_SIGN_IN: Final = """\
+TOKEN=$(curl -s {url} -d grant_type=password \\
+  --data-urlencode 'username=ada@example.com' --data-urlencode 'password=…' |
+  sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')"""
+_BEARER: Final = ' -H "authorization: Bearer $TOKEN"'
+
+
+def prefers_page(accept: bytes) -> bool:
+    """Returns whether a client that sends this Accept header is shown the page, and not an error in JSON."""
+    return media_quality(accept, _HTML) >= media_quality(accept, JSON)
+
+
+def add_home(
+    app: FastAPI,
+    routes: Sequence[Route],
+    *,
+    secured: bool,
+    token_url: str | None,
+    links: Mapping[str, str],
+    has_operations: bool,
+) -> None:
+    """Adds the page to the application. `secured` says that the edge verifies tokens, which `token_url` issues if it is
+    known. `links` are URLs of other pages by their names. `has_operations` says that /readyz and /metrics are here.
+    """
+    own = {**_DOCS, **(_OPERATIONS if has_operations else {})}
+    services = _services(routes)
+
+    async def serve(request: Request) -> Response:
+        base = request.scope["root_path"]
+        here = _origin(request)
+        cards = [_card(base + path, name, about) for path, (name, about) in own.items()]
+        cards += [_card(url, name, url) for name, url in links.items()]
+        body = _BODY.format(
+            title=escape(app.title),
+            count=_count(services),
+            links="\n".join(cards),
+            services="\n".join(each.format(base=base) for each in _rows(services)),
+            calls=_calls(routes, here, token_url if secured else None, secured=secured),
+        )
+        page = html_page(app.title, body, [base + STYLE])
+        page.headers["vary"] = "accept"
+        return page
+
+    app.add_route(HOME, serve)
+
+
+def _services(routes: Sequence[Route]) -> dict[str, list[Route]]:
+    """Returns one route of each method, by service."""
+    methods = {route.method.name: route for route in reversed(routes)}
+    ordered = sorted(methods.values(), key=lambda route: route.method.service)
+    return {name: list(group) for name, group in groupby(ordered, key=lambda route: route.method.service)}
+
+
+def _count(services: dict[str, list[Route]]) -> str:
+    methods = sum(map(len, services.values()))
+    return f"{methods} method{'s'[: methods != 1]} of {len(services)} service{'s'[: len(services) != 1]}"
+
+
+def _rows(services: dict[str, list[Route]]) -> list[str]:
+    """Returns the rows of the table of services, with `{base}` where the base path goes."""
+    comments = Comments()
+    rows = []
+    for name, routes in services.items():
+        service = routes[0].method.desc.parent
+        about = _SENTENCE.match(comments.of(name, service.file))
+        text = escape(" ".join(about[0].split()) if about else "").replace("{", "{{").replace("}", "}}")
+        link = f'<a href="{{base}}{SWAGGER_UI}?{SERVICE}={quote(name)}">{escape(name)}</a>'
+        rows.append(f"<tr><td>{link}</td><td>{len(routes)}</td><td>{text}</td></tr>")
+    return rows
+
+
+def _card(url: str, name: str, about: str) -> str:
+    return f'<li><a href="{escape(url)}">{escape(name)} <small>{escape(about)}</small></a></li>'
+
+
+def _origin(request: Request) -> str:
+    """Returns the URL that the client used, without a path. It is for a sample of a command, so an odd host is not."""
+    host = request.headers.get("host", "")
+    return f"{request.url.scheme}://{host if _HOST.fullmatch(host) else 'localhost'}"
+
+
+def _calls(routes: Sequence[Route], here: str, token_url: str | None, *, secured: bool) -> str:
+    """Returns samples of commands that get a token and call a method."""
+    parts = []
+    if token_url is not None:
+        text = "A token, by the password grant of OAuth 2.0. “Authorize” in the documentation does the same:"
+        parts.append(f"<p>{text}</p>\n<pre>{escape(_SIGN_IN.format(url=urljoin(here, token_url)))}</pre>")
+    elif secured:
+        parts.append("<p>Send an access token as <code>authorization: Bearer …</code>.</p>")
+    if (route := _simple(routes)) is not None:
+        needs_token = secured and not route.method.policy.public
+        call = f"curl {here}{route.template.text}{_BEARER if needs_token else ''}"
+        parts.append(f"<p>{escape(route.method.name)}:</p>\n<pre>{escape(call)}</pre>")
+    return "\n".join(parts)
+
+
+def _simple(routes: Sequence[Route]) -> Route | None:
+    """Returns the first route that needs no parameters: its URL is a whole call."""
+    for route in routes:
+        if route.http_method != "GET" or route.method.streams or not all(route.template.literal):
+            continue
+        if all(FieldBehavior.REQUIRED not in behaviors(field) for field in route.method.desc.input.fields):
+            return route
+    return None

@@ -1,0 +1,125 @@
+"""A document for people to read: shorter than the one for validators and generators, which stays as it is.
+
+Pages show keywords such as `if` and `else` as alternatives of types (`string | (string | string)`), and repeat each
+error below every operation. Here a schema has one readable type, and an operation one response for all errors.
+"""
+
+import json
+from typing import Any, Final
+
+from edge.http.request import JSON
+from edge.openapi.json_schema import Schema
+
+PATTERN_LENGTH_MAX: Final = 60
+"""Longer patterns, such as that of all 64-bit integers, are for machines only."""
+
+_ERROR_MIN: Final = 400
+_HIDDEN_HEADERS: Final = frozenset({"X-Request-Id", "X-Server-Timeout"})
+_BY_NAME: Final = frozenset({"properties", "patternProperties", "schemas"})
+"""The keywords whose members are schemas by name."""
+_VALUES: Final = frozenset({"example", "examples", "default", "enum", "const", "required"})
+_ADOPTED: Final = frozenset(
+    {"pattern", "format", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems"}
+)
+_BOUNDS: Final = ("minimum", "maximum")
+_METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
+
+
+def reading_view(document: bytes) -> bytes:
+    """Returns the document as the pages show it."""
+    made = json.loads(document)
+    responses = made.get("components", {}).get("responses", {})
+    for item in made["paths"].values():
+        for method, operation in item.items():
+            if method in _METHODS:
+                _shorten(operation, responses)
+    if responses:
+        made["info"]["description"] += f"\n\n{_errors(responses)}"
+        made["components"]["responses"] = {}
+    return json.dumps(_readable(made), ensure_ascii=False).encode()
+
+
+def _errors(responses: dict[str, Any]) -> str:
+    """Returns a table of the errors, once for all operations."""
+    rows = (f"| `{status}` | {each['description']} |" for status, each in responses.items() if status.isdigit())
+    return "\n".join(
+        (
+            "Errors have one shape, `Error`, or that of RFC 9457 if `Accept` is `application/problem+json`. The header "
+            "`X-Request-Id` of every response is for reports to the operator; `X-Server-Timeout` in a request shortens "
+            "the method's own timeout.\n",
+            "| Status | Meaning |",
+            "|---|---|",
+            *rows,
+        )
+    )
+
+
+def _shorten(operation: dict[str, Any], responses: dict[str, Any]) -> None:
+    """Replaces the errors of an operation by one response, and leaves out the headers that all operations have."""
+    errors = [status for status in operation["responses"] if status.isdigit() and int(status) >= _ERROR_MIN]
+    kept = {status: each for status, each in operation["responses"].items() if status not in errors}
+    for each in kept.values():
+        each["headers"] = {name: value for name, value in each.get("headers", {}).items() if not _is_hidden(value)}
+    if errors:
+        content = responses[errors[0]]["content"][JSON]
+        kept["default"] = {"description": f"An error: {', '.join(errors)} or another.", "content": {JSON: content}}
+    operation["responses"] = kept
+    operation["parameters"] = [each for each in operation.get("parameters", ()) if not _is_hidden(each)]
+
+
+def _is_hidden(reference: dict[str, Any]) -> bool:
+    return str(reference.get("$ref", "")).rpartition("/")[2] in _HIDDEN_HEADERS
+
+
+def _readable(value: Any) -> Any:
+    """Returns a part of the document with readable schemas."""
+    if isinstance(value, list):
+        return [_readable(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: _member(key, each) for key, each in _one_type(_without_conditions(value)).items()}
+    if len(str(made.get("pattern", ""))) > PATTERN_LENGTH_MAX:
+        del made["pattern"]
+    if str(made.get("format", "")).endswith(("int32", "int64", "float")):
+        made = {key: each for key, each in made.items() if key not in _BOUNDS or abs(each) < 2**31 - 1}
+    return made
+
+
+def _member(key: str, value: Any) -> Any:
+    if key in _VALUES and not (key == "example" and isinstance(value, dict) and "$ref" in value):
+        return value
+    if key in _BY_NAME and isinstance(value, dict):
+        return {name: _readable(each) for name, each in value.items()}
+    return _readable(value)
+
+
+def _without_conditions(schema: Schema) -> Schema:
+    """Returns a schema without `if` and `else`, but with the keywords that narrow its values most of the time."""
+    if "if" not in schema or "else" not in schema:
+        return schema
+    made = {key: each for key, each in schema.items() if key not in ("if", "else")}
+    rules = schema["else"]
+    rules = rules["anyOf"][0] if "anyOf" in rules else rules
+    adopted = {key: each for key, each in rules.items() if key in _ADOPTED} if isinstance(rules, dict) else {}
+    if schema["if"] == {"not": {}}:
+        return {**made, **rules}
+    return {**adopted, **made}
+
+
+def _one_type(schema: Schema) -> Schema:
+    """Returns a schema without null, and with the first of its alternatives if the others are only other spellings: the
+    name of an enum's value and not its number, a number and not "NaN".
+    """
+    made = dict(schema)
+    if isinstance(made.get("type"), list):
+        types = [each for each in made["type"] if each != "null"]
+        made["type"] = types[0] if len(types) == 1 else types
+    if isinstance(made.get("enum"), list):
+        made["enum"] = [each for each in made["enum"] if each is not None]
+    choices = [each for each in made.get("anyOf", ()) if each != {"type": "null"}]
+    scalars = [str(each.get("type")) for each in choices]
+    if len(choices) == 1 or sorted(scalars) in (["integer", "string"], ["number", "string"]):
+        del made["anyOf"]
+        notes = {key: each for key, each in made.items() if key != "anyOf"}
+        made = {**_one_type(choices[0]), **notes}
+    return made

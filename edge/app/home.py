@@ -117,9 +117,10 @@ def _rows(services: dict[str, list[Route]]) -> list[str]:
     rows = []
     for name, routes in services.items():
         service = routes[0].method.desc.parent
+        package, _, short = name.rpartition(".")
         about = _SENTENCE.match(comments.of(name, service.file))
         text = escape(" ".join(about[0].split()) if about else "").replace("{", "{{").replace("}", "}}")
-        link = f'<a href="{{base}}{SWAGGER_UI}?{SERVICE}={quote(name)}">{escape(name)}</a>'
+        link = f'<a href="{{base}}{SWAGGER_UI}?{SERVICE}={quote(name)}">{escape(short)}</a> <small>{escape(package)}</small>'
         rows.append(f"<tr><td>{link}</td><td>{len(routes)}</td><td>{text}</td></tr>")
     return rows
 

@@ -14,7 +14,7 @@ PATTERN_LENGTH_MAX: Final = 60
 """Longer patterns, such as that of all 64-bit integers, are for machines only."""
 
 _ERROR_MIN: Final = 400
-_HIDDEN_HEADERS: Final = frozenset({"X-Request-Id", "X-Server-Timeout"})
+_HIDDEN_HEADERS: Final = frozenset({"X-Request-Id", "X-Server-Timeout", "Idempotency-Key"})
 _BY_NAME: Final = frozenset({"properties", "patternProperties", "schemas"})
 """The keywords whose members are schemas by name."""
 _VALUES: Final = frozenset({"example", "examples", "default", "enum", "const", "required"})
@@ -36,6 +36,8 @@ def reading_view(document: bytes) -> bytes:
     if responses:
         made["info"]["description"] += f"\n\n{_errors(responses)}"
         made["components"]["responses"] = {}
+    if schemes := made.get("components", {}).get("securitySchemes"):
+        made["components"]["securitySchemes"] = dict(reversed(schemes.items()))  # the sign-in before a token by hand
     return json.dumps(_readable(made), ensure_ascii=False).encode()
 
 
@@ -45,8 +47,8 @@ def _errors(responses: dict[str, Any]) -> str:
     return "\n".join(
         (
             "Errors have one shape, `Error`, or that of RFC 9457 if `Accept` is `application/problem+json`. The header "
-            "`X-Request-Id` of every response is for reports to the operator; `X-Server-Timeout` in a request shortens "
-            "the method's own timeout.\n",
+            "`X-Request-Id` of every response is for reports to the operator. In a request `X-Server-Timeout` shortens "
+            "the method's own timeout, and `Idempotency-Key` sets its request id if it has one.\n",
             "| Status | Meaning |",
             "|---|---|",
             *rows,
@@ -61,14 +63,16 @@ def _shorten(operation: dict[str, Any], responses: dict[str, Any]) -> None:
     for each in kept.values():
         each["headers"] = {name: value for name, value in each.get("headers", {}).items() if not _is_hidden(value)}
     if errors:
-        content = responses[errors[0]]["content"][JSON]
+        contents = (responses[status]["content"][JSON] for status in errors)
+        content = min(contents, key=lambda each: len(str(each)))
         kept["default"] = {"description": f"An error: {', '.join(errors)} or another.", "content": {JSON: content}}
     operation["responses"] = kept
     operation["parameters"] = [each for each in operation.get("parameters", ()) if not _is_hidden(each)]
 
 
 def _is_hidden(reference: dict[str, Any]) -> bool:
-    return str(reference.get("$ref", "")).rpartition("/")[2] in _HIDDEN_HEADERS
+    name = str(reference.get("$ref", "")).rpartition("/")[2]
+    return name in _HIDDEN_HEADERS or (reference.get("in") == "header" and reference.get("name") in _HIDDEN_HEADERS)
 
 
 def _readable(value: Any) -> Any:

@@ -11,9 +11,9 @@ import aiosmtplib
 import httpx
 import pytest
 
-from local import mail
+from local import mail, mailbox
 from local.child import Child, Command
-from local.mail import Mailbox
+from local.mailbox import Mailbox
 from local.part import answers_ready
 from local.ports import free_ports
 
@@ -51,19 +51,48 @@ async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
 
 
 async def test_a_sent_message_can_be_read(ports: tuple[int, int], tmp_path: Path) -> None:
-    """It is on the page, as text that a browser cannot mistake for markup, in the JSON, and in a file."""
+    """It is in the JSON that the page fetches, which no browser takes for markup, and in a file."""
     smtp_port, page_port = ports
     sent = message("Welcome, Zoë", "<script>alert(1)</script>\nGrüße")
     await aiosmtplib.send(sent, hostname="127.0.0.1", port=smtp_port)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{page_port}/{TOKEN}") as client:
-        page = (await client.get("/")).text
-        [read] = (await client.get("/messages")).json()
-    assert "Welcome, Zoë" in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "<script>" not in page
+        page = await client.get("/")
+        listed = await client.get("/messages")
+        [read] = listed.json()
+    assert "Welcome" not in page.text
+    assert "alert" not in page.text
+    assert listed.headers["content-type"] == "application/json"
+    assert listed.headers["x-content-type-options"] == "nosniff"
     assert (read["subject"], read["to"]) == ("Welcome, Zoë", "Ada <ada@example.com>")
     assert read["text"].split() == ["<script>alert(1)</script>", "Grüße"]
     assert [path.stem for path in (tmp_path / "mail").iterdir()] == [read["id"]]
+
+
+async def test_the_page_loads_only_its_own_files(ports: tuple[int, int]) -> None:
+    """Its policy allows neither inline scripts nor other hosts, and all that it loads is below the secret path."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports[1]}/{TOKEN}") as client:
+        page = await client.get("/")
+        policy = page.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy)
+        assert page.headers["referrer-policy"] == "no-referrer"
+        for name in ("mail.css", "mail.js"):
+            assert f'"{name}"' in page.text
+            assert (await client.get(f"/{name}")).status_code == 200
+        script = (await client.get("/mail.js")).text
+    assert "innerHTML" not in script
+    assert "http-equiv" not in page.text
+
+
+async def test_an_unchanged_list_is_not_sent_again(ports: tuple[int, int]) -> None:
+    """The page asks every few seconds; the reply is 304 until another message arrives, and the newest is first."""
+    smtp_port, page_port = ports
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{page_port}/{TOKEN}") as client:
+        etag = {"if-none-match": (await client.get("/messages")).headers["etag"]}
+        assert (await client.get("/messages", headers=etag)).status_code == 304
+        for subject in ("first", "second"):
+            await aiosmtplib.send(message(subject, "text"), hostname="127.0.0.1", port=smtp_port)
+        changed = await client.get("/messages", headers=etag)
+    assert [each["subject"] for each in changed.json()] == ["second", "first"]
 
 
 async def test_a_message_that_is_too_large_is_refused(ports: tuple[int, int]) -> None:
@@ -102,19 +131,19 @@ def test_only_their_owner_reads_the_files(tmp_path: Path) -> None:
 
 def test_the_oldest_messages_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than the limit is kept, the newest first."""
-    monkeypatch.setattr(mail, "MESSAGES_MAX", 3)
-    mailbox = Mailbox(tmp_path)
+    monkeypatch.setattr(mailbox, "MESSAGES_MAX", 3)
+    box = Mailbox(tmp_path)
     for number in range(5):
-        mailbox.add(message(str(number), "text").as_bytes())
-    assert [kept.subject for kept in mailbox.messages()] == ["4", "3", "2"]
+        box.add(message(str(number), "text").as_bytes())
+    assert [kept.subject for kept in box.messages()] == ["4", "3", "2"]
 
 
 def test_a_broken_message_can_still_be_read(tmp_path: Path) -> None:
     """What is no proper mail has empty fields, and does not break the page for all others."""
-    mailbox = Mailbox(tmp_path)
-    mailbox.add(b"\nno header\n")
-    mailbox.add(b"Content-Type: text/plain; charset=nowhere\n\nhello\xff\n")
-    assert [(kept.subject, kept.text.strip()) for kept in mailbox.messages()] == [
+    box = Mailbox(tmp_path)
+    box.add(b"\nno header\n")
+    box.add(b"Content-Type: text/plain; charset=nowhere\n\nhello\xff\n")
+    assert [(kept.subject, kept.text.strip()) for kept in box.messages()] == [
         ("", "hello\ufffd"),
         ("", "no header"),
     ]

@@ -118,7 +118,7 @@ async def test_a_wrong_secret_is_reported_to_the_operator(keys: SigningKeys, dat
     """A process with another KEY_ENCRYPTION_SECRET does not start, and the error names the variable."""
     assert keys.current.kid
     other = SigningKeys(database, Cipher("another secret of more than 32 characters"), AGE_MAX)
-    with pytest.raises(FailedPrecondition, match="KEY_ENCRYPTION_SECRET does not open"):
+    with pytest.raises(FailedPrecondition, match="KEY_ENCRYPTION_SECRET can't decrypt"):
         await other.refresh()
 
 

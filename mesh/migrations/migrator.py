@@ -69,8 +69,8 @@ def _connect(database_url: str) -> Any:
 
 
 def _backend(url: str) -> Any:
-    """What yoyo's get_backend() returns. That one also finds out whether the database can undo DDL, by a statement that
-    fails, and that the server logs as an error; PostgreSQL can.
+    """Returns yoyo's backend without calling its get_backend(), which finds out whether the database can roll back DDL
+    by a statement that fails, and that the server logs as an error. PostgreSQL can.
     """
     backend = get_backend_class("postgresql+psycopg")(parse_uri(url), default_migration_table)
     backend.create_lock_table()

@@ -120,8 +120,8 @@ def _rows(services: dict[str, list[Route]]) -> list[str]:
         package, _, short = name.rpartition(".")
         about = _SENTENCE.match(comments.of(name, service.file))
         text = escape(" ".join(about[0].split()) if about else "").replace("{", "{{").replace("}", "}}")
-        link = f'<a href="{{base}}{SWAGGER_UI}?{SERVICE}={quote(name)}">{escape(short)}</a> <small>{escape(package)}</small>'
-        rows.append(f"<tr><td>{link}</td><td>{len(routes)}</td><td>{text}</td></tr>")
+        link = f'<a href="{{base}}{SWAGGER_UI}?{SERVICE}={quote(name)}">{escape(short)}</a>'
+        rows.append(f"<tr><td>{link} <small>{escape(package)}</small></td><td>{len(routes)}</td><td>{text}</td></tr>")
     return rows
 
 

@@ -1,6 +1,6 @@
 """Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor
-image; and from the contracts and services/*/service.toml what runs the services: compose.yaml, the files of the Helm
-chart and the broker, tables in docs/.
+image; from the contracts and services/*/service.toml what runs the services: compose.yaml, the files of the Helm
+chart and the broker; and the pages of docs/ that list what the code declares.
 
 Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale
 stays. The same input gives the same bytes. Declarations, contracts and code that contradict each other are an error;
@@ -68,6 +68,8 @@ def main() -> None:
         (target / name).write_text(text)
     exit_with(code_problems(ROOT, services, contracts))
     write_settings(target, services)
+    # It imports the code that was generated just now.
+    subprocess.run([sys.executable, ROOT / "tools" / "errors_page.py", target], check=True)
 
 
 def buf(*arguments: str | Path) -> None:

@@ -1,0 +1,288 @@
+"""Writes docs/errors.md: every reason that our processes send, collected from the code and the contracts, with what to
+do about it, which docs/errors.toml says. Fails if the two do not match.
+
+    python tools/errors_page.py [the folder to write below]
+"""
+
+import ast
+import re
+import sys
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from meshwright.policy.v1.policy_pb import ext_method
+from protobuf.wkt import FileDescriptorSet
+
+import mesh.errors
+from edge.http.errors import HttpError, http_status
+from mesh.errors import MeshError
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGES: Final = ("edge", "mesh", "services")
+SAMPLES: Final = "edge/openapi/"  # the errors there are examples of the documentation
+REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{3,}")
+HTTP_ERROR: Final = "HttpError"
+FIELD: Final = "FieldViolation"
+KINDS: Final = {name: kind for name, kind in vars(mesh.errors).items() if isinstance(kind, type)}
+
+Kinds = Mapping[str, frozenset[str]]
+"""What calls of a name make, by the name: classes of errors, or FIELD."""
+
+# The reasons that are computed, by the end of the module's path.
+COMPUTED: Final = {
+    "/field_mask.py": ({"InvalidArgument"}, ("FIELD_NOT_UPDATABLE", "FIELD_UNKNOWN")),
+    "/pagination.py": ({"InvalidArgument"}, ("PAGE_SIZE_NEGATIVE", "PAGE_TOKEN_INVALID")),
+    "catalog/syntax.py": ({"InvalidArgument", FIELD}, ("FILTER_INVALID", "ORDER_BY_INVALID")),
+    "orders/domain.py": ({FIELD}, ("CURRENCY",)),
+}
+
+
+@dataclass(slots=True)
+class Found:
+    """Where a reason comes from, and with which HTTP statuses and codes of gRPC."""
+
+    senders: set[str] = field(default_factory=set)
+    statuses: set[tuple[int, str]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Reasons:
+    """The reasons of errors and those of single fields, by name."""
+
+    errors: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
+    fields: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
+
+    def add(self, reason: str, kind: str, sender: str, call: ast.Call | None = None) -> None:
+        """Notes that `sender` sends this reason with an error, or a violation, of this kind."""
+        if kind == FIELD:
+            self.fields[reason].senders.add(sender)
+        else:
+            self.errors[reason].senders.add(sender)
+            self.errors[reason].statuses.add(_status(kind, call))
+
+
+def main() -> None:
+    """Writes below the folder named by the only argument, the project's root by default."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
+    table = tomllib.loads((ROOT / "docs" / "errors.toml").read_text())
+    reasons = collect(ROOT)
+    if problems := list(mismatches(reasons, table)):
+        sys.exit("\n".join(problems))
+    (target / "docs").mkdir(parents=True, exist_ok=True)
+    (target / "docs" / "errors.md").write_text(page(reasons, table))
+
+
+def collect(root: Path) -> Reasons:
+    """Returns all reasons in the code and in the contracts' image below a folder."""
+    modules = {
+        path.relative_to(root).as_posix(): ast.parse(path.read_text())
+        for package in PACKAGES
+        for path in sorted((root / package).rglob("*.py"))
+    }
+    modules = {path: tree for path, tree in modules.items() if not path.startswith(SAMPLES)}
+    shared = _classes(modules.values())
+    for tree in modules.values():
+        shared |= {name: kinds for name, kinds in _helpers(tree, shared).items() if not name.startswith("_")}
+    reasons = Reasons()
+    for path, tree in modules.items():
+        sender = _sender(path)
+        for call, kind, reason in _sent(tree, shared | _helpers(tree, shared)):
+            reasons.add(reason, kind, sender, call)
+        for end, (kinds, names) in COMPUTED.items():
+            if path.endswith(end):
+                for kind, name in ((kind, name) for kind in kinds for name in names):
+                    reasons.add(name, kind, sender)
+    for service, reason in _declared(root / "gen" / "contracts.binpb"):
+        reasons.add(reason, "InvalidArgument", service)
+    return reasons
+
+
+def mismatches(reasons: Reasons, table: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """Yields a sentence for each reason without an entry, and each entry without a reason."""
+    for title, found in (("errors", reasons.errors), ("fields", reasons.fields)):
+        for reason in sorted(found.keys() - table[title].keys()):
+            yield f"docs/errors.toml: [{title}] has no entry for {reason}. Say what it means and what to do."
+        for reason in sorted(table[title].keys() - found.keys()):
+            yield f"docs/errors.toml: [{title}] has an entry for {reason}, which nothing sends. Remove it."
+
+
+def _classes(trees: Iterable[ast.Module]) -> dict[str, frozenset[str]]:
+    """Returns the classes of errors and of violations, each with the one whose status it has."""
+    found = {name: frozenset({name}) for name in KINDS} | {HTTP_ERROR: frozenset({HTTP_ERROR})}
+    found |= {FIELD: frozenset({FIELD}), "InvalidValue": frozenset({FIELD})}
+    for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+        for base in node.bases:
+            if isinstance(base, ast.Name) and base.id in found:
+                found.setdefault(node.name, found[base.id])
+    return found
+
+
+def _helpers(tree: ast.Module, known: Kinds) -> dict[str, frozenset[str]]:
+    """Returns the functions of a module that take a reason and make errors or violations with it."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and _takes_reason(node):
+            calls = [call for call in ast.walk(node) if isinstance(call, ast.Call) and _callee(call) in known]
+            passed = [call for call in calls if any(_is_name(value, "reason") for value in _arguments(call))]
+            if kinds := frozenset[str]().union(*(known[_callee(call)] for call in passed)):
+                found[node.name] = kinds
+    return found
+
+
+def _takes_reason(function: ast.FunctionDef) -> bool:
+    return any(each.arg == "reason" for each in [*function.args.args, *function.args.kwonlyargs])
+
+
+def _sent(tree: ast.Module, known: Kinds) -> Iterator[tuple[ast.Call, str, str]]:
+    """Yields each call that makes an error or a violation with a reason, its kind, and the reason."""
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        for value in _arguments(call):
+            for text in _texts(value, constants):
+                for kind in known.get(_callee(call), ()):
+                    yield call, kind, text
+
+
+def _texts(value: ast.expr, constants: Mapping[str, ast.expr]) -> Iterator[str]:
+    """Yields the reasons that an argument can be."""
+    if isinstance(value, ast.BoolOp):
+        for each in value.values:
+            yield from _texts(each, constants)
+    elif isinstance(value, ast.Name) and value.id in constants:
+        yield from _texts(constants[value.id], {})
+    elif isinstance(value, ast.Constant) and isinstance(value.value, str) and REASON.fullmatch(value.value):
+        yield value.value
+
+
+def _callee(call: ast.Call) -> str:
+    """Returns the name that is called; HttpError for the call of its constructor by a class derived from it."""
+    if isinstance(call.func, ast.Name):
+        return call.func.id
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    return HTTP_ERROR if name == "__init__" and call.args and _number(call.args[0]) else name
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def _is_name(value: ast.expr, name: str) -> bool:
+    return isinstance(value, ast.Name) and value.id == name
+
+
+def _number(value: ast.expr) -> int:
+    """Returns the whole number that an expression is; 0 if it is none."""
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, int) else 0
+
+
+def _status(kind: str, call: ast.Call | None) -> tuple[int, str]:
+    """Returns the HTTP status and the code of gRPC of an error of this kind."""
+    if kind == HTTP_ERROR:
+        assert call is not None
+        error: MeshError = HttpError(_number(call.args[0]), "", "")
+    else:
+        error = KINDS[kind]("")
+    return http_status(error), error.code.name
+
+
+def _sender(path: str) -> str:
+    """Returns who sends what this module makes."""
+    package, below = path.split("/")[:2]
+    return {"edge": "the edge", "mesh": "every process"}.get(package, below)
+
+
+def _declared(image: Path) -> Iterator[tuple[str, str]]:
+    """Yields the reasons that contracts declare for wrong requests, each with its service."""
+    for file in FileDescriptorSet.from_binary(image.read_bytes()).file:
+        for options in (method.options for service in file.service for method in service.method):
+            if options is not None and ext_method in options and (reason := options[ext_method].invalid_reason):
+                yield file.package.split(".")[1], reason
+
+
+_HEAD: Final = """\
+# Errors
+
+<!-- `make generate` writes this page from the code, the contracts and errors.toml. -->
+
+Every error that we raise on purpose has a *reason*, a constant that programs can compare: the
+message may change, the reason does not. It is in the detail `google.rpc.ErrorInfo`, with the domain
+`meshwright`, over REST, Connect, gRPC-Web and gRPC alike:
+
+```json
+{
+  "error": {
+    "code": 400,
+    "message": "pageSize: must be from 0 to 100",
+    "status": "INVALID_ARGUMENT",
+    "details": [
+      {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "INVALID_FIELD", "domain": "meshwright"},
+      {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [
+        {"field": "pageSize", "description": "must be from 0 to 100", "reason": "INT32_LTE"}
+      ]}
+    ]
+  }
+}
+```
+
+- An error with a `google.rpc.RetryInfo` or the header `Retry-After` is temporary: wait that long,
+  and repeat the call. Repeat calls that change something with the same `request_id`.
+- Errors without a reason say nothing that a program could act on beyond their code, for example
+  `INTERNAL` ("Internal error."): report them with the header `X-Request-Id`.
+- Services behind the edge that are not ours send reasons of their own, with another domain.
+
+Connect and gRPC-Web have other HTTP statuses than REST: those of their specifications.
+
+## Reasons of errors
+
+| Reason | HTTP | gRPC | From | Meaning | What to do |
+|---|---|---|---|---|---|
+"""
+
+_FIELDS: Final = """
+## Reasons of fields
+
+`fieldViolations` of `google.rpc.BadRequest` name every field that is wrong. A field that breaks a
+validation rule of the contract has the rule's name in capitals as its reason, and the description
+says what must hold: `STRING_MIN_LEN` for `string.min_len`, `EMAIL_ADDRESS` for the contract's own
+rule `email.address`. All other reasons are:
+
+| Reason | From | What to do |
+|---|---|---|
+"""
+
+
+def page(reasons: Reasons, table: Mapping[str, Mapping[str, object]]) -> str:
+    """Returns the text of docs/errors.md."""
+    errors = "".join(_error_row(name, reasons.errors[name], table["errors"][name]) for name in sorted(reasons.errors))
+    fields = "".join(
+        f"| `{name}` | {_senders(reasons.fields[name])} | {table['fields'][name]} |\n"
+        for name in sorted(reasons.fields)
+    )
+    return f"{_HEAD}{errors}{_FIELDS}{fields}"
+
+
+def _error_row(name: str, found: Found, entry: object) -> str:
+    assert isinstance(entry, list), f"docs/errors.toml: {name} must be a list of its meaning and what to do"
+    meaning, what_to_do = entry
+    statuses = sorted(found.statuses)
+    http = ", ".join(dict.fromkeys(str(status) for status, _ in statuses))
+    codes = ", ".join(dict.fromkeys(code for _, code in statuses))
+    return f"| `{name}` | {http} | {codes} | {_senders(found)} | {meaning} | {what_to_do} |\n"
+
+
+def _senders(found: Found) -> str:
+    return ", ".join(sorted(found.senders))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,13 +9,14 @@ COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allo
 comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
 TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators browser-clients third-party
+STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/contract/test_comments.py
 SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs clean demo dead-letters generate breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads \
-	image compose compose-down compose-test cluster-test sbom audit
+	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -70,17 +71,23 @@ generate: .venv/requirements-dev.sha256 ## generate gen/, compose.yaml and files
 	@$(VENV)/python tools/generate.py
 
 breaking: .venv/requirements-dev.sha256 ## list changes since a git ref that would break clients: make breaking AGAINST=main
+	@test -n '$(AGAINST)' || { echo "AGAINST is the git ref to compare with: make breaking AGAINST=main"; exit 1; }
+	@git cat-file -e '$(AGAINST):proto' 2>/dev/null || { \
+		echo "No contracts at the git ref $(AGAINST). Name a branch, tag or commit: make breaking AGAINST=main"; exit 1; }
 	@$(VENV)/python tools/third_party.py third_party
 	@rm -rf .tools/against && mkdir -p .tools/against
-	@git archive $(or $(AGAINST),$(error AGAINST is the git ref to compare with: make breaking AGAINST=main)) \
-		buf.yaml proto | tar -x -C .tools/against
+	@git archive '$(AGAINST)' buf.yaml proto | tar -x -C .tools/against
 	@cp -R third_party .tools/against
-	@$(VENV)/buf breaking --against .tools/against
+	@$(VENV)/buf breaking --against .tools/against || { echo "The changes above break clients made from $(AGAINST)."; exit 1; }
 
-lint: .venv/requirements-dev.sha256 ## check style and imports
+lint: .venv/requirements-dev.sha256 third-party ## check the style of code, contracts, documents and workflows, and imports
 	@$(VENV)/ruff check $(wildcard $(SOURCES))
 	@$(VENV)/ruff format --check --quiet $(wildcard $(SOURCES)) || { echo "Run: make format"; exit 1; }
 	@report=$$($(VENV)/lint-imports --no-cache) || { echo "$$report"; exit 1; }
+	@$(VENV)/buf lint
+	@$(VENV)/buf format --diff --exit-code proto || { echo "Run: make format"; exit 1; }
+	@report=$$($(VENV)/pytest --quiet $(STYLE_TESTS)) || { echo "$$report"; exit 1; }
+	@$(VENV)/python tools/go_tools.py actionlint && .tools/bin/actionlint
 
 format: .venv/requirements-dev.sha256 ## format code and contracts
 	@$(VENV)/ruff check --fix --quiet $(wildcard $(SOURCES)) || true
@@ -100,6 +107,14 @@ helm3-test: .venv/requirements-dev.sha256 helm helm3 ## test the chart with Helm
 
 compose-test: image .venv/requirements-dev.sha256 grpcurl ## test compose.yaml with real containers; needs Docker Compose
 	@IMAGE=$(TAGGED) $(VENV)/pytest tests/compose --timeout 300 $(ARGS)
+
+chart-test: .venv/requirements-dev.sha256 helm ## lint and render the chart with Helm 3 and 4, and check every object
+	@$(VENV)/pytest tests/chart $(ARGS)
+
+kind: image ## create a cluster in Docker that has the image, for make cluster-test; needs kind
+	@kind version >/dev/null 2>&1 || { echo "kind is not installed: https://kind.sigs.k8s.io/docs/user/quick-start"; exit 1; }
+	@kind create cluster --name meshwright --wait 180s
+	@kind load docker-image $(TAGGED) --name meshwright
 
 cluster-test: .venv/requirements-dev.sha256 helm grpcurl ## test the chart on the cluster of KUBECONFIG; see docs/operations.md
 	@$(VENV)/pytest tests/cluster --timeout 900 $(ARGS)
@@ -127,6 +142,20 @@ sbom: .venv/requirements-dev.sha256 ## list the image's Python packages, version
 audit: .venv/requirements-dev.sha256 ## check the pinned packages for known vulnerabilities, by PyPI's database
 	@$(VENV)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement requirements.txt || { \
 		echo "Failed: a package is vulnerable, or PyPI did not respond. See above."; exit 1; }
+
+# Releasing it
+
+dist: .venv/requirements-dev.sha256 helm sbom ## make chart, client package, SBOM and notes of a release in dist/: VERSION=1.2.3
+	@$(VENV)/python tools/dist.py '$(VERSION)'
+
+publish: image ## push the image and the chart of make dist: VERSION=1.2.3 REGISTRY=<host/path>
+	@test -n '$(REGISTRY)' || { echo "REGISTRY is where to push: make publish VERSION=1.2.3 REGISTRY=registry.example.com/team"; exit 1; }
+	@test -f 'dist/meshwright-$(VERSION).tgz' || { echo "dist/ has no chart of this version. Run: make dist VERSION=$(or $(VERSION),1.2.3)"; exit 1; }
+	@docker tag $(TAGGED) '$(REGISTRY)/meshwright:$(VERSION)'
+	@docker push '$(REGISTRY)/meshwright:$(VERSION)'
+	@.tools/bin/helm push 'dist/meshwright-$(VERSION).tgz' 'oci://$(REGISTRY)/charts'
+
+# Measuring it
 
 bench-edge: .venv/requirements-dev.sha256 ## compare the edge with the same method written by hand with FastAPI
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py

@@ -1,6 +1,6 @@
 """Puts programs written in Go into .tools/bin: the one on PATH if it is new enough, else built at a pinned version.
 
-python tools/go_tools.py grpcurl helm helm3
+python tools/go_tools.py actionlint grpcurl helm helm3
 """
 
 import os
@@ -37,6 +37,14 @@ class GoTool:
 
 
 TOOLS = {
+    "actionlint": GoTool(
+        "github.com/rhysd/actionlint",
+        "cmd/actionlint",
+        "v1.7.12",
+        "github.com/rhysd/actionlint.version",
+        ("-version",),
+        "about 20 s on two cores",
+    ),
     "grpcurl": GoTool(
         "github.com/fullstorydev/grpcurl",
         "cmd/grpcurl",

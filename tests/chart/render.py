@@ -8,6 +8,7 @@ writes tests/chart/golden/ anew.
 import base64
 import re
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ PROFILES: dict[str, tuple[str, ...]] = {
 Object = dict[str, Any]
 
 
+class RenderFailed(AssertionError):
+    """Helm could not render a profile; the text is what it said."""
+
+
 def helm(*arguments: str, program: str = "helm") -> "subprocess.CompletedProcess[str]":
     """Runs Helm in the chart's folder; `helm3` is the older major version."""
     command = [str(ROOT / ".tools" / "bin" / program), *arguments]
@@ -53,7 +58,9 @@ def rendered(profile: str, program: str = "helm") -> tuple[Object, ...]:
     """The objects of a profile. They are shared: copy them before you change them."""
     known = [part for api in MONITORING for part in ("--api-versions", api)]
     done = template(*PROFILES[profile], *known, program=program)
-    assert done.returncode == 0, done.stderr
+    if done.returncode != 0:
+        said = done.stderr.replace("Use --debug flag to render out invalid YAML", "").strip()
+        raise RenderFailed(f"{said}\nHelm could not render the profile {profile}, for the reason above.")
     return objects(done.stdout)
 
 
@@ -80,10 +87,14 @@ def golden_text(profile: str) -> str:
 
 
 def main() -> None:
-    """Writes every profile's copy."""
+    """Writes every profile's copy, or none and exits with Helm's sentence if one can't be rendered."""
+    try:
+        texts = {profile: golden_text(profile) for profile in PROFILES}
+    except RenderFailed as error:
+        sys.exit(str(error))
     GOLDEN.mkdir(exist_ok=True)
-    for profile in PROFILES:
-        (GOLDEN / f"{profile}.yaml").write_text(golden_text(profile))
+    for profile, text in texts.items():
+        (GOLDEN / f"{profile}.yaml").write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""Writes what a release consists of into dist/: the chart as a package, the client package for Python, the descriptor
+image, the list of the image's packages, and the notes of the release from CHANGELOG.md.
+
+    python tools/dist.py 1.2.3
+
+The container image is not among them: `make image` builds it.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+VERSION: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?")
+CLIENT: Final = "meshwright_client"
+
+_CLIENT_PROJECT: Final = """\
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "meshwright-client"
+version = "{version}"
+description = "Messages and clients of Meshwright's gRPC services, for betterproto2 and grpclib"
+license = "Apache-2.0"
+requires-python = ">=3.11"
+dependencies = ["betterproto2[grpclib]=={betterproto2}"]
+
+[tool.setuptools.packages.find]
+include = ["meshwright_client*"]
+"""
+
+
+class DistFailed(Exception):
+    """The release can't be made; the text says why."""
+
+
+def main() -> None:
+    """Writes dist/ anew. Exits with a sentence when something is missing."""
+    try:
+        make(sys.argv[1] if len(sys.argv) > 1 else "", ROOT / "dist")
+    except DistFailed as error:
+        sys.exit(str(error))
+
+
+def make(version: str, target: Path) -> None:
+    """Writes all files of this version below a folder that is made anew. Raises DistFailed."""
+    if not VERSION.fullmatch(version):
+        raise DistFailed("VERSION is the version to release, such as 1.2.3: make dist VERSION=1.2.3")
+    notes = notes_of(version, (ROOT / "CHANGELOG.md").read_text())
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    (target / "notes.md").write_text(notes)
+    shutil.copy(ROOT / "gen" / "contracts.binpb", target / f"meshwright-contracts-{version}.binpb")
+    shutil.copy(ROOT / "sbom.json", target / f"meshwright-{version}.cdx.json")
+    package_chart(version, target)
+    build_client(version, target)
+
+
+def notes_of(version: str, changelog: str) -> str:
+    """Returns the section of a version. Raises DistFailed if there is none."""
+    match = re.search(
+        rf"^## {re.escape(version)}( [^\n]*)?\n(?P<notes>.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL
+    )
+    if match is None:
+        raise DistFailed(f"CHANGELOG.md has no section {version}. Give the section Unreleased this name and a date.")
+    return match["notes"].strip() + "\n"
+
+
+def package_chart(version: str, target: Path) -> None:
+    """Packages the chart, whose image tag is the version."""
+    run(
+        ROOT / ".tools" / "bin" / "helm",
+        *("package", ROOT / "charts" / "meshwright"),
+        *(f"--version={version}", f"--app-version={version}", f"--destination={target}"),
+    )
+
+
+def build_client(version: str, target: Path) -> None:
+    """Builds a wheel of the generated betterproto2 package, under a name of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(
+            ROOT / "gen" / "betterproto", Path(folder, CLIENT), ignore=shutil.ignore_patterns("__pycache__")
+        )
+        Path(folder, CLIENT, "py.typed").touch()
+        pinned = re.search(r"^betterproto2==(\S+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
+        assert pinned is not None
+        project = _CLIENT_PROJECT.format(version=version, betterproto2=pinned[1])
+        Path(folder, "pyproject.toml").write_text(project)
+        command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
+        run(*command, "--no-build-isolation", "--no-deps", "--wheel-dir", target, folder)
+
+
+def run(*command: str | Path) -> None:
+    """Runs a program. What it prints is shown only when it fails. Raises DistFailed."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise DistFailed(f"{done.stdout}{Path(command[0]).name} failed for the reason above.")
+
+
+if __name__ == "__main__":
+    main()

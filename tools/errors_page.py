@@ -1,5 +1,5 @@
 """Writes docs/errors.md: every reason that our processes send, collected from the code and the contracts, with what to
-do about it, which docs/errors.toml says. Fails if the two do not match.
+do about it, which docs/errors.toml says, and errors.toml in the folder of a service. Fails if they do not match.
 
     python tools/errors_page.py [the folder to write below]
 """
@@ -25,12 +25,18 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = ("edge", "mesh", "services")
 SAMPLES: Final = "edge/openapi/"  # the errors there are examples of the documentation
 REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{3,}")
+SHARED: Final = "docs/errors.toml"
+EDGE: Final = "the edge"
+EVERY_PROCESS: Final = "every process"
 HTTP_ERROR: Final = "HttpError"
 FIELD: Final = "FieldViolation"
 KINDS: Final = {name: kind for name, kind in vars(mesh.errors).items() if isinstance(kind, type)}
 
 Kinds = Mapping[str, frozenset[str]]
 """What calls of a name make, by the name: classes of errors, or FIELD."""
+
+Table = Mapping[str, Mapping[str, object]]
+"""What is said about each reason: of errors a list of the meaning and what to do, of fields a sentence."""
 
 # The reasons that are computed, by the end of the module's path.
 COMPUTED: Final = {
@@ -68,7 +74,7 @@ class Reasons:
 def main() -> None:
     """Writes below the folder named by the only argument, the project's root by default."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
-    table = tomllib.loads((ROOT / "docs" / "errors.toml").read_text())
+    table = entries(ROOT)
     reasons = collect(ROOT)
     if problems := list(mismatches(reasons, table)):
         sys.exit("\n".join(problems))
@@ -101,13 +107,30 @@ def collect(root: Path) -> Reasons:
     return reasons
 
 
-def mismatches(reasons: Reasons, table: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+def entries(root: Path) -> Table:
+    """Returns what the tables below a folder say. Exits with a sentence if two of them are about the same reason."""
+    table: dict[str, dict[str, object]] = {"errors": {}, "fields": {}}
+    for path in [root / SHARED, *sorted(root.glob("services/*/errors.toml"))]:
+        for title, found in tomllib.loads(path.read_text()).items():
+            if repeated := table[title].keys() & found.keys():
+                sys.exit(f"{path.relative_to(root)}: [{title}] {min(repeated)} has an entry elsewhere too. Leave one.")
+            table[title] |= found
+    return table
+
+
+def mismatches(reasons: Reasons, table: Table) -> Iterator[str]:
     """Yields a sentence for each reason without an entry, and each entry without a reason."""
     for title, found in (("errors", reasons.errors), ("fields", reasons.fields)):
         for reason in sorted(found.keys() - table[title].keys()):
-            yield f"docs/errors.toml: [{title}] has no entry for {reason}. Say what it means and what to do."
+            yield f"{_place(found[reason])}: [{title}] has no entry for {reason}. Say what it means and what to do."
         for reason in sorted(table[title].keys() - found.keys()):
-            yield f"docs/errors.toml: [{title}] has an entry for {reason}, which nothing sends. Remove it."
+            yield f"errors.toml: [{title}] has an entry for {reason}, which nothing sends. Remove it."
+
+
+def _place(found: Found) -> str:
+    """Returns the table that a reason belongs in: that of the service that alone sends it, the shared one otherwise."""
+    (first, *others) = sorted(found.senders)
+    return SHARED if others or first in (EDGE, EVERY_PROCESS) else f"services/{first}/errors.toml"
 
 
 def _classes(trees: Iterable[ast.Module]) -> dict[str, frozenset[str]]:
@@ -198,7 +221,7 @@ def _status(kind: str, call: ast.Call | None) -> tuple[int, str]:
 def _sender(path: str) -> str:
     """Returns who sends what this module makes."""
     package, below = path.split("/")[:2]
-    return {"edge": "the edge", "mesh": "every process"}.get(package, below)
+    return {"edge": EDGE, "mesh": EVERY_PROCESS}.get(package, below)
 
 
 def _declared(image: Path) -> Iterator[tuple[str, str]]:
@@ -212,7 +235,7 @@ def _declared(image: Path) -> Iterator[tuple[str, str]]:
 _HEAD: Final = """\
 # Errors
 
-<!-- `make generate` writes this page from the code, the contracts and errors.toml. -->
+<!-- `make generate` writes this page from the code, the contracts and the files errors.toml. -->
 
 Every error that we raise on purpose has a *reason*, a constant that programs can compare: the
 message may change, the reason does not. It is in the detail `google.rpc.ErrorInfo`, with the domain
@@ -222,12 +245,13 @@ message may change, the reason does not. It is in the detail `google.rpc.ErrorIn
 {
   "error": {
     "code": 400,
-    "message": "pageSize: must be from 0 to 100",
+    "message": "pageSize: must be greater than or equal to 0",
     "status": "INVALID_ARGUMENT",
     "details": [
-      {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "INVALID_FIELD", "domain": "meshwright"},
+      {"@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "INVALID_FIELD", "domain": "meshwright", "metadata": {}},
       {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [
-        {"field": "pageSize", "description": "must be from 0 to 100", "reason": "INT32_LTE"}
+        {"field": "pageSize", "description": "must be greater than or equal to 0", "reason": "INT32_GTE"}
       ]}
     ]
   }
@@ -261,7 +285,7 @@ rule `email.address`. All other reasons are:
 """
 
 
-def page(reasons: Reasons, table: Mapping[str, Mapping[str, object]]) -> str:
+def page(reasons: Reasons, table: Table) -> str:
     """Returns the text of docs/errors.md."""
     errors = "".join(_error_row(name, reasons.errors[name], table["errors"][name]) for name in sorted(reasons.errors))
     fields = "".join(
@@ -272,7 +296,7 @@ def page(reasons: Reasons, table: Mapping[str, Mapping[str, object]]) -> str:
 
 
 def _error_row(name: str, found: Found, entry: object) -> str:
-    assert isinstance(entry, list), f"docs/errors.toml: {name} must be a list of its meaning and what to do"
+    assert isinstance(entry, list), f"errors.toml: {name} must be a list of its meaning and what to do"
     meaning, what_to_do = entry
     statuses = sorted(found.statuses)
     http = ", ".join(dict.fromkeys(str(status) for status, _ in statuses))

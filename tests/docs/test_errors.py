@@ -1,14 +1,12 @@
 """docs/errors.md: it has what the code sends."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from tools.errors_page import collect, mismatches, page
+from tools.errors_page import collect, entries, mismatches, page
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = tomllib.loads((ROOT / "docs/errors.toml").read_text())
 
 
 @pytest.fixture
@@ -101,16 +99,28 @@ def test_contracts_declare_reasons(tree: Path) -> None:
 def test_a_reason_needs_an_entry(tree: Path) -> None:
     """A reason without an entry, and an entry without a reason, are each reported by name."""
     write(tree, "mesh/module.py", 'raise NotFound("Gone.", reason="SOME_REASON")')
+    write(tree, "services/catalog/module.py", 'raise NotFound("Gone.", reason="CATALOG_REASON")')
     table = {"errors": {"INVALID_REQUEST": ["", ""], "OLD_REASON": ["", ""]}, "fields": {}}
     assert list(mismatches(collect(tree), table)) == [
+        "services/catalog/errors.toml: [errors] has no entry for CATALOG_REASON. Say what it means and what to do.",
         "docs/errors.toml: [errors] has no entry for SOME_REASON. Say what it means and what to do.",
-        "docs/errors.toml: [errors] has an entry for OLD_REASON, which nothing sends. Remove it.",
+        "errors.toml: [errors] has an entry for OLD_REASON, which nothing sends. Remove it.",
     ]
+
+
+def test_tables_do_not_overlap(tree: Path) -> None:
+    """The table of a service adds to the shared one, and a second entry for a reason is an error with its place."""
+    write(tree, "docs/errors.toml", "[fields]\nONE = 'a'")
+    write(tree, "services/catalog/errors.toml", "[fields]\nTWO = 'b'")
+    assert entries(tree) == {"errors": {}, "fields": {"ONE": "a", "TWO": "b"}}
+    write(tree, "services/orders/errors.toml", "[fields]\nTWO = 'c'")
+    with pytest.raises(SystemExit, match=r"services/orders/errors\.toml: \[fields\] TWO has an entry elsewhere too"):
+        entries(tree)
 
 
 def test_the_page_is_fresh() -> None:
     """Every reason of today's code has an entry, and writing the page again gives what is committed."""
-    reasons = collect(ROOT)
-    assert list(mismatches(reasons, TABLE)) == []
+    reasons, table = collect(ROOT), entries(ROOT)
+    assert list(mismatches(reasons, table)) == []
     written = (ROOT / "docs/errors.md").read_text()
-    assert page(reasons, TABLE) == written, "run `make generate` and commit docs/errors.md"
+    assert page(reasons, table) == written, "run `make generate` and commit docs/errors.md"

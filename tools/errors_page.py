@@ -61,6 +61,8 @@ class Reasons:
 
     errors: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
     fields: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
+    unread: list[str] = field(default_factory=list)
+    """Where reasons are computed, so that they can't be collected, and COMPUTED does not have them."""
 
     def add(self, reason: str, kind: str, sender: str, call: ast.Call | None = None) -> None:
         """Notes that `sender` sends this reason with an error, or a violation, of this kind."""
@@ -98,10 +100,12 @@ def collect(root: Path) -> Reasons:
         sender = _sender(path)
         for call, kind, reason in _sent(tree, shared | _helpers(tree, shared)):
             reasons.add(reason, kind, sender, call)
-        for end, (kinds, names) in COMPUTED.items():
-            if path.endswith(end):
-                for kind, name in ((kind, name) for kind in kinds for name in names):
-                    reasons.add(name, kind, sender)
+        computed = {end: declared for end, declared in COMPUTED.items() if path.endswith(end)}
+        if not computed:
+            reasons.unread += [f"{path}:{line}" for line in _computed(tree, shared)]
+        for kinds, names in computed.values():
+            for kind, name in ((kind, name) for kind in kinds for name in names):
+                reasons.add(name, kind, sender)
     for service, reason in _declared(root / "gen" / "contracts.binpb"):
         reasons.add(reason, "InvalidArgument", service)
     return reasons
@@ -119,7 +123,9 @@ def entries(root: Path) -> Table:
 
 
 def mismatches(reasons: Reasons, table: Table) -> Iterator[str]:
-    """Yields a sentence for each reason without an entry, and each entry without a reason."""
+    """Yields a sentence for each reason without an entry, each entry without a reason, and each computed reason."""
+    for place in reasons.unread:
+        yield f"{place}: the reason is computed. Write it as a constant, or declare it in tools/errors_page.py."
     for title, found in (("errors", reasons.errors), ("fields", reasons.fields)):
         for reason in sorted(found.keys() - table[title].keys()):
             yield f"{_place(found[reason])}: [{title}] has no entry for {reason}. Say what it means and what to do."
@@ -156,24 +162,42 @@ def _helpers(tree: ast.Module, known: Kinds) -> dict[str, frozenset[str]]:
     return found
 
 
+def _computed(tree: ast.Module, known: Kinds) -> Iterator[int]:
+    """Yields the lines of errors whose reason is neither a constant, nor a parameter, nor that of another error."""
+    constants = _constants(tree)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _takes_reason(node)]
+    passed_on = {id(call) for function in functions for call in ast.walk(function)}
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and _callee(node) in known):
+        for value in (keyword.value for keyword in call.keywords if keyword.arg == "reason"):
+            is_passed_on = _is_name(value, "reason") and id(call) in passed_on
+            is_of_another = isinstance(value, ast.Attribute) and value.attr == "reason"
+            if not is_passed_on and not is_of_another and not list(_texts(value, constants)):
+                yield call.lineno
+
+
 def _takes_reason(function: ast.FunctionDef) -> bool:
     return any(each.arg == "reason" for each in [*function.args.args, *function.args.kwonlyargs])
 
 
 def _sent(tree: ast.Module, known: Kinds) -> Iterator[tuple[ast.Call, str, str]]:
     """Yields each call that makes an error or a violation with a reason, its kind, and the reason."""
-    constants = {
+    constants = _constants(tree)
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        for value in _arguments(call):
+            for text in _texts(value, constants):
+                for kind in known.get(_callee(call), ()):
+                    yield call, kind, text
+
+
+def _constants(tree: ast.Module) -> Mapping[str, ast.expr]:
+    """Returns what the names of a module stand for."""
+    return {
         target.id: node.value
         for node in tree.body
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name)
     }
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        for value in _arguments(call):
-            for text in _texts(value, constants):
-                for kind in known.get(_callee(call), ()):
-                    yield call, kind, text
 
 
 def _texts(value: ast.expr, constants: Mapping[str, ast.expr]) -> Iterator[str]:

@@ -1,7 +1,10 @@
 """The chart renders, the same everywhere, into what is committed."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.chart import render
 from tests.chart.render import CHART, GOLDEN, KUBERNETES, PROFILES, golden_text, helm, objects, rendered, template
 
 each_profile = pytest.mark.parametrize("profile", PROFILES)
@@ -66,3 +69,14 @@ def test_two_releases_make_up_one_mesh() -> None:
     assert ("Deployment", "shop-orders") in alone
     assert alone <= whole
     assert not {("Deployment", "shop-catalog"), ("Secret", "shop-identity")} & alone
+
+
+def test_a_failed_render_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make golden` says what Helm said and of which profile, and leaves the committed copies as they are."""
+    monkeypatch.setattr(render, "GOLDEN", tmp_path)
+    monkeypatch.setitem(PROFILES, "broken", ("--set=nosuch=1",))
+    with pytest.raises(
+        SystemExit, match=r"nosuch(.|\n)*Helm could not render the profile broken, for the reason above"
+    ):
+        render.main()
+    assert list(tmp_path.iterdir()) == []

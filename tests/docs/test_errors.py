@@ -108,6 +108,21 @@ def test_a_reason_needs_an_entry(tree: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('NotFound("Gone.", reason=f"{name}_GONE")', [1]),
+        ('def fail(name):\n    reason = name.upper()\n    return NotFound("Gone.", reason=reason)', [3]),
+        ('NotFound("Gone.", reason=error.reason)', []),
+        ('def gone(reason):\n    return NotFound("Gone.", reason=reason)', []),
+    ],
+)
+def test_a_computed_reason_has_to_be_declared(tree: Path, text: str, lines: list[int]) -> None:
+    """A reason that can't be read from the code is reported with its place; one that is passed on is not."""
+    write(tree, "edge/module.py", text)
+    assert collect(tree).unread == [f"edge/module.py:{line}" for line in lines]
+
+
 def test_tables_do_not_overlap(tree: Path) -> None:
     """The table of a service adds to the shared one, and a second entry for a reason is an error with its place."""
     write(tree, "docs/errors.toml", "[fields]\nONE = 'a'")

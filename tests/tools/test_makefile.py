@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from local.declarations.ports import OTHERS
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +19,16 @@ def test_help_lists_every_target() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = re.findall(r"^  ([a-z0-9-]+)  +\S", done.stdout, re.MULTILINE)
     assert sorted(listed) == sorted(phony[1].split())
+
+
+@pytest.mark.parametrize("ref", ["", "nosuch", "HEAD:README.md"])
+def test_breaking_without_a_ref_ends_with_a_sentence(ref: str) -> None:
+    """A ref that is missing, or has no contracts, is named, with the way to call it."""
+    done = subprocess.run(["make", "breaking", f"AGAINST={ref}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stdout.endswith("make breaking AGAINST=main\n")
+    assert ref in done.stdout
+    assert "fatal" not in done.stderr
 
 
 def test_help_names_every_port() -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from meshwright.policy.v1.policy_pb import ErrorFormat
 from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, DescMessage
 
 from edge.contract.http_body import HTTP_BODY, response_type_name
@@ -12,6 +13,7 @@ from edge.http.request import JSON
 from edge.openapi import streams
 from edge.openapi.comments import Comments
 from edge.openapi.json_schema import BINARY, Schema, nullable
+from edge.openapi.oauth2_responses import OAUTH2_ERROR, oauth2_error_responses
 from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.openapi.schemas.use import Use
 from edge.protojson.leaves import TEXT_MESSAGES
@@ -182,6 +184,9 @@ class Responses:
             statuses.append("409")
         if policy.rate_limit is not None:
             statuses.append("429")
+        if policy.error_format is ErrorFormat.OAUTH2:
+            schema = self._schemas.components.add("OAuth2Error", lambda: OAUTH2_ERROR, is_type=False)
+            return responses | oauth2_error_responses(schema)
         for status in (*sorted(statuses), "default"):
             responses[status] = {"$ref": f"#/components/responses/{status}"}
         return responses

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from googleapis.google.api.annotations_pb import ext_http
-from meshwright.policy.v1.policy_pb import MethodPolicy, ext_method
+from meshwright.policy.v1.policy_pb import ErrorFormat, MethodPolicy, ext_method
 from protobuf import DescMethod
 from protobuf.wkt import Duration
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
@@ -42,6 +42,7 @@ class Policy:
     ignore_unknown_fields: bool = False
     long_poll: bool = False
     invalid_reason: str = ""
+    error_format: ErrorFormat = ErrorFormat.UNSPECIFIED
 
     def admits_workload(self, workload: str) -> bool:
         """Returns whether the contract allows this workload to call as itself."""
@@ -89,6 +90,7 @@ def policy_of_options(options: MethodOptions | None) -> Policy:
         ignore_unknown_fields=option.ignore_unknown_fields,
         long_poll=option.long_poll,
         invalid_reason=option.invalid_reason,
+        error_format=option.error_format,
     )
 
 

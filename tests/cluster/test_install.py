@@ -90,7 +90,7 @@ def test_who_the_client_is(shop: Shop) -> None:
 def sign_in_in_vain(shop: Shop, forwarded: str) -> None:
     """Signs in as nobody, who says where the request came from."""
     form = {"grant_type": "password", "username": f"{uuid.uuid4()}@example.com", "password": "not the password"}
-    with pytest.raises(CommandFailed, match="INVALID_GRANT"):
+    with pytest.raises(CommandFailed, match="invalid_grant"):
         shop.client.call("POST", "/v1/oauth2/token", form=form, headers={"x-forwarded-for": forwarded})
 
 

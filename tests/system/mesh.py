@@ -169,3 +169,11 @@ def problem(answer: httpx.Response) -> tuple[int, str, str, list[str]]:
         for violation in detail["fieldViolations"]
     ]
     return answer.status_code, error["status"], reason, violations
+
+
+def oauth_error(answer: httpx.Response) -> tuple[int, str]:
+    """Returns the HTTP status and the code of an error of OAuth 2.0 (RFC 6749, section 5.2)."""
+    assert answer.headers["content-type"] == "application/json", answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json().keys() == {"error", "error_description"}, answer.text
+    return answer.status_code, answer.json()["error"]

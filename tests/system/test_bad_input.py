@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.issuer import Issuer
-from tests.system.mesh import PASSWORD, Client, Mesh, problem
+from tests.system.mesh import PASSWORD, Client, Mesh, oauth_error, problem
 
 JSON = {"content-type": "application/json"}
 USER = {"email": "new@example.com", "password": PASSWORD, "display_name": "Ada"}
@@ -64,7 +64,7 @@ def test_invalid_registrations_register_nobody(anyone: Client) -> None:
     answer = anyone.post("/v1/users", json=USER | {"email": f"{uuid.uuid4().hex}@example.com"})
     assert answer.status_code == 201
     form = {"grant_type": "password", "username": USER["email"], "password": PASSWORD}
-    assert problem(anyone.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+    assert oauth_error(anyone.post("/v1/oauth2/token", data=form)) == (400, "invalid_grant")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,6 @@ def test_invalid_registrations_register_nobody(anyone: Client) -> None:
         ("POST", "/v1/users", {"content": b"<xml/>", "headers": {"content-type": "text/xml"}}, (415, None, [])),
         ("POST", "/v1/users", {"content": b'"' + b"x" * 2 * 2**20 + b'"', "headers": JSON}, (413, None, [])),
         ("POST", "/v1/users", {"content": b"[" * 100_000, "headers": JSON}, (413, None, [])),
-        ("POST", "/v1/oauth2/token", {"data": {"grant_type": "magic"}}, (400, "INVALID_ARGUMENT", None)),
         ("POST", "/v1/orders", {"json": {}}, (401, "UNAUTHENTICATED", [])),
         ("GET", "/v1/users/me", {}, (401, "UNAUTHENTICATED", [])),
     ],

@@ -2,7 +2,7 @@
 
 import uuid
 
-from tests.system.mesh import Client, Mesh, eventually, problem
+from tests.system.mesh import Client, Mesh, eventually, oauth_error, problem
 
 
 def test_a_welcome_mail_follows_a_registration(mesh: Mesh, customer: Client) -> None:
@@ -109,7 +109,7 @@ def test_a_user_manages_the_account(customer: Client) -> None:
     )
     assert customer.delete("/v1/users/me").status_code == 200
     form = {"grant_type": "password", "username": customer.email, "password": "correct horse battery"}
-    assert problem(customer.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+    assert oauth_error(customer.post("/v1/oauth2/token", data=form)) == (400, "invalid_grant")
 
 
 def test_tokens_rotate_and_reuse_is_noticed(customer: Client) -> None:
@@ -119,9 +119,9 @@ def test_tokens_rotate_and_reuse_is_noticed(customer: Client) -> None:
     second = customer.post("/v1/oauth2/token", data=form)
     assert second.status_code == 200
     assert second.headers["cache-control"] == "no-store"
-    assert problem(customer.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+    assert oauth_error(customer.post("/v1/oauth2/token", data=form)) == (400, "invalid_grant")
     form["refresh_token"] = second.json()["refresh_token"]
-    assert problem(customer.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+    assert oauth_error(customer.post("/v1/oauth2/token", data=form)) == (400, "invalid_grant")
 
 
 def test_a_revoked_token_refreshes_nothing(customer: Client) -> None:
@@ -130,7 +130,7 @@ def test_a_revoked_token_refreshes_nothing(customer: Client) -> None:
     for _ in range(2):
         assert customer.post("/v1/oauth2/revoke", data={"token": tokens["refresh_token"]}).status_code == 200
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
-    assert problem(customer.post("/v1/oauth2/token", data=form))[2] == "INVALID_GRANT"
+    assert oauth_error(customer.post("/v1/oauth2/token", data=form)) == (400, "invalid_grant")
 
 
 def test_the_issuer_describes_itself(anyone: Client) -> None:

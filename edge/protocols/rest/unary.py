@@ -2,11 +2,14 @@
 
 from functools import partial
 
+from meshwright.policy.v1.policy_pb import ErrorFormat
+
 from edge.bind.binder import Binder
 from edge.bind.system_parameters import SystemParameterReader
 from edge.call.rpc import Rpc
 from edge.contract.route import Route
 from edge.http import large_work
+from edge.http.oauth2_errors import oauth2_reply
 from edge.http.preconditions import precondition_failed
 from edge.http.reply import Reply
 from edge.http.reply_writer import ReplyWriter
@@ -28,6 +31,7 @@ class UnaryEndpoint:
         """Raises protovalidate.CompilationError if a rule of the contract is invalid."""
         self.name = route.method.name
         self.invalid_reason = route.method.policy.invalid_reason
+        self.error_format = route.method.policy.error_format
         self.input = route.method.desc.input
         self.limits = transcoding.body_limits(route.method)
         self.system_parameters = SystemParameterReader(self.input)
@@ -68,7 +72,10 @@ class _Exchange(SingleExchange):
         return self._endpoint.replies.build(self._request, response, self._options)
 
     def fail(self, error: MeshError) -> Reply:
-        raise error
+        if self._endpoint.error_format is not ErrorFormat.OAUTH2:
+            raise error
+        self._request.record.code = error.code.name
+        return oauth2_reply(error, self._request.auth_scheme())
 
     async def _read(self, request: Request, content: bytes) -> bytes:
         message, self._proto_names = await large_work.run(len(content), partial(self._bind, request, content))

@@ -56,5 +56,6 @@ def refuses_invalid_requests(ctx: Any, response: Any, case: Any) -> None:
 
 
 def _violations(response: Any) -> list[dict[str, str]]:
-    details = response.json()["error"].get("details", [])
+    error = response.json()["error"]
+    details = [] if isinstance(error, str) else error.get("details", [])  # OAuth 2.0 has a code in its place
     return [violation for detail in details for violation in detail.get("fieldViolations", [])]

@@ -79,6 +79,9 @@ class IdentityServiceBase(Service):
         """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
         form-encoded or JSON.
 
+        REST clients receive errors in the format of RFC 6749, section 5.2, whose codes are the reasons in
+        lower case.
+
         Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
         sign-ins by password are counted by account and by client address; after too many of them every
         attempt fails with RESOURCE_EXHAUSTED, whatever the password, until the delay in
@@ -183,6 +186,9 @@ class IdentityServiceClient:
     async def issue_token(self, request: IssueTokenRequest, *, timeout_s: float | None = None) -> Token:
         """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
         form-encoded or JSON.
+
+        REST clients receive errors in the format of RFC 6749, section 5.2, whose codes are the reasons in
+        lower case.
 
         Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
         sign-ins by password are counted by account and by client address; after too many of them every

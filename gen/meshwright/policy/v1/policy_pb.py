@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TYPE_CHECKING, TypeAlias
 
-from protobuf import Extension, Message
+from protobuf import Enum, Extension, Message
 from protobuf._codegen import file_desc
 from protobuf.wkt.google.protobuf import descriptor_pb, duration_pb
 from protobuf.wkt.google.protobuf.descriptor_pb import MessageOptions, MethodOptions
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.duration_pb import Duration
 
 
-_MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason"]
+_MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason", "error_format"]
 
 class MethodPolicy(Message[_MethodPolicyFields]):
     """
@@ -107,9 +107,18 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             ```proto
             string invalid_reason = 12;
             ```
+        error_format:
+            The format of the method's errors in replies to REST clients, for standards that define one. It
+            applies to every error of the method, including those of the edge itself, such as rate limits
+            and violations of the contract. Methods that stream have the default format. gRPC, Connect and
+            gRPC-Web clients always receive a `google.rpc.Status`.
+
+            ```proto
+            meshwright.policy.v1.ErrorFormat error_format = 13;
+            ```
     """
 
-    __slots__ = ("public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason")
+    __slots__ = ("public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason", "error_format")
 
     if TYPE_CHECKING:
 
@@ -126,6 +135,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             ignore_unknown_fields: bool = False,
             long_poll: bool = False,
             invalid_reason: str = "",
+            error_format: ErrorFormat | None = None,
         ) -> None:
             pass
 
@@ -139,6 +149,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
         ignore_unknown_fields: bool
         long_poll: bool
         invalid_reason: str
+        error_format: ErrorFormat
 
 _RateLimitFields: TypeAlias = Literal["requests", "per"]
 
@@ -245,6 +256,37 @@ class EventPolicy(Message[_EventPolicyFields]):
 
         consumers: list[str]
 
+class ErrorFormat(Enum):
+    """
+    A format of errors in replies to REST clients.
+
+    ```proto
+    enum meshwright.policy.v1.ErrorFormat
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            The format of AIP-193, `{"error": {"code", "message", "status", "details"}}`, or that of RFC
+            9457 for clients whose Accept header prefers it.
+
+            ```proto
+            ERROR_FORMAT_UNSPECIFIED = 0
+            ```
+        OAUTH2:
+            The format of OAuth 2.0 (RFC 6749, section 5.2), `{"error", "error_description"}`. `error` is
+            the reason in the `google.rpc.ErrorInfo` in lower case if it is one of the codes that OAuth 2.0
+            defines, such as `INVALID_GRANT`. Otherwise it follows from the status: `invalid_client`,
+            `temporarily_unavailable`, `server_error`, or `invalid_request`. Replies have the header
+            `Cache-Control: no-store`.
+
+            ```proto
+            ERROR_FORMAT_OAUTH2 = 1
+            ```
+    """
+
+    UNSPECIFIED = 0
+    OAUTH2 = 1
+
 ext_method: Final[Extension[MethodOptions, MethodPolicy]] = Extension()
 """
 The policy of a method. A method without this option requires a valid access token, and no
@@ -268,7 +310,7 @@ extend google.protobuf.MessageOptions { optional meshwright.policy.v1.EventPolic
 
 
 _DESC = file_desc(
-    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\x99\x03\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll\x12%\n\x0einvalid_reason\x18\x0c \x01(\tR\rinvalidReason"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
+    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xdf\x03\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll\x12%\n\x0einvalid_reason\x18\x0c \x01(\tR\rinvalidReason\x12D\n\x0cerror_format\x18\r \x01(\x0e2!.meshwright.policy.v1.ErrorFormatR\x0berrorFormat"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers*D\n\x0bErrorFormat\x12\x1c\n\x18ERROR_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13ERROR_FORMAT_OAUTH2\x10\x01:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
     [
         descriptor_pb.desc(),
         duration_pb.desc(),
@@ -278,6 +320,7 @@ _DESC = file_desc(
         "RateLimit": RateLimit,
         "Cache": Cache,
         "EventPolicy": EventPolicy,
+        "ErrorFormat": ErrorFormat,
         "method": ext_method,
         "event": ext_event,
     },

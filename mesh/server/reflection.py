@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from googleapis.google.rpc import error_details_pb, status_pb
 from grpcapis.grpc_reflection.v1 import reflection_pb
 from grpcapis.grpc_reflection.v1.reflection_pb import (
     ErrorResponse,
@@ -28,17 +29,22 @@ from mesh.errors import Code
 
 VERSIONS = (reflection_pb.desc().services[0], v1alpha_pb.desc().services[0])
 
+ERROR_FILES = (status_pb.desc(), error_details_pb.desc())
+"""The files of the details of errors, which no contract imports, because they travel as google.protobuf.Any."""
+
 Context: TypeAlias = "grpc.aio.ServicerContext[ServerReflectionRequest, ServerReflectionResponse]"
 Answer: TypeAlias = Oneof[Any, Any]
 """The field message_response of a response."""
 
 
 class Reflection:
-    """The reflection service: serves the descriptors of services, and of reflection itself, with their imports."""
+    """The reflection service: serves the descriptors of services, of reflection itself, and of the details of errors,
+    with their imports.
+    """
 
     def __init__(self, services: Sequence[DescService]) -> None:
         self._services = (*services, *VERSIONS)
-        self._files = with_imports(service.file for service in self._services)
+        self._files = with_imports((*(service.file for service in self._services), *ERROR_FILES))
         self._symbols = {symbol: file for file in self._files.values() for symbol in _symbols(file)}
         self._extensions = {
             (extension.extendee.type_name, extension.number): extension.file

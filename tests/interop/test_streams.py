@@ -60,6 +60,9 @@ async def test_grpc_go_calls_every_kind_of_stream(greeter: SimpleNamespace, issu
     assert "Code: Unauthenticated" in refused[1]
     assert wrong[0] == [{"text": "ADA"}]
     assert "Code: InvalidArgument\n  Message: [1]: name:" in wrong[1]
+    assert '"@type": "type.googleapis.com/google.rpc.BadRequest"' in wrong[1]
+    assert '"field": "[1].name"' in wrong[1]
+    assert '"reason": "TOKEN_MISSING"' in refused[1]
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,16 @@ def test_grpcurl_lists_describes_and_calls(mesh: Mesh, customer: Client, name: s
     assert json.loads(health.stdout) == {"status": "SERVING"}
 
 
+def test_grpcurl_shows_what_was_wrong(mesh: Mesh, customer: Client) -> None:
+    """grpcurl decodes the details of errors by reflection: ErrorInfo, and BadRequest with each field at fault."""
+    order = json.dumps({"order": {"lines": [{"product": "products/1", "quantity": -1}]}})
+    flags = ("-H", f"authorization: {token(customer)}", "-d", order)
+    refused = grpcurl(*flags, mesh.address("orders"), "meshwright.orders.v1.OrdersService/CreateOrder")
+    assert '"reason": "INVALID_FIELD"' in refused.stderr
+    assert '"field": "order.lines[0].quantity"' in refused.stderr
+    assert "unknown" not in refused.stderr
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"catalog"}))
 def test_a_service_rejects_calls_without_a_token(mesh: Mesh, name: str) -> None:
     """Each service verifies tokens itself, not only the edge."""

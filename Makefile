@@ -13,7 +13,7 @@ STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/co
 SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart status logs clean demo dead-letters generate breaking lint format types test helm3-test requirements \
+.PHONY: help up down restart status logs psql events mails clean demo dead-letters generate breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
@@ -41,6 +41,15 @@ status: .venv/requirements-up.sha256 ## list the processes; the exit status is 0
 
 logs: .venv/requirements-up.sha256 ## follow the logs of all processes, or of one: make logs SERVICE=orders
 	@$(VENV)/python -m local logs $(SERVICE)
+
+psql: .venv/requirements-up.sha256 ## open the database of a service: make psql SERVICE=orders
+	@$(VENV)/python -m local psql $(SERVICE)
+
+events: .venv/requirements-up.sha256 ## follow the events of a service as lines of JSON: make events SERVICE=orders
+	@$(VENV)/python -m local events $(SERVICE)
+
+mails: .venv/requirements-up.sha256 ## list the mails that the mesh has sent, newest first
+	@$(VENV)/python -m local mails
 
 clean: .venv/requirements-up.sha256 ## stop the mesh and remove its data
 	@$(VENV)/python -m local clean

@@ -25,6 +25,11 @@ def main() -> int:
     letters = commands.add_parser("dead-letters", help="list the events that a service gave up on")
     letters.add_argument("service", nargs="?", help="whose")
     letters.add_argument("--replay", metavar="ID", help="have one handled again, or `all`")
+    psql = commands.add_parser("psql", help="open the database of a service")
+    psql.add_argument("service", nargs="?", help="whose")
+    events = commands.add_parser("events", help="follow the events that a service publishes")
+    events.add_argument("service", nargs="?", help="whose")
+    commands.add_parser("mails", help="list the mails that were sent, newest first")
     try:
         return run(parser.parse_args(), Home.of_environment())
     except (SetupError, WrongDeclarations) as error:
@@ -33,7 +38,7 @@ def main() -> int:
         if error.errno != errno.ENOSPC:
             raise
         print("The disk is full. Free some space, or set MESH_HOME to a folder on another disk.", file=sys.stderr)
-    except KeyboardInterrupt:  # how one leaves `logs`
+    except KeyboardInterrupt:  # how one leaves `logs` and `events`
         return 0
     return 1
 
@@ -61,6 +66,18 @@ def run(arguments: argparse.Namespace, home: Home) -> int:
         from local.dead_letters import dead_letters
 
         return dead_letters(home, arguments.service, arguments.replay)
+    elif command == "psql":
+        from local.psql import psql
+
+        psql(home, arguments.service)
+    elif command == "events":
+        from local.events import follow_events
+
+        asyncio.run(follow_events(home, arguments.service))
+    elif command == "mails":
+        from local.mails import list_mails
+
+        list_mails(home)
     else:
         from local.down import down
 

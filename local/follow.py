@@ -9,6 +9,7 @@ from typing import IO
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console
+from local.timestamps import in_order
 
 LINES_BEFORE = 20
 POLL_S = 0.2
@@ -16,7 +17,9 @@ BYTES_BEFORE_MAX = 64 * 1024
 
 
 def follow(home: Home, service: str | None) -> None:
-    """Print the last lines of every log, or of one service's, and then each new line, until interrupted."""
+    """Print the last lines of every log, or of one service's, in order of time, and then each new line, until
+    interrupted.
+    """
     names = sorted(path.stem for path in (home.folder / "logs").glob("*.log"))
     if not names:
         raise SetupError("There are no logs yet. `make up` starts the mesh.")
@@ -28,9 +31,8 @@ def follow(home: Home, service: str | None) -> None:
         console = stack.enter_context(Console(names))
         logs = [stack.enter_context(closing(Log(home.log(name)))) for name in names if service in (None, name)]
         while True:
-            for log in logs:
-                for line in list(log.new_lines())[-before:]:
-                    console.line(log.name, line)
+            for name, line in in_order((log.name, list(log.new_lines())[-before:]) for log in logs):
+                console.line(name, line)
             before = 0  # from now on, all
             time.sleep(POLL_S)
 

@@ -19,6 +19,7 @@ USERS_FILE = "users.conf"
 CONFIGURATION = """\
 server_name: meshwright
 listen: "{host}:{port}"
+logtime_utc: true
 ports_file_dir: {folder}
 include {users_file}
 jetstream {{

@@ -48,6 +48,22 @@ class Postgres(Server):
         role = role or database
         return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
 
+    def client_environment(self, database: str) -> dict[str, str]:
+        """Returns the variables by which PostgreSQL's own programs connect to `database` as the role of its name. The
+        password is not in their arguments, which every user of the machine can list.
+        """
+        return {
+            "PGHOST": LOOPBACK,
+            "PGPORT": str(self.port),
+            "PGUSER": database,
+            "PGPASSWORD": self._password(database),
+            "PGDATABASE": database,
+        }
+
+    def psql_program(self) -> Path:
+        """Returns the path of psql, which comes with the server."""
+        return _program("psql")
+
     async def command(self) -> Command:
         """Create the database cluster on first use and say how to run the server."""
         user = user_to_run_as()

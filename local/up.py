@@ -12,6 +12,7 @@ from protobuf.wkt import FileDescriptorSet
 from local import processes
 from local.declarations.checkout import read_services
 from local.declarations.service import Service
+from local.event_reader import EVENT_READER
 from local.home import Home
 from local.nats import Nats
 from local.output import Console
@@ -71,7 +72,7 @@ async def _run(
     """Start everything, say so, and keep it running for ever. When cancelled, it stops everything."""
     console.say("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
-    nats = Nats(home.data("nats"), users(participants(contracts)), ports["NATS_PORT"])
+    nats = Nats(home.data("nats"), (*users(participants(contracts)), EVENT_READER), ports["NATS_PORT"])
     mail = processes.mail(home, ports)
     servers: list[Part] = [postgres, nats, mail]
     services = [processes.service(each, declared, home, ports, postgres, nats) for each in declared]

@@ -1,6 +1,8 @@
 """What `make up` promises beyond running: what it prints, what its sister commands do, and what it keeps."""
 
+import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -90,6 +92,47 @@ def test_dead_letters_are_listed(mesh: Mesh) -> None:
     nobody = run(mesh, "local", "dead-letters", "nobody")
     assert nobody.returncode == 1
     assert "identity, catalog, orders, notifications" in nobody.stderr
+
+
+def test_psql_opens_the_database_of_a_service(mesh: Mesh) -> None:
+    """It is psql of the embedded PostgreSQL, as the service's own role; other names are refused with the right ones."""
+    command = [sys.executable, "-m", "local", "psql", "orders"]
+    environment = os.environ | {"MESH_HOME": str(mesh.home)}
+    query = "SELECT current_user, current_database();"
+    psql = subprocess.run(command, cwd=ROOT, env=environment, input=query, capture_output=True, text=True, check=True)
+    assert "orders       | orders" in psql.stdout
+    nobody = run(mesh, "local", "psql", "information")
+    assert nobody.returncode == 1
+    assert "make psql SERVICE=<one of identity, catalog, orders, notifications>" in nobody.stderr
+
+
+def test_events_are_followed_until_ctrl_c(mesh: Mesh, staff: Client, customer: Client) -> None:
+    """Each event is a line of JSON, past ones first; Ctrl-C ends it without an error."""
+    placed = [customer.order(staff.create_product()).json()["name"]]
+    command = [sys.executable, "-m", "local", "events", "orders"]
+    environment = os.environ | {"MESH_HOME": str(mesh.home)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        found: list[str] = []
+        while found[-1:] != placed:
+            found.append(order_of(tail.stdout.readline()))
+        placed.append(customer.order(staff.create_product()).json()["name"])
+        assert order_of(tail.stdout.readline()) == placed[1]
+        tail.send_signal(signal.SIGINT)
+        assert (tail.wait(), tail.stderr.read()) == (0, b"")
+
+
+def order_of(line: bytes) -> str:
+    """The order that an event is about."""
+    event = json.loads(line)
+    assert event["type"].startswith("meshwright.orders.v1.")
+    return str(event["data"]["order"]["name"])
+
+
+def test_mails_are_listed(mesh: Mesh, customer: Client) -> None:
+    """The mail to a new customer is in the list, with its text."""
+    eventually(lambda: f"to {customer.email}: " in run(mesh, "local", "mails").stdout)
 
 
 @pytest.fixture

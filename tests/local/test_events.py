@@ -1,0 +1,101 @@
+"""`make events`."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nats
+import pytest
+from meshwright.orders.v1.events_pb import OrderPlaced
+from meshwright.orders.v1.orders_pb import Order
+from nats import errors as nats_errors
+from protobuf.wkt import FileDescriptorSet
+
+from local.event_reader import EVENT_READER, EventReader
+from local.events import as_json
+from local.nats import Nats
+from mesh.contract.events import participants
+from mesh.events.envelope import Envelope
+from mesh.events.nats.jetstream import JetStream
+from mesh.events.nats.provision import declared_consumers, provision
+from mesh.events.nats.stream import STREAM
+from mesh.events.nats.users import PROVISIONER, inbox_prefix, users
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+PLACED, DELETED = "meshwright.orders.v1.OrderPlaced", "meshwright.identity.v1.UserDeleted"
+
+
+def event(number: int, event_type: str = PLACED, payload: bytes = b"") -> Envelope:
+    """Returns an event of the service that owns the type."""
+    return Envelope(f"e{number}", event_type, event_type.split(".")[1], "a/1", datetime.now(UTC), payload, None)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Nats]:
+    """Returns a provisioned broker with the users of the local mesh."""
+    async with Nats(tmp_path / "nats", (*users(participants(CONTRACTS)), EVENT_READER)) as server:
+        await provision(server.url(PROVISIONER), declared_consumers(CONTRACTS))
+        yield server
+
+
+async def test_events_are_followed(server: Nats) -> None:
+    """The last ones come first, then each new one, those of other services never."""
+    async with (
+        JetStream(server.url("orders"), "orders") as orders,
+        JetStream(server.url("identity"), "identity") as identity,
+        EventReader(server.url(EVENT_READER.name)) as reader,
+    ):
+        for number in range(4):
+            await orders.publish(event(number))
+        await identity.publish(event(9, DELETED))
+        async with contextlib.aclosing(reader.events("meshwright.orders.>", past_max=2)) as events:
+            past = [(await anext(events)).id for _ in range(2)]
+            waiting = asyncio.ensure_future(anext(events))
+            await identity.publish(event(10, DELETED))
+            await orders.publish(event(4))
+            assert [*past, (await waiting).id] == ["e2", "e3", "e4"]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        PLACED,
+        f"$JS.API.CONSUMER.CREATE.{STREAM}.x",
+        f"$JS.API.STREAM.PURGE.{STREAM}",
+        f"$JS.API.STREAM.DELETE.{STREAM}",
+    ],
+)
+async def test_the_reader_can_change_nothing(server: Nats, subject: str) -> None:
+    """It may neither publish events nor change the stream or its consumers, and hears no subject but its inbox."""
+    refused: asyncio.Queue[str] = asyncio.Queue()
+
+    async def on_error(error: Exception) -> None:
+        await refused.put(str(error).lower())
+
+    prefix = inbox_prefix(EVENT_READER.name).encode()
+    client = await nats.connect(server.url(EVENT_READER.name), inbox_prefix=prefix, error_cb=on_error)
+    try:
+        await client.publish(subject, b"{}")
+        assert subject.lower() in await refused.get()
+        await client.subscribe("meshwright.>")
+        assert "subscription" in await refused.get()
+        info = await client.jetstream().stream_info(STREAM)
+        assert info.state.messages == 0
+    finally:
+        with contextlib.suppress(nats_errors.Error):
+            await client.close()
+
+
+def test_an_event_is_a_line_of_json() -> None:
+    """The form is that of CloudEvents, with the payload as ProtoJSON, or as base64 if it can't be read."""
+    types = CONTRACTS.to_registry()
+    placed = OrderPlaced(order=Order(name="orders/1"))
+    shown = as_json(event(1, payload=placed.to_binary()), types)
+    assert (shown["type"], shown["source"], shown["data"]) == (PLACED, "orders", {"order": {"name": "orders/1"}})
+    assert json.dumps(shown)
+    corrupt = as_json(event(1, payload=b"\xff"), types)
+    assert (corrupt["data_base64"], "data" in corrupt) == ("/w==", False)

@@ -1,0 +1,34 @@
+"""`make mails`."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local.errors import SetupError
+from local.home import Home
+from local.mail import Mailbox
+from local.mails import list_mails
+
+
+def test_mails_are_listed_newest_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each has its time, address and subject in a line above its text, and none can steer the terminal."""
+    home = Home(tmp_path)
+    mailbox = Mailbox(home.data("mail"))
+    mailbox.add(b"To: ada@example.com\nSubject: First\n\nOne\nTwo\n")
+    mailbox.add(b"To: bob@example.com\nSubject: Second\n\n\x1b[31mRed\n")
+    for path in home.data("mail").glob("*.eml"):
+        os.utime(path, (0, 0))
+    list_mails(home)
+    assert capsys.readouterr().out == (
+        "1970-01-01T00:00:00Z  to bob@example.com: Second\n    [31mRed\n\n"
+        "1970-01-01T00:00:00Z  to ada@example.com: First\n    One\n    Two\n"
+    )
+
+
+def test_a_mesh_that_never_ran_has_sent_nothing(tmp_path: Path) -> None:
+    """There is a sentence, and no folder is created."""
+    home = Home(tmp_path / "home")
+    with pytest.raises(SetupError, match="No mail has been sent yet"):
+        list_mails(home)
+    assert not home.folder.exists()

@@ -2,7 +2,7 @@
 
 from local.errors import SetupError
 from local.home import Home
-from local.mail import Mailbox, Message
+from local.mailbox import Mailbox, Message
 from local.output import CONTROL_CHARACTERS
 
 

@@ -10,7 +10,7 @@ from edge.bind.request_rules import RequestRules
 from edge.contract.route import Route
 from edge.http.preconditions import split_by_version
 from edge.http.request import Request
-from edge.protojson.client_paths import json_path
+from edge.protojson.client_paths import ClientPaths, json_path, proto_path
 from edge.protojson.fields import assign, descend, value_at
 from edge.protojson.leaves import LeafReader, text_leaf
 from edge.protojson.readers import Readers
@@ -33,7 +33,9 @@ class Binder:
             route.method.desc.input, readers, in_path=route.variables, in_body=route.body
         )
         self._header_fields = HeaderFields(route)
-        self._rules = RequestRules(route.method.desc.input, validator)
+        self.paths = ClientPaths(route.method.desc.input, route.body, frozenset(map(proto_path, route.variables)))
+        self._body_name = route.body.json_name if route.body is not None else ""
+        self._rules = RequestRules(route.method.desc.input, validator, self.paths)
 
     def bind(self, request: Request, values: tuple[str, ...], query: bytes, content: bytes) -> tuple[bytes, set[str]]:
         """Returns the serialised request message, and the proto names that the client used instead of JSON names.
@@ -41,7 +43,7 @@ class Binder:
 
         Raises InvalidArgument with all violations, HttpError if the media type of the body is not supported.
         """
-        violations = Violations()
+        violations = Violations(self._body_name)
         message, document = self._body.read(request, content, violations)
         self._bind_path(values, message, violations)
         if query:
@@ -59,7 +61,7 @@ class Binder:
         """Returns a message of a stream after the first, as bind() does. Only the first message has the values of the
         URL and of headers.
         """
-        violations = Violations()
+        violations = Violations(self._body_name)
         message, _ = self._body.read(request, content, violations)
         return self._checked(message, violations), violations.proto_names_used
 

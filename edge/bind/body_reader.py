@@ -13,7 +13,7 @@ from edge.http.request import FORM, JSON, Request
 from edge.protojson.fields import assign
 from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.readers import FieldReader, Readers
-from edge.protojson.violations import INVALID, ROOT, Violations
+from edge.protojson.violations import BODY, INVALID, ROOT, Violations
 from mesh.errors import FieldViolation, InvalidArgument
 
 _EMPTY_VALUE_BYTES_MAX: Final = 64
@@ -103,5 +103,5 @@ def _is_empty_value(content: bytes) -> bool:
 
 
 def _malformed(text: str, reason: str) -> InvalidArgument:
-    violation = FieldViolation("body", text, reason)
+    violation = FieldViolation(BODY, text, reason)
     return InvalidArgument(text, reason=reason, violations=[violation])

@@ -2,7 +2,7 @@
 
 from protobuf import DescMessage, Message
 
-from edge.protojson.client_paths import with_client_path
+from edge.protojson.client_paths import ClientPaths
 from edge.protojson.violations import Violations
 from mesh.contract.rules import has_rules
 from mesh.errors import FieldViolation
@@ -12,9 +12,11 @@ from mesh.validation import Validator
 class RequestRules:
     """The rules of one type of request."""
 
-    def __init__(self, request: DescMessage, validator: Validator) -> None:
-        """Raises CompilationError if a rule is invalid."""
-        self._request = request
+    def __init__(self, request: DescMessage, validator: Validator, paths: ClientPaths | None = None) -> None:
+        """Raises CompilationError if a rule is invalid. `paths` are those of a route; by default they begin at the
+        request.
+        """
+        self._paths = paths or ClientPaths(request)
         self._validator = validator if has_rules(request) else None
         if self._validator is not None:
             self._validator.violations(request.type())
@@ -28,10 +30,11 @@ class RequestRules:
         broken = self.violations(message)
         if not broken:
             return
-        known = [violation.field for violation in violations.found]
-        for violation in (with_client_path(each, self._request, violations.proto_names_used) for each in broken):
-            if not any(_overlap(violation.field, field) for field in known):
-                violations.record(violation)
+        known, names = list(violations.paths), violations.proto_names_used
+        for each in broken:
+            path = self._paths.spelled(each, names).field
+            if not any(_overlap(path, other) for other in known):
+                violations.record(self._paths.shown(each, names), path)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -14,6 +14,9 @@ Location = tuple["Location | None", "str | int", int]
 
 ROOT: Final[Location] = (None, "", 0)
 
+BODY: Final = "body"
+"""The path of the body as a whole."""
+
 INVALID: Final = object()
 """The result of a reader for an invalid value, whose violation it has recorded."""
 
@@ -50,13 +53,17 @@ def too_many_entries(entries_max: int) -> InvalidValue:
 class Violations:
     """A collector of violations. Reading stops at VIOLATIONS_MAX of them.
 
-    `proto_names_used` are the proto names that the client sent instead of JSON names.
+    `proto_names_used` are the proto names that the client sent instead of JSON names. `paths` are those of the
+    violations from the root of the request, also of those that are shown from the body.
     """
 
-    __slots__ = ("found", "proto_names_used")
+    __slots__ = ("_body", "found", "paths", "proto_names_used")
 
-    def __init__(self) -> None:
+    def __init__(self, body: str = "") -> None:
+        """`body` is the JSON name of the field that the body holds, if it holds one; paths inside of it begin there."""
+        self._body = body
         self.found: list[FieldViolation] = []
+        self.paths: list[str] = []
         self.proto_names_used: set[str] = set()
 
     def raise_if_any(self) -> None:
@@ -68,15 +75,20 @@ class Violations:
         """Records an invalid value of a field. Raises InvalidArgument at VIOLATIONS_MAX."""
         self.record(FieldViolation(field, wrong.description, wrong.reason))
 
-    def record(self, violation: FieldViolation) -> None:
-        """Records a violation. Raises InvalidArgument at VIOLATIONS_MAX."""
+    def record(self, violation: FieldViolation, path: str = "") -> None:
+        """Records a violation, `path` is that of its field from the root of the request if it is shown from the body.
+        Raises InvalidArgument at VIOLATIONS_MAX.
+        """
         self.found.append(violation)
+        self.paths.append(path or violation.field)
         if len(self.found) >= VIOLATIONS_MAX:
             self.raise_if_any()
 
     def add_at(self, location: Location, wrong: InvalidValue) -> None:
         """Records an invalid value at a location."""
-        self.add(format_path(location) or "body", wrong)
+        path = format_path(location)
+        shown = _from_body(path, self._body) if self._body else path
+        self.record(FieldViolation(shown or BODY, wrong.description, wrong.reason), path)
 
     def check_container(
         self,
@@ -122,6 +134,13 @@ def format_path(location: Location) -> str:
         else:
             path += f".{shorten(segment)}" if path else shorten(segment)
     return path
+
+
+def _from_body(path: str, body: str) -> str:
+    """Returns the path from the field that the body holds, or unchanged if it is elsewhere."""
+    inside = path.removeprefix(body)
+    is_inside = inside != path and (not inside or inside[0] in ".[")
+    return inside.removeprefix(".") if is_inside else path
 
 
 def shorten(text: str) -> str:

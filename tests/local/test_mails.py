@@ -7,7 +7,7 @@ import pytest
 
 from local.errors import SetupError
 from local.home import Home
-from local.mail import Mailbox
+from local.mailbox import Mailbox
 from local.mails import list_mails
 
 

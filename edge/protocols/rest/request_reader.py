@@ -20,8 +20,8 @@ from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import read_body
 from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
 from edge.protocols.rest.transcoding import Transcoding
-from edge.protojson.client_paths import with_client_path
 from edge.protojson.parser import MalformedJson
+from edge.protojson.violations import BODY
 from mesh.errors import FieldViolation, InvalidArgument, MeshError
 
 NDJSON_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -37,7 +37,6 @@ class RequestReader:
         self._body_limits = transcoding.body_limits(route.method)
         self.limits = replace(limits, message_bytes_max=self._body_limits.size_bytes_max)
         self.binder = Binder(route, transcoding.readers, transcoding.validator)
-        self._input = route.method.desc.input
         self._depth_max = transcoding.readers.depth_max
         self._is_file = http_body_type(route) is not None
 
@@ -58,8 +57,7 @@ class RequestReader:
 
     def with_client_path(self, error: MeshError, proto_names: set[str]) -> MeshError:
         """Returns the error with the fields' names in the client's spelling."""
-        error.violations = tuple(with_client_path(each, self._input, proto_names) for each in error.violations)
-        return error
+        return self.binder.paths.show(error, proto_names)
 
     def _splitter(self, request: Request) -> Splitter:
         media_type = request.media_type()
@@ -128,7 +126,7 @@ class RequestMessages:
         try:
             yield from contents
         except MalformedJson as error:
-            violation = FieldViolation("body", str(error), "MALFORMED_JSON")
+            violation = FieldViolation(BODY, str(error), "MALFORMED_JSON")
             malformed = InvalidArgument(str(error), reason="MALFORMED_JSON", violations=[violation])
             raise _at_index(malformed, self.count) from error
 
@@ -179,4 +177,6 @@ def _at_index(error: InvalidArgument, index: int) -> InvalidArgument:
 
 
 def _path_at(index: int, path: str) -> str:
-    return f"[{index}]" if path == "body" else f"[{index}].{path}"
+    if path == BODY:
+        return f"[{index}]"
+    return f"[{index}]{path}" if path.startswith("[") else f"[{index}].{path}"

@@ -18,7 +18,6 @@ from edge.http.whole_body import read_body
 from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import Attempt, SingleExchange
 from edge.protocols.rest.transcoding import Transcoding
-from edge.protojson.client_paths import with_client_path
 from edge.reply.replies import Replies
 from mesh.client import UnaryResponse
 from mesh.errors import Aborted, InvalidArgument, MeshError
@@ -32,9 +31,8 @@ class UnaryEndpoint:
         self.name = route.method.name
         self.invalid_reason = route.method.policy.invalid_reason
         self.error_format = route.method.policy.error_format
-        self.input = route.method.desc.input
         self.limits = transcoding.body_limits(route.method)
-        self.system_parameters = SystemParameterReader(self.input)
+        self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.binder = Binder(route, transcoding.readers, transcoding.validator)
         self.replies = Replies(route, rpc.response_headers, transcoding.registry, transcoding.style)
         self._driver = CallDriver(rpc, route.template.text)
@@ -64,8 +62,7 @@ class _Exchange(SingleExchange):
         return [partial(self._read, each, content) for each in alternatives]
 
     def from_service(self, error: MeshError) -> MeshError:
-        endpoint = self._endpoint
-        error.violations = tuple(with_client_path(each, endpoint.input, self._proto_names) for each in error.violations)
+        error = self._endpoint.binder.paths.show(error, self._proto_names)
         return precondition_failed(error) if isinstance(error, Aborted) and self._tries_versions else error
 
     def reply(self, response: UnaryResponse) -> Reply:

@@ -198,18 +198,20 @@ async def test_a_body_can_be_a_field_of_any_kind(client: Client, backend: Backen
         "book.title": "FIELD_IN_BODY"
     }
     assert await client.violations("POST", "/v1/echo?i32=1", json={}) == {"i32": "FIELD_IN_BODY"}
-    assert await client.violations("POST", "/v1/items", json="a") == {"strings": "INVALID_VALUE"}
+    assert await client.violations("POST", "/v1/items", json="a") == {"body": "INVALID_VALUE"}
 
 
-async def test_paths_of_violations_start_at_the_request(client: Client) -> None:
-    """The paths of violations start at the request message and have indices and keys, in the client's spelling."""
+async def test_paths_of_violations_start_at_the_body(client: Client) -> None:
+    """The paths of violations start where the body does, and have indices and keys, in the client's spelling."""
     body = {"author": {"homeAddress": {"city": 1}}, "tags": ["a", 2], "price": {"currency_code": 3}, "nope": 4}
     assert await client.violations("POST", "/v1/shelves/a/books", json=body) == {
-        "book.author.homeAddress.city": "INVALID_VALUE",
-        "book.tags[1]": "INVALID_VALUE",
-        "book.price.currency_code": "INVALID_VALUE",
-        "book.nope": "FIELD_UNKNOWN",
+        "author.homeAddress.city": "INVALID_VALUE",
+        "tags[1]": "INVALID_VALUE",
+        "price.currency_code": "INVALID_VALUE",
+        "nope": "FIELD_UNKNOWN",
     }
+    assert await client.violations("POST", "/v1/shelves/a/books", json=[]) == {"body": "INVALID_VALUE"}
+    assert await client.violations("POST", "/v1/items", json=["a", 2]) == {"[1]": "INVALID_VALUE"}
 
 
 async def test_validation_rules_are_checked_with_the_types(client: Client, backend: Backend) -> None:

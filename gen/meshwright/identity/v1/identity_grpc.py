@@ -79,8 +79,8 @@ class IdentityServiceBase(Service):
         """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
         form-encoded or JSON.
 
-        REST clients receive errors in the format of RFC 6749, section 5.2, whose codes are the reasons in
-        lower case.
+        REST clients receive errors in the format of RFC 6749, section 5.2. Its codes are the reasons
+        in lower case.
 
         Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
         sign-ins by password are counted by account and by client address; after too many of them every
@@ -187,8 +187,8 @@ class IdentityServiceClient:
         """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
         form-encoded or JSON.
 
-        REST clients receive errors in the format of RFC 6749, section 5.2, whose codes are the reasons in
-        lower case.
+        REST clients receive errors in the format of RFC 6749, section 5.2. Its codes are the reasons
+        in lower case.
 
         Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
         sign-ins by password are counted by account and by client address; after too many of them every

@@ -27,7 +27,7 @@ def write(tree: Path, path: str, text: str) -> None:
     ("text", "statuses"),
     [
         ('raise NotFound("Gone.", reason="SOME_REASON")', {(404, "NOT_FOUND")}),
-        ('raise BrokenReply("Broken.", reason="SOME_REASON")', {(502, "INTERNAL")}),
+        ('raise BrokenResponse("Broken.", reason="SOME_REASON")', {(502, "INTERNAL")}),
         ('raise errors.NotFound("Gone.", reason="SOME_REASON")', {(404, "NOT_FOUND")}),
         ('raise HttpError(413, "Large.", "SOME_REASON")', {(413, "INVALID_ARGUMENT")}),
         ('raise HttpError(416, "Far.", error.reason or "SOME_REASON")', {(416, "OUT_OF_RANGE")}),

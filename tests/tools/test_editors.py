@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from local.processes import PORTS
+from local.declarations.ports import OTHERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ def test_generated_pages_are_read_only() -> None:
 def test_the_container_forwards_the_ports_of_make_up() -> None:
     """The edge and the mail page can be opened from outside of the development container."""
     container = read(".devcontainer/devcontainer.json")
-    assert container["forwardPorts"] == [PORTS["PORT"], PORTS["MAIL_PAGE_PORT"]]
+    assert container["forwardPorts"] == [OTHERS["PORT"], OTHERS["MAIL_PAGE_PORT"]]
     assert container["portsAttributes"].keys() == {str(port) for port in container["forwardPorts"]}
 
 

@@ -1,0 +1,61 @@
+"""The document as the pages show it: shorter, with one readable type for each schema."""
+
+import json
+from typing import Any
+
+import pytest
+
+from edge.contract.contract import Contract
+from edge.openapi.reading_view import reading_view
+from tests.edge.openapi.contracts import documents_of
+
+
+@pytest.fixture(scope="module")
+def shown(store: Contract) -> dict[str, Any]:
+    """Returns the view of the store's document."""
+    made: dict[str, Any] = json.loads(reading_view(b"".join(documents_of(store, secured=True).pieces())))
+    return made
+
+
+def test_a_schema_has_one_type_and_the_rules_of_its_values(shown: dict[str, Any]) -> None:
+    """Conditions for validators become plain keywords, and null and numbers of enums are left out."""
+    schemas = shown["components"]["schemas"]
+    category = schemas["meshwright.catalog.v1.Product-Input"]["properties"]["category"]
+    assert (category["type"], category["maxLength"]) == ("string", 64)
+    assert not category.keys() & {"if", "else", "anyOf"}
+    assert schemas["meshwright.catalog.v1.Product-Input"]["properties"]["description"]["type"] == "string"
+    state = schemas["meshwright.orders.v1.Order.State"]
+    assert state["type"] == "string"
+    assert "STATE_PENDING" in state["enum"]
+
+
+def test_an_operation_has_one_response_for_all_errors(shown: dict[str, Any]) -> None:
+    """It names their statuses; headers that all operations have are in the introduction."""
+    create = shown["paths"]["/v1/products"]["post"]
+    assert list(create["responses"]) == ["201", "default"]
+    assert create["responses"]["default"]["description"].startswith("An error: 400, 401, 403")
+    assert [each["name"] for each in create["parameters"]] == ["requestId"]
+    assert "`Idempotency-Key`" in shown["info"]["description"]
+
+
+def test_samples_stay_as_they_are(shown: dict[str, Any], shop: dict[str, Any]) -> None:
+    """Only schemas are made readable."""
+    for path, item in shop["paths"].items():
+        for method, operation in item.items():
+            if (body := operation.get("requestBody")) is not None:
+                there = shown["paths"][path][method]["requestBody"]["content"]
+                assert {kind: each.get("example") for kind, each in body["content"].items()} == {
+                    kind: each.get("example") for kind, each in there.items()
+                }
+
+
+def test_a_field_may_have_the_name_of_a_keyword() -> None:
+    """Fields named `if`, `else`, `type` or `pattern` stay."""
+    fields = {name: {"type": ["string", "null"]} for name in ("if", "else", "type", "pattern", "enum", "example")}
+    document = {
+        "info": {"description": ""},
+        "paths": {},
+        "components": {"schemas": {"M": {"type": "object", "properties": fields}}},
+    }
+    shown = json.loads(reading_view(json.dumps(document).encode()))
+    assert shown["components"]["schemas"]["M"]["properties"] == {name: {"type": "string"} for name in fields}

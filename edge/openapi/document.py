@@ -35,7 +35,10 @@ YIELD_EVERY_S: Final = 0.005
 
 _METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
 BEARER: Final = "bearer"
-OAUTH2: Final = "oauth2"
+X_OAUTH2: Final = "x-oauth2"
+"""The scheme by which the pages sign in. It is an extension, because openapi-generator's clients in Go would need an
+OAuth library with it.
+"""
 _BEARER: Final = {
     "type": "http",
     "scheme": "bearer",
@@ -181,7 +184,7 @@ class Documents:
         scopes = sorted({scope for route in routes for scope in route.method.policy.scopes})
         flow = {"tokenUrl": self._token_url, "scopes": {scope: scope for scope in scopes}}
         sign_in = {"type": "oauth2", "description": _SIGN_IN, "flows": {"password": flow}}
-        return {BEARER: _BEARER, OAUTH2: sign_in}
+        return {BEARER: {**_BEARER, X_OAUTH2: sign_in}}
 
     def _index(self) -> list[dict[str, Any]]:
         """Returns the services with the URLs of their documents."""

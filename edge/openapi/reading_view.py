@@ -8,8 +8,10 @@ import json
 from typing import Any, Final
 
 from edge.http.request import JSON
+from edge.openapi.document import BEARER, X_OAUTH2
 from edge.openapi.json_schema import Schema
 
+OAUTH2: Final = "oauth2"
 PATTERN_LENGTH_MAX: Final = 60
 """Longer patterns, such as that of all 64-bit integers, are for machines only."""
 
@@ -36,9 +38,22 @@ def reading_view(document: bytes) -> bytes:
     if responses:
         made["info"]["description"] += f"\n\n{_errors(responses)}"
         made["components"]["responses"] = {}
-    if schemes := made.get("components", {}).get("securitySchemes"):
-        made["components"]["securitySchemes"] = dict(reversed(schemes.items()))  # the sign-in before a token by hand
+    _offer_sign_in(made)
     return json.dumps(_readable(made), ensure_ascii=False).encode()
+
+
+def _offer_sign_in(document: dict[str, Any]) -> None:
+    """Makes the sign-in of a document an alternative to a token, for operations that need one."""
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    sign_in = schemes.get(BEARER, {}).pop(X_OAUTH2, None)
+    if sign_in is None:
+        return
+    document["components"]["securitySchemes"] = {OAUTH2: sign_in, **schemes}
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            if method in _METHODS:
+                needed = operation.get("security", [])
+                operation["security"] = [*({OAUTH2: scopes} for each in needed for scopes in each.values()), *needed]
 
 
 def _errors(responses: dict[str, Any]) -> str:

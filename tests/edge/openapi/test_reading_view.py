@@ -38,6 +38,17 @@ def test_an_operation_has_one_response_for_all_errors(shown: dict[str, Any]) -> 
     assert "`Idempotency-Key`" in shown["info"]["description"]
 
 
+def test_operations_that_need_a_token_offer_the_sign_in(shown: dict[str, Any], shop: dict[str, Any]) -> None:
+    """The document for generators keeps it as an extension of the bearer token."""
+    schemes = shown["components"]["securitySchemes"]
+    assert list(schemes) == ["oauth2", "bearer"]
+    assert schemes["oauth2"]["flows"]["password"]["tokenUrl"] == "/v1/oauth2/token"
+    scopes = ["catalog.write"]
+    assert shown["paths"]["/v1/products"]["post"]["security"] == [{"oauth2": scopes}, {"bearer": scopes}]
+    assert shown["paths"]["/v1/users"]["post"]["security"] == []
+    assert list(shop["components"]["securitySchemes"]) == ["bearer"]
+
+
 def test_samples_stay_as_they_are(shown: dict[str, Any], shop: dict[str, Any]) -> None:
     """Only schemas are made readable."""
     for path, item in shop["paths"].items():

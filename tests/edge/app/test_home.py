@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from edge.contract.contract import Contract, read
+from edge.settings import EdgeSettings
 from tests.edge.backend import Backend
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.edge.served import Client, edge_of
@@ -108,3 +110,13 @@ async def test_without_a_token_endpoint_it_names_the_header(library: Contract, b
         assert "<code>authorization: Bearer …</code>" in (await edge.get("/")).text
     async with edge_of(library, backend.port) as edge:
         assert "authorization" not in (await edge.get("/")).text
+
+
+def test_links_are_names_with_urls() -> None:
+    """A link is Name=URL with http or https, so that none runs a script; an underscore is a space."""
+    given = {"contracts": "-", "upstreams": "*=localhost:1"}
+    links = EdgeSettings.model_validate({**given, "page_links": "Sent_mail=http://localhost:1/, Status=https://s/"})
+    assert links.page_links == {"Sent mail": "http://localhost:1/", "Status": "https://s/"}
+    for wrong in ("javascript:alert(1)", "Mail=javascript:alert(1)", "=http://localhost/"):
+        with pytest.raises(ValidationError, match="is not Name=URL"):
+            EdgeSettings.model_validate({**given, "page_links": wrong})

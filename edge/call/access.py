@@ -40,9 +40,17 @@ class Access:
             authorize(self._policy, caller)
         if self._limiter is None:
             return []
+        return self._limiter.admit(self._rate_key(caller, address))
+
+    def give_back(self, caller: Caller, address: str) -> None:
+        """Takes back an admitted call that was rejected as wrong, unless the limit of the method counts these."""
+        if self._limiter is not None:
+            self._limiter.give_back(self._rate_key(caller, address))
+
+    def _rate_key(self, caller: Caller, address: str) -> str:
         # On public methods a token must not give a separate allowance: someone who guesses passwords may have one.
         subject = "" if self._policy.public else caller.subject
-        return self._limiter.admit(subject or client_key(address))
+        return subject or client_key(address)
 
     async def _verify(self, authorization: str, verifier: Verifier) -> Caller:
         """Returns the bearer of a token. Other schemes are passed to public methods, which may use them: a token

@@ -23,6 +23,7 @@ class RateLimiter:
         self._limit = limit
         self._allowances = allowances
         self._interval_s = limit.per_s / limit.requests
+        self._rejected = f"{method} rejected"
         self._policy = f'"default";q={limit.requests};w={math.ceil(limit.per_s)}'.encode()
 
     def admit(self, caller: str) -> Headers:
@@ -41,3 +42,18 @@ class RateLimiter:
         left = int((ROUNDING_S - wait_s) / self._interval_s)
         rate = f'"default";r={left};t={math.ceil(debt_s)}'.encode()
         return [(b"ratelimit-policy", self._policy), (b"ratelimit", rate)]
+
+    def give_back(self, caller: str) -> None:
+        """Takes back a call that was rejected. It counts in an allowance of its own instead, of the same size; while
+        that is used up, rejected calls count like others.
+        """
+        if self._limit.counts_rejected:
+            return
+        now = time.monotonic()
+        key = self._allowances.key(self._method, caller, now)
+        rejected = self._allowances.key(self._rejected, caller, now)
+        debt_s = max(0.0, self._allowances.full_at(rejected, now) - now) + self._interval_s
+        if debt_s > self._limit.per_s + ROUNDING_S:
+            return
+        self._allowances.set(rejected, now + debt_s)
+        self._allowances.set(key, max(now, self._allowances.full_at(key, now) - self._interval_s))

@@ -1,8 +1,9 @@
 """Calls of one RPC for all protocols: admission, timeouts, metadata, and the call itself."""
 
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from edge.call.access import Access
@@ -14,6 +15,7 @@ from edge.call.timeout import timeout_s
 from edge.call.upstream import Responses, Upstream
 from edge.contract.method import Method
 from edge.http.access_record import AccessRecord, RpcMetrics
+from edge.http.errors import http_status
 from edge.http.headers import Headers
 from edge.http.invalid_response import invalid_response
 from edge.http.request import Request
@@ -26,6 +28,9 @@ from mesh.rpc import CLIENT_ADDRESS
 
 PATIENCE_S_MIN: Final = 0.01
 """The minimum timeout of a call. In less time no service can answer, so the work would be wasted."""
+
+# The statuses of calls that are wrong. Others are about credentials (401, 403), or have cost time or memory (408, 429).
+_WRONG: Final = frozenset({400, 404, 405, 406, 409, 412, 413, 414, 415, 416})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,19 @@ class CallSettings:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An admitted call. `patience_s` is the time that the client waits; `headers` are added to the reply."""
+    """An admitted call. `patience_s` is the time that the client waits; `headers` are added to the reply. `give_back`
+    takes the call out of the caller's rate limit again.
+    """
 
     patience_s: float
     metadata: list[tuple[str, str | bytes]]
     headers: Headers
+    give_back: Callable[[], None]
+
+    def rejected(self, error: MeshError) -> None:
+        """Takes the call back if the error says that it was wrong."""
+        if http_status(error) in _WRONG:
+            self.give_back()
 
 
 class Rpc:
@@ -92,7 +105,7 @@ class Rpc:
             metadata.append((CLIENT_ADDRESS, request.client))
         if authorization:
             metadata.append(("authorization", authorization))
-        return Admission(patience_s, metadata, headers)
+        return Admission(patience_s, metadata, headers, partial(self._access.give_back, caller, request.client))
 
     async def unary(self, admission: Admission, message: bytes) -> UnaryResponse:
         """Calls a unary method. Raises MeshError."""

@@ -1,7 +1,7 @@
 """The lifecycle of a call, the same in every protocol: admission, request, call, response, drain, error."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -36,8 +36,9 @@ class CallDriver:
         """
         try:
             admission = await self._admit(exchange, request)
-            response = await self._call(exchange, request, admission)
-            reply = await large_work.run(len(response.message), partial(exchange.reply, response))
+            with _counted(admission):
+                response = await self._call(exchange, request, admission)
+                reply = await large_work.run(len(response.message), partial(exchange.reply, response))
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
             return exchange.fail(self._public_error(error, request))
         reply.headers += admission.headers
@@ -79,8 +80,14 @@ class CallDriver:
 
     async def _stream(self, exchange: StreamExchange, request: Request, writer: StreamReplyWriter) -> None:
         admission = await self._admit(exchange, request)
-        admission.metadata.extend(exchange.metadata())
         exchange.headers += admission.headers
+        with _counted(admission):
+            await self._stream_admitted(exchange, request, admission, writer)
+
+    async def _stream_admitted(
+        self, exchange: StreamExchange, request: Request, admission: Admission, writer: StreamReplyWriter
+    ) -> None:
+        admission.metadata.extend(exchange.metadata())
         requests = await exchange.requests()
         if exchange.opens_after_s == 0:
             await self._start(exchange, (), writer)
@@ -154,3 +161,13 @@ class CallDriver:
             return error
         log.error("call failed", rpc=self._rpc.method.name, request_id=request.record.request_id, exc_info=error)
         return Internal("Internal error.")
+
+
+@contextmanager
+def _counted(admission: Admission) -> Iterator[None]:
+    """Returns a context from which errors take the call back if they say that it was wrong."""
+    try:
+        yield
+    except MeshError as error:
+        admission.rejected(error)
+        raise

@@ -21,6 +21,7 @@ class RateLimit:
 
     requests: int
     per_s: float
+    counts_rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +106,4 @@ def _seconds(duration: Duration | None) -> float | None:
 
 def _rate_limit(option: MethodPolicy) -> RateLimit | None:
     limit = option.rate_limit
-    return None if limit is None else RateLimit(limit.requests, _seconds(limit.per) or 1.0)
+    return None if limit is None else RateLimit(limit.requests, _seconds(limit.per) or 1.0, limit.counts_rejected)

@@ -167,3 +167,65 @@ def test_a_full_table_resets_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_clients_are_counted_by_network(address: str, network: str) -> None:
     """IPv6 clients count by /64, because a subscriber could use a new address for each call."""
     assert client_key(address) == network
+
+
+def left(limiter: RateLimiter, caller: str = "a") -> int:
+    """Counts a call. Returns how many are left."""
+    return int(dict(limiter.admit(caller))[b"ratelimit"].split(b";")[1].removeprefix(b"r="))
+
+
+def test_rejected_calls_have_an_allowance_of_their_own() -> None:
+    """A call that is given back leaves the allowance of good ones alone; beyond as many, rejected calls count too."""
+    limiter = RateLimiter("m", RateLimit(requests=3, per_s=3600), Allowances())
+    for _ in range(3):
+        assert left(limiter) == 2
+        limiter.give_back("a")
+    for expected in (2, 1, 0):
+        assert left(limiter) == expected
+        limiter.give_back("a")
+    with pytest.raises(ResourceExhausted):
+        limiter.admit("a")
+    assert left(limiter, "b") == 2
+
+
+def test_a_limit_against_guessing_counts_rejected_calls() -> None:
+    """With counts_rejected, a wrong password uses up the allowance as a right one does."""
+    limiter = RateLimiter("m", RateLimit(requests=2, per_s=3600, counts_rejected=True), Allowances())
+    for expected in (1, 0):
+        assert left(limiter) == expected
+        limiter.give_back("a")
+    with pytest.raises(ResourceExhausted):
+        limiter.admit("a")
+
+
+@pytest.mark.parametrize(
+    ("code", "statuses"),
+    [
+        (grpc.StatusCode.NOT_FOUND, [404, 404, 200, 200, 429]),
+        (grpc.StatusCode.PERMISSION_DENIED, [403, 403, 429, 429, 429]),
+        (grpc.StatusCode.UNAVAILABLE, [503, 503, 429, 429, 429]),
+    ],
+)
+async def test_wrong_calls_do_not_use_up_the_rate_limit(
+    library: Contract, backend: Backend, code: grpc.StatusCode, statuses: list[int]
+) -> None:
+    """404 and the like are given back; refused access and failures of a service, which cost as much as successes, are
+    not.
+    """
+
+    async def answer(_: Received, context: Context) -> bytes:
+        if len(backend.calls) <= 2:
+            await context.abort(code, "no")
+        return b""
+
+    backend.answer = answer
+    async with edge_of(library, backend.port) as client:
+        assert [(await client.get("/v1/limited")).status_code for _ in statuses] == statuses
+
+
+async def test_invalid_requests_do_not_use_up_the_rate_limit(library: Contract, backend: Backend) -> None:
+    """What the edge rejects by itself, a request that violates the contract, is given back too."""
+    async with edge_of(library, backend.port) as client:
+        wrong = [await client.get("/v1/limited?unknown=1") for _ in range(2)]
+        good = [await client.get("/v1/limited") for _ in range(2)]
+    assert [answer.status_code for answer in (*wrong, *good)] == [400, 400, 200, 200]

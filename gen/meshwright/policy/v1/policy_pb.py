@@ -151,7 +151,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
         invalid_reason: str
         error_format: ErrorFormat
 
-_RateLimitFields: TypeAlias = Literal["requests", "per"]
+_RateLimitFields: TypeAlias = Literal["requests", "per", "counts_rejected"]
 
 class RateLimit(Message[_RateLimitFields]):
     """
@@ -174,9 +174,18 @@ class RateLimit(Message[_RateLimitFields]):
             ```proto
             optional google.protobuf.Duration per = 2;
             ```
+        counts_rejected:
+            True if calls that are rejected as wrong count as well, for example for an invalid request or a
+            missing resource. Set it where the limit is against guessing, as at sign-in. If false, such
+            calls have a limit of their own, as high as this one, so that mistakes do not use up the calls
+            that succeed.
+
+            ```proto
+            bool counts_rejected = 3;
+            ```
     """
 
-    __slots__ = ("requests", "per")
+    __slots__ = ("requests", "per", "counts_rejected")
 
     if TYPE_CHECKING:
 
@@ -185,11 +194,13 @@ class RateLimit(Message[_RateLimitFields]):
             *,
             requests: int = 0,
             per: Duration | None = None,
+            counts_rejected: bool = False,
         ) -> None:
             pass
 
         requests: int
         per: Duration | None
+        counts_rejected: bool
 
 _CacheFields: TypeAlias = Literal["max_age"]
 
@@ -310,7 +321,7 @@ extend google.protobuf.MessageOptions { optional meshwright.policy.v1.EventPolic
 
 
 _DESC = file_desc(
-    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xdf\x03\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll\x12%\n\x0einvalid_reason\x18\x0c \x01(\tR\rinvalidReason\x12D\n\x0cerror_format\x18\r \x01(\x0e2!.meshwright.policy.v1.ErrorFormatR\x0berrorFormat"T\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers*D\n\x0bErrorFormat\x12\x1c\n\x18ERROR_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13ERROR_FORMAT_OAUTH2\x10\x01:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
+    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xdf\x03\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll\x12%\n\x0einvalid_reason\x18\x0c \x01(\tR\rinvalidReason\x12D\n\x0cerror_format\x18\r \x01(\x0e2!.meshwright.policy.v1.ErrorFormatR\x0berrorFormat"}\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per\x12\'\n\x0fcounts_rejected\x18\x03 \x01(\x08R\x0ecountsRejected";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers*D\n\x0bErrorFormat\x12\x1c\n\x18ERROR_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13ERROR_FORMAT_OAUTH2\x10\x01:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
     [
         descriptor_pb.desc(),
         duration_pb.desc(),

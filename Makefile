@@ -13,7 +13,7 @@ STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/co
 SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart status logs psql events mails clean demo dead-letters generate breaking lint format types test helm3-test requirements \
+.PHONY: help up down restart status logs psql events mails clean demo dead-letters service generate breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
@@ -76,8 +76,12 @@ image: ## build the container image: BASE=<base image> TAG=<tag> CA=<certificate
 
 # Changing it
 
+service: .venv/requirements-dev.sha256 ## write a new service with its contract and tests: make service NAME=reviews
+	@$(VENV)/python tools/service.py "$(NAME)" "$(RESOURCE)"
+
 generate: .venv/requirements-dev.sha256 ## generate gen/, compose.yaml and files of the chart from proto/ and services/*/service.toml
 	@$(VENV)/python tools/generate.py
+	@[ ! -x .tools/bin/helm ] || PYTHONPATH=. $(VENV)/python tests/chart/render.py # else `make golden` does it, once Helm is built
 
 breaking: .venv/requirements-dev.sha256 ## list changes since a git ref that would break clients: make breaking AGAINST=main
 	@test -n '$(AGAINST)' || { echo "AGAINST is the git ref to compare with: make breaking AGAINST=main"; exit 1; }

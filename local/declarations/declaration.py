@@ -70,8 +70,8 @@ class DeclarationFile:
         """Raises WrongDeclarations with all that is wrong in the file."""
         self.name = name
         self.path = f"services/{name}/{FILE}"
-        if not _NAME.match(name) or len(name) > _NAME_LENGTH_MAX or name in _RESERVED:
-            raise WrongDeclarations([self.problem(f"{name!r} can't be the name of a service. {_name_rule(name)}")])
+        if why := name_problem(name):
+            raise WrongDeclarations([self.problem(f"{name!r} can't be the name of a service. {why}")])
         try:
             self._text = (root / self.path).read_text()
         except FileNotFoundError:
@@ -132,9 +132,12 @@ class DeclarationFile:
         return at
 
 
-def _name_rule(name: str) -> str:
+def name_problem(name: str) -> str:
+    """Returns why a service can't have this name; empty if it can."""
     if name in _RESERVED:
         return f"The mesh itself has these: {', '.join(sorted(_RESERVED))}."
+    if _NAME.match(name) and len(name) <= _NAME_LENGTH_MAX:
+        return ""
     return f"Write it as a Python package, order_items, in at most {_NAME_LENGTH_MAX} characters."
 
 

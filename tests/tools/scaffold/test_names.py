@@ -1,0 +1,74 @@
+"""The names of a new service, in every spelling."""
+
+import pytest
+
+from tools.scaffold.names import Names, WrongName, plural, singular
+from tools.scaffold.template_files import names_in_code, rendered
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("review", "reviews"),
+        ("order_item", "order_items"),
+        ("category", "categories"),
+        ("toy", "toys"),
+        ("box", "boxes"),
+        ("address", "addresses"),
+        ("batch", "batches"),
+    ],
+)
+def test_a_noun_has_a_plural(one: str, many: str) -> None:
+    """Regular nouns are formed in both directions."""
+    assert plural(one) == many
+    assert singular(many) == one
+    assert singular(one) == one
+
+
+def test_a_hyphen_is_an_underscore() -> None:
+    """Both spellings of a name of several words mean the same service, and its resource is the singular."""
+    assert Names.read("order-items", "", used=set()) == Names.read("order_items", "", used=set())
+    assert Names.read("order-items", "", used=set()) == Names("order_items", "order_item")
+    assert Names.read("warehouse", "box", used=set()).resources == "boxes"
+
+
+@pytest.mark.parametrize(
+    ("service", "resource", "why"),
+    [
+        ("Order Items", "", "Did you mean order_items?"),
+        ("orderItems", "", "Did you mean order_items?"),
+        ("9lives", "", "Write it as a Python package"),
+        ("edge", "", "The mesh itself has these"),
+        ("import", "", "a word of Python"),
+        ("types", "", "RESOURCE=<a noun in the singular>"),
+        ("messages", "", "would have the name 'message'"),
+        ("calls", "", "would have the name 'Call'"),
+        ("a" * 38, "", "has more than 30 characters"),
+        ("reviews", "my review!", "'my review!' can't be the name"),
+    ],
+)
+def test_a_wrong_name_is_a_sentence(service: str, resource: str, why: str) -> None:
+    """It says what is wrong and what to do."""
+    with pytest.raises(WrongName) as caught:
+        Names.read(service, resource, used=names_in_code())
+    assert why in str(caught.value)
+
+
+def test_every_spelling_is_replaced() -> None:
+    """Nothing of the template's names is left, in paths neither, and an article fits its noun."""
+    files = rendered(Names("warehouse", "order_item"))
+    everything = "\n".join([*map(str, files), *files.values()]).lower()
+    assert "sample" not in everything
+    assert "a order item" not in everything
+    assert "an order item" in everything
+    assert "services/warehouse/migrations/0001_order_items.sql" in map(str, files)
+    assert 'NAME_PREFIX = "orderItems/"' in "\n".join(files.values())
+
+
+def test_lines_fit_the_longest_name() -> None:
+    """Texts and comments, which no formatter wraps, are short enough for every name."""
+    files = rendered(Names("w" * 38, "o" * 30))
+    texts = [line for text in files.values() for line in text.splitlines() if '"""' in line or line.startswith("#")]
+    assert max(map(len, texts)) <= 120
+    contracts = [text for path, text in files.items() if path.suffix == ".proto"]
+    assert max(len(line) for text in contracts for line in text.splitlines() if "//" in line) <= 100

@@ -1,0 +1,1 @@
+"""The sample_shelf service: keeps the sample notes of users."""

@@ -1,0 +1,20 @@
+"""Wires the sample_shelf service."""
+
+from mesh.database import Database
+from mesh.events import Relay, connect
+from mesh.process import Process, run
+from mesh.server import serve
+from services.sample_shelf.handlers import SampleShelfHandlers
+from services.sample_shelf.settings import SampleShelfSettings
+
+
+async def wire(process: Process, settings: SampleShelfSettings) -> None:
+    """The database, the relay of events, and the handlers behind a gRPC server."""
+    database = await process.enter(Database.open(settings, process.name))
+    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    await process.enter(Relay(database, broker))
+    await serve(process, settings, SampleShelfHandlers(database))
+
+
+if __name__ == "__main__":
+    run("sample_shelf", SampleShelfSettings, wire)

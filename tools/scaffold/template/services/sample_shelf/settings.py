@@ -1,0 +1,7 @@
+"""The settings of the sample_shelf service."""
+
+from mesh.settings import DatabaseSettings, EventSettings, ServiceSettings
+
+
+class SampleShelfSettings(ServiceSettings, DatabaseSettings, EventSettings):
+    """A service with a database and events, and nothing more."""

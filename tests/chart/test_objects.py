@@ -11,9 +11,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from local.declarations.checkout import read_services
 from mesh.server.server import CONNECTION_AGE_S
 from tests.chart.mesh_kinds import KINDS, is_ours_to_check
-from tests.chart.render import CHART, KUBERNETES, MONITORING, PROFILES, Object, objects, rendered, template
+from tests.chart.render import CHART, KUBERNETES, MONITORING, PROFILES, ROOT, Object, objects, rendered, template
 
 EVERYTHING = (
     "--set=monitoring.podMonitor=true,monitoring.alerts=true,monitoring.dashboard=true,ingress.enabled=true",
@@ -57,12 +58,15 @@ def check_objects(render: tuple[Object, ...], version: str) -> None:
             kubernetes_validate.validate(each, version.rpartition(".")[0], strict=True)
 
 
+CONNECTED = {each.workload for each in read_services(ROOT) if each.declaration.database}
+"""The services that have a database; each of them is a user of the broker, too."""
+
 CONNECTIONS = {
     "services.orders.natsUrl=nats://orders:secret@nats.example.com": {"orders"},
     "services.catalog.databaseUrl=postgresql://catalog@db.example.com/catalog": {"catalog"},
     "services.identity.existingSecret=ours": {"identity"},
     "mail.url=smtp://mail.example.com": {"notifications"},
-    "prefix=other": {"catalog", "identity", "notifications", "orders"},
+    "prefix=other": CONNECTED,
 }
 
 
@@ -82,7 +86,7 @@ def test_another_user_of_the_broker_restarts_its_services(tmp_path: Path) -> Non
     nats.write_text(nats.read_text().replace("nats://{{ .name }}:", "nats://meshwright:"))
     after = template(chart=shared).stdout
     old, new = connections(before), connections(after)
-    assert {name for name in old if old[name] != new[name]} == {"catalog", "identity", "notifications", "orders"}
+    assert {name for name in old if old[name] != new[name]} == CONNECTED
 
 
 def connections(text: str) -> dict[str, str]:
@@ -189,7 +193,7 @@ def test_annotations_without_effect_are_refused(annotations: dict[str, str]) -> 
 def test_every_reference_leads_somewhere(render: tuple[Object, ...]) -> None:
     """Parents, targets, authentications, accounts, Secrets and ConfigMaps that objects name are there."""
     names = {(each["kind"], each["metadata"]["name"]) for each in render}
-    outside = {("Secret", name) for name in ("identity", "catalog", "orders", "notifications", "shop-tls")}
+    outside = {("Secret", name) for name in (*CONNECTED, "shop-tls")}
     outside |= {
         ("ServiceAccount", "prometheus"),
         ("Gateway", "public"),

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.chart.render import helm, template
+from local.declarations.checkout import read_services
+from tests.chart.render import ROOT, helm, template
 
 REFUSED = {
     "an unknown value": ("edge.replica=3", r"at '/edge': additional properties 'replica' not allowed"),
@@ -81,7 +82,8 @@ def test_a_cluster_without_linkerd_takes_a_release_without_it() -> None:
 
 def test_what_a_service_needs_may_come_from_elsewhere() -> None:
     """A Secret of one's own, or a URL, takes the place of each trial server."""
-    secrets = [f"--set=services.{name}.existingSecret=mine" for name in ("identity", "catalog", "notifications")]
+    others = [each.name for each in read_services(ROOT) if each.declaration.database and each.name != "orders"]
+    secrets = [f"--set=services.{name}.existingSecret=mine" for name in others]
     url = "--set=services.orders.databaseUrl=postgresql://o:x@db/orders,services.orders.natsUrl=nats://orders:x@broker"
     done = template("--set=postgres.enabled=false,nats.enabled=false,mail.enabled=false", url, *secrets)
     assert done.returncode == 0, done.stderr

@@ -54,7 +54,7 @@ def test_it_is_clean(checkout: Checkout) -> None:
 
 def test_its_tests_pass(checkout: Checkout) -> None:
     """Its own ones, and those of all contracts and of what is generated, the renders of the chart included."""
-    contracts = [f"tests/contract/test_{name}.py" for name in ("comments", "contracts", "generated", "private_parts")]
+    contracts = [f"tests/contract/test_{name}.py" for name in ("comments", "contracts", "docstrings", "generated")]
     arguments = ("-q", "--numprocesses=0", "-p", "no:cacheprovider", CODE[1], *contracts, GOLDEN)
     done = checkout.run(checkout.folder / ".venv/bin/python", "-m", "pytest", *arguments)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

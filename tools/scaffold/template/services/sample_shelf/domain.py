@@ -20,7 +20,7 @@ _LAYOUT = frozenset("\n\r\t")
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What its owner says about a sample note. Lengths are the contract's rules, checked before."""
+    """The part of a sample note that its owner decides. Lengths are the contract's rules, checked before."""
 
     display_name: str
     description: str
@@ -52,12 +52,12 @@ class SampleNote:
 
     @property
     def name(self) -> str:
-        """The resource name."""
+        """Returns the resource name."""
         return f"{NAME_PREFIX}{self.uid}"
 
     @property
     def etag(self) -> str:
-        """The identifier of this version."""
+        """Returns the identifier of this version."""
         return str(self.version)
 
     def update(self, details: Details, etag: str, now: datetime) -> Self:

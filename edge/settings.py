@@ -299,6 +299,11 @@ def from_command_line(arguments: Sequence[str]) -> tuple[EdgeSettings, bool]:
     return load(EdgeSettings, _OPTION_OF, **given), check_only
 
 
+def option_of(name: str) -> str | None:
+    """Returns the option of a setting on the command line, None if it has none."""
+    return _OPTION_OF.get(name)
+
+
 def _variable(field: str) -> str:
     return variables(EdgeSettings, field)[0]
 

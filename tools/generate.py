@@ -26,7 +26,7 @@ from local.declarations.service import Service
 from mesh.codegen.chart import write_contracts, write_events
 from mesh.contract.events import participants
 from mesh.events.nats.users import configuration, users
-from tools.generation import settings, tables
+from tools.generation import tables
 from tools.generation.chart import write_services
 from tools.generation.compose import write_compose
 from tools.generation.contradictions import code_problems, contract_problems
@@ -67,10 +67,9 @@ def main() -> None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text)
     exit_with(code_problems(ROOT, services, contracts))
-    write_settings(target, services)
-    # It imports the code that was generated just now.
-    if subprocess.run([sys.executable, ROOT / "tools" / "errors_page.py", target], check=False).returncode != 0:
-        sys.exit(1)
+    for page in ("settings_page.py", "errors_page.py"):  # they import the code that was generated just now
+        if subprocess.run([sys.executable, ROOT / "tools" / page, target], check=False).returncode != 0:
+            sys.exit(1)
 
 
 def buf(*arguments: str | Path) -> None:
@@ -169,12 +168,6 @@ def declared_services(contracts: FileDescriptorSet) -> tuple[Service, ...]:
         sys.exit(str(error))
     exit_with(contract_problems(services, contracts))
     return services
-
-
-def write_settings(target: Path, services: Sequence[Service]) -> None:
-    """Writes the page of settings, for which the services' classes are imported: they may need what was generated."""
-    text = settings.write_sections((ROOT / settings.FILE).read_text(), ROOT, services)
-    (target / settings.FILE).write_text(text)
 
 
 def exit_with(problems: Iterable[Problem]) -> None:

@@ -1,66 +1,85 @@
 """docs/settings.md: it has what the settings classes have."""
 
-import importlib
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from pydantic import Field, SecretStr
 
-from local.declarations.checkout import read_services
-from local.mail import MailSettings
-from local.settings import HomeSettings, PortsSettings, ReloadSettings
-from mesh.events.nats.provision import ProvisionSettings
-from mesh.settings import (
-    ClientSettings,
-    DatabaseSettings,
-    EventSettings,
-    MeshSettings,
-    ProcessSettings,
-    ServiceSettings,
-)
-from tools.generation.settings import own, row, settings_of
+from edge.settings import EdgeSettings
+from mesh.settings import MeshSettings
+from tools.settings_page import own, page, row, sections
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/settings.md").read_text()
-SECTIONS: dict[str, tuple[type[MeshSettings], ...]] = {
-    "Every process": (ProcessSettings,),
-    "Every service": (ServiceSettings,),
-    "Services with a database": (DatabaseSettings,),
-    "Services with events": (EventSettings,),
-    "Services that call others as themselves": (ClientSettings,),
-    **{service.name: types for service in read_services(ROOT) if any(map(own, types := settings_of(ROOT, service)))},
-    "The provisioner of the broker": (ProvisionSettings,),
-    "The mail server of trials": (MailSettings,),
-    "The local mesh": (HomeSettings, PortsSettings, ReloadSettings),
-}
 
 
-def _rows(title: str) -> list[str]:
-    """Returns the lines of the table in the section of this title."""
-    section = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    return [line for line in section.splitlines() if line.startswith("| `")]
+class SampleSettings(MeshSettings):
+    """A setting of each form."""
+
+    needed: str = Field(description="what is needed")
+    hidden: SecretStr = Field(SecretStr("x"), description="what nobody sees")
+    wait_s: float = Field(2.0, description="the wait")
+    short_wait_s: float = Field(0.5, description="the short wait")
+    on: bool = Field(False, description="the switch")
+    words: list[str] = Field(default_factory=lambda: ["a", "b"], description="the words")
+    level: Literal["low"] | None = Field(None, description="the level")
 
 
-@pytest.mark.parametrize("title", SECTIONS)
-def test_each_setting_is_documented_as_it_is_declared(title: str) -> None:
-    """Variables, defaults and descriptions are those of the class, one line each."""
-    types = SECTIONS[title]
-    assert _rows(title) == [row(each, name) for each in types for name in own(each)]
+class DerivedSettings(SampleSettings):
+    """One more setting."""
+
+    more: int = Field(1, description="one more")
 
 
-def test_every_section_is_compared() -> None:
-    """No section of the page describes settings that no class declares."""
-    with_table = [part.partition("\n")[0] for part in TEXT.split("\n## ")[1:] if "\n| `" in part]
-    assert with_table == list(SECTIONS)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("needed", "| `NEEDED` | required | what is needed |"),
+        ("hidden", "| `HIDDEN` |  | what nobody sees (secret) |"),
+        ("wait_s", "| `WAIT_S` | `2` | the wait |"),
+        ("short_wait_s", "| `SHORT_WAIT_S` | `0.5` | the short wait |"),
+        ("on", "| `ON` | `false` | the switch |"),
+        ("words", "| `WORDS` | `a b` | the words |"),
+        ("level", "| `LEVEL` |  | the level |"),
+    ],
+)
+def test_a_setting_is_one_line(name: str, expected: str) -> None:
+    """The line has the variable, the default as it would be set, and the description; never the default of a secret."""
+    assert row(SampleSettings, name) == expected
+
+
+def test_options_of_the_edge_are_beside_their_variables() -> None:
+    """A setting that is an option too has both names, under the variable that wins."""
+    assert row(EdgeSettings, "listen_host") == "| `HOST` or `--host` | `127.0.0.1` | the address to listen on |"
+    assert row(EdgeSettings, "api_title").startswith("| `API_TITLE` | `API` |")
+
+
+def test_a_class_documents_its_own_settings() -> None:
+    """What a class inherits is in the section of the class that declares it."""
+    assert own(DerivedSettings) == ["more"]
+
+
+def test_the_page_is_fresh() -> None:
+    """Writing the page again gives what is committed."""
+    assert page(sections()) == TEXT, "run `make generate` and commit docs/settings.md"
+
+
+def test_every_section_is_on_the_page() -> None:
+    """Each class has its section, and each of its settings a line there."""
+    for title, types in sections().items():
+        section = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+        lines = [line for line in section.splitlines() if line.startswith("| `")]
+        assert lines == [row(each, name) for each in types for name in own(each)]
+        assert lines
 
 
 def test_every_settings_class_is_in_a_section() -> None:
-    """A class that is added is documented too, unless it adds nothing; the edge lists its own settings by --help."""
-    for path in ROOT.glob("services/*/settings.py"):
-        importlib.import_module(f"services.{path.parent.name}.settings")
-    documented = {each for types in SECTIONS.values() for each in types}
+    """A class that is added is documented too, unless it adds nothing."""
+    documented = {each for types in sections().values() for each in types}
     declared = {each for each in _subclasses(MeshSettings) if each.__module__.endswith(".settings") and own(each)}
-    assert {each for each in declared if not each.__module__.startswith(("edge.", "tests."))} == {
+    assert {each for each in declared if not each.__module__.startswith("tests.")} == {
         each for each in documented if each.__module__.endswith(".settings")
     }
 

@@ -20,7 +20,7 @@ _LAYOUT = frozenset("\n\r\t")
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """The part of a sample note that its owner decides. Lengths are the contract's rules, checked before."""
+    """The owner's part of a sample note. The contract's rules have limited the lengths before."""
 
     display_name: str
     description: str

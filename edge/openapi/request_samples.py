@@ -4,7 +4,6 @@ A sample made of a schema alone breaks the rules that JSON Schema can't express,
 validated as a request is, and left out if a rule rejects them.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from protobuf import (
     DescFieldValueMessage,
     DescFieldValueScalar,
     DescMessage,
-    Message,
     Registry,
     ScalarType,
 )
@@ -33,7 +31,9 @@ from edge.openapi.schemas.well_known_schemas import wrapped_scalar
 from edge.openapi.validation_rules.keywords import given_rules
 from edge.protojson.fields import values_in_order
 from edge.protojson.leaves import WRAPPERS
+from edge.protojson.readers import Readers
 from edge.protojson.scalars import INT64_TYPES
+from edge.protojson.violations import ROOT, Violations
 from mesh.contract.descriptors import inner_message
 from mesh.contract.rules import field_rules
 from mesh.validation import Validator
@@ -78,7 +78,7 @@ class RequestSamples:
 
     def __init__(self, schemas: MessageSchemas, types: Registry) -> None:
         self._schemas = schemas
-        self._types = types
+        self._readers = Readers(types)
         self._validator = Validator()
 
     def of_message(self, message: DescMessage, use: Use, without: Collection[FieldPath] = ()) -> Any:
@@ -175,10 +175,13 @@ class RequestSamples:
         """Returns whether a request is valid, apart from violations at paths that don't concern the body."""
         if not _is_small(message):
             return False
+        found = Violations()
+        request = self._readers.message(message).read(sample, ROOT, found)
+        if found.found:
+            return False
         try:
-            request: Message = message.type.from_json(json.dumps(sample), registry=self._types)
             violations = self._validator.violations(request)
-        except (CompilationError, EvaluationError, ValueError):
+        except (CompilationError, EvaluationError):
             return False
         return not any(concerns(violation.field) for violation in violations)
 

@@ -24,7 +24,13 @@ def test_help_lists_every_target() -> None:
 @pytest.mark.parametrize("ref", ["", "nosuch", "HEAD:README.md"])
 def test_breaking_without_a_ref_ends_with_a_sentence(ref: str) -> None:
     """A ref that is missing, or has no contracts, is named, with the way to call it."""
-    done = subprocess.run(["make", "breaking", f"AGAINST={ref}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "breaking", f"AGAINST={ref}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode != 0
     assert done.stdout.endswith("make breaking AGAINST=main\n")
     assert ref in done.stdout

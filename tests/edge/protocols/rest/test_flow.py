@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -92,6 +93,8 @@ async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, so
     source.stream = stream
     async with edge_of(feeds, source.port, stall_s=2) as client, wire(client) as connection:
         connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
+        # The kernel lets this buffer grow to what the machine allows, which may be more than the limit below.
+        connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         await connection.begin("GET", WATCH, accept=LINES)
         before = -1
         while len(given) != before or not given:

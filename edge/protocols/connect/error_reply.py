@@ -34,8 +34,7 @@ def to_json(status: Status, registry: Registry) -> dict[str, Any]:
 
 def reply(error: MeshError, request: Request, details: Registry) -> Reply:
     """Returns the reply to a request that failed before the response started."""
-    scheme = request.headers.get(b"authorization", b"").partition(b" ")[0]
-    headers = [(b"content-type", b"application/json"), *error_headers(error, scheme)]
+    headers = [(b"content-type", b"application/json"), *error_headers(error, request.auth_scheme())]
     status = http_status(error)
     if status not in _SPECIFIC_STATUSES:
         status = HTTP_STATUS[rpc_code(error)]

@@ -55,10 +55,6 @@ class RequestReader:
             return _of_file(request, body, messages)
         return _of_json(self._splitter(request), body, messages, request.held)
 
-    def with_client_path(self, error: MeshError, proto_names: set[str]) -> MeshError:
-        """Returns the error with the fields' names in the client's spelling."""
-        return self.binder.paths.show(error, proto_names)
-
     def _splitter(self, request: Request) -> Splitter:
         media_type = request.media_type()
         if media_type in NDJSON_TYPES:
@@ -132,7 +128,7 @@ class RequestMessages:
 
     def with_client_path(self, error: MeshError) -> MeshError:
         """Returns a service's error with the fields' names in the client's spelling."""
-        return self._reader.with_client_path(error, self._proto_names)
+        return self._reader.binder.paths.show(error, self._proto_names)
 
 
 async def _of_json(

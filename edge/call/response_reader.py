@@ -5,8 +5,7 @@ take the messages slows the service down.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Self
 
 from edge.call.upstream import Responses
@@ -50,14 +49,6 @@ class ResponseReader:
         if self._end is not None:
             raise self._end
         return None
-
-    async def messages(self) -> AsyncGenerator[bytes, None]:
-        """Yields the messages, and waits for each without a timeout. Raises the error that ended the call."""
-        with contextlib.suppress(EndOfResponses):
-            while True:
-                message = await self.next()
-                assert message is not None, "next() waits without a timeout"
-                yield message
 
     def stop(self, why: BaseException) -> None:
         """Ends the messages with an exception, after a message that has been read ahead."""

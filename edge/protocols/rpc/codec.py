@@ -1,7 +1,6 @@
 """The codecs of an RPC: between the messages of clients, in JSON or binary, and those of services."""
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Final, Protocol
 
 from edge.bind.request_rules import RequestRules
@@ -51,23 +50,14 @@ class Codecs:
         """`readers` ignore unknown fields. Raises protovalidate.CompilationError if a rule of the contract is
         invalid.
         """
-        self._method = method
-        self._readers = readers
-        self._rules = RequestRules(method.desc.input, validator)
+        rules = RequestRules(method.desc.input, validator)
+        self._codecs: dict[str, Codec] = {JSON: _JsonCodec(method, readers, rules), PROTO: _BinaryCodec(method, rules)}
 
     def __getitem__(self, name: str) -> Codec:
         """Returns the codec of this name. Raises UnsupportedCodec if there is none."""
-        if name not in (JSON, PROTO):
-            raise UnsupportedCodec((f"application/{JSON}", f"application/{PROTO}"))
-        return self._json if name == JSON else self._binary
-
-    @cached_property
-    def _json(self) -> Codec:
-        return _JsonCodec(self._method, self._readers, self._rules)
-
-    @cached_property
-    def _binary(self) -> Codec:
-        return _BinaryCodec(self._method, self._rules)
+        if name not in self._codecs:
+            raise UnsupportedCodec(f"application/{each}" for each in self._codecs)
+        return self._codecs[name]
 
 
 class _BinaryCodec:

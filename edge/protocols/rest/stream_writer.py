@@ -14,7 +14,7 @@ from edge.http.errors import render
 from edge.http.headers import Headers
 from edge.http.invalid_response import DECODE_ERRORS, invalid_response
 from edge.http.request import Request
-from edge.protocols.rest.syntax import EVENTS, NdJson, Syntax, choose_syntax, to_one_line
+from edge.protocols.rest.syntax import EVENTS, Syntax, choose_syntax
 from edge.reply.cache_control import cache_control
 from edge.reply.replies import content_headers
 from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter
@@ -118,7 +118,6 @@ class JsonWriter:
         self._format = stream_format
         self._syntax = syntax
         self._options = options
-        self._is_ndjson = isinstance(syntax, NdJson)
         self.opens_early = syntax.opens_early
         self.heartbeat = syntax.heartbeat
 
@@ -136,7 +135,7 @@ class JsonWriter:
         text = self._format.text(response, self._options)
         resume_token = self._format.resume_token
         event_id = resume_token.event_id(response) if resume_token is not None else None
-        return self._syntax.message(to_one_line(text) if self._is_ndjson else text, event_id)
+        return self._syntax.message(text, event_id)
 
     def error(self, error: MeshError) -> bytes:
         """Returns the error in the syntax."""

@@ -72,7 +72,7 @@ class NdJson:
 
     def message(self, text: bytes, resume_token: str | None) -> bytes:
         """Returns the next line."""
-        return text + b"\n"
+        return _to_one_line(text) + b"\n"
 
     def error(self, text: bytes, retry_after_s: float | None) -> bytes:
         """Returns the last line."""
@@ -113,7 +113,7 @@ def _data(text: bytes) -> bytes:
     return b"data: " + text.replace(b"\n", b"\ndata: ") + b"\n\n"
 
 
-def to_one_line(text: bytes) -> bytes:
+def _to_one_line(text: bytes) -> bytes:
     """Returns a JSON text without line feeds, which can only be between its tokens."""
     if b"\n" not in text:
         return text

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from protobuf import DescField, DescFieldValueMessage, DescMessage
+from protobuf import DescFieldValueMessage, DescMessage
 
 from edge.contract.route import Route
 
@@ -20,8 +20,9 @@ def http_body_type(route: Route) -> DescMessage | None:
     return kind if kind.type_name == HTTP_BODY else None
 
 
-def response_type_name(message: DescMessage, field: DescField | None) -> str:
-    """Returns the full name of the message in the response body, empty if it is not a single message."""
+def returns_http_body(route: Route) -> bool:
+    """Returns whether the response body of the route is a google.api.HttpBody."""
+    field = route.response_body
     if field is None:
-        return message.type_name
-    return field.value.message.type_name if isinstance(field.value, DescFieldValueMessage) else ""
+        return route.method.desc.output.type_name == HTTP_BODY
+    return isinstance(field.value, DescFieldValueMessage) and field.value.message.type_name == HTTP_BODY

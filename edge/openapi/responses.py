@@ -6,7 +6,7 @@ from typing import Any, Final
 from meshwright.policy.v1.policy_pb import ErrorFormat
 from protobuf import DescField, DescFieldValueEnum, DescFieldValueMessage, DescFieldValueScalar, DescMessage
 
-from edge.contract.http_body import HTTP_BODY, response_type_name
+from edge.contract.http_body import returns_http_body
 from edge.contract.route import Route
 from edge.http.errors import PROBLEM, render
 from edge.http.request import JSON
@@ -170,7 +170,7 @@ class Responses:
         """Returns the Responses Object of a route."""
         policy = route.method.policy
         responses: dict[str, Any] = {str(policy.http_status): self._success(route)}
-        if _is_raw(route) and _streams_responses(route):
+        if returns_http_body(route) and _streams_responses(route):
             responses["206"] = {"description": "The part that Range asked for.", "content": _BINARY_CONTENT}
         if _has_etag(route):
             responses["304"] = {
@@ -200,7 +200,7 @@ class Responses:
         }
         if method.policy.http_status == NO_CONTENT:
             return response
-        if _is_raw(route):
+        if returns_http_body(route):
             return {**response, "description": "Success.", "content": _BINARY_CONTENT}
         schema: Schema = self._schemas.message(output, Use.RESPONSE)
         if route.response_body is not None:
@@ -222,16 +222,12 @@ class Responses:
 _BINARY_CONTENT: Final = {"application/octet-stream": {"schema": BINARY}, "*/*": {"schema": BINARY}}
 
 
-def _is_raw(route: Route) -> bool:
-    return response_type_name(route.method.desc.output, route.response_body) == HTTP_BODY
-
-
 def _streams_responses(route: Route) -> bool:
     return route.method.desc.method_kind in ("server_streaming", "bidi_streaming")
 
 
 def _has_etag(route: Route) -> bool:
-    return route.http_method == "GET" and not _streams_responses(route) and not _is_raw(route)
+    return route.http_method == "GET" and not _streams_responses(route) and not returns_http_body(route)
 
 
 def _may_be_null(field: DescField) -> bool:

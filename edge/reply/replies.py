@@ -7,7 +7,7 @@ from typing import Any, Final
 from protobuf import DescFieldValueScalar, DescMessage, Message, Registry, ScalarType
 
 from edge.bind.system_parameters import ALT, PROTO, SystemParameters
-from edge.contract.http_body import HTTP_BODY, response_type_name
+from edge.contract.http_body import returns_http_body
 from edge.contract.route import Route
 from edge.http.entity_tags import strong_tag, weak_tag
 from edge.http.errors import HttpError
@@ -47,7 +47,7 @@ class Replies:
         self._writer = ResponseWriter(self._output, self._field, registry, style)
         self._name = route.method.name
         self._status = route.method.policy.http_status
-        self._raw = response_type_name(self._output, self._field) == HTTP_BODY
+        self._raw = returns_http_body(route)
         self._is_read = route.http_method == "GET"
         self._etag = _etag_attribute(self._output) if self._is_read else ""
         self._next_page = NextPage.of(route)

@@ -38,7 +38,8 @@ class RequestReader:
         self.limits = replace(limits, message_bytes_max=self._body_limits.size_bytes_max)
         self.binder = Binder(route, transcoding.readers, transcoding.validator)
         self._depth_max = transcoding.readers.depth_max
-        self._is_file = http_body_type(route) is not None
+        self.is_file = http_body_type(route) is not None
+        """Whether the messages of a stream are the pieces of a file."""
 
     async def read(
         self, messages: "RequestMessages", request: Request, idle_timer: IdleTimer
@@ -51,7 +52,7 @@ class RequestReader:
             return _one(await large_work.run(len(content), partial(messages.bind_only, request, content)))
         messages.check_url()
         body = body_stream(request, self.limits, idle_timer)
-        if self._is_file:
+        if self.is_file:
             return _of_file(request, body, messages)
         return _of_json(self._splitter(request), body, messages, request.held)
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 
 from edge.bind.system_parameters import SystemParameterReader
 from edge.call.rpc import Rpc
-from edge.contract.http_body import HTTP_BODY, response_type_name
 from edge.contract.route import Route
 from edge.http.errors import HttpError
 from edge.http.headers import Headers
@@ -28,8 +27,7 @@ class ServerStreamEndpoint:
         self.limits = limits
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.reader = RequestReader(route, transcoding, limits)
-        self.is_file = response_type_name(route.method.desc.output, route.response_body) == HTTP_BODY
-        self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.is_file)
+        self.format = StreamFormat(route, transcoding.registry, transcoding.style)
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], writer: ReplyWriter) -> None:
@@ -55,7 +53,7 @@ class _Exchange(StreamExchange):
             self.heartbeat_s = self._endpoint.limits.heartbeat_s or None
 
     def metadata(self) -> Metadata:
-        return range_metadata(self._request) if self._endpoint.is_file else ()
+        return range_metadata(self._request) if self._endpoint.format.is_file else ()
 
     async def requests(self) -> AsyncGenerator[bytes, None]:
         return await self._endpoint.reader.read(self._messages, self._request, self.idle_timer)
@@ -88,7 +86,7 @@ class _Exchange(StreamExchange):
         """Returns HttpError 416 for a range that a file does not have (RFC 9110, section 15.5.17), or else the
         error.
         """
-        is_range = self._endpoint.is_file and b"range" in self._request.headers
+        is_range = self._endpoint.format.is_file and b"range" in self._request.headers
         if not is_range or error.code is not Code.OUT_OF_RANGE:
             return error
         given = {**dict(error.initial_metadata), **dict(error.trailing_metadata)}.get("content-range")

@@ -8,6 +8,7 @@ from protobuf import Message, Registry
 
 from edge.bind.system_parameters import ALT, PROTO, SystemParameters
 from edge.call.metadata import metadata_text
+from edge.contract.http_body import returns_http_body
 from edge.contract.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.contract.route import Route
 from edge.http.errors import render
@@ -62,8 +63,7 @@ class StreamWriter(Protocol):
 class StreamFormat:
     """The format of one route's streamed responses."""
 
-    def __init__(self, route: Route, registry: Registry, style: JsonStyle, *, is_file: bool) -> None:
-        """`is_file` says that messages are google.api.HttpBody."""
+    def __init__(self, route: Route, registry: Registry, style: JsonStyle) -> None:
         self.name = route.method.name
         self.output = route.method.desc.output
         self.field = route.response_body
@@ -71,7 +71,8 @@ class StreamFormat:
         self.status = route.method.policy.http_status
         self.resume_token = ResumeToken.of(self.output)
         self.writer = ResponseWriter(self.output, self.field, registry, style)
-        self._is_file = is_file
+        self.is_file = returns_http_body(route)
+        """Whether the responses are the pieces of a file."""
         is_read = route.http_method == "GET"
         cache = cache_control(route.method.policy, is_read=is_read) if route.method.policy.cache_s is not None else b""
         self.cache_control = cache or b"no-store"
@@ -83,11 +84,11 @@ class StreamFormat:
         """Returns a writer in the syntax that the client wants. Raises HttpError 406 or InvalidArgument if the route
         has no such syntax.
         """
-        if wanted.alt == PROTO or (wanted.alt == "media" and not self._is_file):
+        if wanted.alt == PROTO or (wanted.alt == "media" and not self.is_file):
             why = "streams its responses" if wanted.alt == PROTO else "does not return a file"
             problem = FieldViolation(ALT, f"can't be {wanted.alt}: this method {why}", "INVALID_VALUE")
             raise invalid_fields((problem,))
-        if self._is_file and wanted.alt in ("", "media"):
+        if self.is_file and wanted.alt in ("", "media"):
             return FileWriter(self)
         syntax = choose_syntax(request.headers.get(b"accept", b""), wanted.alt)
         return JsonWriter(self, syntax, self.writer.options(wanted))

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from edge.bind.system_parameters import ALT, SystemParameterReader
 from edge.call.rpc import Rpc
-from edge.contract.http_body import HTTP_BODY, http_body_type, response_type_name
 from edge.contract.route import Route
 from edge.http import large_work
 from edge.http.errors import render
@@ -50,16 +49,14 @@ class WebSocketEndpoint:
         self.limits = limits
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.reader = RequestReader(route, transcoding, limits)
-        self.receives_files = http_body_type(route) is not None
-        self.sends_files = response_type_name(route.method.desc.output, route.response_body) == HTTP_BODY
-        self.format = StreamFormat(route, transcoding.registry, transcoding.style, is_file=self.sends_files)
+        self.format = StreamFormat(route, transcoding.registry, transcoding.style)
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], writer: WebSocketReplyWriter) -> None:
         """Serves a handshake and the stream after it. `values` are those of the path's variables. Raises MeshError if
         the handshake is rejected.
         """
-        writer.binary = self.sends_files
+        writer.binary = self.format.is_file
         await self._driver.stream(_Exchange(self, request, values, writer), request, writer)
 
 
@@ -94,7 +91,7 @@ class _Exchange(StreamExchange):
 
     async def message(self, content: bytes) -> bytes:
         message = self._endpoint.format.read(content)
-        if not self._endpoint.sends_files:
+        if not self._endpoint.format.is_file:
             return self._endpoint.format.text(message, self._options)
         body = self._endpoint.format.http_body(message)
         return bytes(body.data) if body is not None else b""
@@ -163,9 +160,9 @@ class _Exchange(StreamExchange):
             raise body_too_large(self._endpoint.limits.bytes_max)
         if text == _END_OF_MESSAGES:
             return _END_OF_MESSAGES
-        frame: str | bytes | None = data if self._endpoint.receives_files else text
+        frame: str | bytes | None = data if self._endpoint.reader.is_file else text
         if frame is None:
-            raise UnsupportedFrame(f"This stream takes {'binary' if self._endpoint.receives_files else 'text'} frames.")
+            raise UnsupportedFrame(f"This stream takes {'binary' if self._endpoint.reader.is_file else 'text'} frames.")
         return frame
 
     async def _watch(self, stop: Callable[[MeshError], None]) -> None:

@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Final, Protocol
 
 import brotli
@@ -102,7 +101,7 @@ async def decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:
         if len(plain) <= large_work.INLINE_BYTES_MAX:
             return plain
     # The size is unknown before the end. Starting again costs less than the change of threads.
-    return await large_work.run_in_worker(partial(_decompress, body, coding, size_bytes_max))
+    return await large_work.run_in_worker(_decompress, body, coding, size_bytes_max)
 
 
 def _decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:

@@ -10,23 +10,24 @@ import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Final, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 INLINE_BYTES_MAX: Final = 32_768
 """Messages up to this size take a few milliseconds at most, and are processed in the event loop."""
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
-async def run(size_bytes: int, work: Callable[[], T]) -> T:
-    """Runs `work` on a message of `size_bytes`, in the worker thread if it is large. Returns or raises its result."""
-    return work() if size_bytes <= INLINE_BYTES_MAX else await run_in_worker(work)
+async def run(size_bytes: int, work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Calls `work` on a message of `size_bytes`, in the worker thread if it is large. Returns or raises its result."""
+    return work(*args) if size_bytes <= INLINE_BYTES_MAX else await run_in_worker(work, *args)
 
 
-async def run_in_worker(work: Callable[[], T]) -> T:
-    """Runs `work` in the worker thread. Returns or raises its result."""
+async def run_in_worker(work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Calls `work` in the worker thread. Returns or raises its result."""
     context = contextvars.copy_context()
-    result: T = await asyncio.get_running_loop().run_in_executor(_worker(), context.run, work)
+    result: T = await asyncio.get_running_loop().run_in_executor(_worker(), context.run, work, *args)
     return result
 
 

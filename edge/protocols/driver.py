@@ -38,7 +38,7 @@ class CallDriver:
             admission = await self._admit(exchange, request)
             with _counted(admission):
                 response = await self._call(exchange, request, admission)
-                reply = await large_work.run(len(response.message), partial(exchange.reply, response))
+                reply = await large_work.run(len(response.message), exchange.reply, response)
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
             return exchange.fail(self._public_error(error, request))
         reply.headers += admission.headers

@@ -75,7 +75,7 @@ class _Exchange(SingleExchange):
         self._codec_name, self._codec = name, self._served.codecs[name]
 
     async def _decode(self, content: bytes) -> bytes:
-        return await large_work.run(len(content), partial(self._codec.decode, content))
+        return await large_work.run(len(content), self._codec.decode, content)
 
 
 class _Post(_Exchange):

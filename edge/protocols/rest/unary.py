@@ -75,7 +75,7 @@ class _Exchange(SingleExchange):
         return oauth2_reply(error, self._request.auth_scheme())
 
     async def _read(self, request: Request, content: bytes) -> bytes:
-        message, self._proto_names = await large_work.run(len(content), partial(self._bind, request, content))
+        message, self._proto_names = await large_work.run(len(content), self._bind, request, content)
         return message
 
     def _bind(self, request: Request, content: bytes) -> tuple[bytes, set[str]]:

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from googleapis.google.rpc.status_pb import Status
@@ -102,7 +101,7 @@ class _Exchange(StreamExchange):
         return 200, headers
 
     async def message(self, content: bytes) -> bytes:
-        written = await large_work.run(len(content), partial(self._served.codec.encode, content))
+        written = await large_work.run(len(content), self._served.codec.encode, content)
         sent, is_compressed = await coding.compress(written, self._response_coding)
         return self._dialect.write(write_envelope(sent, COMPRESSED_FLAG if is_compressed else 0))
 
@@ -133,7 +132,7 @@ class _Exchange(StreamExchange):
                     metadata = {"limit_messages": str(limits.stream.messages_max)}
                     raise ResourceExhausted(text, reason="TOO_MANY_MESSAGES", metadata=metadata)
                 message = await self._decompressed(flags, content)
-                yield await large_work.run(len(message), partial(self._served.codec.decode, message))
+                yield await large_work.run(len(message), self._served.codec.decode, message)
 
     async def _decompressed(self, flags: int, content: bytes) -> bytes:
         if not flags:

@@ -9,7 +9,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator, MutableMapping
-from functools import partial
 from typing import Any, Final
 
 from edge.bind.system_parameters import ALT, SystemParameterReader
@@ -132,13 +131,13 @@ class _Exchange(StreamExchange):
         messages = self._messages
         if not self._endpoint.reader.is_stream:
             content = _content(await self._next())
-            yield await large_work.run(len(content), partial(messages.bind_only, self._request, content))
+            yield await large_work.run(len(content), messages.bind_only, self._request, content)
         else:
             while (frame := await self._next()) != _END_OF_MESSAGES:
                 if isinstance(frame, bytes):
                     yield messages.bind_piece(self._request, frame)
                 else:
-                    yield await large_work.run(len(frame), partial(messages.bind, _content(frame)))
+                    yield await large_work.run(len(frame), messages.bind, _content(frame))
         self._has_all_requests.set()
 
     async def _next(self) -> str | bytes:

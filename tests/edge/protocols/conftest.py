@@ -28,7 +28,7 @@ def source(_shared_source: Backend) -> Backend:
     """Returns a backend without calls, which answers each request with itself."""
     _shared_source.calls.clear()
     _shared_source.ended.clear()
-    _shared_source.stream = None
+    _shared_source.answer = _shared_source.stream = None
     return _shared_source
 
 

@@ -1,38 +1,15 @@
-"""The contract of streams, a backend of it, and an edge in front of both."""
+"""An edge with small limits in front of the backend of streams."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from edge.contract.contract import Contract, read
-from tests.edge.backend import Backend, backend_of
-from tests.edge.contracts import compile_image
-from tests.edge.protocols.rest.contract import FEEDS, STREAMING
+from edge.contract.contract import Contract
+from tests.edge.backend import Backend
 from tests.edge.served import Client, edge_of
 
 LIMITS: dict[str, Any] = {"body_bytes_max": 4096, "body_timeout_s": 0.3, "stream_messages_max": 5}
-
-
-@pytest.fixture(scope="session")
-def feeds(tmp_path_factory: pytest.TempPathFactory) -> Contract:
-    """Returns a contract with all kinds of streams."""
-    return read(compile_image(FEEDS, tmp_path_factory.mktemp("feeds")))
-
-
-@pytest.fixture(scope="session")
-async def _shared_source(feeds: Contract) -> AsyncIterator[Backend]:
-    async with backend_of(feeds.registry, STREAMING) as backend:
-        yield backend
-
-
-@pytest.fixture
-def source(_shared_source: Backend) -> Backend:
-    """Returns a backend without calls, which answers each request with itself."""
-    _shared_source.calls.clear()
-    _shared_source.ended.clear()
-    _shared_source.answer = _shared_source.stream = None
-    return _shared_source
 
 
 @pytest.fixture(scope="session")

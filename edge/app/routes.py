@@ -78,7 +78,7 @@ def build_routes(
     problems += _unserved_services(contract, settings)
     for method in contract.methods:
         template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
-        for http_method in ("POST",) if method.has_effects else ("POST", "GET"):
+        for http_method in ("POST",) if method.has_effects or method.streams else ("POST", "GET"):
             router.add(http_method, template, endpoints.rpc_endpoint(method))
     return Routes(router, sockets, tuple(served), tuple(problems))
 

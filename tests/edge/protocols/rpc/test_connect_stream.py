@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import brotli
@@ -12,9 +13,11 @@ import httpx
 import pytest
 from googleapis.google.rpc.status_pb import Status
 
-from edge.contract.contract import Contract
+from edge.contract.contract import Contract, read
 from edge.protojson.parser import parse
 from tests.edge.backend import Backend, Context
+from tests.edge.contracts import compile_image
+from tests.edge.protocols.rest.contract import FEEDS as STREAMS
 from tests.edge.protocols.rpc.wire import connect_stream, sealed, unsealed
 from tests.edge.served import Client, edge_of
 
@@ -263,6 +266,17 @@ async def test_streams_have_no_other_types(caller: Client) -> None:
     assert (response.status_code, response.json()["code"]) == (415, "unknown")
     assert "application/connect+json" in response.headers["accept-post"]
     assert (await caller.get(f"{FEEDS}/Watch")).status_code == 405
+
+
+async def test_streams_without_side_effects_have_no_get(source: Backend, tmp_path: Path) -> None:
+    """GET is for unary methods: a stream is not called by it, even if it has no side effects."""
+    watch = "rpc Watch(WatchRequest) returns (stream Event) {"
+    text = STREAMS.replace(watch, f"{watch} option idempotency_level = NO_SIDE_EFFECTS;")
+    contract = read(compile_image(text, tmp_path))
+    assert not next(method for method in contract.methods if method.name == "feeds.v1.Feeds.Watch").has_effects
+    async with edge_of(contract, source.port) as client:
+        response = await client.get(f"{FEEDS}/Watch", params={"encoding": "json", "message": "{}"})
+    assert (response.status_code, response.headers["allow"], source.calls) == (405, "OPTIONS, POST", [])
 
 
 @pytest.mark.parametrize("headers", [JSON, PROTO])

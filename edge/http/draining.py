@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from edge.http.errors import HttpError
 from edge.http.headers import Headers
 from mesh.errors import Unavailable
 from mesh.http_server import HttpServer
@@ -40,10 +39,10 @@ class Drain:
         self._last_request = 0.0
 
     def record_request(self) -> None:
-        """Records the arrival of a request. Raises HttpError 503 if requests are rejected."""
+        """Records the arrival of a request. Raises Unavailable if requests are rejected."""
         self._last_request = time.monotonic()
         if self.rejects_requests:
-            raise HttpError(503, "The server is shutting down. Try again.", "SHUTTING_DOWN", retry_after_s=1)
+            raise shutdown_error()
 
     def headers(self) -> Headers:
         """Returns the headers of a connection's last reply, besides "Connection: close"."""
@@ -77,5 +76,5 @@ class DrainingServer(HttpServer):
 
 
 def shutdown_error() -> Unavailable:
-    """Returns the error that ends streams when the server shuts down."""
+    """Returns the error of calls and streams that a shutdown of the server rejects or ends."""
     return Unavailable("The server is shutting down. Try again.", reason="SHUTTING_DOWN", retry_after_s=1)

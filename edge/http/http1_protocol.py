@@ -22,6 +22,7 @@ from edge.http.request_head import head_error
 from edge.http.request_id import REQUEST_ID, request_id
 from edge.http.stall import StallTimer
 from edge.http.websocket_upgrade import acceptable_handshake, asks_for_websocket, handshake_scope
+from mesh.errors import MeshError
 
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 """The maximum of a body that is discarded after the reply, so that a client that is still sending reads the reply."""
@@ -43,8 +44,8 @@ class Http1(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._rejection: HttpError | None = None  # why the parser was stopped
-        self._pending_rejection: HttpError | None = None  # sent after the replies to earlier requests
+        self._rejection: MeshError | None = None  # why the parser was stopped
+        self._pending_rejection: MeshError | None = None  # sent after the replies to earlier requests
         self._head = HeadSize(self.limits.size_bytes_max)
         self._unread_bytes = 0
         self._is_draining = False
@@ -137,7 +138,7 @@ class Http1(HttpToolsProtocol):
         self._stop_head_timer()
         try:
             self.drain.record_request()
-        except HttpError as error:
+        except MeshError as error:
             self._rejection = error
             raise
         if why := head_error(self.parser.get_http_version(), self.url, self.headers):
@@ -225,7 +226,7 @@ class Http1(HttpToolsProtocol):
             text = f"The headers did not arrive within {self.limits.timeout_s:g} s."
             self._reject(HttpError(408, text, "HEADERS_TIMEOUT"))
 
-    def _reject(self, error: HttpError) -> None:
+    def _reject(self, error: MeshError) -> None:
         """Sends an error after the replies to earlier requests, and closes the connection, because the start of the
         next request is unknown.
         """
@@ -244,7 +245,7 @@ class Http1(HttpToolsProtocol):
             return
         self._send_error(error)
 
-    def _send_error(self, error: HttpError) -> None:
+    def _send_error(self, error: MeshError) -> None:
         record = AccessRecord("", request_id({}), time.perf_counter(), code=error.code.name)
         record.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]

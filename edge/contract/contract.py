@@ -19,6 +19,7 @@ from edge.contract.name_clashes import find_name_clashes
 from edge.contract.problem import Problem
 from edge.contract.route import Route
 from edge.contract.rule_checks import Messages, RuleCheck, RuleError
+from edge.contract.token_endpoint import issues_tokens
 from edge.contract.types import LazyTypes, messages_in
 from edge.httprule.template import TemplateError, parse
 from mesh.contract.policy import policy_of_options
@@ -67,11 +68,9 @@ def read(image: FileDescriptorSet) -> Contract:
             name = f"{file.package}.{service.name}" if file.package else service.name
             services.append(name)
             for proto in service.method:
-                has_effects = proto.options.idempotency_level != MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS.value
-                streams = proto.client_streaming or proto.server_streaming
-                method = Method(name, proto.name, types, has_effects=has_effects, streams=streams)
                 if not proto.options.HasExtension(HTTP_RULE):
                     continue
+                method = _method(name, proto, types, messages)
                 methods.append(method)
                 if file.name in with_policies and (why := _contradiction(proto)):
                     found.append(Problem(method.name, "", 0, why))
@@ -84,6 +83,17 @@ def read(image: FileDescriptorSet) -> Contract:
     problems = [each for each in found if isinstance(each, Problem)]
     problems += (Problem(message, "", 0, why, fatal=False) for message, why in find_name_clashes(reached, messages))
     return Contract(types, tuple(services), tuple(methods), routes, tuple(problems), frozenset(validated))
+
+
+def _method(service: str, proto: MethodDescriptorProto, types: LazyTypes, messages: Messages) -> Method:
+    return Method(
+        service,
+        proto.name,
+        types,
+        has_effects=proto.options.idempotency_level != MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS.value,
+        streams=proto.client_streaming or proto.server_streaming,
+        issues_tokens=issues_tokens(proto, messages),
+    )
 
 
 def _contradiction(proto: MethodDescriptorProto) -> str:

@@ -11,15 +11,18 @@ from mesh.contract.policy import Policy, is_idempotent, policy_of
 class Method:
     """One RPC. `name` is "package.Service.Method" and `path` its path in gRPC, "/package.Service/Method"."""
 
-    def __init__(self, service: str, name: str, types: LazyTypes, *, has_effects: bool, streams: bool) -> None:
+    def __init__(
+        self, service: str, name: str, types: LazyTypes, *, has_effects: bool, streams: bool, issues_tokens: bool
+    ) -> None:
         """`has_effects` is false only if the contract has idempotency_level NO_SIDE_EFFECTS. `streams` is true if the
-        request or the response is a stream.
+        request or the response is a stream, `issues_tokens` if their types are those of an OAuth 2.0 token endpoint.
         """
         self.name = f"{service}.{name}"
         self.path = f"/{service}/{name}"
         self.service = service
         self.has_effects = has_effects
         self.streams = streams
+        self.issues_tokens = issues_tokens
         self._types = types
 
     @cached_property

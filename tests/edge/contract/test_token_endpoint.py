@@ -33,3 +33,10 @@ message Token { string access_token = 1 [json_name = "access_token"]; }
 def test_a_token_endpoint_has_the_fields_of_oauth(old: str, new: str, url: str | None, tmp_path: Path) -> None:
     """It takes a form by POST with the fields of the password grant, and returns an access token."""
     assert token_url(read(compile_image(TOKENS.replace(old, new), tmp_path)).routes) == url
+
+
+def test_no_type_is_built_to_find_it(tmp_path: Path) -> None:
+    """It is looked for at the start, and building the types of a large contract takes seconds."""
+    contract = read(compile_image(TOKENS, tmp_path))
+    assert token_url(contract.routes) == "/oauth/token"
+    assert "desc" not in vars(contract.methods[0])

@@ -1,7 +1,9 @@
 """The page at /: what is served here, where it is documented, and how to call it."""
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 from html import escape
 from itertools import groupby
 from typing import Final
@@ -18,6 +20,7 @@ from edge.contract.route import Route
 from edge.http.negotiation import media_quality
 from edge.http.request import JSON
 from edge.openapi.comments import Comments
+from edge.openapi.document import joined_cooperatively
 from edge.openapi.schemas.field_behavior import behaviors
 
 HOME: Final = "/"
@@ -79,6 +82,8 @@ def add_home(
     """
     own = {**_DOCS, **(_OPERATIONS if has_operations else {})}
     services = _services(routes)
+    table = _ServiceTable(services)
+    simple = cache(partial(_simple, routes))
 
     async def serve(request: Request) -> Response:
         base = request.scope["root_path"]
@@ -89,8 +94,8 @@ def add_home(
             title=escape(app.title),
             count=_count(services),
             links="\n".join(cards),
-            services="\n".join(each.format(base=base) for each in _rows(services)),
-            calls=_calls(routes, here, token_url if secured else None, secured=secured),
+            services=(await table.rows()).format(base=base),
+            calls=_calls(simple(), here, token_url if secured else None, secured=secured),
         )
         page = html_page(app.title, body, [base + STYLE])
         page.headers["vary"] = "accept"
@@ -111,18 +116,32 @@ def _count(services: dict[str, list[Route]]) -> str:
     return f"{methods} method{'s'[: methods != 1]} of {len(services)} service{'s'[: len(services) != 1]}"
 
 
-def _rows(services: dict[str, list[Route]]) -> list[str]:
-    """Returns the rows of the table of services, with `{base}` where the base path goes."""
+class _ServiceTable:
+    """The table of services. Its rows are made at the first request, because they need the types of all services."""
+
+    def __init__(self, services: dict[str, list[Route]]) -> None:
+        self._services = services
+        self._rows = ""
+        self._lock = asyncio.Lock()
+
+    async def rows(self) -> str:
+        """Returns the rows, with `{base}` where the base path goes. The event loop serves other requests meanwhile."""
+        async with self._lock:
+            if not self._rows:
+                self._rows = (await joined_cooperatively(_rows(self._services))).decode()
+            return self._rows
+
+
+def _rows(services: dict[str, list[Route]]) -> Iterator[bytes]:
     comments = Comments()
-    rows = []
     for name, routes in services.items():
         service = routes[0].method.desc.parent
         package, _, short = name.rpartition(".")
         about = _SENTENCE.match(comments.of(name, service.file))
         text = escape(" ".join(about[0].split()) if about else "").replace("{", "{{").replace("}", "}}")
         link = f'<a href="{{base}}{SWAGGER_UI}?{SERVICE}={quote(name)}">{escape(short)}</a>'
-        rows.append(f"<tr><td>{link} <small>{escape(package)}</small></td><td>{len(routes)}</td><td>{text}</td></tr>")
-    return rows
+        row = f"<tr><td>{link} <small>{escape(package)}</small></td><td>{len(routes)}</td><td>{text}</td></tr>\n"
+        yield row.encode()
 
 
 def _card(url: str, name: str, about: str) -> str:
@@ -135,15 +154,15 @@ def _origin(request: Request) -> str:
     return f"{request.url.scheme}://{host if _HOST.fullmatch(host) else 'localhost'}"
 
 
-def _calls(routes: Sequence[Route], here: str, token_url: str | None, *, secured: bool) -> str:
-    """Returns samples of commands that get a token and call a method."""
+def _calls(route: Route | None, here: str, token_url: str | None, *, secured: bool) -> str:
+    """Returns samples of commands that get a token and call a method, by a `route` that needs no parameters."""
     parts = []
     if token_url is not None:
         text = "A token, by the password grant of OAuth 2.0. “Authorize” in the documentation does the same:"
         parts.append(f"<p>{text}</p>\n<pre>{escape(_SIGN_IN.format(url=urljoin(here, token_url)))}</pre>")
     elif secured:
         parts.append("<p>Send an access token as <code>authorization: Bearer …</code>.</p>")
-    if (route := _simple(routes)) is not None:
+    if route is not None:
         needs_token = secured and not route.method.policy.public
         call = f"curl {here}{route.template.text}{_BEARER if needs_token else ''}"
         parts.append(f"<p>{escape(route.method.name)}:</p>\n<pre>{escape(call)}</pre>")

@@ -100,7 +100,7 @@ class Documents:
         """
         async with self._lock:
             if service not in self._cache:
-                self._cache[service] = await _joined_cooperatively(self.pieces(service))
+                self._cache[service] = await joined_cooperatively(self.pieces(service))
             self._cache.move_to_end(service)
             if len(self._cache) > CACHED_MAX:
                 self._cache.popitem(last=False)
@@ -267,7 +267,7 @@ def _members(members: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
         separator = b", "
 
 
-async def _joined_cooperatively(pieces: Iterator[bytes]) -> bytes:
+async def joined_cooperatively(pieces: Iterator[bytes]) -> bytes:
     """Joins the pieces. Yields to the event loop every few milliseconds."""
     made = []
     until = time.monotonic() + YIELD_EVERY_S

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from protobuf import DescFile
 from pydantic import ValidationError
 
 from edge.contract.contract import Contract, read
+from edge.openapi.comments import Comments
 from edge.settings import EdgeSettings
 from tests.edge.backend import Backend
 from tests.edge.contracts import LIBRARY, compile_image
@@ -32,6 +34,23 @@ async def test_it_lists_the_services_and_the_pages(client: Client) -> None:
         assert f'href="{url}"' in response.text
         assert (await client.get(url)).status_code == 200
     assert "script" not in response.text
+
+
+async def test_it_describes_the_services_once(
+    library: Contract, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comments are read for the first request only, because reading those of a large contract takes seconds."""
+    read_of: list[str] = []
+    of = Comments.of
+
+    def record(self: Comments, name: str, file: DescFile) -> str:
+        read_of.append(name)
+        return of(self, name, file)
+
+    monkeypatch.setattr(Comments, "of", record)
+    async with edge_of(library, backend.port) as edge:
+        assert (await edge.get("/", headers=BROWSER)).text == (await edge.get("/", headers=BROWSER)).text
+    assert read_of == ["library.v1.Library"]
 
 
 @pytest.mark.parametrize(

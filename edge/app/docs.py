@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from edge.app.html_page import html_page
-from edge.openapi.document import Documents
+from edge.openapi.document import CACHED_MAX, Documents
 from edge.openapi.reading_view import reading_view
 
 ASSETS: Final = "/docs/assets"
@@ -75,10 +75,12 @@ def _redoc() -> bytes:
 
 
 def _openapi(documents: Documents) -> Callable[[Request], Awaitable[Response]]:
+    view_of = lru_cache(CACHED_MAX)(reading_view)
+
     async def serve(request: Request) -> Response:
         document = await documents.json(_service(request, documents))
         if request.query_params.get(VIEW) == READING:
-            document = await asyncio.to_thread(reading_view, document)
+            document = await asyncio.to_thread(view_of, document)
         return Response(document, media_type="application/json")
 
     return serve

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.app import docs
 from edge.contract.contract import Contract, read
 from edge.openapi import document
+from edge.openapi.reading_view import reading_view
 from tests.edge.backend import Backend
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.edge.served import Client, edge_of
@@ -107,3 +109,20 @@ async def test_the_pages_show_a_shorter_document(client: Client) -> None:
             assert operation["responses"]["default"]["content"]["application/json"]["example"]["error"]
     assert "404" in document["paths"]["/v1/shelves/{shelf}/books/{book}"]["get"]["responses"]
     assert "| `404` |" in shown["info"]["description"]
+
+
+async def test_the_shorter_document_is_made_once(
+    library: Contract, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every visitor of a page gets the same one, as with the document for tools."""
+    made: list[bytes] = []
+
+    def record(document: bytes) -> bytes:
+        made.append(document)
+        return reading_view(document)
+
+    monkeypatch.setattr(docs, "reading_view", record)
+    async with edge_of(library, backend.port) as edge:
+        first, second = [await edge.get("/openapi.json?view=reading") for _ in range(2)]
+    assert first.json() == second.json()
+    assert len(made) == 1

@@ -33,7 +33,9 @@ ROUTES_TOGETHER_MAX: Final = 1000
 CACHED_MAX: Final = 16
 YIELD_EVERY_S: Final = 0.005
 
-_METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
+METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
+"""The HTTP methods whose operations are members of a Path Item Object, under their names in lower case."""
+
 BEARER: Final = "bearer"
 X_OAUTH2: Final = "x-oauth2"
 """The scheme by which the pages sign in. It is an extension, because openapi-generator's clients in Go would need an
@@ -137,7 +139,7 @@ class Documents:
         """
         item: dict[str, Any] = {}
         for route, path in found:
-            if route.http_method in _METHODS:
+            if route.http_method in METHODS:
                 item.setdefault(route.http_method.lower(), operations.of(route, self._ids[id(route)], path))
             else:
                 others = item.setdefault("x-additionalOperations", {})

@@ -5,10 +5,11 @@ error below every operation. Here a schema has one readable type, and an operati
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from edge.http.request import JSON
-from edge.openapi.document import BEARER, X_OAUTH2
+from edge.openapi.document import BEARER, METHODS, X_OAUTH2
 from edge.openapi.json_schema import Schema
 
 OAUTH2: Final = "oauth2"
@@ -24,17 +25,14 @@ _ADOPTED: Final = frozenset(
     {"pattern", "format", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems"}
 )
 _BOUNDS: Final = ("minimum", "maximum")
-_METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
 
 def reading_view(document: bytes) -> bytes:
     """Returns the document as the pages show it."""
     made = json.loads(document)
     responses = made.get("components", {}).get("responses", {})
-    for item in made["paths"].values():
-        for method, operation in item.items():
-            if method in _METHODS:
-                _shorten(operation, responses)
+    for operation in _operations(made):
+        _shorten(operation, responses)
     if responses:
         made["info"]["description"] += f"\n\n{_errors(responses)}"
         made["components"]["responses"] = {}
@@ -49,11 +47,15 @@ def _offer_sign_in(document: dict[str, Any]) -> None:
     if sign_in is None:
         return
     document["components"]["securitySchemes"] = {OAUTH2: sign_in, **schemes}
+    for operation in _operations(document):
+        needed = operation.get("security", [])
+        operation["security"] = [*({OAUTH2: scopes} for each in needed for scopes in each.values()), *needed]
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the operations of a document. Pages don't show those of custom HTTP methods."""
     for item in document["paths"].values():
-        for method, operation in item.items():
-            if method in _METHODS:
-                needed = operation.get("security", [])
-                operation["security"] = [*({OAUTH2: scopes} for each in needed for scopes in each.values()), *needed]
+        yield from (operation for method, operation in item.items() if method.upper() in METHODS)
 
 
 def _errors(responses: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Regular expressions for the decimal numbers in a range: the only way to bound a number that is a string."""
 
+from functools import lru_cache
 from typing import Final
 
 from edge.openapi.json_schema import Schema, add_for_validators
@@ -19,6 +20,7 @@ def limit_digits(schema: Schema, least: int, greatest: int) -> Schema:
     return schema
 
 
+@lru_cache
 def between(least: int, greatest: int) -> str:
     """Returns the pattern of the integers from `least` to `greatest`, both included, without leading zeros."""
     choices = []

@@ -173,7 +173,8 @@ class Parameters:
 
 def _excludes(field: DescField) -> str:
     """Returns a sentence that names the other members of a field's oneof, or ""."""
-    others = [f"`{each.json_name}`" for each in field.parent.fields if each in excluded_by((field,))]
+    excluded = excluded_by((field,))
+    others = [f"`{each.json_name}`" for each in field.parent.fields if each in excluded]
     if not others:
         return ""
     assert not isinstance(field.value, DescFieldValueList | DescFieldValueMap), "no oneof has such a member"

@@ -35,8 +35,7 @@ from edge.protojson.readers import Readers
 from edge.protojson.scalars import INT64_TYPES
 from edge.protojson.violations import ROOT, Violations
 from mesh.contract.descriptors import inner_message
-from mesh.contract.rules import field_rules
-from mesh.validation import Validator
+from mesh.contract.rules import field_rules, has_rules
 
 DEPTH_MAX: Final = 5
 TYPES_MAX: Final = 100
@@ -79,7 +78,7 @@ class RequestSamples:
     def __init__(self, schemas: MessageSchemas, types: Registry) -> None:
         self._schemas = schemas
         self._readers = Readers(types)
-        self._validator = Validator()
+        self._validator = schemas.requirements.validator
 
     def of_message(self, message: DescMessage, use: Use, without: Collection[FieldPath] = ()) -> Any:
         """Returns a sample of a body that is the whole request, None if no sample is valid. The fields at the paths
@@ -177,8 +176,8 @@ class RequestSamples:
             return False
         found = Violations()
         request = self._readers.message(message).read(sample, ROOT, found)
-        if found.found:
-            return False
+        if found.found or not has_rules(message):
+            return not found.found
         try:
             violations = self._validator.violations(request)
         except (CompilationError, EvaluationError):

@@ -20,14 +20,14 @@ class Requirements:
     """
 
     def __init__(self) -> None:
-        self._validator = Validator()
+        self.validator = Validator()
 
     def by_rules(self, message: DescMessage) -> frozenset[str]:
         """Returns the names of the fields, and oneofs, whose absence breaks a rule of the contract."""
         if not _has_rules(message):
             return frozenset()
         try:
-            return frozenset(violation.field for violation in self._validator.violations(message.type()))
+            return frozenset(violation.field for violation in self.validator.violations(message.type()))
         except (CompilationError, EvaluationError):
             return frozenset()  # A rule that can't be compiled or evaluated requires nothing that could be shown here.
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior
 from protobuf import DescField, DescFieldValueMessage, DescMessage
-from protovalidate import CompilationError, EvaluationError
+from protovalidate import CompilationError
 
 from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.field_paths import FieldPath, paths_inside
@@ -28,8 +28,8 @@ class Requirements:
             return frozenset()
         try:
             return frozenset(violation.field for violation in self.validator.violations(message.type()))
-        except (CompilationError, EvaluationError):
-            return frozenset()  # A rule that can't be compiled or evaluated requires nothing that could be shown here.
+        except CompilationError:
+            return frozenset()  # A rule that can't be compiled requires nothing that could be shown here.
 
     def are_left(self, message: DescMessage, use: Use, elsewhere: Collection[FieldPath]) -> bool:
         """Returns whether a message in a request must have more fields than those that are given elsewhere."""

@@ -5,6 +5,7 @@ validated as a request is, and left out if a rule rejects them.
 """
 
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from googleapis.google.api.field_behavior_pb import FieldBehavior
@@ -34,7 +35,7 @@ from edge.protojson.leaves import WRAPPERS
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import INT64_TYPES
 from edge.protojson.violations import ROOT, Violations
-from mesh.contract.descriptors import inner_message
+from mesh.contract.descriptors import messages_within
 from mesh.contract.rules import field_rules, has_rules
 
 DEPTH_MAX: Final = 5
@@ -187,14 +188,7 @@ class RequestSamples:
 
 def _is_small(message: DescMessage) -> bool:
     """Returns whether a message consists of at most TYPES_MAX types."""
-    found, waiting = {message.type_name}, [message]
-    while waiting and len(found) <= TYPES_MAX:
-        for field in waiting.pop().fields:
-            inner = inner_message(field)
-            if inner is not None and inner.type_name not in found:
-                found.add(inner.type_name)
-                waiting.append(inner)
-    return len(found) <= TYPES_MAX
+    return next(islice(messages_within(message), TYPES_MAX, None), None) is None
 
 
 def _is_plain(message: DescMessage) -> bool:

@@ -1,6 +1,6 @@
 """Traversal of descriptors: the messages that fields hold, the files that files import."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from protobuf import DescField, DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescFile, DescMessage
 
@@ -15,6 +15,19 @@ def inner_message(field: DescField) -> DescMessage | None:
         ):
             return message
     return None
+
+
+def messages_within(message: DescMessage) -> Iterator[DescMessage]:
+    """Yields a message type and all types that it can contain, each once."""
+    waiting, seen = [message], {message.type_name}
+    while waiting:
+        at = waiting.pop()
+        yield at
+        for field in at.fields:
+            inner = inner_message(field)
+            if inner is not None and inner.type_name not in seen:
+                seen.add(inner.type_name)
+                waiting.append(inner)
 
 
 def with_imports(files: Iterable[DescFile]) -> dict[str, DescFile]:

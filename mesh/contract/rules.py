@@ -13,7 +13,7 @@ from protovalidate._gen.buf.validate.validate_pb import (
     ext_oneof,
 )
 
-from mesh.contract.descriptors import inner_message
+from mesh.contract.descriptors import messages_within
 
 # A character takes at least one byte in UTF-8, so a bound on bytes also bounds characters.
 _LENGTHS: Final = {"string": ("len", "max_len", "len_bytes", "max_bytes"), "bytes": ("len", "max_len")}
@@ -101,16 +101,10 @@ def _smallest(rules: Any, names: Iterable[str]) -> int | None:
 
 def has_rules(message: DescMessage) -> bool:
     """Returns whether a message, or any message that it can contain, has rules."""
-    waiting, seen = [message], {message.type_name}
-    while waiting:
-        at = waiting.pop()
-        if message_rules(at) is not None or any(field_rules(field) is not None for field in at.fields):
-            return True
-        if any(oneof.proto.options is not None and ext_oneof in oneof.proto.options for oneof in at.oneofs):
-            return True
-        for field in at.fields:
-            inner = inner_message(field)
-            if inner is not None and inner.type_name not in seen:
-                seen.add(inner.type_name)
-                waiting.append(inner)
-    return False
+    return any(map(_has_own_rules, messages_within(message)))
+
+
+def _has_own_rules(message: DescMessage) -> bool:
+    if message_rules(message) is not None or any(field_rules(field) is not None for field in message.fields):
+        return True
+    return any(oneof.proto.options is not None and ext_oneof in oneof.proto.options for oneof in message.oneofs)

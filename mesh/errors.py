@@ -195,7 +195,7 @@ def error_for(code: int) -> type[MeshError]:
     return _BY_CODE.get(code, Unknown)
 
 
-def invalid_fields(violations: tuple[FieldViolation, ...]) -> InvalidArgument:
+def invalid_fields(violations: Sequence[FieldViolation]) -> InvalidArgument:
     """Returns the error of a request with these violations. Its message describes the first and counts the others."""
     first = violations[0]
     more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""

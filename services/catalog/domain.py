@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound, invalid_fields
 from mesh.etag import check_etag
 from mesh.money import Money
 from mesh.resource_name import uid_in
@@ -40,7 +40,7 @@ class Details:
             *_price_violations(price),
         ]
         if violations or price is None:
-            raise _invalid(violations)
+            raise invalid_fields(violations)
         return cls(title, description, category, price)
 
 
@@ -108,7 +108,8 @@ def uid_of(name: str, field: str = "name") -> UUID:
     name of a product, NotFound if no product can have it.
     """
     if not name.startswith(NAME_PREFIX):
-        raise _invalid([FieldViolation(field, f"must be {NAME_PREFIX} followed by an identifier", "NAME_INVALID")])
+        description = f"must be {NAME_PREFIX} followed by an identifier"
+        raise invalid_fields([FieldViolation(field, description, "NAME_INVALID")])
     if (uid := uid_in(name, NAME_PREFIX)) is None:
         raise _not_found()
     return uid
@@ -148,13 +149,13 @@ def storable(text: str, field: str) -> str:
     NUL.
     """
     if "\0" in text:
-        raise _invalid([FieldViolation(field, "must not contain the character NUL", "TEXT_INVALID")])
+        raise invalid_fields([FieldViolation(field, "must not contain the character NUL", "TEXT_INVALID")])
     return text
 
 
 def not_searchable(description: str) -> InvalidArgument:
     """Returns the error of a search query that is not supported."""
-    return _invalid([FieldViolation("query", description, "QUERY_INVALID")])
+    return invalid_fields([FieldViolation("query", description, "QUERY_INVALID")])
 
 
 def _title_violations(title: str) -> list[FieldViolation]:
@@ -184,12 +185,6 @@ def _is_control(char: str) -> bool:
 
 def _required(field: str) -> FieldViolation:
     return FieldViolation(field, "is required", "REQUIRED")
-
-
-def _invalid(violations: Sequence[FieldViolation]) -> InvalidArgument:
-    first = violations[0]
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return InvalidArgument(f"{first.field}: {first.description}{more}", reason="INVALID_FIELD", violations=violations)
 
 
 def _not_found() -> NotFound:

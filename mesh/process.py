@@ -1,7 +1,6 @@
 """The life cycle of a process: settings, start, readiness, drain, exit."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ import structlog
 import uvloop
 
 from mesh import telemetry
+from mesh.background import stop
 from mesh.errors import MeshError
 from mesh.operations import OpsServer, Readiness
 from mesh.settings import ProcessSettings, load
@@ -49,7 +49,7 @@ class Process:
         """
         task = asyncio.create_task(coroutine, name=name)
         task.add_done_callback(self._task_done)
-        self._stack.push_async_callback(_cancel, task)
+        self._stack.push_async_callback(stop, [task])
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (failure := task.exception()) is not None:
@@ -77,12 +77,6 @@ class Process:
             log.info("draining", process=self.name)
             self.readiness.drain()
         return 1 if self._failure else 0
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait({task})
 
 
 def run(name: str, settings_type: type[S], wire: Callable[[Process, S], Awaitable[None]]) -> NoReturn:

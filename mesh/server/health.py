@@ -4,7 +4,6 @@ https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +17,7 @@ from grpcapis.grpc_health.v1.health_pb import (
     HealthListResponse,
 )
 
+from mesh.background import wait
 from mesh.operations import Readiness
 
 DESC = health_pb.desc().services[0]
@@ -77,8 +77,7 @@ class Health:
             if status is not sent:
                 yield HealthCheckResponse(status=status)
                 sent = status
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), WATCH_EVERY_S)
+            await wait(self._stopping, WATCH_EVERY_S)
         if sent is Status.SERVING:
             yield HealthCheckResponse(status=Status.NOT_SERVING)
 

@@ -1,6 +1,6 @@
 """The SQL of failed sign-ins and known addresses. Every function runs in its caller's transaction."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -57,17 +57,15 @@ async def write_counters(tx: Connection, counters: Mapping[str, Counter]) -> Non
     )
 
 
-async def take_back(tx: Connection, keys: Iterable[str], blocked_until: Mapping[str, datetime]) -> None:
-    """Subtracts one failure under each of these keys, and lifts its block if that is still the one in
-    `blocked_until`.
-    """
+async def take_back(tx: Connection, blocked_until: Mapping[str, datetime]) -> None:
+    """Subtracts one failure under each of these keys, and lifts its block if that is still the one given here."""
     await tx.executemany(
         """
         UPDATE sign_in_attempts SET failures = greatest(failures - 1, 0),
                blocked_until = CASE WHEN blocked_until = $2 THEN now() ELSE blocked_until END
         WHERE key = $1
         """,
-        [(key, blocked_until[key]) for key in sorted(keys)],
+        sorted(blocked_until.items()),
     )
 
 

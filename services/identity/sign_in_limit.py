@@ -117,7 +117,7 @@ class SignInLimit:
     async def succeed(self, attempt: Attempt, user_uid: UUID) -> None:
         """Takes back the failure, and records the address as one of the user's."""
         async with self._database.transaction() as tx:
-            await attempt_storage.take_back(tx, attempt.blocked_until, attempt.blocked_until)
+            await attempt_storage.take_back(tx, attempt.blocked_until)
             await attempt_storage.reset(tx, attempt.pair_key)
             if attempt.address_hash:
                 await attempt_storage.remember_address(tx, user_uid, attempt.address_hash)
@@ -132,7 +132,7 @@ class SignInLimit:
     async def cancel(self, attempt: Attempt) -> None:
         """Takes back the failure of an attempt whose password was not checked."""
         async with self._database.transaction() as tx:
-            await attempt_storage.take_back(tx, attempt.blocked_until, attempt.blocked_until)
+            await attempt_storage.take_back(tx, attempt.blocked_until)
 
     async def fail_client(self, call: Call) -> None:
         """Counts a wrong secret of a workload. Raises ResourceExhausted if the address has had too many."""

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -35,14 +34,14 @@ from pydantic import Field
 
 from mesh.contract.events import TYPE_PREFIX, participants
 from mesh.events.broker import EVENT_AGE_S_MAX
-from mesh.events.nats.jetstream import REQUEST_TIMEOUT_S
+from mesh.events.nats.failures import FAILURES
+from mesh.events.nats.jetstream import CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S
 from mesh.events.nats.stream import ACK_WAIT_S, DUPLICATE_WINDOW_S, STREAM
 from mesh.events.nats.users import PROVISIONER, inbox_prefix
 from mesh.settings import EventSettings, Text, load
 
 log = structlog.get_logger()
 
-CONNECT_TIMEOUT_S = 2
 ATTEMPTS_MAX = 30
 ATTEMPT_PAUSE_S = 1.0
 KEEP_PAUSE_S = 10.0
@@ -126,7 +125,7 @@ async def _provision_with_retries(url: str, consumers: Consumers, keep: bool) ->
     for _ in itertools.count() if keep else range(ATTEMPTS_MAX - 1):
         try:
             await provision(url, consumers)
-        except (nats.errors.Error, OSError) as error:
+        except FAILURES as error:
             log.info("could not provision the broker yet", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(ATTEMPT_PAUSE_S)
         else:
@@ -164,7 +163,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         work = _run(settings, options.keep)
         asyncio.run(_until_terminated(work) if options.keep else work)
-    except (nats.errors.Error, OSError) as error:
+    except FAILURES as error:
         print(f"The broker of NATS_URL could not be provisioned: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from mesh.errors import MeshError, PermissionDenied
+from mesh.identity.verifier import INVALID, REVOKED
 from mesh.rpc import Call
 
 # Wrapped without a level filter: the audit log must not depend on LOG_LEVEL.
@@ -29,6 +30,6 @@ def record_refusal(error: MeshError, *, method: str, account: str, client: str) 
     """Logs a call that was refused because its caller lacks permission or its token is invalid or revoked. Missing and
     expired tokens are routine and are not logged.
     """
-    if isinstance(error, PermissionDenied) or error.reason in ("TOKEN_INVALID", "TOKEN_REVOKED"):
+    if isinstance(error, PermissionDenied) or error.reason in (INVALID, REVOKED):
         fields: dict[str, Any] = {"method": method, "client": client, **error.metadata}
         record("access_refused", account=account, **fields | {"reason": error.reason})

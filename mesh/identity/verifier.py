@@ -16,6 +16,7 @@ from mesh.identity.ended_tokens import EndedTokens, ended_ids
 from mesh.identity.key_set import KeySet, PublicKey, algorithms_of
 
 TOKEN_BYTES_MAX = 8192
+INVALID: Final = "TOKEN_INVALID"
 REVOKED: Final = "TOKEN_REVOKED"
 
 
@@ -92,7 +93,7 @@ class Verifier:
 
 
 def _invalid() -> Unauthenticated:
-    return Unauthenticated("The access token is not valid.", reason="TOKEN_INVALID")
+    return Unauthenticated("The access token is not valid.", reason=INVALID)
 
 
 def _expired() -> Unauthenticated:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import asyncpg
 
 from mesh.database.connection import Connection, Session
-from mesh.database.failures import DRIVER_ERRORS, busy, translate
+from mesh.database.failures import busy, translated_errors
 from mesh.database.transaction import transaction_on
 from mesh.rpc import current_call
 from mesh.settings import DatabaseSettings
@@ -81,13 +81,9 @@ class Database:
         long). Errors caused by the data, such as asyncpg.UniqueViolationError, are left for the storage to catch.
         """
         timeout_s = min(statement_timeout_s, self._statement_timeout_s)
-        try:
+        with translated_errors():
             async with self._acquired() as connection, transaction_on(connection, _within_deadline(timeout_s)):
                 yield connection
-        except DRIVER_ERRORS as error:
-            if (translated := translate(error)) is None:
-                raise
-            raise translated from error
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Connection]:
@@ -112,16 +108,12 @@ class Database:
 
         Raises as transaction() does.
         """
-        try:
+        with translated_errors():
             connection = await asyncpg.connect(**self._connect)
             try:
                 yield connection
             finally:
                 await connection.close(timeout=CLOSE_TIMEOUT_S)
-        except DRIVER_ERRORS as error:
-            if (translated := translate(error)) is None:
-                raise
-            raise translated from error
 
 
 def _connect_arguments(settings: DatabaseSettings, service: str) -> dict[str, Any]:

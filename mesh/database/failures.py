@@ -1,5 +1,8 @@
 """The errors of calls whose database failed, derived from the driver's errors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import asyncpg
 import structlog
 
@@ -28,10 +31,23 @@ _AWAY = (
     asyncpg.exceptions.InvalidCachedStatementError,  # a migration ran meanwhile; the next try prepares anew
 )
 _CONCURRENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
-def translate(error: Exception) -> MeshError | None:
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raises the error to show to the caller in the place of a driver's error, unless the data or a bug of ours caused
+    that one.
+    """
+    try:
+        yield
+    except _DRIVER_ERRORS as error:
+        if (translated := _translate(error)) is None:
+            raise
+        raise translated from error
+
+
+def _translate(error: Exception) -> MeshError | None:
     """Returns the error to show to the caller for a driver's error; None if the data or a bug of ours caused it."""
     translated: MeshError
     if isinstance(error, _CONCURRENT):

@@ -49,14 +49,18 @@ class Envelope:
         optional = {"traceparent": self.traceparent, "requestid": self.request_id}
         return attributes | {name: value for name, value in optional.items() if value}
 
+    @property
+    def trace_headers(self) -> Mapping[str, str]:
+        """Returns the trace of the event as headers, empty if it has none."""
+        return {"traceparent": self.traceparent} if self.traceparent else {}
+
     @contextmanager
     def correlated(self) -> Iterator[None]:
         """Adds the event's ids to the log lines written in this context. If no request caused the event, its own id is
         the request id.
         """
-        trace = {"traceparent": self.traceparent} if self.traceparent else {}
         request_id = safe_request_id(self.request_id or self.id)
-        with bound(request_id, trace, event_id=self.id, event_type=self.type, aggregate=self.aggregate):
+        with bound(request_id, self.trace_headers, event_id=self.id, event_type=self.type, aggregate=self.aggregate):
             yield
 
     @classmethod

@@ -145,8 +145,7 @@ class Inbox:
     async def _handle(self, tx: Connection, envelope: Envelope) -> None:
         event, handler = self._decode(envelope)
         await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'")
-        trace = {"traceparent": envelope.traceparent} if envelope.traceparent else {}
-        with envelope.correlated(), tracing.span(f"process {event.type}", "CONSUMER", trace):
+        with envelope.correlated(), tracing.span(f"process {event.type}", "CONSUMER", envelope.trace_headers):
             try:
                 async with asyncio.timeout(HANDLER_TIMEOUT_S):
                     await handler(tx, event)

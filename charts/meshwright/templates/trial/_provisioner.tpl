@@ -28,13 +28,7 @@ spec:
 
 {{/* Nobody calls it, so it has no port, and it is ready once it runs. */}}
 {{- define "meshwright.provisioner-pod" -}}
-serviceAccountName: {{ include "meshwright.fullname" . }}
-automountServiceAccountToken: false
-enableServiceLinks: false
-{{- include "meshwright.pull-secrets" .root }}
-terminationGracePeriodSeconds: {{ include "meshwright.termination-grace-s" . }}
-securityContext:
-  {{- include "meshwright.pod-security" (dict "user" 10001) | nindent 2 }}
+{{ include "meshwright.pod-base" (dict "root" .root "name" .name "user" 10001) }}
 containers:
   - name: {{ .name }}
     {{- include "meshwright.program" (dict "root" .root "module" "mesh.events.nats.provision" "spec" (dict "args" (list "--keep"))) | nindent 4 }}
@@ -48,7 +42,5 @@ containers:
       requests: {cpu: 10m, memory: 48Mi}
       limits: {memory: 128Mi}
 volumes:
-  - name: tmp
-    emptyDir:
-      sizeLimit: 64Mi
+  {{- include "meshwright.tmp-volume" . | nindent 2 }}
 {{- end }}

@@ -1,12 +1,6 @@
 {{/* Mounts the data at /data, and the files and the Secret at /configuration. */}}
 {{- define "meshwright.stateful-pod" -}}
-serviceAccountName: {{ include "meshwright.fullname" . }}
-automountServiceAccountToken: false
-enableServiceLinks: false
-{{- include "meshwright.pull-secrets" .root }}
-terminationGracePeriodSeconds: {{ include "meshwright.termination-grace-s" . }}
-securityContext:
-  {{- include "meshwright.pod-security" (dict "user" .values.user) | nindent 2 }}
+{{ include "meshwright.pod-base" (dict "root" .root "name" .name "user" .values.user) }}
 containers:
   - name: {{ .name }}
     image: {{ .values.image }}
@@ -21,9 +15,7 @@ containers:
       - {name: configuration, mountPath: /configuration, readOnly: true}
       - {name: tmp, mountPath: /tmp}
 volumes:
-  - name: tmp
-    emptyDir:
-      sizeLimit: 64Mi
+  {{- include "meshwright.tmp-volume" . | nindent 2 }}
   - name: configuration
     projected:
       sources:

@@ -1,11 +1,5 @@
 {{- define "meshwright.pod" -}}
-serviceAccountName: {{ include "meshwright.fullname" . }}
-automountServiceAccountToken: false
-enableServiceLinks: false
-{{- include "meshwright.pull-secrets" .root }}
-terminationGracePeriodSeconds: {{ include "meshwright.termination-grace-s" . }}
-securityContext:
-  {{- include "meshwright.pod-security" (dict "user" 10001) | nindent 2 }}
+{{ include "meshwright.pod-base" (dict "root" .root "name" .name "user" 10001) }}
 topologySpreadConstraints:
   {{- include "meshwright.topology-spread" . | nindent 2 }}
 {{- if .spec.database }}
@@ -15,9 +9,24 @@ initContainers:
 containers:
   - {{- include "meshwright.container" . | nindent 4 }}
 volumes:
-  - name: tmp
-    emptyDir:
-      sizeLimit: 64Mi
+  {{- include "meshwright.tmp-volume" . | nindent 2 }}
+{{- end }}
+
+{{/* The fields that all pods of the release share. Takes root; name; user, the id that it runs as. */}}
+{{- define "meshwright.pod-base" -}}
+serviceAccountName: {{ include "meshwright.fullname" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- include "meshwright.pull-secrets" .root }}
+terminationGracePeriodSeconds: {{ include "meshwright.termination-grace-s" . }}
+securityContext:
+  {{- include "meshwright.pod-security" (dict "user" .user) | nindent 2 }}
+{{- end }}
+
+{{- define "meshwright.tmp-volume" -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: 64Mi
 {{- end }}
 
 {{/*

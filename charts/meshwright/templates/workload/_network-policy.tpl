@@ -1,14 +1,15 @@
 {{/*
-Limits which connections a workload accepts and opens. Takes root; name; port, the name of the port
-that it serves; from, the workloads that may connect, all if absent; to, the workloads that it
-calls; outside, the names of servers beyond the release (networkPolicies.outside). Meshed traffic
-arrives at 4143; Linkerd decides which method it may call.
+Limits which connections a workload accepts and opens. Takes root; name; object, the name of the
+policy if it is not the workload's; port, the name of the port that it serves, absent if nobody
+calls it; from, the workloads that may connect, all if absent; to, the workloads that it calls;
+outside, the names of servers beyond the release (networkPolicies.outside). Meshed traffic arrives
+at 4143; Linkerd decides which method it may call.
 */}}
 {{- define "meshwright.network-policy" -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
-  name: {{ include "meshwright.fullname" . }}
+  name: {{ .object | default (include "meshwright.fullname" .) }}
   labels:
     {{- include "meshwright.labels" . | nindent 4 }}
 spec:
@@ -16,6 +17,7 @@ spec:
     matchLabels:
       {{- include "meshwright.selector" . | nindent 6 }}
   policyTypes: [Ingress, Egress]
+  {{- if .port }}
   ingress:
     - ports:
         {{- include "meshwright.network-ports" (dict "root" .root "ports" (list .port)) | nindent 8 }}
@@ -37,26 +39,7 @@ spec:
               kubernetes.io/metadata.name: {{ .namespace }}
         {{- end }}
     {{- end }}
-  egress:
-    {{- include "meshwright.network-egress" . | nindent 4 }}
-{{- end }}
-
-{{/*
-The policy of pods that call others and that nobody calls. Takes root; name, as in their labels; object,
-the name of the policy; to, the workloads that they call.
-*/}}
-{{- define "meshwright.caller-policy" -}}
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata:
-  name: {{ .object }}
-  labels:
-    {{- include "meshwright.labels" . | nindent 4 }}
-spec:
-  podSelector:
-    matchLabels:
-      {{- include "meshwright.selector" . | nindent 6 }}
-  policyTypes: [Ingress, Egress]
+  {{- end }}
   egress:
     {{- include "meshwright.network-egress" . | nindent 4 }}
 {{- end }}

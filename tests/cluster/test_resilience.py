@@ -132,6 +132,8 @@ def test_a_drained_node(shop: Shop) -> None:
 @pytest.mark.parametrize("workload", ["orders", "edge", "postgres", "nats"])
 def test_a_killed_process_comes_back(shop: Shop, workload: str) -> None:
     """kill -9, without a word to anybody: it is started again, and knows all that was acknowledged."""
+    order = {"lines": [{"product": shop.product, "quantity": 1}]}
+    shop.client.call("POST", "/v1/orders", token=shop.token, body=order)
     orders = shop.client.call("GET", "/v1/orders", token=shop.token)
     pod = shop.release.pods(workload)[0]
     name, restarts = pod["metadata"]["name"], restarts_of(pod)

@@ -106,6 +106,7 @@ def test_a_service_by_grpcurl(client: httpx.Client, compose: Compose) -> None:
 def test_what_is_killed_comes_back(client: httpx.Client, compose: Compose, service: str) -> None:
     """A process that is killed is restarted, and the mesh answers again with all that it knew."""
     before = client.get("/v1/orders").json()
+    assert before["orders"], "there is something to lose"
     started = compose.inspect(service, "{{.State.StartedAt}}")
     compose.kill(service)
     eventually(lambda: compose.inspect(service, "{{.State.StartedAt}}") != started)

@@ -62,6 +62,7 @@ def test_clients_and_staff_are_read(environment: pytest.MonkeyPatch) -> None:
         ("STAFF_EMAIL", "staff@example.com", "STAFF_EMAIL and STAFF_PASSWORD must both be set, or neither"),
         ("SERVICE_CLIENTS", '{"orders": "0123456789abcdef\\n"}', "SERVICE_CLIENTS: "),
         ("STAFF_EMAIL", "staff", "STAFF_EMAIL: "),
+        ("STAFF_EMAIL", f"{'a' * 65}@example.com", "STAFF_EMAIL: must be an address"),
         ("STAFF_PASSWORD", "short", "STAFF_PASSWORD: "),
         ("ACCESS_TOKEN_LIFETIME_S", "86400", "ACCESS_TOKEN_LIFETIME_S: "),
         ("SIGNING_KEY_ROTATION_S", "60", "SIGNING_KEY_ROTATION_S: "),

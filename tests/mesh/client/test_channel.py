@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +12,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
 
+from local.ports import free_port
 from mesh.client import Channel
 from mesh.errors import (
     Cancelled,
@@ -40,14 +40,6 @@ class Tokens:
     async def token(self) -> str:
         """Returns the token."""
         return self._token
-
-
-def free_port() -> int:
-    """Returns a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_a_typed_call_returns_the_response(greeter: SimpleNamespace, issuer: Issuer) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -27,19 +27,9 @@ from mesh.errors import (
 )
 from mesh.identity import Caller
 from mesh.rpc import WORKLOAD, Call, current_call
+from tests.given_token import GivenToken
 from tests.issuer import Issuer
 from tests.mesh.servers import channel_to, serving
-
-
-class Tokens:
-    """A stand-in for the service tokens of a process, with a valid token."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    async def token(self) -> str:
-        """Returns the token."""
-        return self._token
 
 
 async def test_a_typed_call_returns_the_response(greeter: SimpleNamespace, issuer: Issuer) -> None:
@@ -66,7 +56,7 @@ async def test_only_idempotent_methods_are_retried(
         tries += 1
         raise error("not now")
 
-    tokens: Any = Tokens(issuer.token("workloads/robot"))
+    tokens = GivenToken(issuer.token("workloads/robot"))
     async with serving(greeter, issuer, handle) as server, channel_to(server, tokens=tokens) as channel:
         client = greeter.grpc.GreeterServiceClient(channel)
         with pytest.raises(error, match="not now"):
@@ -83,7 +73,7 @@ async def test_other_errors_are_not_retried(greeter: SimpleNamespace, issuer: Is
         tries += 1
         raise NotFound("nobody", reason="NOBODY")
 
-    tokens: Any = Tokens(issuer.token("workloads/robot"))
+    tokens = GivenToken(issuer.token("workloads/robot"))
     async with serving(greeter, issuer, handle) as server, channel_to(server, tokens=tokens) as channel:
         with pytest.raises(NotFound) as caught:
             await greeter.grpc.GreeterServiceClient(channel).greet(greeter.pb.GreetRequest(name="Ada"))
@@ -115,7 +105,7 @@ async def test_a_call_names_the_workload_that_makes_it(greeter: SimpleNamespace,
     async def handle(_request: Any, call: Call) -> Any:
         return greeter.pb.GreetResponse(text=call.metadata.get(WORKLOAD, "nobody"))
 
-    tokens: Any = Tokens(issuer.token("workloads/robot"))
+    tokens = GivenToken(issuer.token("workloads/robot"))
     request = greeter.pb.GreetRequest(name="Ada")
     async with serving(greeter, issuer, handle) as server:
         async with channel_to(server, tokens=tokens, caller="robot", in_mesh=in_mesh) as channel:
@@ -132,7 +122,7 @@ async def test_a_workload_may_be_far_away(greeter: SimpleNamespace, issuer: Issu
     async def handle(_request: Any, _call: Call) -> Any:
         return greeter.pb.GreetResponse(text="hello")
 
-    tokens: Any = Tokens(issuer.token("workloads/robot"))
+    tokens = GivenToken(issuer.token("workloads/robot"))
     async with (
         serving(greeter, issuer, handle) as server,
         far_away(server.port, 0.2) as port,
@@ -149,7 +139,7 @@ async def test_a_call_waits_for_a_workload_that_restarts(greeter: SimpleNamespac
     async def handle(_request: Any, _call: Call) -> Any:
         return greeter.pb.GreetResponse(text="back")
 
-    port, tokens = free_port(), cast(Any, Tokens(issuer.token("workloads/robot")))
+    port, tokens = free_port(), GivenToken(issuer.token("workloads/robot"))
     async with Channel("greeter", f"127.0.0.1:{port}", tokens=tokens) as channel:
         client = greeter.grpc.GreeterServiceClient(channel)
         calling = asyncio.create_task(client.whisper(greeter.pb.GreetRequest(name="Ada"), timeout_s=20))
@@ -168,7 +158,7 @@ async def test_the_callers_token_travels_on(greeter: SimpleNamespace, issuer: Is
         return greeter.pb.GreetResponse()
 
     user = Caller("users/ada", frozenset({"greet", "speak"}), issuer.token("users/ada", "greet speak"))
-    own: Any = Tokens(issuer.token("workloads/robot"))
+    own = GivenToken(issuer.token("workloads/robot"))
     async with serving(greeter, issuer, handle) as server, channel_to(server, tokens=own) as channel:
         client = greeter.grpc.GreeterServiceClient(channel)
         handled = current_call.set(Call("/test", user))

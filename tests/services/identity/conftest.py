@@ -15,7 +15,7 @@ from meshwright.identity.v1.identity_pb import CreateUserRequest, IssueTokenRequ
 from local.postgres import Postgres
 from mesh.client import Channel
 from mesh.database import Database
-from mesh.identity import ServiceTokens, Verifier
+from mesh.identity import Verifier
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.operations import Readiness
 from mesh.server import Server
@@ -28,22 +28,12 @@ from services.identity.handlers import IdentityHandlers
 from services.identity.keys import SigningKeys
 from services.identity.passwords import Passwords
 from services.identity.tokens import AccessTokens
+from tests.given_token import GivenToken
 
 ISSUER = "https://shop.test"
 AUDIENCE = "meshwright"
 PASSWORD = "correct horse battery"
 CLIENT_SECRETS = {"notifications": "notifications-secret", "orders": "orders-secret-0123"}
-
-
-class GivenToken(ServiceTokens):
-    """A fixed token, as service tokens."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    async def token(self) -> str:
-        """Returns the token."""
-        return self._text
 
 
 @dataclass

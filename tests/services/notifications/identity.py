@@ -4,9 +4,7 @@ from meshwright.identity.v1.identity_grpc import IdentityServiceBase
 from meshwright.identity.v1.identity_pb import ResolveUserRequest, ResolveUserResponse
 
 from mesh.errors import NotFound
-from mesh.identity import ServiceTokens
 from mesh.rpc import Call
-from tests.issuer import Issuer
 from tests.services.calls import standing_in_for
 
 
@@ -27,14 +25,3 @@ class IdentityStandIn:
         if request.user not in self.users:
             raise NotFound("There is no such user.", reason="USER_NOT_FOUND")
         return self.users[request.user]
-
-
-class IssuedTokens(ServiceTokens):
-    """Service tokens for the notifications workload, issued by the test's issuer."""
-
-    def __init__(self, issuer: Issuer) -> None:
-        self._issuer = issuer
-
-    async def token(self) -> str:
-        """Returns a valid token."""
-        return self._issuer.token("workloads/notifications")

@@ -28,9 +28,10 @@ from services.notifications.clients import Users
 from services.notifications.consumers import Consumers
 from services.notifications.mail import Mailer
 from tests.broker import ADMIN
+from tests.given_token import GivenToken
 from tests.issuer import Issuer
 from tests.services.calls import serving
-from tests.services.notifications.identity import IdentityStandIn, IssuedTokens
+from tests.services.notifications.identity import IdentityStandIn
 from tests.services.notifications.smtp import MailServer
 
 SENDER = "Shop <shop@example.com>"
@@ -129,7 +130,7 @@ async def shop(
         await provision(url, {"notifications": [kind.desc().type_name for kind in EVENTS]})
         broker = await stack.enter_async_context(connect(url, "notifications"))
         database = await open_database("notifications")
-        channel = Channel("identity", f"127.0.0.1:{port}", tokens=IssuedTokens(issuer))
+        channel = Channel("identity", f"127.0.0.1:{port}", tokens=GivenToken(issuer.token("workloads/notifications")))
         users = Users(await stack.enter_async_context(channel))
         consumers = Consumers(users, Mailer(f"smtp://127.0.0.1:{mail_server.port}"), SENDER, "hash key of the tests")
         yield Shop(url, broker, database, identity, port, issuer, mail_server, consumers, stack)

@@ -56,9 +56,8 @@ def main() -> None:
         generate_googleapis(fresh, Path(folder) / "googleapis.binpb")
         generate_grpcapis(fresh, Path(folder) / "grpcapis.binpb")
         image = fresh / "contracts.binpb"
-        write_image(image)
+        contracts = write_image(image)
         generate_betterproto(fresh, image, Path(folder) / "plain.binpb")
-        contracts = FileDescriptorSet.from_binary(image.read_bytes())
         services = declared_services(contracts)
         files = derived_files(services, contracts)
         shutil.rmtree(target / "gen", ignore_errors=True)
@@ -124,14 +123,17 @@ def stable(alpha: FileDescriptorProto) -> FileDescriptorProto:
     return file
 
 
-def write_image(path: Path) -> None:
-    """Writes the descriptor image with the comments of our own files; the edge, reflection and the chart read it."""
+def write_image(path: Path) -> FileDescriptorSet:
+    """Writes the descriptor image with the comments of our own files; the edge, reflection and the chart read it.
+    Returns what it wrote.
+    """
     buf("build", "proto", "--as-file-descriptor-set", "--output", path)
     image = FileDescriptorSet.from_binary(path.read_bytes())
     for file in image.file:
         if not file.name.startswith("meshwright/"):
             file.source_code_info = SourceCodeInfo()
     path.write_bytes(image.to_binary())
+    return image
 
 
 def generate_betterproto(out: Path, image: Path, plain: Path) -> None:

@@ -17,16 +17,11 @@ BEGIN, END = "<!-- Services: written by `make generate`. -->\n", "<!-- End of th
 
 def write_table(text: str, services: Sequence[Service], image: FileDescriptorSet) -> str:
     """Returns the text of the page with the table of today. Raises ValueError if the page has no place for it."""
-    return between(text, BEGIN, END, _table(services, _purposes(image)))
-
-
-def between(text: str, begin: str, end: str, new: str) -> str:
-    """Returns a text with something else between two of its lines. Raises ValueError if they are not there."""
-    before, found, rest = text.partition(begin)
-    _, found_end, after = rest.partition(end)
+    before, found, rest = text.partition(BEGIN)
+    _, found_end, after = rest.partition(END)
     if not found or not found_end:
-        raise ValueError(f"These lines are missing, one after the other: {begin.strip()} {end.strip()}")
-    return f"{before}{begin}\n{new}\n{end}{after}"
+        raise ValueError(f"These lines are missing, one after the other: {BEGIN.strip()} {END.strip()}")
+    return f"{before}{BEGIN}\n{_table(services, _purposes(image))}\n{END}{after}"
 
 
 def _table(services: Sequence[Service], purposes: Mapping[str, str]) -> str:

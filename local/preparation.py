@@ -10,7 +10,7 @@ from protobuf.wkt import FileDescriptorSet
 
 from local import processes
 from local.child import Child, Command
-from local.declarations.checkout import read_services
+from local.declarations.checkout import IMAGE, read_services
 from local.declarations.problem import WrongDeclarations
 from local.declarations.service import Service
 from local.errors import SetupError
@@ -41,12 +41,11 @@ class Preparation:
 
     async def prepare(self) -> None:
         """Bring databases and broker to what the code expects now."""
-        contracts = Path(processes.CONTRACTS).read_bytes()
         try:
-            services = read_services(Path(), FileDescriptorSet.from_binary(contracts))
+            services = read_services(Path())
         except WrongDeclarations as error:
             raise SetupError(str(error)) from error
-        if [_facts(each) for each in services] != [_facts(each) for each in self._services]:
+        if services != tuple(self._services):
             raise SetupError("What the services declare has changed: to use it, stop `make up` and start it again.")
         await self.prepare_databases()
         await self.prepare_broker()
@@ -67,7 +66,7 @@ class Preparation:
 
     async def prepare_broker(self) -> None:
         """Make the stream and the consumers that the contracts ask for, unless that was done for the same contracts."""
-        contracts = Path(processes.CONTRACTS).read_bytes()
+        contracts = Path(IMAGE).read_bytes()
         if contracts == self._provisioned:
             return
         try:
@@ -91,9 +90,3 @@ class Preparation:
         finally:
             child.kill()
             log.close()
-
-
-def _facts(service: Service) -> tuple[object, ...]:
-    """Returns what processes were started with."""
-    events = (service.publishes, service.consumes)
-    return service.name, service.declaration, service.port, service.types, service.callees, events

@@ -17,7 +17,6 @@ from local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER
 
 MAIL_PAGE_SECRET = "mail-page"
-CONTRACTS = IMAGE
 Services: TypeAlias = Sequence[Service]
 
 COMMON = {
@@ -93,7 +92,7 @@ def edge(services: Services, ports: Mapping[str, int]) -> MeshProcess:
         "OPS_PORT": "0",
         "API_TITLE": "Meshwright",
         "PAGE_LINKS": f"Mail=http://localhost:{ports['MAIL_PAGE_PORT']}/",
-        "CONTRACTS": CONTRACTS,
+        "CONTRACTS": IMAGE,
         "UPSTREAMS": ",".join(upstreams),
     }
     return _process("edge", "edge", ports["PORT"], ports["PORT"], environment)

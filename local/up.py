@@ -10,7 +10,7 @@ from typing import Any
 from protobuf.wkt import FileDescriptorSet
 
 from local import processes
-from local.declarations.checkout import read_services
+from local.declarations.checkout import IMAGE, read_services
 from local.declarations.service import Service
 from local.event_reader import EVENT_READER
 from local.home import Home
@@ -43,7 +43,7 @@ async def up(home: Home) -> None:
     home.create()
     with home.lock():
         end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
-        contracts = FileDescriptorSet.from_binary(Path(processes.CONTRACTS).read_bytes())
+        contracts = FileDescriptorSet.from_binary(Path(IMAGE).read_bytes())
         services = read_services(Path(), contracts)
         ports = choose_ports(processes.port_variables(services))
         names = [service.workload for service in services]

@@ -34,6 +34,7 @@ def read_services(root: Path, image: FileDescriptorSet | None = None) -> tuple[S
         Service(
             name=file.name,
             file=file,
+            declaration=file.declaration,
             port=assigned[file.name],
             types=tuple(sorted(each.type_name for each in grpc_services if workload_of(each) == file.name)),
             callees=tuple(sorted({callee for callee, policy in policies if file.name in policy.callers})),

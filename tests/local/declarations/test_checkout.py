@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from googleapis.google.api.annotations_pb import ext_http
+from googleapis.google.api.http_pb import HttpRule
 from protobuf.wkt import FileDescriptorSet
 
 from local.declarations.checkout import read_services
 from local.declarations.problem import WrongDeclarations
 from local.declarations.service import Service
+from mesh.contract.policy import policy_of_options
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
@@ -54,6 +57,21 @@ def test_a_name_of_several_words(tmp_path: Path) -> None:
     """It has a form for each place that it stands in."""
     service = read_services(checkout(tmp_path, order_items=""), IMAGE)[0]
     assert (service.name, service.workload, service.variable) == ("order_items", "order-items", "ORDER_ITEMS")
+
+
+def test_services_that_are_started_alike_are_equal() -> None:
+    """Reading them again gives the same; a route to an internal method, whose callers then need no token, does not."""
+    routed = FileDescriptorSet.from_binary(IMAGE.to_binary())
+    [options] = [
+        method.options
+        for file in routed.file
+        for service in file.service
+        for method in service.method
+        if method.options is not None and "notifications" in policy_of_options(method.options).callers
+    ]
+    options[ext_http] = HttpRule()
+    assert read_services(ROOT, IMAGE) == read_services(ROOT)
+    assert read_services(ROOT, IMAGE) != read_services(ROOT, routed)
 
 
 @pytest.mark.parametrize(

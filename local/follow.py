@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO
 
+from local.declarations.service import workload_name
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console
@@ -23,7 +24,7 @@ def follow(home: Home, service: str | None) -> None:
     names = sorted(path.stem for path in (home.folder / "logs").glob("*.log"))
     if not names:
         raise SetupError("There are no logs yet. `make up` starts the mesh.")
-    service = service and service.replace("_", "-")  # as the supervisor names a process
+    service = service and workload_name(service)
     if service and service not in names:
         raise SetupError(f"There is no log of {service!r}. Choose one of: {', '.join(names)}")
     before = LINES_BEFORE

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+from local.declarations.service import workload_name
 from local.errors import SetupError
 from local.home import Home
 from local.state import ProcessState, State
@@ -17,6 +18,7 @@ def restart(home: Home, name: str | None) -> None:
     supervisor = home.supervisor_pid()
     if supervisor is None:
         raise SetupError("No mesh runs here. `make up` starts one.")
+    name = name and workload_name(name)
     names = [process.name for process in State.read(home.state_file).processes]
     if name not in names:
         raise SetupError(f"Say which one: make restart SERVICE=<name>, of {', '.join(names)}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.declarations.checkout import read_services
-from local.declarations.service import Service
+from local.declarations.service import Service, workload_name
 from local.errors import SetupError
 from local.home import Home
 from local.state import State
@@ -24,7 +24,7 @@ def chosen_service(target: str, name: str | None, has_what: Callable[[Service], 
     is none of those that have what the target needs.
     """
     services = {service.workload: service for service in read_services(Path()) if has_what(service)}
-    service = services.get((name or "").replace("_", "-"))
+    service = services.get(workload_name(name or ""))
     if service is None:
         raise SetupError(f"SERVICE is missing or unknown: make {target} SERVICE=<one of {', '.join(services)}>")
     return service

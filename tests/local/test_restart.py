@@ -1,6 +1,7 @@
 """`make restart`."""
 
 import asyncio
+import contextlib
 import io
 import signal
 import sys
@@ -29,20 +30,27 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-@pytest.fixture
-async def running(home: Home, tmp_path: Path) -> AsyncIterator[None]:
+@contextlib.asynccontextmanager
+async def supervised(home: Home, tmp_path: Path, name: str) -> AsyncIterator[None]:
     """A supervisor in this process, with one process, that takes requests as `make up` does."""
     [port] = free_ports(1)
     argv = (sys.executable, "-I", "-S", str(DUMMY), str(port), str(tmp_path / "stopped"))
-    part = MeshProcess("orders", port, port, argv, {})
+    part = MeshProcess(name, port, port, argv, {})
     loop = asyncio.get_running_loop()
-    with home.lock(), Console(["orders"], io.BytesIO()) as console:
+    with home.lock(), Console([name], io.BytesIO()) as console:
         async with Supervisor(home, console, [part]) as supervisor:
             loop.add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(home.take_restart()))
             supervisor.start(part)
             await supervisor.ready(part)
             yield
             loop.remove_signal_handler(signal.SIGUSR1)
+
+
+@pytest.fixture
+async def running(home: Home, tmp_path: Path) -> AsyncIterator[None]:
+    """Such a supervisor with the process orders."""
+    async with supervised(home, tmp_path, "orders"):
+        yield
 
 
 @pytest.mark.usefixtures("running")
@@ -63,6 +71,16 @@ async def test_an_unknown_process_is_a_sentence(home: Home, name: str | None) ->
     """It names those that there are."""
     with pytest.raises(SetupError, match=r"make restart SERVICE=<name>, of orders$"):
         restart(home, name)
+
+
+async def test_a_name_may_be_written_as_its_folder(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The process of services/order_items is order-items; both spellings restart it."""
+    async with supervised(home, tmp_path, "order-items"):
+        for name in ("order_items", "order-items"):
+            await asyncio.to_thread(restart, home, name)
+            assert capsys.readouterr().out.startswith("order-items runs anew, ")
 
 
 def test_nothing_runs(home: Home) -> None:

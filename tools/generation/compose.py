@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from local.declarations.service import Service
+from local.declarations.service import Service, workload_name
 from mesh.events.nats.users import PROVISIONER
 
 TEMPLATE: Final = Path(__file__).with_name("compose.template.yaml")
@@ -74,7 +74,7 @@ def _environment(service: Service, services: Sequence[Service]) -> Iterator[tupl
         yield "NATS_URL", f"nats://{service.name}:{_secret(f'{variable}_BROKER_PASSWORD')}@nats:4222"
     if service.declaration.database:
         yield "DATABASE_URL", _database_url(service, _secret(f"{variable}_DATABASE_PASSWORD"))
-    yield from ((f"{callee.upper()}_ADDRESS", f"{callee.replace('_', '-')}:{GRPC_PORT}") for callee in service.callees)
+    yield from ((f"{callee.upper()}_ADDRESS", f"{workload_name(callee)}:{GRPC_PORT}") for callee in service.callees)
     if service.declaration.mail:
         yield "SMTP_URL", "smtp://mail:8026"
     if service.calls_as_itself:

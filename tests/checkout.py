@@ -38,12 +38,22 @@ class Checkout:
             (self.folder / name).symlink_to(ROOT / name)
 
     @property
+    def home(self) -> Path:
+        """A folder for the state of the copy's mesh."""
+        return self.folder.parent / "home"
+
+    @property
+    def python_path(self) -> str:
+        """The value of PYTHONPATH by which the copy's code goes before the original's."""
+        return f"{self.folder}:{self.folder / 'gen'}"
+
+    @property
     def environment(self) -> dict[str, str]:
-        """The variables of a program that runs in the copy: its code goes before the original's."""
+        """The variables of a program that runs in the copy."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE", "MFLAGS"))}
         # Of its own, because pytest closes its folder to the user that runs our PostgreSQL.
         temporary = {"PYTEST_DEBUG_TEMPROOT": str(self.folder.parent)}
-        return ours | temporary | {"PYTHONPATH": f"{self.folder}:{self.folder / 'gen'}"}
+        return ours | temporary | {"PYTHONPATH": self.python_path}
 
     def run(self, *command: str | Path) -> "subprocess.CompletedProcess[str]":
         """Runs a program in the copy."""

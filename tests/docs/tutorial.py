@@ -69,7 +69,7 @@ class Reader:
         self._checkout = checkout
         self._service = service
         self._port = port
-        self._home = checkout.folder.parent / "home"
+        self._home = checkout.home
         self._variables = checkout.folder.parent / "variables.sh"
         self._variables.touch()
         self._mesh: Mesh | None = None
@@ -107,7 +107,7 @@ class Reader:
 
     def _start(self) -> str:
         """Starts the mesh on free ports, and a second time with the same port of the edge, as tokens name it."""
-        environment = {"PYTHONPATH": self._checkout.environment["PYTHONPATH"]} | self._edge_port
+        environment = {"PYTHONPATH": self._checkout.python_path} | self._edge_port
         self._mesh = Mesh(self._home, checkout=self._checkout.folder, **environment)
         self._mesh.wait_until_up()
         self._edge_port = {"PORT": str(self._mesh.process("edge").port)}

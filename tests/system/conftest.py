@@ -1,7 +1,6 @@
 """One mesh for all system tests. A test that breaks a part of it also restores it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +13,8 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp("system")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
-    running = Mesh(Path(folder, "home"))
-    try:
-        running.wait_until_up()
+    with Mesh.running(folder / "home") as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

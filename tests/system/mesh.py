@@ -1,5 +1,6 @@
 """The whole mesh, started by the command of `make up` in a folder of its own on free ports, and clients of it."""
 
+import contextlib
 import os
 import re
 import signal
@@ -7,9 +8,9 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -37,6 +38,17 @@ class Mesh:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, home: Path, *, checkout: Path = ROOT, **environment: str) -> Iterator[Self]:
+        """Starts a mesh, waits until every process is ready, and stops it at the end."""
+        mesh = cls(home, checkout=checkout, **environment)
+        try:
+            mesh.wait_until_up()
+            yield mesh
+        finally:
+            mesh.stop()
 
     def wait_until_up(self) -> None:
         """Waits until every process is ready."""

@@ -2,9 +2,6 @@
 folder and its contract.
 """
 
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +10,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.system.mesh import ROOT, Mesh, eventually
+from tests.checkout import ROOT, Checkout
+from tests.system.mesh import Mesh, eventually
 
-COPIED = ("charts", "docs", "edge", "gen", "local", "mesh", "proto", "services", "third_party", "tools")
 CONTRACTS = {
     "order_items": """
 // Counts.
@@ -182,42 +179,37 @@ if __name__ == "__main__":
     run("item_labels", Settings, wire)
 """
 DECLARED = 'database = true\ngenerated_secrets = ["GREETING_SECRET"]\n[env]\nGREETING = "Costs $5, {it} \'said\'"\n'
+FILES = {
+    **{
+        f"proto/meshwright/{name}/v1/{name}.proto": HEAD.replace("{name}", name) + contract
+        for name, contract in CONTRACTS.items()
+    },
+    "services/order_items/__init__.py": "",
+    "services/order_items/__main__.py": ORDER_ITEMS,
+    "services/order_items/service.toml": DECLARED,
+    "services/item_labels/__init__.py": "",
+    "services/item_labels/__main__.py": ITEM_LABELS,
+    "services/item_labels/service.toml": "database = true\n",
+    "services/item_labels/migrations/0001_labels.sql": "CREATE TABLE labels (text text NOT NULL);\n",
+}
 LABEL = "Costs $5, {it} 'said' workloads/order_items"
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a copy of the checkout with two services more, for which everything is generated."""
-    copy = tmp_path_factory.mktemp("declared") / "checkout"
-    for name in COPIED:
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in ROOT.glob("buf*.yaml"):
-        shutil.copy(path, copy)
-    for name, contract in CONTRACTS.items():
-        (copy / f"proto/meshwright/{name}/v1").mkdir(parents=True)
-        (copy / f"proto/meshwright/{name}/v1/{name}.proto").write_text(HEAD.replace("{name}", name) + contract)
-        (copy / "services" / name).mkdir()
-        (copy / "services" / name / "__init__.py").touch()
-    (copy / "services/order_items/__main__.py").write_text(ORDER_ITEMS)
-    (copy / "services/order_items/service.toml").write_text(DECLARED)
-    (copy / "services/item_labels/__main__.py").write_text(ITEM_LABELS)
-    (copy / "services/item_labels/service.toml").write_text("database = true\n")
-    (copy / "services/item_labels/migrations").mkdir()
-    (copy / "services/item_labels/migrations/0001_labels.sql").write_text("CREATE TABLE labels (text text NOT NULL);\n")
-    done = run(copy, sys.executable, copy / "tools" / "generate.py")
-    assert done.returncode == 0, done.stderr
-    return copy
+def checkout() -> Iterator[Checkout]:
+    """A copy of the checkout with two services more, for which everything is generated."""
+    with Checkout.copied() as copy:
+        for path, text in FILES.items():
+            (copy.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (copy.folder / path).write_text(text)
+        done = copy.run(sys.executable, "tools/generate.py")
+        assert done.returncode == 0, done.stderr
+        yield copy
 
 
-def run(checkout: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a program in the copy, with the copy's code."""
-    environment = os.environ | {"PYTHONPATH": f"{checkout}:{checkout / 'gen'}"}
-    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_compose_runs_it(checkout: Path) -> None:
+def test_compose_runs_it(checkout: Checkout) -> None:
     """Its container has the host name with a hyphen, its database and user, its addresses, secrets and variables."""
-    compose = yaml.safe_load((checkout / "compose.yaml").read_text())
+    compose = yaml.safe_load((checkout.folder / "compose.yaml").read_text())
     assert compose["services"]["order-items"]["command"] == ["services.order_items"]
     environment = compose["services"]["order-items"]["environment"]
     ours = {
@@ -241,14 +233,14 @@ def test_compose_runs_it(checkout: Path) -> None:
     assert "CREATE DATABASE order_items OWNER order_items;" in compose["configs"]["databases"]["content"]
 
 
-def test_the_chart_has_it(checkout: Path) -> None:
+def test_the_chart_has_it(checkout: Checkout) -> None:
     """With its policies, its Secret, and names that Kubernetes takes; production names a Secret for it, too."""
     helm = ROOT / ".tools" / "bin" / "helm"
     apis = ["policy.linkerd.io/v1beta3/Server", "gateway.networking.k8s.io/v1/GRPCRoute"]
     apis += ["monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule"]
-    chart = checkout / "charts/meshwright"
+    chart = checkout.folder / "charts/meshwright"
     render: list[str | Path] = [helm, "template", "shop", chart, *(f"--api-versions={api}" for api in apis)]
-    done = run(checkout, *render)
+    done = checkout.run(*render)
     assert done.returncode == 0, done.stderr
     objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout) if each}
     container = objects["Deployment", "shop-order-items"]["spec"]["template"]["spec"]["containers"][0]
@@ -258,7 +250,7 @@ def test_the_chart_has_it(checkout: Path) -> None:
     secret = objects["Secret", "shop-order-items"]["data"]
     assert set(secret) == {"CLIENT_SECRET", "DATABASE_URL", "GREETING_SECRET", "NATS_URL"}
     assert ("AuthorizationPolicy", "shop-item-labels-from-order-items") in objects
-    done = run(checkout, *render, "--values", chart / "values-production.yaml")
+    done = checkout.run(*render, "--values", chart / "values-production.yaml")
     assert done.returncode == 0, done.stderr
     objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout) if each}
     container = objects["Deployment", "shop-order-items"]["spec"]["template"]["spec"]["containers"][0]
@@ -266,16 +258,10 @@ def test_the_chart_has_it(checkout: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def mesh(checkout: Path) -> Iterator[Mesh]:
+def mesh(checkout: Checkout) -> Iterator[Mesh]:
     """The copy's mesh, up and ready."""
-    for path in (checkout.parent, *checkout.parent.parents[:2]):
-        path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
-    running = Mesh(checkout.parent / "home", checkout=checkout, PYTHONPATH=f"{checkout}:{checkout / 'gen'}")
-    try:
-        running.wait_until_up()
+    with Mesh.running(checkout.home, checkout=checkout.folder, PYTHONPATH=checkout.python_path) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def test_make_up_runs_it(mesh: Mesh) -> None:

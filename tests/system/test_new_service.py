@@ -107,14 +107,8 @@ def test_a_name_that_is_missing_taken_or_wrong_is_explained(checkout: Checkout, 
 @pytest.fixture(scope="module")
 def mesh(checkout: Checkout) -> Iterator[Mesh]:
     """The copy's mesh, up and ready."""
-    running = Mesh(
-        checkout.folder.parent / "home", checkout=checkout.folder, PYTHONPATH=checkout.environment["PYTHONPATH"]
-    )
-    try:
-        running.wait_until_up()
+    with Mesh.running(checkout.home, checkout=checkout.folder, PYTHONPATH=checkout.python_path) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def test_it_is_served(mesh: Mesh, checkout: Checkout) -> None:

@@ -5,6 +5,7 @@ do about it, which docs/errors.toml says, and errors.toml in the folder of a ser
 """
 
 import ast
+import itertools
 import re
 import sys
 import tomllib
@@ -38,12 +39,12 @@ Kinds = Mapping[str, frozenset[str]]
 Table = Mapping[str, Mapping[str, object]]
 """What is said about each reason: of errors a list of the meaning and what to do, of fields a sentence."""
 
-# The reasons that are computed, by the end of the module's path.
+# The reasons that are computed, by the module's path: the kinds that each is sent with, and the reasons.
 COMPUTED: Final = {
-    "/field_mask.py": ({"InvalidArgument"}, ("FIELD_NOT_UPDATABLE", "FIELD_UNKNOWN")),
-    "/pagination.py": ({"InvalidArgument"}, ("PAGE_SIZE_NEGATIVE", "PAGE_TOKEN_INVALID")),
-    "catalog/syntax.py": ({"InvalidArgument", FIELD}, ("FILTER_INVALID", "ORDER_BY_INVALID")),
-    "orders/domain.py": ({FIELD}, ("CURRENCY",)),
+    "mesh/field_mask.py": (("InvalidArgument",), ("FIELD_NOT_UPDATABLE", "FIELD_UNKNOWN")),
+    "mesh/pagination.py": (("InvalidArgument",), ("PAGE_SIZE_NEGATIVE", "PAGE_TOKEN_INVALID")),
+    "services/catalog/syntax.py": (("InvalidArgument", FIELD), ("FILTER_INVALID", "ORDER_BY_INVALID")),
+    "services/orders/domain.py": ((FIELD,), ("CURRENCY",)),
 }
 
 
@@ -87,11 +88,11 @@ def main() -> None:
 def collect(root: Path) -> Reasons:
     """Returns all reasons in the code and in the contracts' image below a folder."""
     modules = {
-        path.relative_to(root).as_posix(): ast.parse(path.read_text())
+        name: ast.parse(path.read_text())
         for package in PACKAGES
         for path in sorted((root / package).rglob("*.py"))
+        if not (name := path.relative_to(root).as_posix()).startswith(SAMPLES)
     }
-    modules = {path: tree for path, tree in modules.items() if not path.startswith(SAMPLES)}
     shared = _classes(modules.values())
     for tree in modules.values():
         shared |= {name: kinds for name, kinds in _helpers(tree, shared).items() if not name.startswith("_")}
@@ -100,12 +101,10 @@ def collect(root: Path) -> Reasons:
         sender = _sender(path)
         for call, kind, reason in _sent(tree, shared | _helpers(tree, shared)):
             reasons.add(reason, kind, sender, call)
-        computed = {end: declared for end, declared in COMPUTED.items() if path.endswith(end)}
-        if not computed:
+        if path not in COMPUTED:
             reasons.unread += [f"{path}:{line}" for line in _computed(tree, shared)]
-        for kinds, names in computed.values():
-            for kind, name in ((kind, name) for kind in kinds for name in names):
-                reasons.add(name, kind, sender)
+        for kind, reason in itertools.product(*COMPUTED.get(path, ((), ()))):
+            reasons.add(reason, kind, sender)
     for service, reason in _declared(root / "gen" / "contracts.binpb"):
         reasons.add(reason, "InvalidArgument", service)
     return reasons

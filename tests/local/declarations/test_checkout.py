@@ -11,6 +11,7 @@ from local.declarations.checkout import read_services
 from local.declarations.problem import WrongDeclarations
 from local.declarations.service import Service
 from mesh.contract.policy import policy_of_options
+from tests.declared_service import declare
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
@@ -24,9 +25,7 @@ def by_name(services: tuple[Service, ...]) -> dict[str, Service]:
 def checkout(folder: Path, **declarations: str) -> Path:
     """Makes services with these declarations."""
     for name, text in declarations.items():
-        (folder / "services" / name).mkdir(parents=True)
-        (folder / "services" / name / "__main__.py").touch()
-        (folder / "services" / name / "service.toml").write_text(text)
+        declare(folder, name, text)
     return folder
 
 

@@ -7,6 +7,7 @@ import yaml
 from protobuf.wkt import FileDescriptorSet
 
 from local.declarations.checkout import read_services
+from tests.declared_service import declare
 from tools.generation.compose import write_compose
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -16,9 +17,7 @@ IMAGE = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_by
 def compose(folder: Path, **declarations: str) -> dict[str, dict[str, dict[str, object]]]:
     """Returns the file for services with these declarations."""
     for name, text in declarations.items():
-        (folder / "services" / name).mkdir(parents=True)
-        (folder / "services" / name / "__main__.py").touch()
-        (folder / "services" / name / "service.toml").write_text(text)
+        declare(folder, name, text)
     written: dict[str, dict[str, dict[str, object]]] = yaml.safe_load(write_compose(read_services(folder, IMAGE)))
     return written
 

@@ -8,6 +8,7 @@ from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto
 
 from local.declarations.checkout import read_services
 from local.declarations.problem import WrongDeclarations
+from tests.declared_service import declare
 from tests.edge.contracts import compile_image
 from tools import generate
 from tools.generation.contradictions import code_problems, contract_problems
@@ -64,11 +65,7 @@ class Checkout:
 
     def service(self, name: str, declaration: str = "", code: str = "") -> None:
         """Makes a service, or changes it."""
-        folder = self.root / "services" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "__main__.py").touch()
-        (folder / "service.toml").write_text(declaration)
-        (folder / "clients.py").write_text(code)
+        (declare(self.root, name, declaration) / "clients.py").write_text(code)
 
     def image(self) -> FileDescriptorSet:
         """Returns the compiled contracts, in which shelf_labels has a service, too."""

@@ -27,7 +27,7 @@ from edge.http.websocket_protocol import socket_protocol
 from edge.settings import EdgeSettings, from_command_line
 from edge.sources.source import Source, source_of
 from mesh import telemetry
-from mesh.identity import EndedTokens, RemoteEndedTokens, RemoteKeySet, Verifier
+from mesh.identity import EndedTokens, KeySet, RemoteEndedTokens, RemoteKeySet, Verifier
 from mesh.operations import OpsServer
 from mesh.process import Process, run_to_end
 
@@ -77,12 +77,15 @@ async def _run(settings: EdgeSettings) -> int:
         if not settings.operations_on_port:
             await process.enter(OpsServer(process.readiness, settings.listen_host, settings.ops_port))
         pages = operations.routes(process.readiness) if settings.operations_on_port else []
+        keys = RemoteKeySet(settings.jwks_url) if settings.jwks_url is not None else None
         ended = RemoteEndedTokens(settings.ended_tokens_url) if settings.ended_tokens_url else None
-        serving = ReloadingApp(_source(settings, upstreams), settings, upstreams, _verifier(settings, ended), pages)
+        verifier = _verifier(settings, keys, ended)
+        serving = ReloadingApp(_source(settings, upstreams), settings, upstreams, verifier, pages)
         await serving.load()
         server = await process.enter(serve(serving, settings))
-        if ended is not None:
-            await process.enter(ended)  # after the server, because the list may be behind it
+        for of_issuer in (keys, ended):
+            if of_issuer is not None:
+                await process.enter(of_issuer)  # after the server, because the issuer may be behind it
         log.info("serving", host=settings.listen_host, port=server.port)
         process.spawn(serving.reload_on_change(hang_up), name="reload")
 
@@ -142,14 +145,14 @@ def serve(app: Any, settings: EdgeSettings) -> DrainingServer:
     )
 
 
-def _verifier(settings: EdgeSettings, ended: EndedTokens | None) -> Verifier | None:
-    if settings.jwks_url is None:
+def _verifier(settings: EdgeSettings, keys: KeySet | None, ended: EndedTokens | None) -> Verifier | None:
+    if keys is None:
         log.warning("no --jwks: access tokens are passed on to the services without a check")
         return None
     unchecked = {"issuer": settings.token_issuer, "audience": settings.token_audience}
     for name in (name for name, value in unchecked.items() if not value):
         log.warning(f"no --{name}: the {name} of tokens is not checked, only their signature and expiry")
-    return Verifier(RemoteKeySet(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
+    return Verifier(keys, settings.token_issuer, settings.token_audience, ended)
 
 
 if __name__ == "__main__":

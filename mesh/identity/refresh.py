@@ -4,6 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from typing import Final
+
+from mesh.background import stop
+
+READY_WITHOUT_S: Final = 5.0
+"""The time for which a new process waits for what its issuer publishes, before it is ready without."""
 
 
 class Refresh:
@@ -29,6 +35,11 @@ class Refresh:
         """Waits until the current or a new run has ended; returns at once during the pause."""
         if (task := self.begin()) is not None:
             await asyncio.shield(task)
+
+    async def stop(self) -> None:
+        """Cancels the current run."""
+        if self._task is not None:
+            await stop([self._task])
 
     async def _run(self) -> None:
         try:

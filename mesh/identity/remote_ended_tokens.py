@@ -12,8 +12,10 @@ from uuid import uuid4
 
 import structlog
 
+from mesh.background import stop
 from mesh.errors import Unavailable
 from mesh.identity.fetch import FetchError, fetch_json
+from mesh.identity.refresh import READY_WITHOUT_S
 
 log = structlog.get_logger()
 
@@ -23,9 +25,11 @@ class RemoteEndedTokens:
 
     While the issuer is away the copy does not change: no token can end then, and tokens that an issuer behind a broken
     network ends stay valid here until they expire, within minutes. A process that has never loaded the list verifies no
-    token, unless the issuer has no such list (404, 501), like one of an earlier version during an upgrade.
+    token, unless the issuer has no such list (404, 501), like one of an earlier version during an upgrade. Such a
+    process is not ready for READY_WITHOUT_S, so that the first calls to a new replica don't wait for the list.
     """
 
+    name = "list of ended tokens"
     WAIT_S = 25
     TIMEOUT_S = 30.0
     FIRST_WAIT_S = 3.0
@@ -42,12 +46,14 @@ class RemoteEndedTokens:
         self._expire_at: dict[str, float] = {}
         self._whole = False
         self._loaded = asyncio.Event()
+        self._ready_without_at = float("-inf")
         self._pause_s = self.PAUSE_FIRST_S
         self._failing_since: float | None = None
         self._warned = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._ready_without_at = time.monotonic() + READY_WITHOUT_S
         self._task = asyncio.create_task(self._follow(), name="ended tokens")
         return self
 
@@ -55,8 +61,12 @@ class RemoteEndedTokens:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop([self._task])
+
+    async def check(self) -> None:
+        """Raises Unavailable until the list is loaded, for READY_WITHOUT_S at most."""
+        if not self._loaded.is_set() and time.monotonic() < self._ready_without_at:
+            raise Unavailable("The list of ended tokens has not been fetched yet.")
 
     async def ready(self) -> None:
         """Waits until the list is loaded. Raises Unavailable if that takes too long."""

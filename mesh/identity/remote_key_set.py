@@ -1,7 +1,8 @@
 """A JSON Web Key Set (RFC 7517) at a URL."""
 
 import time
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import structlog
 from joserfc.errors import JoseError
@@ -10,7 +11,7 @@ from joserfc.jwk import import_key
 from mesh.errors import Unavailable
 from mesh.identity.fetch import FetchError, fetch_json
 from mesh.identity.key_set import PublicKey, algorithms_of
-from mesh.identity.refresh import Refresh
+from mesh.identity.refresh import READY_WITHOUT_S, Refresh
 
 log = structlog.get_logger()
 
@@ -21,8 +22,13 @@ class RemoteKeySet:
     A token with an unknown key waits for a fetch. Known keys are used at once. A set older than REFRESH_AGE_S is
     fetched again in the background, so that keys that were removed from it are forgotten. There is one fetch at a time,
     and a pause of REFRESH_MIN_S after each. While the URL does not answer, the known keys stay valid.
+
+    As a component of a process, it fetches the set at the start, and the process is not ready before: otherwise the
+    first calls to a new replica would wait for it. After READY_WITHOUT_S the process is ready without, because it can
+    still answer calls that need no token.
     """
 
+    name = "keys of access tokens"
     REFRESH_MIN_S = 1.0
     REFRESH_AGE_S = 300.0
     TIMEOUT_S = 3.0
@@ -33,6 +39,23 @@ class RemoteKeySet:
         self._fetched_at = float("-inf")
         self._reachable = False
         self._refresh = Refresh(self._fetch, self.REFRESH_MIN_S)
+        self._ready_without_at = float("-inf")
+
+    async def __aenter__(self) -> Self:
+        self._ready_without_at = time.monotonic() + READY_WITHOUT_S
+        self._refresh.begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._refresh.stop()
+
+    async def check(self) -> None:
+        """Raises Unavailable until the set has been fetched once, for READY_WITHOUT_S at most."""
+        if not self._keys and time.monotonic() < self._ready_without_at:
+            self._refresh.begin()
+            raise Unavailable("The keys of the issuer have not been fetched yet.")
 
     async def find(self, kid: str) -> PublicKey | None:
         """Returns the key with this identifier, None if the set has no such key. Raises Unavailable if it is unknown

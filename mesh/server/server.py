@@ -51,7 +51,9 @@ async def serve(
     """
     if ended is None and settings.ended_tokens_url:
         ended = await process.enter(RemoteEndedTokens(settings.ended_tokens_url))
-    verifier = Verifier(keys or RemoteKeySet(settings.jwks_url), settings.token_issuer, settings.token_audience, ended)
+    if keys is None:
+        keys = await process.enter(RemoteKeySet(settings.jwks_url))
+    verifier = Verifier(keys, settings.token_issuer, settings.token_audience, ended)
     address = f"{settings.listen_host}:{settings.grpc_port}"
     return await process.enter(Server(address, services, verifier, process.readiness, settings.shutdown_grace_s))
 

@@ -219,3 +219,15 @@ async def test_a_public_method_treats_the_bearer_of_an_ended_token_as_anonymous(
 async def test_without_the_setting_tokens_are_valid_until_they_expire(issuer: Issuer) -> None:
     """Without the setting there is no list of ended tokens."""
     assert (await Verifier(issuer, ISSUER, AUDIENCE).verify(issuer.token(jti="x"))).ended_ids == ()
+
+
+async def test_a_new_process_is_ready_when_it_has_the_list() -> None:
+    """The first call with a token then does not wait for the list."""
+    endpoint = ListEndpoint()
+    endpoint.status = 503
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
+        with pytest.raises(Unavailable):
+            await ended.check()
+        endpoint.status = 200
+        await ended.ready()
+        await ended.check()

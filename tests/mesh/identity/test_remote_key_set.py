@@ -1,6 +1,8 @@
 """The issuer's keys at a URL."""
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -112,3 +114,36 @@ async def test_keys_of_other_kinds_are_ignored(issuer: Issuer) -> None:
     endpoint = Endpoint(jwks)
     async with endpoint.served() as url:
         assert (await Verifier(RemoteKeySet(url), ISSUER, AUDIENCE).verify(issuer.token())).subject == "users/ada"
+
+
+async def test_a_new_process_is_ready_when_it_has_the_keys(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first call with a token then waits for no fetch."""
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 0.0)
+    endpoint = Endpoint(issuer.jwks())
+    endpoint.open.clear()
+    async with endpoint.served() as url, RemoteKeySet(url) as keys:
+        with pytest.raises(Unavailable):
+            await keys.check()
+        endpoint.open.set()
+        await eventually(keys.check)
+        endpoint.open.clear()
+        assert (await Verifier(keys, ISSUER, AUDIENCE).verify(issuer.token("users/ada"))).subject == "users/ada"
+        endpoint.open.set()
+
+
+async def test_a_process_is_ready_without_keys_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the issuer is away, calls that need no token are answered."""
+    monkeypatch.setattr("mesh.identity.remote_key_set.READY_WITHOUT_S", 0.3)
+    async with RemoteKeySet("http://127.0.0.1:1/") as keys:
+        with pytest.raises(Unavailable):
+            await keys.check()
+        await eventually(keys.check)
+
+
+async def eventually(check: Callable[[], Awaitable[None]]) -> None:
+    """Repeats a check of readiness until it passes."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await check()
+            await asyncio.sleep(0.05)

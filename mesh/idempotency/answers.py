@@ -22,6 +22,7 @@ SELECT request_hash, response FROM mesh.answers
 WHERE caller = $1 AND method = $2 AND request_id = $3 AND expires_at > now()
 """
 _FORGET = "DELETE FROM mesh.answers WHERE caller = $1 AND method = $2 AND request_id = $3"
+_FORGET_CALLER = "DELETE FROM mesh.answers WHERE caller = $1"
 _KEEP = """
 WITH purged AS (
     DELETE FROM mesh.answers WHERE (caller, method, request_id) IN (
@@ -71,3 +72,8 @@ async def find(tx: Connection, key: Key) -> Answer | None:
 async def forget(tx: Connection, key: Key) -> None:
     """Deletes an answer before its 24 hours are over, as when the personal data in it must be erased."""
     await tx.execute(_FORGET, key.caller, key.method, key.request_id)
+
+
+async def forget_caller(tx: Connection, caller: str) -> None:
+    """Deletes all answers to a caller whose personal data must be erased."""
+    await tx.execute(_FORGET_CALLER, caller)

@@ -11,6 +11,9 @@ from mesh.pagination import Page, read_page
 from services.identity import storage as identity
 from services.notifications import storage as notifications
 from services.orders import storage as orders
+from services.support import erasure_storage, presence_storage
+from services.support import storage as support
+from services.support.domain import State
 
 ROWS = 20_000
 
@@ -41,6 +44,35 @@ FILL = {
     """,
 }
 
+FILL |= {
+    "conversations": """
+        INSERT INTO conversations (uid, customer, subject, state, message_count, create_time, update_time, version)
+        SELECT md5(n::text)::uuid, 'users/' || n % 500, 'Saw', CASE WHEN n % 2 = 0 THEN 'open' ELSE 'closed' END, 2,
+            now() + n * interval '1 s', now(), 1
+        FROM generate_series(1, $1::int) AS n
+    """,
+    "messages": """
+        INSERT INTO messages (conversation_uid, number, sender, from_staff, text, create_time, request_id)
+        SELECT uid, number, CASE number WHEN 1 THEN customer ELSE 'users/staff-' || left(uid::text, 2) END, number = 2,
+            'Hello', now(), gen_random_uuid()
+        FROM conversations, generate_series(1, 2) AS number WHERE $1::int > 0
+    """,
+    "participants": """
+        INSERT INTO participants (conversation_uid, user_name, staff, last_seen_time)
+        SELECT uid, customer, false, now() FROM conversations WHERE $1::int > 0
+    """,
+    "open_streams": """
+        INSERT INTO open_streams (uid, conversation_uid, user_name, renew_time)
+        SELECT gen_random_uuid(), uid, customer, now() FROM conversations WHERE $1::int > 0
+    """,
+    "erased_users": """
+        INSERT INTO erased_users SELECT 'users/erased-' || n, now() FROM generate_series(1, $1::int) AS n
+    """,
+}
+
+SUPPORT_TABLES = ("conversations", "messages", "participants", "open_streams", "erased_users")
+CONVERSATION = UUID("c4ca4238-a0b9-2382-0dcc-509a6f75849b")  # of the number 1, by md5
+
 Read = Callable[[Connection], Awaitable[object]]
 
 
@@ -66,6 +98,13 @@ async def deep_notifications(tx: Connection) -> None:
     await notifications.list_notifications(tx, "users/7", next_page(notifications.KEY_TYPES, token))
 
 
+async def deep_conversations(tx: Connection, customer: str | None, state: State | None) -> None:
+    """Reads two pages."""
+    key_types = support.CONVERSATION_KEY_TYPES
+    _, token = await support.list_conversations(tx, customer, state, page(*key_types, size=5))
+    await support.list_conversations(tx, customer, state, next_page(key_types, token))
+
+
 READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, "users/7")),
     ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, None)),
@@ -75,6 +114,20 @@ READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("identity", ("users",), lambda tx: identity.find_user(tx, UUID(int=7))),
     ("identity", ("users",), lambda tx: identity.find_by_email(tx, "User-77@example.com")),
     ("identity", ("users", "refresh_families"), lambda tx: identity.delete_family(tx, UUID(int=7))),
+    ("support", ("conversations",), lambda tx: deep_conversations(tx, None, None)),
+    ("support", ("conversations",), lambda tx: deep_conversations(tx, None, State.OPEN)),
+    ("support", ("conversations",), lambda tx: deep_conversations(tx, "users/7", None)),
+    ("support", ("conversations",), lambda tx: deep_conversations(tx, "users/7", State.CLOSED)),
+    ("support", ("conversations",), lambda tx: support.count_open(tx, "users/7")),
+    ("support", SUPPORT_TABLES, lambda tx: support.find(tx, CONVERSATION)),
+    ("support", SUPPORT_TABLES, lambda tx: support.find_posted(tx, CONVERSATION, "users/1", uuid4())),
+    ("support", SUPPORT_TABLES, lambda tx: support.read_messages(tx, CONVERSATION, 1)),
+    ("support", SUPPORT_TABLES, lambda tx: support.list_messages(tx, CONVERSATION, page(int))),
+    ("support", SUPPORT_TABLES, lambda tx: presence_storage.read_participants(tx, CONVERSATION)),
+    ("support", SUPPORT_TABLES, lambda tx: presence_storage.end(tx, [uuid4()])),
+    ("support", SUPPORT_TABLES, lambda tx: erasure_storage.is_erased(tx, "users/7")),
+    ("support", SUPPORT_TABLES, lambda tx: erasure_storage.erase(tx, "users/7")),
+    ("support", SUPPORT_TABLES, lambda tx: erasure_storage.erase(tx, "users/staff-c4")),
 ]
 
 

@@ -22,8 +22,8 @@ from services.identity.tokens import AccessTokens
 from tests.services.identity.conftest import AUDIENCE, CLIENT_SECRETS, ISSUER, Identity
 
 ISSUE_TOKEN = "/meshwright.identity.v1.IdentityService/IssueToken"
-CUSTOMER_SCOPES = "orders.read orders.write profile"
-STAFF_SCOPES = "catalog.write orders.manage orders.read orders.write profile"
+CUSTOMER_SCOPES = "orders.read orders.write profile support.read support.write"
+STAFF_SCOPES = "catalog.write orders.manage orders.read orders.write profile support.manage support.read support.write"
 BY_CLIENT = IssueTokenRequest(grant_type="client_credentials")
 
 

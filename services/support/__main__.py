@@ -1,0 +1,29 @@
+"""The composition root of the support service."""
+
+from mesh.database import Database
+from mesh.events import Inbox, Relay, connect
+from mesh.process import Process, run
+from mesh.server import serve
+from services.support import consumers
+from services.support.chat import Chats
+from services.support.handlers import SupportHandlers
+from services.support.presence import Presence
+from services.support.settings import SupportSettings
+from services.support.wakeups import Wakeups
+
+
+async def wire(process: Process, settings: SupportSettings) -> None:
+    """Starts the relay and the inbox of events, what wakes streams and shows who is present, and the gRPC server with
+    the handlers.
+    """
+    database = await process.enter(Database.open(settings, process.name))
+    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    await process.enter(Relay(database, broker))
+    await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
+    wakeups = await process.enter(Wakeups(database))
+    presence = await process.enter(Presence(database))
+    await serve(process, settings, SupportHandlers(database, Chats(database, wakeups, presence)))
+
+
+if __name__ == "__main__":
+    run("support", SupportSettings, wire)

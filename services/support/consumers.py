@@ -1,0 +1,28 @@
+"""The consumers of events."""
+
+from collections.abc import Mapping
+
+from meshwright.identity.v1.events_pb import UserDeleted
+from protobuf import Message
+
+from mesh.database import Connection
+from mesh.events import Event
+from mesh.events.inbox import Handler
+from mesh.idempotency import forget_caller
+from services.support import erasure_storage, storage
+
+
+def handlers() -> Mapping[type[Message], Handler]:
+    """Returns the handler of each event, for the inbox."""
+    return {UserDeleted: erase_user}
+
+
+async def erase_user(tx: Connection, event: Event[UserDeleted]) -> None:
+    """Erases a user: the conversations of a customer, and the name of a member of staff in those of others. Streams of
+    these conversations are woken, and end if they must not go on.
+    """
+    user = event.data.user
+    await erasure_storage.lock_user(tx, user)
+    conversations = await erasure_storage.erase(tx, user)
+    await forget_caller(tx, user)
+    await storage.wake(tx, conversations)

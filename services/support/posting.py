@@ -1,0 +1,50 @@
+"""The posting of messages, the same for calls and streams."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from meshwright.support.v1.events_pb import MessagePosted
+from protobuf.wkt import Timestamp
+
+from mesh.database import Database
+from mesh.errors import Unauthenticated
+from mesh.events import publish
+from services.support import erasure_storage, presence_storage, storage
+from services.support.domain import Actor, ChatMessage, checked_text, repeated, visible_to
+
+SOURCE = "support"
+
+
+async def post(database: Database, uid: UUID, sender: Actor, text: str, request_id: str, *, field: str) -> ChatMessage:
+    """Posts a message in a conversation, and publishes an event, once for each request_id that is not empty. Returns
+    the message that is there afterwards. `field` is that of the text, for errors.
+
+    The row of the conversation is locked, so that messages are numbered in the order of their commits.
+    """
+    checked_text(text, field)
+    posted_as = UUID(request_id) if request_id else None
+    async with database.transaction() as tx:
+        conversation = visible_to(sender, await storage.find(tx, uid, lock=True))
+        if await erasure_storage.is_erased(tx, sender.subject):
+            raise erased()
+        if posted_as is not None and (earlier := await storage.find_posted(tx, uid, sender.subject, posted_as)):
+            return repeated(earlier, text)
+        changed, message = conversation.post(sender, text, posted_as, datetime.now(UTC))
+        await storage.insert_message(tx, message)
+        await storage.update(tx, changed)
+        await presence_storage.see(tx, uid, sender)
+        posted = MessagePosted(
+            message=message.name,
+            conversation=conversation.name,
+            customer=conversation.customer,
+            sender=message.sender,
+            from_staff=message.from_staff,
+            post_time=Timestamp.from_datetime(message.create_time),
+        )
+        await publish(tx, posted, source=SOURCE, aggregate=conversation.name)
+    return message
+
+
+def erased() -> Unauthenticated:
+    """Returns the error of a caller whose account was deleted."""
+    return Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")

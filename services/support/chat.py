@@ -1,4 +1,4 @@
-"""The streams of conversations: what each one sends, in its order, and what its client posts."""
+"""The streams of conversations: the responses of each, in their order, and the posts of its client."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -81,7 +81,7 @@ class Chats:
 
 
 class View:
-    """What the client of a stream knows of its conversation. `number` is that of the last message."""
+    """The part of a conversation that the client of a stream has seen. `number` is that of the last message."""
 
     def __init__(self, resume: Resume) -> None:
         self._resume = resume

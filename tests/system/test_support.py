@@ -1,0 +1,252 @@
+"""Chats through the running mesh, over WebSocket and gRPC, with two replicas of support."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from meshwright.support.v1.support_grpc import SupportServiceClient
+from meshwright.support.v1.support_pb import ChatMessage, ChatResponse, WatchConversationRequest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from local.ports import free_ports
+from mesh.client import Channel
+from mesh.errors import Unavailable
+from tests.services.calls import acting_with
+from tests.system.mesh import ROOT, WAIT_TIMEOUT_S, Client, Mesh, eventually, problem
+
+
+class Chat:
+    """A chat over WebSocket, and the position of the last message that it has received."""
+
+    def __init__(self, socket: ClientConnection, resume_token: str) -> None:
+        self.socket = socket
+        self.resume_token = resume_token
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(cls, client: Client, name: str, resume_token: str = "") -> AsyncIterator["Chat"]:
+        """Opens a chat as a browser does, with the token in a subprotocol."""
+        url = f"{str(client.base_url).replace('http', 'ws', 1).rstrip('/')}/v1/{name}:chat"
+        async with connect(
+            url, subprotocols=[Subprotocol("protojson"), Subprotocol(f"bearer.{token(client)}")], proxy=None
+        ) as socket:
+            await socket.send(json.dumps({"resumeToken": resume_token}))
+            yield cls(socket, resume_token)
+
+    async def post(self, text: str, request_id: str = "") -> None:
+        """Posts a message."""
+        post = {"text": text, "requestId": request_id or str(uuid.uuid4())}
+        await self.socket.send(json.dumps({"post": post}))
+
+    async def next(self, kind: str) -> dict[str, Any]:
+        """Returns the next response of a kind."""
+        async with asyncio.timeout(WAIT_TIMEOUT_S):
+            while kind not in (response := json.loads(await self.socket.recv())):
+                self.resume_token = response.get("resumeToken", self.resume_token)
+            self.resume_token = response.get("resumeToken", self.resume_token)
+        found: dict[str, Any] = response[kind]
+        return found
+
+    async def texts(self, count: int) -> list[str]:
+        """Returns the texts of the next messages."""
+        return [(await self.next("message"))["text"] for _ in range(count)]
+
+    async def connected(self, user: str) -> None:
+        """Waits until a user is reported as connected."""
+        while (participant := await self.next("participant"))["user"] != user or not participant.get("connected"):
+            pass
+
+    async def end(self) -> tuple[int | None, dict[str, Any]]:
+        """Waits until the edge closes the WebSocket; returns the code and the last frame."""
+        frame = "{}"
+        async with asyncio.timeout(WAIT_TIMEOUT_S):
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    frame = str(await self.socket.recv())
+        return self.socket.close_code, json.loads(frame)
+
+
+def token(client: Client) -> str:
+    """Returns the access token of a client."""
+    return client.headers["authorization"].removeprefix("Bearer ")
+
+
+def conversation_of(customer: Client) -> str:
+    """Creates a conversation, and returns its name."""
+    answer = customer.post("/v1/conversations", json={"subject": "A blunt saw"})
+    assert answer.status_code == 201, answer.text
+    name: str = answer.json()["name"]
+    return name
+
+
+def post(client: Client, name: str, text: str) -> httpx.Response:
+    """Posts a message by a call."""
+    return client.post(f"/v1/{name}/messages", json={"text": text})
+
+
+def history(client: Client, name: str) -> list[str]:
+    """Returns the texts of all messages, the oldest first."""
+    answer = client.get(f"/v1/{name}/messages", params={"pageSize": 200})
+    assert answer.status_code == 200, answer.text
+    return [message["text"] for message in answer.json().get("messages", [])][::-1]
+
+
+@contextlib.contextmanager
+def second_replica(mesh: Mesh) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Starts another process of support on the same database; yields it and its gRPC address."""
+    port, ops_port = free_ports(2)
+    environment = psutil.Process(mesh.process("support").pid).environ()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.support"],
+        cwd=ROOT,
+        env=environment | {"GRPC_PORT": str(port), "OPS_PORT": str(ops_port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        eventually(lambda: is_ready(ops_port))
+        yield process, f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait(WAIT_TIMEOUT_S)
+
+
+def is_ready(ops_port: int) -> bool:
+    """Returns whether the process with this port is ready."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{ops_port}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def messages(responses: AsyncIterator[ChatResponse], count: int) -> tuple[list[str], str]:
+    """Returns the texts of the next messages of a stream, and the token to continue after them."""
+    texts: list[str] = []
+    resume_token = ""
+    async with asyncio.timeout(WAIT_TIMEOUT_S):
+        while len(texts) < count:
+            response = await anext(responses)
+            if response.event is not None and isinstance(response.event.value, ChatMessage):
+                texts.append(response.event.value.text)
+                resume_token = response.resume_token
+    return texts, resume_token
+
+
+async def test_a_customer_and_staff_chat(customer: Client, staff: Client, other: Client) -> None:
+    """Both receive everything in one order, see each other connected, and find the history; others find nothing."""
+    name = conversation_of(customer)
+    async with Chat.opened(customer, name) as hers, Chat.opened(staff, name) as ours:
+        await hers.connected(staff.get("/v1/users/me").json()["name"])
+        await hers.post("My saw is blunt")
+        assert await ours.texts(1) == ["My saw is blunt"]
+        await ours.post("We sharpen it")
+        assert await hers.texts(2) == ["My saw is blunt", "We sharpen it"]
+        present = customer.get(f"/v1/{name}/participants").json()["participants"]
+        assert {(each.get("staff", False), each["connected"]) for each in present} == {(False, True), (True, True)}
+    assert history(staff, name) == ["My saw is blunt", "We sharpen it"]
+    assert problem(other.get(f"/v1/{name}/messages"))[:3] == (404, "NOT_FOUND", "CONVERSATION_NOT_FOUND")
+    assert other.get("/v1/conversations").json() == {}
+    assert name in {each["name"] for each in staff.get("/v1/conversations?pageSize=1000").json()["conversations"]}
+
+
+async def test_a_broken_chat_resumes(customer: Client, staff: Client) -> None:
+    """A connection that breaks after a post loses nothing, and the repeated post is not doubled."""
+    name, request_id = conversation_of(customer), str(uuid.uuid4())
+    async with Chat.opened(customer, name) as chat:
+        await chat.post("Received")
+        assert await chat.texts(1) == ["Received"]
+        await chat.post("Was it posted?", request_id)
+        chat.socket.transport.abort()
+    post(staff, name, "Missed")
+    async with Chat.opened(customer, name, chat.resume_token) as resumed:
+        await resumed.post("Was it posted?", request_id)
+        await resumed.post("The end")
+        received = await resumed.texts(3)
+    assert sorted(received) == ["Missed", "The end", "Was it posted?"]
+    assert history(customer, name) == ["Received", *received]
+
+
+async def test_a_chat_survives_the_loss_of_a_replica(mesh: Mesh, customer: Client, staff: Client) -> None:
+    """Messages cross between two replicas; after one was killed its client continues at the other."""
+    name = conversation_of(customer)
+    request = WatchConversationRequest(name=name)
+    with second_replica(mesh) as (process, address):
+        async with contextlib.AsyncExitStack() as stack:
+            channel = await stack.enter_async_context(Channel("support", address))
+            with acting_with(token(customer)):
+                stream = SupportServiceClient(channel).watch_conversation(request)
+                responses = await stack.enter_async_context(stream)
+            assert post(staff, name, "From the first to the second").status_code == 201
+            received, resume_token = await messages(responses, 1)
+            process.kill()
+            assert post(staff, name, "While it is dead").status_code == 201
+            with pytest.raises(Unavailable):
+                await messages(responses, 1)
+    assert received == ["From the first to the second"]
+    async with Chat.opened(customer, name, resume_token) as chat:
+        await chat.post("Here again")
+        assert await chat.texts(2) == ["While it is dead", "Here again"]
+
+
+async def test_a_chat_survives_the_loss_of_every_replica(mesh: Mesh, customer: Client) -> None:
+    """The WebSocket closes with UNAVAILABLE, and resumes once the process is back."""
+    name = conversation_of(customer)
+    async with Chat.opened(customer, name) as chat:
+        await chat.post("Before")
+        assert await chat.texts(1) == ["Before"]
+        mesh.kill("support")
+        code, _ = await chat.end()
+        assert code == 4014
+    await asyncio.to_thread(mesh.wait_until_ready, "support")
+    async with Chat.opened(customer, name, chat.resume_token) as resumed:
+        await resumed.post("After")
+        assert await resumed.texts(1) == ["After"]
+
+
+async def test_a_chat_needs_no_broker(mesh: Mesh, customer: Client, staff: Client) -> None:
+    """While NATS is away messages are posted and received."""
+    name = conversation_of(customer)
+    async with Chat.opened(customer, name) as hers, Chat.opened(staff, name) as ours:
+        mesh.kill("nats")
+        for number in range(3):
+            await hers.post(f"Without a broker {number}")
+        assert await ours.texts(3) == [f"Without a broker {number}" for number in range(3)]
+    await asyncio.to_thread(mesh.wait_until_ready, "nats")
+
+
+@pytest.mark.parametrize("size", [4_001, 1_000_000, 3_000_000])
+async def test_a_message_that_is_too_long_is_refused(customer: Client, size: int) -> None:
+    """Over REST and WebSocket, with an error that says so; the chat can be resumed."""
+    name = conversation_of(customer)
+    assert post(customer, name, "x" * size).status_code in (400, 413)
+    async with Chat.opened(customer, name) as chat:
+        await chat.post("Fine")
+        assert await chat.texts(1) == ["Fine"]
+        await chat.post("x" * size)
+        code, frame = await chat.end()
+    assert (code, frame["error"]["status"]) == (4003, "INVALID_ARGUMENT") if size < 2_000_000 else code == 1009
+    async with Chat.opened(customer, name, chat.resume_token) as resumed:
+        await resumed.post("Short")
+        assert await resumed.texts(1) == ["Short"]
+
+
+async def test_a_deleted_customer_leaves_nothing(customer: Client, staff: Client) -> None:
+    """The conversation is erased, and the stream of staff ends."""
+    name = conversation_of(customer)
+    async with Chat.opened(staff, name) as ours:
+        await ours.next("conversation")
+        assert post(customer, name, "Forget me").status_code == 201
+        assert customer.delete("/v1/users/me").status_code == 200
+        code, frame = await ours.end()
+    assert (code, frame["error"]["status"]) == (4005, "NOT_FOUND")
+    assert problem(staff.get(f"/v1/{name}"))[:3] == (404, "NOT_FOUND", "CONVERSATION_NOT_FOUND")

@@ -10,13 +10,18 @@ REMEMBERED_FOR = timedelta(days=1)  # longer than any token or stream lasts
 PURGED_PER_CALL_MAX = 2  # more than the one row that an erasure may add, so that the table stays bounded
 
 
-async def lock_user(tx: Connection, user: str) -> None:
-    """Makes transactions about the same user take turns, from here to their end."""
-    await tx.execute("SELECT pg_advisory_xact_lock('erased_users'::regclass::oid::int, hashtext($1))", user)
+async def lock_user(tx: Connection, user: str, *, shared: bool = False) -> None:
+    """Makes transactions about the same user take turns, from here to their end; those that share the lock wait only
+    for one that does not. Take it before the locks of rows.
+    """
+    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    await tx.execute(f"SELECT {lock}('erased_users'::regclass::oid::int, hashtext($1))", user)
 
 
 async def is_erased(tx: Connection, user: str) -> bool:
-    """Returns whether a user was erased. It is remembered for longer than the user's tokens and streams can last."""
+    """Returns whether a user was erased. It is remembered for longer than the user's tokens and streams can last. If
+    the transaction has locked the user, the answer stays true until its end.
+    """
     return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM erased_users WHERE user_name = $1)", user))
 
 

@@ -24,9 +24,10 @@ async def post(database: Database, uid: UUID, sender: Actor, text: str, request_
     checked_text(text, field)
     posted_as = UUID(request_id) if request_id else None
     async with database.transaction() as tx:
-        conversation = visible_to(sender, await storage.find(tx, uid, lock=True))
+        await erasure_storage.lock_user(tx, sender.subject, shared=True)
         if await erasure_storage.is_erased(tx, sender.subject):
             raise erased()
+        conversation = visible_to(sender, await storage.find(tx, uid, lock=True))
         if posted_as is not None and (earlier := await storage.find_posted(tx, uid, sender.subject, posted_as)):
             return repeated(earlier, text)
         changed, message = conversation.post(sender, text, posted_as, datetime.now(UTC))

@@ -161,6 +161,10 @@ class ChatClient:
         self._requests.put_nowait(ChatRequest(post=Post(text=text, request_id=request_id)))
         return request_id
 
+    def ping(self) -> None:
+        """Sends a request without a post."""
+        self._requests.put_nowait(ChatRequest())
+
     def end(self) -> None:
         """Ends the requests."""
         self._requests.put_nowait(None)

@@ -173,6 +173,16 @@ async def test_a_chat_continues_after_the_last_request(ada: User, eve: User) -> 
         assert await chat.texts(1) == ["Yes"]
 
 
+async def test_a_request_without_a_post_has_no_effect(ada: User) -> None:
+    """It keeps an idle connection open, and is not answered."""
+    name = (await ada.create()).name
+    async with ada.chat(name) as chat:
+        await chat.participant("users/ada", connected=True)
+        chat.ping()
+        chat.post("Hello")
+        assert {type(await chat.next()) for _ in range(2)} == {ChatMessage, PostResult}
+
+
 async def test_open_streams_are_limited(ada: User, bob: User) -> None:
     """The limit counts the streams of one user, whatever the conversation, until they end."""
     name, another = (await ada.create()).name, (await bob.create()).name

@@ -789,8 +789,8 @@ _ChatRequestFields: TypeAlias = Literal["name", "resume_token", "post"]
 
 class ChatRequest(Message[_ChatRequestFields]):
     """
-    A request in the stream of Chat. One without a post has no effect but to keep an idle connection
-    open.
+    A request in the stream of Chat. One without a post has no effect but to keep the connection
+    open, which the edge closes when nothing is sent in either direction for five minutes.
 
     ```proto
     message meshwright.support.v1.ChatRequest

@@ -131,8 +131,8 @@ default_message_pool.register_message("meshwright.support.v1", "ChatMessage", Ch
 @dataclass(eq=False, repr=False)
 class ChatRequest(betterproto2.Message):
     """
-    A request in the stream of Chat. One without a post has no effect but to keep an idle connection
-    open.
+    A request in the stream of Chat. One without a post has no effect but to keep the connection
+    open, which the edge closes when nothing is sent in either direction for five minutes.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)

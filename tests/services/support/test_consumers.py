@@ -1,0 +1,125 @@
+"""What support does when a user is deleted."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from meshwright.identity.v1.events_pb import UserDeleted
+
+from mesh.database import Database
+from mesh.errors import NotFound, Unauthenticated
+from mesh.events import Event
+from services.support import consumers, erasure_storage
+from tests.services.support.replica import User
+
+
+async def delete(database: Database, user: str) -> None:
+    """Handles the event of a deleted user, as the inbox does."""
+    event = Event(str(uuid4()), "UserDeleted", "identity", user, datetime.now(UTC), UserDeleted(user=user))
+    async with database.transaction() as tx:
+        await consumers.handlers()[UserDeleted](tx, event)
+
+
+async def traces(database: Database, *words: str) -> dict[str, int]:
+    """Returns the number of rows of each table of the service that contain one of these words."""
+    async with database.transaction() as tx:
+        tables = await tx.fetch(
+            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables "
+            "WHERE schemaname = 'public' OR (schemaname = 'mesh' AND tablename = 'answers')"
+        )
+        counts = {}
+        for table in tables:
+            query = f"SELECT count(*) FROM {table['name']} AS row WHERE row::text LIKE ANY($1)"
+            counts[table["name"]] = await tx.fetchval(query, [f"%{word}%" for word in words])
+    return {name: count for name, count in counts.items() if count}
+
+
+async def test_a_deleted_customer_is_erased(database: Database, ada: User, bob: User, eve: User) -> None:
+    """Nothing of the conversations is left, theirs and the answers of staff, nor of stored answers. Others keep all."""
+    name, another = (await ada.create("My saw", str(uuid4()))).name, (await bob.create()).name
+    await ada.post(name, "Ada's secret", str(uuid4()))
+    await eve.post(name, "Ada's secret is safe")
+    await bob.post(another, "Hello")
+    await delete(database, "users/ada")
+    await delete(database, "users/ada")
+    assert await traces(database, "users/ada", "Ada", "My saw") == {"public.erased_users": 1}
+    assert [message.text for message in (await bob.page(another)).messages] == ["Hello"]
+    with pytest.raises(NotFound):
+        await eve.get(name)
+
+
+async def test_deleted_staff_leave_their_answers_without_a_name(database: Database, ada: User, eve: User) -> None:
+    """The customer keeps the conversation."""
+    name = (await ada.create()).name
+    await ada.post(name, "Hello")
+    answer = await eve.post(name, "Hello yourself", str(uuid4()))
+    await delete(database, "users/eve")
+    assert await traces(database, "users/eve") == {"public.erased_users": 1}
+    [kept, _] = (await ada.page(name)).messages
+    assert (kept.text, kept.from_staff, kept.sender) == (answer.text, True, "")
+    assert (await ada.participants(name)).keys() == {"users/ada"}
+
+
+async def test_open_streams_end_with_their_user(database: Database, ada: User, eve: User) -> None:
+    """Those of the customer, of staff in the customer's conversation, and of staff who are deleted."""
+    first, second = (await ada.create()).name, (await ada.create()).name
+    async with eve.chat(first) as ours, ada.watch(second) as hers:
+        await ours.participant("users/eve", connected=True)
+        await hers.participant("users/ada", connected=True)
+        await delete(database, "users/eve")
+        with pytest.raises(Unauthenticated) as caught:
+            await ours.message()
+        assert caught.value.reason == "TOKEN_REVOKED"
+        await delete(database, "users/ada")
+        with pytest.raises(Unauthenticated):
+            await hers.message()
+
+
+async def test_a_deleted_user_writes_nothing_more(database: Database, ada: User, eve: User) -> None:
+    """A token that is still valid creates no conversation, posts no message, and shows nobody as connected."""
+    name = (await ada.create()).name
+    for user in ("users/eve", "users/bob"):
+        await delete(database, user)
+    with pytest.raises(Unauthenticated):
+        await eve.post(name, "Am I still here?")
+    with pytest.raises(Unauthenticated):
+        await eve.create()
+    with pytest.raises(Unauthenticated):
+        async with eve.chat(name) as chat:
+            await chat.next()
+    assert (await traces(database, "users/eve")) == {"public.erased_users": 1}
+
+
+async def test_what_is_written_meanwhile_is_erased_too(database: Database, ada: User, eve: User) -> None:
+    """Calls that run while the event is handled are either erased or refused."""
+    names = [(await ada.create()).name for _ in range(3)]
+    others = (await eve.create()).name
+    calls: list[Coroutine[Any, Any, object]] = [
+        *(ada.post(name, "Hello") for name in names for _ in range(5)),
+        *(ada.create("Another", str(uuid4())) for _ in range(5)),
+        delete(database, "users/ada"),
+        *(ada.create("Another", str(uuid4())) for _ in range(5)),
+        *(ada.post(name, "Hello") for name in names for _ in range(5)),
+    ]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    assert all(isinstance(failure, NotFound | Unauthenticated) for failure in failures), failures
+    assert await traces(database, "users/ada") == {"public.erased_users": 1}
+    assert (await eve.get(others)).customer == "users/eve"
+
+
+async def test_erased_users_are_forgotten_in_time(database: Database) -> None:
+    """Once their tokens and streams have ended, so that the table stays bounded."""
+    for number in range(3):
+        await delete(database, f"users/{number}")
+    async with database.transaction() as tx:
+        query = "UPDATE erased_users SET erase_time = erase_time - $1::interval"
+        await tx.execute(query, erasure_storage.REMEMBERED_FOR)
+    for number in range(3, 5):
+        await delete(database, f"users/{number}")
+    async with database.transaction() as tx:
+        rows = await tx.fetch("SELECT user_name FROM erased_users ORDER BY user_name")
+    assert [row["user_name"] for row in rows] == ["users/3", "users/4"]

@@ -1,0 +1,49 @@
+"""The pace of one client."""
+
+import asyncio
+import time
+
+import pytest
+
+from services.support.pace import Pace
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        """Returns the time."""
+        return self.now_s
+
+    async def sleep(self, pause_s: float) -> None:
+        """Moves the time on."""
+        self.now_s += max(0.0, pause_s)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock in the place of the real one."""
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    return clock
+
+
+async def test_a_burst_is_followed_by_an_even_pace(clock: Clock) -> None:
+    """The burst takes no time, and what follows as long as the rate says; after a rest there is a burst again."""
+    pace, waited_s = Pace(burst=5, per_s=10), []
+    for _ in range(8):
+        before_s = clock.now_s
+        await pace.turn()
+        waited_s.append(round(clock.now_s - before_s, 3))
+    assert waited_s == [0, 0, 0, 0, 0, 0.1, 0.1, 0.1]
+    clock.now_s += 60
+    rested_s = clock.now_s
+    for _ in range(5):
+        await pace.turn()
+    assert clock.now_s == rested_s
+    await pace.turn()
+    assert clock.now_s == pytest.approx(rested_s + 0.1)

@@ -1,7 +1,8 @@
 """The streams of conversations: the responses of each, in their order, and the posts of its client."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
@@ -11,19 +12,13 @@ from meshwright.support.v1.support_pb import ChatResponse, Post
 from mesh.background import stop
 from mesh.database import Database
 from mesh.errors import MeshError
-from mesh.resume import Resume, read_resume_token
 from services.support import erasure_storage, presence_storage, storage
-from services.support.domain import Actor, ChatMessage, Conversation, Participant, State, uid_of, visible_to
-from services.support.messages import (
-    conversation_response,
-    message_response,
-    participant_response,
-    posted_response,
-    rejected_response,
-)
+from services.support.domain import Actor, uid_of, visible_to
+from services.support.messages import posted_response, rejected_response
 from services.support.pace import Pace
 from services.support.posting import erased, post
 from services.support.presence import Presence
+from services.support.view import View, resume_of
 from services.support.wakeups import Wakeups
 
 POSTS_PER_S: Final = 10.0
@@ -31,7 +26,7 @@ POSTS_BURST: Final = 50
 RESULTS_MAX: Final = 16
 
 SPARE_CONNECTIONS: Final = 2
-"""The connections to the database that streams leave to calls, however many streams are woken at once."""
+"""The connections to the database that streams leave to calls, however many streams read and post at once."""
 
 
 class Chats:
@@ -45,7 +40,7 @@ class Chats:
         self._database = database
         self._wakeups = wakeups
         self._presence = presence
-        self._reads = asyncio.Semaphore(max(1, database.connections_max - SPARE_CONNECTIONS))
+        self._turns = asyncio.Semaphore(max(1, database.connections_max - SPARE_CONNECTIONS))
 
     async def stream(
         self, actor: Actor, name: str, resume_token: str, posts: AsyncIterator[Post]
@@ -56,7 +51,7 @@ class Chats:
         with self._wakeups.of(uid) as changed:
             news = await self._read(uid, actor, view, changed)
             with self._presence.connected(uid, actor):
-                async with Posting(self._database, uid, actor, posts, changed) as posting:
+                async with Posting(posts, partial(self._post, uid, actor), changed) as posting:
                     while True:
                         failure = posting.failure()
                         for response in (*news, *posting.results()):
@@ -67,9 +62,18 @@ class Chats:
                         changed.clear()
                         news = await self._read(uid, actor, view, changed)
 
-    async def _read(self, uid: UUID, actor: Actor, view: "View", changed: asyncio.Event) -> Sequence[ChatResponse]:
+    async def _post(self, uid: UUID, actor: Actor, each: Post) -> ChatResponse:
+        """Posts a message; returns the result. It waits for its turn, instead of failing when many post at once."""
+        try:
+            async with self._turns:
+                message = await post(self._database, uid, actor, each.text, each.request_id, field="post.text")
+        except MeshError as error:
+            return rejected_response(each.request_id, error)
+        return posted_response(each.request_id, message)
+
+    async def _read(self, uid: UUID, actor: Actor, view: View, changed: asyncio.Event) -> Sequence[ChatResponse]:
         """Returns what the view has not shown yet, at most READ_MAX messages; sets `changed` if there may be more."""
-        async with self._reads, self._database.transaction() as tx:
+        async with self._turns, self._database.transaction() as tx:
             if await erasure_storage.is_erased(tx, actor.subject):
                 raise erased()
             conversation = visible_to(actor, await storage.find(tx, uid))
@@ -80,51 +84,19 @@ class Chats:
         return list(view.show(conversation, participants, messages))
 
 
-class View:
-    """The part of a conversation that the client of a stream has seen. `number` is that of the last message."""
-
-    def __init__(self, resume: Resume) -> None:
-        self._resume = resume
-        [number] = resume.after or (0,)
-        assert isinstance(number, int), "by storage.MESSAGE_KEY_TYPES"
-        self.number = number
-        self._state: State | None = None
-        self._connected: dict[str, bool] = {}
-
-    def show(
-        self, conversation: Conversation, participants: Sequence[Participant], messages: Sequence[ChatMessage]
-    ) -> Iterator[ChatResponse]:
-        """Yields what is new: messages in their order, then participants, then the state."""
-        if self._state is None:
-            yield self._show_state(conversation)
-        for message in messages:
-            self.number = message.number
-            yield message_response(message, self._resume.token(message.number))
-        for participant in participants:
-            if self._connected.get(participant.user) is not participant.connected:
-                self._connected[participant.user] = participant.connected
-                yield participant_response(participant)
-        if self._state is not conversation.state:
-            yield self._show_state(conversation)
-
-    def _show_state(self, conversation: Conversation) -> ChatResponse:
-        self._state = conversation.state
-        return conversation_response(conversation)
-
-
 class Posting:
     """The posts of one stream, which are made one after the other while the context lasts, and their results. A client
     that does not read the results, or posts faster than it may, is not read from meanwhile.
     """
 
     def __init__(
-        self, database: Database, uid: UUID, actor: Actor, posts: AsyncIterator[Post], changed: asyncio.Event
+        self, posts: AsyncIterator[Post], post: Callable[[Post], Awaitable[ChatResponse]], changed: asyncio.Event
     ) -> None:
-        """`changed` is set whenever there is a result, and at the end of the posts."""
-        self._database = database
-        self._uid = uid
-        self._actor = actor
+        """`post` makes one and returns its result. `changed` is set whenever there is a result, and at the end of the
+        posts.
+        """
         self._posts = posts
+        self._post = post
         self._changed = changed
         self._pace = Pace(burst=POSTS_BURST, per_s=POSTS_PER_S)
         self._results: asyncio.Queue[ChatResponse] = asyncio.Queue(RESULTS_MAX)
@@ -153,17 +125,3 @@ class Posting:
             await self._pace.turn()
             await self._results.put(await self._post(each))
             self._changed.set()
-
-    async def _post(self, each: Post) -> ChatResponse:
-        try:
-            message = await post(self._database, self._uid, self._actor, each.text, each.request_id, field="post.text")
-        except MeshError as error:
-            return rejected_response(each.request_id, error)
-        return posted_response(each.request_id, message)
-
-
-def resume_of(uid: UUID, token: str = "") -> Resume:
-    """Returns the position of a token among the messages of a conversation. Raises InvalidArgument as
-    read_resume_token() does.
-    """
-    return read_resume_token(token, query=("conversation", str(uid)), key_types=storage.MESSAGE_KEY_TYPES)

@@ -33,11 +33,12 @@ from mesh.idempotency import once
 from mesh.pagination import read_page
 from mesh.rpc import Call
 from services.support import erasure_storage, presence_storage, storage
-from services.support.chat import Chats, resume_of
+from services.support.chat import Chats
 from services.support.domain import Actor, Conversation, State, check_room, uid_of, visible_to
 from services.support.messages import chat_message, conversation_message, participant_message
 from services.support.open_streams import OpenStreams
 from services.support.posting import erased, post
+from services.support.view import resume_of
 
 STAFF_SCOPE = "support.manage"
 MESSAGES_PAGE_MAX = 200  # messages of 4,000 characters of 4 bytes fit into a response

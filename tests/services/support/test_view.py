@@ -9,9 +9,9 @@ from meshwright.support.v1.support_pb import ChatMessage as ChatMessageMessage
 from meshwright.support.v1.support_pb import Conversation as ConversationMessage
 from meshwright.support.v1.support_pb import Participant as ParticipantMessage
 
-from services.support.chat import View, resume_of
 from services.support.domain import Actor, ChatMessage, Conversation, Participant, State
 from services.support.storage import READ_MAX
+from services.support.view import View, resume_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 UID = UUID(int=7)

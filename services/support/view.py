@@ -1,0 +1,50 @@
+"""The view of a stream on its conversation."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from meshwright.support.v1.support_pb import ChatResponse
+
+from mesh.resume import Resume, read_resume_token
+from services.support import storage
+from services.support.domain import ChatMessage, Conversation, Participant, State
+from services.support.messages import conversation_response, message_response, participant_response
+
+
+class View:
+    """The part of a conversation that the client of a stream has seen. `number` is that of the last message."""
+
+    def __init__(self, resume: Resume) -> None:
+        self._resume = resume
+        [number] = resume.after or (0,)
+        assert isinstance(number, int), "by storage.MESSAGE_KEY_TYPES"
+        self.number = number
+        self._state: State | None = None
+        self._connected: dict[str, bool] = {}
+
+    def show(
+        self, conversation: Conversation, participants: Sequence[Participant], messages: Sequence[ChatMessage]
+    ) -> Iterator[ChatResponse]:
+        """Yields what is new: messages in their order, then participants, then the state."""
+        if self._state is None:
+            yield self._show_state(conversation)
+        for message in messages:
+            self.number = message.number
+            yield message_response(message, self._resume.token(message.number))
+        for participant in participants:
+            if self._connected.get(participant.user) is not participant.connected:
+                self._connected[participant.user] = participant.connected
+                yield participant_response(participant)
+        if self._state is not conversation.state:
+            yield self._show_state(conversation)
+
+    def _show_state(self, conversation: Conversation) -> ChatResponse:
+        self._state = conversation.state
+        return conversation_response(conversation)
+
+
+def resume_of(uid: UUID, token: str = "") -> Resume:
+    """Returns the position of a token among the messages of a conversation. Raises InvalidArgument as
+    read_resume_token() does.
+    """
+    return read_resume_token(token, query=("conversation", str(uid)), key_types=storage.MESSAGE_KEY_TYPES)

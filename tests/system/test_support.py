@@ -15,7 +15,7 @@ import pytest
 from meshwright.support.v1.support_grpc import SupportServiceClient
 from meshwright.support.v1.support_pb import ChatMessage, ChatResponse, WatchConversationRequest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from local.ports import free_ports
@@ -211,6 +211,48 @@ async def test_a_chat_survives_the_loss_of_every_replica(mesh: Mesh, customer: C
     async with Chat.opened(customer, name, chat.resume_token) as resumed:
         await resumed.post("After")
         assert await resumed.texts(1) == ["After"]
+
+
+async def converse(client: Client, name: str, texts: list[str], count: int) -> list[str]:
+    """Posts texts and receives `count` messages as a careful client does: it opens the chat again whenever it is lost,
+    and repeats the posts that have no result. Returns what it received.
+    """
+    unconfirmed = {str(uuid.uuid4()): text for text in texts}
+    received: list[str] = []
+    resume_token = ""
+    while unconfirmed or len(received) < count:
+        with contextlib.suppress(ConnectionClosed, InvalidHandshake, OSError):
+            async with Chat.opened(client, name, resume_token) as chat:
+                for request_id, text in unconfirmed.items():
+                    await chat.post(text, request_id)
+                while unconfirmed or len(received) < count:
+                    response = json.loads(await chat.socket.recv())
+                    if "message" in response:
+                        received.append(response["message"]["text"])
+                        resume_token = response["resumeToken"]
+                    if response.get("postResult", {}).get("message"):
+                        del unconfirmed[response["postResult"]["requestId"]]
+                    elif "postResult" in response:
+                        break
+        await asyncio.sleep(0.1)
+    return received
+
+
+async def test_nothing_is_lost_or_doubled_under_kills(mesh: Mesh, customer: Client, staff: Client) -> None:
+    """While support and the database are killed, everybody receives every message once, in the order of the history."""
+    name = conversation_of(customer)
+    hers, ours = ([f"{who} {number}" for number in range(100)] for who in ("hers", "ours"))
+    chats = [asyncio.create_task(converse(customer, name, hers, 200))]
+    chats += [asyncio.create_task(converse(staff, name, texts, 200)) for texts in (ours, [])]
+    for part in ("support", "postgres", "support"):
+        await asyncio.sleep(1)
+        mesh.kill(part)
+        await asyncio.to_thread(mesh.wait_until_ready, part)
+    async with asyncio.timeout(WAIT_TIMEOUT_S):
+        received = await asyncio.gather(*chats)
+    assert sorted(received[0]) == sorted(hers + ours)
+    assert received[0] == received[1] == received[2] == history(customer, name)
+    await asyncio.to_thread(eventually, lambda: all(map(mesh.answers_ready, ("identity", "catalog", "orders"))))
 
 
 async def test_a_chat_needs_no_broker(mesh: Mesh, customer: Client, staff: Client) -> None:

@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import json
+import re
 import subprocess
 import sys
+import sysconfig
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -264,6 +267,41 @@ async def test_a_chat_needs_no_broker(mesh: Mesh, customer: Client, staff: Clien
             await hers.post(f"Without a broker {number}")
         assert await ours.texts(3) == [f"Without a broker {number}" for number in range(3)]
     await asyncio.to_thread(mesh.wait_until_ready, "nats")
+
+
+LINES = """
+for await (const text of require("readline").createInterface({ input: process.stdin })) chat.post(text);
+chat.close();
+"""
+
+
+async def test_the_browser_code_of_the_documentation(mesh: Mesh, customer: Client, staff: Client) -> None:
+    """It posts and receives everything once, in order, though the service is killed meanwhile."""
+    name = conversation_of(customer)
+    [code] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "chat.md").read_text(), re.DOTALL)
+    url = json.dumps(f"{str(customer.base_url).replace('http', 'ws', 1).rstrip('/')}/v1/{name}:chat")
+    show = "({ message }) => message && console.log(message.text)"
+    start = f"const chat = new Chat({url}, () => {json.dumps(token(customer))}, {show});"
+    node = await asyncio.create_subprocess_exec(
+        *(Path(sysconfig.get_path("scripts"), "node"), "--eval", f"(async () => {{ {code} {start} {LINES} }})()"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert node.stdin is not None
+    assert node.stdout is not None
+    async with asyncio.timeout(WAIT_TIMEOUT_S):
+        for number in range(3):
+            node.stdin.write(b"Text %d\n" % number)
+            assert await node.stdout.readline() == b"Text %d\n" % number
+        mesh.kill("support")
+        node.stdin.write(b"Posted meanwhile\n")
+        await asyncio.to_thread(mesh.wait_until_ready, "support")
+        assert await node.stdout.readline() == b"Posted meanwhile\n"
+        assert post(staff, name, "Good-bye").status_code == 201
+        assert await node.stdout.readline() == b"Good-bye\n"
+        node.stdin.close()
+        assert (await node.stdout.read(), await node.wait()) == (b"", 0)
+    assert history(customer, name) == ["Text 0", "Text 1", "Text 2", "Posted meanwhile", "Good-bye"]
 
 
 @pytest.mark.parametrize("size", [4_001, 1_000_000, 3_000_000])

@@ -177,10 +177,10 @@ def repeated(earlier: ChatMessage, text: str) -> ChatMessage:
 
 
 def check_room(open_count: int) -> None:
-    """Raises ResourceExhausted if a customer with this number of open conversations may not create another one."""
+    """Raises ResourceExhausted if a customer with this number of open conversations may not have another one."""
     if open_count >= OPEN_CONVERSATIONS_MAX:
         raise ResourceExhausted(
-            f"You have {open_count} open conversations, which is the limit. Close one first.",
+            f"The customer has {open_count} open conversations, which is the limit. Close one first.",
             reason="TOO_MANY_CONVERSATIONS",
         )
 

@@ -101,6 +101,8 @@ class SupportHandlers(SupportServiceBase):
             current = visible_to(_actor(call), await storage.find(tx, uid, lock=True))
             changed = current.move_to(state, request.etag, datetime.now(UTC))
             if changed is not current:
+                if state is State.OPEN:
+                    check_room(await storage.count_open(tx, current.customer))
                 await storage.update(tx, changed)
         return conversation_message(changed)
 

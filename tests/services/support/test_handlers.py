@@ -100,6 +100,8 @@ async def test_open_conversations_are_limited(ada: User, bob: User) -> None:
     await bob.create()
     await ada.close(names[0])
     await ada.create()
+    with pytest.raises(ResourceExhausted):
+        await ada.reopen(names[0])
 
 
 async def test_a_closed_conversation_takes_no_messages(ada: User, eve: User) -> None:

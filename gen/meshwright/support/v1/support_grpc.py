@@ -77,7 +77,8 @@ class SupportServiceBase(Service):
     async def reopen_conversation(self, request: ReopenConversationRequest, call: Call) -> Conversation:
         """Reopens a closed conversation. Reopening an open conversation has no effect and returns it.
 
-        Fails with NOT_FOUND as GetConversation does.
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED if the customer has
+        20 open conversations.
         """
 
     @abstractmethod
@@ -179,7 +180,8 @@ class SupportServiceClient:
     async def reopen_conversation(self, request: ReopenConversationRequest, *, timeout_s: float | None = None) -> Conversation:
         """Reopens a closed conversation. Reopening an open conversation has no effect and returns it.
 
-        Fails with NOT_FOUND as GetConversation does.
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED if the customer has
+        20 open conversations.
         """
         return await self._channel.call(_SUPPORT_SERVICE_REOPEN_CONVERSATION, request, timeout_s=timeout_s)
 

@@ -780,7 +780,8 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Reopens a closed conversation. Reopening an open conversation has no effect and returns it.
 
-        Fails with NOT_FOUND as GetConversation does.
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED if the customer has
+        20 open conversations.
         """
 
         return await self._unary_unary(

@@ -9,12 +9,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import psutil
 
+from local.ports import free_ports
 from local.state import ProcessState, State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +98,27 @@ class Mesh:
         except httpx.TransportError:
             return False
 
+    @contextlib.contextmanager
+    def replica(self, name: str) -> Iterator["Replica"]:
+        """Starts another process of a service, with the settings of the running one."""
+        running = psutil.Process(self.process(name).pid)
+        port, ops_port = free_ports(2)
+        environment = running.environ() | {"GRPC_PORT": str(port), "OPS_PORT": str(ops_port)}
+        process = subprocess.Popen(running.cmdline(), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+
+        def ready() -> bool:
+            assert process.poll() is None, f"the replica of {name} has ended"
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(f"http://127.0.0.1:{ops_port}/readyz").status_code == 200
+            return False
+
+        try:
+            eventually(ready)
+            yield Replica(f"127.0.0.1:{port}", process)
+        finally:
+            process.terminate()
+            process.wait(30)
+
     @property
     def url(self) -> str:
         """Returns the URL of the edge."""
@@ -112,12 +135,25 @@ class Mesh:
         return [message for message in messages if address in message["to"]]
 
 
+@dataclass
+class Replica:
+    """Another process of a service, beside the one that the mesh started."""
+
+    address: str
+    process: "subprocess.Popen[bytes]"
+
+
 class Client(httpx.Client):
     """A client of the public API; it calls as a user once it has a token."""
 
     def __init__(self, mesh: Mesh, **options: Any) -> None:
         super().__init__(base_url=mesh.url, timeout=30, **options)
         self.email = ""
+
+    @property
+    def token(self) -> str:
+        """Returns the access token that it uses."""
+        return self.headers["authorization"].removeprefix("Bearer ")
 
     def sign_in(self, email: str, password: str = PASSWORD) -> dict[str, Any]:
         """Obtains a token by the password grant, and uses it from now on."""

@@ -5,47 +5,22 @@ mails to strangers, and disclosure of addresses.
 import asyncio
 import contextlib
 import json
-import subprocess
 import uuid
 from collections.abc import Iterator
 
-import httpx
-import psutil
 import pytest
 
-from local.ports import free_port
 from mesh.client import Channel
 from mesh.errors import MeshError
-from tests.system.mesh import PASSWORD, ROOT, Client, Mesh, eventually, oauth_error, problem
+from tests.system.mesh import PASSWORD, Client, Mesh, eventually, oauth_error, problem
 
 CALLS = {
     "orders": "/meshwright.orders.v1.OrdersService/ListOrders",
     "information": "/meshwright.information.v1.InformationService/GetInformation",
     "notifications": "/meshwright.notifications.v1.NotificationsService/ListNotifications",
     "identity": "/meshwright.identity.v1.IdentityService/GetUser",
+    "support": "/meshwright.support.v1.SupportService/ListConversations",
 }
-
-
-@contextlib.contextmanager
-def replica(mesh: Mesh, name: str) -> Iterator[str]:
-    """Starts another process of a service, with the settings of the running one; yields its address."""
-    running = psutil.Process(mesh.process(name).pid)
-    port, ops_port = free_port(), free_port()
-    environment = running.environ() | {"GRPC_PORT": str(port), "OPS_PORT": str(ops_port)}
-    process = subprocess.Popen(running.cmdline(), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-
-    def ready() -> bool:
-        assert process.poll() is None, f"the replica of {name} has ended"
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"http://127.0.0.1:{ops_port}/readyz").status_code == 200
-        return False
-
-    try:
-        eventually(ready)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def reason(address: str, path: str, token: str) -> str:
@@ -62,16 +37,11 @@ def reason(address: str, path: str, token: str) -> str:
     return asyncio.run(call())
 
 
-def token_of(client: Client) -> str:
-    """Returns the access token that a client uses."""
-    return client.headers["authorization"].removeprefix("Bearer ")
-
-
 @pytest.fixture(scope="module")
 def processes(mesh: Mesh) -> Iterator[list[tuple[str, str]]]:
     """Returns the address and a method of every process that verifies tokens over gRPC, two of each service."""
     with contextlib.ExitStack() as stack:
-        replicas = [(stack.enter_context(replica(mesh, name)), path) for name, path in CALLS.items()]
+        replicas = [(stack.enter_context(mesh.replica(name)).address, path) for name, path in CALLS.items()]
         yield [*((mesh.address(name), path) for name, path in CALLS.items()), *replicas]
 
 
@@ -80,7 +50,7 @@ def test_a_token_ends_everywhere_with_its_user(mesh: Mesh, processes: list[tuple
     for _ in range(5):
         with Client(mesh) as customer:
             customer.register()
-            token = token_of(customer)
+            token = customer.token
             assert {reason(address, path, token) for address, path in processes} <= {"", "INVALID_FIELD"}
             assert customer.delete("/v1/users/me").status_code == 200
             assert {reason(address, path, token) for address, path in processes} == {"TOKEN_REVOKED"}

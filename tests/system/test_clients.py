@@ -21,6 +21,7 @@ SERVICES = {
     "orders": ("OrdersService/ListOrders", {}, None),
     "notifications": ("NotificationsService/ListNotifications", {}, None),
     "information": ("InformationService/GetInformation", {}, "text"),
+    "support": ("SupportService/ListConversations", {}, None),
 }
 
 

@@ -11,9 +11,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.system.mesh import Client, Mesh, eventually, problem
+from local.declarations.checkout import read_services
+from tests.system.mesh import ROOT, Client, Mesh, eventually, problem
 
-SERVICES = ("identity", "catalog", "orders", "notifications", "information")
+SERVICES = [service.name for service in read_services(ROOT)]
 
 
 class Load:

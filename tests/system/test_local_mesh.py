@@ -11,9 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.declarations.checkout import read_services
 from tests.system.mesh import ROOT, Client, Mesh, eventually
 
-NAMES = ["postgres", "nats", "mail", "identity", "catalog", "orders", "notifications", "information", "edge"]
+SERVICES = read_services(ROOT)
+NAMES = ["postgres", "nats", "mail", *(service.name for service in SERVICES), "edge"]
+DATABASES = ", ".join(service.name for service in SERVICES if service.declaration.database)
 
 
 def run(mesh: Mesh, *module: str) -> "subprocess.CompletedProcess[str]":
@@ -91,7 +94,7 @@ def test_dead_letters_are_listed(mesh: Mesh) -> None:
     assert "set aside" in letters.stdout
     nobody = run(mesh, "local", "dead-letters", "nobody")
     assert nobody.returncode == 1
-    assert "identity, catalog, orders, notifications" in nobody.stderr
+    assert f"<one of {DATABASES}>" in nobody.stderr
 
 
 def test_psql_opens_the_database_of_a_service(mesh: Mesh) -> None:
@@ -103,7 +106,7 @@ def test_psql_opens_the_database_of_a_service(mesh: Mesh) -> None:
     assert "orders       | orders" in psql.stdout
     nobody = run(mesh, "local", "psql", "information")
     assert nobody.returncode == 1
-    assert "make psql SERVICE=<one of identity, catalog, orders, notifications>" in nobody.stderr
+    assert f"make psql SERVICE=<one of {DATABASES}>" in nobody.stderr
 
 
 def test_events_are_followed_until_ctrl_c(mesh: Mesh, staff: Client, customer: Client) -> None:

@@ -5,15 +5,13 @@ import contextlib
 import json
 import re
 import subprocess
-import sys
 import sysconfig
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from meshwright.support.v1.support_grpc import SupportServiceClient
 from meshwright.support.v1.support_pb import ChatMessage, ChatResponse, WatchConversationRequest
@@ -21,7 +19,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
-from local.ports import free_ports
 from mesh.client import Channel
 from mesh.errors import Unavailable
 from tests.services.calls import acting_with
@@ -41,7 +38,7 @@ class Chat:
         """Opens a chat as a browser does, with the token in a subprotocol."""
         url = f"{str(client.base_url).replace('http', 'ws', 1).rstrip('/')}/v1/{name}:chat"
         async with connect(
-            url, subprotocols=[Subprotocol("protojson"), Subprotocol(f"bearer.{token(client)}")], proxy=None
+            url, subprotocols=[Subprotocol("protojson"), Subprotocol(f"bearer.{client.token}")], proxy=None
         ) as socket:
             await socket.send(json.dumps({"resumeToken": resume_token}))
             yield cls(socket, resume_token)
@@ -79,11 +76,6 @@ class Chat:
         return self.socket.close_code, json.loads(frame)
 
 
-def token(client: Client) -> str:
-    """Returns the access token of a client."""
-    return client.headers["authorization"].removeprefix("Bearer ")
-
-
 def conversation_of(customer: Client) -> str:
     """Creates a conversation, and returns its name."""
     answer = customer.post("/v1/conversations", json={"subject": "A blunt saw"})
@@ -102,34 +94,6 @@ def history(client: Client, name: str) -> list[str]:
     answer = client.get(f"/v1/{name}/messages", params={"pageSize": 200})
     assert answer.status_code == 200, answer.text
     return [message["text"] for message in answer.json().get("messages", [])][::-1]
-
-
-@contextlib.contextmanager
-def second_replica(mesh: Mesh) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Starts another process of support on the same database; yields it and its gRPC address."""
-    port, ops_port = free_ports(2)
-    environment = psutil.Process(mesh.process("support").pid).environ()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.support"],
-        cwd=ROOT,
-        env=environment | {"GRPC_PORT": str(port), "OPS_PORT": str(ops_port)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        eventually(lambda: is_ready(ops_port))
-        yield process, f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait(WAIT_TIMEOUT_S)
-
-
-def is_ready(ops_port: int) -> bool:
-    """Returns whether the process with this port is ready."""
-    try:
-        return httpx.get(f"http://127.0.0.1:{ops_port}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 async def messages(responses: AsyncIterator[ChatResponse], count: int) -> tuple[list[str], str]:
@@ -183,15 +147,15 @@ async def test_a_chat_survives_the_loss_of_a_replica(mesh: Mesh, customer: Clien
     """Messages cross between two replicas; after one was killed its client continues at the other."""
     name = conversation_of(customer)
     request = WatchConversationRequest(name=name)
-    with second_replica(mesh) as (process, address):
+    with mesh.replica("support") as replica:
         async with contextlib.AsyncExitStack() as stack:
-            channel = await stack.enter_async_context(Channel("support", address))
-            with acting_with(token(customer)):
+            channel = await stack.enter_async_context(Channel("support", replica.address))
+            with acting_with(customer.token):
                 stream = SupportServiceClient(channel).watch_conversation(request)
                 responses = await stack.enter_async_context(stream)
             assert post(staff, name, "From the first to the second").status_code == 201
             received, resume_token = await messages(responses, 1)
-            process.kill()
+            replica.process.kill()
             assert post(staff, name, "While it is dead").status_code == 201
             with pytest.raises(Unavailable):
                 await messages(responses, 1)
@@ -281,7 +245,7 @@ async def test_the_browser_code_of_the_documentation(mesh: Mesh, customer: Clien
     [code] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "chat.md").read_text(), re.DOTALL)
     url = json.dumps(f"{str(customer.base_url).replace('http', 'ws', 1).rstrip('/')}/v1/{name}:chat")
     show = "({ message }) => message && console.log(message.text)"
-    start = f"const chat = new Chat({url}, () => {json.dumps(token(customer))}, {show});"
+    start = f"const chat = new Chat({url}, () => {json.dumps(customer.token)}, {show});"
     node = await asyncio.create_subprocess_exec(
         *(Path(sysconfig.get_path("scripts"), "node"), "--eval", f"(async () => {{ {code} {start} {LINES} }})()"),
         stdin=subprocess.PIPE,

@@ -9,11 +9,12 @@ from meshwright.identity.v1.identity_pb import CreateUserRequest
 
 from mesh.email_address import is_email_address
 from mesh.validation import Validator
-from services.notifications.domain import Letter, Notification
-from services.notifications.mail import UndeliverableMail, compose
+from services.notifications.domain.letter import Letter
+from services.notifications.domain.notification import Kind, Notification
+from services.notifications.senders.mail import UndeliverableMail, compose
 
 VALIDATOR = Validator()
-NOTIFICATION = Notification(UUID(int=7), "users/ada", "Welcome", datetime(2026, 1, 2, tzinfo=UTC))
+NOTIFICATION = Notification(UUID(int=7), "users/ada", Kind.WELCOME, "Welcome", datetime(2026, 1, 2, tzinfo=UTC))
 LABEL = "a" * 63
 
 GOOD = [

@@ -9,7 +9,7 @@ import pytest
 from mesh.database import Connection, Database
 from mesh.pagination import Page, read_page
 from services.identity import storage as identity
-from services.notifications import storage as notifications
+from services.notifications.storage import notifications, outgoing_messages
 from services.orders import storage as orders
 from services.support import erasure_storage, presence_storage
 from services.support import storage as support
@@ -32,6 +32,10 @@ FILL = {
         INSERT INTO notifications (uid, user_name, subject, send_time)
         SELECT gen_random_uuid(), 'users/' || n % 500, 'Welcome', now() + n * interval '1 s'
         FROM generate_series(1, $1::int) AS n
+    """,
+    "outgoing_messages": """
+        INSERT INTO outgoing_messages (notification_uid, channel, due_time)
+        SELECT uid, 'email', now() + random() * interval '1 day' FROM notifications WHERE $1::int > 0
     """,
     "users": """
         INSERT INTO users (uid, email, display_name, role, password_hash, request_id)
@@ -92,10 +96,12 @@ async def deep_orders(tx: Connection, customer: str | None) -> None:
     await orders.list_orders(tx, customer, next_page(orders.KEY_TYPES, token))
 
 
-async def deep_notifications(tx: Connection) -> None:
+async def deep_notifications(tx: Connection, *, unread: bool = False) -> None:
     """Reads two pages."""
-    _, token = await notifications.list_notifications(tx, "users/7", page(*notifications.KEY_TYPES, size=20))
-    await notifications.list_notifications(tx, "users/7", next_page(notifications.KEY_TYPES, token))
+    _, token = await notifications.list_notifications(
+        tx, "users/7", page(*notifications.LIST_KEY_TYPES, size=20), unread=unread
+    )
+    await notifications.list_notifications(tx, "users/7", next_page(notifications.LIST_KEY_TYPES, token), unread=unread)
 
 
 async def deep_conversations(tx: Connection, customer: str | None, state: State | None) -> None:
@@ -110,6 +116,10 @@ READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, None)),
     ("orders", ("orders", "order_lines"), lambda tx: orders.find(tx, uuid4())),
     ("notifications", ("notifications",), deep_notifications),
+    ("notifications", ("notifications",), lambda tx: deep_notifications(tx, unread=True)),
+    ("notifications", ("notifications",), lambda tx: notifications.list_changes(tx, "users/7", (100,))),
+    ("notifications", ("notifications",), lambda tx: notifications.purge(tx, 100)),
+    ("notifications", ("notifications", "outgoing_messages"), outgoing_messages.take),
     ("notifications", ("notifications",), lambda tx: notifications.delete_of(tx, "users/7")),
     ("identity", ("users",), lambda tx: identity.find_user(tx, UUID(int=7))),
     ("identity", ("users",), lambda tx: identity.find_by_email(tx, "User-77@example.com")),

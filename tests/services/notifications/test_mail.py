@@ -6,12 +6,15 @@ from uuid import UUID
 
 import pytest
 
-from services.notifications.domain import Letter, Notification
-from services.notifications.mail import Mailer, MailError, UndeliverableMail, compose
+from services.notifications.domain.letter import Letter
+from services.notifications.domain.notification import Kind, Notification
+from services.notifications.senders.mail import Mailer, MailError, UndeliverableMail, compose
 from tests.services.notifications.smtp import MailServer
 
 SENDER = "Möbel & Co <shop@example.com>"
-NOTIFICATION = Notification(UUID(int=7), "users/ada", "Welcome", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+NOTIFICATION = Notification(
+    UUID(int=7), "users/ada", Kind.WELCOME, "Welcome", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+)
 LETTER = Letter("Welcome to Meshwright", "Hello Jürgen 🌱,\n\nwelcome.\n")
 
 

@@ -14,9 +14,12 @@ from typing import ClassVar, Final, TYPE_CHECKING
 
 from mesh.rpc import Handler, Method, Service
 from meshwright.notifications.v1 import notifications_pb
-from meshwright.notifications.v1.notifications_pb import ListNotificationsRequest, ListNotificationsResponse
+from meshwright.notifications.v1.notifications_pb import GetNotificationRequest, ListNotificationsRequest, ListNotificationsResponse, MarkNotificationReadRequest, Notification, WatchNotificationsRequest, WatchNotificationsResponse
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
     from mesh.client import Channel
     from mesh.rpc import Call
     from protobuf import DescService
@@ -25,30 +28,86 @@ if TYPE_CHECKING:
 
 
 _NOTIFICATIONS_SERVICE: Final = notifications_pb.desc().services[0]
-_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[0], ListNotificationsRequest, ListNotificationsResponse)
+_NOTIFICATIONS_SERVICE_GET_NOTIFICATION: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[0], GetNotificationRequest, Notification)
+_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[1], ListNotificationsRequest, ListNotificationsResponse)
+_NOTIFICATIONS_SERVICE_MARK_NOTIFICATION_READ: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[2], MarkNotificationReadRequest, Notification)
+_NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[3], WatchNotificationsRequest, WatchNotificationsResponse)
 
 
 class NotificationsServiceBase(Service):
-    """Sends mail to users when something happens to them, and lists what was sent."""
+    """Notifies users of what happens to them: in the app and by mail."""
 
     DESC: ClassVar[DescService] = _NOTIFICATIONS_SERVICE
 
     @abstractmethod
+    async def get_notification(self, request: GetNotificationRequest, call: Call) -> Notification:
+        """Returns a notification of the caller.
+
+        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        """
+
+    @abstractmethod
     async def list_notifications(self, request: ListNotificationsRequest, call: Call) -> ListNotificationsResponse:
-        """Lists the notifications that were sent to the caller, newest first."""
+        """Lists the notifications that were sent to the caller, newest first. They are kept for 90 days."""
+
+    @abstractmethod
+    async def mark_notification_read(self, request: MarkNotificationReadRequest, call: Call) -> Notification:
+        """Marks a notification of the caller as read. Marking one that is read has no effect and returns
+        it.
+
+        Fails with NOT_FOUND as GetNotification does.
+        """
+
+    @abstractmethod
+    def watch_notifications(self, request: WatchNotificationsRequest, call: Call) -> AsyncIterator[WatchNotificationsResponse]:
+        """Streams the caller's notifications: first each one as it is, the one that changed first in
+        front, then every one that is new, is read, or reaches the user on another channel. Changes
+        that follow each other quickly can be reported as one.
+
+        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
+        `resume_token` then, and after any loss.
+        """
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
+            Handler(_NOTIFICATIONS_SERVICE_GET_NOTIFICATION, self.get_notification),
             Handler(_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS, self.list_notifications),
+            Handler(_NOTIFICATIONS_SERVICE_MARK_NOTIFICATION_READ, self.mark_notification_read),
+            Handler(_NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS, self.watch_notifications),
         )
 
 
 class NotificationsServiceClient:
-    """Sends mail to users when something happens to them, and lists what was sent."""
+    """Notifies users of what happens to them: in the app and by mail."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
+    async def get_notification(self, request: GetNotificationRequest, *, timeout_s: float | None = None) -> Notification:
+        """Returns a notification of the caller.
+
+        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        """
+        return await self._channel.call(_NOTIFICATIONS_SERVICE_GET_NOTIFICATION, request, timeout_s=timeout_s)
+
     async def list_notifications(self, request: ListNotificationsRequest, *, timeout_s: float | None = None) -> ListNotificationsResponse:
-        """Lists the notifications that were sent to the caller, newest first."""
+        """Lists the notifications that were sent to the caller, newest first. They are kept for 90 days."""
         return await self._channel.call(_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS, request, timeout_s=timeout_s)
+
+    async def mark_notification_read(self, request: MarkNotificationReadRequest, *, timeout_s: float | None = None) -> Notification:
+        """Marks a notification of the caller as read. Marking one that is read has no effect and returns
+        it.
+
+        Fails with NOT_FOUND as GetNotification does.
+        """
+        return await self._channel.call(_NOTIFICATIONS_SERVICE_MARK_NOTIFICATION_READ, request, timeout_s=timeout_s)
+
+    def watch_notifications(self, request: WatchNotificationsRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchNotificationsResponse]]:
+        """Streams the caller's notifications: first each one as it is, the one that changed first in
+        front, then every one that is new, is read, or reaches the user on another channel. Changes
+        that follow each other quickly can be reported as one.
+
+        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
+        `resume_token` then, and after any loss.
+        """
+        return self._channel.open(_NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS, request, timeout_s=timeout_s)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Literal, TYPE_CHECKING, TypeAlias
 
-from googleapis.google.api import annotations_pb
+from googleapis.google.api import annotations_pb, field_behavior_pb
 from meshwright.policy.v1 import policy_pb
 from protobuf import Enum, Message
 from protobuf._codegen import file_desc
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
 
-_NotificationFields: TypeAlias = Literal["name", "user", "subject", "send_time", "state"]
+_NotificationFields: TypeAlias = Literal["name", "user", "subject", "send_time", "state", "kind", "text", "resource", "read_time", "deliveries"]
 
 class Notification(Message[_NotificationFields]):
     """
@@ -47,26 +47,57 @@ class Notification(Message[_NotificationFields]):
             string user = 2;
             ```
         subject:
-            The subject line of the mail.
+            What happened, in one line. It is the subject of the mail.
 
             ```proto
             string subject = 3;
             ```
         send_time:
-            When the mail was sent, or found to be undeliverable.
+            When the notification was sent to the app, or as a mail only.
 
             ```proto
             optional google.protobuf.Timestamp send_time = 4;
             ```
         state:
-            Whether the mail server accepted the mail.
+            Whether the mail server accepted the mail. Unset if no mail is sent.
 
             ```proto
             meshwright.notifications.v1.DeliveryState state = 5;
             ```
+        kind:
+            The kind of thing that happened.
+
+            ```proto
+            meshwright.notifications.v1.NotificationKind kind = 6;
+            ```
+        text:
+            The whole text. Empty for mails about the account, which are for the owner of the address only.
+
+            ```proto
+            string text = 7;
+            ```
+        resource:
+            The resource name of what it is about, such as "orders/{uid}". Empty if it is about the
+            account.
+
+            ```proto
+            string resource = 8;
+            ```
+        read_time:
+            When the user read it. Absent if it is unread.
+
+            ```proto
+            optional google.protobuf.Timestamp read_time = 9;
+            ```
+        deliveries:
+            The channels on which it is sent besides the app.
+
+            ```proto
+            repeated meshwright.notifications.v1.ChannelDelivery deliveries = 10;
+            ```
     """
 
-    __slots__ = ("name", "user", "subject", "send_time", "state")
+    __slots__ = ("name", "user", "subject", "send_time", "state", "kind", "text", "resource", "read_time", "deliveries")
 
     if TYPE_CHECKING:
 
@@ -78,6 +109,11 @@ class Notification(Message[_NotificationFields]):
             subject: str = "",
             send_time: Timestamp | None = None,
             state: DeliveryState | None = None,
+            kind: NotificationKind | None = None,
+            text: str = "",
+            resource: str = "",
+            read_time: Timestamp | None = None,
+            deliveries: list[ChannelDelivery] | None = None,
         ) -> None:
             pass
 
@@ -86,8 +122,85 @@ class Notification(Message[_NotificationFields]):
         subject: str
         send_time: Timestamp | None
         state: DeliveryState
+        kind: NotificationKind
+        text: str
+        resource: str
+        read_time: Timestamp | None
+        deliveries: list[ChannelDelivery]
 
-_ListNotificationsRequestFields: TypeAlias = Literal["page_size", "page_token"]
+_ChannelDeliveryFields: TypeAlias = Literal["channel", "state"]
+
+class ChannelDelivery(Message[_ChannelDeliveryFields]):
+    """
+    The delivery of a notification on a channel.
+
+    ```proto
+    message meshwright.notifications.v1.ChannelDelivery
+    ```
+
+    Attributes:
+        channel:
+            The channel.
+
+            ```proto
+            meshwright.notifications.v1.Channel channel = 1;
+            ```
+        state:
+            Whether it was delivered.
+
+            ```proto
+            meshwright.notifications.v1.DeliveryState state = 2;
+            ```
+    """
+
+    __slots__ = ("channel", "state")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            channel: Channel | None = None,
+            state: DeliveryState | None = None,
+        ) -> None:
+            pass
+
+        channel: Channel
+        state: DeliveryState
+
+_GetNotificationRequestFields: TypeAlias = Literal["name"]
+
+class GetNotificationRequest(Message[_GetNotificationRequestFields]):
+    """
+    Request message for GetNotification.
+
+    ```proto
+    message meshwright.notifications.v1.GetNotificationRequest
+    ```
+
+    Attributes:
+        name:
+            Required. The resource name of the notification, in the form "notifications/{uid}".
+
+            ```proto
+            string name = 1;
+            ```
+    """
+
+    __slots__ = ("name",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+        ) -> None:
+            pass
+
+        name: str
+
+_ListNotificationsRequestFields: TypeAlias = Literal["page_size", "page_token", "unread_only"]
 
 class ListNotificationsRequest(Message[_ListNotificationsRequestFields]):
     """
@@ -112,9 +225,15 @@ class ListNotificationsRequest(Message[_ListNotificationsRequestFields]):
             ```proto
             string page_token = 2;
             ```
+        unread_only:
+            Whether to list only notifications that are not read yet.
+
+            ```proto
+            bool unread_only = 3;
+            ```
     """
 
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "unread_only")
 
     if TYPE_CHECKING:
 
@@ -123,11 +242,13 @@ class ListNotificationsRequest(Message[_ListNotificationsRequestFields]):
             *,
             page_size: int = 0,
             page_token: str = "",
+            unread_only: bool = False,
         ) -> None:
             pass
 
         page_size: int
         page_token: str
+        unread_only: bool
 
 _ListNotificationsResponseFields: TypeAlias = Literal["notifications", "next_page_token"]
 
@@ -169,6 +290,177 @@ class ListNotificationsResponse(Message[_ListNotificationsResponseFields]):
         notifications: list[Notification]
         next_page_token: str
 
+_MarkNotificationReadRequestFields: TypeAlias = Literal["name"]
+
+class MarkNotificationReadRequest(Message[_MarkNotificationReadRequestFields]):
+    """
+    Request message for MarkNotificationRead.
+
+    ```proto
+    message meshwright.notifications.v1.MarkNotificationReadRequest
+    ```
+
+    Attributes:
+        name:
+            Required. The resource name of the notification, in the form "notifications/{uid}".
+
+            ```proto
+            string name = 1;
+            ```
+    """
+
+    __slots__ = ("name",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+        ) -> None:
+            pass
+
+        name: str
+
+_WatchNotificationsRequestFields: TypeAlias = Literal["resume_token"]
+
+class WatchNotificationsRequest(Message[_WatchNotificationsRequestFields]):
+    """
+    Request message for WatchNotifications.
+
+    ```proto
+    message meshwright.notifications.v1.WatchNotificationsRequest
+    ```
+
+    Attributes:
+        resume_token:
+            The `resume_token` of the last response that was received. The stream continues after that
+            response. If absent, the stream begins at its start.
+
+            ```proto
+            string resume_token = 1;
+            ```
+    """
+
+    __slots__ = ("resume_token",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            resume_token: str = "",
+        ) -> None:
+            pass
+
+        resume_token: str
+
+_WatchNotificationsResponseFields: TypeAlias = Literal["notification", "resume_token"]
+
+class WatchNotificationsResponse(Message[_WatchNotificationsResponseFields]):
+    """
+    Response message for WatchNotifications.
+
+    ```proto
+    message meshwright.notifications.v1.WatchNotificationsResponse
+    ```
+
+    Attributes:
+        notification:
+            The notification as it is now.
+
+            ```proto
+            optional meshwright.notifications.v1.Notification notification = 1;
+            ```
+        resume_token:
+            The token to continue the stream with after this response.
+
+            ```proto
+            string resume_token = 2;
+            ```
+    """
+
+    __slots__ = ("notification", "resume_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            notification: Notification | None = None,
+            resume_token: str = "",
+        ) -> None:
+            pass
+
+        notification: Notification | None
+        resume_token: str
+
+class NotificationKind(Enum):
+    """
+    A kind of thing that users are notified of.
+
+    ```proto
+    enum meshwright.notifications.v1.NotificationKind
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            Not set.
+
+            ```proto
+            NOTIFICATION_KIND_UNSPECIFIED = 0
+            ```
+        WELCOME:
+            The user registered.
+
+            ```proto
+            NOTIFICATION_KIND_WELCOME = 1
+            ```
+        REGISTRATION_REPEATED:
+            Somebody tried to register with the address of the user.
+
+            ```proto
+            NOTIFICATION_KIND_REGISTRATION_REPEATED = 2
+            ```
+        ORDER_CANCELLED:
+            An order of the user was cancelled.
+
+            ```proto
+            NOTIFICATION_KIND_ORDER_CANCELLED = 3
+            ```
+    """
+
+    UNSPECIFIED = 0
+    WELCOME = 1
+    REGISTRATION_REPEATED = 2
+    ORDER_CANCELLED = 3
+
+class Channel(Enum):
+    """
+    A way in which a notification reaches a user.
+
+    ```proto
+    enum meshwright.notifications.v1.Channel
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            Not set.
+
+            ```proto
+            CHANNEL_UNSPECIFIED = 0
+            ```
+        EMAIL:
+            A mail to the address of the account.
+
+            ```proto
+            CHANNEL_EMAIL = 1
+            ```
+    """
+
+    UNSPECIFIED = 0
+    EMAIL = 1
+
 class DeliveryState(Enum):
     """
     The result of delivering a notification.
@@ -185,37 +477,52 @@ class DeliveryState(Enum):
             DELIVERY_STATE_UNSPECIFIED = 0
             ```
         SENT:
-            The mail server accepted the mail.
+            The mail server, or the gateway of the channel, accepted the message.
 
             ```proto
             DELIVERY_STATE_SENT = 1
             ```
         UNDELIVERABLE:
-            The mail cannot be delivered and is not tried again: the address is not valid, or the mail
-            server rejected it permanently.
+            The message cannot be delivered and is not tried again: the address is not valid, it was
+            rejected permanently, or all attempts have failed.
 
             ```proto
             DELIVERY_STATE_UNDELIVERABLE = 2
+            ```
+        PENDING:
+            The message waits to be sent.
+
+            ```proto
+            DELIVERY_STATE_PENDING = 3
             ```
     """
 
     UNSPECIFIED = 0
     SENT = 1
     UNDELIVERABLE = 2
+    PENDING = 3
 
 
 _DESC = file_desc(
-    b'\n/meshwright/notifications/v1/notifications.proto\x12\x1bmeshwright.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xcb\x01\n\x0cNotification\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x127\n\tsend_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08sendTime\x12@\n\x05state\x18\x05 \x01(\x0e2*.meshwright.notifications.v1.DeliveryStateR\x05state"i\n\x18ListNotificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"\x94\x01\n\x19ListNotificationsResponse\x12O\n\rnotifications\x18\x01 \x03(\x0b2).meshwright.notifications.v1.NotificationR\rnotifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*j\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13DELIVERY_STATE_SENT\x10\x01\x12 \n\x1cDELIVERY_STATE_UNDELIVERABLE\x10\x022\xca\x01\n\x14NotificationsService\x12\xb1\x01\n\x11ListNotifications\x125.meshwright.notifications.v1.ListNotificationsRequest\x1a6.meshwright.notifications.v1.ListNotificationsResponse"-\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notificationsb\x06proto3',
+    b'\n/meshwright/notifications/v1/notifications.proto\x12\x1bmeshwright.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xc5\x03\n\x0cNotification\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x127\n\tsend_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08sendTime\x12@\n\x05state\x18\x05 \x01(\x0e2*.meshwright.notifications.v1.DeliveryStateR\x05state\x12A\n\x04kind\x18\x06 \x01(\x0e2-.meshwright.notifications.v1.NotificationKindR\x04kind\x12\x12\n\x04text\x18\x07 \x01(\tR\x04text\x12\x1a\n\x08resource\x18\x08 \x01(\tR\x08resource\x127\n\tread_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\x08readTime\x12L\n\ndeliveries\x18\n \x03(\x0b2,.meshwright.notifications.v1.ChannelDeliveryR\ndeliveries"\x93\x01\n\x0fChannelDelivery\x12>\n\x07channel\x18\x01 \x01(\x0e2$.meshwright.notifications.v1.ChannelR\x07channel\x12@\n\x05state\x18\x02 \x01(\x0e2*.meshwright.notifications.v1.DeliveryStateR\x05state"N\n\x16GetNotificationRequest\x124\n\x04name\x18\x01 \x01(\tR\x04nameB \xe2A\x01\x02\xbaH\x19r\x172\x15^notifications/[^/]+$"\x8a\x01\n\x18ListNotificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x1f\n\x0bunread_only\x18\x03 \x01(\x08R\nunreadOnly"\x94\x01\n\x19ListNotificationsResponse\x12O\n\rnotifications\x18\x01 \x03(\x0b2).meshwright.notifications.v1.NotificationR\rnotifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"S\n\x1bMarkNotificationReadRequest\x124\n\x04name\x18\x01 \x01(\tR\x04nameB \xe2A\x01\x02\xbaH\x19r\x172\x15^notifications/[^/]+$"H\n\x19WatchNotificationsRequest\x12+\n\x0cresume_token\x18\x01 \x01(\tR\x0bresumeTokenB\x08\xbaH\x05r\x03\x18\x80\x10"\x8e\x01\n\x1aWatchNotificationsResponse\x12M\n\x0cnotification\x18\x01 \x01(\x0b2).meshwright.notifications.v1.NotificationR\x0cnotification\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken*\xa8\x01\n\x10NotificationKind\x12!\n\x1dNOTIFICATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19NOTIFICATION_KIND_WELCOME\x10\x01\x12+\n\'NOTIFICATION_KIND_REGISTRATION_REPEATED\x10\x02\x12%\n!NOTIFICATION_KIND_ORDER_CANCELLED\x10\x03*5\n\x07Channel\x12\x17\n\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x11\n\rCHANNEL_EMAIL\x10\x01*\x86\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13DELIVERY_STATE_SENT\x10\x01\x12 \n\x1cDELIVERY_STATE_UNDELIVERABLE\x10\x02\x12\x1a\n\x16DELIVERY_STATE_PENDING\x10\x032\xf8\x05\n\x14NotificationsService\x12\xa9\x01\n\x0fGetNotification\x123.meshwright.notifications.v1.GetNotificationRequest\x1a).meshwright.notifications.v1.Notification"6\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=notifications/*}\x12\xb1\x01\n\x11ListNotifications\x125.meshwright.notifications.v1.ListNotificationsRequest\x1a6.meshwright.notifications.v1.ListNotificationsResponse"-\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xbf\x01\n\x14MarkNotificationRead\x128.meshwright.notifications.v1.MarkNotificationReadRequest\x1a).meshwright.notifications.v1.Notification"B\x90\x02\x02\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02(:\x01*"#/v1/{name=notifications/*}:markRead\x12\xbd\x01\n\x12WatchNotifications\x126.meshwright.notifications.v1.WatchNotificationsRequest\x1a7.meshwright.notifications.v1.WatchNotificationsResponse"4\x90\x02\x01\xe2\xa6\x19\x0e\x12\x07profile\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/notifications:watch0\x01b\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),
+        field_behavior_pb.desc(),
         timestamp_pb.desc(),
         policy_pb.desc(),
     ],
     {
         "Notification": Notification,
+        "ChannelDelivery": ChannelDelivery,
+        "GetNotificationRequest": GetNotificationRequest,
         "ListNotificationsRequest": ListNotificationsRequest,
         "ListNotificationsResponse": ListNotificationsResponse,
+        "MarkNotificationReadRequest": MarkNotificationReadRequest,
+        "WatchNotificationsRequest": WatchNotificationsRequest,
+        "WatchNotificationsResponse": WatchNotificationsResponse,
+        "NotificationKind": NotificationKind,
+        "Channel": Channel,
         "DeliveryState": DeliveryState,
     },
 )

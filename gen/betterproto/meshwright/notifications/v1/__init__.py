@@ -4,14 +4,22 @@
 # This file has been @generated
 
 __all__ = (
+    "Channel",
+    "ChannelDelivery",
     "DeliveryState",
+    "GetNotificationRequest",
     "ListNotificationsRequest",
     "ListNotificationsResponse",
+    "MarkNotificationReadRequest",
     "Notification",
+    "NotificationKind",
     "NotificationsServiceStub",
+    "WatchNotificationsRequest",
+    "WatchNotificationsResponse",
 )
 
 import datetime
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +36,36 @@ _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 
+class Channel(betterproto2.Enum):
+    """
+    A way in which a notification reaches a user.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Not set.
+    """
+
+    EMAIL = 1
+    """
+    A mail to the address of the account.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "CHANNEL_UNSPECIFIED",
+            1: "CHANNEL_EMAIL",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "CHANNEL_UNSPECIFIED": 0,
+            "CHANNEL_EMAIL": 1,
+        }
+
+
 class DeliveryState(betterproto2.Enum):
     """
     The result of delivering a notification.
@@ -40,13 +78,18 @@ class DeliveryState(betterproto2.Enum):
 
     SENT = 1
     """
-    The mail server accepted the mail.
+    The mail server, or the gateway of the channel, accepted the message.
     """
 
     UNDELIVERABLE = 2
     """
-    The mail cannot be delivered and is not tried again: the address is not valid, or the mail
-    server rejected it permanently.
+    The message cannot be delivered and is not tried again: the address is not valid, it was
+    rejected permanently, or all attempts have failed.
+    """
+
+    PENDING = 3
+    """
+    The message waits to be sent.
     """
 
     @classmethod
@@ -55,6 +98,7 @@ class DeliveryState(betterproto2.Enum):
             0: "DELIVERY_STATE_UNSPECIFIED",
             1: "DELIVERY_STATE_SENT",
             2: "DELIVERY_STATE_UNDELIVERABLE",
+            3: "DELIVERY_STATE_PENDING",
         }
 
     @classmethod
@@ -63,7 +107,87 @@ class DeliveryState(betterproto2.Enum):
             "DELIVERY_STATE_UNSPECIFIED": 0,
             "DELIVERY_STATE_SENT": 1,
             "DELIVERY_STATE_UNDELIVERABLE": 2,
+            "DELIVERY_STATE_PENDING": 3,
         }
+
+
+class NotificationKind(betterproto2.Enum):
+    """
+    A kind of thing that users are notified of.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Not set.
+    """
+
+    WELCOME = 1
+    """
+    The user registered.
+    """
+
+    REGISTRATION_REPEATED = 2
+    """
+    Somebody tried to register with the address of the user.
+    """
+
+    ORDER_CANCELLED = 3
+    """
+    An order of the user was cancelled.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "NOTIFICATION_KIND_UNSPECIFIED",
+            1: "NOTIFICATION_KIND_WELCOME",
+            2: "NOTIFICATION_KIND_REGISTRATION_REPEATED",
+            3: "NOTIFICATION_KIND_ORDER_CANCELLED",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "NOTIFICATION_KIND_UNSPECIFIED": 0,
+            "NOTIFICATION_KIND_WELCOME": 1,
+            "NOTIFICATION_KIND_REGISTRATION_REPEATED": 2,
+            "NOTIFICATION_KIND_ORDER_CANCELLED": 3,
+        }
+
+
+@dataclass(eq=False, repr=False)
+class ChannelDelivery(betterproto2.Message):
+    """
+    The delivery of a notification on a channel.
+    """
+
+    channel: "Channel" = betterproto2.field(1, betterproto2.TYPE_ENUM, default_factory=lambda: Channel(0))
+    """
+    The channel.
+    """
+
+    state: "DeliveryState" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: DeliveryState(0))
+    """
+    Whether it was delivered.
+    """
+
+
+default_message_pool.register_message("meshwright.notifications.v1", "ChannelDelivery", ChannelDelivery)
+
+
+@dataclass(eq=False, repr=False)
+class GetNotificationRequest(betterproto2.Message):
+    """
+    Request message for GetNotification.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The resource name of the notification, in the form "notifications/{uid}".
+    """
+
+
+default_message_pool.register_message("meshwright.notifications.v1", "GetNotificationRequest", GetNotificationRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -82,6 +206,11 @@ class ListNotificationsRequest(betterproto2.Message):
     """
     The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
     INVALID_ARGUMENT if the token was not issued for this list.
+    """
+
+    unread_only: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Whether to list only notifications that are not read yet.
     """
 
 
@@ -113,6 +242,23 @@ default_message_pool.register_message(
 
 
 @dataclass(eq=False, repr=False)
+class MarkNotificationReadRequest(betterproto2.Message):
+    """
+    Request message for MarkNotificationRead.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The resource name of the notification, in the form "notifications/{uid}".
+    """
+
+
+default_message_pool.register_message(
+    "meshwright.notifications.v1", "MarkNotificationReadRequest", MarkNotificationReadRequest
+)
+
+
+@dataclass(eq=False, repr=False)
 class Notification(betterproto2.Message):
     """
     A message that was sent to a user.
@@ -130,29 +276,122 @@ class Notification(betterproto2.Message):
 
     subject: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The subject line of the mail.
+    What happened, in one line. It is the subject of the mail.
     """
 
     send_time: "datetime.datetime | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the mail was sent, or found to be undeliverable.
+    When the notification was sent to the app, or as a mail only.
     """
 
     state: "DeliveryState" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: DeliveryState(0))
     """
-    Whether the mail server accepted the mail.
+    Whether the mail server accepted the mail. Unset if no mail is sent.
+    """
+
+    kind: "NotificationKind" = betterproto2.field(
+        6, betterproto2.TYPE_ENUM, default_factory=lambda: NotificationKind(0)
+    )
+    """
+    The kind of thing that happened.
+    """
+
+    text: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
+    """
+    The whole text. Empty for mails about the account, which are for the owner of the address only.
+    """
+
+    resource: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
+    """
+    The resource name of what it is about, such as "orders/{uid}". Empty if it is about the
+    account.
+    """
+
+    read_time: "datetime.datetime | None" = betterproto2.field(
+        9, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When the user read it. Absent if it is unread.
+    """
+
+    deliveries: "list[ChannelDelivery]" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The channels on which it is sent besides the app.
     """
 
 
 default_message_pool.register_message("meshwright.notifications.v1", "Notification", Notification)
 
 
+@dataclass(eq=False, repr=False)
+class WatchNotificationsRequest(betterproto2.Message):
+    """
+    Request message for WatchNotifications.
+    """
+
+    resume_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The `resume_token` of the last response that was received. The stream continues after that
+    response. If absent, the stream begins at its start.
+    """
+
+
+default_message_pool.register_message(
+    "meshwright.notifications.v1", "WatchNotificationsRequest", WatchNotificationsRequest
+)
+
+
+@dataclass(eq=False, repr=False)
+class WatchNotificationsResponse(betterproto2.Message):
+    """
+    Response message for WatchNotifications.
+    """
+
+    notification: "Notification | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The notification as it is now.
+    """
+
+    resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The token to continue the stream with after this response.
+    """
+
+
+default_message_pool.register_message(
+    "meshwright.notifications.v1", "WatchNotificationsResponse", WatchNotificationsResponse
+)
+
+
 class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Sends mail to users when something happens to them, and lists what was sent.
+    Notifies users of what happens to them: in the app and by mail.
     """
+
+    async def get_notification(
+        self,
+        message: "GetNotificationRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "Notification":
+        """
+        Returns a notification of the caller.
+
+        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.notifications.v1.NotificationsService/GetNotification",
+            message,
+            Notification,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
 
     async def list_notifications(
         self,
@@ -163,7 +402,7 @@ class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListNotificationsResponse":
         """
-        Lists the notifications that were sent to the caller, newest first.
+        Lists the notifications that were sent to the caller, newest first. They are kept for 90 days.
         """
 
         return await self._unary_unary(
@@ -174,6 +413,57 @@ class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
             deadline=deadline,
             metadata=metadata,
         )
+
+    async def mark_notification_read(
+        self,
+        message: "MarkNotificationReadRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "Notification":
+        """
+        Marks a notification of the caller as read. Marking one that is read has no effect and returns
+        it.
+
+        Fails with NOT_FOUND as GetNotification does.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.notifications.v1.NotificationsService/MarkNotificationRead",
+            message,
+            Notification,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def watch_notifications(
+        self,
+        message: "WatchNotificationsRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "AsyncIterator[WatchNotificationsResponse]":
+        """
+        Streams the caller's notifications: first each one as it is, the one that changed first in
+        front, then every one that is new, is read, or reaches the user on another channel. Changes
+        that follow each other quickly can be reported as one.
+
+        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
+        `resume_token` then, and after any loss.
+        """
+
+        async for response in self._unary_stream(
+            "/meshwright.notifications.v1.NotificationsService/WatchNotifications",
+            message,
+            WatchNotificationsResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        ):
+            yield response
 
 
 from ....google import protobuf as ___google__protobuf__

@@ -10,7 +10,10 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 from mesh.email_address import is_email_address
-from services.notifications.domain import Letter, Notification
+from services.notifications.clients import Users
+from services.notifications.domain.letter import Letter
+from services.notifications.domain.notification import Notification
+from services.notifications.senders.channel import Undeliverable
 
 SEND_TIMEOUT_S = 10.0
 PERMANENT = 500
@@ -20,7 +23,7 @@ class MailError(Exception):
     """A mail that was not sent; a retry may succeed. The message holds no address."""
 
 
-class UndeliverableMail(MailError):
+class UndeliverableMail(MailError, Undeliverable):
     """A mail that can't be delivered by any number of tries."""
 
 
@@ -89,6 +92,25 @@ class Mailer:
             # Without the cause: this error is logged, and the library's messages quote the recipient.
             kind = UndeliverableMail if _is_final(error) else MailError
             raise kind(_problem(error)) from None
+
+
+class MailSender:
+    """The channel of mail: it sends to the address that identity knows now."""
+
+    def __init__(self, users: Users, mailer: Mailer, sender: str) -> None:
+        self._users = users
+        self._mailer = mailer
+        self._sender = sender
+
+    async def send(self, notification: Notification) -> None:
+        """Sends a notification, as Sender.send() does. Raises Undeliverable if the user is gone or the address is
+        rejected permanently, MailError or the MeshError of a failed call if a retry may succeed.
+        """
+        address = await self._users.find_address(notification.user)
+        if address is None:
+            raise Undeliverable("the user does not exist")
+        letter = Letter(notification.subject, notification.text)
+        await self._mailer.send(compose(notification, letter, sender=self._sender, recipient=address))
 
 
 def _is_final(error: Exception) -> bool:

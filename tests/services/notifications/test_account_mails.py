@@ -25,8 +25,11 @@ from mesh.events.nats.provision import provision
 from mesh.events.nats.stream import STREAM
 from mesh.events.retries import Retries
 from services.notifications.clients import Users
-from services.notifications.consumers import Consumers
-from services.notifications.mail import Mailer
+from services.notifications.consumers.account import AccountConsumers
+from services.notifications.consumers.erasure import ErasureConsumers
+from services.notifications.domain.keyed_hash import KeyedHash
+from services.notifications.letters import Letters
+from services.notifications.senders.mail import Mailer
 from tests.broker import ADMIN
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
@@ -54,12 +57,13 @@ class Shop:
     identity_port: int
     issuer: Issuer
     mail: MailServer
-    consumers: Consumers
+    consumers: AccountConsumers
+    erasure: ErasureConsumers
     stack: AsyncExitStack
 
     async def consume(self, retries: Retries = PATIENT) -> None:
         """Begins to handle events, until the end of the test."""
-        handlers = self.consumers.handlers()
+        handlers = self.consumers.handlers() | self.erasure.handlers()
         inbox = Inbox(self.database, self.broker, service="notifications", handlers=handlers, retries=retries)
         await self.stack.enter_async_context(inbox)
 
@@ -132,8 +136,11 @@ async def shop(
         database = await open_database("notifications")
         channel = Channel("identity", f"127.0.0.1:{port}", tokens=GivenToken(issuer.token("workloads/notifications")))
         users = Users(await stack.enter_async_context(channel))
-        consumers = Consumers(users, Mailer(f"smtp://127.0.0.1:{mail_server.port}"), SENDER, "hash key of the tests")
-        yield Shop(url, broker, database, identity, port, issuer, mail_server, consumers, stack)
+        hashes = KeyedHash("hash key of the tests")
+        mailer = Mailer(f"smtp://127.0.0.1:{mail_server.port}")
+        consumers = AccountConsumers(users, mailer, Letters(), hashes, SENDER)
+        erasure = ErasureConsumers(hashes)
+        yield Shop(url, broker, database, identity, port, issuer, mail_server, consumers, erasure, stack)
 
 
 async def test_a_new_user_gets_a_welcome_mail(shop: Shop) -> None:
@@ -217,7 +224,7 @@ async def test_a_recipient_refused_for_good_is_undeliverable_at_once(shop: Shop,
     await shop.until(("users/ada", "done"))
     async with shop.database.transaction() as tx:
         assert await tx.fetchval("SELECT max(attempts) FROM mesh.inbox") == 1
-        assert await tx.fetchval("SELECT undeliverable FROM notifications") is True
+        assert await tx.fetchval("SELECT email_state FROM notifications") == "undeliverable"
     assert shop.mail.messages == []
 
 
@@ -231,8 +238,8 @@ async def test_an_address_that_is_none_is_undeliverable_at_once(shop: Shop, addr
     await shop.tell(UserRegistered(user="users/ada"))
     await shop.until(("users/eve", "done"), ("users/ada", "done"))
     async with shop.database.transaction() as tx:
-        rows = await tx.fetch("SELECT user_name, undeliverable FROM notifications ORDER BY user_name")
-    assert [tuple(row) for row in rows] == [("users/ada", False), ("users/eve", True)]
+        rows = await tx.fetch("SELECT user_name, email_state FROM notifications ORDER BY user_name")
+    assert [tuple(row) for row in rows] == [("users/ada", "sent"), ("users/eve", "undeliverable")]
     assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
 
 

@@ -1,0 +1,1 @@
+"""The consumers of events, a module for each subject."""

@@ -1,0 +1,1 @@
+"""The rules of notifications. They import the standard library and, of the mesh, what knows no driver."""

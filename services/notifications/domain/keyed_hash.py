@@ -1,0 +1,24 @@
+"""Hashes of addresses and users that nobody can look up without the key."""
+
+import hashlib
+import hmac
+
+from services.notifications.domain.mailbox import mailbox
+
+
+class KeyedHash:
+    """Hashes with a secret key, so that what is stored about somebody who is gone identifies nobody."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    def of_address(self, address: str) -> bytes:
+        """Returns the hash of an e-mail address, the same for all spellings of its mailbox."""
+        return self._hash(f"mailbox:{mailbox(address)}")
+
+    def of_user(self, user: str) -> bytes:
+        """Returns the hash of a user ("users/{uid}")."""
+        return self._hash(f"user:{user}")
+
+    def _hash(self, text: str) -> bytes:
+        return hmac.digest(self._key, text.encode(), hashlib.sha256)

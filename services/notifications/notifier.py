@@ -1,0 +1,44 @@
+"""The notifier, which notifies users in the app and on their channels."""
+
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from mesh.database import Connection
+from services.notifications.domain.keyed_hash import KeyedHash
+from services.notifications.domain.notification import Channel, DeliveryState, Kind, Notification
+from services.notifications.letters import Letters
+from services.notifications.storage import erased_users, notifications, outgoing_messages
+
+CHANNELS: Final = (Channel.EMAIL,)
+
+
+class Notifier:
+    """What notifies users of things that happened. A message leaves the shop after the transaction has committed."""
+
+    def __init__(self, letters: Letters, hashes: KeyedHash) -> None:
+        self._letters = letters
+        self._hashes = hashes
+
+    async def notify(
+        self, tx: Connection, uid: UUID, user: str, kind: Kind, *, resource: str = "", **values: str
+    ) -> None:
+        """Notifies a user with the letter of this kind, once for each `uid`. Users who are gone are not notified,
+        because an event may arrive after that of their deletion.
+        """
+        await notifications.take_turn(tx, user)
+        if await erased_users.contains(tx, self._hashes.of_user(user)):
+            return
+        letter = self._letters.write(kind, **values)
+        notification = Notification(
+            uid,
+            user,
+            kind,
+            letter.subject,
+            send_time=datetime.now(UTC),
+            text=letter.text,
+            resource=resource,
+            deliveries=dict.fromkeys(CHANNELS, DeliveryState.PENDING),
+        )
+        if await notifications.insert(tx, notification):
+            await outgoing_messages.add(tx, notification, CHANNELS)

@@ -1,0 +1,102 @@
+"""The worker that sends the messages which wait to leave the shop."""
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+from prometheus_client import Counter
+
+from mesh.background import keep_running, stop, wait
+from mesh.database import Database
+from services.notifications.domain.notification import Channel, DeliveryState
+from services.notifications.domain.retry_schedule import RetrySchedule
+from services.notifications.senders.channel import Sender, Undeliverable
+from services.notifications.storage import notifications, outgoing_messages
+from services.notifications.storage.outgoing_messages import OutgoingMessage
+
+UNDELIVERABLE: Final = Counter(
+    "notifications_undeliverable_total", "Messages that can't be delivered, and are not tried again."
+)
+SCHEDULE: Final = RetrySchedule((5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800))
+WORKERS: Final = 4
+POLL_PAUSE_S: Final = 1.0
+SEND_TIMEOUT_S: Final = 20.0  # much less than the lease, so that no message is sent by two workers at once
+DRAIN_TIMEOUT_S: Final = 5.0
+
+log = structlog.get_logger()
+
+
+class OutgoingMessages:
+    """The worker, which sends messages while its context lasts. Replicas share the work.
+
+    No transaction is open while a message is sent. A process that dies between sending and recording it sends it again,
+    with the same Message-ID, because mail can't be sent exactly once.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        senders: Mapping[Channel, Sender],
+        schedule: RetrySchedule = SCHEDULE,
+        *,
+        poll_pause_s: float = POLL_PAUSE_S,
+        drain_s: float = DRAIN_TIMEOUT_S,
+    ) -> None:
+        self._database = database
+        self._senders = senders
+        self._schedule = schedule
+        self._poll_pause_s = poll_pause_s
+        self._drain_s = drain_s
+        self._ended = asyncio.Event()
+        self._workers: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._workers = [
+            asyncio.create_task(keep_running("outgoing messages", self._work, self._ended)) for _ in range(WORKERS)
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        await asyncio.wait(self._workers, timeout=self._drain_s)
+        await stop(self._workers)
+
+    async def _work(self) -> None:
+        async with self._database.transaction() as tx:
+            message = await outgoing_messages.take(tx)
+        if message is None:
+            await wait(self._ended, self._poll_pause_s)
+        else:
+            await self._send(message)
+
+    async def _send(self, message: OutgoingMessage) -> None:
+        facts = {"notification": message.notification.name, "channel": message.channel, "attempts": message.attempts}
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._senders[message.channel].send(message.notification)
+        except Undeliverable as error:
+            await self._give_up(message)
+            log.warning("message is undeliverable", **facts, reason=str(error))
+        except Exception as error:
+            if (pause_s := self._schedule.pause_s(message.attempts)) is None:
+                await self._give_up(message)
+                log.exception("message given up", **facts)
+                return
+            async with self._database.transaction() as tx:
+                await outgoing_messages.postpone(tx, message, pause_s)
+            log.warning("message not sent yet", **facts, pause_s=round(pause_s, 1), error=str(error))
+        else:
+            await self._settle(message, DeliveryState.SENT)
+
+    async def _give_up(self, message: OutgoingMessage) -> None:
+        await self._settle(message, DeliveryState.UNDELIVERABLE)
+        UNDELIVERABLE.inc()
+
+    async def _settle(self, message: OutgoingMessage, state: DeliveryState) -> None:
+        async with self._database.transaction() as tx:
+            await notifications.mark_delivered(tx, message.notification, message.channel, state)
+            await outgoing_messages.remove(tx, message)

@@ -1,0 +1,157 @@
+"""The table of notifications."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from mesh.database import Connection
+from mesh.pagination import Page
+from mesh.position import Key
+from services.notifications.domain.notification import Channel, DeliveryState, Kind, Notification
+
+LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
+"""The sort key of list_notifications(): send_time, uid."""
+
+CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
+"""The position of a change."""
+
+CHANGES_MAX: Final = 100
+KEPT_FOR: Final = timedelta(days=90)
+
+_COLUMNS: Final = "uid, user_name, kind, subject, text, resource, send_time, read_time, email_state"
+
+
+async def take_turn(tx: Connection, user: str) -> None:
+    """Waits until no other transaction changes this user's notifications, and keeps others waiting until this one ends.
+
+    Changes are numbered in the order of statements, but become visible in the order of commits. One writer at a time
+    makes the two the same, so that a stream which has read up to a number misses no smaller one.
+    """
+    await tx.execute("SELECT pg_advisory_xact_lock('notifications'::regclass::oid::int, hashtext($1))", user)
+
+
+async def insert(tx: Connection, notification: Notification, *, in_app: bool = True) -> bool:
+    """Inserts a notification; returns False if it exists already. Only those `in_app` are listed and streamed."""
+    await take_turn(tx, notification.user)
+    query = f"""
+        INSERT INTO notifications ({_COLUMNS}, in_app) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        ON CONFLICT (uid) DO NOTHING RETURNING true
+    """
+    return await tx.fetchval(query, *_values(notification), in_app) is not None
+
+
+def _values(notification: Notification) -> tuple[object, ...]:
+    return (
+        notification.uid,
+        notification.user,
+        notification.kind.value,
+        notification.subject,
+        notification.text,
+        notification.resource,
+        notification.send_time,
+        notification.read_time,
+        notification.deliveries.get(Channel.EMAIL),
+    )
+
+
+async def mark_delivered(tx: Connection, notification: Notification, channel: Channel, state: DeliveryState) -> None:
+    """Records the result of delivering a notification on a channel."""
+    await take_turn(tx, notification.user)
+    query = f"""
+        UPDATE notifications SET {_state_column(channel)} = $2, change = nextval('notifications_change') WHERE uid = $1
+    """
+    await tx.execute(query, notification.uid, state.value)
+
+
+async def mark_read(tx: Connection, notification: Notification) -> None:
+    """Records that a notification was read, in its user's turn."""
+    await tx.execute(
+        "UPDATE notifications SET read_time = $2, change = nextval('notifications_change') WHERE uid = $1",
+        notification.uid,
+        notification.read_time,
+    )
+
+
+async def find(tx: Connection, uid: UUID) -> Notification | None:
+    """Returns a notification, None if there is none."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM notifications WHERE uid = $1", uid)
+    return None if row is None else _notification(row)
+
+
+async def find_in_app(tx: Connection, uid: UUID) -> Notification | None:
+    """Returns a notification that users see in the app, None if there is none."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM notifications WHERE uid = $1 AND in_app", uid)
+    return None if row is None else _notification(row)
+
+
+async def delete_of(tx: Connection, user: str) -> None:
+    """Deletes all notifications of a user, with the messages that wait to be sent for them."""
+    await tx.execute("DELETE FROM notifications WHERE user_name = $1", user)
+
+
+async def purge(tx: Connection, limit: int) -> int:
+    """Deletes up to `limit` notifications that are older than KEPT_FOR; returns their number."""
+    query = """
+        WITH purged AS (
+            DELETE FROM notifications WHERE uid IN (
+                SELECT uid FROM notifications WHERE send_time < now() - $1::interval ORDER BY send_time LIMIT $2
+            ) RETURNING uid
+        )
+        SELECT count(*) FROM purged
+    """
+    purged: int = await tx.fetchval(query, KEPT_FOR, limit)
+    return purged
+
+
+async def list_notifications(
+    tx: Connection, user: str, page: Page, *, unread: bool = False
+) -> tuple[Sequence[Notification], str]:
+    """Returns a page of the notifications of a user, the newest first, and the next page's token."""
+    conditions = ["user_name = $1", "in_app"]
+    if unread:
+        conditions.append("read_time IS NULL")
+    if page.after:
+        conditions.append("(send_time, uid) < ($3, $4)")
+    query = f"""
+        SELECT {_COLUMNS} FROM notifications
+        WHERE {" AND ".join(conditions)} ORDER BY send_time DESC, uid DESC LIMIT $2
+    """
+    rows = await tx.fetch(query, user, page.limit, *(page.after or ()))
+    notifications = [_notification(row) for row in rows]
+    return page.split(notifications, lambda notification: (notification.send_time, notification.uid))
+
+
+async def list_changes(tx: Connection, user: str, after: Sequence[Key] | None) -> Sequence[tuple[int, Notification]]:
+    """Returns the notifications of a user that changed after a position, with their positions, in that order."""
+    query = f"""
+        SELECT {_COLUMNS}, change FROM notifications
+        WHERE user_name = $1 AND in_app AND change > $2 ORDER BY change LIMIT $3
+    """
+    rows = await tx.fetch(query, user, after[0] if after else 0, CHANGES_MAX)
+    return [(row["change"], _notification(row)) for row in rows]
+
+
+def _notification(row: asyncpg.Record) -> Notification:
+    return Notification(
+        uid=row["uid"],
+        user=row["user_name"],
+        kind=Kind(row["kind"]),
+        subject=row["subject"],
+        send_time=row["send_time"],
+        text=row["text"],
+        resource=row["resource"],
+        deliveries=_deliveries(row),
+        read_time=row["read_time"],
+    )
+
+
+def _deliveries(row: asyncpg.Record) -> Mapping[Channel, DeliveryState]:
+    states = {channel: row[_state_column(channel)] for channel in Channel}
+    return {channel: DeliveryState(state) for channel, state in states.items() if state is not None}
+
+
+def _state_column(channel: Channel) -> str:
+    return f"{channel.value}_state"

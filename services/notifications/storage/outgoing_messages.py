@@ -1,0 +1,69 @@
+"""The table of messages that wait to leave the shop, one for each channel of a notification."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from mesh.database import Connection
+from services.notifications.domain.notification import Channel, Notification
+from services.notifications.storage import notifications
+
+LEASE: Final = timedelta(minutes=1)
+"""The time after which a message is sent again, because the process that took it has died."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to send. `attempts` counts the one that is being made."""
+
+    notification: Notification
+    channel: Channel
+    attempts: int
+
+
+async def add(tx: Connection, notification: Notification, channels: Iterable[Channel]) -> None:
+    """Adds a message for each of these channels."""
+    await tx.executemany(
+        "INSERT INTO outgoing_messages (notification_uid, channel) VALUES ($1, $2)",
+        [(notification.uid, channel.value) for channel in channels],
+    )
+
+
+async def take(tx: Connection) -> OutgoingMessage | None:
+    """Takes the message that has been due for longest, for LEASE. Returns None if none is due."""
+    row = await tx.fetchrow(
+        """
+        UPDATE outgoing_messages SET attempts = attempts + 1, due_time = now() + $1::interval
+        WHERE (notification_uid, channel) = (
+            SELECT notification_uid, channel FROM outgoing_messages
+            WHERE due_time <= now() ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
+        )
+        RETURNING notification_uid, channel, attempts
+        """,
+        LEASE,
+    )
+    if row is None:
+        return None
+    notification = await notifications.find(tx, row["notification_uid"])
+    assert notification is not None, "a message is deleted with its notification"
+    return OutgoingMessage(notification, Channel(row["channel"]), row["attempts"])
+
+
+async def postpone(tx: Connection, message: OutgoingMessage, pause_s: float) -> None:
+    """Makes a message due again after a pause."""
+    await tx.execute(
+        "UPDATE outgoing_messages SET due_time = now() + $3 WHERE (notification_uid, channel) = ($1, $2)",
+        message.notification.uid,
+        message.channel.value,
+        timedelta(seconds=pause_s),
+    )
+
+
+async def remove(tx: Connection, message: OutgoingMessage) -> None:
+    """Removes a message that is sent or given up."""
+    await tx.execute(
+        "DELETE FROM outgoing_messages WHERE (notification_uid, channel) = ($1, $2)",
+        message.notification.uid,
+        message.channel.value,
+    )

@@ -1,0 +1,232 @@
+"""From an event about an order to a notification in PostgreSQL, and to a mail over real SMTP."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from googleapis.google.type.money_pb import Money
+from meshwright.identity.v1.events_pb import UserDeleted
+from meshwright.orders.v1.events_pb import OrderCancelled
+from meshwright.orders.v1.orders_pb import Order, OrderLine
+from protobuf import Message
+
+from mesh.client import Channel as GrpcChannel
+from mesh.database import Database
+from mesh.events import Event
+from services.notifications.clients import Users
+from services.notifications.consumers.erasure import ErasureConsumers
+from services.notifications.consumers.orders import OrderConsumers
+from services.notifications.domain.keyed_hash import KeyedHash
+from services.notifications.domain.notification import Channel
+from services.notifications.domain.retry_schedule import RetrySchedule
+from services.notifications.letters import Letters
+from services.notifications.notifier import Notifier
+from services.notifications.senders.mail import Mailer, MailSender
+from services.notifications.senders.outgoing import OutgoingMessages
+from tests.given_token import GivenToken
+from tests.issuer import Issuer
+from tests.services.calls import serving
+from tests.services.notifications.identity import IdentityStandIn
+from tests.services.notifications.smtp import MailServer
+
+PATIENT = RetrySchedule((0.05,) * 200)
+IMPATIENT = RetrySchedule((0.01,))
+ORDER = Order(
+    name="orders/8a6e0804-2bd0-4672-b79d-d97027f9071a",
+    uid="8a6e0804-2bd0-4672-b79d-d97027f9071a",
+    customer="users/ada",
+    lines=[
+        OrderLine(title="Folding saw", quantity=2, amount=Money(currency_code="EUR", units=49, nanos=800_000_000)),
+        OrderLine(title="$5 gift card", quantity=1, amount=Money(currency_code="EUR", units=5)),
+    ],
+    total=Money(currency_code="EUR", units=54, nanos=800_000_000),
+)
+
+
+@dataclass
+class Shop:
+    """The consumers, with all that they and the worker need."""
+
+    database: Database
+    mail: MailServer
+    identity: IdentityStandIn
+    sender: MailSender
+    orders: OrderConsumers
+    erasure: ErasureConsumers
+    stack: AsyncExitStack
+
+    async def handle(self, message: Message, *, event_id: str = "", source: str = "orders") -> None:
+        """Handles an event as the inbox does, in a transaction of its own."""
+        handler = (self.orders.handlers() | self.erasure.handlers())[type(message)]
+        event: Event[Any] = Event(
+            event_id or str(uuid4()), message.desc().type_name, source, "aggregate", datetime.now(UTC), message
+        )
+        async with self.database.transaction() as tx:
+            await handler(tx, event)
+
+    async def work(self, schedule: RetrySchedule = PATIENT) -> None:
+        """Sends what waits, until the end of the test."""
+        await self.stack.enter_async_context(
+            OutgoingMessages(self.database, {Channel.EMAIL: self.sender}, schedule, poll_pause_s=0.02)
+        )
+
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Returns the rows of a query."""
+        async with self.database.transaction() as tx:
+            return [tuple(row) for row in await tx.fetch(query)]
+
+    async def until_state(self, *states: str) -> None:
+        """Waits until the notifications have these states of their mails."""
+        async with asyncio.timeout(30):
+            while await self.states() != list(states):
+                await asyncio.sleep(0.02)
+
+    async def states(self) -> list[str]:
+        """Returns the states of the mails, in the order of their notifications."""
+        return [state for (state,) in await self.rows("SELECT email_state FROM notifications ORDER BY send_time, uid")]
+
+
+@pytest.fixture
+async def shop(open_database: Callable[..., Awaitable[Database]], mail_server: MailServer) -> AsyncIterator[Shop]:
+    """The consumers, with Ada among the users."""
+    issuer, identity = Issuer(), IdentityStandIn()
+    identity.add("users/ada", "ada@example.com")
+    database, hashes = await open_database("notifications"), KeyedHash("hash key of the tests")
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serving(issuer, identity.service))
+        token = GivenToken(issuer.token("workloads/notifications"))
+        channel = await stack.enter_async_context(GrpcChannel("identity", f"127.0.0.1:{port}", tokens=token))
+        mailer = Mailer(f"smtp://127.0.0.1:{mail_server.port}")
+        sender = MailSender(Users(channel), mailer, "Shop <shop@example.com>")
+        orders = OrderConsumers(Notifier(Letters(), hashes))
+        yield Shop(database, mail_server, identity, sender, orders, ErasureConsumers(hashes), stack)
+
+
+async def test_a_cancelled_order_is_mailed_and_in_the_app(shop: Shop) -> None:
+    """Mail and notification say which order it was, with its lines; a dollar sign in a title is only that."""
+    await shop.handle(OrderCancelled(order=ORDER))
+    await shop.work()
+    await shop.until_state("sent")
+    [message] = shop.mail.messages
+    assert (message["To"], message["Subject"]) == ("ada@example.com", "Your order 8a6e0804 is cancelled")
+    text = message.get_content().replace("\r\n", "\n")
+    assert "  2 x Folding saw: 49.80 EUR\n  1 x $5 gift card: 5.00 EUR\n\nTotal: 54.80 EUR\n" in text
+    rows = await shop.rows("SELECT user_name, kind, resource, subject, text FROM notifications")
+    assert rows == [("users/ada", "order_cancelled", ORDER.name, message["Subject"], text)]
+    assert await shop.rows("SELECT * FROM outgoing_messages") == []
+
+
+async def test_an_event_handled_twice_notifies_once(shop: Shop) -> None:
+    """The second time finds the notification of the first."""
+    for _ in range(2):
+        await shop.handle(OrderCancelled(order=ORDER), event_id="1")
+    await shop.work()
+    await shop.until_state("sent")
+    assert len(shop.mail.messages) == 1
+
+
+async def test_the_app_does_not_wait_for_the_mail_server(shop: Shop) -> None:
+    """While it is down, the notification is there and its mail is pending; then there is one mail."""
+    await shop.mail.stop()
+    await shop.work()
+    await shop.handle(OrderCancelled(order=ORDER))
+    async with asyncio.timeout(30):
+        while not await shop.rows("SELECT 1 FROM outgoing_messages WHERE attempts > 1"):
+            await asyncio.sleep(0.02)
+    assert await shop.states() == ["pending"]
+    await shop.mail.start()
+    await shop.until_state("sent")
+    assert len(shop.mail.messages) == 1
+
+
+@pytest.mark.parametrize(("refusal", "attempts"), [("550 no such user", 1), ("450 busy", 2)])
+async def test_a_mail_that_cannot_be_sent_is_given_up(shop: Shop, refusal: str, attempts: int) -> None:
+    """At once if it was rejected permanently, else after the last attempt; the notification stays."""
+    recipients = []
+    shop.mail.refusal = refusal
+    original = shop.sender.send
+    shop.sender.send = lambda notification: recipients.append(notification.user) or original(notification)  # type: ignore[method-assign,func-returns-value]
+    await shop.handle(OrderCancelled(order=ORDER))
+    await shop.work(IMPATIENT)
+    await shop.until_state("undeliverable")
+    assert recipients == ["users/ada"] * attempts
+    assert await shop.rows("SELECT * FROM outgoing_messages") == []
+
+
+async def test_a_user_unknown_to_identity_gets_no_mail(shop: Shop) -> None:
+    """It is not tried again, and blocks nobody else's mail."""
+    shop.identity.users.clear()
+    await shop.handle(OrderCancelled(order=ORDER))
+    await shop.work()
+    await shop.until_state("undeliverable")
+    assert shop.mail.messages == []
+
+
+async def test_an_event_after_the_deletion_of_its_user_stores_nothing(shop: Shop) -> None:
+    """Deleted is what was there, and what comes late is not stored; other users are unaffected."""
+    bob = Order(name="orders/1", uid="1", customer="users/bob")
+    await shop.handle(OrderCancelled(order=ORDER))
+    await shop.handle(OrderCancelled(order=bob))
+    await shop.handle(UserDeleted(user="users/ada"), source="identity")
+    await shop.handle(OrderCancelled(order=ORDER))
+    assert await shop.rows("SELECT user_name FROM notifications") == [("users/bob",)]
+    assert await shop.rows(
+        "SELECT n.user_name FROM outgoing_messages JOIN notifications n ON uid = notification_uid"
+    ) == [("users/bob",)]
+
+
+async def test_a_deletion_at_the_same_time_leaves_nothing(shop: Shop) -> None:
+    """Whichever of the two comes first waits for the other, so that nothing of the user stays."""
+    for _ in range(10):
+        await asyncio.gather(
+            shop.handle(OrderCancelled(order=ORDER)), shop.handle(UserDeleted(user="users/ada"), source="identity")
+        )
+        assert await shop.rows("SELECT user_name FROM notifications") == []
+
+
+async def test_a_worker_that_dies_loses_no_mail(shop: Shop) -> None:
+    """What it had taken is due again after the lease, and sent with the same Message-ID."""
+    await shop.handle(OrderCancelled(order=ORDER))
+    sent = asyncio.Event()
+
+    async def die_after(notification: Any) -> None:
+        await MailSender.send(shop.sender, notification)
+        sent.set()
+        await asyncio.Event().wait()
+
+    shop.sender.send = die_after  # type: ignore[method-assign]
+    worker = OutgoingMessages(shop.database, {Channel.EMAIL: shop.sender}, PATIENT, poll_pause_s=0.02, drain_s=0)
+    async with worker:
+        await sent.wait()
+    del shop.sender.send
+    async with shop.database.transaction() as tx:
+        await tx.execute("UPDATE outgoing_messages SET due_time = now()")
+    await shop.work()
+    await shop.until_state("sent")
+    first, second = shop.mail.messages
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+async def test_several_workers_send_each_message_once(shop: Shop) -> None:
+    """The workers of several replicas share what is due."""
+    for number in range(20):
+        await shop.handle(OrderCancelled(order=ORDER), event_id=str(number))
+    for _ in range(3):
+        await shop.work()
+    await shop.until_state(*["sent"] * 20)
+    assert len({message["Message-ID"] for message in shop.mail.messages}) == len(shop.mail.messages) == 20
+
+
+async def test_an_event_without_an_order_is_an_error(shop: Shop) -> None:
+    """It becomes a dead letter, and stores nothing."""
+    with pytest.raises(ValueError, match="no order"):
+        await shop.handle(OrderCancelled())
+    with contextlib.suppress(ValueError):
+        await shop.handle(OrderCancelled(order=Order(name="orders/1")))
+    assert await shop.rows("SELECT * FROM notifications") == []

@@ -86,13 +86,14 @@ def nats_url(nats_server: Nats) -> str:
 
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """The context of a server on 127.0.0.1, whose certificate this process trusts."""
+    """The context of a server on 127.0.0.1 or at server.test, whose certificate this process trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "server.test")])
+    alternatives = [x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("server.test")]
     now = datetime.now(UTC)
     signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .sign(key, hashes.SHA256())
     )
     certificate, private = tmp_path / "certificate.pem", tmp_path / "key.pem"

@@ -2,6 +2,7 @@
 
     database = true                         # it has a PostgreSQL database, migrated before it starts
     mail = true                             # it sends mail: SMTP_URL
+    internet = true                         # it calls URLs outside of the mesh: its pods may connect to them
     issues_tokens = true                    # it gets the secrets of those that call as themselves: SERVICE_CLIENTS
     generated_secrets = ["SIGNING_SECRET"]  # variables whose values are made up once and kept
     memory = "96Mi"                         # what a pod asks for, if the default is too little
@@ -52,6 +53,7 @@ class Declaration(BaseModel):
 
     database: bool = Field(False, strict=True)
     mail: bool = Field(False, strict=True)
+    internet: bool = Field(False, strict=True)
     issues_tokens: bool = Field(False, strict=True)
     generated_secrets: tuple[Variable, ...] = ()
     memory: Annotated[str, Field(pattern=r"^([1-9][0-9]*(Ki|Mi|Gi))?$")] = ""

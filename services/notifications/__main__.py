@@ -12,13 +12,21 @@ from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.consumers.orders import OrderConsumers
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import Channel
+from services.notifications.domain.reachable_addresses import ReachableAddresses
+from services.notifications.domain.webhook_secret import WebhookSecrets
 from services.notifications.handlers.notifications import NotificationsHandlers
+from services.notifications.handlers.webhook_deliveries import WebhookDeliveriesHandlers
+from services.notifications.handlers.webhook_endpoints import WebhookEndpointsHandlers
 from services.notifications.letters import Letters
 from services.notifications.notifier import Notifier
 from services.notifications.purge import Purge
 from services.notifications.senders.mail import Mailer, MailSender
 from services.notifications.senders.outgoing import OutgoingMessages
+from services.notifications.senders.resolver import Resolver
+from services.notifications.senders.webhook_client import WebhookClient
+from services.notifications.senders.webhooks import WebhookDeliveries
 from services.notifications.settings import NotificationsSettings
+from services.notifications.webhook_publisher import WebhookPublisher
 
 
 async def wire(process: Process, settings: NotificationsSettings) -> None:
@@ -39,13 +47,24 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     notifier, mailer = Notifier(letters, hashes), Mailer(settings.smtp_url.get_secret_value())
     handlers = (
         AccountConsumers(users, mailer, letters, hashes, settings.mail_from).handlers()
-        | OrderConsumers(notifier).handlers()
+        | OrderConsumers(notifier, WebhookPublisher(hashes)).handlers()
         | ErasureConsumers(hashes).handlers()
     )
     await process.enter(Inbox(database, broker, service=process.name, handlers=handlers))
     await process.enter(OutgoingMessages(database, {Channel.EMAIL: MailSender(users, mailer, settings.mail_from)}))
     await process.enter(Purge(database))
-    await serve(process, settings, NotificationsHandlers(database))
+    secrets = WebhookSecrets(settings.webhook_signing_secret.get_secret_value())
+    reachable = ReachableAddresses(settings.webhook_networks)
+    resolver = Resolver(reachable)
+    client = await process.enter(WebhookClient(resolver))
+    await process.enter(WebhookDeliveries(database, client, secrets, notifier))
+    await serve(
+        process,
+        settings,
+        NotificationsHandlers(database),
+        WebhookEndpointsHandlers(database, secrets, reachable, resolver, http_allowed=settings.webhook_http_allowed),
+        WebhookDeliveriesHandlers(database),
+    )
 
 
 if __name__ == "__main__":

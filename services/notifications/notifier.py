@@ -14,7 +14,7 @@ CHANNELS: Final = (Channel.EMAIL,)
 
 
 class Notifier:
-    """What notifies users of things that happened. A message leaves the shop after the transaction has committed."""
+    """The one way to notify users of things that happened. Their messages leave the shop after the transaction."""
 
     def __init__(self, letters: Letters, hashes: KeyedHash) -> None:
         self._letters = letters

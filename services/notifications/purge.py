@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from mesh.background import keep_running, stop
 from mesh.database import Database
-from services.notifications.storage import notifications
+from services.notifications.storage import notifications, webhook_messages
 
 PAUSE_S: Final = 60.0
 ROWS_MAX: Final = 500
@@ -30,6 +30,6 @@ class Purge:
 
     async def _purge(self) -> None:
         async with self._database.transaction() as tx:
-            purged = await notifications.purge(tx, ROWS_MAX)
-        if purged < ROWS_MAX:
+            purged = [await notifications.purge(tx, ROWS_MAX), await webhook_messages.purge(tx, ROWS_MAX)]
+        if max(purged) < ROWS_MAX:
             await asyncio.sleep(PAUSE_S)

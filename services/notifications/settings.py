@@ -1,8 +1,10 @@
 """The settings of the notifications service."""
 
+import ipaddress
+from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from mesh.email_address import PATTERN as EMAIL_ADDRESS
 from mesh.settings import (
@@ -14,6 +16,20 @@ from mesh.settings import (
     ServiceSettings,
     matching,
 )
+from services.notifications.domain.reachable_addresses import Network
+
+
+def _parsed(networks: str) -> Sequence[Network]:
+    return [ipaddress.ip_network(network) for network in networks.split(",") if network]
+
+
+def _networks(networks: str) -> str:
+    try:
+        _parsed(networks)
+    except ValueError:
+        raise ValueError("must be networks such as 10.0.0.0/8,fd00::/8") from None
+    return networks
+
 
 SmtpUrl = Annotated[
     SecretStr,
@@ -22,6 +38,7 @@ SmtpUrl = Annotated[
         "must be a URL of the form smtp://host:port or smtps://user:password@host:port",
     ),
 ]
+Networks = Annotated[str, AfterValidator(_networks)]
 Sender = Annotated[
     str,
     matching(
@@ -40,3 +57,21 @@ class NotificationsSettings(ServiceSettings, ClientSettings, DatabaseSettings, E
         examples=["smtps://shop:secret@mail.example.com:465"],
     )
     mail_from: Sender = Field(description="the sender of all mails", examples=["Meshwright <shop@example.com>"])
+    webhook_signing_secret: SecretStr = Field(
+        min_length=16,
+        description="the key from which the secrets of all webhook endpoints are derived; a new one replaces them all",
+        examples=["the output of `openssl rand -hex 32`"],
+    )
+    webhook_http_allowed: bool = Field(
+        False, description="webhook endpoints may have URLs that begin with http://", examples=["true"]
+    )
+    webhook_networks_allowed: Networks = Field(
+        "",
+        description="networks that webhooks may be sent to although they are not public",
+        examples=["127.0.0.0/8,10.20.0.0/16"],
+    )
+
+    @property
+    def webhook_networks(self) -> Sequence[Network]:
+        """Returns WEBHOOK_NETWORKS_ALLOWED as networks."""
+        return _parsed(self.webhook_networks_allowed)

@@ -429,6 +429,24 @@ def test_every_pod_has_a_policy(render: tuple[Object, ...]) -> None:
         assert policy["policyTypes"] == ["Ingress", "Egress"]
 
 
+def test_only_what_calls_urls_of_users_reaches_the_internet() -> None:
+    """At public addresses and the port of https; private networks of the same version of IP are left out."""
+    done = template()
+    assert done.returncode == 0, done.stderr
+    rules = {
+        each["metadata"]["name"]: rule
+        for each in filter(None, yaml.safe_load_all(done.stdout))
+        if each["kind"] == "NetworkPolicy"
+        for rule in each["spec"]["egress"]
+        if any("ipBlock" in to for to in rule.get("to", []))
+    }
+    assert list(rules) == ["shop-notifications"]
+    four, six = (to["ipBlock"] for to in rules["shop-notifications"]["to"])
+    assert (four["cidr"], six) == ("0.0.0.0/0", {"cidr": "2000::/3"})
+    assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(four["except"])
+    assert rules["shop-notifications"]["ports"] == [{"port": 443}]
+
+
 def test_servers_of_ones_own_can_be_reached() -> None:
     """At the addresses and ports of the values, by those who use them."""
     values = (

@@ -1,5 +1,6 @@
 """Indexes for each list and look-up of the services, on enough rows to matter."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
@@ -9,7 +10,14 @@ import pytest
 from mesh.database import Connection, Database
 from mesh.pagination import Page, read_page
 from services.identity import storage as identity
-from services.notifications.storage import notifications, outgoing_messages
+from services.notifications.domain.webhook_delivery import Message
+from services.notifications.storage import (
+    notifications,
+    outgoing_messages,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_messages,
+)
 from services.orders import storage as orders
 from services.support import erasure_storage, presence_storage
 from services.support import storage as support
@@ -36,6 +44,29 @@ FILL = {
     "outgoing_messages": """
         INSERT INTO outgoing_messages (notification_uid, channel, due_time)
         SELECT uid, 'email', now() + random() * interval '1 day' FROM notifications WHERE $1::int > 0
+    """,
+    "webhook_endpoints": """
+        INSERT INTO webhook_endpoints (uid, owner, url, description, event_types, all_orders, create_time, update_time,
+            version, secret_version, due_time)
+        SELECT md5(n::text)::uuid, 'users/' || n % 5000, 'https://example.com', '', '{}', n % 1000 = 0,
+            now() + n * interval '1 s', now(), 1, 1, CASE WHEN n % 100 = 0 THEN now() + n * interval '1 s' END
+        FROM generate_series(1, $1::int) AS n
+    """,
+    "webhook_messages": """
+        INSERT INTO webhook_messages (uid, customer, type, body, create_time)
+        SELECT gen_random_uuid(), 'users/' || n % 5000, 'order.placed', '{}', now() + n * interval '1 s'
+        FROM generate_series(1, $1::int) AS n
+    """,
+    "webhook_deliveries": """
+        INSERT INTO webhook_deliveries (uid, endpoint_uid, message_uid, state, create_time, due_time)
+        SELECT gen_random_uuid(), md5((n % 500 + 1)::text)::uuid, uid, state, now() + n * interval '1 s',
+            CASE state WHEN 'pending' THEN now() END
+        FROM (SELECT uid, row_number() OVER () AS n FROM webhook_messages WHERE $1::int > 0) AS messages,
+            unnest(ARRAY['pending', 'failed']) AS state
+    """,
+    "webhook_attempts": """
+        INSERT INTO webhook_attempts (delivery_uid, number, time, duration, status, error)
+        SELECT uid, 1, now(), '1 s', 500, '' FROM webhook_deliveries WHERE $1::int > 0
     """,
     "users": """
         INSERT INTO users (uid, email, display_name, role, password_hash, request_id)
@@ -76,6 +107,9 @@ FILL |= {
 
 SUPPORT_TABLES = ("conversations", "messages", "participants", "open_streams", "erased_users")
 CONVERSATION = UUID("c4ca4238-a0b9-2382-0dcc-509a6f75849b")  # of the number 1, by md5
+WEBHOOKS = ("webhook_endpoints", "webhook_messages", "webhook_deliveries", "webhook_attempts")
+ENDPOINT = UUID(hashlib.md5(b"7", usedforsecurity=False).hexdigest())
+MESSAGE = Message(UUID(int=7), "users/7", "order.placed", b"{}")
 
 Read = Callable[[Connection], Awaitable[object]]
 
@@ -109,6 +143,18 @@ async def deep_conversations(tx: Connection, customer: str | None, state: State 
     key_types = support.CONVERSATION_KEY_TYPES
     _, token = await support.list_conversations(tx, customer, state, page(*key_types, size=5))
     await support.list_conversations(tx, customer, state, next_page(key_types, token))
+async def deep_endpoints(tx: Connection) -> None:
+    """Reads two pages."""
+    key_types = webhook_endpoints.LIST_KEY_TYPES
+    _, token = await webhook_endpoints.list_endpoints(tx, "users/7", page(*key_types, size=2))
+    await webhook_endpoints.list_endpoints(tx, "users/7", next_page(key_types, token))
+
+
+async def deep_deliveries(tx: Connection) -> None:
+    """Reads two pages."""
+    key_types = webhook_deliveries.LIST_KEY_TYPES
+    _, token = await webhook_deliveries.list_deliveries(tx, ENDPOINT, page(*key_types, size=20))
+    await webhook_deliveries.list_deliveries(tx, ENDPOINT, next_page(key_types, token))
 
 
 READS: list[tuple[str, tuple[str, ...], Read]] = [
@@ -121,6 +167,16 @@ READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("notifications", ("notifications",), lambda tx: notifications.purge(tx, 100)),
     ("notifications", ("notifications", "outgoing_messages"), outgoing_messages.take),
     ("notifications", ("notifications",), lambda tx: notifications.delete_of(tx, "users/7")),
+    ("notifications", WEBHOOKS[:1], lambda tx: webhook_endpoints.count_of(tx, "users/7")),
+    ("notifications", WEBHOOKS[:1], deep_endpoints),
+    ("notifications", WEBHOOKS[:1], webhook_endpoints.lease),
+    ("notifications", WEBHOOKS[:3], lambda tx: webhook_endpoints.release(tx, ENDPOINT)),
+    ("notifications", WEBHOOKS, lambda tx: webhook_endpoints.delete_of(tx, "users/7")),
+    ("notifications", WEBHOOKS[:3], lambda tx: webhook_messages.publish(tx, MESSAGE)),
+    ("notifications", WEBHOOKS, lambda tx: webhook_messages.delete_of(tx, "users/7")),
+    ("notifications", WEBHOOKS, lambda tx: webhook_messages.purge(tx, 100)),
+    ("notifications", WEBHOOKS, lambda tx: webhook_deliveries.list_due(tx, ENDPOINT, 8)),
+    ("notifications", WEBHOOKS, deep_deliveries),
     ("identity", ("users",), lambda tx: identity.find_user(tx, UUID(int=7))),
     ("identity", ("users",), lambda tx: identity.find_by_email(tx, "User-77@example.com")),
     ("identity", ("users", "refresh_families"), lambda tx: identity.delete_family(tx, UUID(int=7))),

@@ -43,9 +43,6 @@ def other(mesh: Mesh) -> Iterator[Client]:
 @pytest.fixture
 def staff(mesh: Mesh) -> Iterator[Client]:
     """Returns a client signed in as staff."""
-    login = dict(
-        line.split(": ", 1) for line in (mesh.home / "staff-login.txt").read_text().splitlines() if ": " in line
-    )
     with Client(mesh) as client:
-        client.sign_in(login["email"], login["password"])
+        client.sign_in(*mesh.staff_login())
         yield client

@@ -128,6 +128,12 @@ class Mesh:
         """Returns the gRPC address of a service."""
         return f"127.0.0.1:{self.process(name).port}"
 
+    def staff_login(self) -> tuple[str, str]:
+        """Returns the address and the password of the staff."""
+        lines = (self.home / "staff-login.txt").read_text().splitlines()
+        login = dict(line.split(": ", 1) for line in lines if ": " in line)
+        return login["email"], login["password"]
+
     def mails(self, address: str) -> list[dict[str, Any]]:
         """Returns the mails that were sent to an address."""
         page = re.findall(r"^ +Mail +(\S+)$", self.said(), re.MULTILINE)[-1]

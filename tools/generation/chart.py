@@ -24,6 +24,7 @@ def _spec(service: Service) -> dict[str, Any]:
     spec = {
         "database": service.declaration.database,
         "mail": service.declaration.mail,
+        "internet": service.declaration.internet,
         "issuesTokens": service.declaration.issues_tokens,
         "generatedSecrets": list(service.declaration.generated_secrets),
         "env": service.declaration.environment(),

@@ -20,6 +20,7 @@ class Kind(enum.StrEnum):
     WELCOME = "welcome"
     REGISTRATION_REPEATED = "registration_repeated"
     ORDER_CANCELLED = "order_cancelled"
+    WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint_disabled"
 
 
 class Channel(enum.StrEnum):

@@ -1,1 +1,1 @@
-"""What leaves the shop: mail."""
+"""The channels by which messages leave the shop."""

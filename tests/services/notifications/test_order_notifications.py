@@ -29,6 +29,7 @@ from services.notifications.letters import Letters
 from services.notifications.notifier import Notifier
 from services.notifications.senders.mail import Mailer, MailSender
 from services.notifications.senders.outgoing import OutgoingMessages
+from services.notifications.webhook_publisher import WebhookPublisher
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
 from tests.services.calls import serving
@@ -104,7 +105,7 @@ async def shop(open_database: Callable[..., Awaitable[Database]], mail_server: M
         channel = await stack.enter_async_context(GrpcChannel("identity", f"127.0.0.1:{port}", tokens=token))
         mailer = Mailer(f"smtp://127.0.0.1:{mail_server.port}")
         sender = MailSender(Users(channel), mailer, "Shop <shop@example.com>")
-        orders = OrderConsumers(Notifier(Letters(), hashes))
+        orders = OrderConsumers(Notifier(Letters(), hashes), WebhookPublisher(hashes))
         yield Shop(database, mail_server, identity, sender, orders, ErasureConsumers(hashes), stack)
 
 

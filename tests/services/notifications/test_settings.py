@@ -16,6 +16,7 @@ RIGHT = {
     "IDENTITY_ADDRESS": "identity:9000",
     "SMTP_URL": "smtp://mail:25",
     "MAIL_FROM": "Shop <shop@example.com>",
+    "WEBHOOK_SIGNING_SECRET": "0123456789abcdef",
 }
 
 
@@ -73,6 +74,21 @@ def test_a_sender_is_accepted(monkeypatch: pytest.MonkeyPatch, sender: str) -> N
 def test_a_wrong_sender_is_explained(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
     """MAIL_FROM must be an address, with or without a name."""
     assert _explanation(monkeypatch, "MAIL_FROM", sender).startswith("MAIL_FROM: ")
+
+
+def test_networks_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None by default, else those that are listed."""
+    assert list(read(NotificationsSettings).webhook_networks) == []
+    monkeypatch.setenv("WEBHOOK_NETWORKS_ALLOWED", "127.0.0.0/8,fd00::/8")
+    networks = read(NotificationsSettings).webhook_networks
+    assert [str(network) for network in networks] == ["127.0.0.0/8", "fd00::/8"]
+
+
+@pytest.mark.parametrize("networks", ["10.0.0.1/8", "localhost", "10.0.0.0/33", "all"])
+def test_a_wrong_network_is_explained(monkeypatch: pytest.MonkeyPatch, networks: str) -> None:
+    """The message gives an example."""
+    explanation = _explanation(monkeypatch, "WEBHOOK_NETWORKS_ALLOWED", networks)
+    assert explanation.startswith("WEBHOOK_NETWORKS_ALLOWED: must be networks such as 10.0.0.0/8,fd00::/8")
 
 
 def _explanation(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> str:

@@ -63,13 +63,18 @@ plane.
 {{- range .outside }}
 {{- $url := include "meshwright.outside-url" (dict "root" $.root "spec" ($.spec | default dict) "name" .) }}
 {{- with get $.root.Values.networkPolicies.outside . }}
+{{- $except := .except }}
 - ports:
     {{- range include "meshwright.outside-ports" (dict "ports" .ports "url" $url) | fromJsonArray }}
     - port: {{ . }}
     {{- end }}
   to:
     {{- range .cidrs }}
-    - ipBlock: {cidr: {{ . | quote }}}
+    {{- $block := dict "cidr" . }}
+    {{- range $except }}
+    {{- if eq (contains ":" .) (contains ":" $block.cidr) }}{{ $_ := set $block "except" (append ($block.except | default list) .) }}{{ end }}
+    {{- end }}
+    - ipBlock: {{ $block | toJson }}
     {{- end }}
 {{- end }}
 {{- end }}
@@ -83,8 +88,8 @@ plane.
 
 {{/*
 The servers beyond the release that a service uses, as a JSON list of names in
-networkPolicies.outside: servers of the operator's own, and the collector of traces. Takes root,
-spec.
+networkPolicies.outside: servers of the operator's own, URLs of users, and the collector of traces.
+Takes root, spec.
 */}}
 {{- define "meshwright.outside" -}}
 {{- $outside := list }}
@@ -92,6 +97,7 @@ spec.
 {{- if and .spec.database (or (not $values.postgres.enabled) .spec.databaseUrl .spec.existingSecret) }}{{ $outside = append $outside "database" }}{{ end }}
 {{- if and .spec.events (or (not $values.nats.enabled) .spec.natsUrl .spec.existingSecret) }}{{ $outside = append $outside "broker" }}{{ end }}
 {{- if and .spec.mail (or (not $values.mail.enabled) $values.mail.url .spec.existingSecret) }}{{ $outside = append $outside "mail" }}{{ end }}
+{{- if .spec.internet }}{{ $outside = append $outside "internet" }}{{ end }}
 {{- if $values.monitoring.tracesEndpoint }}{{ $outside = append $outside "traces" }}{{ end }}
 {{- $outside | toJson }}
 {{- end }}

@@ -87,7 +87,7 @@ class OrderCancelled(Message[_OrderCancelledFields]):
 
 
 _DESC = file_desc(
-    b'\n!meshwright/orders/v1/events.proto\x12\x14meshwright.orders.v1\x1a!meshwright/orders/v1/orders.proto\x1a!meshwright/policy/v1/policy.proto"F\n\x0bOrderPlaced\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x04\xe2\xa6\x19\x00"X\n\x0eOrderCancelled\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x13\xe2\xa6\x19\x0f\n\rnotificationsb\x06proto3',
+    b'\n!meshwright/orders/v1/events.proto\x12\x14meshwright.orders.v1\x1a!meshwright/orders/v1/orders.proto\x1a!meshwright/policy/v1/policy.proto"U\n\x0bOrderPlaced\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x13\xe2\xa6\x19\x0f\n\rnotifications"X\n\x0eOrderCancelled\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x13\xe2\xa6\x19\x0f\n\rnotificationsb\x06proto3',
     [
         orders_pb.desc(),
         policy_pb.desc(),

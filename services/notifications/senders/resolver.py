@@ -1,0 +1,51 @@
+"""The resolver of host names, which leaves out the addresses that webhooks may not be sent to."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeAlias
+
+from services.notifications.domain.reachable_addresses import Address, ReachableAddresses
+
+LOOKUP_TIMEOUT_S: Final = 5.0
+THREADS_MAX: Final = 64
+"""Look-ups at the same time. A name server that does not answer occupies a thread beyond the timeout."""
+
+Lookup: TypeAlias = Callable[[str], Sequence[str]]
+"""A blocking function that returns the addresses of a name, and raises OSError."""
+
+
+class UnreachableHost(Exception):
+    """A host that webhooks can't be sent to. The message is for its owner."""
+
+
+class Resolver:
+    """The resolver, with threads of its own, so that slow name servers delay nobody else's look-ups."""
+
+    def __init__(self, reachable: ReachableAddresses, lookup: Lookup | None = None) -> None:
+        self._reachable = reachable
+        self._lookup = lookup or _getaddrinfo
+        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="resolver")
+
+    async def resolve(self, host: str) -> Sequence[Address]:
+        """Returns the addresses of a host that webhooks may be sent to, at least one. Connect to one of them, not to
+        the name: another look-up could have another result. Raises UnreachableHost.
+        """
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+                found = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
+        except TimeoutError:
+            raise UnreachableHost("the host name could not be resolved in time") from None
+        except (OSError, UnicodeError):
+            raise UnreachableHost("the host name cannot be resolved") from None
+        addresses = [address for text in found if (address := ipaddress.ip_address(text)) in self._reachable]
+        if not addresses:
+            raise UnreachableHost("the host name does not lead to a public address")
+        return addresses
+
+
+def _getaddrinfo(host: str) -> Sequence[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [str(address[0]) for *_, address in found]

@@ -1,0 +1,152 @@
+"""The HTTP client of webhooks."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+import httpcore
+
+from services.notifications.domain.webhook_delivery import Attempt
+from services.notifications.senders.resolver import Resolver, UnreachableHost
+
+TIMEOUT_S: Final = 15.0
+CONNECT_TIMEOUT_S: Final = 5.0
+CONNECTIONS_MAX: Final = 512
+ADDRESSES_MAX: Final = 3
+RESPONSE_BYTES_MAX: Final = 16 * 1024
+HEADERS: Final = {
+    "content-type": "application/json",
+    "user-agent": "Meshwright-Webhooks/1",
+    "accept-encoding": "identity",
+}
+
+
+class WebhookClient:
+    """The client, which sends one request for each attempt, while its context lasts.
+
+    Every connection goes to an address that the resolver has checked. Redirects are not followed, and proxies of the
+    environment are not used, because either would lead elsewhere.
+    """
+
+    def __init__(self, resolver: Resolver, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._resolver = resolver
+        self._timeout_s = timeout_s
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if "_pool" in self.__dict__:
+            await self._pool.aclose()
+
+    @cached_property
+    def _pool(self) -> httpcore.AsyncConnectionPool:
+        """Returns the pool, made for the first request: the certificate authorities take several MB."""
+        return httpcore.AsyncConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            max_connections=CONNECTIONS_MAX,
+            max_keepalive_connections=0,
+            network_backend=CheckedNetwork(self._resolver),
+        )
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:
+        """Sends a body of JSON, and returns what became of it."""
+        began, now = time.monotonic(), datetime.now(UTC)
+        status, error, retry_after_s = None, "", 0.0
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._send(url, body, headers)
+            status, retry_after_s = response.status, _retry_after_s(response)
+        except UnreachableHost as failure:
+            error = str(failure)
+        except (TimeoutError, httpcore.TimeoutException):
+            error = f"no response within {self._timeout_s:.0f} s"
+        except (httpcore.NetworkError, httpcore.ProtocolError) as failure:
+            error = _problem(failure)
+        return Attempt(now, timedelta(seconds=time.monotonic() - began), status, error, retry_after_s)
+
+    async def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpcore.Response:
+        async with self._pool.stream(
+            "POST",
+            url,
+            headers=[("host", urlsplit(url).netloc), *HEADERS.items(), *headers.items()],
+            content=body,
+            extensions={"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": self._timeout_s}},
+        ) as response:
+            await _drain(response)
+        return response
+
+
+class CheckedNetwork(httpcore.AsyncNetworkBackend):
+    """The network as far as the resolver allows. A name is looked up once for each connection, which goes to an address
+    that this look-up has found; TLS is for the name.
+    """
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connects to the first of the host's addresses that accepts. Raises UnreachableHost if there is none."""
+        addresses = (await self._resolver.resolve(host))[:ADDRESSES_MAX]
+        for address in addresses[:-1]:
+            try:
+                return await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._network.connect_tcp(str(addresses[-1]), port, timeout, local_address, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+        await self._network.sleep(seconds)
+
+
+async def _drain(response: httpcore.Response) -> None:
+    """Reads a small body, so that the receiver sees no broken connection, and ignores a large one. The status counts,
+    whatever comes after it.
+    """
+    size = 0
+    try:
+        async for part in response.aiter_stream():
+            size += len(part)
+            if size > RESPONSE_BYTES_MAX:
+                return
+    except (httpcore.NetworkError, httpcore.ProtocolError):
+        return
+
+
+def _problem(error: Exception) -> str:
+    """Returns what is wrong, for the owner of the endpoint. The messages of the library name our own addresses."""
+    match error.__cause__ or error.__context__:
+        case ssl.SSLCertVerificationError(verify_message=why):
+            return f"the certificate is not valid: {why}"
+        case ssl.SSLError():
+            return "TLS failed"
+    match error:
+        case httpcore.ConnectError():
+            return "the connection was refused or failed"
+        case httpcore.RemoteProtocolError():
+            return "the response is not valid HTTP"
+        case _:
+            return "the connection broke"
+
+
+def _retry_after_s(response: httpcore.Response) -> float:
+    """Returns the seconds in Retry-After (RFC 9110, section 10.2.3); 0 if there are none, or it is a date."""
+    text = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+    return float(text) if text.isdigit() and len(text) < 10 else 0.0

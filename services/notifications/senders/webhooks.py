@@ -1,0 +1,173 @@
+"""The worker that delivers webhooks."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+from uuid import uuid4
+
+import structlog
+from prometheus_client import Counter
+
+from mesh.background import keep_running, stop, wait
+from mesh.database import Connection, Database
+from services.notifications.domain.notification import Kind
+from services.notifications.domain.retry_schedule import RetrySchedule
+from services.notifications.domain.webhook_delivery import SCHEDULE, Attempt, WebhookDelivery
+from services.notifications.domain.webhook_endpoint import DISABLE_AFTER, DisableReason, WebhookEndpoint
+from services.notifications.domain.webhook_secret import WebhookSecrets
+from services.notifications.domain.webhook_signature import signed_headers
+from services.notifications.notifier import Notifier
+from services.notifications.senders.webhook_client import WebhookClient
+from services.notifications.storage import webhook_deliveries, webhook_endpoints
+
+ATTEMPTS: Final = Counter("notifications_webhook_attempts_total", "Attempts to deliver webhooks.", ["outcome"])
+DISABLED: Final = Counter("notifications_webhook_endpoints_disabled_total", "Endpoints that were disabled as dead.")
+
+WORKERS: Final = 32
+"""The endpoints that a process delivers to at the same time."""
+
+CONCURRENT_MAX: Final = 8
+"""The requests to one endpoint at the same time, by all processes."""
+
+POLL_PAUSE_S: Final = 0.5
+DRAIN_TIMEOUT_S: Final = 5.0
+
+log = structlog.get_logger()
+
+
+class WebhookDeliveries:
+    """The worker, which delivers while its context lasts. Replicas share the endpoints.
+
+    A worker takes an endpoint for as long as it takes to attempt a few of its due deliveries, so that a slow receiver
+    occupies one worker of one process. No transaction is open meanwhile. If a process dies, its deliveries are
+    attempted again with the same id, by which receivers recognise them.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        client: WebhookClient,
+        secrets: WebhookSecrets,
+        notifier: Notifier,
+        *,
+        schedule: RetrySchedule = SCHEDULE,
+        disable_after: timedelta = DISABLE_AFTER,
+        workers: int = WORKERS,
+        poll_pause_s: float = POLL_PAUSE_S,
+        drain_s: float = DRAIN_TIMEOUT_S,
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._secrets = secrets
+        self._notifier = notifier
+        self._schedule = schedule
+        self._disable_after = disable_after
+        self._free = asyncio.Semaphore(workers)
+        self._poll_pause_s = poll_pause_s
+        self._drain_s = drain_s
+        self._ended = asyncio.Event()
+        self._dispatching: asyncio.Task[None] | None = None
+        self._delivering: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._dispatching = asyncio.create_task(keep_running("webhooks", self._dispatch, self._ended))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._dispatching is not None:
+            await stop([self._dispatching])
+        if self._delivering:
+            await asyncio.wait(self._delivering, timeout=self._drain_s)
+        await stop(self._delivering)
+
+    async def _dispatch(self) -> None:
+        """Takes an endpoint that is due and starts to deliver to it, or waits for one. One task looks for endpoints,
+        whatever the number of workers, so that an idle process asks the database only now and then.
+        """
+        await self._free.acquire()
+        endpoint = None
+        try:
+            async with self._database.transaction() as tx:
+                endpoint = await webhook_endpoints.lease(tx)
+        finally:
+            if endpoint is None:
+                self._free.release()
+        if endpoint is None:
+            await wait(self._ended, self._poll_pause_s)
+            return
+        delivering = asyncio.create_task(self._deliver(endpoint))
+        self._delivering.add(delivering)
+        delivering.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._delivering.discard(task)
+        self._free.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("webhook deliveries were not recorded, and are repeated", error=str(error), exc_info=error)
+
+    async def _deliver(self, endpoint: WebhookEndpoint) -> None:
+        async with self._database.transaction() as tx:
+            deliveries = await webhook_deliveries.list_due(tx, endpoint.uid, CONCURRENT_MAX)
+        attempts = await asyncio.gather(*(self._attempt(endpoint, delivery) for delivery in deliveries))
+        async with self._database.transaction() as tx:
+            await self._record(tx, endpoint, deliveries, attempts)
+
+    async def _attempt(self, endpoint: WebhookEndpoint, delivery: WebhookDelivery) -> Attempt:
+        now, message = datetime.now(UTC), delivery.message
+        secrets = endpoint.signing_secrets(self._secrets, now)
+        headers = signed_headers(message.webhook_id, now, message.body, secrets)
+        attempt = await self._client.post(endpoint.details.url, message.body, headers)
+        ATTEMPTS.labels("succeeded" if attempt.succeeded else "failed").inc()
+        log.info(
+            "webhook attempted", delivery=delivery.name, type=message.type, status=attempt.status, error=attempt.error
+        )
+        return attempt
+
+    async def _record(
+        self,
+        tx: Connection,
+        taken: WebhookEndpoint,
+        deliveries: Sequence[WebhookDelivery],
+        attempts: Sequence[Attempt],
+    ) -> None:
+        """Records the attempts and the health of the endpoint, which its owner may have changed or deleted."""
+        endpoint = await webhook_endpoints.find(tx, taken.uid, lock=True)
+        if endpoint is None:
+            return
+        for delivery, attempt in zip(deliveries, attempts, strict=True):
+            await webhook_deliveries.record(tx, delivery.attempted(attempt, self._schedule))
+        if attempts and endpoint.disable_reason is None:
+            after = endpoint.after(
+                succeeded=any(attempt.succeeded for attempt in attempts),
+                gone=any(attempt.gone for attempt in attempts),
+                now=datetime.now(UTC),
+                disable_after=self._disable_after,
+            )
+            if after is not endpoint:
+                await webhook_endpoints.update(tx, after)
+            if after.disable_reason is not None:
+                await self._notify(tx, after)
+        await webhook_endpoints.release(tx, endpoint.uid)
+
+    async def _notify(self, tx: Connection, endpoint: WebhookEndpoint) -> None:
+        DISABLED.inc()
+        log.warning("webhook endpoint disabled", endpoint=endpoint.name, reason=endpoint.disable_reason)
+        why = (
+            "the receiver answered that it wants no more messages (HTTP status 410)"
+            if endpoint.disable_reason is DisableReason.GONE
+            else "no message could be delivered for days"
+        )
+        await self._notifier.notify(
+            tx,
+            uuid4(),
+            endpoint.owner,
+            Kind.WEBHOOK_ENDPOINT_DISABLED,
+            resource=endpoint.name,
+            url=endpoint.details.url,
+            why=why,
+        )

@@ -1,0 +1,73 @@
+"""The table of webhook messages. Each has a delivery for every endpoint that it is for."""
+
+from datetime import timedelta
+from typing import Final
+
+from mesh.database import Connection
+from services.notifications.domain.webhook_delivery import Message
+
+KEPT_FOR: Final = timedelta(days=30)
+
+
+async def publish(tx: Connection, message: Message) -> None:
+    """Adds a delivery of a message about an order for every enabled endpoint of its customer, and for those of staff
+    that receive all orders. Without any, nothing is stored.
+    """
+    query = """
+        SELECT uid FROM webhook_endpoints
+        WHERE owner = $1 AND disable_reason IS NULL AND (event_types = '{}' OR $2 = ANY(event_types))
+        UNION
+        SELECT uid FROM webhook_endpoints
+        WHERE all_orders AND disable_reason IS NULL AND (event_types = '{}' OR $2 = ANY(event_types))
+    """
+    endpoints = sorted(row["uid"] for row in await tx.fetch(query, message.customer, message.type))
+    if not endpoints or not await insert(tx, message):
+        return
+    await tx.execute(
+        """
+        INSERT INTO webhook_deliveries (uid, endpoint_uid, message_uid, state, create_time, due_time)
+        SELECT gen_random_uuid(), endpoint.uid, $1, 'pending', now(), now()
+        FROM webhook_endpoints AS endpoint WHERE endpoint.uid = ANY($2) FOR KEY SHARE
+        """,
+        message.uid,
+        endpoints,
+    )
+    # In one order, so that transactions that publish to the same endpoints do not wait for each other in a circle.
+    await tx.execute(
+        """
+        WITH locked AS MATERIALIZED (
+            SELECT uid FROM webhook_endpoints WHERE uid = ANY($1) ORDER BY uid FOR NO KEY UPDATE
+        )
+        UPDATE webhook_endpoints AS endpoint SET due_time = LEAST(endpoint.due_time, now())
+        FROM locked WHERE endpoint.uid = locked.uid
+        """,
+        endpoints,
+    )
+
+
+async def insert(tx: Connection, message: Message) -> bool:
+    """Inserts a message; returns False if it exists already."""
+    query = """
+        INSERT INTO webhook_messages (uid, customer, type, body) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (uid) DO NOTHING RETURNING true
+    """
+    return await tx.fetchval(query, message.uid, message.customer, message.type, message.body) is not None
+
+
+async def delete_of(tx: Connection, customer: str) -> None:
+    """Deletes all messages about a customer's orders with their deliveries, whoever receives them."""
+    await tx.execute("DELETE FROM webhook_messages WHERE customer = $1", customer)
+
+
+async def purge(tx: Connection, limit: int) -> int:
+    """Deletes up to `limit` messages that are older than KEPT_FOR, with their deliveries; returns their number."""
+    query = """
+        WITH purged AS (
+            DELETE FROM webhook_messages WHERE uid IN (
+                SELECT uid FROM webhook_messages WHERE create_time < now() - $1::interval ORDER BY create_time LIMIT $2
+            ) RETURNING uid
+        )
+        SELECT count(*) FROM purged
+    """
+    purged: int = await tx.fetchval(query, KEPT_FOR, limit)
+    return purged

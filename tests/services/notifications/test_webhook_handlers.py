@@ -1,0 +1,305 @@
+"""The services of webhooks over a real channel, with a real PostgreSQL."""
+
+import contextlib
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from meshwright.notifications.v1.webhook_deliveries_grpc import WebhookDeliveriesServiceClient
+from meshwright.notifications.v1.webhook_deliveries_pb import (
+    GetWebhookDeliveryRequest,
+    ListWebhookDeliveriesRequest,
+    RedeliverWebhookRequest,
+    WebhookDelivery,
+)
+from meshwright.notifications.v1.webhook_endpoints_grpc import WebhookEndpointsServiceClient
+from meshwright.notifications.v1.webhook_endpoints_pb import (
+    CreateWebhookEndpointRequest,
+    DeleteWebhookEndpointRequest,
+    GetWebhookEndpointRequest,
+    GetWebhookSecretRequest,
+    ListWebhookEndpointsRequest,
+    RotateWebhookSecretRequest,
+    UpdateWebhookEndpointRequest,
+    WebhookEndpoint,
+)
+from meshwright.notifications.v1.webhook_endpoints_pb import (
+    TestWebhookEndpointRequest as SendTestRequest,  # by its own name pytest would collect it
+)
+from protobuf.wkt import FieldMask
+
+from mesh.database import Database
+from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from services.notifications.domain.reachable_addresses import ReachableAddresses
+from services.notifications.domain.webhook_endpoint import ENDPOINTS_MAX
+from services.notifications.domain.webhook_secret import WebhookSecrets
+from services.notifications.handlers.webhook_deliveries import WebhookDeliveriesHandlers
+from services.notifications.handlers.webhook_endpoints import WebhookEndpointsHandlers
+from services.notifications.senders.resolver import Resolver
+from tests.issuer import Issuer
+from tests.services.calls import acting_with, channel_to, serving
+from tests.services.notifications.receiver import Names
+
+SCOPES = "profile orders.read"
+STAFF_SCOPES = f"{SCOPES} orders.manage"
+REACHABLE = ReachableAddresses([ipaddress.ip_network("10.20.0.0/16")])
+URL = "https://hook.test/orders"
+
+
+@dataclass
+class Service:
+    """Running handlers, and clients of them."""
+
+    endpoints: WebhookEndpointsServiceClient
+    deliveries: WebhookDeliveriesServiceClient
+    database: Database
+    issuer: Issuer
+
+    @contextlib.contextmanager
+    def acting_as(self, user: str, scopes: str = SCOPES) -> Iterator[None]:
+        """Makes calls as a user."""
+        with acting_with(self.issuer.token(user, scopes)):
+            yield
+
+    async def create(self, request_id: str = "", **fields: object) -> WebhookEndpoint:
+        """Creates an endpoint."""
+        endpoint = WebhookEndpoint(**{"url": URL} | fields)  # type: ignore[arg-type]
+        request = CreateWebhookEndpointRequest(webhook_endpoint=endpoint, request_id=request_id)
+        return await self.endpoints.create_webhook_endpoint(request)
+
+    async def test(self, name: str, request_id: str = "") -> WebhookDelivery:
+        """Sends a test message."""
+        request = SendTestRequest(name=name, request_id=request_id)
+        return await self.endpoints.test_webhook_endpoint(request)
+
+    async def update(self, *paths: str, **fields: object) -> WebhookEndpoint:
+        """Updates the fields that are named."""
+        request = UpdateWebhookEndpointRequest(
+            webhook_endpoint=WebhookEndpoint(**fields),  # type: ignore[arg-type]
+            update_mask=FieldMask(paths=list(paths)),
+        )
+        return await self.endpoints.update_webhook_endpoint(request)
+
+
+@pytest.fixture
+async def service(open_database: Callable[..., Awaitable[Database]]) -> AsyncIterator[Service]:
+    """Starts the services of webhooks, with a name server that knows some hosts."""
+    database, issuer = await open_database("notifications"), Issuer()
+    names = Names(
+        hook_test=[["93.184.216.34"]], allowed_test=[["10.20.0.1"]], inside_test=[["10.0.0.1"]], localhost=[["::1"]]
+    )
+    endpoints = WebhookEndpointsHandlers(
+        database, WebhookSecrets("key"), REACHABLE, Resolver(REACHABLE, names), http_allowed=False
+    )
+    async with (
+        serving(issuer, endpoints) as port,
+        serving(issuer, WebhookDeliveriesHandlers(database)) as other_port,
+        channel_to(port) as channel,
+        channel_to(other_port) as other_channel,
+    ):
+        yield Service(
+            WebhookEndpointsServiceClient(channel), WebhookDeliveriesServiceClient(other_channel), database, issuer
+        )
+
+
+@pytest.fixture
+def ada(service: Service) -> Iterator[None]:
+    """Calls are made as Ada."""
+    with service.acting_as("users/ada"):
+        yield
+
+
+@pytest.mark.usefixtures("ada")
+async def test_an_endpoint_is_read_as_it_was_created(service: Service) -> None:
+    """With what the service decides; it can be got and listed."""
+    created = await service.create(description="Mine", event_types=["order.placed"])
+    assert (created.name, created.url, created.etag) == (f"webhookEndpoints/{created.uid}", URL, "1")
+    assert (created.description, created.event_types, created.disabled) == ("Mine", ["order.placed"], False)
+    assert await service.endpoints.get_webhook_endpoint(GetWebhookEndpointRequest(name=created.name)) == created
+    other = await service.create(url="https://allowed.test/")
+    page = await service.endpoints.list_webhook_endpoints(ListWebhookEndpointsRequest(page_size=1))
+    request = ListWebhookEndpointsRequest(page_token=page.next_page_token)
+    last = await service.endpoints.list_webhook_endpoints(request)
+    assert [*page.webhook_endpoints, *last.webhook_endpoints] == [other, created]
+
+
+@pytest.mark.usefixtures("ada")
+async def test_a_repeated_request_creates_nothing_more(service: Service) -> None:
+    """The first response comes again."""
+    request_id = str(uuid4())
+    created = await service.create(request_id)
+    assert await service.create(request_id) == created
+    listed = await service.endpoints.list_webhook_endpoints(ListWebhookEndpointsRequest())
+    assert listed.webhook_endpoints == [created]
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hook.test/",
+        "https://127.0.0.1/",
+        "https://localhost/",
+        "https://inside.test/",
+        "https://unknown.test/",
+        "https://me:secret@hook.test/",
+        "https://10.0.0.1/",
+    ],
+)
+async def test_a_url_that_must_not_be_called_is_rejected(service: Service, url: str) -> None:
+    """At the creation and at an update; the violation names the field."""
+    created = await service.create()
+    with pytest.raises(InvalidArgument) as caught:
+        await service.create(url=url)
+    assert [violation.field for violation in caught.value.violations] == ["webhook_endpoint.url"]
+    with pytest.raises(InvalidArgument):
+        await service.update("url", name=created.name, url=url)
+
+
+@pytest.mark.usefixtures("ada")
+async def test_an_unknown_event_type_is_rejected(service: Service) -> None:
+    """The contract lists those that there are."""
+    with pytest.raises(InvalidArgument):
+        await service.create(event_types=["order.eaten"])
+
+
+async def test_all_orders_are_for_staff(service: Service) -> None:
+    """A customer can neither create such an endpoint nor make one of theirs so."""
+    with service.acting_as("users/ada"):
+        created = await service.create()
+        with pytest.raises(PermissionDenied):
+            await service.create(all_orders=True)
+        with pytest.raises(PermissionDenied):
+            await service.update("all_orders", name=created.name, all_orders=True)
+    with service.acting_as("users/staff", STAFF_SCOPES):
+        assert (await service.create(all_orders=True)).all_orders
+
+
+@pytest.mark.usefixtures("ada")
+async def test_a_user_has_ten_endpoints(service: Service) -> None:
+    """One more can be created after one was deleted."""
+    created = [await service.create() for _ in range(ENDPOINTS_MAX)]
+    with pytest.raises(FailedPrecondition):
+        await service.create()
+    await service.endpoints.delete_webhook_endpoint(DeleteWebhookEndpointRequest(name=created[0].name))
+    await service.create()
+
+
+@pytest.mark.usefixtures("ada")
+async def test_an_update_changes_what_the_mask_names(service: Service) -> None:
+    """A stale etag is ABORTED, and output-only fields are rejected."""
+    created = await service.create(description="Old")
+    updated = await service.update("description", name=created.name, description="New", url="https://x.test", etag="1")
+    assert (updated.description, updated.url, updated.etag) == ("New", URL, "2")
+    with pytest.raises(Aborted):
+        await service.update("description", name=created.name, description="Newer", etag="1")
+    with pytest.raises(InvalidArgument):
+        await service.update("disable_reason", name=created.name)
+    disabled = await service.update("disabled", name=created.name, disabled=True)
+    assert (disabled.disabled, disabled.disable_reason) == (True, WebhookEndpoint.DisableReason.OWNER)
+    enabled = await service.update("disabled", name=created.name)
+    assert (enabled.disabled, enabled.disable_reason) == (False, WebhookEndpoint.DisableReason.UNSPECIFIED)
+
+
+@pytest.mark.usefixtures("ada")
+async def test_a_secret_is_rotated_once(service: Service) -> None:
+    """A repeated request rotates nothing, and another one within a day is rejected."""
+    created = await service.create()
+    request = GetWebhookSecretRequest(name=f"{created.name}/secret")
+    first = await service.endpoints.get_webhook_secret(request)
+    assert first.secret.startswith("whsec_")
+    rotate = RotateWebhookSecretRequest(name=created.name, request_id=str(uuid4()))
+    rotated = await service.endpoints.rotate_webhook_secret(rotate)
+    assert rotated.previous_secret_expire_time is not None
+    assert rotated.previous_secret_expire_time.to_datetime() > datetime.now(UTC)
+    assert await service.endpoints.rotate_webhook_secret(rotate) == rotated
+    second = await service.endpoints.get_webhook_secret(request)
+    assert second.secret != first.secret
+    with pytest.raises(FailedPrecondition):
+        await service.endpoints.rotate_webhook_secret(RotateWebhookSecretRequest(name=created.name))
+
+
+@pytest.mark.usefixtures("ada")
+async def test_a_test_is_a_delivery(service: Service) -> None:
+    """It is in the log, once for each request_id; a disabled endpoint gets none."""
+    created = await service.create()
+    request_id = str(uuid4())
+    tested = await service.test(created.name, request_id)
+    assert await service.test(created.name, request_id) == tested
+    assert (tested.event_type, tested.state) == ("webhook.test", WebhookDelivery.State.PENDING)
+    listed = await service.deliveries.list_webhook_deliveries(ListWebhookDeliveriesRequest(parent=created.name))
+    assert listed.deliveries == [tested]
+    await service.update("disabled", name=created.name, disabled=True)
+    with pytest.raises(FailedPrecondition):
+        await service.test(created.name)
+
+
+@pytest.mark.usefixtures("ada")
+async def test_a_delivery_is_repeated(service: Service) -> None:
+    """As a new delivery of the same message, once for each request_id; not while it is pending."""
+    created = await service.create()
+    tested = await service.test(created.name)
+    with pytest.raises(FailedPrecondition):
+        await service.deliveries.redeliver_webhook(RedeliverWebhookRequest(name=tested.name))
+    async with service.database.transaction() as tx:
+        await tx.execute("UPDATE webhook_deliveries SET state = 'failed', due_time = NULL")
+    request = RedeliverWebhookRequest(name=tested.name, request_id=str(uuid4()))
+    again = await service.deliveries.redeliver_webhook(request)
+    assert await service.deliveries.redeliver_webhook(request) == again
+    assert again.name != tested.name
+    assert (again.webhook_id, again.body) == (tested.webhook_id, tested.body)
+    names: list[str] = []
+    token = ""
+    while token or not names:
+        request_page = ListWebhookDeliveriesRequest(parent=created.name, page_size=1, page_token=token)
+        page = await service.deliveries.list_webhook_deliveries(request_page)
+        names += [delivery.name for delivery in page.deliveries]
+        token = page.next_page_token
+    assert names == [again.name, tested.name]
+
+
+async def test_endpoints_of_others_do_not_exist(service: Service) -> None:
+    """For no method, and for staff neither; a delivery is found below its own endpoint only."""
+    with service.acting_as("users/ada"):
+        created = await service.create()
+        other = await service.create()
+        tested = await service.test(created.name)
+        elsewhere = f"{other.name}/deliveries/{tested.name.rpartition('/')[2]}"
+        with pytest.raises(NotFound):
+            await service.deliveries.get_webhook_delivery(GetWebhookDeliveryRequest(name=elsewhere))
+    endpoints, deliveries, name = service.endpoints, service.deliveries, created.name
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: endpoints.get_webhook_endpoint(GetWebhookEndpointRequest(name=name)),
+        lambda: endpoints.get_webhook_secret(GetWebhookSecretRequest(name=f"{name}/secret")),
+        lambda: endpoints.rotate_webhook_secret(RotateWebhookSecretRequest(name=name)),
+        lambda: endpoints.test_webhook_endpoint(SendTestRequest(name=name)),
+        lambda: endpoints.delete_webhook_endpoint(DeleteWebhookEndpointRequest(name=name)),
+        lambda: service.update("description", name=name, description="x"),
+        lambda: deliveries.list_webhook_deliveries(ListWebhookDeliveriesRequest(parent=name)),
+        lambda: deliveries.get_webhook_delivery(GetWebhookDeliveryRequest(name=tested.name)),
+        lambda: deliveries.redeliver_webhook(RedeliverWebhookRequest(name=tested.name)),
+    ]
+    for scopes in (SCOPES, STAFF_SCOPES):
+        with service.acting_as("users/eve", scopes):
+            for call in calls:
+                with pytest.raises(NotFound):
+                    await call()
+    with service.acting_as("users/ada", "profile"), pytest.raises(PermissionDenied):
+        await calls[0]()
+
+
+@pytest.mark.usefixtures("ada")
+async def test_a_deleted_endpoint_is_gone(service: Service) -> None:
+    """With its deliveries; a stale etag deletes nothing."""
+    created = await service.create()
+    await service.test(created.name)
+    with pytest.raises(Aborted):
+        await service.endpoints.delete_webhook_endpoint(DeleteWebhookEndpointRequest(name=created.name, etag="7"))
+    await service.endpoints.delete_webhook_endpoint(DeleteWebhookEndpointRequest(name=created.name, etag="1"))
+    with pytest.raises(NotFound):
+        await service.endpoints.get_webhook_endpoint(GetWebhookEndpointRequest(name=created.name))
+    async with service.database.transaction() as tx:
+        assert await tx.fetchval("SELECT count(*) FROM webhook_deliveries") == 0

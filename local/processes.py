@@ -75,6 +75,8 @@ def service(
         environment["NATS_URL"] = nats.url(service.name)
     if service.declaration.mail:
         environment["SMTP_URL"] = f"smtp://{LOOPBACK}:{ports['SMTP_PORT']}"
+    if service.declaration.sms:
+        environment["SMS_FOLDER"] = str(home.data("sms"))
     if service.calls_as_itself:
         environment |= {"CLIENT_ID": service.name, "CLIENT_SECRET": home.secret(_client_secret_file(service))}
     if service.declaration.issues_tokens:

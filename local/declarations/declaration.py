@@ -2,6 +2,7 @@
 
     database = true                         # it has a PostgreSQL database, migrated before it starts
     mail = true                             # it sends mail: SMTP_URL
+    sms = true                              # it sends SMS: SMS_FOLDER under `make up`, for the sandbox
     internet = true                         # it calls URLs outside of the mesh: its pods may connect to them
     issues_tokens = true                    # it gets the secrets of those that call as themselves: SERVICE_CLIENTS
     generated_secrets = ["SIGNING_SECRET"]  # variables whose values are made up once and kept
@@ -39,7 +40,16 @@ _RESERVED: Final = frozenset(
 _MADE: Final = frozenset(
     {
         *("CLIENT_ID", "CLIENT_SECRET", "DATABASE_URL", "ENDED_TOKENS_URL", "GRPC_PORT", "JWKS_URL"),
-        *("LISTEN_HOST", "NATS_URL", "OPS_PORT", "SERVICE_CLIENTS", "SERVICE_MESH", "SMTP_URL", "TOKEN_AUDIENCE"),
+        *(
+            "LISTEN_HOST",
+            "NATS_URL",
+            "OPS_PORT",
+            "SERVICE_CLIENTS",
+            "SERVICE_MESH",
+            "SMS_FOLDER",
+            "SMTP_URL",
+            "TOKEN_AUDIENCE",
+        ),
         *("MAIL_PAGE_TOKEN", "POSTGRES_PASSWORD", "TOKEN_ISSUER", "TOKEN_URL"),
     }
 )
@@ -53,6 +63,7 @@ class Declaration(BaseModel):
 
     database: bool = Field(False, strict=True)
     mail: bool = Field(False, strict=True)
+    sms: bool = Field(False, strict=True)
     internet: bool = Field(False, strict=True)
     issues_tokens: bool = Field(False, strict=True)
     generated_secrets: tuple[Variable, ...] = ()

@@ -1,5 +1,7 @@
 """The composition root of the notifications service."""
 
+from pathlib import Path
+
 from mesh.client import Channel as GrpcChannel
 from mesh.database import Database
 from mesh.events import Inbox, connect
@@ -15,6 +17,7 @@ from services.notifications.domain.notification import Channel
 from services.notifications.domain.reachable_addresses import ReachableAddresses
 from services.notifications.domain.webhook_secret import WebhookSecrets
 from services.notifications.handlers.notifications import NotificationsHandlers
+from services.notifications.handlers.preferences import PreferencesHandlers
 from services.notifications.handlers.webhook_deliveries import WebhookDeliveriesHandlers
 from services.notifications.handlers.webhook_endpoints import WebhookEndpointsHandlers
 from services.notifications.letters import Letters
@@ -23,6 +26,7 @@ from services.notifications.purge import Purge
 from services.notifications.senders.mail import Mailer, MailSender
 from services.notifications.senders.outgoing import OutgoingMessages
 from services.notifications.senders.resolver import Resolver
+from services.notifications.senders.sms import FileSmsGateway, SmsSender
 from services.notifications.senders.webhook_client import WebhookClient
 from services.notifications.senders.webhooks import WebhookDeliveries
 from services.notifications.settings import NotificationsSettings
@@ -35,15 +39,7 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     """
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
-    client_secret = settings.client_secret.get_secret_value()
-    tokens = ServiceTokens(settings.token_url, settings.client_id, client_secret)
-    identity = await process.enter(
-        GrpcChannel(
-            "identity", settings.identity_address, caller=process.name, tokens=tokens, in_mesh=settings.service_mesh
-        ),
-        required=False,
-    )
-    users, letters, hashes = Users(identity), Letters(), KeyedHash(client_secret)
+    users, letters, hashes = await _users(process, settings), Letters(), KeyedHash(_client_secret(settings))
     notifier, mailer = Notifier(letters, hashes), Mailer(settings.smtp_url.get_secret_value())
     handlers = (
         AccountConsumers(users, mailer, letters, hashes, settings.mail_from).handlers()
@@ -51,7 +47,9 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
         | ErasureConsumers(hashes).handlers()
     )
     await process.enter(Inbox(database, broker, service=process.name, handlers=handlers))
-    await process.enter(OutgoingMessages(database, {Channel.EMAIL: MailSender(users, mailer, settings.mail_from)}))
+    gateway = FileSmsGateway(Path(settings.sms_folder, "messages.jsonl")) if settings.sms_folder else None
+    mail, sms = MailSender(users, mailer, settings.mail_from), SmsSender(database, gateway)
+    await process.enter(OutgoingMessages(database, {Channel.EMAIL: mail, Channel.SMS: sms}))
     await process.enter(Purge(database))
     secrets = WebhookSecrets(settings.webhook_signing_secret.get_secret_value())
     reachable = ReachableAddresses(settings.webhook_networks)
@@ -62,9 +60,22 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
         process,
         settings,
         NotificationsHandlers(database),
+        PreferencesHandlers(database, hashes, gateway),
         WebhookEndpointsHandlers(database, secrets, reachable, resolver, http_allowed=settings.webhook_http_allowed),
         WebhookDeliveriesHandlers(database),
     )
+
+
+async def _users(process: Process, settings: NotificationsSettings) -> Users:
+    tokens = ServiceTokens(settings.token_url, settings.client_id, _client_secret(settings))
+    identity = GrpcChannel(
+        "identity", settings.identity_address, caller=process.name, tokens=tokens, in_mesh=settings.service_mesh
+    )
+    return Users(await process.enter(identity, required=False))
+
+
+def _client_secret(settings: NotificationsSettings) -> str:
+    return settings.client_secret.get_secret_value()
 
 
 if __name__ == "__main__":

@@ -57,6 +57,11 @@ class NotificationsSettings(ServiceSettings, ClientSettings, DatabaseSettings, E
         examples=["smtps://shop:secret@mail.example.com:465"],
     )
     mail_from: Sender = Field(description="the sender of all mails", examples=["Meshwright <shop@example.com>"])
+    sms_folder: str = Field(
+        "",
+        description="the folder in which the sandbox of SMS keeps messages; without it no SMS are sent",
+        examples=["/data/sms"],
+    )
     webhook_signing_secret: SecretStr = Field(
         min_length=16,
         description="the key from which the secrets of all webhook endpoints are derived; a new one replaces them all",

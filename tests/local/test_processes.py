@@ -43,7 +43,8 @@ def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping
         "catalog": stores,
         "orders": stores | {"CATALOG_ADDRESS"},
         "notifications": stores
-        | {"IDENTITY_ADDRESS", "SMTP_URL", "MAIL_FROM", "CLIENT_ID", "CLIENT_SECRET", "WEBHOOK_SIGNING_SECRET"},
+        | {"IDENTITY_ADDRESS", "SMTP_URL", "MAIL_FROM", "SMS_FOLDER", "CLIENT_ID", "CLIENT_SECRET"}
+        | {"WEBHOOK_SIGNING_SECRET"},
         "information": set(),
     }
     assert environments["orders"]["CATALOG_ADDRESS"] == "127.0.0.1:9002"

@@ -7,7 +7,14 @@ from mesh.database import Connection
 from mesh.events import Event
 from mesh.events.inbox import Handler
 from services.notifications.domain.keyed_hash import KeyedHash
-from services.notifications.storage import erased_users, notifications, webhook_endpoints, webhook_messages
+from services.notifications.storage import (
+    erased_users,
+    notifications,
+    phone_codes,
+    preferences,
+    webhook_endpoints,
+    webhook_messages,
+)
 
 
 class ErasureConsumers:
@@ -21,12 +28,14 @@ class ErasureConsumers:
         return {UserDeleted: self.user_deleted}
 
     async def user_deleted(self, tx: Connection, event: Event[UserDeleted]) -> None:
-        """Deletes the user's notifications and webhook endpoints, and messages about the user's orders. Remembers as
-        keyed hashes that the user is gone, and that the address had its mail of this day.
+        """Deletes the user's notifications, preferences and webhook endpoints, and messages about the user's orders.
+        Remembers as keyed hashes that the user is gone, and that the address had its mail of this day.
         """
         user = event.data.user
         await notifications.take_turn(tx, user)
         await erased_users.add(tx, self._hashes.of_user(user))
         await notifications.delete_of(tx, user)
+        await preferences.delete_of(tx, user)
+        await phone_codes.delete_of(tx, user)
         await webhook_endpoints.delete_of(tx, user)
         await webhook_messages.delete_of(tx, user)

@@ -1,4 +1,4 @@
-"""Hashes of addresses and users that nobody can look up without the key."""
+"""Hashes of addresses, users and codes that nobody can look up without the key."""
 
 import hashlib
 import hmac
@@ -19,6 +19,14 @@ class KeyedHash:
     def of_user(self, user: str) -> bytes:
         """Returns the hash of a user ("users/{uid}")."""
         return self._hash(f"user:{user}")
+
+    def of_phone_number(self, number: str) -> bytes:
+        """Returns the hash of a phone number."""
+        return self._hash(f"phone:{number}")
+
+    def of_code(self, user: str, code: str) -> bytes:
+        """Returns the hash of a code that was sent to a user."""
+        return self._hash(f"code:{user}:{code}")
 
     def _hash(self, text: str) -> bytes:
         return hmac.digest(self._key, text.encode(), hashlib.sha256)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Self
+from typing import Final, Self
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from mesh.errors import NotFound
@@ -24,9 +24,15 @@ class Kind(enum.StrEnum):
 
 
 class Channel(enum.StrEnum):
-    """A way that a notification leaves the shop."""
+    """A way in which a notification reaches its user."""
 
     EMAIL = "email"
+    SMS = "sms"
+    IN_APP = "in_app"
+
+
+OUTGOING: Final = (Channel.EMAIL, Channel.SMS)
+"""The channels by which messages leave the shop."""
 
 
 class DeliveryState(enum.StrEnum):

@@ -10,7 +10,7 @@ import asyncpg
 from mesh.database import Connection
 from mesh.pagination import Page
 from mesh.position import Key
-from services.notifications.domain.notification import Channel, DeliveryState, Kind, Notification
+from services.notifications.domain.notification import OUTGOING, Channel, DeliveryState, Kind, Notification
 
 LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 """The sort key of list_notifications(): send_time, uid."""
@@ -21,7 +21,7 @@ CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
 CHANGES_MAX: Final = 100
 KEPT_FOR: Final = timedelta(days=90)
 
-_COLUMNS: Final = "uid, user_name, kind, subject, text, resource, send_time, read_time, email_state"
+_COLUMNS: Final = "uid, user_name, kind, subject, text, resource, send_time, read_time, email_state, sms_state"
 
 
 async def take_turn(tx: Connection, user: str) -> None:
@@ -37,7 +37,7 @@ async def insert(tx: Connection, notification: Notification, *, in_app: bool = T
     """Inserts a notification; returns False if it exists already. Only those `in_app` are listed and streamed."""
     await take_turn(tx, notification.user)
     query = f"""
-        INSERT INTO notifications ({_COLUMNS}, in_app) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        INSERT INTO notifications ({_COLUMNS}, in_app) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (uid) DO NOTHING RETURNING true
     """
     return await tx.fetchval(query, *_values(notification), in_app) is not None
@@ -53,7 +53,7 @@ def _values(notification: Notification) -> tuple[object, ...]:
         notification.resource,
         notification.send_time,
         notification.read_time,
-        notification.deliveries.get(Channel.EMAIL),
+        *(notification.deliveries.get(channel) for channel in OUTGOING),
     )
 
 
@@ -149,7 +149,7 @@ def _notification(row: asyncpg.Record) -> Notification:
 
 
 def _deliveries(row: asyncpg.Record) -> Mapping[Channel, DeliveryState]:
-    states = {channel: row[_state_column(channel)] for channel in Channel}
+    states = {channel: row[_state_column(channel)] for channel in OUTGOING}
     return {channel: DeliveryState(state) for channel, state in states.items() if state is not None}
 
 

@@ -21,7 +21,7 @@ def read(folder: Path, text: str, name: str = "reviews") -> DeclarationFile:
 def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
     """Each key has its meaning, and variables become the text that a process gets."""
     text = (
-        "database = true\nmail = true\ninternet = true\nissues_tokens = true\n"
+        "database = true\nmail = true\nsms = true\ninternet = true\nissues_tokens = true\n"
         'generated_secrets = ["A_SECRET"]\nmemory = "96Mi"\n'
         'port = 9077\n[env]\nSTARS_MAX = 5\nMODERATED = true\nMAIL_FROM = "Shop <shop@example.com>"\n'
     )
@@ -34,6 +34,7 @@ def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
     assert declaration.model_dump(exclude={"env"}) == {
         "database": True,
         "mail": True,
+        "sms": True,
         "internet": True,
         "issues_tokens": True,
         "generated_secrets": ("A_SECRET",),

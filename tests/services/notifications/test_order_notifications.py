@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,7 @@ from uuid import uuid4
 import pytest
 from googleapis.google.type.money_pb import Money
 from meshwright.identity.v1.events_pb import UserDeleted
-from meshwright.orders.v1.events_pb import OrderCancelled
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
 from meshwright.orders.v1.orders_pb import Order, OrderLine
 from protobuf import Message
 
@@ -24,11 +25,15 @@ from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.consumers.orders import OrderConsumers
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import Channel
+from services.notifications.domain.phone_code import PhoneCode
+from services.notifications.domain.preferences import Preferences
 from services.notifications.domain.retry_schedule import RetrySchedule
+from services.notifications.domain.webhook_endpoint import EndpointDetails, WebhookEndpoint
 from services.notifications.letters import Letters
 from services.notifications.notifier import Notifier
 from services.notifications.senders.mail import Mailer, MailSender
 from services.notifications.senders.outgoing import OutgoingMessages
+from services.notifications.storage import phone_codes, preferences, webhook_endpoints
 from services.notifications.webhook_publisher import WebhookPublisher
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
@@ -176,6 +181,7 @@ async def test_an_event_after_the_deletion_of_its_user_stores_nothing(shop: Shop
     await shop.handle(OrderCancelled(order=bob))
     await shop.handle(UserDeleted(user="users/ada"), source="identity")
     await shop.handle(OrderCancelled(order=ORDER))
+    await shop.handle(OrderPlaced(order=ORDER))
     assert await shop.rows("SELECT user_name FROM notifications") == [("users/bob",)]
     assert await shop.rows(
         "SELECT n.user_name FROM outgoing_messages JOIN notifications n ON uid = notification_uid"
@@ -231,3 +237,46 @@ async def test_an_event_without_an_order_is_an_error(shop: Shop) -> None:
     with contextlib.suppress(ValueError):
         await shop.handle(OrderCancelled(order=Order(name="orders/1")))
     assert await shop.rows("SELECT * FROM notifications") == []
+
+
+async def test_a_deleted_user_is_forgotten(shop: Shop) -> None:
+    """Nothing that is stored about the user stays, not even at the webhook endpoints of staff."""
+    now = datetime.now(UTC)
+    details = EndpointDetails("https://example.com/", "", (), all_orders=False)
+    everything = replace(details, all_orders=True)
+    async with shop.database.transaction() as tx:
+        for owner, given in (("users/ada", details), ("users/staff", everything)):
+            endpoint = WebhookEndpoint.create(uuid4(), owner, given, disabled=False, now=now)
+            await webhook_endpoints.insert(tx, endpoint)
+        await preferences.write(tx, Preferences("users/ada", {}, "+4930123456", now, 1))
+        await phone_codes.write(tx, PhoneCode.create("users/ada", "+4930123456", b"", now))
+    await shop.handle(OrderPlaced(order=ORDER))
+    await shop.handle(OrderCancelled(order=ORDER))
+    assert len(await shop.rows("SELECT uid FROM webhook_deliveries")) == 4
+    await shop.handle(UserDeleted(user="users/ada"), source="identity")
+    await shop.handle(OrderCancelled(order=ORDER))
+    query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    tables = [str(name) for (name,) in await shop.rows(query)]
+    dump = {name: await shop.rows(f"SELECT t::text FROM {name} AS t") for name in tables}
+    assert "webhook_messages" in dump
+    assert [name for name, rows in dump.items() if "users/ada" in str(rows) or ORDER.uid in str(rows)] == []
+    assert len(dump["webhook_endpoints"]) == 1, "the endpoint of staff stays"
+
+
+async def test_a_placed_order_is_for_webhooks_only(shop: Shop) -> None:
+    """The customer is notified once it is confirmed or cancelled; the message has the order as the API returns it."""
+    now = datetime.now(UTC)
+    details = EndpointDetails("https://example.com/", "", (), all_orders=False)
+    async with shop.database.transaction() as tx:
+        endpoint = WebhookEndpoint.create(uuid4(), "users/ada", details, disabled=False, now=now)
+        await webhook_endpoints.insert(tx, endpoint)
+    for _ in range(2):
+        await shop.handle(OrderPlaced(order=ORDER), event_id="1")
+    assert await shop.rows("SELECT uid FROM notifications") == []
+    [(event_type, body)] = await shop.rows(
+        "SELECT type, body FROM webhook_deliveries JOIN webhook_messages AS m ON m.uid = message_uid"
+    )
+    message = json.loads(body)
+    assert (event_type, message["type"]) == ("order.placed", "order.placed")
+    assert message["data"] == json.loads(ORDER.to_json())
+    assert message["timestamp"].endswith("Z")

@@ -35,7 +35,7 @@ _NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS: Final = Method.of(_NOTIFICATIONS_SER
 
 
 class NotificationsServiceBase(Service):
-    """Notifies users of what happens to them: in the app and by mail."""
+    """Notifies users of what happens to them: in the app, by mail and by SMS."""
 
     DESC: ClassVar[DescService] = _NOTIFICATIONS_SERVICE
 
@@ -78,7 +78,7 @@ class NotificationsServiceBase(Service):
 
 
 class NotificationsServiceClient:
-    """Notifies users of what happens to them: in the app and by mail."""
+    """Notifies users of what happens to them: in the app, by mail and by SMS."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel

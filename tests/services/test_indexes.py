@@ -143,6 +143,8 @@ async def deep_conversations(tx: Connection, customer: str | None, state: State 
     key_types = support.CONVERSATION_KEY_TYPES
     _, token = await support.list_conversations(tx, customer, state, page(*key_types, size=5))
     await support.list_conversations(tx, customer, state, next_page(key_types, token))
+
+
 async def deep_endpoints(tx: Connection) -> None:
     """Reads two pages."""
     key_types = webhook_endpoints.LIST_KEY_TYPES

@@ -38,7 +38,7 @@ def environments(tmp_path: Path) -> dict[str, Mapping[str, str]]:
 def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping[str, str]]) -> None:
     """A database and a user of the broker of its own, addresses of those it calls, what it declares."""
     stores = {"DATABASE_URL", "NATS_URL"}
-    assert {name: set(environment) for name, environment in environments.items()} == {
+    expected = {
         "identity": stores | {"KEY_ENCRYPTION_SECRET", "STAFF_EMAIL", "STAFF_PASSWORD", "SERVICE_CLIENTS"},
         "catalog": stores,
         "orders": stores | {"CATALOG_ADDRESS"},
@@ -47,6 +47,7 @@ def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping
         | {"WEBHOOK_SIGNING_SECRET"},
         "information": set(),
     }
+    assert {name: set(environments[name]) for name in expected} == expected
     assert environments["orders"]["CATALOG_ADDRESS"] == "127.0.0.1:9002"
     clients = {"notifications": environments["notifications"]["CLIENT_SECRET"]}
     assert json.loads(environments["identity"]["SERVICE_CLIENTS"]) == clients

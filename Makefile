@@ -8,13 +8,13 @@ COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allo
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
-TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators browser-clients third-party
+TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators browser-clients third-party rabbitmq
 STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/contract/test_comments.py
 SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo dead-letters service generate breaking lint format types test helm3-test requirements \
-	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend third-party fuzz bench-edge bench-start \
+	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend rabbitmq third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
@@ -199,6 +199,9 @@ connect-conformance: .venv/requirements-toolchains.sha256 ## install the conform
 
 go-backend: .venv/requirements-toolchains.sha256 ## build the test backend in Go into .tools
 	@$(VENV)/python tools/go_backend.py
+
+rabbitmq: .venv/requirements-up.sha256 ## install the RabbitMQ server of Debian or Ubuntu, if it is missing
+	@$(VENV)/python tools/rabbitmq.py
 
 grpcurl: .venv/requirements-toolchains.sha256 ## install grpcurl into .tools/bin
 	@$(VENV)/python tools/go_tools.py grpcurl

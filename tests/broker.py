@@ -1,6 +1,8 @@
-"""The user of brokers in tests that are not about permissions."""
+"""The users of brokers in tests that are not about permissions."""
 
 from mesh.events.nats.users import User
+from mesh.events.rabbitmq.users import User as RabbitMQUser
 
 ADMIN = User("admin", (">",), (">",))
-"""It may do everything."""
+RABBITMQ_ADMIN = RabbitMQUser("admin", ".*", ".*", ".*")
+"""They may do everything."""

@@ -15,5 +15,11 @@ def connect(url: str, service: str) -> AbstractAsyncContextManager[Broker]:
             from mesh.events.nats.jetstream import JetStream
 
             return JetStream(url, service)
+        case "amqp" | "amqps":
+            from mesh.events.rabbitmq.rabbitmq import RabbitMQ
+
+            return RabbitMQ(url, service)
         case scheme:
-            raise ValueError(f"There is no broker adapter for the scheme {scheme}://. Use nats:// or tls://.")
+            raise ValueError(
+                f"There is no broker adapter for the scheme {scheme}://. Use nats://, tls://, amqp:// or amqps://."
+            )

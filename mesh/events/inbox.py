@@ -1,7 +1,8 @@
 """The inbox: receives events from the broker and calls their handlers, each event taking effect once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -9,22 +10,28 @@ import structlog
 from protobuf import Message
 
 from mesh.background import keep_running, stop, wait
-from mesh.database import Connection, Database
-from mesh.errors import MeshError
+from mesh.database import Connection, Database, Session
 from mesh.events import inbox_table, metrics
-from mesh.events.broker import Broker, Delivery
+from mesh.events.broker import Broker, Delivery, Subscription
 from mesh.events.envelope import Envelope, UnauthenticEvent
 from mesh.events.event import Event
 from mesh.events.inbox_table import Received
+from mesh.events.lease import lease
 from mesh.events.retries import Retries
 from mesh.telemetry import tracing
 
 Handler: TypeAlias = Callable[[Connection, Event[Any]], Awaitable[None]]
 """A function that handles an event in the transaction that marks it as done: its writes take effect exactly once."""
 
+Results: TypeAlias = dict[Received, Exception | None]
+"""Events that were handled, with the errors of those that failed."""
+
 log = structlog.get_logger()
 
 HANDLER_TIMEOUT_S = 30.0
+BATCH_EVENTS_MAX = 50  # fewer than the 64 subtransactions that PostgreSQL keeps in a session's shared memory
+BATCH_S = 0.05
+RECEIVER_IDLE_S_MAX = 15.0  # more than the broker's adapters wait, and than a delivery waits to be acknowledged
 POLL_PAUSE_S = 1.0
 MEASURE_PAUSE_S = 10.0
 DRAIN_TIMEOUT_S = 5.0
@@ -41,10 +48,10 @@ class HandlerError(Exception):
 class Inbox:
     """The receiver of the events in `handlers`. It handles them while its context lasts.
 
-    An event is stored before it is acknowledged to the broker. Workers then take stored events, those of one aggregate
-    in order, and run the handler in the transaction that marks the event as done. An exception of a handler is a failed
-    try; after the last one the event becomes a dead letter, which blocks no others (`python -m mesh.events`). Replicas
-    share the work.
+    Events are stored before they are acknowledged to the broker, by one replica for all. Workers of all replicas then
+    take stored events, those of one aggregate in order, and run the handler of each in the transaction that marks it as
+    done, several events in one transaction. An exception of a handler undoes what it did and is a failed try; after the
+    last one the event becomes a dead letter, which blocks no others (`python -m mesh.events`).
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Inbox:
         self._handlers = {message.desc().type_name: (message, handler) for message, handler in handlers.items()}
         self._retries = retries
         self._workers = workers
+        self._alone = 0  # this many events are handled in transactions of their own
         self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
         self._receiving: list[asyncio.Task[None]] = []
@@ -86,65 +94,85 @@ class Inbox:
         await stop(self._working)
 
     async def _receive(self) -> None:
-        subscription = await self._broker.subscribe(self._service, self._handlers)
-        try:
-            while True:
-                if (delivery := await subscription.next()) is not None:
-                    await self._take(delivery)
-        finally:
-            await subscription.close()
+        async with lease(self._database, _lock_of(self._service), RECEIVER_IDLE_S_MAX) as session:
+            subscription = await self._broker.subscribe(self._service, self._handlers)
+            try:
+                while True:
+                    await self._store(session, subscription, await subscription.next())
+            finally:
+                await subscription.close()
 
-    async def _take(self, delivery: Delivery) -> None:
-        """Stores an event, then acknowledges it; rejects an unauthentic one."""
+    async def _store(self, session: Session, subscription: Subscription, batch: Sequence[Delivery]) -> None:
+        """Stores a batch, then acknowledges it; rejects unauthentic events. An empty one only keeps the lease."""
         try:
-            envelope = Envelope.received(
-                delivery.attributes, delivery.payload, message_id=delivery.message_id, event_type=delivery.event_type
-            )
-        except UnauthenticEvent as error:
-            await _reject(delivery, str(error))
-            return
-        with envelope.correlated():
-            await self._store(envelope, delivery)
-        self._arrived.set()
-
-    async def _store(self, envelope: Envelope, delivery: Delivery) -> None:
-        try:
-            async with self._database.transaction() as tx:
-                await inbox_table.store(tx, envelope)
-        except MeshError:
-            await delivery.nak()
+            await inbox_table.store(session, [envelope for each in batch if (envelope := await _authentic(each))])
+        except Exception:
+            await subscription.nak()
             raise
-        await delivery.ack()
+        if batch:
+            await subscription.ack()
+            self._arrived.set()
 
     async def _work(self) -> None:
         self._arrived.clear()
-        if not await self._work_one():
+        if not await self._work_batch():
             await wait(self._arrived, POLL_PAUSE_S)
 
-    async def _work_one(self) -> bool:
-        """Handles one event; returns False if none is due."""
-        received = None
+    async def _work_batch(self) -> bool:
+        """Handles events that are due; returns False if there are none."""
+        batch: list[Received] = []
+        results: Results = {}
         try:
             async with self._database.transaction() as tx:
-                received = await inbox_table.take(tx)
-                if received is None:
+                batch = await inbox_table.take(tx, 1 if self._alone else BATCH_EVENTS_MAX)
+                if not batch:
                     return False
-                await self._handle(tx, received.envelope)
-                await inbox_table.finish(tx, received)
+                await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'")
+                results = await self._handle_in_turn(tx, batch)
+                await inbox_table.finish(tx, [received for received in results if results[received] is None])
         except Exception as error:
-            if received is None:
+            if not batch:
                 raise
-            with received.envelope.correlated():
-                await self._record_failure(received, error)
-        else:
-            self._count(received.envelope, "done")
-            with received.envelope.correlated():
-                log.info("event handled", attempts=received.attempts + 1)
+            self._alone = len(batch)  # to find out which event it was
+            results = {batch[0]: error} if len(batch) == 1 else {}
+        self._alone = max(self._alone - 1, 0)
+        for received, failure in results.items():
+            await self._record(received, failure)
         return True
+
+    async def _handle_in_turn(self, tx: Connection, batch: Sequence[Received]) -> Results:
+        """Handles events one after the other, each after a savepoint. Returns them with the errors of those that
+        failed, whose effects are undone.
+
+        Leaves out those whose aggregate has to wait for a failed one, and those that are not begun within BATCH_S: the
+        effects of an event should not wait long for the commit, nor should others for its locks.
+        """
+        results: Results = {}
+        held_back: set[str] = set()
+        ends_at = asyncio.get_running_loop().time() + BATCH_S
+        for received in batch:
+            if received.envelope.aggregate in held_back:
+                continue
+            results[received] = await self._handle_after_savepoint(tx, received.envelope)
+            if results[received] is not None:
+                held_back.add(received.envelope.aggregate)
+            if asyncio.get_running_loop().time() > ends_at:
+                break
+        return results
+
+    async def _handle_after_savepoint(self, tx: Connection, envelope: Envelope) -> Exception | None:
+        """Handles an event. Returns the error if that fails, and undoes its effects."""
+        await tx.execute("SAVEPOINT event")
+        try:
+            await self._handle(tx, envelope)
+        except (HandlerError, UndeliverableError) as error:
+            await tx.execute("ROLLBACK TO SAVEPOINT event")
+            return error
+        await tx.execute("RELEASE SAVEPOINT event")
+        return None
 
     async def _handle(self, tx: Connection, envelope: Envelope) -> None:
         event, handler = self._decode(envelope)
-        await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'")
         with envelope.correlated(), tracing.span(f"process {event.type}", "CONSUMER", envelope.trace_headers):
             try:
                 async with asyncio.timeout(HANDLER_TIMEOUT_S):
@@ -170,6 +198,14 @@ class Inbox:
             data=data,
         )
         return event, handler
+
+    async def _record(self, received: Received, error: Exception | None) -> None:
+        with received.envelope.correlated():
+            if error is not None:
+                await self._record_failure(received, error)
+                return
+            self._count(received.envelope, "done")
+            log.info("event handled", attempts=received.attempts + 1)
 
     async def _record_failure(self, received: Received, error: Exception) -> None:
         cause = error.__cause__ if isinstance(error, HandlerError) and error.__cause__ else error
@@ -197,8 +233,22 @@ class Inbox:
         await asyncio.sleep(MEASURE_PAUSE_S)
 
 
-async def _reject(delivery: Delivery, reason: str) -> None:
-    """Rejects an unauthentic event. It is not among the dead letters of the inbox, because those can be replayed."""
+async def _authentic(delivery: Delivery) -> Envelope | None:
+    """Returns the event of a delivery. Rejects one that is not authentic: it is not among the dead letters of the
+    inbox, because those can be replayed.
+    """
+    try:
+        return Envelope.received(
+            delivery.attributes, delivery.payload, message_id=delivery.message_id, event_type=delivery.event_type
+        )
+    except UnauthenticEvent as error:
+        reason = str(error)
     log.error("unauthentic event rejected", event_type=delivery.event_type, reason=reason)
     metrics.HANDLED.labels(delivery.event_type, "refused").inc()
     await delivery.reject()
+    return None
+
+
+def _lock_of(service: str) -> int:
+    """Returns the advisory lock of the replica that receives the events of a service."""
+    return int.from_bytes(hashlib.sha256(f"mesh inbox {service}".encode()).digest()[:8], signed=True)

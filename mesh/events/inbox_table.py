@@ -1,9 +1,10 @@
 """The table of the inbox: received events, kept until long after they are done so that each takes effect once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mesh.database import Connection
+from mesh.database import Connection, Session
 from mesh.events.broker import EVENT_AGE_S_MAX
 from mesh.events.envelope import Envelope
 
@@ -20,20 +21,30 @@ WITH purged AS (
     )
 )
 INSERT INTO mesh.inbox (source, event_id, type, aggregate, time, payload, traceparent, request_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (source, event_id) DO NOTHING
+SELECT source, event_id, type, aggregate, time, payload, traceparent, request_id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::text[], $8::text[])
+    WITH ORDINALITY AS event (source, event_id, type, aggregate, time, payload, traceparent, request_id, number)
+ORDER BY number ON CONFLICT (source, event_id) DO NOTHING
 """
-# The first pending event of an aggregate, due or not, holds back the later ones. An event that another worker has
-# locked is still pending, so its aggregate waits.
+# The first pending event of an aggregate, due or not, holds back the later ones. Whoever has locked it has the
+# aggregate: an event that another worker has locked is still pending, so its aggregate waits.
 _TAKE = """
-SELECT sequence, attempts, source, event_id, type, aggregate, time, payload, traceparent, request_id
-FROM mesh.inbox AS event
-WHERE state = 'pending' AND due_at <= now() AND NOT EXISTS (
-    SELECT FROM mesh.inbox AS earlier
-    WHERE earlier.state = 'pending' AND earlier.aggregate = event.aggregate AND earlier.sequence < event.sequence
+WITH head AS MATERIALIZED (
+    SELECT aggregate FROM mesh.inbox AS event
+    WHERE state = 'pending' AND due_at <= now() AND NOT EXISTS (
+        SELECT FROM mesh.inbox AS earlier
+        WHERE earlier.state = 'pending' AND earlier.aggregate = event.aggregate AND earlier.sequence < event.sequence
+    )
+    ORDER BY sequence LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-ORDER BY sequence LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT sequence, attempts, due_at <= now() AS due,
+    source, event_id, type, aggregate, time, payload, traceparent, request_id
+FROM mesh.inbox WHERE state = 'pending' AND aggregate IN (SELECT aggregate FROM head)
+ORDER BY sequence LIMIT $1
 """
-_FINISH = "UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now() WHERE sequence = $1"
+_FINISH = """
+UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now() WHERE sequence = ANY($1::bigint[])
+"""
 # Two workers may fail with an event, one after the other, before the first has recorded it: that counts once.
 _FAIL = """
 UPDATE mesh.inbox SET attempts = attempts + 1, last_error = $3,
@@ -76,24 +87,31 @@ class DeadLetter:
     request_id: str | None
 
 
-async def store(tx: Connection, event: Envelope) -> None:
-    """Stores an event, unless it is stored already."""
-    values = (event.source, event.id, event.type, event.aggregate, event.time, event.payload)
-    ids = (event.traceparent, event.request_id)
-    await tx.execute(_STORE, *values, *ids, KEPT_FOR, PURGED_PER_EVENT_MAX)
+async def store(session: Session | Connection, events: Sequence[Envelope]) -> None:
+    """Stores events in this order, but for those that are stored already."""
+    columns = [
+        [getattr(event, name) for event in events]
+        for name in ("source", "id", "type", "aggregate", "time", "payload", "traceparent", "request_id")
+    ]
+    await session.execute(_STORE, *columns, KEPT_FOR, PURGED_PER_EVENT_MAX * len(events))
 
 
-async def take(tx: Connection) -> Received | None:
-    """Locks an event that is due until the end of the transaction, and returns it. Returns None if every due event is
-    locked by another worker.
+async def take(tx: Connection, limit: int) -> list[Received]:
+    """Locks up to `limit` aggregates with events that are due until the end of the transaction, and returns the first
+    events of theirs, in order. Returns none if every due event is locked by another worker.
     """
-    row = await tx.fetchrow(_TAKE)
-    return Received(row["sequence"], row["attempts"], Envelope.of_row(row)) if row else None
+    taken, waiting = [], set()
+    for row in await tx.fetch(_TAKE, limit):
+        if row["due"] and row["aggregate"] not in waiting:
+            taken.append(Received(row["sequence"], row["attempts"], Envelope.of_row(row)))
+        else:
+            waiting.add(row["aggregate"])
+    return taken
 
 
-async def finish(tx: Connection, received: Received) -> None:
-    """Marks the event as done with this transaction."""
-    await tx.execute(_FINISH, received.sequence)
+async def finish(tx: Connection, done: Sequence[Received]) -> None:
+    """Marks events as done with this transaction."""
+    await tx.execute(_FINISH, [received.sequence for received in done])
 
 
 async def fail(tx: Connection, received: Received, error: str, pause_s: float | None) -> bool:

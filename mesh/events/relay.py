@@ -12,11 +12,12 @@ from mesh.background import keep_running, stop, wait
 from mesh.database import Database, Session
 from mesh.events import metrics, outbox
 from mesh.events.broker import Broker
+from mesh.events.lease import lease
 
 log = structlog.get_logger()
 
 ADVISORY_LOCK = 0x6D657368_0002  # "mesh", 2: held by the session of the one active relay of a database
-TAKEOVER_PAUSE_S = 1.0
+IDLE_S_MAX = 60.0  # more than a batch takes while the broker is slow
 POLL_PAUSE_S = 5.0  # rows are announced by NOTIFY; polling finds those whose announcement was lost
 MEASURE_PAUSE_S = 10.0
 BATCH_ROWS_MAX = 100
@@ -51,9 +52,7 @@ class Relay:
         If this process continues for a moment after its session has died, it publishes events that its successor
         publishes too; the broker drops the duplicates.
         """
-        async with self._database.session() as session:
-            while not await session.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
-                await asyncio.sleep(TAKEOVER_PAUSE_S)
+        async with lease(self._database, ADVISORY_LOCK, IDLE_S_MAX) as session:
             added = asyncio.Event()
 
             def wake(*_: Any) -> None:

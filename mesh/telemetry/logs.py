@@ -10,7 +10,10 @@ from structlog.tracebacks import ExceptionDictTransformer
 # structlog's default also logs the local variables of every frame: passwords, tokens, addresses.
 _TRACEBACK = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
-_LOUD_LIBRARIES = ("nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access")
+_LOUD_LIBRARIES = {
+    **dict.fromkeys(("nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access"), logging.WARNING),
+    **dict.fromkeys(("aio_pika", "aiormq"), logging.CRITICAL),  # a lost connection is logged by those who use it
+}
 
 
 class LogSettings(Protocol):
@@ -52,8 +55,8 @@ def configure_logs(name: str, settings: LogSettings) -> None:
     foreign = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=foreign))
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
-    for library in _LOUD_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.WARNING)
+    for library, level in _LOUD_LIBRARIES.items():
+        logging.getLogger(library).setLevel(level)
 
 
 def _named(name: str) -> Any:

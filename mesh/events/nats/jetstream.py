@@ -8,14 +8,13 @@ from typing import Self
 
 import structlog
 from nats.aio.client import Client
-from nats.js import JetStreamContext
 
 from mesh.background import keep_running, stop, wait
 from mesh.errors import Unavailable
 from mesh.events.envelope import Envelope
 from mesh.events.nats.cloud_events import to_headers
 from mesh.events.nats.failures import FAILURES, unavailable
-from mesh.events.nats.stream import STREAM
+from mesh.events.nats.stream import REQUEST_TIMEOUT_S, STREAM
 from mesh.events.nats.subscription import JetStreamSubscription
 from mesh.events.nats.users import inbox_prefix
 
@@ -25,7 +24,6 @@ RECONNECT_PAUSE_S = 0.5
 CONNECT_TIMEOUT_S = 2
 START_TIMEOUT_S = 1.0
 PING_PAUSE_S = 10  # two unanswered ones end the connection
-REQUEST_TIMEOUT_S = 3.0
 
 
 class JetStream:
@@ -55,9 +53,8 @@ class JetStream:
         """Publishes an event, as Broker.publish() does. Raises Unavailable."""
         headers = {**to_headers(event.attributes()), "Nats-Msg-Id": event.id}
         try:
-            await self._context().publish(
-                event.type, event.payload, timeout=REQUEST_TIMEOUT_S, stream=STREAM, headers=headers
-            )
+            context = self._connected_client().jetstream(timeout=REQUEST_TIMEOUT_S)
+            await context.publish(event.type, event.payload, timeout=REQUEST_TIMEOUT_S, stream=STREAM, headers=headers)
         except FAILURES as error:
             raise unavailable(error) from error
 
@@ -65,7 +62,8 @@ class JetStream:
         """Returns the durable subscription `name`, as Broker.subscribe() does. Raises Unavailable, also if the consumer
         is not provisioned, or not for all of these types.
         """
-        context = self._context()
+        client = self._connected_client()
+        context = client.jetstream(timeout=REQUEST_TIMEOUT_S)
         try:
             consumer = await context.consumer_info(STREAM, name)
             delivered = {consumer.config.filter_subject, *(consumer.config.filter_subjects or ())}
@@ -75,15 +73,16 @@ class JetStream:
                     "meshwright.policy.v1.event of that message, run `make generate`, and provision the broker.",
                     reason="EVENT_NOT_DELIVERED",
                 )
-            pull = await context.pull_subscribe_bind(consumer=name, stream=STREAM)
+            subscription = JetStreamSubscription(client, context, name)
+            await subscription.open()
         except FAILURES as error:
             raise unavailable(error) from error
-        return JetStreamSubscription(pull)
+        return subscription
 
-    def _context(self) -> JetStreamContext:
+    def _connected_client(self) -> Client:
         if self._client is None or not self._client.is_connected:
             raise Unavailable("The message broker does not answer.", reason="BROKER_UNAVAILABLE")
-        return self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
+        return self._client
 
     async def _stay_connected(self) -> None:
         """Connects, retrying without limit, and reconnects; raises once the client has closed the connection."""

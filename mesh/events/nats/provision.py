@@ -33,10 +33,10 @@ from protobuf.wkt import FileDescriptorSet
 from pydantic import Field
 
 from mesh.contract.events import TYPE_PREFIX, participants
-from mesh.events.broker import EVENT_AGE_S_MAX
+from mesh.events.broker import BATCH_MAX, EVENT_AGE_S_MAX
 from mesh.events.nats.failures import FAILURES
-from mesh.events.nats.jetstream import CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S
-from mesh.events.nats.stream import ACK_WAIT_S, DUPLICATE_WINDOW_S, STREAM
+from mesh.events.nats.jetstream import CONNECT_TIMEOUT_S
+from mesh.events.nats.stream import ACK_WAIT_S, DUPLICATE_WINDOW_S, REQUEST_TIMEOUT_S, STREAM
 from mesh.events.nats.users import PROVISIONER, inbox_prefix
 from mesh.settings import EventSettings, Text, load
 
@@ -110,9 +110,7 @@ def _consumer(name: str, types: Sequence[str]) -> ConsumerConfig:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=ACK_WAIT_S,
         max_deliver=-1,
-        # One at a time over all replicas. With several in flight, a redelivered event would come after later ones of
-        # the same aggregate.
-        max_ack_pending=1,
+        max_ack_pending=BATCH_MAX,
     )
 
 

@@ -1,6 +1,7 @@
 """The guarantees of the port to a broker, which every adapter must keep, on a real server."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -52,20 +53,27 @@ async def subscribe(broker: Broker, name: str = "test", event_type: str = NOTE) 
 
 
 async def take(subscription: Subscription) -> Delivery:
-    """Waits for the next delivery and returns it."""
+    """Waits for the next delivery, alone in its batch, and returns it."""
     async with asyncio.timeout(30):
         while True:
-            if (delivery := await subscription.next()) is not None:
+            for delivery in await subscription.next(1):
                 return delivery
+
+
+async def take_batch(subscription: Subscription) -> Sequence[Delivery]:
+    """Waits for the next batch and returns it."""
+    async with asyncio.timeout(30):
+        while not (batch := await subscription.next()):
+            pass
+    return batch
 
 
 async def take_all(subscription: Subscription, count: int) -> list[str]:
     """Acknowledges the next notes and returns their texts."""
     texts = []
     for _ in range(count):
-        delivery = await take(subscription)
-        texts.append(text(delivery))
-        await delivery.ack()
+        texts.append(text(await take(subscription)))
+        await subscription.ack()
     return texts
 
 
@@ -84,7 +92,7 @@ async def test_events_come_in_the_order_of_their_publishing(broker: Broker) -> N
     await publish(broker, *map(event, texts))
     subscription = await subscribe(broker)
     assert await take_all(subscription, 20) == texts
-    assert await subscription.next() is None
+    assert not await subscription.next()
 
 
 async def test_publishing_an_event_again_does_no_harm(broker: Broker) -> None:
@@ -94,7 +102,7 @@ async def test_publishing_an_event_again_does_no_harm(broker: Broker) -> None:
     subscription, ids = await subscribe(broker), []
     while text(delivery := await take(subscription)) != "b":
         ids.append(received(delivery).id)
-        await delivery.ack()
+        await subscription.ack()
     assert set(ids) == {sent.id}
 
 
@@ -103,20 +111,79 @@ async def test_an_event_after_nak_is_redelivered_before_later_ones(broker: Broke
     await publish(broker, event("a"), event("b"))
     subscription = await subscribe(broker)
     first = await take(subscription)
-    await first.nak()
+    await subscription.nak()
     again = await take(subscription)
     assert (text(again), again.message_id) == ("a", first.message_id)
-    await again.ack()
+    await subscription.ack()
     assert await take_all(subscription, 1) == ["b"]
 
 
-async def test_a_rejected_event_is_not_redelivered(broker: Broker) -> None:
-    """After reject() the next event is delivered."""
-    await publish(broker, event("a"), event("b"))
+async def test_a_rejected_event_is_kept_but_not_redelivered(server: BrokerServer, broker: Broker) -> None:
+    """After reject() the next event is delivered, and an operator finds the rejected one."""
+    rejected = event("a")
+    await publish(broker, rejected)
     subscription = await subscribe(broker)
     await (await take(subscription)).reject()
+    assert not await subscription.next()
+    assert await server.rejected() == [rejected.payload]
+    await publish(broker, event("b"))
     assert await take_all(subscription, 1) == ["b"]
-    assert await subscription.next() is None
+    assert not await subscription.next()
+
+
+async def test_a_batch_is_settled_as_one(broker: Broker) -> None:
+    """What has arrived comes in one batch, in order, and is acknowledged at once, but for a rejected event."""
+    await publish(broker, *map(event, "abcdefgh"))
+    subscription = await subscribe(broker)
+    texts: list[str] = []
+    while len(texts) < 8:
+        batch = await take_batch(subscription)
+        texts += map(text, batch)
+        await batch[0].reject()
+        await subscription.ack()
+    assert texts == list("abcdefgh")
+    await subscription.close()
+    assert not await (await subscribe(broker)).next()
+
+
+async def test_a_batch_after_nak_is_redelivered_before_later_ones(broker: Broker) -> None:
+    """nak() has the whole batch delivered again, in order, but for a rejected event, and before what follows it."""
+    await publish(broker, *map(event, "abcdefgh"))
+    subscription = await subscribe(broker)
+    batch = await take_batch(subscription)
+    await batch[0].reject()
+    await subscription.nak()
+    assert await take_all(subscription, 7) == list("bcdefgh")
+
+
+async def test_the_batch_of_a_dead_process_goes_to_another(server: BrokerServer) -> None:
+    """All its deliveries are repeated in order, before later events, which it may have been sent already."""
+    async with server.connect() as other:
+        async with server.connect() as broker:
+            await publish(broker, *map(event, "abcdefgh"))
+            subscription = await subscribe(broker)
+            assert await take_all(subscription, 1) == ["a"]
+            await take_batch(subscription)
+        assert await take_all(await subscribe(other), 7) == list("bcdefgh")
+
+
+async def test_competing_subscribers_get_nothing_out_of_order(server: BrokerServer) -> None:
+    """Whichever of two processes takes a batch, no event comes before one that is earlier and not settled."""
+    numbers = list(map(str, range(300)))
+    async with server.connect() as one, server.connect() as other:
+        await publish(one, *map(event, numbers))
+        settled: list[str] = []
+
+        async def settle(subscription: Subscription) -> None:
+            while len(settled) < len(numbers):
+                with suppress(Unavailable):
+                    texts = [text(delivery) for delivery in await subscription.next(7)]
+                    settled.extend(each for each in texts if each not in settled)
+                    await subscription.ack()
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*[settle(await subscribe(broker)) for broker in (one, other)])
+    assert settled == numbers
 
 
 async def test_a_subscription_keeps_its_position(server: BrokerServer) -> None:
@@ -141,13 +208,15 @@ async def test_the_delivery_of_a_dead_process_goes_to_another(server: BrokerServ
 
 
 async def test_there_is_one_delivery_at_a_time(server: BrokerServer) -> None:
-    """While one process has an event, others with the same subscription get none; then they get the next one."""
+    """While one process has an event, others with the same subscription get none; once it leaves, they get the next."""
     async with server.connect() as one, server.connect() as other:
         await publish(one, event("a"), event("b"))
-        held = await take(await subscribe(one))
+        holding = await subscribe(one)
+        await take(holding)
         sharing = await subscribe(other)
-        assert await sharing.next() is None
-        await held.ack()
+        assert not await sharing.next()
+        await holding.ack()
+        await holding.close()
         assert text(await take(sharing)) == "b"
 
 
@@ -161,15 +230,18 @@ async def test_each_subscription_has_the_events_of_its_types(broker: Broker) -> 
 
 async def test_attributes_are_the_authors_and_the_type_is_the_brokers(server: BrokerServer, broker: Broker) -> None:
     """A publisher that bypasses the adapter can set any attribute, but only an event_type that it may publish."""
-    await server.publish(NOTE, b"", {"type": OTHER, "source": "another"})
-    await server.publish(NOTE, b"", {})
+    given = [
+        await server.publish(NOTE, b"", {"type": OTHER, "source": "another"}),
+        await server.publish(NOTE, b"", {}),
+    ]
     subscription = await subscribe(broker)
     forged = await take(subscription)
-    await forged.ack()
+    await subscription.ack()
     bare = await take(subscription)
     assert (forged.event_type, bare.event_type) == (NOTE, NOTE)
     assert (forged.attributes["type"], forged.attributes["source"]) == (OTHER, "another")
     assert dict(bare.attributes) == {}
+    assert [forged.message_id, bare.message_id] == given
     assert forged.message_id != bare.message_id
 
 

@@ -51,6 +51,7 @@ async def _kill_in_turn(servers: list[BrokerServer | Postgres]) -> None:
 
 
 async def test_every_event_takes_effect_once_and_in_order_despite_kills(
+    adapter: str,
     server_folder: Path,
     own_server: BrokerServer,
     eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]],
@@ -59,7 +60,7 @@ async def test_every_event_takes_effect_once_and_in_order_despite_kills(
     order.
     """
     await own_server.start()
-    async with Postgres(server_folder / "mortal-postgres") as postgres:
+    async with Postgres(server_folder / f"mortal-postgres-{adapter}") as postgres:
         await postgres.create_databases("mortal")
         await own_server.provision({"test": [Note.desc().type_name]})
         migrate(postgres.url("mortal"), [MESH_FOLDER])

@@ -217,11 +217,11 @@ async def test_an_undeliverable_event_is_set_aside(
         await server.publish(TYPE, b"\xff", attributes | {"id": "1"})
         other = Other.desc().type_name
         await server.publish(other, b"", attributes | {"type": other, "id": "2", "time": "yesterday"})
-        await server.publish(TYPE, b"\xff", attributes)
+        given = await server.publish(TYPE, b"\xff", attributes)
         assert await settled(3) == [("dead", 1)] * 3
     async with database.transaction() as tx:
         letters = await inbox_table.dead_letters(tx, 10)
-    assert [letter.event_id for letter in letters] == ["1", "2", server.message_id(3)]
+    assert [letter.event_id for letter in letters] == ["1", "2", given]
     assert letters[1].last_error == "UndeliverableError: test has no handler for meshwright.test.v1.Other"
     assert letters[0].last_error.startswith(f"UndeliverableError: the payload is not a {TYPE}: ")
 
@@ -420,9 +420,8 @@ async def test_two_workers_that_fail_before_the_first_says_so_count_once(databas
     """Both had taken the event with the same number of tries."""
     envelope = Envelope("1", TYPE, "test", "notes/1", datetime.now(UTC), b"", None)
     async with database.transaction() as tx:
-        await inbox_table.store(tx, envelope)
-        received = await inbox_table.take(tx)
-        assert received is not None
+        await inbox_table.store(tx, [envelope])
+        [received] = await inbox_table.take(tx, 1)
         assert await inbox_table.fail(tx, received, "LookupError", 0.0)
         assert not await inbox_table.fail(tx, received, "LookupError", 0.0)
     assert await states(database) == [("pending", 1)]

@@ -217,17 +217,16 @@ async def received_by(broker: JetStream, name: str, event_type: str, event_id: s
     subscription = await broker.subscribe(name, [event_type])
     async with asyncio.timeout(30):
         while True:
-            if (delivery := await subscription.next()) is None:
-                continue
-            try:
-                envelope = received(delivery)
-            except UnauthenticEvent:
-                await delivery.reject()
-                continue
-            await delivery.ack()
-            if envelope.id == event_id:
-                await subscription.close()
-                return envelope
+            for delivery in await subscription.next(1):
+                try:
+                    envelope = received(delivery)
+                except UnauthenticEvent:
+                    await delivery.reject()
+                    continue
+                await subscription.ack()
+                if envelope.id == event_id:
+                    await subscription.close()
+                    return envelope
 
 
 @pytest.mark.parametrize("other", [name for name in USERS if name != "identity"])

@@ -1,0 +1,32 @@
+"""Connections to RabbitMQ."""
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import ChannelNotFoundEntity
+from yarl import URL
+
+CONNECT_TIMEOUT_S = 2.0
+HEARTBEAT_S = 10  # two missed ones end the connection
+REQUEST_TIMEOUT_S = 3.0
+
+
+async def open_connection(url: str, name: str) -> AbstractConnection:
+    """Returns a connection, which is not established again once it is lost. Raises one of FAILURES."""
+    address = URL(url).update_query(heartbeat=HEARTBEAT_S)
+    return await aio_pika.connect(address, timeout=CONNECT_TIMEOUT_S, client_properties={"connection_name": name})
+
+
+async def exists(connection: AbstractConnection, *, exchange: str = "", queue: str = "") -> bool:
+    """Returns whether an exchange or a queue exists. Raises one of FAILURES.
+
+    The question has a channel of its own, because RabbitMQ closes it if the answer is no.
+    """
+    async with connection.channel(publisher_confirms=False) as channel:
+        try:
+            if exchange:
+                await channel.declare_exchange(exchange, passive=True, timeout=REQUEST_TIMEOUT_S)
+            if queue:
+                await channel.declare_queue(queue, passive=True, timeout=REQUEST_TIMEOUT_S)
+        except ChannelNotFoundEntity:
+            return False
+    return True

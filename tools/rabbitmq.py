@@ -1,0 +1,48 @@
+"""Installs the RabbitMQ server, which the tests run, by the package manager of Debian and Ubuntu where it is missing.
+
+python tools/rabbitmq.py
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from local.rabbitmq import program
+
+PACKAGE = "rabbitmq-server"
+APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")  # another checkout may be installing it at the same time
+ENVIRONMENT = "DEBIAN_FRONTEND=noninteractive"
+
+
+def main() -> None:
+    """Exits with a sentence when it can't be installed."""
+    if program() is not None:
+        return
+    if shutil.which("apt-get") is None:
+        sys.exit("RabbitMQ is missing, and there is no apt-get to install it. On macOS: brew install rabbitmq")
+    print("Installing RabbitMQ by apt-get, about 30 s.", flush=True)
+    install = (*APT, "install", "--yes", "--no-install-recommends", PACKAGE)
+    if not as_root(*install):
+        as_root(*APT, "update")  # a fresh container has no lists of packages, or old ones
+        if not as_root(*install):
+            sys.exit(f"RabbitMQ could not be installed. Run: sudo apt-get install {PACKAGE}")
+    # The tests start servers of their own; the one of the system, on all addresses, is not needed.
+    as_root("service", PACKAGE, "stop")
+    as_root("update-rc.d", PACKAGE, "disable")
+    if program() is None:
+        sys.exit(f"The package {PACKAGE} of this system has its server at an unknown place; see local/rabbitmq.py.")
+
+
+def as_root(*command: str) -> bool:
+    """Runs a command as root, by sudo if that needs no password. Returns whether it succeeds."""
+    prefix = () if os.geteuid() == 0 else ("sudo", "--non-interactive")
+    try:
+        done = subprocess.run([*prefix, "env", ENVIRONMENT, *command], check=False, stdout=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    main()

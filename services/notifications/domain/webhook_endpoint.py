@@ -19,6 +19,9 @@ ENDPOINTS_MAX: Final = 10
 DISABLE_AFTER: Final = timedelta(days=3)
 """The time for which deliveries may fail without a success between them, until the endpoint is disabled."""
 
+BACKLOG_MAX: Final = 10_000
+"""The deliveries that may wait for an endpoint, until it is disabled."""
+
 STALE: Final = "The webhook endpoint has changed. Read it again, then decide."
 
 
@@ -28,6 +31,7 @@ class DisableReason(enum.StrEnum):
     OWNER = "owner"
     FAILING = "failing"
     GONE = "gone"
+    OVERLOADED = "overloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +112,21 @@ class WebhookEndpoint:
             versions.append(self.secret_version - 1)
         return [secrets.derive(self.uid, version) for version in versions]
 
-    def after(self, *, succeeded: bool, gone: bool, now: datetime, disable_after: timedelta = DISABLE_AFTER) -> Self:
+    def after(
+        self,
+        *,
+        succeeded: bool,
+        gone: bool,
+        overloaded: bool,
+        now: datetime,
+        disable_after: timedelta = DISABLE_AFTER,
+    ) -> Self:
         """Returns it after attempts to deliver: `succeeded` if any did, `gone` if the receiver answered that the
-        endpoint does not exist any more. It is disabled if it is gone or has failed for `disable_after`.
+        endpoint does not exist any more, `overloaded` if too many deliveries wait. It is disabled for the latter two,
+        and if it has failed for `disable_after`.
         """
+        if overloaded:
+            return self.disable(DisableReason.OVERLOADED, now)
         if succeeded:
             return self if self.failing_since is None else replace(self, failing_since=None)
         failing = replace(self, failing_since=self.failing_since or now)

@@ -10,7 +10,7 @@ CREATE TABLE webhook_endpoints (
     create_time timestamptz NOT NULL,
     update_time timestamptz NOT NULL,
     version integer NOT NULL,
-    disable_reason text CHECK (disable_reason IN ('owner', 'failing', 'gone')),
+    disable_reason text CHECK (disable_reason IN ('owner', 'failing', 'gone', 'overloaded')),
     secret_version integer NOT NULL,
     previous_secret_expire_time timestamptz,
     failing_since timestamptz,
@@ -19,6 +19,7 @@ CREATE TABLE webhook_endpoints (
 );
 
 CREATE INDEX webhook_endpoints_newest_of_owner ON webhook_endpoints (owner, create_time DESC, uid DESC);
+CREATE INDEX webhook_endpoints_leases_of_owner ON webhook_endpoints (owner, lease_expire_time);
 CREATE INDEX webhook_endpoints_of_all_orders ON webhook_endpoints (uid) WHERE all_orders;
 CREATE INDEX webhook_endpoints_due ON webhook_endpoints (due_time)
 WHERE due_time IS NOT NULL AND disable_reason IS NULL;

@@ -15,7 +15,12 @@ from mesh.database import Connection, Database
 from services.notifications.domain.notification import Kind
 from services.notifications.domain.retry_schedule import RetrySchedule
 from services.notifications.domain.webhook_delivery import SCHEDULE, Attempt, WebhookDelivery
-from services.notifications.domain.webhook_endpoint import DISABLE_AFTER, DisableReason, WebhookEndpoint
+from services.notifications.domain.webhook_endpoint import (
+    BACKLOG_MAX,
+    DISABLE_AFTER,
+    DisableReason,
+    WebhookEndpoint,
+)
 from services.notifications.domain.webhook_secret import WebhookSecrets
 from services.notifications.domain.webhook_signature import signed_headers
 from services.notifications.notifier import Notifier
@@ -25,7 +30,7 @@ from services.notifications.storage import webhook_deliveries, webhook_endpoints
 ATTEMPTS: Final = Counter("notifications_webhook_attempts_total", "Attempts to deliver webhooks.", ["outcome"])
 DISABLED: Final = Counter("notifications_webhook_endpoints_disabled_total", "Endpoints that were disabled as dead.")
 
-WORKERS: Final = 32
+WORKERS: Final = 64
 """The endpoints that a process delivers to at the same time."""
 
 CONCURRENT_MAX: Final = 8
@@ -33,6 +38,12 @@ CONCURRENT_MAX: Final = 8
 
 POLL_PAUSE_S: Final = 0.5
 DRAIN_TIMEOUT_S: Final = 5.0
+
+_WHY: Final = {
+    DisableReason.GONE: "the receiver answered that it wants no more messages (HTTP status 410)",
+    DisableReason.FAILING: "no message could be delivered for three days",
+    DisableReason.OVERLOADED: f"more than {BACKLOG_MAX} messages were waiting for the receiver",
+}
 
 log = structlog.get_logger()
 
@@ -54,6 +65,7 @@ class WebhookDeliveries:
         *,
         schedule: RetrySchedule = SCHEDULE,
         disable_after: timedelta = DISABLE_AFTER,
+        backlog_max: int = BACKLOG_MAX,
         workers: int = WORKERS,
         poll_pause_s: float = POLL_PAUSE_S,
         drain_s: float = DRAIN_TIMEOUT_S,
@@ -64,6 +76,7 @@ class WebhookDeliveries:
         self._notifier = notifier
         self._schedule = schedule
         self._disable_after = disable_after
+        self._backlog_max = backlog_max
         self._free = asyncio.Semaphore(workers)
         self._poll_pause_s = poll_pause_s
         self._drain_s = drain_s
@@ -123,9 +136,8 @@ class WebhookDeliveries:
         headers = signed_headers(message.webhook_id, now, message.body, secrets)
         attempt = await self._client.post(endpoint.details.url, message.body, headers)
         ATTEMPTS.labels("succeeded" if attempt.succeeded else "failed").inc()
-        log.info(
-            "webhook attempted", delivery=delivery.name, type=message.type, status=attempt.status, error=attempt.error
-        )
+        if not attempt.succeeded:
+            log.info("webhook attempt failed", delivery=delivery.name, status=attempt.status, error=attempt.error)
         return attempt
 
     async def _record(
@@ -145,29 +157,26 @@ class WebhookDeliveries:
             after = endpoint.after(
                 succeeded=any(attempt.succeeded for attempt in attempts),
                 gone=any(attempt.gone for attempt in attempts),
+                overloaded=await webhook_deliveries.exceed(tx, endpoint.uid, self._backlog_max),
                 now=datetime.now(UTC),
                 disable_after=self._disable_after,
             )
             if after is not endpoint:
                 await webhook_endpoints.update(tx, after)
             if after.disable_reason is not None:
-                await self._notify(tx, after)
+                await self._notify(tx, after, after.disable_reason)
         await webhook_endpoints.release(tx, endpoint.uid)
 
-    async def _notify(self, tx: Connection, endpoint: WebhookEndpoint) -> None:
+    async def _notify(self, tx: Connection, endpoint: WebhookEndpoint, reason: DisableReason) -> None:
+        """Notifies the owner, without the URL: it is a text of the owner's, whose address may be somebody else's."""
         DISABLED.inc()
-        log.warning("webhook endpoint disabled", endpoint=endpoint.name, reason=endpoint.disable_reason)
-        why = (
-            "the receiver answered that it wants no more messages (HTTP status 410)"
-            if endpoint.disable_reason is DisableReason.GONE
-            else "no message could be delivered for days"
-        )
+        log.warning("webhook endpoint disabled", endpoint=endpoint.name, reason=reason)
         await self._notifier.notify(
             tx,
             uuid4(),
             endpoint.owner,
             Kind.WEBHOOK_ENDPOINT_DISABLED,
             resource=endpoint.name,
-            url=endpoint.details.url,
-            why=why,
+            name=endpoint.name,
+            why=_WHY[reason],
         )

@@ -80,6 +80,15 @@ async def list_due(tx: Connection, endpoint: UUID, limit: int) -> Sequence[Webho
     return await _with_attempts(tx, await tx.fetch(query, endpoint, limit))
 
 
+async def exceed(tx: Connection, endpoint: UUID, count: int) -> bool:
+    """Returns whether more than `count` deliveries of an endpoint are pending. It reads no more than that."""
+    query = """
+        SELECT EXISTS (SELECT FROM webhook_deliveries WHERE endpoint_uid = $1 AND due_time IS NOT NULL OFFSET $2)
+    """
+    more: bool = await tx.fetchval(query, endpoint, count)
+    return more
+
+
 async def list_deliveries(tx: Connection, endpoint: UUID, page: Page) -> tuple[Sequence[WebhookDelivery], str]:
     """Returns a page of the deliveries of an endpoint, the newest first, and the next page's token."""
     after = "AND (delivery.create_time, delivery.uid) < ($3, $4)" if page.after else ""

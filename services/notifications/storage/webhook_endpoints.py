@@ -18,6 +18,9 @@ LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 LEASE: Final = timedelta(minutes=2)
 """The time after which another process delivers to an endpoint, because the one that has taken it has died."""
 
+OWNER_LEASES_MAX: Final = 4
+"""The endpoints of one user that are delivered to at the same time."""
+
 _COLUMNS: Final = (
     "uid, owner, url, description, event_types, all_orders, create_time, update_time, version, disable_reason, "
     "secret_version, previous_secret_expire_time, failing_since"
@@ -99,17 +102,24 @@ async def delete_of(tx: Connection, owner: str) -> None:
 
 
 async def lease(tx: Connection) -> WebhookEndpoint | None:
-    """Takes the endpoint whose deliveries have been due for longest, for LEASE. Returns None if none is due."""
+    """Takes the endpoint whose deliveries have been due for longest, for LEASE. Returns None if none is due.
+
+    One whose owner has OWNER_LEASES_MAX others with a lease waits, so that nobody's slow receivers occupy all workers.
+    """
     row = await tx.fetchrow(
         f"""
         UPDATE webhook_endpoints SET lease_expire_time = now() + $1::interval WHERE uid = (
-            SELECT uid FROM webhook_endpoints
-            WHERE due_time <= now() AND lease_expire_time <= now() AND disable_reason IS NULL
+            SELECT uid FROM webhook_endpoints AS endpoint
+            WHERE due_time <= now() AND lease_expire_time <= now() AND disable_reason IS NULL AND (
+                SELECT count(*) FROM webhook_endpoints AS other
+                WHERE other.owner = endpoint.owner AND other.lease_expire_time > now()
+            ) < $2
             ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
         )
         RETURNING {_COLUMNS}
         """,
         LEASE,
+        OWNER_LEASES_MAX,
     )
     return None if row is None else _endpoint(row)
 

@@ -157,12 +157,15 @@ class Health(RuleBasedStateMachine):
         """Lets time pass."""
         self.now += timedelta(hours=hours)
 
-    @rule(succeeded=st.booleans(), gone=st.booleans())
-    def deliver(self, succeeded: bool, gone: bool) -> None:
+    @rule(succeeded=st.booleans(), gone=st.booleans(), overloaded=st.booleans())
+    def deliver(self, succeeded: bool, gone: bool, overloaded: bool) -> None:
         """Attempts a delivery, which a disabled endpoint does not get."""
         if self.reason is not None:
             return
-        self.endpoint = self.endpoint.after(succeeded=succeeded, gone=gone, now=self.now)
+        self.endpoint = self.endpoint.after(succeeded=succeeded, gone=gone, overloaded=overloaded, now=self.now)
+        if overloaded:
+            self.reason = DisableReason.OVERLOADED
+            return
         if succeeded:
             self.first_failure = None
             return

@@ -26,6 +26,7 @@ from services.notifications.senders.resolver import Resolver
 from services.notifications.senders.webhook_client import WebhookClient
 from services.notifications.senders.webhooks import CONCURRENT_MAX, WebhookDeliveries
 from services.notifications.storage import webhook_endpoints, webhook_messages
+from services.notifications.storage.webhook_endpoints import OWNER_LEASES_MAX
 from services.notifications.webhook_publisher import message_body
 from tests.services.notifications.receiver import Receiver, response
 
@@ -48,6 +49,7 @@ class Shop:
         schedule: RetrySchedule = QUICK,
         *,
         disable_after: timedelta = DAY,
+        backlog_max: int = 1000,
         workers: int = 4,
         drain_s: float = 5,
         timeout_s: float = 10,
@@ -61,6 +63,7 @@ class Shop:
             Notifier(Letters(), KeyedHash("key")),
             schedule=schedule,
             disable_after=disable_after,
+            backlog_max=backlog_max,
             workers=workers,
             poll_pause_s=0.02,
             drain_s=drain_s,
@@ -221,7 +224,38 @@ async def test_a_dead_endpoint_is_disabled_and_its_owner_notified(shop: Shop, re
     [(user, kind, resource, email_state, text)] = rows
     assert (user, kind, resource) == ("users/ada", "webhook_endpoint_disabled", endpoint.name)
     assert email_state == "pending"
-    assert receiver.url() in text
+    assert endpoint.name in text
+    assert receiver.url() not in text, "a text of the owner's goes to no address that may be a stranger's"
+
+
+async def test_an_overloaded_endpoint_is_disabled(shop: Shop, receiver: Receiver) -> None:
+    """If more deliveries wait than are kept for a receiver, even though it takes some."""
+    endpoint = await shop.add_endpoint(receiver)
+    for _ in range(30):
+        await shop.publish()
+    await shop.work(backlog_max=10)
+    async with asyncio.timeout(30):
+        while (found := await shop.find(endpoint)).disable_reason is None:
+            await asyncio.sleep(0.02)
+    assert found.disable_reason is DisableReason.OVERLOADED
+    assert (await shop.states()).count("pending") == 30 - CONCURRENT_MAX
+
+
+async def test_slow_receivers_of_one_owner_leave_workers_to_others(shop: Shop) -> None:
+    """However many endpoints the owner has, a few are delivered to at the same time."""
+    async with Receiver().listening() as slow, Receiver().listening() as quick:
+        slow.open.clear()
+        for _ in range(OWNER_LEASES_MAX + 3):
+            await shop.add_endpoint(slow, "users/slow")
+        await shop.add_endpoint(quick, "users/quick")
+        await shop.publish("users/slow")
+        await shop.work(workers=OWNER_LEASES_MAX + 1)
+        await slow.until_received(OWNER_LEASES_MAX)
+        await shop.publish("users/quick")
+        await quick.until_received(1)
+        assert slow.concurrent_max == OWNER_LEASES_MAX
+        slow.open.set()
+        await slow.until_received(OWNER_LEASES_MAX + 3)
 
 
 async def test_an_endpoint_that_is_gone_is_disabled_at_once(shop: Shop, receiver: Receiver) -> None:

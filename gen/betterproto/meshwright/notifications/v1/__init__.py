@@ -273,6 +273,11 @@ class WebhookEndpointDisableReason(betterproto2.Enum):
     The receiver answered with HTTP status 410.
     """
 
+    OVERLOADED = 4
+    """
+    More than 10,000 deliveries were waiting: messages came faster than the receiver took them.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -280,6 +285,7 @@ class WebhookEndpointDisableReason(betterproto2.Enum):
             1: "DISABLE_REASON_OWNER",
             2: "DISABLE_REASON_FAILING",
             3: "DISABLE_REASON_GONE",
+            4: "DISABLE_REASON_OVERLOADED",
         }
 
     @classmethod
@@ -289,6 +295,7 @@ class WebhookEndpointDisableReason(betterproto2.Enum):
             "DISABLE_REASON_OWNER": 1,
             "DISABLE_REASON_FAILING": 2,
             "DISABLE_REASON_GONE": 3,
+            "DISABLE_REASON_OVERLOADED": 4,
         }
 
 

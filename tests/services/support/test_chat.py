@@ -49,7 +49,7 @@ async def test_both_sides_receive_what_is_posted(ada: User, eve: User) -> None:
 async def test_a_stream_begins_with_the_state_and_the_whole_history(ada: User) -> None:
     """Without a token, it is longer than what is read at once; with that of the list, the stream continues after it."""
     name = (await ada.create()).name
-    texts = [f"Text {number}" for number in range(2 * READ_MAX + 1)]
+    texts = [f"Text {number}" for number in range(6 * READ_MAX + 1)]
     for text in texts:
         await ada.post(name, text)
     listed = await ada.page(name, size=1)

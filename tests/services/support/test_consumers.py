@@ -16,11 +16,15 @@ from services.support import consumers, erasure_storage
 from tests.services.support.replica import User
 
 
+def deletion(user: str) -> Event[UserDeleted]:
+    """Returns the event of a deleted user."""
+    return Event(str(uuid4()), "UserDeleted", "identity", user, datetime.now(UTC), UserDeleted(user=user))
+
+
 async def delete(database: Database, user: str) -> None:
     """Handles the event of a deleted user, as the inbox does."""
-    event = Event(str(uuid4()), "UserDeleted", "identity", user, datetime.now(UTC), UserDeleted(user=user))
     async with database.transaction() as tx:
-        await consumers.handlers()[UserDeleted](tx, event)
+        await consumers.handlers()[UserDeleted](tx, deletion(user))
 
 
 async def traces(database: Database, *words: str) -> dict[str, int]:
@@ -109,6 +113,22 @@ async def test_what_is_written_meanwhile_is_erased_too(database: Database, ada: 
     assert all(isinstance(failure, NotFound | Unauthenticated) for failure in failures), failures
     assert await traces(database, "users/ada") == {"public.erased_users": 1}
     assert (await eve.get(others)).customer == "users/eve"
+
+
+async def test_a_call_waits_for_the_erasure_of_its_caller(database: Database, ada: User, eve: User) -> None:
+    """It writes nothing after the event was handled, even if it began before that was committed."""
+    name = (await ada.create()).name
+    async with database.transaction() as tx:
+        await consumers.handlers()[UserDeleted](tx, deletion("users/eve"))
+        calls = [asyncio.create_task(eve.create()), asyncio.create_task(eve.post(name, "Am I still here?"))]
+        async with database.transaction() as watching:
+            while await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < len(calls):
+                assert not any(call.done() for call in calls)
+                await asyncio.sleep(0.01)
+    for call in calls:
+        with pytest.raises(Unauthenticated):
+            await call
+    assert await traces(database, "users/eve") == {"public.erased_users": 1}
 
 
 async def test_erased_users_are_forgotten_in_time(database: Database) -> None:

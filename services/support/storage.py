@@ -18,7 +18,7 @@ MESSAGE_KEY_TYPES: tuple[type[Key], ...] = (int,)
 CHANNEL = "support_conversations"
 """The channel of NOTIFY after a conversation has changed. The payload is its uid."""
 
-READ_MAX = 20  # messages, of up to 16 KB, that a stream holds while its client does not read
+READ_MAX = 10  # messages, of up to 16 KB, that a stream holds while its client does not read
 
 _CONVERSATION = "uid, customer, subject, state, message_count, create_time, update_time, version"
 _MESSAGE = "conversation_uid, number, sender, from_staff, text, create_time, request_id"

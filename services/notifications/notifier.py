@@ -7,7 +7,7 @@ from mesh.database import Connection
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import OUTGOING, Channel, DeliveryState, Kind, Notification
 from services.notifications.letters import Letters
-from services.notifications.storage import erased_users, notifications, outgoing_messages, preferences
+from services.notifications.storage import erased_users, notifications, outgoing_messages, preferences, user_lock
 
 
 class Notifier:
@@ -23,7 +23,7 @@ class Notifier:
         """Notifies a user with the letter of this kind, once for each `uid`, on the channels that the user wants. Users
         who are gone are not notified, because an event may arrive after that of their deletion.
         """
-        await notifications.take_turn(tx, user)
+        await user_lock.share(tx, user)
         if await erased_users.contains(tx, self._hashes.of_user(user)):
             return
         channels = (await preferences.find(tx, user)).channels_for(kind)

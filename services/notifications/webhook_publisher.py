@@ -9,7 +9,7 @@ from meshwright.orders.v1.orders_pb import Order
 from mesh.database import Connection
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.webhook_delivery import Message
-from services.notifications.storage import erased_users, notifications, webhook_messages
+from services.notifications.storage import erased_users, user_lock, webhook_messages
 
 
 class WebhookPublisher:
@@ -22,7 +22,7 @@ class WebhookPublisher:
         """Publishes what happened to an order at this time, once for each `uid`, to the endpoints that want it. Nothing
         is published about users who are gone, because an event may arrive after that of their deletion.
         """
-        await notifications.take_turn(tx, order.customer)
+        await user_lock.share(tx, order.customer)
         if await erased_users.contains(tx, self._hashes.of_user(order.customer)):
             return
         body = message_body(event_type, time, json.loads(order.to_json()))

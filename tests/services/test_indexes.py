@@ -17,6 +17,7 @@ from services.notifications.storage import (
     webhook_deliveries,
     webhook_endpoints,
     webhook_messages,
+    webhook_wakeups,
 )
 from services.orders import storage as orders
 from services.support import erasure_storage, presence_storage
@@ -51,6 +52,9 @@ FILL = {
         SELECT md5(n::text)::uuid, 'users/' || n % 5000, 'https://example.com', '', '{}', n % 1000 = 0,
             now() + n * interval '1 s', now(), 1, 1, CASE WHEN n % 100 = 0 THEN now() + n * interval '1 s' END
         FROM generate_series(1, $1::int) AS n
+    """,
+    "webhook_wakeups": """
+        INSERT INTO webhook_wakeups (endpoint_uid) SELECT uid FROM webhook_endpoints WHERE $1::int > 0
     """,
     "webhook_messages": """
         INSERT INTO webhook_messages (uid, customer, type, body, create_time)
@@ -172,6 +176,7 @@ READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("notifications", WEBHOOKS[:1], lambda tx: webhook_endpoints.count_of(tx, "users/7")),
     ("notifications", WEBHOOKS[:1], deep_endpoints),
     ("notifications", WEBHOOKS[:1], webhook_endpoints.lease),
+    ("notifications", (*WEBHOOKS[:1], "webhook_wakeups"), webhook_wakeups.drain),
     ("notifications", WEBHOOKS[:3], lambda tx: webhook_endpoints.release(tx, ENDPOINT)),
     ("notifications", WEBHOOKS, lambda tx: webhook_endpoints.delete_of(tx, "users/7")),
     ("notifications", WEBHOOKS[:3], lambda tx: webhook_messages.publish(tx, MESSAGE)),

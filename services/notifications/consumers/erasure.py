@@ -12,6 +12,7 @@ from services.notifications.storage import (
     notifications,
     phone_codes,
     preferences,
+    user_lock,
     webhook_endpoints,
     webhook_messages,
 )
@@ -32,7 +33,7 @@ class ErasureConsumers:
         Remembers as keyed hashes that the user is gone, and that the address had its mail of this day.
         """
         user = event.data.user
-        await notifications.take_turn(tx, user)
+        await user_lock.take(tx, user)
         await erased_users.add(tx, self._hashes.of_user(user))
         await notifications.delete_of(tx, user)
         await preferences.delete_of(tx, user)

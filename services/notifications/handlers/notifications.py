@@ -26,7 +26,7 @@ from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
 from services.notifications.domain.notification import Channel, Notification, received_by, uid_of
-from services.notifications.storage import notifications
+from services.notifications.storage import notifications, user_lock
 
 WATCH_EVERY_S: Final = 1.0
 
@@ -61,8 +61,8 @@ class NotificationsHandlers(NotificationsServiceBase):
         """Marks a notification of the caller as read, unless it is."""
         user, uid = call.caller.subject, uid_of(request.name)
         async with self._database.transaction() as tx:
-            await notifications.take_turn(tx, user)
-            notification = received_by(user, await notifications.find_in_app(tx, uid))
+            await user_lock.share(tx, user)
+            notification = received_by(user, await notifications.find_in_app(tx, uid, lock=True))
             read = notification.read(datetime.now(UTC))
             if read is not notification:
                 await notifications.mark_read(tx, read)

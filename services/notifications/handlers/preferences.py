@@ -28,7 +28,7 @@ from services.notifications.domain.notification import Channel, Kind
 from services.notifications.domain.phone_code import PhoneCode, too_many_codes, wrong_code
 from services.notifications.domain.preferences import CHOOSABLE, Preferences, own_user
 from services.notifications.senders.sms import SENDER, SmsGateway
-from services.notifications.storage import notifications, phone_codes, preferences
+from services.notifications.storage import phone_codes, preferences, user_lock
 
 UPDATABLE: Final = frozenset({"kinds", "phone_number"})
 
@@ -56,7 +56,7 @@ class PreferencesHandlers(NotificationPreferencesServiceBase):
         patch = request.notification_preferences or PreferencesMessage()
         user = own_user(patch.name, call.caller.subject)
         async with self._database.transaction() as tx:
-            await notifications.take_turn(tx, user)
+            await user_lock.take(tx, user)
             current = await preferences.find(tx, user)
             wanted = apply_update(_message(current), patch, request.update_mask, updatable=UPDATABLE)
             changed = current.update(_channels(wanted), wanted.phone_number, etag=patch.etag, now=datetime.now(UTC))
@@ -88,7 +88,7 @@ class PreferencesHandlers(NotificationPreferencesServiceBase):
         """Sets the phone number if the code is right. A wrong code is counted in a transaction that commits."""
         user, now = own_user(request.name, call.caller.subject), datetime.now(UTC)
         async with self._database.transaction() as tx:
-            await notifications.take_turn(tx, user)
+            await user_lock.take(tx, user)
             code = await phone_codes.find(tx, user)
             right = code is not None and code.accepts(self._hashes.of_code(user, request.code), now)
             if code is not None and right:

@@ -25,7 +25,7 @@ from services.notifications.domain.webhook_secret import WebhookSecrets
 from services.notifications.domain.webhook_signature import signed_headers
 from services.notifications.notifier import Notifier
 from services.notifications.senders.webhook_client import WebhookClient
-from services.notifications.storage import webhook_deliveries, webhook_endpoints
+from services.notifications.storage import webhook_deliveries, webhook_endpoints, webhook_wakeups
 
 ATTEMPTS: Final = Counter("notifications_webhook_attempts_total", "Attempts to deliver webhooks.", ["outcome"])
 DISABLED: Final = Counter("notifications_webhook_endpoints_disabled_total", "Endpoints that were disabled as dead.")
@@ -105,6 +105,8 @@ class WebhookDeliveries:
         await self._free.acquire()
         endpoint = None
         try:
+            async with self._database.transaction() as tx:
+                await webhook_wakeups.drain(tx)
             async with self._database.transaction() as tx:
                 endpoint = await webhook_endpoints.lease(tx)
         finally:

@@ -11,6 +11,7 @@ from mesh.database import Connection
 from mesh.pagination import Page
 from mesh.position import Key
 from services.notifications.domain.notification import OUTGOING, Channel, DeliveryState, Kind, Notification
+from services.notifications.storage import user_lock
 
 LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 """The sort key of list_notifications(): send_time, uid."""
@@ -24,18 +25,9 @@ KEPT_FOR: Final = timedelta(days=90)
 _COLUMNS: Final = "uid, user_name, kind, subject, text, resource, send_time, read_time, email_state, sms_state"
 
 
-async def take_turn(tx: Connection, user: str) -> None:
-    """Waits until no other transaction changes this user's notifications, and keeps others waiting until this one ends.
-
-    Changes are numbered in the order of statements, but become visible in the order of commits. One writer at a time
-    makes the two the same, so that a stream which has read up to a number misses no smaller one.
-    """
-    await tx.execute("SELECT pg_advisory_xact_lock('notifications'::regclass::oid::int, hashtext($1))", user)
-
-
 async def insert(tx: Connection, notification: Notification, *, in_app: bool = True) -> bool:
     """Inserts a notification; returns False if it exists already. Only those `in_app` are listed and streamed."""
-    await take_turn(tx, notification.user)
+    await user_lock.share(tx, notification.user)
     query = f"""
         INSERT INTO notifications ({_COLUMNS}, in_app) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (uid) DO NOTHING RETURNING true
@@ -59,7 +51,7 @@ def _values(notification: Notification) -> tuple[object, ...]:
 
 async def mark_delivered(tx: Connection, notification: Notification, channel: Channel, state: DeliveryState) -> None:
     """Records the result of delivering a notification on a channel."""
-    await take_turn(tx, notification.user)
+    await user_lock.share(tx, notification.user)
     query = f"""
         UPDATE notifications SET {_state_column(channel)} = $2, change = nextval('notifications_change') WHERE uid = $1
     """
@@ -67,7 +59,8 @@ async def mark_delivered(tx: Connection, notification: Notification, channel: Ch
 
 
 async def mark_read(tx: Connection, notification: Notification) -> None:
-    """Records that a notification was read, in its user's turn."""
+    """Records that a notification was read. find_in_app(…, lock=True) must have locked its row."""
+    await user_lock.share(tx, notification.user)
     await tx.execute(
         "UPDATE notifications SET read_time = $2, change = nextval('notifications_change') WHERE uid = $1",
         notification.uid,
@@ -81,9 +74,12 @@ async def find(tx: Connection, uid: UUID) -> Notification | None:
     return None if row is None else _notification(row)
 
 
-async def find_in_app(tx: Connection, uid: UUID) -> Notification | None:
-    """Returns a notification that users see in the app, None if there is none."""
-    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM notifications WHERE uid = $1 AND in_app", uid)
+async def find_in_app(tx: Connection, uid: UUID, *, lock: bool = False) -> Notification | None:
+    """Returns a notification that users see in the app, None if there is none; with `lock`, locks its row until the
+    transaction ends.
+    """
+    query = f"SELECT {_COLUMNS} FROM notifications WHERE uid = $1 AND in_app {'FOR UPDATE' if lock else ''}"
+    row = await tx.fetchrow(query, uid)
     return None if row is None else _notification(row)
 
 
@@ -125,7 +121,15 @@ async def list_notifications(
 
 
 async def list_changes(tx: Connection, user: str, after: Sequence[Key] | None) -> Sequence[tuple[int, Notification]]:
-    """Returns the notifications of a user that changed after a position, with their positions, in that order."""
+    """Returns the notifications of a user that changed after a position, with their positions, in that order. Returns
+    none while a transaction changes some.
+
+    Changes are numbered in the order of statements, but become visible in the order of commits. Without a transaction
+    in between, all that have a number are visible, so that a stream which has read up to a number misses no smaller
+    one.
+    """
+    if not await user_lock.try_to_take(tx, user):
+        return []
     query = f"""
         SELECT {_COLUMNS}, change FROM notifications
         WHERE user_name = $1 AND in_app AND change > $2 ORDER BY change LIMIT $3

@@ -22,7 +22,7 @@ async def find(tx: Connection, user: str) -> Preferences:
 
 
 async def write(tx: Connection, preferences: Preferences) -> None:
-    """Writes preferences, in their user's turn (notifications.take_turn)."""
+    """Writes preferences, under the lock of their user (user_lock.take)."""
     channels = {kind.value: sorted(chosen) for kind, chosen in preferences.channels.items()}
     await tx.execute(
         """

@@ -12,6 +12,7 @@ from mesh.database import Connection
 from mesh.pagination import Page
 from mesh.position import Key
 from services.notifications.domain.webhook_delivery import Attempt, Message, State, WebhookDelivery
+from services.notifications.storage import webhook_wakeups
 
 LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 """The sort key of list_deliveries(): create_time, uid."""
@@ -36,11 +37,7 @@ async def insert(tx: Connection, delivery: WebhookDelivery) -> None:
         delivery.create_time,
         delivery.due_time,
     )
-    await tx.execute(
-        "UPDATE webhook_endpoints SET due_time = LEAST(due_time, $2) WHERE uid = $1",
-        delivery.endpoint,
-        delivery.due_time,
-    )
+    await webhook_wakeups.add(tx, [delivery.endpoint])
 
 
 async def record(tx: Connection, delivery: WebhookDelivery) -> None:

@@ -125,8 +125,8 @@ async def lease(tx: Connection) -> WebhookEndpoint | None:
 
 
 async def release(tx: Connection, uid: UUID) -> None:
-    """Ends a lease; the endpoint is due when its first pending delivery is. find(…, lock=True) must have locked its
-    row, so that the statement sees every delivery that was added before.
+    """Ends a lease; the endpoint is due when its first pending delivery is. Those that are not committed yet wake it up
+    (webhook_wakeups).
     """
     await tx.execute(
         """

@@ -5,6 +5,7 @@ from typing import Final
 
 from mesh.database import Connection
 from services.notifications.domain.webhook_delivery import Message
+from services.notifications.storage import webhook_wakeups
 
 KEPT_FOR: Final = timedelta(days=30)
 
@@ -20,7 +21,7 @@ async def publish(tx: Connection, message: Message) -> None:
         SELECT uid FROM webhook_endpoints
         WHERE all_orders AND disable_reason IS NULL AND (event_types = '{}' OR $2 = ANY(event_types))
     """
-    endpoints = sorted(row["uid"] for row in await tx.fetch(query, message.customer, message.type))
+    endpoints = [row["uid"] for row in await tx.fetch(query, message.customer, message.type)]
     if not endpoints or not await insert(tx, message):
         return
     await tx.execute(
@@ -32,17 +33,7 @@ async def publish(tx: Connection, message: Message) -> None:
         message.uid,
         endpoints,
     )
-    # In one order, so that transactions that publish to the same endpoints do not wait for each other in a circle.
-    await tx.execute(
-        """
-        WITH locked AS MATERIALIZED (
-            SELECT uid FROM webhook_endpoints WHERE uid = ANY($1) ORDER BY uid FOR NO KEY UPDATE
-        )
-        UPDATE webhook_endpoints AS endpoint SET due_time = LEAST(endpoint.due_time, now())
-        FROM locked WHERE endpoint.uid = locked.uid
-        """,
-        endpoints,
-    )
+    await webhook_wakeups.add(tx, endpoints)
 
 
 async def insert(tx: Connection, message: Message) -> bool:

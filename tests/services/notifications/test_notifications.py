@@ -1,9 +1,10 @@
 """NotificationsService over a real channel and a real PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from meshwright.notifications.v1.notifications_grpc import NotificationsServiceClient
@@ -169,3 +170,31 @@ async def test_a_resume_token_is_for_its_user(service: Service) -> None:
     with acting_with(service.issuer.token("users/eve", "profile")), pytest.raises(InvalidArgument):
         async with service.client.watch_notifications(WatchNotificationsRequest(resume_token=token)) as responses:
             await anext(responses)
+
+
+async def test_a_stream_waits_for_changes_that_are_committed_late(service: Service) -> None:
+    """One that has an earlier number, and is committed after a later one, is reported nevertheless."""
+    late = domain.Notification(uuid4(), "users/ada", Kind.WELCOME, "Late", NOW)
+    with acting_with(service.issuer.token("users/ada", "profile")):
+        async with service.client.watch_notifications(WatchNotificationsRequest()) as responses:
+            async with service.database.transaction() as tx:
+                await storage.insert(tx, late)
+                early = await service.remember("users/ada", "Early")
+                await asyncio.sleep(0.2)
+            reported = [(await anext(responses)).notification for _ in range(2)]
+    assert [each.name for each in reported if each] == [late.name, early.name]
+
+
+async def test_writers_of_several_users_do_not_wait_for_each_other(service: Service) -> None:
+    """Transactions that change notifications of the same users in another order both commit."""
+    first, second = uuid4(), uuid4()
+
+    def of(user: str, uid: UUID) -> domain.Notification:
+        return domain.Notification(uid, user, Kind.WELCOME, "Hi", NOW)
+
+    async with service.database.transaction() as one, service.database.transaction() as other:
+        await storage.insert(one, of("users/ada", first))
+        await storage.insert(other, of("users/bob", second))
+        await storage.insert(one, of("users/bob", uuid4()))
+        await storage.insert(other, of("users/ada", uuid4()))
+    assert len((await service.page())[0]) == 2

@@ -328,6 +328,17 @@ async def test_a_message_that_comes_during_a_delivery_is_delivered(shop: Shop, r
     await shop.until("succeeded", "succeeded")
 
 
+async def test_publishers_do_not_wait_for_each_other(shop: Shop, receiver: Receiver) -> None:
+    """Transactions that publish to the same endpoints in another order both commit, and all messages are delivered."""
+    for user in ("users/ada", "users/bob"):
+        await shop.add_endpoint(receiver, user)
+    await shop.work()
+    async with shop.database.transaction() as one, shop.database.transaction() as other:
+        for tx, customer in ((one, "ada"), (other, "bob"), (one, "bob"), (other, "ada")):
+            await webhook_messages.publish(tx, Message(uuid4(), f"users/{customer}", "order.placed", b"{}"))
+    await shop.until(*["succeeded"] * 4)
+
+
 async def test_a_process_that_dies_loses_no_message(shop: Shop, receiver: Receiver) -> None:
     """Another one delivers after the lease, with the same id."""
     receiver.open.clear()

@@ -24,6 +24,7 @@ from meshwright.notifications.v1.webhook_endpoints_pb import (
 from meshwright.notifications.v1.webhook_endpoints_pb import WebhookEndpoint as EndpointMessage
 from protobuf.wkt import Empty, Timestamp
 
+from mesh import audit
 from mesh.database import Connection, Database
 from mesh.errors import FieldViolation, invalid_fields
 from mesh.etag import check_etag
@@ -85,7 +86,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
             call,
             request,
             prepare=partial(self._check_url, details.url),
-            effect=partial(_create, owner=call.caller.subject, details=details, disabled=message.disabled),
+            effect=partial(_create, call=call, details=details, disabled=message.disabled),
         )
 
     async def get_webhook_endpoint(self, request: GetWebhookEndpointRequest, call: Call) -> EndpointMessage:
@@ -136,11 +137,13 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
             endpoint = owned_by(call.caller.subject, await webhook_endpoints.find(tx, uid, lock=True))
             check_etag(request.etag, endpoint.etag, STALE)
             await webhook_endpoints.delete(tx, endpoint)
+        _record("webhook_endpoint_deleted", call, endpoint)
         return Empty()
 
     async def get_webhook_secret(self, request: GetWebhookSecretRequest, call: Call) -> WebhookSecret:
         """Returns the secret that signs messages now."""
         endpoint = await self._find(request.name.removesuffix(SECRET_SUFFIX), call)
+        _record("webhook_secret_read", call, endpoint)
         secret = self._secrets.derive(endpoint.uid, endpoint.secret_version)
         return WebhookSecret(name=request.name, secret=encoded(secret))
 
@@ -152,6 +155,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
             endpoint = owned_by(call.caller.subject, await webhook_endpoints.find(tx, uid, lock=True))
             rotated = endpoint.rotate_secret(datetime.now(UTC))
             await webhook_endpoints.update(tx, rotated)
+            _record("webhook_secret_rotated", call, rotated)
             return _message(rotated)
 
         async with self._database.transaction() as tx:
@@ -200,14 +204,25 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
             changed = change(current)
             if changed is not current:
                 await webhook_endpoints.update(tx, changed)
+                _record("webhook_endpoint_changed", call, changed)
         return _message(changed)
 
 
-async def _create(tx: Connection, _: None, *, owner: str, details: EndpointDetails, disabled: bool) -> EndpointMessage:
+async def _create(tx: Connection, _: None, *, call: Call, details: EndpointDetails, disabled: bool) -> EndpointMessage:
+    owner = call.caller.subject
     check_count(await webhook_endpoints.count_of(tx, owner))
     endpoint = WebhookEndpoint.create(uuid4(), owner, details, disabled=disabled, now=datetime.now(UTC))
     await webhook_endpoints.insert(tx, endpoint)
+    _record("webhook_endpoint_created", call, endpoint)
     return _message(endpoint)
+
+
+def _record(event: str, call: Call, endpoint: WebhookEndpoint) -> None:
+    """Logs a security event: an endpoint takes data out of the shop for as long as it exists."""
+    details = endpoint.details
+    audit.record(
+        event, call, endpoint=endpoint.name, host=urlsplit(details.url).hostname or "", all_orders=details.all_orders
+    )
 
 
 def _is_staff(call: Call) -> bool:

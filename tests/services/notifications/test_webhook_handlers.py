@@ -30,6 +30,7 @@ from meshwright.notifications.v1.webhook_endpoints_pb import (
     TestWebhookEndpointRequest as SendTestRequest,  # by its own name pytest would collect it
 )
 from protobuf.wkt import FieldMask
+from structlog.testing import capture_logs
 
 from mesh.database import Database
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
@@ -289,6 +290,31 @@ async def test_endpoints_of_others_do_not_exist(service: Service) -> None:
                     await call()
     with service.acting_as("users/ada", "profile"), pytest.raises(PermissionDenied):
         await calls[0]()
+
+
+@pytest.mark.usefixtures("ada")
+async def test_endpoints_are_audited(service: Service) -> None:
+    """Each change and each reading of a secret is in the audit log, a repeated request once, without the secret."""
+    request_id = str(uuid4())
+    with capture_logs() as logs:
+        for _ in range(2):
+            created = await service.create(request_id)
+        await service.update("description", name=created.name, description="New")
+        request = GetWebhookSecretRequest(name=f"{created.name}/secret")
+        secret = (await service.endpoints.get_webhook_secret(request)).secret
+        await service.endpoints.rotate_webhook_secret(RotateWebhookSecretRequest(name=created.name))
+        await service.endpoints.delete_webhook_endpoint(DeleteWebhookEndpointRequest(name=created.name))
+    lines = [line for line in logs if line.get("logger") == "audit"]
+    assert [line["event"] for line in lines] == [
+        "webhook_endpoint_created",
+        "webhook_endpoint_changed",
+        "webhook_secret_read",
+        "webhook_secret_rotated",
+        "webhook_endpoint_deleted",
+    ]
+    facts = {(line["account"], line["endpoint"], line["host"]) for line in lines}
+    assert facts == {("users/ada", created.name, "hook.test")}
+    assert secret not in str(lines)
 
 
 @pytest.mark.usefixtures("ada")

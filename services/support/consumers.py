@@ -12,17 +12,19 @@ from mesh.idempotency import forget_caller
 from services.support import erasure_storage, storage
 
 
-def handlers() -> Mapping[type[Message], Handler]:
-    """Returns the handler of each event, for the inbox."""
-    return {UserDeleted: erase_user}
+class Consumers:
+    """The handlers of events: they erase users."""
 
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Returns the handler of each event, for the inbox."""
+        return {UserDeleted: self.user_deleted}
 
-async def erase_user(tx: Connection, event: Event[UserDeleted]) -> None:
-    """Erases a user: the conversations of a customer, and the name of a member of staff in those of others. Streams of
-    these conversations are woken, and end if they must not go on.
-    """
-    user = event.data.user
-    await erasure_storage.lock_user(tx, user)
-    conversations = await erasure_storage.erase(tx, user)
-    await forget_caller(tx, user)
-    await storage.wake(tx, conversations)
+    async def user_deleted(self, tx: Connection, event: Event[UserDeleted]) -> None:
+        """Erases a user: the conversations of a customer, and the name of a member of staff in those of others. Streams
+        of these conversations are woken, and end if they must not go on.
+        """
+        user = event.data.user
+        await erasure_storage.lock_user(tx, user)
+        conversations = await erasure_storage.erase(tx, user)
+        await forget_caller(tx, user)
+        await storage.wake(tx, conversations)

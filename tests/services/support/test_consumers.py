@@ -12,7 +12,8 @@ from meshwright.identity.v1.events_pb import UserDeleted
 from mesh.database import Database
 from mesh.errors import NotFound, Unauthenticated
 from mesh.events import Event
-from services.support import consumers, erasure_storage
+from services.support import erasure_storage
+from services.support.consumers import Consumers
 from tests.services.support.replica import User
 
 
@@ -24,7 +25,7 @@ def deletion(user: str) -> Event[UserDeleted]:
 async def delete(database: Database, user: str) -> None:
     """Handles the event of a deleted user, as the inbox does."""
     async with database.transaction() as tx:
-        await consumers.handlers()[UserDeleted](tx, deletion(user))
+        await Consumers().handlers()[UserDeleted](tx, deletion(user))
 
 
 async def traces(database: Database, *words: str) -> dict[str, int]:
@@ -119,7 +120,7 @@ async def test_a_call_waits_for_the_erasure_of_its_caller(database: Database, ad
     """It writes nothing after the event was handled, even if it began before that was committed."""
     name = (await ada.create()).name
     async with database.transaction() as tx:
-        await consumers.handlers()[UserDeleted](tx, deletion("users/eve"))
+        await Consumers().handlers()[UserDeleted](tx, deletion("users/eve"))
         calls = [asyncio.create_task(eve.create()), asyncio.create_task(eve.post(name, "Am I still here?"))]
         async with database.transaction() as watching:
             while await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < len(calls):

@@ -9,7 +9,7 @@ from protobuf.wkt import StringValue
 
 from mesh.database import Connection, Database
 from mesh.errors import Aborted, InvalidArgument
-from mesh.idempotency import Key, forget, once, once_prepared
+from mesh.idempotency import Key, forget, forget_caller, once, once_prepared
 from mesh.identity import Caller
 from mesh.rpc import Call
 from tests.mesh.messages import Note
@@ -208,3 +208,14 @@ async def test_a_forgotten_answer_is_gone(database: Database) -> None:
         await forget(tx, Key("users/1", "/m", "a"))
     assert await _call(database, Note(text="x"), request_id="b") == "2"
     assert await _call(database, Note(text="x"), request_id="a") == "3"
+
+
+async def test_all_answers_to_a_caller_are_forgotten(database: Database) -> None:
+    """Those to others stay."""
+    for caller in ("users/1", "users/2"):
+        for request_id in ("a", "b"):
+            await _call(database, Note(text="x"), request_id=request_id, caller=caller)
+    async with database.transaction() as tx:
+        await forget_caller(tx, "users/1")
+    assert await _call(database, Note(text="x"), request_id="b", caller="users/2") == "4"
+    assert await _call(database, Note(text="x"), request_id="a", caller="users/1") == "5"

@@ -141,3 +141,23 @@ def test_orders_are_sent_to_webhooks(reachable_mesh: Mesh, receiver: Receiver) -
         again = customer.post(f"/v1/{deliveries()[0]['name']}:redeliver", json={}).json()
         eventually(lambda: len(receiver.received) == 3)
         assert receiver.received[2][0]["webhook-id"] == again["webhookId"]
+
+
+@pytest.mark.timeout(300)
+def test_no_webhook_is_lost_when_the_service_is_killed(reachable_mesh: Mesh, receiver: Receiver) -> None:
+    """It is killed while messages are being delivered; its successor delivers the others, with the ids they have."""
+    orders = 10
+    with Client(reachable_mesh) as customer, Client(reachable_mesh) as staff:
+        customer.register()
+        staff.sign_in(*reachable_mesh.staff_login())
+        endpoint = customer.post("/v1/webhookEndpoints", json={"url": receiver.url}).json()["name"]
+        product = staff.create_product()
+        for number in range(orders):
+            customer.post("/v1/orders", json={"lines": [{"product": product["name"], "quantity": 1}]})
+            if number == orders // 2:
+                eventually(lambda: receiver.received)
+                reachable_mesh.kill("notifications")
+        reachable_mesh.wait_until_ready("notifications")
+        eventually(lambda: len({headers["webhook-id"] for headers, _ in receiver.received}) == orders, 240)
+        listed = customer.get(f"/v1/{endpoint}/deliveries").json()["deliveries"]
+        assert {each["webhookId"] for each in listed} == {headers["webhook-id"] for headers, _ in receiver.received}

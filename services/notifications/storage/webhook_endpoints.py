@@ -15,8 +15,10 @@ from services.notifications.domain.webhook_endpoint import DisableReason, Endpoi
 LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 """The sort key of list_endpoints(): create_time, uid."""
 
-LEASE: Final = timedelta(minutes=2)
-"""The time after which another process delivers to an endpoint, because the one that has taken it has died."""
+LEASE: Final = timedelta(seconds=45)
+"""The time after which another process delivers to an endpoint, because the one that has taken it has died. It is three
+times as long as an attempt may take.
+"""
 
 OWNER_LEASES_MAX: Final = 4
 """The endpoints of one user that are delivered to at the same time."""

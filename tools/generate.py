@@ -42,6 +42,7 @@ GOOGLE_FILES = (
 )
 CHART = "charts/meshwright"
 OPTION_FILES = ("buf/", "google/api/", "google/protobuf/descriptor.proto", "meshwright/policy/")
+HTTP_BODY = "google/api/httpbody.proto"  # the one file of google/api that declares a message for contracts
 
 
 def main() -> None:
@@ -138,20 +139,21 @@ def write_image(path: Path) -> FileDescriptorSet:
 
 def generate_betterproto(out: Path, image: Path, plain: Path) -> None:
     """Writes the package betterproto from the image less its custom options and the files that declare them."""
-    files = [
-        file
-        for file in FileDescriptorSet.from_binary(image.read_bytes()).file
-        if not file.name.startswith(OPTION_FILES)
-    ]
+    files = [file for file in FileDescriptorSet.from_binary(image.read_bytes()).file if not declares_options(file.name)]
     for file in files:
         drop_options(file)
     plain.write_bytes(FileDescriptorSet(file=files).to_binary())
     buf("generate", plain, "--template", "buf.gen.betterproto.yaml", "--output", out)
 
 
+def declares_options(file: str) -> bool:
+    """Returns whether a file declares options, which clients do not need."""
+    return file.startswith(OPTION_FILES) and file != HTTP_BODY
+
+
 def drop_options(file: FileDescriptorProto) -> None:
     """Clears the options of messages, fields and methods of a file, and its imports of files that declare options."""
-    file.dependency = [name for name in file.dependency if not name.startswith(OPTION_FILES)]
+    file.dependency = [name for name in file.dependency if not declares_options(name)]
     file.public_dependency, file.weak_dependency = [], []
     for message in file.message_type:
         message.options = None

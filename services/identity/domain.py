@@ -20,7 +20,9 @@ DISPLAY_NAME_LENGTH_MAX = 100
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _BIDIRECTIONAL_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
-_CUSTOMER_SCOPES = frozenset({"profile", "orders.read", "orders.write", "support.read", "support.write"})
+_CUSTOMER_SCOPES = frozenset(
+    {"profile", "orders.read", "orders.write", "payments.read", "support.read", "support.write"}
+)
 
 
 class Role(enum.StrEnum):
@@ -33,7 +35,14 @@ class Role(enum.StrEnum):
     def scopes(self) -> frozenset[str]:
         """Returns the scopes that may be granted to a user with this role."""
         if self is Role.STAFF:
-            return _CUSTOMER_SCOPES | {"catalog.write", "orders.manage", "support.manage"}
+            return _CUSTOMER_SCOPES | {
+                "catalog.write",
+                "inventory.read",
+                "inventory.write",
+                "orders.manage",
+                "payments.manage",
+                "support.manage",
+            }
         return _CUSTOMER_SCOPES
 
 

@@ -53,6 +53,70 @@ class OrderPlaced(Message[_OrderPlacedFields]):
 
         order: Order | None
 
+_PaymentRequestedFields: TypeAlias = Literal["order"]
+
+class PaymentRequested(Message[_PaymentRequestedFields]):
+    """
+    The products of an order are reserved, and the customer is to be charged.
+
+    ```proto
+    message meshwright.orders.v1.PaymentRequested
+    ```
+
+    Attributes:
+        order:
+            The order, in the state STATE_PENDING.
+
+            ```proto
+            optional meshwright.orders.v1.Order order = 1;
+            ```
+    """
+
+    __slots__ = ("order",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            order: Order | None = None,
+        ) -> None:
+            pass
+
+        order: Order | None
+
+_OrderConfirmedFields: TypeAlias = Literal["order"]
+
+class OrderConfirmed(Message[_OrderConfirmedFields]):
+    """
+    An order was paid: its products are to be set aside.
+
+    ```proto
+    message meshwright.orders.v1.OrderConfirmed
+    ```
+
+    Attributes:
+        order:
+            The order, in the state STATE_CONFIRMED.
+
+            ```proto
+            optional meshwright.orders.v1.Order order = 1;
+            ```
+    """
+
+    __slots__ = ("order",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            order: Order | None = None,
+        ) -> None:
+            pass
+
+        order: Order | None
+
 _OrderCancelledFields: TypeAlias = Literal["order"]
 
 class OrderCancelled(Message[_OrderCancelledFields]):
@@ -85,16 +149,51 @@ class OrderCancelled(Message[_OrderCancelledFields]):
 
         order: Order | None
 
+_OrderShippedFields: TypeAlias = Literal["order"]
+
+class OrderShipped(Message[_OrderShippedFields]):
+    """
+    The products of an order left for the customer.
+
+    ```proto
+    message meshwright.orders.v1.OrderShipped
+    ```
+
+    Attributes:
+        order:
+            The order, in the state STATE_SHIPPED.
+
+            ```proto
+            optional meshwright.orders.v1.Order order = 1;
+            ```
+    """
+
+    __slots__ = ("order",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            order: Order | None = None,
+        ) -> None:
+            pass
+
+        order: Order | None
+
 
 _DESC = file_desc(
-    b'\n!meshwright/orders/v1/events.proto\x12\x14meshwright.orders.v1\x1a!meshwright/orders/v1/orders.proto\x1a!meshwright/policy/v1/policy.proto"U\n\x0bOrderPlaced\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x13\xe2\xa6\x19\x0f\n\rnotifications"X\n\x0eOrderCancelled\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x13\xe2\xa6\x19\x0f\n\rnotificationsb\x06proto3',
+    b'\n!meshwright/orders/v1/events.proto\x12\x14meshwright.orders.v1\x1a!meshwright/orders/v1/orders.proto\x1a!meshwright/policy/v1/policy.proto"`\n\x0bOrderPlaced\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x1e\xe2\xa6\x19\x1a\n\tinventory\n\rnotifications"U\n\x10PaymentRequested\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x0e\xe2\xa6\x19\n\n\x08payments"T\n\x0eOrderConfirmed\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x0f\xe2\xa6\x19\x0b\n\tinventory"m\n\x0eOrderCancelled\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:(\xe2\xa6\x19$\n\tinventory\n\rnotifications\n\x08payments"G\n\x0cOrderShipped\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order:\x04\xe2\xa6\x19\x00b\x06proto3',
     [
         orders_pb.desc(),
         policy_pb.desc(),
     ],
     {
         "OrderPlaced": OrderPlaced,
+        "PaymentRequested": PaymentRequested,
+        "OrderConfirmed": OrderConfirmed,
         "OrderCancelled": OrderCancelled,
+        "OrderShipped": OrderShipped,
     },
 )
 

@@ -14,9 +14,12 @@ from typing import ClassVar, Final, TYPE_CHECKING
 
 from mesh.rpc import Handler, Method, Service
 from meshwright.orders.v1 import orders_pb
-from meshwright.orders.v1.orders_pb import CancelOrderRequest, CreateOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order
+from meshwright.orders.v1.orders_pb import CancelOrderRequest, CreateOrderRequest, GetOrderRequest, ListOrderChangesRequest, ListOrderChangesResponse, ListOrdersRequest, ListOrdersResponse, ListStuckOrdersRequest, ListStuckOrdersResponse, Order, RecordShipmentEventRequest, ShipOrderRequest, WatchOrderRequest, WatchOrderResponse
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
     from mesh.client import Channel
     from mesh.rpc import Call
     from protobuf import DescService
@@ -29,6 +32,11 @@ _ORDERS_SERVICE_CREATE_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[0], Crea
 _ORDERS_SERVICE_GET_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[1], GetOrderRequest, Order)
 _ORDERS_SERVICE_LIST_ORDERS: Final = Method.of(_ORDERS_SERVICE.methods[2], ListOrdersRequest, ListOrdersResponse)
 _ORDERS_SERVICE_CANCEL_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[3], CancelOrderRequest, Order)
+_ORDERS_SERVICE_SHIP_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[4], ShipOrderRequest, Order)
+_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT: Final = Method.of(_ORDERS_SERVICE.methods[5], RecordShipmentEventRequest, Order)
+_ORDERS_SERVICE_WATCH_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[6], WatchOrderRequest, WatchOrderResponse)
+_ORDERS_SERVICE_LIST_ORDER_CHANGES: Final = Method.of(_ORDERS_SERVICE.methods[7], ListOrderChangesRequest, ListOrderChangesResponse)
+_ORDERS_SERVICE_LIST_STUCK_ORDERS: Final = Method.of(_ORDERS_SERVICE.methods[8], ListStuckOrdersRequest, ListStuckOrdersResponse)
 
 
 class OrdersServiceBase(Service):
@@ -57,10 +65,43 @@ class OrdersServiceBase(Service):
 
     @abstractmethod
     async def cancel_order(self, request: CancelOrderRequest, call: Call) -> Order:
-        """Cancels an order that is pending. Cancelling an order that is already cancelled has no effect
-        and returns the order.
+        """Cancels an order that has not been shipped: its products are released, and what was paid is
+        refunded. Cancelling an order that is already cancelled has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is in a later state.
+        Fails with FAILED_PRECONDITION if the order is shipped.
+        """
+
+    @abstractmethod
+    async def ship_order(self, request: ShipOrderRequest, call: Call) -> Order:
+        """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
+        has no effect and returns the order.
+
+        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another shipment.
+        """
+
+    @abstractmethod
+    async def record_shipment_event(self, request: RecordShipmentEventRequest, call: Call) -> Order:
+        """Adds what the carrier reports about a shipment. Staff only.
+
+        Fails with FAILED_PRECONDITION if the order is not shipped.
+        """
+
+    @abstractmethod
+    def watch_order(self, request: WatchOrderRequest, call: Call) -> AsyncIterator[WatchOrderResponse]:
+        """Streams an order: as it is now, and after each change. The stream ends after a state that no
+        other one can follow. A lost stream continues at its `resume_token`, at any replica.
+        """
+
+    @abstractmethod
+    async def list_order_changes(self, request: ListOrderChangesRequest, call: Call) -> ListOrderChangesResponse:
+        """Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see those
+        of their own orders.
+        """
+
+    @abstractmethod
+    async def list_stuck_orders(self, request: ListStuckOrdersRequest, call: Call) -> ListStuckOrdersResponse:
+        """Lists the pending orders that have waited for their current step for longer than its limit,
+        those that have waited longest first. Staff only.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -69,6 +110,11 @@ class OrdersServiceBase(Service):
             Handler(_ORDERS_SERVICE_GET_ORDER, self.get_order),
             Handler(_ORDERS_SERVICE_LIST_ORDERS, self.list_orders),
             Handler(_ORDERS_SERVICE_CANCEL_ORDER, self.cancel_order),
+            Handler(_ORDERS_SERVICE_SHIP_ORDER, self.ship_order),
+            Handler(_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT, self.record_shipment_event),
+            Handler(_ORDERS_SERVICE_WATCH_ORDER, self.watch_order),
+            Handler(_ORDERS_SERVICE_LIST_ORDER_CHANGES, self.list_order_changes),
+            Handler(_ORDERS_SERVICE_LIST_STUCK_ORDERS, self.list_stuck_orders),
         )
 
 
@@ -98,9 +144,42 @@ class OrdersServiceClient:
         return await self._channel.call(_ORDERS_SERVICE_LIST_ORDERS, request, timeout_s=timeout_s)
 
     async def cancel_order(self, request: CancelOrderRequest, *, timeout_s: float | None = None) -> Order:
-        """Cancels an order that is pending. Cancelling an order that is already cancelled has no effect
-        and returns the order.
+        """Cancels an order that has not been shipped: its products are released, and what was paid is
+        refunded. Cancelling an order that is already cancelled has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is in a later state.
+        Fails with FAILED_PRECONDITION if the order is shipped.
         """
         return await self._channel.call(_ORDERS_SERVICE_CANCEL_ORDER, request, timeout_s=timeout_s)
+
+    async def ship_order(self, request: ShipOrderRequest, *, timeout_s: float | None = None) -> Order:
+        """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
+        has no effect and returns the order.
+
+        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another shipment.
+        """
+        return await self._channel.call(_ORDERS_SERVICE_SHIP_ORDER, request, timeout_s=timeout_s)
+
+    async def record_shipment_event(self, request: RecordShipmentEventRequest, *, timeout_s: float | None = None) -> Order:
+        """Adds what the carrier reports about a shipment. Staff only.
+
+        Fails with FAILED_PRECONDITION if the order is not shipped.
+        """
+        return await self._channel.call(_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT, request, timeout_s=timeout_s)
+
+    def watch_order(self, request: WatchOrderRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchOrderResponse]]:
+        """Streams an order: as it is now, and after each change. The stream ends after a state that no
+        other one can follow. A lost stream continues at its `resume_token`, at any replica.
+        """
+        return self._channel.open(_ORDERS_SERVICE_WATCH_ORDER, request, timeout_s=timeout_s)
+
+    async def list_order_changes(self, request: ListOrderChangesRequest, *, timeout_s: float | None = None) -> ListOrderChangesResponse:
+        """Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see those
+        of their own orders.
+        """
+        return await self._channel.call(_ORDERS_SERVICE_LIST_ORDER_CHANGES, request, timeout_s=timeout_s)
+
+    async def list_stuck_orders(self, request: ListStuckOrdersRequest, *, timeout_s: float | None = None) -> ListStuckOrdersResponse:
+        """Lists the pending orders that have waited for their current step for longer than its limit,
+        those that have waited longest first. Staff only.
+        """
+        return await self._channel.call(_ORDERS_SERVICE_LIST_STUCK_ORDERS, request, timeout_s=timeout_s)

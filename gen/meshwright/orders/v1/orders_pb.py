@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
 
-_OrderFields: TypeAlias = Literal["name", "uid", "customer", "lines", "total", "state", "create_time", "update_time", "etag"]
+_OrderFields: TypeAlias = Literal["name", "uid", "customer", "lines", "total", "state", "create_time", "update_time", "etag", "payment_method", "pending_step", "cancel_reason", "payment", "refunded", "shipment"]
 
 class Order(Message[_OrderFields]):
     """
@@ -91,9 +91,46 @@ class Order(Message[_OrderFields]):
             ```proto
             string etag = 9;
             ```
+        payment_method:
+            The payment method to charge, as the payment provider names it. The sandbox provider has test
+            cards, which docs/operations.md lists. If absent, the shop's default method is charged.
+
+            ```proto
+            string payment_method = 10;
+            ```
+        pending_step:
+            Output only. What the order waits for while it is pending.
+
+            ```proto
+            meshwright.orders.v1.Order.PendingStep pending_step = 11;
+            ```
+        cancel_reason:
+            Output only. Why the order was cancelled.
+
+            ```proto
+            meshwright.orders.v1.Order.CancelReason cancel_reason = 12;
+            ```
+        payment:
+            Output only. The resource name of the payment, in the form "payments/{uid}", once there is one.
+
+            ```proto
+            string payment = 13;
+            ```
+        refunded:
+            Output only. How much of `total` was refunded. Absent if nothing was.
+
+            ```proto
+            optional google.type.Money refunded = 14;
+            ```
+        shipment:
+            Output only. The shipment, once the order is shipped.
+
+            ```proto
+            optional meshwright.orders.v1.Shipment shipment = 15;
+            ```
     """
 
-    __slots__ = ("name", "uid", "customer", "lines", "total", "state", "create_time", "update_time", "etag")
+    __slots__ = ("name", "uid", "customer", "lines", "total", "state", "create_time", "update_time", "etag", "payment_method", "pending_step", "cancel_reason", "payment", "refunded", "shipment")
 
     if TYPE_CHECKING:
 
@@ -109,6 +146,12 @@ class Order(Message[_OrderFields]):
             create_time: Timestamp | None = None,
             update_time: Timestamp | None = None,
             etag: str = "",
+            payment_method: str = "",
+            pending_step: Order.PendingStep | None = None,
+            cancel_reason: Order.CancelReason | None = None,
+            payment: str = "",
+            refunded: Money | None = None,
+            shipment: Shipment | None = None,
         ) -> None:
             pass
 
@@ -121,6 +164,12 @@ class Order(Message[_OrderFields]):
         create_time: Timestamp | None
         update_time: Timestamp | None
         etag: str
+        payment_method: str
+        pending_step: Order.PendingStep
+        cancel_reason: Order.CancelReason
+        payment: str
+        refunded: Money | None
+        shipment: Shipment | None
 
     class State(Enum):
         """
@@ -138,19 +187,20 @@ class Order(Message[_OrderFields]):
                 STATE_UNSPECIFIED = 0
                 ```
             PENDING:
-                The order was placed; stock and payment have not been confirmed yet.
+                The order was placed; stock and payment have not been confirmed yet. `pending_step` tells what
+                it waits for.
 
                 ```proto
                 STATE_PENDING = 1
                 ```
             CONFIRMED:
-                The order is paid, and its products are reserved.
+                The order is paid, and its products are set aside.
 
                 ```proto
                 STATE_CONFIRMED = 2
                 ```
             CANCELLED:
-                The order ended without a sale.
+                The order ended without a sale. `cancel_reason` tells why.
 
                 ```proto
                 STATE_CANCELLED = 3
@@ -168,6 +218,258 @@ class Order(Message[_OrderFields]):
         CONFIRMED = 2
         CANCELLED = 3
         SHIPPED = 4
+
+    class PendingStep(Enum):
+        """
+        What a pending order waits for.
+
+        ```proto
+        enum meshwright.orders.v1.Order.PendingStep
+        ```
+
+        Attributes:
+            UNSPECIFIED:
+                The order is not pending.
+
+                ```proto
+                PENDING_STEP_UNSPECIFIED = 0
+                ```
+            STOCK:
+                Inventory has yet to reserve the products.
+
+                ```proto
+                PENDING_STEP_STOCK = 1
+                ```
+            PAYMENT:
+                Payments has yet to charge the customer.
+
+                ```proto
+                PENDING_STEP_PAYMENT = 2
+                ```
+            PAYMENT_REVIEW:
+                The payment was flagged by the risk check, and waits for a decision by staff.
+
+                ```proto
+                PENDING_STEP_PAYMENT_REVIEW = 3
+                ```
+        """
+
+        UNSPECIFIED = 0
+        STOCK = 1
+        PAYMENT = 2
+        PAYMENT_REVIEW = 3
+
+    class CancelReason(Enum):
+        """
+        Why an order was cancelled.
+
+        ```proto
+        enum meshwright.orders.v1.Order.CancelReason
+        ```
+
+        Attributes:
+            UNSPECIFIED:
+                The order is not cancelled, or was cancelled before reasons were recorded.
+
+                ```proto
+                CANCEL_REASON_UNSPECIFIED = 0
+                ```
+            CUSTOMER:
+                Its customer cancelled it.
+
+                ```proto
+                CANCEL_REASON_CUSTOMER = 1
+                ```
+            STAFF:
+                Staff cancelled it.
+
+                ```proto
+                CANCEL_REASON_STAFF = 2
+                ```
+            OUT_OF_STOCK:
+                There are not enough products in stock.
+
+                ```proto
+                CANCEL_REASON_OUT_OF_STOCK = 3
+                ```
+            PAYMENT_FAILED:
+                The payment failed.
+
+                ```proto
+                CANCEL_REASON_PAYMENT_FAILED = 4
+                ```
+            TIMED_OUT:
+                A step took longer than its limit.
+
+                ```proto
+                CANCEL_REASON_TIMED_OUT = 5
+                ```
+            CUSTOMER_DELETED:
+                The customer's account was deleted.
+
+                ```proto
+                CANCEL_REASON_CUSTOMER_DELETED = 6
+                ```
+        """
+
+        UNSPECIFIED = 0
+        CUSTOMER = 1
+        STAFF = 2
+        OUT_OF_STOCK = 3
+        PAYMENT_FAILED = 4
+        TIMED_OUT = 5
+        CUSTOMER_DELETED = 6
+
+_ShipmentFields: TypeAlias = Literal["carrier", "tracking_number", "ship_time", "events"]
+
+class Shipment(Message[_ShipmentFields]):
+    """
+    The shipment of an order.
+
+    ```proto
+    message meshwright.orders.v1.Shipment
+    ```
+
+    Attributes:
+        carrier:
+            Required. The carrier, 1 to 100 characters.
+
+            ```proto
+            string carrier = 1;
+            ```
+        tracking_number:
+            Required. The carrier's number of the shipment, 1 to 100 characters.
+
+            ```proto
+            string tracking_number = 2;
+            ```
+        ship_time:
+            Output only. When the products left.
+
+            ```proto
+            optional google.protobuf.Timestamp ship_time = 3;
+            ```
+        events:
+            Output only. What the carrier reported, oldest first; at most 100 events.
+
+            ```proto
+            repeated meshwright.orders.v1.ShipmentEvent events = 4;
+            ```
+    """
+
+    __slots__ = ("carrier", "tracking_number", "ship_time", "events")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            carrier: str = "",
+            tracking_number: str = "",
+            ship_time: Timestamp | None = None,
+            events: list[ShipmentEvent] | None = None,
+        ) -> None:
+            pass
+
+        carrier: str
+        tracking_number: str
+        ship_time: Timestamp | None
+        events: list[ShipmentEvent]
+
+_ShipmentEventFields: TypeAlias = Literal["kind", "description", "event_time"]
+
+class ShipmentEvent(Message[_ShipmentEventFields]):
+    """
+    What a carrier reports about a shipment.
+
+    ```proto
+    message meshwright.orders.v1.ShipmentEvent
+    ```
+
+    Attributes:
+        kind:
+            Required. What happened.
+
+            ```proto
+            meshwright.orders.v1.ShipmentEvent.Kind kind = 1;
+            ```
+        description:
+            Where, or other words of the carrier, up to 200 characters.
+
+            ```proto
+            string description = 2;
+            ```
+        event_time:
+            When it happened. If absent, it is now.
+
+            ```proto
+            optional google.protobuf.Timestamp event_time = 3;
+            ```
+    """
+
+    __slots__ = ("kind", "description", "event_time")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            kind: ShipmentEvent.Kind | None = None,
+            description: str = "",
+            event_time: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        kind: ShipmentEvent.Kind
+        description: str
+        event_time: Timestamp | None
+
+    class Kind(Enum):
+        """
+        The kinds of events.
+
+        ```proto
+        enum meshwright.orders.v1.ShipmentEvent.Kind
+        ```
+
+        Attributes:
+            UNSPECIFIED:
+                Not set.
+
+                ```proto
+                KIND_UNSPECIFIED = 0
+                ```
+            IN_TRANSIT:
+                The shipment is on its way.
+
+                ```proto
+                KIND_IN_TRANSIT = 1
+                ```
+            OUT_FOR_DELIVERY:
+                The shipment will be delivered today.
+
+                ```proto
+                KIND_OUT_FOR_DELIVERY = 2
+                ```
+            DELIVERED:
+                The shipment has arrived.
+
+                ```proto
+                KIND_DELIVERED = 3
+                ```
+            RETURNED:
+                The shipment could not be delivered, and returns.
+
+                ```proto
+                KIND_RETURNED = 4
+                ```
+        """
+
+        UNSPECIFIED = 0
+        IN_TRANSIT = 1
+        OUT_FOR_DELIVERY = 2
+        DELIVERED = 3
+        RETURNED = 4
 
 _OrderLineFields: TypeAlias = Literal["product", "quantity", "title", "unit_price", "amount"]
 
@@ -245,8 +547,8 @@ class CreateOrderRequest(Message[_CreateOrderRequestFields]):
 
     Attributes:
         order:
-            Required. The order to place. Only `product` and `quantity` of its lines are read; all other
-            fields are set by the service.
+            Required. The order to place. Only `payment_method`, and `product` and `quantity` of its lines are
+            read; all other fields are set by the service.
 
             ```proto
             optional meshwright.orders.v1.Order order = 1;
@@ -432,9 +734,421 @@ class CancelOrderRequest(Message[_CancelOrderRequestFields]):
         name: str
         etag: str
 
+_ShipOrderRequestFields: TypeAlias = Literal["name", "shipment", "etag"]
+
+class ShipOrderRequest(Message[_ShipOrderRequestFields]):
+    """
+    Request message for ShipOrder.
+
+    ```proto
+    message meshwright.orders.v1.ShipOrderRequest
+    ```
+
+    Attributes:
+        name:
+            Required. The resource name of the order, in the form "orders/{uid}".
+
+            ```proto
+            string name = 1;
+            ```
+        shipment:
+            Required. The shipment: its carrier and tracking number.
+
+            ```proto
+            optional meshwright.orders.v1.Shipment shipment = 2;
+            ```
+        etag:
+            The version of the order to ship. If set and not the current version, the call fails with
+            ABORTED. If absent, the version is not checked.
+
+            ```proto
+            string etag = 3;
+            ```
+    """
+
+    __slots__ = ("name", "shipment", "etag")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+            shipment: Shipment | None = None,
+            etag: str = "",
+        ) -> None:
+            pass
+
+        name: str
+        shipment: Shipment | None
+        etag: str
+
+_RecordShipmentEventRequestFields: TypeAlias = Literal["name", "event", "request_id"]
+
+class RecordShipmentEventRequest(Message[_RecordShipmentEventRequestFields]):
+    """
+    Request message for RecordShipmentEvent.
+
+    ```proto
+    message meshwright.orders.v1.RecordShipmentEventRequest
+    ```
+
+    Attributes:
+        name:
+            Required. The resource name of the order, in the form "orders/{uid}".
+
+            ```proto
+            string name = 1;
+            ```
+        event:
+            Required. The event to add.
+
+            ```proto
+            optional meshwright.orders.v1.ShipmentEvent event = 2;
+            ```
+        request_id:
+            A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+
+            ```proto
+            string request_id = 3;
+            ```
+    """
+
+    __slots__ = ("name", "event", "request_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+            event: ShipmentEvent | None = None,
+            request_id: str = "",
+        ) -> None:
+            pass
+
+        name: str
+        event: ShipmentEvent | None
+        request_id: str
+
+_WatchOrderRequestFields: TypeAlias = Literal["name", "resume_token"]
+
+class WatchOrderRequest(Message[_WatchOrderRequestFields]):
+    """
+    Request message for WatchOrder.
+
+    ```proto
+    message meshwright.orders.v1.WatchOrderRequest
+    ```
+
+    Attributes:
+        name:
+            Required. The resource name of the order, in the form "orders/{uid}".
+
+            ```proto
+            string name = 1;
+            ```
+        resume_token:
+            The `resume_token` of the last response that was received. If absent, the stream begins with the
+            order as it is now.
+
+            ```proto
+            string resume_token = 2;
+            ```
+    """
+
+    __slots__ = ("name", "resume_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+            resume_token: str = "",
+        ) -> None:
+            pass
+
+        name: str
+        resume_token: str
+
+_WatchOrderResponseFields: TypeAlias = Literal["order", "resume_token"]
+
+class WatchOrderResponse(Message[_WatchOrderResponseFields]):
+    """
+    Response message for WatchOrder.
+
+    ```proto
+    message meshwright.orders.v1.WatchOrderResponse
+    ```
+
+    Attributes:
+        order:
+            The order.
+
+            ```proto
+            optional meshwright.orders.v1.Order order = 1;
+            ```
+        resume_token:
+            The token to continue the stream after this response.
+
+            ```proto
+            string resume_token = 2;
+            ```
+    """
+
+    __slots__ = ("order", "resume_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            order: Order | None = None,
+            resume_token: str = "",
+        ) -> None:
+            pass
+
+        order: Order | None
+        resume_token: str
+
+_OrderChangeFields: TypeAlias = Literal["change_time", "actor", "state", "pending_step", "reason"]
+
+class OrderChange(Message[_OrderChangeFields]):
+    """
+    A change of an order's state, or of its pending step.
+
+    ```proto
+    message meshwright.orders.v1.OrderChange
+    ```
+
+    Attributes:
+        change_time:
+            When the change was made.
+
+            ```proto
+            optional google.protobuf.Timestamp change_time = 1;
+            ```
+        actor:
+            Who made it: the resource name of a user, or the name of a service.
+
+            ```proto
+            string actor = 2;
+            ```
+        state:
+            The state after the change.
+
+            ```proto
+            meshwright.orders.v1.Order.State state = 3;
+            ```
+        pending_step:
+            The pending step after the change.
+
+            ```proto
+            meshwright.orders.v1.Order.PendingStep pending_step = 4;
+            ```
+        reason:
+            Why, in words.
+
+            ```proto
+            string reason = 5;
+            ```
+    """
+
+    __slots__ = ("change_time", "actor", "state", "pending_step", "reason")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            change_time: Timestamp | None = None,
+            actor: str = "",
+            state: Order.State | None = None,
+            pending_step: Order.PendingStep | None = None,
+            reason: str = "",
+        ) -> None:
+            pass
+
+        change_time: Timestamp | None
+        actor: str
+        state: Order.State
+        pending_step: Order.PendingStep
+        reason: str
+
+_ListOrderChangesRequestFields: TypeAlias = Literal["parent", "page_size", "page_token"]
+
+class ListOrderChangesRequest(Message[_ListOrderChangesRequestFields]):
+    """
+    Request message for ListOrderChanges.
+
+    ```proto
+    message meshwright.orders.v1.ListOrderChangesRequest
+    ```
+
+    Attributes:
+        parent:
+            Required. The resource name of the order, in the form "orders/{uid}".
+
+            ```proto
+            string parent = 1;
+            ```
+        page_size:
+            The maximum number of changes to return. If 0 or absent, it is 50; values above 1000 are treated
+            as 1000.
+
+            ```proto
+            int32 page_size = 2;
+            ```
+        page_token:
+            The `next_page_token` of the previous page. If absent, the first page is returned.
+
+            ```proto
+            string page_token = 3;
+            ```
+    """
+
+    __slots__ = ("parent", "page_size", "page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            parent: str = "",
+            page_size: int = 0,
+            page_token: str = "",
+        ) -> None:
+            pass
+
+        parent: str
+        page_size: int
+        page_token: str
+
+_ListOrderChangesResponseFields: TypeAlias = Literal["changes", "next_page_token"]
+
+class ListOrderChangesResponse(Message[_ListOrderChangesResponseFields]):
+    """
+    Response message for ListOrderChanges.
+
+    ```proto
+    message meshwright.orders.v1.ListOrderChangesResponse
+    ```
+
+    Attributes:
+        changes:
+            The changes, oldest first.
+
+            ```proto
+            repeated meshwright.orders.v1.OrderChange changes = 1;
+            ```
+        next_page_token:
+            The token to retrieve the next page with. Empty if this is the last page.
+
+            ```proto
+            string next_page_token = 2;
+            ```
+    """
+
+    __slots__ = ("changes", "next_page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            changes: list[OrderChange] | None = None,
+            next_page_token: str = "",
+        ) -> None:
+            pass
+
+        changes: list[OrderChange]
+        next_page_token: str
+
+_ListStuckOrdersRequestFields: TypeAlias = Literal["page_size", "page_token"]
+
+class ListStuckOrdersRequest(Message[_ListStuckOrdersRequestFields]):
+    """
+    Request message for ListStuckOrders.
+
+    ```proto
+    message meshwright.orders.v1.ListStuckOrdersRequest
+    ```
+
+    Attributes:
+        page_size:
+            The maximum number of orders to return. If 0 or absent, it is 50; values above 1000 are treated
+            as 1000.
+
+            ```proto
+            int32 page_size = 1;
+            ```
+        page_token:
+            The `next_page_token` of the previous page. If absent, the first page is returned.
+
+            ```proto
+            string page_token = 2;
+            ```
+    """
+
+    __slots__ = ("page_size", "page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            page_size: int = 0,
+            page_token: str = "",
+        ) -> None:
+            pass
+
+        page_size: int
+        page_token: str
+
+_ListStuckOrdersResponseFields: TypeAlias = Literal["orders", "next_page_token"]
+
+class ListStuckOrdersResponse(Message[_ListStuckOrdersResponseFields]):
+    """
+    Response message for ListStuckOrders.
+
+    ```proto
+    message meshwright.orders.v1.ListStuckOrdersResponse
+    ```
+
+    Attributes:
+        orders:
+            The orders, those that have waited longest first.
+
+            ```proto
+            repeated meshwright.orders.v1.Order orders = 1;
+            ```
+        next_page_token:
+            The token to retrieve the next page with. Empty if this is the last page.
+
+            ```proto
+            string next_page_token = 2;
+            ```
+    """
+
+    __slots__ = ("orders", "next_page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            orders: list[Order] | None = None,
+            next_page_token: str = "",
+        ) -> None:
+            pass
+
+        orders: list[Order]
+        next_page_token: str
+
 
 _DESC = file_desc(
-    b'\n!meshwright/orders/v1/orders.proto\x12\x14meshwright.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!meshwright/policy/v1/policy.proto"\xab\x05\n\x05Order\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x12 \n\x08customer\x18\x03 \x01(\tR\x08customerB\x04\xe2A\x01\x03\x12\xcb\x01\n\x05lines\x18\x04 \x03(\x0b2\x1f.meshwright.orders.v1.OrderLineR\x05linesB\x93\x01\xe2A\x01\x02\xbaH\x8b\x01\xba\x01\x80\x01\n\x0clines.unique\x124must not hold a product twice: add up the quantities\x1a:this.size() > 100 || this.map(line, line.product).unique()\x92\x01\x04\x08\x01\x10d\x12.\n\x05total\x18\x05 \x01(\x0b2\x12.google.type.MoneyR\x05totalB\x04\xe2A\x01\x03\x12=\n\x05state\x18\x06 \x01(\x0e2!.meshwright.orders.v1.Order.StateR\x05stateB\x04\xe2A\x01\x03\x12A\n\x0bcreate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\t \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"n\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x13\n\x0fSTATE_CANCELLED\x10\x03\x12\x11\n\rSTATE_SHIPPED\x10\x04"\xf5\x01\n\tOrderLine\x125\n\x07product\x18\x01 \x01(\tR\x07productB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12*\n\x08quantity\x18\x02 \x01(\x05R\x08quantityB\x0e\xe2A\x01\x02\xbaH\x07\x1a\x05\x18\xe8\x07(\x01\x12\x1a\n\x05title\x18\x03 \x01(\tR\x05titleB\x04\xe2A\x01\x03\x127\n\nunit_price\x18\x04 \x01(\x0b2\x12.google.type.MoneyR\tunitPriceB\x04\xe2A\x01\x03\x120\n\x06amount\x18\x05 \x01(\x0b2\x12.google.type.MoneyR\x06amountB\x04\xe2A\x01\x03"\x7f\n\x12CreateOrderRequest\x12=\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05orderB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"@\n\x0fGetOrderRequest\x12-\n\x04name\x18\x01 \x01(\tR\x04nameB\x19\xe2A\x01\x02\xbaH\x12r\x102\x0e^orders/[^/]+$"b\n\x11ListOrdersRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"q\n\x12ListOrdersResponse\x123\n\x06orders\x18\x01 \x03(\x0b2\x1b.meshwright.orders.v1.OrderR\x06orders\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"`\n\x12CancelOrderRequest\x12-\n\x04name\x18\x01 \x01(\tR\x04nameB\x19\xe2A\x01\x02\xbaH\x12r\x102\x0e^orders/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@2\xc5\x04\n\rOrdersService\x12\x88\x01\n\x0bCreateOrder\x12(.meshwright.orders.v1.CreateOrderRequest\x1a\x1b.meshwright.orders.v1.Order"2\xe2\xa6\x19\x15\x12\x0corders.write\x1a\x02\x08\x058\xc9\x01\x82\xd3\xe4\x93\x02\x13:\x05order"\n/v1/orders\x12\x83\x01\n\x08GetOrder\x12%.meshwright.orders.v1.GetOrderRequest\x1a\x1b.meshwright.orders.v1.Order"3\x90\x02\x01\xe2\xa6\x19\x11\x12\x0borders.read\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=orders/*}\x12\x8b\x01\n\nListOrders\x12\'.meshwright.orders.v1.ListOrdersRequest\x1a(.meshwright.orders.v1.ListOrdersResponse"*\x90\x02\x01\xe2\xa6\x19\x11\x12\x0borders.read\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/orders\x12\x94\x01\n\x0bCancelOrder\x12(.meshwright.orders.v1.CancelOrderRequest\x1a\x1b.meshwright.orders.v1.Order">\x90\x02\x02\xe2\xa6\x19\x12\x12\x0corders.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f:\x01*"\x1a/v1/{name=orders/*}:cancelb\x06proto3',
+    b'\n!meshwright/orders/v1/orders.proto\x12\x14meshwright.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!meshwright/policy/v1/policy.proto"\xa1\x0b\n\x05Order\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x12 \n\x08customer\x18\x03 \x01(\tR\x08customerB\x04\xe2A\x01\x03\x12\xcb\x01\n\x05lines\x18\x04 \x03(\x0b2\x1f.meshwright.orders.v1.OrderLineR\x05linesB\x93\x01\xe2A\x01\x02\xbaH\x8b\x01\xba\x01\x80\x01\n\x0clines.unique\x124must not hold a product twice: add up the quantities\x1a:this.size() > 100 || this.map(line, line.product).unique()\x92\x01\x04\x08\x01\x10d\x12.\n\x05total\x18\x05 \x01(\x0b2\x12.google.type.MoneyR\x05totalB\x04\xe2A\x01\x03\x12=\n\x05state\x18\x06 \x01(\x0e2!.meshwright.orders.v1.Order.StateR\x05stateB\x04\xe2A\x01\x03\x12A\n\x0bcreate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\t \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@\x12M\n\x0epayment_method\x18\n \x01(\tR\rpaymentMethodB&\xe2A\x01\x05\xbaH\x1fr\x1d2\x11^[a-z0-9_]{0,64}$\x92\x02\x07card_ok\x12P\n\x0cpending_step\x18\x0b \x01(\x0e2\'.meshwright.orders.v1.Order.PendingStepR\x0bpendingStepB\x04\xe2A\x01\x03\x12S\n\rcancel_reason\x18\x0c \x01(\x0e2(.meshwright.orders.v1.Order.CancelReasonR\x0ccancelReasonB\x04\xe2A\x01\x03\x12\x1e\n\x07payment\x18\r \x01(\tR\x07paymentB\x04\xe2A\x01\x03\x124\n\x08refunded\x18\x0e \x01(\x0b2\x12.google.type.MoneyR\x08refundedB\x04\xe2A\x01\x03\x12@\n\x08shipment\x18\x0f \x01(\x0b2\x1e.meshwright.orders.v1.ShipmentR\x08shipmentB\x04\xe2A\x01\x03"n\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x13\n\x0fSTATE_CANCELLED\x10\x03\x12\x11\n\rSTATE_SHIPPED\x10\x04"~\n\x0bPendingStep\x12\x1c\n\x18PENDING_STEP_UNSPECIFIED\x10\x00\x12\x16\n\x12PENDING_STEP_STOCK\x10\x01\x12\x18\n\x14PENDING_STEP_PAYMENT\x10\x02\x12\x1f\n\x1bPENDING_STEP_PAYMENT_REVIEW\x10\x03"\xe5\x01\n\x0cCancelReason\x12\x1d\n\x19CANCEL_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16CANCEL_REASON_CUSTOMER\x10\x01\x12\x17\n\x13CANCEL_REASON_STAFF\x10\x02\x12\x1e\n\x1aCANCEL_REASON_OUT_OF_STOCK\x10\x03\x12 \n\x1cCANCEL_REASON_PAYMENT_FAILED\x10\x04\x12\x1b\n\x17CANCEL_REASON_TIMED_OUT\x10\x05\x12"\n\x1eCANCEL_REASON_CUSTOMER_DELETED\x10\x06"\xaf\x02\n\x08Shipment\x12>\n\x07carrier\x18\x01 \x01(\tR\x07carrierB$\xe2A\x01\x02\xbaH\x1dr\x1b\x10\x01\x18d2\x0f^[^[:cntrl:]]*$\x92\x02\x03DHL\x12a\n\x0ftracking_number\x18\x02 \x01(\tR\x0etrackingNumberB8\xe2A\x01\x02\xbaH1r/\x10\x01\x18d2\x12^[A-Za-z0-9 ._-]*$\x92\x02\x1400340434161094042557\x12=\n\tship_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08shipTimeB\x04\xe2A\x01\x03\x12A\n\x06events\x18\x04 \x03(\x0b2#.meshwright.orders.v1.ShipmentEventR\x06eventsB\x04\xe2A\x01\x03"\xd4\x02\n\rShipmentEvent\x12L\n\x04kind\x18\x01 \x01(\x0e2(.meshwright.orders.v1.ShipmentEvent.KindR\x04kindB\x0e\xe2A\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12E\n\x0bdescription\x18\x02 \x01(\tR\x0bdescriptionB#\xbaH r\x1e\x18\xc8\x012\x0f^[^[:cntrl:]]*$\x92\x02\x07Leipzig\x129\n\nevent_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\teventTime"s\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fKIND_IN_TRANSIT\x10\x01\x12\x19\n\x15KIND_OUT_FOR_DELIVERY\x10\x02\x12\x12\n\x0eKIND_DELIVERED\x10\x03\x12\x11\n\rKIND_RETURNED\x10\x04"\xf5\x01\n\tOrderLine\x125\n\x07product\x18\x01 \x01(\tR\x07productB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12*\n\x08quantity\x18\x02 \x01(\x05R\x08quantityB\x0e\xe2A\x01\x02\xbaH\x07\x1a\x05\x18\xe8\x07(\x01\x12\x1a\n\x05title\x18\x03 \x01(\tR\x05titleB\x04\xe2A\x01\x03\x127\n\nunit_price\x18\x04 \x01(\x0b2\x12.google.type.MoneyR\tunitPriceB\x04\xe2A\x01\x03\x120\n\x06amount\x18\x05 \x01(\x0b2\x12.google.type.MoneyR\x06amountB\x04\xe2A\x01\x03"\x7f\n\x12CreateOrderRequest\x12=\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05orderB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"@\n\x0fGetOrderRequest\x12-\n\x04name\x18\x01 \x01(\tR\x04nameB\x19\xe2A\x01\x02\xbaH\x12r\x102\x0e^orders/[^/]+$"b\n\x11ListOrdersRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"q\n\x12ListOrdersResponse\x123\n\x06orders\x18\x01 \x03(\x0b2\x1b.meshwright.orders.v1.OrderR\x06orders\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"`\n\x12CancelOrderRequest\x12-\n\x04name\x18\x01 \x01(\tR\x04nameB\x19\xe2A\x01\x02\xbaH\x12r\x102\x0e^orders/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\xa6\x01\n\x10ShipOrderRequest\x12-\n\x04name\x18\x01 \x01(\tR\x04nameB\x19\xe2A\x01\x02\xbaH\x12r\x102\x0e^orders/[^/]+$\x12F\n\x08shipment\x18\x02 \x01(\x0b2\x1e.meshwright.orders.v1.ShipmentR\x08shipmentB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12\x1b\n\x04etag\x18\x03 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\xbe\x01\n\x1aRecordShipmentEventRequest\x12-\n\x04name\x18\x01 \x01(\tR\x04nameB\x19\xe2A\x01\x02\xbaH\x12r\x102\x0e^orders/[^/]+$\x12E\n\x05event\x18\x02 \x01(\x0b2#.meshwright.orders.v1.ShipmentEventR\x05eventB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12*\n\nrequest_id\x18\x03 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"o\n\x11WatchOrderRequest\x12-\n\x04name\x18\x01 \x01(\tR\x04nameB\x19\xe2A\x01\x02\xbaH\x12r\x102\x0e^orders/[^/]+$\x12+\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeTokenB\x08\xbaH\x05r\x03\x18\x80\x10"j\n\x12WatchOrderResponse\x121\n\x05order\x18\x01 \x01(\x0b2\x1b.meshwright.orders.v1.OrderR\x05order\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken"\xfd\x01\n\x0bOrderChange\x12;\n\x0bchange_time\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeTime\x12\x14\n\x05actor\x18\x02 \x01(\tR\x05actor\x127\n\x05state\x18\x03 \x01(\x0e2!.meshwright.orders.v1.Order.StateR\x05state\x12J\n\x0cpending_step\x18\x04 \x01(\x0e2\'.meshwright.orders.v1.Order.PendingStepR\x0bpendingStep\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason"\x9b\x01\n\x17ListOrderChangesRequest\x121\n\x06parent\x18\x01 \x01(\tR\x06parentB\x19\xe2A\x01\x02\xbaH\x12r\x102\x0e^orders/[^/]+$\x12$\n\tpage_size\x18\x02 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x03 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"\x7f\n\x18ListOrderChangesResponse\x12;\n\x07changes\x18\x01 \x03(\x0b2!.meshwright.orders.v1.OrderChangeR\x07changes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"g\n\x16ListStuckOrdersRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"v\n\x17ListStuckOrdersResponse\x123\n\x06orders\x18\x01 \x03(\x0b2\x1b.meshwright.orders.v1.OrderR\x06orders\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x81\x0b\n\rOrdersService\x12\x88\x01\n\x0bCreateOrder\x12(.meshwright.orders.v1.CreateOrderRequest\x1a\x1b.meshwright.orders.v1.Order"2\xe2\xa6\x19\x15\x12\x0corders.write\x1a\x02\x08\x058\xc9\x01\x82\xd3\xe4\x93\x02\x13:\x05order"\n/v1/orders\x12\x83\x01\n\x08GetOrder\x12%.meshwright.orders.v1.GetOrderRequest\x1a\x1b.meshwright.orders.v1.Order"3\x90\x02\x01\xe2\xa6\x19\x11\x12\x0borders.read\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=orders/*}\x12\x8b\x01\n\nListOrders\x12\'.meshwright.orders.v1.ListOrdersRequest\x1a(.meshwright.orders.v1.ListOrdersResponse"*\x90\x02\x01\xe2\xa6\x19\x11\x12\x0borders.read\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/orders\x12\x94\x01\n\x0bCancelOrder\x12(.meshwright.orders.v1.CancelOrderRequest\x1a\x1b.meshwright.orders.v1.Order">\x90\x02\x02\xe2\xa6\x19\x12\x12\x0corders.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f:\x01*"\x1a/v1/{name=orders/*}:cancel\x12\x8f\x01\n\tShipOrder\x12&.meshwright.orders.v1.ShipOrderRequest\x1a\x1b.meshwright.orders.v1.Order"=\x90\x02\x02\xe2\xa6\x19\x13\x12\rorders.manage\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1d:\x01*"\x18/v1/{name=orders/*}:ship\x12\xaf\x01\n\x13RecordShipmentEvent\x120.meshwright.orders.v1.RecordShipmentEventRequest\x1a\x1b.meshwright.orders.v1.Order"I\xe2\xa6\x19\x13\x12\rorders.manage\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02,:\x01*"\'/v1/{name=orders/*}:recordShipmentEvent\x12\x9d\x01\n\nWatchOrder\x12\'.meshwright.orders.v1.WatchOrderRequest\x1a(.meshwright.orders.v1.WatchOrderResponse":\x90\x02\x01\xe2\xa6\x19\x12\x12\x0borders.read\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=orders/*}:watch0\x01\x12\xb0\x01\n\x10ListOrderChanges\x12-.meshwright.orders.v1.ListOrderChangesRequest\x1a..meshwright.orders.v1.ListOrderChangesResponse"=\x90\x02\x01\xe2\xa6\x19\x11\x12\x0borders.read\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{parent=orders/*}/changes\x12\xa2\x01\n\x0fListStuckOrders\x12,.meshwright.orders.v1.ListStuckOrdersRequest\x1a-.meshwright.orders.v1.ListStuckOrdersResponse"2\x90\x02\x01\xe2\xa6\x19\x13\x12\rorders.manage\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/orders:stuckb\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),
@@ -446,12 +1160,26 @@ _DESC = file_desc(
     {
         "Order": Order,
         "Order.State": Order.State,
+        "Order.PendingStep": Order.PendingStep,
+        "Order.CancelReason": Order.CancelReason,
+        "Shipment": Shipment,
+        "ShipmentEvent": ShipmentEvent,
+        "ShipmentEvent.Kind": ShipmentEvent.Kind,
         "OrderLine": OrderLine,
         "CreateOrderRequest": CreateOrderRequest,
         "GetOrderRequest": GetOrderRequest,
         "ListOrdersRequest": ListOrdersRequest,
         "ListOrdersResponse": ListOrdersResponse,
         "CancelOrderRequest": CancelOrderRequest,
+        "ShipOrderRequest": ShipOrderRequest,
+        "RecordShipmentEventRequest": RecordShipmentEventRequest,
+        "WatchOrderRequest": WatchOrderRequest,
+        "WatchOrderResponse": WatchOrderResponse,
+        "OrderChange": OrderChange,
+        "ListOrderChangesRequest": ListOrderChangesRequest,
+        "ListOrderChangesResponse": ListOrderChangesResponse,
+        "ListStuckOrdersRequest": ListStuckOrdersRequest,
+        "ListStuckOrdersResponse": ListStuckOrdersResponse,
     },
 )
 

@@ -7,17 +7,35 @@ __all__ = (
     "CancelOrderRequest",
     "CreateOrderRequest",
     "GetOrderRequest",
+    "ListOrderChangesRequest",
+    "ListOrderChangesResponse",
     "ListOrdersRequest",
     "ListOrdersResponse",
+    "ListStuckOrdersRequest",
+    "ListStuckOrdersResponse",
     "Order",
+    "OrderCancelReason",
     "OrderCancelled",
+    "OrderChange",
+    "OrderConfirmed",
     "OrderLine",
+    "OrderPendingStep",
     "OrderPlaced",
+    "OrderShipped",
     "OrderState",
     "OrdersServiceStub",
+    "PaymentRequested",
+    "RecordShipmentEventRequest",
+    "ShipOrderRequest",
+    "Shipment",
+    "ShipmentEvent",
+    "ShipmentEventKind",
+    "WatchOrderRequest",
+    "WatchOrderResponse",
 )
 
 import datetime
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +52,115 @@ _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 
+class OrderCancelReason(betterproto2.Enum):
+    """
+    Why an order was cancelled.
+    """
+
+    UNSPECIFIED = 0
+    """
+    The order is not cancelled, or was cancelled before reasons were recorded.
+    """
+
+    CUSTOMER = 1
+    """
+    Its customer cancelled it.
+    """
+
+    STAFF = 2
+    """
+    Staff cancelled it.
+    """
+
+    OUT_OF_STOCK = 3
+    """
+    There are not enough products in stock.
+    """
+
+    PAYMENT_FAILED = 4
+    """
+    The payment failed.
+    """
+
+    TIMED_OUT = 5
+    """
+    A step took longer than its limit.
+    """
+
+    CUSTOMER_DELETED = 6
+    """
+    The customer's account was deleted.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "CANCEL_REASON_UNSPECIFIED",
+            1: "CANCEL_REASON_CUSTOMER",
+            2: "CANCEL_REASON_STAFF",
+            3: "CANCEL_REASON_OUT_OF_STOCK",
+            4: "CANCEL_REASON_PAYMENT_FAILED",
+            5: "CANCEL_REASON_TIMED_OUT",
+            6: "CANCEL_REASON_CUSTOMER_DELETED",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "CANCEL_REASON_UNSPECIFIED": 0,
+            "CANCEL_REASON_CUSTOMER": 1,
+            "CANCEL_REASON_STAFF": 2,
+            "CANCEL_REASON_OUT_OF_STOCK": 3,
+            "CANCEL_REASON_PAYMENT_FAILED": 4,
+            "CANCEL_REASON_TIMED_OUT": 5,
+            "CANCEL_REASON_CUSTOMER_DELETED": 6,
+        }
+
+
+class OrderPendingStep(betterproto2.Enum):
+    """
+    What a pending order waits for.
+    """
+
+    UNSPECIFIED = 0
+    """
+    The order is not pending.
+    """
+
+    STOCK = 1
+    """
+    Inventory has yet to reserve the products.
+    """
+
+    PAYMENT = 2
+    """
+    Payments has yet to charge the customer.
+    """
+
+    PAYMENT_REVIEW = 3
+    """
+    The payment was flagged by the risk check, and waits for a decision by staff.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "PENDING_STEP_UNSPECIFIED",
+            1: "PENDING_STEP_STOCK",
+            2: "PENDING_STEP_PAYMENT",
+            3: "PENDING_STEP_PAYMENT_REVIEW",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "PENDING_STEP_UNSPECIFIED": 0,
+            "PENDING_STEP_STOCK": 1,
+            "PENDING_STEP_PAYMENT": 2,
+            "PENDING_STEP_PAYMENT_REVIEW": 3,
+        }
+
+
 class OrderState(betterproto2.Enum):
     """
     The states of an order.
@@ -46,17 +173,18 @@ class OrderState(betterproto2.Enum):
 
     PENDING = 1
     """
-    The order was placed; stock and payment have not been confirmed yet.
+    The order was placed; stock and payment have not been confirmed yet. `pending_step` tells what
+    it waits for.
     """
 
     CONFIRMED = 2
     """
-    The order is paid, and its products are reserved.
+    The order is paid, and its products are set aside.
     """
 
     CANCELLED = 3
     """
-    The order ended without a sale.
+    The order ended without a sale. `cancel_reason` tells why.
     """
 
     SHIPPED = 4
@@ -82,6 +210,57 @@ class OrderState(betterproto2.Enum):
             "STATE_CONFIRMED": 2,
             "STATE_CANCELLED": 3,
             "STATE_SHIPPED": 4,
+        }
+
+
+class ShipmentEventKind(betterproto2.Enum):
+    """
+    The kinds of events.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Not set.
+    """
+
+    IN_TRANSIT = 1
+    """
+    The shipment is on its way.
+    """
+
+    OUT_FOR_DELIVERY = 2
+    """
+    The shipment will be delivered today.
+    """
+
+    DELIVERED = 3
+    """
+    The shipment has arrived.
+    """
+
+    RETURNED = 4
+    """
+    The shipment could not be delivered, and returns.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "KIND_UNSPECIFIED",
+            1: "KIND_IN_TRANSIT",
+            2: "KIND_OUT_FOR_DELIVERY",
+            3: "KIND_DELIVERED",
+            4: "KIND_RETURNED",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "KIND_UNSPECIFIED": 0,
+            "KIND_IN_TRANSIT": 1,
+            "KIND_OUT_FOR_DELIVERY": 2,
+            "KIND_DELIVERED": 3,
+            "KIND_RETURNED": 4,
         }
 
 
@@ -114,8 +293,8 @@ class CreateOrderRequest(betterproto2.Message):
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Required. The order to place. Only `product` and `quantity` of its lines are read; all other
-    fields are set by the service.
+    Required. The order to place. Only `payment_method`, and `product` and `quantity` of its lines are
+    read; all other fields are set by the service.
     """
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -143,6 +322,52 @@ class GetOrderRequest(betterproto2.Message):
 
 
 default_message_pool.register_message("meshwright.orders.v1", "GetOrderRequest", GetOrderRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListOrderChangesRequest(betterproto2.Message):
+    """
+    Request message for ListOrderChanges.
+    """
+
+    parent: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The resource name of the order, in the form "orders/{uid}".
+    """
+
+    page_size: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
+    """
+    The maximum number of changes to return. If 0 or absent, it is 50; values above 1000 are treated
+    as 1000.
+    """
+
+    page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The `next_page_token` of the previous page. If absent, the first page is returned.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "ListOrderChangesRequest", ListOrderChangesRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListOrderChangesResponse(betterproto2.Message):
+    """
+    Response message for ListOrderChanges.
+    """
+
+    changes: "list[OrderChange]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The changes, oldest first.
+    """
+
+    next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The token to retrieve the next page with. Empty if this is the last page.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "ListOrderChangesResponse", ListOrderChangesResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -185,6 +410,47 @@ class ListOrdersResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("meshwright.orders.v1", "ListOrdersResponse", ListOrdersResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ListStuckOrdersRequest(betterproto2.Message):
+    """
+    Request message for ListStuckOrders.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The maximum number of orders to return. If 0 or absent, it is 50; values above 1000 are treated
+    as 1000.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The `next_page_token` of the previous page. If absent, the first page is returned.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "ListStuckOrdersRequest", ListStuckOrdersRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListStuckOrdersResponse(betterproto2.Message):
+    """
+    Response message for ListStuckOrders.
+    """
+
+    orders: "list[Order]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The orders, those that have waited longest first.
+    """
+
+    next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The token to retrieve the next page with. Empty if this is the last page.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "ListStuckOrdersResponse", ListStuckOrdersResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -243,6 +509,41 @@ class Order(betterproto2.Message):
     cancelled only if this is the current version.
     """
 
+    payment_method: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
+    """
+    The payment method to charge, as the payment provider names it. The sandbox provider has test
+    cards, which docs/operations.md lists. If absent, the shop's default method is charged.
+    """
+
+    pending_step: "OrderPendingStep" = betterproto2.field(
+        11, betterproto2.TYPE_ENUM, default_factory=lambda: OrderPendingStep(0)
+    )
+    """
+    Output only. What the order waits for while it is pending.
+    """
+
+    cancel_reason: "OrderCancelReason" = betterproto2.field(
+        12, betterproto2.TYPE_ENUM, default_factory=lambda: OrderCancelReason(0)
+    )
+    """
+    Output only. Why the order was cancelled.
+    """
+
+    payment: "str" = betterproto2.field(13, betterproto2.TYPE_STRING)
+    """
+    Output only. The resource name of the payment, in the form "payments/{uid}", once there is one.
+    """
+
+    refunded: "___google__type__.Money | None" = betterproto2.field(14, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Output only. How much of `total` was refunded. Absent if nothing was.
+    """
+
+    shipment: "Shipment | None" = betterproto2.field(15, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Output only. The shipment, once the order is shipped.
+    """
+
 
 default_message_pool.register_message("meshwright.orders.v1", "Order", Order)
 
@@ -260,6 +561,60 @@ class OrderCancelled(betterproto2.Message):
 
 
 default_message_pool.register_message("meshwright.orders.v1", "OrderCancelled", OrderCancelled)
+
+
+@dataclass(eq=False, repr=False)
+class OrderChange(betterproto2.Message):
+    """
+    A change of an order's state, or of its pending step.
+    """
+
+    change_time: "datetime.datetime | None" = betterproto2.field(
+        1, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When the change was made.
+    """
+
+    actor: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Who made it: the resource name of a user, or the name of a service.
+    """
+
+    state: "OrderState" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: OrderState(0))
+    """
+    The state after the change.
+    """
+
+    pending_step: "OrderPendingStep" = betterproto2.field(
+        4, betterproto2.TYPE_ENUM, default_factory=lambda: OrderPendingStep(0)
+    )
+    """
+    The pending step after the change.
+    """
+
+    reason: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
+    """
+    Why, in words.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "OrderChange", OrderChange)
+
+
+@dataclass(eq=False, repr=False)
+class OrderConfirmed(betterproto2.Message):
+    """
+    An order was paid: its products are to be set aside.
+    """
+
+    order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order, in the state STATE_CONFIRMED.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "OrderConfirmed", OrderConfirmed)
 
 
 @dataclass(eq=False, repr=False)
@@ -310,6 +665,189 @@ class OrderPlaced(betterproto2.Message):
 
 
 default_message_pool.register_message("meshwright.orders.v1", "OrderPlaced", OrderPlaced)
+
+
+@dataclass(eq=False, repr=False)
+class OrderShipped(betterproto2.Message):
+    """
+    The products of an order left for the customer.
+    """
+
+    order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order, in the state STATE_SHIPPED.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "OrderShipped", OrderShipped)
+
+
+@dataclass(eq=False, repr=False)
+class PaymentRequested(betterproto2.Message):
+    """
+    The products of an order are reserved, and the customer is to be charged.
+    """
+
+    order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order, in the state STATE_PENDING.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "PaymentRequested", PaymentRequested)
+
+
+@dataclass(eq=False, repr=False)
+class RecordShipmentEventRequest(betterproto2.Message):
+    """
+    Request message for RecordShipmentEvent.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The resource name of the order, in the form "orders/{uid}".
+    """
+
+    event: "ShipmentEvent | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Required. The event to add.
+    """
+
+    request_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "RecordShipmentEventRequest", RecordShipmentEventRequest)
+
+
+@dataclass(eq=False, repr=False)
+class Shipment(betterproto2.Message):
+    """
+    The shipment of an order.
+    """
+
+    carrier: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The carrier, 1 to 100 characters.
+    """
+
+    tracking_number: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Required. The carrier's number of the shipment, 1 to 100 characters.
+    """
+
+    ship_time: "datetime.datetime | None" = betterproto2.field(
+        3, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    Output only. When the products left.
+    """
+
+    events: "list[ShipmentEvent]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Output only. What the carrier reported, oldest first; at most 100 events.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "Shipment", Shipment)
+
+
+@dataclass(eq=False, repr=False)
+class ShipmentEvent(betterproto2.Message):
+    """
+    What a carrier reports about a shipment.
+    """
+
+    kind: "ShipmentEventKind" = betterproto2.field(
+        1, betterproto2.TYPE_ENUM, default_factory=lambda: ShipmentEventKind(0)
+    )
+    """
+    Required. What happened.
+    """
+
+    description: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where, or other words of the carrier, up to 200 characters.
+    """
+
+    event_time: "datetime.datetime | None" = betterproto2.field(
+        3, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When it happened. If absent, it is now.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "ShipmentEvent", ShipmentEvent)
+
+
+@dataclass(eq=False, repr=False)
+class ShipOrderRequest(betterproto2.Message):
+    """
+    Request message for ShipOrder.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The resource name of the order, in the form "orders/{uid}".
+    """
+
+    shipment: "Shipment | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Required. The shipment: its carrier and tracking number.
+    """
+
+    etag: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The version of the order to ship. If set and not the current version, the call fails with
+    ABORTED. If absent, the version is not checked.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "ShipOrderRequest", ShipOrderRequest)
+
+
+@dataclass(eq=False, repr=False)
+class WatchOrderRequest(betterproto2.Message):
+    """
+    Request message for WatchOrder.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The resource name of the order, in the form "orders/{uid}".
+    """
+
+    resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The `resume_token` of the last response that was received. If absent, the stream begins with the
+    order as it is now.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "WatchOrderRequest", WatchOrderRequest)
+
+
+@dataclass(eq=False, repr=False)
+class WatchOrderResponse(betterproto2.Message):
+    """
+    Response message for WatchOrder.
+    """
+
+    order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order.
+    """
+
+    resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The token to continue the stream after this response.
+    """
+
+
+default_message_pool.register_message("meshwright.orders.v1", "WatchOrderResponse", WatchOrderResponse)
 
 
 class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
@@ -394,16 +932,130 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Order":
         """
-        Cancels an order that is pending. Cancelling an order that is already cancelled has no effect
-        and returns the order.
+        Cancels an order that has not been shipped: its products are released, and what was paid is
+        refunded. Cancelling an order that is already cancelled has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is in a later state.
+        Fails with FAILED_PRECONDITION if the order is shipped.
         """
 
         return await self._unary_unary(
             "/meshwright.orders.v1.OrdersService/CancelOrder",
             message,
             Order,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def ship_order(
+        self,
+        message: "ShipOrderRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "Order":
+        """
+        Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
+        has no effect and returns the order.
+
+        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another shipment.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.orders.v1.OrdersService/ShipOrder",
+            message,
+            Order,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def record_shipment_event(
+        self,
+        message: "RecordShipmentEventRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "Order":
+        """
+        Adds what the carrier reports about a shipment. Staff only.
+
+        Fails with FAILED_PRECONDITION if the order is not shipped.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.orders.v1.OrdersService/RecordShipmentEvent",
+            message,
+            Order,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def watch_order(
+        self,
+        message: "WatchOrderRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "AsyncIterator[WatchOrderResponse]":
+        """
+        Streams an order: as it is now, and after each change. The stream ends after a state that no
+        other one can follow. A lost stream continues at its `resume_token`, at any replica.
+        """
+
+        async for response in self._unary_stream(
+            "/meshwright.orders.v1.OrdersService/WatchOrder",
+            message,
+            WatchOrderResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        ):
+            yield response
+
+    async def list_order_changes(
+        self,
+        message: "ListOrderChangesRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "ListOrderChangesResponse":
+        """
+        Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see those
+        of their own orders.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.orders.v1.OrdersService/ListOrderChanges",
+            message,
+            ListOrderChangesResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def list_stuck_orders(
+        self,
+        message: "ListStuckOrdersRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "ListStuckOrdersResponse":
+        """
+        Lists the pending orders that have waited for their current step for longer than its limit,
+        those that have waited longest first. Staff only.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.orders.v1.OrdersService/ListStuckOrders",
+            message,
+            ListStuckOrdersResponse,
             timeout=timeout,
             deadline=deadline,
             metadata=metadata,

@@ -1,0 +1,1 @@
+"""The inventory service: keeps the inventories of users."""

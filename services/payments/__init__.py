@@ -1,0 +1,1 @@
+"""The payments service: keeps the payments of users."""

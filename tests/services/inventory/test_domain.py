@@ -1,0 +1,72 @@
+"""The rules of inventories."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from mesh.errors import Aborted, InvalidArgument, NotFound
+from services.inventory.domain import Details, Inventory, owned, uid_of
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+DETAILS = Details("First", "Line 1\nLine 2")
+
+
+def created(owner: str = "users/ada") -> Inventory:
+    """Returns an inventory in its first version."""
+    return Inventory.create(uuid4(), owner, DETAILS, NOW)
+
+
+def test_a_new_one_has_a_name_and_a_version() -> None:
+    """Its name has its identifier, and its version is the first."""
+    new = Inventory.create(UUID(int=7), "users/ada", DETAILS, NOW)
+    assert (new.name, new.etag, new.delete_time) == (f"inventories/{UUID(int=7)}", "1", None)
+
+
+@pytest.mark.parametrize(
+    ("display_name", "description", "fields"),
+    [
+        (" ", "", ["inventory.display_name"]),
+        ("two\nlines", "", ["inventory.display_name"]),
+        ("First", "\0", ["inventory.description"]),
+        ("", "\0", ["inventory.display_name", "inventory.description"]),
+    ],
+)
+def test_wrong_details_are_refused(display_name: str, description: str, fields: list[str]) -> None:
+    """The error names every field that is wrong."""
+    with pytest.raises(InvalidArgument) as caught:
+        Details.checked(display_name, description)
+    assert [violation.field for violation in caught.value.violations] == fields
+
+
+def test_an_update_makes_a_new_version() -> None:
+    """Its time and version change with its details, and not without."""
+    first = created()
+    second = first.update(Details("Second", ""), "1", LATER)
+    assert (second.details.display_name, second.update_time, second.etag) == ("Second", LATER, "2")
+    assert second.update(second.details, "", NOW) is second
+
+
+def test_a_stale_etag_is_refused() -> None:
+    """Neither an update nor a deletion overwrites what its caller has not seen."""
+    with pytest.raises(Aborted):
+        created().update(DETAILS, "2", LATER)
+    with pytest.raises(Aborted):
+        created().delete("2", LATER)
+
+
+def test_it_is_there_for_its_owner_until_it_is_deleted() -> None:
+    """Others get the same error as for one that does not exist."""
+    mine = created()
+    assert owned(mine, "users/ada") is mine
+    for found, owner in ((None, "users/ada"), (mine, "users/bob"), (mine.delete("", LATER), "users/ada")):
+        with pytest.raises(NotFound):
+            owned(found, owner)
+
+
+@pytest.mark.parametrize("name", ["", "inventories/", "inventories/7", f"others/{UUID(int=7)}"])
+def test_a_name_that_nothing_can_have_is_not_found(name: str) -> None:
+    """The same error as for one that does not exist."""
+    with pytest.raises(NotFound):
+        uid_of(name)

@@ -1,1 +1,1 @@
-"""The inventory service: keeps the inventories of users."""
+"""The inventory service: keeps the stock of products, and reserves it for orders."""

@@ -1,19 +1,24 @@
-"""Wires the inventory service."""
+"""The composition root of the inventory service."""
 
 from mesh.database import Database
-from mesh.events import Relay, connect
+from mesh.events import Inbox, Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
+from services.inventory.consumers import Consumers
+from services.inventory.expiry import Expiry
 from services.inventory.handlers import InventoryHandlers
 from services.inventory.settings import InventorySettings
 
 
 async def wire(process: Process, settings: InventorySettings) -> None:
-    """Serves the handlers, and publishes the events that they write to the database."""
+    """Starts the relay and the inbox of events, the expiry of reservations, and the gRPC server with the handlers."""
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
-    await serve(process, settings, InventoryHandlers(database))
+    consumers = Consumers(settings.reservation_valid_for)
+    await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
+    await process.enter(Expiry(database))
+    await serve(process, settings, InventoryHandlers(database, settings.reservation_valid_for))
 
 
 if __name__ == "__main__":

@@ -1,114 +1,178 @@
-"""The rules of inventories: what they must say, who may see them, what may become of them."""
+"""The rules of stock and reservations: what is available, and what becomes of units that an order needs."""
 
-import unicodedata
-from collections.abc import Sequence
+import enum
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self
-from uuid import UUID
+from typing import Final, Self, TypedDict
 
-from mesh.errors import FieldViolation, MeshError, NotFound, invalid_fields
+from mesh.errors import FailedPrecondition, NotFound
 from mesh.etag import check_etag
 from mesh.resource_name import uid_in
 
-NAME_PREFIX = "inventories/"
-
-# Controls (NUL among them, which PostgreSQL can't store) and the separators of lines and paragraphs.
-_CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
-_LAYOUT = frozenset("\n\r\t")
+PRODUCT_PREFIX: Final = "products/"
+UNITS_MAX: Final = 1_000_000_000
+"""The most units of a product that a warehouse holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
-    """The owner's part of an inventory. The contract's rules have limited the lengths before."""
+class _Change(TypedDict):
+    """What changes with every change of a stock."""
 
-    display_name: str
-    description: str
-
-    @classmethod
-    def checked(cls, display_name: str, description: str) -> Self:
-        """Returns the details, if they are valid. Raises InvalidArgument with every violation."""
-        if violations := [*_display_name_violations(display_name), *_description_violations(description)]:
-            raise invalid_fields(tuple(violations))
-        return cls(display_name, description)
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """An inventory. `version` counts its changes; `delete_time` is None unless it is deleted."""
-
-    uid: UUID
-    owner: str
-    details: Details
-    create_time: datetime
     update_time: datetime
-    delete_time: datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The stock of a product. The reserved units are among those on hand."""
+
+    product: str
+    on_hand: int
+    reserved: int
+    reorder_level: int
+    reorder_quantity: int
+    update_time: datetime
     version: int
 
     @classmethod
-    def create(cls, uid: UUID, owner: str, details: Details, now: datetime) -> Self:
-        """Returns a new inventory."""
-        return cls(uid, owner, details, create_time=now, update_time=now, delete_time=None, version=1)
+    def empty(cls, product: str, now: datetime) -> Self:
+        """Returns the stock of a product of which there were never any units."""
+        return cls(product, 0, 0, 0, 0, update_time=now, version=0)
 
     @property
     def name(self) -> str:
         """Returns the resource name."""
-        return f"{NAME_PREFIX}{self.uid}"
+        return f"{self.product}/stock"
+
+    @property
+    def available(self) -> int:
+        """Returns the number of units that can still be ordered."""
+        return self.on_hand - self.reserved
+
+    @property
+    def low(self) -> bool:
+        """Returns whether the product runs low."""
+        return self.available <= self.reorder_level
 
     @property
     def etag(self) -> str:
         """Returns the identifier of this version."""
         return str(self.version)
 
-    def update(self, details: Details, etag: str, now: datetime) -> Self:
-        """Returns it with these details; itself if they are the same. Raises Aborted if `etag` is given and stale."""
-        self._check_etag(etag)
-        if details == self.details:
+    @property
+    def proposed(self) -> int:
+        """Returns the number of units to reorder: the reorder quantity, as often as it takes to get above the level."""
+        if not self.low or not self.reorder_quantity:
+            return 0
+        times = (self.reorder_level - self.available) // self.reorder_quantity + 1
+        return times * self.reorder_quantity
+
+    def adjust(self, delta: int, now: datetime) -> Self:
+        """Adds units, or takes some away. Raises FailedPrecondition if more would be taken than are available, or if
+        more would be there than a warehouse holds.
+        """
+        if self.available + delta < 0:
+            raise FailedPrecondition(
+                f"Only {self.available} units of {self.product} are available, so {-delta} can't be taken away.",
+                reason="STOCK_SHORT",
+                metadata={"product": self.product, "available": str(self.available)},
+            )
+        if self.on_hand + delta > UNITS_MAX:
+            raise FailedPrecondition(
+                f"There would be more than {UNITS_MAX} units of {self.product}.",
+                reason="STOCK_FULL",
+                metadata={"product": self.product, "on_hand": str(self.on_hand)},
+            )
+        return replace(self, on_hand=self.on_hand + delta, **self._next(now))
+
+    def reorder_at(self, level: int, quantity: int, etag: str, now: datetime) -> Self:
+        """Changes when and how much to reorder. Raises Aborted if `etag` is given and stale."""
+        check_etag(etag, self.etag, "The stock has changed since it was read. Read it again before you change it.")
+        if (level, quantity) == (self.reorder_level, self.reorder_quantity):
             return self
-        return replace(self, details=details, update_time=now, version=self.version + 1)
+        return replace(self, reorder_level=level, reorder_quantity=quantity, **self._next(now))
 
-    def delete(self, etag: str, now: datetime) -> Self:
-        """Returns it as deleted. Raises Aborted if `etag` is given and stale."""
-        self._check_etag(etag)
-        return replace(self, delete_time=now, update_time=now, version=self.version + 1)
+    def reserve(self, quantity: int, now: datetime) -> Self:
+        """Reserves units, which must be available."""
+        assert quantity <= self.available, "shortages() found none"
+        return replace(self, reserved=self.reserved + quantity, **self._next(now))
 
-    def _check_etag(self, etag: str) -> None:
-        check_etag(etag, self.etag, "The inventory has changed. Read it again, then decide.")
+    def release(self, quantity: int, now: datetime) -> Self:
+        """Makes reserved units available again."""
+        return replace(self, reserved=self.reserved - quantity, **self._next(now))
 
+    def commit(self, quantity: int, now: datetime) -> Self:
+        """Takes reserved units out of the stock."""
+        return replace(self, reserved=self.reserved - quantity, on_hand=self.on_hand - quantity, **self._next(now))
 
-def uid_of(name: str) -> UUID:
-    """Returns the identifier in a name. Raises NotFound if nothing can have this name."""
-    if (uid := uid_in(name, NAME_PREFIX)) is None:
-        raise _not_found()
-    return uid
+    def put_back(self, quantity: int, now: datetime) -> Self:
+        """Puts committed units back into the stock."""
+        return replace(self, on_hand=self.on_hand + quantity, **self._next(now))
 
-
-def owned(found: Inventory | None, owner: str) -> Inventory:
-    """Returns what was found, if it is there for this user. Raises NotFound, for somebody else's as for none."""
-    if found is None or found.delete_time is not None or found.owner != owner:
-        raise _not_found()
-    return found
+    def _next(self, now: datetime) -> "_Change":
+        return {"update_time": now, "version": self.version + 1}
 
 
-def _display_name_violations(display_name: str) -> Sequence[FieldViolation]:
-    field = "inventory.display_name"
-    if not display_name.strip():
-        return [FieldViolation(field, "must be given", "REQUIRED")]
-    if any(_is_control(char) for char in display_name):
-        return [FieldViolation(field, "must not have line breaks or control characters", "TEXT_INVALID")]
-    return []
+class State(enum.Enum):
+    """The state of a reservation."""
+
+    RESERVED = "reserved"
+    REJECTED = "rejected"
+    COMMITTED = "committed"
+    RELEASED = "released"
+    RETURNED = "returned"
+    EXPIRED = "expired"
 
 
-def _description_violations(description: str) -> Sequence[FieldViolation]:
-    if any(_is_control(char) and char not in _LAYOUT for char in description):
-        why = "must not have control characters other than line breaks and tabs"
-        return [FieldViolation("inventory.description", why, "TEXT_INVALID")]
-    return []
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What is reserved for an order: the units of each product. It is one of all products or of none."""
+
+    order: str
+    state: State
+    units: Mapping[str, int]
+    expire_time: datetime
+
+    def move_to(self, state: State) -> Self:
+        """Returns the reservation in another state."""
+        return replace(self, state=state)
+
+    @property
+    def holds_units(self) -> bool:
+        """Returns whether the units are kept from other orders."""
+        return self.state is State.RESERVED
 
 
-def _is_control(char: str) -> bool:
-    return unicodedata.category(char) in _CONTROL_CATEGORIES
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A product of which an order needs more units than are available."""
+
+    product: str
+    wanted: int
+    available: int
 
 
-def _not_found() -> MeshError:
-    return NotFound("The inventory does not exist.", reason="INVENTORY_NOT_FOUND")
+def shortages(units: Mapping[str, int], stock: Mapping[str, Stock]) -> tuple[Shortage, ...]:
+    """Returns the products of which there are not enough units."""
+    available = {product: stock[product].available if product in stock else 0 for product in units}
+    return tuple(
+        Shortage(product, wanted, available[product])
+        for product, wanted in sorted(units.items())
+        if wanted > available[product]
+    )
+
+
+def total_units(lines: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Adds up the units of each product."""
+    units: dict[str, int] = {}
+    for product, quantity in lines:
+        units[product] = units.get(product, 0) + quantity
+    return units
+
+
+def product_of(name: str, suffix: str) -> str:
+    """Returns the product in a name such as "products/{uid}/stock". Raises NotFound if no product can have that."""
+    product = name.removesuffix(suffix)
+    if uid_in(product, PRODUCT_PREFIX) is None:
+        raise NotFound(f"The product {product} does not exist.", reason="PRODUCT_NOT_FOUND")
+    return product

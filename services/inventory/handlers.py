@@ -1,143 +1,220 @@
 """The methods of InventoryService."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
-from uuid import UUID, uuid4
 
-from meshwright.inventory.v1.events_pb import InventoryChanged
 from meshwright.inventory.v1.inventory_grpc import InventoryServiceBase
 from meshwright.inventory.v1.inventory_pb import (
-    CreateInventoryRequest,
-    DeleteInventoryRequest,
-    GetInventoryRequest,
-    ListInventoriesRequest,
-    ListInventoriesResponse,
-    UpdateInventoryRequest,
-    WatchInventoriesRequest,
-    WatchInventoriesResponse,
+    AdjustStockRequest,
+    Availability,
+    BatchAdjustStockRequest,
+    BatchAdjustStockResponse,
+    CommitRequest,
+    GetAvailabilityRequest,
+    GetStockRequest,
+    ListAdjustmentsRequest,
+    ListAdjustmentsResponse,
+    ListReorderProposalsRequest,
+    ListReorderProposalsResponse,
+    ListStockRequest,
+    ListStockResponse,
+    ReleaseRequest,
+    ReserveRequest,
+    UpdateStockRequest,
+    WatchLowStockRequest,
+    WatchLowStockResponse,
 )
-from meshwright.inventory.v1.inventory_pb import Inventory as InventoryMessage
-from protobuf.wkt import Timestamp
+from meshwright.inventory.v1.inventory_pb import Reservation as ReservationMessage
+from meshwright.inventory.v1.inventory_pb import Stock as StockMessage
 
 from mesh.database import Connection, Database
-from mesh.events import publish
+from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
-from mesh.pagination import read_page
+from mesh.pagination import Page, read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
-from services.inventory import storage
-from services.inventory.domain import Details, Inventory, owned, uid_of
+from services.inventory import reservations, storage
+from services.inventory.domain import State, Stock, product_of, total_units
+from services.inventory.messages import (
+    adjustment_message,
+    availability,
+    proposal_message,
+    reservation_message,
+    stock_message,
+)
+from services.inventory.storage import Adjustment
 
-SOURCE: Final = "inventory"
-UPDATABLE: Final = frozenset({"display_name", "description"})
-PAGE_SIZE_MAX: Final = 200
+UPDATABLE: Final = frozenset({"reorder_level", "reorder_quantity"})
 WATCH_EVERY_S: Final = 1.0
 
 
 class InventoryHandlers(InventoryServiceBase):
-    """Keeps inventories. A change and its event are written in one transaction."""
+    """The handlers of InventoryService. A change of stock and its event are written in one transaction."""
 
-    def __init__(self, database: Database, *, watch_every_s: float = WATCH_EVERY_S) -> None:
+    def __init__(
+        self, database: Database, reservation_valid_for: timedelta, *, watch_every_s: float = WATCH_EVERY_S
+    ) -> None:
         self._database = database
+        self._reservation_valid_for = reservation_valid_for
         self._watch_every_s = watch_every_s
 
-    async def create_inventory(self, request: CreateInventoryRequest, call: Call) -> InventoryMessage:
-        """Creates an inventory, once for each request_id."""
-        details = _details(request.inventory or InventoryMessage())
+    async def get_availability(self, request: GetAvailabilityRequest, call: Call) -> Availability:
+        """Returns how many units of a product can be ordered."""
+        product = product_of(request.name, "/availability")
         async with self._database.transaction() as tx:
-            return await once(tx, call, request, partial(_create, tx, call.caller.subject, details))
+            return availability(request.name, await storage.find(tx, product))
 
-    async def get_inventory(self, request: GetInventoryRequest, call: Call) -> InventoryMessage:
-        """Returns one of the caller's."""
-        uid = uid_of(request.name)
+    async def get_stock(self, request: GetStockRequest, call: Call) -> StockMessage:
+        """Returns the stock of a product."""
+        product = product_of(request.name, "/stock")
         async with self._database.transaction() as tx:
-            return _message(owned(await storage.find(tx, uid), call.caller.subject))
+            stock = await storage.find(tx, product)
+        return stock_message(stock or Stock.empty(product, datetime.now(UTC)))
 
-    async def list_inventories(self, request: ListInventoriesRequest, call: Call) -> ListInventoriesResponse:
-        """Returns a page of the caller's."""
-        owner = call.caller.subject
+    async def list_stock(self, request: ListStockRequest, call: Call) -> ListStockResponse:
+        """Lists the stock of all products, or of those that run low."""
+        found, next_page_token = await self._list(request, low_only=request.low_only)
+        return ListStockResponse(stock=[stock_message(each) for each in found], next_page_token=next_page_token)
+
+    async def list_reorder_proposals(
+        self, request: ListReorderProposalsRequest, call: Call
+    ) -> ListReorderProposalsResponse:
+        """Lists what to reorder: a page of the products that run low, without those that are not reordered."""
+        found, next_page_token = await self._list(request, low_only=True)
+        proposals = [proposal_message(stock) for stock in found if stock.proposed]
+        return ListReorderProposalsResponse(proposals=proposals, next_page_token=next_page_token)
+
+    async def _list(
+        self, request: ListStockRequest | ListReorderProposalsRequest, *, low_only: bool
+    ) -> tuple[Sequence[Stock], str]:
         page = read_page(
-            request.page_size,
-            request.page_token,
-            query=(owner,),
-            key_types=storage.LIST_KEY_TYPES,
-            size_max=PAGE_SIZE_MAX,
+            request.page_size, request.page_token, query=(str(low_only),), key_types=storage.STOCK_KEY_TYPES
         )
         async with self._database.transaction() as tx:
-            found, next_page_token = await storage.list_inventories(tx, owner, page)
-        return ListInventoriesResponse(inventories=[_message(each) for each in found], next_page_token=next_page_token)
+            return await storage.list_stock(tx, page, low_only=low_only)
 
-    async def update_inventory(self, request: UpdateInventoryRequest, call: Call) -> InventoryMessage:
-        """Changes the fields that the mask names."""
-        patch = request.inventory or InventoryMessage()
+    async def update_stock(self, request: UpdateStockRequest, call: Call) -> StockMessage:
+        """Changes when and how much to reorder."""
+        patch = request.stock or StockMessage()
+        product = product_of(patch.name, "/stock")
+        now = datetime.now(UTC)
+        async with self._database.transaction() as tx:
+            before = await storage.lock_all(tx, [product], now)
+            current = before[product]
+            wanted = apply_update(stock_message(current), patch, request.update_mask, updatable=UPDATABLE)
+            after = current.reorder_at(wanted.reorder_level, wanted.reorder_quantity, patch.etag, now)
+            if after is not current:
+                await reservations.write_stock(tx, before, [after])
+        return stock_message(after)
 
-        def updated(current: Inventory) -> Inventory:
-            wanted = apply_update(_message(current), patch, request.update_mask, updatable=UPDATABLE)
-            return current.update(_details(wanted), patch.etag, datetime.now(UTC))
+    async def adjust_stock(self, request: AdjustStockRequest, call: Call) -> StockMessage:
+        """Adjusts the stock of a product, once for each request_id."""
+        async with self._database.transaction() as tx:
+            return await once(tx, call, request, partial(_adjust_one, tx, request, call.caller.subject))
 
-        return await self._change(uid_of(patch.name), call.caller.subject, updated)
+    async def batch_adjust_stock(self, request: BatchAdjustStockRequest, call: Call) -> BatchAdjustStockResponse:
+        """Adjusts the stock of several products, all or none, once for each request_id."""
+        _check_products(request.requests)
+        async with self._database.transaction() as tx:
+            return await once(tx, call, request, partial(_adjust_batch, tx, request, call.caller.subject))
 
-    async def delete_inventory(self, request: DeleteInventoryRequest, call: Call) -> InventoryMessage:
-        """Marks an inventory as deleted, so that streams can report it."""
-        return await self._change(
-            uid_of(request.name),
-            call.caller.subject,
-            lambda current: current.delete(request.etag, datetime.now(UTC)),
+    async def list_adjustments(self, request: ListAdjustmentsRequest, call: Call) -> ListAdjustmentsResponse:
+        """Lists the adjustments of a product's stock."""
+        product = product_of(request.parent, "/stock")
+        page: Page = read_page(
+            request.page_size, request.page_token, query=(product,), key_types=storage.ADJUSTMENT_KEY_TYPES
         )
+        async with self._database.transaction() as tx:
+            found, next_page_token = await storage.list_adjustments(tx, product, page)
+        adjustments = [adjustment_message(each) for each in found]
+        return ListAdjustmentsResponse(adjustments=adjustments, next_page_token=next_page_token)
 
-    async def watch_inventories(
-        self, request: WatchInventoriesRequest, call: Call
-    ) -> AsyncIterator[WatchInventoriesResponse]:
+    async def watch_low_stock(self, request: WatchLowStockRequest, call: Call) -> AsyncIterator[WatchLowStockResponse]:
         """Reads the changes after the last one that was sent, again and again: any process can continue a stream."""
-        owner = call.caller.subject
-        resume = read_resume_token(request.resume_token, query=("watch", owner), key_types=storage.CHANGE_KEY_TYPES)
+        resume = read_resume_token(request.resume_token, query=("watch low",), key_types=storage.LOW_CHANGE_KEY_TYPES)
         after = resume.after
         while True:
             async with self._database.transaction() as tx:
-                changes = await storage.list_changes(tx, owner, after)
-            for position, changed in changes:
+                newest = await storage.low_position(tx)
+                changes = await storage.list_low_changes(tx, after)
+            for position, stock in changes:
                 after = (position,)
-                yield WatchInventoriesResponse(inventory=_message(changed), resume_token=resume.token(position))
+                token = resume.token(position)
+                yield WatchLowStockResponse(stock=stock_message(stock), low=stock.low, resume_token=token)
             if not changes:
+                after = after or (newest,)
                 await asyncio.sleep(self._watch_every_s)
 
-    async def _change(self, uid: UUID, owner: str, change: Callable[[Inventory], Inventory]) -> InventoryMessage:
-        """Changes an inventory under its row's lock, and publishes the change if there was one."""
+    async def reserve(self, request: ReserveRequest, call: Call) -> ReservationMessage:
+        """Reserves the products of an order."""
+        units = total_units((each.product, each.quantity) for each in request.units)
         async with self._database.transaction() as tx:
-            current = owned(await storage.find(tx, uid, lock=True), owner)
-            changed = change(current)
-            message = _message(changed)
-            if changed is not current:
-                await storage.update(tx, changed)
-                await publish(tx, InventoryChanged(inventory=message), source=SOURCE, aggregate=changed.name)
-        return message
+            reservation = await reservations.reserve(
+                tx, request.order, units, datetime.now(UTC), self._reservation_valid_for
+            )
+        return reservation_message(reservation)
+
+    async def release(self, request: ReleaseRequest, call: Call) -> ReservationMessage:
+        """Makes the products of an order available again."""
+        async with self._database.transaction() as tx:
+            return reservation_message(await reservations.release(tx, request.order, datetime.now(UTC)))
+
+    async def commit(self, request: CommitRequest, call: Call) -> ReservationMessage:
+        """Takes the products of an order out of the stock. The error is raised after the transaction, because the
+        outcome was published in it.
+        """
+        async with self._database.transaction() as tx:
+            reservation = await reservations.commit(tx, request.order, datetime.now(UTC))
+        if reservation.state is not State.COMMITTED:
+            raise FailedPrecondition(
+                f"The reservation for {request.order} is {reservation.state.value}, so it can't be committed.",
+                reason="RESERVATION_STATE",
+                metadata={"state": reservation.state.name},
+            )
+        return reservation_message(reservation)
 
 
-async def _create(tx: Connection, owner: str, details: Details) -> InventoryMessage:
-    created = Inventory.create(uuid4(), owner, details, datetime.now(UTC))
-    await storage.insert(tx, created)
-    message = _message(created)
-    await publish(tx, InventoryChanged(inventory=message), source=SOURCE, aggregate=created.name)
-    return message
+def _check_products(requests: Sequence[AdjustStockRequest]) -> None:
+    """Raises InvalidArgument with each request for a product that an earlier one names."""
+    seen: set[str] = set()
+    violations = []
+    for index, request in enumerate(requests):
+        if request.name in seen:
+            description = "must not name a product twice: add up the adjustments"
+            violations.append(FieldViolation(f"requests[{index}].name", description, "DUPLICATE"))
+        seen.add(request.name)
+    if violations:
+        raise InvalidArgument(
+            f"{violations[0].field}: {violations[0].description}.", reason="INVALID_FIELD", violations=violations
+        )
 
 
-def _details(message: InventoryMessage) -> Details:
-    return Details.checked(message.display_name, message.description)
+async def _adjust_one(tx: Connection, request: AdjustStockRequest, actor: str) -> StockMessage:
+    (stock,) = await _adjust(tx, [request], actor)
+    return stock
 
 
-def _message(inventory: Inventory) -> InventoryMessage:
-    return InventoryMessage(
-        name=inventory.name,
-        uid=str(inventory.uid),
-        owner=inventory.owner,
-        display_name=inventory.details.display_name,
-        description=inventory.details.description,
-        create_time=Timestamp.from_datetime(inventory.create_time),
-        update_time=Timestamp.from_datetime(inventory.update_time),
-        delete_time=None if inventory.delete_time is None else Timestamp.from_datetime(inventory.delete_time),
-        etag=inventory.etag,
+async def _adjust_batch(tx: Connection, request: BatchAdjustStockRequest, actor: str) -> BatchAdjustStockResponse:
+    return BatchAdjustStockResponse(stock=await _adjust(tx, request.requests, actor))
+
+
+async def _adjust(tx: Connection, requests: Sequence[AdjustStockRequest], actor: str) -> list[StockMessage]:
+    now = datetime.now(UTC)
+    adjustments = [_adjustment(request, actor, now) for request in requests]
+    before = await storage.lock_all(tx, [each.product for each in adjustments], now)
+    after = [before[each.product].adjust(each.delta, now) for each in adjustments]
+    await reservations.write_stock(tx, before, after)
+    await storage.insert_adjustments(tx, adjustments)
+    return [stock_message(stock) for stock in after]
+
+
+def _adjustment(request: AdjustStockRequest, actor: str, now: datetime) -> Adjustment:
+    assert request.adjustment is not None, "the contract requires it"
+    wanted = request.adjustment
+    return Adjustment(
+        product_of(request.name, "/stock"), wanted.delta, wanted.reason.name, wanted.note, actor, create_time=now
     )

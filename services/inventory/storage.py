@@ -1,110 +1,226 @@
-"""Inventories in PostgreSQL. Every function works inside the transaction it is given."""
+"""The SQL of stock, adjustments and reservations. Every function runs in its caller's transaction.
 
-from collections.abc import Sequence
+Locks are taken in one order, so that no two transactions wait for each other: first the reservation of an order, then
+the stock of its products, by their names.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
 from mesh.database import Connection
 from mesh.pagination import Page
 from mesh.position import Key
-from services.inventory.domain import Details, Inventory
+from services.inventory.domain import Reservation, State, Stock
 
-LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
-"""The sort key of list_inventories(): create_time, uid."""
+STOCK_KEY_TYPES: Final[tuple[type[Key], ...]] = (str,)
+"""The sort key of list_stock(): product."""
 
-CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
-"""The position of a change."""
+ADJUSTMENT_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
+"""The sort key of list_adjustments(): number."""
 
-CHANGES_MAX: Final = 100
+LOW_CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
+"""The position of a change between low and not low."""
 
-_COLUMNS: Final = "uid, owner, display_name, description, create_time, update_time, delete_time, version"
+LOW_CHANGES_MAX: Final = 100
 
-# Numbers come in the order of statements, rows become visible in that of commits. One writer at a time makes the two
-# the same, so that nobody who reads up to a number misses a smaller one that is committed later. The lock is released
-# at the end of the transaction.
-_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock('inventories'::regclass::oid::bigint)"
+_STOCK: Final = "product, on_hand, reserved, reorder_level, reorder_quantity, update_time, version"
+
+# Positions come in the order of statements, rows become visible in that of commits. One writer of positions at a time
+# makes the two the same, so that a stream that reads up to a position misses none that is committed later.
+_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock('stock_low_change'::regclass::oid::bigint)"
 
 
-async def insert(tx: Connection, inventory: Inventory) -> None:
-    """Writes a new inventory."""
-    await tx.execute(_TAKE_TURN)
-    await tx.execute(
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change of a product's stock by staff; `reason` is the name of the contract's value."""
+
+    product: str
+    delta: int
+    reason: str
+    note: str
+    actor: str
+    create_time: datetime
+
+
+async def find(tx: Connection, product: str) -> Stock | None:
+    """Returns the stock of a product, None if there never were any units."""
+    row = await tx.fetchrow(f"SELECT {_STOCK} FROM stock WHERE product = $1", product)
+    return None if row is None else _stock(row)
+
+
+async def lock(tx: Connection, products: Iterable[str]) -> dict[str, Stock]:
+    """Returns the stock of those products that have any, locked until the transaction ends."""
+    rows = await tx.fetch(
+        f"SELECT {_STOCK} FROM stock WHERE product = ANY($1) ORDER BY product FOR UPDATE", sorted(products)
+    )
+    return {row["product"]: _stock(row) for row in rows}
+
+
+async def lock_all(tx: Connection, products: Iterable[str], now: datetime) -> dict[str, Stock]:
+    """Returns the stock of all these products, locked until the transaction ends; makes an empty one where needed."""
+    await tx.executemany(
         f"""
-        INSERT INTO inventories ({_COLUMNS}, change)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nextval('inventories_change'))
+        INSERT INTO stock ({_STOCK}, low) VALUES ($1, 0, 0, 0, 0, $2, 0, true) ON CONFLICT (product) DO NOTHING
         """,
-        *_values(inventory),
+        [(product, now) for product in sorted(products)],
+    )
+    return await lock(tx, products)
+
+
+async def update(tx: Connection, before: Mapping[str, Stock], after: Iterable[Stock]) -> list[Stock]:
+    """Writes changed stock, which must be locked. Returns that of the products that became low by the change."""
+    changed = sorted(after, key=lambda each: each.product)
+    turned = [each for each in changed if each.low is not before[each.product].low]
+    if turned:
+        await tx.execute(_TAKE_TURN)
+    await tx.executemany(
+        """
+        UPDATE stock SET on_hand = $2, reserved = $3, reorder_level = $4, reorder_quantity = $5, update_time = $6,
+            version = $7, low = $8, low_change = CASE WHEN low = $8 THEN low_change ELSE nextval('stock_low_change') END
+        WHERE product = $1
+        """,
+        [
+            (
+                each.product,
+                each.on_hand,
+                each.reserved,
+                each.reorder_level,
+                each.reorder_quantity,
+                each.update_time,
+                each.version,
+                each.low,
+            )
+            for each in changed
+        ],
+    )
+    return [each for each in turned if each.low]
+
+
+async def list_stock(tx: Connection, page: Page, *, low_only: bool) -> tuple[Sequence[Stock], str]:
+    """Returns a page of the stock by the name of the product, and the next page's token."""
+    conditions = ["low"] if low_only else []
+    if page.after:
+        conditions.append("product > $2")
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    rows = await tx.fetch(
+        f"SELECT {_STOCK} FROM stock {where} ORDER BY product LIMIT $1", page.limit, *(page.after or ())
+    )
+    return page.split([_stock(row) for row in rows], lambda each: (each.product,))
+
+
+async def low_position(tx: Connection) -> int:
+    """Returns the position of the last change between low and not low."""
+    position: int = await tx.fetchval("SELECT coalesce(max(low_change), 0) FROM stock")
+    return position
+
+
+async def list_low_changes(tx: Connection, after: Sequence[Key] | None) -> list[tuple[int, Stock]]:
+    """Returns the stock that became low or was refilled after this position, each once, with its last position. If the
+    position is None, returns what is low now. At most LOW_CHANGES_MAX are returned.
+    """
+    condition = "low AND low_change IS NOT NULL" if after is None else "low_change > $1"
+    rows = await tx.fetch(
+        f"SELECT {_STOCK}, low_change FROM stock WHERE {condition} ORDER BY low_change LIMIT {LOW_CHANGES_MAX}",
+        *(after or ()),
+    )
+    return [(row["low_change"], _stock(row)) for row in rows]
+
+
+async def insert_adjustments(tx: Connection, adjustments: Iterable[Adjustment]) -> None:
+    """Records adjustments."""
+    await tx.executemany(
+        """
+        INSERT INTO adjustments (product, delta, reason, note, actor, create_time) VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        [(each.product, each.delta, each.reason, each.note, each.actor, each.create_time) for each in adjustments],
     )
 
 
-async def update(tx: Connection, inventory: Inventory) -> None:
-    """Writes a changed inventory. find(…, lock=True) must have locked its row."""
-    await tx.execute(_TAKE_TURN)
-    await tx.execute(
+async def list_adjustments(tx: Connection, product: str, page: Page) -> tuple[Sequence[Adjustment], str]:
+    """Returns a page of a product's adjustments, the newest first, and the next page's token."""
+    after = "AND number < $3" if page.after else ""
+    rows = await tx.fetch(
         f"""
-        UPDATE inventories SET ({_COLUMNS}, change) =
-            ($1, $2, $3, $4, $5, $6, $7, $8, nextval('inventories_change'))
-        WHERE uid = $1
+        SELECT number, product, delta, reason, note, actor, create_time FROM adjustments
+        WHERE product = $1 {after} ORDER BY number DESC LIMIT $2
         """,
-        *_values(inventory),
+        product,
+        page.limit,
+        *(page.after or ()),
+    )
+    given, next_page_token = page.split(rows, lambda row: (row["number"],))
+    return [
+        Adjustment(row["product"], row["delta"], row["reason"], row["note"], row["actor"], row["create_time"])
+        for row in given
+    ], next_page_token
+
+
+async def begin(tx: Connection, order: str, expire_time: datetime) -> Reservation | None:
+    """Returns the reservation of an order, locked until the transaction ends; None if it had none. In that case it has
+    one afterwards, which is released and holds no units.
+    """
+    new = await tx.fetchval(
+        """
+        INSERT INTO reservations (order_name, state, expire_time) VALUES ($1, 'released', $2)
+        ON CONFLICT (order_name) DO NOTHING RETURNING true
+        """,
+        order,
+        expire_time,
+    )
+    return None if new else await _find_locked(tx, order)
+
+
+async def _find_locked(tx: Connection, order: str) -> Reservation:
+    row = await tx.fetchrow("SELECT state, expire_time FROM reservations WHERE order_name = $1 FOR UPDATE", order)
+    assert row is not None, "reservations are not deleted"
+    units = await tx.fetch("SELECT product, quantity FROM reserved_units WHERE order_name = $1", order)
+    return Reservation(
+        order, State(row["state"]), {each["product"]: each["quantity"] for each in units}, row["expire_time"]
     )
 
 
-def _values(inventory: Inventory) -> tuple[object, ...]:
-    return (
-        inventory.uid,
-        inventory.owner,
-        inventory.details.display_name,
-        inventory.details.description,
-        inventory.create_time,
-        inventory.update_time,
-        inventory.delete_time,
-        inventory.version,
+async def write(tx: Connection, reservation: Reservation) -> None:
+    """Writes a reservation, which begin() must have locked."""
+    await tx.execute(
+        "UPDATE reservations SET state = $2, expire_time = $3 WHERE order_name = $1",
+        reservation.order,
+        reservation.state.value,
+        reservation.expire_time,
+    )
+    await tx.executemany(
+        """
+        INSERT INTO reserved_units (order_name, product, quantity) VALUES ($1, $2, $3)
+        ON CONFLICT (order_name, product) DO NOTHING
+        """,
+        [(reservation.order, product, quantity) for product, quantity in sorted(reservation.units.items())],
     )
 
 
-async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Inventory | None:
-    """Returns an inventory, deleted or not. `lock` keeps others from changing it meanwhile."""
-    query = f"SELECT {_COLUMNS} FROM inventories WHERE uid = $1"
-    row = await tx.fetchrow(f"{query} FOR UPDATE" if lock else query, uid)
-    return None if row is None else _inventory(row)
-
-
-async def list_inventories(tx: Connection, owner: str, page: Page) -> tuple[Sequence[Inventory], str]:
-    """Returns a page of a user's inventories, the newest first, and the next page's token."""
-    after = "AND (create_time, uid) < ($3, $4)" if page.after else ""
-    query = f"""
-        SELECT {_COLUMNS} FROM inventories WHERE owner = $1 AND delete_time IS NULL {after}
-        ORDER BY create_time DESC, uid DESC LIMIT $2
+async def take_expired(tx: Connection, now: datetime) -> Reservation | None:
+    """Returns the reservation that expired first, locked until the transaction ends; None if all such reservations are
+    locked by other workers.
     """
-    rows = await tx.fetch(query, owner, page.limit, *(page.after or ()))
-    return page.split([_inventory(row) for row in rows], lambda each: (each.create_time, each.uid))
+    order = await tx.fetchval(
+        """
+        SELECT order_name FROM reservations WHERE state = 'reserved' AND expire_time <= $1
+        ORDER BY expire_time LIMIT 1 FOR UPDATE SKIP LOCKED
+        """,
+        now,
+    )
+    return None if order is None else await _find_locked(tx, order)
 
 
-async def list_changes(tx: Connection, owner: str, after: Sequence[Key] | None) -> list[tuple[int, Inventory]]:
-    """Returns a user's inventories that changed after this position, all of them if it is None.
-
-    Each is there once, with the position of its last change, in the order of the changes, deleted ones too. At most
-    CHANGES_MAX are returned.
-    """
-    query = f"""
-        SELECT {_COLUMNS}, change FROM inventories
-        WHERE owner = $1 AND change > $2 ORDER BY change LIMIT {CHANGES_MAX}
-    """
-    rows = await tx.fetch(query, owner, *(after or (0,)))
-    return [(row["change"], _inventory(row)) for row in rows]
-
-
-def _inventory(row: "asyncpg.Record") -> Inventory:
-    return Inventory(
-        row["uid"],
-        row["owner"],
-        Details(row["display_name"], row["description"]),
-        row["create_time"],
+def _stock(row: "asyncpg.Record") -> Stock:
+    return Stock(
+        row["product"],
+        row["on_hand"],
+        row["reserved"],
+        row["reorder_level"],
+        row["reorder_quantity"],
         row["update_time"],
-        row["delete_time"],
         row["version"],
     )

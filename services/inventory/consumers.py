@@ -1,0 +1,57 @@
+"""The consumers of events: the stock follows the orders."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced
+from meshwright.orders.v1.orders_pb import Order
+from protobuf import Message
+
+from mesh.database import Connection
+from mesh.events import Event
+from mesh.events.inbox import Handler
+from services.inventory import reservations
+from services.inventory.domain import total_units
+
+log = structlog.get_logger()
+
+
+class Consumers:
+    """The handlers of events."""
+
+    def __init__(self, valid_for: timedelta) -> None:
+        """Prepares the handlers. Reservations expire after `valid_for`."""
+        self._valid_for = valid_for
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Returns the handler of each event, for the inbox."""
+        return {
+            OrderPlaced: self.order_placed,
+            OrderConfirmed: self.order_confirmed,
+            OrderCancelled: self.order_cancelled,
+        }
+
+    async def order_placed(self, tx: Connection, event: Event[OrderPlaced]) -> None:
+        """Reserves the products of an order."""
+        order = _order(event.data.order)
+        units = total_units((line.product, line.quantity) for line in order.lines)
+        reservation = await reservations.reserve(tx, order.name, units, datetime.now(UTC), self._valid_for)
+        log.info("order's products", order=order.name, state=reservation.state.value)
+
+    async def order_confirmed(self, tx: Connection, event: Event[OrderConfirmed]) -> None:
+        """Takes the products of a paid order out of the stock."""
+        order = _order(event.data.order)
+        reservation = await reservations.commit(tx, order.name, datetime.now(UTC))
+        log.info("order's products", order=order.name, state=reservation.state.value)
+
+    async def order_cancelled(self, tx: Connection, event: Event[OrderCancelled]) -> None:
+        """Makes the products of a cancelled order available again."""
+        order = _order(event.data.order)
+        reservation = await reservations.release(tx, order.name, datetime.now(UTC))
+        log.info("order's products", order=order.name, state=reservation.state.value)
+
+
+def _order(order: Order | None) -> Order:
+    assert order is not None, "orders sets it"
+    return order

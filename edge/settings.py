@@ -16,6 +16,7 @@ from edge.http.held_bytes import BODIES_MIN
 from edge.http.proxies import resolve_trusted
 from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.settings import HttpUrl, HttpUrlOrEmpty, Port, ProcessSettings, load, variables
+from mesh.standard_webhooks import SIGNATURE_HEADERS
 
 
 def _words(value: object) -> object:
@@ -159,7 +160,7 @@ class EdgeSettings(ProcessSettings):
     )
     cors_max_age_s: int = Field(600, ge=0, le=86_400, description="how long browsers may cache a preflight")
     request_headers: HeaderNames = Field(
-        default_factory=lambda: ["accept-language", "traceparent", "tracestate"],
+        default_factory=lambda: ["accept-language", "traceparent", "tracestate", *SIGNATURE_HEADERS],
         description="the request headers that are passed on to services as metadata",
     )
     response_headers: HeaderNames = Field(

@@ -109,7 +109,7 @@ class Stock:
         """Puts committed units back into the stock."""
         return replace(self, on_hand=self.on_hand + quantity, **self._next(now))
 
-    def _next(self, now: datetime) -> "_Change":
+    def _next(self, now: datetime) -> _Change:
         return {"update_time": now, "version": self.version + 1}
 
 

@@ -1,1 +1,1 @@
-"""The payments service: keeps the payments of users."""
+"""The payments service: charges customers by a payment provider, and keeps the books."""

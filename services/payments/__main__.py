@@ -1,19 +1,33 @@
-"""Wires the payments service."""
+"""The composition root of the payments service."""
 
-from mesh.database import Database
-from mesh.events import Relay, connect
+from mesh.database import Database, Wakeup
+from mesh.events import Inbox, Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
+from services.payments.charging import Charging
+from services.payments.consumers import Consumers
 from services.payments.handlers import PaymentsHandlers
+from services.payments.sandbox import Sandbox
+from services.payments.sandbox_reports import SandboxReports
 from services.payments.settings import PaymentsSettings
+from services.payments.storage import CHANNEL
 
 
 async def wire(process: Process, settings: PaymentsSettings) -> None:
-    """Serves the handlers, and publishes the events that they write to the database."""
+    """Starts the relay and the inbox of events, the worker that asks the provider, the sandbox's reports, and the gRPC
+    server with the handlers.
+    """
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
-    await serve(process, settings, PaymentsHandlers(database))
+    sandbox = Sandbox(database)
+    secret = settings.provider_report_secret.get_secret_value().encode()
+    await process.enter(SandboxReports(sandbox, settings.report_url, secret))
+    wakeup = await process.enter(Wakeup(database, CHANNEL))
+    await process.enter(Charging(database, sandbox, settings.risk_limits, settings.payment_time_max, wakeup))
+    consumers = Consumers(settings.default_payment_method)
+    await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
+    await serve(process, settings, PaymentsHandlers(database, secret, settings.default_payment_method))
 
 
 if __name__ == "__main__":

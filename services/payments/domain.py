@@ -1,54 +1,110 @@
-"""The rules of payments: what they must say, who may see them, what may become of them."""
+"""The rules of payments: what follows from what the provider answers, and the postings of the ledger."""
 
-import unicodedata
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self
+from typing import Final, Self, TypedDict
 from uuid import UUID
 
-from mesh.errors import FieldViolation, MeshError, NotFound, invalid_fields
-from mesh.etag import check_etag
+from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.money import Money
 from mesh.resource_name import uid_in
 
-NAME_PREFIX = "payments/"
+NAME_PREFIX: Final = "payments/"
 
-# Controls (NUL among them, which PostgreSQL can't store) and the separators of lines and paragraphs.
-_CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
-_LAYOUT = frozenset("\n\r\t")
+
+class State(enum.Enum):
+    """The state of a payment."""
+
+    PENDING = "pending"
+    AUTHORIZED = "authorized"
+    IN_REVIEW = "in_review"
+    CAPTURED = "captured"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+OPEN: Final = frozenset({State.PENDING, State.AUTHORIZED, State.IN_REVIEW})
+"""The states in which nothing is captured, and something still can be."""
+
+
+class Failure(enum.Enum):
+    """Why a payment failed."""
+
+    NONE = ""
+    DECLINED = "declined"
+    UNKNOWN_METHOD = "unknown_method"
+    RISK = "risk"
+    TIMED_OUT = "timed_out"
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
-    """The owner's part of a payment. The contract's rules have limited the lengths before."""
+class Finding:
+    """A rule of the risk check that a payment breaks."""
 
-    display_name: str
-    description: str
+    rule: str
+    explanation: str
 
-    @classmethod
-    def checked(cls, display_name: str, description: str) -> Self:
-        """Returns the details, if they are valid. Raises InvalidArgument with every violation."""
-        if violations := [*_display_name_violations(display_name), *_description_violations(description)]:
-            raise invalid_fields(tuple(violations))
-        return cls(display_name, description)
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person who acts on payments: a customer reads their own, staff all."""
+
+    subject: str
+    staff: bool = False
+
+
+class _Change(TypedDict):
+    """What changes with every change of a payment."""
+
+    update_time: datetime
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment. `version` counts its changes; `delete_time` is None unless it is deleted."""
+    """The payment for an order. `captured` is zero or the amount; `refunded` is at most what was captured.
+
+    When `cancel_requested` is set, the provider is asked to void the charge, after which the payment is cancelled, or
+    failed if `failure` is set.
+    """
 
     uid: UUID
-    owner: str
-    details: Details
+    order: str
+    customer: str
+    payment_method: str
+    amount: Money
+    captured: Money
+    refunded: Money
+    state: State
+    failure: Failure
+    cancel_requested: bool
+    findings: tuple[Finding, ...]
     create_time: datetime
     update_time: datetime
-    delete_time: datetime | None
     version: int
 
     @classmethod
-    def create(cls, uid: UUID, owner: str, details: Details, now: datetime) -> Self:
-        """Returns a new payment."""
-        return cls(uid, owner, details, create_time=now, update_time=now, delete_time=None, version=1)
+    def begin(cls, uid: UUID, order: str, customer: str, payment_method: str, amount: Money, now: datetime) -> Self:
+        """Returns a new payment, for which the provider was not asked yet."""
+        nothing = replace(amount, hundredths=0)
+        return cls(
+            uid,
+            order,
+            customer,
+            payment_method,
+            amount,
+            captured=nothing,
+            refunded=nothing,
+            state=State.PENDING,
+            failure=Failure.NONE,
+            cancel_requested=False,
+            findings=(),
+            create_time=now,
+            update_time=now,
+            version=1,
+        )
 
     @property
     def name(self) -> str:
@@ -60,55 +116,128 @@ class Payment:
         """Returns the identifier of this version."""
         return str(self.version)
 
-    def update(self, details: Details, etag: str, now: datetime) -> Self:
-        """Returns it with these details; itself if they are the same. Raises Aborted if `etag` is given and stale."""
-        self._check_etag(etag)
-        if details == self.details:
+    @property
+    def waits_for_provider(self) -> bool:
+        """Returns whether the provider is to be asked, not counting refunds."""
+        return self.state in OPEN and (self.cancel_requested or self.state is not State.IN_REVIEW)
+
+    def authorized(self, findings: Sequence[Finding], now: datetime) -> Self:
+        """Returns the payment after the provider has authorised it: in review if the risk check found something."""
+        if self.state is not State.PENDING:
             return self
-        return replace(self, details=details, update_time=now, version=self.version + 1)
+        state = State.IN_REVIEW if findings else State.AUTHORIZED
+        return replace(self, state=state, findings=tuple(findings), **self._next(now))
 
-    def delete(self, etag: str, now: datetime) -> Self:
-        """Returns it as deleted. Raises Aborted if `etag` is given and stale."""
-        self._check_etag(etag)
-        return replace(self, delete_time=now, update_time=now, version=self.version + 1)
+    def declined(self, failure: Failure, now: datetime) -> Self:
+        """Returns the payment after the provider has declined it."""
+        if self.state is not State.PENDING:
+            return self
+        return replace(self, state=State.FAILED, failure=failure, **self._next(now))
 
-    def _check_etag(self, etag: str) -> None:
-        check_etag(etag, self.etag, "The payment has changed. Read it again, then decide.")
+    def capture(self, now: datetime) -> Self:
+        """Returns the payment after the provider has captured it."""
+        if self.state not in OPEN:
+            return self
+        return replace(self, state=State.CAPTURED, failure=Failure.NONE, captured=self.amount, **self._next(now))
+
+    def voided(self, now: datetime) -> Self:
+        """Returns the payment after the provider has voided it: it can't be captured any more."""
+        if self.state not in OPEN:
+            return self
+        state = State.CANCELLED if self.failure is Failure.NONE else State.FAILED
+        return replace(self, state=state, **self._next(now))
+
+    def end(self, failure: Failure, now: datetime) -> Self:
+        """Requests that an open payment is voided, because it failed or its order was cancelled."""
+        if self.state not in OPEN or self.cancel_requested:
+            return self
+        return replace(self, cancel_requested=True, failure=failure, **self._next(now))
+
+    def review(self, *, approve: bool, now: datetime) -> Self:
+        """Returns the payment after the decision by staff; itself if the same was decided before. Raises
+        FailedPrecondition if it does not wait for a decision.
+        """
+        if self.state is State.IN_REVIEW and not self.cancel_requested:
+            if approve:
+                return replace(self, state=State.AUTHORIZED, **self._next(now))
+            return self.end(Failure.RISK, now)
+        approved = bool(self.findings) and self.state in {State.AUTHORIZED, State.CAPTURED}
+        if approved if approve else self.failure is Failure.RISK:
+            return self
+        raise self._wrong_state("does not wait for a decision")
+
+    def check_refund(self, amount: Money | None, promised: int) -> Money:
+        """Returns the amount to refund, all that is left if it is not given. `promised` are the hundredths of refunds
+        that the provider has yet to make. Raises FailedPrecondition, or InvalidArgument for an amount that is none.
+        """
+        if self.state is not State.CAPTURED:
+            raise self._wrong_state("is not captured")
+        left = self.captured.hundredths - self.refunded.hundredths - promised
+        wanted = amount or replace(self.amount, hundredths=left)
+        if wanted.currency != self.amount.currency or (amount is not None and wanted.hundredths <= 0):
+            description = f"must be more than zero, in {self.amount.currency}"
+            violation = FieldViolation("amount", description, "AMOUNT")
+            raise InvalidArgument(f"amount: {description}.", reason="INVALID_FIELD", violations=[violation])
+        if not 0 < wanted.hundredths <= left:
+            raise FailedPrecondition(
+                f"Only {left / 100:.2f} {self.amount.currency} of the payment are left to refund.",
+                reason="REFUND_EXCEEDS_PAYMENT",
+                metadata={"left_hundredths": str(left)},
+            )
+        return wanted
+
+    def refund(self, amount: Money, now: datetime) -> Self:
+        """Returns the payment after the provider has paid back this amount."""
+        return replace(self, refunded=self.refunded + amount, **self._next(now))
+
+    def _next(self, now: datetime) -> _Change:
+        return {"update_time": now, "version": self.version + 1}
+
+    def _wrong_state(self, why: str) -> FailedPrecondition:
+        return FailedPrecondition(
+            f"The payment {why}: it is {self.state.value}.",
+            reason="PAYMENT_STATE",
+            metadata={"state": self.state.name},
+        )
+
+
+class Account(enum.Enum):
+    """An account of the ledger."""
+
+    PROVIDER = "provider"  # what the provider owes the shop
+    SALES = "sales"
+    REFUNDS = "refunds"
+
+
+def capture_posting(amount: Money) -> dict[Account, Money]:
+    """Returns the entries for a captured amount, none for nothing. A debit is positive."""
+    return _posting(debit=Account.PROVIDER, credit=Account.SALES, amount=amount)
+
+
+def refund_posting(amount: Money) -> dict[Account, Money]:
+    """Returns the entries for an amount that was paid back."""
+    return _posting(debit=Account.REFUNDS, credit=Account.PROVIDER, amount=amount)
+
+
+def _posting(*, debit: Account, credit: Account, amount: Money) -> dict[Account, Money]:
+    return {debit: amount, credit: amount * -1} if amount.hundredths else {}
 
 
 def uid_of(name: str) -> UUID:
-    """Returns the identifier in a name. Raises NotFound if nothing can have this name."""
+    """Returns the identifier in a payment's name. Raises NotFound if no payment can have this name."""
     if (uid := uid_in(name, NAME_PREFIX)) is None:
-        raise _not_found()
+        raise _not_found(name)
     return uid
 
 
-def owned(found: Payment | None, owner: str) -> Payment:
-    """Returns what was found, if it is there for this user. Raises NotFound, for somebody else's as for none."""
-    if found is None or found.delete_time is not None or found.owner != owner:
-        raise _not_found()
-    return found
+def visible_to(actor: Actor, name: str, payment: Payment | None) -> Payment:
+    """Returns the payment if this actor may see it. Raises NotFound, with the same message if the payment does not
+    exist or is somebody else's.
+    """
+    if payment is None or not (actor.staff or payment.customer == actor.subject):
+        raise _not_found(name)
+    return payment
 
 
-def _display_name_violations(display_name: str) -> Sequence[FieldViolation]:
-    field = "payment.display_name"
-    if not display_name.strip():
-        return [FieldViolation(field, "must be given", "REQUIRED")]
-    if any(_is_control(char) for char in display_name):
-        return [FieldViolation(field, "must not have line breaks or control characters", "TEXT_INVALID")]
-    return []
-
-
-def _description_violations(description: str) -> Sequence[FieldViolation]:
-    if any(_is_control(char) and char not in _LAYOUT for char in description):
-        why = "must not have control characters other than line breaks and tabs"
-        return [FieldViolation("payment.description", why, "TEXT_INVALID")]
-    return []
-
-
-def _is_control(char: str) -> bool:
-    return unicodedata.category(char) in _CONTROL_CATEGORIES
-
-
-def _not_found() -> MeshError:
-    return NotFound("The payment does not exist.", reason="PAYMENT_NOT_FOUND")
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"The payment {name} does not exist.", reason="PAYMENT_NOT_FOUND")

@@ -1,141 +1,149 @@
 """The methods of PaymentsService."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
 from uuid import UUID, uuid4
 
-from meshwright.payments.v1.events_pb import PaymentChanged
 from meshwright.payments.v1.payments_grpc import PaymentsServiceBase
 from meshwright.payments.v1.payments_pb import (
-    CreatePaymentRequest,
-    DeletePaymentRequest,
+    CancelChargeRequest,
+    CancelChargeResponse,
+    ChargeRequest,
     GetPaymentRequest,
+    ListLedgerEntriesRequest,
+    ListLedgerEntriesResponse,
     ListPaymentsRequest,
     ListPaymentsResponse,
-    UpdatePaymentRequest,
-    WatchPaymentsRequest,
-    WatchPaymentsResponse,
+    ReceiveReportRequest,
+    ReceiveReportResponse,
+    RefundPaymentRequest,
+    ReviewPaymentRequest,
 )
 from meshwright.payments.v1.payments_pb import Payment as PaymentMessage
-from protobuf.wkt import Timestamp
 
 from mesh.database import Connection, Database
-from mesh.events import publish
-from mesh.field_mask import apply_update
+from mesh.errors import FieldViolation, InvalidArgument, Unauthenticated
 from mesh.idempotency import once
+from mesh.money_message import money_of
 from mesh.pagination import read_page
-from mesh.resume import read_resume_token
 from mesh.rpc import Call
-from services.payments import storage
-from services.payments.domain import Details, Payment, owned, uid_of
+from mesh.standard_webhooks import SignatureInvalid, verify
+from services.payments import charges, storage
+from services.payments.domain import Actor, Payment, State, uid_of, visible_to
+from services.payments.messages import entry_message, payment_message
 
-SOURCE: Final = "payments"
-UPDATABLE: Final = frozenset({"display_name", "description"})
-PAGE_SIZE_MAX: Final = 200
-WATCH_EVERY_S: Final = 1.0
+STAFF_SCOPE = "payments.manage"
 
 
 class PaymentsHandlers(PaymentsServiceBase):
-    """Keeps payments. A change and its event are written in one transaction."""
+    """The handlers of PaymentsService. They record what is to be done; the worker asks the provider (charging.py)."""
 
-    def __init__(self, database: Database, *, watch_every_s: float = WATCH_EVERY_S) -> None:
+    def __init__(self, database: Database, report_secret: bytes, default_payment_method: str) -> None:
         self._database = database
-        self._watch_every_s = watch_every_s
-
-    async def create_payment(self, request: CreatePaymentRequest, call: Call) -> PaymentMessage:
-        """Creates a payment, once for each request_id."""
-        details = _details(request.payment or PaymentMessage())
-        async with self._database.transaction() as tx:
-            return await once(tx, call, request, partial(_create, tx, call.caller.subject, details))
+        self._report_secret = report_secret
+        self._default_payment_method = default_payment_method
 
     async def get_payment(self, request: GetPaymentRequest, call: Call) -> PaymentMessage:
-        """Returns one of the caller's."""
+        """Returns a payment of the caller, or any payment to staff."""
+        actor = _actor(call)
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
-            return _message(owned(await storage.find(tx, uid), call.caller.subject))
+            payment = visible_to(actor, request.name, await storage.find(tx, uid))
+        return payment_message(payment, staff=actor.staff)
 
     async def list_payments(self, request: ListPaymentsRequest, call: Call) -> ListPaymentsResponse:
-        """Returns a page of the caller's."""
-        owner = call.caller.subject
+        """Lists the payments of the caller, or all payments for staff."""
+        actor = _actor(call)
+        customer = None if actor.staff else actor.subject
+        state = State[request.state.name] if request.state else None
+        query = ("all" if customer is None else f"of {customer}", request.order, str(int(request.state)))
+        page = read_page(request.page_size, request.page_token, query=query, key_types=storage.KEY_TYPES)
+        async with self._database.transaction() as tx:
+            payments, next_page_token = await storage.list_payments(tx, customer, request.order, state, page)
+        messages = [payment_message(payment, staff=actor.staff) for payment in payments]
+        return ListPaymentsResponse(payments=messages, next_page_token=next_page_token)
+
+    async def refund_payment(self, request: RefundPaymentRequest, call: Call) -> PaymentMessage:
+        """Records a refund, once for each request_id."""
+        async with self._database.transaction() as tx:
+            return await once(tx, call, request, partial(_refund, tx, request))
+
+    async def review_payment(self, request: ReviewPaymentRequest, call: Call) -> PaymentMessage:
+        """Records a decision on a payment that the risk check has flagged."""
+        approve = request.decision == ReviewPaymentRequest.Decision.APPROVE
+        async with self._database.transaction() as tx:
+            payment = await _locked(tx, request.name)
+            decided = payment.review(approve=approve, now=datetime.now(UTC))
+            if decided is not payment:
+                await storage.update(tx, decided)
+        return payment_message(decided, staff=True)
+
+    async def list_ledger_entries(self, request: ListLedgerEntriesRequest, call: Call) -> ListLedgerEntriesResponse:
+        """Lists the entries of the ledger."""
+        payment = uid_of(request.payment) if request.payment else None
         page = read_page(
-            request.page_size,
-            request.page_token,
-            query=(owner,),
-            key_types=storage.LIST_KEY_TYPES,
-            size_max=PAGE_SIZE_MAX,
+            request.page_size, request.page_token, query=(request.payment,), key_types=storage.LEDGER_KEY_TYPES
         )
         async with self._database.transaction() as tx:
-            found, next_page_token = await storage.list_payments(tx, owner, page)
-        return ListPaymentsResponse(payments=[_message(each) for each in found], next_page_token=next_page_token)
+            entries, next_page_token = await storage.list_entries(tx, payment, page)
+        messages = [entry_message(entry) for entry in entries]
+        return ListLedgerEntriesResponse(entries=messages, next_page_token=next_page_token)
 
-    async def update_payment(self, request: UpdatePaymentRequest, call: Call) -> PaymentMessage:
-        """Changes the fields that the mask names."""
-        patch = request.payment or PaymentMessage()
-
-        def updated(current: Payment) -> Payment:
-            wanted = apply_update(_message(current), patch, request.update_mask, updatable=UPDATABLE)
-            return current.update(_details(wanted), patch.etag, datetime.now(UTC))
-
-        return await self._change(uid_of(patch.name), call.caller.subject, updated)
-
-    async def delete_payment(self, request: DeletePaymentRequest, call: Call) -> PaymentMessage:
-        """Marks a payment as deleted, so that streams can report it."""
-        return await self._change(
-            uid_of(request.name),
-            call.caller.subject,
-            lambda current: current.delete(request.etag, datetime.now(UTC)),
-        )
-
-    async def watch_payments(self, request: WatchPaymentsRequest, call: Call) -> AsyncIterator[WatchPaymentsResponse]:
-        """Reads the changes after the last one that was sent, again and again: any process can continue a stream."""
-        owner = call.caller.subject
-        resume = read_resume_token(request.resume_token, query=("watch", owner), key_types=storage.CHANGE_KEY_TYPES)
-        after = resume.after
-        while True:
-            async with self._database.transaction() as tx:
-                changes = await storage.list_changes(tx, owner, after)
-            for position, changed in changes:
-                after = (position,)
-                yield WatchPaymentsResponse(payment=_message(changed), resume_token=resume.token(position))
-            if not changes:
-                await asyncio.sleep(self._watch_every_s)
-
-    async def _change(self, uid: UUID, owner: str, change: Callable[[Payment], Payment]) -> PaymentMessage:
-        """Changes a payment under its row's lock, and publishes the change if there was one."""
+    async def receive_report(self, request: ReceiveReportRequest, call: Call) -> ReceiveReportResponse:
+        """Asks the provider about the payment that a report names, soon. What the report says is not trusted, so that
+        neither its order nor its repetition matters.
+        """
+        assert request.report is not None, "the contract requires it"
+        try:
+            verify(call.metadata, datetime.now(UTC), request.report.data, [self._report_secret])
+        except SignatureInvalid as error:
+            raise Unauthenticated(str(error), reason="SIGNATURE_INVALID") from error
+        charge = _charge_in(request.report.data)
         async with self._database.transaction() as tx:
-            current = owned(await storage.find(tx, uid, lock=True), owner)
-            changed = change(current)
-            message = _message(changed)
-            if changed is not current:
-                await storage.update(tx, changed)
-                await publish(tx, PaymentChanged(payment=message), source=SOURCE, aggregate=changed.name)
-        return message
+            await storage.make_due(tx, charge)
+        return ReceiveReportResponse()
+
+    async def charge(self, request: ChargeRequest, call: Call) -> PaymentMessage:
+        """Begins the payment for an order."""
+        assert request.amount is not None, "the contract requires it"
+        method = request.payment_method or self._default_payment_method
+        async with self._database.transaction() as tx:
+            payment = await charges.charge(
+                tx, request.order, request.customer, method, money_of(request.amount), datetime.now(UTC)
+            )
+        return payment_message(payment, staff=False)
+
+    async def cancel_charge(self, request: CancelChargeRequest, call: Call) -> CancelChargeResponse:
+        """Cancels the payment for an order."""
+        async with self._database.transaction() as tx:
+            payment = await charges.cancel(tx, request.order, datetime.now(UTC))
+        return CancelChargeResponse(payment=payment_message(payment, staff=False) if payment else None)
 
 
-async def _create(tx: Connection, owner: str, details: Details) -> PaymentMessage:
-    created = Payment.create(uuid4(), owner, details, datetime.now(UTC))
-    await storage.insert(tx, created)
-    message = _message(created)
-    await publish(tx, PaymentChanged(payment=message), source=SOURCE, aggregate=created.name)
-    return message
+async def _refund(tx: Connection, request: RefundPaymentRequest) -> PaymentMessage:
+    now = datetime.now(UTC)
+    payment = await _locked(tx, request.name)
+    promised = sum(refund.amount.hundredths for refund in await storage.open_refunds(tx, payment))
+    amount = payment.check_refund(money_of(request.amount) if request.amount else None, promised)
+    await storage.insert_refund(tx, storage.Refund(uuid4(), payment.uid, amount, request.reason), now)
+    await storage.update(tx, payment)
+    return payment_message(payment, staff=True)
 
 
-def _details(message: PaymentMessage) -> Details:
-    return Details.checked(message.display_name, message.description)
+async def _locked(tx: Connection, name: str) -> Payment:
+    return visible_to(Actor("", staff=True), name, await storage.find(tx, uid_of(name), lock=True))
 
 
-def _message(payment: Payment) -> PaymentMessage:
-    return PaymentMessage(
-        name=payment.name,
-        uid=str(payment.uid),
-        owner=payment.owner,
-        display_name=payment.details.display_name,
-        description=payment.details.description,
-        create_time=Timestamp.from_datetime(payment.create_time),
-        update_time=Timestamp.from_datetime(payment.update_time),
-        delete_time=None if payment.delete_time is None else Timestamp.from_datetime(payment.delete_time),
-        etag=payment.etag,
-    )
+def _charge_in(body: bytes) -> UUID:
+    """Returns the charge that a report names. Raises InvalidArgument if it names none."""
+    try:
+        return UUID(json.loads(body)["charge"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        description = "must be JSON with the key of a charge"
+        violation = FieldViolation("report", description, "REPORT")
+        raise InvalidArgument(f"report: {description}.", reason="INVALID_FIELD", violations=[violation]) from error
+
+
+def _actor(call: Call) -> Actor:
+    return Actor(call.caller.subject, staff=STAFF_SCOPE in call.caller.scopes)

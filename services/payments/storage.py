@@ -1,110 +1,324 @@
-"""Payments in PostgreSQL. Every function works inside the transaction it is given."""
+"""The SQL of payments, refunds and the ledger. Every function runs in its caller's transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
 from mesh.database import Connection
+from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
-from services.payments.domain import Details, Payment
+from services.payments.domain import Account, Failure, Finding, Payment, State
+from services.payments.risk import History
 
-LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
+CHANNEL: Final = "payments_due"
+"""The channel that is notified when a payment is due."""
+
+KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 """The sort key of list_payments(): create_time, uid."""
 
-CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
-"""The position of a change."""
+LEDGER_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
+"""The sort key of list_entries(): number."""
 
-CHANGES_MAX: Final = 100
+HISTORY_MAX: Final = 100
 
-_COLUMNS: Final = "uid, owner, display_name, description, create_time, update_time, delete_time, version"
+_COLUMNS: Final = (
+    "uid, order_name, customer, payment_method, currency, amount_hundredths, captured_hundredths, refunded_hundredths, "
+    "state, failure, cancel_requested, create_time, update_time, version"
+)
 
-# Numbers come in the order of statements, rows become visible in that of commits. One writer at a time makes the two
-# the same, so that nobody who reads up to a number misses a smaller one that is committed later. The lock is released
-# at the end of the transaction.
-_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock('payments'::regclass::oid::bigint)"
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """An amount that is to be paid back."""
+
+    uid: UUID
+    payment: UUID
+    amount: Money
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the ledger. A debit is positive."""
+
+    number: int
+    posting: UUID
+    account: Account
+    amount: Money
+    payment: UUID
+    create_time: datetime
+
+
+async def lock_order(tx: Connection, order: str) -> None:
+    """Locks the payment of an order until the transaction ends, also if there is none yet."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", order)
+
+
+async def is_cancelled(tx: Connection, order: str) -> bool:
+    """Returns whether the payment of an order was cancelled. lock_order() keeps that so."""
+    return await tx.fetchval("SELECT true FROM cancelled_orders WHERE order_name = $1", order) is not None
+
+
+async def mark_cancelled(tx: Connection, order: str, now: datetime) -> None:
+    """Records that an order can't be charged."""
+    await tx.execute("INSERT INTO cancelled_orders VALUES ($1, $2) ON CONFLICT DO NOTHING", order, now)
 
 
 async def insert(tx: Connection, payment: Payment) -> None:
-    """Writes a new payment."""
-    await tx.execute(_TAKE_TURN)
+    """Inserts a new payment, which is due."""
     await tx.execute(
         f"""
-        INSERT INTO payments ({_COLUMNS}, change)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nextval('payments_change'))
+        INSERT INTO payments ({_COLUMNS}, due_time)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now())
         """,
-        *_values(payment),
+        payment.uid,
+        payment.order,
+        payment.customer,
+        payment.payment_method,
+        payment.amount.currency,
+        payment.amount.hundredths,
+        payment.captured.hundredths,
+        payment.refunded.hundredths,
+        payment.state.value,
+        payment.failure.value,
+        payment.cancel_requested,
+        payment.create_time,
+        payment.update_time,
+        payment.version,
     )
+    await _notify(tx)
 
 
 async def update(tx: Connection, payment: Payment) -> None:
-    """Writes a changed payment. find(…, lock=True) must have locked its row."""
-    await tx.execute(_TAKE_TURN)
+    """Writes what can change of a payment, whose row must be locked. It is due at once if the provider is to be asked
+    something.
+    """
+    due = payment.waits_for_provider or await _has_open_refunds(tx, payment.uid)
     await tx.execute(
-        f"""
-        UPDATE payments SET ({_COLUMNS}, change) =
-            ($1, $2, $3, $4, $5, $6, $7, $8, nextval('payments_change'))
+        """
+        UPDATE payments SET captured_hundredths = $2, refunded_hundredths = $3, state = $4, failure = $5,
+            cancel_requested = $6, update_time = $7, version = $8, attempts = 0,
+            due_time = CASE WHEN $9 THEN now() END
         WHERE uid = $1
         """,
-        *_values(payment),
-    )
-
-
-def _values(payment: Payment) -> tuple[object, ...]:
-    return (
         payment.uid,
-        payment.owner,
-        payment.details.display_name,
-        payment.details.description,
-        payment.create_time,
+        payment.captured.hundredths,
+        payment.refunded.hundredths,
+        payment.state.value,
+        payment.failure.value,
+        payment.cancel_requested,
         payment.update_time,
-        payment.delete_time,
         payment.version,
+        due,
     )
+    await tx.executemany(
+        "INSERT INTO risk_findings (payment_uid, rule, explanation) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        [(payment.uid, finding.rule, finding.explanation) for finding in payment.findings],
+    )
+    if due:
+        await _notify(tx)
+
+
+async def make_due(tx: Connection, uid: UUID) -> bool:
+    """Makes a payment due if it waits for the provider; returns whether it does."""
+    query = "UPDATE payments SET due_time = now() WHERE uid = $1 AND due_time IS NOT NULL RETURNING true"
+    due = await tx.fetchval(query, uid) is not None
+    if due:
+        await _notify(tx)
+    return due
+
+
+async def postpone(tx: Connection, uid: UUID, pause: timedelta) -> None:
+    """Lets a payment be due after a pause, unless it is not due at all."""
+    query = "UPDATE payments SET due_time = now() + $2 WHERE uid = $1 AND due_time IS NOT NULL"
+    await tx.execute(query, uid, pause)
+
+
+async def take_due(tx: Connection, lease: timedelta) -> tuple[Payment, int] | None:
+    """Returns the payment that has been due for longest, and how often it was taken since its last change; None if
+    none is due. Nobody else takes it until the lease ends, so that it is taken again if this process dies.
+    """
+    row = await tx.fetchrow(
+        f"""
+        UPDATE payments SET due_time = now() + $1, attempts = attempts + 1 WHERE uid = (
+            SELECT uid FROM payments WHERE due_time <= now() ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) RETURNING {_COLUMNS}, attempts
+        """,
+        lease,
+    )
+    return None if row is None else ((await _payments(tx, [row]))[0], row["attempts"])
 
 
 async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Payment | None:
-    """Returns a payment, deleted or not. `lock` keeps others from changing it meanwhile."""
-    query = f"SELECT {_COLUMNS} FROM payments WHERE uid = $1"
-    row = await tx.fetchrow(f"{query} FOR UPDATE" if lock else query, uid)
-    return None if row is None else _payment(row)
+    """Returns a payment, None if there is none; with `lock`, locks it until the transaction ends."""
+    found = await tx.fetch(f"SELECT {_COLUMNS} FROM payments WHERE uid = $1 {'FOR UPDATE' if lock else ''}", uid)
+    return (await _payments(tx, found))[0] if found else None
 
 
-async def list_payments(tx: Connection, owner: str, page: Page) -> tuple[Sequence[Payment], str]:
-    """Returns a page of a user's payments, the newest first, and the next page's token."""
-    after = "AND (create_time, uid) < ($3, $4)" if page.after else ""
-    query = f"""
-        SELECT {_COLUMNS} FROM payments WHERE owner = $1 AND delete_time IS NULL {after}
-        ORDER BY create_time DESC, uid DESC LIMIT $2
+async def find_of_order(tx: Connection, order: str) -> Payment | None:
+    """Returns the payment for an order, locked until the transaction ends; None if there is none."""
+    found = await tx.fetch(f"SELECT {_COLUMNS} FROM payments WHERE order_name = $1 FOR UPDATE", order)
+    return (await _payments(tx, found))[0] if found else None
+
+
+async def list_payments(
+    tx: Connection, customer: str | None, order: str, state: State | None, page: Page
+) -> tuple[Sequence[Payment], str]:
+    """Returns a page of payments, the newest first, and the next page's token: those of one customer, or of all if
+    None; of one order, unless it is empty; in one state, unless it is None.
     """
-    rows = await tx.fetch(query, owner, page.limit, *(page.after or ()))
-    return page.split([_payment(row) for row in rows], lambda each: (each.create_time, each.uid))
-
-
-async def list_changes(tx: Connection, owner: str, after: Sequence[Key] | None) -> list[tuple[int, Payment]]:
-    """Returns a user's payments that changed after this position, all of them if it is None.
-
-    Each is there once, with the position of its last change, in the order of the changes, deleted ones too. At most
-    CHANGES_MAX are returned.
-    """
-    query = f"""
-        SELECT {_COLUMNS}, change FROM payments
-        WHERE owner = $1 AND change > $2 ORDER BY change LIMIT {CHANGES_MAX}
-    """
-    rows = await tx.fetch(query, owner, *(after or (0,)))
-    return [(row["change"], _payment(row)) for row in rows]
-
-
-def _payment(row: "asyncpg.Record") -> Payment:
-    return Payment(
-        row["uid"],
-        row["owner"],
-        Details(row["display_name"], row["description"]),
-        row["create_time"],
-        row["update_time"],
-        row["delete_time"],
-        row["version"],
+    conditions, arguments = ["true"], [page.limit]  # type: list[str], list[object]
+    for column, value in (("customer", customer), ("order_name", order or None), ("state", state and state.value)):
+        if value is not None:
+            arguments.append(value)
+            conditions.append(f"{column} = ${len(arguments)}")
+    if page.after:
+        conditions.append(f"(create_time, uid) < (${len(arguments) + 1}, ${len(arguments) + 2})")
+        arguments.extend(page.after)
+    rows = await tx.fetch(
+        f"""
+        SELECT {_COLUMNS} FROM payments WHERE {" AND ".join(conditions)} ORDER BY create_time DESC, uid DESC LIMIT $1
+        """,
+        *arguments,
     )
+    return page.split(await _payments(tx, rows), lambda payment: (payment.create_time, payment.uid))
+
+
+async def history(tx: Connection, customer: str, now: datetime) -> History:
+    """Returns what a customer has paid before, from the newest HISTORY_MAX payments and those of the last hour."""
+    count = await tx.fetchval(
+        "SELECT count(*) FROM payments WHERE customer = $1 AND create_time > $2", customer, now - timedelta(hours=1)
+    )
+    rows = await tx.fetch(
+        f"""
+        SELECT DISTINCT currency FROM (
+            SELECT currency, state FROM payments WHERE customer = $1
+            ORDER BY create_time DESC, uid DESC LIMIT {HISTORY_MAX}
+        ) AS newest WHERE state = 'captured'
+        """,
+        customer,
+    )
+    return History(count, frozenset(row["currency"] for row in rows))
+
+
+async def insert_refund(tx: Connection, refund: Refund, now: datetime) -> None:
+    """Records what is to be paid back. The payment must be locked, and updated afterwards."""
+    await tx.execute(
+        "INSERT INTO refunds (uid, payment_uid, amount_hundredths, reason, create_time) VALUES ($1, $2, $3, $4, $5)",
+        refund.uid,
+        refund.payment,
+        refund.amount.hundredths,
+        refund.reason,
+        now,
+    )
+
+
+async def open_refunds(tx: Connection, payment: Payment) -> list[Refund]:
+    """Returns what is still to be paid back of a payment, the oldest first."""
+    rows = await tx.fetch(
+        """
+        SELECT uid, amount_hundredths, reason FROM refunds WHERE payment_uid = $1 AND done_time IS NULL
+        ORDER BY create_time, uid
+        """,
+        payment.uid,
+    )
+    currency = payment.amount.currency
+    return [Refund(row["uid"], payment.uid, Money(currency, row["amount_hundredths"]), row["reason"]) for row in rows]
+
+
+async def finish_refund(tx: Connection, refund: Refund, now: datetime) -> bool:
+    """Records that an amount was paid back; returns False if that is recorded already."""
+    query = "UPDATE refunds SET done_time = $2 WHERE uid = $1 AND done_time IS NULL RETURNING true"
+    return await tx.fetchval(query, refund.uid, now) is not None
+
+
+async def post(tx: Connection, payment: Payment, posting: dict[Account, Money], now: datetime) -> None:
+    """Adds the entries of a posting to the ledger."""
+    uid = uuid4()
+    await tx.executemany(
+        """
+        INSERT INTO ledger_entries (posting, account, currency, hundredths, payment_uid, create_time)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        [
+            (uid, account.value, amount.currency, amount.hundredths, payment.uid, now)
+            for account, amount in posting.items()
+        ],
+    )
+
+
+async def list_entries(tx: Connection, payment: UUID | None, page: Page) -> tuple[Sequence[Entry], str]:
+    """Returns a page of the ledger, the newest first, and the next page's token: of one payment, or of all if None."""
+    conditions, arguments = ["true"], [page.limit]  # type: list[str], list[object]
+    if payment is not None:
+        arguments.append(payment)
+        conditions.append("payment_uid = $2")
+    if page.after:
+        arguments.extend(page.after)
+        conditions.append(f"number < ${len(arguments)}")
+    rows = await tx.fetch(
+        f"""
+        SELECT number, posting, account, currency, hundredths, payment_uid, create_time FROM ledger_entries
+        WHERE {" AND ".join(conditions)} ORDER BY number DESC LIMIT $1
+        """,
+        *arguments,
+    )
+    entries = [
+        Entry(
+            row["number"],
+            row["posting"],
+            Account(row["account"]),
+            Money(row["currency"], row["hundredths"]),
+            row["payment_uid"],
+            row["create_time"],
+        )
+        for row in rows
+    ]
+    return page.split(entries, lambda entry: (entry.number,))
+
+
+async def anonymise(tx: Connection, customer: str) -> None:
+    """Removes a customer from their payments. Amounts and the ledger stay, as the law on accounting requires."""
+    await tx.execute("UPDATE payments SET customer = '' WHERE customer = $1", customer)
+
+
+async def _has_open_refunds(tx: Connection, uid: UUID) -> bool:
+    query = "SELECT true FROM refunds WHERE payment_uid = $1 AND done_time IS NULL LIMIT 1"
+    return await tx.fetchval(query, uid) is not None
+
+
+async def _notify(tx: Connection) -> None:
+    await tx.execute(f"NOTIFY {CHANNEL}")
+
+
+async def _payments(tx: Connection, rows: "Sequence[asyncpg.Record]") -> list[Payment]:
+    findings: dict[UUID, list[Finding]] = {row["uid"]: [] for row in rows}
+    for found in await tx.fetch(
+        "SELECT payment_uid, rule, explanation FROM risk_findings WHERE payment_uid = ANY($1) ORDER BY rule",
+        list(findings),
+    ):
+        findings[found["payment_uid"]].append(Finding(found["rule"], found["explanation"]))
+    return [
+        Payment(
+            row["uid"],
+            row["order_name"],
+            row["customer"],
+            row["payment_method"],
+            amount=Money(row["currency"], row["amount_hundredths"]),
+            captured=Money(row["currency"], row["captured_hundredths"]),
+            refunded=Money(row["currency"], row["refunded_hundredths"]),
+            state=State(row["state"]),
+            failure=Failure(row["failure"]),
+            cancel_requested=row["cancel_requested"],
+            findings=tuple(findings[row["uid"]]),
+            create_time=row["create_time"],
+            update_time=row["update_time"],
+            version=row["version"],
+        )
+        for row in rows
+    ]

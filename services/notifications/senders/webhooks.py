@@ -22,7 +22,7 @@ from services.notifications.domain.webhook_endpoint import (
     WebhookEndpoint,
 )
 from services.notifications.domain.webhook_secret import WebhookSecrets
-from services.notifications.domain.webhook_signature import signed_headers
+from mesh.standard_webhooks import signed_headers
 from services.notifications.notifier import Notifier
 from services.notifications.senders.webhook_client import WebhookClient
 from services.notifications.storage import webhook_deliveries, webhook_endpoints, webhook_wakeups

@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from services.notifications.domain.webhook_secret import WebhookSecrets, encoded
-from services.notifications.domain.webhook_signature import signed_headers
+from mesh.standard_webhooks import signed_headers
 
 ENDPOINT = UUID(int=7)
 BODY = b'{"type":"order.placed","data":{"title":"S\xc3\xa4ge"}}'

@@ -1,0 +1,56 @@
+"""Charges and their cancellation. Calls and events take these same steps, all of which can be repeated."""
+
+from datetime import datetime
+from uuid import uuid4
+
+from mesh.database import Connection
+from mesh.errors import FailedPrecondition
+from mesh.money import Money
+from services.payments import storage
+from services.payments.domain import Failure, Payment, State
+
+CANCELLED_REASON = "The order was cancelled."
+
+
+async def charge(
+    tx: Connection, order: str, customer: str, payment_method: str, amount: Money, now: datetime
+) -> Payment:
+    """Begins the payment for an order; returns the one that there is already. Raises FailedPrecondition if the payment
+    of the order was cancelled before there was one.
+    """
+    await storage.lock_order(tx, order)
+    if (current := await storage.find_of_order(tx, order)) is not None:
+        return current
+    if await storage.is_cancelled(tx, order):
+        raise FailedPrecondition(
+            f"The payment of {order} is cancelled.", reason="PAYMENT_STATE", metadata={"state": State.CANCELLED.name}
+        )
+    payment = Payment.begin(uuid4(), order, customer, payment_method, amount, now)
+    await storage.insert(tx, payment)
+    return payment
+
+
+async def cancel(tx: Connection, order: str, now: datetime) -> Payment | None:
+    """Ends the payment of an order, and pays back what was captured. Returns None if there is none."""
+    await storage.lock_order(tx, order)
+    await storage.mark_cancelled(tx, order, now)
+    payment = await storage.find_of_order(tx, order)
+    if payment is None:
+        return None
+    if payment.state is State.CAPTURED:
+        await refund_rest(tx, payment, now)
+        return payment
+    ended = payment.end(Failure.NONE, now)
+    if ended is not payment:
+        await storage.update(tx, ended)
+    return ended
+
+
+async def refund_rest(tx: Connection, payment: Payment, now: datetime) -> None:
+    """Pays back all that is left of a captured payment, which must be locked."""
+    promised = sum(refund.amount.hundredths for refund in await storage.open_refunds(tx, payment))
+    left = payment.captured.hundredths - payment.refunded.hundredths - promised
+    if left:
+        refund = storage.Refund(uuid4(), payment.uid, Money(payment.amount.currency, left), CANCELLED_REASON)
+        await storage.insert_refund(tx, refund, now)
+        await storage.update(tx, payment)

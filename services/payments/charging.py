@@ -1,0 +1,221 @@
+"""The worker that asks the provider for what payments need, and records what it answers.
+
+The provider is called outside of transactions, by keys that make repetitions harmless. The answer, the postings of the
+ledger and the events are then written in one transaction. If the process dies in between, the lease of the payment
+ends, and the provider is asked again.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+from meshwright.payments.v1.events_pb import (
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentHeld,
+    PaymentRefunded,
+)
+from protobuf import Message
+
+from mesh.background import keep_running, stop, wait
+from mesh.database import Connection, Database, Wakeup
+from mesh.events import publish
+from mesh.money_message import money_message
+from services.payments import charges, risk, storage
+from services.payments.domain import Failure, Payment, State, capture_posting, refund_posting
+from services.payments.messages import payment_message
+from services.payments.provider import Outcome, Provider, ProviderError
+from services.payments.storage import Refund
+
+SOURCE: Final = "payments"
+WORKERS: Final = 4
+LEASE: Final = timedelta(seconds=30)
+CALL_TIMEOUT_S: Final = 10.0
+POLL_PAUSE_S: Final = 1.0
+PAUSE_FIRST_S: Final = 0.2
+PAUSE_MAX_S: Final = 30.0
+
+Record = Callable[[Connection, Payment, datetime], Awaitable[None]]
+"""Writes what follows from an answer for a payment, whose row is locked."""
+
+log = structlog.get_logger()
+
+
+class Charging:
+    """The worker, which works while its context lasts. Replicas share the work."""
+
+    def __init__(
+        self, database: Database, provider: Provider, limits: risk.Limits, time_max: timedelta, wakeup: Wakeup
+    ) -> None:
+        """Prepares the worker. A payment that is pending for longer than `time_max` fails."""
+        self._database = database
+        self._provider = provider
+        self._limits = limits
+        self._time_max = time_max
+        self._wakeup = wakeup
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(keep_running("charging", self._work)) for _ in range(WORKERS)]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await stop(self._tasks)
+
+    async def _work(self) -> None:
+        self._wakeup.event.clear()
+        if not await self.work_one():
+            await wait(self._wakeup.event, POLL_PAUSE_S)
+
+    async def work_one(self) -> bool:
+        """Asks the provider once for the payment that has been due for longest; returns False if none is due."""
+        async with self._database.transaction() as tx:
+            taken = await storage.take_due(tx, LEASE)
+        if taken is None:
+            return False
+        payment, attempts = taken
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                record = await self._ask(payment)
+        except (ProviderError, TimeoutError) as error:
+            log.warning("the provider did not answer", payment=payment.name, attempts=attempts, error=str(error))
+            record = None
+        async with self._database.transaction() as tx:
+            await storage.lock_order(tx, payment.order)
+            current = await storage.find(tx, payment.uid, lock=True)
+            assert current is not None, "payments are not deleted"
+            if record is not None:
+                await record(tx, current, datetime.now(UTC))
+            else:
+                await storage.postpone(tx, payment.uid, _pause(attempts))
+        return True
+
+    async def _ask(self, payment: Payment) -> Record | None:
+        """Asks the provider for the next step of a payment. Returns how to record its answer, None if the provider has
+        not decided yet.
+        """
+        now = datetime.now(UTC)
+        if (
+            payment.state is State.PENDING
+            and not payment.cancel_requested
+            and now - payment.create_time > self._time_max
+        ):
+            return _time_out
+        if payment.cancel_requested and payment.waits_for_provider:
+            return self._record_of(await self._provider.void(payment.uid))
+        match payment.state:
+            case State.PENDING:
+                return self._record_of(
+                    await self._provider.authorize(payment.uid, payment.payment_method, payment.amount)
+                )
+            case State.AUTHORIZED:
+                return self._record_of(await self._provider.capture(payment.uid))
+            case _:
+                return await self._refund(payment)
+
+    async def _refund(self, payment: Payment) -> Record:
+        async with self._database.transaction() as tx:
+            refunds = await storage.open_refunds(tx, payment)
+        for refund in refunds:
+            await self._provider.refund(refund.uid, payment.uid, refund.amount)
+
+        async def record(tx: Connection, current: Payment, now: datetime) -> None:
+            for refund in refunds:
+                current = await _refunded(tx, current, refund, now)
+            await storage.update(tx, current)
+
+        return record
+
+    def _record_of(self, outcome: Outcome) -> Record | None:
+        match outcome:
+            case Outcome.AUTHORIZED:
+                return self._authorized
+            case Outcome.CAPTURED:
+                return _captured
+            case Outcome.VOIDED:
+                return _voided
+            case Outcome.DECLINED:
+                return _declined
+            case Outcome.UNKNOWN_METHOD:
+                return _unknown_method
+            case Outcome.PROCESSING:
+                return None
+
+    async def _authorized(self, tx: Connection, payment: Payment, now: datetime) -> None:
+        if payment.state is not State.PENDING:
+            return
+        history = await storage.history(tx, payment.customer, now)
+        authorized = payment.authorized(risk.check(payment.amount, history, self._limits), now)
+        await storage.update(tx, authorized)
+        if authorized.state is State.IN_REVIEW:
+            await _publish(tx, authorized, PaymentHeld(payment=payment_message(authorized, staff=False)))
+        else:
+            await _publish(tx, authorized, PaymentAuthorized(payment=payment_message(authorized, staff=False)))
+
+
+async def _time_out(tx: Connection, payment: Payment, now: datetime) -> None:
+    """Lets a payment fail that waited for too long, after the provider has voided it."""
+    await storage.update(tx, payment.end(Failure.TIMED_OUT, now))
+
+
+async def _captured(tx: Connection, payment: Payment, now: datetime) -> None:
+    captured = payment.capture(now)
+    if captured is payment:
+        return
+    await storage.update(tx, captured)
+    await storage.post(tx, captured, capture_posting(captured.amount), now)
+    await _publish(tx, captured, PaymentCaptured(payment=payment_message(captured, staff=False)))
+    if payment.cancel_requested:
+        await charges.refund_rest(tx, captured, now)
+
+
+async def _voided(tx: Connection, payment: Payment, now: datetime) -> None:
+    voided = payment.voided(now)
+    if voided is payment:
+        return
+    await storage.update(tx, voided)
+    if voided.state is State.FAILED:
+        await _publish(tx, voided, PaymentFailed(payment=payment_message(voided, staff=False)))
+
+
+async def _declined(tx: Connection, payment: Payment, now: datetime) -> None:
+    await _fail(tx, payment, Failure.DECLINED, now)
+
+
+async def _unknown_method(tx: Connection, payment: Payment, now: datetime) -> None:
+    await _fail(tx, payment, Failure.UNKNOWN_METHOD, now)
+
+
+async def _fail(tx: Connection, payment: Payment, failure: Failure, now: datetime) -> None:
+    failed = payment.declined(failure, now)
+    if failed is not payment:
+        await storage.update(tx, failed)
+        await _publish(tx, failed, PaymentFailed(payment=payment_message(failed, staff=False)))
+
+
+async def _refunded(tx: Connection, payment: Payment, refund: Refund, now: datetime) -> Payment:
+    if not await storage.finish_refund(tx, refund, now):
+        return payment
+    refunded = payment.refund(refund.amount, now)
+    await storage.post(tx, refunded, refund_posting(refund.amount), now)
+    event = PaymentRefunded(
+        payment=payment_message(refunded, staff=False), amount=money_message(refund.amount), reason=refund.reason
+    )
+    await _publish(tx, refunded, event)
+    return refunded
+
+
+async def _publish(tx: Connection, payment: Payment, event: Message) -> None:
+    log.info("payment changed", payment=payment.name, order=payment.order, state=payment.state.value)
+    await publish(tx, event, source=SOURCE, aggregate=payment.order)
+
+
+def _pause(attempts: int) -> timedelta:
+    return timedelta(seconds=min(PAUSE_MAX_S, PAUSE_FIRST_S * 2 ** min(attempts, 10)) * random.uniform(0.5, 1.0))

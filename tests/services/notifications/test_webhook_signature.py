@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.notifications.domain.webhook_secret import WebhookSecrets, encoded
 from mesh.standard_webhooks import signed_headers
+from services.notifications.domain.webhook_secret import WebhookSecrets, encoded
 
 ENDPOINT = UUID(int=7)
 BODY = b'{"type":"order.placed","data":{"title":"S\xc3\xa4ge"}}'

@@ -1,0 +1,148 @@
+"""InventoryService over real channels, with a real PostgreSQL."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from meshwright.inventory.v1.inventory_grpc import InventoryServiceClient
+from meshwright.inventory.v1.inventory_pb import (
+    Adjustment,
+    AdjustStockRequest,
+    BatchAdjustStockRequest,
+    GetAvailabilityRequest,
+    GetStockRequest,
+    ListAdjustmentsRequest,
+    ListReorderProposalsRequest,
+    ListStockRequest,
+    Stock,
+    UpdateStockRequest,
+    WatchLowStockRequest,
+)
+from protobuf.wkt import FieldMask
+
+from mesh.database import Database
+from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from services.inventory.handlers import InventoryHandlers
+from tests.issuer import Issuer
+from tests.services.calls import acting_with, channel_to, serving
+
+PRODUCTS = [f"products/{UUID(int=number)}" for number in range(5)]
+SAW = PRODUCTS[0]
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    """The issuer of the tokens of this test."""
+    return Issuer()
+
+
+@pytest.fixture
+async def client(issuer: Issuer, database: Database) -> AsyncIterator[InventoryServiceClient]:
+    """A client of the service."""
+    handlers = InventoryHandlers(database, timedelta(minutes=30), watch_every_s=0.05)
+    async with serving(issuer, handlers) as port, channel_to(port, "inventory") as channel:
+        yield InventoryServiceClient(channel)
+
+
+@pytest.fixture
+def staff(issuer: Issuer) -> Iterator[None]:
+    """Calls are made by staff."""
+    with acting_with(issuer.token("users/eve", "inventory.read inventory.write")):
+        yield
+
+
+def request(product: str, delta: int, request_id: str = "") -> AdjustStockRequest:
+    """Returns a request that adjusts a product's stock."""
+    adjustment = Adjustment(delta=delta, reason=Adjustment.Reason.RECEIVED, note="Monday's lorry")
+    return AdjustStockRequest(name=f"{product}/stock", adjustment=adjustment, request_id=request_id)
+
+
+@pytest.mark.usefixtures("staff")
+async def test_units_are_added_and_taken_away(client: InventoryServiceClient) -> None:
+    """Each adjustment is recorded with who made it and why, and no more is taken than is there."""
+    assert (await client.get_stock(GetStockRequest(name=f"{SAW}/stock"))).on_hand == 0
+    await client.adjust_stock(request(SAW, 10))
+    stock = await client.adjust_stock(request(SAW, -3))
+    assert (stock.on_hand, stock.reserved, stock.available, stock.product) == (7, 0, 7, SAW)
+    with pytest.raises(FailedPrecondition) as caught:
+        await client.adjust_stock(request(SAW, -8))
+    assert (caught.value.reason, caught.value.metadata["available"]) == ("STOCK_SHORT", "7")
+    listed = await client.list_adjustments(ListAdjustmentsRequest(parent=f"{SAW}/stock", page_size=1))
+    assert [(each.delta, each.actor, each.note) for each in listed.adjustments] == [(-3, "users/eve", "Monday's lorry")]
+    listed = await client.list_adjustments(
+        ListAdjustmentsRequest(parent=f"{SAW}/stock", page_token=listed.next_page_token)
+    )
+    assert [each.delta for each in listed.adjustments] == [10]
+
+
+@pytest.mark.usefixtures("staff")
+async def test_a_repeated_adjustment_counts_once(client: InventoryServiceClient) -> None:
+    """By its request_id."""
+    request_id = str(uuid4())
+    for _ in range(2):
+        assert (await client.adjust_stock(request(SAW, 5, request_id))).on_hand == 5
+
+
+@pytest.mark.usefixtures("staff")
+async def test_many_products_are_adjusted_at_once(client: InventoryServiceClient) -> None:
+    """All or none of them; a product that is named twice is an error of its request."""
+    batch = BatchAdjustStockRequest(requests=[request(product, 5) for product in PRODUCTS])
+    assert [each.on_hand for each in (await client.batch_adjust_stock(batch)).stock] == [5] * 5
+    short = BatchAdjustStockRequest(requests=[request(PRODUCTS[0], 5), request(PRODUCTS[1], -6)])
+    with pytest.raises(FailedPrecondition):
+        await client.batch_adjust_stock(short)
+    assert (await client.get_stock(GetStockRequest(name=f"{SAW}/stock"))).on_hand == 5
+    twice = BatchAdjustStockRequest(requests=[request(SAW, 1), request(PRODUCTS[1], 1), request(SAW, 1)])
+    with pytest.raises(InvalidArgument) as caught:
+        await client.batch_adjust_stock(twice)
+    assert [violation.field for violation in caught.value.violations] == ["requests[2].name"]
+
+
+@pytest.mark.usefixtures("staff")
+async def test_what_runs_low_is_listed_and_proposed(client: InventoryServiceClient) -> None:
+    """A page at a time; a stale etag is ABORTED."""
+    for product in PRODUCTS:
+        await client.adjust_stock(request(product, 3))
+    stock = await client.get_stock(GetStockRequest(name=f"{SAW}/stock"))
+    patch = Stock(name=stock.name, reorder_level=5, reorder_quantity=4, etag=stock.etag)
+    update = UpdateStockRequest(stock=patch, update_mask=FieldMask(paths=["reorder_level", "reorder_quantity"]))
+    assert (await client.update_stock(update)).reorder_level == 5
+    with pytest.raises(Aborted):
+        await client.update_stock(update)
+    low = await client.list_stock(ListStockRequest(low_only=True))
+    assert [each.product for each in low.stock] == [SAW]
+    proposals = await client.list_reorder_proposals(ListReorderProposalsRequest())
+    assert [(each.product, each.quantity) for each in proposals.proposals] == [(SAW, 4)]
+    first = await client.list_stock(ListStockRequest(page_size=3))
+    second = await client.list_stock(ListStockRequest(page_size=3, page_token=first.next_page_token))
+    assert [each.product for each in (*first.stock, *second.stock)] == PRODUCTS
+    assert second.next_page_token == ""
+
+
+async def test_anyone_sees_what_can_be_ordered(client: InventoryServiceClient, issuer: Issuer) -> None:
+    """But not how much there is; the stock is for staff."""
+    with acting_with(issuer.token("users/eve", "inventory.read inventory.write")):
+        await client.adjust_stock(request(SAW, 5000))
+    assert (await client.get_availability(GetAvailabilityRequest(name=f"{SAW}/availability"))).units == 100
+    assert (await client.get_availability(GetAvailabilityRequest(name=f"{PRODUCTS[1]}/availability"))).units == 0
+    with pytest.raises(NotFound):
+        await client.get_availability(GetAvailabilityRequest(name="products/none/availability"))
+    with acting_with(issuer.token("users/ada", "orders.read")), pytest.raises(PermissionDenied):
+        await client.get_stock(GetStockRequest(name=f"{SAW}/stock"))
+
+
+@pytest.mark.usefixtures("staff")
+async def test_low_stock_is_watched(client: InventoryServiceClient) -> None:
+    """What is low, what becomes low and what is refilled; a stream goes on after the last response that was read."""
+    await client.adjust_stock(request(SAW, 2))
+    await client.adjust_stock(request(SAW, -2))
+    async with client.watch_low_stock(WatchLowStockRequest()) as stream:
+        first = await anext(stream)
+        assert (first.stock is not None and first.stock.product, first.low) == (SAW, True)
+        await client.adjust_stock(request(SAW, 2))
+        refilled = await anext(stream)
+        assert refilled.low is False
+    await client.adjust_stock(request(SAW, -2))
+    async with client.watch_low_stock(WatchLowStockRequest(resume_token=refilled.resume_token)) as stream:
+        assert (await anext(stream)).low is True

@@ -1,0 +1,204 @@
+"""Reservations, with a real PostgreSQL."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.database import Database
+from services.inventory import reservations, storage
+from services.inventory.domain import Reservation, State, Stock
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+VALID = timedelta(minutes=30)
+SAW, AXE = "products/saw", "products/axe"
+
+
+class Warehouse:
+    """A database of the service, with what orders do to it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def fill(self, **units: int) -> None:
+        """Adjusts the stock of products."""
+        products = {f"products/{name}": delta for name, delta in units.items()}
+        async with self.database.transaction() as tx:
+            before = await storage.lock_all(tx, products, NOW)
+            after = [before[product].adjust(delta, NOW) for product, delta in products.items()]
+            await reservations.write_stock(tx, before, after)
+
+    async def reserve(self, order: str, **units: int) -> State:
+        """Reserves the products of an order."""
+        wanted = {f"products/{name}": quantity for name, quantity in units.items()}
+        async with self.database.transaction() as tx:
+            return (await reservations.reserve(tx, order, wanted, NOW, VALID)).state
+
+    async def release(self, order: str) -> State:
+        """Releases the products of an order."""
+        async with self.database.transaction() as tx:
+            return (await reservations.release(tx, order, NOW)).state
+
+    async def commit(self, order: str) -> State:
+        """Commits the products of an order."""
+        async with self.database.transaction() as tx:
+            return (await reservations.commit(tx, order, NOW)).state
+
+    async def expire(self, now: datetime = NOW + VALID) -> int:
+        """Ends the reservations that have expired; returns their number."""
+        for count in range(100):
+            async with self.database.transaction() as tx:
+                if not await reservations.expire_one(tx, now):
+                    return count
+        raise AssertionError("it does not end")
+
+    async def stock(self, product: str = SAW) -> tuple[int, int]:
+        """Returns the units on hand, and those that are reserved."""
+        async with self.database.transaction() as tx:
+            stock = await storage.find(tx, product)
+        assert stock is not None
+        return stock.on_hand, stock.reserved
+
+    async def events(self) -> list[str]:
+        """Returns the names of the events that were published, in their order."""
+        async with self.database.transaction() as tx:
+            rows = await tx.fetch("SELECT type FROM mesh.outbox ORDER BY id")
+        return [row["type"].rpartition(".")[2] for row in rows]
+
+
+@pytest.fixture
+def warehouse(database: Database) -> Warehouse:
+    """An empty warehouse."""
+    return Warehouse(database)
+
+
+async def test_the_last_unit_is_sold_once(warehouse: Warehouse) -> None:
+    """Of 64 buyers at the same time one gets it."""
+    await warehouse.fill(saw=1)
+    states = await asyncio.gather(*(warehouse.reserve(f"orders/{number}", saw=1) for number in range(64)))
+    assert sorted(state.value for state in states) == ["rejected"] * 63 + ["reserved"]
+    assert await warehouse.stock() == (1, 1)
+
+
+async def test_orders_of_the_same_products_do_not_block_each_other(warehouse: Warehouse) -> None:
+    """Whatever the order of their lines, none waits for another for ever, and all or none of the lines is reserved."""
+    names = [f"p{number}" for number in range(8)]
+    await warehouse.fill(**dict.fromkeys(names, 20))
+    chance = random.Random(7)
+    orders = [chance.sample(names, 5) for _ in range(48)]
+    states = await asyncio.gather(
+        *(warehouse.reserve(f"orders/{number}", **dict.fromkeys(lines, 1)) for number, lines in enumerate(orders))
+    )
+    reserved = [lines for lines, state in zip(orders, states, strict=True) if state is State.RESERVED]
+    assert reserved
+    for name in names:
+        on_hand, taken = await warehouse.stock(f"products/{name}")
+        assert (on_hand, taken) == (20, sum(name in lines for lines in reserved))
+
+
+async def test_all_or_nothing_is_reserved(warehouse: Warehouse) -> None:
+    """A line that is short, or of a product that was never there, leaves the others alone."""
+    await warehouse.fill(saw=5, axe=1)
+    assert await warehouse.reserve("orders/1", saw=1, axe=2) is State.REJECTED
+    assert await warehouse.reserve("orders/2", saw=1, unknown=1) is State.REJECTED
+    assert (await warehouse.stock(SAW), await warehouse.stock(AXE)) == ((5, 0), (1, 0))
+    assert (await warehouse.events())[-2:] == ["StockRejected", "StockRejected"]
+
+
+async def test_every_step_can_be_repeated(warehouse: Warehouse) -> None:
+    """The second time has no effect, and publishes nothing."""
+    await warehouse.fill(saw=5)
+    for _ in range(2):
+        assert await warehouse.reserve("orders/1", saw=2) is State.RESERVED
+    for _ in range(2):
+        assert await warehouse.commit("orders/1") is State.COMMITTED
+    assert await warehouse.stock() == (3, 0)
+    for _ in range(2):
+        assert await warehouse.release("orders/1") is State.RETURNED
+    assert await warehouse.stock() == (5, 0)
+    assert await warehouse.events() == ["StockReserved"]
+
+
+async def test_a_released_order_is_never_reserved(warehouse: Warehouse) -> None:
+    """The cancellation may arrive before the order does."""
+    await warehouse.fill(saw=5)
+    assert await warehouse.release("orders/1") is State.RELEASED
+    assert await warehouse.reserve("orders/1", saw=2) is State.RELEASED
+    assert await warehouse.commit("orders/1") is State.RELEASED
+    assert await warehouse.stock() == (5, 0)
+
+
+async def test_reservations_expire(warehouse: Warehouse) -> None:
+    """At their time and not before; the units are available again, and the order hears of it."""
+    await warehouse.fill(saw=5)
+    await warehouse.reserve("orders/1", saw=2)
+    await warehouse.reserve("orders/2", saw=3)
+    await warehouse.commit("orders/2")
+    assert await warehouse.expire(NOW + VALID - timedelta(seconds=1)) == 0
+    assert await warehouse.expire() == 1
+    assert await warehouse.stock() == (2, 0)
+    assert (await warehouse.events())[-1] == "StockRejected"
+
+
+async def test_a_paid_order_takes_its_units_after_they_expired(warehouse: Warehouse) -> None:
+    """If they are still there; otherwise the order hears that they are not."""
+    await warehouse.fill(saw=2)
+    await warehouse.reserve("orders/1", saw=2)
+    await warehouse.expire()
+    assert await warehouse.commit("orders/1") is State.COMMITTED
+    assert await warehouse.stock() == (0, 0)
+    await warehouse.release("orders/1")
+    await warehouse.reserve("orders/2", saw=2)
+    await warehouse.expire()
+    await warehouse.reserve("orders/3", saw=1)
+    assert await warehouse.commit("orders/2") is State.EXPIRED
+    assert await warehouse.stock() == (2, 1)
+    assert (await warehouse.events())[-1] == "StockRejected"
+
+
+async def test_a_product_that_runs_low_is_published_once(warehouse: Warehouse) -> None:
+    """When it reaches its reorder level, and again after it was refilled."""
+    await warehouse.fill(saw=10)
+    async with warehouse.database.transaction() as tx:
+        before = await storage.lock(tx, [SAW])
+        await reservations.write_stock(tx, before, [before[SAW].reorder_at(8, 20, "", NOW)])
+    for number in range(4):
+        await warehouse.reserve(f"orders/{number}", saw=1)
+    await warehouse.fill(saw=10)
+    await warehouse.reserve("orders/5", saw=8)
+    assert (await warehouse.events()).count("StockLow") == 2
+
+
+async def test_random_orders_keep_the_balance(warehouse: Warehouse) -> None:
+    """Concurrent steps in any order leave on hand = added - committed + returned, and no unit reserved in the end."""
+    await warehouse.fill(saw=30, axe=30)
+    chance = random.Random(42)
+
+    async def live(number: int) -> Reservation | None:
+        order, steps = f"orders/{number}", [warehouse.commit, warehouse.release]
+        await warehouse.reserve(order, saw=chance.randint(1, 3), axe=chance.randint(1, 3))
+        for step in chance.sample(steps, chance.randint(0, 2)):
+            await step(order)
+        return None
+
+    await asyncio.gather(*(live(number) for number in range(40)))
+    await warehouse.expire()
+    async with warehouse.database.transaction() as tx:
+        sold = await tx.fetch(
+            """
+            SELECT product, sum(quantity)::bigint AS units FROM reserved_units JOIN reservations USING (order_name)
+            WHERE state = 'committed' GROUP BY product
+            """
+        )
+        committed = {row["product"]: row["units"] for row in sold}
+    for product in (SAW, AXE):
+        assert await warehouse.stock(product) == (30 - committed.get(product, 0), 0)
+
+
+def test_a_proposal_brings_the_stock_above_its_level() -> None:
+    """By whole reorder quantities, and none if there is no quantity."""
+    low = Stock(SAW, on_hand=3, reserved=1, reorder_level=10, reorder_quantity=4, update_time=NOW, version=1)
+    assert low.proposed == 12
+    assert low.adjust(12, NOW).proposed == 0
+    assert low.reorder_at(10, 0, "", NOW).proposed == 0

@@ -1,0 +1,208 @@
+"""PaymentsService over real channels, with a real PostgreSQL."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from googleapis.google.api.httpbody_pb import HttpBody
+from googleapis.google.type.money_pb import Money as MoneyMessage
+from meshwright.identity.v1.events_pb import UserDeleted
+from meshwright.orders.v1.events_pb import OrderCancelled, PaymentRequested
+from meshwright.orders.v1.orders_pb import Order
+from meshwright.payments.v1.payments_grpc import PaymentsServiceClient
+from meshwright.payments.v1.payments_pb import (
+    GetPaymentRequest,
+    ListLedgerEntriesRequest,
+    ListPaymentsRequest,
+    Payment,
+    ReceiveReportRequest,
+    RefundPaymentRequest,
+    ReviewPaymentRequest,
+)
+from protobuf import Message
+
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
+from mesh.events import Event
+from mesh.money import Money
+from mesh.rpc import Call
+from mesh.standard_webhooks import signed_headers
+from services.payments.consumers import Consumers
+from services.payments.handlers import PaymentsHandlers
+from tests.issuer import Issuer
+from tests.services.calls import acting_with, channel_to, serving
+from tests.services.payments.conftest import Shop
+
+SECRET = b"the provider's secret"
+CUSTOMER, STAFF = "payments.read", "payments.read payments.manage"
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    """The issuer of the tokens of this test."""
+    return Issuer()
+
+
+@pytest.fixture
+def handlers(shop: Shop) -> PaymentsHandlers:
+    """The handlers."""
+    return PaymentsHandlers(shop.database, SECRET, "card_ok")
+
+
+@pytest.fixture
+async def client(issuer: Issuer, handlers: PaymentsHandlers) -> AsyncIterator[PaymentsServiceClient]:
+    """A client of the service."""
+    async with serving(issuer, handlers) as port, channel_to(port, "payments") as channel:
+        yield PaymentsServiceClient(channel)
+
+
+async def test_customers_see_their_own_payments(client: PaymentsServiceClient, shop: Shop, issuer: Issuer) -> None:
+    """Others' are not found; staff see all, and what the risk check found."""
+    flagged = await shop.charge(amount=Money("EUR", 200_000))
+    await shop.charge("orders/2", customer="users/bob")
+    await shop.work()
+    with acting_with(issuer.token("users/ada", CUSTOMER)):
+        (mine,) = (await client.list_payments(ListPaymentsRequest())).payments
+        assert (mine.name, mine.state, mine.risk_findings) == (flagged.name, Payment.State.IN_REVIEW, [])
+    with acting_with(issuer.token("users/bob", CUSTOMER)), pytest.raises(NotFound):
+        await client.get_payment(GetPaymentRequest(name=flagged.name))
+    with acting_with(issuer.token("users/eve", STAFF)):
+        held = await client.list_payments(ListPaymentsRequest(state=Payment.State.IN_REVIEW))
+        assert [finding.rule for finding in held.payments[0].risk_findings] == ["AMOUNT"]
+        of_order = await client.list_payments(ListPaymentsRequest(order="orders/2"))
+        assert [payment.customer for payment in of_order.payments] == ["users/bob"]
+        page = await client.list_payments(ListPaymentsRequest(page_size=1))
+        rest = await client.list_payments(ListPaymentsRequest(page_size=1, page_token=page.next_page_token))
+        assert (rest.payments[0].name, rest.next_page_token) == (flagged.name, "")
+
+
+async def test_staff_refund_in_parts(client: PaymentsServiceClient, shop: Shop, issuer: Issuer) -> None:
+    """Once for each request_id, and no more than was paid; customers may not."""
+    payment = await shop.charge()
+    await shop.work()
+    part = RefundPaymentRequest(
+        name=payment.name,
+        amount=MoneyMessage(currency_code="EUR", units=10),
+        reason="Arrived damaged",
+        request_id=str(uuid4()),
+    )
+    with acting_with(issuer.token("users/ada", CUSTOMER)), pytest.raises(PermissionDenied):
+        await client.refund_payment(part)
+    with acting_with(issuer.token("users/eve", STAFF)):
+        for _ in range(2):
+            await client.refund_payment(part)
+        await shop.work()
+        rest = RefundPaymentRequest(name=payment.name, reason="Arrived damaged")
+        await client.refund_payment(rest)
+        with pytest.raises(FailedPrecondition) as caught:
+            await client.refund_payment(rest)
+        assert caught.value.reason == "REFUND_EXCEEDS_PAYMENT"
+        await shop.work()
+        refunded = (await client.get_payment(GetPaymentRequest(name=payment.name))).refunded
+        assert refunded == MoneyMessage(currency_code="EUR", units=25, nanos=990_000_000)
+        entries = (await client.list_ledger_entries(ListLedgerEntriesRequest(payment=payment.name))).entries
+        assert len(entries) == 6
+        assert sum(each.amount.units * 100 + each.amount.nanos // 10**7 for each in entries if each.amount) == 0
+
+
+@pytest.mark.parametrize(
+    ("amount", "error"),
+    [
+        (MoneyMessage(currency_code="USD", units=1), InvalidArgument),
+        (MoneyMessage(currency_code="EUR", units=-1), InvalidArgument),
+        (MoneyMessage(currency_code="EUR"), InvalidArgument),
+        (MoneyMessage(currency_code="EUR", units=26), FailedPrecondition),
+    ],
+)
+async def test_wrong_refunds_are_refused(
+    client: PaymentsServiceClient, shop: Shop, issuer: Issuer, amount: MoneyMessage, error: type[Exception]
+) -> None:
+    """Another currency, nothing, less than nothing, and more than was paid."""
+    payment = await shop.charge()
+    await shop.work()
+    with acting_with(issuer.token("users/eve", STAFF)), pytest.raises(error):
+        await client.refund_payment(RefundPaymentRequest(name=payment.name, amount=amount, reason="Broken"))
+
+
+async def test_a_decision_can_be_repeated_but_not_reversed(
+    client: PaymentsServiceClient, shop: Shop, issuer: Issuer
+) -> None:
+    """A payment that does not wait for one is FAILED_PRECONDITION."""
+    plain, flagged = await shop.charge(), await shop.charge("orders/2", amount=Money("EUR", 200_000))
+    await shop.work()
+    approve, decline = ReviewPaymentRequest.Decision.APPROVE, ReviewPaymentRequest.Decision.DECLINE
+    with acting_with(issuer.token("users/eve", STAFF)):
+        for _ in range(2):
+            await client.review_payment(ReviewPaymentRequest(name=flagged.name, decision=approve))
+        for name in (plain.name, flagged.name):
+            with pytest.raises(FailedPrecondition):
+                await client.review_payment(ReviewPaymentRequest(name=name, decision=decline))
+
+
+def report(body: bytes, *, secret: bytes = SECRET, sent: timedelta = timedelta()) -> tuple[ReceiveReportRequest, Call]:
+    """Returns a report as the edge passes it on."""
+    headers = signed_headers("msg_7", datetime.now(UTC) - sent, body, [secret])
+    request = ReceiveReportRequest(report=HttpBody(content_type="application/json", data=body))
+    return request, Call("/", metadata=headers)
+
+
+async def test_a_report_makes_the_worker_ask(handlers: PaymentsHandlers, shop: Shop) -> None:
+    """However often it arrives. A charge that is unknown or decided is ignored."""
+    payment = await shop.charge(method="card_late")
+    await shop.work_once()
+    assert await shop.due() == 0
+    body = json.dumps({"charge": str(payment.uid)}).encode()
+    for _ in range(2):
+        await handlers.receive_report(*report(body))
+        assert await shop.due() == 1
+    await handlers.receive_report(*report(json.dumps({"charge": str(uuid4())}).encode()))
+    assert await shop.due() == 1
+
+
+async def test_an_unsigned_report_is_refused(handlers: PaymentsHandlers) -> None:
+    """By another secret, an old one, and without a signature."""
+    body = json.dumps({"charge": str(uuid4())}).encode()
+    request, _ = report(body)
+    wrong = [report(body, secret=b"guessed"), report(body, sent=timedelta(minutes=6)), (request, Call("/"))]
+    for each in wrong:
+        with pytest.raises(Unauthenticated) as caught:
+            await handlers.receive_report(*each)
+        assert caught.value.reason == "SIGNATURE_INVALID"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"charge": 7}', b'{"charge": "x"}', b"[" * 100_000, b"\xff"])
+async def test_a_signed_report_of_something_else_is_refused(handlers: PaymentsHandlers, body: bytes) -> None:
+    """With the field's name."""
+    with pytest.raises(InvalidArgument) as caught:
+        await handlers.receive_report(*report(body))
+    assert [violation.field for violation in caught.value.violations] == ["report"]
+
+
+async def test_orders_are_charged_and_cancelled(shop: Shop) -> None:
+    """By events, with the default payment method where they name none, in either order."""
+    order = Order(name="orders/1", customer="users/ada", total=MoneyMessage(currency_code="EUR", units=5))
+    await handle(shop, PaymentRequested(order=order))
+    await shop.work()
+    await handle(shop, OrderCancelled(order=order))
+    late = Order(name="orders/2", customer="users/ada", total=MoneyMessage(currency_code="EUR", units=5))
+    await handle(shop, OrderCancelled(order=late))
+    await handle(shop, PaymentRequested(order=late))
+    await shop.work()
+    assert await shop.ledger() == {"provider": 0, "sales": -500, "refunds": 500}
+
+
+async def test_a_deleted_customer_leaves_the_books(shop: Shop) -> None:
+    """The name is gone; the amounts are kept, as the law requires."""
+    payment = await shop.charge()
+    await shop.work()
+    await handle(shop, UserDeleted(user="users/ada"))
+    assert (await shop.payment(payment.uid)).customer == ""
+    assert await shop.ledger() == {"provider": 2599, "sales": -2599}
+
+
+async def handle(shop: Shop, data: Message) -> None:
+    """Handles an event, as the inbox does."""
+    event = Event(str(uuid4()), "", "orders", "orders/1", datetime.now(UTC), data)
+    async with shop.database.transaction() as tx:
+        await Consumers("card_ok").handlers()[type(data)](tx, event)

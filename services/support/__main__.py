@@ -4,12 +4,13 @@ from mesh.database import Database
 from mesh.events import Inbox, Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
+from mesh.wakeups import Wakeups
+from services.support import storage
 from services.support.chat import Chats
 from services.support.consumers import Consumers
 from services.support.handlers import SupportHandlers
 from services.support.presence import Presence
 from services.support.settings import SupportSettings
-from services.support.wakeups import Wakeups
 
 
 async def wire(process: Process, settings: SupportSettings) -> None:
@@ -20,7 +21,7 @@ async def wire(process: Process, settings: SupportSettings) -> None:
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await process.enter(Inbox(database, broker, service=process.name, handlers=Consumers().handlers()))
-    wakeups = await process.enter(Wakeups(database))
+    wakeups = await process.enter(Wakeups(database, storage.CHANNEL))
     presence = await process.enter(Presence(database))
     await serve(process, settings, SupportHandlers(database, Chats(database, wakeups, presence)))
 

@@ -12,6 +12,7 @@ from meshwright.support.v1.support_pb import ChatResponse, Post
 from mesh.background import stop
 from mesh.database import Database
 from mesh.errors import MeshError
+from mesh.wakeups import Wakeups
 from services.support import erasure_storage, presence_storage, storage
 from services.support.domain import Actor, uid_of, visible_to
 from services.support.messages import posted_response, rejected_response
@@ -19,7 +20,6 @@ from services.support.pace import Pace
 from services.support.posting import erased, post
 from services.support.presence import Presence
 from services.support.view import View, resume_of
-from services.support.wakeups import Wakeups
 
 POSTS_PER_S: Final = 10.0
 POSTS_BURST: Final = 50

@@ -29,10 +29,11 @@ from meshwright.support.v1.support_pb import (
 )
 
 from mesh.database import Database
+from mesh.wakeups import Wakeups
+from services.support import storage
 from services.support.chat import Chats
 from services.support.handlers import SupportHandlers
 from services.support.presence import Presence
-from services.support.wakeups import Wakeups
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 
@@ -54,7 +55,7 @@ class Replica:
     async def running(cls, issuer: Issuer, database: Database, *, renew_every_s: float = 10.0) -> AsyncIterator[Self]:
         """Starts a replica, and drains it at the end."""
         async with (
-            Wakeups(database) as wakeups,
+            Wakeups(database, storage.CHANNEL) as wakeups,
             Presence(database, renew_every_s=renew_every_s) as presence,
             serving(issuer, SupportHandlers(database, Chats(database, wakeups, presence))) as port,
             channel_to(port, "support") as channel,

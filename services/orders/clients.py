@@ -1,17 +1,28 @@
-"""The clients of other services: catalog, for products and their current prices."""
+"""The clients of other services: catalog for products and their prices, inventory and payments to retry their steps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, TypeAlias
 
 from meshwright.catalog.v1.catalog_grpc import CatalogServiceClient
 from meshwright.catalog.v1.catalog_pb import BatchGetProductsRequest
 from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
+from meshwright.inventory.v1.inventory_grpc import InventoryServiceClient
+from meshwright.inventory.v1.inventory_pb import OrderedUnits, ReserveRequest
+from meshwright.payments.v1.payments_grpc import PaymentsServiceClient
+from meshwright.payments.v1.payments_pb import ChargeRequest
 
 from mesh.client import Channel
 from mesh.errors import DeadlineExceeded, NotFound, ResourceExhausted, Unavailable
-from mesh.money_message import money_of
-from services.orders.domain import Product
+from mesh.money_message import money_message, money_of
+from services.orders.domain import Order
+from services.orders.outcomes import after_payment, after_reservation
+from services.orders.pricing import Product
 
 RETRY_AFTER_S = 1.0
+
+Outcome: TypeAlias = Callable[[Order, datetime], Order]
+"""What a service's response means for an order: a transition, which has no effect if it no longer applies."""
 
 
 class Catalog:
@@ -55,6 +66,41 @@ class Catalog:
             else:
                 return response.products
         return []
+
+
+class Inventory:
+    """The inventory service, as orders needs it."""
+
+    NAME: Final = "inventory"
+
+    def __init__(self, channel: Channel) -> None:
+        self._client = InventoryServiceClient(channel)
+
+    async def retry(self, order: Order) -> Outcome:
+        """Reserves the products of an order, unless that is done already. Raises the MeshError of a failed call."""
+        units = [OrderedUnits(product=line.product, quantity=line.quantity) for line in order.lines]
+        reservation = await self._client.reserve(ReserveRequest(order=order.name, units=units))
+        return lambda current, now: after_reservation(current, reservation, now)
+
+
+class Payments:
+    """The payments service, as orders needs it."""
+
+    NAME: Final = "payments"
+
+    def __init__(self, channel: Channel) -> None:
+        self._client = PaymentsServiceClient(channel)
+
+    async def retry(self, order: Order) -> Outcome:
+        """Charges the customer of an order, unless that is done already. Raises the MeshError of a failed call."""
+        request = ChargeRequest(
+            order=order.name,
+            customer=order.customer,
+            amount=money_message(order.total),
+            payment_method=order.payment_method,
+        )
+        payment = await self._client.charge(request)
+        return lambda current, now: after_payment(current, payment, now)
 
 
 def _missing(error: NotFound, names: Sequence[str]) -> set[str]:

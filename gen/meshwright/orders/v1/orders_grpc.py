@@ -76,26 +76,28 @@ class OrdersServiceBase(Service):
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another shipment.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another
+        shipment.
         """
 
     @abstractmethod
     async def record_shipment_event(self, request: RecordShipmentEventRequest, call: Call) -> Order:
         """Adds what the carrier reports about a shipment. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order is not shipped.
+        Fails with FAILED_PRECONDITION if the order is not shipped, or if its shipment has 100 events.
         """
 
     @abstractmethod
     def watch_order(self, request: WatchOrderRequest, call: Call) -> AsyncIterator[WatchOrderResponse]:
-        """Streams an order: as it is now, and after each change. The stream ends after a state that no
-        other one can follow. A lost stream continues at its `resume_token`, at any replica.
+        """Streams an order: as it is now, and after each change. Changes in quick succession may be
+        streamed as one. The stream ends after a state that no other one can follow. A lost stream
+        continues at its `resume_token`, at any replica.
         """
 
     @abstractmethod
     async def list_order_changes(self, request: ListOrderChangesRequest, call: Call) -> ListOrderChangesResponse:
-        """Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see those
-        of their own orders.
+        """Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see
+        those of their own orders.
         """
 
     @abstractmethod
@@ -155,26 +157,28 @@ class OrdersServiceClient:
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another shipment.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another
+        shipment.
         """
         return await self._channel.call(_ORDERS_SERVICE_SHIP_ORDER, request, timeout_s=timeout_s)
 
     async def record_shipment_event(self, request: RecordShipmentEventRequest, *, timeout_s: float | None = None) -> Order:
         """Adds what the carrier reports about a shipment. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order is not shipped.
+        Fails with FAILED_PRECONDITION if the order is not shipped, or if its shipment has 100 events.
         """
         return await self._channel.call(_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT, request, timeout_s=timeout_s)
 
     def watch_order(self, request: WatchOrderRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchOrderResponse]]:
-        """Streams an order: as it is now, and after each change. The stream ends after a state that no
-        other one can follow. A lost stream continues at its `resume_token`, at any replica.
+        """Streams an order: as it is now, and after each change. Changes in quick succession may be
+        streamed as one. The stream ends after a state that no other one can follow. A lost stream
+        continues at its `resume_token`, at any replica.
         """
         return self._channel.open(_ORDERS_SERVICE_WATCH_ORDER, request, timeout_s=timeout_s)
 
     async def list_order_changes(self, request: ListOrderChangesRequest, *, timeout_s: float | None = None) -> ListOrderChangesResponse:
-        """Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see those
-        of their own orders.
+        """Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see
+        those of their own orders.
         """
         return await self._channel.call(_ORDERS_SERVICE_LIST_ORDER_CHANGES, request, timeout_s=timeout_s)
 

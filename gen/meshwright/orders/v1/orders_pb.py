@@ -49,7 +49,8 @@ class Order(Message[_OrderFields]):
             string uid = 2;
             ```
         customer:
-            Output only. The resource name of the customer, in the form "users/{uid}".
+            Output only. The resource name of the customer, in the form "users/{uid}". Empty if the
+            customer's account was deleted, and nothing was sold.
 
             ```proto
             string customer = 3;
@@ -187,8 +188,8 @@ class Order(Message[_OrderFields]):
                 STATE_UNSPECIFIED = 0
                 ```
             PENDING:
-                The order was placed; stock and payment have not been confirmed yet. `pending_step` tells what
-                it waits for.
+                The order was placed; stock and payment have not been confirmed yet. `pending_step` tells
+                what it waits for.
 
                 ```proto
                 STATE_PENDING = 1
@@ -547,8 +548,8 @@ class CreateOrderRequest(Message[_CreateOrderRequestFields]):
 
     Attributes:
         order:
-            Required. The order to place. Only `payment_method`, and `product` and `quantity` of its lines are
-            read; all other fields are set by the service.
+            Required. The order to place. Only `payment_method`, and `product` and `quantity` of its lines
+            are read; all other fields are set by the service.
 
             ```proto
             optional meshwright.orders.v1.Order order = 1;
@@ -849,8 +850,8 @@ class WatchOrderRequest(Message[_WatchOrderRequestFields]):
             string name = 1;
             ```
         resume_token:
-            The `resume_token` of the last response that was received. If absent, the stream begins with the
-            order as it is now.
+            The `resume_token` of the last response that was received. If absent, the stream begins with
+            the order as it is now.
 
             ```proto
             string resume_token = 2;
@@ -930,7 +931,8 @@ class OrderChange(Message[_OrderChangeFields]):
             optional google.protobuf.Timestamp change_time = 1;
             ```
         actor:
-            Who made it: the resource name of a user, or the name of a service.
+            Who made it: the resource name of a user, or the name of a service. Empty if it was a customer
+            whose name was removed with the account.
 
             ```proto
             string actor = 2;
@@ -994,8 +996,8 @@ class ListOrderChangesRequest(Message[_ListOrderChangesRequestFields]):
             string parent = 1;
             ```
         page_size:
-            The maximum number of changes to return. If 0 or absent, it is 50; values above 1000 are treated
-            as 1000.
+            The maximum number of changes to return. If 0 or absent, it is 50; values above 1000 are
+            treated as 1000.
 
             ```proto
             int32 page_size = 2;

@@ -173,8 +173,8 @@ class OrderState(betterproto2.Enum):
 
     PENDING = 1
     """
-    The order was placed; stock and payment have not been confirmed yet. `pending_step` tells what
-    it waits for.
+    The order was placed; stock and payment have not been confirmed yet. `pending_step` tells
+    what it waits for.
     """
 
     CONFIRMED = 2
@@ -293,8 +293,8 @@ class CreateOrderRequest(betterproto2.Message):
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Required. The order to place. Only `payment_method`, and `product` and `quantity` of its lines are
-    read; all other fields are set by the service.
+    Required. The order to place. Only `payment_method`, and `product` and `quantity` of its lines
+    are read; all other fields are set by the service.
     """
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -337,8 +337,8 @@ class ListOrderChangesRequest(betterproto2.Message):
 
     page_size: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    The maximum number of changes to return. If 0 or absent, it is 50; values above 1000 are treated
-    as 1000.
+    The maximum number of changes to return. If 0 or absent, it is 50; values above 1000 are
+    treated as 1000.
     """
 
     page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -471,7 +471,8 @@ class Order(betterproto2.Message):
 
     customer: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Output only. The resource name of the customer, in the form "users/{uid}".
+    Output only. The resource name of the customer, in the form "users/{uid}". Empty if the
+    customer's account was deleted, and nothing was sold.
     """
 
     lines: "list[OrderLine]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -578,7 +579,8 @@ class OrderChange(betterproto2.Message):
 
     actor: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Who made it: the resource name of a user, or the name of a service.
+    Who made it: the resource name of a user, or the name of a service. Empty if it was a customer
+    whose name was removed with the account.
     """
 
     state: "OrderState" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: OrderState(0))
@@ -822,8 +824,8 @@ class WatchOrderRequest(betterproto2.Message):
 
     resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The `resume_token` of the last response that was received. If absent, the stream begins with the
-    order as it is now.
+    The `resume_token` of the last response that was received. If absent, the stream begins with
+    the order as it is now.
     """
 
 
@@ -959,7 +961,8 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another shipment.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, or is shipped by another
+        shipment.
         """
 
         return await self._unary_unary(
@@ -982,7 +985,7 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Adds what the carrier reports about a shipment. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order is not shipped.
+        Fails with FAILED_PRECONDITION if the order is not shipped, or if its shipment has 100 events.
         """
 
         return await self._unary_unary(
@@ -1003,8 +1006,9 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[WatchOrderResponse]":
         """
-        Streams an order: as it is now, and after each change. The stream ends after a state that no
-        other one can follow. A lost stream continues at its `resume_token`, at any replica.
+        Streams an order: as it is now, and after each change. Changes in quick succession may be
+        streamed as one. The stream ends after a state that no other one can follow. A lost stream
+        continues at its `resume_token`, at any replica.
         """
 
         async for response in self._unary_stream(
@@ -1026,8 +1030,8 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListOrderChangesResponse":
         """
-        Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see those
-        of their own orders.
+        Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see
+        those of their own orders.
         """
 
         return await self._unary_unary(

@@ -1,0 +1,70 @@
+"""The saga of an order: what is written and published when an order changes, whoever changes it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped, PaymentRequested
+from protobuf import Message
+
+from mesh.database import Connection
+from mesh.events import publish
+from services.orders import change_storage, storage
+from services.orders.domain import CancelReason, Order, PendingStep, State
+from services.orders.messages import order_message
+
+SOURCE: Final = "orders"
+
+_REASONS: Final[Mapping[State | PendingStep | CancelReason, str]] = {
+    PendingStep.STOCK: "The order was placed.",
+    PendingStep.PAYMENT: "The products are reserved.",
+    PendingStep.PAYMENT_REVIEW: "The payment was flagged by the risk check.",
+    State.CONFIRMED: "The payment was captured.",
+    State.SHIPPED: "The products left.",
+    CancelReason.CUSTOMER: "The customer cancelled the order.",
+    CancelReason.STAFF: "Staff cancelled the order.",
+    CancelReason.OUT_OF_STOCK: "There are not enough products in stock.",
+    CancelReason.PAYMENT_FAILED: "The payment failed.",
+    CancelReason.TIMED_OUT: "A step took longer than its limit.",
+    CancelReason.CUSTOMER_DELETED: "The customer's account was deleted.",
+}
+
+
+async def begin(tx: Connection, order: Order) -> None:
+    """Inserts a new order, and publishes that it was placed."""
+    await storage.insert(tx, order)
+    await _follow(tx, order, order.customer)
+
+
+async def change(tx: Connection, before: Order, after: Order, actor: str) -> None:
+    """Writes an order whose row is locked, if it was changed. A change of its state or pending step is recorded with
+    its actor, and published. `actor` is the name of a user or of a service.
+    """
+    if after is before:
+        return
+    await storage.update(tx, after)
+    if (after.state, after.pending_step) != (before.state, before.pending_step):
+        await _follow(tx, after, actor)
+
+
+async def _follow(tx: Connection, order: Order, actor: str) -> None:
+    await change_storage.append(tx, order, actor, _REASONS[order.cancel_reason or order.pending_step or order.state])
+    if (event := _event(order)) is not None:
+        await publish(tx, event, source=SOURCE, aggregate=order.name)
+
+
+def _event(order: Order) -> Message | None:
+    """Returns the event of an order that has just come to this state and step, None if nobody has to act on it."""
+    message = order_message(order)
+    match order.state, order.pending_step:
+        case State.PENDING, PendingStep.STOCK:
+            return OrderPlaced(order=message)
+        case State.PENDING, PendingStep.PAYMENT:
+            return PaymentRequested(order=message)
+        case State.CONFIRMED, _:
+            return OrderConfirmed(order=message)
+        case State.CANCELLED, _:
+            return OrderCancelled(order=message)
+        case State.SHIPPED, _:
+            return OrderShipped(order=message)
+        case _:
+            return None

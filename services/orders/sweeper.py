@@ -1,0 +1,92 @@
+"""The sweeper: helps orders on that have waited for a step for longer than its limit, or cancels them."""
+
+import asyncio
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+from prometheus_client import Counter
+
+from mesh.background import keep_running, stop
+from mesh.database import Database
+from mesh.errors import MeshError
+from services.orders import saga, storage
+from services.orders.clients import Inventory, Payments
+from services.orders.domain import Limits, Order, PendingStep
+
+SWEPT: Final = Counter("orders_swept_total", "Orders that waited for a step for too long.", ["step", "action"])
+POLL_PAUSE_S: Final = 1.0
+WORKERS: Final = 4
+
+log = structlog.get_logger()
+
+
+class Sweeper:
+    """The worker, which sweeps while its context lasts. Replicas share the orders.
+
+    An order that has waited for the limit of its step gets one retry: its service is called instead of waiting for its
+    event. If the order still waits after the limit has passed again, it is cancelled, by which it is compensated.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        inventory: Inventory,
+        payments: Payments,
+        limits: Limits,
+        *,
+        poll_pause_s: float = POLL_PAUSE_S,
+    ) -> None:
+        self._database = database
+        self._inventory = inventory
+        self._payments = payments
+        self._limits = limits
+        self._poll_pause_s = poll_pause_s
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(keep_running("sweeper", self._sweep)) for _ in range(WORKERS)]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await stop(self._tasks)
+
+    async def _sweep(self) -> None:
+        swept = [await self._sweep_one(step) for step in PendingStep]
+        if not any(swept):
+            await asyncio.sleep(self._poll_pause_s)
+
+    async def _sweep_one(self, step: PendingStep) -> bool:
+        """Retries or cancels one order. Returns False if none waits for this step for too long.
+
+        No transaction is open during the retry. A process that dies before it has retried leaves the order to be
+        cancelled.
+        """
+        now = datetime.now(UTC)
+        async with self._database.transaction() as tx:
+            order = await storage.take_overdue(tx, step, now - self._limits.of(step))
+            if order is None:
+                return False
+            retried = order.can_retry(now)
+            swept = order.retry(now) if retried else order.time_out(now)
+            await saga.change(tx, order, swept, saga.SOURCE)
+        SWEPT.labels(step.value, "retried" if retried else "cancelled").inc()
+        log.warning("order waited for too long", order=order.name, step=step.value, retried=retried)
+        if retried:
+            await self._retry(swept, step)
+        return True
+
+    async def _retry(self, order: Order, step: PendingStep) -> None:
+        service = self._inventory if step is PendingStep.STOCK else self._payments
+        try:
+            outcome = await service.retry(order)
+        except MeshError as error:
+            log.warning("step could not be retried", order=order.name, step=step.value, error=str(error))
+            return
+        async with self._database.transaction() as tx:
+            current = await storage.find(tx, order.uid, lock=True)
+            assert current is not None, "orders are never deleted"
+            await saga.change(tx, current, outcome(current, datetime.now(UTC)), service.NAME)

@@ -1,5 +1,6 @@
 """A JSON Web Key Set (RFC 7517) at a URL."""
 
+import logging
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -77,7 +78,8 @@ class RemoteKeySet:
             self._keys = {key.kid or "": key for key in map(_public_key, answer["keys"]) if key is not None}
         except (FetchError, ValueError, KeyError, TypeError) as error:
             self._reachable = False
-            log.warning("could not fetch the issuer's keys", url=self._url, error=str(error) or type(error).__name__)
+            starting = time.monotonic() < self._ready_without_at  # the issuer may be starting, too
+            log.log(logging.DEBUG if starting else logging.WARNING, "could not fetch the issuer's keys", url=self._url, error=str(error) or type(error).__name__)
             return
         self._fetched_at, self._reachable = time.monotonic(), True
 

@@ -13,7 +13,7 @@ STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/co
 SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart status logs psql events mails clean demo audit-store dead-letters service generate breaking lint format types test helm3-test requirements \
+.PHONY: help up down restart status logs psql events mails clean demo audit-store chaos dead-letters service generate breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend rabbitmq third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
@@ -59,6 +59,9 @@ demo: .venv/requirements-up.sha256 ## fill the running shop with products, custo
 
 audit-store: .venv/requirements-up.sha256 ## check the invariants of the running shop in its databases: money, stock, orders, events
 	@PYTHONPATH=.:gen $(VENV)/python -m demo.audit $(ARGS)
+
+chaos: .venv/requirements-up.sha256 ## break the running shop while shoppers use it, then audit it: ARGS="--orders 10000 --faults 1000"
+	@PYTHONPATH=.:gen $(VENV)/python -m demo.chaos $(ARGS)
 
 dead-letters: .venv/requirements-up.sha256 ## list the dead letters of SERVICE=<name>; replay them: REPLAY=<event id or all>
 	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))

@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--settle", type=float, default=SETTLE_S, help="seconds to wait until the store has settled")
     arguments = parser.parse_args()
     try:
-        findings = asyncio.run(_audit(Home.of_environment(), arguments.settle))
+        findings = asyncio.run(audit_mesh(Home.of_environment(), arguments.settle))
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -73,7 +73,8 @@ def print_finding(finding: Finding) -> None:
         print(f"        - and {len(finding.broken) - SHOWN_MAX} more")
 
 
-async def _audit(home: Home, settle_s: float) -> list[Finding]:
+async def audit_mesh(home: Home, settle_s: float) -> list[Finding]:
+    """Audits the mesh that runs here. Raises SetupError if none does."""
     server = Postgres(home.data(Postgres.name), port_of(home, Postgres.name))
     names = [service.name for service in read_services(Path()) if service.declaration.database]
     async with opened({name: server.url(name) for name in names}) as databases:

@@ -1,0 +1,170 @@
+"""Shoppers of a running shop: each visit places an order by the public API, as a careful client does.
+
+An attempt that fails is repeated under the same Idempotency-Key until it is answered, so that each visit has one order,
+whatever happens to the shop meanwhile. The visits of a seed are always the same.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+
+from demo.client import DemoError
+
+PASSWORD: Final = "shopper's password"  # not a secret: the shoppers are fictional
+RETRIED: Final = frozenset({429, 502, 503, 504})
+GIVE_UP_S: Final = 180.0
+TIMEOUT_S: Final = 10.0
+TOKEN_S: Final = 300.0
+"""The age at which a shopper signs in again: less than the lifetime of a token."""
+
+CARDS: Final = {
+    "card_ok": 88,
+    "card_declined": 4,
+    "card_timeout": 3,
+    "card_unknown": 2,
+    "card_late": 2,
+    "card_twice": 1,
+}
+"""How often each test card is used, in percent."""
+
+DECIDED: Final = frozenset({"STATE_CONFIRMED", "STATE_CANCELLED", "STATE_SHIPPED"})
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the shoppers have seen. Times are in seconds."""
+
+    placed: dict[str, str] = field(default_factory=dict)
+    placing_s: list[float] = field(default_factory=list)
+    deciding_s: list[float] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+    repeated: Counter[str] = field(default_factory=Counter)
+    unexpected: list[str] = field(default_factory=list)
+
+
+class Shoppers:
+    """The shoppers of a shop, and what they have seen."""
+
+    def __init__(self, url: str, staff: tuple[str, str], *, seed: int, people: int = 12, products: int = 12) -> None:
+        """Prepares shoppers. `staff` are the address and the password of a member of staff, who fills the shop."""
+        self.figures = Figures()
+        self._http = httpx.AsyncClient(
+            base_url=url, timeout=TIMEOUT_S, limits=httpx.Limits(max_connections=200, max_keepalive_connections=50)
+        )
+        self._staff = staff
+        self._seed = seed
+        self._people = [f"shopper-{seed}-{number}@example.com" for number in range(people)]
+        self._products_count = products
+        self._products: list[str] = []
+        self._tokens: dict[str, tuple[str, float]] = {}
+
+    async def __aenter__(self) -> "Shoppers":
+        await self._fill()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def visit(self, number: int) -> None:
+        """Places the order of a visit, waits until it is decided, and cancels some."""
+        chance = Random(f"{self._seed}:{number}")
+        email = chance.choice(self._people)
+        products = chance.sample(self._products, chance.randint(1, 3))
+        order = {
+            "lines": [{"product": product, "quantity": chance.randint(1, 3)} for product in products],
+            "paymentMethod": chance.choices(list(CARDS), list(CARDS.values()))[0],
+        }
+        key = str(UUID(int=chance.getrandbits(128), version=4))
+        begun = time.monotonic()
+        placed = await self._call("POST", "/v1/orders", email, key=key, json=order)
+        self.figures.placing_s.append(time.monotonic() - begun)
+        self.figures.placed[key] = placed["name"]
+        if chance.random() < 0.05:
+            await self._cancel(placed["name"], email)
+        await self._watch(placed["name"], email, begun)
+        if chance.random() < 0.05:
+            await self._cancel(placed["name"], email)
+
+    async def find_lost(self) -> list[str]:
+        """Returns the acknowledged orders that their customers don't find any more."""
+        found = {name for person in self._people for name in await self._order_names(person)}
+        return [name for name in self.figures.placed.values() if name not in found]
+
+    async def _order_names(self, email: str) -> list[str]:
+        names: list[str] = []
+        page_token = ""
+        while True:
+            page = await self._call("GET", f"/v1/orders?pageSize=1000&pageToken={page_token}", email)
+            names += [order["name"] for order in page.get("orders", [])]
+            if not (page_token := page.get("nextPageToken", "")):
+                return names
+
+    async def _watch(self, name: str, email: str, begun: float) -> None:
+        pause_s = 0.05
+        while True:
+            order = await self._call("GET", f"/v1/{name}", email)
+            if order["state"] in DECIDED:
+                self.figures.deciding_s.append(time.monotonic() - begun)
+                self.figures.states[order["state"].removeprefix("STATE_").lower()] += 1
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
+
+    async def _cancel(self, name: str, email: str) -> None:
+        await self._call("POST", f"/v1/{name}:cancel", email, json={})
+
+    async def _fill(self) -> None:
+        for email in self._people:
+            account = {"email": email, "password": PASSWORD, "displayName": "Shopper"}
+            await self._call("POST", "/v1/users", "", json=account)
+        chance = Random(self._seed)
+        for number in range(self._products_count):
+            body = {
+                "title": f"Article {number}",
+                "category": "simulation",
+                "price": {"currencyCode": "EUR", "units": str(chance.randint(1, 99)), "nanos": 990_000_000},
+            }
+            product = await self._call("POST", "/v1/products", self._staff[0], json=body)
+            adjustment = {"delta": chance.randint(500, 5_000), "reason": "REASON_RECEIVED"}
+            path = f"/v1/{product['name']}/stock:adjust"
+            await self._call("POST", path, self._staff[0], json={"adjustment": adjustment})
+            self._products.append(product["name"])
+
+    async def _token(self, email: str) -> str:
+        token, since = self._tokens.get(email, ("", float("-inf")))
+        if time.monotonic() - since > TOKEN_S:
+            password = self._staff[1] if email == self._staff[0] else PASSWORD
+            form = {"grant_type": "password", "username": email, "password": password}
+            token = (await self._call("POST", "/v1/oauth2/token", "", data=form))["access_token"]
+            self._tokens[email] = token, time.monotonic()
+        return token
+
+    async def _call(self, method: str, path: str, email: str, *, key: str = "", **body: Any) -> dict[str, Any]:
+        """Calls the API until it answers. Raises DemoError for an answer that no retry can change."""
+        headers = {"authorization": f"Bearer {await self._token(email)}"} if email else {}
+        if key:
+            headers["idempotency-key"] = key
+        give_up_at = time.monotonic() + GIVE_UP_S
+        pause_s = 0.05
+        while True:
+            try:
+                response = await self._http.request(method, path, headers=headers, **body)
+                problem = str(response.status_code)
+            except httpx.TransportError as error:
+                response, problem = None, type(error).__name__
+            if response is not None and response.is_success:
+                return dict(response.json())
+            if response is not None and response.status_code not in RETRIED:
+                self.figures.unexpected.append(f"{method} {path}: {response.status_code} {response.text[:200]}")
+                raise DemoError(self.figures.unexpected[-1])
+            if time.monotonic() > give_up_at:
+                raise DemoError(f"{method} {path}: no answer within {GIVE_UP_S:.0f} s, the last was {problem}")
+            self.figures.repeated[problem] += 1
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 1.0)

@@ -13,7 +13,7 @@ STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/co
 SOURCES := mesh services edge local demo tools tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart status logs psql events mails clean demo audit-store chaos dead-letters service generate breaking lint format types test helm3-test requirements \
+.PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend rabbitmq third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
@@ -56,6 +56,9 @@ clean: .venv/requirements-up.sha256 ## stop the mesh and remove its data
 
 demo: .venv/requirements-up.sha256 ## fill the running shop with products, customers and orders, by the public API
 	@$(VENV)/python -m demo
+
+simulate: .venv/requirements-up.sha256 ## let shoppers come to the running shop: ARGS="--rate 20 --minutes 5"
+	@PYTHONPATH=.:gen $(VENV)/python -m demo.simulate $(ARGS)
 
 audit-store: .venv/requirements-up.sha256 ## check the invariants of the running shop in its databases: money, stock, orders, events
 	@PYTHONPATH=.:gen $(VENV)/python -m demo.audit $(ARGS)

@@ -3,6 +3,6 @@
 from mesh.database.connection import Connection, Session
 from mesh.database.database import Database
 from mesh.database.failures import busy
-from mesh.database.wakeup import Wakeup
+from mesh.database.wakeup import Wakeup, Wakeups
 
-__all__ = ["Connection", "Database", "Session", "Wakeup", "busy"]
+__all__ = ["Connection", "Database", "Session", "Wakeup", "Wakeups", "busy"]

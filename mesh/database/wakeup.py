@@ -1,8 +1,12 @@
-"""An event that is set when a transaction of any process notifies a channel (LISTEN, NOTIFY)."""
+"""Events that are set when a transaction of any process notifies a channel (LISTEN, NOTIFY)."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
+from uuid import UUID
 
 from mesh.background import keep_running, stop, wait
 from mesh.database.database import Database
@@ -11,15 +15,19 @@ from mesh.errors import Unavailable
 CHECK_PAUSE_S: Final = 5.0  # a connection that broke silently is noticed after this time and the limit of a statement
 
 
-class Wakeup:
-    """The listener to a channel, which works while its context lasts. `event` is also set when listening begins, and
-    begins again, because notifications may have been missed before.
+class Listener:
+    """The listener to a channel, which works while its context lasts.
+
+    A notification arrives once its transaction is committed, so that who is woken finds the change.
     """
 
-    def __init__(self, database: Database, channel: str) -> None:
-        self.event = asyncio.Event()
+    def __init__(self, database: Database, channel: str, wake: Callable[[str | None], None]) -> None:
+        """Prepares the listener. `wake` is called with the payload of each notification, and with None when listening
+        begins, and begins again, because notifications may have been missed before.
+        """
         self._database = database
         self._channel = channel
+        self._wake = wake
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -35,9 +43,46 @@ class Wakeup:
         ended = asyncio.Event()
         async with self._database.session() as session:
             session.add_termination_listener(lambda *_: ended.set())
-            await session.add_listener(self._channel, lambda *_: self.event.set())
-            self.event.set()
+            await session.add_listener(self._channel, self._notified)
+            self._wake(None)
             while not ended.is_set():
                 await session.execute("SELECT 1")
                 await wait(ended, CHECK_PAUSE_S)
         raise Unavailable("The database has ended the session.")
+
+    def _notified(self, _session: Any, _pid: int, _channel: str, payload: object) -> None:
+        self._wake(str(payload))
+
+
+class Wakeup(Listener):
+    """One event, which every notification sets."""
+
+    def __init__(self, database: Database, channel: str) -> None:
+        self.event = asyncio.Event()
+        super().__init__(database, channel, lambda _: self.event.set())
+
+
+class Wakeups(Listener):
+    """The events of the streams of this process. Payloads are UUIDs: a notification sets the events of one."""
+
+    def __init__(self, database: Database, channel: str) -> None:
+        self._waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+        super().__init__(database, channel, self._set)
+
+    @contextmanager
+    def of(self, uid: UUID) -> Iterator[asyncio.Event]:
+        """Yields an event that is set, until the block ends, whenever what has this identifier may have changed."""
+        changed = asyncio.Event()
+        self._waiting[uid].add(changed)
+        try:
+            yield changed
+        finally:
+            self._waiting[uid].discard(changed)
+            if not self._waiting[uid]:
+                del self._waiting[uid]
+
+    def _set(self, payload: str | None) -> None:
+        woken = self._waiting.values() if payload is None else [self._waiting.get(UUID(payload), set())]
+        for events in woken:
+            for changed in events:
+                changed.set()

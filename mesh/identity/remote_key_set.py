@@ -79,7 +79,12 @@ class RemoteKeySet:
         except (FetchError, ValueError, KeyError, TypeError) as error:
             self._reachable = False
             starting = time.monotonic() < self._ready_without_at  # the issuer may be starting, too
-            log.log(logging.DEBUG if starting else logging.WARNING, "could not fetch the issuer's keys", url=self._url, error=str(error) or type(error).__name__)
+            log.log(
+                logging.DEBUG if starting else logging.WARNING,
+                "could not fetch the issuer's keys",
+                url=self._url,
+                error=str(error) or type(error).__name__,
+            )
             return
         self._fetched_at, self._reachable = time.monotonic(), True
 

@@ -1,12 +1,11 @@
 """The composition root of the orders service."""
 
 from mesh.client import Channel
-from mesh.database import Database
+from mesh.database import Database, Wakeups
 from mesh.events import Inbox, Relay, connect
 from mesh.identity import ServiceTokens
 from mesh.process import Process, run
 from mesh.server import serve
-from mesh.wakeups import Wakeups
 from services.orders import consumers, storage
 from services.orders.clients import Catalog, Inventory, Payments
 from services.orders.handlers import OrdersHandlers

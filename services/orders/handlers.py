@@ -27,12 +27,11 @@ from meshwright.orders.v1.orders_pb import Order as OrderMessage
 from meshwright.orders.v1.orders_pb import Shipment as ShipmentMessage
 from meshwright.orders.v1.orders_pb import ShipmentEvent as ShipmentEventMessage
 
-from mesh.database import Connection, Database
+from mesh.database import Connection, Database, Wakeups
 from mesh.idempotency import once, once_prepared
 from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
-from mesh.wakeups import Wakeups
 from services.orders import change_storage, saga, storage
 from services.orders.clients import Catalog
 from services.orders.domain import (

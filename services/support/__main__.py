@@ -1,10 +1,9 @@
 """The composition root of the support service."""
 
-from mesh.database import Database
+from mesh.database import Database, Wakeups
 from mesh.events import Inbox, Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
-from mesh.wakeups import Wakeups
 from services.support import storage
 from services.support.chat import Chats
 from services.support.consumers import Consumers

@@ -10,9 +10,8 @@ from uuid import UUID
 from meshwright.support.v1.support_pb import ChatResponse, Post
 
 from mesh.background import stop
-from mesh.database import Database
+from mesh.database import Database, Wakeups
 from mesh.errors import MeshError
-from mesh.wakeups import Wakeups
 from services.support import erasure_storage, presence_storage, storage
 from services.support.domain import Actor, uid_of, visible_to
 from services.support.messages import posted_response, rejected_response

@@ -190,11 +190,28 @@ class Client(httpx.Client):
         created: dict[str, Any] = answer.json()
         return created
 
-    def order(self, *products: dict[str, Any], request_id: str = "") -> httpx.Response:
+    def adjust_stock(self, product: dict[str, Any], units: int = 1000) -> None:
+        """Adds units to the stock of a product; requires staff."""
+        adjustment = {"delta": units, "reason": "REASON_RECEIVED"}
+        answer = self.post(f"/v1/{product['name']}/stock:adjust", json={"adjustment": adjustment})
+        assert answer.status_code == 200, answer.text
+
+    def order(self, *products: dict[str, Any], request_id: str = "", payment_method: str = "") -> httpx.Response:
         """Orders one of each product."""
         lines = [{"product": product["name"], "quantity": 1} for product in products]
         headers = {"idempotency-key": request_id} if request_id else {}
-        return self.post("/v1/orders", json={"lines": lines}, headers=headers)
+        order = {"lines": lines} | ({"paymentMethod": payment_method} if payment_method else {})
+        return self.post("/v1/orders", json=order, headers=headers)
+
+    def wait_for_order(self, name: str, state: str) -> dict[str, Any]:
+        """Waits until an order is in a state, and returns it."""
+
+        def there() -> dict[str, Any] | None:
+            order: dict[str, Any] = self.get(f"/v1/{name}").json()
+            return order if order["state"] == state else None
+
+        order: dict[str, Any] = eventually(there)
+        return order
 
 
 def eventually(condition: Callable[[], Any], timeout_s: float = WAIT_TIMEOUT_S) -> Any:

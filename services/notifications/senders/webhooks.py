@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 from mesh.background import keep_running, stop, wait
 from mesh.database import Connection, Database
+from mesh.standard_webhooks import signed_headers
 from services.notifications.domain.notification import Kind
 from services.notifications.domain.retry_schedule import RetrySchedule
 from services.notifications.domain.webhook_delivery import SCHEDULE, Attempt, WebhookDelivery
@@ -22,7 +23,6 @@ from services.notifications.domain.webhook_endpoint import (
     WebhookEndpoint,
 )
 from services.notifications.domain.webhook_secret import WebhookSecrets
-from mesh.standard_webhooks import signed_headers
 from services.notifications.notifier import Notifier
 from services.notifications.senders.webhook_client import WebhookClient
 from services.notifications.storage import webhook_deliveries, webhook_endpoints, webhook_wakeups

@@ -1,67 +1,51 @@
 """The rules of orders."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+from mesh.errors import Aborted, FailedPrecondition, NotFound
 from mesh.money import Money
-from services.orders.domain import Actor, Order, OrderLine, Product, RequestedLine, State, price, uid_of, visible_to
+from services.orders.domain import (
+    RETRY_AGE_MAX,
+    SHIPMENT_EVENTS_MAX,
+    Actor,
+    CancelReason,
+    Order,
+    OrderLine,
+    PendingStep,
+    Shipment,
+    ShipmentEvent,
+    ShipmentEventKind,
+    State,
+    Wait,
+    uid_of,
+    visible_to,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
+ADA = Actor("users/ada")
+SHIPMENT = Shipment("DHL", "1", NOW)
 
-SPADE = Product("products/spade", "Spade", Money("EUR", 1999))
-SEEDS = Product("products/seeds", "Seeds", Money("EUR", 249))
-BOOTS = Product("products/boots", "Boots", Money("USD", 7000))
-ON_SALE = {product.name: product for product in (SPADE, SEEDS, BOOTS)}
+PAYMENT = "payments/1"
 
 
-def order(state: State = State.PENDING) -> Order:
+def order(state: State = State.PENDING, step: PendingStep = PendingStep.STOCK) -> Order:
     """Returns an order of one spade in this state, at its first version."""
     line = OrderLine("products/spade", "Spade", 1, Money("EUR", 1999))
-    return Order(uuid4(), "users/ada", (line,), state, NOW, NOW, version=1)
-
-
-def test_an_order_is_placed_pending_at_current_prices() -> None:
-    """Lines have the products' titles and prices, amounts and the total are exact, and the state is pending."""
-    lines = price([RequestedLine("products/spade", 2), RequestedLine("products/seeds", 3)], ON_SALE)
-    placed = Order.place(UUID(int=7), "users/ada", lines, NOW)
-    assert [(line.title, line.amount) for line in placed.lines] == [
-        ("Spade", Money("EUR", 3998)),
-        ("Seeds", Money("EUR", 747)),
-    ]
-    assert placed.total == Money("EUR", 4745)
-    assert (placed.name, placed.state, placed.etag) == (f"orders/{UUID(int=7)}", State.PENDING, "1")
-
-
-def test_the_largest_order_fits_the_contract() -> None:
-    """100 lines of 1000 pieces at the highest price are an exact total within 64 bits."""
-    dearest = Product("products/yacht", "Yacht", Money("EUR", 999_999_999))
-    line = price([RequestedLine("products/yacht", 1000)], {"products/yacht": dearest})[0]
-    total = Order.place(uuid4(), "users/ada", (line,) * 100, NOW).total
-    assert total == Money("EUR", 99_999_999_900_000)
-    assert total.hundredths < 2**63
-
-
-def test_every_line_that_cannot_be_sold_is_named() -> None:
-    """Unknown products, and those in another currency than the first valid line, are violations."""
-    wanted = ["products/gone", "products/spade", "products/boots", "products/seeds", "products/never"]
-    with pytest.raises(InvalidArgument) as caught:
-        price([RequestedLine(name, 1) for name in wanted], ON_SALE)
-    assert [(violation.field, violation.reason) for violation in caught.value.violations] == [
-        ("order.lines[0].product", "NOT_FOUND"),
-        ("order.lines[2].product", "CURRENCY"),
-        ("order.lines[4].product", "NOT_FOUND"),
-    ]
+    wait = Wait(step, NOW) if state is State.PENDING else None
+    shipment = SHIPMENT if state is State.SHIPPED else None
+    return Order(uuid4(), "users/ada", (line,), state, NOW, NOW, version=1, wait=wait, shipment=shipment)
 
 
 @pytest.mark.parametrize("etag", ["", "1"])
 def test_a_pending_order_is_cancelled(etag: str) -> None:
     """Without an etag or with the current one the order becomes a cancelled one of the next version."""
     before = order()
-    after = before.cancel(etag, LATER)
+    after = before.cancel(ADA, etag, LATER)
     assert (after.state, after.version, after.update_time, after.create_time) == (State.CANCELLED, 2, LATER, NOW)
     assert (after.uid, after.lines) == (before.uid, before.lines)
 
@@ -70,22 +54,179 @@ def test_a_pending_order_is_cancelled(etag: str) -> None:
 def test_cancelling_twice_changes_nothing(etag: str) -> None:
     """Cancelling a cancelled order returns it, even with a stale etag."""
     cancelled = order(State.CANCELLED)
-    assert cancelled.cancel(etag, LATER) is cancelled
+    assert cancelled.cancel(ADA, etag, LATER) is cancelled
 
 
 def test_a_stale_etag_does_not_cancel() -> None:
     """The error carries the current etag."""
     with pytest.raises(Aborted) as caught:
-        order().cancel("0", LATER)
+        order().cancel(ADA, "0", LATER)
     assert (caught.value.reason, caught.value.metadata) == ("ETAG_MISMATCH", {"etag": "1"})
 
 
-@pytest.mark.parametrize("state", [State.CONFIRMED, State.SHIPPED])
-def test_an_order_in_a_later_state_is_not_cancelled(state: State) -> None:
+def test_a_shipped_order_is_not_cancelled() -> None:
     """The error names the state."""
-    with pytest.raises(FailedPrecondition, match=f"The order is {state.value}") as caught:
-        order(state).cancel("", LATER)
+    with pytest.raises(FailedPrecondition, match="The order is shipped") as caught:
+        order(State.SHIPPED).cancel(ADA, "", LATER)
+    assert (caught.value.reason, caught.value.metadata) == ("ORDER_STATE", {"state": "SHIPPED"})
+
+
+def test_an_order_says_who_cancelled_it() -> None:
+    """A customer cancels their own orders, as staff too; staff cancels those of others. Paid ones can be cancelled."""
+    reasons = {
+        actor: order(State.CONFIRMED).cancel(actor, "", LATER).cancel_reason
+        for actor in (ADA, Actor("users/ada", staff=True), Actor("users/boss", staff=True))
+    }
+    assert list(reasons.values()) == [CancelReason.CUSTOMER, CancelReason.CUSTOMER, CancelReason.STAFF]
+
+
+TRANSITIONS: list[tuple[str, Callable[[Order], Order], dict[str, tuple[str, CancelReason | None]]]] = [
+    ("reserved", lambda each: each.reserve_stock(LATER), {"stock": ("payment", None)}),
+    (
+        "rejected",
+        lambda each: each.reject_stock(LATER),
+        dict.fromkeys(("stock", "payment", "payment_review", "confirmed"), ("cancelled", CancelReason.OUT_OF_STOCK)),
+    ),
+    (
+        "expired",
+        lambda each: each.expire_stock(LATER),
+        dict.fromkeys(("stock", "payment"), ("cancelled", CancelReason.TIMED_OUT)),
+    ),
+    ("held", lambda each: each.hold_payment(PAYMENT, LATER), {"payment": ("payment_review", None)}),
+    (
+        "captured",
+        lambda each: each.capture_payment(PAYMENT, LATER),
+        dict.fromkeys(("payment", "payment_review"), ("confirmed", None)),
+    ),
+    (
+        "failed",
+        lambda each: each.fail_payment(PAYMENT, LATER),
+        dict.fromkeys(("payment", "payment_review"), ("cancelled", CancelReason.PAYMENT_FAILED)),
+    ),
+    (
+        "timed out",
+        lambda each: each.time_out(LATER),
+        dict.fromkeys(("stock", "payment", "payment_review"), ("cancelled", CancelReason.TIMED_OUT)),
+    ),
+    (
+        "customer deleted",
+        lambda each: each.delete_customer(LATER),
+        dict.fromkeys(("stock", "payment", "payment_review"), ("cancelled", CancelReason.CUSTOMER_DELETED)),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("transition", "expected"), [each[1:] for each in TRANSITIONS], ids=[each[0] for each in TRANSITIONS]
+)
+def test_what_happens_moves_an_order_only_from_some_states(
+    transition: Callable[[Order], Order], expected: dict[str, tuple[str, CancelReason | None]]
+) -> None:
+    """In all other states and steps the order stays the very same, because the event was late or repeated."""
+    moved = {}
+    for before in (
+        *(order(State.PENDING, step) for step in PendingStep),
+        *(order(state) for state in State if state is not State.PENDING),
+    ):
+        after = transition(before)
+        if after is not before:
+            assert (after.version, after.update_time) == (2, LATER)
+            moved[place(before)] = place(after), after.cancel_reason
+    assert moved == expected
+
+
+def place(each: Order) -> str:
+    """Returns the step of a pending order, the state of another one."""
+    return each.pending_step.value if each.pending_step else each.state.value
+
+
+def test_a_step_begins_when_the_order_comes_to_it() -> None:
+    """Its time is that of the transition, and it was not retried."""
+    waiting = order().retry(LATER).reserve_stock(LATER)
+    assert waiting.wait == Wait(PendingStep.PAYMENT, LATER)
+
+
+def test_time_does_not_go_back() -> None:
+    """A change by a process whose clock is late has the time of the change before."""
+    assert order().reserve_stock(NOW - timedelta(minutes=1)).update_time == NOW
+
+
+def test_an_order_knows_its_payment() -> None:
+    """Each outcome of the payment names it."""
+    waiting = order(step=PendingStep.PAYMENT)
+    for after in (
+        waiting.hold_payment(PAYMENT, LATER),
+        waiting.capture_payment(PAYMENT, LATER),
+        waiting.fail_payment(PAYMENT, LATER),
+        order(State.CANCELLED).refund_payment(PAYMENT, Money("EUR", 1), LATER),
+    ):
+        assert after.payment == PAYMENT
+
+
+def test_refunds_only_grow() -> None:
+    """The sum of the refunds is recorded in any state; a smaller one, of a late event, changes nothing."""
+    for state in State:
+        before = order(state)
+        assert before.refund_payment(PAYMENT, Money("EUR", 0), LATER) is before
+        refunded = before.refund_payment(PAYMENT, Money("EUR", 500), LATER)
+        assert (refunded.refunded, refunded.state) == (Money("EUR", 500), state)
+        assert refunded.refund_payment(PAYMENT, Money("EUR", 300), LATER) is refunded
+        assert refunded.refund_payment(PAYMENT, Money("EUR", 700), LATER).refunded == Money("EUR", 700)
+
+
+def test_an_overdue_order_is_retried_once() -> None:
+    """After the retry, or a day after it was placed, it is not; nor is the decision of staff."""
+    waiting = order(step=PendingStep.PAYMENT)
+    assert waiting.can_retry(NOW + RETRY_AGE_MAX)
+    assert not waiting.can_retry(NOW + RETRY_AGE_MAX + timedelta(seconds=1))
+    assert not waiting.retry(LATER).can_retry(LATER)
+    assert not order(step=PendingStep.PAYMENT_REVIEW).can_retry(LATER)
+    assert not order(State.CONFIRMED).can_retry(LATER)
+
+
+def test_a_retry_is_no_new_version() -> None:
+    """Readers and their etags do not notice it."""
+    retried = order().retry(LATER)
+    assert (retried.etag, retried.update_time) == ("1", NOW)
+
+
+def test_a_confirmed_order_is_shipped() -> None:
+    """It has its shipment; the same shipment again changes nothing, even with a stale etag."""
+    shipped = order(State.CONFIRMED).ship(SHIPMENT, "1", LATER)
+    assert (shipped.state, shipped.shipment, shipped.etag) == (State.SHIPPED, SHIPMENT, "2")
+    again = Shipment("DHL", "1", LATER + timedelta(days=1))
+    assert shipped.ship(again, "1", LATER) is shipped
+    with pytest.raises(Aborted):
+        order(State.CONFIRMED).ship(SHIPMENT, "0", LATER)
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.CANCELLED, State.SHIPPED])
+def test_an_order_in_another_state_is_not_shipped(state: State) -> None:
+    """Not even a shipped one by a second shipment."""
+    with pytest.raises(FailedPrecondition) as caught:
+        order(state).ship(Shipment("UPS", "1", LATER), "", LATER)
     assert (caught.value.reason, caught.value.metadata) == ("ORDER_STATE", {"state": state.name})
+
+
+def test_a_shipment_has_a_limited_number_of_events() -> None:
+    """Each is appended; the one after the last allowed is rejected. An order without a shipment has none."""
+    event = ShipmentEvent(ShipmentEventKind.IN_TRANSIT, "Leipzig", LATER)
+    shipped = order(State.SHIPPED)
+    for _ in range(SHIPMENT_EVENTS_MAX):
+        shipped = shipped.record_shipment_event(event, LATER)
+    assert shipped.shipment is not None
+    assert shipped.shipment.events == (event,) * SHIPMENT_EVENTS_MAX
+    with pytest.raises(FailedPrecondition) as caught:
+        shipped.record_shipment_event(event, LATER)
+    assert caught.value.reason == "SHIPMENT_FULL"
+    with pytest.raises(FailedPrecondition) as caught:
+        order(State.CONFIRMED).record_shipment_event(event, LATER)
+    assert caught.value.metadata == {"state": "CONFIRMED"}
+
+
+def test_final_states_are_those_that_nothing_follows() -> None:
+    """Streams of orders end there."""
+    assert {state for state in State if state.final} == {State.CANCELLED, State.SHIPPED}
 
 
 def test_an_order_is_visible_to_its_customer_and_to_staff() -> None:

@@ -1,16 +1,11 @@
 """OrdersService over a real channel, with a real PostgreSQL and a catalog that answers over gRPC."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
 from googleapis.google.type.money_pb import Money
-from meshwright.catalog.v1.catalog_pb import Product
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
-from meshwright.orders.v1.orders_grpc import OrdersServiceClient
 from meshwright.orders.v1.orders_pb import (
     CancelOrderRequest,
     CreateOrderRequest,
@@ -19,11 +14,8 @@ from meshwright.orders.v1.orders_pb import (
     Order,
     OrderLine,
 )
-from protobuf import Message
 from protobuf.wkt import Timestamp
 
-from mesh.client import Channel
-from mesh.database import Database
 from mesh.errors import (
     Aborted,
     FailedPrecondition,
@@ -35,89 +27,8 @@ from mesh.errors import (
     Unauthenticated,
     Unavailable,
 )
-from services.orders.clients import Catalog
-from services.orders.handlers import OrdersHandlers
-from tests.issuer import Issuer
-from tests.services.calls import acting_with, channel_to, serving
-from tests.services.orders.catalog import CatalogStandIn
-
-CUSTOMER_SCOPES = "profile orders.read orders.write"
-STAFF_SCOPES = f"{CUSTOMER_SCOPES} catalog.write orders.manage"
-EVENT_TYPES: dict[str, type[OrderPlaced] | type[OrderCancelled]] = {
-    message.desc().type_name: message for message in (OrderPlaced, OrderCancelled)
-}
-
-
-@dataclass
-class Shop:
-    """A running orders service, its catalog, and its callers."""
-
-    orders: OrdersServiceClient
-    catalog: CatalogStandIn
-    database: Database
-    issuer: Issuer
-
-    async def create(
-        self, *lines: tuple[str, int], request_id: str = "", subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES
-    ) -> Order:
-        """Places an order of these products and quantities."""
-        order = Order(lines=[OrderLine(product=product, quantity=quantity) for product, quantity in lines])
-        with acting_with(self.issuer.token(subject, scopes)):
-            return await self.orders.create_order(CreateOrderRequest(order=order, request_id=request_id))
-
-    async def get(self, name: str, *, subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES) -> Order:
-        """Reads an order."""
-        with acting_with(self.issuer.token(subject, scopes)):
-            return await self.orders.get_order(GetOrderRequest(name=name))
-
-    async def cancel(
-        self, name: str, etag: str = "", *, subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES
-    ) -> Order:
-        """Cancels an order."""
-        with acting_with(self.issuer.token(subject, scopes)):
-            return await self.orders.cancel_order(CancelOrderRequest(name=name, etag=etag))
-
-    async def names(self, size: int = 50, *, subject: str = "users/ada", scopes: str = CUSTOMER_SCOPES) -> list[str]:
-        """Returns the names of all listed orders, page by page."""
-        names, token = [], ""
-        with acting_with(self.issuer.token(subject, scopes)):
-            while True:
-                request = ListOrdersRequest(page_size=size, page_token=token)
-                response = await self.orders.list_orders(request)
-                names += [order.name for order in response.orders]
-                if not (token := response.next_page_token):
-                    return names
-
-    async def events(self) -> list[Message]:
-        """Returns the events that the service has published, in order."""
-        async with self.database.transaction() as tx:
-            rows = await tx.fetch("SELECT type, source, aggregate, payload FROM mesh.outbox ORDER BY id")
-        events = [EVENT_TYPES[row["type"]].from_binary(row["payload"]) for row in rows]
-        assert [(row["source"], row["aggregate"]) for row in rows] == [
-            ("orders", event.order.name) for event in events if event.order
-        ]
-        return list(events)
-
-
-def product(name: str, hundredths: int, currency: str = "EUR") -> Product:
-    """Returns a product on sale."""
-    price = Money(currency_code=currency, units=hundredths // 100, nanos=hundredths % 100 * 10_000_000)
-    return Product(name=f"products/{name}", title=name.title(), price=price)
-
-
-@pytest.fixture
-async def shop(open_database: Callable[..., Awaitable[Database]]) -> AsyncIterator[Shop]:
-    """Starts an orders service without orders, and a catalog with a spade, seeds and, in dollars, boots."""
-    issuer, catalog = Issuer(), CatalogStandIn()
-    for each in (product("spade", 1999), product("seeds", 249), product("boots", 7000, "USD")):
-        catalog.products[each.name] = each
-    async with AsyncExitStack() as stack:
-        database = await open_database("orders")
-        catalog_port = await stack.enter_async_context(serving(issuer, catalog.service))
-        to_catalog = await stack.enter_async_context(channel_to(catalog_port, "catalog"))
-        port = await stack.enter_async_context(serving(issuer, OrdersHandlers(database, Catalog(to_catalog))))
-        channel: Channel = await stack.enter_async_context(channel_to(port, "orders"))
-        yield Shop(OrdersServiceClient(channel), catalog, database, issuer)
+from tests.services.calls import acting_with
+from tests.services.orders.shop import CUSTOMER_SCOPES, STAFF_SCOPES, Shop, product
 
 
 async def test_an_order_is_priced_by_the_catalog(shop: Shop) -> None:

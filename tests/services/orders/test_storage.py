@@ -1,7 +1,6 @@
 """The SQL of orders on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -11,15 +10,10 @@ from mesh.database import Database
 from mesh.money import Money
 from mesh.pagination import read_page
 from services.orders import storage
-from services.orders.domain import Order, OrderLine, State
+from services.orders.domain import Actor, Order, OrderLine, State
 
+ADA = Actor("users/ada")
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(open_database: Callable[..., Awaitable[Database]]) -> Database:
-    """Returns an empty database of the orders service."""
-    return await open_database("orders")
 
 
 def order(customer: str = "users/ada", *, at: datetime = NOW, lines: int = 2) -> Order:
@@ -73,7 +67,7 @@ async def test_an_update_writes_all_changes(database: Database) -> None:
     """State, time and version are updated; other orders do not change."""
     written, other = order(), order()
     await insert(database, written, other)
-    cancelled = written.cancel("", NOW + timedelta(minutes=1))
+    cancelled = written.cancel(ADA, "", NOW + timedelta(minutes=1))
     async with database.transaction() as tx:
         await storage.update(tx, cancelled)
     assert await find(database, written.uid) == cancelled
@@ -129,7 +123,7 @@ async def test_a_locked_order_waits_for_its_change(database: Database) -> None:
             assert found is not None
             seen.append(found.state)
             await asyncio.sleep(0.1)
-            await storage.update(tx, found.cancel("", NOW))
+            await storage.update(tx, found.cancel(ADA, "", NOW))
 
     await asyncio.gather(cancel(), cancel())
     assert seen == [State.PENDING, State.CANCELLED]

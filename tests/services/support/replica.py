@@ -28,8 +28,7 @@ from meshwright.support.v1.support_pb import (
     WatchConversationRequest,
 )
 
-from mesh.database import Database
-from mesh.wakeups import Wakeups
+from mesh.database import Database, Wakeups
 from services.support import storage
 from services.support.chat import Chats
 from services.support.handlers import SupportHandlers

@@ -1,8 +1,6 @@
 """What orders makes of the events of other services, and publishes itself."""
 
-from dataclasses import replace
-from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from googleapis.google.type.money_pb import Money
@@ -13,7 +11,6 @@ from meshwright.orders.v1.orders_pb import Order, ShipmentEvent
 from protobuf.wkt import Timestamp
 
 from mesh.errors import Aborted, FailedPrecondition, MeshError, NotFound, PermissionDenied
-from services.orders import storage
 from tests.services.orders.shop import CUSTOMER_SCOPES, STAFF_SCOPES, Shop
 
 STEP = Order.PendingStep
@@ -226,20 +223,10 @@ async def test_orders_that_wait_for_too_long_are_listed(shop: Shop) -> None:
     await shop.hold(waiting[4])
     minutes = [1.1, 5, 1.9, 2.1, 1000]
     for each, minute in zip(waiting, minutes, strict=True):
-        await age(shop, each, minute)
+        await shop.age(each, minute)
     assert await shop.stuck(1) == [waiting[1].name, waiting[3].name, waiting[0].name]
     await shop.cancel(waiting[1].name)
     assert await shop.stuck() == [waiting[3].name, waiting[0].name]
-
-
-async def age(shop: Shop, order: Order, minutes: float) -> None:
-    """Makes the step of an order begin some minutes earlier."""
-    async with shop.database.transaction() as tx:
-        found = await storage.find(tx, UUID(order.uid), lock=True)
-        assert found is not None
-        assert found.wait is not None
-        since = found.wait.since - timedelta(minutes=minutes)
-        await storage.update(tx, replace(found, wait=replace(found.wait, since=since)))
 
 
 async def test_a_watched_order_is_seen_at_another_replica(shop: Shop) -> None:

@@ -32,7 +32,7 @@ async def wire(process: Process, settings: OrdersSettings) -> None:
     payments = Payments(await channel(Payments.NAME, settings.payments_address))
     await process.enter(Sweeper(database, inventory, payments, settings.limits))
     wakeups = await process.enter(Wakeups(database, storage.CHANNEL))
-    await serve(process, settings, OrdersHandlers(database, catalog, wakeups, settings.limits))
+    await serve(process, settings, OrdersHandlers(database, catalog, inventory, wakeups, settings.limits))
 
 
 if __name__ == "__main__":

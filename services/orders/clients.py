@@ -8,12 +8,12 @@ from meshwright.catalog.v1.catalog_grpc import CatalogServiceClient
 from meshwright.catalog.v1.catalog_pb import BatchGetProductsRequest
 from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 from meshwright.inventory.v1.inventory_grpc import InventoryServiceClient
-from meshwright.inventory.v1.inventory_pb import OrderedUnits, ReserveRequest
+from meshwright.inventory.v1.inventory_pb import CommitRequest, OrderedUnits, ReserveRequest
 from meshwright.payments.v1.payments_grpc import PaymentsServiceClient
 from meshwright.payments.v1.payments_pb import ChargeRequest
 
 from mesh.client import Channel
-from mesh.errors import DeadlineExceeded, NotFound, ResourceExhausted, Unavailable
+from mesh.errors import DeadlineExceeded, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from mesh.money_message import money_message, money_of
 from services.orders.domain import Order
 from services.orders.outcomes import after_payment, after_reservation
@@ -81,6 +81,24 @@ class Inventory:
         units = [OrderedUnits(product=line.product, quantity=line.quantity) for line in order.lines]
         reservation = await self._client.reserve(ReserveRequest(order=order.name, units=units))
         return lambda current, now: after_reservation(current, reservation, now)
+
+    async def commit(self, order: Order) -> None:
+        """Takes the products of an order out of the stock, unless that is done already. Raises FailedPrecondition if
+        they are no longer there, Unavailable if inventory does not respond.
+        """
+        try:
+            await self._client.commit(CommitRequest(order=order.name))
+        except FailedPrecondition as error:
+            raise FailedPrecondition(
+                "The products of the order are not in stock any more, so it can't be shipped.",
+                reason="ORDER_NOT_IN_STOCK",
+            ) from error
+        except (Unavailable, DeadlineExceeded) as error:
+            raise Unavailable(
+                "The order can't be shipped because inventory does not respond. Try again.",
+                reason="INVENTORY_UNAVAILABLE",
+                retry_after_s=error.retry_after_s or RETRY_AFTER_S,
+            ) from error
 
 
 class Payments:

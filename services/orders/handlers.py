@@ -33,7 +33,7 @@ from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
 from services.orders import change_storage, saga, storage
-from services.orders.clients import Catalog
+from services.orders.clients import Catalog, Inventory
 from services.orders.domain import (
     Actor,
     Limits,
@@ -57,9 +57,12 @@ SPARE_CONNECTIONS: Final = 2
 class OrdersHandlers(OrdersServiceBase):
     """The handlers of OrdersService."""
 
-    def __init__(self, database: Database, catalog: Catalog, wakeups: Wakeups, limits: Limits) -> None:
+    def __init__(
+        self, database: Database, catalog: Catalog, inventory: Inventory, wakeups: Wakeups, limits: Limits
+    ) -> None:
         self._database = database
         self._catalog = catalog
+        self._inventory = inventory
         self._wakeups = wakeups
         self._limits = limits
         self._turns = asyncio.Semaphore(max(1, database.connections_max - SPARE_CONNECTIONS))
@@ -109,12 +112,19 @@ class OrdersHandlers(OrdersServiceBase):
         return order_message(cancelled)
 
     async def ship_order(self, request: ShipOrderRequest, call: Call) -> OrderMessage:
-        """Marks an order as shipped."""
+        """Marks an order as shipped, after its products have left the stock: the event by which inventory takes them
+        out may be late. Inventory is called outside of transactions, and not at all by a repeated call.
+        """
         actor, now = _actor(call), datetime.now(UTC)
         asked = request.shipment or ShipmentMessage()
+        shipment = Shipment(asked.carrier, asked.tracking_number, ship_time=now)
+        async with self._database.transaction() as tx:
+            found = visible_to(actor, request.name, await storage.find(tx, uid_of(request.name)))
+        if found.ship(shipment, request.etag, now) is not found:
+            await self._inventory.commit(found)
         async with self._database.transaction() as tx:
             order = await _lock(tx, actor, request.name)
-            shipped = order.ship(Shipment(asked.carrier, asked.tracking_number, ship_time=now), request.etag, now)
+            shipped = order.ship(shipment, request.etag, now)
             await saga.change(tx, order, shipped, actor.subject)
         return order_message(shipped)
 

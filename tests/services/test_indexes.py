@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -19,7 +20,9 @@ from services.notifications.storage import (
     webhook_messages,
     webhook_wakeups,
 )
+from services.orders import change_storage as order_changes
 from services.orders import storage as orders
+from services.orders.domain import Limits, PendingStep
 from services.support import erasure_storage, presence_storage
 from services.support import storage as support
 from services.support.domain import State
@@ -35,6 +38,15 @@ FILL = {
     "order_lines": """
         INSERT INTO order_lines (order_uid, position, product, title, quantity, currency, unit_price_hundredths)
         SELECT uid, position, 'products/1', 'Saw', 1, 'EUR', 100 FROM orders, generate_series(0, 2) AS position
+        WHERE $1::int > 0
+    """,
+    "shipment_events": """
+        INSERT INTO shipment_events (order_uid, position, kind, description, event_time)
+        SELECT uid, position, 'in_transit', '', now() FROM orders, generate_series(1, 2) AS position WHERE $1::int > 0
+    """,
+    "order_changes": """
+        INSERT INTO order_changes (order_uid, version, change_time, actor, state, pending_step, reason)
+        SELECT uid, number, now(), customer, 'pending', 'stock', '' FROM orders, generate_series(1, 3) AS number
         WHERE $1::int > 0
     """,
     "notifications": """
@@ -109,6 +121,8 @@ FILL |= {
     """,
 }
 
+ORDER_TABLES = ("orders", "order_lines", "shipment_events", "order_changes")
+LONG_AGO = datetime(2026, 1, 2, tzinfo=UTC)
 SUPPORT_TABLES = ("conversations", "messages", "participants", "open_streams", "erased_users")
 CONVERSATION = UUID("c4ca4238-a0b9-2382-0dcc-509a6f75849b")  # of the number 1, by md5
 WEBHOOKS = ("webhook_endpoints", "webhook_messages", "webhook_deliveries", "webhook_attempts")
@@ -132,6 +146,20 @@ async def deep_orders(tx: Connection, customer: str | None) -> None:
     """Reads two pages."""
     _, token = await orders.list_orders(tx, customer, page(*orders.KEY_TYPES, size=20))
     await orders.list_orders(tx, customer, next_page(orders.KEY_TYPES, token))
+
+
+async def deep_stuck_orders(tx: Connection) -> None:
+    """Reads two pages."""
+    limits, now = Limits(*[timedelta()] * 3), datetime.now(UTC) + timedelta(hours=1)
+    _, token = await orders.list_stuck(tx, limits, now, page(*orders.STUCK_KEY_TYPES, size=20))
+    await orders.list_stuck(tx, limits, now, next_page(orders.STUCK_KEY_TYPES, token))
+
+
+async def deep_changes(tx: Connection) -> None:
+    """Reads two pages."""
+    order = await tx.fetchval("SELECT order_uid FROM order_changes WHERE order_uid > $1 LIMIT 1", UUID(int=7))
+    _, token = await order_changes.list_changes(tx, order, page(*order_changes.KEY_TYPES, size=2))
+    await order_changes.list_changes(tx, order, next_page(order_changes.KEY_TYPES, token))
 
 
 async def deep_notifications(tx: Connection, *, unread: bool = False) -> None:
@@ -167,6 +195,11 @@ READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, "users/7")),
     ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, None)),
     ("orders", ("orders", "order_lines"), lambda tx: orders.find(tx, uuid4())),
+    ("orders", ORDER_TABLES, deep_stuck_orders),
+    ("orders", ORDER_TABLES, lambda tx: orders.take_overdue(tx, PendingStep.STOCK, LONG_AGO)),
+    ("orders", ORDER_TABLES, lambda tx: orders.list_pending_of(tx, "users/7")),
+    ("orders", ORDER_TABLES, lambda tx: orders.anonymise(tx, "users/7")),
+    ("orders", ORDER_TABLES, deep_changes),
     ("notifications", ("notifications",), deep_notifications),
     ("notifications", ("notifications",), lambda tx: deep_notifications(tx, unread=True)),
     ("notifications", ("notifications",), lambda tx: notifications.list_changes(tx, "users/7", (100,))),

@@ -7,6 +7,7 @@ import pytest
 from mesh.database import Database
 from tests.issuer import Issuer
 from tests.services.orders.catalog import CatalogStandIn
+from tests.services.orders.others import Others
 from tests.services.orders.shop import Shop, product
 
 
@@ -22,5 +23,5 @@ async def shop(database: Database) -> AsyncIterator[Shop]:
     catalog = CatalogStandIn()
     for each in (product("spade", 1999), product("seeds", 249), product("boots", 7000, "USD")):
         catalog.products[each.name] = each
-    async with Shop.running(Issuer(), database, catalog) as running:
+    async with Shop.running(Issuer(), database, catalog, Others()) as running:
         yield running

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -38,12 +39,13 @@ from protobuf import Message
 from mesh.database import Database, Wakeups
 from mesh.events import Event
 from services.orders import consumers, storage
-from services.orders.clients import Catalog
+from services.orders.clients import Catalog, Inventory
 from services.orders.domain import Limits
 from services.orders.handlers import OrdersHandlers
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.orders.catalog import CatalogStandIn
+from tests.services.orders.others import Others, payment, reservation
 
 CUSTOMER_SCOPES = "profile orders.read orders.write"
 STAFF_SCOPES = f"{CUSTOMER_SCOPES} catalog.write orders.manage"
@@ -63,21 +65,31 @@ class Shop:
 
     orders: OrdersServiceClient
     catalog: CatalogStandIn
+    others: Others
     database: Database
     issuer: Issuer
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def running(cls, issuer: Issuer, database: Database, catalog: CatalogStandIn) -> AsyncIterator[Self]:
+    async def running(
+        cls, issuer: Issuer, database: Database, catalog: CatalogStandIn, others: Others
+    ) -> AsyncIterator[Self]:
         """Starts a replica, and drains it at the end."""
         async with (
             serving(issuer, catalog.service) as catalog_port,
             channel_to(catalog_port, "catalog") as to_catalog,
+            others.channels(issuer) as (inventory, _),
             Wakeups(database, storage.CHANNEL) as wakeups,
-            serving(issuer, OrdersHandlers(database, Catalog(to_catalog), wakeups, LIMITS)) as port,
+            serving(
+                issuer, OrdersHandlers(database, Catalog(to_catalog), Inventory(inventory), wakeups, LIMITS)
+            ) as port,
             channel_to(port, "orders") as channel,
         ):
-            yield cls(OrdersServiceClient(channel), catalog, database, issuer)
+            yield cls(OrdersServiceClient(channel), catalog, others, database, issuer)
+
+    def replica(self) -> AbstractAsyncContextManager["Shop"]:
+        """Starts another replica on the same database."""
+        return Shop.running(self.issuer, self.database, self.catalog, self.others)
 
     async def create(
         self,
@@ -258,23 +270,6 @@ class Watch:
         """Waits for the end of the stream; returns False if there is another response."""
         async with asyncio.timeout(PATIENCE_S):
             return await anext(self._responses, None) is None
-
-
-def reservation(order: Order, state: Reservation.State = Reservation.State.RESERVED) -> Reservation:
-    """Returns the reservation of an order."""
-    return Reservation(order=order.name, state=state)
-
-
-def payment(order: Order, state: Payment.State, refunded: Money | None = None) -> Payment:
-    """Returns the payment of an order."""
-    return Payment(
-        name=f"payments/{order.uid}",
-        order=order.name,
-        customer=order.customer,
-        amount=order.total,
-        state=state,
-        refunded=refunded,
-    )
 
 
 def product(name: str, hundredths: int, currency: str = "EUR") -> Product:

@@ -10,7 +10,7 @@ from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, Order
 from meshwright.orders.v1.orders_pb import Order, ShipmentEvent
 from protobuf.wkt import Timestamp
 
-from mesh.errors import Aborted, FailedPrecondition, MeshError, NotFound, PermissionDenied
+from mesh.errors import Aborted, FailedPrecondition, MeshError, NotFound, PermissionDenied, Unavailable
 from tests.services.orders.shop import CUSTOMER_SCOPES, STAFF_SCOPES, Shop
 
 STEP = Order.PendingStep
@@ -160,6 +160,24 @@ async def test_an_order_is_shipped_once(shop: Shop) -> None:
     assert (await shop.event_types()).count(OrderShipped) == 1
 
 
+async def test_products_leave_the_stock_before_they_are_shipped(shop: Shop) -> None:
+    """Even if inventory has not handled OrderConfirmed yet. If they are gone, or inventory is, nothing is shipped."""
+    placed = await shop.create_confirmed()
+    for failure, expected in (
+        (FailedPrecondition("expired", reason="RESERVATION_STATE"), "ORDER_NOT_IN_STOCK"),
+        (Unavailable("away"), "INVENTORY_UNAVAILABLE"),
+    ):
+        shop.others.commit_failure = failure
+        with pytest.raises(type(failure)) as caught:
+            await shop.ship(placed.name)
+        assert caught.value.reason == expected
+    assert (await shop.get(placed.name)).state is Order.State.CONFIRMED
+    shop.others.commit_failure = None
+    for _ in range(2):
+        await shop.ship(placed.name)
+    assert shop.others.committed == [placed.name]
+
+
 async def test_an_order_is_not_shipped_by_a_stale_etag(shop: Shop) -> None:
     """It may have been cancelled meanwhile."""
     placed = await shop.create_confirmed()
@@ -232,7 +250,7 @@ async def test_orders_that_wait_for_too_long_are_listed(shop: Shop) -> None:
 async def test_a_watched_order_is_seen_at_another_replica(shop: Shop) -> None:
     """A stream begins with the order as it is, follows it, and ends with the final state."""
     placed = await shop.create(("products/spade", 1))
-    async with Shop.running(shop.issuer, shop.database, shop.catalog) as other, other.watch(placed.name) as watch:
+    async with shop.replica() as other, other.watch(placed.name) as watch:
         assert await watch.next() == placed
         await shop.reserve(placed)
         assert (await watch.next()).pending_step is STEP.PAYMENT
@@ -244,7 +262,7 @@ async def test_a_watched_order_is_seen_at_another_replica(shop: Shop) -> None:
 async def test_a_lost_stream_resumes_at_another_replica(shop: Shop) -> None:
     """The replica dies; at another one only what happened since then is streamed."""
     placed = await shop.create(("products/spade", 1))
-    async with Shop.running(shop.issuer, shop.database, shop.catalog) as other, other.watch(placed.name) as watch:
+    async with shop.replica() as other, other.watch(placed.name) as watch:
         await watch.next()
     await shop.reserve(placed)
     async with shop.watch(placed.name, watch.resume_token) as resumed:

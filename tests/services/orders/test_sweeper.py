@@ -3,26 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from meshwright.inventory.v1.inventory_grpc import InventoryServiceBase
 from meshwright.inventory.v1.inventory_pb import OrderedUnits, Reservation, ReserveRequest
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced, PaymentRequested
 from meshwright.orders.v1.orders_pb import Order
-from meshwright.payments.v1.payments_grpc import PaymentsServiceBase
 from meshwright.payments.v1.payments_pb import ChargeRequest, Payment
 
-from mesh.client import Channel
-from mesh.errors import Unavailable
-from mesh.rpc import Call
 from services.orders.clients import Inventory, Payments
 from services.orders.domain import Limits
 from services.orders.sweeper import Sweeper
-from tests.given_token import GivenToken
-from tests.services.calls import serving, standing_in_for
-from tests.services.orders.shop import Shop, payment, reservation
+from tests.services.orders.shop import Shop
 
 PATIENCE_S = 20.0
 AT_ONCE = timedelta(milliseconds=100)
@@ -33,59 +25,26 @@ RESERVED = Reservation.State.RESERVED
 CAPTURED = Payment.State.CAPTURED
 
 
-@dataclass
-class Others:
-    """Stand-ins for inventory and payments. They respond with a state, or are away if it is None."""
-
-    reservation_state: Reservation.State | None = None
-    payment_state: Payment.State | None = None
-    requests: list[ReserveRequest | ChargeRequest] = field(default_factory=list)
-
-    async def reserve(self, request: ReserveRequest, _: Call) -> Reservation:
-        """Records the request and responds."""
-        self.requests.append(request)
-        if self.reservation_state is None:
-            raise Unavailable("inventory is away")
-        return reservation(Order(name=request.order), self.reservation_state)
-
-    async def charge(self, request: ChargeRequest, _: Call) -> Payment:
-        """Records the request and responds."""
-        self.requests.append(request)
-        if self.payment_state is None:
-            raise Unavailable("payments is away")
-        return payment(Order(name=request.order, uid="1"), self.payment_state)
-
-    @contextlib.asynccontextmanager
-    async def sweeping(
-        self,
-        shop: Shop,
-        *,
-        stock: timedelta = NEVER,
-        payment: timedelta = NEVER,
-        review: timedelta = NEVER,
-    ) -> AsyncIterator[None]:
-        """Runs a sweeper with these limits."""
-        tokens = GivenToken(shop.issuer.token("workloads/orders"))
-        async with (
-            serving(shop.issuer, standing_in_for(InventoryServiceBase, reserve=self.reserve)) as inventory_port,
-            serving(shop.issuer, standing_in_for(PaymentsServiceBase, charge=self.charge)) as payments_port,
-            Channel("inventory", f"127.0.0.1:{inventory_port}", caller="orders", tokens=tokens) as inventory,
-            Channel("payments", f"127.0.0.1:{payments_port}", caller="orders", tokens=tokens) as payments,
-            Sweeper(
-                shop.database,
-                Inventory(inventory),
-                Payments(payments),
-                Limits(stock, payment, review),
-                poll_pause_s=0.02,
-            ),
-        ):
-            yield
-
-
-@pytest.fixture
-def others() -> Others:
-    """Stand-ins that are away."""
-    return Others()
+@contextlib.asynccontextmanager
+async def sweeping(
+    shop: Shop,
+    *,
+    stock: timedelta = NEVER,
+    payment: timedelta = NEVER,
+    review: timedelta = NEVER,
+) -> AsyncIterator[None]:
+    """Runs a sweeper with these limits."""
+    async with (
+        shop.others.channels(shop.issuer) as (inventory, payments),
+        Sweeper(
+            shop.database,
+            Inventory(inventory),
+            Payments(payments),
+            Limits(stock, payment, review),
+            poll_pause_s=0.02,
+        ),
+    ):
+        yield
 
 
 async def until(shop: Shop, order: Order, *, state: Order.State, step: Order.PendingStep | None = None) -> Order:
@@ -96,16 +55,16 @@ async def until(shop: Shop, order: Order, *, state: Order.State, step: Order.Pen
     return found
 
 
-async def test_a_step_is_retried_by_a_call(shop: Shop, others: Others) -> None:
+async def test_a_step_is_retried_by_a_call(shop: Shop) -> None:
     """The events got lost: the responses of inventory and payments lead the order on as their events would."""
-    others.reservation_state, others.payment_state = RESERVED, CAPTURED
+    shop.others.reservation_state, shop.others.payment_state = RESERVED, CAPTURED
     placed = await shop.create(("products/spade", 2), ("products/seeds", 3), payment_method="card_ok")
     await shop.age(placed, 1)
-    async with others.sweeping(shop, stock=LIMIT, payment=LIMIT):
+    async with sweeping(shop, stock=LIMIT, payment=LIMIT):
         await until(shop, placed, state=Order.State.PENDING, step=Order.PendingStep.PAYMENT)
         await shop.age(placed, 1)
         await until(shop, placed, state=Order.State.CONFIRMED)
-    assert others.requests == [
+    assert shop.others.requests == [
         ReserveRequest(
             order=placed.name,
             units=[
@@ -119,59 +78,59 @@ async def test_a_step_is_retried_by_a_call(shop: Shop, others: Others) -> None:
 
 
 @pytest.mark.parametrize("step", [Order.PendingStep.STOCK, Order.PendingStep.PAYMENT])
-async def test_a_step_that_can_not_be_helped_is_cancelled(shop: Shop, others: Others, step: Order.PendingStep) -> None:
+async def test_a_step_that_can_not_be_helped_is_cancelled(shop: Shop, step: Order.PendingStep) -> None:
     """After one retry, which fails, and the same limit again. OrderCancelled undoes what was done."""
     placed = await shop.create(("products/spade", 1))
     if step is Order.PendingStep.PAYMENT:
         await shop.reserve(placed)
-    async with others.sweeping(shop, stock=AT_ONCE, payment=AT_ONCE):
+    async with sweeping(shop, stock=AT_ONCE, payment=AT_ONCE):
         cancelled = await until(shop, placed, state=Order.State.CANCELLED)
     assert cancelled.cancel_reason is Order.CancelReason.TIMED_OUT
-    assert len(others.requests) >= 1  # the client repeats a call that is Unavailable
+    assert len(shop.others.requests) >= 1  # the client repeats a call that is Unavailable
     assert (await shop.changes(placed.name))[-1].actor == "orders"
     assert (await shop.event_types())[-1] is OrderCancelled
 
 
-async def test_a_payment_that_is_still_pending_is_cancelled(shop: Shop, others: Others) -> None:
+async def test_a_payment_that_is_still_pending_is_cancelled(shop: Shop) -> None:
     """The response changes nothing, and the limit passes again."""
-    others.payment_state = Payment.State.PENDING
+    shop.others.payment_state = Payment.State.PENDING
     placed = await shop.create(("products/spade", 1))
     await shop.reserve(placed)
-    async with others.sweeping(shop, payment=AT_ONCE):
+    async with sweeping(shop, payment=AT_ONCE):
         await until(shop, placed, state=Order.State.CANCELLED)
-    assert len(others.requests) == 1
+    assert len(shop.others.requests) == 1
     await shop.capture(placed)
     assert (await shop.get(placed.name)).state is Order.State.CANCELLED
 
 
-async def test_a_review_is_cancelled_without_a_retry(shop: Shop, others: Others) -> None:
+async def test_a_review_is_cancelled_without_a_retry(shop: Shop) -> None:
     """A call does not bring about the decision of staff."""
     placed = await shop.create(("products/spade", 1))
     await shop.reserve(placed)
     await shop.hold(placed)
-    async with others.sweeping(shop, stock=AT_ONCE, payment=AT_ONCE, review=AT_ONCE):
+    async with sweeping(shop, stock=AT_ONCE, payment=AT_ONCE, review=AT_ONCE):
         cancelled = await until(shop, placed, state=Order.State.CANCELLED)
     assert cancelled.cancel_reason is Order.CancelReason.TIMED_OUT
-    assert others.requests == []
+    assert shop.others.requests == []
 
 
-async def test_orders_within_their_limits_are_left_alone(shop: Shop, others: Others) -> None:
+async def test_orders_within_their_limits_are_left_alone(shop: Shop) -> None:
     """Those in another step, and those that are not pending, too."""
     waiting = await shop.create(("products/spade", 1))
     confirmed = await shop.create_confirmed()
     charged = await shop.create(("products/spade", 1))
     await shop.reserve(charged)
-    async with others.sweeping(shop, payment=AT_ONCE):
+    async with sweeping(shop, payment=AT_ONCE):
         await until(shop, charged, state=Order.State.CANCELLED)
     assert (await shop.get(waiting.name)).pending_step is Order.PendingStep.STOCK
     assert (await shop.get(confirmed.name)).state is Order.State.CONFIRMED
 
 
-async def test_orders_of_the_version_before_are_swept(shop: Shop, others: Others) -> None:
+async def test_orders_of_the_version_before_are_swept(shop: Shop) -> None:
     """A process of that version inserts what it knows. A young order is retried; an old one is cancelled at once,
     because its customer no longer expects a charge.
     """
-    others.reservation_state = RESERVED
+    shop.others.reservation_state = RESERVED
     placed = [await shop.create(("products/spade", 1)) for _ in range(2)]
     async with shop.database.transaction() as tx:
         await tx.execute("DELETE FROM order_changes")
@@ -192,22 +151,22 @@ async def test_orders_of_the_version_before_are_swept(shop: Shop, others: Others
         )
     for each in placed:
         await shop.age(each, 1)
-    async with others.sweeping(shop, stock=LIMIT):
+    async with sweeping(shop, stock=LIMIT):
         old = await until(shop, placed[0], state=Order.State.CANCELLED)
         await until(shop, placed[1], state=Order.State.PENDING, step=Order.PendingStep.PAYMENT)
     assert old.cancel_reason is Order.CancelReason.TIMED_OUT
-    assert len(others.requests) == 1
+    assert len(shop.others.requests) == 1
 
 
-async def test_replicas_share_the_orders(shop: Shop, others: Others) -> None:
+async def test_replicas_share_the_orders(shop: Shop) -> None:
     """Each order is retried once, and each is led on once."""
-    others.reservation_state = RESERVED
+    shop.others.reservation_state = RESERVED
     placed = [await shop.create(("products/spade", 1)) for _ in range(10)]
     for each in placed:
         await shop.age(each, 1)
-    async with others.sweeping(shop, stock=LIMIT), others.sweeping(shop, stock=LIMIT):
+    async with sweeping(shop, stock=LIMIT), sweeping(shop, stock=LIMIT):
         for each in placed:
             await until(shop, each, state=Order.State.PENDING, step=Order.PendingStep.PAYMENT)
-    assert sorted(each.order for each in others.requests) == sorted(each.name for each in placed)
+    assert sorted(each.order for each in shop.others.requests) == sorted(each.name for each in placed)
     types = await shop.event_types()
     assert (types.count(OrderPlaced), types.count(PaymentRequested), len(types)) == (10, 10, 20)

@@ -50,8 +50,10 @@ class Inbox:
 
     Events are stored before they are acknowledged to the broker, by one replica for all. Workers of all replicas then
     take stored events, those of one aggregate in order, and run the handler of each in the transaction that marks it as
-    done, several events in one transaction. An exception of a handler undoes what it did and is a failed try; after the
-    last one the event becomes a dead letter, which blocks no others (`python -m mesh.events`).
+    done, up to `batch_events_max` events in one transaction. That must be 1 if handlers lock several rows that events of
+    different aggregates share: no order of locks holds across events, so that transactions would block each other.
+    An exception of a handler undoes what it did and is a failed try; after the last one the event becomes a dead
+    letter, which blocks no others (`python -m mesh.events`).
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Inbox:
         handlers: Mapping[type[Message], Handler],
         retries: Retries = Retries(),  # noqa: B008 - it is immutable
         workers: int = 2,
+        batch_events_max: int = BATCH_EVENTS_MAX,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -70,6 +73,7 @@ class Inbox:
         self._handlers = {message.desc().type_name: (message, handler) for message, handler in handlers.items()}
         self._retries = retries
         self._workers = workers
+        self._batch_events_max = batch_events_max
         self._alone = 0  # this many events are handled in transactions of their own
         self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
@@ -124,7 +128,7 @@ class Inbox:
         results: Results = {}
         try:
             async with self._database.transaction() as tx:
-                batch = await inbox_table.take(tx, 1 if self._alone else BATCH_EVENTS_MAX)
+                batch = await inbox_table.take(tx, 1 if self._alone else self._batch_events_max)
                 if not batch:
                     return False
                 await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'")

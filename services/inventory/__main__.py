@@ -1,7 +1,7 @@
 """The composition root of the inventory service."""
 
 from mesh.database import Database
-from mesh.events import Inbox, Relay, connect
+from mesh.events import Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
 from services.inventory.consumers import Consumers
@@ -15,8 +15,7 @@ async def wire(process: Process, settings: InventorySettings) -> None:
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
-    consumers = Consumers(settings.reservation_valid_for)
-    await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
+    await process.enter(Consumers(settings.reservation_valid_for).inbox(database, broker))
     await process.enter(Expiry(database))
     await serve(process, settings, InventoryHandlers(database, settings.reservation_valid_for))
 

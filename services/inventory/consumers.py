@@ -8,11 +8,12 @@ from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, Order
 from meshwright.orders.v1.orders_pb import Order
 from protobuf import Message
 
-from mesh.database import Connection
-from mesh.events import Event
+from mesh.database import Connection, Database
+from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
 from services.inventory import reservations
 from services.inventory.domain import total_units
+from services.inventory.reservations import SOURCE
 
 log = structlog.get_logger()
 
@@ -23,6 +24,12 @@ class Consumers:
     def __init__(self, valid_for: timedelta) -> None:
         """Prepares the handlers. Reservations expire after `valid_for`."""
         self._valid_for = valid_for
+
+    def inbox(self, database: Database, broker: Broker) -> Inbox:
+        """Returns the inbox that runs the handlers, each event in a transaction of its own: it locks the stock of its
+        products in the order of their names.
+        """
+        return Inbox(database, broker, service=SOURCE, handlers=self.handlers(), batch_events_max=1)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Returns the handler of each event, for the inbox."""
@@ -43,7 +50,10 @@ class Consumers:
         """Takes the products of a paid order out of the stock."""
         order = _order(event.data.order)
         reservation = await reservations.commit(tx, order.name, datetime.now(UTC))
-        log.info("order's products", order=order.name, state=reservation.state.value)
+        if reservation is None:
+            log.error("confirmed order without a reservation", order=order.name)
+        else:
+            log.info("order's products", order=order.name, state=reservation.state.value)
 
     async def order_cancelled(self, tx: Connection, event: Event[OrderCancelled]) -> None:
         """Makes the products of a cancelled order available again."""

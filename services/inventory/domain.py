@@ -88,7 +88,7 @@ class Stock:
     def reorder_at(self, level: int, quantity: int, etag: str, now: datetime) -> Self:
         """Changes when and how much to reorder. Raises Aborted if `etag` is given and stale."""
         check_etag(etag, self.etag, "The stock has changed since it was read. Read it again before you change it.")
-        if (level, quantity) == (self.reorder_level, self.reorder_quantity):
+        if self.version and (level, quantity) == (self.reorder_level, self.reorder_quantity):
             return self
         return replace(self, reorder_level=level, reorder_quantity=quantity, **self._next(now))
 

@@ -31,7 +31,7 @@ from meshwright.inventory.v1.inventory_pb import Reservation as ReservationMessa
 from meshwright.inventory.v1.inventory_pb import Stock as StockMessage
 
 from mesh.database import Connection, Database
-from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
 from mesh.pagination import Page, read_page
@@ -46,7 +46,7 @@ from services.inventory.messages import (
     reservation_message,
     stock_message,
 )
-from services.inventory.storage import Adjustment
+from services.inventory.storage import Adjustment, Listed
 
 UPDATABLE: Final = frozenset({"reorder_level", "reorder_quantity"})
 WATCH_EVERY_S: Final = 1.0
@@ -77,25 +77,25 @@ class InventoryHandlers(InventoryServiceBase):
 
     async def list_stock(self, request: ListStockRequest, call: Call) -> ListStockResponse:
         """Lists the stock of all products, or of those that run low."""
-        found, next_page_token = await self._list(request, low_only=request.low_only)
+        found, next_page_token = await self._list(request, Listed.LOW if request.low_only else Listed.ALL)
         return ListStockResponse(stock=[stock_message(each) for each in found], next_page_token=next_page_token)
 
     async def list_reorder_proposals(
         self, request: ListReorderProposalsRequest, call: Call
     ) -> ListReorderProposalsResponse:
-        """Lists what to reorder: a page of the products that run low, without those that are not reordered."""
-        found, next_page_token = await self._list(request, low_only=True)
-        proposals = [proposal_message(stock) for stock in found if stock.proposed]
+        """Lists what to reorder."""
+        found, next_page_token = await self._list(request, Listed.TO_REORDER)
+        proposals = [proposal_message(stock) for stock in found]
         return ListReorderProposalsResponse(proposals=proposals, next_page_token=next_page_token)
 
     async def _list(
-        self, request: ListStockRequest | ListReorderProposalsRequest, *, low_only: bool
+        self, request: ListStockRequest | ListReorderProposalsRequest, listed: Listed
     ) -> tuple[Sequence[Stock], str]:
         page = read_page(
-            request.page_size, request.page_token, query=(str(low_only),), key_types=storage.STOCK_KEY_TYPES
+            request.page_size, request.page_token, query=(listed.name,), key_types=storage.STOCK_KEY_TYPES
         )
         async with self._database.transaction() as tx:
-            return await storage.list_stock(tx, page, low_only=low_only)
+            return await storage.list_stock(tx, page, listed)
 
     async def update_stock(self, request: UpdateStockRequest, call: Call) -> StockMessage:
         """Changes when and how much to reorder."""
@@ -139,14 +139,13 @@ class InventoryHandlers(InventoryServiceBase):
         after = resume.after
         while True:
             async with self._database.transaction() as tx:
-                newest = await storage.low_position(tx)
-                changes = await storage.list_low_changes(tx, after)
-            for position, stock in changes:
-                after = (position,)
-                token = resume.token(position)
+                position, began = after or (0, await storage.low_position(tx))
+                changes = await storage.list_low_changes(tx, position, began)
+            for changed, stock in changes:
+                token = resume.token(changed, began)
                 yield WatchLowStockResponse(stock=stock_message(stock), low=stock.low, resume_token=token)
+            after = (changes[-1][0] if changes else max(position, began), began)
             if not changes:
-                after = after or (newest,)
                 await asyncio.sleep(self._watch_every_s)
 
     async def reserve(self, request: ReserveRequest, call: Call) -> ReservationMessage:
@@ -169,6 +168,8 @@ class InventoryHandlers(InventoryServiceBase):
         """
         async with self._database.transaction() as tx:
             reservation = await reservations.commit(tx, request.order, datetime.now(UTC))
+        if reservation is None:
+            raise NotFound(f"{request.order} has no reservation.", reason="RESERVATION_NOT_FOUND")
         if reservation.state is not State.COMMITTED:
             raise FailedPrecondition(
                 f"The reservation for {request.order} is {reservation.state.value}, so it can't be committed.",

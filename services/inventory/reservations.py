@@ -56,13 +56,13 @@ async def release(tx: Connection, order: str, now: datetime) -> Reservation:
             return current
 
 
-async def commit(tx: Connection, order: str, now: datetime) -> Reservation:
+async def commit(tx: Connection, order: str, now: datetime) -> Reservation | None:
     """Takes the units of a paid order out of the stock. An expired reservation is made again; if that fails, it stays
-    expired, and the outcome is published, so that the order is cancelled.
+    expired, and the outcome is published, so that the order is cancelled. Returns None if the order has no reservation.
     """
-    current = await storage.begin(tx, order, now)
+    current = await storage.find_reservation(tx, order)
     if current is None:
-        return Reservation(order, State.RELEASED, {}, now)
+        return None
     if current.state is State.RESERVED:
         return await _end(tx, current, Stock.commit, State.COMMITTED, now)
     if current.state is State.EXPIRED:

@@ -4,6 +4,7 @@ Locks are taken in one order, so that no two transactions wait for each other: f
 the stock of its products, by their names.
 """
 
+import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +23,8 @@ STOCK_KEY_TYPES: Final[tuple[type[Key], ...]] = (str,)
 ADJUSTMENT_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
 """The sort key of list_adjustments(): number."""
 
-LOW_CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
-"""The position of a change between low and not low."""
+LOW_CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int, int)
+"""The arguments of list_low_changes(): the position of a change between low and not low, that of the stream's begin."""
 
 LOW_CHANGES_MAX: Final = 100
 
@@ -32,6 +33,14 @@ _STOCK: Final = "product, on_hand, reserved, reorder_level, reorder_quantity, up
 # Positions come in the order of statements, rows become visible in that of commits. One writer of positions at a time
 # makes the two the same, so that a stream that reads up to a position misses none that is committed later.
 _TAKE_TURN: Final = "SELECT pg_advisory_xact_lock('stock_low_change'::regclass::oid::bigint)"
+
+
+class Listed(enum.Enum):
+    """The stock that a list holds, as a condition. Each but the first has an index."""
+
+    ALL = "true"
+    LOW = "low"
+    TO_REORDER = "low AND reorder_quantity > 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +70,12 @@ async def lock(tx: Connection, products: Iterable[str]) -> dict[str, Stock]:
 
 
 async def lock_all(tx: Connection, products: Iterable[str], now: datetime) -> dict[str, Stock]:
-    """Returns the stock of all these products, locked until the transaction ends; makes an empty one where needed."""
+    """Returns the stock of all these products, locked until the transaction ends; makes an empty one where needed, which
+    must then be updated.
+    """
     await tx.executemany(
         f"""
-        INSERT INTO stock ({_STOCK}, low) VALUES ($1, 0, 0, 0, 0, $2, 0, true) ON CONFLICT (product) DO NOTHING
+        INSERT INTO stock ({_STOCK}, low) VALUES ($1, 0, 0, 0, 0, $2, 0, false) ON CONFLICT (product) DO NOTHING
         """,
         [(product, now) for product in sorted(products)],
     )
@@ -74,8 +85,7 @@ async def lock_all(tx: Connection, products: Iterable[str], now: datetime) -> di
 async def update(tx: Connection, before: Mapping[str, Stock], after: Iterable[Stock]) -> list[Stock]:
     """Writes changed stock, which must be locked. Returns that of the products that became low by the change."""
     changed = sorted(after, key=lambda each: each.product)
-    turned = [each for each in changed if each.low is not before[each.product].low]
-    if turned:
+    if any(each.low is not _was_low(before[each.product]) for each in changed):
         await tx.execute(_TAKE_TURN)
     await tx.executemany(
         """
@@ -97,17 +107,23 @@ async def update(tx: Connection, before: Mapping[str, Stock], after: Iterable[St
             for each in changed
         ],
     )
-    return [each for each in turned if each.low]
+    return [each for each in changed if each.low and not before[each.product].low]
 
 
-async def list_stock(tx: Connection, page: Page, *, low_only: bool) -> tuple[Sequence[Stock], str]:
+def _was_low(before: Stock) -> bool:
+    """Returns whether the row of this stock counts as low. A row that lock_all() made does not yet, so that the product
+    appears in streams even if it never was in stock.
+    """
+    return before.low and before.version > 0
+
+
+async def list_stock(tx: Connection, page: Page, listed: Listed) -> tuple[Sequence[Stock], str]:
     """Returns a page of the stock by the name of the product, and the next page's token."""
-    conditions = ["low"] if low_only else []
-    if page.after:
-        conditions.append("product > $2")
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    after = "AND product > $2" if page.after else ""
     rows = await tx.fetch(
-        f"SELECT {_STOCK} FROM stock {where} ORDER BY product LIMIT $1", page.limit, *(page.after or ())
+        f"SELECT {_STOCK} FROM stock WHERE {listed.value} {after} ORDER BY product LIMIT $1",
+        page.limit,
+        *(page.after or ()),
     )
     return page.split([_stock(row) for row in rows], lambda each: (each.product,))
 
@@ -118,14 +134,17 @@ async def low_position(tx: Connection) -> int:
     return position
 
 
-async def list_low_changes(tx: Connection, after: Sequence[Key] | None) -> list[tuple[int, Stock]]:
-    """Returns the stock that became low or was refilled after this position, each once, with its last position. If the
-    position is None, returns what is low now. At most LOW_CHANGES_MAX are returned.
+async def list_low_changes(tx: Connection, after: Key, began: Key) -> list[tuple[int, Stock]]:
+    """Returns the stock that became low or was refilled after this position, each once, with its last position. What was
+    refilled before the stream began is left out. At most LOW_CHANGES_MAX are returned.
     """
-    condition = "low AND low_change IS NOT NULL" if after is None else "low_change > $1"
     rows = await tx.fetch(
-        f"SELECT {_STOCK}, low_change FROM stock WHERE {condition} ORDER BY low_change LIMIT {LOW_CHANGES_MAX}",
-        *(after or ()),
+        f"""
+        SELECT {_STOCK}, low_change FROM stock WHERE low_change > $1 AND (low OR low_change > $2)
+        ORDER BY low_change LIMIT {LOW_CHANGES_MAX}
+        """,
+        after,
+        began,
     )
     return [(row["low_change"], _stock(row)) for row in rows]
 
@@ -171,12 +190,14 @@ async def begin(tx: Connection, order: str, expire_time: datetime) -> Reservatio
         order,
         expire_time,
     )
-    return None if new else await _find_locked(tx, order)
+    return None if new else await find_reservation(tx, order)
 
 
-async def _find_locked(tx: Connection, order: str) -> Reservation:
+async def find_reservation(tx: Connection, order: str) -> Reservation | None:
+    """Returns the reservation of an order, locked until the transaction ends; None if it has none."""
     row = await tx.fetchrow("SELECT state, expire_time FROM reservations WHERE order_name = $1 FOR UPDATE", order)
-    assert row is not None, "reservations are not deleted"
+    if row is None:
+        return None
     units = await tx.fetch("SELECT product, quantity FROM reserved_units WHERE order_name = $1", order)
     return Reservation(
         order, State(row["state"]), {each["product"]: each["quantity"] for each in units}, row["expire_time"]
@@ -211,7 +232,7 @@ async def take_expired(tx: Connection, now: datetime) -> Reservation | None:
         """,
         now,
     )
-    return None if order is None else await _find_locked(tx, order)
+    return None if order is None else await find_reservation(tx, order)
 
 
 def _stock(row: "asyncpg.Record") -> Stock:

@@ -13,6 +13,7 @@ CREATE TABLE stock (
 );
 
 CREATE INDEX stock_low ON stock (product) WHERE low;
+CREATE INDEX stock_to_reorder ON stock (product) WHERE low AND reorder_quantity > 0;
 CREATE INDEX stock_low_changes ON stock (low_change) WHERE low_change IS NOT NULL;
 CREATE SEQUENCE stock_low_change;
 

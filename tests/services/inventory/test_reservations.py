@@ -2,75 +2,11 @@
 
 import asyncio
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import pytest
-
-from mesh.database import Database
 from services.inventory import reservations, storage
 from services.inventory.domain import Reservation, State, Stock
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-VALID = timedelta(minutes=30)
-SAW, AXE = "products/saw", "products/axe"
-
-
-class Warehouse:
-    """A database of the service, with what orders do to it."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-
-    async def fill(self, **units: int) -> None:
-        """Adjusts the stock of products."""
-        products = {f"products/{name}": delta for name, delta in units.items()}
-        async with self.database.transaction() as tx:
-            before = await storage.lock_all(tx, products, NOW)
-            after = [before[product].adjust(delta, NOW) for product, delta in products.items()]
-            await reservations.write_stock(tx, before, after)
-
-    async def reserve(self, order: str, **units: int) -> State:
-        """Reserves the products of an order."""
-        wanted = {f"products/{name}": quantity for name, quantity in units.items()}
-        async with self.database.transaction() as tx:
-            return (await reservations.reserve(tx, order, wanted, NOW, VALID)).state
-
-    async def release(self, order: str) -> State:
-        """Releases the products of an order."""
-        async with self.database.transaction() as tx:
-            return (await reservations.release(tx, order, NOW)).state
-
-    async def commit(self, order: str) -> State:
-        """Commits the products of an order."""
-        async with self.database.transaction() as tx:
-            return (await reservations.commit(tx, order, NOW)).state
-
-    async def expire(self, now: datetime = NOW + VALID) -> int:
-        """Ends the reservations that have expired; returns their number."""
-        for count in range(100):
-            async with self.database.transaction() as tx:
-                if not await reservations.expire_one(tx, now):
-                    return count
-        raise AssertionError("it does not end")
-
-    async def stock(self, product: str = SAW) -> tuple[int, int]:
-        """Returns the units on hand, and those that are reserved."""
-        async with self.database.transaction() as tx:
-            stock = await storage.find(tx, product)
-        assert stock is not None
-        return stock.on_hand, stock.reserved
-
-    async def events(self) -> list[str]:
-        """Returns the names of the events that were published, in their order."""
-        async with self.database.transaction() as tx:
-            rows = await tx.fetch("SELECT type FROM mesh.outbox ORDER BY id")
-        return [row["type"].rpartition(".")[2] for row in rows]
-
-
-@pytest.fixture
-def warehouse(database: Database) -> Warehouse:
-    """An empty warehouse."""
-    return Warehouse(database)
+from tests.services.inventory.warehouse import AXE, NOW, SAW, VALID, Warehouse
 
 
 async def test_the_last_unit_is_sold_once(warehouse: Warehouse) -> None:

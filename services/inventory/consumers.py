@@ -1,9 +1,10 @@
-"""The consumers of events: the stock follows the orders."""
+"""The consumers of events: the stock follows the orders, and deleted users are forgotten."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from meshwright.identity.v1.events_pb import UserDeleted
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced
 from meshwright.orders.v1.orders_pb import Order
 from protobuf import Message
@@ -11,7 +12,8 @@ from protobuf import Message
 from mesh.database import Connection, Database
 from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
-from services.inventory import reservations
+from mesh.idempotency import forget_caller
+from services.inventory import reservations, storage
 from services.inventory.domain import total_units
 from services.inventory.reservations import SOURCE
 
@@ -37,6 +39,7 @@ class Consumers:
             OrderPlaced: self.order_placed,
             OrderConfirmed: self.order_confirmed,
             OrderCancelled: self.order_cancelled,
+            UserDeleted: self.user_deleted,
         }
 
     async def order_placed(self, tx: Connection, event: Event[OrderPlaced]) -> None:
@@ -60,6 +63,11 @@ class Consumers:
         order = _order(event.data.order)
         reservation = await reservations.release(tx, order.name, datetime.now(UTC))
         log.info("order's products", order=order.name, state=reservation.state.value)
+
+    async def user_deleted(self, tx: Connection, event: Event[UserDeleted]) -> None:
+        """Removes the name of a deleted member of staff from adjustments, which are kept."""
+        await storage.erase_actor(tx, event.data.user)
+        await forget_caller(tx, event.data.user)
 
 
 def _order(order: Order | None) -> Order:

@@ -32,6 +32,7 @@ async def reserve(
     missing = await _take(tx, wanted, [Stock.reserve], now)
     reservation = wanted.move_to(State.REJECTED) if missing else wanted
     await storage.write(tx, reservation)
+    await storage.insert_units(tx, reservation)
     await _publish_outcome(tx, reservation, missing)
     return reservation
 

@@ -178,6 +178,11 @@ async def list_adjustments(tx: Connection, product: str, page: Page) -> tuple[Se
     ], next_page_token
 
 
+async def erase_actor(tx: Connection, user: str) -> None:
+    """Removes a user's name from adjustments."""
+    await tx.execute("UPDATE adjustments SET actor = '' WHERE actor = $1 AND actor <> ''", user)
+
+
 async def begin(tx: Connection, order: str, expire_time: datetime) -> Reservation | None:
     """Returns the reservation of an order, locked until the transaction ends; None if it had none. In that case it has
     one afterwards, which is released and holds no units.
@@ -205,18 +210,19 @@ async def find_reservation(tx: Connection, order: str) -> Reservation | None:
 
 
 async def write(tx: Connection, reservation: Reservation) -> None:
-    """Writes a reservation, which begin() must have locked."""
+    """Writes the state of a reservation, which must be locked."""
     await tx.execute(
         "UPDATE reservations SET state = $2, expire_time = $3 WHERE order_name = $1",
         reservation.order,
         reservation.state.value,
         reservation.expire_time,
     )
+
+
+async def insert_units(tx: Connection, reservation: Reservation) -> None:
+    """Records the units that an order wants, whether they are reserved or not. They never change."""
     await tx.executemany(
-        """
-        INSERT INTO reserved_units (order_name, product, quantity) VALUES ($1, $2, $3)
-        ON CONFLICT (order_name, product) DO NOTHING
-        """,
+        "INSERT INTO reserved_units (order_name, product, quantity) VALUES ($1, $2, $3)",
         [(reservation.order, product, quantity) for product, quantity in sorted(reservation.units.items())],
     )
 

@@ -17,7 +17,7 @@ CREATE INDEX stock_to_reorder ON stock (product) WHERE low AND reorder_quantity 
 CREATE INDEX stock_low_changes ON stock (low_change) WHERE low_change IS NOT NULL;
 CREATE SEQUENCE stock_low_change;
 
--- What staff added and took away. Never changed.
+-- What staff added and took away. It never changes, but for the names of deleted users.
 CREATE TABLE adjustments (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     product text NOT NULL REFERENCES stock,
@@ -29,6 +29,7 @@ CREATE TABLE adjustments (
 );
 
 CREATE INDEX adjustments_of_product ON adjustments (product, number DESC);
+CREATE INDEX adjustments_of_actor ON adjustments (actor) WHERE actor <> '';
 
 -- What is reserved for orders. An order that was released before anything was reserved has a row too.
 CREATE TABLE reservations (

@@ -14,8 +14,11 @@ from meshwright.orders.v1.orders_pb import Order, OrderLine
 
 from mesh.events import Broker, inbox_table
 from mesh.events.envelope import Envelope
+from mesh.pagination import read_page
+from services.inventory import storage
 from services.inventory.consumers import Consumers
-from tests.services.inventory.warehouse import SAW, VALID, Warehouse
+from services.inventory.storage import Adjustment
+from tests.services.inventory.warehouse import NOW, SAW, VALID, Warehouse
 
 Data = OrderPlaced | OrderConfirmed | OrderCancelled | UserDeleted
 
@@ -103,7 +106,7 @@ async def test_a_cancelled_order_releases_its_units(warehouse: Warehouse, broker
 
 
 async def test_events_that_do_not_apply_make_no_dead_letters(warehouse: Warehouse, broker: Broker) -> None:
-    """A confirmation of an order that has no reservation, or a rejected one, or of a product that no catalog has."""
+    """A confirmation of an order that has no reservation yet, a rejected one or a released one, and repetitions."""
     order = an_order(1, saw=2)
     for event in (OrderConfirmed, OrderPlaced, OrderConfirmed, OrderCancelled, OrderConfirmed, OrderCancelled):
         await receive(warehouse, about(event, order))
@@ -126,3 +129,16 @@ async def test_orders_with_overlapping_lines_never_wait_for_each_other_in_a_circ
         on_hand, reserved = await warehouse.stock(f"products/{name}")
         assert on_hand >= reserved
     assert events.count("StockReserved") + events.count("StockRejected") == len(orders)
+
+
+async def test_deleted_staff_leave_their_adjustments_without_a_name(warehouse: Warehouse, broker: Broker) -> None:
+    """Others keep theirs, and the stock remains."""
+    await warehouse.fill(saw=9)
+    async with warehouse.database.transaction() as tx:
+        for actor in ("users/eve", "users/bob"):
+            await storage.insert_adjustments(tx, [Adjustment(SAW, 1, "COUNTED", "", actor, NOW)])
+    await receive(warehouse, enveloped(UserDeleted(user="users/eve"), "users/eve", "identity"))
+    assert await handled(warehouse, broker) == [("done", 1)]
+    async with warehouse.database.transaction() as tx:
+        listed, _ = await storage.list_adjustments(tx, SAW, read_page(0, "", query=(), key_types=(int,)))
+    assert [adjustment.actor for adjustment in listed] == ["users/bob", ""]

@@ -50,10 +50,11 @@ class Inbox:
 
     Events are stored before they are acknowledged to the broker, by one replica for all. Workers of all replicas then
     take stored events, those of one aggregate in order, and run the handler of each in the transaction that marks it as
-    done, up to `batch_events_max` events in one transaction. That must be 1 if handlers lock several rows that events of
-    different aggregates share: no order of locks holds across events, so that transactions would block each other.
-    An exception of a handler undoes what it did and is a failed try; after the last one the event becomes a dead
-    letter, which blocks no others (`python -m mesh.events`).
+    done, up to `batch_events_max` events in one transaction. An exception of a handler undoes what it did and is a
+    failed try; after the last one the event becomes a dead letter, which blocks no others (`python -m mesh.events`).
+
+    `batch_events_max` must be 1 if a handler locks several rows that other aggregates use too: whatever the order in
+    which it locks them, the events of a batch together have none, and their transactions could deadlock.
     """
 
     def __init__(

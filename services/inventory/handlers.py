@@ -91,9 +91,7 @@ class InventoryHandlers(InventoryServiceBase):
     async def _list(
         self, request: ListStockRequest | ListReorderProposalsRequest, listed: Listed
     ) -> tuple[Sequence[Stock], str]:
-        page = read_page(
-            request.page_size, request.page_token, query=(listed.name,), key_types=storage.STOCK_KEY_TYPES
-        )
+        page = read_page(request.page_size, request.page_token, query=(listed.name,), key_types=storage.STOCK_KEY_TYPES)
         async with self._database.transaction() as tx:
             return await storage.list_stock(tx, page, listed)
 

@@ -70,8 +70,8 @@ async def lock(tx: Connection, products: Iterable[str]) -> dict[str, Stock]:
 
 
 async def lock_all(tx: Connection, products: Iterable[str], now: datetime) -> dict[str, Stock]:
-    """Returns the stock of all these products, locked until the transaction ends; makes an empty one where needed, which
-    must then be updated.
+    """Returns the stock of all these products, locked until the transaction ends. A product without stock gets an empty
+    one, which must then be updated.
     """
     await tx.executemany(
         f"""
@@ -135,8 +135,8 @@ async def low_position(tx: Connection) -> int:
 
 
 async def list_low_changes(tx: Connection, after: Key, began: Key) -> list[tuple[int, Stock]]:
-    """Returns the stock that became low or was refilled after this position, each once, with its last position. What was
-    refilled before the stream began is left out. At most LOW_CHANGES_MAX are returned.
+    """Returns the stock that became low or was refilled after this position, each once, with its last position, but
+    for what was refilled before the stream began. At most LOW_CHANGES_MAX are returned.
     """
     rows = await tx.fetch(
         f"""

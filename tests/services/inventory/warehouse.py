@@ -38,10 +38,11 @@ class Warehouse:
         async with self.database.transaction() as tx:
             return (await reservations.release(tx, order, NOW)).state
 
-    async def commit(self, order: str) -> State:
+    async def commit(self, order: str) -> State | None:
         """Commits the products of an order."""
         async with self.database.transaction() as tx:
-            return (await reservations.commit(tx, order, NOW)).state
+            reservation = await reservations.commit(tx, order, NOW)
+        return reservation.state if reservation else None
 
     async def expire(self, now: datetime = NOW + VALID) -> int:
         """Ends the reservations that have expired; returns their number."""

@@ -60,7 +60,9 @@ class InventoryServiceBase(Service):
 
     @abstractmethod
     async def list_stock(self, request: ListStockRequest, call: Call) -> ListStockResponse:
-        """Lists the stock of all products, or of those that run low, by the name of the product. Staff only."""
+        """Lists the stock of all products, or of those that run low, by the name of the product. Staff
+        only.
+        """
 
     @abstractmethod
     async def update_stock(self, request: UpdateStockRequest, call: Call) -> Stock:
@@ -83,34 +85,35 @@ class InventoryServiceBase(Service):
 
     @abstractmethod
     async def list_reorder_proposals(self, request: ListReorderProposalsRequest, call: Call) -> ListReorderProposalsResponse:
-        """Lists what to reorder: the products at or below their reorder level, with the quantity to order.
-        Staff only.
+        """Lists what to reorder: the products at or below their reorder level, with the quantity to
+        order. Staff only.
         """
 
     @abstractmethod
     def watch_low_stock(self, request: WatchLowStockRequest, call: Call) -> AsyncIterator[WatchLowStockResponse]:
-        """Streams the stock of products that run low: those that are low now, and each that becomes low or
-        is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
+        """Streams the stock of products that run low: those that are low now, and each that becomes low
+        or is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
         """
 
     @abstractmethod
     async def reserve(self, request: ReserveRequest, call: Call) -> Reservation:
-        """Reserves the products of an order, all or none. Repeating it has no effect and returns the first
-        outcome.
+        """Reserves the products of an order, all or none. Repeating it has no effect and returns the
+        first outcome.
         """
 
     @abstractmethod
     async def release(self, request: ReleaseRequest, call: Call) -> Reservation:
-        """Releases what is reserved for an order, or returns to the stock what was committed. An order that
-        has no reservation never gets one afterwards.
+        """Releases what is reserved for an order, or returns to the stock what was committed. An order
+        that has no reservation never gets one afterwards.
         """
 
     @abstractmethod
     async def commit(self, request: CommitRequest, call: Call) -> Reservation:
-        """Commits what is reserved for an order: the units leave the stock. A reservation that has expired
-        is made again if the stock allows it.
+        """Commits what is reserved for an order: the units leave the stock. A reservation that has
+        expired is made again if the stock allows it.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released.
+        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released, and with
+        NOT_FOUND if there is none.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -148,7 +151,9 @@ class InventoryServiceClient:
         return await self._channel.call(_INVENTORY_SERVICE_GET_STOCK, request, timeout_s=timeout_s)
 
     async def list_stock(self, request: ListStockRequest, *, timeout_s: float | None = None) -> ListStockResponse:
-        """Lists the stock of all products, or of those that run low, by the name of the product. Staff only."""
+        """Lists the stock of all products, or of those that run low, by the name of the product. Staff
+        only.
+        """
         return await self._channel.call(_INVENTORY_SERVICE_LIST_STOCK, request, timeout_s=timeout_s)
 
     async def update_stock(self, request: UpdateStockRequest, *, timeout_s: float | None = None) -> Stock:
@@ -171,33 +176,34 @@ class InventoryServiceClient:
         return await self._channel.call(_INVENTORY_SERVICE_LIST_ADJUSTMENTS, request, timeout_s=timeout_s)
 
     async def list_reorder_proposals(self, request: ListReorderProposalsRequest, *, timeout_s: float | None = None) -> ListReorderProposalsResponse:
-        """Lists what to reorder: the products at or below their reorder level, with the quantity to order.
-        Staff only.
+        """Lists what to reorder: the products at or below their reorder level, with the quantity to
+        order. Staff only.
         """
         return await self._channel.call(_INVENTORY_SERVICE_LIST_REORDER_PROPOSALS, request, timeout_s=timeout_s)
 
     def watch_low_stock(self, request: WatchLowStockRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchLowStockResponse]]:
-        """Streams the stock of products that run low: those that are low now, and each that becomes low or
-        is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
+        """Streams the stock of products that run low: those that are low now, and each that becomes low
+        or is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
         """
         return self._channel.open(_INVENTORY_SERVICE_WATCH_LOW_STOCK, request, timeout_s=timeout_s)
 
     async def reserve(self, request: ReserveRequest, *, timeout_s: float | None = None) -> Reservation:
-        """Reserves the products of an order, all or none. Repeating it has no effect and returns the first
-        outcome.
+        """Reserves the products of an order, all or none. Repeating it has no effect and returns the
+        first outcome.
         """
         return await self._channel.call(_INVENTORY_SERVICE_RESERVE, request, timeout_s=timeout_s)
 
     async def release(self, request: ReleaseRequest, *, timeout_s: float | None = None) -> Reservation:
-        """Releases what is reserved for an order, or returns to the stock what was committed. An order that
-        has no reservation never gets one afterwards.
+        """Releases what is reserved for an order, or returns to the stock what was committed. An order
+        that has no reservation never gets one afterwards.
         """
         return await self._channel.call(_INVENTORY_SERVICE_RELEASE, request, timeout_s=timeout_s)
 
     async def commit(self, request: CommitRequest, *, timeout_s: float | None = None) -> Reservation:
-        """Commits what is reserved for an order: the units leave the stock. A reservation that has expired
-        is made again if the stock allows it.
+        """Commits what is reserved for an order: the units leave the stock. A reservation that has
+        expired is made again if the stock allows it.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released.
+        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released, and with
+        NOT_FOUND if there is none.
         """
         return await self._channel.call(_INVENTORY_SERVICE_COMMIT, request, timeout_s=timeout_s)

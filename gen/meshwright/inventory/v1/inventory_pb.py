@@ -42,8 +42,8 @@ class Availability(Message[_AvailabilityFields]):
             string name = 1;
             ```
         units:
-            Output only. The number of units that can be ordered, at most 100: how many more there are is not
-            told.
+            Output only. The number of units that can be ordered, at most 100: how many more there are is
+            not told.
 
             ```proto
             int32 units = 2;
@@ -126,8 +126,8 @@ class Stock(Message[_StockFields]):
             optional google.protobuf.Timestamp update_time = 8;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with an update, the update is made only if
-            this is the current version.
+            The version of this resource (AIP-154). If it is sent with an update, the update is made only
+            if this is the current version.
 
             ```proto
             string etag = 9;
@@ -199,7 +199,7 @@ class Adjustment(Message[_AdjustmentFields]):
             string product = 4;
             ```
         actor:
-            Output only. Who made the adjustment, in the form "users/{uid}".
+            Output only. Who made the adjustment, in the form "users/{uid}". Empty if the user was deleted.
 
             ```proto
             string actor = 5;
@@ -517,7 +517,8 @@ class ReorderProposal(Message[_ReorderProposalFields]):
             int32 reorder_level = 3;
             ```
         quantity:
-            The number of units to order: the reorder quantity, as often as it takes to get above the level.
+            The number of units to order: the reorder quantity, as often as it takes to get above the
+            level.
 
             ```proto
             int64 quantity = 4;
@@ -619,8 +620,8 @@ class ListStockRequest(Message[_ListStockRequestFields]):
 
     Attributes:
         page_size:
-            The maximum number of products to return. If 0 or absent, it is 50; values above 1000 are treated
-            as 1000.
+            The maximum number of products to return. If 0 or absent, it is 50; values above 1000 are
+            treated as 1000.
 
             ```proto
             int32 page_size = 1;
@@ -1038,8 +1039,8 @@ class WatchLowStockRequest(Message[_WatchLowStockRequestFields]):
 
     Attributes:
         resume_token:
-            The `resume_token` of the last response that was received. If absent, the stream begins with the
-            products that run low now.
+            The `resume_token` of the last response that was received. If absent, the stream begins with
+            the products that run low now.
 
             ```proto
             string resume_token = 1;

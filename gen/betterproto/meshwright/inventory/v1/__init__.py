@@ -200,7 +200,7 @@ class Adjustment(betterproto2.Message):
 
     actor: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Output only. Who made the adjustment, in the form "users/{uid}".
+    Output only. Who made the adjustment, in the form "users/{uid}". Empty if the user was deleted.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
@@ -252,8 +252,8 @@ class Availability(betterproto2.Message):
 
     units: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    Output only. The number of units that can be ordered, at most 100: how many more there are is not
-    told.
+    Output only. The number of units that can be ordered, at most 100: how many more there are is
+    not told.
     """
 
 
@@ -439,8 +439,8 @@ class ListStockRequest(betterproto2.Message):
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    The maximum number of products to return. If 0 or absent, it is 50; values above 1000 are treated
-    as 1000.
+    The maximum number of products to return. If 0 or absent, it is 50; values above 1000 are
+    treated as 1000.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -535,7 +535,8 @@ class ReorderProposal(betterproto2.Message):
 
     quantity: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    The number of units to order: the reorder quantity, as often as it takes to get above the level.
+    The number of units to order: the reorder quantity, as often as it takes to get above the
+    level.
     """
 
 
@@ -672,8 +673,8 @@ class Stock(betterproto2.Message):
 
     etag: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with an update, the update is made only if
-    this is the current version.
+    The version of this resource (AIP-154). If it is sent with an update, the update is made only
+    if this is the current version.
     """
 
 
@@ -761,8 +762,8 @@ class WatchLowStockRequest(betterproto2.Message):
 
     resume_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The `resume_token` of the last response that was received. If absent, the stream begins with the
-    products that run low now.
+    The `resume_token` of the last response that was received. If absent, the stream begins with
+    the products that run low now.
     """
 
 
@@ -852,7 +853,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListStockResponse":
         """
-        Lists the stock of all products, or of those that run low, by the name of the product. Staff only.
+        Lists the stock of all products, or of those that run low, by the name of the product. Staff
+        only.
         """
 
         return await self._unary_unary(
@@ -959,8 +961,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListReorderProposalsResponse":
         """
-        Lists what to reorder: the products at or below their reorder level, with the quantity to order.
-        Staff only.
+        Lists what to reorder: the products at or below their reorder level, with the quantity to
+        order. Staff only.
         """
 
         return await self._unary_unary(
@@ -981,8 +983,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[WatchLowStockResponse]":
         """
-        Streams the stock of products that run low: those that are low now, and each that becomes low or
-        is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
+        Streams the stock of products that run low: those that are low now, and each that becomes low
+        or is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
         """
 
         async for response in self._unary_stream(
@@ -1004,8 +1006,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Reservation":
         """
-        Reserves the products of an order, all or none. Repeating it has no effect and returns the first
-        outcome.
+        Reserves the products of an order, all or none. Repeating it has no effect and returns the
+        first outcome.
         """
 
         return await self._unary_unary(
@@ -1026,8 +1028,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Reservation":
         """
-        Releases what is reserved for an order, or returns to the stock what was committed. An order that
-        has no reservation never gets one afterwards.
+        Releases what is reserved for an order, or returns to the stock what was committed. An order
+        that has no reservation never gets one afterwards.
         """
 
         return await self._unary_unary(
@@ -1048,10 +1050,11 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Reservation":
         """
-        Commits what is reserved for an order: the units leave the stock. A reservation that has expired
-        is made again if the stock allows it.
+        Commits what is reserved for an order: the units leave the stock. A reservation that has
+        expired is made again if the stock allows it.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released.
+        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released, and with
+        NOT_FOUND if there is none.
         """
 
         return await self._unary_unary(

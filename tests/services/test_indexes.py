@@ -11,6 +11,7 @@ import pytest
 from mesh.database import Connection, Database
 from mesh.pagination import Page, read_page
 from services.identity import storage as identity
+from services.inventory import storage as inventory
 from services.notifications.domain.webhook_delivery import Message
 from services.notifications.storage import (
     notifications,
@@ -123,6 +124,31 @@ FILL |= {
 
 ORDER_TABLES = ("orders", "order_lines", "shipment_events", "order_changes")
 LONG_AGO = datetime(2026, 1, 2, tzinfo=UTC)
+FILL |= {
+    "stock": """
+        INSERT INTO stock (product, on_hand, reserved, reorder_level, reorder_quantity, update_time, version, low,
+            low_change)
+        SELECT 'products/' || n, 5, 0, CASE WHEN n % 100 = 0 THEN 9 ELSE 0 END, n % 2, now(), 1, n % 100 = 0, n
+        FROM generate_series(1, $1::int) AS n
+    """,
+    "adjustments": """
+        INSERT INTO adjustments (product, delta, reason, note, actor, create_time)
+        SELECT product, 5, 'RECEIVED', '', 'users/' || length(product), now()
+        FROM stock, generate_series(1, 2) WHERE $1::int > 0
+    """,
+    "reservations": """
+        INSERT INTO reservations (order_name, state, expire_time)
+        SELECT 'orders/' || n, CASE WHEN n % 10 = 0 THEN 'reserved' ELSE 'committed' END, now() + n * interval '1 s'
+        FROM generate_series(1, $1::int) AS n
+    """,
+    "reserved_units": """
+        INSERT INTO reserved_units (order_name, product, quantity)
+        SELECT order_name, 'products/' || n, 1 FROM reservations, generate_series(1, 3) AS n WHERE $1::int > 0
+    """,
+}
+
+STOCK_TABLES = ("stock", "adjustments")
+RESERVATION_TABLES = ("reservations", "reserved_units")
 SUPPORT_TABLES = ("conversations", "messages", "participants", "open_streams", "erased_users")
 CONVERSATION = UUID("c4ca4238-a0b9-2382-0dcc-509a6f75849b")  # of the number 1, by md5
 WEBHOOKS = ("webhook_endpoints", "webhook_messages", "webhook_deliveries", "webhook_attempts")
@@ -191,6 +217,18 @@ async def deep_deliveries(tx: Connection) -> None:
     await webhook_deliveries.list_deliveries(tx, ENDPOINT, next_page(key_types, token))
 
 
+async def deep_stock(tx: Connection, listed: inventory.Listed) -> None:
+    """Reads two pages."""
+    _, token = await inventory.list_stock(tx, page(str, size=20), listed)
+    await inventory.list_stock(tx, next_page((str,), token), listed)
+
+
+async def deep_adjustments(tx: Connection) -> None:
+    """Reads two pages."""
+    _, token = await inventory.list_adjustments(tx, "products/7", page(int, size=1))
+    await inventory.list_adjustments(tx, "products/7", next_page((int,), token))
+
+
 READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, "users/7")),
     ("orders", ("orders", "order_lines"), lambda tx: deep_orders(tx, None)),
@@ -220,6 +258,16 @@ READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("identity", ("users",), lambda tx: identity.find_user(tx, UUID(int=7))),
     ("identity", ("users",), lambda tx: identity.find_by_email(tx, "User-77@example.com")),
     ("identity", ("users", "refresh_families"), lambda tx: identity.delete_family(tx, UUID(int=7))),
+    *(("inventory", STOCK_TABLES, lambda tx, listed=listed: deep_stock(tx, listed)) for listed in inventory.Listed),
+    ("inventory", STOCK_TABLES, deep_adjustments),
+    ("inventory", STOCK_TABLES, lambda tx: inventory.erase_actor(tx, "users/1")),
+    ("inventory", STOCK_TABLES, lambda tx: inventory.find(tx, "products/7")),
+    ("inventory", STOCK_TABLES, lambda tx: inventory.lock(tx, ["products/7", "products/8"])),
+    ("inventory", STOCK_TABLES, inventory.low_position),
+    ("inventory", STOCK_TABLES, lambda tx: inventory.list_low_changes(tx, 0, ROWS)),
+    ("inventory", STOCK_TABLES, lambda tx: inventory.list_low_changes(tx, ROWS, ROWS)),
+    ("inventory", RESERVATION_TABLES, lambda tx: inventory.find_reservation(tx, "orders/7")),
+    ("inventory", RESERVATION_TABLES, lambda tx: inventory.take_expired(tx, datetime.now(UTC) + timedelta(hours=1))),
     ("support", ("conversations",), lambda tx: deep_conversations(tx, None, None)),
     ("support", ("conversations",), lambda tx: deep_conversations(tx, None, State.OPEN)),
     ("support", ("conversations",), lambda tx: deep_conversations(tx, "users/7", None)),

@@ -10,20 +10,28 @@ from meshwright.inventory.v1.inventory_pb import (
     Adjustment,
     AdjustStockRequest,
     BatchAdjustStockRequest,
+    CommitRequest,
     GetAvailabilityRequest,
     GetStockRequest,
     ListAdjustmentsRequest,
     ListReorderProposalsRequest,
     ListStockRequest,
+    OrderedUnits,
+    ReleaseRequest,
+    Reservation,
+    ReserveRequest,
     Stock,
     UpdateStockRequest,
     WatchLowStockRequest,
 )
 from protobuf.wkt import FieldMask
 
+from mesh.client import Channel
 from mesh.database import Database
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from services.inventory import storage
 from services.inventory.handlers import InventoryHandlers
+from tests.given_token import GivenToken
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 
@@ -38,10 +46,24 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture
-async def client(issuer: Issuer, database: Database) -> AsyncIterator[InventoryServiceClient]:
+async def port(issuer: Issuer, database: Database) -> AsyncIterator[int]:
+    """The port of the running service."""
+    async with serving(issuer, InventoryHandlers(database, timedelta(minutes=30), watch_every_s=0.05)) as port:
+        yield port
+
+
+@pytest.fixture
+async def client(port: int) -> AsyncIterator[InventoryServiceClient]:
     """A client of the service."""
-    handlers = InventoryHandlers(database, timedelta(minutes=30), watch_every_s=0.05)
-    async with serving(issuer, handlers) as port, channel_to(port, "inventory") as channel:
+    async with channel_to(port, "inventory") as channel:
+        yield InventoryServiceClient(channel)
+
+
+@pytest.fixture
+async def orders(issuer: Issuer, port: int) -> AsyncIterator[InventoryServiceClient]:
+    """The client that the orders service has."""
+    token = GivenToken(issuer.token("workloads/orders"))
+    async with Channel("inventory", f"127.0.0.1:{port}", tokens=token) as channel:
         yield InventoryServiceClient(channel)
 
 
@@ -146,3 +168,95 @@ async def test_low_stock_is_watched(client: InventoryServiceClient) -> None:
     await client.adjust_stock(request(SAW, -2))
     async with client.watch_low_stock(WatchLowStockRequest(resume_token=refilled.resume_token)) as stream:
         assert (await anext(stream)).low is True
+
+
+@pytest.mark.usefixtures("staff")
+async def test_a_stream_of_low_stock_begins_with_what_is_low(client: InventoryServiceClient) -> None:
+    """Also with products that never were in stock, and more than are read at once, but not with refilled ones. It is
+    the same when the stream is lost on the way.
+    """
+    await client.batch_adjust_stock(BatchAdjustStockRequest(requests=[request(product, 5) for product in PRODUCTS]))
+    new = [f"products/{UUID(int=number)}" for number in range(100, 100 + storage.LOW_CHANGES_MAX + 20)]
+    for product in new:
+        await client.update_stock(UpdateStockRequest(stock=Stock(name=f"{product}/stock", reorder_level=3)))
+    await client.adjust_stock(request(new[1], 4))
+    seen, token = [], ""
+    for count in (7, len(new) - 8):
+        async with client.watch_low_stock(WatchLowStockRequest(resume_token=token)) as stream:
+            for _ in range(count):
+                response = await anext(stream)
+                assert response.low
+                assert response.stock is not None
+                seen.append(response.stock.product)
+                token = response.resume_token
+    assert seen == [product for product in new if product != new[1]]
+    async with client.watch_low_stock(WatchLowStockRequest(resume_token=token)) as stream:
+        await client.adjust_stock(request(new[0], 4))
+        response = await anext(stream)
+        assert (response.stock and response.stock.product, response.low) == (new[0], False)
+
+
+@pytest.mark.usefixtures("staff")
+async def test_proposals_fill_their_pages(client: InventoryServiceClient) -> None:
+    """Products that are low but not reordered take no place; a token of one list is not one of another."""
+    for number, product in enumerate(PRODUCTS):
+        patch = Stock(name=f"{product}/stock", reorder_level=3, reorder_quantity=number % 2)
+        await client.update_stock(UpdateStockRequest(stock=patch))
+    found, token = [], ""
+    while True:
+        page = await client.list_reorder_proposals(ListReorderProposalsRequest(page_size=1, page_token=token))
+        found += [(each.product, each.quantity, each.reorder_level) for each in page.proposals]
+        if not (token := page.next_page_token):
+            break
+        assert len(page.proposals) == 1
+        with pytest.raises(InvalidArgument):
+            await client.list_stock(ListStockRequest(page_token=token, low_only=True))
+    assert found == [(PRODUCTS[1], 4, 3), (PRODUCTS[3], 4, 3)]
+
+
+@pytest.mark.usefixtures("staff")
+async def test_orders_reserve_commit_and_release(
+    client: InventoryServiceClient, orders: InventoryServiceClient
+) -> None:
+    """Each call can be repeated, and returns the reservation; one that has no effect says why."""
+    await client.adjust_stock(request(SAW, 10))
+    units = [OrderedUnits(product=SAW, quantity=3), OrderedUnits(product=SAW, quantity=1)]
+    for _ in range(2):
+        reserved = await orders.reserve(ReserveRequest(order="orders/1", units=units))
+        assert (reserved.state, reserved.units) == (
+            Reservation.State.RESERVED,
+            [OrderedUnits(product=SAW, quantity=4)],
+        )
+    for _ in range(2):
+        assert (await orders.commit(CommitRequest(order="orders/1"))).state is Reservation.State.COMMITTED
+    for _ in range(2):
+        assert (await orders.release(ReleaseRequest(order="orders/1"))).state is Reservation.State.RELEASED
+    assert (await client.get_stock(GetStockRequest(name=f"{SAW}/stock"))).available == 10
+    with pytest.raises(FailedPrecondition) as caught:
+        await orders.commit(CommitRequest(order="orders/1"))
+    assert (caught.value.reason, caught.value.metadata["state"]) == ("RESERVATION_STATE", "RETURNED")
+
+
+@pytest.mark.usefixtures("staff")
+async def test_a_commit_without_a_reservation_changes_nothing(
+    client: InventoryServiceClient, orders: InventoryServiceClient
+) -> None:
+    """It is NOT_FOUND, and the order can still be reserved; after a release it can't."""
+    await client.adjust_stock(request(SAW, 10))
+    with pytest.raises(NotFound) as caught:
+        await orders.commit(CommitRequest(order="orders/1"))
+    assert caught.value.reason == "RESERVATION_NOT_FOUND"
+    wanted = ReserveRequest(order="orders/1", units=[OrderedUnits(product=SAW, quantity=1)])
+    assert (await orders.reserve(wanted)).state is Reservation.State.RESERVED
+    await orders.release(ReleaseRequest(order="orders/2"))
+    wanted = ReserveRequest(order="orders/2", units=[OrderedUnits(product=SAW, quantity=1)])
+    assert (await orders.reserve(wanted)).state is Reservation.State.RELEASED
+
+
+@pytest.mark.parametrize("subject", ["workloads/payments", "users/eve"])
+async def test_only_orders_reserves(issuer: Issuer, port: int, subject: str) -> None:
+    """Another service can't, nor can staff."""
+    token = GivenToken(issuer.token(subject, "inventory.read inventory.write"))
+    async with Channel("inventory", f"127.0.0.1:{port}", tokens=token) as channel:
+        with pytest.raises(PermissionDenied):
+            await InventoryServiceClient(channel).release(ReleaseRequest(order="orders/1"))

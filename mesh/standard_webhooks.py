@@ -18,6 +18,8 @@ SIGNATURE_HEADERS: Final = (ID, TIMESTAMP, SIGNATURE)
 TOLERANCE: Final = timedelta(minutes=5)
 """The greatest difference between the clocks of sender and receiver, and the time in which a copy can be replayed."""
 
+ID_LENGTH_MAX: Final = 256
+
 _VERSION: Final = "v1"
 
 
@@ -43,6 +45,8 @@ def verify(headers: Mapping[str, str], now: datetime, body: bytes, secrets: Iter
     missing = [name for name in SIGNATURE_HEADERS if not headers.get(name)]
     if missing:
         raise SignatureInvalid(f"The header {missing[0]} is missing.")
+    if len(headers[ID]) > ID_LENGTH_MAX:
+        raise SignatureInvalid(f"The header {ID} has more than {ID_LENGTH_MAX} characters.")
     timestamp = headers[TIMESTAMP]
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         raise SignatureInvalid(f"The header {TIMESTAMP} is not a number of seconds.")

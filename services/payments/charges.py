@@ -7,7 +7,8 @@ from mesh.database import Connection
 from mesh.errors import FailedPrecondition
 from mesh.money import Money
 from services.payments import storage
-from services.payments.domain import Failure, Payment, State
+from services.payments.domain import Payment, State
+from services.payments.events import publish_failed
 
 CANCELLED_REASON = "The order was cancelled."
 
@@ -25,6 +26,9 @@ async def charge(
         raise FailedPrecondition(
             f"The payment of {order} is cancelled.", reason="PAYMENT_STATE", metadata={"state": State.CANCELLED.name}
         )
+    await storage.lock_customer(tx, customer)
+    if await storage.is_erased(tx, customer):
+        customer = ""
     payment = Payment.begin(uuid4(), order, customer, payment_method, amount, now)
     await storage.insert(tx, payment)
     return payment
@@ -33,17 +37,29 @@ async def charge(
 async def cancel(tx: Connection, order: str, now: datetime) -> Payment | None:
     """Ends the payment of an order, and pays back what was captured. Returns None if there is none."""
     await storage.lock_order(tx, order)
-    await storage.mark_cancelled(tx, order, now)
     payment = await storage.find_of_order(tx, order)
     if payment is None:
+        await storage.mark_cancelled(tx, order, now)
         return None
     if payment.state is State.CAPTURED:
         await refund_rest(tx, payment, now)
         return payment
-    ended = payment.end(Failure.NONE, now)
-    if ended is not payment:
-        await storage.update(tx, ended)
-    return ended
+    cancelled = payment.cancel(now)
+    if cancelled is not payment:
+        await storage.update(tx, cancelled)
+    return cancelled
+
+
+async def review(tx: Connection, payment: Payment, *, approve: bool, now: datetime) -> Payment:
+    """Decides on a payment that the risk check has flagged, which must be locked. Raises FailedPrecondition if it does
+    not wait for a decision.
+    """
+    decided = payment.review(approve=approve, now=now)
+    if decided is not payment:
+        await storage.update(tx, decided)
+        if decided.state is State.FAILED:
+            await publish_failed(tx, decided)
+    return decided
 
 
 async def refund_rest(tx: Connection, payment: Payment, now: datetime) -> None:

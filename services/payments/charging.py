@@ -13,26 +13,18 @@ from types import TracebackType
 from typing import Final, Self
 
 import structlog
-from meshwright.payments.v1.events_pb import (
-    PaymentAuthorized,
-    PaymentCaptured,
-    PaymentFailed,
-    PaymentHeld,
-    PaymentRefunded,
-)
-from protobuf import Message
+from meshwright.payments.v1.events_pb import PaymentAuthorized, PaymentCaptured, PaymentHeld, PaymentRefunded
 
 from mesh.background import keep_running, stop, wait
 from mesh.database import Connection, Database, Wakeup
-from mesh.events import publish
 from mesh.money_message import money_message
 from services.payments import charges, risk, storage
 from services.payments.domain import Failure, Payment, State, capture_posting, refund_posting
+from services.payments.events import publish_about, publish_failed
 from services.payments.messages import payment_message
 from services.payments.provider import Outcome, Provider, ProviderError
 from services.payments.storage import Refund
 
-SOURCE: Final = "payments"
 WORKERS: Final = 4
 LEASE: Final = timedelta(seconds=30)
 CALL_TIMEOUT_S: Final = 10.0
@@ -52,7 +44,7 @@ class Charging:
     def __init__(
         self, database: Database, provider: Provider, limits: risk.Limits, time_max: timedelta, wakeup: Wakeup
     ) -> None:
-        """Prepares the worker. A payment that is pending for longer than `time_max` fails."""
+        """Prepares the worker. A payment that the provider leaves undecided for longer than `time_max` fails."""
         self._database = database
         self._provider = provider
         self._limits = limits
@@ -101,14 +93,9 @@ class Charging:
         """Asks the provider for the next step of a payment. Returns how to record its answer, None if the provider has
         not decided yet.
         """
-        now = datetime.now(UTC)
-        if (
-            payment.state is State.PENDING
-            and not payment.cancel_requested
-            and now - payment.create_time > self._time_max
-        ):
-            return _time_out
-        if payment.cancel_requested and payment.waits_for_provider:
+        if payment.is_overdue(self._time_max, datetime.now(UTC)):
+            return self._time_out
+        if payment.cancel_requested:
             return self._record_of(await self._provider.void(payment.uid))
         match payment.state:
             case State.PENDING:
@@ -121,8 +108,9 @@ class Charging:
                 return await self._refund(payment)
 
     async def _refund(self, payment: Payment) -> Record:
+        """Asks the provider for the oldest refund only, so that any number of them comes to an end."""
         async with self._database.transaction() as tx:
-            refunds = await storage.open_refunds(tx, payment)
+            refunds = (await storage.open_refunds(tx, payment))[:1]
         for refund in refunds:
             await self._provider.refund(refund.uid, payment.uid, refund.amount)
 
@@ -149,20 +137,24 @@ class Charging:
                 return None
 
     async def _authorized(self, tx: Connection, payment: Payment, now: datetime) -> None:
-        if payment.state is not State.PENDING:
-            return
         history = await storage.history(tx, payment.customer, now)
         authorized = payment.authorized(risk.check(payment.amount, history, self._limits), now)
+        if authorized is payment:
+            return
         await storage.update(tx, authorized)
         if authorized.state is State.IN_REVIEW:
-            await _publish(tx, authorized, PaymentHeld(payment=payment_message(authorized, staff=False)))
+            await publish_about(tx, authorized, PaymentHeld(payment=payment_message(authorized, staff=False)))
         else:
-            await _publish(tx, authorized, PaymentAuthorized(payment=payment_message(authorized, staff=False)))
+            await publish_about(tx, authorized, PaymentAuthorized(payment=payment_message(authorized, staff=False)))
 
-
-async def _time_out(tx: Connection, payment: Payment, now: datetime) -> None:
-    """Lets a payment fail that waited for too long, after the provider has voided it."""
-    await storage.update(tx, payment.end(Failure.TIMED_OUT, now))
+    async def _time_out(self, tx: Connection, payment: Payment, now: datetime) -> None:
+        """Lets a payment fail that waited for too long. The provider is asked to void it from now on; if it has
+        captured it already, the amount is paid back.
+        """
+        failed = payment.time_out(self._time_max, now)
+        if failed is not payment:
+            await storage.update(tx, failed)
+            await publish_failed(tx, failed)
 
 
 async def _captured(tx: Connection, payment: Payment, now: datetime) -> None:
@@ -171,7 +163,7 @@ async def _captured(tx: Connection, payment: Payment, now: datetime) -> None:
         return
     await storage.update(tx, captured)
     await storage.post(tx, captured, capture_posting(captured.amount), now)
-    await _publish(tx, captured, PaymentCaptured(payment=payment_message(captured, staff=False)))
+    await publish_about(tx, captured, PaymentCaptured(payment=payment_message(captured, staff=False)))
     if payment.cancel_requested:
         await charges.refund_rest(tx, captured, now)
 
@@ -181,8 +173,8 @@ async def _voided(tx: Connection, payment: Payment, now: datetime) -> None:
     if voided is payment:
         return
     await storage.update(tx, voided)
-    if voided.state is State.FAILED:
-        await _publish(tx, voided, PaymentFailed(payment=payment_message(voided, staff=False)))
+    if voided.failure is not payment.failure:
+        await publish_failed(tx, voided)
 
 
 async def _declined(tx: Connection, payment: Payment, now: datetime) -> None:
@@ -197,7 +189,7 @@ async def _fail(tx: Connection, payment: Payment, failure: Failure, now: datetim
     failed = payment.declined(failure, now)
     if failed is not payment:
         await storage.update(tx, failed)
-        await _publish(tx, failed, PaymentFailed(payment=payment_message(failed, staff=False)))
+        await publish_failed(tx, failed)
 
 
 async def _refunded(tx: Connection, payment: Payment, refund: Refund, now: datetime) -> Payment:
@@ -208,13 +200,8 @@ async def _refunded(tx: Connection, payment: Payment, refund: Refund, now: datet
     event = PaymentRefunded(
         payment=payment_message(refunded, staff=False), amount=money_message(refund.amount), reason=refund.reason
     )
-    await _publish(tx, refunded, event)
+    await publish_about(tx, refunded, event)
     return refunded
-
-
-async def _publish(tx: Connection, payment: Payment, event: Message) -> None:
-    log.info("payment changed", payment=payment.name, order=payment.order, state=payment.state.value)
-    await publish(tx, event, source=SOURCE, aggregate=payment.order)
 
 
 def _pause(attempts: int) -> timedelta:

@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Self, TypedDict
 from uuid import UUID
 
@@ -27,6 +27,9 @@ class State(enum.Enum):
 
 OPEN: Final = frozenset({State.PENDING, State.AUTHORIZED, State.IN_REVIEW})
 """The states in which nothing is captured, and something still can be."""
+
+_UNDECIDED: Final = frozenset({State.PENDING, State.AUTHORIZED})
+"""The states in which the provider has the next word."""
 
 
 class Failure(enum.Enum):
@@ -66,8 +69,9 @@ class _Change(TypedDict):
 class Payment:
     """The payment for an order. `captured` is zero or the amount; `refunded` is at most what was captured.
 
-    When `cancel_requested` is set, the provider is asked to void the charge, after which the payment is cancelled, or
-    failed if `failure` is set.
+    While `cancel_requested` is set, the provider is asked to void the charge. An open payment is cancelled afterwards;
+    one that has failed meanwhile stays so. If it turns out that the charge is captured, the payment becomes so too, and
+    all of it is to be paid back.
     """
 
     uid: UUID
@@ -119,11 +123,15 @@ class Payment:
     @property
     def waits_for_provider(self) -> bool:
         """Returns whether the provider is to be asked, not counting refunds."""
-        return self.state in OPEN and (self.cancel_requested or self.state is not State.IN_REVIEW)
+        return self.cancel_requested or self.state in _UNDECIDED
+
+    def is_overdue(self, limit: timedelta, now: datetime) -> bool:
+        """Returns whether the provider has left the payment undecided for longer than the limit."""
+        return self.state in _UNDECIDED and not self.cancel_requested and now - self.update_time > limit
 
     def authorized(self, findings: Sequence[Finding], now: datetime) -> Self:
         """Returns the payment after the provider has authorised it: in review if the risk check found something."""
-        if self.state is not State.PENDING:
+        if self.state is not State.PENDING or self.cancel_requested:
             return self
         state = State.IN_REVIEW if findings else State.AUTHORIZED
         return replace(self, state=state, findings=tuple(findings), **self._next(now))
@@ -132,26 +140,41 @@ class Payment:
         """Returns the payment after the provider has declined it."""
         if self.state is not State.PENDING:
             return self
-        return replace(self, state=State.FAILED, failure=failure, **self._next(now))
+        return replace(self, state=State.FAILED, failure=failure, cancel_requested=False, **self._next(now))
 
     def capture(self, now: datetime) -> Self:
         """Returns the payment after the provider has captured it."""
-        if self.state not in OPEN:
+        if self.state not in OPEN and not self.cancel_requested:
             return self
-        return replace(self, state=State.CAPTURED, failure=Failure.NONE, captured=self.amount, **self._next(now))
+        return replace(
+            self,
+            state=State.CAPTURED,
+            failure=Failure.NONE,
+            cancel_requested=False,
+            captured=self.amount,
+            **self._next(now),
+        )
 
     def voided(self, now: datetime) -> Self:
-        """Returns the payment after the provider has voided it: it can't be captured any more."""
-        if self.state not in OPEN:
+        """Returns the payment after the provider has voided it: it can't be captured any more. It is declined if nobody
+        has requested that.
+        """
+        if self.state in OPEN and not self.cancel_requested:
+            return replace(self, state=State.FAILED, failure=Failure.DECLINED, **self._next(now))
+        if not self.cancel_requested:
             return self
-        state = State.CANCELLED if self.failure is Failure.NONE else State.FAILED
-        return replace(self, state=state, **self._next(now))
+        state = State.CANCELLED if self.state in OPEN else self.state
+        return replace(self, state=state, cancel_requested=False, **self._next(now))
 
-    def end(self, failure: Failure, now: datetime) -> Self:
-        """Requests that an open payment is voided, because it failed or its order was cancelled."""
+    def cancel(self, now: datetime) -> Self:
+        """Requests that an open payment is voided, because its order was cancelled."""
         if self.state not in OPEN or self.cancel_requested:
             return self
-        return replace(self, cancel_requested=True, failure=failure, **self._next(now))
+        return replace(self, cancel_requested=True, **self._next(now))
+
+    def time_out(self, limit: timedelta, now: datetime) -> Self:
+        """Returns the payment after it was left undecided for longer than the limit: failed, and to be voided."""
+        return self._fail(Failure.TIMED_OUT, now) if self.is_overdue(limit, now) else self
 
     def review(self, *, approve: bool, now: datetime) -> Self:
         """Returns the payment after the decision by staff; itself if the same was decided before. Raises
@@ -160,7 +183,7 @@ class Payment:
         if self.state is State.IN_REVIEW and not self.cancel_requested:
             if approve:
                 return replace(self, state=State.AUTHORIZED, **self._next(now))
-            return self.end(Failure.RISK, now)
+            return self._fail(Failure.RISK, now)
         approved = bool(self.findings) and self.state in {State.AUTHORIZED, State.CAPTURED}
         if approved if approve else self.failure is Failure.RISK:
             return self
@@ -189,6 +212,9 @@ class Payment:
     def refund(self, amount: Money, now: datetime) -> Self:
         """Returns the payment after the provider has paid back this amount."""
         return replace(self, refunded=self.refunded + amount, **self._next(now))
+
+    def _fail(self, failure: Failure, now: datetime) -> Self:
+        return replace(self, state=State.FAILED, failure=failure, cancel_requested=True, **self._next(now))
 
     def _next(self, now: datetime) -> _Change:
         return {"update_time": now, "version": self.version + 1}

@@ -74,9 +74,7 @@ class PaymentsHandlers(PaymentsServiceBase):
         approve = request.decision == ReviewPaymentRequest.Decision.APPROVE
         async with self._database.transaction() as tx:
             payment = await _locked(tx, request.name)
-            decided = payment.review(approve=approve, now=datetime.now(UTC))
-            if decided is not payment:
-                await storage.update(tx, decided)
+            decided = await charges.review(tx, payment, approve=approve, now=datetime.now(UTC))
         return payment_message(decided, staff=True)
 
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, call: Call) -> ListLedgerEntriesResponse:
@@ -91,17 +89,19 @@ class PaymentsHandlers(PaymentsServiceBase):
         return ListLedgerEntriesResponse(entries=messages, next_page_token=next_page_token)
 
     async def receive_report(self, request: ReceiveReportRequest, call: Call) -> ReceiveReportResponse:
-        """Asks the provider about the payment that a report names, soon. What the report says is not trusted, so that
-        neither its order nor its repetition matters.
+        """Asks the provider about the payment that a report names, soon and once for each report. What else the report
+        says is not trusted, so that the order of reports does not matter.
         """
         assert request.report is not None, "the contract requires it"
+        now = datetime.now(UTC)
         try:
-            verify(call.metadata, datetime.now(UTC), request.report.data, [self._report_secret])
+            report_id = verify(call.metadata, now, request.report.data, [self._report_secret])
         except SignatureInvalid as error:
             raise Unauthenticated(str(error), reason="SIGNATURE_INVALID") from error
         charge = _charge_in(request.report.data)
         async with self._database.transaction() as tx:
-            await storage.make_due(tx, charge)
+            if await storage.record_report(tx, report_id, now):
+                await storage.make_due(tx, charge)
         return ReceiveReportResponse()
 
     async def charge(self, request: ChargeRequest, call: Call) -> PaymentMessage:

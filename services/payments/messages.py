@@ -1,5 +1,6 @@
 """Messages of payments and the ledger, made of the domain's values."""
 
+from googleapis.google.type.money_pb import Money as MoneyMessage
 from meshwright.payments.v1.payments_pb import LedgerEntry, RiskFinding
 from meshwright.payments.v1.payments_pb import Payment as PaymentMessage
 from protobuf.wkt import Timestamp
@@ -47,5 +48,5 @@ def entry_message(entry: Entry) -> LedgerEntry:
     )
 
 
-def _unless_zero(money: Money):  # type: ignore[no-untyped-def]
+def _unless_zero(money: Money) -> MoneyMessage | None:
     return money_message(money) if money.hundredths else None

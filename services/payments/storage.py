@@ -12,6 +12,7 @@ from mesh.database import Connection
 from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
+from mesh.standard_webhooks import TOLERANCE
 from services.payments.domain import Account, Failure, Finding, Payment, State
 from services.payments.risk import History
 
@@ -25,6 +26,14 @@ LEDGER_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
 """The sort key of list_entries(): number."""
 
 HISTORY_MAX: Final = 100
+
+ERASED_KEPT: Final = timedelta(days=30)
+"""For how long an erased customer is remembered: longer than an order may take to be charged."""
+
+REPORTS_KEPT: Final = 2 * TOLERANCE
+"""For how long the id of a report is remembered: longer than its signature is accepted."""
+
+REPORTS_PURGED_MAX: Final = 100
 
 _COLUMNS: Final = (
     "uid, order_name, customer, payment_method, currency, amount_hundredths, captured_hundredths, refunded_hundredths, "
@@ -67,6 +76,16 @@ async def is_cancelled(tx: Connection, order: str) -> bool:
 async def mark_cancelled(tx: Connection, order: str, now: datetime) -> None:
     """Records that an order can't be charged."""
     await tx.execute("INSERT INTO cancelled_orders VALUES ($1, $2) ON CONFLICT DO NOTHING", order, now)
+
+
+async def lock_customer(tx: Connection, customer: str) -> None:
+    """Makes the transactions that begin a payment of a customer, and that erase the customer, take turns."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", customer)
+
+
+async def is_erased(tx: Connection, customer: str) -> bool:
+    """Returns whether a customer was erased. lock_customer() keeps that so."""
+    return await tx.fetchval("SELECT true FROM erased_customers WHERE customer = $1", customer) is not None
 
 
 async def insert(tx: Connection, payment: Payment) -> None:
@@ -133,9 +152,25 @@ async def make_due(tx: Connection, uid: UUID) -> bool:
     return due
 
 
+async def record_report(tx: Connection, report_id: str, now: datetime) -> bool:
+    """Records that a report has arrived; returns False if it had arrived before. Forgets old ones."""
+    await tx.execute(
+        """
+        DELETE FROM received_reports WHERE id IN (
+            SELECT id FROM received_reports WHERE receive_time < $1 ORDER BY receive_time LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        """,
+        now - REPORTS_KEPT,
+        REPORTS_PURGED_MAX,
+    )
+    query = "INSERT INTO received_reports VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true"
+    return await tx.fetchval(query, report_id, now) is not None
+
+
 async def postpone(tx: Connection, uid: UUID, pause: timedelta) -> None:
-    """Lets a payment be due after a pause, unless it is not due at all."""
-    query = "UPDATE payments SET due_time = now() + $2 WHERE uid = $1 AND due_time IS NOT NULL"
+    """Lets a payment that was taken be due after a pause, unless it was made due, or not due, since it was taken."""
+    query = "UPDATE payments SET due_time = now() + $2 WHERE uid = $1 AND due_time > now()"
     await tx.execute(query, uid, pause)
 
 
@@ -190,7 +225,11 @@ async def list_payments(
 
 
 async def history(tx: Connection, customer: str, now: datetime) -> History:
-    """Returns what a customer has paid before, from the newest HISTORY_MAX payments and those of the last hour."""
+    """Returns what a customer has paid before, from the newest HISTORY_MAX payments and those of the last hour. A
+    customer who was erased has no history.
+    """
+    if not customer:
+        return History(0, frozenset())
     count = await tx.fetchval(
         "SELECT count(*) FROM payments WHERE customer = $1 AND create_time > $2", customer, now - timedelta(hours=1)
     )
@@ -283,7 +322,12 @@ async def list_entries(tx: Connection, payment: UUID | None, page: Page) -> tupl
 
 
 async def anonymise(tx: Connection, customer: str) -> None:
-    """Removes a customer from their payments. Amounts and the ledger stay, as the law on accounting requires."""
+    """Removes a customer from their payments, also from those that are begun later. Amounts and the ledger stay, as the
+    law on accounting requires.
+    """
+    await lock_customer(tx, customer)
+    await tx.execute("DELETE FROM erased_customers WHERE erase_time < now() - $1::interval", ERASED_KEPT)
+    await tx.execute("INSERT INTO erased_customers VALUES ($1, now()) ON CONFLICT DO NOTHING", customer)
     await tx.execute("UPDATE payments SET customer = '' WHERE customer = $1", customer)
 
 

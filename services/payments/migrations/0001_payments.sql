@@ -30,11 +30,27 @@ CREATE TABLE risk_findings (
     PRIMARY KEY (payment_uid, rule)
 );
 
--- Orders whose payment was cancelled, also those that have none: they can't be charged afterwards.
+-- Orders that were cancelled before they had a payment: they can't be charged afterwards.
 CREATE TABLE cancelled_orders (
     order_name text PRIMARY KEY,
     cancel_time timestamptz NOT NULL
 );
+
+-- Customers who were erased: payments that are begun later do not name them either.
+CREATE TABLE erased_customers (
+    customer text PRIMARY KEY,
+    erase_time timestamptz NOT NULL
+);
+
+CREATE INDEX erased_customers_oldest ON erased_customers (erase_time);
+
+-- Reports of the provider that have arrived, as long as their signatures are accepted.
+CREATE TABLE received_reports (
+    id text PRIMARY KEY,
+    receive_time timestamptz NOT NULL
+);
+
+CREATE INDEX received_reports_oldest ON received_reports (receive_time);
 
 -- What is to be paid back, and was when done_time is set.
 CREATE TABLE refunds (
@@ -74,7 +90,9 @@ CREATE TRIGGER ledger_is_not_emptied BEFORE TRUNCATE ON ledger_entries
 
 CREATE FUNCTION check_posting() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (SELECT sum(hundredths) FROM ledger_entries WHERE posting = NEW.posting) <> 0 THEN
+    IF EXISTS (
+        SELECT FROM ledger_entries WHERE posting = NEW.posting GROUP BY currency HAVING sum(hundredths) <> 0
+    ) THEN
         RAISE EXCEPTION 'the entries of posting % do not add up to zero', NEW.posting;
     END IF;
     RETURN NULL;

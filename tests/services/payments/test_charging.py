@@ -10,7 +10,7 @@ import pytest
 from mesh.database import Database
 from mesh.errors import FailedPrecondition
 from mesh.money import Money
-from services.payments import storage
+from services.payments import charges, storage
 from services.payments.domain import Failure, State
 from services.payments.provider import Outcome, ProviderError
 from services.payments.sandbox import Sandbox
@@ -200,7 +200,7 @@ async def test_a_flagged_payment_waits_for_a_decision(shop: Shop, approve: bool)
     async with shop.database.transaction() as tx:
         locked = await storage.find(tx, payment.uid, lock=True)
         assert locked is not None
-        await storage.update(tx, locked.review(approve=approve, now=datetime.now(UTC)))
+        await charges.review(tx, locked, approve=approve, now=datetime.now(UTC))
     await shop.work()
     decided = await shop.payment(payment.uid)
     assert decided.state is (State.CAPTURED if approve else State.FAILED)

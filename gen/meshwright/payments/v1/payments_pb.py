@@ -335,7 +335,7 @@ class LedgerEntry(Message[_LedgerEntryFields]):
             string posting = 2;
             ```
         account:
-            The account, such as "receivable", "captured" or "refunded".
+            The account: "provider" for what the provider owes the shop, "sales", or "refunds".
 
             ```proto
             string account = 3;

@@ -294,7 +294,7 @@ class LedgerEntry(betterproto2.Message):
 
     account: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The account, such as "receivable", "captured" or "refunded".
+    The account: "provider" for what the provider owes the shop, "sales", or "refunds".
     """
 
     amount: "___google__type__.Money | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)

@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpcore
 import structlog
@@ -48,8 +48,9 @@ class SandboxReports:
             await self._send(charge)
 
     async def _send(self, charge: UUID) -> None:
+        """Sends the one report about a charge. Sent again, it has the same id, by which a receiver recognises it."""
         body = json.dumps({"type": "charge.updated", "charge": str(charge)}).encode()
-        headers = signed_headers(f"msg_{uuid4().hex}", datetime.now(UTC), body, [self._secret])
+        headers = signed_headers(f"msg_{charge.hex}", datetime.now(UTC), body, [self._secret])
         try:
             response = await self._client.request(
                 "POST",

@@ -53,3 +53,11 @@ def test_anything_else_is_refused(changed: Mapping[str, str], now: datetime, bod
     """Another id, time, body or secret, and what is not a signature at all."""
     with pytest.raises(SignatureInvalid):
         verify({**SIGNED, **changed}, now, body, [secret])
+
+
+def test_an_endless_id_is_refused() -> None:
+    """Receivers store ids, so they have a limit."""
+    longest = "m" * 256
+    assert verify(signed_headers(longest, NOW, BODY, [SECRET]), NOW, BODY, [SECRET]) == longest
+    with pytest.raises(SignatureInvalid, match="webhook-id"):
+        verify(signed_headers(longest + "m", NOW, BODY, [SECRET]), NOW, BODY, [SECRET])

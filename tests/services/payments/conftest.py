@@ -44,13 +44,17 @@ class Shop:
         while await self.work_once():
             steps += 1
             assert steps < 50, "the worker does not come to an end"
-            async with self.database.transaction() as tx:
-                await tx.execute("UPDATE payments SET due_time = now() WHERE due_time IS NOT NULL")
+            await self.end_leases()
         return steps
 
     async def work_once(self) -> bool:
         """Does one step; returns False if no payment is due."""
         return await self._charging.work_one()
+
+    async def end_leases(self) -> None:
+        """Makes every payment due whose provider is to be asked, as time does."""
+        async with self.database.transaction() as tx:
+            await tx.execute("UPDATE payments SET due_time = now() WHERE due_time IS NOT NULL")
 
     async def due(self) -> int:
         """Returns the number of payments that are due now."""

@@ -7,14 +7,15 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from mesh.database import Database
+from mesh.database import Database, Wakeup
 from mesh.errors import FailedPrecondition
 from mesh.money import Money
 from services.payments import charges, storage
-from services.payments.domain import Failure, State
+from services.payments.charging import Charging
+from services.payments.domain import Account, Failure, State
 from services.payments.provider import Outcome, ProviderError
 from services.payments.sandbox import Sandbox
-from tests.services.payments.conftest import PRICE, Shop
+from tests.services.payments.conftest import LIMITS, PRICE, Shop
 
 CAPTURED = ["PaymentAuthorized", "PaymentCaptured"]
 
@@ -115,41 +116,51 @@ async def refund(shop: Shop, uid: UUID, hundredths: int) -> None:
         await storage.update(tx, payment)
 
 
-class DyingSandbox(Sandbox):
-    """A provider whose answers are lost, each once, after they took effect."""
+class FaultySandbox(Sandbox):
+    """A provider that carries out what it is asked, but whose first answer to each of `operations` is this error."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, error: BaseException, *operations: str) -> None:
         super().__init__(database)
-        self._lost: set[tuple[str, UUID]] = set()
+        self.operations = set(operations)
+        self.asked: list[str] = []
+        self._error = error
 
-    def _lose(self, operation: str, key: UUID) -> None:
-        if (operation, key) not in self._lost:
-            self._lost.add((operation, key))
-            raise ProviderError("the answer is lost")
+    def _answer(self, operation: str) -> None:
+        self.asked.append(operation)
+        if operation in self.operations:
+            self.operations.remove(operation)
+            raise self._error
 
     async def authorize(self, key: UUID, payment_method: str, amount: Money) -> Outcome:
         outcome = await super().authorize(key, payment_method, amount)
-        self._lose("authorize", key)
+        self._answer("authorize")
         return outcome
 
     async def capture(self, key: UUID) -> Outcome:
         outcome = await super().capture(key)
-        self._lose("capture", key)
+        self._answer("capture")
         return outcome
 
     async def void(self, key: UUID) -> Outcome:
         outcome = await super().void(key)
-        self._lose("void", key)
+        self._answer("void")
         return outcome
 
     async def refund(self, key: UUID, charge: UUID, amount: Money) -> None:
         await super().refund(key, charge, amount)
-        self._lose("refund", key)
+        self._answer("refund")
+
+
+LOST = ProviderError("the answer is lost")
+
+
+class Killed(BaseException):
+    """The end of a process between the provider's answer and the transaction: nothing else happens in it."""
 
 
 async def test_lost_answers_have_one_effect(database: Database) -> None:
     """The provider has captured and paid back exactly what the books say."""
-    shop = Shop(database, DyingSandbox(database))
+    shop = Shop(database, FaultySandbox(database, LOST, "authorize", "capture", "refund"))
     payment = await shop.charge()
     await shop.work()
     await shop.cancel()
@@ -164,17 +175,195 @@ async def test_lost_answers_have_one_effect(database: Database) -> None:
 
 async def test_a_capture_that_is_found_when_voiding_is_paid_back(database: Database) -> None:
     """The answer to the capture was lost, and the order was cancelled meanwhile."""
-    shop = Shop(database, DyingSandbox(database))
+    shop = Shop(database, FaultySandbox(database, LOST, "capture"))
     payment = await shop.charge()
-    for _ in range(3):  # two to authorise, one to capture
+    for _ in range(2):  # to authorise, and to capture
         await shop.work_once()
-        async with database.transaction() as tx:
-            await tx.execute("UPDATE payments SET due_time = now()")
     await shop.cancel()
     await shop.work()
     paid_back = await shop.payment(payment.uid)
     assert (paid_back.state, paid_back.captured, paid_back.refunded) == (State.CAPTURED, PRICE, PRICE)
     assert (await shop.ledger())["provider"] == 0
+
+
+@pytest.mark.parametrize("operation", ["authorize", "capture", "void", "refund"])
+async def test_another_worker_goes_on_after_a_kill(database: Database, operation: str) -> None:
+    """Once the lease of the killed one has ended. The provider did once what the books say once."""
+    provider = FaultySandbox(database, Killed(), operation)
+    shop = Shop(database, provider)
+    payment = await shop.charge()
+    if operation != "void":
+        await work_through(shop)
+    await shop.cancel()
+    await work_through(shop)
+    assert provider.operations == set(), "nobody was killed"
+    async with database.transaction() as tx:
+        row = await tx.fetchrow("SELECT state, refunded_hundredths FROM sandbox_charges WHERE key = $1", payment.uid)
+    assert row is not None
+    if operation == "void":
+        assert (row["state"], await shop.ledger(), await shop.events()) == ("voided", {}, [])
+    else:
+        assert (row["state"], row["refunded_hundredths"]) == ("captured", 2599)
+        assert await shop.ledger() == {"provider": 0, "sales": -2599, "refunds": 2599}
+        assert await shop.events() == [*CAPTURED, "PaymentRefunded"]
+
+
+async def work_through(shop: Shop) -> None:
+    """Works until no payment is due, in a new process after each kill. Its payment is left alone until then."""
+    try:
+        await shop.work()
+    except Killed:
+        assert await shop.due() == 0
+        assert not await shop.work_once()
+        await shop.end_leases()
+        await work_through(shop)
+
+
+async def test_replicas_share_the_work(database: Database) -> None:
+    """Each step of each payment is done by one of them."""
+    provider = FaultySandbox(database, LOST)
+    replicas = [Shop(database, provider) for _ in range(4)]
+    for number in range(8):
+        await replicas[0].charge(order=f"orders/{number}", customer=f"users/{number}")
+
+    async def run(replica: Shop) -> None:
+        while await replica.work_once():
+            pass
+
+    await asyncio.gather(*map(run, replicas))
+    await run(replicas[0])
+    assert sorted(provider.asked) == ["authorize"] * 8 + ["capture"] * 8
+    assert await replicas[0].ledger() == {"provider": 8 * 2599, "sales": -8 * 2599}
+
+
+async def test_a_running_worker_is_woken(database: Database) -> None:
+    """By the transaction that makes a payment due; it ends with its context."""
+    wakeup = Wakeup(database, storage.CHANNEL)
+    charging = Charging(database, Sandbox(database), LIMITS, timedelta(minutes=1), wakeup)
+    shop = Shop(database, Sandbox(database))
+    async with wakeup, charging:
+        payment = await shop.charge()
+        async with asyncio.timeout(30):
+            while (await shop.payment(payment.uid)).state is not State.CAPTURED:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_capture_without_an_answer_is_paid_back_after_the_limit(database: Database) -> None:
+    """The order is told that its payment failed before it is told of the capture, so that it stays cancelled."""
+    shop = Shop(database, FaultySandbox(database, LOST, "capture"))
+    payment = await shop.charge()
+    for _ in range(2):  # to authorise, and to capture
+        await shop.work_once()
+    shop = Shop(database, Sandbox(database), time_max=timedelta())
+    await shop.end_leases()
+    await shop.work_once()
+    assert (await shop.payment(payment.uid)).failure is Failure.TIMED_OUT
+    await shop.cancel()  # as the order does when it hears of that
+    await shop.work()
+    paid_back = await shop.payment(payment.uid)
+    assert (paid_back.state, paid_back.refunded) == (State.CAPTURED, PRICE)
+    assert await shop.ledger() == {"provider": 0, "sales": -2599, "refunds": 2599}
+    assert await shop.events() == ["PaymentAuthorized", "PaymentFailed", "PaymentCaptured", "PaymentRefunded"]
+
+
+async def test_a_payment_fails_in_time_without_its_provider(database: Database) -> None:
+    """The order does not wait for the void, which is asked for until it is answered."""
+    provider = FaultySandbox(database, LOST, "void")
+    shop = Shop(database, provider, time_max=timedelta())
+    payment = await shop.charge()
+    await shop.work_once()
+    assert (await shop.payment(payment.uid)).state is State.FAILED
+    assert await shop.events() == ["PaymentFailed"]
+    await shop.work()
+    assert provider.asked == ["void", "void"]
+    assert await shop.events() == ["PaymentFailed"]
+
+
+async def test_an_authorisation_that_the_provider_ends_fails(shop: Shop) -> None:
+    """Nobody of the shop has voided it; the order hears of it."""
+    payment = await shop.charge()
+    await shop.work_once()
+    assert await Sandbox(shop.database).void(payment.uid) is Outcome.VOIDED
+    await shop.work()
+    failed = await shop.payment(payment.uid)
+    assert (failed.state, failed.failure) == (State.FAILED, Failure.DECLINED)
+    assert await shop.events() == ["PaymentAuthorized", "PaymentFailed"]
+
+
+class InterruptedSandbox(Sandbox):
+    """A provider that has not decided yet, and during whose call the shop gets to know that it has."""
+
+    async def authorize(self, key: UUID, payment_method: str, amount: Money) -> Outcome:
+        outcome = await super().authorize(key, payment_method, amount)
+        async with self._database.transaction() as tx:
+            assert await storage.make_due(tx, key)
+        return outcome
+
+
+async def test_a_report_during_a_call_is_not_postponed(database: Database) -> None:
+    """The answer to the call is older than the report."""
+    shop = Shop(database, InterruptedSandbox(database))
+    await shop.charge(method="card_late")
+    await shop.work_once()
+    assert await shop.due() == 1
+
+
+async def test_many_refunds_are_made_one_by_one(database: Database) -> None:
+    """A call for each, so that their number does not matter; the first is the first that was requested."""
+    provider = FaultySandbox(database, LOST)
+    shop = Shop(database, provider)
+    payment = await shop.charge()
+    await shop.work()
+    for _ in range(3):
+        await refund(shop, payment.uid, 100)
+    await shop.work_once()
+    assert (await shop.payment(payment.uid)).refunded == Money("EUR", 100)
+    await shop.work()
+    assert provider.asked.count("refund") == 3
+    assert (await shop.payment(payment.uid)).refunded == Money("EUR", 300)
+
+
+async def test_another_currency_is_flagged(shop: Shop) -> None:
+    """A customer who has always paid in another one."""
+    await shop.charge()
+    await shop.work()
+    dollars = await shop.charge(order="orders/2", amount=Money("USD", 100))
+    await shop.work()
+    (finding,) = (await shop.payment(dollars.uid)).findings
+    assert finding.rule == "MISMATCH"
+    assert "USD" in finding.explanation
+    assert "EUR" in finding.explanation
+
+
+async def test_erased_customers_share_no_history(shop: Shop) -> None:
+    """They are not one customer who pays often, and in any currency."""
+    async with shop.database.transaction() as tx:
+        for number in range(7):
+            await storage.anonymise(tx, f"users/{number}")
+    for number in range(7):
+        amount = Money("USD" if number else "EUR", 100)
+        await shop.charge(order=f"orders/{number}", customer=f"users/{number}", amount=amount)
+        await shop.work()
+    async with shop.database.transaction() as tx:
+        assert await tx.fetch("SELECT rule FROM risk_findings") == []
+        assert await tx.fetch("SELECT customer FROM payments WHERE customer <> ''") == []
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {Account.PROVIDER: Money("EUR", 100)},
+        {Account.PROVIDER: Money("EUR", 100), Account.SALES: Money("EUR", -99)},
+        {Account.PROVIDER: Money("EUR", 100), Account.SALES: Money("USD", -100)},
+    ],
+)
+async def test_an_unbalanced_posting_is_refused(shop: Shop, entries: dict[Account, Money]) -> None:
+    """By the database, whatever the code does: what is missing, and what is in another currency."""
+    payment = await shop.charge()
+    with pytest.raises(asyncpg.RaiseError):
+        async with shop.database.transaction() as tx:
+            await storage.post(tx, payment, entries, datetime.now(UTC))
+    assert await shop.ledger() == {}
 
 
 async def test_a_payment_that_takes_too_long_fails(database: Database) -> None:
@@ -217,7 +406,10 @@ async def test_frequent_payments_are_flagged(shop: Shop) -> None:
     assert (await shop.payment(other.uid)).state is State.CAPTURED
 
 
-@pytest.mark.parametrize("change", ["UPDATE ledger_entries SET hundredths = 1", "DELETE FROM ledger_entries"])
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE ledger_entries SET hundredths = 1", "DELETE FROM ledger_entries", "TRUNCATE ledger_entries"],
+)
 async def test_the_ledger_is_never_changed(shop: Shop, change: str) -> None:
     """Not even by the service's own role."""
     await shop.charge()

@@ -1,5 +1,6 @@
 """PaymentsService over real channels, with a real PostgreSQL."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,7 @@ from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Permissio
 from mesh.events import Event
 from mesh.money import Money
 from mesh.rpc import Call
-from mesh.standard_webhooks import signed_headers
+from mesh.standard_webhooks import TOLERANCE, signed_headers
 from services.payments.consumers import Consumers
 from services.payments.handlers import PaymentsHandlers
 from tests.issuer import Issuer
@@ -140,24 +141,58 @@ async def test_a_decision_can_be_repeated_but_not_reversed(
                 await client.review_payment(ReviewPaymentRequest(name=name, decision=decline))
 
 
-def report(body: bytes, *, secret: bytes = SECRET, sent: timedelta = timedelta()) -> tuple[ReceiveReportRequest, Call]:
+def report(
+    body: bytes, *, secret: bytes = SECRET, sent: timedelta = timedelta(), report_id: str = "msg_7"
+) -> tuple[ReceiveReportRequest, Call]:
     """Returns a report as the edge passes it on."""
-    headers = signed_headers("msg_7", datetime.now(UTC) - sent, body, [secret])
+    headers = signed_headers(report_id, datetime.now(UTC) - sent, body, [secret])
     request = ReceiveReportRequest(report=HttpBody(content_type="application/json", data=body))
     return request, Call("/", metadata=headers)
 
 
 async def test_a_report_makes_the_worker_ask(handlers: PaymentsHandlers, shop: Shop) -> None:
-    """However often it arrives. A charge that is unknown or decided is ignored."""
+    """However often it arrives. A charge that is unknown is ignored."""
     payment = await shop.charge(method="card_late")
     await shop.work_once()
     assert await shop.due() == 0
     body = json.dumps({"charge": str(payment.uid)}).encode()
-    for _ in range(2):
-        await handlers.receive_report(*report(body))
+    for report_id in ("msg_7", "msg_7", "msg_8"):
+        await handlers.receive_report(*report(body, report_id=report_id))
         assert await shop.due() == 1
-    await handlers.receive_report(*report(json.dumps({"charge": str(uuid4())}).encode()))
+    await handlers.receive_report(*report(json.dumps({"charge": str(uuid4())}).encode(), report_id="msg_9"))
     assert await shop.due() == 1
+
+
+async def test_a_decided_charge_is_not_asked_about(handlers: PaymentsHandlers, shop: Shop) -> None:
+    """A report about it has no effect."""
+    payment = await shop.charge()
+    await shop.work()
+    await handlers.receive_report(*report(json.dumps({"charge": str(payment.uid)}).encode()))
+    assert await shop.due() == 0
+
+
+async def test_a_replayed_report_has_no_effect(handlers: PaymentsHandlers, shop: Shop) -> None:
+    """The provider is asked once for each report, also if its copies arrive at the same time."""
+    payment = await shop.charge(method="card_late")
+    await shop.work_once()
+    replayed = report(json.dumps({"charge": str(payment.uid)}).encode())
+    await asyncio.gather(*(handlers.receive_report(*replayed) for _ in range(4)))
+    await shop.work_once()
+    for _ in range(2):
+        await handlers.receive_report(*replayed)
+    assert await shop.due() == 0
+
+
+async def test_reports_are_forgotten_when_their_signatures_are(handlers: PaymentsHandlers, shop: Shop) -> None:
+    """So that the table does not grow for ever."""
+    body = json.dumps({"charge": str(uuid4())}).encode()
+    for report_id in ("msg_1", "msg_2"):
+        await handlers.receive_report(*report(body, report_id=report_id))
+    async with shop.database.transaction() as tx:
+        await tx.execute("UPDATE received_reports SET receive_time = now() - $1::interval", 2 * TOLERANCE)
+    await handlers.receive_report(*report(body, report_id="msg_3"))
+    async with shop.database.transaction() as tx:
+        assert [row["id"] for row in await tx.fetch("SELECT id FROM received_reports")] == ["msg_3"]
 
 
 async def test_an_unsigned_report_is_refused(handlers: PaymentsHandlers) -> None:
@@ -199,6 +234,33 @@ async def test_a_deleted_customer_leaves_the_books(shop: Shop) -> None:
     await handle(shop, UserDeleted(user="users/ada"))
     assert (await shop.payment(payment.uid)).customer == ""
     assert await shop.ledger() == {"provider": 2599, "sales": -2599}
+
+
+async def test_a_customer_who_was_deleted_is_not_named_again(shop: Shop) -> None:
+    """The request for a payment arrives after the deletion: events of different services have no order."""
+    await handle(shop, UserDeleted(user="users/ada"))
+    order = Order(name="orders/1", customer="users/ada", total=MoneyMessage(currency_code="EUR", units=5))
+    await handle(shop, PaymentRequested(order=order))
+    await shop.work()
+    async with shop.database.transaction() as tx:
+        rows = await tx.fetch("SELECT customer, state FROM payments")
+    assert [tuple(row) for row in rows] == [("", "captured")]
+
+
+async def test_events_that_arrive_again_have_no_effect(shop: Shop) -> None:
+    """Requests and cancellations, in any order, whether the payment is captured or declined."""
+    for name, method in (("orders/1", ""), ("orders/2", "card_declined")):
+        order = Order(
+            name=name,
+            customer="users/ada",
+            payment_method=method,
+            total=MoneyMessage(currency_code="EUR", units=5),
+        )
+        for data in (PaymentRequested, PaymentRequested, OrderCancelled, OrderCancelled, PaymentRequested):
+            await handle(shop, data(order=order))
+            await shop.work()
+    assert await shop.ledger() == {"provider": 0, "sales": -500, "refunds": 500}
+    assert await shop.events() == ["PaymentAuthorized", "PaymentCaptured", "PaymentRefunded", "PaymentFailed"]
 
 
 async def handle(shop: Shop, data: Message) -> None:

@@ -39,7 +39,7 @@ READY_S: Final = 120.0
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened in a run, and what the audit found."""
+    """The events of a run, and the findings of the audit."""
 
     orders: int
     faults: Counter[str]

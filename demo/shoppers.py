@@ -38,7 +38,7 @@ DECIDED: Final = frozenset({"STATE_CONFIRMED", "STATE_CANCELLED", "STATE_SHIPPED
 
 @dataclass(slots=True)
 class Figures:
-    """What the shoppers have seen. Times are in seconds."""
+    """The observations of the shoppers. Times are in seconds."""
 
     placed: dict[str, str] = field(default_factory=dict)
     placing_s: list[float] = field(default_factory=list)

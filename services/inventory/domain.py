@@ -16,7 +16,7 @@ UNITS_MAX: Final = 1_000_000_000
 
 
 class _Change(TypedDict):
-    """What changes with every change of a stock."""
+    """The fields that change with every change of a stock."""
 
     update_time: datetime
     version: int
@@ -126,7 +126,7 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is reserved for an order: the units of each product. It is one of all products or of none."""
+    """The units of each product that are reserved for an order: of all its products, or of none."""
 
     order: str
     state: State

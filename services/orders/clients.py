@@ -8,9 +8,9 @@ from meshwright.catalog.v1.catalog_grpc import CatalogServiceClient
 from meshwright.catalog.v1.catalog_pb import BatchGetProductsRequest
 from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 from meshwright.inventory.v1.inventory_grpc import InventoryServiceClient
-from meshwright.inventory.v1.inventory_pb import CommitRequest, OrderedUnits, ReserveRequest
+from meshwright.inventory.v1.inventory_pb import CommitRequest, OrderedUnits, ReleaseRequest, ReserveRequest
 from meshwright.payments.v1.payments_grpc import PaymentsServiceClient
-from meshwright.payments.v1.payments_pb import ChargeRequest
+from meshwright.payments.v1.payments_pb import CancelChargeRequest, ChargeRequest
 
 from mesh.client import Channel
 from mesh.errors import DeadlineExceeded, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
@@ -22,7 +22,7 @@ from services.orders.pricing import Product
 RETRY_AFTER_S = 1.0
 
 Outcome: TypeAlias = Callable[[Order, datetime], Order]
-"""What a service's response means for an order: a transition, which has no effect if it no longer applies."""
+"""The effect of a service's response on an order: a transition, which has no effect if it no longer applies."""
 
 
 class Catalog:
@@ -82,6 +82,10 @@ class Inventory:
         reservation = await self._client.reserve(ReserveRequest(order=order.name, units=units))
         return lambda current, now: after_reservation(current, reservation, now)
 
+    async def undo(self, order: Order) -> None:
+        """Releases the products of an order. Raises the MeshError of a failed call."""
+        await self._client.release(ReleaseRequest(order=order.name))
+
     async def commit(self, order: Order) -> None:
         """Takes the products of an order out of the stock, unless that is done already. Raises FailedPrecondition if
         they are no longer there, Unavailable if inventory does not respond.
@@ -119,6 +123,10 @@ class Payments:
         )
         payment = await self._client.charge(request)
         return lambda current, now: after_payment(current, payment, now)
+
+    async def undo(self, order: Order) -> None:
+        """Ends the payment for an order, or pays it back. Raises the MeshError of a failed call."""
+        await self._client.cancel_charge(CancelChargeRequest(order=order.name))
 
 
 def _missing(error: NotFound, names: Sequence[str]) -> set[str]:

@@ -58,7 +58,7 @@ _TRANSITIONS: Mapping[State, frozenset[State]] = {
 
 
 class PendingStep(enum.Enum):
-    """What a pending order waits for."""
+    """The step that a pending order waits for."""
 
     STOCK = "stock"
     PAYMENT = "payment"
@@ -95,7 +95,7 @@ class Wait:
 
 
 class CancelReason(enum.Enum):
-    """Why an order was cancelled."""
+    """The reason for which an order was cancelled."""
 
     CUSTOMER = "customer"
     STAFF = "staff"
@@ -116,7 +116,7 @@ class ShipmentEventKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ShipmentEvent:
-    """What a carrier reports about a shipment."""
+    """A carrier's report about a shipment."""
 
     kind: ShipmentEventKind
     description: str

@@ -1,4 +1,4 @@
-"""What reservations and payments mean for their orders, whether an event or the response to a call brings them."""
+"""The effects of reservations and payments on their orders, whether an event or the response to a call brings them."""
 
 from datetime import datetime
 

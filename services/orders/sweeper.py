@@ -77,7 +77,19 @@ class Sweeper:
         log.warning("order waited for too long", order=order.name, step=step.value, retried=retried)
         if retried:
             await self._retry(swept, step)
+        else:
+            await self._compensate(swept)
         return True
+
+    async def _compensate(self, order: Order) -> None:
+        """Calls the services that compensate the order. OrderCancelled makes them do so as well, but the order may have
+        waited because events don't get through.
+        """
+        for service in (self._inventory, self._payments):
+            try:
+                await service.undo(order)
+            except MeshError as error:
+                log.warning("order not compensated yet", order=order.name, service=service.NAME, error=str(error))
 
     async def _retry(self, order: Order, step: PendingStep) -> None:
         service = self._inventory if step is PendingStep.STOCK else self._payments

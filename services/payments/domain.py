@@ -33,7 +33,7 @@ _UNDECIDED: Final = frozenset({State.PENDING, State.AUTHORIZED})
 
 
 class Failure(enum.Enum):
-    """Why a payment failed."""
+    """The reason for which a payment failed."""
 
     NONE = ""
     DECLINED = "declined"
@@ -59,7 +59,7 @@ class Actor:
 
 
 class _Change(TypedDict):
-    """What changes with every change of a payment."""
+    """The fields that change with every change of a payment."""
 
     update_time: datetime
     version: int

@@ -12,7 +12,7 @@ from mesh.money import Money
 
 
 class Outcome(enum.Enum):
-    """What a provider answers."""
+    """An answer of a provider."""
 
     PROCESSING = enum.auto()
     AUTHORIZED = enum.auto()

@@ -17,7 +17,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a customer has paid before: the number of payments of the last hour, and the currencies of captured ones."""
+    """The earlier payments of a customer: their number within an hour, and the currencies of captured ones."""
 
     payments_last_hour: int
     currencies: Set[str]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from googleapis.google.type.money_pb import Money
 from meshwright.inventory.v1.inventory_grpc import InventoryServiceBase
-from meshwright.inventory.v1.inventory_pb import CommitRequest, Reservation, ReserveRequest
+from meshwright.inventory.v1.inventory_pb import CommitRequest, ReleaseRequest, Reservation, ReserveRequest
 from meshwright.orders.v1.orders_pb import Order
 from meshwright.payments.v1.payments_grpc import PaymentsServiceBase
-from meshwright.payments.v1.payments_pb import ChargeRequest, Payment
+from meshwright.payments.v1.payments_pb import CancelChargeRequest, CancelChargeResponse, ChargeRequest, Payment
 
 from mesh.client import Channel
 from mesh.errors import MeshError, Unavailable
@@ -30,6 +30,7 @@ class Others:
     commit_failure: MeshError | None = None
     requests: list[ReserveRequest | ChargeRequest] = field(default_factory=list)
     committed: list[str] = field(default_factory=list)
+    undone: list[tuple[str, str]] = field(default_factory=list)
 
     async def reserve(self, request: ReserveRequest, _: Call) -> Reservation:
         """Records the request and responds."""
@@ -52,11 +53,23 @@ class Others:
             raise Unavailable("payments is away")
         return payment(Order(name=request.order, uid="1"), self.payment_state)
 
+    async def release(self, request: ReleaseRequest, _: Call) -> Reservation:
+        """Records the order and responds."""
+        self.undone.append(("inventory", request.order))
+        return reservation(Order(name=request.order), Reservation.State.RELEASED)
+
+    async def cancel_charge(self, request: CancelChargeRequest, _: Call) -> CancelChargeResponse:
+        """Records the order and responds."""
+        self.undone.append(("payments", request.order))
+        return CancelChargeResponse()
+
     @contextlib.asynccontextmanager
     async def channels(self, issuer: Issuer) -> AsyncIterator[tuple[Channel, Channel]]:
         """Starts both, and opens the channels of orders to them."""
-        inventory_service = standing_in_for(InventoryServiceBase, reserve=self.reserve, commit=self.commit)
-        payments_service = standing_in_for(PaymentsServiceBase, charge=self.charge)
+        inventory_service = standing_in_for(
+            InventoryServiceBase, reserve=self.reserve, release=self.release, commit=self.commit
+        )
+        payments_service = standing_in_for(PaymentsServiceBase, charge=self.charge, cancel_charge=self.cancel_charge)
         tokens = GivenToken(issuer.token("workloads/orders"))
         async with (
             serving(issuer, inventory_service) as inventory_port,

@@ -89,6 +89,14 @@ async def test_a_step_that_can_not_be_helped_is_cancelled(shop: Shop, step: Orde
     assert len(shop.others.requests) >= 1  # the client repeats a call that is Unavailable
     assert (await shop.changes(placed.name))[-1].actor == "orders"
     assert (await shop.event_types())[-1] is OrderCancelled
+    await eventually_undone(shop, placed)
+
+
+async def eventually_undone(shop: Shop, order: Order) -> None:
+    """Waits until both services were called to compensate an order, because events may not get through."""
+    async with asyncio.timeout(PATIENCE_S):
+        while set(shop.others.undone) != {("inventory", order.name), ("payments", order.name)}:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_payment_that_is_still_pending_is_cancelled(shop: Shop) -> None:

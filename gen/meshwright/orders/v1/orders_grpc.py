@@ -76,8 +76,8 @@ class OrdersServiceBase(Service):
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment, or
-        if its products are not in stock any more.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment,
+        or if its products are not in stock any more.
         """
 
     @abstractmethod
@@ -157,8 +157,8 @@ class OrdersServiceClient:
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment, or
-        if its products are not in stock any more.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment,
+        or if its products are not in stock any more.
         """
         return await self._channel.call(_ORDERS_SERVICE_SHIP_ORDER, request, timeout_s=timeout_s)
 

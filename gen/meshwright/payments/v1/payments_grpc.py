@@ -55,8 +55,8 @@ class PaymentsServiceBase(Service):
     async def refund_payment(self, request: RefundPaymentRequest, call: Call) -> Payment:
         """Refunds a captured payment, in part or as a whole. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is to
-        be refunded.
+        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is
+        to be refunded.
         """
 
     @abstractmethod
@@ -69,7 +69,9 @@ class PaymentsServiceBase(Service):
 
     @abstractmethod
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, call: Call) -> ListLedgerEntriesResponse:
-        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or deleted."""
+        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
+        deleted.
+        """
 
     @abstractmethod
     async def receive_report(self, request: ReceiveReportRequest, call: Call) -> ReceiveReportResponse:
@@ -125,8 +127,8 @@ class PaymentsServiceClient:
     async def refund_payment(self, request: RefundPaymentRequest, *, timeout_s: float | None = None) -> Payment:
         """Refunds a captured payment, in part or as a whole. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is to
-        be refunded.
+        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is
+        to be refunded.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_REFUND_PAYMENT, request, timeout_s=timeout_s)
 
@@ -139,7 +141,9 @@ class PaymentsServiceClient:
         return await self._channel.call(_PAYMENTS_SERVICE_REVIEW_PAYMENT, request, timeout_s=timeout_s)
 
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, *, timeout_s: float | None = None) -> ListLedgerEntriesResponse:
-        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or deleted."""
+        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
+        deleted.
+        """
         return await self._channel.call(_PAYMENTS_SERVICE_LIST_LEDGER_ENTRIES, request, timeout_s=timeout_s)
 
     async def receive_report(self, request: ReceiveReportRequest, *, timeout_s: float | None = None) -> ReceiveReportResponse:

@@ -427,8 +427,8 @@ class ListPaymentsRequest(Message[_ListPaymentsRequestFields]):
 
     Attributes:
         page_size:
-            The maximum number of payments to return. If 0 or absent, it is 50; values above 1000 are treated
-            as 1000.
+            The maximum number of payments to return. If 0 or absent, it is 50; values above 1000 are
+            treated as 1000.
 
             ```proto
             int32 page_size = 1;
@@ -653,8 +653,8 @@ class ListLedgerEntriesRequest(Message[_ListLedgerEntriesRequestFields]):
 
     Attributes:
         page_size:
-            The maximum number of entries to return. If 0 or absent, it is 50; values above 1000 are treated
-            as 1000.
+            The maximum number of entries to return. If 0 or absent, it is 50; values above 1000 are
+            treated as 1000.
 
             ```proto
             int32 page_size = 1;

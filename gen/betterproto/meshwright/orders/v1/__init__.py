@@ -961,8 +961,8 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment, or
-        if its products are not in stock any more.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment,
+        or if its products are not in stock any more.
         """
 
         return await self._unary_unary(

@@ -326,8 +326,8 @@ class ListLedgerEntriesRequest(betterproto2.Message):
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    The maximum number of entries to return. If 0 or absent, it is 50; values above 1000 are treated
-    as 1000.
+    The maximum number of entries to return. If 0 or absent, it is 50; values above 1000 are
+    treated as 1000.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -372,8 +372,8 @@ class ListPaymentsRequest(betterproto2.Message):
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    The maximum number of payments to return. If 0 or absent, it is 50; values above 1000 are treated
-    as 1000.
+    The maximum number of payments to return. If 0 or absent, it is 50; values above 1000 are
+    treated as 1000.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -745,8 +745,8 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Refunds a captured payment, in part or as a whole. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is to
-        be refunded.
+        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is
+        to be refunded.
         """
 
         return await self._unary_unary(
@@ -791,7 +791,8 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListLedgerEntriesResponse":
         """
-        Lists the entries of the ledger, newest first. Staff only. Entries are never changed or deleted.
+        Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
+        deleted.
         """
 
         return await self._unary_unary(

@@ -65,6 +65,7 @@ async def fill(url: str, staff_password: str) -> None:
                 )
             ]
             names = await each(goods, lambda product: shop.create_product(product, staff), progress, bars[0])
+            await shop.fill_stock(names, staff)
             tokens = await each(people, lambda person: sign_up(shop, person), progress, bars[1])
             orders = [
                 (person, number, token)

@@ -1,6 +1,7 @@
 """A client of the shop's public API, with the methods that the demo uses."""
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -13,6 +14,7 @@ from demo.products import Product
 CONCURRENCY = 8
 ATTEMPTS = 6
 TIMEOUT_S = 30.0
+STOCK_UNITS = 500
 PAUSE_S = 0.5
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
@@ -49,6 +51,12 @@ class Shop:
             "price": {"currencyCode": "EUR", "units": str(cents // 100), "nanos": cents % 100 * 10_000_000},
         }
         return str((await self._call("POST", "/v1/products", token, key=product.title, json=body))["name"])
+
+    async def fill_stock(self, products: Sequence[str], token: str) -> None:
+        """Adds units to the stock of all products, up to 1000."""
+        adjustment = {"delta": STOCK_UNITS, "reason": "REASON_RECEIVED", "note": "For the demo"}
+        requests = [{"name": f"{product}/stock", "adjustment": adjustment} for product in products]
+        await self._call("POST", "/v1/stock:batchAdjust", token, key="stock", json={"requests": requests})
 
     async def create_order(self, quantities: dict[str, int], key: str, token: str) -> str:
         """Places an order, and returns its name. `quantities` are by the names of products."""

@@ -128,7 +128,9 @@ def test_a_scope_that_is_missing_is_named(customer: Client) -> None:
 
 def test_another_customers_order_does_not_exist(staff: Client, customer: Client, other: Client) -> None:
     """Reading and cancelling somebody else's order fail as for an order that does not exist."""
-    order = customer.order(staff.create_product()).json()
+    product = staff.create_product()
+    staff.adjust_stock(product)
+    order = customer.order(product).json()
     for client, name in ((other, order["name"]), (customer, f"orders/{uuid.uuid4()}")):
         for answer in (client.get(f"/v1/{name}"), client.post(f"/v1/{name}:cancel", json={})):
             assert problem(answer)[:2] == (404, "NOT_FOUND")
@@ -137,7 +139,7 @@ def test_another_customers_order_does_not_exist(staff: Client, customer: Client,
                 .json()["error"]["message"]
                 .replace(f"orders/{uuid.UUID(int=0)}", "")
             )
-    assert customer.get(f"/v1/{order['name']}").json()["state"] == "STATE_PENDING"
+    customer.wait_for_order(order["name"], "STATE_CONFIRMED")
 
 
 def test_an_invalid_order_names_every_line(staff: Client, customer: Client) -> None:

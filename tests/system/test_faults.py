@@ -83,6 +83,7 @@ def paused(mesh: Mesh, name: str) -> Iterator[None]:
 def test_no_order_is_lost_or_doubled_by_a_kill(mesh: Mesh, staff: Client, customer: Client, victim: str) -> None:
     """kill -9 under load: callers that are not answered get 503 in the error shape; no order is lost or there twice."""
     product = staff.create_product()
+    staff.adjust_stock(product, 100_000)
     restarts = {name: mesh.process(name).restarts for name in SERVICES}
     with Load(customer, product) as load:
         eventually(lambda: len(load.acknowledged) > 20)

@@ -1,6 +1,8 @@
 """The SQL of orders on a real PostgreSQL."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -10,10 +12,20 @@ from mesh.database import Database
 from mesh.money import Money
 from mesh.pagination import read_page
 from services.orders import storage
-from services.orders.domain import Actor, Order, OrderLine, State
+from services.orders.domain import (
+    Actor,
+    Order,
+    OrderLine,
+    PendingStep,
+    Shipment,
+    ShipmentEvent,
+    ShipmentEventKind,
+    State,
+)
 
-ADA = Actor("users/ada")
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+ADA = Actor("users/ada")
+SHIPMENT = Shipment("DHL", "1", NOW)
 
 
 def order(customer: str = "users/ada", *, at: datetime = NOW, lines: int = 2) -> Order:
@@ -127,3 +139,66 @@ async def test_a_locked_order_waits_for_its_change(database: Database) -> None:
 
     await asyncio.gather(cancel(), cancel())
     assert seen == [State.PENDING, State.CANCELLED]
+
+
+async def test_an_order_has_all_that_became_of_it(database: Database) -> None:
+    """Its steps, its payment, its shipment with events, and its end are read as they were written."""
+    places: list[Callable[[Order], Order]] = [
+        lambda each: each.reserve_stock(NOW),
+        lambda each: each.reserve_stock(NOW).hold_payment("payments/1", NOW),
+        lambda each: each.retry(NOW + timedelta(minutes=1)),
+        lambda each: each.reject_stock(NOW),
+        lambda each: each.refund_payment("payments/1", Money("EUR", 50), NOW),
+        lambda each: each.reserve_stock(NOW).capture_payment("payments/1", NOW).ship(SHIPMENT, "", NOW),
+    ]
+    written = [place(replace(order(), payment_method="card_ok")) for place in places]
+    await insert(database, *(Order.place(each.uid, each.customer, each.lines, NOW, "card_ok") for each in written))
+    async with database.transaction() as tx:
+        for each in written:
+            await storage.update(tx, each)
+    event = ShipmentEvent(ShipmentEventKind.DELIVERED, "Leipzig", NOW)
+    shipped = written[-1].record_shipment_event(event, NOW)
+    async with database.transaction() as tx:
+        await storage.insert_shipment_event(tx, shipped.uid, 1, event)
+        await storage.update(tx, shipped)
+    assert [await find(database, each.uid) for each in written[:-1]] == written[:-1]
+    assert await find(database, shipped.uid) == shipped
+    [page] = await listed(database, "users/ada", 10)
+    assert shipped in page
+
+
+async def test_events_of_shipments_shorten_pages(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count as lines do, because they take as much of a message."""
+    monkeypatch.setattr(storage, "PAGE_LINES_MAX", 5)
+    orders = [order(at=NOW - timedelta(minutes=n), lines=1) for n in range(3)]
+    await insert(database, *orders)
+    async with database.transaction() as tx:
+        for position in range(1, 4):
+            event = ShipmentEvent(ShipmentEventKind.IN_TRANSIT, "", NOW)
+            await storage.insert_shipment_event(tx, orders[0].uid, position, event)
+    assert [len(page) for page in await listed(database, "users/ada", 10)] == [2, 1]
+
+
+async def test_the_version_before_works_on_the_tables(database: Database) -> None:
+    """An order that one of its processes inserts waits for stock, and one that it cancels waits for nothing."""
+    placed = order()
+    await insert(database, placed)
+    before = "uid, customer, state, create_time, update_time, version"
+    async with database.transaction() as tx:
+        await tx.execute(
+            f"INSERT INTO orders ({before}) SELECT $1, customer, state, create_time, update_time, version FROM orders",
+            UUID(int=7),
+        )
+        await tx.execute(
+            "INSERT INTO order_lines SELECT $1, position, product, title, quantity, currency, "
+            "unit_price_hundredths FROM order_lines",
+            UUID(int=7),
+        )
+    found = await find(database, UUID(int=7))
+    assert found is not None
+    assert found.pending_step is PendingStep.STOCK
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE orders SET state = 'cancelled', update_time = now(), version = 2")
+    found = await find(database, placed.uid)
+    assert found is not None
+    assert (found.state, found.wait, found.cancel_reason) == (State.CANCELLED, None, None)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -124,6 +125,27 @@ async def test_an_event_that_comes_twice_takes_effect_once(
         await server.publish(TYPE, row["payload"], attributes)
         await server.publish(TYPE, Note(text="b").to_binary(), attributes | {"id": "another"})
         assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
+
+
+@pytest.mark.parametrize("events_max", [1, 3])
+async def test_the_events_of_a_transaction_are_limited(
+    database: Database, broker: Broker, noted: Noted, events_max: int
+) -> None:
+    """A service whose handlers share rows handles one event in each."""
+    handled = Counter[str]()
+
+    async def count(tx: Connection, event: Event[Any]) -> None:
+        handled[await tx.fetchval("SELECT pg_current_xact_id()::text")] += 1
+        await note(tx, event)
+
+    payload, now = Note(text="a").to_binary(), datetime.now(UTC)
+    events = [Envelope(str(number), TYPE, "test", f"notes/{number}", now, payload, None) for number in range(6)]
+    async with database.transaction() as tx:
+        await inbox_table.store(tx, events)
+    async with inbox(database, broker, {Note: count}, batch_events_max=events_max):
+        await noted(6)
+    assert handled.total() == 6
+    assert max(handled.values()) <= events_max
 
 
 @pytest.mark.usefixtures("relay")

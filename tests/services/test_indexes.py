@@ -24,6 +24,8 @@ from services.notifications.storage import (
 from services.orders import change_storage as order_changes
 from services.orders import storage as orders
 from services.orders.domain import Limits, PendingStep
+from services.payments import storage as payments
+from services.payments.domain import State as PaymentState
 from services.support import erasure_storage, presence_storage
 from services.support import storage as support
 from services.support.domain import State
@@ -84,6 +86,32 @@ FILL = {
     "webhook_attempts": """
         INSERT INTO webhook_attempts (delivery_uid, number, time, duration, status, error)
         SELECT uid, 1, now(), '1 s', 500, '' FROM webhook_deliveries WHERE $1::int > 0
+    """,
+    "payments": """
+        INSERT INTO payments (uid, order_name, customer, payment_method, currency, amount_hundredths,
+            captured_hundredths, state, create_time, update_time, version, due_time)
+        SELECT md5(n::text)::uuid, 'orders/' || n, 'users/' || n % 500, 'card_ok', 'EUR', 100,
+            CASE WHEN n % 2 = 0 THEN 100 ELSE 0 END, CASE WHEN n % 2 = 0 THEN 'captured' ELSE 'failed' END,
+            now() + n * interval '1 s', now(), 1, CASE WHEN n % 100 = 0 THEN now() END
+        FROM generate_series(1, $1::int) AS n
+    """,
+    "risk_findings": """
+        INSERT INTO risk_findings SELECT uid, 'AMOUNT', '' FROM payments WHERE $1::int > 0
+    """,
+    "refunds": """
+        INSERT INTO refunds (uid, payment_uid, amount_hundredths, reason, create_time)
+        SELECT gen_random_uuid(), uid, 10, '', now() FROM payments WHERE $1::int > 0
+    """,
+    "ledger_entries": """
+        INSERT INTO ledger_entries (posting, account, currency, hundredths, payment_uid, create_time)
+        SELECT uid, account, 'EUR', CASE account WHEN 'provider' THEN 100 ELSE -100 END, uid, now()
+        FROM payments, unnest(ARRAY['provider', 'sales']) AS account WHERE $1::int > 0
+    """,
+    "received_reports": """
+        INSERT INTO received_reports SELECT 'msg_' || n, now() FROM generate_series(1, $1::int) AS n
+    """,
+    "erased_customers": """
+        INSERT INTO erased_customers SELECT 'users/erased-' || n, now() FROM generate_series(1, $1::int) AS n
     """,
     "users": """
         INSERT INTO users (uid, email, display_name, role, password_hash, request_id)
@@ -150,6 +178,8 @@ FILL |= {
 STOCK_TABLES = ("stock", "adjustments")
 RESERVATION_TABLES = ("reservations", "reserved_units")
 SUPPORT_TABLES = ("conversations", "messages", "participants", "open_streams", "erased_users")
+PAYMENTS = ("payments", "risk_findings")
+PAYMENT = UUID(hashlib.md5(b"7", usedforsecurity=False).hexdigest())
 CONVERSATION = UUID("c4ca4238-a0b9-2382-0dcc-509a6f75849b")  # of the number 1, by md5
 WEBHOOKS = ("webhook_endpoints", "webhook_messages", "webhook_deliveries", "webhook_attempts")
 ENDPOINT = UUID(hashlib.md5(b"7", usedforsecurity=False).hexdigest())
@@ -194,6 +224,32 @@ async def deep_conversations(tx: Connection, customer: str | None, state: State 
     key_types = support.CONVERSATION_KEY_TYPES
     _, token = await support.list_conversations(tx, customer, state, page(*key_types, size=5))
     await support.list_conversations(tx, customer, state, next_page(key_types, token))
+
+
+async def deep_payments(tx: Connection, customer: str | None, state: PaymentState | None) -> None:
+    """Reads two pages."""
+    key_types = payments.KEY_TYPES
+    _, token = await payments.list_payments(tx, customer, "", state, page(*key_types, size=5))
+    await payments.list_payments(tx, customer, "", state, next_page(key_types, token))
+
+
+async def payment(tx: Connection) -> payments.Payment:
+    """Returns a payment."""
+    found = await payments.find(tx, PAYMENT)
+    assert found is not None
+    return found
+
+
+async def open_refunds(tx: Connection) -> None:
+    """Reads what is to be paid back of a payment."""
+    assert len(await payments.open_refunds(tx, await payment(tx))) == 1
+
+
+async def deep_entries(tx: Connection, uid: UUID | None) -> None:
+    """Reads two pages."""
+    key_types = payments.LEDGER_KEY_TYPES
+    _, token = await payments.list_entries(tx, uid, page(*key_types, size=1))
+    await payments.list_entries(tx, uid, next_page(key_types, token))
 
 
 async def deep_endpoints(tx: Connection) -> None:
@@ -261,6 +317,20 @@ READS: list[tuple[str, tuple[str, ...], Read]] = [
     ("inventory", STOCK_TABLES, lambda tx: inventory.list_low_changes(tx, ROWS, ROWS)),
     ("inventory", RESERVATION_TABLES, lambda tx: inventory.find_reservation(tx, "orders/7")),
     ("inventory", RESERVATION_TABLES, lambda tx: inventory.take_expired(tx, datetime.now(UTC) + timedelta(hours=1))),
+    ("payments", PAYMENTS, lambda tx: deep_payments(tx, None, None)),
+    ("payments", PAYMENTS, lambda tx: deep_payments(tx, "users/7", None)),
+    ("payments", PAYMENTS, lambda tx: deep_payments(tx, None, PaymentState.FAILED)),
+    ("payments", PAYMENTS, lambda tx: deep_payments(tx, "users/7", PaymentState.FAILED)),
+    ("payments", PAYMENTS, lambda tx: payments.list_payments(tx, None, "orders/7", None, page(*payments.KEY_TYPES))),
+    ("payments", PAYMENTS, lambda tx: payments.find_of_order(tx, "orders/7")),
+    ("payments", PAYMENTS, lambda tx: payments.take_due(tx, timedelta(seconds=30))),
+    ("payments", PAYMENTS, lambda tx: payments.history(tx, "users/7", datetime.now(UTC))),
+    ("payments", ("payments", "erased_customers"), lambda tx: payments.anonymise(tx, "users/7")),
+    ("payments", ("erased_customers",), lambda tx: payments.is_erased(tx, "users/7")),
+    ("payments", ("received_reports",), lambda tx: payments.record_report(tx, "msg_7", datetime.now(UTC))),
+    ("payments", (*PAYMENTS, "refunds"), open_refunds),
+    ("payments", ("payments", "ledger_entries"), lambda tx: deep_entries(tx, PAYMENT)),
+    ("payments", ("payments", "ledger_entries"), lambda tx: deep_entries(tx, None)),
     ("support", ("conversations",), lambda tx: deep_conversations(tx, None, None)),
     ("support", ("conversations",), lambda tx: deep_conversations(tx, None, State.OPEN)),
     ("support", ("conversations",), lambda tx: deep_conversations(tx, "users/7", None)),

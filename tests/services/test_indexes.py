@@ -233,16 +233,11 @@ async def deep_payments(tx: Connection, customer: str | None, state: PaymentStat
     await payments.list_payments(tx, customer, "", state, next_page(key_types, token))
 
 
-async def payment(tx: Connection) -> payments.Payment:
-    """Returns a payment."""
-    found = await payments.find(tx, PAYMENT)
-    assert found is not None
-    return found
-
-
 async def open_refunds(tx: Connection) -> None:
     """Reads what is to be paid back of a payment."""
-    assert len(await payments.open_refunds(tx, await payment(tx))) == 1
+    payment = await payments.find(tx, PAYMENT)
+    assert payment is not None
+    assert len(await payments.open_refunds(tx, payment)) == 1
 
 
 async def deep_entries(tx: Connection, uid: UUID | None) -> None:

@@ -69,8 +69,8 @@ class PaymentsServiceBase(Service):
 
     @abstractmethod
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, call: Call) -> ListLedgerEntriesResponse:
-        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
-        deleted.
+        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed
+        or deleted.
         """
 
     @abstractmethod
@@ -141,8 +141,8 @@ class PaymentsServiceClient:
         return await self._channel.call(_PAYMENTS_SERVICE_REVIEW_PAYMENT, request, timeout_s=timeout_s)
 
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, *, timeout_s: float | None = None) -> ListLedgerEntriesResponse:
-        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
-        deleted.
+        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed
+        or deleted.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_LIST_LEDGER_ENTRIES, request, timeout_s=timeout_s)
 

@@ -202,7 +202,8 @@ class Payment(Message[_PaymentFields]):
                 STATE_CAPTURED = 4
                 ```
             FAILED:
-                The payment failed; `failure` tells why. Nothing was captured.
+                The payment failed; `failure` tells why. Nothing was captured, as far as is known: if it
+                turns out otherwise, the payment becomes captured, and the amount is paid back.
 
                 ```proto
                 STATE_FAILED = 5

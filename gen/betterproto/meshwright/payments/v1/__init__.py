@@ -131,7 +131,8 @@ class PaymentState(betterproto2.Enum):
 
     FAILED = 5
     """
-    The payment failed; `failure` tells why. Nothing was captured.
+    The payment failed; `failure` tells why. Nothing was captured, as far as is known: if it
+    turns out otherwise, the payment becomes captured, and the amount is paid back.
     """
 
     CANCELLED = 6
@@ -791,8 +792,8 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListLedgerEntriesResponse":
         """
-        Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
-        deleted.
+        Lists the entries of the ledger, newest first. Staff only. Entries are never changed
+        or deleted.
         """
 
         return await self._unary_unary(

@@ -15,7 +15,7 @@ SOURCES := mesh services edge local demo tools tests benchmarks
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend rabbitmq third-party fuzz bench-edge bench-start \
-	bench-streams bench-messages bench-reads \
+	bench-streams bench-messages bench-reads bench-events \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
 help: ## list all targets
@@ -190,6 +190,9 @@ bench-streams: .venv/requirements-dev.sha256 ## compare the edge's streams with 
 
 bench-reads: .venv/requirements-dev.sha256 ## measure the catalog under expensive queries: PRODUCTS=<number, 50000 by default>
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.reads $(PRODUCTS)
+
+bench-events: .venv/requirements-dev.sha256 rabbitmq ## measure a consumer of events, with each broker
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.events
 
 bench-messages: .venv/requirements-dev.sha256 ## compare three Python runtimes of Protobuf
 	@$(VENV)/python benchmarks/messages.py

@@ -158,22 +158,21 @@ class Inbox:
         for received in batch:
             if received.envelope.aggregate in held_back:
                 continue
-            results[received] = await self._handle_after_savepoint(tx, received.envelope)
+            await tx.execute("RELEASE SAVEPOINT event; SAVEPOINT event" if results else "SAVEPOINT event")
+            results[received] = await self._try(tx, received.envelope)
             if results[received] is not None:
                 held_back.add(received.envelope.aggregate)
             if asyncio.get_running_loop().time() > ends_at:
                 break
         return results
 
-    async def _handle_after_savepoint(self, tx: Connection, envelope: Envelope) -> Exception | None:
+    async def _try(self, tx: Connection, envelope: Envelope) -> Exception | None:
         """Handles an event. Returns the error if that fails, and undoes its effects."""
-        await tx.execute("SAVEPOINT event")
         try:
             await self._handle(tx, envelope)
         except (HandlerError, UndeliverableError) as error:
             await tx.execute("ROLLBACK TO SAVEPOINT event")
             return error
-        await tx.execute("RELEASE SAVEPOINT event")
         return None
 
     async def _handle(self, tx: Connection, envelope: Envelope) -> None:

@@ -6,13 +6,16 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 from protobuf import Message
 
+from mesh.background import stop
 from mesh.database import Connection, Database
 from mesh.errors import Unavailable
 from mesh.events import Broker, Event, Inbox, Relay, inbox_table
@@ -303,6 +306,81 @@ async def test_replicas_share_the_work(
     assert len(everything) == 100
     for aggregate in aggregates:
         assert [text for of, text in everything if of == aggregate] == [str(n) for n in range(10)]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_replicas_that_come_and_go_keep_the_order(
+    database: Database, broker: Broker, server: BrokerServer, publish_notes: PublishNotes, noted: Noted
+) -> None:
+    """Three replicas end at any moment and are replaced: each event takes effect once, in order in its aggregate."""
+    aggregates, events = [f"notes/{n}" for n in range(5)], 60
+
+    async def come_and_go(random: Random) -> None:
+        async with server.connect() as own:
+            while True:
+                with suppress(TimeoutError):
+                    async with inbox(database, own), asyncio.timeout(random.uniform(0.1, 1.5)):
+                        await asyncio.Event().wait()
+
+    replicas = [asyncio.create_task(come_and_go(Random(seed))) for seed in range(3)]
+    try:
+        await asyncio.gather(*(publish_notes(each, *map(str, range(events))) for each in aggregates))
+        everything = await noted(len(aggregates) * events)
+    finally:
+        await stop(replicas)
+    assert {each: [text for of, text in everything if of == each] for each in aggregates} == {
+        each: list(map(str, range(events))) for each in aggregates
+    }
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_consumer_that_was_away_catches_up_in_order(
+    database: Database, broker: Broker, server: BrokerServer, eventually: Eventually
+) -> None:
+    """Thousands of events wait in the broker; the consumer handles each once, in order within each aggregate."""
+    count, aggregates = 3000, 40
+
+    async def publish_to_broker(aggregate: int) -> None:
+        for number in range(aggregate, count, aggregates):
+            payload = Note(text=str(number)).to_binary()
+            now = datetime.now(UTC)
+            await broker.publish(Envelope(str(number), TYPE, "test", f"notes/{aggregate}", now, payload, None))
+
+    async def caught_up() -> bool:
+        return len(await notes(database)) >= count
+
+    await asyncio.gather(*map(publish_to_broker, range(aggregates)))
+    async with server.connect() as second, inbox(database, broker), inbox(database, second):
+        await eventually(caught_up)
+    everything = await notes(database)
+    for aggregate in range(aggregates):
+        expected = [str(number) for number in range(aggregate, count, aggregates)]
+        assert [text for of, text in everything if of == f"notes/{aggregate}"] == expected
+
+
+async def test_a_neighbour_of_a_failed_event_takes_effect_once(
+    database: Database, broker: Broker, settled: Settled
+) -> None:
+    """Events share a transaction: one that fails undoes only its own effects, and effects outside are not repeated."""
+    calls: Counter[str] = Counter()
+
+    async def handle(tx: Connection, event: Event[Any]) -> None:
+        calls[event.data.text] += 1
+        await note(tx, event)
+        if event.data.text == "bad":
+            await tx.execute("SELECT 1 / 0")
+
+    order = [("notes/1", "a"), ("notes/1", "bad"), ("notes/1", "held back"), ("notes/2", "b"), ("notes/2", "c")]
+    envelopes = [
+        Envelope(text, TYPE, "test", aggregate, datetime.now(UTC), Note(text=text).to_binary(), None)
+        for aggregate, text in order
+    ]
+    async with database.transaction() as tx:
+        await inbox_table.store(tx, envelopes)
+    async with inbox(database, broker, {Note: handle}):
+        assert await settled(5) == [("done", 1), ("dead", 3), ("done", 1), ("done", 1), ("done", 1)]
+    assert calls == {"a": 1, "bad": 3, "held back": 1, "b": 1, "c": 1}
+    assert await notes(database) == [("notes/1", "a"), ("notes/2", "b"), ("notes/2", "c"), ("notes/1", "held back")]
 
 
 @pytest.mark.usefixtures("relay")

@@ -1,0 +1,46 @@
+"""The right of one replica to do something alone."""
+
+import asyncio
+
+import pytest
+
+from mesh.database import Database
+from mesh.errors import Unavailable
+from mesh.events import lease as lease_module
+from mesh.events.lease import lease
+
+LOCK = 42
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets those that stand by look often."""
+    monkeypatch.setattr(lease_module, "TAKEOVER_PAUSE_S", 0.02)
+
+
+async def test_one_holds_it_at_a_time(database: Database) -> None:
+    """Another one waits until the first has given it back."""
+    held: list[str] = []
+
+    async def hold(name: str) -> None:
+        async with lease(database, LOCK, 60.0) as session:
+            assert not held
+            held.append(name)
+            await session.execute("SELECT pg_sleep(0.1)")
+            held.remove(name)
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*map(hold, "abc"))
+
+
+async def test_one_that_does_nothing_loses_it(database: Database) -> None:
+    """A process that was stopped, or is cut off, is replaced, and can do nothing in its session when it comes back."""
+
+    async def stop_for_a_while() -> None:
+        async with lease(database, LOCK, 0.2) as session:
+            async with asyncio.timeout(30), lease(database, LOCK, 60.0) as successor:
+                assert await successor.fetchval("SELECT true")
+            await session.execute("SELECT true")
+
+    with pytest.raises(Unavailable):
+        await stop_for_a_while()

@@ -73,7 +73,7 @@ class OneAtATime:
 async def running_nats(folder: Path) -> AsyncIterator[Urls]:
     """Starts NATS, and provisions it."""
     async with Nats(folder, nats_users.users(PARTICIPANTS)) as server:
-        await nats.provision(server.url(nats_users.PROVISIONER), {CONSUMER: [TYPE]})
+        await nats.provision(server.url(nats_users.PROVISIONER), [TYPE], {CONSUMER: [TYPE]})
         yield server.url
 
 

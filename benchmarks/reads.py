@@ -81,7 +81,7 @@ async def fill(url: str, products: int) -> list[str]:
 def started(url: str) -> Iterator[tuple[int, str]]:
     """The catalog service and an edge before it, while the block runs: the port of one and the URL of the other."""
     grpc_port, ops_port, edge_port = free_port(), free_port(), free_port()
-    os.environ |= {"DATABASE_URL": url, "NATS_URL": "nats://127.0.0.1:1", "TOKEN_ISSUER": "https://none.example"}
+    os.environ |= {"DATABASE_URL": url, "BROKER_URL": "nats://127.0.0.1:1", "TOKEN_ISSUER": "https://none.example"}
     os.environ |= {"JWKS_URL": "http://127.0.0.1:1/", "GRPC_PORT": str(grpc_port), "OPS_PORT": str(ops_port)}
     edge_url = f"http://127.0.0.1:{edge_port}"
     with ExitStack() as stack:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -46,18 +46,18 @@ class EventReader:
     ) -> None:
         await self._client.close()
 
-    async def events(self, subject: str, past_max: int) -> AsyncGenerator[Envelope, None]:
-        """Yields the last `past_max` events with a subject, then each new one, without an end."""
+    async def events(self, subjects: Sequence[str], past_max: int) -> AsyncGenerator[Envelope, None]:
+        """Yields the last `past_max` events with one of these subjects, then each new one, without an end."""
         position = max(0, await self._last_position() - SCANNED_MAX)
         past: deque[RawStreamMsg] = deque(maxlen=past_max)
-        while (message := await self._next(subject, position)) is not None:
+        while (message := await self._next(subjects, position)) is not None:
             past.append(message)
             position = message.seq or 0
         for each in past:
             with contextlib.suppress(UnauthenticEvent):
                 yield _envelope(each)
         while True:
-            if (message := await self._next(subject, position)) is None:
+            if (message := await self._next(subjects, position)) is None:
                 await asyncio.sleep(POLL_S)
                 continue
             position = message.seq or 0
@@ -67,8 +67,12 @@ class EventReader:
     async def _last_position(self) -> int:
         return (await self._client.jetstream().stream_info(STREAM)).state.last_seq
 
-    async def _next(self, subject: str, position: int) -> RawStreamMsg | None:
-        """Returns the first message with a subject after a position, None if there is none yet."""
+    async def _next(self, subjects: Sequence[str], position: int) -> RawStreamMsg | None:
+        """Returns the first message with one of these subjects after a position, None if there is none yet."""
+        found = [message for subject in subjects if (message := await self._next_of(subject, position)) is not None]
+        return min(found, key=lambda message: message.seq or 0, default=None)
+
+    async def _next_of(self, subject: str, position: int) -> RawStreamMsg | None:
         try:
             return await self._client.jetstream().get_msg(STREAM, position + 1, subject, next=True)
         except NotFoundError:

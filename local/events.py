@@ -15,20 +15,20 @@ from local.event_reader import EVENT_READER, EventReader
 from local.home import Home
 from local.nats import Nats
 from local.running import chosen_service, port_of
-from mesh.contract.events import TYPE_PREFIX
 from mesh.events.envelope import Envelope
+from mesh.events.nats.stream import subjects_of
 
 PAST_MAX = 10
 
 
 async def follow_events(home: Home, service: str | None) -> None:
     """Prints the last events of a service, and then each new one, until interrupted. Raises SetupError."""
-    publisher = chosen_service("events", service, lambda each: bool(each.publishes)).name
+    subjects = subjects_of(chosen_service("events", service, lambda each: bool(each.publishes)).publishes)
     broker = Nats(home.data(Nats.name), (), port_of(home, Nats.name))
     types = FileDescriptorSet.from_binary(Path(IMAGE).read_bytes()).to_registry()
     try:
         async with EventReader(broker.url(EVENT_READER.name)) as reader:
-            async for event in reader.events(f"{TYPE_PREFIX}{publisher}.>", PAST_MAX):
+            async for event in reader.events(subjects, PAST_MAX):
                 print(json.dumps(as_json(event, types), ensure_ascii=False), flush=True)
     except (nats_errors.Error, OSError) as error:
         raise SetupError(f"The broker has ended the connection ({error}). `make status` shows its state.") from error

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nats import errors as nats_errors
 from protobuf.wkt import FileDescriptorSet
 
 from local import processes
@@ -18,7 +17,9 @@ from local.home import Home
 from local.nats import Nats
 from local.output import Console, LogFile
 from local.postgres import Postgres
-from mesh.events.nats.provision import declared_consumers, provision
+from mesh.contract.events import participants
+from mesh.errors import Unavailable
+from mesh.events.adapters import provision
 from mesh.events.nats.users import PROVISIONER
 
 
@@ -70,11 +71,11 @@ class Preparation:
         if contracts == self._provisioned:
             return
         try:
-            consumers = declared_consumers(FileDescriptorSet.from_binary(contracts))
-            await provision(self._nats.url(PROVISIONER), consumers)
-        except (nats_errors.Error, OSError) as error:
+            services = participants(FileDescriptorSet.from_binary(contracts))
+            await provision(self._nats.url(PROVISIONER), services)
+        except Unavailable as error:
             log = self._home.log("nats")
-            raise SetupError(f"The broker refuses its stream ({error}); what it says: {log}") from error
+            raise SetupError(f"The broker refuses its stream ({error.__cause__}); what it says: {log}") from error
         self._provisioned = contracts
 
     async def _run_once(self, name: str, command: Command) -> None:

@@ -72,7 +72,7 @@ def service(
     if service.declaration.database:
         environment["DATABASE_URL"] = postgres.url(service.name)
     if service.events:
-        environment["NATS_URL"] = nats.url(service.name)
+        environment["BROKER_URL"] = nats.url(service.name)
     if service.declaration.mail:
         environment["SMTP_URL"] = f"smtp://{LOOPBACK}:{ports['SMTP_PORT']}"
     if service.declaration.sms:

@@ -14,6 +14,7 @@ log = structlog.get_logger()
 PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 5.0
 LOG_AGAIN_S = 60.0
+CANCEL_AGAIN_S = 0.5
 
 
 async def keep_running(name: str, step: Callable[[], Awaitable[None]], ended: asyncio.Event | None = None) -> None:
@@ -60,8 +61,14 @@ async def wait(event: asyncio.Event, timeout_s: float) -> None:
 
 
 async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancels tasks and waits until they have ended."""
-    running = list(tasks)
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    """Cancels tasks and waits until they have ended.
+
+    It cancels again what goes on: a client library may turn the cancellation of one of its calls into another error.
+    """
+    stopped = list(tasks)
+    running = set(stopped)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*stopped, return_exceptions=True)  # else asyncio logs their errors

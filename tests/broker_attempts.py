@@ -1,4 +1,4 @@
-"""Tries at the broker of NATS_URL what no service may do, and what the users of the services in its arguments may;
+"""Tries at the broker of BROKER_URL what no service may do, and what the users of the services in its arguments may;
 prints what was not refused.
 
 It runs in a container, by its text, where the standard library is all there is.
@@ -49,7 +49,7 @@ def allowed(service: str, *, publishes: bool, consumes: bool) -> set[str]:
 
 def main(services: Sequence[str]) -> None:
     """Prints each attempt that the broker did not refuse, a line each."""
-    url = urlsplit(os.environ["NATS_URL"])
+    url = urlsplit(os.environ["BROKER_URL"])
     connect = f'CONNECT {{"verbose": false, "user": "{url.username}", "pass": "{url.password}"}}\r\n'
     with socket.create_connection((url.hostname, url.port), 10) as connection, connection.makefile("rb") as answers:
         answers.readline()  # INFO

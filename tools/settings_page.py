@@ -17,7 +17,7 @@ from edge.settings import EdgeSettings, option_of
 from local.declarations.checkout import read_services
 from local.mail import MailSettings
 from local.settings import HomeSettings, PortsSettings, ReloadSettings
-from mesh.events.nats.provision import ProvisionSettings
+from mesh.events.provision import ProvisionSettings
 from mesh.settings import (
     ClientSettings,
     DatabaseSettings,

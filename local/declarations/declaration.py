@@ -42,7 +42,7 @@ _MADE: Final = frozenset(
         *("CLIENT_ID", "CLIENT_SECRET", "DATABASE_URL", "ENDED_TOKENS_URL", "GRPC_PORT", "JWKS_URL"),
         *(
             "LISTEN_HOST",
-            "NATS_URL",
+            "BROKER_URL",
             "OPS_PORT",
             "SERVICE_CLIENTS",
             "SERVICE_MESH",

@@ -2,14 +2,10 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Final
 
 from meshwright.policy.v1.policy_pb import ext_event
 from protobuf import DescMessage
 from protobuf.wkt import FileDescriptorSet
-
-TYPE_PREFIX: Final = "meshwright."
-"""The beginning of the package of every event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +17,16 @@ class Participant:
     consumes: tuple[str, ...]
 
 
+def package_of(event_type: str) -> str:
+    """Returns the package of a type of event."""
+    return event_type.rpartition(".")[0]
+
+
 def publisher_of(event_type: str) -> str:
-    """Returns the service that publishes a type of event, which its package names: meshwright.orders.v1.… belongs to
-    orders.
+    """Returns the service that publishes a type of event, which its package names before the version: acme.orders.v1.…
+    belongs to orders.
     """
-    return event_type.rpartition(".")[0].rpartition(".")[0].rpartition(".")[2]
+    return package_of(package_of(event_type)).rpartition(".")[2]
 
 
 def participants(image: FileDescriptorSet) -> tuple[Participant, ...]:

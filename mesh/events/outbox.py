@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from protobuf import Message
 
-from mesh.contract.events import TYPE_PREFIX, publisher_of
+from mesh.contract.events import publisher_of
 from mesh.database import Connection, Session
 from mesh.events.envelope import Envelope
 from mesh.telemetry import correlation, tracing
@@ -53,8 +53,6 @@ async def publish(tx: Connection, event: Message, *, source: str, aggregate: str
     name of the service.
     """
     message_type, payload = event.desc().type_name, event.to_binary()
-    if not message_type.startswith(TYPE_PREFIX):
-        raise ValueError(f"{message_type}: the package of an event must begin with {TYPE_PREFIX}")
     if source != publisher_of(message_type):
         raise ValueError(f"{message_type}: {source!r} may not publish it, only {publisher_of(message_type)!r} may")
     if not (0 < len(aggregate) <= AGGREGATE_LENGTH_MAX and aggregate.isascii() and aggregate.isprintable()):

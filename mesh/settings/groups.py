@@ -1,11 +1,14 @@
 """The settings that processes share, by what a process does: serve gRPC, call others, use a database, use events."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mesh.settings.values import HttpUrl, HttpUrlOrEmpty, NatsUrl, Port, PostgresUrl, Text
+from mesh.settings.values import BrokerUrl, HttpUrl, HttpUrlOrEmpty, Port, PostgresUrl, Text
+
+FORMERLY: Final = "formerly"
+"""The key of a former name of a setting, which the error for a missing one mentions if that is set."""
 
 
 class MeshSettings(BaseSettings):
@@ -88,6 +91,8 @@ class DatabaseSettings(MeshSettings):
 class EventSettings(MeshSettings):
     """The settings of a process that publishes or consumes events."""
 
-    nats_url: NatsUrl = Field(
-        description="the broker, with the process's own user", examples=["nats://orders:secret@nats:4222"]
+    broker_url: BrokerUrl = Field(
+        description="the broker, NATS or RabbitMQ by the scheme, with the process's own user",
+        examples=["nats://orders:secret@nats:4222"],
+        json_schema_extra={FORMERLY: "NATS_URL"},
     )

@@ -1,5 +1,6 @@
 """Messages for invalid settings: the variable, what its value must be, and an example."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
@@ -7,7 +8,7 @@ from pydantic import AliasChoices, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from mesh.settings.groups import MeshSettings
+from mesh.settings.groups import FORMERLY, MeshSettings
 
 _NUMBER_PROBLEMS: Final = ("int_", "float_", "finite_number", "greater_than", "less_than")
 
@@ -49,7 +50,7 @@ def _requirement(problem: ErrorDetails, name: str, field: FieldInfo) -> str:
     """Returns the requirement that a setting does not meet, to complete "NAME: "."""
     kind = problem["type"]
     if kind == "missing":
-        return "is not set"
+        return f"is not set{_renamed(field)}"
     if kind == "value_error":
         return problem["msg"].removeprefix("Value error, ")
     if kind.startswith(_NUMBER_PROBLEMS):
@@ -61,6 +62,13 @@ def _requirement(problem: ErrorDetails, name: str, field: FieldInfo) -> str:
     if kind.startswith("bool_"):
         return "must be true or false"
     return problem["msg"].replace("Input should be", "must be")
+
+
+def _renamed(field: FieldInfo) -> str:
+    """Returns that the setting had another name, if that is still set."""
+    extra = field.json_schema_extra
+    former = extra.get(FORMERLY) if isinstance(extra, dict) else None
+    return f". {former} is its former name: rename it" if str(former) in os.environ else ""
 
 
 def _number(name: str, field: FieldInfo) -> str:

@@ -30,7 +30,9 @@ HttpUrl = Annotated[str, matching(r"^https?://[^\s/]", "must be a URL that start
 HttpUrlOrEmpty = Annotated[
     str, matching(r"^(?:https?://[^\s/]|\Z)", "must be a URL that starts with http:// or https://, or empty")
 ]
-NatsUrl = Annotated[SecretStr, matching("^(nats|tls)://", "must be a URL that starts with nats:// or tls://")]
+BrokerUrl = Annotated[
+    SecretStr, matching("^(nats|tls|amqps?)://", "must be a URL that starts with nats://, tls://, amqp:// or amqps://")
+]
 PostgresUrl = Annotated[
     SecretStr, matching("^postgres(ql)?://", "must be a URL that starts with postgresql:// or postgres://")
 ]

@@ -11,7 +11,7 @@ from services.catalog.settings import CatalogSettings
 async def wire(process: Process, settings: CatalogSettings) -> None:
     """Starts the database, the relay of events, and the gRPC server with the handlers."""
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await serve(process, settings, CatalogHandlers(database))
 

@@ -33,7 +33,7 @@ async def wire(process: Process, settings: IdentitySettings) -> None:
     await until_available(ended.refresh)
     process.spawn(keys.keep_fresh(), name="signing keys")
     process.spawn(ended.follow(), name="ended tokens")
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     access_tokens = AccessTokens(keys, settings.token_issuer, settings.token_audience, settings.access_token_lifetime_s)
     clients = Clients({name: secret.get_secret_value() for name, secret in settings.service_clients.items()})

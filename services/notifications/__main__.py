@@ -38,7 +38,7 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     or the mail server is away, messages wait and everything else works.
     """
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     users, letters, hashes = await _users(process, settings), Letters(), KeyedHash(_client_secret(settings))
     notifier, mailer = Notifier(letters, hashes), Mailer(settings.smtp_url.get_secret_value())
     handlers = (

@@ -18,7 +18,7 @@ async def wire(process: Process, settings: OrdersSettings) -> None:
     While other services are away, orders can still be read and cancelled.
     """
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
     tokens = ServiceTokens(settings.token_url, settings.client_id, settings.client_secret.get_secret_value())

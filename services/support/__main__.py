@@ -17,7 +17,7 @@ async def wire(process: Process, settings: SupportSettings) -> None:
     the handlers.
     """
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await process.enter(Inbox(database, broker, service=process.name, handlers=Consumers().handlers()))
     wakeups = await process.enter(Wakeups(database, storage.CHANNEL))

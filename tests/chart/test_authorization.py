@@ -38,7 +38,7 @@ OTHERS = {
     "a namesake in another namespace": Client("elsewhere/shop-edge"),
     "who is not in the mesh": UNMESHED,
 }
-TRIAL_SERVERS = {"postgres": (5432, "DATABASE_URL"), "nats": (4222, "NATS_URL"), "mail": (8026, "SMTP_URL")}
+TRIAL_SERVERS = {"postgres": (5432, "DATABASE_URL"), "nats": (4222, "BROKER_URL"), "mail": (8026, "SMTP_URL")}
 
 
 def pod_of(graph: AuthorizationGraph, workload: str) -> Pod:

@@ -37,7 +37,7 @@ def test_each_service_knows_its_own_password_only() -> None:
     passwords = {service.name: found["shop-nats"][service.name] for service in SERVICES}
     assert len(set(passwords.values())) == len(passwords)
     for name, password in passwords.items():
-        assert found[f"shop-{name}"]["NATS_URL"] == f"nats://{name}:{password}@shop-nats:4222"
+        assert found[f"shop-{name}"]["BROKER_URL"] == f"nats://{name}:{password}@shop-nats:4222"
     for name, data in found.items():
         known = {user for user, password in passwords.items() if password in json.dumps(data)}
         assert name == "shop-nats" or known <= {name.removeprefix("shop-")}, name

@@ -62,7 +62,7 @@ CONNECTED = {each.workload for each in read_services(ROOT) if each.declaration.d
 """The services that have a database; each of them is a user of the broker, too."""
 
 CONNECTIONS = {
-    "services.orders.natsUrl=nats://orders:secret@nats.example.com": {"orders"},
+    "services.orders.brokerUrl=nats://orders:secret@nats.example.com": {"orders"},
     "services.catalog.databaseUrl=postgresql://catalog@db.example.com/catalog": {"catalog"},
     "services.identity.existingSecret=ours": {"identity"},
     "mail.url=smtp://mail.example.com": {"notifications"},
@@ -403,7 +403,7 @@ def test_the_edge_believes_its_own_proxy_where_there_is_one(values: tuple[str, .
     ("values", "workload", "port"),
     [
         (("services.orders.databaseUrl=postgresql://o:x@pool.example.com:6432/orders",), "orders", 6432),
-        (("services.orders.natsUrl=tls://orders:p:x@nats.example.com:4223",), "orders", 4223),
+        (("services.orders.brokerUrl=tls://orders:p:x@nats.example.com:4223",), "orders", 4223),
         (("mail.enabled=false", "mail.url=smtp://mail.example.com:2525"), "notifications", 2525),
         (("monitoring.tracesEndpoint=http://collector.traces:4318",), "edge", 4318),
         (("monitoring.tracesEndpoint=http://collector.traces:4318",), "mail", 4318),

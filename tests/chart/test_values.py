@@ -16,8 +16,8 @@ REFUSED = {
     "a URL that is none": ("publicUrl=shop.example.com", r"at '/publicUrl': 'shop.example.com' does not match"),
     "a URL with a path": ("publicUrl=https://shop.example.com/api", r"at '/publicUrl'"),
     "a database that is no PostgreSQL": ("services.orders.databaseUrl=mysql://db/orders", r"/orders/databaseUrl'"),
-    "a broker that is no NATS": ("services.orders.natsUrl=amqp://rabbit", r"at '/services/orders/natsUrl'"),
-    "a broker without a user": ("services.orders.natsUrl=nats://nats:4222", r"at '/services/orders/natsUrl'"),
+    "a broker that is no NATS": ("services.orders.brokerUrl=amqp://rabbit", r"at '/services/orders/brokerUrl'"),
+    "a broker without a user": ("services.orders.brokerUrl=nats://nats:4222", r"at '/services/orders/brokerUrl'"),
     "a size that is none": ("postgres.storage=8GB", r"at '/postgres/storage': '8GB' does not match"),
     "a memory that is none": ("workloads.resources.requests.memory=lots", r"/workloads/resources/requests/memory'"),
     "a variable in lower case": ("services.orders.env.log_level=debug", r"invalid propertyName 'log_level'"),
@@ -32,7 +32,7 @@ REFUSED = {
         "postgres.enabled=false",
         r"services\.catalog needs DATABASE_URL\. Set services\.catalog\.existingSecret to a Secret that contains it",
     ),
-    "no broker": ("nats.enabled=false", r"services\.catalog needs NATS_URL\."),
+    "no broker": ("nats.enabled=false", r"services\.catalog needs BROKER_URL\."),
     "no mail server": ("mail.enabled=false", r"services\.notifications needs SMTP_URL\."),
     "an ingress of unknown address": (
         "ingress.enabled=true",
@@ -84,7 +84,9 @@ def test_what_a_service_needs_may_come_from_elsewhere() -> None:
     """A Secret of one's own, or a URL, takes the place of each trial server."""
     others = [each.name for each in read_services(ROOT) if each.declaration.database and each.name != "orders"]
     secrets = [f"--set=services.{name}.existingSecret=mine" for name in others]
-    url = "--set=services.orders.databaseUrl=postgresql://o:x@db/orders,services.orders.natsUrl=nats://orders:x@broker"
+    url = (
+        "--set=services.orders.databaseUrl=postgresql://o:x@db/orders,services.orders.brokerUrl=nats://orders:x@broker"
+    )
     done = template("--set=postgres.enabled=false,nats.enabled=false,mail.enabled=false", url, *secrets)
     assert done.returncode == 0, done.stderr
     assert "shop-postgres" not in done.stdout

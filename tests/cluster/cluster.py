@@ -238,7 +238,7 @@ STREAM = """
 import asyncio, os, nats
 
 async def main():
-    broker = await nats.connect(os.environ["NATS_URL"], inbox_prefix=b"_INBOX_provisioner", allow_reconnect=False)
+    broker = await nats.connect(os.environ["BROKER_URL"], inbox_prefix=b"_INBOX_provisioner", allow_reconnect=False)
     print((await broker.request("$JS.API.STREAM.INFO.MESHWRIGHT", b'{"subjects_filter": ">"}')).data.decode())
     await broker.close()
 

@@ -26,7 +26,7 @@ SECRETS = (
     ("identity", "KEY_ENCRYPTION_SECRET"),
     ("orders", "DATABASE_URL"),
 )
-BROKER = ("orders", "NATS_URL")  # another version may have other users
+BROKER = ("orders", "BROKER_URL")  # another version may have other users
 PREVIOUS = os.environ.get("PREVIOUS", "")
 
 

@@ -68,11 +68,11 @@ def test_changed_connections(shop: Shop) -> None:
     changed = {
         f"{name}.{value}": shop.release.secret(name, key).replace(f"@shop-{server}:", f"@shop-{server}.{domain}:")
         for name in ("identity", "notifications", "orders", "catalog")
-        for value, key, server in (("databaseUrl", "DATABASE_URL", "postgres"), ("natsUrl", "NATS_URL", "nats"))
+        for value, key, server in (("databaseUrl", "DATABASE_URL", "postgres"), ("brokerUrl", "BROKER_URL", "nats"))
     }
     of_catalog = {
         "DATABASE_URL": changed.pop("catalog.databaseUrl"),
-        "NATS_URL": changed.pop("catalog.natsUrl"),
+        "BROKER_URL": changed.pop("catalog.brokerUrl"),
     }
     literals = [f"--from-literal={key}={value}" for key, value in of_catalog.items()]
     shop.release.kubectl("create", "secret", "generic", "catalog-connections", *literals)
@@ -85,8 +85,8 @@ def test_changed_connections(shop: Shop) -> None:
         assert stayed == {"edge", "information"}
         for name in set(DEPLOYMENTS) - stayed:
             for pod in after[name]:
-                url = shop.release.kubectl("exec", pod, "--", "printenv", "NATS_URL")
-                assert url.strip() == changed.get(f"{name}.natsUrl", of_catalog["NATS_URL"])
+                url = shop.release.kubectl("exec", pod, "--", "printenv", "BROKER_URL")
+                assert url.strip() == changed.get(f"{name}.brokerUrl", of_catalog["BROKER_URL"])
         shop.release.helm("rollback", "shop", "--wait")
 
 

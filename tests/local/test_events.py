@@ -18,9 +18,9 @@ from local.event_reader import EVENT_READER, EventReader
 from local.events import as_json
 from local.nats import Nats
 from mesh.contract.events import participants
+from mesh.events.adapters import provision
 from mesh.events.envelope import Envelope
 from mesh.events.nats.jetstream import JetStream
-from mesh.events.nats.provision import declared_consumers, provision
 from mesh.events.nats.stream import STREAM
 from mesh.events.nats.users import PROVISIONER, inbox_prefix, users
 
@@ -38,7 +38,7 @@ def event(number: int, event_type: str = PLACED, payload: bytes = b"") -> Envelo
 async def server(tmp_path: Path) -> AsyncIterator[Nats]:
     """Returns a provisioned broker with the users of the local mesh."""
     async with Nats(tmp_path / "nats", (*users(participants(CONTRACTS)), EVENT_READER)) as server:
-        await provision(server.url(PROVISIONER), declared_consumers(CONTRACTS))
+        await provision(server.url(PROVISIONER), participants(CONTRACTS))
         yield server
 
 
@@ -52,7 +52,9 @@ async def test_events_are_followed(server: Nats) -> None:
         for number in range(4):
             await orders.publish(event(number))
         await identity.publish(event(9, DELETED))
-        async with contextlib.aclosing(reader.events("meshwright.orders.>", past_max=2)) as events:
+        async with contextlib.aclosing(
+            reader.events(["acme.orders.v1.*", "meshwright.orders.v1.*"], past_max=2)
+        ) as events:
             past = [(await anext(events)).id for _ in range(2)]
             waiting = asyncio.ensure_future(anext(events))
             await identity.publish(event(10, DELETED))

@@ -37,7 +37,7 @@ def environments(tmp_path: Path) -> dict[str, Mapping[str, str]]:
 
 def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping[str, str]]) -> None:
     """A database and a user of the broker of its own, addresses of those it calls, what it declares."""
-    stores = {"DATABASE_URL", "NATS_URL"}
+    stores = {"DATABASE_URL", "BROKER_URL"}
     expected = {
         "identity": stores | {"KEY_ENCRYPTION_SECRET", "STAFF_EMAIL", "STAFF_PASSWORD", "SERVICE_CLIENTS"},
         "catalog": stores,

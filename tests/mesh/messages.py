@@ -38,17 +38,26 @@ _OTHER = DescriptorProto(name="Other", field=[_text("text", 1)])
 _FILE = FileDescriptorProto(
     name="meshwright/test/v1/note.proto", package="meshwright.test.v1", syntax="proto3", message_type=[_NOTE, _OTHER]
 )
-_REGISTRY = FileDescriptorSet(file=[_FILE]).to_registry()
+_ELSEWHERE = FileDescriptorProto(
+    name="acme/test/v1/sale.proto",
+    package="acme.test.v1",
+    syntax="proto3",
+    message_type=[DescriptorProto(name="Sale", field=[_text("text", 1)])],
+)
+_REGISTRY = FileDescriptorSet(file=[_FILE, _ELSEWHERE]).to_registry()
 
 
 def _message_type(name: str) -> Any:
-    desc = _REGISTRY.message(f"meshwright.test.v1.{name}")
+    desc = _REGISTRY.message(name)
     assert desc is not None
     return desc.type
 
 
-Note = _message_type("Note")
+Note = _message_type("meshwright.test.v1.Note")
 """text, request_id: string; labels: map of strings; replies: repeated Note."""
 
-Other = _message_type("Other")
+Other = _message_type("meshwright.test.v1.Other")
 """text: string."""
+
+Sale = _message_type("acme.test.v1.Sale")
+"""text: string. Its package is another company's."""

@@ -69,3 +69,26 @@ async def test_waiting_ends_with_the_event_or_the_time() -> None:
     assert not event.is_set()
     event.set()
     await wait(event, 30)
+
+
+async def test_work_that_swallows_its_cancellation_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that turns the cancellation into an error of its own does not keep the work running."""
+    monkeypatch.setattr("mesh.background.PAUSE_FIRST_S", 0.001)
+    monkeypatch.setattr("mesh.background.CANCEL_AGAIN_S", 0.01)
+    cancellations = 0
+
+    async def step() -> None:
+        nonlocal cancellations
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancellations += 1
+            if cancellations < 3:
+                raise ConnectionError("closed") from None
+            raise
+
+    task = asyncio.create_task(keep_running("test", step))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await stop([task])
+    assert task.cancelled()

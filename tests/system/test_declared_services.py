@@ -124,7 +124,7 @@ class Handlers(OrderItemsServiceBase):
 
 async def wire(process, settings):
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     tokens = ServiceTokens(settings.token_url, settings.client_id, settings.client_secret.get_secret_value())
     address = settings.item_labels_address
@@ -168,7 +168,7 @@ class Handlers(ItemLabelsServiceBase):
 
 async def wire(process, settings):
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     handlers = Handlers(database)
     inbox = Inbox(database, broker, service=process.name, handlers={ItemCounted: handlers.item_counted})
     await process.enter(inbox)
@@ -218,7 +218,7 @@ def test_compose_runs_it(checkout: Checkout) -> None:
     password = "{ORDER_ITEMS_%s_PASSWORD:?run make compose}"
     assert ours == {
         "DATABASE_URL": f"postgresql://order_items:${password % 'DATABASE'}@postgres:5432/order_items",
-        "NATS_URL": f"nats://order_items:${password % 'BROKER'}@nats:4222",
+        "BROKER_URL": f"nats://order_items:${password % 'BROKER'}@nats:4222",
         "ITEM_LABELS_ADDRESS": "item-labels:9000",
         "CLIENT_ID": "order_items",
         "CLIENT_SECRET": "${ORDER_ITEMS_CLIENT_SECRET:?run make compose}",
@@ -248,7 +248,7 @@ def test_the_chart_has_it(checkout: Checkout) -> None:
     assert variables["ITEM_LABELS_ADDRESS"] == "shop-item-labels:9000"
     assert variables["GREETING"] == "Costs $5, {it} 'said'"
     secret = objects["Secret", "shop-order-items"]["data"]
-    assert set(secret) == {"CLIENT_SECRET", "DATABASE_URL", "GREETING_SECRET", "NATS_URL"}
+    assert set(secret) == {"CLIENT_SECRET", "DATABASE_URL", "GREETING_SECRET", "BROKER_URL"}
     assert ("AuthorizationPolicy", "shop-item-labels-from-order-items") in objects
     done = checkout.run(*render, "--values", chart / "values-production.yaml")
     assert done.returncode == 0, done.stderr

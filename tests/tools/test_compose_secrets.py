@@ -62,5 +62,5 @@ def test_compose_gives_each_user_of_the_broker_its_own_password() -> None:
         given = {service for service, each in compose["services"].items() if name in str(each.get("environment", ""))}
         container = {"provisioner": "broker"}.get(user, user)
         assert given == {container}
-        assert f"nats://{user}:${{{name}:?" in compose["services"][container]["environment"]["NATS_URL"]
+        assert f"nats://{user}:${{{name}:?" in compose["services"][container]["environment"]["BROKER_URL"]
     assert set(expected.values()) < set(names())

@@ -71,7 +71,7 @@ def _container(service: Service, services: Sequence[Service]) -> Iterator[str]:
 def _environment(service: Service, services: Sequence[Service]) -> Iterator[tuple[str, str]]:
     variable = service.variable
     if service.events:
-        yield "NATS_URL", f"nats://{service.name}:{_secret(f'{variable}_BROKER_PASSWORD')}@nats:4222"
+        yield "BROKER_URL", f"nats://{service.name}:{_secret(f'{variable}_BROKER_PASSWORD')}@nats:4222"
     if service.declaration.database:
         yield "DATABASE_URL", _database_url(service, _secret(f"{variable}_DATABASE_PASSWORD"))
     yield from ((f"{callee.upper()}_ADDRESS", f"{workload_name(callee)}:{GRPC_PORT}") for callee in service.callees)

@@ -58,12 +58,12 @@
 {{- $values := .root.Values }}
 {{- $missing := list }}
 {{- if and .spec.database (not $values.postgres.enabled) (not .spec.databaseUrl) }}{{ $missing = append $missing "DATABASE_URL" }}{{ end }}
-{{- if and .spec.events (not $values.nats.enabled) (not .spec.natsUrl) }}{{ $missing = append $missing "NATS_URL" }}{{ end }}
+{{- if and .spec.events (not $values.nats.enabled) (not .spec.brokerUrl) }}{{ $missing = append $missing "BROKER_URL" }}{{ end }}
 {{- if and .spec.mail (not $values.mail.enabled) (not $values.mail.url) }}{{ $missing = append $missing "SMTP_URL" }}{{ end }}
 {{- if .spec.existingSecret }}
 {{- include "meshwright.check-existing-secret" (merge (dict "missing" $missing) .) }}
 {{- else if $missing }}
-{{- fail (printf "\n\nservices.%s needs %s. Set services.%s.existingSecret to a Secret that contains it, or see databaseUrl, natsUrl and mail in values.yaml." .name (join " and " $missing) .name) }}
+{{- fail (printf "\n\nservices.%s needs %s. Set services.%s.existingSecret to a Secret that contains it, or see databaseUrl, brokerUrl and mail in values.yaml." .name (join " and " $missing) .name) }}
 {{- end }}
 {{- end }}
 

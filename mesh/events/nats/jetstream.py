@@ -27,7 +27,7 @@ PING_PAUSE_S = 10  # two unanswered ones end the connection
 
 
 class JetStream:
-    """The Broker on NATS JetStream. mesh.events.nats.provision creates the stream and the consumers."""
+    """The Broker on NATS JetStream. mesh.events.provision creates the stream and the consumers."""
 
     def __init__(self, url: str, service: str) -> None:
         """Prepares the connection. `service` is also the name of the NATS user."""

@@ -1,6 +1,6 @@
 """The broker's users and their permissions, which NATS enforces.
 
-Each service has a user of its own, which may publish to the subjects of its own package, pull from its own consumer,
+Each service has a user of its own, which may publish to the subjects of its own packages, pull from its own consumer,
 and subscribe only to its own inbox, which receives the replies. It may not create or change streams and consumers: the
 subjects of a consumer are in the body of the request that creates it, where NATS checks no permission. So the
 provisioner creates them, which may neither read nor publish events.
@@ -9,8 +9,8 @@ provisioner creates them, which may neither read nor publish events.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mesh.contract.events import TYPE_PREFIX, Participant
-from mesh.events.nats.stream import STREAM
+from mesh.contract.events import Participant
+from mesh.events.nats.stream import STREAM, subjects_of
 
 PROVISIONER = "provisioner"
 PASSWORDS_FILE = "passwords.conf"
@@ -44,9 +44,7 @@ def service_user(service: Participant) -> User:
     """Returns the user that a service connects as."""
     own = f"{STREAM}.{service.name}"
     consuming = (f"$JS.API.CONSUMER.INFO.{own}", f"$JS.API.CONSUMER.MSG.NEXT.{own}", f"$JS.ACK.{own}.>")
-    publish = ((f"{TYPE_PREFIX}{service.name}.>",) if service.publishes else ()) + (
-        consuming if service.consumes else ()
-    )
+    publish = subjects_of(service.publishes) + (consuming if service.consumes else ())
     return User(service.name, publish, (f"{inbox_prefix(service.name)}.>",))
 
 

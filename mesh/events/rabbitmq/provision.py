@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from pamqp.common import Arguments
 
 from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, exists, open_connection
-from mesh.events.rabbitmq.topology import REJECTED, route, routes
+from mesh.events.rabbitmq.failures import FAILURES, unavailable
+from mesh.events.rabbitmq.topology import REJECTED, REJECTED_ROUTE, route, routes
 from mesh.events.rabbitmq.users import PROVISIONER
 
 QUEUE_SETTLE_S = 1.0
@@ -24,20 +25,32 @@ async def provision(
     queue_settle_s: float = QUEUE_SETTLE_S,
 ) -> None:
     """Creates the exchanges of these types, and the queues of these consumers. A consumer that no longer consumes a
-    type does not get it any more; nothing else is deleted. Raises one of FAILURES.
+    type does not get it any more; nothing else is deleted. Raises Unavailable.
     """
-    connection = await open_connection(url, PROVISIONER)
-    async with connection, connection.channel() as channel:
-        # One consumer of a queue is active; another replica takes over when that one has gone.
-        new = [name for name in (REJECTED, *consumers) if not await exists(connection, queue=name)]
-        for name in new:
-            arguments: Arguments = {"x-queue-type": "quorum", "x-single-active-consumer": name != REJECTED}
-            await channel.declare_queue(name, durable=True, arguments=arguments, timeout=REQUEST_TIMEOUT_S)
-        if new:
-            await asyncio.sleep(queue_settle_s)  # before the exchanges, by which events are accepted
-        await _bind(channel, REJECTED, await _exchange(channel, REJECTED))
-        for event_type in event_types:
-            await _provision_type(channel, event_type, consumers)
+    try:
+        async with await open_connection(url, PROVISIONER) as connection, connection.channel() as channel:
+            await _provision(connection, channel, event_types, consumers, queue_settle_s)
+    except FAILURES as error:
+        raise unavailable(error) from error
+
+
+async def _provision(
+    connection: AbstractConnection,
+    channel: AbstractChannel,
+    event_types: Collection[str],
+    consumers: Mapping[str, Collection[str]],
+    queue_settle_s: float,
+) -> None:
+    # One consumer of a queue is active; another replica takes over when that one has gone.
+    new = [name for name in (REJECTED, *consumers) if not await exists(connection, queue=name)]
+    for name in new:
+        arguments: Arguments = {"x-queue-type": "quorum", "x-single-active-consumer": name != REJECTED}
+        await channel.declare_queue(name, durable=True, arguments=arguments, timeout=REQUEST_TIMEOUT_S)
+    if new:
+        await asyncio.sleep(queue_settle_s)  # before the exchanges, by which events are accepted
+    await _bind(channel, REJECTED, await _exchange(channel, REJECTED_ROUTE))
+    for event_type in event_types:
+        await _provision_type(channel, event_type, consumers)
 
 
 async def _provision_type(channel: AbstractChannel, event_type: str, consumers: Mapping[str, Collection[str]]) -> None:

@@ -25,7 +25,7 @@ START_TIMEOUT_S = 1.0
 
 
 class RabbitMQ:
-    """The Broker on RabbitMQ. mesh.events.rabbitmq.provision creates the exchanges and the queues."""
+    """The Broker on RabbitMQ. mesh.events.provision creates the exchanges and the queues."""
 
     def __init__(self, url: str, service: str) -> None:
         """Prepares the connection. `service` is also the name of the RabbitMQ user."""

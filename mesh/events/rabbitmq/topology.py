@@ -15,7 +15,9 @@ published to, however it got into the queue. No event type has a colon in its na
 from typing import Final
 
 REJECTED: Final = "rejected:"
-"""The queue, and the exchange before it, of the messages that a consumer rejected, and of those that grew too old."""
+"""The queue of the messages that a consumer rejected, and of those that grew too old."""
+REJECTED_ROUTE: Final = "routes:rejected"
+"""The exchange that leads there."""
 
 
 def routes(event_type: str) -> str:

@@ -3,7 +3,8 @@
 Each service has a user of its own, which may write to the exchanges of its own types of events, and read its own queue.
 It may not declare or bind anything, nor write to the default exchange, by which anybody could put a message into any
 queue. So the provisioner creates exchanges and queues. To bind them it has to be allowed to write to queues and to read
-exchanges; it may read no queue and write to no exchange of a type.
+exchanges; it may read no queue and write to no exchange of a type (a
+message in another exchange is no event).
 
 https://www.rabbitmq.com/docs/access-control https://www.rabbitmq.com/docs/definitions
 """
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 from mesh.contract.events import Participant
 from mesh.events.broker import EVENT_AGE_S_MAX
-from mesh.events.rabbitmq.topology import REJECTED
+from mesh.events.rabbitmq.topology import REJECTED, REJECTED_ROUTE
 
 PROVISIONER: Final = "provisioner"
 VHOST: Final = "/"
@@ -41,11 +42,11 @@ def service_user(service: Participant) -> User:
 def provisioner(services: Sequence[Participant]) -> User:
     """Returns the user that creates exchanges and queues."""
     types = sorted(event for service in services for event in service.publishes)
-    queues = [service.name for service in services if service.consumes]
-    exchanges = f"(routes|{'|'.join(queues)}):.+" if queues else "routes:.+"
-    own = f"{exchanges}|{re.escape(REJECTED)}"
-    configure = f"^({own}|{_alternatives([*queues, *types])})$"
-    return User(PROVISIONER, configure, f"^({own}|{_alternatives(queues)})$", f"^({own}|{_alternatives(types)})$")
+    consumers = [service.name for service in services if service.consumes]
+    queues = _alternatives([*consumers, REJECTED])
+    exchanges = f"({_alternatives(['routes', *consumers])}):.+"
+    read = "|".join([exchanges, *map(re.escape, types)])
+    return User(PROVISIONER, f"^({read}|{queues})$", f"^({exchanges}|{queues})$", f"^({read})$")
 
 
 def users(services: Sequence[Participant]) -> tuple[User, ...]:
@@ -76,7 +77,7 @@ _AGE_MS_MAX = int(EVENT_AGE_S_MAX * 1000)
 _KEPT = {"message-ttl": _AGE_MS_MAX}
 _EVENTS = {
     "message-ttl": _AGE_MS_MAX,
-    "dead-letter-exchange": REJECTED,
+    "dead-letter-exchange": REJECTED_ROUTE,
     # A message leaves its queue once the other one has it: https://www.rabbitmq.com/docs/quorum-queues#dead-lettering
     "dead-letter-strategy": "at-least-once",
     "overflow": "reject-publish",

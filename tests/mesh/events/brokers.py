@@ -25,11 +25,11 @@ from mesh.events.nats.stream import STREAM
 from mesh.events.rabbitmq import provision as rabbitmq
 from mesh.events.rabbitmq.cloud_events import to_headers as to_amqp_headers
 from mesh.events.rabbitmq.provision import QUEUE_SETTLE_S
-from mesh.events.rabbitmq.topology import REJECTED, route, routes
+from mesh.events.rabbitmq.topology import REJECTED, REJECTED_ROUTE, route, routes
 from tests.broker import ADMIN, RABBITMQ_ADMIN
-from tests.mesh.messages import Note, Other
+from tests.mesh.messages import Note, Other, Sale
 
-TYPES: Final = (Note.desc().type_name, Other.desc().type_name)
+TYPES: Final = (Note.desc().type_name, Other.desc().type_name, Sale.desc().type_name)
 
 
 def received(delivery: Delivery) -> Envelope:
@@ -106,7 +106,7 @@ class NatsServer(BrokerServer):
         await self._server.kill()
 
     async def provision(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
-        await provision(self.url, subscriptions)
+        await provision(self.url, TYPES, subscriptions)
 
     async def lose_everything(self) -> None:
         async with self._client() as client:
@@ -166,6 +166,7 @@ class RabbitMQServer(BrokerServer):
                 await channel.queue_delete(queue)
                 for event_type in TYPES:
                     await channel.exchange_delete(route(queue, event_type))
+            await channel.exchange_delete(REJECTED_ROUTE)
             for event_type in TYPES:
                 await channel.exchange_delete(event_type)
                 await channel.exchange_delete(routes(event_type))

@@ -18,13 +18,13 @@ from protobuf import Message
 from mesh.background import stop
 from mesh.database import Connection, Database
 from mesh.errors import Unavailable
-from mesh.events import Broker, Event, Inbox, Relay, inbox_table
+from mesh.events import Broker, Event, Inbox, Relay, inbox_table, publish
 from mesh.events.envelope import Envelope
 from mesh.events.inbox import Handler
 from mesh.events.retries import Retries
 from mesh.telemetry import tracing
 from tests.mesh.events.brokers import BrokerServer
-from tests.mesh.messages import Note, Other
+from tests.mesh.messages import Note, Other, Sale
 
 PublishNotes = Callable[..., Awaitable[None]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
@@ -395,6 +395,18 @@ async def test_a_broker_that_was_emptied_is_subscribed_to_anew(
         await publish_notes("notes/1", "b")
         await server.provision({"test": [TYPE]})
         assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
+
+
+@pytest.mark.usefixtures("relay")
+async def test_an_event_of_any_package_arrives(
+    database: Database, broker: Broker, server: BrokerServer, noted: Noted
+) -> None:
+    """A package need not be one of ours: the part before its version names the publisher."""
+    await server.provision({"test": [Sale.desc().type_name]})
+    async with database.transaction() as tx:
+        await publish(tx, Sale(text="sold"), source="test", aggregate="sales/1")
+    async with inbox(database, broker, {Sale: note}):
+        assert await noted(1) == [("sales/1", "sold")]
 
 
 @pytest.mark.usefixtures("relay")

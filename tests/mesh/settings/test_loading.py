@@ -6,7 +6,15 @@ import sys
 import pytest
 from pydantic import Field, ValidationError
 
-from mesh.settings import EXIT_INVALID_SETTINGS, Address, ClientSettings, DatabaseSettings, ServiceSettings, load
+from mesh.settings import (
+    EXIT_INVALID_SETTINGS,
+    Address,
+    ClientSettings,
+    DatabaseSettings,
+    EventSettings,
+    ServiceSettings,
+    load,
+)
 
 RIGHT = {"JWKS_URL": "http://edge:8080/jwks.json", "TOKEN_ISSUER": "https://shop.test"}
 
@@ -116,3 +124,14 @@ def test_a_service_does_not_import_what_it_does_not_use() -> None:
     assert "services.orders.handlers" in loaded
     unused = {"fastapi", "google.protobuf", "httpx", "opentelemetry", "rich", "starlette", "uvicorn"}
     assert not unused & set(loaded)
+
+
+def test_a_former_name_is_mentioned(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever still sets a variable by its former name reads what it is called now, and nothing of its value."""
+    monkeypatch.delenv("BROKER_URL", raising=False)
+    monkeypatch.setenv("NATS_URL", "nats://orders:secret@nats:4222")
+    with pytest.raises(SystemExit):
+        load(EventSettings)
+    error = capsys.readouterr().err
+    assert "BROKER_URL: is not set. NATS_URL is its former name: rename it. Example: BROKER_URL=nats://" in error
+    assert "orders:secret@nats:4222" not in error.replace("Example: BROKER_URL=nats://orders:secret@nats:4222", "")

@@ -7,7 +7,7 @@ from services.identity.settings import IdentitySettings
 
 RIGHT = {
     "DATABASE_URL": "postgresql://identity@localhost/identity",
-    "NATS_URL": "nats://localhost",
+    "BROKER_URL": "nats://localhost",
     "JWKS_URL": "http://localhost/.well-known/jwks.json",
     "TOKEN_ISSUER": "http://localhost",
     "KEY_ENCRYPTION_SECRET": "0123456789abcdef0123456789abcdef",

@@ -131,7 +131,8 @@ async def shop(
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(Nats(tmp_path / "nats", [ADMIN]))
         url = server.url(ADMIN.name)
-        await provision(url, {"notifications": [kind.desc().type_name for kind in EVENTS]})
+        types = [kind.desc().type_name for kind in EVENTS]
+        await provision(url, types, {"notifications": types})
         broker = await stack.enter_async_context(connect(url, "notifications"))
         database = await open_database("notifications")
         channel = Channel("identity", f"127.0.0.1:{port}", tokens=GivenToken(issuer.token("workloads/notifications")))

@@ -12,7 +12,7 @@ RIGHT = {
     "CLIENT_ID": "notifications",
     "CLIENT_SECRET": "0123456789abcdef",
     "DATABASE_URL": "postgresql://postgres:5432/notifications",
-    "NATS_URL": "nats://nats:4222",
+    "BROKER_URL": "nats://nats:4222",
     "IDENTITY_ADDRESS": "identity:9000",
     "SMTP_URL": "smtp://mail:25",
     "MAIL_FROM": "Shop <shop@example.com>",

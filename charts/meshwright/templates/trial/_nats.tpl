@@ -37,7 +37,7 @@ data:
   {{ $user }}: {{ $password | b64enc }}
   {{- end }}
   passwords.conf: {{ join "" $lines | b64enc }}
-  NATS_URL: {{ include "meshwright.nats-url" (dict "root" .root "name" "provisioner" "password" .passwords.provisioner) | b64enc }}
+  BROKER_URL: {{ include "meshwright.nats-url" (dict "root" .root "name" "provisioner" "password" .passwords.provisioner) | b64enc }}
 {{- end }}
 
 {{/* Takes root; name, the name of the user; password. */}}

@@ -31,13 +31,13 @@ spec:
 {{ include "meshwright.pod-base" (dict "root" .root "name" .name "user" 10001) }}
 containers:
   - name: {{ .name }}
-    {{- include "meshwright.program" (dict "root" .root "module" "mesh.events.nats.provision" "spec" (dict "args" (list "--keep"))) | nindent 4 }}
+    {{- include "meshwright.program" (dict "root" .root "module" "mesh.events.provision" "spec" (dict "args" (list "--keep"))) | nindent 4 }}
     env:
-      - name: NATS_URL
+      - name: BROKER_URL
         valueFrom:
           secretKeyRef:
             name: {{ include "meshwright.fullname" (dict "root" .root "name" "nats") }}
-            key: NATS_URL
+            key: BROKER_URL
     resources:
       requests: {cpu: 10m, memory: 48Mi}
       limits: {memory: 128Mi}

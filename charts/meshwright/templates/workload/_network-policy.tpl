@@ -95,7 +95,7 @@ Takes root, spec.
 {{- $outside := list }}
 {{- $values := .root.Values }}
 {{- if and .spec.database (or (not $values.postgres.enabled) .spec.databaseUrl .spec.existingSecret) }}{{ $outside = append $outside "database" }}{{ end }}
-{{- if and .spec.events (or (not $values.nats.enabled) .spec.natsUrl .spec.existingSecret) }}{{ $outside = append $outside "broker" }}{{ end }}
+{{- if and .spec.events (or (not $values.nats.enabled) .spec.brokerUrl .spec.existingSecret) }}{{ $outside = append $outside "broker" }}{{ end }}
 {{- if and .spec.mail (or (not $values.mail.enabled) $values.mail.url .spec.existingSecret) }}{{ $outside = append $outside "mail" }}{{ end }}
 {{- if .spec.internet }}{{ $outside = append $outside "internet" }}{{ end }}
 {{- if $values.monitoring.tracesEndpoint }}{{ $outside = append $outside "traces" }}{{ end }}
@@ -104,7 +104,7 @@ Takes root, spec.
 
 {{/* The URL of one of those in the values, empty if it is in a Secret of the operator's own. */}}
 {{- define "meshwright.outside-url" -}}
-{{ get (dict "database" .spec.databaseUrl "broker" .spec.natsUrl "mail" .root.Values.mail.url "traces" .root.Values.monitoring.tracesEndpoint) .name | default "" }}
+{{ get (dict "database" .spec.databaseUrl "broker" .spec.brokerUrl "mail" .root.Values.mail.url "traces" .root.Values.monitoring.tracesEndpoint) .name | default "" }}
 {{- end }}
 
 {{/* The ports in the values and the one in the URL, as a JSON list. */}}

@@ -35,8 +35,8 @@ DATABASE_URL: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- if .spec.events }}
-{{- with .spec.natsUrl | default ($values.nats.enabled | ternary (include "meshwright.nats-url" (dict "root" .root "name" .name "password" (get .generated.nats .name))) "") }}
-NATS_URL: {{ . | quote }}
+{{- with .spec.brokerUrl | default ($values.nats.enabled | ternary (include "meshwright.nats-url" (dict "root" .root "name" .name "password" (get .generated.nats .name))) "") }}
+BROKER_URL: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- if .spec.mail }}

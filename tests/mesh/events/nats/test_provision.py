@@ -19,7 +19,7 @@ from mesh.events.nats.users import PROVISIONER, provisioner
 from tests.broker import ADMIN
 
 ROOT = Path(__file__).resolve().parents[4]
-COMMAND = (sys.executable, "-m", "mesh.events.nats.provision")
+COMMAND = (sys.executable, "-m", "mesh.events.provision")
 
 
 @pytest.fixture
@@ -43,18 +43,34 @@ async def filters(server: Nats) -> dict[str, list[str]]:
 
 async def test_existing_consumers_are_updated_and_none_is_deleted(server: Nats) -> None:
     """A consumer gets its new types and keeps its position; so does one that is no longer declared."""
-    await provision(server.url(PROVISIONER), {"a": ["meshwright.x.v1.One"], "b": ["meshwright.x.v1.One"]})
+    one, two = "meshwright.x.v1.One", "meshwright.x.v1.Two"
+    await provision(server.url(PROVISIONER), [one], {"a": [one], "b": [one]})
     client = await nats.connect(server.url(ADMIN.name))
     await client.jetstream().publish("meshwright.x.v1.One", b"")
     await client.close()
-    await provision(server.url(PROVISIONER), {"a": ["meshwright.x.v1.One", "meshwright.x.v1.Two"]})
-    assert await filters(server) == {
-        "a": ["meshwright.x.v1.One", "meshwright.x.v1.Two"],
-        "b": ["meshwright.x.v1.One"],
-    }
+    await provision(server.url(PROVISIONER), [one, two], {"a": [one, two]})
+    assert await filters(server) == {"a": [one, two], "b": [one]}
     client = await nats.connect(server.url(ADMIN.name))
     assert (await client.jetstream().stream_info(STREAM)).state.messages == 1
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["meshwright.>"], ["acme.x.v1.*", "meshwright.>"]),
+        (["meshwright.x.v1.One", "kept.>"], ["acme.x.v1.*", "kept.>", "meshwright.x.v1.*"]),
+        (["acme.x.v1.*", "meshwright.x.v1.*"], ["acme.x.v1.*", "meshwright.x.v1.*"]),
+    ],
+)
+async def test_a_stream_gets_the_subjects_that_it_lacks(server: Nats, before: list[str], after: list[str]) -> None:
+    """Types of any package are covered; subjects that were there stay, but for those that overlap with new ones."""
+    client = await nats.connect(server.url(ADMIN.name))
+    await client.jetstream().add_stream(name=STREAM, subjects=before)
+    await provision(server.url(PROVISIONER), ["acme.x.v1.One", "meshwright.x.v1.One"], {"a": ["acme.x.v1.One"]})
+    subjects = (await client.jetstream().stream_info(STREAM)).config.subjects
+    await client.close()
+    assert sorted(subjects or ()) == after
 
 
 async def test_the_command_provisions_what_the_contracts_say(server: Nats) -> None:
@@ -94,20 +110,20 @@ async def test_lost_data_is_provisioned_again(
 
 def test_an_unreachable_broker_is_an_error() -> None:
     """The command fails after a while, with a message that does not hold the password."""
-    hasty = "from mesh.events.nats import provision; provision.ATTEMPTS_MAX = 2"
+    hasty = "from mesh.events import provision; provision.ATTEMPTS_MAX = 2"
     done = run(f"nats://provisioner:secret@127.0.0.1:{free_port()}", hasty)
     assert done.returncode == 1
-    assert "The broker of NATS_URL could not be provisioned: " in done.stderr
+    assert "The broker of BROKER_URL could not be provisioned: " in done.stderr
     assert "secret" not in done.stdout + done.stderr
 
 
 def run(url: str, before: str = "") -> "subprocess.CompletedProcess[str]":
     """Runs the command after some Python code."""
-    program = f"{before}\nimport sys; from mesh.events.nats.provision import main; sys.exit(main([]))"
+    program = f"{before}\nimport sys; from mesh.events.provision import main; sys.exit(main([]))"
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env=environment(url), capture_output=True, text=True, check=False)
 
 
 def environment(url: str) -> dict[str, str]:
     """Returns the variables that the command reads."""
-    return {"NATS_URL": url, "PYTHONPATH": ".:gen"}
+    return {"BROKER_URL": url, "PYTHONPATH": ".:gen"}

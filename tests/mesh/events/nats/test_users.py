@@ -15,9 +15,9 @@ from protobuf.wkt import FileDescriptorSet
 
 from local.nats import Nats
 from mesh.contract.events import Participant, participants
+from mesh.events.adapters import provision
 from mesh.events.envelope import Envelope, UnauthenticEvent
 from mesh.events.nats.jetstream import JetStream
-from mesh.events.nats.provision import declared_consumers, provision
 from mesh.events.nats.stream import STREAM
 from mesh.events.nats.users import PROVISIONER, inbox_prefix, users
 from tests.broker import ADMIN
@@ -84,7 +84,7 @@ def may_publish(user: str, subject: str) -> bool:
 async def server(server_folder: Path) -> AsyncIterator[Nats]:
     """Starts a broker with the users of the contracts, and one for the tests, and provisions it."""
     async with Nats(server_folder / "users-nats", [ADMIN, *users(SERVICES)]) as server:
-        await provision(server.url(PROVISIONER), declared_consumers(CONTRACTS))
+        await provision(server.url(PROVISIONER), SERVICES)
         yield server
 
 

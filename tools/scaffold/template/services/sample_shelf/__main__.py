@@ -11,7 +11,7 @@ from services.sample_shelf.settings import SampleShelfSettings
 async def wire(process: Process, settings: SampleShelfSettings) -> None:
     """Serves the handlers, and publishes the events that they write to the database."""
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await serve(process, settings, SampleShelfHandlers(database))
 

@@ -1,0 +1,34 @@
+"""The RabbitMQ server of tests and of the local mesh."""
+
+from pathlib import Path
+
+import psutil
+
+from local.rabbitmq import RabbitMQServer
+from tests.broker import RABBITMQ_ADMIN
+
+
+async def test_two_run_side_by_side_and_leave_nothing_behind(tmp_path: Path) -> None:
+    """Each listens on the loopback interface only; no port mapper runs, and all processes end with the server."""
+    before = set(psutil.pids())
+    async with (
+        RabbitMQServer(tmp_path / "one", [RABBITMQ_ADMIN]) as one,
+        RabbitMQServer(tmp_path / "two", [RABBITMQ_ADMIN]) as two,
+    ):
+        own = _descendants(before)
+        addresses = {
+            connection.laddr.ip
+            for process in own
+            for connection in process.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert addresses == {"127.0.0.1"}
+        assert one.port != two.port
+        assert "epmd" not in {process.name() for process in own}
+    gone, alive = psutil.wait_procs(own, timeout=30)
+    assert (len(gone), alive) == (len(own), [])
+
+
+def _descendants(before: set[int]) -> list[psutil.Process]:
+    """Returns the processes that this one has started since."""
+    return [process for process in psutil.Process().children(recursive=True) if process.pid not in before]

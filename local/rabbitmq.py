@@ -41,6 +41,12 @@ def program() -> Path | None:
     return next((path for path in PROGRAMS if path.exists()), None)
 
 
+def _version(path: Path) -> int:
+    """Returns the major version, which the folder of the program is named for."""
+    name = path.resolve().parent.parent.name  # rabbitmq_server-3.10.8, or 4.2.1 of Homebrew
+    return int(name.rpartition("-")[2].partition(".")[0])
+
+
 class RabbitMQServer(Server):
     """A broker with these users. Their passwords are generated once and kept below `folder`, with mode 0600.
 
@@ -69,7 +75,9 @@ class RabbitMQServer(Server):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         passwords = {user.name: self._password(user.name) for user in self._users}
-        write_secret(self.folder / "definitions.json", json.dumps(definitions(self._users, passwords), indent=2))
+        write_secret(
+            self.folder / "definitions.json", json.dumps(definitions(self._users, passwords, _version(path)), indent=2)
+        )
         write_secret(self.folder / "enabled_plugins", "[].")
         (self.folder / ".erlang.cookie").unlink(missing_ok=True)
         write_secret(self.folder / ".erlang.cookie", secret(self.folder / "passwords" / ".erlang"))

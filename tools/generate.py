@@ -30,6 +30,7 @@ from tools.generation import tables
 from tools.generation.chart import write_services
 from tools.generation.compose import write_compose
 from tools.generation.contradictions import code_problems, contract_problems
+from tools.generation.rabbitmq import rabbitmq_definitions
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOGLE_FILES = (
@@ -193,6 +194,7 @@ def derived_files(services: Sequence[Service], contracts: FileDescriptorSet) -> 
         f"{CHART}/events.yaml": write_events(contracts),
         f"{CHART}/services.yaml": write_services(services),
         f"{CHART}/files/nats-users.conf": configuration(users(participants(contracts))),
+        f"{CHART}/files/rabbitmq-definitions.json": rabbitmq_definitions(participants(contracts)),
         tables.FILE.as_posix(): tables.write_table((ROOT / tables.FILE).read_text(), services, contracts),
     }
 

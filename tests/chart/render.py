@@ -26,6 +26,7 @@ PROFILES: dict[str, tuple[str, ...]] = {
     "default": (),
     "trial": ("--values", "values-trial.yaml"),
     "production": ("--values", "values-production.yaml"),
+    "rabbitmq": ("--values", "values-trial.yaml", "--set=nats.enabled=false,rabbitmq.enabled=true"),
     "alone": (  # one service of a mesh that other releases bring, without Linkerd
         "--set=prefix=shop,linkerd.enabled=false,edge.enabled=false,mail.enabled=false",
         "--set=services.identity.enabled=false,services.catalog.enabled=false",

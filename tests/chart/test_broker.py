@@ -8,20 +8,31 @@ import sysconfig
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml
 from protobuf.wkt import FileDescriptorSet
 
+from local.rabbitmq import RabbitMQServer
 from mesh.contract.events import participants
+from mesh.errors import Unavailable
+from mesh.events import connect
 from mesh.events.nats.users import configuration, users
-from tests.chart.render import template
+from mesh.events.rabbitmq.users import definitions
+from mesh.events.rabbitmq.users import users as rabbitmq_users
+from tests.broker import RABBITMQ_ADMIN
+from tests.chart.render import objects, template
+from tools.generation.rabbitmq import VERSION
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SERVICES: Final = participants(FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes()))
 
 
-def secrets() -> dict[str, dict[str, str]]:
-    """The Secrets of a default installation, by name, decoded."""
-    done = template()
+RABBITMQ: Final = ("--set=nats.enabled=false,rabbitmq.enabled=true",)
+
+
+def secrets(*arguments: str) -> dict[str, dict[str, str]]:
+    """The Secrets of an installation, by name, decoded."""
+    done = template(*arguments)
     assert done.returncode == 0, done.stderr
     found: dict[str, dict[str, str]] = {}
     for each in filter(None, yaml.safe_load_all(done.stdout)):
@@ -31,16 +42,56 @@ def secrets() -> dict[str, dict[str, str]]:
     return found
 
 
-def test_each_service_knows_its_own_password_only() -> None:
+@pytest.mark.parametrize(
+    ("server", "url", "arguments"),
+    [("shop-nats", "nats://{}:{}@shop-nats:4222", ()), ("shop-rabbitmq", "amqp://{}:{}@shop-rabbitmq:5672/", RABBITMQ)],
+)
+def test_each_service_knows_its_own_password_only(server: str, url: str, arguments: tuple[str, ...]) -> None:
     """The broker's Secret has them all; a service's has the URL of its own user."""
-    found = secrets()
-    passwords = {service.name: found["shop-nats"][service.name] for service in SERVICES}
+    found = secrets(*arguments)
+    passwords = {service.name: found[server][service.name] for service in SERVICES}
     assert len(set(passwords.values())) == len(passwords)
     for name, password in passwords.items():
-        assert found[f"shop-{name}"]["BROKER_URL"] == f"nats://{name}:{password}@shop-nats:4222"
+        assert found[f"shop-{name}"]["BROKER_URL"] == url.format(name, password)
     for name, data in found.items():
         known = {user for user, password in passwords.items() if password in json.dumps(data)}
-        assert name == "shop-nats" or known <= {name.removeprefix("shop-")}, name
+        assert name == server or known <= {name.removeprefix("shop-")}, name
+
+
+def test_rabbitmq_gets_the_users_of_the_contracts() -> None:
+    """Its definitions are what the contracts say, with the passwords of the Secret."""
+    secret = secrets(*RABBITMQ)["shop-rabbitmq"]
+    all_users = rabbitmq_users(SERVICES)
+    passwords = {user.name: secret[user.name] for user in all_users}
+    assert json.loads(secret["definitions.json"]) == definitions(all_users, passwords, VERSION)
+
+
+def test_there_is_one_broker() -> None:
+    """Two are an error, which says what to do; one in the place of the other leaves nothing of that."""
+    both = template("--set=rabbitmq.enabled=true")
+    assert "nats and rabbitmq are both enabled" in both.stderr
+    assert "nats" not in {
+        each["metadata"]["labels"].get("app.kubernetes.io/name") for each in objects(template(*RABBITMQ).stdout)
+    }
+
+
+async def test_rabbitmq_takes_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server starts with the rendered settings, but for its addresses and the paths of a container."""
+    text = next(
+        each["data"]["rabbitmq.conf"]
+        for each in objects(template(*RABBITMQ).stdout)
+        if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "shop-rabbitmq"
+    )
+    for ours, local in {
+        "listeners.tcp.default = 5672": "listeners.tcp.1 = {host}:{port}",
+        "/configuration/definitions.json": "{definitions}",
+    }.items():
+        assert ours in text
+        text = text.replace(ours, local)
+    monkeypatch.setattr("local.rabbitmq.CONFIGURATION", text)
+    async with RabbitMQServer(tmp_path, [RABBITMQ_ADMIN]) as server, connect(server.url("admin"), "admin") as broker:
+        with pytest.raises(Unavailable, match="ChannelNotFoundEntity"):
+            await broker.subscribe("nothing", [])
 
 
 async def test_the_broker_takes_the_configuration(tmp_path: Path) -> None:

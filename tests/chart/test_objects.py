@@ -316,7 +316,7 @@ def test_there_is_one_circuit_breaker(render: tuple[Object, ...]) -> None:
 def test_ports_say_what_they_speak(render: tuple[Object, ...]) -> None:
     """An unknown appProtocol makes a port opaque, and one that waits for the server to speak costs ten seconds."""
     spoken = {"grpc": "kubernetes.io/h2c", "http": "http"}
-    opaque = dict.fromkeys(("postgres", "nats", "smtp"), "linkerd.io/opaque")
+    opaque = dict.fromkeys(("postgres", "nats", "amqp", "smtp"), "linkerd.io/opaque")
     for each in render:
         if each["kind"] == "Service":
             assert each["spec"].get("clusterIP") != "None", "calls to a headless Service get no route"
@@ -364,7 +364,7 @@ def test_pods_connect_to_what_they_call_and_to_nothing_else(render: tuple[Object
     assert {spec["policyTypes"] == ["Ingress", "Egress"] for spec in names.values()} == {True}
     assert {pair for pair in out if pair[1] != "edge" and pair[1] in names} == into
     assert {name for name, target in out if target == "edge"} == {
-        name for name in names if name not in {"edge", "postgres", "nats", "mail", "provisioner"}
+        name for name in names if name not in {"edge", "postgres", "nats", "rabbitmq", "mail", "provisioner"}
     }
 
 

@@ -1,6 +1,7 @@
 {{/* Stops the installation with a message if a value is wrong, or if the cluster lacks something. */}}
 {{- define "meshwright.checks" -}}
 {{- include "meshwright.check-linkerd" . }}
+{{- include "meshwright.check-broker" . }}
 {{- include "meshwright.check-monitoring" . }}
 {{- include "meshwright.check-proxies" . }}
 {{- include "meshwright.check-direct-clients" . }}
@@ -17,6 +18,12 @@
 {{- fail (printf "\n\nThis cluster does not know %s. Install the Gateway API, and Linkerd:\n\n    linkerd install --crds | kubectl apply -f - && linkerd install | kubectl apply -f -\n\nor install without Linkerd: --set linkerd.enabled=false. (helm template asks no cluster; pass it --api-versions %s)" . .) }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "meshwright.check-broker" -}}
+{{- if and .Values.nats.enabled .Values.rabbitmq.enabled }}
+{{- fail "\n\nnats and rabbitmq are both enabled, but events have one broker. Disable one: --set nats.enabled=false" }}
 {{- end }}
 {{- end }}
 
@@ -58,7 +65,7 @@
 {{- $values := .root.Values }}
 {{- $missing := list }}
 {{- if and .spec.database (not $values.postgres.enabled) (not .spec.databaseUrl) }}{{ $missing = append $missing "DATABASE_URL" }}{{ end }}
-{{- if and .spec.events (not $values.nats.enabled) (not .spec.brokerUrl) }}{{ $missing = append $missing "BROKER_URL" }}{{ end }}
+{{- if and .spec.events (not (include "meshwright.broker" .root)) (not .spec.brokerUrl) }}{{ $missing = append $missing "BROKER_URL" }}{{ end }}
 {{- if and .spec.mail (not $values.mail.enabled) (not $values.mail.url) }}{{ $missing = append $missing "SMTP_URL" }}{{ end }}
 {{- if .spec.existingSecret }}
 {{- include "meshwright.check-existing-secret" (merge (dict "missing" $missing) .) }}

@@ -20,11 +20,14 @@ Include it once a render, because new ones are random. Those of an earlier relea
 {{- range include "meshwright.clients" . | fromJsonArray }}
 {{- $_ := set $clients . (include "meshwright.kept" (dict "root" $ "name" . "key" "CLIENT_SECRET")) }}
 {{- end }}
-{{- $nats := dict }}
-{{- range append (include "meshwright.events" . | fromJson | keys | sortAlpha) "provisioner" }}
-{{- $_ := set $nats . (include "meshwright.kept" (dict "root" $ "name" "nats" "key" .)) }}
+{{- $broker := dict }}
+{{- with include "meshwright.broker" . }}
+{{- $server := . }}
+{{- range append (include "meshwright.events" $ | fromJson | keys | sortAlpha) "provisioner" }}
+{{- $_ := set $broker . (include "meshwright.kept" (dict "root" $ "name" $server "key" .)) }}
 {{- end }}
-{{- dict "databases" $databases "nats" $nats "clients" $clients "own" $own | toJson }}
+{{- end }}
+{{- dict "databases" $databases "broker" $broker "clients" $clients "own" $own | toJson }}
 {{- end }}
 
 {{/*

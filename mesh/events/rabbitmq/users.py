@@ -54,8 +54,10 @@ def users(services: Sequence[Participant]) -> tuple[User, ...]:
     return (provisioner(services), *map(service_user, services))
 
 
-def definitions(users: Sequence[User], passwords: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the definitions of these users, and of the policies for queues."""
+def definitions(users: Sequence[User], passwords: Mapping[str, str], version: int) -> dict[str, Any]:
+    """Returns the definitions of these users, and of the policies for queues, for a major version of RabbitMQ."""
+    # From 4.0 on a message that was returned 20 times is taken away, unless a policy says -1, which 3 does not know.
+    limits = {"delivery-limit": -1} if version >= 4 else {}
     return {
         "vhosts": [{"name": VHOST}],
         "users": [{"name": user.name, "password": passwords[user.name], "tags": ""} for user in users],
@@ -69,7 +71,10 @@ def definitions(users: Sequence[User], passwords: Mapping[str, str]) -> dict[str
             }
             for user in users
         ],
-        "policies": [_policy("events", f"^(?!{REJECTED}$)", _EVENTS), _policy("rejected", f"^{REJECTED}$", _KEPT)],
+        "policies": [
+            _policy("events", f"^(?!{REJECTED}$)", _EVENTS | limits),
+            _policy("rejected", f"^{REJECTED}$", _KEPT),
+        ],
     }
 
 

@@ -1,5 +1,5 @@
 {{/*
-Makes the stream and the consumers in the trial broker, and again should they get lost. It is a pod of its own: in the broker's, each
+Makes what carries events in the trial broker, and again should they get lost. It is a pod of its own: in the broker's, each
 version of our image would restart the broker, and one that is not there would stop it. Takes root, name, spec.
 */}}
 {{- define "meshwright.provisioner" -}}
@@ -36,7 +36,7 @@ containers:
       - name: BROKER_URL
         valueFrom:
           secretKeyRef:
-            name: {{ include "meshwright.fullname" (dict "root" .root "name" "nats") }}
+            name: {{ include "meshwright.fullname" (dict "root" .root "name" (include "meshwright.broker" .root)) }}
             key: BROKER_URL
     resources:
       requests: {cpu: 10m, memory: 48Mi}

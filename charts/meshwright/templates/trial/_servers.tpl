@@ -4,11 +4,11 @@ that use it.
 */}}
 {{- define "meshwright.trial-servers" -}}
 {{- $servers := list }}
-{{- range list (list "postgres" "postgres" 5432 "database") (list "nats" "nats" 4222 "events") (list "mail" "smtp" 8026 "mail") }}
+{{- range list (list "postgres" "postgres" 5432 "database") (list "nats" "nats" 4222 "events") (list "rabbitmq" "amqp" 5672 "events") (list "mail" "smtp" 8026 "mail") }}
 {{- $name := index . 0 }}
 {{- if (get $.Values $name).enabled }}
 {{- $users := include "meshwright.users-of" (dict "root" $ "need" (index . 3)) | fromJsonArray }}
-{{- if eq $name "nats" }}{{ $users = append $users "provisioner" }}{{ end }}
+{{- if eq (index . 3) "events" }}{{ $users = append $users "provisioner" }}{{ end }}
 {{- $servers = append $servers (dict "name" $name "port" (index . 1) "number" (index . 2) "users" $users) }}
 {{- end }}
 {{- end }}

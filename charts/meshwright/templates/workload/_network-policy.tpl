@@ -95,7 +95,7 @@ Takes root, spec.
 {{- $outside := list }}
 {{- $values := .root.Values }}
 {{- if and .spec.database (or (not $values.postgres.enabled) .spec.databaseUrl .spec.existingSecret) }}{{ $outside = append $outside "database" }}{{ end }}
-{{- if and .spec.events (or (not $values.nats.enabled) .spec.brokerUrl .spec.existingSecret) }}{{ $outside = append $outside "broker" }}{{ end }}
+{{- if and .spec.events (or (not (include "meshwright.broker" .root)) .spec.brokerUrl .spec.existingSecret) }}{{ $outside = append $outside "broker" }}{{ end }}
 {{- if and .spec.mail (or (not $values.mail.enabled) $values.mail.url .spec.existingSecret) }}{{ $outside = append $outside "mail" }}{{ end }}
 {{- if .spec.internet }}{{ $outside = append $outside "internet" }}{{ end }}
 {{- if $values.monitoring.tracesEndpoint }}{{ $outside = append $outside "traces" }}{{ end }}

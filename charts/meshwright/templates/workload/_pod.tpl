@@ -35,7 +35,7 @@ makes differently, for example with another user. Passwords are left out, becaus
 */}}
 {{- define "meshwright.pod-annotations" -}}
 kubectl.kubernetes.io/default-container: {{ .name | replace "_" "-" }}
-{{- $unkept := dict "own" dict "clients" dict "databases" dict "nats" dict }}
+{{- $unkept := dict "own" dict "clients" dict "databases" dict "broker" dict }}
 checksum/connections: {{ list .spec.existingSecret (include "meshwright.secret-environment" (merge (dict "generated" $unkept) .)) | toJson | sha256sum | trunc 16 }}
 {{- if .root.Values.linkerd.enabled }}
 {{ include "meshwright.linkerd-annotations" . }}

@@ -35,7 +35,7 @@ DATABASE_URL: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- if .spec.events }}
-{{- with .spec.brokerUrl | default ($values.nats.enabled | ternary (include "meshwright.nats-url" (dict "root" .root "name" .name "password" (get .generated.nats .name))) "") }}
+{{- with .spec.brokerUrl | default (include "meshwright.broker-url" (dict "root" .root "name" .name "password" (get .generated.broker .name))) }}
 BROKER_URL: {{ . | quote }}
 {{- end }}
 {{- end }}

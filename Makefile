@@ -22,8 +22,9 @@ help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Ports: make up PORT=8081 sets the edge's; PORTS=free picks a free port for each that is not set."
-	@echo "  Others: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT and two for each service, for example"
+	@echo "  Others: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT RABBITMQ_PORT and two for each service, for example"
 	@echo "  ORDERS_PORT and ORDERS_OPS_PORT. MESH_HOME=<folder> keeps the state there, not in .mesh."
+	@echo "  BROKER=rabbitmq runs RabbitMQ in the place of NATS; make rabbitmq installs it."
 
 # Running it
 
@@ -69,10 +70,10 @@ chaos: .venv/requirements-up.sha256 ## break the running shop while shoppers use
 dead-letters: .venv/requirements-up.sha256 ## list the dead letters of SERVICE=<name>; replay them: REPLAY=<event id or all>
 	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
 
-compose: image ## run the whole mesh in containers, in the background
+compose: image ## run the whole mesh in containers, in the background: BROKER=<nats or rabbitmq>
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not installed. Install its plugin: https://docs.docker.com/compose/install"; exit 1; }
 	@$(PYTHON) tools/compose_secrets.py
-	@IMAGE=$(TAGGED) docker compose up --detach --wait || { echo "To see why, run: docker compose logs <the container named above>"; exit 1; }
+	@IMAGE=$(TAGGED) docker compose $(if $(filter rabbitmq,$(BROKER)),--file compose.yaml --file compose.rabbitmq.yaml) up --detach --wait || { echo "To see why, run: docker compose logs <the container named above>"; exit 1; }
 	@echo "REST http://localhost:$${PORT:-8080}   Mail http://localhost:$${MAIL_PAGE_PORT:-8025}/$$(sed -n 's/^MAIL_PAGE_TOKEN=//p' .env)/   Staff staff@example.com, password in .env"
 
 compose-down: ## stop the containers and keep their volumes

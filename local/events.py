@@ -14,7 +14,8 @@ from local.errors import SetupError
 from local.event_reader import EVENT_READER, EventReader
 from local.home import Home
 from local.nats import Nats
-from local.running import chosen_service, port_of
+from local.rabbitmq import RabbitMQServer
+from local.running import chosen_service, names, port_of
 from mesh.events.envelope import Envelope
 from mesh.events.nats.stream import subjects_of
 
@@ -24,6 +25,8 @@ PAST_MAX = 10
 async def follow_events(home: Home, service: str | None) -> None:
     """Prints the last events of a service, and then each new one, until interrupted. Raises SetupError."""
     subjects = subjects_of(chosen_service("events", service, lambda each: bool(each.publishes)).publishes)
+    if RabbitMQServer.name in names(home):
+        raise SetupError("RabbitMQ carries the events, and its queues can't be read without taking from them.")
     broker = Nats(home.data(Nats.name), (), port_of(home, Nats.name))
     types = FileDescriptorSet.from_binary(Path(IMAGE).read_bytes()).to_registry()
     try:

@@ -8,13 +8,13 @@ from pathlib import Path
 from protobuf.wkt import FileDescriptorSet
 
 from local import processes
+from local.brokers import BrokerServer
 from local.child import Child, Command
 from local.declarations.checkout import IMAGE, read_services
 from local.declarations.problem import WrongDeclarations
 from local.declarations.service import Service
 from local.errors import SetupError
 from local.home import Home
-from local.nats import Nats
 from local.output import Console, LogFile
 from local.postgres import Postgres
 from mesh.contract.events import participants
@@ -27,12 +27,12 @@ class Preparation:
     """The steps, for the services that the checkout declared when `make up` began. Each raises SetupError."""
 
     def __init__(
-        self, home: Home, services: Sequence[Service], postgres: Postgres, nats: Nats, console: Console
+        self, home: Home, services: Sequence[Service], postgres: Postgres, broker: BrokerServer, console: Console
     ) -> None:
         self._home = home
         self._services = services
         self._postgres = postgres
-        self._nats = nats
+        self._broker = broker
         self._console = console
         self._provisioned = b""
 
@@ -66,16 +66,16 @@ class Preparation:
         stamp.write_text(digest.hexdigest())
 
     async def prepare_broker(self) -> None:
-        """Make the stream and the consumers that the contracts ask for, unless that was done for the same contracts."""
+        """Make what carries the events that the contracts ask for, unless that was done for the same contracts."""
         contracts = Path(IMAGE).read_bytes()
         if contracts == self._provisioned:
             return
         try:
             services = participants(FileDescriptorSet.from_binary(contracts))
-            await provision(self._nats.url(PROVISIONER), services)
+            await provision(self._broker.url(PROVISIONER), services)
         except Unavailable as error:
-            log = self._home.log("nats")
-            raise SetupError(f"The broker refuses its stream ({error.__cause__}); what it says: {log}") from error
+            log = self._home.log(self._broker.name)
+            raise SetupError(f"The broker could not be provisioned ({error.__cause__}); what it says: {log}") from error
         self._provisioned = contracts
 
     async def _run_once(self, name: str, command: Command) -> None:

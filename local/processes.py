@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from local.brokers import BrokerServer, unused_ports
 from local.declarations import ports as declared_ports
 from local.declarations.checkout import IMAGE
 from local.declarations.service import Service
 from local.home import Home
-from local.nats import Nats
 from local.part import MeshProcess
 from local.ports import LOOPBACK
 from local.postgres import Postgres
@@ -49,8 +49,8 @@ def mail(home: Home, ports: Mapping[str, int]) -> MeshProcess:
 
 
 def port_variables(services: Services) -> dict[str, int]:
-    """Returns the ports by the variables that set them."""
-    ports = dict(declared_ports.OTHERS)
+    """Returns the ports by the variables that set them, those of brokers that do not run left out."""
+    ports = {name: port for name, port in declared_ports.OTHERS.items() if name not in unused_ports()}
     for service in services:
         ports[f"{service.variable}_PORT"] = service.port
         ports[f"{service.variable}_OPS_PORT"] = service.ops_port
@@ -58,7 +58,12 @@ def port_variables(services: Services) -> dict[str, int]:
 
 
 def service(
-    service: Service, all_services: Services, home: Home, ports: Mapping[str, int], postgres: Postgres, nats: Nats
+    service: Service,
+    all_services: Services,
+    home: Home,
+    ports: Mapping[str, int],
+    postgres: Postgres,
+    broker: BrokerServer,
 ) -> MeshProcess:
     """Returns the process of a service, with what only it needs."""
     port, ops_port = ports[f"{service.variable}_PORT"], ports[f"{service.variable}_OPS_PORT"]
@@ -72,7 +77,7 @@ def service(
     if service.declaration.database:
         environment["DATABASE_URL"] = postgres.url(service.name)
     if service.events:
-        environment["BROKER_URL"] = nats.url(service.name)
+        environment["BROKER_URL"] = broker.url(service.name)
     if service.declaration.mail:
         environment["SMTP_URL"] = f"smtp://{LOOPBACK}:{ports['SMTP_PORT']}"
     if service.declaration.sms:

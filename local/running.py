@@ -10,6 +10,11 @@ from local.home import Home
 from local.state import State
 
 
+def names(home: Home) -> set[str]:
+    """Returns the names of the processes of the running mesh, none if no mesh runs."""
+    return {state.name for state in State.read(home.state_file).processes} if home.supervisor_pid() else set()
+
+
 def port_of(home: Home, name: str) -> int:
     """Returns the port of a process of the running mesh. Raises SetupError if no mesh runs."""
     states = State.read(home.state_file).processes if home.supervisor_pid() else []

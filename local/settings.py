@@ -27,12 +27,30 @@ class ReloadSettings(MeshSettings):
     reload: Literal["on", "off"] = Field("on", description="off leaves processes alone when their code changes")
 
 
+class BrokerSettings(MeshSettings):
+    """Which broker carries events."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    broker: Literal["nats", "rabbitmq"] = Field(
+        "nats", description="the broker; rabbitmq has to be installed", examples=["rabbitmq"]
+    )
+
+
 class PortsSettings(MeshSettings):
     """How ports are chosen that no variable sets."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
     ports: Literal["free"] | None = Field(None, description="free picks ports that nobody uses", examples=["free"])
+
+
+def broker_settings() -> BrokerSettings:
+    """Returns which broker carries events. Raises SetupError."""
+    try:
+        return read(BrokerSettings)
+    except InvalidSettings as error:
+        raise SetupError(f"Invalid settings:\n{error}") from error
 
 
 def ports_settings(defaults: Mapping[str, int]) -> PortsSettings:

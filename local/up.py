@@ -9,12 +9,10 @@ from typing import Any
 
 from protobuf.wkt import FileDescriptorSet
 
-from local import processes
+from local import brokers, processes
 from local.declarations.checkout import IMAGE, read_services
 from local.declarations.service import Service
-from local.event_reader import EVENT_READER
 from local.home import Home
-from local.nats import Nats
 from local.output import Console
 from local.part import Part
 from local.ports import choose_ports
@@ -26,7 +24,6 @@ from local.state import State
 from local.supervisor import Supervisor, end_leftovers
 from local.welcome import welcome, write_staff_login
 from mesh.contract.events import participants
-from mesh.events.nats.users import users
 
 LEFTOVERS_GRACE_S = 10.0
 
@@ -47,7 +44,7 @@ async def up(home: Home) -> None:
         services = read_services(Path(), contracts)
         ports = choose_ports(processes.port_variables(services))
         names = [service.workload for service in services]
-        with Console(["postgres", "nats", "mail", "migrations", "generation", *names, "edge"]) as console:
+        with Console(["postgres", brokers.chosen(), "mail", "migrations", "generation", *names, "edge"]) as console:
             try:
                 await _until(stop, _run(home, contracts, services, ports, console))
             finally:
@@ -72,19 +69,19 @@ async def _run(
     """Start everything, say so, and keep it running for ever. When cancelled, it stops everything."""
     console.say("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
-    nats = Nats(home.data("nats"), (*users(participants(contracts)), EVENT_READER), ports["NATS_PORT"])
+    broker = brokers.broker(home, participants(contracts), ports)
     mail = processes.mail(home, ports)
-    servers: list[Part] = [postgres, nats, mail]
-    services = [processes.service(each, declared, home, ports, postgres, nats) for each in declared]
+    servers: list[Part] = [postgres, broker, mail]
+    services = [processes.service(each, declared, home, ports, postgres, broker) for each in declared]
     edge = processes.edge(declared, ports)
-    preparation = Preparation(home, declared, postgres, nats, console)
+    preparation = Preparation(home, declared, postgres, broker, console)
     async with Supervisor(home, console, [*servers, *services, edge]) as supervisor:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(home.take_restart()))
         reloader = Reloader(Path.cwd(), [mail, *services, edge], preparation, supervisor.restart, console.say)
         supervisor.start(*servers)
         await supervisor.ready(postgres)
         await preparation.prepare_databases()
-        await supervisor.ready(nats)
+        await supervisor.ready(broker)
         await preparation.prepare_broker()
         supervisor.start(*services)
         supervisor.start(edge)

@@ -28,7 +28,7 @@ from mesh.contract.events import participants
 from mesh.events.nats.users import configuration, users
 from tools.generation import tables
 from tools.generation.chart import write_services
-from tools.generation.compose import write_compose
+from tools.generation.compose import write_compose, write_compose_rabbitmq
 from tools.generation.contradictions import code_problems, contract_problems
 from tools.generation.rabbitmq import rabbitmq_definitions
 
@@ -190,6 +190,7 @@ def derived_files(services: Sequence[Service], contracts: FileDescriptorSet) -> 
     names = {service.name for service in services}
     return {
         "compose.yaml": write_compose(services),
+        "compose.rabbitmq.yaml": write_compose_rabbitmq(services),
         f"{CHART}/contracts.yaml": write_contracts(contracts, names),
         f"{CHART}/events.yaml": write_events(contracts),
         f"{CHART}/services.yaml": write_services(services),

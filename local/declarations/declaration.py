@@ -35,7 +35,19 @@ Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 _NAME_LENGTH_MAX: Final = 38  # a Service of Kubernetes has 63 characters, its prefix up to 24
 _RESERVED: Final = frozenset(
-    {"edge", "mail", "postgres", "nats", "broker", "provisioner", "migrations", "operator", "policy"}
+    {
+        "edge",
+        "mail",
+        "postgres",
+        "nats",
+        "rabbitmq",
+        "routes",
+        "broker",
+        "provisioner",
+        "migrations",
+        "operator",
+        "policy",
+    }
 )
 _MADE: Final = frozenset(
     {

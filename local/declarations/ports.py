@@ -15,6 +15,7 @@ OTHERS: Final[Mapping[str, int]] = {  # by the variable that sets it
     "SMTP_PORT": 8026,
     "POSTGRES_PORT": 8032,
     "NATS_PORT": 8042,
+    "RABBITMQ_PORT": 8043,
     "MAIL_OPS_PORT": 9100,
 }
 

@@ -1,6 +1,9 @@
 """tools/compose_secrets.py."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,8 +11,11 @@ from protobuf.wkt import FileDescriptorSet
 
 from mesh.contract.events import participants
 from mesh.events.nats.users import users
+from mesh.events.rabbitmq.users import definitions
+from mesh.events.rabbitmq.users import users as rabbitmq_users
 from tools import compose_secrets
 from tools.compose_secrets import main, names
+from tools.generation.rabbitmq import VERSION
 
 
 @pytest.fixture
@@ -64,3 +70,40 @@ def test_compose_gives_each_user_of_the_broker_its_own_password() -> None:
         assert given == {container}
         assert f"nats://{user}:${{{name}:?" in compose["services"][container]["environment"]["BROKER_URL"]
     assert set(expected.values()) < set(names())
+
+
+class WithOverrides(yaml.SafeLoader):
+    """A loader that reads what Docker Compose overrides as if it were plain."""
+
+
+def _plain(loader: WithOverrides, node: Any) -> Any:
+    return loader.construct_mapping(node, deep=True)
+
+
+WithOverrides.add_constructor("!override", _plain)
+
+
+def test_compose_with_rabbitmq_gives_each_user_its_own_password() -> None:
+    """The override has a URL for each service that compose.yaml gives one, and RabbitMQ's users are the contracts'."""
+    root = Path(__file__).resolve().parents[2]
+    compose = yaml.safe_load((root / "compose.yaml").read_text())
+    override = yaml.load((root / "compose.rabbitmq.yaml").read_text(), Loader=WithOverrides)
+    connected = {name for name, each in compose["services"].items() if "BROKER_URL" in each.get("environment", {})}
+    urls = {
+        name: each["environment"]["BROKER_URL"]
+        for name, each in override["services"].items()
+        if "BROKER_URL" in each.get("environment", {})
+    }
+    assert urls.keys() == connected
+    services = participants(FileDescriptorSet.from_binary((root / "gen" / "contracts.binpb").read_bytes()))
+    for service in services:
+        password = f"${{{service.name.upper()}_BROKER_PASSWORD:?run make compose}}"
+        assert urls[service.name.replace("_", "-")] == f"amqp://{service.name}:{password}@rabbitmq:5672/"
+    assert override["services"]["broker"]["depends_on"] == {"rabbitmq": {"condition": "service_healthy"}}
+
+    def interpolated(text: str) -> str:
+        return re.sub(r"\$\{([A-Z0-9_]+)\}|\$\$", lambda found: found[1] or "$", text)
+
+    given = json.loads(interpolated(override["configs"]["rabbitmq-definitions"]["content"]))
+    passwords = {user.name: f"{user.name.upper()}_BROKER_PASSWORD" for user in rabbitmq_users(services)}
+    assert given == definitions(rabbitmq_users(services), passwords, VERSION)

@@ -2,16 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from local.declarations.service import Service, workload_name
+from mesh.contract.events import Participant
 from mesh.events.nats.users import PROVISIONER
+from mesh.events.rabbitmq.users import definitions, users
+from tools.generation.rabbitmq import VERSION
 
 TEMPLATE: Final = Path(__file__).with_name("compose.template.yaml")
+RABBITMQ_TEMPLATE: Final = Path(__file__).with_name("compose.rabbitmq.template.yaml")
 HEADER: Final = (
-    "# Written by `make generate` from services/*/service.toml, proto/ and tools/generation/compose.template.yaml:\n"
+    "# Written by `make generate` from services/*/service.toml, proto/ and tools/generation/{}:\n"
     "# change those, not this file.\n#\n"
 )
 GRPC_PORT: Final = 9000
@@ -21,12 +25,27 @@ _PLACE = re.compile(r"^( *)# %([a-z ]+)%\n", re.MULTILINE)
 
 def write_compose(services: Sequence[Service]) -> str:
     """Returns the text of compose.yaml."""
-    blocks = _blocks(services)
+    return _filled(TEMPLATE, _blocks(services))
 
+
+def write_compose_rabbitmq(services: Sequence[Service]) -> str:
+    """Returns the text of compose.rabbitmq.yaml, which is merged into compose.yaml."""
+    named = sorted(services, key=lambda each: each.name)
+    participants = [Participant(each.name, each.publishes, each.consumes) for each in named if each.events]
+    return _filled(
+        RABBITMQ_TEMPLATE,
+        {
+            "broker urls": _separated([_rabbitmq_url(each.workload, each.name) for each in services if each.events]),
+            "rabbitmq definitions": _definitions(participants).splitlines(),
+        },
+    )
+
+
+def _filled(template: Path, blocks: Mapping[str, Sequence[str]]) -> str:
     def fill(place: re.Match[str]) -> str:
         return "".join(f"{place[1]}{line}\n" if line else "\n" for line in blocks[place[2]])
 
-    return HEADER + _PLACE.sub(fill, TEMPLATE.read_text())
+    return HEADER.format(template.name) + _PLACE.sub(fill, template.read_text())
 
 
 def _blocks(services: Sequence[Service]) -> dict[str, list[str]]:
@@ -48,6 +67,19 @@ def _blocks(services: Sequence[Service]) -> dict[str, list[str]]:
             for user in (PROVISIONER, *(service.name for service in services if service.events))
         ],
     }
+
+
+def _rabbitmq_url(workload: str, user: str) -> list[str]:
+    url = f"amqp://{user}:{_secret(f'{user.upper()}_BROKER_PASSWORD')}@rabbitmq:5672/"
+    return [f"{workload}:", "  environment:", f"    BROKER_URL: {url}"]
+
+
+def _definitions(services: Sequence[Participant]) -> str:
+    """Returns RabbitMQ's definitions as JSON in which Compose replaces the passwords, and the double dollar signs."""
+    all_users = users(services)
+    holders = {user.name: f"<{user.name.upper()}_BROKER_PASSWORD>" for user in all_users}
+    text = json.dumps(definitions(all_users, holders, VERSION), indent=2).replace("$", "$$")
+    return re.sub(r"<([A-Z0-9_]+_BROKER_PASSWORD)>", r"${\1}", text)
 
 
 def _separated(blocks: Sequence[Sequence[str]]) -> list[str]:

@@ -1,0 +1,40 @@
+"""The brokers that `make up` can run, of which BROKER names one."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from local.event_reader import EVENT_READER
+from local.home import Home
+from local.nats import Nats
+from local.rabbitmq import RabbitMQServer
+from local.settings import BrokerSettings, broker_settings
+from mesh.contract.events import Participant
+from mesh.events.nats import users as nats
+from mesh.events.rabbitmq import users as rabbitmq
+
+BrokerServer: TypeAlias = Nats | RabbitMQServer
+
+PORTS = {"nats": "NATS_PORT", "rabbitmq": "RABBITMQ_PORT"}
+"""The variable that sets the port of each broker."""
+
+
+def broker(home: Home, services: Sequence[Participant], ports: dict[str, int]) -> BrokerServer:
+    """Returns the server that BROKER names, with the users of these services. Its data is its own: a change of the
+    broker leaves events behind that are still in the other one.
+    """
+    name = chosen()
+    port = ports[PORTS[name]]
+    if name == "nats":
+        return Nats(home.data(name), (*nats.users(services), EVENT_READER), port)
+    return RabbitMQServer(home.data(name), rabbitmq.users(services), port)
+
+
+def chosen() -> str:
+    """Returns the name of the broker to run. Raises SetupError if there is none of that name."""
+    settings: BrokerSettings = broker_settings()
+    return settings.broker
+
+
+def unused_ports() -> set[str]:
+    """Returns the variables of the ports of other brokers."""
+    return {variable for name, variable in PORTS.items() if name != chosen()}

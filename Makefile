@@ -67,8 +67,8 @@ audit-store: .venv/requirements-up.sha256 ## check the invariants of the running
 chaos: .venv/requirements-up.sha256 ## break the running shop while shoppers use it, then audit it: ARGS="--orders 10000 --faults 1000"
 	@PYTHONPATH=.:gen $(VENV)/python -m demo.chaos $(ARGS)
 
-dead-letters: .venv/requirements-up.sha256 ## list the dead letters of SERVICE=<name>; replay them: REPLAY=<event id or all>
-	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(REPLAY),--replay $(REPLAY))
+dead-letters: .venv/requirements-up.sha256 ## list the dead letters of SERVICE=<name>; SHOW=<event id> shows one, REPLAY=<event id or all> replays
+	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(SHOW),--show $(SHOW)) $(if $(REPLAY),--replay $(REPLAY))
 
 compose: image ## run the whole mesh in containers, in the background: BROKER=<nats or rabbitmq>
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not installed. Install its plugin: https://docs.docker.com/compose/install"; exit 1; }

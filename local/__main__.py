@@ -24,6 +24,7 @@ def main() -> int:
     commands.add_parser("clean", help="stop the mesh and remove its data")
     letters = commands.add_parser("dead-letters", help="list the events that a service gave up on")
     letters.add_argument("service", nargs="?", help="whose")
+    letters.add_argument("--show", metavar="ID", help="show one with its data")
     letters.add_argument("--replay", metavar="ID", help="have one handled again, or `all`")
     psql = commands.add_parser("psql", help="open the database of a service")
     psql.add_argument("service", nargs="?", help="whose")
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace, home: Home) -> int:
     elif command == "dead-letters":
         from local.dead_letters import dead_letters
 
-        return dead_letters(home, arguments.service, arguments.replay)
+        return dead_letters(home, arguments.service, arguments.show, arguments.replay)
     elif command == "psql":
         from local.psql import psql
 

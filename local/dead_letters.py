@@ -9,10 +9,11 @@ from local.postgres import Postgres
 from local.running import chosen_service, port_of
 
 
-def dead_letters(home: Home, service: str | None, replay: str | None) -> int:
-    """List them, or have one handled again by its id, or all. Returns the exit status of mesh.events."""
+def dead_letters(home: Home, service: str | None, show: str | None, replay: str | None) -> int:
+    """List them, or show one by its id, or have one handled again, or all. Returns the exit status of mesh.events."""
     database = chosen_service("dead-letters", service, lambda each: each.declaration.database).name
     url = Postgres(home.data(Postgres.name), port_of(home, Postgres.name)).url(database)
     which = ["--all"] if replay == "all" else ["--id", replay or ""]
-    command = [sys.executable, "-m", "mesh.events", *(["replay", *which] if replay else ["list"])]
+    what = ["replay", *which] if replay else ["show", "--id", show] if show else ["list"]
+    command = [sys.executable, "-m", "mesh.events", *what]
     return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=False).returncode

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from edge.settings import EdgeSettings, option_of
 from local.declarations.checkout import read_services
 from local.mail import MailSettings
-from local.settings import HomeSettings, PortsSettings, ReloadSettings
+from local.settings import BrokerSettings, HomeSettings, PortsSettings, ReloadSettings
 from mesh.events.provision import ProvisionSettings
 from mesh.settings import (
     ClientSettings,
@@ -70,7 +70,7 @@ def sections() -> Sections:
         **dict(_of_services()),
         "The provisioner of the broker": (ProvisionSettings,),
         "The mail server of trials": (MailSettings,),
-        "The local mesh": (HomeSettings, PortsSettings, ReloadSettings),
+        "The local mesh": (HomeSettings, PortsSettings, BrokerSettings, ReloadSettings),
     }
 
 

@@ -1,8 +1,9 @@
 """Events: written in the transaction that makes the change, delivered by a broker, handled once by each consumer.
 
 `publish()` adds an event to the service's outbox, from which a `Relay` publishes it to the broker. An `Inbox` stores
-the events that the broker delivers, and calls their handlers. `python -m mesh.events` lists and replays dead letters.
-Only mesh.events.nats depends on NATS.
+the events that the broker delivers, and calls their handlers. `python -m mesh.events` lists, shows and replays dead
+letters.
+Only mesh.events.nats depends on NATS, only mesh.events.rabbitmq on RabbitMQ.
 """
 
 from mesh.events.adapters import connect

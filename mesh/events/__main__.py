@@ -1,33 +1,49 @@
 """The command for the dead letters of one service: events that could not be handled and were set aside.
 
     python -m mesh.events list
+    python -m mesh.events show --id <event id>
     python -m mesh.events replay --id <event id>
     python -m mesh.events replay --all
 
-DATABASE_URL is the service's database.
+DATABASE_URL is the service's database. CONTRACTS is the descriptor image that the data of an event is shown by,
+gen/contracts.binpb by default.
 """
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+from protobuf.wkt import FileDescriptorSet
+from pydantic import Field
 
 from mesh.database import Database
 from mesh.errors import MeshError
 from mesh.events import inbox_table
+from mesh.events.event_json import as_json
 from mesh.events.inbox_table import DeadLetter
-from mesh.settings import DatabaseSettings, load
+from mesh.settings import DatabaseSettings, Text, load
 
 LISTED_MAX = 1000
+
+
+class DeadLetterSettings(DatabaseSettings):
+    """The settings of the command: the service's database, and the contracts."""
+
+    contracts: Text = Field("gen/contracts.binpb", description="the descriptor image", examples=["gen/contracts.binpb"])
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command and returns the exit status: 1 if there is no dead letter of that id, or the database fails."""
     options = _parser().parse_args(arguments)
-    settings = load(DatabaseSettings)
+    settings = load(DeadLetterSettings)
     try:
         if options.command == "list":
             return asyncio.run(_list(settings))
+        if options.command == "show":
+            return asyncio.run(_show(settings, options.id))
         return asyncio.run(_replay(settings, options.id))
     except MeshError as error:
         print(f"{error.message} Check that DATABASE_URL is the service's database.", file=sys.stderr)
@@ -36,10 +52,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mesh.events", description="Lists and replays the dead letters in the database DATABASE_URL."
+        prog="python -m mesh.events",
+        description="Lists, shows and replays the dead letters in the database DATABASE_URL.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list the events that were set aside, the oldest first")
+    show = commands.add_parser("show", help="show one with its data and its whole error, as JSON")
+    show.add_argument("--id", required=True, help="the event with this id")
     replay = commands.add_parser("replay", help="handle events that were set aside again")
     which = replay.add_mutually_exclusive_group(required=True)
     which.add_argument("--id", help="the event with this id")
@@ -47,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _list(settings: DatabaseSettings) -> int:
+async def _list(settings: DeadLetterSettings) -> int:
     async with Database.open(settings, "events") as database, database.transaction() as tx:
         letters = await inbox_table.dead_letters(tx, LISTED_MAX)
     for letter in letters:
@@ -66,7 +85,25 @@ def _paragraph(letter: DeadLetter) -> str:
     return f"{letter.event_id}\n    {facts}\n    {error}"
 
 
-async def _replay(settings: DatabaseSettings, event_id: str | None) -> int:
+async def _show(settings: DeadLetterSettings, event_id: str) -> int:
+    async with Database.open(settings, "events") as database, database.transaction() as tx:
+        found = await inbox_table.dead_letter(tx, event_id)
+    if found is None:
+        print(f"No event {event_id} was set aside.", file=sys.stderr)
+        return 1
+    letter, envelope = found
+    types = FileDescriptorSet.from_binary(Path(settings.contracts).read_bytes()).to_registry()
+    facts = {
+        "event": as_json(envelope, types),
+        "attempts": letter.attempts,
+        "received_at": letter.received_at.isoformat(),
+        "last_error": letter.last_error,
+    }
+    print(json.dumps(facts, indent=2))
+    return 0
+
+
+async def _replay(settings: DeadLetterSettings, event_id: str | None) -> int:
     async with Database.open(settings, "events") as database, database.transaction() as tx:
         replayed = await inbox_table.replay(tx, event_id)
     if event_id is not None and not replayed:

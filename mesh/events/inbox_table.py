@@ -1,7 +1,7 @@
 """The table of the inbox: received events, kept until long after they are done so that each takes effect once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from mesh.database import Connection, Session
@@ -62,6 +62,10 @@ SELECT (SELECT count(*) FROM mesh.inbox WHERE state = 'pending') AS waiting,
 _DEAD = """
 SELECT event_id, type, aggregate, attempts, received_at, last_error, request_id FROM mesh.inbox
 WHERE state = 'dead' ORDER BY sequence LIMIT $1
+"""
+_DEAD_LETTER = """
+SELECT source, event_id, type, aggregate, time, payload, traceparent, request_id, attempts, received_at, last_error
+FROM mesh.inbox WHERE state = 'dead' AND event_id = $1
 """
 _REPLAY = """
 UPDATE mesh.inbox SET state = 'pending', attempts = 0, due_at = now()
@@ -141,6 +145,14 @@ async def count(tx: Connection) -> tuple[int, int]:
 async def dead_letters(tx: Connection, limit: int) -> list[DeadLetter]:
     """Returns the dead letters, the oldest first."""
     return [DeadLetter(**dict(row)) for row in await tx.fetch(_DEAD, limit)]
+
+
+async def dead_letter(tx: Connection, event_id: str) -> tuple[DeadLetter, Envelope] | None:
+    """Returns a dead letter and its event, None if no event of this id was set aside."""
+    row = await tx.fetchrow(_DEAD_LETTER, event_id)
+    if row is None:
+        return None
+    return DeadLetter(**{each.name: row[each.name] for each in fields(DeadLetter)}), Envelope.of_row(row)
 
 
 async def replay(tx: Connection, event_id: str | None) -> list[str]:

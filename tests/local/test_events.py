@@ -15,11 +15,11 @@ from nats import errors as nats_errors
 from protobuf.wkt import FileDescriptorSet
 
 from local.event_reader import EVENT_READER, EventReader
-from local.events import as_json
 from local.nats import Nats
 from mesh.contract.events import participants
 from mesh.events.adapters import provision
 from mesh.events.envelope import Envelope
+from mesh.events.event_json import as_json
 from mesh.events.nats.jetstream import JetStream
 from mesh.events.nats.stream import STREAM
 from mesh.events.nats.users import PROVISIONER, inbox_prefix, users

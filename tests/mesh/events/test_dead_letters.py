@@ -1,6 +1,8 @@
 """The command for dead letters."""
 
 import asyncio
+import base64
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -49,6 +51,22 @@ async def test_list_shows_dead_letters_and_their_errors(capsys: pytest.CaptureFi
     assert lines[3] == "event-2"
     assert lines[4].endswith("Z, 1 try, caused by request case-7")
     assert lines[-1] == "2 set aside"
+
+
+@pytest.mark.usefixtures("dead")
+async def test_one_is_shown_with_its_data(capsys: pytest.CaptureFixture[str]) -> None:
+    """An operator sees the whole event and the whole error, as JSON, before deciding on a replay."""
+    assert await _run("show", "--id", "event-2") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["event"]["id"], shown["event"]["subject"], shown["event"]["requestid"]) == (
+        "event-2",
+        "notes/2",
+        "case-7",
+    )
+    assert base64.b64decode(shown["event"]["data_base64"]) == b"", "the contracts do not declare notes"
+    assert (shown["attempts"], shown["last_error"]) == (1, "LookupError: first line\nsecond \x1b[31mline")
+    assert await _run("show", "--id", "event-3") == 1
+    assert capsys.readouterr().err == "No event event-3 was set aside.\n"
 
 
 async def test_one_is_replayed(dead: Database, capsys: pytest.CaptureFixture[str]) -> None:

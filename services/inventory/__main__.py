@@ -13,7 +13,7 @@ from services.inventory.settings import InventorySettings
 async def wire(process: Process, settings: InventorySettings) -> None:
     """Starts the relay and the inbox of events, the expiry of reservations, and the gRPC server with the handlers."""
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await process.enter(Consumers(settings.reservation_valid_for).inbox(database, broker))
     await process.enter(Expiry(database))

@@ -18,7 +18,7 @@ async def wire(process: Process, settings: PaymentsSettings) -> None:
     server with the handlers.
     """
     database = await process.enter(Database.open(settings, process.name))
-    broker = await process.enter(connect(settings.nats_url.get_secret_value(), process.name))
+    broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     sandbox = Sandbox(database)
     secret = settings.provider_report_secret.get_secret_value().encode()

@@ -31,7 +31,7 @@ from meshwright.inventory.v1.inventory_pb import Reservation as ReservationMessa
 from meshwright.inventory.v1.inventory_pb import Stock as StockMessage
 
 from mesh.database import Connection, Database
-from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
 from mesh.pagination import Page, read_page
@@ -167,7 +167,7 @@ class InventoryHandlers(InventoryServiceBase):
         async with self._database.transaction() as tx:
             reservation = await reservations.commit(tx, request.order, datetime.now(UTC))
         if reservation is None:
-            raise NotFound(f"{request.order} has no reservation.", reason="RESERVATION_NOT_FOUND")
+            raise FailedPrecondition(f"{request.order} has no reservation.", reason="RESERVATION_NOT_FOUND")
         if reservation.state is not State.COMMITTED:
             raise FailedPrecondition(
                 f"The reservation for {request.order} is {reservation.state.value}, so it can't be committed.",

@@ -241,9 +241,9 @@ async def test_orders_reserve_commit_and_release(
 async def test_a_commit_without_a_reservation_changes_nothing(
     client: InventoryServiceClient, orders: InventoryServiceClient
 ) -> None:
-    """It is NOT_FOUND, and the order can still be reserved; after a release it can't."""
+    """It fails, and the order can still be reserved; after a release it can't."""
     await client.adjust_stock(request(SAW, 10))
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(FailedPrecondition) as caught:
         await orders.commit(CommitRequest(order="orders/1"))
     assert caught.value.reason == "RESERVATION_NOT_FOUND"
     wanted = ReserveRequest(order="orders/1", units=[OrderedUnits(product=SAW, quantity=1)])

@@ -112,8 +112,8 @@ class InventoryServiceBase(Service):
         """Commits what is reserved for an order: the units leave the stock. A reservation that has
         expired is made again if the stock allows it.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released, and with
-        NOT_FOUND if there is none.
+        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released or was never
+        made.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -203,7 +203,7 @@ class InventoryServiceClient:
         """Commits what is reserved for an order: the units leave the stock. A reservation that has
         expired is made again if the stock allows it.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released, and with
-        NOT_FOUND if there is none.
+        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released or was never
+        made.
         """
         return await self._channel.call(_INVENTORY_SERVICE_COMMIT, request, timeout_s=timeout_s)

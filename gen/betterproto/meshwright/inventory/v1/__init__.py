@@ -1053,8 +1053,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         Commits what is reserved for an order: the units leave the stock. A reservation that has
         expired is made again if the stock allows it.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released, and with
-        NOT_FOUND if there is none.
+        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released or was never
+        made.
         """
 
         return await self._unary_unary(

@@ -12,6 +12,7 @@ from services.notifications.clients import Users
 from services.notifications.consumers.account import AccountConsumers
 from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.consumers.orders import OrderConsumers
+from services.notifications.consumers.payments import PaymentConsumers
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import Channel
 from services.notifications.domain.reachable_addresses import ReachableAddresses
@@ -44,6 +45,7 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     handlers = (
         AccountConsumers(users, mailer, letters, hashes, settings.mail_from).handlers()
         | OrderConsumers(notifier, WebhookPublisher(hashes)).handlers()
+        | PaymentConsumers(notifier).handlers()
         | ErasureConsumers(hashes).handlers()
     )
     await process.enter(Inbox(database, broker, service=process.name, handlers=handlers))

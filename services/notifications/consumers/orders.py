@@ -1,19 +1,25 @@
 """The consumers of events about orders."""
 
-from typing import Any
+from typing import Any, Final
 
-from googleapis.google.type.money_pb import Money
-from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
-from meshwright.orders.v1.orders_pb import Order
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped
+from meshwright.orders.v1.orders_pb import Order, Shipment
 from protobuf import Message
 
 from mesh.database import Connection
 from mesh.events import Event
 from mesh.events.inbox import Handler
-from mesh.money_message import money_of
 from services.notifications.domain.notification import Kind, notification_uid
 from services.notifications.notifier import Notifier
 from services.notifications.webhook_publisher import WebhookPublisher
+from services.notifications.words import amount, order_number
+
+_WHY: Final = {
+    Order.CancelReason.CUSTOMER: " as you asked",
+    Order.CancelReason.OUT_OF_STOCK: " because we do not have enough of it in stock",
+    Order.CancelReason.PAYMENT_FAILED: " because the payment failed",
+    Order.CancelReason.TIMED_OUT: " because it could not be completed in time",
+}
 
 
 class OrderConsumers:
@@ -25,16 +31,33 @@ class OrderConsumers:
 
     def handlers(self) -> dict[type[Message], Handler]:
         """Returns the handler of each event, for the inbox."""
-        return {OrderPlaced: self.order_placed, OrderCancelled: self.order_cancelled}
+        return {
+            OrderPlaced: self.order_placed,
+            OrderConfirmed: self.order_confirmed,
+            OrderShipped: self.order_shipped,
+            OrderCancelled: self.order_cancelled,
+        }
 
     async def order_placed(self, tx: Connection, event: Event[OrderPlaced]) -> None:
         """Publishes that an order was placed. The customer is notified once it is confirmed or cancelled."""
         await self._publish(tx, event, "order.placed")
 
+    async def order_confirmed(self, tx: Connection, event: Event[OrderConfirmed]) -> None:
+        """Publishes that an order was paid, and notifies the customer."""
+        await self._publish(tx, event, "order.confirmed")
+        await self._notify(tx, event, Kind.ORDER_CONFIRMED)
+
+    async def order_shipped(self, tx: Connection, event: Event[OrderShipped]) -> None:
+        """Publishes that an order left for the customer, and notifies the customer."""
+        await self._publish(tx, event, "order.shipped")
+        shipment = _order(event).shipment or Shipment()
+        words = {"carrier": shipment.carrier, "tracking_number": shipment.tracking_number}
+        await self._notify(tx, event, Kind.ORDER_SHIPPED, **words)
+
     async def order_cancelled(self, tx: Connection, event: Event[OrderCancelled]) -> None:
         """Publishes that an order ended without a sale, and notifies the customer."""
         await self._publish(tx, event, "order.cancelled")
-        await self._notify(tx, event, Kind.ORDER_CANCELLED)
+        await self._notify(tx, event, Kind.ORDER_CANCELLED, why=_WHY.get(_order(event).cancel_reason, ""))
 
     async def _publish(self, tx: Connection, event: Event[Any], event_type: str) -> None:
         uid = notification_uid(event.source, event.id)
@@ -55,12 +78,5 @@ def _order(event: Event[Any]) -> Order:
 
 
 def _words(order: Order) -> dict[str, str]:
-    """Returns the values of templates about orders."""
-    lines = "\n".join(f"  {line.quantity} x {line.title}: {_amount(line.amount)}" for line in order.lines)
-    return {"number": order.uid[:8], "lines": lines, "total": _amount(order.total)}
-
-
-def _amount(money: Money | None) -> str:
-    amount = money_of(money or Money())
-    units, hundredths = divmod(amount.hundredths, 100)
-    return f"{units}.{hundredths:02} {amount.currency}"
+    lines = "\n".join(f"  {line.quantity} x {line.title}: {amount(line.amount)}" for line in order.lines)
+    return {"number": order_number(order.name), "lines": lines, "total": amount(order.total)}

@@ -19,7 +19,10 @@ class Kind(enum.StrEnum):
 
     WELCOME = "welcome"
     REGISTRATION_REPEATED = "registration_repeated"
+    ORDER_CONFIRMED = "order_confirmed"
+    ORDER_SHIPPED = "order_shipped"
     ORDER_CANCELLED = "order_cancelled"
+    REFUND_ISSUED = "refund_issued"
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint_disabled"
 
 

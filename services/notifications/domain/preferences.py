@@ -12,7 +12,7 @@ from services.notifications.domain.notification import Channel, Kind
 
 SUFFIX: Final = "/notificationPreferences"
 ME: Final = "users/me"
-CHOOSABLE: Final = (Kind.ORDER_CANCELLED,)
+CHOOSABLE: Final = (Kind.ORDER_CONFIRMED, Kind.ORDER_SHIPPED, Kind.ORDER_CANCELLED, Kind.REFUND_ISSUED)
 DEFAULT: Final = frozenset({Channel.IN_APP, Channel.EMAIL})
 
 

@@ -13,7 +13,6 @@ from mesh.resource_name import uid_in
 from services.notifications.domain.webhook_secret import OVERLAP, WebhookSecrets
 
 NAME_PREFIX: Final = "webhookEndpoints/"
-EVENT_TYPES: Final = ("order.placed", "order.cancelled")
 TEST_TYPE: Final = "webhook.test"
 ENDPOINTS_MAX: Final = 10
 DISABLE_AFTER: Final = timedelta(days=3)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -13,8 +14,10 @@ from uuid import uuid4
 import pytest
 from googleapis.google.type.money_pb import Money
 from meshwright.identity.v1.events_pb import UserDeleted
-from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
-from meshwright.orders.v1.orders_pb import Order, OrderLine
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped
+from meshwright.orders.v1.orders_pb import Order, OrderLine, Shipment
+from meshwright.payments.v1.events_pb import PaymentRefunded
+from meshwright.payments.v1.payments_pb import Payment
 from protobuf import Message
 
 from mesh.client import Channel as GrpcChannel
@@ -23,6 +26,7 @@ from mesh.events import Event
 from services.notifications.clients import Users
 from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.consumers.orders import OrderConsumers
+from services.notifications.consumers.payments import PaymentConsumers
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import Channel
 from services.notifications.domain.phone_code import PhoneCode
@@ -64,12 +68,13 @@ class Shop:
     identity: IdentityStandIn
     sender: MailSender
     orders: OrderConsumers
+    payments: PaymentConsumers
     erasure: ErasureConsumers
     stack: AsyncExitStack
 
     async def handle(self, message: Message, *, event_id: str = "", source: str = "orders") -> None:
         """Handles an event as the inbox does, in a transaction of its own."""
-        handler = (self.orders.handlers() | self.erasure.handlers())[type(message)]
+        handler = (self.orders.handlers() | self.payments.handlers() | self.erasure.handlers())[type(message)]
         event: Event[Any] = Event(
             event_id or str(uuid4()), message.desc().type_name, source, "aggregate", datetime.now(UTC), message
         )
@@ -110,8 +115,9 @@ async def shop(open_database: Callable[..., Awaitable[Database]], mail_server: M
         channel = await stack.enter_async_context(GrpcChannel("identity", f"127.0.0.1:{port}", tokens=token))
         mailer = Mailer(f"smtp://127.0.0.1:{mail_server.port}")
         sender = MailSender(Users(channel), mailer, "Shop <shop@example.com>")
-        orders = OrderConsumers(Notifier(Letters(), hashes), WebhookPublisher(hashes))
-        yield Shop(database, mail_server, identity, sender, orders, ErasureConsumers(hashes), stack)
+        notifier = Notifier(Letters(), hashes)
+        orders, payments = OrderConsumers(notifier, WebhookPublisher(hashes)), PaymentConsumers(notifier)
+        yield Shop(database, mail_server, identity, sender, orders, payments, ErasureConsumers(hashes), stack)
 
 
 async def test_a_cancelled_order_is_mailed_and_in_the_app(shop: Shop) -> None:
@@ -126,6 +132,41 @@ async def test_a_cancelled_order_is_mailed_and_in_the_app(shop: Shop) -> None:
     rows = await shop.rows("SELECT user_name, kind, resource, subject, text FROM notifications")
     assert rows == [("users/ada", "order_cancelled", ORDER.name, message["Subject"], text)]
     assert await shop.rows("SELECT * FROM outgoing_messages") == []
+
+
+async def test_an_order_is_mailed_from_its_confirmation_to_its_refund(shop: Shop) -> None:
+    """Each mail says what there is to know about it, and webhooks get each event of the order."""
+    now = datetime.now(UTC)
+    details = EndpointDetails("https://example.com/", "", (), all_orders=False)
+    async with shop.database.transaction() as tx:
+        endpoint = WebhookEndpoint.create(uuid4(), "users/ada", details, disabled=False, now=now)
+        await webhook_endpoints.insert(tx, endpoint)
+    shipped, cancelled = copy.deepcopy(ORDER), copy.deepcopy(ORDER)
+    shipped.shipment = Shipment(carrier="DHL", tracking_number="0034 0434")
+    cancelled.cancel_reason = Order.CancelReason.PAYMENT_FAILED
+    refund = Money(currency_code="EUR", units=5)
+    payment = Payment(order=ORDER.name, customer=ORDER.customer)
+    await shop.handle(OrderPlaced(order=ORDER))
+    await shop.handle(OrderConfirmed(order=ORDER))
+    await shop.handle(OrderShipped(order=shipped))
+    await shop.handle(OrderCancelled(order=cancelled))
+    await shop.handle(PaymentRefunded(payment=payment, amount=refund), source="payments")
+    await shop.work()
+    await shop.until_state(*["sent"] * 4)
+    mails = {message["Subject"]: message.get_content().replace("\r\n", "\n") for message in shop.mail.messages}
+    assert set(mails) == {
+        "Your order 8a6e0804 is confirmed",
+        "Your order 8a6e0804 is on its way",
+        "Your order 8a6e0804 is cancelled",
+        "A refund of 5.00 EUR for your order 8a6e0804",
+    }
+    assert "Total: 54.80 EUR" in mails["Your order 8a6e0804 is confirmed"]
+    assert "Carrier: DHL\nTracking number: 0034 0434" in mails["Your order 8a6e0804 is on its way"]
+    assert "was cancelled because the payment failed" in mails["Your order 8a6e0804 is cancelled"]
+    resources = await shop.rows("SELECT DISTINCT resource FROM notifications")
+    assert resources == [(ORDER.name,)]
+    types = await shop.rows("SELECT type FROM webhook_messages ORDER BY type")
+    assert types == [("order.cancelled",), ("order.confirmed",), ("order.placed",), ("order.shipped",)]
 
 
 async def test_an_event_handled_twice_notifies_once(shop: Shop) -> None:
@@ -234,6 +275,8 @@ async def test_an_event_without_an_order_is_an_error(shop: Shop) -> None:
     """It becomes a dead letter, and stores nothing."""
     with pytest.raises(ValueError, match="no order"):
         await shop.handle(OrderCancelled())
+    with pytest.raises(ValueError, match="no payment"):
+        await shop.handle(PaymentRefunded())
     with contextlib.suppress(ValueError):
         await shop.handle(OrderCancelled(order=Order(name="orders/1")))
     assert await shop.rows("SELECT * FROM notifications") == []

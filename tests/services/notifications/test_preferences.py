@@ -100,7 +100,7 @@ class Service:
         """Notifies a user of a cancelled order; returns what is stored of it."""
         uid = uuid4()
         async with self.database.transaction() as tx:
-            words = {"number": "1", "lines": "", "total": ""}
+            words = {"number": "1", "lines": "", "total": "", "why": ""}
             await Notifier(Letters(), HASHES).notify(tx, uid, user, Kind.ORDER_CANCELLED, **words)
             rows = await tx.fetch("SELECT in_app, email_state, sms_state FROM notifications WHERE uid = $1", uid)
             waiting = await tx.fetch("SELECT channel FROM outgoing_messages WHERE notification_uid = $1", uid)

@@ -183,6 +183,21 @@ class NotificationKind(betterproto2.Enum):
     A webhook endpoint of the user was disabled because it is dead.
     """
 
+    ORDER_CONFIRMED = 5
+    """
+    An order of the user was confirmed: it is paid, and its products are set aside.
+    """
+
+    ORDER_SHIPPED = 6
+    """
+    An order of the user was shipped.
+    """
+
+    REFUND_ISSUED = 7
+    """
+    A refund for an order of the user was issued.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -191,6 +206,9 @@ class NotificationKind(betterproto2.Enum):
             2: "NOTIFICATION_KIND_REGISTRATION_REPEATED",
             3: "NOTIFICATION_KIND_ORDER_CANCELLED",
             4: "NOTIFICATION_KIND_WEBHOOK_ENDPOINT_DISABLED",
+            5: "NOTIFICATION_KIND_ORDER_CONFIRMED",
+            6: "NOTIFICATION_KIND_ORDER_SHIPPED",
+            7: "NOTIFICATION_KIND_REFUND_ISSUED",
         }
 
     @classmethod
@@ -201,6 +219,9 @@ class NotificationKind(betterproto2.Enum):
             "NOTIFICATION_KIND_REGISTRATION_REPEATED": 2,
             "NOTIFICATION_KIND_ORDER_CANCELLED": 3,
             "NOTIFICATION_KIND_WEBHOOK_ENDPOINT_DISABLED": 4,
+            "NOTIFICATION_KIND_ORDER_CONFIRMED": 5,
+            "NOTIFICATION_KIND_ORDER_SHIPPED": 6,
+            "NOTIFICATION_KIND_REFUND_ISSUED": 7,
         }
 
 
@@ -1074,8 +1095,8 @@ class WebhookEndpoint(betterproto2.Message):
 
     event_types: "list[str]" = betterproto2.field(5, betterproto2.TYPE_STRING, repeated=True)
     """
-    The types of messages to send: `order.placed`, `order.cancelled`. If empty, all of them, also
-    types that are added later.
+    The types of messages to send: `order.placed`, `order.confirmed`, `order.shipped`,
+    `order.cancelled`. If empty, all of them, also types that are added later.
     """
 
     all_orders: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)

@@ -145,7 +145,7 @@ class UserDeleted(Message[_UserDeletedFields]):
 
 
 _DESC = file_desc(
-    b'\n#meshwright/identity/v1/events.proto\x12\x16meshwright.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"z\n\x0eUserRegistered\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12?\n\rregister_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisterTime:\x13\xe2\xa6\x19\x0f\n\rnotifications"~\n\x14RegistrationRepeated\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12=\n\x0cattempt_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0battemptTime:\x13\xe2\xa6\x19\x0f\n\rnotifications"\x99\x01\n\x0bUserDeleted\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12;\n\x0bdelete_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTime:9\xe2\xa6\x195\n\tinventory\n\rnotifications\n\x06orders\n\x08payments\n\x07supportb\x06proto3',
+    b'\n#meshwright/identity/v1/events.proto\x12\x16meshwright.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\x85\x01\n\x0eUserRegistered\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12?\n\rregister_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisterTime:\x1e\xe2\xa6\x19\x1a\n\rnotifications\n\tanalytics"\x89\x01\n\x14RegistrationRepeated\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12=\n\x0cattempt_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0battemptTime:\x1e\xe2\xa6\x19\x1a\n\rnotifications\n\tanalytics"\xa4\x01\n\x0bUserDeleted\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12;\n\x0bdelete_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTime:D\xe2\xa6\x19@\n\tinventory\n\rnotifications\n\x06orders\n\x08payments\n\x07support\n\tanalyticsb\x06proto3',
     [
         timestamp_pb.desc(),
         policy_pb.desc(),

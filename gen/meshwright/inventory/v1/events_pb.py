@@ -128,7 +128,7 @@ class StockLow(Message[_StockLowFields]):
 
 
 _DESC = file_desc(
-    b'\n$meshwright/inventory/v1/events.proto\x12\x17meshwright.inventory.v1\x1a\'meshwright/inventory/v1/inventory.proto\x1a!meshwright/policy/v1/policy.proto"e\n\rStockReserved\x12F\n\x0breservation\x18\x01 \x01(\x0b2$.meshwright.inventory.v1.ReservationR\x0breservation:\x0c\xe2\xa6\x19\x08\n\x06orders"\xa6\x01\n\rStockRejected\x12F\n\x0breservation\x18\x01 \x01(\x0b2$.meshwright.inventory.v1.ReservationR\x0breservation\x12?\n\tshortages\x18\x02 \x03(\x0b2!.meshwright.inventory.v1.ShortageR\tshortages:\x0c\xe2\xa6\x19\x08\n\x06orders"F\n\x08StockLow\x124\n\x05stock\x18\x01 \x01(\x0b2\x1e.meshwright.inventory.v1.StockR\x05stock:\x04\xe2\xa6\x19\x00b\x06proto3',
+    b'\n$meshwright/inventory/v1/events.proto\x12\x17meshwright.inventory.v1\x1a\'meshwright/inventory/v1/inventory.proto\x1a!meshwright/policy/v1/policy.proto"p\n\rStockReserved\x12F\n\x0breservation\x18\x01 \x01(\x0b2$.meshwright.inventory.v1.ReservationR\x0breservation:\x17\xe2\xa6\x19\x13\n\tanalytics\n\x06orders"\xb1\x01\n\rStockRejected\x12F\n\x0breservation\x18\x01 \x01(\x0b2$.meshwright.inventory.v1.ReservationR\x0breservation\x12?\n\tshortages\x18\x02 \x03(\x0b2!.meshwright.inventory.v1.ShortageR\tshortages:\x17\xe2\xa6\x19\x13\n\tanalytics\n\x06orders"Q\n\x08StockLow\x124\n\x05stock\x18\x01 \x01(\x0b2\x1e.meshwright.inventory.v1.StockR\x05stock:\x0f\xe2\xa6\x19\x0b\n\tanalyticsb\x06proto3',
     [
         inventory_pb.desc(),
         policy_pb.desc(),

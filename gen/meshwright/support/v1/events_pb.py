@@ -96,7 +96,7 @@ class MessagePosted(Message[_MessagePostedFields]):
 
 
 _DESC = file_desc(
-    b'\n"meshwright/support/v1/events.proto\x12\x15meshwright.support.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xdf\x01\n\rMessagePosted\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12"\n\x0cconversation\x18\x02 \x01(\tR\x0cconversation\x12\x1a\n\x08customer\x18\x03 \x01(\tR\x08customer\x12\x16\n\x06sender\x18\x04 \x01(\tR\x06sender\x12\x1d\n\nfrom_staff\x18\x05 \x01(\x08R\tfromStaff\x127\n\tpost_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08postTime:\x04\xe2\xa6\x19\x00b\x06proto3',
+    b'\n"meshwright/support/v1/events.proto\x12\x15meshwright.support.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xea\x01\n\rMessagePosted\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12"\n\x0cconversation\x18\x02 \x01(\tR\x0cconversation\x12\x1a\n\x08customer\x18\x03 \x01(\tR\x08customer\x12\x16\n\x06sender\x18\x04 \x01(\tR\x06sender\x12\x1d\n\nfrom_staff\x18\x05 \x01(\x08R\tfromStaff\x127\n\tpost_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08postTime:\x0f\xe2\xa6\x19\x0b\n\tanalyticsb\x06proto3',
     [
         timestamp_pb.desc(),
         policy_pb.desc(),

@@ -1,0 +1,38 @@
+"""The deletion of what is older than it is kept."""
+
+import asyncio
+from types import TracebackType
+from typing import Final, Self
+
+from mesh.background import keep_running, stop
+from mesh.database import Database
+from services.analytics import event_storage, metric_storage
+
+EVERY_S: Final = 60.0
+STATEMENT_TIMEOUT_S: Final = 30.0
+
+
+class Purge:
+    """Deletes old events of clients and old roll-ups while its context lasts, a limited number each time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(keep_running("purge", self._step))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await stop([self._task])
+
+    async def _step(self) -> None:
+        """Deletes again at once while there is much to delete."""
+        if await self.purge() < metric_storage.PURGED_PER_CALL_MAX:
+            await asyncio.sleep(EVERY_S)
+
+    async def purge(self) -> int:
+        """Deletes once. Returns the number of rows."""
+        async with self._database.transaction(statement_timeout_s=STATEMENT_TIMEOUT_S) as tx:
+            return await event_storage.purge(tx) + await metric_storage.purge(tx)

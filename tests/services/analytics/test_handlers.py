@@ -1,0 +1,252 @@
+"""AnalyticsService over real channels, with a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from googleapis.google.type.money_pb import Money
+from meshwright.analytics.v1.analytics_grpc import AnalyticsServiceClient
+from meshwright.analytics.v1.analytics_pb import (
+    Dimension,
+    Event,
+    IngestEventsRequest,
+    IngestEventsResponse,
+    Interval,
+    ListAuditEntriesRequest,
+    Metric,
+    QueryMetricsRequest,
+    WatchSalesRequest,
+)
+from meshwright.identity.v1.events_pb import UserDeleted
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
+from meshwright.orders.v1.orders_pb import Order, OrderLine
+from meshwright.payments.v1.events_pb import PaymentCaptured, PaymentRefunded
+from meshwright.payments.v1.payments_pb import Payment
+from protobuf.wkt import Timestamp
+
+from mesh.database import Database
+from mesh.errors import InvalidArgument, PermissionDenied, ResourceExhausted
+from mesh.events import Event as Delivered
+from services.analytics import handlers
+from services.analytics.consumers import order_cancelled, order_placed, payment_captured, payment_refunded, user_deleted
+from services.analytics.handlers import AnalyticsHandlers
+from services.analytics.ingestion import Ingestion
+from tests.issuer import Issuer
+from tests.services.calls import acting_with, channel_to, serving
+
+PRODUCT = f"products/{uuid4()}"
+
+
+@pytest.fixture
+async def client(database: Database) -> AsyncIterator[AnalyticsServiceClient]:
+    """A client of the service; calls are made by staff."""
+    issuer = Issuer()
+    service = AnalyticsHandlers(database, Ingestion(database), watch_every_s=0.05)
+    with acting_with(issuer.token("users/staff", "analytics.read")):
+        async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
+            yield AnalyticsServiceClient(channel)
+
+
+def event(**fields: Any) -> Event:
+    """Returns a valid event, with these fields changed."""
+    given: dict[str, Any] = {
+        "event_id": str(uuid4()),
+        "type": Event.Type.PRODUCT_VIEW,
+        "event_time": Timestamp.from_datetime(datetime.now(UTC)),
+        "product": PRODUCT,
+    }
+    return Event(**(given | fields))
+
+
+async def ingest(client: AnalyticsServiceClient, *messages: list[Event]) -> IngestEventsResponse:
+    """Sends messages with these events."""
+
+    async def requests() -> AsyncIterator[IngestEventsRequest]:
+        for events in messages:
+            yield IngestEventsRequest(events=events)
+
+    return await client.ingest_events(requests())
+
+
+def order(customer: str = "users/ada", units: int = 2) -> Order:
+    """Returns an order of one product at 1.50 EUR."""
+    amount = Money(currency_code="EUR", units=3 * units // 2, nanos=500_000_000 * (units % 2))
+    return Order(
+        name=f"orders/{uuid4()}",
+        customer=customer,
+        lines=[OrderLine(product=PRODUCT, quantity=units, amount=amount)],
+        total=amount,
+        update_time=Timestamp.from_datetime(datetime.now(UTC)),
+    )
+
+
+async def deliver(database: Database, handler: Callable[..., Awaitable[None]], data: Any, aggregate: str) -> None:
+    """Handles an event as the inbox does."""
+    kind = data.desc().type_name
+    async with database.transaction() as tx:
+        await handler(tx, Delivered(str(uuid4()), kind, kind.split(".")[1], aggregate, datetime.now(UTC), data))
+
+
+async def place(database: Database, placed: Order) -> None:
+    """Delivers OrderPlaced."""
+    await deliver(database, order_placed, OrderPlaced(order=placed), placed.name)
+
+
+async def test_an_event_that_is_sent_again_counts_once(client: AnalyticsServiceClient) -> None:
+    """The second call and a repetition within the call are duplicates, and the metric counts each event once."""
+    events = [event() for _ in range(3)]
+    first = await ingest(client, [*events, events[0]])
+    assert (first.accepted_count, first.duplicate_count, first.rejected_count) == (3, 1, 0)
+    again = await ingest(client, events[:2], events[2:])
+    assert (again.accepted_count, again.duplicate_count) == (0, 3)
+    for interval in (Interval.MINUTE, Interval.HOUR, Interval.DAY):
+        request = QueryMetricsRequest(metric=Metric.PRODUCT_VIEWS, interval=interval, group_by=Dimension.PRODUCT)
+        [series] = (await client.query_metrics(request)).series
+        assert series.total is not None
+        assert (series.group, series.total.count) == (PRODUCT, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"event_id": "7"}, "EVENT_ID_INVALID"),
+        ({"type": Event.Type.UNSPECIFIED}, "EVENT_TYPE_MISSING"),
+        ({"event_time": None}, "EVENT_TIME_MISSING"),
+        ({"event_time": Timestamp(seconds=10**15)}, "EVENT_TIME_OUT_OF_RANGE"),
+        ({"event_time": Timestamp(seconds=0)}, "EVENT_TIME_OUT_OF_RANGE"),
+        ({"product": "products/7\0"}, "PRODUCT_INVALID"),
+        ({"product": ""}, "PRODUCT_MISSING"),
+        ({"page": "no/path"}, "PAGE_INVALID"),
+        ({"type": Event.Type.PAGE_VIEW}, "PAGE_MISSING"),
+        ({"experiment": "A", "variant": "b"}, "EXPERIMENT_INVALID"),
+        ({"type": Event.Type.EXPOSURE}, "EXPERIMENT_MISSING"),
+        ({"experiment": "a"}, "EXPERIMENT_MISSING"),
+    ],
+)
+async def test_an_invalid_event_is_counted_by_its_reason(
+    client: AnalyticsServiceClient, fields: dict[str, Any], reason: str
+) -> None:
+    """The valid ones around it are recorded, and the response has its position."""
+    response = await ingest(client, [event()], [event(), event(**fields)])
+    assert (response.accepted_count, response.rejected_count) == (2, 1)
+    assert [(each.reason, each.count, each.first_index) for each in response.rejections] == [(reason, 1, 2)]
+
+
+async def test_a_call_has_a_limit(client: AnalyticsServiceClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names it, and what was sent before may be sent again."""
+    monkeypatch.setattr(handlers, "EVENTS_MAX", 3)
+    with pytest.raises(ResourceExhausted, match="3 events"):
+        await ingest(client, [event(), event()], [event(), event()])
+
+
+async def test_orders_are_counted_in_total_and_by_product(client: AnalyticsServiceClient, database: Database) -> None:
+    """Placed and cancelled ones have metrics of their own, with units and amounts."""
+    one, two = order(units=2), order(units=3)
+    await place(database, one)
+    await place(database, two)
+    await deliver(database, order_cancelled, OrderCancelled(order=one), one.name)
+    for dimension, group in ((Dimension.UNSPECIFIED, ""), (Dimension.PRODUCT, PRODUCT)):
+        request = QueryMetricsRequest(metric=Metric.ORDERS_PLACED, interval=Interval.HOUR, group_by=dimension)
+        [series] = (await client.query_metrics(request)).series
+        assert series.total is not None
+        assert (series.group, series.total.count, series.total.units) == (group, 2, 5)
+        assert series.total.amount == Money(currency_code="EUR", units=7, nanos=500_000_000)
+    request = QueryMetricsRequest(metric=Metric.ORDERS_CANCELLED, interval=Interval.DAY)
+    [series] = (await client.query_metrics(request)).series
+    assert series.total is not None
+    assert (series.total.count, series.total.units) == (1, 2)
+
+
+async def test_payments_and_refunds_are_counted(client: AnalyticsServiceClient, database: Database) -> None:
+    """Two partial refunds count with their own amounts, also when the customer's account is gone."""
+    euro = Money(currency_code="EUR", units=1)
+    payment = Payment(name="payments/7", order="orders/7", captured=Money(currency_code="EUR", units=5))
+    await deliver(database, payment_captured, PaymentCaptured(payment=payment), payment.name)
+    for _ in range(2):
+        await deliver(database, payment_refunded, PaymentRefunded(payment=payment, amount=euro), payment.name)
+    for metric, count, units in ((Metric.PAYMENTS_CAPTURED, 1, 5), (Metric.PAYMENTS_REFUNDED, 2, 2)):
+        [series] = (await client.query_metrics(QueryMetricsRequest(metric=metric, interval=Interval.DAY))).series
+        assert series.total is not None
+        assert series.total.amount is not None
+        assert (series.total.count, series.total.amount.units) == (count, units)
+
+
+async def test_a_wrong_query_names_every_violation(client: AnalyticsServiceClient) -> None:
+    """The limit of the period is named, and so is the dimension that the metric lacks."""
+    now = datetime.now(UTC)
+    request = QueryMetricsRequest(
+        metric=Metric.ORDERS_PLACED,
+        interval=Interval.MINUTE,
+        start_time=Timestamp.from_datetime(now - timedelta(days=2)),
+        group_by=Dimension.PAGE,
+    )
+    with pytest.raises(InvalidArgument, match="1440") as caught:
+        await client.query_metrics(request)
+    assert {violation.field for violation in caught.value.violations} >= {"start_time", "group_by"}
+
+
+async def test_a_stream_of_sales_resumes(client: AnalyticsServiceClient, database: Database) -> None:
+    """It begins with what happens next, and continues after its token."""
+    first, second = order(), order()
+    await place(database, first)
+    async with client.watch_sales(WatchSalesRequest()) as responses:
+        reading = asyncio.ensure_future(anext(responses))
+        await asyncio.sleep(0.3)
+        await place(database, second)
+        response = await reading
+    assert response.sale is not None
+    assert (response.sale.order, response.sale.metric) == (second.name, Metric.ORDERS_PLACED)
+    third = order()
+    await place(database, third)
+    async with client.watch_sales(WatchSalesRequest(resume_token=response.resume_token)) as responses:
+        resumed = await anext(responses)
+    assert resumed.sale is not None
+    assert resumed.sale.order == third.name
+
+
+async def test_the_log_is_searched_and_forgets_users(client: AnalyticsServiceClient, database: Database) -> None:
+    """Entries are found by aggregate, type and actor; after a deletion none names the user, later ones neither."""
+    placed = order()
+    await place(database, placed)
+    await place(database, order("users/bob"))
+    for request in (
+        ListAuditEntriesRequest(aggregate=placed.name),
+        ListAuditEntriesRequest(actor="users/ada", type="OrderPlaced"),
+    ):
+        [entry] = (await client.list_audit_entries(request)).audit_entries
+        assert (entry.aggregate, entry.actor, entry.type) == (placed.name, "users/ada", "OrderPlaced")
+    await deliver(database, user_deleted, UserDeleted(user="users/ada"), "users/ada")
+    await deliver(database, order_cancelled, OrderCancelled(order=placed), placed.name)
+    assert (await client.list_audit_entries(ListAuditEntriesRequest(actor="users/ada"))).audit_entries == []
+    page = await client.list_audit_entries(ListAuditEntriesRequest(page_size=3))
+    assert [entry.actor for entry in page.audit_entries] == ["users/-", "users/-", "users/bob"]
+    assert page.audit_entries[1].aggregate == "users/-"
+    rest = await client.list_audit_entries(ListAuditEntriesRequest(page_size=3, page_token=page.next_page_token))
+    assert [(entry.aggregate, entry.actor) for entry in rest.audit_entries] == [(placed.name, "users/-")]
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit_entries SET type = ''", "DELETE FROM audit_entries"])
+async def test_the_log_is_append_only(database: Database, change: str) -> None:
+    """The database itself refuses to change what was logged."""
+    await place(database, order())
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        async with database.transaction() as tx:
+            await tx.execute(change)
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        async with database.transaction() as tx:
+            await tx.execute("TRUNCATE audit_entries")
+
+
+async def test_metrics_are_for_staff(database: Database) -> None:
+    """A customer's token is refused."""
+    issuer = Issuer()
+    service = AnalyticsHandlers(database, Ingestion(database))
+    with acting_with(issuer.token("users/ada", "profile")):
+        async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
+            client = AnalyticsServiceClient(channel)
+            with pytest.raises(PermissionDenied):
+                await client.query_metrics(QueryMetricsRequest(metric=Metric.PAGE_VIEWS, interval=Interval.DAY))

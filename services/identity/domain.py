@@ -36,6 +36,7 @@ class Role(enum.StrEnum):
         """Returns the scopes that may be granted to a user with this role."""
         if self is Role.STAFF:
             return _CUSTOMER_SCOPES | {
+                "analytics.read",
                 "catalog.write",
                 "inventory.read",
                 "inventory.write",

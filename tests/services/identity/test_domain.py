@@ -101,7 +101,15 @@ def test_a_scope_beyond_the_granted_ones_is_rejected(granted: set[str], wanted: 
 
 
 def test_staff_may_all_that_customers_may() -> None:
-    """Staff has the scopes of customers and two more."""
+    """Staff has the scopes of customers and those of its own work."""
     assert Role.STAFF.scopes == ALL_SCOPES
-    assert Role.STAFF.scopes - Role.CUSTOMER.scopes == {"catalog.write", "orders.manage", "support.manage"}
+    assert Role.STAFF.scopes - Role.CUSTOMER.scopes == {
+        "analytics.read",
+        "catalog.write",
+        "inventory.read",
+        "inventory.write",
+        "orders.manage",
+        "payments.manage",
+        "support.manage",
+    }
     assert Role.CUSTOMER.scopes < Role.STAFF.scopes

@@ -22,8 +22,11 @@ from services.identity.tokens import AccessTokens
 from tests.services.identity.conftest import AUDIENCE, CLIENT_SECRETS, ISSUER, Identity
 
 ISSUE_TOKEN = "/meshwright.identity.v1.IdentityService/IssueToken"
-CUSTOMER_SCOPES = "orders.read orders.write profile support.read support.write"
-STAFF_SCOPES = "catalog.write orders.manage orders.read orders.write profile support.manage support.read support.write"
+CUSTOMER_SCOPES = "orders.read orders.write payments.read profile support.read support.write"
+STAFF_SCOPES = (
+    "analytics.read catalog.write inventory.read inventory.write orders.manage orders.read orders.write "
+    "payments.manage payments.read profile support.manage support.read support.write"
+)
 BY_CLIENT = IssueTokenRequest(grant_type="client_credentials")
 
 

@@ -10,7 +10,7 @@ from mesh.events.adapters import connect
 from mesh.events.broker import Broker
 from mesh.events.event import Event
 from mesh.events.inbox import Inbox
-from mesh.events.outbox import publish
+from mesh.events.outbox import publish, publish_all
 from mesh.events.relay import Relay
 
-__all__ = ["Broker", "Event", "Inbox", "Relay", "connect", "publish"]
+__all__ = ["Broker", "Event", "Inbox", "Relay", "connect", "publish", "publish_all"]

@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound, invalid_fields
+from mesh.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    invalid_fields,
+)
 from mesh.etag import check_etag
 from mesh.money import Money
 from mesh.resource_name import uid_in
@@ -151,6 +159,11 @@ def storable(text: str, field: str) -> str:
     if "\0" in text:
         raise invalid_fields([FieldViolation(field, "must not contain the character NUL", "TEXT_INVALID")])
     return text
+
+
+def created_meanwhile() -> Aborted:
+    """Returns the error of a change that creates a product which a concurrent change has created."""
+    return Aborted("One of the products was created by a concurrent change. Try again.", reason="CONCURRENT_CHANGE")
 
 
 def not_searchable(description: str) -> InvalidArgument:

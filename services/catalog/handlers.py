@@ -1,7 +1,7 @@
 """The methods of CatalogService."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid4
@@ -13,6 +13,8 @@ from meshwright.catalog.v1.catalog_pb import (
     CreateProductRequest,
     DeleteProductRequest,
     GetProductRequest,
+    ImportProductsRequest,
+    ImportProductsResponse,
     ListProductsRequest,
     ListProductsResponse,
     SearchProductsRequest,
@@ -22,22 +24,21 @@ from meshwright.catalog.v1.catalog_pb import (
 )
 from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 from meshwright.catalog.v1.events_pb import ProductChanged
-from protobuf.wkt import Timestamp
 
 from mesh.database import Connection, Database
 from mesh.errors import FieldViolation, MeshError, NotFound, Unauthenticated, invalid_fields
 from mesh.events import publish
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
-from mesh.money_message import money_message, money_of
 from mesh.pagination import PAGE_SIZE_DEFAULT, read_page
 from mesh.rpc import Call
 from services.catalog import storage
 from services.catalog.database_share import DatabaseShare
 from services.catalog.domain import Details, Product, all_of, existing, storable, uid_of, visible
+from services.catalog.importer import Importer
 from services.catalog.listing import Listing
+from services.catalog.product_message import SOURCE, details_of, product_message, product_messages
 
-SOURCE = "catalog"
 STAFF_SCOPE = "catalog.write"
 PAGE_SIZE_MAX = 200
 # Of the pool's connections, 5 by default: filtered lists, long pages and searches at the same time.
@@ -51,13 +52,14 @@ class CatalogHandlers(CatalogServiceBase):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._importer = Importer(database)
         self._expensive = DatabaseShare(
             database, connections_max=EXPENSIVE_READS_MAX, statement_timeout_s=EXPENSIVE_READ_TIMEOUT_S
         )
 
     async def create_product(self, request: CreateProductRequest, call: Call) -> ProductMessage:
         """Creates a product, once for each request_id. Ignores output-only fields (AIP-203)."""
-        details = _details(request.product or ProductMessage())
+        details = details_of(request.product or ProductMessage())
         async with self._database.transaction() as tx:
             return await once(tx, call, request, partial(_create, tx, details))
 
@@ -65,7 +67,7 @@ class CatalogHandlers(CatalogServiceBase):
         """Returns a product; deleted ones only to staff (AIP-164)."""
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
-            return _product_message(visible(await storage.find(tx, uid), staff=_is_staff(call)))
+            return product_message(visible(await storage.find(tx, uid), staff=_is_staff(call)))
 
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
         """Returns a page of the products that match a filter."""
@@ -83,7 +85,7 @@ class CatalogHandlers(CatalogServiceBase):
         database = self._database if is_cheap else self._expensive
         async with database.transaction() as tx:
             products, next_page_token = await storage.list_products(tx, listing, page)
-        return ListProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
+        return ListProductsResponse(products=product_messages(products), next_page_token=next_page_token)
 
     async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
         """Returns a page of the products that match a search. Stop words ("the") match nothing."""
@@ -97,7 +99,7 @@ class CatalogHandlers(CatalogServiceBase):
         )
         async with self._expensive.transaction() as tx:
             products, next_page_token = await storage.search(tx, query, page)
-        return SearchProductsResponse(products=_product_messages(products), next_page_token=next_page_token)
+        return SearchProductsResponse(products=product_messages(products), next_page_token=next_page_token)
 
     async def batch_get_products(self, request: BatchGetProductsRequest, call: Call) -> BatchGetProductsResponse:
         """Returns all of these products or none, in the order of the names, repeated if a name is. Deleted ones exist
@@ -107,15 +109,15 @@ class CatalogHandlers(CatalogServiceBase):
             products = await storage.find_all(tx, _possible_uids(request.names))
         by_name = {each.name: each for each in products if each.delete_time is None or _is_staff(call)}
         found = all_of(request.names, by_name)
-        return BatchGetProductsResponse(products=_product_messages(found))
+        return BatchGetProductsResponse(products=product_messages(found))
 
     async def update_product(self, request: UpdateProductRequest, call: Call) -> ProductMessage:
         """Updates the fields that the mask names; the price as a whole or, by "price.units", in part."""
         patch = request.product or ProductMessage()
 
         def updated(product: Product) -> Product:
-            wanted = apply_update(_product_message(product), patch, request.update_mask, updatable=UPDATABLE)
-            return product.update(_details(wanted), patch.etag, datetime.now(UTC))
+            wanted = apply_update(product_message(product), patch, request.update_mask, updatable=UPDATABLE)
+            return product.update(details_of(wanted), patch.etag, datetime.now(UTC))
 
         return await self._change(uid_of(patch.name, "product.name"), updated)
 
@@ -129,28 +131,30 @@ class CatalogHandlers(CatalogServiceBase):
             uid_of(request.name), lambda product: product.undelete(request.etag, datetime.now(UTC))
         )
 
+    async def import_products(
+        self, requests: AsyncIterator[ImportProductsRequest], call: Call
+    ) -> ImportProductsResponse:
+        """Imports the products of a file."""
+        return await self._importer.import_products(requests, call.caller.subject)
+
     async def _change(self, uid: UUID, change: Callable[[Product], Product]) -> ProductMessage:
         """Changes a product while its row is locked, and publishes an event unless it stays the same."""
         async with self._database.transaction() as tx:
             product = existing(await storage.find(tx, uid, lock=True))
             changed = change(product)
-            message = _product_message(changed)
+            message = product_message(changed)
             if changed is not product:
                 await storage.update(tx, changed)
-                await _publish_change(tx, message)
+                await publish(tx, ProductChanged(product=message), source=SOURCE, aggregate=message.name)
         return message
 
 
 async def _create(tx: Connection, details: Details) -> ProductMessage:
     product = Product.create(uuid4(), details, datetime.now(UTC))
     await storage.insert(tx, product)
-    message = _product_message(product)
-    await _publish_change(tx, message)
+    message = product_message(product)
+    await publish(tx, ProductChanged(product=message), source=SOURCE, aggregate=message.name)
     return message
-
-
-async def _publish_change(tx: Connection, product: ProductMessage) -> None:
-    await publish(tx, ProductChanged(product=product), source=SOURCE, aggregate=product.name)
 
 
 def _is_staff(call: Call) -> bool:
@@ -176,28 +180,3 @@ def _possible_uids(names: Sequence[str]) -> set[UUID]:
         with contextlib.suppress(NotFound):
             uids.add(uid_of(name))
     return uids
-
-
-def _details(message: ProductMessage) -> Details:
-    price = None if message.price is None else money_of(message.price)
-    return Details.checked(message.title, message.description, message.category, price)
-
-
-def _product_messages(products: Sequence[Product]) -> list[ProductMessage]:
-    return [_product_message(product) for product in products]
-
-
-def _product_message(product: Product) -> ProductMessage:
-    details = product.details
-    return ProductMessage(
-        name=product.name,
-        uid=str(product.uid),
-        title=details.title,
-        description=details.description,
-        category=details.category,
-        price=money_message(details.price),
-        create_time=Timestamp.from_datetime(product.create_time),
-        update_time=Timestamp.from_datetime(product.update_time),
-        delete_time=None if product.delete_time is None else Timestamp.from_datetime(product.delete_time),
-        etag=product.etag,
-    )

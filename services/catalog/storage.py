@@ -13,7 +13,7 @@ from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
 from services.catalog.condition import Arguments, SortColumn, Walk, found_by_index, indexed_part, matching
-from services.catalog.domain import Details, Product, not_searchable
+from services.catalog.domain import Details, Product, created_meanwhile, not_searchable
 from services.catalog.filter import Expression
 from services.catalog.listing import Listing
 
@@ -23,6 +23,8 @@ PAGE_TEXT_BYTES_MAX = 3 * 1024 * 1024
 _COLUMNS = (
     "uid, title, description, category, currency, price_hundredths, create_time, update_time, delete_time, version"
 )
+_INSERT = f"INSERT INTO products ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_UPDATE = f"UPDATE products SET ({_COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WHERE uid = $1"
 
 # The rank in millionths, as an integer, so that a page token holds it exactly.
 _BEST_FIRST = Walk((SortColumn("score", int), SortColumn("uid", UUID)), descending=True)
@@ -54,17 +56,25 @@ _SEARCH_PROBLEMS = {
 
 async def insert(tx: Connection, product: Product) -> None:
     """Inserts a new product."""
-    await tx.execute(
-        f"INSERT INTO products ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", *_values(product)
-    )
+    await tx.execute(_INSERT, *_values(product))
+
+
+async def insert_all(tx: Connection, products: Iterable[Product]) -> None:
+    """Inserts new products. Raises Aborted if one was created by a concurrent transaction."""
+    try:
+        await tx.executemany(_INSERT, [_values(product) for product in products])
+    except asyncpg.UniqueViolationError as error:
+        raise created_meanwhile() from error
 
 
 async def update(tx: Connection, product: Product) -> None:
     """Writes a changed product. Its row must be locked by find(…, lock=True) in this transaction."""
-    await tx.execute(
-        f"UPDATE products SET ({_COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WHERE uid = $1",
-        *_values(product),
-    )
+    await tx.execute(_UPDATE, *_values(product))
+
+
+async def update_all(tx: Connection, products: Iterable[Product]) -> None:
+    """Writes changed products. Their rows must be locked by lock_all() in this transaction."""
+    await tx.executemany(_UPDATE, [_values(product) for product in products])
 
 
 def _values(product: Product) -> tuple[object, ...]:
@@ -92,6 +102,14 @@ async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Product | No
 async def find_all(tx: Connection, uids: Iterable[UUID]) -> list[Product]:
     """Returns those of these products that exist, including deleted ones, in any order."""
     rows = await tx.fetch(f"SELECT {_COLUMNS} FROM products WHERE uid = ANY($1)", list(uids))
+    return [_product(row) for row in rows]
+
+
+async def lock_all(tx: Connection, uids: Iterable[UUID]) -> list[Product]:
+    """Returns those of these products that exist, including deleted ones, and locks them until the transaction ends. It
+    locks in the order of the identifiers, so that concurrent calls don't deadlock.
+    """
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM products WHERE uid = ANY($1) ORDER BY uid FOR UPDATE", list(uids))
     return [_product(row) for row in rows]
 
 

@@ -1,5 +1,6 @@
 """The store through its public API: from REST over gRPC to PostgreSQL, and from events to mail."""
 
+import json
 import uuid
 
 from tests.system.mesh import Client, Mesh, eventually, oauth_error, problem
@@ -83,6 +84,23 @@ def test_a_browser_changes_what_it_has_read(staff: Client, anyone: Client) -> No
     again = anyone.get(path, headers=known)
     assert (again.status_code, again.json()["title"]) == (200, "Saw")
     assert anyone.get(path, headers=known | {"if-none-match": again.headers["etag"]}).status_code == 304
+
+
+def test_products_are_imported(staff: Client, anyone: Client) -> None:
+    """A file of JSON lines becomes products; its bad lines are reported, and a repetition changes nothing."""
+    category = f"c{uuid.uuid4().hex}"
+    good = json.dumps({"title": "Saw", "category": category, "price": {"currencyCode": "EUR", "units": "3"}})
+    headers = {"content-type": "application/x-ndjson", "idempotency-key": str(uuid.uuid4())}
+    file = "\n".join([good, '{"title": ', good])
+    first = staff.post("/v1/products:import", content=file, headers=headers)
+    assert first.status_code == 200, first.text
+    assert (first.json()["createdCount"], first.json()["rejectedCount"]) == (2, 1)
+    assert [(each["line"], each["reason"]) for each in first.json()["rejectedLines"]] == [(2, "MALFORMED_JSON")]
+    again = staff.post("/v1/products:import", content=file, headers=headers).json()
+    assert (again["unchangedCount"], again.get("createdCount", 0)) == (2, 0)
+    listed = anyone.get("/v1/products", params={"filter": f'category = "{category}"'}).json()["products"]
+    assert [product["title"] for product in listed] == ["Saw", "Saw"]
+    assert problem(anyone.post("/v1/products:import", content=file, headers=headers))[:2] == (401, "UNAUTHENTICATED")
 
 
 def test_lists_are_filtered_ordered_and_paged(staff: Client, anyone: Client) -> None:

@@ -6,7 +6,7 @@ import pytest
 from protobuf.wkt import StringValue
 
 from mesh.database import Database
-from mesh.events import publish
+from mesh.events import publish, publish_all
 from mesh.telemetry import tracing
 from tests.mesh.messages import Note
 
@@ -78,3 +78,15 @@ async def test_an_event_that_the_broker_would_reject_is_rejected(database: Datab
             await publish(tx, Note(), source="orders", aggregate="a")
         with pytest.raises(ValueError, match="more than 262144"):
             await publish(tx, Note(text="x" * 300_000), source="test", aggregate="a")
+
+
+async def test_many_events_are_published_in_their_order(database: Database) -> None:
+    """Events that are published together have their aggregates, and ids in the order in which they were given."""
+    async with database.transaction() as tx:
+        await publish_all(tx, [("b", Note(text="1")), ("a", Note(text="2")), ("b", Note(text="3"))], source="test")
+        rows = await tx.fetch("SELECT aggregate, payload FROM mesh.outbox ORDER BY id")
+    assert [(row["aggregate"], Note.from_binary(row["payload"]).text) for row in rows] == [
+        ("b", "1"),
+        ("a", "2"),
+        ("b", "3"),
+    ]

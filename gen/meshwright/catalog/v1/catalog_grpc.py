@@ -14,9 +14,11 @@ from typing import ClassVar, Final, TYPE_CHECKING
 
 from mesh.rpc import Handler, Method, Service
 from meshwright.catalog.v1 import catalog_pb
-from meshwright.catalog.v1.catalog_pb import BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetProductRequest, ListProductsRequest, ListProductsResponse, Product, SearchProductsRequest, SearchProductsResponse, UndeleteProductRequest, UpdateProductRequest
+from meshwright.catalog.v1.catalog_pb import BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetProductRequest, ImportProductsRequest, ImportProductsResponse, ListProductsRequest, ListProductsResponse, Product, SearchProductsRequest, SearchProductsResponse, UndeleteProductRequest, UpdateProductRequest
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator
+
     from mesh.client import Channel
     from mesh.rpc import Call
     from protobuf import DescService
@@ -33,6 +35,7 @@ _CATALOG_SERVICE_BATCH_GET_PRODUCTS: Final = Method.of(_CATALOG_SERVICE.methods[
 _CATALOG_SERVICE_UPDATE_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[5], UpdateProductRequest, Product)
 _CATALOG_SERVICE_DELETE_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[6], DeleteProductRequest, Product)
 _CATALOG_SERVICE_UNDELETE_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[7], UndeleteProductRequest, Product)
+_CATALOG_SERVICE_IMPORT_PRODUCTS: Final = Method.of(_CATALOG_SERVICE.methods[8], ImportProductsRequest, ImportProductsResponse)
 
 
 class CatalogServiceBase(Service):
@@ -97,6 +100,25 @@ class CatalogServiceBase(Service):
         Fails with ALREADY_EXISTS if the product is not deleted (AIP-164).
         """
 
+    @abstractmethod
+    async def import_products(self, requests: AsyncIterator[ImportProductsRequest], call: Call) -> ImportProductsResponse:
+        """Creates and updates many products from a file of JSON lines (NDJSON), up to 1,000,000 of them.
+        Each line is a Product of at most 128 KiB; empty lines are skipped.
+
+        A line with a `name` ("products/{uid}", with a UUID of the client's choice) creates that
+        product, or updates its title, description, category and price. Other fields are ignored. A
+        line without a name creates a product. With a `request_id`, its `uid` follows from the caller,
+        the `request_id` and the number of the line.
+
+        Bad lines are rejected, and the response describes them; the good ones are imported. Lines are
+        written in groups of up to 500, each as a whole. If the call fails, the groups before the
+        failure stay written: repeat the import with the same names, or the same `request_id`. Lines
+        that were imported before stay unchanged, and those that were corrected are imported. A
+        repetition has no time limit, but must keep the numbers of the lines.
+
+        Fails with RESOURCE_EXHAUSTED if two other imports are running in the process.
+        """
+
     def handlers(self) -> tuple[Handler, ...]:
         return (
             Handler(_CATALOG_SERVICE_CREATE_PRODUCT, self.create_product),
@@ -107,6 +129,7 @@ class CatalogServiceBase(Service):
             Handler(_CATALOG_SERVICE_UPDATE_PRODUCT, self.update_product),
             Handler(_CATALOG_SERVICE_DELETE_PRODUCT, self.delete_product),
             Handler(_CATALOG_SERVICE_UNDELETE_PRODUCT, self.undelete_product),
+            Handler(_CATALOG_SERVICE_IMPORT_PRODUCTS, self.import_products),
         )
 
 
@@ -172,3 +195,22 @@ class CatalogServiceClient:
         Fails with ALREADY_EXISTS if the product is not deleted (AIP-164).
         """
         return await self._channel.call(_CATALOG_SERVICE_UNDELETE_PRODUCT, request, timeout_s=timeout_s)
+
+    async def import_products(self, requests: AsyncIterable[ImportProductsRequest], *, timeout_s: float | None = None) -> ImportProductsResponse:
+        """Creates and updates many products from a file of JSON lines (NDJSON), up to 1,000,000 of them.
+        Each line is a Product of at most 128 KiB; empty lines are skipped.
+
+        A line with a `name` ("products/{uid}", with a UUID of the client's choice) creates that
+        product, or updates its title, description, category and price. Other fields are ignored. A
+        line without a name creates a product. With a `request_id`, its `uid` follows from the caller,
+        the `request_id` and the number of the line.
+
+        Bad lines are rejected, and the response describes them; the good ones are imported. Lines are
+        written in groups of up to 500, each as a whole. If the call fails, the groups before the
+        failure stay written: repeat the import with the same names, or the same `request_id`. Lines
+        that were imported before stay unchanged, and those that were corrected are imported. A
+        repetition has no time limit, but must keep the numbers of the lines.
+
+        Fails with RESOURCE_EXHAUSTED if two other imports are running in the process.
+        """
+        return await self._channel.collect(_CATALOG_SERVICE_IMPORT_PRODUCTS, requests, timeout_s=timeout_s)

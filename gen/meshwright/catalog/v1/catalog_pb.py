@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Literal, TYPE_CHECKING, TypeAlias
 
-from googleapis.google.api import annotations_pb, field_behavior_pb
+from googleapis.google.api import annotations_pb, field_behavior_pb, httpbody_pb
 from googleapis.google.type import money_pb
 from meshwright.policy.v1 import policy_pb
 from protobuf import Message
@@ -20,6 +20,7 @@ from protobuf.wkt.google.protobuf import field_mask_pb, timestamp_pb
 from protovalidate._gen.buf.validate import validate_pb
 
 if TYPE_CHECKING:
+    from googleapis.google.api.httpbody_pb import HttpBody
     from googleapis.google.type.money_pb import Money
     from protobuf import DescFile
     from protobuf.wkt.google.protobuf.field_mask_pb import FieldMask
@@ -610,13 +611,168 @@ class UndeleteProductRequest(Message[_UndeleteProductRequestFields]):
         name: str
         etag: str
 
+_ImportProductsRequestFields: TypeAlias = Literal["lines", "request_id"]
+
+class ImportProductsRequest(Message[_ImportProductsRequestFields]):
+    """
+    Request message for ImportProducts: a piece of the file.
+
+    ```proto
+    message meshwright.catalog.v1.ImportProductsRequest
+    ```
+
+    Attributes:
+        lines:
+            The next bytes of the file, in UTF-8. Pieces can end anywhere, within a line too. The content
+            type is ignored.
+
+            ```proto
+            optional google.api.HttpBody lines = 1;
+            ```
+        request_id:
+            A UUID that identifies this import, so that it can be repeated safely. Only that of the first
+            message counts. REST clients can send it as the `Idempotency-Key` header instead.
+
+            ```proto
+            string request_id = 2;
+            ```
+    """
+
+    __slots__ = ("lines", "request_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            lines: HttpBody | None = None,
+            request_id: str = "",
+        ) -> None:
+            pass
+
+        lines: HttpBody | None
+        request_id: str
+
+_ImportProductsResponseFields: TypeAlias = Literal["created_count", "updated_count", "unchanged_count", "rejected_count", "rejected_lines"]
+
+class ImportProductsResponse(Message[_ImportProductsResponseFields]):
+    """
+    Response message for ImportProducts.
+
+    ```proto
+    message meshwright.catalog.v1.ImportProductsResponse
+    ```
+
+    Attributes:
+        created_count:
+            The number of lines that created a product.
+
+            ```proto
+            int32 created_count = 1;
+            ```
+        updated_count:
+            The number of lines that changed a product.
+
+            ```proto
+            int32 updated_count = 2;
+            ```
+        unchanged_count:
+            The number of lines whose product existed and was the same.
+
+            ```proto
+            int32 unchanged_count = 3;
+            ```
+        rejected_count:
+            The number of lines that were rejected.
+
+            ```proto
+            int32 rejected_count = 4;
+            ```
+        rejected_lines:
+            The first 1000 rejected lines.
+
+            ```proto
+            repeated meshwright.catalog.v1.ImportProductsResponse.RejectedLine rejected_lines = 5;
+            ```
+    """
+
+    __slots__ = ("created_count", "updated_count", "unchanged_count", "rejected_count", "rejected_lines")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            created_count: int = 0,
+            updated_count: int = 0,
+            unchanged_count: int = 0,
+            rejected_count: int = 0,
+            rejected_lines: list[ImportProductsResponse.RejectedLine] | None = None,
+        ) -> None:
+            pass
+
+        created_count: int
+        updated_count: int
+        unchanged_count: int
+        rejected_count: int
+        rejected_lines: list[ImportProductsResponse.RejectedLine]
+
+    _RejectedLineFields: TypeAlias = Literal["line", "reason", "description"]
+
+    class RejectedLine(Message[_RejectedLineFields]):
+        """
+        A line that was not imported.
+
+        ```proto
+        message meshwright.catalog.v1.ImportProductsResponse.RejectedLine
+        ```
+
+        Attributes:
+            line:
+                The number of the line in the file. The first line is 1; empty lines count.
+
+                ```proto
+                int32 line = 1;
+                ```
+            reason:
+                The reason in capital letters, for example "INVALID_FIELD".
+
+                ```proto
+                string reason = 2;
+                ```
+            description:
+                What is wrong, with the names of all fields that are.
+
+                ```proto
+                string description = 3;
+                ```
+        """
+
+        __slots__ = ("line", "reason", "description")
+
+        if TYPE_CHECKING:
+
+            def __init__(
+                self,
+                *,
+                line: int = 0,
+                reason: str = "",
+                description: str = "",
+            ) -> None:
+                pass
+
+            line: int
+            reason: str
+            description: str
+
 
 _DESC = file_desc(
-    b'\n#meshwright/catalog/v1/catalog.proto\x12\x15meshwright.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!meshwright/policy/v1/policy.proto"\xb4\x07\n\x07Product\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x122\n\x05title\x18\x03 \x01(\tR\x05titleB\x1c\xe2A\x01\x02\xbaH\x15r\x13\x18\xc8\x01\x92\x02\rGarden trowel\x12*\n\x0bdescription\x18\x04 \x01(\tR\x0bdescriptionB\x08\xbaH\x05r\x03\x18\x88\'\x12S\n\x08category\x18\x05 \x01(\tR\x08categoryB7\xe2A\x01\x02\xbaH0\xd8\x01\x01r+\x18@2\x18^[a-z0-9]+(-[a-z0-9]+)*$\x92\x02\x0cgarden-tools\x12\xdb\x03\n\x05price\x18\x06 \x01(\x0b2\x12.google.type.MoneyR\x05priceB\xb0\x03\xe2A\x01\x02\xbaH\xa8\x03\xba\x01\x85\x01\n\x0emoney.currency\x12Imust name a currency by three capital letters (ISO 4217), for example EUR\x1a(this.currency_code.matches(\'^[A-Z]{3}$\')\xba\x01\xa7\x01\n\x0bmoney.range\x12@must be from 0 to under 10000000, in units and nanos of one sign\x1aVthis.units >= 0 && this.units < 10000000 && this.nanos >= 0 && this.nanos < 1000000000\xba\x01q\n\x0fmoney.precision\x12Bmust be a whole number of hundredths: nanos a multiple of 10000000\x1a\x1athis.nanos % 10000000 == 0\x12A\n\x0bcreate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12A\n\x0bdelete_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\n \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\x88\x01\n\x14CreateProductRequest\x12D\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"D\n\x11GetProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$"\xce\x01\n\x13ListProductsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12 \n\x06filter\x18\x03 \x01(\tR\x06filterB\x08\xbaH\x05r\x03\x18\xe8\x07\x12#\n\x08order_by\x18\x04 \x01(\tR\x07orderByB\x08\xbaH\x05r\x03\x18\xc8\x01\x12!\n\x0cshow_deleted\x18\x05 \x01(\x08R\x0bshowDeleted"z\n\x14ListProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"\x8d\x01\n\x15SearchProductsRequest\x12%\n\x05query\x18\x01 \x01(\tR\x05queryB\x0f\xe2A\x01\x02\xbaH\x08\xc8\x01\x01r\x03\x18\xc8\x01\x12$\n\tpage_size\x18\x02 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x03 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"|\n\x16SearchProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"W\n\x17BatchGetProductsRequest\x12<\n\x05names\x18\x01 \x03(\tR\x05namesB&\xe2A\x01\x02\xbaH\x1f\x92\x01\x1c\x08\x01\x10d"\x16r\x14\x18d2\x10^products/[^/]+$"V\n\x18BatchGetProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products"\x99\x01\n\x14UpdateProductRequest\x12D\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b2\x1a.google.protobuf.FieldMaskR\nupdateMask"d\n\x14DeleteProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"f\n\x16UndeleteProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@2\x80\n\n\x0eCatalogService\x12\x95\x01\n\rCreateProduct\x12+.meshwright.catalog.v1.CreateProductRequest\x1a\x1e.meshwright.catalog.v1.Product"7\xe2\xa6\x19\x16\x12\rcatalog.write\x1a\x02\x08\x058\xc9\x01\x82\xd3\xe4\x93\x02\x17:\x07product"\x0c/v1/products\x12\x8b\x01\n\nGetProduct\x12(.meshwright.catalog.v1.GetProductRequest\x1a\x1e.meshwright.catalog.v1.Product"3\x90\x02\x01\xe2\xa6\x19\x0f\x08\x01\x1a\x02\x08\x02"\x07\x08\xe8\x07\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=products/*}\x12\x92\x01\n\x0cListProducts\x12*.meshwright.catalog.v1.ListProductsRequest\x1a+.meshwright.catalog.v1.ListProductsResponse")\x90\x02\x01\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08\x05"\x06\x08d\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/products\x12\x9f\x01\n\x0eSearchProducts\x12,.meshwright.catalog.v1.SearchProductsRequest\x1a-.meshwright.catalog.v1.SearchProductsResponse"0\x90\x02\x01\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08\x05"\x06\x08d\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/products:search\x12\xb0\x01\n\x10BatchGetProducts\x12..meshwright.catalog.v1.BatchGetProductsRequest\x1a/.meshwright.catalog.v1.BatchGetProductsResponse";\x90\x02\x01\xe2\xa6\x19\x17\x08\x01\x1a\x02\x08\x02"\x07\x08\xc8\x01\x12\x02\x08\n2\x06orders\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/products:batchGet\x12\xa3\x01\n\rUpdateProduct\x12+.meshwright.catalog.v1.UpdateProductRequest\x1a\x1e.meshwright.catalog.v1.Product"E\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02(:\x07product2\x1d/v1/{product.name=products/*}\x12\x92\x01\n\rDeleteProduct\x12+.meshwright.catalog.v1.DeleteProductRequest\x1a\x1e.meshwright.catalog.v1.Product"4\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=products/*}\x12\xa2\x01\n\x0fUndeleteProduct\x12-.meshwright.catalog.v1.UndeleteProductRequest\x1a\x1e.meshwright.catalog.v1.Product"@\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02#:\x01*"\x1e/v1/{name=products/*}:undeleteb\x06proto3',
+    b'\n#meshwright/catalog/v1/catalog.proto\x12\x15meshwright.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!meshwright/policy/v1/policy.proto"\xb4\x07\n\x07Product\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x122\n\x05title\x18\x03 \x01(\tR\x05titleB\x1c\xe2A\x01\x02\xbaH\x15r\x13\x18\xc8\x01\x92\x02\rGarden trowel\x12*\n\x0bdescription\x18\x04 \x01(\tR\x0bdescriptionB\x08\xbaH\x05r\x03\x18\x88\'\x12S\n\x08category\x18\x05 \x01(\tR\x08categoryB7\xe2A\x01\x02\xbaH0\xd8\x01\x01r+\x18@2\x18^[a-z0-9]+(-[a-z0-9]+)*$\x92\x02\x0cgarden-tools\x12\xdb\x03\n\x05price\x18\x06 \x01(\x0b2\x12.google.type.MoneyR\x05priceB\xb0\x03\xe2A\x01\x02\xbaH\xa8\x03\xba\x01\x85\x01\n\x0emoney.currency\x12Imust name a currency by three capital letters (ISO 4217), for example EUR\x1a(this.currency_code.matches(\'^[A-Z]{3}$\')\xba\x01\xa7\x01\n\x0bmoney.range\x12@must be from 0 to under 10000000, in units and nanos of one sign\x1aVthis.units >= 0 && this.units < 10000000 && this.nanos >= 0 && this.nanos < 1000000000\xba\x01q\n\x0fmoney.precision\x12Bmust be a whole number of hundredths: nanos a multiple of 10000000\x1a\x1athis.nanos % 10000000 == 0\x12A\n\x0bcreate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12A\n\x0bdelete_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\n \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\x88\x01\n\x14CreateProductRequest\x12D\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"D\n\x11GetProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$"\xce\x01\n\x13ListProductsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12 \n\x06filter\x18\x03 \x01(\tR\x06filterB\x08\xbaH\x05r\x03\x18\xe8\x07\x12#\n\x08order_by\x18\x04 \x01(\tR\x07orderByB\x08\xbaH\x05r\x03\x18\xc8\x01\x12!\n\x0cshow_deleted\x18\x05 \x01(\x08R\x0bshowDeleted"z\n\x14ListProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"\x8d\x01\n\x15SearchProductsRequest\x12%\n\x05query\x18\x01 \x01(\tR\x05queryB\x0f\xe2A\x01\x02\xbaH\x08\xc8\x01\x01r\x03\x18\xc8\x01\x12$\n\tpage_size\x18\x02 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x03 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"|\n\x16SearchProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"W\n\x17BatchGetProductsRequest\x12<\n\x05names\x18\x01 \x03(\tR\x05namesB&\xe2A\x01\x02\xbaH\x1f\x92\x01\x1c\x08\x01\x10d"\x16r\x14\x18d2\x10^products/[^/]+$"V\n\x18BatchGetProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products"\x99\x01\n\x14UpdateProductRequest\x12D\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b2\x1a.google.protobuf.FieldMaskR\nupdateMask"d\n\x14DeleteProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"f\n\x16UndeleteProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"o\n\x15ImportProductsRequest\x12*\n\x05lines\x18\x01 \x01(\x0b2\x14.google.api.HttpBodyR\x05lines\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"\xf3\x02\n\x16ImportProductsResponse\x12#\n\rcreated_count\x18\x01 \x01(\x05R\x0ccreatedCount\x12#\n\rupdated_count\x18\x02 \x01(\x05R\x0cupdatedCount\x12\'\n\x0funchanged_count\x18\x03 \x01(\x05R\x0eunchangedCount\x12%\n\x0erejected_count\x18\x04 \x01(\x05R\rrejectedCount\x12a\n\x0erejected_lines\x18\x05 \x03(\x0b2:.meshwright.catalog.v1.ImportProductsResponse.RejectedLineR\rrejectedLines\x1a\\\n\x0cRejectedLine\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12 \n\x0bdescription\x18\x03 \x01(\tR\x0bdescription2\xae\x0b\n\x0eCatalogService\x12\x95\x01\n\rCreateProduct\x12+.meshwright.catalog.v1.CreateProductRequest\x1a\x1e.meshwright.catalog.v1.Product"7\xe2\xa6\x19\x16\x12\rcatalog.write\x1a\x02\x08\x058\xc9\x01\x82\xd3\xe4\x93\x02\x17:\x07product"\x0c/v1/products\x12\x8b\x01\n\nGetProduct\x12(.meshwright.catalog.v1.GetProductRequest\x1a\x1e.meshwright.catalog.v1.Product"3\x90\x02\x01\xe2\xa6\x19\x0f\x08\x01\x1a\x02\x08\x02"\x07\x08\xe8\x07\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=products/*}\x12\x92\x01\n\x0cListProducts\x12*.meshwright.catalog.v1.ListProductsRequest\x1a+.meshwright.catalog.v1.ListProductsResponse")\x90\x02\x01\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08\x05"\x06\x08d\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/products\x12\x9f\x01\n\x0eSearchProducts\x12,.meshwright.catalog.v1.SearchProductsRequest\x1a-.meshwright.catalog.v1.SearchProductsResponse"0\x90\x02\x01\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08\x05"\x06\x08d\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/products:search\x12\xb0\x01\n\x10BatchGetProducts\x12..meshwright.catalog.v1.BatchGetProductsRequest\x1a/.meshwright.catalog.v1.BatchGetProductsResponse";\x90\x02\x01\xe2\xa6\x19\x17\x08\x01\x1a\x02\x08\x02"\x07\x08\xc8\x01\x12\x02\x08\n2\x06orders\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/products:batchGet\x12\xa3\x01\n\rUpdateProduct\x12+.meshwright.catalog.v1.UpdateProductRequest\x1a\x1e.meshwright.catalog.v1.Product"E\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02(:\x07product2\x1d/v1/{product.name=products/*}\x12\x92\x01\n\rDeleteProduct\x12+.meshwright.catalog.v1.DeleteProductRequest\x1a\x1e.meshwright.catalog.v1.Product"4\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=products/*}\x12\xa2\x01\n\x0fUndeleteProduct\x12-.meshwright.catalog.v1.UndeleteProductRequest\x1a\x1e.meshwright.catalog.v1.Product"@\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02#:\x01*"\x1e/v1/{name=products/*}:undelete\x12\xab\x01\n\x0eImportProducts\x12,.meshwright.catalog.v1.ImportProductsRequest\x1a-.meshwright.catalog.v1.ImportProductsResponse":\xe2\xa6\x19\x14\x12\rcatalog.write\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x1c:\x05lines"\x13/v1/products:import(\x01b\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),
         field_behavior_pb.desc(),
+        httpbody_pb.desc(),
         field_mask_pb.desc(),
         timestamp_pb.desc(),
         money_pb.desc(),
@@ -635,6 +791,9 @@ _DESC = file_desc(
         "UpdateProductRequest": UpdateProductRequest,
         "DeleteProductRequest": DeleteProductRequest,
         "UndeleteProductRequest": UndeleteProductRequest,
+        "ImportProductsRequest": ImportProductsRequest,
+        "ImportProductsResponse": ImportProductsResponse,
+        "ImportProductsResponse.RejectedLine": ImportProductsResponse.RejectedLine,
     },
 )
 

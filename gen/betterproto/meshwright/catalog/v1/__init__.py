@@ -10,6 +10,9 @@ __all__ = (
     "CreateProductRequest",
     "DeleteProductRequest",
     "GetProductRequest",
+    "ImportProductsRequest",
+    "ImportProductsResponse",
+    "ImportProductsResponseRejectedLine",
     "ListProductsRequest",
     "ListProductsResponse",
     "Product",
@@ -21,6 +24,7 @@ __all__ = (
 )
 
 import datetime
+from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,6 +129,92 @@ class GetProductRequest(betterproto2.Message):
 
 
 default_message_pool.register_message("meshwright.catalog.v1", "GetProductRequest", GetProductRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ImportProductsRequest(betterproto2.Message):
+    """
+    Request message for ImportProducts: a piece of the file.
+    """
+
+    lines: "___google__api__.HttpBody | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The next bytes of the file, in UTF-8. Pieces can end anywhere, within a line too. The content
+    type is ignored.
+    """
+
+    request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    A UUID that identifies this import, so that it can be repeated safely. Only that of the first
+    message counts. REST clients can send it as the `Idempotency-Key` header instead.
+    """
+
+
+default_message_pool.register_message("meshwright.catalog.v1", "ImportProductsRequest", ImportProductsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ImportProductsResponse(betterproto2.Message):
+    """
+    Response message for ImportProducts.
+    """
+
+    created_count: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The number of lines that created a product.
+    """
+
+    updated_count: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
+    """
+    The number of lines that changed a product.
+    """
+
+    unchanged_count: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    The number of lines whose product existed and was the same.
+    """
+
+    rejected_count: "int" = betterproto2.field(4, betterproto2.TYPE_INT32)
+    """
+    The number of lines that were rejected.
+    """
+
+    rejected_lines: "list[ImportProductsResponseRejectedLine]" = betterproto2.field(
+        5, betterproto2.TYPE_MESSAGE, repeated=True
+    )
+    """
+    The first 1000 rejected lines.
+    """
+
+
+default_message_pool.register_message("meshwright.catalog.v1", "ImportProductsResponse", ImportProductsResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ImportProductsResponseRejectedLine(betterproto2.Message):
+    """
+    A line that was not imported.
+    """
+
+    line: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The number of the line in the file. The first line is 1; empty lines count.
+    """
+
+    reason: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The reason in capital letters, for example "INVALID_FIELD".
+    """
+
+    description: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    What is wrong, with the names of all fields that are.
+    """
+
+
+default_message_pool.register_message(
+    "meshwright.catalog.v1", "ImportProductsResponse.RejectedLine", ImportProductsResponseRejectedLine
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -568,6 +658,43 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
             metadata=metadata,
         )
 
+    async def import_products(
+        self,
+        messages: "AsyncIterable[ImportProductsRequest] | Iterable[ImportProductsRequest]",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "ImportProductsResponse":
+        """
+        Creates and updates many products from a file of JSON lines (NDJSON), up to 1,000,000 of them.
+        Each line is a Product of at most 128 KiB; empty lines are skipped.
 
+        A line with a `name` ("products/{uid}", with a UUID of the client's choice) creates that
+        product, or updates its title, description, category and price. Other fields are ignored. A
+        line without a name creates a product. With a `request_id`, its `uid` follows from the caller,
+        the `request_id` and the number of the line.
+
+        Bad lines are rejected, and the response describes them; the good ones are imported. Lines are
+        written in groups of up to 500, each as a whole. If the call fails, the groups before the
+        failure stay written: repeat the import with the same names, or the same `request_id`. Lines
+        that were imported before stay unchanged, and those that were corrected are imported. A
+        repetition has no time limit, but must keep the numbers of the lines.
+
+        Fails with RESOURCE_EXHAUSTED if two other imports are running in the process.
+        """
+
+        return await self._stream_unary(
+            "/meshwright.catalog.v1.CatalogService/ImportProducts",
+            messages,
+            ImportProductsRequest,
+            ImportProductsResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+
+from ....google import api as ___google__api__
 from ....google import protobuf as ___google__protobuf__
 from ....google import type as ___google__type__

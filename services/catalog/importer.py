@@ -1,0 +1,151 @@
+"""The import of products from a file of JSON lines."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from uuid import UUID
+
+from meshwright.catalog.v1.catalog_pb import ImportProductsRequest, ImportProductsResponse
+from meshwright.catalog.v1.events_pb import ProductChanged
+
+from mesh.database import Connection, Database, busy
+from mesh.errors import InvalidArgument, MeshError
+from mesh.events import publish_all
+from mesh.validation import Validator
+from services.catalog import storage
+from services.catalog.domain import Product
+from services.catalog.imported_line import ImportedLine, InvalidLine, LineReader
+from services.catalog.lines import Line, LineSplitter
+from services.catalog.product_message import SOURCE, product_message
+
+IMPORTS_MAX = 2  # each holds a connection of the pool, while it writes
+LINES_MAX = 1_000_000
+LINES_PER_TRANSACTION = 500
+LINES_PER_TURN = 20  # lines that are read before other calls have their turn
+REJECTED_LINES_MAX = 1000
+DESCRIPTION_LENGTH_MAX = 500
+
+
+class Importer:
+    """The imports of this process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._validator = Validator()
+        self._running = 0
+
+    async def import_products(
+        self, requests: AsyncIterator[ImportProductsRequest], subject: str
+    ) -> ImportProductsResponse:
+        """Imports the products of a file, for the caller `subject`. Memory is constant: a group of lines is written
+        before the next is read. Raises ResourceExhausted if too many imports are running, InvalidArgument if the file
+        has too many lines.
+        """
+        with self._admitted():
+            first = await anext(requests, ImportProductsRequest())
+            reader = LineReader(self._validator, subject, first.request_id)
+            outcome, group = ImportProductsResponse(), list[ImportedLine | InvalidLine]()
+            async for line in _lines(first, requests):
+                if line.number > LINES_MAX:
+                    raise InvalidArgument(f"The file has more than {LINES_MAX} lines.", reason="STREAM_TOO_LONG")
+                group.append(reader.read(line))
+                if len(group) == LINES_PER_TRANSACTION:
+                    await self._write(group, outcome)
+                    group.clear()
+                elif line.number % LINES_PER_TURN == 0:
+                    await asyncio.sleep(0)
+            await self._write(group, outcome)
+            return outcome
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self._running >= IMPORTS_MAX:
+            raise busy("Too many imports are running. Try again.", "TOO_MANY_CALLS")
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    async def _write(self, lines: list[ImportedLine | InvalidLine], outcome: ImportProductsResponse) -> None:
+        """Writes the products of a group of lines, with their events, in one transaction."""
+        uids = {line.uid for line in lines if isinstance(line, ImportedLine)}
+        if not uids:
+            _merge(lines, {}, outcome)
+            return
+        async with self._database.transaction() as tx:
+            stored = {each.uid: each for each in await storage.lock_all(tx, uids)}
+            await _store(tx, stored, _merge(lines, stored, outcome))
+
+
+def _merge(
+    lines: list[ImportedLine | InvalidLine], stored: dict[UUID, Product], outcome: ImportProductsResponse
+) -> dict[UUID, Product]:
+    """Returns the products after the lines, which are applied in their order, and counts what they do."""
+    now, products = datetime.now(UTC), dict(stored)
+    for line in lines:
+        if isinstance(line, InvalidLine):
+            _reject(outcome, line)
+            continue
+        before = products.get(line.uid)
+        try:
+            after = _applied(before, line, now)
+        except MeshError as error:
+            _reject(outcome, InvalidLine(line.number, error))
+            continue
+        products[line.uid] = after
+        if before is None:
+            outcome.created_count += 1
+        elif after is before:
+            outcome.unchanged_count += 1
+        else:
+            outcome.updated_count += 1
+    return products
+
+
+def _applied(product: Product | None, line: ImportedLine, now: datetime) -> Product:
+    """Returns the product after a line. Raises FailedPrecondition if it is deleted."""
+    if product is None:
+        return Product.create(line.uid, line.details, now)
+    return product.update(line.details, "", now)
+
+
+async def _store(tx: Connection, stored: dict[UUID, Product], products: dict[UUID, Product]) -> None:
+    """Writes the products that are not stored like this, in the order of their identifiers, so that concurrent imports
+    don't deadlock.
+    """
+    changed = sorted((each for uid, each in products.items() if each is not stored.get(uid)), key=lambda each: each.uid)
+    await storage.insert_all(tx, [each for each in changed if each.uid not in stored])
+    await storage.update_all(tx, [each for each in changed if each.uid in stored])
+    await publish_all(
+        tx, ((each.name, ProductChanged(product=product_message(each))) for each in changed), source=SOURCE
+    )
+
+
+async def _lines(first: ImportProductsRequest, rest: AsyncIterator[ImportProductsRequest]) -> AsyncIterator[Line]:
+    splitter = LineSplitter()
+    for line in splitter.feed(_bytes(first)):
+        yield line
+    async for request in rest:
+        for line in splitter.feed(_bytes(request)):
+            yield line
+    for line in splitter.end():
+        yield line
+
+
+def _bytes(request: ImportProductsRequest) -> bytes:
+    return b"" if request.lines is None else request.lines.data
+
+
+def _reject(outcome: ImportProductsResponse, line: InvalidLine) -> None:
+    """Counts a rejected line, and describes it unless there are too many of them."""
+    outcome.rejected_count += 1
+    if len(outcome.rejected_lines) == REJECTED_LINES_MAX:
+        return
+    error = line.error
+    violations = [f"{each.field.removeprefix('product.')} {each.description}" for each in error.violations]
+    description = ("; ".join(violations) or error.message)[:DESCRIPTION_LENGTH_MAX]
+    outcome.rejected_lines.append(
+        ImportProductsResponse.RejectedLine(line=line.number, reason=error.reason, description=description)
+    )

@@ -1,0 +1,181 @@
+"""ImportProducts over a real channel, with a real PostgreSQL."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from googleapis.google.api.httpbody_pb import HttpBody
+from meshwright.catalog.v1.catalog_grpc import CatalogServiceClient
+from meshwright.catalog.v1.catalog_pb import ImportProductsRequest, ImportProductsResponse
+
+from mesh.database import Database
+from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
+from services.catalog.handlers import CatalogHandlers
+from services.catalog.importer import IMPORTS_MAX, LINES_PER_TRANSACTION, REJECTED_LINES_MAX
+from services.catalog.lines import LINE_BYTES_MAX
+from tests.issuer import Issuer
+from tests.services.calls import acting_with, channel_to, serving
+from tests.services.catalog.store import Store, money
+
+
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[Store]:
+    """Starts a catalog service without products."""
+    issuer = Issuer()
+    async with serving(issuer, CatalogHandlers(database)) as port, channel_to(port, "catalog") as channel:
+        yield Store(CatalogServiceClient(channel), database, issuer)
+
+
+def line(title: str = "Saw", units: int = 24, **fields: Any) -> str:
+    """Returns a line of a file."""
+    price = {"currencyCode": "EUR", "units": str(units)}
+    return json.dumps({"title": title, "category": "garden-tools", "price": price} | fields)
+
+
+async def pieces(text: str, request_id: str = "") -> AsyncIterator[ImportProductsRequest]:
+    """Yields the pieces of a file."""
+    data = text.encode()
+    yield ImportProductsRequest(request_id=request_id)
+    for start in range(0, len(data), 50_000):
+        yield ImportProductsRequest(lines=HttpBody(data=data[start : start + 50_000]))
+
+
+async def imported(store: Store, *lines: str, request_id: str = "") -> ImportProductsResponse:
+    """Imports lines as staff."""
+    with store.as_staff():
+        return await store.catalog.import_products(pieces("\n".join(lines), request_id))
+
+
+def counts(response: ImportProductsResponse) -> tuple[int, int, int, int]:
+    """Returns the numbers of created, updated, unchanged and rejected lines."""
+    return response.created_count, response.updated_count, response.unchanged_count, response.rejected_count
+
+
+async def test_good_lines_are_kept_and_bad_ones_reported(store: Store) -> None:
+    """Each bad line is reported with its number, its reason and all its fields; the good ones are products with
+    events.
+    """
+    response = await imported(
+        store,
+        line("Saw"),
+        "{",
+        "",
+        line("", category="Garden Tools"),
+        line(price=None),
+        line("x" * LINE_BYTES_MAX),
+        line(name="products/7"),
+        line(colour="red"),
+        line("Rake"),
+    )
+    assert counts(response) == (2, 0, 0, 6)
+    assert [(each.line, each.reason) for each in response.rejected_lines] == [
+        (2, "MALFORMED_JSON"),
+        (4, "INVALID_FIELD"),
+        (5, "INVALID_FIELD"),
+        (6, "MESSAGE_TOO_LARGE"),
+        (7, "INVALID_FIELD"),
+        (8, "MALFORMED_JSON"),
+    ]
+    assert response.rejected_lines[2].description == "price is required"
+    assert {product.title for product in await store.listed()} == {"Saw", "Rake"}
+    assert {product.title for product in await store.events()} == {"Saw", "Rake"}
+
+
+async def test_rejected_lines_keep_their_order(store: Store) -> None:
+    """A line that the catalog rejects is reported between those that can't be read."""
+    deleted = await store.delete((await store.create()).name)
+    response = await imported(store, "{", line(name=deleted.name), "{")
+    assert [(each.line, each.reason) for each in response.rejected_lines] == [
+        (1, "MALFORMED_JSON"),
+        (2, "PRODUCT_DELETED"),
+        (3, "MALFORMED_JSON"),
+    ]
+
+
+async def test_an_import_by_names_can_be_repeated(store: Store) -> None:
+    """Lines create their products once; a repetition changes only what differs, and publishes only that."""
+    saw, rake = (f"products/{uuid4()}" for _ in range(2))
+    assert counts(await imported(store, line(name=saw), line("Rake", name=rake))) == (2, 0, 0, 0)
+    assert counts(await imported(store, line(name=saw), line("Rake", 9, name=rake))) == (0, 1, 1, 0)
+    assert (await store.get(saw)).etag == "1"
+    assert (await store.get(rake)).price == money(900)
+    assert [product.name for product in await store.events()] == [*sorted((saw, rake)), rake]
+
+
+async def test_an_import_by_request_id_can_be_repeated(store: Store) -> None:
+    """With the same request_id, lines without names are the same products; a corrected line is added."""
+    request_id = str(uuid4())
+    assert counts(await imported(store, line("Saw"), "{", request_id=request_id)) == (1, 0, 0, 1)
+    assert counts(await imported(store, line("Saw"), line("Rake"), request_id=request_id.upper())) == (1, 0, 1, 0)
+    assert counts(await imported(store, line("Saw"), request_id=str(uuid4()))) == (1, 0, 0, 0)
+    assert sorted(product.title for product in await store.listed()) == ["Rake", "Saw", "Saw"]
+
+
+async def test_the_last_line_of_a_product_wins(store: Store) -> None:
+    """Lines of one product are applied in their order; one event has the result."""
+    name = f"products/{uuid4()}"
+    assert counts(await imported(store, line("First", name=name), line("Last", name=name))) == (1, 1, 0, 0)
+    assert [product.title for product in await store.events()] == ["Last"]
+    assert (await store.get(name)).title == "Last"
+
+
+async def test_a_broken_import_keeps_its_groups(store: Store) -> None:
+    """When the client is cut off, whole groups are stored with their events, and a repetition completes the file."""
+    lines, request_id = [line(f"Saw {n}") for n in range(1100)], str(uuid4())
+
+    async def broken() -> AsyncIterator[ImportProductsRequest]:
+        async for piece in pieces("\n".join(lines), request_id):
+            yield piece
+        while len(await store.events()) < 1000:
+            await asyncio.sleep(0.01)
+        raise ConnectionError("cut off")
+
+    with store.as_staff(), pytest.raises(ConnectionError):
+        await store.catalog.import_products(broken())
+    assert len(await store.listed(page_size=200)) == len(await store.events()) == 1000
+    assert counts(await imported(store, *lines, request_id=request_id)) == (100, 0, 1000, 0)
+
+
+async def test_reported_lines_are_limited(store: Store) -> None:
+    """Of many bad lines the first are reported, and all are counted."""
+    response = await imported(store, *["{"] * (REJECTED_LINES_MAX + 200), line())
+    assert counts(response) == (1, 0, 0, REJECTED_LINES_MAX + 200)
+    assert [each.line for each in response.rejected_lines] == list(range(1, REJECTED_LINES_MAX + 1))
+
+
+async def test_concurrent_imports_are_limited(store: Store) -> None:
+    """One more import than allowed is rejected, and those that end make room."""
+    end = asyncio.Event()
+
+    async def waiting() -> AsyncIterator[ImportProductsRequest]:
+        async for piece in pieces("\n".join([line()] * LINES_PER_TRANSACTION)):
+            yield piece
+        yield ImportProductsRequest(lines=HttpBody(data=b"\n"))
+        await end.wait()
+
+    with store.as_staff():
+        running = [asyncio.create_task(store.catalog.import_products(waiting())) for _ in range(IMPORTS_MAX)]
+        while len(await store.events()) < IMPORTS_MAX * LINES_PER_TRANSACTION:
+            await asyncio.sleep(0.01)
+        with pytest.raises(ResourceExhausted):
+            await imported(store, line())
+        end.set()
+        assert [counts(each) for each in await asyncio.gather(*running)] == [(500, 0, 0, 0)] * IMPORTS_MAX
+    assert counts(await imported(store, line())) == (1, 0, 0, 0)
+
+
+async def test_only_staff_imports(store: Store) -> None:
+    """Customers and anonymous callers can't import products."""
+    with pytest.raises(Unauthenticated):
+        await store.catalog.import_products(pieces(line()))
+    with acting_with(store.issuer.token("users/ada", "orders.write")), pytest.raises(PermissionDenied):
+        await store.catalog.import_products(pieces(line()))
+    assert await store.listed() == []
+
+
+async def test_a_file_without_lines_imports_nothing(store: Store) -> None:
+    """An empty file is an import of no lines."""
+    assert counts(await imported(store)) == (0, 0, 0, 0)

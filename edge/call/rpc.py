@@ -1,6 +1,7 @@
 """Calls of one RPC for all protocols: admission, timeouts, metadata, and the call itself."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,10 +25,13 @@ from mesh import audit
 from mesh.client import UnaryResponse
 from mesh.errors import MeshError, Metadata
 from mesh.identity import Verifier
-from mesh.rpc import CLIENT_ADDRESS
+from mesh.rpc import CLIENT_ADDRESS, USER_AGENT
 
 PATIENCE_S_MIN: Final = 0.01
 """The minimum timeout of a call. In less time no service can answer, so the work would be wasted."""
+
+_USER_AGENT_BYTES_MAX: Final = 256
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 # The statuses of calls that are wrong. Others are about credentials (401, 403), or have cost time or memory (408, 429).
 _WRONG: Final = frozenset({400, 404, 405, 406, 409, 412, 413, 414, 415, 416})
@@ -103,6 +107,8 @@ class Rpc:
         metadata.append((REQUEST_ID, record.request_id))
         if request.client.isascii() and request.client.isprintable():  # a proxy may send other text
             metadata.append((CLIENT_ADDRESS, request.client))
+        if self.method.issues_tokens:  # sessions are named by it; elsewhere nobody reads it
+            metadata.append((USER_AGENT, _printable(request.headers.get(b"user-agent", b""))))
         if authorization:
             metadata.append(("authorization", authorization))
         return Admission(patience_s, metadata, headers, partial(self._access.give_back, caller, request.client))
@@ -150,3 +156,8 @@ class Rpc:
 
     def _span(self, admission: Admission) -> contextlib.AbstractContextManager[None]:
         return span(self.method.name, admission.metadata) if self._settings.traces else contextlib.nullcontext()
+
+
+def _printable(value: bytes) -> str:
+    """Returns the start of a header in the characters that metadata may contain."""
+    return _UNPRINTABLE.sub("?", value[:_USER_AGENT_BYTES_MAX].decode("latin-1"))

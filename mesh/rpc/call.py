@@ -14,6 +14,11 @@ CLIENT_ADDRESS = "x-meshwright-client-address"
 edge does not forward their headers with this prefix.
 """
 
+USER_AGENT = "x-meshwright-user-agent"
+"""The metadata key of the User-Agent header of a public request at a token endpoint. The edge sets it, in printable
+ASCII.
+"""
+
 WORKLOAD = "x-meshwright-workload"
 """The metadata key by which a workload identifies itself where no service mesh does. It only restricts rights, to the
 calls that the contract allows this workload, so that a forged one gains nothing.

@@ -7,15 +7,20 @@ from mesh.database import Database
 from mesh.events import Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
+from services.identity.accounts import Accounts
+from services.identity.authentication import Authentication
 from services.identity.bootstrap import ensure_staff, until_available
-from services.identity.cipher import Cipher
+from services.identity.cipher import ONE_TIME_TOKENS, Cipher
 from services.identity.client_authentication import Clients
 from services.identity.ended_tokens import EndedTokenList
 from services.identity.grants import Grants
 from services.identity.handlers import IdentityHandlers
 from services.identity.keys import SigningKeys
 from services.identity.passwords import Passwords
+from services.identity.sessions import Sessions
 from services.identity.settings import IdentitySettings
+from services.identity.sign_in_limit import SignInLimit
+from services.identity.signed_ids import SignedIds
 from services.identity.tokens import AccessTokens
 
 
@@ -37,8 +42,17 @@ async def wire(process: Process, settings: IdentitySettings) -> None:
     await process.enter(Relay(database, broker))
     access_tokens = AccessTokens(keys, settings.token_issuer, settings.token_audience, settings.access_token_lifetime_s)
     clients = Clients({name: secret.get_secret_value() for name, secret in settings.service_clients.items()})
-    grants = Grants(database, passwords, access_tokens, clients, cipher, ended, settings.refresh_token_lifetime)
-    handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ended, settings.token_issuer)
+    limit = SignInLimit(database, cipher)
+    authentication = Authentication(database, passwords, limit)
+    sessions = Sessions(database, ended)
+    tokens = SignedIds(cipher, ONE_TIME_TOKENS)
+    grants = Grants(
+        database, authentication, limit, access_tokens, clients, cipher, ended, settings.refresh_token_lifetime
+    )
+    accounts = Accounts(database, passwords, cipher, authentication, limit, sessions, tokens, ended)
+    handlers = IdentityHandlers(
+        database, passwords, cipher, limit, grants, accounts, sessions, keys, ended, settings.token_issuer
+    )
     await serve(process, settings, handlers, keys=keys, ended=ended)
     await process.enter(ended.serving())  # entered last, so that waiting readers are released before the server stops
 

@@ -30,7 +30,7 @@ async def ensure_staff(database: Database, passwords: Passwords, email: str, pas
     if found is None:
         password_hash = await passwords.hash(password)
         async with database.transaction() as tx:
-            new = NewUser(uuid4(), email, STAFF_DISPLAY_NAME, Role.STAFF, password_hash)
+            new = NewUser(uuid4(), email, STAFF_DISPLAY_NAME, Role.STAFF, password_hash, email_confirmed=True)
             user = await storage.insert_user(tx, new)
         if user is None:
             log.info("another replica created the staff account")

@@ -16,6 +16,11 @@ _KEY_MANAGEMENT = "dir"
 _ENCRYPTION = "A256GCM"
 _KEY_BYTES = 32
 
+REFRESH_TOKENS = "refresh tokens"
+ONE_TIME_TOKENS = "one-time tokens"
+CODES = "authorization codes"
+_TAGGED = (REFRESH_TOKENS, ONE_TIME_TOKENS, CODES)
+
 
 class Cipher:
     """Encryption and authentication with keys derived from one secret, one for each purpose (HKDF, RFC 5869)."""
@@ -23,7 +28,7 @@ class Cipher:
     def __init__(self, secret: str) -> None:
         self._sealing_key = OctKey.import_key(_derive(secret, "signing keys"))
         self._fingerprint_key = _derive(secret, "fingerprints")
-        self._tag_key = _derive(secret, "refresh tokens")
+        self._tag_keys = {purpose: _derive(secret, purpose) for purpose in _TAGGED}
 
     def seal(self, key: ECKey) -> str:
         """Encrypts a private key as a JWE (RFC 7516), bound to its identifier."""
@@ -46,9 +51,11 @@ class Cipher:
         """Returns a keyed hash, the same for equal texts. Without the secret, nobody can guess the text by it."""
         return hmac.new(self._fingerprint_key, text.encode(), hashlib.sha256).hexdigest()
 
-    def tag(self, octets: bytes) -> bytes:
-        """Returns the HMAC-SHA256 that authenticates the parts of a refresh token."""
-        return hmac.new(self._tag_key, octets, hashlib.sha256).digest()
+    def tag(self, purpose: str, octets: bytes) -> bytes:
+        """Returns the HMAC-SHA256 that authenticates the parts of a token. The purpose is REFRESH_TOKENS,
+        ONE_TIME_TOKENS or CODES.
+        """
+        return hmac.new(self._tag_keys[purpose], octets, hashlib.sha256).digest()
 
 
 def _derive(secret: str, purpose: str) -> bytes:

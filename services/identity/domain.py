@@ -2,7 +2,7 @@
 
 import enum
 import unicodedata
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,6 +13,7 @@ from mesh.resource_name import uid_in
 
 USER_PREFIX = "users/"
 ME = "users/me"
+SESSIONS = "/sessions/"
 DISPLAY_NAME_LENGTH_MAX = 100
 
 # Characters that are not allowed in display names: control characters (including line breaks and NUL), lone surrogates,
@@ -61,11 +62,17 @@ class User:
     create_time: datetime
     update_time: datetime
     version: int
+    email_confirmed: bool
 
     @property
     def name(self) -> str:
         """Returns the resource name."""
-        return f"{USER_PREFIX}{self.uid}"
+        return self.name_of(self.uid)
+
+    @staticmethod
+    def name_of(uid: UUID) -> str:
+        """Returns the resource name of the user with this identifier."""
+        return f"{USER_PREFIX}{uid}"
 
     @property
     def etag(self) -> str:
@@ -75,6 +82,41 @@ class User:
     def check_etag(self, etag: str) -> None:
         """Raises Aborted with the current etag if the given etag is that of another version; an empty one matches."""
         check_etag(etag, self.etag, "The user has changed since it was read. Read it again before you change it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A sign-in that has not ended. `user_agent` is what the application called itself when it was last used."""
+
+    id: UUID
+    user_uid: UUID
+    client_id: str
+    user_agent: str
+    scopes: Sequence[str]
+    create_time: datetime
+    last_use_time: datetime
+    expire_time: datetime
+
+    @property
+    def name(self) -> str:
+        """Returns the resource name."""
+        return f"{USER_PREFIX}{self.user_uid}{SESSIONS}{self.id}"
+
+
+def own_session(name: str, subject: str) -> tuple[UUID, UUID]:
+    """Returns the caller's identifier and that of the session with this name. Raises NotFound if it can't be one of the
+    caller's.
+    """
+    user, _, session = name.partition(SESSIONS)
+    session_id = uid_in(session, "")
+    if session_id is None or user not in (ME, subject):
+        raise unknown_session()
+    return own_uid(user, subject), session_id
+
+
+def unknown_session() -> NotFound:
+    """Returns the error of a session that does not exist, or that the caller may not see."""
+    return NotFound("The session has ended, or is not the caller's.", reason="SESSION_NOT_FOUND")
 
 
 def own_uid(name: str, subject: str) -> UUID:

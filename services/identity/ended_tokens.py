@@ -76,6 +76,15 @@ class EndedTokenList:
         expire_time = datetime.now(UTC) + self._lifetime if expire_time is None else expire_time + LEEWAY
         return await ended_storage.insert_ended(tx, ended_id(claim, value), expire_time)
 
+    async def end_each(self, tx: Connection, claim: str, values: Iterable[str]) -> int:
+        """Ends the tokens whose claim has one of these values, as end() does. Returns the last sequence, 0 if there are
+        no values.
+        """
+        sequence = 0
+        for value in values:
+            sequence = max(sequence, await self.end(tx, claim, value))
+        return sequence
+
     async def wait_until_read(self, sequence: int) -> None:
         """Waits until all readers have read up to this sequence, at most SPREAD_TIMEOUT_S. Call it after the commit.
 

@@ -9,20 +9,23 @@ from meshwright.identity.v1 import identity_pb as pb
 
 from mesh import audit
 from mesh.database import Database
-from mesh.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unauthenticated
+from mesh.errors import FieldViolation, InvalidArgument, Unauthenticated
 from mesh.identity import WORKLOAD_PREFIX
-from mesh.rpc import Call
+from mesh.rpc import USER_AGENT, Call
 from services.identity import storage
+from services.identity.authentication import Authentication
 from services.identity.cipher import Cipher
 from services.identity.client_authentication import Clients
-from services.identity.domain import USER_PREFIX, User, may_be_email, narrow
+from services.identity.domain import USER_PREFIX, User, narrow
 from services.identity.ended_tokens import EndedTokenList
-from services.identity.passwords import Passwords
-from services.identity.sign_in_limit import Attempt, SignInLimit
+from services.identity.sign_in_limit import SignInLimit
+from services.identity.storage import NewFamily, Rotation
 from services.identity.tokens import AccessToken, AccessTokens, RefreshToken
 
 # The client id of users' sign-ins: a public client (RFC 6749, section 2.1), which has no secret.
 PUBLIC_CLIENT = "public"
+
+USER_AGENT_LENGTH_MAX = 256
 
 GRANT_TYPES = ("password", "refresh_token", "client_credentials")
 
@@ -41,7 +44,8 @@ class Grants:
     def __init__(
         self,
         database: Database,
-        passwords: Passwords,
+        authentication: Authentication,
+        limit: SignInLimit,
         access_tokens: AccessTokens,
         clients: Clients,
         cipher: Cipher,
@@ -49,12 +53,12 @@ class Grants:
         refresh_lifetime: timedelta,
     ) -> None:
         self._database = database
-        self._passwords = passwords
+        self._authentication = authentication
+        self._limit = limit
         self._access_tokens = access_tokens
         self._clients = clients
         self._cipher = cipher
         self._ended = ended
-        self.limit = SignInLimit(database, cipher)
         self._refresh_lifetime = refresh_lifetime
 
     async def password(self, request: pb.IssueTokenRequest, call: Call) -> IssuedTokens:
@@ -63,43 +67,24 @@ class Grants:
         Raises ResourceExhausted after too many failures, even if the password is correct.
         """
         _require(username=request.username, password=request.password)
-        found = None
-        if may_be_email(request.username):
-            async with self._database.transaction() as tx:
-                found = await storage.find_by_email(tx, request.username)
-        user, password_hash = found or (None, None)
-        account = {"account": user.name if user else "", "account_hash": self.limit.account_hash(request.username)}
-        try:
-            attempt = await self.limit.begin(request.username, user.uid if user else None, call)
-        except ResourceExhausted as error:
-            audit.record("sign_in", call, outcome="refused", reason=error.reason, **account)
-            raise
-        right = await self._verified(attempt, password_hash, request.password)
-        if not right or user is None:
-            audit.record("sign_in", call, outcome="failed", reason="INVALID_GRANT", **account)
-            for limit in attempt.blocks:
-                audit.record("lockout", call, limit=limit, until=attempt.until.isoformat(), **account)
+        authenticated = await self._authentication.check(request.username, request.password, call)
+        if authenticated is None:
             raise _wrong_password()
-        await self.limit.succeed(attempt, user.uid)
+        user = authenticated.user
+        account = {"account": user.name, "account_hash": self._limit.account_hash(request.username)}
         try:
             scopes = narrow(user.role.scopes, request.scope)
         except InvalidArgument as error:
             audit.record("sign_in", call, outcome="failed", reason=error.reason, **account)
             raise
         token = RefreshToken.new(self._cipher)
+        new = NewFamily(token.family, user.uid, PUBLIC_CLIENT, user_agent_of(call), scopes, token.hash)
         async with self._database.transaction() as tx:
-            kept = await storage.insert_family(tx, token.family, user.uid, scopes, token.hash, self._refresh_lifetime)
+            kept = await storage.insert_family(tx, new, authenticated.password_hash, self._refresh_lifetime)
         if not kept:
-            raise _wrong_password()  # deleted a moment ago
+            raise _wrong_password()  # deleted or changed a moment ago
         audit.record("sign_in", call, outcome="succeeded", session=str(token.family), **account)
-        return IssuedTokens(self._access_token(user, scopes, token), token)
-
-    async def _verified(self, attempt: Attempt, password_hash: str | None, password: str) -> bool:
-        try:
-            return await self._passwords.verify(password_hash, password)
-        except ResourceExhausted:
-            await self.limit.cancel(attempt)  # the password was not checked
-            raise
+        return IssuedTokens(self._access_token(user, PUBLIC_CLIENT, scopes, token), token)
 
     async def refresh(self, request: pb.IssueTokenRequest, call: Call) -> IssuedTokens:
         """Exchanges a refresh token for the next one (section 6).
@@ -113,16 +98,19 @@ class Grants:
         if old is None:
             raise self._rejected_refresh(call)
         new = RefreshToken.new(self._cipher, old.family)
+        client_id = request.client_id or PUBLIC_CLIENT
+        rotation = Rotation(old.family, client_id, user_agent_of(call), old.hash, new.hash)
         async with self._database.transaction() as tx:
-            rotated = await storage.rotate_family(tx, old.family, old.hash, new.hash, self._refresh_lifetime)
+            rotated = await storage.rotate_family(tx, rotation, self._refresh_lifetime)
             if rotated is not None:
-                user, granted = rotated
-                scopes = narrow(granted & user.role.scopes, request.scope)  # if it raises, the old token stays valid
+                user = rotated.user
+                # If it raises, the old token stays valid.
+                scopes = narrow(rotated.scopes & user.role.scopes, request.scope)
         if rotated is None:
             await self._end_reused(old, call)
             raise self._rejected_refresh(call)
         audit.record("refresh", call, account=user.name, outcome="succeeded", session=str(new.family))
-        return IssuedTokens(self._access_token(user, scopes, new), new)
+        return IssuedTokens(self._access_token(user, client_id, scopes, new), new)
 
     def _rejected_refresh(self, call: Call) -> InvalidArgument:
         audit.record("refresh", call, outcome="failed", reason="INVALID_GRANT")
@@ -145,7 +133,7 @@ class Grants:
             workload = self._clients.authenticate(call.metadata.get("authorization", ""), client_id, client_secret)
         except Unauthenticated as error:
             audit.record("client_sign_in", call, outcome="failed", reason=error.reason)
-            await self.limit.fail_client(call)
+            await self._limit.fail_client(call)
             raise
         scopes = narrow(frozenset(), scope)
         name = f"{WORKLOAD_PREFIX}{workload}"
@@ -187,8 +175,13 @@ class Grants:
             await self._ended.wait_until_read(sequence)
         return ended
 
-    def _access_token(self, user: User, scopes: Set[str], token: RefreshToken) -> AccessToken:
-        return self._access_tokens.issue(user.name, PUBLIC_CLIENT, scopes, token.family)
+    def _access_token(self, user: User, client_id: str, scopes: Set[str], token: RefreshToken) -> AccessToken:
+        return self._access_tokens.issue(user.name, client_id, scopes, token.family)
+
+
+def user_agent_of(call: Call) -> str:
+    """Returns what the application of a call calls itself, empty if it does not say."""
+    return call.metadata.get(USER_AGENT, "")[:USER_AGENT_LENGTH_MAX]
 
 
 def unsupported_grant_type(supported: Sequence[str]) -> InvalidArgument:

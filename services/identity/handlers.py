@@ -5,6 +5,7 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from joserfc.jwk import ECKey
+from meshwright.identity.v1 import account_pb
 from meshwright.identity.v1 import identity_pb as pb
 from meshwright.identity.v1.events_pb import RegistrationRepeated, UserDeleted, UserRegistered
 from meshwright.identity.v1.identity_grpc import IdentityServiceBase
@@ -15,13 +16,15 @@ from mesh.database import Connection, Database
 from mesh.events import publish
 from mesh.field_mask import apply_update
 from mesh.idempotency import Key, forget, once
-from mesh.identity import ALGORITHM, ANONYMOUS
+from mesh.identity import ALGORITHM, ANONYMOUS, Caller
 from mesh.rpc import Call
-from services.identity import storage
+from services.identity import one_time_storage, storage
+from services.identity.accounts import SOURCE, Accounts
 from services.identity.cipher import Cipher
 from services.identity.domain import (
     ALL_SCOPES,
     Role,
+    Session,
     User,
     account_deleted,
     checked_display_name,
@@ -32,10 +35,12 @@ from services.identity.domain import (
 from services.identity.ended_tokens import EndedTokenList
 from services.identity.grants import GRANT_TYPES, Grants, IssuedTokens, unsupported_grant_type
 from services.identity.keys import SigningKeys
+from services.identity.one_time_tokens import Purpose
 from services.identity.passwords import Passwords
+from services.identity.sessions import Sessions, is_current
+from services.identity.sign_in_limit import SignInLimit
 from services.identity.storage import NewUser
 
-SOURCE = "identity"
 UPDATABLE = frozenset({"display_name"})
 
 REGISTRATION = f"/{IdentityServiceBase.DESC.type_name}/CreateUser"
@@ -51,7 +56,10 @@ class IdentityHandlers(IdentityServiceBase):
         database: Database,
         passwords: Passwords,
         cipher: Cipher,
+        limit: SignInLimit,
         grants: Grants,
+        accounts: Accounts,
+        sessions: Sessions,
         keys: SigningKeys,
         ended: EndedTokenList,
         issuer: str,
@@ -60,7 +68,10 @@ class IdentityHandlers(IdentityServiceBase):
         self._database = database
         self._passwords = passwords
         self._cipher = cipher
+        self._limit = limit
         self._grants = grants
+        self._accounts = accounts
+        self._sessions = sessions
         self._keys = keys
         self._ended = ended
         self._issuer = issuer
@@ -90,8 +101,11 @@ class IdentityHandlers(IdentityServiceBase):
                 await publish(tx, repeated, source=SOURCE, aggregate=found[0].name)
                 audit.record("registration", call, account=found[0].name, outcome="refused", reason="EMAIL_TAKEN")
             return _user_message(new.as_user(now.to_datetime()))
-        await self._grants.limit.remember(tx, user.uid, call)
-        registered = UserRegistered(user=user.name, register_time=Timestamp.from_datetime(user.create_time))
+        await self._limit.remember(tx, user.uid, call)
+        token_id = await one_time_storage.insert_token(tx, user.uid, Purpose.CONFIRM_EMAIL, user.email)
+        registered = UserRegistered(
+            user=user.name, register_time=Timestamp.from_datetime(user.create_time), confirmation=str(token_id)
+        )
         await publish(tx, registered, source=SOURCE, aggregate=user.name)
         audit.record("registration", call, account=user.name, outcome="succeeded")
         return _user_message(user)
@@ -151,7 +165,75 @@ class IdentityHandlers(IdentityServiceBase):
             user = await storage.find_user(tx, uid_of(request.user))
         if user is None:
             raise unknown_user()
-        return pb.ResolveUserResponse(email=user.email, display_name=user.display_name)
+        return pb.ResolveUserResponse(
+            email=user.email, display_name=user.display_name, email_confirmed=user.email_confirmed
+        )
+
+    async def fetch_one_time_token(
+        self, request: account_pb.FetchOneTimeTokenRequest, call: Call
+    ) -> account_pb.FetchOneTimeTokenResponse:
+        """Returns the link for a mail to the workloads that the contract names."""
+        token, text = await self._accounts.find_token(UUID(request.id))
+        return account_pb.FetchOneTimeTokenResponse(
+            email=token.email,
+            link=f"{self._issuer.rstrip('/')}{token.purpose.page}?token={text}",
+            expire_time=Timestamp.from_datetime(token.expire_time),
+        )
+
+    async def request_email_confirmation(
+        self, request: account_pb.RequestEmailConfirmationRequest, call: Call
+    ) -> account_pb.RequestEmailConfirmationResponse:
+        """Has a link mailed to the caller's own address."""
+        await self._accounts.request_confirmation(request.name, call)
+        return account_pb.RequestEmailConfirmationResponse()
+
+    async def confirm_email(
+        self, request: account_pb.ConfirmEmailRequest, call: Call
+    ) -> account_pb.ConfirmEmailResponse:
+        """Confirms an address by a one-time token."""
+        return await self._accounts.confirm_email(request, call)
+
+    async def request_password_reset(
+        self, request: account_pb.RequestPasswordResetRequest, call: Call
+    ) -> account_pb.RequestPasswordResetResponse:
+        """Has a link mailed to the address of an account, if there is one."""
+        await self._accounts.request_reset(request.email, call)
+        return account_pb.RequestPasswordResetResponse()
+
+    async def reset_password(
+        self, request: account_pb.ResetPasswordRequest, call: Call
+    ) -> account_pb.ResetPasswordResponse:
+        """Sets a new password by a one-time token."""
+        return await self._accounts.reset_password(request, call)
+
+    async def change_password(
+        self, request: account_pb.ChangePasswordRequest, call: Call
+    ) -> account_pb.ChangePasswordResponse:
+        """Changes the caller's own password."""
+        return await self._accounts.change_password(request, call)
+
+    async def change_email(self, request: account_pb.ChangeEmailRequest, call: Call) -> account_pb.ChangeEmailResponse:
+        """Starts the change of the caller's own address."""
+        await self._accounts.change_email(request, call)
+        return account_pb.ChangeEmailResponse()
+
+    async def list_sessions(
+        self, request: account_pb.ListSessionsRequest, call: Call
+    ) -> account_pb.ListSessionsResponse:
+        """Lists the caller's own sessions."""
+        sessions, next_page_token = await self._sessions.list(
+            request.parent, request.page_size, request.page_token, call
+        )
+        return account_pb.ListSessionsResponse(
+            sessions=[_session_message(session, call.caller) for session in sessions], next_page_token=next_page_token
+        )
+
+    async def delete_session(
+        self, request: account_pb.DeleteSessionRequest, call: Call
+    ) -> account_pb.DeleteSessionResponse:
+        """Ends one of the caller's own sessions."""
+        await self._sessions.delete(request.name, call)
+        return account_pb.DeleteSessionResponse()
 
     async def issue_token(self, request: pb.IssueTokenRequest, call: Call) -> pb.Token:
         """Handles the token endpoint: issues tokens by the requested grant."""
@@ -230,6 +312,20 @@ def _user_message(user: User) -> pb.User:
         create_time=Timestamp.from_datetime(user.create_time),
         update_time=Timestamp.from_datetime(user.update_time),
         etag=user.etag,
+        email_confirmed=user.email_confirmed,
+    )
+
+
+def _session_message(session: Session, caller: Caller) -> account_pb.Session:
+    return account_pb.Session(
+        name=session.name,
+        client_id=session.client_id,
+        user_agent=session.user_agent,
+        scopes=list(session.scopes),
+        create_time=Timestamp.from_datetime(session.create_time),
+        last_use_time=Timestamp.from_datetime(session.last_use_time),
+        expire_time=Timestamp.from_datetime(session.expire_time),
+        current=is_current(session.id, caller.ended_ids),
     )
 
 

@@ -50,6 +50,11 @@ LIMITS: Mapping[str, Limit] = {
 # One address guesses at the secrets of workloads. Correct secrets are always accepted: they are too long to guess.
 CLIENT_LIMIT = Limit(20, timedelta(seconds=1), timedelta(minutes=5), timedelta(hours=1))
 
+# One address sends wrong one-time tokens, or asks for mails. Right tokens are always accepted, as above.
+TOKEN_LIMIT = MAIL_ADDRESS_LIMIT = CLIENT_LIMIT
+# Mails of one kind to one account, so that nobody can be sent any number of them.
+MAIL_LIMIT = Limit(3, timedelta(minutes=10), timedelta(hours=6), timedelta(days=1))
+
 NOBODY = UUID(int=0)
 PATIENCE_S = 1.2
 POLL_PAUSE_S = 0.25
@@ -136,14 +141,37 @@ class SignInLimit:
 
     async def fail_client(self, call: Call) -> None:
         """Counts a wrong secret of a workload. Raises ResourceExhausted if the address has had too many."""
-        key = f"client:{self._address_hash(call)}"
+        wait = await self._count_one(f"client:{self._address_hash(call)}", CLIENT_LIMIT)
+        if wait > timedelta(0):
+            raise too_many_attempts(wait.total_seconds())
+
+    async def fail_token(self, call: Call) -> None:
+        """Counts a forged one-time token. Raises ResourceExhausted if the address has had too many."""
+        wait = await self._count_one(f"token:{self._address_hash(call)}", TOKEN_LIMIT)
+        if wait > timedelta(0):
+            raise _too_many("Too many wrong links. Try again later.", "TOO_MANY_WRONG_TOKENS", wait)
+
+    async def count_mail_request(self, call: Call) -> None:
+        """Counts a request for a mail. Raises ResourceExhausted if the address has made too many."""
+        wait = await self._count_one(f"mails:{self._address_hash(call)}", MAIL_ADDRESS_LIMIT)
+        if wait > timedelta(0):
+            raise too_many_mails(wait)
+
+    async def count_mail(self, kind: str, email: str) -> timedelta:
+        """Counts a mail of a kind that somebody asked for to this account, which need not exist. Returns the time to
+        wait if there were too many; then it is not counted.
+        """
+        return await self._count_one(f"mail:{kind}:{self.account_hash(email)}", MAIL_LIMIT)
+
+    async def _count_one(self, key: str, limit: Limit) -> timedelta:
+        """Counts under a key, unless it is blocked. Returns the time until it is not, zero if it was counted."""
         async with self._database.transaction() as tx:
             now, counters = await attempt_storage.lock_counters(tx, [key])
             wait = counters[key].blocked_until - now
-            if wait <= timedelta(0):
-                await attempt_storage.write_counters(tx, {key: _count(CLIENT_LIMIT, counters[key], now)})
-        if wait > timedelta(0):
-            raise too_many_attempts(wait.total_seconds())
+            if wait > timedelta(0):
+                return wait
+            await attempt_storage.write_counters(tx, {key: _count(limit, counters[key], now)})
+        return timedelta(0)
 
     def account_hash(self, username: str) -> str:
         """Returns the identifier of an account in the audit log. The account need not exist."""
@@ -164,6 +192,15 @@ def too_many_attempts(wait_s: float) -> ResourceExhausted:
         reason="TOO_MANY_SIGN_INS",
         retry_after_s=max(wait_s, 1.0),
     )
+
+
+def too_many_mails(wait: timedelta) -> ResourceExhausted:
+    """Returns the error of a request for one more mail."""
+    return _too_many("Too many mails were asked for. Try again later.", "TOO_MANY_MAILS", wait)
+
+
+def _too_many(message: str, reason: str, wait: timedelta) -> ResourceExhausted:
+    return ResourceExhausted(message, reason=reason, retry_after_s=max(wait.total_seconds(), 1.0))
 
 
 def _count(limit: Limit, counter: Counter, now: datetime) -> Counter:

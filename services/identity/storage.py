@@ -1,6 +1,6 @@
 """The SQL of users, sign-ins and signing keys. Every function runs in its caller's transaction."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,7 +12,7 @@ from services.identity.domain import Role, User, account_deleted
 
 FAMILIES_PER_USER_MAX = 100
 
-_USER = "users.uid, email, display_name, role, create_time, update_time, version"
+_USER = "users.uid, email, display_name, role, users.create_time, update_time, version, email_confirmed"
 _SAME_EMAIL = 'lower(email COLLATE "C") = lower($1 COLLATE "C")'  # the expression of the unique index
 
 
@@ -26,10 +26,11 @@ class NewUser:
     role: Role
     password_hash: str
     request_id: str = ""
+    email_confirmed: bool = False
 
     def as_user(self, now: datetime) -> User:
         """Returns the user that results from adding this one at `now`."""
-        return User(self.uid, self.email, self.display_name, self.role, now, now, version=1)
+        return User(self.uid, self.email, self.display_name, self.role, now, now, 1, self.email_confirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,44 @@ class StoredKey:
     activate_time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NewFamily:
+    """A sign-in to add, with the hash of its first refresh token."""
+
+    id: UUID
+    user_uid: UUID
+    client_id: str
+    user_agent: str
+    scopes: frozenset[str]
+    token_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The exchange of a family's refresh token for the next by a client."""
+
+    family: UUID
+    client_id: str
+    user_agent: str
+    old_hash: bytes
+    new_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The user of a family, and the scopes granted at sign-in."""
+
+    user: User
+    scopes: frozenset[str]
+
+
 async def insert_user(tx: Connection, new: NewUser) -> User | None:
     """Adds a user and returns it; returns None if the address has an account."""
     query = f"""
-        INSERT INTO users (uid, email, display_name, role, password_hash, request_id)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING {_USER}
+        INSERT INTO users (uid, email, display_name, role, password_hash, request_id, email_confirmed)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING {_USER}
     """
-    values = (new.uid, new.email, new.display_name, new.role, new.password_hash, new.request_id)
+    values = (new.uid, new.email, new.display_name, new.role, new.password_hash, new.request_id, new.email_confirmed)
     row = await tx.fetchrow(query, *values)
     return None if row is None else _user(row)
 
@@ -62,10 +94,16 @@ async def lock_user(tx: Connection, uid: UUID) -> User:
     """Locks the caller's own user until the transaction ends, and returns it. Raises Unauthenticated if it is
     deleted.
     """
-    row = await tx.fetchrow(f"SELECT {_USER} FROM users WHERE uid = $1 FOR UPDATE", uid)
-    if row is None:
+    user = await lock_if_present(tx, uid)
+    if user is None:
         raise account_deleted()
-    return _user(row)
+    return user
+
+
+async def lock_if_present(tx: Connection, uid: UUID) -> User | None:
+    """Locks a user until the transaction ends, and returns it; None if it is deleted."""
+    row = await tx.fetchrow(f"SELECT {_USER} FROM users WHERE uid = $1 FOR UPDATE", uid)
+    return None if row is None else _user(row)
 
 
 async def find_by_email(tx: Connection, email: str) -> tuple[User, str] | None:
@@ -85,6 +123,25 @@ async def rename_user(tx: Connection, uid: UUID, display_name: str) -> User:
     return _user(row)
 
 
+async def set_password(tx: Connection, uid: UUID, password_hash: str) -> None:
+    """Changes the password of a user that the transaction has locked."""
+    await tx.execute("UPDATE users SET password_hash = $2 WHERE uid = $1", uid, password_hash)
+
+
+async def set_confirmed_email(tx: Connection, uid: UUID, email: str) -> bool:
+    """Changes the address of a user that the transaction has locked to a confirmed one, which may be the present one.
+    Returns False if another account has the address: the transaction must end then.
+    """
+    query = """
+        UPDATE users SET email = $2, email_confirmed = true, update_time = now(), version = version + 1 WHERE uid = $1
+    """
+    try:
+        await tx.execute(query, uid, email)
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
+
+
 async def delete_user(tx: Connection, uid: UUID) -> str:
     """Deletes a user that the transaction has locked, and all sign-ins; returns the registration's request_id."""
     request_id = await tx.fetchval("DELETE FROM users WHERE uid = $1 RETURNING request_id", uid)
@@ -92,48 +149,55 @@ async def delete_user(tx: Connection, uid: UUID) -> str:
     return request_id
 
 
-async def insert_family(
-    tx: Connection, family: UUID, user_uid: UUID, scopes: Set[str], token_hash: bytes, lifetime: timedelta
-) -> bool:
-    """Adds a family of refresh tokens; returns False if the user does not exist.
+async def insert_family(tx: Connection, new: NewFamily, password_hash: str, lifetime: timedelta) -> bool:
+    """Adds a family of refresh tokens; returns False if its user is gone or has another password than the one with this
+    hash, because what was proved a moment ago no longer counts.
 
     Deletes the user's expired families, and the longest unused ones beyond FAMILIES_PER_USER_MAX.
     """
-    if not await tx.fetchval("SELECT true FROM users WHERE uid = $1 FOR NO KEY UPDATE", user_uid):
+    if not await lock_password(tx, new.user_uid, password_hash):
         return False
     await tx.execute(
         """
         DELETE FROM refresh_families WHERE user_uid = $1 AND (
             expire_time <= now()
-            OR id IN (SELECT id FROM refresh_families WHERE user_uid = $1 ORDER BY expire_time DESC OFFSET $2)
+            OR id IN (
+                SELECT id FROM refresh_families WHERE user_uid = $1 ORDER BY last_use_time DESC, id DESC OFFSET $2
+            )
         )
         """,
-        user_uid,
+        new.user_uid,
         FAMILIES_PER_USER_MAX - 1,
     )
     query = """
-        INSERT INTO refresh_families (id, user_uid, scopes, token_hash, expire_time)
-        VALUES ($1, $2, $3, $4, now() + $5)
+        INSERT INTO refresh_families (id, user_uid, client_id, user_agent, scopes, token_hash, expire_time)
+        VALUES ($1, $2, $3, $4, $5, $6, now() + $7)
     """
-    await tx.execute(query, family, user_uid, sorted(scopes), token_hash, lifetime)
+    values = (new.id, new.user_uid, new.client_id, new.user_agent, sorted(new.scopes), new.token_hash, lifetime)
+    await tx.execute(query, *values)
     return True
 
 
-async def rotate_family(
-    tx: Connection, family: UUID, old_hash: bytes, new_hash: bytes, lifetime: timedelta
-) -> tuple[User, frozenset[str]] | None:
-    """Replaces the newest token of a family. Returns its user and the scopes granted at sign-in, None if the token is
-    not the newest.
+async def lock_password(tx: Connection, user_uid: UUID, password_hash: str) -> bool:
+    """Locks a user against changes of the password until the transaction ends; returns False if it has another one."""
+    query = "SELECT true FROM users WHERE uid = $1 AND password_hash = $2 FOR NO KEY UPDATE"
+    return bool(await tx.fetchval(query, user_uid, password_hash))
+
+
+async def rotate_family(tx: Connection, rotation: Rotation, lifetime: timedelta) -> Rotated | None:
+    """Replaces the newest token of a family. Returns None if the token is not the newest, or another client's.
 
     If two transactions use the same token, one succeeds: the other waits, and then finds the new hash.
     """
     query = f"""
-        UPDATE refresh_families SET token_hash = $3, expire_time = now() + $4 FROM users
-        WHERE id = $1 AND token_hash = $2 AND expire_time > now() AND users.uid = user_uid
+        UPDATE refresh_families SET token_hash = $3, expire_time = now() + $4, last_use_time = now(), user_agent = $6
+        FROM users
+        WHERE id = $1 AND token_hash = $2 AND expire_time > now() AND client_id = $5 AND users.uid = user_uid
         RETURNING {_USER}, scopes
     """
-    row = await tx.fetchrow(query, family, old_hash, new_hash, lifetime)
-    return None if row is None else (_user(row), frozenset(row["scopes"]))
+    each = rotation
+    row = await tx.fetchrow(query, each.family, each.old_hash, each.new_hash, lifetime, each.client_id, each.user_agent)
+    return None if row is None else Rotated(_user(row), frozenset(row["scopes"]))
 
 
 async def delete_family(tx: Connection, family: UUID) -> tuple[UUID, bytes] | None:
@@ -176,4 +240,5 @@ def _user(row: asyncpg.Record) -> User:
         row["create_time"],
         row["update_time"],
         row["version"],
+        row["email_confirmed"],
     )

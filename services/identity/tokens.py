@@ -16,7 +16,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
 from mesh.identity import ALGORITHM, TOKEN_BYTES_MAX
-from services.identity.cipher import Cipher
+from services.identity.cipher import REFRESH_TOKENS, Cipher
 from services.identity.keys import SigningKeys
 
 _FAMILY_BYTES = _NONCE_BYTES = _TAG_BYTES = 16
@@ -132,4 +132,4 @@ class RefreshToken:
 
 
 def _tag(cipher: Cipher, family: UUID, nonce: bytes) -> bytes:
-    return cipher.tag(family.bytes + nonce)[:_TAG_BYTES]
+    return cipher.tag(REFRESH_TOKENS, family.bytes + nonce)[:_TAG_BYTES]

@@ -4,13 +4,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from meshwright.identity.v1.events_pb import RegistrationRepeated, UserRegistered
+from meshwright.identity.v1.events_pb import (
+    EmailChangeRequested,
+    EmailConfirmationRequested,
+    PasswordChanged,
+    PasswordResetRequested,
+    RegistrationRepeated,
+    UserRegistered,
+)
 from protobuf import Message
 
 from mesh.database import Connection
 from mesh.events import Event
 from mesh.events.inbox import Handler
-from services.notifications.clients import Users
+from services.notifications.clients import Recipient, Users
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import (
     Channel,
@@ -41,44 +48,88 @@ class AccountConsumers:
 
     def handlers(self) -> dict[type[Message], Handler]:
         """Returns the handler of each event, for the inbox."""
-        return {UserRegistered: self.user_registered, RegistrationRepeated: self.registration_repeated}
+        return {
+            UserRegistered: self.user_registered,
+            RegistrationRepeated: self.registration_repeated,
+            EmailConfirmationRequested: self.email_confirmation_requested,
+            EmailChangeRequested: self.email_change_requested,
+            PasswordResetRequested: self.password_reset_requested,
+            PasswordChanged: self.password_changed,
+        }
 
     async def user_registered(self, tx: Connection, event: Event[UserRegistered]) -> None:
-        """Sends the welcome mail."""
-        await self._mail(tx, event, event.data.user, Kind.WELCOME)
+        """Sends the welcome mail, with the link that confirms the address unless that has been used or has expired."""
+        link = await self._users.find_link(event.data.confirmation) if event.data.confirmation else None
+        confirm = f"Please confirm that this is your address:\n\n{link.url}\n\n" if link is not None else ""
+        await self._mail_user(tx, event, event.data.user, Kind.WELCOME, confirm=confirm)
 
     async def registration_repeated(self, tx: Connection, event: Event[RegistrationRepeated]) -> None:
-        """Mails the owner of an address that the address already has an account."""
-        await self._mail(tx, event, event.data.user, Kind.REGISTRATION_REPEATED)
+        """Mails the owner of an address that the address already has an account, at most once a day."""
+        address = await self._users.find_address(event.data.user)
+        if address is not None:
+            await self._mail(tx, event, event.data.user, Recipient(address), Kind.REGISTRATION_REPEATED)
 
-    async def _mail(self, tx: Connection, event: Event[Any], user: str, kind: Kind, **values: str) -> None:
-        """Sends the letter of this kind to an unconfirmed address, unless it had one within a day. Sending is the last
-        step before the transaction commits.
+    async def email_confirmation_requested(self, tx: Connection, event: Event[EmailConfirmationRequested]) -> None:
+        """Sends another link that confirms the address."""
+        link = await self._users.find_link(event.data.confirmation)
+        if link is not None:
+            await self._mail_user(tx, event, event.data.user, Kind.EMAIL_CONFIRMATION, link=link.url)
+
+    async def email_change_requested(self, tx: Connection, event: Event[EmailChangeRequested]) -> None:
+        """Informs the present address, then sends the link to the new one, so that the address can't change before."""
+        link = await self._users.find_link(event.data.confirmation)
+        if link is not None:
+            user = event.data.user
+            await self._mail_user(tx, event, user, Kind.EMAIL_CHANGING)
+            await self._mail(tx, event, user, Recipient(link.address), Kind.NEW_EMAIL_CONFIRMATION, link=link.url)
+
+    async def password_reset_requested(self, tx: Connection, event: Event[PasswordResetRequested]) -> None:
+        """Sends the link that resets the password."""
+        link = await self._users.find_link(event.data.reset)
+        if link is not None:
+            await self._mail_user(tx, event, event.data.user, Kind.PASSWORD_RESET, link=link.url)
+
+    async def password_changed(self, tx: Connection, event: Event[PasswordChanged]) -> None:
+        """Informs the user that the password has changed."""
+        await self._mail_user(tx, event, event.data.user, Kind.PASSWORD_CHANGED)
+
+    async def _mail_user(self, tx: Connection, event: Event[Any], user: str, kind: Kind, **values: str) -> None:
+        """Sends a letter to the present address of a user, as _mail() does."""
+        recipient = await self._users.find_recipient(user)
+        if recipient is None:
+            log.info("no mail sent: the user does not exist", user=user)
+        else:
+            await self._mail(tx, event, user, recipient, kind, **values)
+
+    async def _mail(
+        self, tx: Connection, event: Event[Any], user: str, recipient: Recipient, kind: Kind, **values: str
+    ) -> None:
+        """Sends the letter of this kind, unless the address is not confirmed and had one within a day; the link that
+        resets a password has a day of its own. Sending is the last step before the transaction commits.
 
         A process that dies between the two sends the mail again, with the same Message-ID, because mail can't be sent
         exactly once. Temporary errors are raised, and the inbox retries; a mail that can never be delivered is recorded
         as such.
         """
-        address = await self._users.find_address(user)
-        if address is None:
-            log.info("no mail sent: the user does not exist", user=user)
-            return
         letter = self._letters.write(kind, **values)
+        part = f"/{kind}" if kind is Kind.EMAIL_CHANGING else ""  # one of two mails for one event
         notification = Notification(
-            notification_uid(event.source, event.id),
+            notification_uid(event.source, event.id + part),
             user,
             kind,
             letter.subject,
             send_time=datetime.now(UTC),
             deliveries={Channel.EMAIL: DeliveryState.SENT},
         )
-        if not await mailed_addresses.claim(tx, self._hashes.of_address(address)):
+        purpose = "reset " if kind is Kind.PASSWORD_RESET else ""
+        address_hash = self._hashes.of_address(recipient.address, purpose)
+        if not recipient.confirmed and not await mailed_addresses.claim(tx, address_hash):
             log.info("no mail sent: the address had one within a day", user=user)
             return
         if not await notifications.insert(tx, notification):
             return
         try:
-            await self._mailer.send(compose(notification, letter, sender=self._sender, recipient=address))
+            await self._mailer.send(compose(notification, letter, sender=self._sender, recipient=recipient.address))
         except UndeliverableMail as error:
             await notifications.mark_delivered(tx, notification, Channel.EMAIL, DeliveryState.UNDELIVERABLE)
             UNDELIVERABLE.inc()

@@ -12,9 +12,11 @@ class KeyedHash:
     def __init__(self, key: str) -> None:
         self._key = key.encode()
 
-    def of_address(self, address: str) -> bytes:
-        """Returns the hash of an e-mail address, the same for all spellings of its mailbox."""
-        return self._hash(f"mailbox:{mailbox(address)}")
+    def of_address(self, address: str, purpose: str = "") -> bytes:
+        """Returns the hash of an e-mail address, the same for all spellings of its mailbox, for what is counted for a
+        purpose by itself.
+        """
+        return self._hash(f"{purpose}mailbox:{mailbox(address)}")
 
     def of_user(self, user: str) -> bytes:
         """Returns the hash of a user ("users/{uid}")."""

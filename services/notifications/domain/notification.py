@@ -23,6 +23,11 @@ class Kind(enum.StrEnum):
     ORDER_SHIPPED = "order_shipped"
     ORDER_CANCELLED = "order_cancelled"
     REFUND_ISSUED = "refund_issued"
+    EMAIL_CONFIRMATION = "email_confirmation"
+    NEW_EMAIL_CONFIRMATION = "new_email_confirmation"
+    EMAIL_CHANGING = "email_changing"
+    PASSWORD_RESET = "password_reset"
+    PASSWORD_CHANGED = "password_changed"
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint_disabled"
 
 

@@ -20,13 +20,18 @@ from mesh.migrations import MESH_FOLDER, migrate
 from mesh.operations import Readiness
 from mesh.server import Server
 from mesh.settings import DatabaseSettings
-from services.identity.cipher import Cipher
+from services.identity.accounts import Accounts
+from services.identity.authentication import Authentication
+from services.identity.cipher import ONE_TIME_TOKENS, Cipher
 from services.identity.client_authentication import Clients
 from services.identity.ended_tokens import EndedTokenList
 from services.identity.grants import Grants
 from services.identity.handlers import IdentityHandlers
 from services.identity.keys import SigningKeys
 from services.identity.passwords import Passwords
+from services.identity.sessions import Sessions
+from services.identity.sign_in_limit import SignInLimit
+from services.identity.signed_ids import SignedIds
 from services.identity.tokens import AccessTokens
 from tests.given_token import GivenToken
 
@@ -110,7 +115,7 @@ async def database(_database: Database) -> Database:
     async with _database.transaction() as tx:
         await tx.execute(
             "TRUNCATE users, refresh_families, signing_keys, ended_tokens, ended_token_readers, sign_in_attempts,"
-            " known_addresses, mesh.answers, mesh.outbox"
+            " one_time_tokens, known_addresses, mesh.answers, mesh.outbox"
         )
     return _database
 
@@ -144,8 +149,13 @@ async def identity(
     access_tokens = AccessTokens(keys, ISSUER, AUDIENCE, 900)
     clients = Clients(CLIENT_SECRETS)
     ended = EndedTokenList(database, timedelta(seconds=900))
-    grants = Grants(database, passwords, access_tokens, clients, cipher, ended, timedelta(days=30))
-    handlers = IdentityHandlers(database, passwords, cipher, grants, keys, ended, ISSUER)
+    limit = SignInLimit(database, cipher)
+    authentication = Authentication(database, passwords, limit)
+    sessions = Sessions(database, ended)
+    tokens = SignedIds(cipher, ONE_TIME_TOKENS)
+    grants = Grants(database, authentication, limit, access_tokens, clients, cipher, ended, timedelta(days=30))
+    accounts = Accounts(database, passwords, cipher, authentication, limit, sessions, tokens, ended)
+    handlers = IdentityHandlers(database, passwords, cipher, limit, grants, accounts, sessions, keys, ended, ISSUER)
     verifier = Verifier(keys, ISSUER, AUDIENCE, ended)
     following = asyncio.create_task(ended.follow())
     async with Server("127.0.0.1:0", (handlers,), verifier, Readiness(), 1.0) as server, AsyncExitStack() as stack:

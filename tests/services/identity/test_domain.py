@@ -15,7 +15,7 @@ NAME = f"users/{UID}"
 def user(version: int) -> User:
     """Returns a user after this number of changes."""
     time = datetime(2024, 1, 1, tzinfo=UTC)
-    return User(UID, "ada@example.com", "Ada", Role.CUSTOMER, time, time, version)
+    return User(UID, "ada@example.com", "Ada", Role.CUSTOMER, time, time, version, email_confirmed=False)
 
 
 @pytest.mark.parametrize("name", ["users/me", NAME])

@@ -125,7 +125,7 @@ async def test_a_user_registered_at_an_attacking_address_can_sign_in(identity: I
 async def test_a_sign_in_of_a_user_who_is_just_deleted_is_refused(identity: Identity) -> None:
     """The address of a deleted user is not recorded, and that is not an internal error."""
     user = await identity.register()
-    limit = identity.handlers._grants.limit
+    limit = identity.handlers._limit
     attempt = await limit.begin(user.email, UUID(user.uid), Call(ISSUE_TOKEN, metadata={CLIENT_ADDRESS: EVE}))
     await identity.execute("DELETE FROM users")
     await limit.succeed(attempt, UUID(user.uid))

@@ -14,6 +14,7 @@ from typing import ClassVar, Final, TYPE_CHECKING
 
 from mesh.rpc import Handler, Method, Service
 from meshwright.identity.v1 import identity_pb
+from meshwright.identity.v1.account_pb import ChangeEmailRequest, ChangeEmailResponse, ChangePasswordRequest, ChangePasswordResponse, ConfirmEmailRequest, ConfirmEmailResponse, DeleteSessionRequest, DeleteSessionResponse, FetchOneTimeTokenRequest, FetchOneTimeTokenResponse, ListSessionsRequest, ListSessionsResponse, RequestEmailConfirmationRequest, RequestEmailConfirmationResponse, RequestPasswordResetRequest, RequestPasswordResetResponse, ResetPasswordRequest, ResetPasswordResponse
 from meshwright.identity.v1.identity_pb import CreateUserRequest, DeleteUserRequest, DeleteUserResponse, GetJwksRequest, GetOpenIdConfigurationRequest, GetUserRequest, IssueTokenRequest, IssueWorkloadTokenRequest, Jwks, ListEndedTokensRequest, ListEndedTokensResponse, OpenIdConfiguration, ResolveUserRequest, ResolveUserResponse, RevokeTokenRequest, RevokeTokenResponse, Token, UpdateUserRequest, User
 
 if TYPE_CHECKING:
@@ -29,13 +30,22 @@ _IDENTITY_SERVICE_CREATE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[0], C
 _IDENTITY_SERVICE_GET_USER: Final = Method.of(_IDENTITY_SERVICE.methods[1], GetUserRequest, User)
 _IDENTITY_SERVICE_UPDATE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[2], UpdateUserRequest, User)
 _IDENTITY_SERVICE_DELETE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[3], DeleteUserRequest, DeleteUserResponse)
-_IDENTITY_SERVICE_ISSUE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[4], IssueTokenRequest, Token)
-_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[5], IssueWorkloadTokenRequest, Token)
-_IDENTITY_SERVICE_REVOKE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[6], RevokeTokenRequest, RevokeTokenResponse)
-_IDENTITY_SERVICE_LIST_ENDED_TOKENS: Final = Method.of(_IDENTITY_SERVICE.methods[7], ListEndedTokensRequest, ListEndedTokensResponse)
-_IDENTITY_SERVICE_GET_JWKS: Final = Method.of(_IDENTITY_SERVICE.methods[8], GetJwksRequest, Jwks)
-_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION: Final = Method.of(_IDENTITY_SERVICE.methods[9], GetOpenIdConfigurationRequest, OpenIdConfiguration)
-_IDENTITY_SERVICE_RESOLVE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[10], ResolveUserRequest, ResolveUserResponse)
+_IDENTITY_SERVICE_REQUEST_EMAIL_CONFIRMATION: Final = Method.of(_IDENTITY_SERVICE.methods[4], RequestEmailConfirmationRequest, RequestEmailConfirmationResponse)
+_IDENTITY_SERVICE_CONFIRM_EMAIL: Final = Method.of(_IDENTITY_SERVICE.methods[5], ConfirmEmailRequest, ConfirmEmailResponse)
+_IDENTITY_SERVICE_REQUEST_PASSWORD_RESET: Final = Method.of(_IDENTITY_SERVICE.methods[6], RequestPasswordResetRequest, RequestPasswordResetResponse)
+_IDENTITY_SERVICE_RESET_PASSWORD: Final = Method.of(_IDENTITY_SERVICE.methods[7], ResetPasswordRequest, ResetPasswordResponse)
+_IDENTITY_SERVICE_CHANGE_PASSWORD: Final = Method.of(_IDENTITY_SERVICE.methods[8], ChangePasswordRequest, ChangePasswordResponse)
+_IDENTITY_SERVICE_CHANGE_EMAIL: Final = Method.of(_IDENTITY_SERVICE.methods[9], ChangeEmailRequest, ChangeEmailResponse)
+_IDENTITY_SERVICE_LIST_SESSIONS: Final = Method.of(_IDENTITY_SERVICE.methods[10], ListSessionsRequest, ListSessionsResponse)
+_IDENTITY_SERVICE_DELETE_SESSION: Final = Method.of(_IDENTITY_SERVICE.methods[11], DeleteSessionRequest, DeleteSessionResponse)
+_IDENTITY_SERVICE_ISSUE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[12], IssueTokenRequest, Token)
+_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[13], IssueWorkloadTokenRequest, Token)
+_IDENTITY_SERVICE_REVOKE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[14], RevokeTokenRequest, RevokeTokenResponse)
+_IDENTITY_SERVICE_LIST_ENDED_TOKENS: Final = Method.of(_IDENTITY_SERVICE.methods[15], ListEndedTokensRequest, ListEndedTokensResponse)
+_IDENTITY_SERVICE_GET_JWKS: Final = Method.of(_IDENTITY_SERVICE.methods[16], GetJwksRequest, Jwks)
+_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION: Final = Method.of(_IDENTITY_SERVICE.methods[17], GetOpenIdConfigurationRequest, OpenIdConfiguration)
+_IDENTITY_SERVICE_RESOLVE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[18], ResolveUserRequest, ResolveUserResponse)
+_IDENTITY_SERVICE_FETCH_ONE_TIME_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[19], FetchOneTimeTokenRequest, FetchOneTimeTokenResponse)
 
 
 class IdentityServiceBase(Service):
@@ -45,7 +55,7 @@ class IdentityServiceBase(Service):
 
     @abstractmethod
     async def create_user(self, request: CreateUserRequest, call: Call) -> User:
-        """Registers a customer and sends a mail to the address.
+        """Registers a customer and sends a mail to the address, with a link that confirms it.
 
         The response is the same whether or not the address already has an account, so that it does not
         reveal who is registered. If there is an account, nothing is changed, the returned user does
@@ -72,6 +82,73 @@ class IdentityServiceBase(Service):
         revoked before the call returns.
 
         Fails with NOT_FOUND for any other user, whether or not it exists.
+        """
+
+    @abstractmethod
+    async def request_email_confirmation(self, request: RequestEmailConfirmationRequest, call: Call) -> RequestEmailConfirmationResponse:
+        """Mails a link to the caller's own address that confirms it, as registration does too. Links that
+        were mailed before stay valid.
+
+        Fails with FAILED_PRECONDITION if the address is confirmed, and with RESOURCE_EXHAUSTED if a
+        link was mailed within a day: an address that is not confirmed receives at most one a day.
+        """
+
+    @abstractmethod
+    async def confirm_email(self, request: ConfirmEmailRequest, call: Call) -> ConfirmEmailResponse:
+        """Confirms an e-mail address by the one-time token that was mailed to it: that of a new account,
+        or the new address of an account, which changes with this call.
+
+        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
+        expired or used, and with ALREADY_EXISTS if another account has been given the address in the
+        meantime. Wrong tokens are counted by client address.
+        """
+
+    @abstractmethod
+    async def request_password_reset(self, request: RequestPasswordResetRequest, call: Call) -> RequestPasswordResetResponse:
+        """Mails a link to the address of an account with which its password can be set anew.
+
+        The response is the same whether or not the address has an account. Requests are counted by
+        account, and beyond a few no mail is sent for some time; and by client address, where further
+        ones fail with RESOURCE_EXHAUSTED.
+        """
+
+    @abstractmethod
+    async def reset_password(self, request: ResetPasswordRequest, call: Call) -> ResetPasswordResponse:
+        """Sets a new password by the one-time token that was mailed to the address of the account. All
+        sessions end before the call returns, and the address counts as confirmed.
+
+        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
+        expired or used. Wrong tokens are counted by client address.
+        """
+
+    @abstractmethod
+    async def change_password(self, request: ChangePasswordRequest, call: Call) -> ChangePasswordResponse:
+        """Changes the caller's own password. All other sessions end before the call returns, and links
+        that were mailed become invalid.
+
+        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the current
+        one. Failures are counted as failed sign-ins.
+        """
+
+    @abstractmethod
+    async def change_email(self, request: ChangeEmailRequest, call: Call) -> ChangeEmailResponse:
+        """Starts the change of the caller's own e-mail address. The new address receives a mail with a
+        link that confirms it, and counts only then; the old address is informed.
+
+        The response is the same if the new address has an account; its owner is informed instead.
+        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if the password is wrong, which
+        counts as a failed sign-in, and with RESOURCE_EXHAUSTED after a few changes in a day.
+        """
+
+    @abstractmethod
+    async def list_sessions(self, request: ListSessionsRequest, call: Call) -> ListSessionsResponse:
+        """Lists the caller's own sessions, the last used first. Each sign-in is a session."""
+
+    @abstractmethod
+    async def delete_session(self, request: DeleteSessionRequest, call: Call) -> DeleteSessionResponse:
+        """Ends one of the caller's own sessions. Its tokens are revoked before the call returns.
+
+        Fails with NOT_FOUND if the caller has no such session.
         """
 
     @abstractmethod
@@ -130,12 +207,29 @@ class IdentityServiceBase(Service):
         Fails with NOT_FOUND if the user does not exist.
         """
 
+    @abstractmethod
+    async def fetch_one_time_token(self, request: FetchOneTimeTokenRequest, call: Call) -> FetchOneTimeTokenResponse:
+        """Returns the link that a mail must contain, with the one-time token in it, and the address to
+        send it to. Internal: tokens are not stored, and events name them by identifiers, so that only
+        this method and the mail show them. It returns the same each time.
+
+        Fails with NOT_FOUND if the token has been used or has expired, or if its user was deleted.
+        """
+
     def handlers(self) -> tuple[Handler, ...]:
         return (
             Handler(_IDENTITY_SERVICE_CREATE_USER, self.create_user),
             Handler(_IDENTITY_SERVICE_GET_USER, self.get_user),
             Handler(_IDENTITY_SERVICE_UPDATE_USER, self.update_user),
             Handler(_IDENTITY_SERVICE_DELETE_USER, self.delete_user),
+            Handler(_IDENTITY_SERVICE_REQUEST_EMAIL_CONFIRMATION, self.request_email_confirmation),
+            Handler(_IDENTITY_SERVICE_CONFIRM_EMAIL, self.confirm_email),
+            Handler(_IDENTITY_SERVICE_REQUEST_PASSWORD_RESET, self.request_password_reset),
+            Handler(_IDENTITY_SERVICE_RESET_PASSWORD, self.reset_password),
+            Handler(_IDENTITY_SERVICE_CHANGE_PASSWORD, self.change_password),
+            Handler(_IDENTITY_SERVICE_CHANGE_EMAIL, self.change_email),
+            Handler(_IDENTITY_SERVICE_LIST_SESSIONS, self.list_sessions),
+            Handler(_IDENTITY_SERVICE_DELETE_SESSION, self.delete_session),
             Handler(_IDENTITY_SERVICE_ISSUE_TOKEN, self.issue_token),
             Handler(_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN, self.issue_workload_token),
             Handler(_IDENTITY_SERVICE_REVOKE_TOKEN, self.revoke_token),
@@ -143,6 +237,7 @@ class IdentityServiceBase(Service):
             Handler(_IDENTITY_SERVICE_GET_JWKS, self.get_jwks),
             Handler(_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION, self.get_open_id_configuration),
             Handler(_IDENTITY_SERVICE_RESOLVE_USER, self.resolve_user),
+            Handler(_IDENTITY_SERVICE_FETCH_ONE_TIME_TOKEN, self.fetch_one_time_token),
         )
 
 
@@ -153,7 +248,7 @@ class IdentityServiceClient:
         self._channel = channel
 
     async def create_user(self, request: CreateUserRequest, *, timeout_s: float | None = None) -> User:
-        """Registers a customer and sends a mail to the address.
+        """Registers a customer and sends a mail to the address, with a link that confirms it.
 
         The response is the same whether or not the address already has an account, so that it does not
         reveal who is registered. If there is an account, nothing is changed, the returned user does
@@ -182,6 +277,73 @@ class IdentityServiceClient:
         Fails with NOT_FOUND for any other user, whether or not it exists.
         """
         return await self._channel.call(_IDENTITY_SERVICE_DELETE_USER, request, timeout_s=timeout_s)
+
+    async def request_email_confirmation(self, request: RequestEmailConfirmationRequest, *, timeout_s: float | None = None) -> RequestEmailConfirmationResponse:
+        """Mails a link to the caller's own address that confirms it, as registration does too. Links that
+        were mailed before stay valid.
+
+        Fails with FAILED_PRECONDITION if the address is confirmed, and with RESOURCE_EXHAUSTED if a
+        link was mailed within a day: an address that is not confirmed receives at most one a day.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_REQUEST_EMAIL_CONFIRMATION, request, timeout_s=timeout_s)
+
+    async def confirm_email(self, request: ConfirmEmailRequest, *, timeout_s: float | None = None) -> ConfirmEmailResponse:
+        """Confirms an e-mail address by the one-time token that was mailed to it: that of a new account,
+        or the new address of an account, which changes with this call.
+
+        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
+        expired or used, and with ALREADY_EXISTS if another account has been given the address in the
+        meantime. Wrong tokens are counted by client address.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_CONFIRM_EMAIL, request, timeout_s=timeout_s)
+
+    async def request_password_reset(self, request: RequestPasswordResetRequest, *, timeout_s: float | None = None) -> RequestPasswordResetResponse:
+        """Mails a link to the address of an account with which its password can be set anew.
+
+        The response is the same whether or not the address has an account. Requests are counted by
+        account, and beyond a few no mail is sent for some time; and by client address, where further
+        ones fail with RESOURCE_EXHAUSTED.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_REQUEST_PASSWORD_RESET, request, timeout_s=timeout_s)
+
+    async def reset_password(self, request: ResetPasswordRequest, *, timeout_s: float | None = None) -> ResetPasswordResponse:
+        """Sets a new password by the one-time token that was mailed to the address of the account. All
+        sessions end before the call returns, and the address counts as confirmed.
+
+        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
+        expired or used. Wrong tokens are counted by client address.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_RESET_PASSWORD, request, timeout_s=timeout_s)
+
+    async def change_password(self, request: ChangePasswordRequest, *, timeout_s: float | None = None) -> ChangePasswordResponse:
+        """Changes the caller's own password. All other sessions end before the call returns, and links
+        that were mailed become invalid.
+
+        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the current
+        one. Failures are counted as failed sign-ins.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_CHANGE_PASSWORD, request, timeout_s=timeout_s)
+
+    async def change_email(self, request: ChangeEmailRequest, *, timeout_s: float | None = None) -> ChangeEmailResponse:
+        """Starts the change of the caller's own e-mail address. The new address receives a mail with a
+        link that confirms it, and counts only then; the old address is informed.
+
+        The response is the same if the new address has an account; its owner is informed instead.
+        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if the password is wrong, which
+        counts as a failed sign-in, and with RESOURCE_EXHAUSTED after a few changes in a day.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_CHANGE_EMAIL, request, timeout_s=timeout_s)
+
+    async def list_sessions(self, request: ListSessionsRequest, *, timeout_s: float | None = None) -> ListSessionsResponse:
+        """Lists the caller's own sessions, the last used first. Each sign-in is a session."""
+        return await self._channel.call(_IDENTITY_SERVICE_LIST_SESSIONS, request, timeout_s=timeout_s)
+
+    async def delete_session(self, request: DeleteSessionRequest, *, timeout_s: float | None = None) -> DeleteSessionResponse:
+        """Ends one of the caller's own sessions. Its tokens are revoked before the call returns.
+
+        Fails with NOT_FOUND if the caller has no such session.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_DELETE_SESSION, request, timeout_s=timeout_s)
 
     async def issue_token(self, request: IssueTokenRequest, *, timeout_s: float | None = None) -> Token:
         """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
@@ -238,3 +400,12 @@ class IdentityServiceClient:
         Fails with NOT_FOUND if the user does not exist.
         """
         return await self._channel.call(_IDENTITY_SERVICE_RESOLVE_USER, request, timeout_s=timeout_s)
+
+    async def fetch_one_time_token(self, request: FetchOneTimeTokenRequest, *, timeout_s: float | None = None) -> FetchOneTimeTokenResponse:
+        """Returns the link that a mail must contain, with the one-time token in it, and the address to
+        send it to. Internal: tokens are not stored, and events name them by identifiers, so that only
+        this method and the mail show them. It returns the same each time.
+
+        Fails with NOT_FOUND if the token has been used or has expired, or if its user was deleted.
+        """
+        return await self._channel.call(_IDENTITY_SERVICE_FETCH_ONE_TIME_TOKEN, request, timeout_s=timeout_s)

@@ -18,6 +18,7 @@ from edge.http.preconditions import check_if_match
 from edge.http.reply import Reply
 from edge.http.request import JSON, Request
 from edge.reply.cache_control import cache_control
+from edge.reply.chosen_response import chosen_response
 from edge.reply.next_page import NextPage
 from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter
 from mesh.client import UnaryResponse
@@ -73,12 +74,13 @@ class Replies:
         """
         try:
             message = self._type.from_binary(response.message)
-            headers, body = self._raw_body(message) if self._raw else self._written(message, options)
+            status, headers, body = self._raw_reply(message) if self._raw else self._written(message, options)
         except DECODE_ERRORS as error:
             raise invalid_response(self._name, error) from error
         if self._status == NO_CONTENT:
             headers, body = [], b""
-        reply = Reply(self._status, [*headers, *self._headers], body)
+        chosen = {name for name, _ in headers}
+        reply = Reply(status, [*headers, *(header for header in self._headers if header[0] not in chosen)], body)
         if self._next_page is not None and (link := self._next_page.link(request, message)):
             reply.headers.append((b"link", link))
         if self._is_read and not self._raw:
@@ -91,15 +93,17 @@ class Replies:
         reply.headers = [*(header for header in reply.headers if header[0] not in replaced), *own]
         return reply
 
-    def _written(self, response: Message, options: ResponseOptions) -> tuple[Headers, bytes]:
-        return (_PROTOBUF_HEADERS if options.proto else _JSON_HEADERS), self._writer.write(response, options)
+    def _written(self, response: Message, options: ResponseOptions) -> tuple[int, Headers, bytes]:
+        headers = _PROTOBUF_HEADERS if options.proto else _JSON_HEADERS
+        return self._status, headers, self._writer.write(response, options)
 
-    def _raw_body(self, response: Message) -> tuple[Headers, bytes]:
-        """Returns the bytes of a google.api.HttpBody, and the header with their type."""
+    def _raw_reply(self, response: Message) -> tuple[int, Headers, bytes]:
+        """Returns the bytes of a google.api.HttpBody, and the status and headers that the service chose for them."""
         body: Any = response if self._field is None else response[self._field]
         if body is None:
-            return [], b""
-        return content_headers(body.content_type), body.data
+            return self._status, [], b""
+        status, headers = chosen_response(body)
+        return status or self._status, [*content_headers(body.content_type), *headers], body.data
 
 
 def content_headers(content_type: str) -> Headers:

@@ -9,13 +9,16 @@ from mesh.process import Process, run
 from mesh.server import serve
 from services.identity.accounts import Accounts
 from services.identity.authentication import Authentication
+from services.identity.authorization import Authorization
 from services.identity.bootstrap import ensure_staff, until_available
-from services.identity.cipher import ONE_TIME_TOKENS, Cipher
+from services.identity.browser_clients import BrowserClients
+from services.identity.cipher import CODES, ONE_TIME_TOKENS, Cipher
 from services.identity.client_authentication import Clients
 from services.identity.ended_tokens import EndedTokenList
 from services.identity.grants import Grants
 from services.identity.handlers import IdentityHandlers
 from services.identity.keys import SigningKeys
+from services.identity.pages_handlers import PagesHandlers
 from services.identity.passwords import Passwords
 from services.identity.sessions import Sessions
 from services.identity.settings import IdentitySettings
@@ -46,14 +49,28 @@ async def wire(process: Process, settings: IdentitySettings) -> None:
     authentication = Authentication(database, passwords, limit)
     sessions = Sessions(database, ended)
     tokens = SignedIds(cipher, ONE_TIME_TOKENS)
+    codes = SignedIds(cipher, CODES)
     grants = Grants(
-        database, authentication, limit, access_tokens, clients, cipher, ended, settings.refresh_token_lifetime
+        database, authentication, limit, access_tokens, clients, cipher, ended, codes, settings.refresh_token_lifetime
     )
     accounts = Accounts(database, passwords, cipher, authentication, limit, sessions, tokens, ended)
     handlers = IdentityHandlers(
-        database, passwords, cipher, limit, grants, accounts, sessions, keys, ended, settings.token_issuer
+        database,
+        passwords,
+        cipher,
+        limit,
+        grants,
+        accounts,
+        sessions,
+        keys,
+        ended,
+        settings.token_issuer,
+        password_grant=settings.password_grant,
     )
-    await serve(process, settings, handlers, keys=keys, ended=ended)
+    browser_clients = BrowserClients(settings.browser_clients, settings.token_issuer)
+    authorization = Authorization(database, authentication, limit, browser_clients, codes, settings.token_issuer)
+    pages = PagesHandlers(authorization, accounts)
+    await serve(process, settings, handlers, pages, keys=keys, ended=ended)
     await process.enter(ended.serving())  # entered last, so that waiting readers are released before the server stops
 
 

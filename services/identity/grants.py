@@ -12,13 +12,14 @@ from mesh.database import Database
 from mesh.errors import FieldViolation, InvalidArgument, Unauthenticated
 from mesh.identity import WORKLOAD_PREFIX
 from mesh.rpc import USER_AGENT, Call
-from services.identity import storage
+from services.identity import code_storage, storage
 from services.identity.authentication import Authentication
 from services.identity.cipher import Cipher
 from services.identity.client_authentication import Clients
 from services.identity.domain import USER_PREFIX, User, narrow
 from services.identity.ended_tokens import EndedTokenList
 from services.identity.sign_in_limit import SignInLimit
+from services.identity.signed_ids import SignedIds
 from services.identity.storage import NewFamily, Rotation
 from services.identity.tokens import AccessToken, AccessTokens, RefreshToken
 
@@ -27,7 +28,8 @@ PUBLIC_CLIENT = "public"
 
 USER_AGENT_LENGTH_MAX = 256
 
-GRANT_TYPES = ("password", "refresh_token", "client_credentials")
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+PASSWORD = "password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Grants:
         clients: Clients,
         cipher: Cipher,
         ended: EndedTokenList,
+        codes: SignedIds,
         refresh_lifetime: timedelta,
     ) -> None:
         self._database = database
@@ -59,6 +62,7 @@ class Grants:
         self._clients = clients
         self._cipher = cipher
         self._ended = ended
+        self._codes = codes
         self._refresh_lifetime = refresh_lifetime
 
     async def password(self, request: pb.IssueTokenRequest, call: Call) -> IssuedTokens:
@@ -80,11 +84,52 @@ class Grants:
         token = RefreshToken.new(self._cipher)
         new = NewFamily(token.family, user.uid, PUBLIC_CLIENT, user_agent_of(call), scopes, token.hash)
         async with self._database.transaction() as tx:
-            kept = await storage.insert_family(tx, new, authenticated.password_hash, self._refresh_lifetime)
+            kept = await storage.lock_password(tx, user.uid, authenticated.password_hash)
+            if kept:
+                await storage.insert_family(tx, new, self._refresh_lifetime)
         if not kept:
             raise _wrong_password()  # deleted or changed a moment ago
         audit.record("sign_in", call, outcome="succeeded", session=str(token.family), **account)
         return IssuedTokens(self._access_token(user, PUBLIC_CLIENT, scopes, token), token)
+
+    async def authorization_code(self, request: pb.IssueTokenRequest, call: Call) -> IssuedTokens:
+        """Exchanges an authorization code (section 4.1.3; RFC 7636, section 4.6).
+
+        Each works once, even if the exchange fails. If one is used again, it may have been stolen, so the sign-in that
+        it gave ends.
+        """
+        _require(
+            code=request.code,
+            client_id=request.client_id,
+            redirect_uri=request.redirect_uri,
+            code_verifier=request.code_verifier,
+        )
+        id_ = self._codes.read(request.code)
+        if id_ is None:
+            raise self._rejected_code(call)
+        token = RefreshToken.new(self._cipher, id_)
+        async with self._database.transaction() as tx:
+            taken = await code_storage.take_code(tx, id_)
+            is_right = taken is not None and taken.matches(
+                request.client_id, request.redirect_uri, request.code_verifier
+            )
+            if taken is not None and is_right:
+                scopes = taken.scopes & taken.user.role.scopes
+                new = NewFamily(id_, taken.user.uid, taken.client_id, user_agent_of(call), scopes, token.hash)
+                await storage.insert_family(tx, new, self._refresh_lifetime)
+        if taken is None:
+            if (ended := await self._end_family(token)) is not None:
+                audit.record("code_reused", call, account=f"{USER_PREFIX}{ended[0]}", session=str(id_))
+            raise self._rejected_code(call)
+        if not is_right:
+            raise self._rejected_code(call)
+        user = taken.user
+        audit.record("sign_in", call, account=user.name, outcome="succeeded", session=str(id_), by="code")
+        return IssuedTokens(self._access_token(user, taken.client_id, scopes, token), token)
+
+    def _rejected_code(self, call: Call) -> InvalidArgument:
+        audit.record("sign_in", call, outcome="failed", reason="INVALID_GRANT", by="code")
+        return _invalid_grant("The code is unknown, expired or used before, or was issued for another request.")
 
     async def refresh(self, request: pb.IssueTokenRequest, call: Call) -> IssuedTokens:
         """Exchanges a refresh token for the next one (section 6).

@@ -21,6 +21,7 @@ from mesh.rpc import Call
 from services.identity import one_time_storage, storage
 from services.identity.accounts import SOURCE, Accounts
 from services.identity.cipher import Cipher
+from services.identity.code_challenge import METHOD
 from services.identity.domain import (
     ALL_SCOPES,
     Role,
@@ -33,7 +34,7 @@ from services.identity.domain import (
     unknown_user,
 )
 from services.identity.ended_tokens import EndedTokenList
-from services.identity.grants import GRANT_TYPES, Grants, IssuedTokens, unsupported_grant_type
+from services.identity.grants import GRANT_TYPES, PASSWORD, Grants, IssuedTokens, unsupported_grant_type
 from services.identity.keys import SigningKeys
 from services.identity.one_time_tokens import Purpose
 from services.identity.passwords import Passwords
@@ -63,6 +64,8 @@ class IdentityHandlers(IdentityServiceBase):
         keys: SigningKeys,
         ended: EndedTokenList,
         issuer: str,
+        *,
+        password_grant: bool,
     ) -> None:
         """Keeps the parts that the methods use. `issuer` is the public URL with which the issuer's other URLs begin."""
         self._database = database
@@ -75,6 +78,7 @@ class IdentityHandlers(IdentityServiceBase):
         self._keys = keys
         self._ended = ended
         self._issuer = issuer
+        self._grant_types: tuple[str, ...] = (*GRANT_TYPES, PASSWORD) if password_grant else GRANT_TYPES
 
     async def create_user(self, request: pb.CreateUserRequest, call: Call) -> pb.User:
         """Registers a customer, once for each request_id. The response is the same if the address has an account.
@@ -238,7 +242,9 @@ class IdentityHandlers(IdentityServiceBase):
     async def issue_token(self, request: pb.IssueTokenRequest, call: Call) -> pb.Token:
         """Handles the token endpoint: issues tokens by the requested grant."""
         match request.grant_type:
-            case "password":
+            case "authorization_code":
+                issued = await self._grants.authorization_code(request, call)
+            case "password" if PASSWORD in self._grant_types:
                 issued = await self._grants.password(request, call)
             case "refresh_token":
                 issued = await self._grants.refresh(request, call)
@@ -247,7 +253,7 @@ class IdentityHandlers(IdentityServiceBase):
                     request.client_id, request.client_secret, request.scope, call
                 )
             case _:
-                raise unsupported_grant_type(GRANT_TYPES)
+                raise unsupported_grant_type(self._grant_types)
         return _token_message(issued)
 
     async def issue_workload_token(self, request: pb.IssueWorkloadTokenRequest, call: Call) -> pb.Token:
@@ -283,21 +289,23 @@ class IdentityHandlers(IdentityServiceBase):
     async def get_open_id_configuration(
         self, request: pb.GetOpenIdConfigurationRequest, call: Call
     ) -> pb.OpenIdConfiguration:
-        """Returns the issuer's metadata. There is no authorization endpoint: users sign in with the store's own
-        clients.
-        """
+        """Returns the issuer's metadata."""
         base = self._issuer.rstrip("/")
         return pb.OpenIdConfiguration(
             issuer=self._issuer,
             token_endpoint=f"{base}/v1/oauth2/token",
             revocation_endpoint=f"{base}/v1/oauth2/revoke",
             jwks_uri=f"{base}/.well-known/jwks.json",
-            grant_types_supported=list(GRANT_TYPES),
+            grant_types_supported=list(self._grant_types),
             scopes_supported=sorted(ALL_SCOPES),
             token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post", "none"],
             id_token_signing_alg_values_supported=[ALGORITHM],
             subject_types_supported=["public"],
-            response_types_supported=ListValue(),
+            response_types_supported=ListValue.from_python(["code"]),
+            authorization_endpoint=f"{base}/v1/oauth2/authorize",
+            code_challenge_methods_supported=[METHOD],
+            response_modes_supported=["query"],
+            authorization_response_iss_parameter_supported=True,
             revocation_endpoint_auth_methods_supported=["none"],
         )
 

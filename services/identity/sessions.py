@@ -8,7 +8,7 @@ from mesh.database import Connection, Database
 from mesh.identity import Caller, ended_id
 from mesh.pagination import read_page
 from mesh.rpc import Call
-from services.identity import session_storage
+from services.identity import code_storage, session_storage
 from services.identity.domain import Session, own_session, own_uid, unknown_session
 from services.identity.ended_tokens import EndedTokenList
 
@@ -38,12 +38,14 @@ class Sessions:
         audit.record("session_ended", call, session=str(session))
 
     async def end_all(self, tx: Connection, user_uid: UUID, *, but: Caller | None = None) -> int:
-        """Ends all sessions of a user that the transaction has locked, as its last step; keeps the one in which this
+        """Ends all sessions of a user that the transaction has locked, also those that are about to begin by a code,
+        as its last step; keeps the one in which this
         caller calls. Returns the sequence to pass to EndedTokenList.wait_until_read().
         """
         sessions = await session_storage.session_ids(tx, user_uid)
         ending = [session for session in sessions if but is None or not is_current(session, but.ended_ids)]
         await session_storage.delete_sessions(tx, ending)
+        await code_storage.delete_codes(tx, user_uid)
         return await self._ended.end_each(tx, "sid", map(str, ending))
 
 

@@ -14,6 +14,17 @@ DAY_S = 24 * 3600
 ROTATION_S_MIN = int(PUBLISHED_AFTER.total_seconds())
 
 ClientId = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,62}$")]
+RedirectUri = Annotated[
+    str,
+    Field(
+        max_length=2000,
+        pattern=r"^(https://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[!$-;=?-Z_a-z~]*)?"
+        r"|http://(127\.0\.0\.1|\[::1\]|localhost)(:[0-9]{1,5})?(/[!$-;=?-Z_a-z~]*)?"
+        r"|/([!$-.0-;=?-Z_a-z~][!$-;=?-Z_a-z~]*)?)$",
+    ),
+]
+"""The start of a URI without a fragment. Without TLS only this machine is safe (RFC 9700, section 2.6)."""
+
 ClientSecret = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-._~]{16,}$")]
 """A secret of unreserved characters of URLs, which is the same whether or not a client form-encodes it."""
 
@@ -31,6 +42,19 @@ def _clients(value: object) -> object:
         ) from None
 
 
+def _browser_clients(value: object) -> object:
+    """Parses the JSON of BROWSER_CLIENTS."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return TypeAdapter(dict[ClientId, list[RedirectUri]]).validate_json(value)
+    except ValidationError:
+        raise ValueError(
+            "must be a JSON object of client ids and lists of their redirect URIs, each https://… without a fragment, "
+            "http:// with 127.0.0.1, [::1] or localhost, or a path of the mesh itself that begins with /"
+        ) from None
+
+
 def _email_address(value: str) -> str:
     if not is_email_address(value):
         raise ValueError(
@@ -39,6 +63,7 @@ def _email_address(value: str) -> str:
     return value
 
 
+BrowserClientUris = Annotated[dict[str, list[str]], NoDecode, BeforeValidator(_browser_clients)]
 ServiceClients = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_clients)]
 EmailAddress = Annotated[str, AfterValidator(_email_address)]
 
@@ -60,6 +85,16 @@ class IdentitySettings(ServiceSettings, DatabaseSettings, EventSettings):
         default_factory=dict,
         description="the workloads that may obtain tokens of their own, each with its secret",
         examples=['{"notifications": "a-secret-of-16-characters-or-more"}'],
+    )
+    browser_clients: BrowserClientUris = Field(
+        default_factory=dict,
+        description="the browser applications in which users sign in by a code, with their redirect URIs",
+        examples=['{"shop": ["https://shop.example.com/signed-in"]}'],
+    )
+    password_grant: bool = Field(
+        False,
+        description="whether the token endpoint accepts users' passwords themselves, which RFC 9700 forbids",
+        examples=["false"],
     )
     staff_email: EmailAddress | None = Field(
         None,

@@ -149,14 +149,10 @@ async def delete_user(tx: Connection, uid: UUID) -> str:
     return request_id
 
 
-async def insert_family(tx: Connection, new: NewFamily, password_hash: str, lifetime: timedelta) -> bool:
-    """Adds a family of refresh tokens; returns False if its user is gone or has another password than the one with this
-    hash, because what was proved a moment ago no longer counts.
-
-    Deletes the user's expired families, and the longest unused ones beyond FAMILIES_PER_USER_MAX.
+async def insert_family(tx: Connection, new: NewFamily, lifetime: timedelta) -> None:
+    """Adds a family of refresh tokens to a user that the transaction has locked. Deletes the user's expired families,
+    and the longest unused ones beyond FAMILIES_PER_USER_MAX.
     """
-    if not await lock_password(tx, new.user_uid, password_hash):
-        return False
     await tx.execute(
         """
         DELETE FROM refresh_families WHERE user_uid = $1 AND (
@@ -175,11 +171,12 @@ async def insert_family(tx: Connection, new: NewFamily, password_hash: str, life
     """
     values = (new.id, new.user_uid, new.client_id, new.user_agent, sorted(new.scopes), new.token_hash, lifetime)
     await tx.execute(query, *values)
-    return True
 
 
 async def lock_password(tx: Connection, user_uid: UUID, password_hash: str) -> bool:
-    """Locks a user against changes of the password until the transaction ends; returns False if it has another one."""
+    """Locks a user until the transaction ends; returns False if it is deleted or has another password than the one with
+    this hash, because what was proved a moment ago no longer counts.
+    """
     query = "SELECT true FROM users WHERE uid = $1 AND password_hash = $2 FOR NO KEY UPDATE"
     return bool(await tx.fetchval(query, user_uid, password_hash))
 

@@ -1,8 +1,12 @@
 """OAuth clients that others wrote, against the running mesh: requests-oauthlib and Authlib."""
 
+import html
+import re
 from typing import Any
 
+import httpx
 import pytest
+from authlib.common.security import generate_token
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 from oauthlib.oauth2 import (
@@ -112,3 +116,66 @@ def test_a_refused_client_is_challenged_for_its_secret(mesh: Mesh, anyone: Clien
     for answer in (in_body, by_basic):
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         assert answer.headers["www-authenticate"].startswith("Basic ")
+
+
+class Browser(httpx.Client):
+    """A browser of a user who signs in on the page; it follows no redirects, so that tests see them."""
+
+    def submit(self, page: httpx.Response, **values: str) -> httpx.Response:
+        """Fills in the form of a page and sends it, with its hidden fields."""
+        action = re.search(r'<form method="post" action="([^"]+)"', page.text)
+        assert action is not None, page.text
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text)
+        form = {name: html.unescape(value) for name, value in hidden} | values
+        return self.post(page.url.join(html.unescape(action[1])), data=form)
+
+
+def browser_client(mesh: Mesh) -> dict[str, str]:
+    """Returns the browser application that `make up` declares, with its redirect URI."""
+    return {"client_id": "docs", "redirect_uri": f"{mesh.url}/docs/oauth2-redirect.html"}
+
+
+def test_authlib_signs_in_by_the_code_flow(mesh: Mesh, customer: Client) -> None:
+    """Discovery, the page, the redirect, the exchange with the verifier, a call and a refresh, by a real client; a code
+    that is used again ends it all.
+    """
+    metadata = httpx.get(f"{mesh.url}/.well-known/oauth-authorization-server").json()
+    app = {**browser_client(mesh), "scope": "profile", "code_challenge_method": "S256"}
+    verifier = generate_token(48)
+    with Browser() as browser, OAuth2Client(**app, token_endpoint_auth_method="none") as oauth:
+        url, state = oauth.create_authorization_url(metadata["authorization_endpoint"], code_verifier=verifier)
+        page = browser.get(url)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.headers["cache-control"] == "no-store"
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        wrong = browser.submit(page, username=customer.email, password="wrong password")
+        assert wrong.status_code == 401
+        sent = browser.submit(wrong, username=customer.email, password=PASSWORD)
+        assert (sent.status_code, sent.headers["content-type"]) == (303, "text/plain; charset=utf-8")
+        location = sent.headers["location"]
+        assert location.startswith(f"{app['redirect_uri']}?code=")
+        exchange = {"authorization_response": location, "state": state, "code_verifier": verifier}
+        token = oauth.fetch_token(metadata["token_endpoint"], **exchange)
+        assert token["scope"] == "profile"
+        assert oauth.get(f"{mesh.url}/v1/users/me").json()["email"] == customer.email
+        oauth.refresh_token(metadata["token_endpoint"])
+        [session] = [
+            each for each in oauth.get(f"{mesh.url}/v1/users/me/sessions").json()["sessions"] if each.get("current")
+        ]
+        assert (session["clientId"], session["userAgent"]) == ("docs", oauth.headers["user-agent"])
+        with pytest.raises(OAuthError, match="invalid_grant"):
+            oauth.fetch_token(metadata["token_endpoint"], **exchange)
+        assert httpx.get(f"{mesh.url}/v1/users/me", headers=bearer(token)).status_code == 401
+
+
+def test_a_foreign_redirect_is_a_page(mesh: Mesh) -> None:
+    """Nobody is sent to a place that the application does not have (RFC 9700, section 4.11)."""
+    query = {**browser_client(mesh), "redirect_uri": "https://evil.example.com/", "response_type": "code"}
+    answer = httpx.get(f"{mesh.url}/v1/oauth2/authorize", params=query)
+    assert answer.status_code == 400
+    assert "location" not in answer.headers
+
+
+def bearer(token: dict[str, Any]) -> dict[str, str]:
+    """Returns the header of a call with an access token."""
+    return {"authorization": f"Bearer {token['access_token']}"}

@@ -23,3 +23,18 @@ CREATE TABLE one_time_tokens (
 
 CREATE INDEX one_time_tokens_of_user ON one_time_tokens (user_uid, purpose, create_time DESC);
 CREATE INDEX one_time_tokens_expired ON one_time_tokens (expire_time);
+
+-- Authorization codes that were not used. As above, the id and a code that authenticates it make up what the client
+-- receives. The id becomes that of the sign-in, so that a code that is used again names the sign-in to end.
+CREATE TABLE authorization_codes (
+    id uuid PRIMARY KEY,
+    user_uid uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    client_id text NOT NULL,
+    redirect_uri text NOT NULL,
+    scopes text[] NOT NULL,
+    code_challenge text NOT NULL, -- RFC 7636
+    expire_time timestamptz NOT NULL
+);
+
+CREATE INDEX authorization_codes_of_user ON authorization_codes (user_uid);
+CREATE INDEX authorization_codes_expired ON authorization_codes (expire_time);

@@ -22,12 +22,15 @@ from mesh.server import Server
 from mesh.settings import DatabaseSettings
 from services.identity.accounts import Accounts
 from services.identity.authentication import Authentication
-from services.identity.cipher import ONE_TIME_TOKENS, Cipher
+from services.identity.authorization import Authorization
+from services.identity.browser_clients import BrowserClients
+from services.identity.cipher import CODES, ONE_TIME_TOKENS, Cipher
 from services.identity.client_authentication import Clients
 from services.identity.ended_tokens import EndedTokenList
 from services.identity.grants import Grants
 from services.identity.handlers import IdentityHandlers
 from services.identity.keys import SigningKeys
+from services.identity.pages_handlers import PagesHandlers
 from services.identity.passwords import Passwords
 from services.identity.sessions import Sessions
 from services.identity.sign_in_limit import SignInLimit
@@ -38,6 +41,7 @@ from tests.given_token import GivenToken
 ISSUER = "https://shop.test"
 AUDIENCE = "meshwright"
 PASSWORD = "correct horse battery"
+BROWSER_CLIENTS = {"web": ["https://app.example.com/signed-in?from=shop", "/signed-in"]}
 CLIENT_SECRETS = {"notifications": "notifications-secret", "orders": "orders-secret-0123"}
 
 
@@ -115,7 +119,7 @@ async def database(_database: Database) -> Database:
     async with _database.transaction() as tx:
         await tx.execute(
             "TRUNCATE users, refresh_families, signing_keys, ended_tokens, ended_token_readers, sign_in_attempts,"
-            " one_time_tokens, known_addresses, mesh.answers, mesh.outbox"
+            " one_time_tokens, authorization_codes, known_addresses, mesh.answers, mesh.outbox"
         )
     return _database
 
@@ -153,12 +157,30 @@ async def identity(
     authentication = Authentication(database, passwords, limit)
     sessions = Sessions(database, ended)
     tokens = SignedIds(cipher, ONE_TIME_TOKENS)
-    grants = Grants(database, authentication, limit, access_tokens, clients, cipher, ended, timedelta(days=30))
+    codes = SignedIds(cipher, CODES)
+    grants = Grants(database, authentication, limit, access_tokens, clients, cipher, ended, codes, timedelta(days=30))
     accounts = Accounts(database, passwords, cipher, authentication, limit, sessions, tokens, ended)
-    handlers = IdentityHandlers(database, passwords, cipher, limit, grants, accounts, sessions, keys, ended, ISSUER)
+    handlers = IdentityHandlers(
+        database,
+        passwords,
+        cipher,
+        limit,
+        grants,
+        accounts,
+        sessions,
+        keys,
+        ended,
+        ISSUER,
+        password_grant=True,
+    )
+    browser_clients = BrowserClients(BROWSER_CLIENTS, ISSUER)
+    pages = PagesHandlers(Authorization(database, authentication, limit, browser_clients, codes, ISSUER), accounts)
     verifier = Verifier(keys, ISSUER, AUDIENCE, ended)
     following = asyncio.create_task(ended.follow())
-    async with Server("127.0.0.1:0", (handlers,), verifier, Readiness(), 1.0) as server, AsyncExitStack() as stack:
+    async with (
+        Server("127.0.0.1:0", (handlers, pages), verifier, Readiness(), 1.0) as server,
+        AsyncExitStack() as stack,
+    ):
         await stack.enter_async_context(ended.serving())
         yield Identity(database, passwords, keys, access_tokens, handlers, f"127.0.0.1:{server.port}", stack)
     following.cancel()

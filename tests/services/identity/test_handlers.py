@@ -277,7 +277,7 @@ async def test_a_deleted_user_leaves_no_personal_data(identity: Identity) -> Non
     """No table has the address or the name, nor has the stored answer; UserDeleted is published."""
     request = registration(email="gone@example.com", display_name="Gonegirl", request_id=str(uuid4()))
     user = await (await identity.client()).create_user(request)
-    assert await _traces(identity, "gone@example.com") == {"public.users", "mesh.answers"}
+    assert await _traces(identity, "gone@example.com") == {"public.users", "public.one_time_tokens", "mesh.answers"}
     client = await identity.client((await identity.sign_in(user.email)).access_token)
     await client.delete_user(DeleteUserRequest(name="users/me"))
     assert await _traces(identity, "gone@example.com") == set()

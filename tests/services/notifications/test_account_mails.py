@@ -11,7 +11,15 @@ from uuid import uuid4
 
 import nats
 import pytest
-from meshwright.identity.v1.events_pb import RegistrationRepeated, UserDeleted, UserRegistered
+from meshwright.identity.v1.events_pb import (
+    EmailChangeRequested,
+    EmailConfirmationRequested,
+    PasswordChanged,
+    PasswordResetRequested,
+    RegistrationRepeated,
+    UserDeleted,
+    UserRegistered,
+)
 
 from local.nats import Nats
 from local.ports import free_port
@@ -46,6 +54,17 @@ class DiedError(Exception):
     """The process has died."""
 
 
+AccountEvent = (
+    EmailChangeRequested
+    | EmailConfirmationRequested
+    | PasswordChanged
+    | PasswordResetRequested
+    | RegistrationRepeated
+    | UserDeleted
+    | UserRegistered
+)
+
+
 @dataclass
 class Shop:
     """A running consumer of notifications and all that it needs."""
@@ -71,7 +90,7 @@ class Shop:
         """The identity service answers from now on."""
         await self.stack.enter_async_context(serving(self.issuer, self.identity.service, port=self.identity_port))
 
-    async def tell(self, event: UserRegistered | RegistrationRepeated | UserDeleted) -> Envelope:
+    async def tell(self, event: AccountEvent) -> Envelope:
         """Publishes an event of identity as its relay does."""
         envelope = enveloped(event.desc().type_name, event.user, event.to_binary())
         await self.publish(envelope)
@@ -118,7 +137,15 @@ def enveloped(event_type: str, aggregate: str, payload: bytes) -> Envelope:
     return Envelope(str(uuid4()), event_type, "identity", aggregate, datetime.now(UTC), payload, traceparent=None)
 
 
-EVENTS = (RegistrationRepeated, UserDeleted, UserRegistered)
+EVENTS = (
+    EmailChangeRequested,
+    EmailConfirmationRequested,
+    PasswordChanged,
+    PasswordResetRequested,
+    RegistrationRepeated,
+    UserDeleted,
+    UserRegistered,
+)
 
 
 @pytest.fixture

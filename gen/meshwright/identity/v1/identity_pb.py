@@ -322,7 +322,7 @@ class DeleteUserResponse(Message[_DeleteUserResponseFields]):
         ) -> None:
             pass
 
-_IssueTokenRequestFields: TypeAlias = Literal["grant_type", "username", "password", "refresh_token", "client_id", "client_secret", "scope"]
+_IssueTokenRequestFields: TypeAlias = Literal["grant_type", "username", "password", "refresh_token", "client_id", "client_secret", "scope", "code", "redirect_uri", "code_verifier"]
 
 class IssueTokenRequest(Message[_IssueTokenRequestFields]):
     """
@@ -335,7 +335,8 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
 
     Attributes:
         grant_type:
-            Required. The grant: "password", "refresh_token" or "client_credentials".
+            Required. The grant: "authorization_code", "refresh_token", "client_credentials", or "password"
+            if PASSWORD_GRANT allows it.
 
             ```proto
             string grant_type = 1 [json_name = "grant_type"];
@@ -360,8 +361,8 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             string refresh_token = 4 [json_name = "refresh_token"];
             ```
         client_id:
-            The client's identifier, with the grant "client_credentials". The client can send it by HTTP
-            Basic authentication instead.
+            The client's identifier. Required by the grant "authorization_code", and to refresh its tokens.
+            With the grant "client_credentials" the client can send it by HTTP Basic authentication instead.
 
             ```proto
             string client_id = 5 [json_name = "client_id"];
@@ -375,14 +376,34 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             ```
         scope:
             The requested scopes, separated by spaces. If absent, all scopes that the user or client may
-            have are granted.
+            have are granted. It is ignored with the grant "authorization_code", whose code has the scopes.
 
             ```proto
             string scope = 7;
             ```
+        code:
+            The authorization code from the redirect. Required by the grant "authorization_code". Each code
+            can be used once, within a minute; using it again revokes all tokens that it gave.
+
+            ```proto
+            string code = 8;
+            ```
+        redirect_uri:
+            The redirect URI of the authorization request. Required by the grant "authorization_code".
+
+            ```proto
+            string redirect_uri = 9 [json_name = "redirect_uri"];
+            ```
+        code_verifier:
+            The secret whose hash was the `code_challenge` of the authorization request (RFC 7636). Required
+            by the grant "authorization_code".
+
+            ```proto
+            string code_verifier = 10 [json_name = "code_verifier"];
+            ```
     """
 
-    __slots__ = ("grant_type", "username", "password", "refresh_token", "client_id", "client_secret", "scope")
+    __slots__ = ("grant_type", "username", "password", "refresh_token", "client_id", "client_secret", "scope", "code", "redirect_uri", "code_verifier")
 
     if TYPE_CHECKING:
 
@@ -396,6 +417,9 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             client_id: str = "",
             client_secret: str = "",
             scope: str = "",
+            code: str = "",
+            redirect_uri: str = "",
+            code_verifier: str = "",
         ) -> None:
             pass
 
@@ -406,6 +430,9 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
         client_id: str
         client_secret: str
         scope: str
+        code: str
+        redirect_uri: str
+        code_verifier: str
 
 _TokenFields: TypeAlias = Literal["access_token", "token_type", "expires_in", "refresh_token", "scope"]
 
@@ -876,7 +903,7 @@ class GetOpenIdConfigurationRequest(Message[_GetOpenIdConfigurationRequestFields
         ) -> None:
             pass
 
-_OpenIdConfigurationFields: TypeAlias = Literal["issuer", "token_endpoint", "revocation_endpoint", "jwks_uri", "grant_types_supported", "scopes_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported", "subject_types_supported", "response_types_supported", "revocation_endpoint_auth_methods_supported"]
+_OpenIdConfigurationFields: TypeAlias = Literal["issuer", "token_endpoint", "revocation_endpoint", "jwks_uri", "grant_types_supported", "scopes_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported", "subject_types_supported", "response_types_supported", "revocation_endpoint_auth_methods_supported", "authorization_endpoint", "code_challenge_methods_supported", "response_modes_supported", "authorization_response_iss_parameter_supported"]
 
 class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
     """
@@ -942,8 +969,7 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
             repeated string subject_types_supported = 9 [json_name = "subject_types_supported"];
             ```
         response_types_supported:
-            The response types. Always an empty list, because there is no authorization endpoint. RFC 8414
-            requires the list, and ProtoJSON omits empty repeated fields, so this is a list value.
+            The response types, always "code".
 
             ```proto
             optional google.protobuf.ListValue response_types_supported = 11 [json_name = "response_types_supported"];
@@ -955,9 +981,33 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
             ```proto
             repeated string revocation_endpoint_auth_methods_supported = 12 [json_name = "revocation_endpoint_auth_methods_supported"];
             ```
+        authorization_endpoint:
+            The URL of the authorization endpoint.
+
+            ```proto
+            string authorization_endpoint = 13 [json_name = "authorization_endpoint"];
+            ```
+        code_challenge_methods_supported:
+            The methods of Proof Key for Code Exchange, always "S256" (RFC 7636).
+
+            ```proto
+            repeated string code_challenge_methods_supported = 14 [json_name = "code_challenge_methods_supported"];
+            ```
+        response_modes_supported:
+            How the authorization endpoint responds, always "query".
+
+            ```proto
+            repeated string response_modes_supported = 15 [json_name = "response_modes_supported"];
+            ```
+        authorization_response_iss_parameter_supported:
+            Whether the redirect has the parameter `iss`, always true (RFC 9207).
+
+            ```proto
+            bool authorization_response_iss_parameter_supported = 16 [json_name = "authorization_response_iss_parameter_supported"];
+            ```
     """
 
-    __slots__ = ("issuer", "token_endpoint", "revocation_endpoint", "jwks_uri", "grant_types_supported", "scopes_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported", "subject_types_supported", "response_types_supported", "revocation_endpoint_auth_methods_supported")
+    __slots__ = ("issuer", "token_endpoint", "revocation_endpoint", "jwks_uri", "grant_types_supported", "scopes_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported", "subject_types_supported", "response_types_supported", "revocation_endpoint_auth_methods_supported", "authorization_endpoint", "code_challenge_methods_supported", "response_modes_supported", "authorization_response_iss_parameter_supported")
 
     if TYPE_CHECKING:
 
@@ -975,6 +1025,10 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
             subject_types_supported: list[str] | None = None,
             response_types_supported: ListValue | None = None,
             revocation_endpoint_auth_methods_supported: list[str] | None = None,
+            authorization_endpoint: str = "",
+            code_challenge_methods_supported: list[str] | None = None,
+            response_modes_supported: list[str] | None = None,
+            authorization_response_iss_parameter_supported: bool = False,
         ) -> None:
             pass
 
@@ -989,6 +1043,10 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
         subject_types_supported: list[str]
         response_types_supported: ListValue | None
         revocation_endpoint_auth_methods_supported: list[str]
+        authorization_endpoint: str
+        code_challenge_methods_supported: list[str]
+        response_modes_supported: list[str]
+        authorization_response_iss_parameter_supported: bool
 
 _ResolveUserRequestFields: TypeAlias = Literal["user"]
 
@@ -1106,7 +1164,7 @@ class Role(Enum):
 
 
 _DESC = file_desc(
-    b'\n%meshwright/identity/v1/identity.proto\x12\x16meshwright.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$meshwright/identity/v1/account.proto\x1a!meshwright/policy/v1/policy.proto"\x8c\x03\n\x04User\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x12\x1a\n\x05email\x18\x03 \x01(\tR\x05emailB\x04\xe2A\x01\x03\x12,\n\x0cdisplay_name\x18\x04 \x01(\tR\x0bdisplayNameB\t\xbaH\x06r\x04\x10\x01\x18d\x126\n\x04role\x18\x05 \x01(\x0e2\x1c.meshwright.identity.v1.RoleR\x04roleB\x04\xe2A\x01\x03\x12A\n\x0bcreate_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\x08 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@\x12-\n\x0femail_confirmed\x18\t \x01(\x08R\x0eemailConfirmedB\x04\xe2A\x01\x03"\xdd\x04\n\x11CreateUserRequest\x12\x96\x03\n\x05email\x18\x01 \x01(\tR\x05emailB\xff\x02\xe2A\x01\x02\xbaH\xf7\x02\xba\x01\xe9\x02\n\remail.address\x12\x88\x01must be an address like ada@example.com: at most 64 letters, digits and signs before the @, no dot twice or at an end, and a domain name\x1a\xcc\x01this.matches(r"^[A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+([.][A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$") && this.indexOf(\'@\') <= 64\xc8\x01\x01r\x05\x18\xfe\x01`\x01\x12A\n\x08password\x18\x02 \x01(\tR\x08passwordB%\xe2A\x01\x02\xbaH\x1e\xc8\x01\x01r\x19\x10\x08\x18\x80\x01\x92\x02\x11analytical engine\x12@\n\x0cdisplay_name\x18\x03 \x01(\tR\x0bdisplayNameB\x1d\xe2A\x01\x02\xbaH\x16\xc8\x01\x01r\x11\x18d\x92\x02\x0cAda Lovelace\x12*\n\nrequest_id\x18\x04 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01">\n\x0eGetUserRequest\x12,\n\x04name\x18\x01 \x01(\tR\x04nameB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$"\x8e\x01\n\x11UpdateUserRequest\x12<\n\x04user\x18\x01 \x01(\x0b2\x1c.meshwright.identity.v1.UserR\x04userB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b2\x1a.google.protobuf.FieldMaskR\nupdateMask"^\n\x11DeleteUserRequest\x12,\n\x04name\x18\x01 \x01(\tR\x04nameB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\x14\n\x12DeleteUserResponse"\xe7\x02\n\x11IssueTokenRequest\x129\n\ngrant_type\x18\x01 \x01(\tR\ngrant_typeB\x19\xe2A\x01\x02\xbaH\x12\xc8\x01\x01r\r\x18d\x92\x02\x08password\x126\n\x08username\x18\x02 \x01(\tR\x08usernameB\x1a\xbaH\x17r\x15\x18\xfe\x01\x92\x02\x0fada@example.com\x128\n\x08password\x18\x03 \x01(\tR\x08passwordB\x1c\xbaH\x19r\x17\x18\x80\x01\x92\x02\x11analytical engine\x12.\n\rrefresh_token\x18\x04 \x01(\tR\rrefresh_tokenB\x08\xbaH\x05r\x03\x18\x80\x04\x12%\n\tclient_id\x18\x05 \x01(\tR\tclient_idB\x07\xbaH\x04r\x02\x18d\x12.\n\rclient_secret\x18\x06 \x01(\tR\rclient_secretB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x05scope\x18\x07 \x01(\tR\x05scopeB\x08\xbaH\x05r\x03\x18\xe8\x07"\xa7\x01\n\x05Token\x12"\n\x0caccess_token\x18\x01 \x01(\tR\x0caccess_token\x12\x1e\n\ntoken_type\x18\x02 \x01(\tR\ntoken_type\x12\x1e\n\nexpires_in\x18\x03 \x01(\x05R\nexpires_in\x12$\n\rrefresh_token\x18\x04 \x01(\tR\rrefresh_token\x12\x14\n\x05scope\x18\x05 \x01(\tR\x05scope"\xd7\x01\n\x19IssueWorkloadTokenRequest\x12C\n\ngrant_type\x18\x01 \x01(\tR\ngrant_typeB#\xe2A\x01\x02\xbaH\x1c\xc8\x01\x01r\x17\x18d\x92\x02\x12client_credentials\x12%\n\tclient_id\x18\x02 \x01(\tR\tclient_idB\x07\xbaH\x04r\x02\x18d\x12.\n\rclient_secret\x18\x03 \x01(\tR\rclient_secretB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x05scope\x18\x04 \x01(\tR\x05scopeB\x08\xbaH\x05r\x03\x18\xe8\x07"n\n\x12RevokeTokenRequest\x12%\n\x05token\x18\x01 \x01(\tR\x05tokenB\x0f\xe2A\x01\x02\xbaH\x08\xc8\x01\x01r\x03\x18\x80 \x121\n\x0ftoken_type_hint\x18\x02 \x01(\tR\x0ftoken_type_hintB\x07\xbaH\x04r\x02\x18d"\x15\n\x13RevokeTokenResponse"\x8c\x01\n\x16ListEndedTokensRequest\x12*\n\x05after\x18\x01 \x01(\tR\x05afterB\x14\xbaH\x11r\x0f2\r^[0-9]{0,18}$\x12#\n\x06reader\x18\x02 \x01(\tR\x06readerB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01\x12!\n\x06wait_s\x18\x03 \x01(\x05R\x06wait_sB\t\xbaH\x06\x1a\x04\x18\x19(\x00"s\n\x17ListEndedTokensResponse\x128\n\x05ended\x18\x01 \x03(\x0b2".meshwright.identity.v1.EndedTokenR\x05ended\x12\x1e\n\nnext_after\x18\x02 \x01(\tR\nnext_after"Z\n\nEndedToken\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12<\n\x0bexpire_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0bexpire_time"\x10\n\x0eGetJwksRequest"7\n\x04Jwks\x12/\n\x04keys\x18\x01 \x03(\x0b2\x1b.meshwright.identity.v1.JwkR\x04keys"{\n\x03Jwk\x12\x10\n\x03kty\x18\x01 \x01(\tR\x03kty\x12\x10\n\x03use\x18\x02 \x01(\tR\x03use\x12\x10\n\x03kid\x18\x03 \x01(\tR\x03kid\x12\x10\n\x03alg\x18\x04 \x01(\tR\x03alg\x12\x10\n\x03crv\x18\x05 \x01(\tR\x03crv\x12\x0c\n\x01x\x18\x06 \x01(\tR\x01x\x12\x0c\n\x01y\x18\x07 \x01(\tR\x01y"\x1f\n\x1dGetOpenIdConfigurationRequest"\xa9\x05\n\x13OpenIdConfiguration\x12\x16\n\x06issuer\x18\x01 \x01(\tR\x06issuer\x12&\n\x0etoken_endpoint\x18\x02 \x01(\tR\x0etoken_endpoint\x120\n\x13revocation_endpoint\x18\x03 \x01(\tR\x13revocation_endpoint\x12\x1a\n\x08jwks_uri\x18\x04 \x01(\tR\x08jwks_uri\x124\n\x15grant_types_supported\x18\x05 \x03(\tR\x15grant_types_supported\x12*\n\x10scopes_supported\x18\x06 \x03(\tR\x10scopes_supported\x12T\n%token_endpoint_auth_methods_supported\x18\x07 \x03(\tR%token_endpoint_auth_methods_supported\x12T\n%id_token_signing_alg_values_supported\x18\x08 \x03(\tR%id_token_signing_alg_values_supported\x128\n\x17subject_types_supported\x18\t \x03(\tR\x17subject_types_supported\x12V\n\x18response_types_supported\x18\x0b \x01(\x0b2\x1a.google.protobuf.ListValueR\x18response_types_supported\x12^\n*revocation_endpoint_auth_methods_supported\x18\x0c \x03(\tR*revocation_endpoint_auth_methods_supportedJ\x04\x08\n\x10\x0b"B\n\x12ResolveUserRequest\x12,\n\x04user\x18\x01 \x01(\tR\x04userB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$"w\n\x13ResolveUserResponse\x12\x14\n\x05email\x18\x01 \x01(\tR\x05email\x12!\n\x0cdisplay_name\x18\x02 \x01(\tR\x0bdisplayName\x12\'\n\x0femail_confirmed\x18\x03 \x01(\x08R\x0eemailConfirmed*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x0e\n\nROLE_STAFF\x10\x022\x9b\x1a\n\x0fIdentityService\x12\x83\x01\n\nCreateUser\x12).meshwright.identity.v1.CreateUserRequest\x1a\x1c.meshwright.identity.v1.User",\xe2\xa6\x19\x14\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x018\xc9\x01\x82\xd3\xe4\x93\x02\x0e:\x01*"\t/v1/users\x12\x7f\n\x07GetUser\x12&.meshwright.identity.v1.GetUserRequest\x1a\x1c.meshwright.identity.v1.User".\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=users/*}\x12\x8d\x01\n\nUpdateUser\x12).meshwright.identity.v1.UpdateUserRequest\x1a\x1c.meshwright.identity.v1.User"6\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f:\x04user2\x17/v1/{user.name=users/*}\x12\x90\x01\n\nDeleteUser\x12).meshwright.identity.v1.DeleteUserRequest\x1a*.meshwright.identity.v1.DeleteUserResponse"+\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=users/*}\x12\xd6\x01\n\x18RequestEmailConfirmation\x127.meshwright.identity.v1.RequestEmailConfirmationRequest\x1a8.meshwright.identity.v1.RequestEmailConfirmationResponse"G\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x020:\x01*"+/v1/{name=users/*}:requestEmailConfirmation\x12\xa1\x01\n\x0cConfirmEmail\x12+.meshwright.identity.v1.ConfirmEmailRequest\x1a,.meshwright.identity.v1.ConfirmEmailResponse"6\xe2\xa6\x19\x11\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01\x82\xd3\xe4\x93\x02\x1b:\x01*"\x16/v1/users:confirmEmail\x12\xc1\x01\n\x14RequestPasswordReset\x123.meshwright.identity.v1.RequestPasswordResetRequest\x1a4.meshwright.identity.v1.RequestPasswordResetResponse">\xe2\xa6\x19\x11\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01\x82\xd3\xe4\x93\x02#:\x01*"\x1e/v1/users:requestPasswordReset\x12\xa5\x01\n\rResetPassword\x12,.meshwright.identity.v1.ResetPasswordRequest\x1a-.meshwright.identity.v1.ResetPasswordResponse"7\xe2\xa6\x19\x11\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01\x82\xd3\xe4\x93\x02\x1c:\x01*"\x17/v1/users:resetPassword\x12\xae\x01\n\x0eChangePassword\x12-.meshwright.identity.v1.ChangePasswordRequest\x1a..meshwright.identity.v1.ChangePasswordResponse"=\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02&:\x01*"!/v1/{name=users/*}:changePassword\x12\xa2\x01\n\x0bChangeEmail\x12*.meshwright.identity.v1.ChangeEmailRequest\x1a+.meshwright.identity.v1.ChangeEmailResponse":\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02#:\x01*"\x1e/v1/{name=users/*}:changeEmail\x12\xa4\x01\n\x0cListSessions\x12+.meshwright.identity.v1.ListSessionsRequest\x1a,.meshwright.identity.v1.ListSessionsResponse"9\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{parent=users/*}/sessions\x12\xa4\x01\n\rDeleteSession\x12,.meshwright.identity.v1.DeleteSessionRequest\x1a-.meshwright.identity.v1.DeleteSessionResponse"6\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/{name=users/*/sessions/*}\x12\xa1\x01\n\nIssueToken\x12).meshwright.identity.v1.IssueTokenRequest\x1a\x1d.meshwright.identity.v1.Token"I\xe2\xa6\x19*\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01*\x02\n\x00P\x01b\x0fINVALID_REQUESTh\x01\x82\xd3\xe4\x93\x02\x15:\x01*"\x10/v1/oauth2/token\x12\xb9\x01\n\x12IssueWorkloadToken\x121.meshwright.identity.v1.IssueWorkloadTokenRequest\x1a\x1d.meshwright.identity.v1.Token"Q\xe2\xa6\x19*\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01*\x02\n\x00P\x01b\x0fINVALID_REQUESTh\x01\x82\xd3\xe4\x93\x02\x1d:\x01*"\x18/v1/oauth2/workloadToken\x12\xb5\x01\n\x0bRevokeToken\x12*.meshwright.identity.v1.RevokeTokenRequest\x1a+.meshwright.identity.v1.RevokeTokenResponse"M\x90\x02\x02\xe2\xa6\x19*\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01*\x02\n\x00P\x01b\x0fINVALID_REQUESTh\x01\x82\xd3\xe4\x93\x02\x16:\x01*"\x11/v1/oauth2/revoke\x12\xae\x01\n\x0fListEndedTokens\x12..meshwright.identity.v1.ListEndedTokensRequest\x1a/.meshwright.identity.v1.ListEndedTokensResponse":\x90\x02\x01\xe2\xa6\x19\x15\x08\x01\x1a\x02\x08\x1e"\x07\x08\xf0.\x12\x02\x08<*\x02\n\x00X\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/oauth2/endedTokens\x12\x82\x01\n\x07GetJwks\x12&.meshwright.identity.v1.GetJwksRequest\x1a\x1c.meshwright.identity.v1.Jwks"1\x90\x02\x01\xe2\xa6\x19\x0c\x08\x01\x1a\x02\x08\x02*\x04\n\x02\x08<\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\xe6\x01\n\x16GetOpenIdConfiguration\x125.meshwright.identity.v1.GetOpenIdConfigurationRequest\x1a+.meshwright.identity.v1.OpenIdConfiguration"h\x90\x02\x01\xe2\xa6\x19\r\x08\x01\x1a\x02\x08\x02*\x05\n\x03\x08\xac\x02\x82\xd3\xe4\x93\x02NZ)\x12\'/.well-known/oauth-authorization-server\x12!/.well-known/openid-configuration\x12\x82\x01\n\x0bResolveUser\x12*.meshwright.identity.v1.ResolveUserRequest\x1a+.meshwright.identity.v1.ResolveUserResponse"\x1a\x90\x02\x01\xe2\xa6\x19\x13\x1a\x02\x08\x022\rnotifications\x12\x94\x01\n\x11FetchOneTimeToken\x120.meshwright.identity.v1.FetchOneTimeTokenRequest\x1a1.meshwright.identity.v1.FetchOneTimeTokenResponse"\x1a\x90\x02\x01\xe2\xa6\x19\x13\x1a\x02\x08\x022\rnotificationsb\x06proto3',
+    b'\n%meshwright/identity/v1/identity.proto\x12\x16meshwright.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$meshwright/identity/v1/account.proto\x1a!meshwright/policy/v1/policy.proto"\x8c\x03\n\x04User\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x12\x1a\n\x05email\x18\x03 \x01(\tR\x05emailB\x04\xe2A\x01\x03\x12,\n\x0cdisplay_name\x18\x04 \x01(\tR\x0bdisplayNameB\t\xbaH\x06r\x04\x10\x01\x18d\x126\n\x04role\x18\x05 \x01(\x0e2\x1c.meshwright.identity.v1.RoleR\x04roleB\x04\xe2A\x01\x03\x12A\n\x0bcreate_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\x08 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@\x12-\n\x0femail_confirmed\x18\t \x01(\x08R\x0eemailConfirmedB\x04\xe2A\x01\x03"\xdd\x04\n\x11CreateUserRequest\x12\x96\x03\n\x05email\x18\x01 \x01(\tR\x05emailB\xff\x02\xe2A\x01\x02\xbaH\xf7\x02\xba\x01\xe9\x02\n\remail.address\x12\x88\x01must be an address like ada@example.com: at most 64 letters, digits and signs before the @, no dot twice or at an end, and a domain name\x1a\xcc\x01this.matches(r"^[A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+([.][A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$") && this.indexOf(\'@\') <= 64\xc8\x01\x01r\x05\x18\xfe\x01`\x01\x12A\n\x08password\x18\x02 \x01(\tR\x08passwordB%\xe2A\x01\x02\xbaH\x1e\xc8\x01\x01r\x19\x10\x08\x18\x80\x01\x92\x02\x11analytical engine\x12@\n\x0cdisplay_name\x18\x03 \x01(\tR\x0bdisplayNameB\x1d\xe2A\x01\x02\xbaH\x16\xc8\x01\x01r\x11\x18d\x92\x02\x0cAda Lovelace\x12*\n\nrequest_id\x18\x04 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01">\n\x0eGetUserRequest\x12,\n\x04name\x18\x01 \x01(\tR\x04nameB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$"\x8e\x01\n\x11UpdateUserRequest\x12<\n\x04user\x18\x01 \x01(\x0b2\x1c.meshwright.identity.v1.UserR\x04userB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b2\x1a.google.protobuf.FieldMaskR\nupdateMask"^\n\x11DeleteUserRequest\x12,\n\x04name\x18\x01 \x01(\tR\x04nameB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\x14\n\x12DeleteUserResponse"\xe3\x03\n\x11IssueTokenRequest\x129\n\ngrant_type\x18\x01 \x01(\tR\ngrant_typeB\x19\xe2A\x01\x02\xbaH\x12\xc8\x01\x01r\r\x18d\x92\x02\x08password\x126\n\x08username\x18\x02 \x01(\tR\x08usernameB\x1a\xbaH\x17r\x15\x18\xfe\x01\x92\x02\x0fada@example.com\x128\n\x08password\x18\x03 \x01(\tR\x08passwordB\x1c\xbaH\x19r\x17\x18\x80\x01\x92\x02\x11analytical engine\x12.\n\rrefresh_token\x18\x04 \x01(\tR\rrefresh_tokenB\x08\xbaH\x05r\x03\x18\x80\x04\x12%\n\tclient_id\x18\x05 \x01(\tR\tclient_idB\x07\xbaH\x04r\x02\x18d\x12.\n\rclient_secret\x18\x06 \x01(\tR\rclient_secretB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x05scope\x18\x07 \x01(\tR\x05scopeB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x1c\n\x04code\x18\x08 \x01(\tR\x04codeB\x08\xbaH\x05r\x03\x18\x80\x04\x12,\n\x0credirect_uri\x18\t \x01(\tR\x0credirect_uriB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12.\n\rcode_verifier\x18\n \x01(\tR\rcode_verifierB\x08\xbaH\x05r\x03\x18\x80\x01"\xa7\x01\n\x05Token\x12"\n\x0caccess_token\x18\x01 \x01(\tR\x0caccess_token\x12\x1e\n\ntoken_type\x18\x02 \x01(\tR\ntoken_type\x12\x1e\n\nexpires_in\x18\x03 \x01(\x05R\nexpires_in\x12$\n\rrefresh_token\x18\x04 \x01(\tR\rrefresh_token\x12\x14\n\x05scope\x18\x05 \x01(\tR\x05scope"\xd7\x01\n\x19IssueWorkloadTokenRequest\x12C\n\ngrant_type\x18\x01 \x01(\tR\ngrant_typeB#\xe2A\x01\x02\xbaH\x1c\xc8\x01\x01r\x17\x18d\x92\x02\x12client_credentials\x12%\n\tclient_id\x18\x02 \x01(\tR\tclient_idB\x07\xbaH\x04r\x02\x18d\x12.\n\rclient_secret\x18\x03 \x01(\tR\rclient_secretB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x05scope\x18\x04 \x01(\tR\x05scopeB\x08\xbaH\x05r\x03\x18\xe8\x07"n\n\x12RevokeTokenRequest\x12%\n\x05token\x18\x01 \x01(\tR\x05tokenB\x0f\xe2A\x01\x02\xbaH\x08\xc8\x01\x01r\x03\x18\x80 \x121\n\x0ftoken_type_hint\x18\x02 \x01(\tR\x0ftoken_type_hintB\x07\xbaH\x04r\x02\x18d"\x15\n\x13RevokeTokenResponse"\x8c\x01\n\x16ListEndedTokensRequest\x12*\n\x05after\x18\x01 \x01(\tR\x05afterB\x14\xbaH\x11r\x0f2\r^[0-9]{0,18}$\x12#\n\x06reader\x18\x02 \x01(\tR\x06readerB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01\x12!\n\x06wait_s\x18\x03 \x01(\x05R\x06wait_sB\t\xbaH\x06\x1a\x04\x18\x19(\x00"s\n\x17ListEndedTokensResponse\x128\n\x05ended\x18\x01 \x03(\x0b2".meshwright.identity.v1.EndedTokenR\x05ended\x12\x1e\n\nnext_after\x18\x02 \x01(\tR\nnext_after"Z\n\nEndedToken\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12<\n\x0bexpire_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0bexpire_time"\x10\n\x0eGetJwksRequest"7\n\x04Jwks\x12/\n\x04keys\x18\x01 \x03(\x0b2\x1b.meshwright.identity.v1.JwkR\x04keys"{\n\x03Jwk\x12\x10\n\x03kty\x18\x01 \x01(\tR\x03kty\x12\x10\n\x03use\x18\x02 \x01(\tR\x03use\x12\x10\n\x03kid\x18\x03 \x01(\tR\x03kid\x12\x10\n\x03alg\x18\x04 \x01(\tR\x03alg\x12\x10\n\x03crv\x18\x05 \x01(\tR\x03crv\x12\x0c\n\x01x\x18\x06 \x01(\tR\x01x\x12\x0c\n\x01y\x18\x07 \x01(\tR\x01y"\x1f\n\x1dGetOpenIdConfigurationRequest"\xd1\x07\n\x13OpenIdConfiguration\x12\x16\n\x06issuer\x18\x01 \x01(\tR\x06issuer\x12&\n\x0etoken_endpoint\x18\x02 \x01(\tR\x0etoken_endpoint\x120\n\x13revocation_endpoint\x18\x03 \x01(\tR\x13revocation_endpoint\x12\x1a\n\x08jwks_uri\x18\x04 \x01(\tR\x08jwks_uri\x124\n\x15grant_types_supported\x18\x05 \x03(\tR\x15grant_types_supported\x12*\n\x10scopes_supported\x18\x06 \x03(\tR\x10scopes_supported\x12T\n%token_endpoint_auth_methods_supported\x18\x07 \x03(\tR%token_endpoint_auth_methods_supported\x12T\n%id_token_signing_alg_values_supported\x18\x08 \x03(\tR%id_token_signing_alg_values_supported\x128\n\x17subject_types_supported\x18\t \x03(\tR\x17subject_types_supported\x12V\n\x18response_types_supported\x18\x0b \x01(\x0b2\x1a.google.protobuf.ListValueR\x18response_types_supported\x12^\n*revocation_endpoint_auth_methods_supported\x18\x0c \x03(\tR*revocation_endpoint_auth_methods_supported\x126\n\x16authorization_endpoint\x18\r \x01(\tR\x16authorization_endpoint\x12J\n code_challenge_methods_supported\x18\x0e \x03(\tR code_challenge_methods_supported\x12:\n\x18response_modes_supported\x18\x0f \x03(\tR\x18response_modes_supported\x12f\n.authorization_response_iss_parameter_supported\x18\x10 \x01(\x08R.authorization_response_iss_parameter_supportedJ\x04\x08\n\x10\x0b"B\n\x12ResolveUserRequest\x12,\n\x04user\x18\x01 \x01(\tR\x04userB\x18\xe2A\x01\x02\xbaH\x11r\x0f2\r^users/[^/]+$"w\n\x13ResolveUserResponse\x12\x14\n\x05email\x18\x01 \x01(\tR\x05email\x12!\n\x0cdisplay_name\x18\x02 \x01(\tR\x0bdisplayName\x12\'\n\x0femail_confirmed\x18\x03 \x01(\x08R\x0eemailConfirmed*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x0e\n\nROLE_STAFF\x10\x022\x9b\x1a\n\x0fIdentityService\x12\x83\x01\n\nCreateUser\x12).meshwright.identity.v1.CreateUserRequest\x1a\x1c.meshwright.identity.v1.User",\xe2\xa6\x19\x14\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x018\xc9\x01\x82\xd3\xe4\x93\x02\x0e:\x01*"\t/v1/users\x12\x7f\n\x07GetUser\x12&.meshwright.identity.v1.GetUserRequest\x1a\x1c.meshwright.identity.v1.User".\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=users/*}\x12\x8d\x01\n\nUpdateUser\x12).meshwright.identity.v1.UpdateUserRequest\x1a\x1c.meshwright.identity.v1.User"6\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f:\x04user2\x17/v1/{user.name=users/*}\x12\x90\x01\n\nDeleteUser\x12).meshwright.identity.v1.DeleteUserRequest\x1a*.meshwright.identity.v1.DeleteUserResponse"+\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=users/*}\x12\xd6\x01\n\x18RequestEmailConfirmation\x127.meshwright.identity.v1.RequestEmailConfirmationRequest\x1a8.meshwright.identity.v1.RequestEmailConfirmationResponse"G\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x020:\x01*"+/v1/{name=users/*}:requestEmailConfirmation\x12\xa1\x01\n\x0cConfirmEmail\x12+.meshwright.identity.v1.ConfirmEmailRequest\x1a,.meshwright.identity.v1.ConfirmEmailResponse"6\xe2\xa6\x19\x11\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01\x82\xd3\xe4\x93\x02\x1b:\x01*"\x16/v1/users:confirmEmail\x12\xc1\x01\n\x14RequestPasswordReset\x123.meshwright.identity.v1.RequestPasswordResetRequest\x1a4.meshwright.identity.v1.RequestPasswordResetResponse">\xe2\xa6\x19\x11\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01\x82\xd3\xe4\x93\x02#:\x01*"\x1e/v1/users:requestPasswordReset\x12\xa5\x01\n\rResetPassword\x12,.meshwright.identity.v1.ResetPasswordRequest\x1a-.meshwright.identity.v1.ResetPasswordResponse"7\xe2\xa6\x19\x11\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01\x82\xd3\xe4\x93\x02\x1c:\x01*"\x17/v1/users:resetPassword\x12\xae\x01\n\x0eChangePassword\x12-.meshwright.identity.v1.ChangePasswordRequest\x1a..meshwright.identity.v1.ChangePasswordResponse"=\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02&:\x01*"!/v1/{name=users/*}:changePassword\x12\xa2\x01\n\x0bChangeEmail\x12*.meshwright.identity.v1.ChangeEmailRequest\x1a+.meshwright.identity.v1.ChangeEmailResponse":\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02#:\x01*"\x1e/v1/{name=users/*}:changeEmail\x12\xa4\x01\n\x0cListSessions\x12+.meshwright.identity.v1.ListSessionsRequest\x1a,.meshwright.identity.v1.ListSessionsResponse"9\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{parent=users/*}/sessions\x12\xa4\x01\n\rDeleteSession\x12,.meshwright.identity.v1.DeleteSessionRequest\x1a-.meshwright.identity.v1.DeleteSessionResponse"6\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/{name=users/*/sessions/*}\x12\xa1\x01\n\nIssueToken\x12).meshwright.identity.v1.IssueTokenRequest\x1a\x1d.meshwright.identity.v1.Token"I\xe2\xa6\x19*\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01*\x02\n\x00P\x01b\x0fINVALID_REQUESTh\x01\x82\xd3\xe4\x93\x02\x15:\x01*"\x10/v1/oauth2/token\x12\xb9\x01\n\x12IssueWorkloadToken\x121.meshwright.identity.v1.IssueWorkloadTokenRequest\x1a\x1d.meshwright.identity.v1.Token"Q\xe2\xa6\x19*\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01*\x02\n\x00P\x01b\x0fINVALID_REQUESTh\x01\x82\xd3\xe4\x93\x02\x1d:\x01*"\x18/v1/oauth2/workloadToken\x12\xb5\x01\n\x0bRevokeToken\x12*.meshwright.identity.v1.RevokeTokenRequest\x1a+.meshwright.identity.v1.RevokeTokenResponse"M\x90\x02\x02\xe2\xa6\x19*\x08\x01\x1a\x02\x08\x05"\t\x08\xd8\x04\x12\x02\x08<\x18\x01*\x02\n\x00P\x01b\x0fINVALID_REQUESTh\x01\x82\xd3\xe4\x93\x02\x16:\x01*"\x11/v1/oauth2/revoke\x12\xae\x01\n\x0fListEndedTokens\x12..meshwright.identity.v1.ListEndedTokensRequest\x1a/.meshwright.identity.v1.ListEndedTokensResponse":\x90\x02\x01\xe2\xa6\x19\x15\x08\x01\x1a\x02\x08\x1e"\x07\x08\xf0.\x12\x02\x08<*\x02\n\x00X\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/oauth2/endedTokens\x12\x82\x01\n\x07GetJwks\x12&.meshwright.identity.v1.GetJwksRequest\x1a\x1c.meshwright.identity.v1.Jwks"1\x90\x02\x01\xe2\xa6\x19\x0c\x08\x01\x1a\x02\x08\x02*\x04\n\x02\x08<\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\xe6\x01\n\x16GetOpenIdConfiguration\x125.meshwright.identity.v1.GetOpenIdConfigurationRequest\x1a+.meshwright.identity.v1.OpenIdConfiguration"h\x90\x02\x01\xe2\xa6\x19\r\x08\x01\x1a\x02\x08\x02*\x05\n\x03\x08\xac\x02\x82\xd3\xe4\x93\x02NZ)\x12\'/.well-known/oauth-authorization-server\x12!/.well-known/openid-configuration\x12\x82\x01\n\x0bResolveUser\x12*.meshwright.identity.v1.ResolveUserRequest\x1a+.meshwright.identity.v1.ResolveUserResponse"\x1a\x90\x02\x01\xe2\xa6\x19\x13\x1a\x02\x08\x022\rnotifications\x12\x94\x01\n\x11FetchOneTimeToken\x120.meshwright.identity.v1.FetchOneTimeTokenRequest\x1a1.meshwright.identity.v1.FetchOneTimeTokenResponse"\x1a\x90\x02\x01\xe2\xa6\x19\x13\x1a\x02\x08\x022\rnotificationsb\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),

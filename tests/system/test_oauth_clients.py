@@ -130,17 +130,23 @@ class Browser(httpx.Client):
         return self.post(page.url.join(html.unescape(action[1])), data=form)
 
 
-def browser_client(mesh: Mesh) -> dict[str, str]:
+def browser_client(metadata: dict[str, Any]) -> dict[str, str]:
     """Returns the browser application that `make up` declares, with its redirect URI."""
-    return {"client_id": "docs", "redirect_uri": f"{mesh.url}/docs/oauth2-redirect.html"}
+    return {"client_id": "docs", "redirect_uri": f"{metadata['issuer']}/docs/oauth2-redirect.html"}
+
+
+def metadata_of(mesh: Mesh) -> dict[str, Any]:
+    """Returns the issuer's metadata (RFC 8414)."""
+    metadata: dict[str, Any] = httpx.get(f"{mesh.url}/.well-known/oauth-authorization-server").json()
+    return metadata
 
 
 def test_authlib_signs_in_by_the_code_flow(mesh: Mesh, customer: Client) -> None:
     """Discovery, the page, the redirect, the exchange with the verifier, a call and a refresh, by a real client; a code
     that is used again ends it all.
     """
-    metadata = httpx.get(f"{mesh.url}/.well-known/oauth-authorization-server").json()
-    app = {**browser_client(mesh), "scope": "profile", "code_challenge_method": "S256"}
+    metadata = metadata_of(mesh)
+    app = {**browser_client(metadata), "scope": "profile", "code_challenge_method": "S256"}
     verifier = generate_token(48)
     with Browser() as browser, OAuth2Client(**app, token_endpoint_auth_method="none") as oauth:
         url, state = oauth.create_authorization_url(metadata["authorization_endpoint"], code_verifier=verifier)
@@ -170,7 +176,7 @@ def test_authlib_signs_in_by_the_code_flow(mesh: Mesh, customer: Client) -> None
 
 def test_a_foreign_redirect_is_a_page(mesh: Mesh) -> None:
     """Nobody is sent to a place that the application does not have (RFC 9700, section 4.11)."""
-    query = {**browser_client(mesh), "redirect_uri": "https://evil.example.com/", "response_type": "code"}
+    query = {**browser_client(metadata_of(mesh)), "redirect_uri": "https://evil.example.com/", "response_type": "code"}
     answer = httpx.get(f"{mesh.url}/v1/oauth2/authorize", params=query)
     assert answer.status_code == 400
     assert "location" not in answer.headers

@@ -152,7 +152,8 @@ def test_oauth_parameters_are_read_as_the_standard_says(mesh: Mesh, customer: Cl
 def link_in(mesh: Mesh, address: str, subject: str) -> str:
     """Returns the link in the mail with this subject, once it has come."""
     [mail] = eventually(lambda: [mail for mail in mesh.mails(address) if mail["subject"] == subject])
-    return re.findall(r"http\S+token=\S+", mail["text"])[0]
+    [link] = re.findall(r"http\S+token=\S+", mail["text"])
+    return str(link)
 
 
 def submit(link: str, **values: str) -> httpx.Response:

@@ -126,8 +126,8 @@ class IdentityServiceBase(Service):
         """Changes the caller's own password. All other sessions end before the call returns, and links
         that were mailed become invalid.
 
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the current
-        one. Failures are counted as failed sign-ins.
+        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the
+        current one. Failures are counted as failed sign-ins.
         """
 
     @abstractmethod
@@ -319,8 +319,8 @@ class IdentityServiceClient:
         """Changes the caller's own password. All other sessions end before the call returns, and links
         that were mailed become invalid.
 
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the current
-        one. Failures are counted as failed sign-ins.
+        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the
+        current one. Failures are counted as failed sign-ins.
         """
         return await self._channel.call(_IDENTITY_SERVICE_CHANGE_PASSWORD, request, timeout_s=timeout_s)
 

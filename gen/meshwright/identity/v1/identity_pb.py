@@ -362,7 +362,8 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             ```
         client_id:
             The client's identifier. Required by the grant "authorization_code", and to refresh its tokens.
-            With the grant "client_credentials" the client can send it by HTTP Basic authentication instead.
+            With the grant "client_credentials" the client can send it by HTTP Basic authentication
+            instead.
 
             ```proto
             string client_id = 5 [json_name = "client_id"];
@@ -395,8 +396,8 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             string redirect_uri = 9 [json_name = "redirect_uri"];
             ```
         code_verifier:
-            The secret whose hash was the `code_challenge` of the authorization request (RFC 7636). Required
-            by the grant "authorization_code".
+            The secret whose hash was the `code_challenge` of the authorization request (RFC 7636).
+            Required by the grant "authorization_code".
 
             ```proto
             string code_verifier = 10 [json_name = "code_verifier"];

@@ -43,8 +43,8 @@ class PagesServiceBase(Service):
 
     @abstractmethod
     async def show_sign_in(self, request: ShowSignInRequest, call: Call) -> HttpBody:
-        """The authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700): the page
-        on which a user signs in to a browser application that BROWSER_CLIENTS names.
+        """Shows the page on which a user signs in to a browser application that BROWSER_CLIENTS names:
+        the authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700).
 
         If the client is unknown or the redirect URI is not one of its own, a page says so, and nobody
         is redirected. Other errors are sent to the redirect URI (section 4.1.2.1).
@@ -58,8 +58,8 @@ class PagesServiceBase(Service):
 
     @abstractmethod
     async def show_confirm_email(self, request: ShowConfirmEmailRequest, call: Call) -> HttpBody:
-        """The page to which a mail links to confirm an address. It changes nothing until its form is sent,
-        because programs that inspect mails open links.
+        """Shows the page to which a mail links to confirm an address. It changes nothing until its form
+        is sent, because programs that inspect mails open links.
         """
 
     @abstractmethod
@@ -68,8 +68,8 @@ class PagesServiceBase(Service):
 
     @abstractmethod
     async def show_reset_password(self, request: ShowResetPasswordRequest, call: Call) -> HttpBody:
-        """The page to which a mail links to reset a password. Without a token it asks for the address
-        to send such a mail to.
+        """Shows the page to which a mail links to reset a password. Without a token it asks for the
+        address to send such a mail to.
         """
 
     @abstractmethod
@@ -98,8 +98,8 @@ class PagesServiceClient:
         self._channel = channel
 
     async def show_sign_in(self, request: ShowSignInRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """The authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700): the page
-        on which a user signs in to a browser application that BROWSER_CLIENTS names.
+        """Shows the page on which a user signs in to a browser application that BROWSER_CLIENTS names:
+        the authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700).
 
         If the client is unknown or the redirect URI is not one of its own, a page says so, and nobody
         is redirected. Other errors are sent to the redirect URI (section 4.1.2.1).
@@ -113,8 +113,8 @@ class PagesServiceClient:
         return await self._channel.call(_PAGES_SERVICE_SIGN_IN, request, timeout_s=timeout_s)
 
     async def show_confirm_email(self, request: ShowConfirmEmailRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """The page to which a mail links to confirm an address. It changes nothing until its form is sent,
-        because programs that inspect mails open links.
+        """Shows the page to which a mail links to confirm an address. It changes nothing until its form
+        is sent, because programs that inspect mails open links.
         """
         return await self._channel.call(_PAGES_SERVICE_SHOW_CONFIRM_EMAIL, request, timeout_s=timeout_s)
 
@@ -123,8 +123,8 @@ class PagesServiceClient:
         return await self._channel.call(_PAGES_SERVICE_SUBMIT_CONFIRM_EMAIL, request, timeout_s=timeout_s)
 
     async def show_reset_password(self, request: ShowResetPasswordRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """The page to which a mail links to reset a password. Without a token it asks for the address
-        to send such a mail to.
+        """Shows the page to which a mail links to reset a password. Without a token it asks for the
+        address to send such a mail to.
         """
         return await self._channel.call(_PAGES_SERVICE_SHOW_RESET_PASSWORD, request, timeout_s=timeout_s)
 

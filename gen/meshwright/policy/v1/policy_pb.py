@@ -287,7 +287,8 @@ class HttpResponse(Message[_HttpResponseFields]):
             ```
         headers:
             Headers by their names in lower case. The edge passes on `cache-control`,
-            `content-security-policy`, `location`, `referrer-policy` and `x-frame-options`, and drops others.
+            `content-security-policy`, `location`, `referrer-policy` and `x-frame-options`, and drops
+            others.
 
             ```proto
             map<string, string> headers = 2;

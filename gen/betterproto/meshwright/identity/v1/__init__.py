@@ -508,7 +508,8 @@ class IssueTokenRequest(betterproto2.Message):
     client_id: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
     The client's identifier. Required by the grant "authorization_code", and to refresh its tokens.
-    With the grant "client_credentials" the client can send it by HTTP Basic authentication instead.
+    With the grant "client_credentials" the client can send it by HTTP Basic authentication
+    instead.
     """
 
     client_secret: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
@@ -536,8 +537,8 @@ class IssueTokenRequest(betterproto2.Message):
 
     code_verifier: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
     """
-    The secret whose hash was the `code_challenge` of the authorization request (RFC 7636). Required
-    by the grant "authorization_code".
+    The secret whose hash was the `code_challenge` of the authorization request (RFC 7636).
+    Required by the grant "authorization_code".
     """
 
 
@@ -1679,8 +1680,8 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         Changes the caller's own password. All other sessions end before the call returns, and links
         that were mailed become invalid.
 
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the current
-        one. Failures are counted as failed sign-ins.
+        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the
+        current one. Failures are counted as failed sign-ins.
         """
 
         return await self._unary_unary(
@@ -1979,8 +1980,8 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        The authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700): the page
-        on which a user signs in to a browser application that BROWSER_CLIENTS names.
+        Shows the page on which a user signs in to a browser application that BROWSER_CLIENTS names:
+        the authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700).
 
         If the client is unknown or the redirect URI is not one of its own, a page says so, and nobody
         is redirected. Other errors are sent to the redirect URI (section 4.1.2.1).
@@ -2026,8 +2027,8 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        The page to which a mail links to confirm an address. It changes nothing until its form is sent,
-        because programs that inspect mails open links.
+        Shows the page to which a mail links to confirm an address. It changes nothing until its form
+        is sent, because programs that inspect mails open links.
         """
 
         return await self._unary_unary(
@@ -2069,8 +2070,8 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        The page to which a mail links to reset a password. Without a token it asks for the address
-        to send such a mail to.
+        Shows the page to which a mail links to reset a password. Without a token it asks for the
+        address to send such a mail to.
         """
 
         return await self._unary_unary(

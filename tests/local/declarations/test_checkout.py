@@ -59,16 +59,18 @@ def test_a_name_of_several_words(tmp_path: Path) -> None:
 
 
 def test_services_that_are_started_alike_are_equal() -> None:
-    """Reading them again gives the same; a route to an internal method, whose callers then need no token, does not."""
+    """Reading them again gives the same; routes to internal methods, whose callers then need no token, do not."""
     routed = FileDescriptorSet.from_binary(IMAGE.to_binary())
-    [options] = [
+    internal = [
         method.options
         for file in routed.file
         for service in file.service
         for method in service.method
         if method.options is not None and "notifications" in policy_of_options(method.options).callers
     ]
-    options[ext_http] = HttpRule()
+    assert internal
+    for options in internal:
+        options[ext_http] = HttpRule()
     assert read_services(ROOT, IMAGE) == read_services(ROOT)
     assert read_services(ROOT, IMAGE) != read_services(ROOT, routed)
 

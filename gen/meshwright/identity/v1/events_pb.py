@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
 
-_UserRegisteredFields: TypeAlias = Literal["user", "register_time"]
+_UserRegisteredFields: TypeAlias = Literal["user", "register_time", "confirmation"]
 
 class UserRegistered(Message[_UserRegisteredFields]):
     """
@@ -45,9 +45,16 @@ class UserRegistered(Message[_UserRegisteredFields]):
             ```proto
             optional google.protobuf.Timestamp register_time = 2;
             ```
+        confirmation:
+            The identifier of the one-time token that confirms the address, for
+            IdentityService.FetchOneTimeToken.
+
+            ```proto
+            string confirmation = 3;
+            ```
     """
 
-    __slots__ = ("user", "register_time")
+    __slots__ = ("user", "register_time", "confirmation")
 
     if TYPE_CHECKING:
 
@@ -56,18 +63,182 @@ class UserRegistered(Message[_UserRegisteredFields]):
             *,
             user: str = "",
             register_time: Timestamp | None = None,
+            confirmation: str = "",
         ) -> None:
             pass
 
         user: str
         register_time: Timestamp | None
+        confirmation: str
+
+_EmailConfirmationRequestedFields: TypeAlias = Literal["user", "confirmation"]
+
+class EmailConfirmationRequested(Message[_EmailConfirmationRequestedFields]):
+    """
+    A user asked for another mail that confirms the address.
+
+    ```proto
+    message meshwright.identity.v1.EmailConfirmationRequested
+    ```
+
+    Attributes:
+        user:
+            The resource name of the user, in the form "users/{uid}".
+
+            ```proto
+            string user = 1;
+            ```
+        confirmation:
+            The identifier of the one-time token, for IdentityService.FetchOneTimeToken.
+
+            ```proto
+            string confirmation = 2;
+            ```
+    """
+
+    __slots__ = ("user", "confirmation")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            user: str = "",
+            confirmation: str = "",
+        ) -> None:
+            pass
+
+        user: str
+        confirmation: str
+
+_PasswordResetRequestedFields: TypeAlias = Literal["user", "reset"]
+
+class PasswordResetRequested(Message[_PasswordResetRequestedFields]):
+    """
+    Somebody asked to reset the password of a user.
+
+    ```proto
+    message meshwright.identity.v1.PasswordResetRequested
+    ```
+
+    Attributes:
+        user:
+            The resource name of the user, in the form "users/{uid}".
+
+            ```proto
+            string user = 1;
+            ```
+        reset:
+            The identifier of the one-time token, for IdentityService.FetchOneTimeToken.
+
+            ```proto
+            string reset = 2;
+            ```
+    """
+
+    __slots__ = ("user", "reset")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            user: str = "",
+            reset: str = "",
+        ) -> None:
+            pass
+
+        user: str
+        reset: str
+
+_PasswordChangedFields: TypeAlias = Literal["user", "change_time"]
+
+class PasswordChanged(Message[_PasswordChangedFields]):
+    """
+    The password of a user was changed or reset. Consumers can inform the user.
+
+    ```proto
+    message meshwright.identity.v1.PasswordChanged
+    ```
+
+    Attributes:
+        user:
+            The resource name of the user, in the form "users/{uid}".
+
+            ```proto
+            string user = 1;
+            ```
+        change_time:
+            When the password changed.
+
+            ```proto
+            optional google.protobuf.Timestamp change_time = 2;
+            ```
+    """
+
+    __slots__ = ("user", "change_time")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            user: str = "",
+            change_time: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        user: str
+        change_time: Timestamp | None
+
+_EmailChangeRequestedFields: TypeAlias = Literal["user", "confirmation"]
+
+class EmailChangeRequested(Message[_EmailChangeRequestedFields]):
+    """
+    A user asked to change the e-mail address. The new one counts when its owner has confirmed it.
+
+    ```proto
+    message meshwright.identity.v1.EmailChangeRequested
+    ```
+
+    Attributes:
+        user:
+            The resource name of the user, in the form "users/{uid}".
+
+            ```proto
+            string user = 1;
+            ```
+        confirmation:
+            The identifier of the one-time token that confirms the new address, for
+            IdentityService.FetchOneTimeToken.
+
+            ```proto
+            string confirmation = 2;
+            ```
+    """
+
+    __slots__ = ("user", "confirmation")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            user: str = "",
+            confirmation: str = "",
+        ) -> None:
+            pass
+
+        user: str
+        confirmation: str
 
 _RegistrationRepeatedFields: TypeAlias = Literal["user", "attempt_time"]
 
 class RegistrationRepeated(Message[_RegistrationRepeatedFields]):
     """
-    Somebody tried to register with the e-mail address of an existing user. Consumers can notify the
-    owner of the address; the response to the attempt does not reveal that the address is taken.
+    Somebody tried to register with the e-mail address of an existing user, or to change the address
+    of another account to it. Consumers can notify the owner of the address; the response to the
+    attempt does not reveal that the address is taken.
 
     ```proto
     message meshwright.identity.v1.RegistrationRepeated
@@ -145,13 +316,17 @@ class UserDeleted(Message[_UserDeletedFields]):
 
 
 _DESC = file_desc(
-    b'\n#meshwright/identity/v1/events.proto\x12\x16meshwright.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\x85\x01\n\x0eUserRegistered\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12?\n\rregister_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisterTime:\x1e\xe2\xa6\x19\x1a\n\rnotifications\n\tanalytics"\x89\x01\n\x14RegistrationRepeated\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12=\n\x0cattempt_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0battemptTime:\x1e\xe2\xa6\x19\x1a\n\rnotifications\n\tanalytics"\xa4\x01\n\x0bUserDeleted\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12;\n\x0bdelete_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTime:D\xe2\xa6\x19@\n\tinventory\n\rnotifications\n\x06orders\n\x08payments\n\x07support\n\tanalyticsb\x06proto3',
+    b'\n#meshwright/identity/v1/events.proto\x12\x16meshwright.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xa9\x01\n\x0eUserRegistered\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12?\n\rregister_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisterTime\x12"\n\x0cconfirmation\x18\x03 \x01(\tR\x0cconfirmation:\x1e\xe2\xa6\x19\x1a\n\rnotifications\n\tanalytics"i\n\x1aEmailConfirmationRequested\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12"\n\x0cconfirmation\x18\x02 \x01(\tR\x0cconfirmation:\x13\xe2\xa6\x19\x0f\n\rnotifications"W\n\x16PasswordResetRequested\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12\x14\n\x05reset\x18\x02 \x01(\tR\x05reset:\x13\xe2\xa6\x19\x0f\n\rnotifications"w\n\x0fPasswordChanged\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12;\n\x0bchange_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeTime:\x13\xe2\xa6\x19\x0f\n\rnotifications"c\n\x14EmailChangeRequested\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12"\n\x0cconfirmation\x18\x02 \x01(\tR\x0cconfirmation:\x13\xe2\xa6\x19\x0f\n\rnotifications"\x89\x01\n\x14RegistrationRepeated\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12=\n\x0cattempt_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0battemptTime:\x1e\xe2\xa6\x19\x1a\n\rnotifications\n\tanalytics"\xa4\x01\n\x0bUserDeleted\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12;\n\x0bdelete_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTime:D\xe2\xa6\x19@\n\tinventory\n\rnotifications\n\x06orders\n\x08payments\n\x07support\n\tanalyticsb\x06proto3',
     [
         timestamp_pb.desc(),
         policy_pb.desc(),
     ],
     {
         "UserRegistered": UserRegistered,
+        "EmailConfirmationRequested": EmailConfirmationRequested,
+        "PasswordResetRequested": PasswordResetRequested,
+        "PasswordChanged": PasswordChanged,
+        "EmailChangeRequested": EmailChangeRequested,
         "RegistrationRepeated": RegistrationRepeated,
         "UserDeleted": UserDeleted,
     },

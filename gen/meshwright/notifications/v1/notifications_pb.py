@@ -452,6 +452,36 @@ class NotificationKind(Enum):
             ```proto
             NOTIFICATION_KIND_REFUND_ISSUED = 7
             ```
+        EMAIL_CONFIRMATION:
+            The user asked for another link that confirms the address of the account.
+
+            ```proto
+            NOTIFICATION_KIND_EMAIL_CONFIRMATION = 20
+            ```
+        NEW_EMAIL_CONFIRMATION:
+            The user asked to change the address: the link that confirms the new one, sent there.
+
+            ```proto
+            NOTIFICATION_KIND_NEW_EMAIL_CONFIRMATION = 21
+            ```
+        EMAIL_CHANGING:
+            The user asked to change the address, and the present one is informed.
+
+            ```proto
+            NOTIFICATION_KIND_EMAIL_CHANGING = 22
+            ```
+        PASSWORD_RESET:
+            Somebody asked to reset the password of the user.
+
+            ```proto
+            NOTIFICATION_KIND_PASSWORD_RESET = 23
+            ```
+        PASSWORD_CHANGED:
+            The password of the user was changed or reset.
+
+            ```proto
+            NOTIFICATION_KIND_PASSWORD_CHANGED = 24
+            ```
     """
 
     UNSPECIFIED = 0
@@ -462,6 +492,11 @@ class NotificationKind(Enum):
     ORDER_CONFIRMED = 5
     ORDER_SHIPPED = 6
     REFUND_ISSUED = 7
+    EMAIL_CONFIRMATION = 20
+    NEW_EMAIL_CONFIRMATION = 21
+    EMAIL_CHANGING = 22
+    PASSWORD_RESET = 23
+    PASSWORD_CHANGED = 24
 
 class Channel(Enum):
     """
@@ -546,7 +581,7 @@ class DeliveryState(Enum):
 
 
 _DESC = file_desc(
-    b'\n/meshwright/notifications/v1/notifications.proto\x12\x1bmeshwright.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xc5\x03\n\x0cNotification\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x127\n\tsend_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08sendTime\x12@\n\x05state\x18\x05 \x01(\x0e2*.meshwright.notifications.v1.DeliveryStateR\x05state\x12A\n\x04kind\x18\x06 \x01(\x0e2-.meshwright.notifications.v1.NotificationKindR\x04kind\x12\x12\n\x04text\x18\x07 \x01(\tR\x04text\x12\x1a\n\x08resource\x18\x08 \x01(\tR\x08resource\x127\n\tread_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\x08readTime\x12L\n\ndeliveries\x18\n \x03(\x0b2,.meshwright.notifications.v1.ChannelDeliveryR\ndeliveries"\x93\x01\n\x0fChannelDelivery\x12>\n\x07channel\x18\x01 \x01(\x0e2$.meshwright.notifications.v1.ChannelR\x07channel\x12@\n\x05state\x18\x02 \x01(\x0e2*.meshwright.notifications.v1.DeliveryStateR\x05state"N\n\x16GetNotificationRequest\x124\n\x04name\x18\x01 \x01(\tR\x04nameB \xe2A\x01\x02\xbaH\x19r\x172\x15^notifications/[^/]+$"\x8a\x01\n\x18ListNotificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x1f\n\x0bunread_only\x18\x03 \x01(\x08R\nunreadOnly"\x94\x01\n\x19ListNotificationsResponse\x12O\n\rnotifications\x18\x01 \x03(\x0b2).meshwright.notifications.v1.NotificationR\rnotifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"S\n\x1bMarkNotificationReadRequest\x124\n\x04name\x18\x01 \x01(\tR\x04nameB \xe2A\x01\x02\xbaH\x19r\x172\x15^notifications/[^/]+$"H\n\x19WatchNotificationsRequest\x12+\n\x0cresume_token\x18\x01 \x01(\tR\x0bresumeTokenB\x08\xbaH\x05r\x03\x18\x80\x10"\x8e\x01\n\x1aWatchNotificationsResponse\x12M\n\x0cnotification\x18\x01 \x01(\x0b2).meshwright.notifications.v1.NotificationR\x0cnotification\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken*\xca\x02\n\x10NotificationKind\x12!\n\x1dNOTIFICATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19NOTIFICATION_KIND_WELCOME\x10\x01\x12+\n\'NOTIFICATION_KIND_REGISTRATION_REPEATED\x10\x02\x12%\n!NOTIFICATION_KIND_ORDER_CANCELLED\x10\x03\x12/\n+NOTIFICATION_KIND_WEBHOOK_ENDPOINT_DISABLED\x10\x04\x12%\n!NOTIFICATION_KIND_ORDER_CONFIRMED\x10\x05\x12#\n\x1fNOTIFICATION_KIND_ORDER_SHIPPED\x10\x06\x12#\n\x1fNOTIFICATION_KIND_REFUND_ISSUED\x10\x07*Z\n\x07Channel\x12\x17\n\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x11\n\rCHANNEL_EMAIL\x10\x01\x12\x0f\n\x0bCHANNEL_SMS\x10\x02\x12\x12\n\x0eCHANNEL_IN_APP\x10\x03*\x86\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13DELIVERY_STATE_SENT\x10\x01\x12 \n\x1cDELIVERY_STATE_UNDELIVERABLE\x10\x02\x12\x1a\n\x16DELIVERY_STATE_PENDING\x10\x032\xf8\x05\n\x14NotificationsService\x12\xa9\x01\n\x0fGetNotification\x123.meshwright.notifications.v1.GetNotificationRequest\x1a).meshwright.notifications.v1.Notification"6\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=notifications/*}\x12\xb1\x01\n\x11ListNotifications\x125.meshwright.notifications.v1.ListNotificationsRequest\x1a6.meshwright.notifications.v1.ListNotificationsResponse"-\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xbf\x01\n\x14MarkNotificationRead\x128.meshwright.notifications.v1.MarkNotificationReadRequest\x1a).meshwright.notifications.v1.Notification"B\x90\x02\x02\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02(:\x01*"#/v1/{name=notifications/*}:markRead\x12\xbd\x01\n\x12WatchNotifications\x126.meshwright.notifications.v1.WatchNotificationsRequest\x1a7.meshwright.notifications.v1.WatchNotificationsResponse"4\x90\x02\x01\xe2\xa6\x19\x0e\x12\x07profile\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/notifications:watch0\x01b\x06proto3',
+    b'\n/meshwright/notifications/v1/notifications.proto\x12\x1bmeshwright.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!meshwright/policy/v1/policy.proto"\xc5\x03\n\x0cNotification\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x127\n\tsend_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08sendTime\x12@\n\x05state\x18\x05 \x01(\x0e2*.meshwright.notifications.v1.DeliveryStateR\x05state\x12A\n\x04kind\x18\x06 \x01(\x0e2-.meshwright.notifications.v1.NotificationKindR\x04kind\x12\x12\n\x04text\x18\x07 \x01(\tR\x04text\x12\x1a\n\x08resource\x18\x08 \x01(\tR\x08resource\x127\n\tread_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\x08readTime\x12L\n\ndeliveries\x18\n \x03(\x0b2,.meshwright.notifications.v1.ChannelDeliveryR\ndeliveries"\x93\x01\n\x0fChannelDelivery\x12>\n\x07channel\x18\x01 \x01(\x0e2$.meshwright.notifications.v1.ChannelR\x07channel\x12@\n\x05state\x18\x02 \x01(\x0e2*.meshwright.notifications.v1.DeliveryStateR\x05state"N\n\x16GetNotificationRequest\x124\n\x04name\x18\x01 \x01(\tR\x04nameB \xe2A\x01\x02\xbaH\x19r\x172\x15^notifications/[^/]+$"\x8a\x01\n\x18ListNotificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x1f\n\x0bunread_only\x18\x03 \x01(\x08R\nunreadOnly"\x94\x01\n\x19ListNotificationsResponse\x12O\n\rnotifications\x18\x01 \x03(\x0b2).meshwright.notifications.v1.NotificationR\rnotifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"S\n\x1bMarkNotificationReadRequest\x124\n\x04name\x18\x01 \x01(\tR\x04nameB \xe2A\x01\x02\xbaH\x19r\x172\x15^notifications/[^/]+$"H\n\x19WatchNotificationsRequest\x12+\n\x0cresume_token\x18\x01 \x01(\tR\x0bresumeTokenB\x08\xbaH\x05r\x03\x18\x80\x10"\x8e\x01\n\x1aWatchNotificationsResponse\x12M\n\x0cnotification\x18\x01 \x01(\x0b2).meshwright.notifications.v1.NotificationR\x0cnotification\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken*\x96\x04\n\x10NotificationKind\x12!\n\x1dNOTIFICATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19NOTIFICATION_KIND_WELCOME\x10\x01\x12+\n\'NOTIFICATION_KIND_REGISTRATION_REPEATED\x10\x02\x12%\n!NOTIFICATION_KIND_ORDER_CANCELLED\x10\x03\x12/\n+NOTIFICATION_KIND_WEBHOOK_ENDPOINT_DISABLED\x10\x04\x12%\n!NOTIFICATION_KIND_ORDER_CONFIRMED\x10\x05\x12#\n\x1fNOTIFICATION_KIND_ORDER_SHIPPED\x10\x06\x12#\n\x1fNOTIFICATION_KIND_REFUND_ISSUED\x10\x07\x12(\n$NOTIFICATION_KIND_EMAIL_CONFIRMATION\x10\x14\x12,\n(NOTIFICATION_KIND_NEW_EMAIL_CONFIRMATION\x10\x15\x12$\n NOTIFICATION_KIND_EMAIL_CHANGING\x10\x16\x12$\n NOTIFICATION_KIND_PASSWORD_RESET\x10\x17\x12&\n"NOTIFICATION_KIND_PASSWORD_CHANGED\x10\x18*Z\n\x07Channel\x12\x17\n\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x11\n\rCHANNEL_EMAIL\x10\x01\x12\x0f\n\x0bCHANNEL_SMS\x10\x02\x12\x12\n\x0eCHANNEL_IN_APP\x10\x03*\x86\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13DELIVERY_STATE_SENT\x10\x01\x12 \n\x1cDELIVERY_STATE_UNDELIVERABLE\x10\x02\x12\x1a\n\x16DELIVERY_STATE_PENDING\x10\x032\xf8\x05\n\x14NotificationsService\x12\xa9\x01\n\x0fGetNotification\x123.meshwright.notifications.v1.GetNotificationRequest\x1a).meshwright.notifications.v1.Notification"6\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=notifications/*}\x12\xb1\x01\n\x11ListNotifications\x125.meshwright.notifications.v1.ListNotificationsRequest\x1a6.meshwright.notifications.v1.ListNotificationsResponse"-\x90\x02\x01\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xbf\x01\n\x14MarkNotificationRead\x128.meshwright.notifications.v1.MarkNotificationReadRequest\x1a).meshwright.notifications.v1.Notification"B\x90\x02\x02\xe2\xa6\x19\r\x12\x07profile\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02(:\x01*"#/v1/{name=notifications/*}:markRead\x12\xbd\x01\n\x12WatchNotifications\x126.meshwright.notifications.v1.WatchNotificationsRequest\x1a7.meshwright.notifications.v1.WatchNotificationsResponse"4\x90\x02\x01\xe2\xa6\x19\x0e\x12\x07profile\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/notifications:watch0\x01b\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),

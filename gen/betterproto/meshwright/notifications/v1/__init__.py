@@ -198,6 +198,31 @@ class NotificationKind(betterproto2.Enum):
     A refund for an order of the user was issued.
     """
 
+    EMAIL_CONFIRMATION = 20
+    """
+    The user asked for another link that confirms the address of the account.
+    """
+
+    NEW_EMAIL_CONFIRMATION = 21
+    """
+    The user asked to change the address: the link that confirms the new one, sent there.
+    """
+
+    EMAIL_CHANGING = 22
+    """
+    The user asked to change the address, and the present one is informed.
+    """
+
+    PASSWORD_RESET = 23
+    """
+    Somebody asked to reset the password of the user.
+    """
+
+    PASSWORD_CHANGED = 24
+    """
+    The password of the user was changed or reset.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -209,6 +234,11 @@ class NotificationKind(betterproto2.Enum):
             5: "NOTIFICATION_KIND_ORDER_CONFIRMED",
             6: "NOTIFICATION_KIND_ORDER_SHIPPED",
             7: "NOTIFICATION_KIND_REFUND_ISSUED",
+            20: "NOTIFICATION_KIND_EMAIL_CONFIRMATION",
+            21: "NOTIFICATION_KIND_NEW_EMAIL_CONFIRMATION",
+            22: "NOTIFICATION_KIND_EMAIL_CHANGING",
+            23: "NOTIFICATION_KIND_PASSWORD_RESET",
+            24: "NOTIFICATION_KIND_PASSWORD_CHANGED",
         }
 
     @classmethod
@@ -222,6 +252,11 @@ class NotificationKind(betterproto2.Enum):
             "NOTIFICATION_KIND_ORDER_CONFIRMED": 5,
             "NOTIFICATION_KIND_ORDER_SHIPPED": 6,
             "NOTIFICATION_KIND_REFUND_ISSUED": 7,
+            "NOTIFICATION_KIND_EMAIL_CONFIRMATION": 20,
+            "NOTIFICATION_KIND_NEW_EMAIL_CONFIRMATION": 21,
+            "NOTIFICATION_KIND_EMAIL_CHANGING": 22,
+            "NOTIFICATION_KIND_PASSWORD_RESET": 23,
+            "NOTIFICATION_KIND_PASSWORD_CHANGED": 24,
         }
 
 

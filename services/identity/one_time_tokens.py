@@ -12,7 +12,7 @@ from mesh.errors import InvalidArgument, NotFound
 
 
 class Purpose(enum.StrEnum):
-    """What a token is for."""
+    """The purpose of a token."""
 
     CONFIRM_EMAIL = "confirm_email"
     CHANGE_EMAIL = "change_email"

@@ -23,6 +23,8 @@ def test_gen_is_fresh(tmp_path: Path) -> None:
     assert others == {
         *(f"charts/meshwright/{name}.yaml" for name in ("contracts", "events", "services")),
         "charts/meshwright/files/nats-users.conf",
+        "charts/meshwright/files/rabbitmq-definitions.json",
+        "compose.rabbitmq.yaml",
         "compose.yaml",
         "docs/architecture.md",
         "docs/errors.md",

@@ -26,13 +26,13 @@ REFUSED = {
     "a kind of Service that is none": ("edge.service.type=Public", r"at '/edge/service/type': value must be one of"),
     "a service without a contract": (
         "services.oders.replicas=2",
-        r"services\.oders: there is no contract for this workload\. There are contracts for catalog, .*`make generate`",
+        r"services\.oders: there is no contract for this workload\. There are contracts for .*catalog.*`make generate`",
     ),
     "no database": (
         "postgres.enabled=false",
-        r"services\.catalog needs DATABASE_URL\. Set services\.catalog\.existingSecret to a Secret that contains it",
+        r"services\.\w+ needs DATABASE_URL\. Set services\.\w+\.existingSecret to a Secret that contains it",
     ),
-    "no broker": ("nats.enabled=false", r"services\.catalog needs BROKER_URL\."),
+    "no broker": ("nats.enabled=false", r"services\.\w+ needs BROKER_URL\."),
     "no mail server": ("mail.enabled=false", r"services\.notifications needs SMTP_URL\."),
     "an ingress of unknown address": (
         "ingress.enabled=true",

@@ -41,7 +41,7 @@ def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping
     expected = {
         "identity": stores | {"KEY_ENCRYPTION_SECRET", "STAFF_EMAIL", "STAFF_PASSWORD", "SERVICE_CLIENTS"},
         "catalog": stores,
-        "orders": stores | {"CATALOG_ADDRESS"},
+        "orders": stores | {"CATALOG_ADDRESS", "INVENTORY_ADDRESS", "PAYMENTS_ADDRESS", "CLIENT_ID", "CLIENT_SECRET"},
         "notifications": stores
         | {"IDENTITY_ADDRESS", "SMTP_URL", "MAIL_FROM", "SMS_FOLDER", "CLIENT_ID", "CLIENT_SECRET"}
         | {"WEBHOOK_SIGNING_SECRET"},
@@ -50,7 +50,7 @@ def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping
     }
     assert {name: set(environments[name]) for name in expected} == expected
     assert environments["orders"]["CATALOG_ADDRESS"] == "127.0.0.1:9002"
-    clients = {"notifications": environments["notifications"]["CLIENT_SECRET"]}
+    clients = {name: environments[name]["CLIENT_SECRET"] for name in ("notifications", "orders")}
     assert json.loads(environments["identity"]["SERVICE_CLIENTS"]) == clients
 
 

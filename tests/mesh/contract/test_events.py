@@ -17,11 +17,13 @@ CONSUMING = sorted({path.relative_to(ROOT / "services").parts[0] for path in (RO
 
 
 def handled(service: str) -> Iterator[str]:
-    """Yields the types of events that the classes in a service's consumers have handlers for."""
+    """Yields the types of events that a service's consumers have handlers for: classes, or a function of the module."""
     package = importlib.import_module(f"services.{service}.consumers")
     paths = getattr(package, "__path__", [])
     names = [package.__name__, *(found.name for found in pkgutil.iter_modules(paths, f"{package.__name__}."))]
     for module in map(importlib.import_module, names):
+        if hasattr(module, "handlers"):
+            yield from (message.desc().type_name for message in module.handlers())
         for each in vars(module).values():
             if isinstance(each, type) and each.__module__ == module.__name__ and hasattr(each, "handlers"):
                 yield from (message.desc().type_name for message in each.handlers(object.__new__(each)))
@@ -39,7 +41,8 @@ def test_the_contracts_are_read() -> None:
     assert DECLARED["support"] == Participant(
         "support", ("meshwright.support.v1.MessagePosted",), ("meshwright.identity.v1.UserDeleted",)
     )
-    assert DECLARED["orders"].publishes == ("meshwright.orders.v1.OrderCancelled", "meshwright.orders.v1.OrderPlaced")
+    names = ("OrderCancelled", "OrderConfirmed", "OrderPlaced", "OrderShipped", "PaymentRequested")
+    assert DECLARED["orders"].publishes == tuple(f"meshwright.orders.v1.{name}" for name in names)
     assert "information" not in DECLARED
 
 

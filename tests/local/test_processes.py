@@ -39,7 +39,9 @@ def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping
     """A database and a user of the broker of its own, addresses of those it calls, what it declares."""
     stores = {"DATABASE_URL", "BROKER_URL"}
     expected = {
-        "identity": stores | {"KEY_ENCRYPTION_SECRET", "STAFF_EMAIL", "STAFF_PASSWORD", "SERVICE_CLIENTS"},
+        "identity": stores
+        | {"KEY_ENCRYPTION_SECRET", "STAFF_EMAIL", "STAFF_PASSWORD", "SERVICE_CLIENTS"}
+        | {"BROWSER_CLIENTS", "PASSWORD_GRANT"},
         "catalog": stores,
         "orders": stores | {"CATALOG_ADDRESS", "INVENTORY_ADDRESS", "PAYMENTS_ADDRESS", "CLIENT_ID", "CLIENT_SECRET"},
         "notifications": stores

@@ -150,7 +150,8 @@ def test_no_webhook_is_lost_when_the_service_is_killed(reachable_mesh: Mesh, rec
     with Client(reachable_mesh) as customer, Client(reachable_mesh) as staff:
         customer.register()
         staff.sign_in(*reachable_mesh.staff_login())
-        endpoint = customer.post("/v1/webhookEndpoints", json={"url": receiver.url}).json()["name"]
+        wanted = {"url": receiver.url, "eventTypes": ["order.placed"]}
+        endpoint = customer.post("/v1/webhookEndpoints", json=wanted).json()["name"]
         product = staff.create_product()
         for number in range(orders):
             customer.post("/v1/orders", json={"lines": [{"product": product["name"], "quantity": 1}]})

@@ -87,9 +87,14 @@ async def test_one_relay_is_active_and_another_takes_over(
     database: Database, broker: Broker, publish_notes: PublishNotes, server: BrokerServer, eventually: Eventually
 ) -> None:
     """Only one of several relays publishes; when its session ends, another takes over."""
+
+    async def none_waits() -> bool:
+        return await _waiting(database) == 0
+
     async with Relay(database, broker), Relay(database, broker):
         await publish_notes("notes/1", *(str(n) for n in range(50)))
         assert _texts(await _published(broker, server, 50)) == [str(n) for n in range(50)]
+        await eventually(none_waits)  # what is not recorded as published yet would be published again
         async with database.transaction() as tx:
             holders = [row["pid"] for row in await tx.fetch(_LOCK_HOLDERS)]
             assert len(holders) == 1

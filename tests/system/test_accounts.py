@@ -127,9 +127,9 @@ def test_a_registration_does_not_reveal_whether_there_is_an_account(mesh: Mesh, 
 
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"])
 def test_the_metadata_is_complete(anyone: Client, path: str) -> None:
-    """RFC 8414, section 2: all required fields are present, including an empty list of response types."""
+    """RFC 8414, section 2: all required fields are present, and the code flow is the only one with a response type."""
     metadata = anyone.get(path).json()
-    assert metadata["response_types_supported"] == []
+    assert metadata["response_types_supported"] == ["code"]
     assert metadata["revocation_endpoint_auth_methods_supported"] == ["none"]
     assert {"issuer", "token_endpoint", "jwks_uri"} <= metadata.keys()
 

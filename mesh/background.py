@@ -3,11 +3,15 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Self, TypeAlias
 
 import structlog
 
 from mesh.errors import MeshError
+
+Step: TypeAlias = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -17,7 +21,7 @@ LOG_AGAIN_S = 60.0
 CANCEL_AGAIN_S = 0.5
 
 
-async def keep_running(name: str, step: Callable[[], Awaitable[None]], ended: asyncio.Event | None = None) -> None:
+async def keep_running(name: str, step: Step, ended: asyncio.Event | None = None) -> None:
     """Repeats `step` until `ended` is set or the task is cancelled. After a failure it waits, longer each time.
 
     Logs a failure when it is first seen, once a minute while it lasts, and when it is over.
@@ -72,3 +76,26 @@ async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
     await asyncio.gather(*stopped, return_exceptions=True)  # else asyncio logs their errors
+
+
+class Worker:
+    """A component of a process that repeats its steps in the background while its context lasts."""
+
+    def __init__(self, steps: Mapping[str, Step], *, tasks_each: int = 1) -> None:
+        """Prepares the worker. `steps` are by the names that logs show; each is repeated by `tasks_each` tasks."""
+        self._steps = steps
+        self._tasks_each = tasks_each
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(keep_running(name, step))
+            for name, step in self._steps.items()
+            for _ in range(self._tasks_each)
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await stop(self._tasks)

@@ -4,18 +4,17 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from uuid import UUID
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import Worker, wait
 from mesh.database.database import Database
 from mesh.errors import Unavailable
 
 CHECK_PAUSE_S: Final = 5.0  # a connection that broke silently is noticed after this time and the limit of a statement
 
 
-class Listener:
+class Listener(Worker):
     """The listener to a channel, which works while its context lasts.
 
     A notification arrives once its transaction is committed, so that who is woken finds the change.
@@ -25,19 +24,10 @@ class Listener:
         """Prepares the listener. `wake` is called with the payload of each notification, and with None when listening
         begins, and begins again, because notifications may have been missed before.
         """
+        super().__init__({f"wakeup by {channel}": self._listen})
         self._database = database
         self._channel = channel
         self._wake = wake
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(keep_running(f"wakeup by {self._channel}", self._listen))]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop(self._tasks)
 
     async def _listen(self) -> None:
         ended = asyncio.Event()

@@ -3,12 +3,11 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import structlog
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import Worker, wait
 from mesh.database import Database, Session
 from mesh.events import metrics, outbox
 from mesh.events.broker import Broker
@@ -23,7 +22,7 @@ MEASURE_PAUSE_S = 10.0
 BATCH_ROWS_MAX = 100
 
 
-class Relay:
+class Relay(Worker):
     """The publisher of a database's outbox, which works while its context lasts. The relay of one replica is active,
     the others stand by.
 
@@ -32,19 +31,9 @@ class Relay:
     """
 
     def __init__(self, database: Database, broker: Broker) -> None:
+        super().__init__({"relay": self._relay, "outbox metrics": self._measure})
         self._database = database
         self._broker = broker
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> Self:
-        works = {"relay": self._relay, "outbox metrics": self._measure}
-        self._tasks = [asyncio.create_task(keep_running(name, work)) for name, work in works.items()]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop(self._tasks)
 
     async def _relay(self) -> None:
         """Publishes rows until something fails. The lock ends with the session, so that another replica may take over.

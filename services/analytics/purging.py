@@ -1,10 +1,9 @@
 """The deletion of what is older than it is kept."""
 
 import asyncio
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from mesh.background import keep_running, stop
+from mesh.background import Worker
 from mesh.database import Database
 from services.analytics import event_storage, metric_storage
 
@@ -12,20 +11,12 @@ EVERY_S: Final = 60.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 
 
-class Purge:
+class Purge(Worker):
     """Deletes old events of clients and old roll-ups while its context lasts, a limited number each time."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__({"purge": self._step})
         self._database = database
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(keep_running("purge", self._step))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop([self._task])
 
     async def _step(self) -> None:
         """Deletes again at once while there is much to delete."""

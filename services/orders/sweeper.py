@@ -2,13 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import structlog
 from prometheus_client import Counter
 
-from mesh.background import keep_running, stop
+from mesh.background import Worker
 from mesh.database import Database
 from mesh.errors import MeshError
 from services.orders import saga, storage
@@ -22,7 +21,7 @@ WORKERS: Final = 4
 log = structlog.get_logger()
 
 
-class Sweeper:
+class Sweeper(Worker):
     """The worker, which sweeps while its context lasts. Replicas share the orders.
 
     An order that has waited for the limit of its step gets one retry: its service is called instead of waiting for its
@@ -38,21 +37,12 @@ class Sweeper:
         *,
         poll_pause_s: float = POLL_PAUSE_S,
     ) -> None:
+        super().__init__({"sweeper": self._sweep}, tasks_each=WORKERS)
         self._database = database
         self._inventory = inventory
         self._payments = payments
         self._limits = limits
         self._poll_pause_s = poll_pause_s
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(keep_running("sweeper", self._sweep)) for _ in range(WORKERS)]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop(self._tasks)
 
     async def _sweep(self) -> None:
         swept = [await self._sweep_one(step) for step in PendingStep]

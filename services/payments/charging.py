@@ -9,13 +9,12 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import structlog
 from meshwright.payments.v1.events_pb import PaymentAuthorized, PaymentCaptured, PaymentHeld, PaymentRefunded
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import Worker, wait
 from mesh.database import Connection, Database, Wakeup
 from mesh.money_message import money_message
 from services.payments import charges, risk, storage
@@ -38,28 +37,19 @@ Record = Callable[[Connection, Payment, datetime], Awaitable[None]]
 log = structlog.get_logger()
 
 
-class Charging:
+class Charging(Worker):
     """The worker, which works while its context lasts. Replicas share the work."""
 
     def __init__(
         self, database: Database, provider: Provider, limits: risk.Limits, time_max: timedelta, wakeup: Wakeup
     ) -> None:
         """Prepares the worker. A payment that the provider leaves undecided for longer than `time_max` fails."""
+        super().__init__({"charging": self._work}, tasks_each=WORKERS)
         self._database = database
         self._provider = provider
         self._limits = limits
         self._time_max = time_max
         self._wakeup = wakeup
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(keep_running("charging", self._work)) for _ in range(WORKERS)]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop(self._tasks)
 
     async def _work(self) -> None:
         self._wakeup.event.clear()

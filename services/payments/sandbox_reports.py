@@ -4,13 +4,13 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from uuid import UUID
 
 import httpcore
 import structlog
 
-from mesh.background import keep_running, stop
+from mesh.background import Worker
 from mesh.standard_webhooks import signed_headers
 from services.payments.sandbox import Sandbox
 
@@ -20,24 +20,20 @@ TIMEOUT_S: Final = 5.0
 log = structlog.get_logger()
 
 
-class SandboxReports:
+class SandboxReports(Worker):
     """The sender, which works while its context lasts."""
 
     def __init__(self, sandbox: Sandbox, url: str, secret: bytes) -> None:
+        super().__init__({"reports of the sandbox": self._send_next})
         self._sandbox = sandbox
         self._url = url
         self._secret = secret
         self._client = httpcore.AsyncConnectionPool(max_connections=1)
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(keep_running("reports of the sandbox", self._send_next))]
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await stop(self._tasks)
+        await super().__aexit__(kind, error, trace)
         await self._client.aclose()
 
     async def _send_next(self) -> None:

@@ -5,10 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
 from uuid import UUID, uuid4
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import Worker, wait
 from mesh.database import Database
 from mesh.errors import MeshError
 from services.support import presence_storage, storage
@@ -18,7 +17,7 @@ from services.support.presence_storage import OpenStream
 RENEW_EVERY_S = 10.0  # a third of presence_storage.EXPIRES_AFTER
 
 
-class Presence:
+class Presence(Worker):
     """The open streams of this replica, and the only writer of their rows. It works while its context lasts.
 
     Streams are renewed as long as they are open. If this replica is killed, its rows expire, and another one deletes
@@ -26,6 +25,7 @@ class Presence:
     """
 
     def __init__(self, database: Database, *, renew_every_s: float = RENEW_EVERY_S) -> None:
+        super().__init__({"presence": self._keep_written})
         self._database = database
         self._renew_every_s = renew_every_s
         self._renew_at_s = time.monotonic() + renew_every_s
@@ -33,16 +33,11 @@ class Presence:
         self._opened: set[UUID] = set()
         self._closed: set[UUID] = set()
         self._changed = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(keep_running("presence", self._keep_written))]
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await stop(self._tasks)
+        await super().__aexit__(kind, error, trace)
         try:
             await self._write()
         except MeshError:

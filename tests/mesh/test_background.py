@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import Worker, keep_running, stop, wait
 from mesh.errors import Unavailable
 
 
@@ -92,3 +92,21 @@ async def test_work_that_swallows_its_cancellation_is_stopped(monkeypatch: pytes
     async with asyncio.timeout(30):
         await stop([task])
     assert task.cancelled()
+
+
+async def test_a_worker_repeats_its_steps_while_its_context_lasts() -> None:
+    """Each step by as many tasks as it is given, and none afterwards."""
+    running: set[str] = set()
+    entered = asyncio.Event()
+
+    async def step() -> None:
+        running.add(str(id(asyncio.current_task())))
+        if len(running) == 4:
+            entered.set()
+        await asyncio.sleep(60)
+
+    before = asyncio.all_tasks()
+    async with Worker({"a": step, "b": step}, tasks_each=2):
+        async with asyncio.timeout(10):
+            await entered.wait()
+    assert asyncio.all_tasks() == before

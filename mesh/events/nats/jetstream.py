@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 import structlog
 from nats.aio.client import Client
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import Worker, wait
 from mesh.errors import Unavailable
 from mesh.events.envelope import Envelope
 from mesh.events.nats.cloud_events import to_headers
@@ -26,28 +25,23 @@ START_TIMEOUT_S = 1.0
 PING_PAUSE_S = 10  # two unanswered ones end the connection
 
 
-class JetStream:
+class JetStream(Worker):
     """The Broker on NATS JetStream. mesh.events.provision creates the stream and the consumers."""
 
     def __init__(self, url: str, service: str) -> None:
         """Prepares the connection. `service` is also the name of the NATS user."""
+        super().__init__({"connection to NATS": self._stay_connected})
         self._url = url
         self._service = service
         self._client: Client | None = None
         self._connected = asyncio.Event()  # set at the first connection
         self._errors: set[str] = set()  # logged since the last connection
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._tasks.append(asyncio.create_task(keep_running("connection to NATS", self._stay_connected)))
+        await super().__aenter__()
         # Components that use the broker start afterwards, and find it connected if it is up.
         await wait(self._connected, START_TIMEOUT_S)
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop(self._tasks)
 
     async def publish(self, event: Envelope) -> None:
         """Publishes an event, as Broker.publish() does. Raises Unavailable."""

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import Worker, wait
 from mesh.errors import Unavailable
 from mesh.events.envelope import Envelope
 from mesh.events.rabbitmq.cloud_events import to_headers
@@ -24,28 +23,23 @@ log = structlog.get_logger()
 START_TIMEOUT_S = 1.0
 
 
-class RabbitMQ:
+class RabbitMQ(Worker):
     """The Broker on RabbitMQ. mesh.events.provision creates the exchanges and the queues."""
 
     def __init__(self, url: str, service: str) -> None:
         """Prepares the connection. `service` is also the name of the RabbitMQ user."""
+        super().__init__({"connection to RabbitMQ": self._stay_connected})
         self._url = url
         self._service = service
         self._connection: AbstractConnection | None = None
         self._publishing: dict[str, asyncio.Task[AbstractChannel]] = {}
         self._connected = asyncio.Event()  # set at the first connection
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._tasks.append(asyncio.create_task(keep_running("connection to RabbitMQ", self._stay_connected)))
+        await super().__aenter__()
         # Components that use the broker start afterwards, and find it connected if it is up.
         await wait(self._connected, START_TIMEOUT_S)
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop(self._tasks)
 
     async def publish(self, event: Envelope) -> None:
         """Publishes an event, as Broker.publish() does. Raises Unavailable."""

@@ -6,7 +6,6 @@ It can be repeated, and adds nothing twice.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -14,10 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from demo.client import DemoError, Shop
 from demo.customers import Customer, customers
 from demo.products import products
-from local import processes
-from local.declarations.checkout import read_services
+from demo.running_shop import running_url, staff_login
 from local.home import Home
-from local.state import State
 
 CUSTOMER_PASSWORD = "demo customer"  # not a secret: the customers are fictional
 
@@ -29,7 +26,7 @@ def main() -> int:
     """Fills the shop and returns the exit status."""
     home = Home.of_environment()
     try:
-        asyncio.run(fill(running_url(home), home.secret("staff-password")))
+        asyncio.run(fill(running_url(home), staff_login(home)))
     except DemoError as error:
         print(error, file=sys.stderr)
         return 1
@@ -39,22 +36,13 @@ def main() -> int:
     return 0
 
 
-def running_url(home: Home) -> str:
-    """Returns the URL of the running mesh of this checkout. Raises DemoError if none is running."""
-    processes = State.read(home.state_file).processes if home.supervisor_pid() else []
-    for process in processes:
-        if process.name == "edge":
-            return f"http://127.0.0.1:{process.port}"
-    raise DemoError("No mesh runs here. Start one with `make up`, and try again.")
-
-
-async def fill(url: str, staff_password: str) -> None:
-    """Creates everything, and shows the progress."""
+async def fill(url: str, login: tuple[str, str]) -> None:
+    """Creates everything as staff with this login, and shows the progress."""
     columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     goods = products()
     people = customers(len(goods))
     async with Shop(url) as shop:
-        staff = await shop.token(processes.staff_email(read_services(Path())), staff_password)
+        staff = await shop.token(*login)
         with Progress(*columns) as progress:
             bars = [
                 progress.add_task(description, total=total)

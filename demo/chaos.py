@@ -14,18 +14,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Final
 
 import psutil
 
 from demo import audit
-from demo.__main__ import running_url
 from demo.client import DemoError
+from demo.running_shop import running_url, staff_login
 from demo.shoppers import Shoppers
-from local import processes
-from local.declarations.checkout import read_services
 from local.errors import SetupError
 from local.home import Home
 from local.state import State
@@ -82,9 +79,8 @@ def main() -> int:
 
 async def run(home: Home, *, orders: int, faults: int, seed: int) -> Outcome:
     """Lets shoppers place orders while faults happen, until both are done; then waits for the shop, and audits it."""
-    staff = processes.staff_email(read_services(Path())), home.secret("staff-password")
     broken: Counter[str] = Counter()
-    async with Shoppers(running_url(home), staff, seed=seed) as shoppers:
+    async with Shoppers(running_url(home), staff_login(home), seed=seed) as shoppers:
         numbers = iter(range(orders))
         shopping = [asyncio.create_task(_shop(shoppers, numbers)) for _ in range(SHOPPERS)]
         breaking = asyncio.create_task(_break(home, faults, Random(seed), broken))

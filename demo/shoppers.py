@@ -45,7 +45,6 @@ class Figures:
     deciding_s: list[float] = field(default_factory=list)
     states: Counter[str] = field(default_factory=Counter)
     repeated: Counter[str] = field(default_factory=Counter)
-    unexpected: list[str] = field(default_factory=list)
 
 
 class Shoppers:
@@ -161,8 +160,7 @@ class Shoppers:
             if response is not None and response.is_success:
                 return dict(response.json())
             if response is not None and response.status_code not in RETRIED:
-                self.figures.unexpected.append(f"{method} {path}: {response.status_code} {response.text[:200]}")
-                raise DemoError(self.figures.unexpected[-1])
+                raise DemoError(f"{method} {path}: {response.status_code} {response.text[:200]}")
             if time.monotonic() > give_up_at:
                 raise DemoError(f"{method} {path}: no answer within {GIVE_UP_S:.0f} s, the last was {problem}")
             self.figures.repeated[problem] += 1

@@ -8,18 +8,15 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from rich.live import Live
 from rich.table import Table
 
 from demo import audit
-from demo.__main__ import running_url
 from demo.client import DemoError
+from demo.running_shop import running_url, staff_login
 from demo.shoppers import Figures, Shoppers
-from local import processes
-from local.declarations.checkout import read_services
 from local.errors import SetupError
 from local.home import Home
 
@@ -55,8 +52,7 @@ def main() -> int:
 
 
 async def _run(home: Home, rate: float, duration_s: float, seed: int) -> tuple[list[str], list[audit.Finding]]:
-    staff = processes.staff_email(read_services(Path())), home.secret("staff-password")
-    async with Shoppers(running_url(home), staff, seed=seed) as shoppers:
+    async with Shoppers(running_url(home), staff_login(home), seed=seed) as shoppers:
         failed = await _come(shoppers, rate, duration_s)
     return failed, await audit.audit_mesh(home, audit.SETTLE_S)
 

@@ -62,11 +62,21 @@ async def review(tx: Connection, payment: Payment, *, approve: bool, now: dateti
     return decided
 
 
+async def refund(tx: Connection, payment: Payment, amount: Money | None, reason: str, now: datetime) -> None:
+    """Pays back an amount of a payment, which must be locked; all that is left if it is not given. Raises
+    FailedPrecondition, or InvalidArgument for an amount that is none.
+    """
+    amount = payment.check_refund(amount, await _promised(tx, payment))
+    await storage.insert_refund(tx, storage.Refund(uuid4(), payment.uid, amount, reason), now)
+    await storage.update(tx, payment)
+
+
 async def refund_rest(tx: Connection, payment: Payment, now: datetime) -> None:
     """Pays back all that is left of a captured payment, which must be locked."""
-    promised = sum(refund.amount.hundredths for refund in await storage.open_refunds(tx, payment))
-    left = payment.captured.hundredths - payment.refunded.hundredths - promised
-    if left:
-        refund = storage.Refund(uuid4(), payment.uid, Money(payment.amount.currency, left), CANCELLED_REASON)
-        await storage.insert_refund(tx, refund, now)
-        await storage.update(tx, payment)
+    if payment.left(await _promised(tx, payment)):
+        await refund(tx, payment, None, CANCELLED_REASON, now)
+
+
+async def _promised(tx: Connection, payment: Payment) -> int:
+    """Returns the hundredths that the provider has yet to pay back."""
+    return sum(each.amount.hundredths for each in await storage.open_refunds(tx, payment))

@@ -189,13 +189,17 @@ class Payment:
             return self
         raise self._wrong_state("does not wait for a decision")
 
+    def left(self, promised: int) -> int:
+        """Returns the hundredths that can still be refunded, besides the promised ones."""
+        return self.captured.hundredths - self.refunded.hundredths - promised
+
     def check_refund(self, amount: Money | None, promised: int) -> Money:
         """Returns the amount to refund, all that is left if it is not given. `promised` are the hundredths of refunds
         that the provider has yet to make. Raises FailedPrecondition, or InvalidArgument for an amount that is none.
         """
         if self.state is not State.CAPTURED:
             raise self._wrong_state("is not captured")
-        left = self.captured.hundredths - self.refunded.hundredths - promised
+        left = self.left(promised)
         wanted = amount or replace(self.amount, hundredths=left)
         if wanted.currency != self.amount.currency or (amount is not None and wanted.hundredths <= 0):
             description = f"must be more than zero, in {self.amount.currency}"

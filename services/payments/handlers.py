@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from functools import partial
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from meshwright.payments.v1.payments_grpc import PaymentsServiceBase
 from meshwright.payments.v1.payments_pb import (
@@ -122,12 +122,9 @@ class PaymentsHandlers(PaymentsServiceBase):
 
 
 async def _refund(tx: Connection, request: RefundPaymentRequest) -> PaymentMessage:
-    now = datetime.now(UTC)
     payment = await _locked(tx, request.name)
-    promised = sum(refund.amount.hundredths for refund in await storage.open_refunds(tx, payment))
-    amount = payment.check_refund(money_of(request.amount) if request.amount else None, promised)
-    await storage.insert_refund(tx, storage.Refund(uuid4(), payment.uid, amount, request.reason), now)
-    await storage.update(tx, payment)
+    amount = money_of(request.amount) if request.amount else None
+    await charges.refund(tx, payment, amount, request.reason, datetime.now(UTC))
     return payment_message(payment, staff=True)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -110,10 +110,7 @@ async def refund(shop: Shop, uid: UUID, hundredths: int) -> None:
     async with shop.database.transaction() as tx:
         payment = await storage.find(tx, uid, lock=True)
         assert payment is not None
-        promised = sum(each.amount.hundredths for each in await storage.open_refunds(tx, payment))
-        amount = payment.check_refund(Money("EUR", hundredths), promised)
-        await storage.insert_refund(tx, storage.Refund(uuid4(), uid, amount, "Broken"), datetime.now(UTC))
-        await storage.update(tx, payment)
+        await charges.refund(tx, payment, Money("EUR", hundredths), "Broken", datetime.now(UTC))
 
 
 class FaultySandbox(Sandbox):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from mesh.database import Connection
+from mesh.database import Connection, take_turn
 from mesh.money import Money
 from mesh.position import Key
 from services.analytics.domain import Metric, Step
@@ -16,14 +16,10 @@ STEPS_MAX: Final = 100
 KEPT_FOR: Final = timedelta(days=731)
 PURGED_PER_STEP_MAX: Final = 2
 
-# Numbers are assigned in the order of statements, rows become visible in that of commits. One writer at a time makes
-# the two the same, so that nobody who reads up to a number misses a smaller one that is committed later.
-_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock('sales'::regclass::oid::bigint)"
-
 
 async def insert(tx: Connection, step: Step, person: int | None) -> None:
     """Inserts a step, and deletes some that are too old."""
-    await tx.execute(_TAKE_TURN)
+    await take_turn(tx, "sales")
     await tx.execute(
         """
         INSERT INTO sales (metric, order_name, person, units, currency, hundredths, event_time)

@@ -12,7 +12,7 @@ from typing import Final
 
 import asyncpg
 
-from mesh.database import Connection
+from mesh.database import Connection, take_turn
 from mesh.pagination import Page
 from mesh.position import Key
 from services.inventory.domain import Reservation, State, Stock
@@ -29,10 +29,6 @@ LOW_CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int, int)
 LOW_CHANGES_MAX: Final = 100
 
 _STOCK: Final = "product, on_hand, reserved, reorder_level, reorder_quantity, update_time, version"
-
-# Positions come in the order of statements, rows become visible in that of commits. One writer of positions at a time
-# makes the two the same, so that a stream that reads up to a position misses none that is committed later.
-_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock('stock_low_change'::regclass::oid::bigint)"
 
 
 class Listed(enum.Enum):
@@ -86,7 +82,7 @@ async def update(tx: Connection, before: Mapping[str, Stock], after: Iterable[St
     """Writes changed stock, which must be locked. Returns that of the products that became low by the change."""
     changed = sorted(after, key=lambda each: each.product)
     if any(each.low is not _was_low(before[each.product]) for each in changed):
-        await tx.execute(_TAKE_TURN)
+        await take_turn(tx, "stock_low_change")
     await tx.executemany(
         """
         UPDATE stock SET on_hand = $2, reserved = $3, reorder_level = $4, reorder_quantity = $5, update_time = $6,

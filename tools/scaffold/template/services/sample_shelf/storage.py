@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mesh.database import Connection
+from mesh.database import Connection, take_turn
 from mesh.pagination import Page
 from mesh.position import Key
 from services.sample_shelf.domain import Details, SampleNote
@@ -22,15 +22,10 @@ CHANGES_MAX: Final = 100
 
 _COLUMNS: Final = "uid, owner, display_name, description, create_time, update_time, delete_time, version"
 
-# Numbers come in the order of statements, rows become visible in that of commits. One writer at a time makes the two
-# the same, so that nobody who reads up to a number misses a smaller one that is committed later. The lock is released
-# at the end of the transaction.
-_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock('sample_notes'::regclass::oid::bigint)"
-
 
 async def insert(tx: Connection, sample_note: SampleNote) -> None:
     """Writes a new sample note."""
-    await tx.execute(_TAKE_TURN)
+    await take_turn(tx, "sample_notes")
     await tx.execute(
         f"""
         INSERT INTO sample_notes ({_COLUMNS}, change)
@@ -42,7 +37,7 @@ async def insert(tx: Connection, sample_note: SampleNote) -> None:
 
 async def update(tx: Connection, sample_note: SampleNote) -> None:
     """Writes a changed sample note. find(…, lock=True) must have locked its row."""
-    await tx.execute(_TAKE_TURN)
+    await take_turn(tx, "sample_notes")
     await tx.execute(
         f"""
         UPDATE sample_notes SET ({_COLUMNS}, change) =

@@ -6,6 +6,7 @@ from typing import Final
 from mesh.database import Database
 from services.inventory import reservations, storage
 from services.inventory.domain import State
+from tests.services.outbox import published_names
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALID: Final = timedelta(minutes=30)
@@ -61,6 +62,4 @@ class Warehouse:
 
     async def events(self) -> list[str]:
         """Returns the names of the events that were published, in their order."""
-        async with self.database.transaction() as tx:
-            rows = await tx.fetch("SELECT type FROM mesh.outbox ORDER BY id")
-        return [row["type"].rpartition(".")[2] for row in rows]
+        return await published_names(self.database)

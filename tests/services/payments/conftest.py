@@ -14,6 +14,7 @@ from services.payments.domain import Payment
 from services.payments.provider import Provider
 from services.payments.risk import Limits
 from services.payments.sandbox import Sandbox
+from tests.services.outbox import published_names
 
 LIMITS = Limits(amount_max_hundredths=100_000, payments_per_hour_max=5)
 PRICE = Money("EUR", 2_599)
@@ -77,9 +78,7 @@ class Shop:
 
     async def events(self) -> list[str]:
         """Returns the names of the events that were published, in their order."""
-        async with self.database.transaction() as tx:
-            rows = await tx.fetch("SELECT type FROM mesh.outbox ORDER BY id")
-        return [row["type"].rpartition(".")[2] for row in rows]
+        return await published_names(self.database)
 
 
 @pytest.fixture

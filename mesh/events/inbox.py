@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -43,6 +44,20 @@ class UndeliverableError(Exception):
 
 class HandlerError(Exception):
     """A failure of a handler, which is the `__cause__`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a try: the cause of a failure, and the pause until the next try, None if there is none."""
+
+    received: Received
+    cause: BaseException | None = None
+    pause_s: float | None = None
+
+    @property
+    def error(self) -> str:
+        """Returns the failure in words, for an operator."""
+        return f"{type(self.cause).__name__}: {self.cause}"
 
 
 class Inbox:
@@ -126,23 +141,26 @@ class Inbox:
     async def _work_batch(self) -> bool:
         """Handles events that are due; returns False if there are none."""
         batch: list[Received] = []
-        results: Results = {}
+        outcomes: list[Outcome] = []
+        failed: Results = {}
         try:
             async with self._database.transaction() as tx:
                 batch = await inbox_table.take(tx, 1 if self._alone else self._batch_events_max)
                 if not batch:
                     return False
                 await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'")
-                results = await self._handle_in_turn(tx, batch)
-                await inbox_table.finish(tx, [received for received in results if results[received] is None])
+                outcomes = await self._record(tx, await self._handle_in_turn(tx, batch))
         except Exception as error:
             if not batch:
                 raise
             self._alone = len(batch)  # to find out which event it was
-            results = {batch[0]: error} if len(batch) == 1 else {}
+            outcomes, failed = [], {batch[0]: error} if len(batch) == 1 else {}
         self._alone = max(self._alone - 1, 0)
-        for received, failure in results.items():
-            await self._record(received, failure)
+        if failed:
+            async with self._database.transaction() as tx:
+                outcomes = await self._record(tx, failed)
+        for outcome in outcomes:
+            self._report(outcome)
         return True
 
     async def _handle_in_turn(self, tx: Connection, batch: Sequence[Received]) -> Results:
@@ -203,27 +221,36 @@ class Inbox:
         )
         return event, handler
 
-    async def _record(self, received: Received, error: Exception | None) -> None:
-        with received.envelope.correlated():
-            if error is not None:
-                await self._record_failure(received, error)
-                return
-            self._count(received.envelope, "done")
-            log.info("event handled", attempts=received.attempts + 1)
+    async def _record(self, tx: Connection, results: Results) -> list[Outcome]:
+        """Records in this transaction which events are done, and which tries failed. Returns what was recorded."""
+        done = [Outcome(received) for received, error in results.items() if error is None]
+        await inbox_table.finish(tx, [outcome.received for outcome in done])
+        failed = [self._failure(received, error) for received, error in results.items() if error is not None]
+        return done + [
+            outcome
+            for outcome in failed
+            if await inbox_table.fail(tx, outcome.received, outcome.error, outcome.pause_s)
+        ]
 
-    async def _record_failure(self, received: Received, error: Exception) -> None:
+    def _failure(self, received: Received, error: Exception) -> Outcome:
         cause = error.__cause__ if isinstance(error, HandlerError) and error.__cause__ else error
-        attempts = received.attempts + 1
-        pause_s = None if isinstance(error, UndeliverableError) else self._retries.pause_s(attempts)
-        async with self._database.transaction() as tx:
-            if not await inbox_table.fail(tx, received, f"{type(cause).__name__}: {cause}", pause_s):
-                return
-        if pause_s is None:
-            self._count(received.envelope, "dead")
-            log.error("event set aside as a dead letter", attempts=attempts, exc_info=cause)
-        else:
-            self._count(received.envelope, "failed")
-            log.warning("event handler failed", attempts=attempts, pause_s=round(pause_s, 1), exc_info=cause)
+        final = isinstance(error, UndeliverableError)
+        return Outcome(received, cause, None if final else self._retries.pause_s(received.attempts + 1))
+
+    def _report(self, outcome: Outcome) -> None:
+        """Counts and logs what was recorded about an event."""
+        envelope, attempts = outcome.received.envelope, outcome.received.attempts + 1
+        with envelope.correlated():
+            if outcome.cause is None:
+                self._count(envelope, "done")
+                log.info("event handled", attempts=attempts)
+            elif outcome.pause_s is None:
+                self._count(envelope, "dead")
+                log.error("event set aside as a dead letter", attempts=attempts, exc_info=outcome.cause)
+            else:
+                self._count(envelope, "failed")
+                pause_s = round(outcome.pause_s, 1)
+                log.warning("event handler failed", attempts=attempts, pause_s=pause_s, exc_info=outcome.cause)
 
     def _count(self, envelope: Envelope, outcome: str) -> None:
         known = envelope.type if envelope.type in self._handlers else "unknown"

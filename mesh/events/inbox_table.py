@@ -49,7 +49,7 @@ _AS_BEFORE = "; ".join(f"SET LOCAL {setting} = on" for setting in _PLANNER)
 _FINISH = """
 UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now() WHERE sequence = ANY($1::bigint[])
 """
-# Two workers may fail with an event, one after the other, before the first has recorded it: that counts once.
+# A failed transaction is recorded in another one. Before that, a second worker may fail with the event: it counts once.
 _FAIL = """
 UPDATE mesh.inbox SET attempts = attempts + 1, last_error = $3,
     state = CASE WHEN $4::interval IS NULL THEN 'dead' ELSE 'pending' END, due_at = now() + coalesce($4, '0')

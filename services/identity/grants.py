@@ -143,8 +143,9 @@ class Grants:
         if old is None:
             raise self._rejected_refresh(call)
         new = RefreshToken.new(self._cipher, old.family)
-        client_id = request.client_id or PUBLIC_CLIENT
-        rotation = Rotation(old.family, client_id, user_agent_of(call), old.hash, new.hash)
+        # A sign-in by password is of no client, whatever its client calls itself.
+        client_ids = (request.client_id, PUBLIC_CLIENT)
+        rotation = Rotation(old.family, client_ids, user_agent_of(call), old.hash, new.hash)
         async with self._database.transaction() as tx:
             rotated = await storage.rotate_family(tx, rotation, self._refresh_lifetime)
             if rotated is not None:
@@ -155,7 +156,7 @@ class Grants:
             await self._end_reused(old, call)
             raise self._rejected_refresh(call)
         audit.record("refresh", call, account=user.name, outcome="succeeded", session=str(new.family))
-        return IssuedTokens(self._access_token(user, client_id, scopes, new), new)
+        return IssuedTokens(self._access_token(user, rotated.client_id, scopes, new), new)
 
     def _rejected_refresh(self, call: Call) -> InvalidArgument:
         audit.record("refresh", call, outcome="failed", reason="INVALID_GRANT")

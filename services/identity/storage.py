@@ -56,10 +56,10 @@ class NewFamily:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The exchange of a family's refresh token for the next by a client."""
+    """The exchange of a family's refresh token for the next, if it is a family of one of these clients."""
 
     family: UUID
-    client_id: str
+    client_ids: tuple[str, ...]
     user_agent: str
     old_hash: bytes
     new_hash: bytes
@@ -67,9 +67,10 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """The user of a family, and the scopes granted at sign-in."""
+    """The user and the client of a family, and the scopes granted at sign-in."""
 
     user: User
+    client_id: str
     scopes: frozenset[str]
 
 
@@ -189,12 +190,12 @@ async def rotate_family(tx: Connection, rotation: Rotation, lifetime: timedelta)
     query = f"""
         UPDATE refresh_families SET token_hash = $3, expire_time = now() + $4, last_use_time = now(), user_agent = $6
         FROM users
-        WHERE id = $1 AND token_hash = $2 AND expire_time > now() AND client_id = $5 AND users.uid = user_uid
-        RETURNING {_USER}, scopes
+        WHERE id = $1 AND token_hash = $2 AND expire_time > now() AND client_id = ANY($5) AND users.uid = user_uid
+        RETURNING {_USER}, client_id, scopes
     """
-    each = rotation
-    row = await tx.fetchrow(query, each.family, each.old_hash, each.new_hash, lifetime, each.client_id, each.user_agent)
-    return None if row is None else Rotated(_user(row), frozenset(row["scopes"]))
+    hashes = (rotation.old_hash, rotation.new_hash)
+    row = await tx.fetchrow(query, rotation.family, *hashes, lifetime, rotation.client_ids, rotation.user_agent)
+    return None if row is None else Rotated(_user(row), row["client_id"], frozenset(row["scopes"]))
 
 
 async def delete_family(tx: Connection, family: UUID) -> tuple[UUID, bytes] | None:

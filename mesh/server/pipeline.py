@@ -109,8 +109,12 @@ class Pipeline:
 
     async def _send(self, request: Any, call: Call, context: Context) -> None:
         """Sends the responses, each once the client's flow control has room for it."""
+        begun = False
         async with aclosing(self._handler.serve(request, call)) as responses:
             async for response in responses:
+                if not begun:
+                    await _begin(context)
+                    begun = True
                 await context.write(response.to_binary())
 
     async def _serve(self, context: Context, handle: Callable[[Call], Awaitable[Answer]]) -> Answer:
@@ -220,6 +224,18 @@ class Pipeline:
                 raise _of_message(index, error) from error
             yield message
             index += 1
+
+
+async def _begin(context: Context) -> None:
+    """Sends the headers of a stream of responses, to the end even if the stream has to end meanwhile: gRPC fails to
+    abort a call whose headers are on their way. They don't wait for the client's flow control, as messages do.
+    """
+    sending = asyncio.ensure_future(context.send_initial_metadata(()))
+    try:
+        await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        await asyncio.gather(sending, return_exceptions=True)
+        raise
 
 
 async def _in_context(call: Call, handle: Callable[[Call], Awaitable[Answer]]) -> Answer:

@@ -158,3 +158,22 @@ async def test_a_server_that_stops_ends_its_streams(greeter: SimpleNamespace, is
             await anext(responses)
         await stopping
     assert (caught.value.reason, caught.value.retry_after_s) == ("STREAM_DRAINED", 1.0)
+
+
+async def test_a_stream_that_ends_while_its_first_message_is_sent(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The status arrives although the server stops before the message that begins the stream has left."""
+    began: asyncio.Future[asyncio.Task[None]] = asyncio.get_running_loop().create_future()
+
+    async def count(_request: Any, _call: Call) -> AsyncIterator[Any]:
+        began.set_result(asyncio.create_task(server.__aexit__()))
+        yield greeter.pb.GreetResponse(text="x" * 2_000_000)  # more than the flow-control window
+        await asyncio.Event().wait()
+
+    async with (
+        serving(greeter, issuer, Streams(greeter, count=count)) as (server, client),
+        client.count(greeter.pb.GreetRequest(name="Ada")) as responses,
+    ):
+        with pytest.raises(Unavailable) as caught:
+            _ = [response async for response in responses]
+        await (await began)
+    assert caught.value.reason == "STREAM_DRAINED"

@@ -8,6 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+import aio_pika
+from aio_pika.exceptions import AMQPError
+
 from local.child import Command
 from local.errors import SetupError
 from local.ports import LOOPBACK, free_port
@@ -22,6 +25,7 @@ PROGRAMS = (
     Path("/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server"),
     Path("/usr/local/opt/rabbitmq/sbin/rabbitmq-server"),
 )
+CONNECT_TIMEOUT_S = 5.0
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # section 4.2.2 of AMQP 0-9-1: the server answers by a frame of method 1
 
 CONFIGURATION = """\
@@ -87,7 +91,12 @@ class RabbitMQServer(Server):
         return Command((str(path),), self._environment())
 
     async def ready(self, pid: int) -> bool:
-        """It opens its port once it has recovered its queues and loaded its definitions."""
+        """It opens its port once it has recovered its queues and loaded its definitions. Its virtual host may still not
+        run: then it rejects every connection by INTERNAL_ERROR.
+        """
+        return await self._listens() and await self._connects()
+
+    async def _listens(self) -> bool:
         with suppress(OSError, EOFError):
             reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
             try:
@@ -95,6 +104,12 @@ class RabbitMQServer(Server):
                 return await reader.readexactly(1) == b"\x01"
             finally:
                 writer.close()
+        return False
+
+    async def _connects(self) -> bool:
+        with suppress(AMQPError, OSError):  # TimeoutError is an OSError
+            await (await aio_pika.connect(self.url(self._users[0].name), timeout=CONNECT_TIMEOUT_S)).close()
+            return True
         return False
 
     def _environment(self) -> dict[str, str]:

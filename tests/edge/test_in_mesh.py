@@ -172,7 +172,7 @@ async def test_a_rolling_restart_loses_no_request(image: Path, backend: Backend)
 async def test_a_drain_ends_even_if_clients_stay(library: Contract, backend: Backend, service_mesh: bool) -> None:
     """Behind a proxy that keeps its connections, every request is answered until the limit, and then with 503."""
     answers_after(backend, 0)
-    settings: dict[str, Any] = {"service_mesh": service_mesh, "drain_quiet_s": 0.4, "drain_s_max": 0.8}
+    settings: dict[str, Any] = {"service_mesh": service_mesh, "drain_quiet_s": 2.0, "drain_s_max": 0.4}
     async with AsyncExitStack() as stack:
         edge = await stack.enter_async_context(edge_of(library, backend.port, **settings))
         url = str(edge.base_url)

@@ -68,7 +68,7 @@ class Mesh:
         with self.output:
             status = self.supervisor.wait(WAIT_TIMEOUT_S)
         assert status == 0, status
-        assert [process.name() for process in family if process.is_running()] == []
+        eventually(lambda: not any(map(alive, family)))  # RabbitMQ's helpers end by themselves once it has gone
 
     def process(self, name: str) -> ProcessState:
         """Returns the supervisor's state of a process."""
@@ -212,6 +212,13 @@ class Client(httpx.Client):
 
         order: dict[str, Any] = eventually(there)
         return order
+
+
+def alive(process: psutil.Process) -> bool:
+    """Returns whether a process runs; one that nobody has waited for yet does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def eventually(condition: Callable[[], Any], timeout_s: float = WAIT_TIMEOUT_S) -> Any:

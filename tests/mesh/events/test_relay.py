@@ -134,7 +134,6 @@ async def test_a_broker_that_was_emptied_is_published_to(
         await _published(broker, server, 1)
         await server.lose_everything()
         await publish_notes("notes/1", "b")
-        await server.provision({})
         assert _texts(await _published(broker, server, 1)) == ["b"]
 
 

@@ -49,7 +49,8 @@ async def purge(tx: Connection) -> int:
     query = """
         WITH purged AS (
             DELETE FROM client_events WHERE event_id IN (
-                SELECT event_id FROM client_events WHERE record_time < now() - $1::interval LIMIT $2
+                SELECT event_id FROM client_events WHERE record_time < now() - $1::interval
+                ORDER BY record_time LIMIT $2
             ) RETURNING 1
         ) SELECT count(*) FROM purged
     """

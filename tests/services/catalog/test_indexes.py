@@ -1,0 +1,75 @@
+"""Indexes for each look-up, list and search of products. What a list reads is counted by test_cost.py."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from local.postgres import Postgres
+from mesh.database import Connection, Database
+from services.catalog import storage
+from services.catalog.listing import Listing
+from tests.services.indexes import Read, assert_uses_indexes, filled_database, next_page, page
+
+FILL = {
+    "products": """
+        INSERT INTO products (
+            uid, title, description, category, currency, price_hundredths, create_time, update_time, delete_time,
+            version
+        ) SELECT gen_random_uuid(), CASE WHEN n % 5000 = 0 THEN 'Zebra' ELSE 'Great product' END || ' ' || n,
+            'A fine thing for the garden.', 'c' || n % 3, 'EUR', n % 7, now(), now() + n * interval '1 s',
+            CASE WHEN n % 50 = 1 THEN now() END, 1
+        FROM generate_series(1, $1::int) AS n
+    """,
+}
+UIDS = [UUID(int=7), UUID(int=8)]
+
+
+async def deep_list(tx: Connection, filter_text: str, order_by: str) -> None:
+    """Reads two pages."""
+    listing = Listing.read(filter_text, order_by, show_deleted=False)
+    key_types = tuple(storage.key_types(listing))
+    _, token = await storage.list_products(tx, listing, page(*key_types, size=1))
+    await storage.list_products(tx, listing, next_page(key_types, token))
+
+
+async def deep_search(tx: Connection) -> None:
+    """Reads two pages."""
+    _, token = await storage.search(tx, "zebra", page(*storage.SEARCH_KEY_TYPES, size=1))
+    await storage.search(tx, "zebra", next_page(storage.SEARCH_KEY_TYPES, token))
+
+
+READS: dict[str, Read] = {
+    "find": lambda tx: storage.find(tx, UUID(int=7), lock=True),
+    "find_all": lambda tx: storage.find_all(tx, UIDS),
+    "lock_all": lambda tx: storage.lock_all(tx, UIDS),
+    "search": deep_search,
+    **{
+        f"list_products {text} {order}": partial(deep_list, filter_text=text, order_by=order)
+        for text, order in [
+            ("", ""),
+            ("", "title"),
+            ("", "price desc"),
+            ("", "category desc, create_time desc"),
+            ("category = c1", "price"),
+            ("category = c1", "update_time desc"),
+            ("title : zebra", "price"),
+            ("title : product", ""),
+            ("price.currency_code != USD", "update_time"),
+        ]
+    },
+}
+
+
+@pytest.fixture(scope="module")
+async def filled(postgres: Postgres) -> AsyncIterator[Database]:
+    """A database with many products."""
+    async with filled_database(postgres, "catalog", FILL) as database:
+        yield database
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+async def test_no_read_goes_through_a_whole_table(filled: Database, read: Read) -> None:
+    """With a million rows in each table, every read uses an index, and sorts few rows."""
+    await assert_uses_indexes(filled, list(FILL), read)

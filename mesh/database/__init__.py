@@ -3,7 +3,7 @@
 from mesh.database.connection import Connection, Session
 from mesh.database.database import Database
 from mesh.database.failures import busy
-from mesh.database.turn import take_turn
+from mesh.database.turn import take_turn, try_turn
 from mesh.database.wakeup import Wakeup, Wakeups
 
-__all__ = ["Connection", "Database", "Session", "Wakeup", "Wakeups", "busy", "take_turn"]
+__all__ = ["Connection", "Database", "Session", "Wakeup", "Wakeups", "busy", "take_turn", "try_turn"]

@@ -23,6 +23,7 @@ from meshwright.payments.v1.events_pb import (
     PaymentRefunded,
 )
 from meshwright.payments.v1.payments_pb import Payment
+from meshwright.recommendations.v1.events_pb import VariantConverted, VariantExposed
 from meshwright.support.v1.events_pb import MessagePosted
 from protobuf import Message
 
@@ -33,7 +34,7 @@ from mesh.money import Money
 from mesh.money_message import money_of
 from services.analytics import audit_storage, metric_storage, people_storage, sale_storage
 from services.analytics.audit_storage import Entry
-from services.analytics.domain import Metric, SaleLine, Step, tallies
+from services.analytics.domain import Metric, SaleLine, Step, tallies, variant_tallies
 
 
 def handlers() -> Mapping[type[Message], Handler]:
@@ -57,6 +58,8 @@ def handlers() -> Mapping[type[Message], Handler]:
         PaymentCaptured: payment_captured,
         PaymentRefunded: payment_refunded,
         MessagePosted: message_posted,
+        VariantExposed: variant_exposed,
+        VariantConverted: variant_converted,
     }
 
 
@@ -159,6 +162,24 @@ async def payment_refunded(tx: Connection, event: Event[PaymentRefunded]) -> Non
 async def message_posted(tx: Connection, event: Event[MessagePosted]) -> None:
     """Logs that a message was posted, not what it says."""
     await _log(tx, event, event.data.sender, "posted a message")
+
+
+async def variant_exposed(tx: Connection, event: Event[VariantExposed]) -> None:
+    """Counts that a user saw a variant of an experiment."""
+    exposed = event.data
+    assert exposed.expose_time is not None, "recommendations sets it"
+    await _log(tx, event, exposed.user, f"saw {exposed.variant} of the experiment {exposed.experiment}")
+    time = exposed.expose_time.to_datetime()
+    await metric_storage.add(tx, variant_tallies(Metric.EXPOSURES, exposed.experiment, exposed.variant, time))
+
+
+async def variant_converted(tx: Connection, event: Event[VariantConverted]) -> None:
+    """Counts that a user who saw a variant did what the experiment aims at."""
+    converted = event.data
+    assert converted.convert_time is not None, "recommendations sets it"
+    await _log(tx, event, converted.user, f"ordered after {converted.variant} of the experiment {converted.experiment}")
+    time = converted.convert_time.to_datetime()
+    await metric_storage.add(tx, variant_tallies(Metric.CONVERSIONS, converted.experiment, converted.variant, time))
 
 
 async def _count_order(tx: Connection, event: Event[Any], order: Order | None, metric: Metric) -> None:

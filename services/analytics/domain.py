@@ -162,6 +162,13 @@ def tallies(step: Step, lines: Sequence[SaleLine]) -> Iterator[Tally]:
         yield Tally(step.metric, Dimension.PRODUCT, line.product, line.amount.currency, step.time, measures)
 
 
+def variant_tallies(metric: Metric, experiment: str, variant: str, time: datetime) -> Iterator[Tally]:
+    """Yields what an exposure or a conversion adds to its metric: in total, and for the variant."""
+    one = Measures(1, 0, 0)
+    yield Tally(metric, Dimension.TOTAL, "", "", time, one)
+    yield Tally(metric, Dimension.VARIANT, group_key(experiment, variant), "", time, one)
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """Whole intervals from `start` to before `end`."""

@@ -1,9 +1,9 @@
-"""Turns to assign positions in a table."""
+"""Turns of tables."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from mesh.database import Database, take_turn
+from mesh.database import Database, take_turn, try_turn
 
 
 async def test_one_transaction_at_a_time_has_the_turn(open_database: Callable[..., Awaitable[Database]]) -> None:
@@ -25,3 +25,15 @@ async def test_one_transaction_at_a_time_has_the_turn(open_database: Callable[..
         order.append("first")
     await waiting
     assert order == ["first", "second"]
+
+
+async def test_a_turn_that_is_taken_is_not_waited_for(open_database: Callable[..., Awaitable[Database]]) -> None:
+    """Only one of two transactions gets the turn, until it ends."""
+    database = await open_database()
+    async with database.transaction() as tx:
+        assert await try_turn(tx, "mesh.outbox")
+        async with database.transaction() as other:
+            assert not await try_turn(other, "mesh.outbox")
+            assert await try_turn(other, "mesh.inbox")
+    async with database.transaction() as tx:
+        assert await try_turn(tx, "mesh.outbox")

@@ -1,0 +1,1 @@
+"""The recommendations service: learns from paid orders which products are bought together."""

@@ -1,0 +1,47 @@
+"""The experiment as users go through it: each exposure and conversion is recorded once, and published for analytics."""
+
+from datetime import datetime
+
+from meshwright.recommendations.v1.events_pb import VariantConverted, VariantExposed
+from protobuf.wkt import Timestamp
+
+from mesh.database import Connection
+from mesh.events import publish
+from services.recommendations import erasure_storage, exposure_storage
+from services.recommendations.domain.experiment import Experiment
+from services.recommendations.domain.ranking import Ranking
+from services.recommendations.exposure_storage import Exposure
+
+SOURCE = "recommendations"
+
+
+async def variant_of(tx: Connection, experiment: Experiment, user: str) -> Ranking:
+    """Returns the variant of a user: the one that the user has seen, also if the share of the experiment has changed
+    since.
+    """
+    seen = await exposure_storage.find_variant(tx, user, experiment.name)
+    return experiment.assign(user) if seen is None else Ranking(seen)
+
+
+async def expose(tx: Connection, experiment: Experiment, user: str, variant: Ranking, now: datetime) -> None:
+    """Records that a user saw a variant, if it is the first time."""
+    if await erasure_storage.is_erased(tx, user):
+        return
+    if await exposure_storage.insert(tx, Exposure(user, experiment.name, variant.value), now):
+        event = VariantExposed(
+            user=user, experiment=experiment.name, variant=variant.value, expose_time=Timestamp.from_datetime(now)
+        )
+        await publish(tx, event, source=SOURCE, aggregate=user)
+
+
+async def convert(tx: Connection, user: str, order: str, order_time: datetime) -> None:
+    """Records that a user who saw variants has placed an order."""
+    for exposure in await exposure_storage.convert(tx, user, order_time):
+        event = VariantConverted(
+            user=user,
+            experiment=exposure.experiment,
+            variant=exposure.variant,
+            order=order,
+            convert_time=Timestamp.from_datetime(order_time),
+        )
+        await publish(tx, event, source=SOURCE, aggregate=user)

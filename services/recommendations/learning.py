@@ -1,0 +1,43 @@
+"""The worker that learns from baskets, in stages."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+from mesh.background import Worker
+from mesh.database import Connection, Database, try_turn
+from services.recommendations import erasure_storage, exposure_storage
+from services.recommendations.preparation import prepare
+from services.recommendations.training import train
+
+PAUSE_S: Final = 1.0
+
+
+class Learning(Worker):
+    """The worker, which learns while its context lasts. One replica at a time does; if it dies, another goes on."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__({"learning": self._step})
+        self._database = database
+
+    async def _step(self) -> None:
+        if not await self.learn(datetime.now(UTC)):
+            await asyncio.sleep(PAUSE_S)
+
+    async def learn(self, now: datetime) -> bool:
+        """Does a part of the work of each stage, in a transaction of its own. Returns False if there was nothing to do,
+        or another replica is doing it.
+        """
+        stages = (partial(prepare, now=now), train, partial(_purge, now=now))
+        return any([await self._in_turn(stage) for stage in stages])
+
+    async def _in_turn(self, stage: Callable[[Connection], Awaitable[bool]]) -> bool:
+        async with self._database.transaction() as tx:
+            return await try_turn(tx, "stale_products") and await stage(tx)
+
+
+async def _purge(tx: Connection, now: datetime) -> bool:
+    """Deletes what is older than it is kept. Returns False if there was nothing."""
+    return bool(await exposure_storage.purge(tx, now) + await erasure_storage.purge(tx, now))

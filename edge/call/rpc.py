@@ -10,6 +10,7 @@ from typing import Final
 from edge.call.access import Access
 from edge.call.allowances import Allowances
 from edge.call.concurrency_limit import ConcurrencyLimit
+from edge.call.degraded import DegradedResponse
 from edge.call.metadata import RequestHeaders, ResponseHeaders
 from edge.call.span import span
 from edge.call.timeout import timeout_s
@@ -76,6 +77,7 @@ class Rpc:
 
     def __init__(self, method: Method, upstream: Upstream, settings: CallSettings) -> None:
         self.method = method
+        self.degraded = DegradedResponse(method)
         self._upstream = upstream
         self._settings = settings
         self._metrics = RpcMetrics(method.name)

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+)
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from edge.contract.image import HTTP_RULE, read_image
@@ -72,7 +77,7 @@ def read(image: FileDescriptorSet) -> Contract:
                     continue
                 method = _method(name, proto, types, messages)
                 methods.append(method)
-                if file.name in with_policies and (why := _contradiction(proto)):
+                if file.name in with_policies and (why := _contradiction(proto, messages)):
                     found.append(Problem(method.name, "", 0, why))
                     continue
                 found += _routes(method, proto, messages)
@@ -96,9 +101,18 @@ def _method(service: str, proto: MethodDescriptorProto, types: LazyTypes, messag
     )
 
 
-def _contradiction(proto: MethodDescriptorProto) -> str:
+def _contradiction(proto: MethodDescriptorProto, messages: Messages) -> str:
     """Returns why the policy of a method can't be as it is; empty if it can. Its types need not be built for that."""
-    return policy_of_options(MethodOptions.from_binary(proto.options.SerializeToString())).contradiction
+    policy = policy_of_options(MethodOptions.from_binary(proto.options.SerializeToString()))
+    if policy.contradiction or not policy.degraded_field:
+        return policy.contradiction
+    response = messages.get(proto.output_type[1:], DescriptorProto())
+    flags = [field.name for field in response.field if _is_flag(field)]
+    return policy.contradiction_of_response(flags, streams=proto.client_streaming or proto.server_streaming)
+
+
+def _is_flag(field: FieldDescriptorProto) -> bool:
+    return field.type == FieldDescriptorProto.TYPE_BOOL and field.label != FieldDescriptorProto.LABEL_REPEATED
 
 
 def _routes(method: Method, proto: MethodDescriptorProto, messages: Messages) -> Iterator[Route | Problem]:

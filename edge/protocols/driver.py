@@ -76,7 +76,13 @@ class CallDriver:
 
     async def _unary(self, request: Request, admission: Admission, message: bytes) -> UnaryResponse:
         call: Coroutine[Any, Any, UnaryResponse] = self._rpc.unary(admission, message)
-        return await (until_drain(request.connection, call) if self._long_poll else call)
+        try:
+            return await (until_drain(request.connection, call) if self._long_poll else call)
+        except MeshError as error:
+            if (response := self._rpc.degraded.to(error)) is None:
+                raise
+            request.record.code = error.code.name
+            return response
 
     async def _stream(self, exchange: StreamExchange, request: Request, writer: StreamReplyWriter) -> None:
         admission = await self._admit(exchange, request)

@@ -1,5 +1,6 @@
 """The policy of a method: its option (meshwright.policy.v1.method), read from the descriptor."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from googleapis.google.api.annotations_pb import ext_http
@@ -44,6 +45,7 @@ class Policy:
     long_poll: bool = False
     invalid_reason: str = ""
     error_format: ErrorFormat = ErrorFormat.UNSPECIFIED
+    degraded_field: str = ""
 
     def admits_workload(self, workload: str) -> bool:
         """Returns whether the contract allows this workload to call as itself."""
@@ -66,6 +68,18 @@ class Policy:
         """Returns the contradiction in the policy, to complete the name of the method; empty if there is none."""
         if self.public and self.scopes:
             return "is public and requires scopes: a method that needs no token can't require scopes of one"
+        if self.degraded_field and self.cache_s is not None:
+            return "has both degraded_field and cache: a degraded response would be kept after the failure"
+        return ""
+
+    def contradiction_of_response(self, flags: Collection[str], *, streams: bool) -> str:
+        """Returns the contradiction between the policy and the response, whose single bool fields are `flags`."""
+        if not self.degraded_field:
+            return ""
+        if streams:
+            return "has degraded_field and streams: a stream that has begun can't be degraded"
+        if self.degraded_field not in flags:
+            return f"has degraded_field {self.degraded_field!r}, which is no single bool field of its response"
         return ""
 
 
@@ -92,6 +106,7 @@ def policy_of_options(options: MethodOptions | None) -> Policy:
         long_poll=option.long_poll,
         invalid_reason=option.invalid_reason,
         error_format=option.error_format,
+        degraded_field=option.degraded_field,
     )
 
 

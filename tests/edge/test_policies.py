@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 from structlog.contextvars import merge_contextvars
@@ -40,6 +41,17 @@ service Policies {
     option (google.api.http) = {get: "/v1/news"};
     option (meshwright.policy.v1.method) = {public: true long_poll: true};
   }
+  rpc Advise(Words) returns (Advice) {
+    option idempotency_level = NO_SIDE_EFFECTS;
+    option (google.api.http) = {get: "/v1/advice"};
+    option (meshwright.policy.v1.method) = {public: true degraded_field: "is_degraded"};
+  }
+}
+
+message Advice {
+  repeated string words = 1;
+  bool is_degraded = 20;
+  repeated bool flags = 3;
 }
 
 message Words {
@@ -154,3 +166,72 @@ async def test_rejections_are_in_the_audit_log(guarded: Client, issuer: Issuer) 
         common | {"account": "", "reason": "TOKEN_INVALID", "scope": None},
     ]
     assert token not in json.dumps(logs, default=str)
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN"])
+async def test_a_failure_is_a_degraded_response(contract: Contract, service: Backend, code: str) -> None:
+    """Clients of all protocols get an empty response that says so; the log has the code of the failure."""
+
+    async def fail(_: Received, context: Context) -> bytes:
+        await context.abort(grpc.StatusCode[code], "no advice today")
+        return b""
+
+    service.answer = fail
+    path = "/policies.v1.Policies/Advise"
+    async with edge_of(contract, service.port) as client:
+        with capture_logs() as logs:
+            rest = await client.get("/v1/advice")
+        connect = await client.post(path, json={})
+        grpc_web = await client.post(
+            path, content=b"\0\0\0\0\0", headers={"content-type": "application/grpc-web+proto"}
+        )
+    assert (rest.status_code, rest.json()) == (200, {"isDegraded": True})
+    assert (connect.status_code, connect.json()) == (200, {"isDegraded": True})
+    assert grpc_web.content.startswith(b"\0\0\0\0\x03\xa0\x01\x01")
+    assert b"grpc-status: 0" in grpc_web.content.replace(b"grpc-status:0", b"grpc-status: 0")
+    assert [(each["status"], each["code"]) for each in logs if each["event"] == "request"] == [(200, code)]
+
+
+async def test_without_the_service_the_response_is_degraded(contract: Contract) -> None:
+    """Nothing listens at the address of the service."""
+    async with edge_of(contract, free_port()) as client:
+        advice, news = await client.get("/v1/advice"), await client.get("/v1/news")
+    assert (advice.status_code, advice.json()) == (200, {"isDegraded": True})
+    assert news.status_code == 503
+
+
+@pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "FAILED_PRECONDITION"])
+async def test_an_error_that_the_caller_can_mend_stays_one(contract: Contract, service: Backend, code: str) -> None:
+    """A degraded response would hide it."""
+
+    async def fail(_: Received, context: Context) -> bytes:
+        await context.abort(grpc.StatusCode[code], "not like this")
+        return b""
+
+    service.answer = fail
+    async with edge_of(contract, service.port) as client:
+        response = await client.get("/v1/advice")
+        unknown = await client.get("/v1/advice", params={"other": "1"})
+    assert response.json()["error"]["status"] == code
+    assert unknown.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("policy", "response", "why"),
+    [
+        ('degraded_field: "words"', "Advice", "which is no single bool field of its response"),
+        ('degraded_field: "flags"', "Advice", "which is no single bool field of its response"),
+        ('degraded_field: "missing"', "Advice", "which is no single bool field of its response"),
+        ('degraded_field: "is_degraded"', "stream Advice", "has degraded_field and streams"),
+        ('degraded_field: "is_degraded" cache: {}', "Advice", "has both degraded_field and cache"),
+    ],
+)
+def test_a_response_that_cannot_be_degraded_is_a_problem(tmp_path: Path, policy: str, response: str, why: str) -> None:
+    """The edge does not serve a method whose policy does not fit its response."""
+    method = """rpc Advise(Words) returns (Advice) {
+    option idempotency_level = NO_SIDE_EFFECTS;"""
+    changed = CONTRACT.replace(method, method.replace("(Advice)", f"({response})"))
+    changed = changed.replace('degraded_field: "is_degraded"', policy)
+    problems = read(compile_image(changed, tmp_path)).problems
+    assert [each.method for each in problems] == ["policies.v1.Policies.Advise"]
+    assert why in problems[0].why

@@ -48,6 +48,7 @@ def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping
         | {"IDENTITY_ADDRESS", "SMTP_URL", "MAIL_FROM", "SMS_FOLDER", "CLIENT_ID", "CLIENT_SECRET"}
         | {"WEBHOOK_SIGNING_SECRET"},
         "information": set(),
+        "recommendations": stores,
         "support": stores,
     }
     assert {name: set(environments[name]) for name in expected} == expected

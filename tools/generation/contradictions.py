@@ -7,6 +7,7 @@ from typing import Final
 from meshwright.policy.v1.policy_pb import ext_method
 from protobuf import DescMessage, DescMethod, DescService
 from protobuf.wkt import FileDescriptorSet
+from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
 
 from local.declarations.checkout import PACKAGE_PREFIX
 from local.declarations.problem import Problem
@@ -81,7 +82,7 @@ def _method_problems(
     method: DescMethod, path: tuple[int, ...], names: set[str], image: FileDescriptorSet
 ) -> Iterator[Problem]:
     policy = policy_of(method)
-    if why := policy.contradiction:
+    if why := policy.contradiction or policy.contradiction_of_response(_flags(method.output), streams=_streams(method)):
         yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY), f"{method.name} {why}.")
     options = method.proto.options
     callers = options[ext_method].callers if options is not None and ext_method in options else []
@@ -92,6 +93,19 @@ def _method_problems(
                 f"Name some of these: {', '.join(sorted(names))}; or {ANY_WORKLOAD!r}, which is all of them."
             )
             yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY, _CALLERS, position), why)
+
+
+def _flags(response: DescMessage) -> list[str]:
+    fields = (field.proto for field in response.fields)
+    return [
+        field.name
+        for field in fields
+        if field.type is FieldDescriptorProto.Type.BOOL and field.label is not FieldDescriptorProto.Label.REPEATED
+    ]
+
+
+def _streams(method: DescMethod) -> bool:
+    return method.proto.client_streaming or method.proto.server_streaming
 
 
 def _event_problems(

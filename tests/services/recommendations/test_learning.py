@@ -1,0 +1,129 @@
+"""The stages of learning on a real PostgreSQL."""
+
+import random
+from datetime import timedelta
+from itertools import combinations
+from uuid import UUID
+
+import pytest
+
+from mesh.database import Database, try_turn
+from services.recommendations import model_storage, preparation, training
+from services.recommendations.domain.basket import KEPT_FOR
+from services.recommendations.domain.ranking import Companion, Ranking, rank
+from services.recommendations.learning import Learning
+from tests.services.recommendations.shop import BLADE, NOW, OIL, RAKE, SAW, Shop
+
+LISTS = "SELECT product, ranking, position, other, score FROM neighbours ORDER BY 1, 2, 3"
+COUNTS = "SELECT product, baskets FROM product_counts ORDER BY 1"
+
+
+@pytest.fixture
+def shop(database: Database) -> Shop:
+    """A shop in which nothing was sold."""
+    return Shop(database)
+
+
+def trained(baskets: list[set[UUID]], withdrawn: set[UUID]) -> list[tuple[object, ...]]:
+    """Returns the lists of a model that is trained from nothing."""
+    products = sorted(set().union(*baskets))
+    counts = {each: sum(each in basket for basket in baskets) for each in products}
+    lists = []
+    for product in products:
+        companions = [
+            Companion(other, together, counts[other])
+            for other in products
+            if other not in withdrawn | {product}
+            and (together := sum({product, other} <= basket for basket in baskets))
+        ]
+        for ranking in sorted(Ranking):
+            ranked = rank(ranking, counts[product], companions)
+            lists += [(product, ranking, at, each.product, each.score) for at, each in enumerate(ranked)]
+    return lists
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_incremental_training_is_training_from_nothing(
+    shop: Shop, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was bought, cancelled, withdrawn and brought back, and whenever some of it was learned meanwhile."""
+    monkeypatch.setattr(preparation, "BASKETS_PER_STEP", 3)
+    monkeypatch.setattr(training, "PRODUCTS_PER_STEP", 2)
+    chance = random.Random(seed)
+    products = [UUID(int=number) for number in range(1, 9)]
+    orders: dict[UUID, set[UUID]] = {}
+    withdrawn: set[UUID] = set()
+    for _ in range(60):
+        match chance.choice(["buy", "buy", "buy", "cancel", "withdraw", "learn"]):
+            case "buy":
+                basket = chance.sample(products, chance.randint(1, 4))
+                orders[await shop.buy(*basket)] = set(basket)
+            case "cancel" if orders:
+                order = chance.choice(list(orders))
+                await shop.cancel(order)
+                del orders[order]
+            case "withdraw":
+                product = chance.choice(products)
+                withdrawn ^= {product}
+                await shop.withdraw(product, withdrawn=product in withdrawn)
+            case "learn":
+                await shop.learning.learn(NOW)
+    await shop.learn()
+    assert await shop.read(LISTS) == trained(list(orders.values()), withdrawn)
+
+
+async def test_only_what_changed_is_trained_again(shop: Shop) -> None:
+    """A version for each training; lists of other products stay as they are."""
+    await shop.buy(SAW, OIL)
+    await shop.buy(BLADE, RAKE)
+    await shop.learn()
+    rows = "SELECT ctid::text FROM neighbours WHERE product = $$%s$$"
+    saws, rakes = await shop.read(rows % SAW), await shop.read(rows % RAKE)
+    await shop.buy(SAW)
+    await shop.learn()
+    assert await shop.read(rows % SAW) != saws
+    assert await shop.read(rows % RAKE) == rakes
+    assert await shop.read("SELECT version, lists FROM models ORDER BY 1") == [(1, 4), (2, 2)]
+
+
+async def test_old_baskets_no_longer_count(shop: Shop) -> None:
+    """After a year they are deleted, and their counts with them."""
+    await shop.buy(SAW, OIL, time=NOW - KEPT_FOR)
+    await shop.buy(SAW, BLADE)
+    await shop.learn()
+    assert await shop.read(COUNTS) == [(SAW, 2), (OIL, 1), (BLADE, 1)]
+    await shop.learn(NOW + timedelta(seconds=1))
+    assert await shop.read(COUNTS) == [(SAW, 1), (BLADE, 1)]
+    assert [row[3] for row in await shop.read(LISTS) if row[0] == SAW] == [BLADE, BLADE]
+    assert await shop.read("SELECT count(*) FROM baskets") == [(1,)]
+
+
+async def test_one_replica_learns_at_a_time(shop: Shop) -> None:
+    """Another one finds nothing to do while the turn is taken, and goes on when it is free."""
+    await shop.buy(SAW, OIL)
+    other = Learning(shop.database)
+    async with shop.database.transaction() as tx:
+        assert await try_turn(tx, "stale_products")
+        assert not await other.learn(NOW)
+    assert await other.learn(NOW)
+    assert await shop.read(COUNTS) == [(SAW, 1), (OIL, 1)]
+
+
+async def test_two_replicas_count_each_basket_once(shop: Shop) -> None:
+    """Both learn as fast as they can while orders arrive."""
+    async with Learning(shop.database), Learning(shop.database):
+        for pair in combinations((SAW, OIL, BLADE, RAKE), 2):
+            await shop.buy(*pair)
+        await shop.learn()
+    assert {count for _, count in await shop.read(COUNTS)} == {3}
+    lists = await shop.read(LISTS)
+    assert {(row[1], round(row[4], 9)) for row in lists} == {("frequent", round(1 / 3, 9)), ("cosine", round(1 / 3, 9))}
+
+
+async def test_versions_are_kept_up_to_a_limit(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest ones, so that the table does not grow for ever."""
+    monkeypatch.setattr(model_storage, "VERSIONS_KEPT", 2)
+    for _ in range(4):
+        await shop.buy(SAW, OIL)
+        await shop.learn()
+    assert await shop.read("SELECT version FROM models ORDER BY 1") == [(3,), (4,)]

@@ -9,6 +9,7 @@ from googleapis.google.type.money_pb import Money as MoneyMessage
 from meshwright.analytics.v1.analytics_grpc import AnalyticsServiceBase
 from meshwright.analytics.v1.analytics_pb import (
     AuditEntry,
+    GetExperimentRequest,
     IngestEventsRequest,
     IngestEventsResponse,
     ListAuditEntriesRequest,
@@ -21,6 +22,7 @@ from meshwright.analytics.v1.analytics_pb import (
 )
 from meshwright.analytics.v1.analytics_pb import Dimension as DimensionMessage
 from meshwright.analytics.v1.analytics_pb import Event as EventMessage
+from meshwright.analytics.v1.analytics_pb import Experiment as ExperimentMessage
 from meshwright.analytics.v1.analytics_pb import Interval as IntervalMessage
 from meshwright.analytics.v1.analytics_pb import Measure as MeasureMessage
 from meshwright.analytics.v1.analytics_pb import Measures as MeasuresMessage
@@ -53,6 +55,7 @@ from services.analytics.domain import (
     Series,
     Step,
 )
+from services.analytics.experiment import EXPERIMENT_PREFIX, VariantResult, results
 from services.analytics.ingestion import Ingestion
 
 WATCH_EVERY_S: Final = 1.0
@@ -119,6 +122,16 @@ class AnalyticsHandlers(AnalyticsServiceBase):
             series=[_series_message(each) for each in series],
             start_time=Timestamp.from_datetime(query.period.start),
             end_time=Timestamp.from_datetime(query.period.end),
+        )
+
+    async def get_experiment(self, request: GetExperimentRequest, call: Call) -> ExperimentMessage:
+        """Returns what was counted for each variant, in all the time that roll-ups are kept."""
+        experiment = request.name.removeprefix(EXPERIMENT_PREFIX)
+        async with self._database.transaction() as tx:
+            exposures = await metric_storage.count_variants(tx, Metric.EXPOSURES, experiment)
+            conversions = await metric_storage.count_variants(tx, Metric.CONVERSIONS, experiment)
+        return ExperimentMessage(
+            name=request.name, variants=[_variant_message(each) for each in results(exposures, conversions)]
         )
 
     async def watch_sales(self, request: WatchSalesRequest, call: Call) -> AsyncIterator[WatchSalesResponse]:
@@ -252,6 +265,18 @@ def _measures_message(measures: Measures, currency: str) -> MeasuresMessage:
 
 def _amount_message(amount: Money) -> MoneyMessage | None:
     return money_message(amount) if amount.currency else None
+
+
+def _variant_message(result: VariantResult) -> ExperimentMessage.Variant:
+    low, high = result.rate_interval
+    return ExperimentMessage.Variant(
+        variant=result.variant,
+        exposure_count=result.exposures,
+        conversion_count=result.conversions,
+        conversion_rate=result.rate,
+        conversion_rate_low=low,
+        conversion_rate_high=high,
+    )
 
 
 def _sale_message(step: Step) -> SaleMessage:

@@ -7,9 +7,10 @@ from typing import Final
 import asyncpg
 
 from mesh.database import Connection
-from services.analytics.domain import Interval, Measures, Point, Query, Series, Tally
+from services.analytics.domain import Dimension, Interval, Measures, Metric, Point, Query, Series, Tally, group_key
 
 PURGED_PER_CALL_MAX: Final = 10_000
+VARIANTS_MAX: Final = 100
 
 ADD_TALLIES: Final = """
     INSERT INTO rollups (metric, resolution, dimension, key, currency, start_time, count, units, hundredths)
@@ -78,6 +79,19 @@ async def find_series(tx: Connection, query: Query) -> list[Series]:
         Series(query.group(key), currency, [_point(row) for row in points])
         for (key, currency), points in groupby(rows, lambda row: (row["key"], row["currency"]))
     ]
+
+
+async def count_variants(tx: Connection, metric: Metric, experiment: str) -> dict[str, int]:
+    """Returns the count of a metric for each variant of an experiment, of which the greatest VARIANTS_MAX."""
+    prefix = group_key(experiment, "")
+    query = """
+        SELECT key, sum(count)::bigint AS count FROM rollups
+        WHERE metric = $1 AND resolution = $2 AND dimension = $3 AND key >= $4 AND key < $5
+        GROUP BY key ORDER BY count DESC, key LIMIT $6
+    """
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    arguments = (metric.value, Interval.DAY.value, Dimension.VARIANT.value, prefix, end, VARIANTS_MAX)
+    return {row["key"].removeprefix(prefix): row["count"] for row in await tx.fetch(query, *arguments)}
 
 
 def _wanted(query: Query) -> tuple[str, tuple[object, ...]]:

@@ -9,7 +9,7 @@ from services.recommendations import basket_storage, exposure_storage
 REMEMBERED_FOR: Final = timedelta(days=30)
 """For longer than a broker keeps an event, and than a token is valid: nothing about the user arrives later."""
 
-PURGED_PER_CALL_MAX: Final = 1000
+PURGED_PER_CALL_MAX: Final = 100
 
 
 async def is_erased(tx: Connection, user: str) -> bool:

@@ -8,7 +8,7 @@ from mesh.database import Connection
 from services.recommendations.domain.experiment import CONVERSION_WITHIN
 
 KEPT_FOR: Final = timedelta(days=365)
-PURGED_PER_CALL_MAX: Final = 1000
+PURGED_PER_CALL_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

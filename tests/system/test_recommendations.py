@@ -103,3 +103,7 @@ def test_the_result_of_the_experiment_can_be_read(mesh: Mesh, staff: Client, cus
                 bought = Counter([treatments[0]["variant"]])
     eventually(lambda: counts(staff, "METRIC_EXPOSURES") - shown == seen)
     eventually(lambda: counts(staff, "METRIC_CONVERSIONS") - converted == bought)
+    result = staff.get(f"/v1/experiments/{EXPERIMENT}").json()
+    assert {each["variant"]: int(each["exposureCount"]) for each in result["variants"]} == counts(
+        staff, "METRIC_EXPOSURES"
+    )

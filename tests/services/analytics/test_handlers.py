@@ -13,6 +13,7 @@ from meshwright.analytics.v1.analytics_grpc import AnalyticsServiceClient
 from meshwright.analytics.v1.analytics_pb import (
     Dimension,
     Event,
+    GetExperimentRequest,
     IngestEventsRequest,
     IngestEventsResponse,
     Interval,
@@ -26,13 +27,22 @@ from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced
 from meshwright.orders.v1.orders_pb import Order, OrderLine
 from meshwright.payments.v1.events_pb import PaymentCaptured, PaymentRefunded
 from meshwright.payments.v1.payments_pb import Payment
+from meshwright.recommendations.v1.events_pb import VariantConverted, VariantExposed
 from protobuf.wkt import Timestamp
 
 from mesh.database import Database
-from mesh.errors import InvalidArgument, PermissionDenied, ResourceExhausted
+from mesh.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from mesh.events import Event as Delivered
 from services.analytics import handlers
-from services.analytics.consumers import order_cancelled, order_placed, payment_captured, payment_refunded, user_deleted
+from services.analytics.consumers import (
+    order_cancelled,
+    order_placed,
+    payment_captured,
+    payment_refunded,
+    user_deleted,
+    variant_converted,
+    variant_exposed,
+)
 from services.analytics.handlers import AnalyticsHandlers
 from services.analytics.ingestion import Ingestion
 from tests.issuer import Issuer
@@ -173,6 +183,36 @@ async def test_payments_and_refunds_are_counted(client: AnalyticsServiceClient, 
         assert series.total is not None
         assert series.total.amount is not None
         assert (series.total.count, series.total.amount.units) == (count, units)
+
+
+async def test_the_result_of_an_experiment_is_read(client: AnalyticsServiceClient, database: Database) -> None:
+    """Users of each variant, and those of them who converted. Clients can't add to an experiment of a service."""
+    name, now = "recommendations.one", Timestamp.from_datetime(datetime.now(UTC))
+    for number, variant in enumerate(["cosine", "cosine", "frequent", "frequent", "frequent"]):
+        user = f"users/{number}"
+        shown = VariantExposed(user=user, experiment=name, variant=variant, expose_time=now)
+        await deliver(database, variant_exposed, shown, user)
+        if number in (0, 2, 3):
+            bought = VariantConverted(user=user, experiment=name, variant=variant, order="orders/7", convert_time=now)
+            await deliver(database, variant_converted, bought, user)
+    other = {"type": Event.Type.EXPOSURE, "variant": "cosine"}
+    response = await ingest(client, [event(experiment=name, **other), event(experiment="recommendations", **other)])
+    assert [each.reason for each in response.rejections] == ["EXPERIMENT_INVALID"]
+    experiment = await client.get_experiment(GetExperimentRequest(name=f"experiments/{name}"))
+    assert [(each.variant, each.exposure_count, each.conversion_count) for each in experiment.variants] == [
+        ("cosine", 2, 1),
+        ("frequent", 3, 2),
+    ]
+    assert [each.conversion_rate for each in experiment.variants] == [0.5, pytest.approx(2 / 3)]
+    request = QueryMetricsRequest(
+        metric=Metric.EXPOSURES, interval=Interval.DAY, group_by=Dimension.VARIANT, experiment=name
+    )
+    series = (await client.query_metrics(request)).series
+    assert [(each.group, each.total and each.total.count) for each in series] == [("frequent", 3), ("cosine", 2)]
+    page = await client.list_audit_entries(ListAuditEntriesRequest(actor="users/0"))
+    assert [entry.type for entry in page.audit_entries] == ["VariantConverted", "VariantExposed"]
+    with pytest.raises(NotFound):
+        await client.get_experiment(GetExperimentRequest(name="experiments/two"))
 
 
 async def test_a_wrong_query_names_every_violation(client: AnalyticsServiceClient) -> None:

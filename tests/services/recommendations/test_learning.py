@@ -28,7 +28,7 @@ def trained(baskets: list[set[UUID]], withdrawn: set[UUID]) -> list[tuple[object
     """Returns the lists of a model that is trained from nothing."""
     products = sorted(set().union(*baskets))
     counts = {each: sum(each in basket for basket in baskets) for each in products}
-    lists = []
+    lists: list[tuple[object, ...]] = []
     for product in products:
         companions = [
             Companion(other, together, counts[other])

@@ -14,7 +14,7 @@ from typing import ClassVar, Final, TYPE_CHECKING
 
 from mesh.rpc import Handler, Method, Service
 from meshwright.analytics.v1 import analytics_pb
-from meshwright.analytics.v1.analytics_pb import IngestEventsRequest, IngestEventsResponse, ListAuditEntriesRequest, ListAuditEntriesResponse, QueryMetricsRequest, QueryMetricsResponse, WatchSalesRequest, WatchSalesResponse
+from meshwright.analytics.v1.analytics_pb import Experiment, GetExperimentRequest, IngestEventsRequest, IngestEventsResponse, ListAuditEntriesRequest, ListAuditEntriesResponse, QueryMetricsRequest, QueryMetricsResponse, WatchSalesRequest, WatchSalesResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 _ANALYTICS_SERVICE: Final = analytics_pb.desc().services[0]
 _ANALYTICS_SERVICE_INGEST_EVENTS: Final = Method.of(_ANALYTICS_SERVICE.methods[0], IngestEventsRequest, IngestEventsResponse)
 _ANALYTICS_SERVICE_QUERY_METRICS: Final = Method.of(_ANALYTICS_SERVICE.methods[1], QueryMetricsRequest, QueryMetricsResponse)
-_ANALYTICS_SERVICE_WATCH_SALES: Final = Method.of(_ANALYTICS_SERVICE.methods[2], WatchSalesRequest, WatchSalesResponse)
-_ANALYTICS_SERVICE_LIST_AUDIT_ENTRIES: Final = Method.of(_ANALYTICS_SERVICE.methods[3], ListAuditEntriesRequest, ListAuditEntriesResponse)
+_ANALYTICS_SERVICE_GET_EXPERIMENT: Final = Method.of(_ANALYTICS_SERVICE.methods[2], GetExperimentRequest, Experiment)
+_ANALYTICS_SERVICE_WATCH_SALES: Final = Method.of(_ANALYTICS_SERVICE.methods[3], WatchSalesRequest, WatchSalesResponse)
+_ANALYTICS_SERVICE_LIST_AUDIT_ENTRIES: Final = Method.of(_ANALYTICS_SERVICE.methods[4], ListAuditEntriesRequest, ListAuditEntriesResponse)
 
 
 class AnalyticsServiceBase(Service):
@@ -63,6 +64,15 @@ class AnalyticsServiceBase(Service):
         """
 
     @abstractmethod
+    async def get_experiment(self, request: GetExperimentRequest, call: Call) -> Experiment:
+        """Returns the result of an experiment: how often each of its variants was seen, and how often
+        that led to what the experiment aims at.
+
+        Experiments whose names have a dot are those of services. They count each user once. Others
+        count the events that clients report. Fails with NOT_FOUND if nothing was counted.
+        """
+
+    @abstractmethod
     def watch_sales(self, request: WatchSalesRequest, call: Call) -> AsyncIterator[WatchSalesResponse]:
         """Streams what happens to orders and payments, from now on or after the `resume_token`.
 
@@ -82,6 +92,7 @@ class AnalyticsServiceBase(Service):
         return (
             Handler(_ANALYTICS_SERVICE_INGEST_EVENTS, self.ingest_events),
             Handler(_ANALYTICS_SERVICE_QUERY_METRICS, self.query_metrics),
+            Handler(_ANALYTICS_SERVICE_GET_EXPERIMENT, self.get_experiment),
             Handler(_ANALYTICS_SERVICE_WATCH_SALES, self.watch_sales),
             Handler(_ANALYTICS_SERVICE_LIST_AUDIT_ENTRIES, self.list_audit_entries),
         )
@@ -115,6 +126,15 @@ class AnalyticsServiceClient:
         currencies are never added up: each currency is a series of its own.
         """
         return await self._channel.call(_ANALYTICS_SERVICE_QUERY_METRICS, request, timeout_s=timeout_s)
+
+    async def get_experiment(self, request: GetExperimentRequest, *, timeout_s: float | None = None) -> Experiment:
+        """Returns the result of an experiment: how often each of its variants was seen, and how often
+        that led to what the experiment aims at.
+
+        Experiments whose names have a dot are those of services. They count each user once. Others
+        count the events that clients report. Fails with NOT_FOUND if nothing was counted.
+        """
+        return await self._channel.call(_ANALYTICS_SERVICE_GET_EXPERIMENT, request, timeout_s=timeout_s)
 
     def watch_sales(self, request: WatchSalesRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchSalesResponse]]:
         """Streams what happens to orders and payments, from now on or after the `resume_token`.

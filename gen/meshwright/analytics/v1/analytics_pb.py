@@ -606,6 +606,152 @@ class Measures(Message[_MeasuresFields]):
         units: int
         amount: Money | None
 
+_GetExperimentRequestFields: TypeAlias = Literal["name"]
+
+class GetExperimentRequest(Message[_GetExperimentRequestFields]):
+    """
+    Request message for GetExperiment.
+
+    ```proto
+    message meshwright.analytics.v1.GetExperimentRequest
+    ```
+
+    Attributes:
+        name:
+            Required. The resource name of the experiment, in the form "experiments/{experiment}", for
+            example "experiments/recommendations.ranking-1".
+
+            ```proto
+            string name = 1;
+            ```
+    """
+
+    __slots__ = ("name",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+        ) -> None:
+            pass
+
+        name: str
+
+_ExperimentFields: TypeAlias = Literal["name", "variants"]
+
+class Experiment(Message[_ExperimentFields]):
+    """
+    The result of an experiment, in the last two years.
+
+    ```proto
+    message meshwright.analytics.v1.Experiment
+    ```
+
+    Attributes:
+        name:
+            Identifier. The resource name, in the form "experiments/{experiment}".
+
+            ```proto
+            string name = 1;
+            ```
+        variants:
+            The results of the variants, by name. At most 100 are returned.
+
+            ```proto
+            repeated meshwright.analytics.v1.Experiment.Variant variants = 2;
+            ```
+    """
+
+    __slots__ = ("name", "variants")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+            variants: list[Experiment.Variant] | None = None,
+        ) -> None:
+            pass
+
+        name: str
+        variants: list[Experiment.Variant]
+
+    _VariantFields: TypeAlias = Literal["variant", "exposure_count", "conversion_count", "conversion_rate", "conversion_rate_low", "conversion_rate_high"]
+
+    class Variant(Message[_VariantFields]):
+        """
+        The result of a variant.
+
+        ```proto
+        message meshwright.analytics.v1.Experiment.Variant
+        ```
+
+        Attributes:
+            variant:
+                The variant.
+
+                ```proto
+                string variant = 1;
+                ```
+            exposure_count:
+                How often it was seen.
+
+                ```proto
+                int64 exposure_count = 2;
+                ```
+            conversion_count:
+                How often that led to what the experiment aims at.
+
+                ```proto
+                int64 conversion_count = 3;
+                ```
+            conversion_rate:
+                The share of exposures that did.
+
+                ```proto
+                double conversion_rate = 4;
+                ```
+            conversion_rate_low:
+                The lower bound of the true share, with a confidence of 95% together with the upper one. Two
+                variants whose bounds overlap may be equally good.
+
+                ```proto
+                double conversion_rate_low = 5;
+                ```
+            conversion_rate_high:
+                The upper bound.
+
+                ```proto
+                double conversion_rate_high = 6;
+                ```
+        """
+
+        __slots__ = ("variant", "exposure_count", "conversion_count", "conversion_rate", "conversion_rate_low", "conversion_rate_high")
+
+        if TYPE_CHECKING:
+
+            def __init__(
+                self,
+                *,
+                variant: str = "",
+                exposure_count: int = 0,
+                conversion_count: int = 0,
+                conversion_rate: float = 0,
+                conversion_rate_low: float = 0,
+                conversion_rate_high: float = 0,
+            ) -> None:
+                pass
+
+            variant: str
+            exposure_count: int
+            conversion_count: int
+            conversion_rate: float
+            conversion_rate_low: float
+            conversion_rate_high: float
+
 _WatchSalesRequestFields: TypeAlias = Literal["resume_token"]
 
 class WatchSalesRequest(Message[_WatchSalesRequestFields]):
@@ -1034,13 +1180,13 @@ class Metric(Enum):
             METRIC_CART_ADDITIONS = 12
             ```
         EXPOSURES:
-            Events of TYPE_EXPOSURE.
+            Events of TYPE_EXPOSURE, and users who saw a variant of a service's experiment.
 
             ```proto
             METRIC_EXPOSURES = 13
             ```
         CONVERSIONS:
-            Events of TYPE_CONVERSION.
+            Events of TYPE_CONVERSION, and users who did what a service's experiment aims at.
 
             ```proto
             METRIC_CONVERSIONS = 14
@@ -1182,7 +1328,7 @@ class Measure(Enum):
 
 
 _DESC = file_desc(
-    b'\n\'meshwright/analytics/v1/analytics.proto\x12\x17meshwright.analytics.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!meshwright/policy/v1/policy.proto"\x9a\x03\n\x05Event\x12\x1f\n\x08event_id\x18\x01 \x01(\tR\x07eventIdB\x04\xe2A\x01\x02\x12=\n\x04type\x18\x02 \x01(\x0e2#.meshwright.analytics.v1.Event.TypeR\x04typeB\x04\xe2A\x01\x02\x12?\n\nevent_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\teventTimeB\x04\xe2A\x01\x02\x12\x18\n\x07product\x18\x04 \x01(\tR\x07product\x12\x12\n\x04page\x18\x05 \x01(\tR\x04page\x12\x1e\n\nexperiment\x18\x06 \x01(\tR\nexperiment\x12\x18\n\x07variant\x18\x07 \x01(\tR\x07variant"\x87\x01\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eTYPE_PAGE_VIEW\x10\x01\x12\x15\n\x11TYPE_PRODUCT_VIEW\x10\x02\x12\x16\n\x12TYPE_CART_ADDITION\x10\x03\x12\x11\n\rTYPE_EXPOSURE\x10\x04\x12\x13\n\x0fTYPE_CONVERSION\x10\x05"^\n\x13IngestEventsRequest\x12G\n\x06events\x18\x01 \x03(\x0b2\x1e.meshwright.analytics.v1.EventR\x06eventsB\x0f\xe2A\x01\x02\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03"\xd1\x01\n\x14IngestEventsResponse\x12%\n\x0eaccepted_count\x18\x01 \x01(\x03R\racceptedCount\x12\'\n\x0fduplicate_count\x18\x02 \x01(\x03R\x0eduplicateCount\x12%\n\x0erejected_count\x18\x03 \x01(\x03R\rrejectedCount\x12B\n\nrejections\x18\x04 \x03(\x0b2".meshwright.analytics.v1.RejectionR\nrejections"|\n\tRejection\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12 \n\x0bdescription\x18\x02 \x01(\tR\x0bdescription\x12\x14\n\x05count\x18\x03 \x01(\x03R\x05count\x12\x1f\n\x0bfirst_index\x18\x04 \x01(\x03R\nfirstIndex"\xdb\x04\n\x13QueryMetricsRequest\x12G\n\x06metric\x18\x01 \x01(\x0e2\x1f.meshwright.analytics.v1.MetricR\x06metricB\x0e\xe2A\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12M\n\x08interval\x18\x02 \x01(\x0e2!.meshwright.analytics.v1.IntervalR\x08intervalB\x0e\xe2A\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x129\n\nstart_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x125\n\x08end_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endTime\x12G\n\x08group_by\x18\x05 \x01(\x0e2".meshwright.analytics.v1.DimensionR\x07groupByB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x06groups\x18\x06 \x03(\tR\x06groupsB\x11\xbaH\x0e\x92\x01\x0b\x10\x14"\x07r\x05\x10\x01\x18\xc8\x01\x12\'\n\nexperiment\x18\x07 \x01(\tR\nexperimentB\x07\xbaH\x04r\x02\x18(\x12E\n\x08order_by\x18\x08 \x01(\x0e2 .meshwright.analytics.v1.MeasureR\x07orderByB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\x03top\x18\t \x01(\x05R\x03topB\t\xbaH\x06\x1a\x04\x18d(\x00\x129\n\rcurrency_code\x18\n \x01(\tR\x0ccurrencyCodeB\x14\xbaH\x11\xd8\x01\x01r\x0c2\n^[A-Z]{3}$"\xc1\x01\n\x14QueryMetricsResponse\x127\n\x06series\x18\x01 \x03(\x0b2\x1f.meshwright.analytics.v1.SeriesR\x06series\x129\n\nstart_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x125\n\x08end_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endTime"\x8f\x01\n\x06Series\x12\x14\n\x05group\x18\x01 \x01(\tR\x05group\x127\n\x05total\x18\x02 \x01(\x0b2!.meshwright.analytics.v1.MeasuresR\x05total\x126\n\x06points\x18\x03 \x03(\x0b2\x1e.meshwright.analytics.v1.PointR\x06points"\x81\x01\n\x05Point\x129\n\nstart_time\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12=\n\x08measures\x18\x02 \x01(\x0b2!.meshwright.analytics.v1.MeasuresR\x08measures"b\n\x08Measures\x12\x14\n\x05count\x18\x01 \x01(\x03R\x05count\x12\x14\n\x05units\x18\x02 \x01(\x03R\x05units\x12*\n\x06amount\x18\x03 \x01(\x0b2\x12.google.type.MoneyR\x06amount"@\n\x11WatchSalesRequest\x12+\n\x0cresume_token\x18\x01 \x01(\tR\x0bresumeTokenB\x08\xbaH\x05r\x03\x18\x80\x10"j\n\x12WatchSalesResponse\x121\n\x04sale\x18\x01 \x01(\x0b2\x1d.meshwright.analytics.v1.SaleR\x04sale\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken"\xd2\x01\n\x04Sale\x127\n\x06metric\x18\x01 \x01(\x0e2\x1f.meshwright.analytics.v1.MetricR\x06metric\x12\x14\n\x05order\x18\x02 \x01(\tR\x05order\x12\x14\n\x05units\x18\x03 \x01(\x03R\x05units\x12*\n\x06amount\x18\x04 \x01(\x0b2\x12.google.type.MoneyR\x06amount\x129\n\nevent_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\teventTime"\xb5\x02\n\nAuditEntry\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06source\x18\x02 \x01(\tR\x06source\x12\x19\n\x08event_id\x18\x03 \x01(\tR\x07eventId\x12\x12\n\x04type\x18\x04 \x01(\tR\x04type\x12\x1c\n\taggregate\x18\x05 \x01(\tR\taggregate\x12\x14\n\x05actor\x18\x06 \x01(\tR\x05actor\x12 \n\x0bdescription\x18\x07 \x01(\tR\x0bdescription\x129\n\nevent_time\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\teventTime\x12;\n\x0brecord_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\nrecordTime"\xc0\x02\n\x17ListAuditEntriesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12&\n\taggregate\x18\x03 \x01(\tR\taggregateB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1c\n\x04type\x18\x04 \x01(\tR\x04typeB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1e\n\x05actor\x18\x05 \x01(\tR\x05actorB\x08\xbaH\x05r\x03\x18\x80\x02\x129\n\nstart_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x125\n\x08end_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endTime"\x8c\x01\n\x18ListAuditEntriesResponse\x12H\n\raudit_entries\x18\x01 \x03(\x0b2#.meshwright.analytics.v1.AuditEntryR\x0cauditEntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xc5\x02\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x18\n\x14METRIC_ORDERS_PLACED\x10\x01\x12\x1b\n\x17METRIC_ORDERS_CANCELLED\x10\x02\x12\x1b\n\x17METRIC_ORDERS_CONFIRMED\x10\x03\x12\x19\n\x15METRIC_ORDERS_SHIPPED\x10\x04\x12\x1c\n\x18METRIC_PAYMENTS_CAPTURED\x10\x05\x12\x1c\n\x18METRIC_PAYMENTS_REFUNDED\x10\x06\x12\x15\n\x11METRIC_PAGE_VIEWS\x10\n\x12\x18\n\x14METRIC_PRODUCT_VIEWS\x10\x0b\x12\x19\n\x15METRIC_CART_ADDITIONS\x10\x0c\x12\x14\n\x10METRIC_EXPOSURES\x10\r\x12\x16\n\x12METRIC_CONVERSIONS\x10\x0e*^\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x13\n\x0fINTERVAL_MINUTE\x10\x01\x12\x11\n\rINTERVAL_HOUR\x10\x02\x12\x10\n\x0cINTERVAL_DAY\x10\x03*h\n\tDimension\x12\x19\n\x15DIMENSION_UNSPECIFIED\x10\x00\x12\x15\n\x11DIMENSION_PRODUCT\x10\x01\x12\x12\n\x0eDIMENSION_PAGE\x10\x02\x12\x15\n\x11DIMENSION_VARIANT\x10\x03*\\\n\x07Measure\x12\x17\n\x13MEASURE_UNSPECIFIED\x10\x00\x12\x11\n\rMEASURE_COUNT\x10\x01\x12\x11\n\rMEASURE_UNITS\x10\x02\x12\x12\n\x0eMEASURE_AMOUNT\x10\x032\xa4\x05\n\x10AnalyticsService\x12\x9d\x01\n\x0cIngestEvents\x12,.meshwright.analytics.v1.IngestEventsRequest\x1a-.meshwright.analytics.v1.IngestEventsResponse".\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08<"\x06\x08<\x12\x02\x08<\x82\xd3\xe4\x93\x02\x16:\x01*"\x11/v1/events:ingest(\x01\x12\xa1\x01\n\x0cQueryMetrics\x12,.meshwright.analytics.v1.QueryMetricsRequest\x1a-.meshwright.analytics.v1.QueryMetricsResponse"4\x90\x02\x01\xe2\xa6\x19\x14\x12\x0eanalytics.read\x1a\x02\x08\n\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/metrics:query\x12\x9c\x01\n\nWatchSales\x12*.meshwright.analytics.v1.WatchSalesRequest\x1a+.meshwright.analytics.v1.WatchSalesResponse"3\x90\x02\x01\xe2\xa6\x19\x15\x12\x0eanalytics.read\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/sales:watch0\x01\x12\xac\x01\n\x10ListAuditEntries\x120.meshwright.analytics.v1.ListAuditEntriesRequest\x1a1.meshwright.analytics.v1.ListAuditEntriesResponse"3\x90\x02\x01\xe2\xa6\x19\x14\x12\x0eanalytics.read\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/auditEntriesb\x06proto3',
+    b'\n\'meshwright/analytics/v1/analytics.proto\x12\x17meshwright.analytics.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!meshwright/policy/v1/policy.proto"\x9a\x03\n\x05Event\x12\x1f\n\x08event_id\x18\x01 \x01(\tR\x07eventIdB\x04\xe2A\x01\x02\x12=\n\x04type\x18\x02 \x01(\x0e2#.meshwright.analytics.v1.Event.TypeR\x04typeB\x04\xe2A\x01\x02\x12?\n\nevent_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\teventTimeB\x04\xe2A\x01\x02\x12\x18\n\x07product\x18\x04 \x01(\tR\x07product\x12\x12\n\x04page\x18\x05 \x01(\tR\x04page\x12\x1e\n\nexperiment\x18\x06 \x01(\tR\nexperiment\x12\x18\n\x07variant\x18\x07 \x01(\tR\x07variant"\x87\x01\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eTYPE_PAGE_VIEW\x10\x01\x12\x15\n\x11TYPE_PRODUCT_VIEW\x10\x02\x12\x16\n\x12TYPE_CART_ADDITION\x10\x03\x12\x11\n\rTYPE_EXPOSURE\x10\x04\x12\x13\n\x0fTYPE_CONVERSION\x10\x05"^\n\x13IngestEventsRequest\x12G\n\x06events\x18\x01 \x03(\x0b2\x1e.meshwright.analytics.v1.EventR\x06eventsB\x0f\xe2A\x01\x02\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03"\xd1\x01\n\x14IngestEventsResponse\x12%\n\x0eaccepted_count\x18\x01 \x01(\x03R\racceptedCount\x12\'\n\x0fduplicate_count\x18\x02 \x01(\x03R\x0eduplicateCount\x12%\n\x0erejected_count\x18\x03 \x01(\x03R\rrejectedCount\x12B\n\nrejections\x18\x04 \x03(\x0b2".meshwright.analytics.v1.RejectionR\nrejections"|\n\tRejection\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12 \n\x0bdescription\x18\x02 \x01(\tR\x0bdescription\x12\x14\n\x05count\x18\x03 \x01(\x03R\x05count\x12\x1f\n\x0bfirst_index\x18\x04 \x01(\x03R\nfirstIndex"\xdb\x04\n\x13QueryMetricsRequest\x12G\n\x06metric\x18\x01 \x01(\x0e2\x1f.meshwright.analytics.v1.MetricR\x06metricB\x0e\xe2A\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12M\n\x08interval\x18\x02 \x01(\x0e2!.meshwright.analytics.v1.IntervalR\x08intervalB\x0e\xe2A\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x129\n\nstart_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x125\n\x08end_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endTime\x12G\n\x08group_by\x18\x05 \x01(\x0e2".meshwright.analytics.v1.DimensionR\x07groupByB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x06groups\x18\x06 \x03(\tR\x06groupsB\x11\xbaH\x0e\x92\x01\x0b\x10\x14"\x07r\x05\x10\x01\x18\xc8\x01\x12\'\n\nexperiment\x18\x07 \x01(\tR\nexperimentB\x07\xbaH\x04r\x02\x18(\x12E\n\x08order_by\x18\x08 \x01(\x0e2 .meshwright.analytics.v1.MeasureR\x07orderByB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\x03top\x18\t \x01(\x05R\x03topB\t\xbaH\x06\x1a\x04\x18d(\x00\x129\n\rcurrency_code\x18\n \x01(\tR\x0ccurrencyCodeB\x14\xbaH\x11\xd8\x01\x01r\x0c2\n^[A-Z]{3}$"\xc1\x01\n\x14QueryMetricsResponse\x127\n\x06series\x18\x01 \x03(\x0b2\x1f.meshwright.analytics.v1.SeriesR\x06series\x129\n\nstart_time\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x125\n\x08end_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endTime"\x8f\x01\n\x06Series\x12\x14\n\x05group\x18\x01 \x01(\tR\x05group\x127\n\x05total\x18\x02 \x01(\x0b2!.meshwright.analytics.v1.MeasuresR\x05total\x126\n\x06points\x18\x03 \x03(\x0b2\x1e.meshwright.analytics.v1.PointR\x06points"\x81\x01\n\x05Point\x129\n\nstart_time\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12=\n\x08measures\x18\x02 \x01(\x0b2!.meshwright.analytics.v1.MeasuresR\x08measures"b\n\x08Measures\x12\x14\n\x05count\x18\x01 \x01(\x03R\x05count\x12\x14\n\x05units\x18\x02 \x01(\x03R\x05units\x12*\n\x06amount\x18\x03 \x01(\x0b2\x12.google.type.MoneyR\x06amount"}\n\x14GetExperimentRequest\x12e\n\x04name\x18\x01 \x01(\tR\x04nameBQ\xe2A\x01\x02\xbaHJrH2\x1e^experiments/[a-z0-9.-]{1,40}$\x92\x02%experiments/recommendations.ranking-1"\xf2\x02\n\nExperiment\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12G\n\x08variants\x18\x02 \x03(\x0b2+.meshwright.analytics.v1.Experiment.VariantR\x08variants\x1a\x80\x02\n\x07Variant\x12\x18\n\x07variant\x18\x01 \x01(\tR\x07variant\x12%\n\x0eexposure_count\x18\x02 \x01(\x03R\rexposureCount\x12)\n\x10conversion_count\x18\x03 \x01(\x03R\x0fconversionCount\x12\'\n\x0fconversion_rate\x18\x04 \x01(\x01R\x0econversionRate\x12.\n\x13conversion_rate_low\x18\x05 \x01(\x01R\x11conversionRateLow\x120\n\x14conversion_rate_high\x18\x06 \x01(\x01R\x12conversionRateHigh"@\n\x11WatchSalesRequest\x12+\n\x0cresume_token\x18\x01 \x01(\tR\x0bresumeTokenB\x08\xbaH\x05r\x03\x18\x80\x10"j\n\x12WatchSalesResponse\x121\n\x04sale\x18\x01 \x01(\x0b2\x1d.meshwright.analytics.v1.SaleR\x04sale\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken"\xd2\x01\n\x04Sale\x127\n\x06metric\x18\x01 \x01(\x0e2\x1f.meshwright.analytics.v1.MetricR\x06metric\x12\x14\n\x05order\x18\x02 \x01(\tR\x05order\x12\x14\n\x05units\x18\x03 \x01(\x03R\x05units\x12*\n\x06amount\x18\x04 \x01(\x0b2\x12.google.type.MoneyR\x06amount\x129\n\nevent_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\teventTime"\xb5\x02\n\nAuditEntry\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06source\x18\x02 \x01(\tR\x06source\x12\x19\n\x08event_id\x18\x03 \x01(\tR\x07eventId\x12\x12\n\x04type\x18\x04 \x01(\tR\x04type\x12\x1c\n\taggregate\x18\x05 \x01(\tR\taggregate\x12\x14\n\x05actor\x18\x06 \x01(\tR\x05actor\x12 \n\x0bdescription\x18\x07 \x01(\tR\x0bdescription\x129\n\nevent_time\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\teventTime\x12;\n\x0brecord_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\nrecordTime"\xc0\x02\n\x17ListAuditEntriesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12&\n\taggregate\x18\x03 \x01(\tR\taggregateB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1c\n\x04type\x18\x04 \x01(\tR\x04typeB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1e\n\x05actor\x18\x05 \x01(\tR\x05actorB\x08\xbaH\x05r\x03\x18\x80\x02\x129\n\nstart_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x125\n\x08end_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endTime"\x8c\x01\n\x18ListAuditEntriesResponse\x12H\n\raudit_entries\x18\x01 \x03(\x0b2#.meshwright.analytics.v1.AuditEntryR\x0cauditEntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xc5\x02\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x18\n\x14METRIC_ORDERS_PLACED\x10\x01\x12\x1b\n\x17METRIC_ORDERS_CANCELLED\x10\x02\x12\x1b\n\x17METRIC_ORDERS_CONFIRMED\x10\x03\x12\x19\n\x15METRIC_ORDERS_SHIPPED\x10\x04\x12\x1c\n\x18METRIC_PAYMENTS_CAPTURED\x10\x05\x12\x1c\n\x18METRIC_PAYMENTS_REFUNDED\x10\x06\x12\x15\n\x11METRIC_PAGE_VIEWS\x10\n\x12\x18\n\x14METRIC_PRODUCT_VIEWS\x10\x0b\x12\x19\n\x15METRIC_CART_ADDITIONS\x10\x0c\x12\x14\n\x10METRIC_EXPOSURES\x10\r\x12\x16\n\x12METRIC_CONVERSIONS\x10\x0e*^\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x13\n\x0fINTERVAL_MINUTE\x10\x01\x12\x11\n\rINTERVAL_HOUR\x10\x02\x12\x10\n\x0cINTERVAL_DAY\x10\x03*h\n\tDimension\x12\x19\n\x15DIMENSION_UNSPECIFIED\x10\x00\x12\x15\n\x11DIMENSION_PRODUCT\x10\x01\x12\x12\n\x0eDIMENSION_PAGE\x10\x02\x12\x15\n\x11DIMENSION_VARIANT\x10\x03*\\\n\x07Measure\x12\x17\n\x13MEASURE_UNSPECIFIED\x10\x00\x12\x11\n\rMEASURE_COUNT\x10\x01\x12\x11\n\rMEASURE_UNITS\x10\x02\x12\x12\n\x0eMEASURE_AMOUNT\x10\x032\xc7\x06\n\x10AnalyticsService\x12\x9d\x01\n\x0cIngestEvents\x12,.meshwright.analytics.v1.IngestEventsRequest\x1a-.meshwright.analytics.v1.IngestEventsResponse".\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08<"\x06\x08<\x12\x02\x08<\x82\xd3\xe4\x93\x02\x16:\x01*"\x11/v1/events:ingest(\x01\x12\xa1\x01\n\x0cQueryMetrics\x12,.meshwright.analytics.v1.QueryMetricsRequest\x1a-.meshwright.analytics.v1.QueryMetricsResponse"4\x90\x02\x01\xe2\xa6\x19\x14\x12\x0eanalytics.read\x1a\x02\x08\n\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/metrics:query\x12\xa0\x01\n\rGetExperiment\x12-.meshwright.analytics.v1.GetExperimentRequest\x1a#.meshwright.analytics.v1.Experiment";\x90\x02\x01\xe2\xa6\x19\x14\x12\x0eanalytics.read\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/{name=experiments/*}\x12\x9c\x01\n\nWatchSales\x12*.meshwright.analytics.v1.WatchSalesRequest\x1a+.meshwright.analytics.v1.WatchSalesResponse"3\x90\x02\x01\xe2\xa6\x19\x15\x12\x0eanalytics.read\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/sales:watch0\x01\x12\xac\x01\n\x10ListAuditEntries\x120.meshwright.analytics.v1.ListAuditEntriesRequest\x1a1.meshwright.analytics.v1.ListAuditEntriesResponse"3\x90\x02\x01\xe2\xa6\x19\x14\x12\x0eanalytics.read\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/auditEntriesb\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),
@@ -1202,6 +1348,9 @@ _DESC = file_desc(
         "Series": Series,
         "Point": Point,
         "Measures": Measures,
+        "GetExperimentRequest": GetExperimentRequest,
+        "Experiment": Experiment,
+        "Experiment.Variant": Experiment.Variant,
         "WatchSalesRequest": WatchSalesRequest,
         "WatchSalesResponse": WatchSalesResponse,
         "Sale": Sale,

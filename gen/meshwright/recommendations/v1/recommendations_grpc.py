@@ -42,16 +42,16 @@ class RecommendationsServiceBase(Service):
     async def recommend_for_product(self, request: RecommendForProductRequest, call: Call) -> RecommendForProductResponse:
         """Recommends products that are bought together with a product, best first.
 
-        A call with an access token takes part in the experiment that is running; see `variant`. Without
-        a token, the response is that of the experiment's first variant. The list is empty if the
-        product does not exist, or was never bought together with another.
+        A call with an access token takes part in the experiment that is running, see `treatment`;
+        others get the ranking that is not on trial. The list is empty if the product does not exist,
+        or was never bought together with another.
         """
 
     @abstractmethod
     async def recommend_for_me(self, request: RecommendForMeRequest, call: Call) -> RecommendForMeResponse:
-        """Recommends products to the caller, by what the caller has bought: those that are bought together
-        with it, best first, and then the bestsellers. Products that the caller has bought lately are
-        left out.
+        """Recommends products to the caller, by what the caller has bought: those that are bought
+        together with it, best first, and then the bestsellers. Products that the caller has bought
+        lately are left out.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -74,15 +74,15 @@ class RecommendationsServiceClient:
     async def recommend_for_product(self, request: RecommendForProductRequest, *, timeout_s: float | None = None) -> RecommendForProductResponse:
         """Recommends products that are bought together with a product, best first.
 
-        A call with an access token takes part in the experiment that is running; see `variant`. Without
-        a token, the response is that of the experiment's first variant. The list is empty if the
-        product does not exist, or was never bought together with another.
+        A call with an access token takes part in the experiment that is running, see `treatment`;
+        others get the ranking that is not on trial. The list is empty if the product does not exist,
+        or was never bought together with another.
         """
         return await self._channel.call(_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_PRODUCT, request, timeout_s=timeout_s)
 
     async def recommend_for_me(self, request: RecommendForMeRequest, *, timeout_s: float | None = None) -> RecommendForMeResponse:
-        """Recommends products to the caller, by what the caller has bought: those that are bought together
-        with it, best first, and then the bestsellers. Products that the caller has bought lately are
-        left out.
+        """Recommends products to the caller, by what the caller has bought: those that are bought
+        together with it, best first, and then the bestsellers. Products that the caller has bought
+        lately are left out.
         """
         return await self._channel.call(_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_ME, request, timeout_s=timeout_s)

@@ -251,8 +251,8 @@ class RecommendForProductResponse(Message[_RecommendForProductResponseFields]):
             optional meshwright.recommendations.v1.Model model = 2;
             ```
         treatment:
-            The caller's part in the experiment. Absent if the call has no access token, or no experiment is
-            running.
+            The caller's part in the experiment. Absent if the call has no access token, or no experiment
+            is running.
 
             ```proto
             optional meshwright.recommendations.v1.Treatment treatment = 3;

@@ -9,6 +9,9 @@ __all__ = (
     "Dimension",
     "Event",
     "EventType",
+    "Experiment",
+    "ExperimentVariant",
+    "GetExperimentRequest",
     "IngestEventsRequest",
     "IngestEventsResponse",
     "Interval",
@@ -292,12 +295,12 @@ class Metric(betterproto2.Enum):
 
     EXPOSURES = 13
     """
-    Events of TYPE_EXPOSURE.
+    Events of TYPE_EXPOSURE, and users who saw a variant of a service's experiment.
     """
 
     CONVERSIONS = 14
     """
-    Events of TYPE_CONVERSION.
+    Events of TYPE_CONVERSION, and users who did what a service's experiment aims at.
     """
 
     @classmethod
@@ -451,6 +454,83 @@ class Event(betterproto2.Message):
 
 
 default_message_pool.register_message("meshwright.analytics.v1", "Event", Event)
+
+
+@dataclass(eq=False, repr=False)
+class Experiment(betterproto2.Message):
+    """
+    The result of an experiment, in the last two years.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Identifier. The resource name, in the form "experiments/{experiment}".
+    """
+
+    variants: "list[ExperimentVariant]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The results of the variants, by name. At most 100 are returned.
+    """
+
+
+default_message_pool.register_message("meshwright.analytics.v1", "Experiment", Experiment)
+
+
+@dataclass(eq=False, repr=False)
+class ExperimentVariant(betterproto2.Message):
+    """
+    The result of a variant.
+    """
+
+    variant: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The variant.
+    """
+
+    exposure_count: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    How often it was seen.
+    """
+
+    conversion_count: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+    """
+    How often that led to what the experiment aims at.
+    """
+
+    conversion_rate: "float" = betterproto2.field(4, betterproto2.TYPE_DOUBLE)
+    """
+    The share of exposures that did.
+    """
+
+    conversion_rate_low: "float" = betterproto2.field(5, betterproto2.TYPE_DOUBLE)
+    """
+    The lower bound of the true share, with a confidence of 95% together with the upper one. Two
+    variants whose bounds overlap may be equally good.
+    """
+
+    conversion_rate_high: "float" = betterproto2.field(6, betterproto2.TYPE_DOUBLE)
+    """
+    The upper bound.
+    """
+
+
+default_message_pool.register_message("meshwright.analytics.v1", "Experiment.Variant", ExperimentVariant)
+
+
+@dataclass(eq=False, repr=False)
+class GetExperimentRequest(betterproto2.Message):
+    """
+    Request message for GetExperiment.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The resource name of the experiment, in the form "experiments/{experiment}", for
+    example "experiments/recommendations.ranking-1".
+    """
+
+
+default_message_pool.register_message("meshwright.analytics.v1", "GetExperimentRequest", GetExperimentRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -899,6 +979,31 @@ class AnalyticsServiceStub(betterproto2_grpclib.ServiceStub):
             "/meshwright.analytics.v1.AnalyticsService/QueryMetrics",
             message,
             QueryMetricsResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def get_experiment(
+        self,
+        message: "GetExperimentRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "Experiment":
+        """
+        Returns the result of an experiment: how often each of its variants was seen, and how often
+        that led to what the experiment aims at.
+
+        Experiments whose names have a dot are those of services. They count each user once. Others
+        count the events that clients report. Fails with NOT_FOUND if nothing was counted.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.analytics.v1.AnalyticsService/GetExperiment",
+            message,
+            Experiment,
             timeout=timeout,
             deadline=deadline,
             metadata=metadata,

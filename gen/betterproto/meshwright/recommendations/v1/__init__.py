@@ -208,8 +208,8 @@ class RecommendForProductResponse(betterproto2.Message):
 
     treatment: "Treatment | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The caller's part in the experiment. Absent if the call has no access token, or no experiment is
-    running.
+    The caller's part in the experiment. Absent if the call has no access token, or no experiment
+    is running.
     """
 
     degraded: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
@@ -334,9 +334,9 @@ class RecommendationsServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Recommends products that are bought together with a product, best first.
 
-        A call with an access token takes part in the experiment that is running; see `variant`. Without
-        a token, the response is that of the experiment's first variant. The list is empty if the
-        product does not exist, or was never bought together with another.
+        A call with an access token takes part in the experiment that is running, see `treatment`;
+        others get the ranking that is not on trial. The list is empty if the product does not exist,
+        or was never bought together with another.
         """
 
         return await self._unary_unary(
@@ -357,9 +357,9 @@ class RecommendationsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "RecommendForMeResponse":
         """
-        Recommends products to the caller, by what the caller has bought: those that are bought together
-        with it, best first, and then the bestsellers. Products that the caller has bought lately are
-        left out.
+        Recommends products to the caller, by what the caller has bought: those that are bought
+        together with it, best first, and then the bestsellers. Products that the caller has bought
+        lately are left out.
         """
 
         return await self._unary_unary(

@@ -14,7 +14,7 @@ _DEVIATIONS: Final = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class VariantResult:
-    """What was counted of one variant of an experiment."""
+    """The counts of one variant of an experiment."""
 
     variant: str
     exposures: int

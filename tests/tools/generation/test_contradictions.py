@@ -132,6 +132,12 @@ def test_what_fits_together_is_no_problem(checkout: Checkout) -> None:
             "public",
             "Get is public and requires scopes: a method that needs no token can't require scopes of one.",
         ),
+        (
+            '{get: "/v1/reviews"};',
+            '{get: "/v1/reviews"};\n    option (meshwright.policy.v1.method) = {degraded_field: "degraded"};',
+            "degraded_field",
+            "Get has degraded_field 'degraded', which is no single bool field of its response.",
+        ),
     ],
 )
 def test_a_contract_that_is_wrong_is_named_where_it_is(

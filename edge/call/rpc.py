@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from edge.call.access import Access
+from edge.call.access import Access, UntilInvalid
 from edge.call.allowances import Allowances
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.degraded import DegradedResponse
@@ -58,13 +58,15 @@ class CallSettings:
 @dataclass(frozen=True, slots=True)
 class Admission:
     """An admitted call. `patience_s` is the time that the client waits; `headers` are added to the reply. `give_back`
-    takes the call out of the caller's rate limit again.
+    takes the call out of the caller's rate limit again. `until_invalid` is None if the caller has no
+    token that is checked here.
     """
 
     patience_s: float
     metadata: list[tuple[str, str | bytes]]
     headers: Headers
     give_back: Callable[[], None]
+    until_invalid: UntilInvalid | None
 
     def rejected(self, error: MeshError) -> None:
         """Takes the call back if the error says that it was wrong."""
@@ -113,7 +115,8 @@ class Rpc:
             metadata.append((USER_AGENT, _printable(request.headers.get(b"user-agent", b""))))
         if authorization:
             metadata.append(("authorization", authorization))
-        return Admission(patience_s, metadata, headers, partial(self._access.give_back, caller, request.client))
+        give_back = partial(self._access.give_back, caller, request.client)
+        return Admission(patience_s, metadata, headers, give_back, self._access.until_invalid(caller))
 
     async def unary(self, admission: Admission, message: bytes) -> UnaryResponse:
         """Calls a unary method. Raises MeshError."""

@@ -1,5 +1,6 @@
 """The lifecycle of a call, the same in every protocol: admission, request, call, response, drain, error."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
@@ -7,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from edge.call.access import UntilInvalid
 from edge.call.long_poll import until_drain
 from edge.call.response_reader import EndOfResponses, ResponseReader
 from edge.call.rpc import Admission, Rpc
@@ -103,7 +105,11 @@ class CallDriver:
                 self._responses(request, admission, requests) as responses,
                 ResponseReader(responses, exchange.idle_timer) as reader,
             ):
-                with self._draining(exchange, request, reader), exchange.watching(reader.stop):
+                with (
+                    self._draining(exchange, request, reader),
+                    exchange.watching(reader.stop),
+                    _while_valid(admission, reader),
+                ):
                     await self._write(exchange, responses, reader, writer)
         except MeshError as error:
             raise exchange.from_service(error) from error
@@ -177,3 +183,20 @@ def _counted(admission: Admission) -> Iterator[None]:
     except MeshError as error:
         admission.rejected(error)
         raise
+
+
+@contextmanager
+def _while_valid(admission: Admission, reader: ResponseReader) -> Iterator[None]:
+    """Returns a context in which the responses end when the caller's token does."""
+    if admission.until_invalid is None:
+        yield
+        return
+    watching = asyncio.create_task(_stop_when(admission.until_invalid, reader), name="token of a stream")
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+async def _stop_when(until_invalid: UntilInvalid, reader: ResponseReader) -> None:
+    reader.stop(await until_invalid())

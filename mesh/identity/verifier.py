@@ -3,6 +3,7 @@
 Every process verifies tokens itself, and trusts no header that names a caller.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from typing import Any, Final
@@ -18,6 +19,9 @@ from mesh.identity.key_set import KeySet, PublicKey, algorithms_of
 TOKEN_BYTES_MAX = 8192
 INVALID: Final = "TOKEN_INVALID"
 REVOKED: Final = "TOKEN_REVOKED"
+
+RECHECK_S: Final = 1.0
+"""The time between two checks of a token with which a stream was opened."""
 
 
 class Verifier:
@@ -47,13 +51,23 @@ class Verifier:
         if caller is None:
             caller = await self._verify(token)
             self._remember(token, caller)
-        if caller.expires_at <= time.time():
+        if (error := self._invalidity(caller)) is not None:
             self._remembered.pop(token, None)
-            raise _expired()
-        if self._ended is not None and self._ended.holds(caller.ended_ids):
-            self._remembered.pop(token, None)
-            raise _ended()
+            raise error
         return caller
+
+    async def until_invalid(self, caller: Caller) -> Unauthenticated:
+        """Waits until the token of a caller expires or ends. Returns the error of calls with it from then on."""
+        while (error := self._invalidity(caller)) is None:
+            await asyncio.sleep(min(RECHECK_S, max(0.0, caller.expires_at - time.time())))
+        return error
+
+    def _invalidity(self, caller: Caller) -> Unauthenticated | None:
+        if caller.expires_at <= time.time():
+            return _expired()
+        if self._ended is not None and self._ended.holds(caller.ended_ids):
+            return _ended()
+        return None
 
     def _remember(self, token: str, caller: Caller) -> None:
         self._remembered[token] = caller

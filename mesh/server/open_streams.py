@@ -14,18 +14,33 @@ RESUME_S: Final = 1.0
 """The time after which clients of a stopping server may reconnect; another replica then takes over."""
 
 
+class CallEnd:
+    """The end of a call, which may come before its deadline."""
+
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        """`timeout` is the timeout around the call."""
+        self._timeout = timeout
+        self.cause: MeshError | None = None
+
+    def stop(self, cause: MeshError) -> None:
+        """Ends the call with an error."""
+        if self.cause is None:
+            self.cause = cause
+            self._timeout.reschedule(asyncio.get_running_loop().time())
+
+
 class OpenStreams:
     """The open streams of one server."""
 
     def __init__(self, streams_max: int = STREAMS_MAX) -> None:
         self._streams_max = streams_max
-        self._ends: set[asyncio.Timeout] = set()
+        self._ends: set[CallEnd] = set()
         self._draining = False
 
     @contextmanager
-    def admit(self, end: asyncio.Timeout) -> Iterator[None]:
-        """Admits a stream, and counts it while the context lasts. `end` is the timeout around it, which drain() makes
-        expire. Raises ResourceExhausted if too many streams are open, Unavailable while the server stops.
+    def admit(self, end: CallEnd) -> Iterator[None]:
+        """Admits a stream, and counts it while the context lasts; drain() ends it. Raises ResourceExhausted if too many
+        streams are open, Unavailable while the server stops.
         """
         if self._draining:
             raise stopping()
@@ -44,9 +59,8 @@ class OpenStreams:
     def drain(self) -> None:
         """Ends all streams, and rejects new ones."""
         self._draining = True
-        now = asyncio.get_running_loop().time()
         for end in self._ends:
-            end.reschedule(now)
+            end.stop(stopping())
 
     @property
     def draining(self) -> bool:

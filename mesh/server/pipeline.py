@@ -6,8 +6,8 @@ An error becomes a google.rpc.Status that reveals no internals.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
@@ -31,7 +31,7 @@ from mesh.errors import (
 from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, authorize_connection, bearer_token
 from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Call, Handler, current_call
 from mesh.rpc.status import DETAILS_TRAILER, to_status
-from mesh.server.open_streams import OpenStreams, stopping
+from mesh.server.open_streams import CallEnd, OpenStreams
 from mesh.telemetry import correlation, tracing
 from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS
 from mesh.validation import Validator
@@ -62,6 +62,7 @@ class Pipeline:
         self._verifier = verifier
         self._validator = validator
         self._streams = streams
+        self._streams_responses = self._method.kind in ("server_streaming", "bidi_streaming")
         self._bytes_max = request_bytes_max(self._method.request.desc(), MESSAGE_BYTES_MAX)
         self._seconds = SERVER_SECONDS.labels(self._method.path)
 
@@ -150,18 +151,19 @@ class Pipeline:
         if remaining_s is not None:
             allowed_s = min(allowed_s, remaining_s)
         deadline = time.monotonic() + allowed_s
+        timeout = asyncio.timeout(allowed_s)
+        end = CallEnd(timeout)
         try:
-            async with asyncio.timeout(allowed_s) as end:
+            async with timeout:
                 with self._counted(end):
                     caller = await self._admit(metadata)
                     call = Call(self._method.path, caller, deadline, metadata, self._method.response)
-                    return await _in_context(call, handle)
+                    with self._while_valid(caller, end):
+                        return await _in_context(call, handle)
         except TimeoutError as error:
-            if not end.expired():
+            if not timeout.expired():
                 raise  # Not this call's deadline, but a timeout of something that its handler waited for.
-            if time.monotonic() < deadline:
-                raise stopping() from error
-            raise DeadlineExceeded("The call took longer than its deadline allows.") from error
+            raise end.cause or DeadlineExceeded("The call took longer than its deadline allows.") from error
 
     async def _admit(self, metadata: Mapping[str, str]) -> Caller:
         """Returns the caller, if authorised. Raises Unauthenticated or PermissionDenied."""
@@ -184,8 +186,26 @@ class Pipeline:
         token = bearer_token(metadata.get("authorization", ""))
         return ANONYMOUS if token is None else await authenticate(token, self._verifier, self._method.policy)
 
-    def _counted(self, end: asyncio.Timeout) -> AbstractContextManager[None]:
+    def _counted(self, end: CallEnd) -> AbstractContextManager[None]:
         return self._streams.admit(end) if self._method.streams else nullcontext()
+
+    @contextmanager
+    def _while_valid(self, caller: Caller, end: CallEnd) -> Iterator[None]:
+        """Ends a stream of responses when its user's token expires or ends. Workloads renew theirs, and keep a stream
+        that they have opened.
+        """
+        if not self._streams_responses or caller is ANONYMOUS or caller.workload is not None:
+            yield
+            return
+
+        async def watch() -> None:
+            end.stop(await self._verifier.until_invalid(caller))
+
+        watching = asyncio.create_task(watch(), name="token of a stream")
+        try:
+            yield
+        finally:
+            watching.cancel()
 
     def _read(self, request: bytes) -> Message:
         """Parses and validates a message. Raises InvalidArgument."""

@@ -1,6 +1,8 @@
 """Access tokens, and the keys that verify them."""
 
+import asyncio
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from mesh.errors import Unauthenticated
 from mesh.identity import RemoteKeySet, Verifier
+from mesh.identity.ended_tokens import ended_id
 from tests.http_endpoint import Endpoint
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 
@@ -132,3 +135,29 @@ async def test_memory_of_tokens_is_bounded(issuer: Issuer, monkeypatch: pytest.M
     assert [await reason_of(verifier, token) for token in tokens[:2]] == ["TOKEN_INVALID"] * 2
     for token in tokens[2:]:
         await verifier.verify(token)
+
+
+class Ended(set[str]):
+    """A list of ended tokens, as a verifier uses it."""
+
+    async def ready(self) -> None:
+        """It is loaded."""
+
+    def holds(self, ids: Iterable[str]) -> bool:
+        """Returns whether it has one of these entries."""
+        return not self.isdisjoint(ids)
+
+
+async def test_a_watched_token_that_ends(issuer: Issuer) -> None:
+    """The wait for the end of a token lasts until the list holds it, or one of its user."""
+    ended = Ended()
+    verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
+    watching = [
+        asyncio.create_task(verifier.until_invalid(await verifier.verify(issuer.token(subject))))
+        for subject in ("users/ada", "users/bob")
+    ]
+    await asyncio.sleep(0)
+    ended.add(ended_id("sub", "users/ada"))
+    assert (await watching[0]).reason == "TOKEN_REVOKED"
+    assert not watching[1].done()
+    watching[1].cancel()

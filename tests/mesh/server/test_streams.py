@@ -1,6 +1,7 @@
 """Streaming methods, from the typed client to the typed handler and back, over real connections."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -177,3 +178,26 @@ async def test_a_stream_that_ends_while_its_first_message_is_sent(greeter: Simpl
             _ = [response async for response in responses]
         await (await began)
     assert caught.value.reason == "STREAM_DRAINED"
+
+
+async def test_a_stream_ends_with_its_users_token(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """When the token expires, an open stream ends with the error of calls with it; a workload keeps its stream."""
+    ends = {}
+    async with (
+        serving(greeter, issuer, Streams(greeter)) as (server, _),
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain,
+    ):
+        for subject in ("users/ada", "workloads/edge"):
+            token = issuer.token(subject, "greet", exp=time.time() + 0.5)
+            call: Any = plain.stream_stream("/greeter.v1.StreamService/Echo")(
+                metadata=(("authorization", f"Bearer {token}"),)
+            )
+            await call.write(greeter.pb.GreetRequest(name="a").to_binary())
+            assert greeter.pb.GreetResponse.from_binary(await call.read()).text == "A"
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call.read()
+            ends[subject] = caught.value.details()
+    assert ends == {
+        "users/ada": "The access token has expired. Get a new one.",
+        "workloads/edge": "The call took longer than its deadline allows.",
+    }

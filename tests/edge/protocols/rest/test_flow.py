@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -222,6 +223,24 @@ async def test_streams_need_the_same_access_as_other_methods(feeds: Contract, so
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert "ratelimit" in answers[0].headers
     assert source.calls[-1].metadata["authorization"] == token["authorization"]
+
+
+async def test_a_stream_ends_with_its_token(
+    feeds: Contract, source: Backend, issuer: Issuer, feed: "asyncio.Queue[bytes | None]"
+) -> None:
+    """When the token expires, an open stream ends with the error of calls with it, and so does the service's call."""
+    token = issuer.token("users/ada", "feeds.read", exp=time.time() + 1)
+    headers = {"authorization": f"Bearer {token}", "accept": EVENTS}
+    feed.put_nowait(source.message("feeds.v1.Event", '{"number": 1}').to_binary())
+    async with edge_of(feeds, source.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
+        response = await client.get("/v1/feeds/x:private", headers=headers)
+        again = await client.get("/v1/feeds/x:private", headers=headers)
+        while not source.ended:
+            await asyncio.sleep(0.01)
+    assert response.status_code == 200
+    _, end = response.text.rstrip().rsplit("data: ", 1)
+    assert json.loads(end) == again.json()
+    assert (again.status_code, again.json()["error"]["details"][0]["reason"]) == (401, "TOKEN_EXPIRED")
 
 
 async def test_an_endless_stream_leaks_no_memory(reader: Client, source: Backend) -> None:

@@ -16,6 +16,7 @@ from nats.js.errors import NotFoundError
 
 from local.nats import Nats
 from local.rabbitmq import RabbitMQServer as RabbitMQNode
+from mesh.errors import Unavailable
 from mesh.events import Broker, connect
 from mesh.events.broker import Delivery
 from mesh.events.envelope import Envelope
@@ -70,6 +71,11 @@ class BrokerServer(abc.ABC):
     @abc.abstractmethod
     async def lose_everything(self) -> None:
         """Deletes all events and subscriptions."""
+
+    async def empty(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
+        """Brings a server that tests share to a fresh state with these subscriptions."""
+        await self.lose_everything()
+        await self.provision(subscriptions)
 
     @abc.abstractmethod
     async def publish(self, event_type: str, payload: bytes, attributes: Mapping[str, str]) -> str:
@@ -170,6 +176,18 @@ class RabbitMQServer(BrokerServer):
             for event_type in TYPES:
                 await channel.exchange_delete(event_type)
                 await channel.exchange_delete(routes(event_type))
+
+    async def empty(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
+        """A busy RabbitMQ 3.10 whose queues are deleted and declared again may stop to declare quorum queues: it then
+        rejects every one by INTERNAL_ERROR until it is restarted.
+        """
+        try:
+            await super().empty(subscriptions)
+        except Unavailable:
+            print(f"RabbitMQ is restarted. Its log ends: {(self._server.folder / 'log').read_text()[-4000:]}")
+            await self.kill()
+            await self.start()
+            await super().empty(subscriptions)
 
     async def publish(self, event_type: str, payload: bytes, attributes: Mapping[str, str]) -> str:
         message_id = uuid4().hex  # else the client library makes one up

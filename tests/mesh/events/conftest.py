@@ -35,8 +35,7 @@ async def shared_server(adapter: str, server_folder: Path) -> AsyncIterator[Brok
 @pytest.fixture
 async def server(shared_server: BrokerServer) -> BrokerServer:
     """Returns the emptied server: the subscription "test" gets notes, and "others" the rest."""
-    await shared_server.lose_everything()
-    await shared_server.provision(SUBSCRIPTIONS)
+    await shared_server.empty(SUBSCRIPTIONS)
     return shared_server
 
 

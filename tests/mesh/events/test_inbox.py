@@ -475,7 +475,7 @@ asyncio.run(main())
 async def test_a_stopping_inbox_finishes_what_it_began(
     database: Database, broker: Broker, publish_notes: PublishNotes, eventually: Eventually
 ) -> None:
-    """An effect that cannot be undone, such as a mail, is not cut off by an orderly stop."""
+    """An effect that cannot be undone, such as a mail, is not cut off by an orderly stop: a batch is finished."""
     begun = asyncio.Event()
 
     async def slow(tx: Connection, event: Event[Any]) -> None:
@@ -486,8 +486,9 @@ async def test_a_stopping_inbox_finishes_what_it_began(
     await publish_notes("notes/1", "a", "b")
     async with inbox(database, broker, {Note: slow}):
         await begun.wait()
-    assert await notes(database) == [("notes/1", "a")]
-    assert await states(database) in ([("done", 1)], [("done", 1), ("pending", 0)])
+    one, both = [("notes/1", "a")], [("notes/1", "a"), ("notes/1", "b")]
+    assert (done := await notes(database)) in (one, both)
+    assert (await states(database))[: len(done)] == [("done", 1)] * len(done)
 
 
 @pytest.mark.usefixtures("relay")

@@ -332,9 +332,9 @@ async def test_a_client_may_be_silent_in_one_direction(strict: Client, source: B
     """Messages of the service keep the stream from being idle."""
 
     async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
-        for _number in range(8):
+        for _number in range(16):  # together longer than the limit, each much shorter
             yield b""
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.04)
 
     source.stream = stream
     async with opened(strict, CHAT) as socket:

@@ -17,7 +17,7 @@ from mesh.events import Event
 from mesh.events.inbox import Handler
 from mesh.idempotency import forget_caller
 from mesh.resource_name import uid_in
-from services.orders import saga, storage
+from services.orders import erasure_storage, saga, storage
 from services.orders.domain import NAME_PREFIX, Order
 from services.orders.outcomes import after_payment, after_refund, after_reservation
 
@@ -68,11 +68,13 @@ async def user_deleted(tx: Connection, event: Event[UserDeleted]) -> None:
     for.
     """
     customer = event.data.user
-    for uid in await storage.list_pending_of(tx, customer):
-        order = await storage.find(tx, uid, lock=True)
+    await erasure_storage.lock_customer(tx, customer)
+    await erasure_storage.remember(tx, customer)
+    for uid in await erasure_storage.lock_unsold(tx, customer):
+        order = await storage.find(tx, uid)
         assert order is not None, "orders are never deleted"
         await saga.change(tx, order, order.delete_customer(datetime.now(UTC)), event.source)
-    anonymised = await storage.anonymise(tx, customer)
+    anonymised = await erasure_storage.anonymise(tx, customer)
     await forget_caller(tx, customer)
     log.info("customer deleted", orders_anonymised=len(anonymised))
 

@@ -28,11 +28,12 @@ from meshwright.orders.v1.orders_pb import Shipment as ShipmentMessage
 from meshwright.orders.v1.orders_pb import ShipmentEvent as ShipmentEventMessage
 
 from mesh.database import Connection, Database, Wakeups
+from mesh.errors import Unauthenticated
 from mesh.idempotency import once, once_prepared
 from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
-from services.orders import change_storage, saga, storage
+from services.orders import change_storage, erasure_storage, saga, storage
 from services.orders.clients import Catalog, Inventory
 from services.orders.domain import (
     Actor,
@@ -184,6 +185,9 @@ class OrdersHandlers(OrdersServiceBase):
 
 
 async def _place(tx: Connection, lines: tuple[OrderLine, ...], *, customer: str, payment_method: str) -> OrderMessage:
+    await erasure_storage.lock_customer(tx, customer, shared=True)
+    if await erasure_storage.is_erased(tx, customer):
+        raise Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")
     order = Order.place(uuid4(), customer, lines, datetime.now(UTC), payment_method)
     await saga.begin(tx, order)
     return order_message(order)

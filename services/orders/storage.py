@@ -139,29 +139,6 @@ async def take_overdue(tx: Connection, step: PendingStep, begun_before: datetime
     return await _first(tx, await tx.fetch(query, step.value, begun_before))
 
 
-async def list_pending_of(tx: Connection, customer: str) -> Sequence[UUID]:
-    """Returns the pending orders of a customer, in the order of their identifiers."""
-    rows = await tx.fetch("SELECT uid FROM orders WHERE customer = $1 AND state = 'pending' ORDER BY uid", customer)
-    return [row["uid"] for row in rows]
-
-
-async def anonymise(tx: Connection, customer: str) -> Sequence[UUID]:
-    """Removes the name of a customer from the orders that ended before anything was sold. Returns these orders."""
-    rows = await tx.fetch(
-        """
-        UPDATE orders SET customer = '' WHERE customer = $1 AND state = 'cancelled' AND refunded_hundredths IS NULL
-        AND NOT EXISTS (SELECT FROM order_changes WHERE order_uid = orders.uid AND order_changes.state = 'confirmed')
-        RETURNING uid
-        """,
-        customer,
-    )
-    orders = [row["uid"] for row in rows]
-    query = "UPDATE order_changes SET actor = '' WHERE order_uid = ANY($1) AND actor = $2"
-    await tx.execute(query, orders, customer)
-    await wake(tx, orders)
-    return orders
-
-
 async def list_orders(tx: Connection, customer: str | None, page: Page) -> tuple[list[Order], str]:
     """Returns a page of the orders of one customer, or of all if None, the newest first, and the next page's token."""
     conditions = ["true"]
@@ -186,8 +163,8 @@ async def list_stuck(tx: Connection, limits: Limits, now: datetime, page: Page) 
     after = "AND (step_since, uid) > ($6, $7)" if page.after else ""
     query = f"""
         SELECT {_COLUMNS}, {_LINE_COUNT} FROM orders
-        WHERE state = 'pending' AND step_since <= $2::timestamptz - CASE pending_step
-            WHEN 'stock' THEN $3::interval WHEN 'payment' THEN $4::interval ELSE $5::interval END {after}
+        WHERE state = 'pending' AND step_since <= $2::timestamptz - least($3::interval, $4::interval, $5::interval)
+        AND step_since <= $2 - CASE pending_step WHEN 'stock' THEN $3 WHEN 'payment' THEN $4 ELSE $5 END {after}
         ORDER BY step_since, uid LIMIT $1
     """
     limit_of_each = (limits.stock, limits.payment, limits.payment_review)

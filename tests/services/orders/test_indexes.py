@@ -8,7 +8,7 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Connection, Database
-from services.orders import change_storage, storage
+from services.orders import change_storage, erasure_storage, storage
 from services.orders.domain import Limits, PendingStep
 from tests.services.indexes import Read, assert_uses_indexes, filled_database, next_page, page
 
@@ -31,6 +31,10 @@ FILL = {
         INSERT INTO order_changes (order_uid, version, change_time, actor, state, pending_step, reason)
         SELECT uid, number, now(), customer, 'pending', 'stock', '' FROM orders, generate_series(1, 3) AS number
         WHERE $1::int > 0
+    """,
+    "erased_customers": """
+        INSERT INTO erased_customers SELECT 'users/erased-' || n, now() + (n - 100) * interval '1 s' - interval '1 day'
+        FROM generate_series(1, $1::int) AS n
     """,
 }
 LONG_AGO = datetime(2026, 1, 2, tzinfo=UTC)
@@ -55,8 +59,10 @@ READS: dict[str, Read] = {
     "find": lambda tx: storage.find(tx, uuid4()),
     "list_stuck": deep_stuck_orders,
     "take_overdue": lambda tx: storage.take_overdue(tx, PendingStep.STOCK, LONG_AGO),
-    "list_pending_of": lambda tx: storage.list_pending_of(tx, "users/7"),
-    "anonymise": lambda tx: storage.anonymise(tx, "users/7"),
+    "is_erased": lambda tx: erasure_storage.is_erased(tx, "users/7"),
+    "remember": lambda tx: erasure_storage.remember(tx, "users/7"),
+    "lock_unsold": lambda tx: erasure_storage.lock_unsold(tx, "users/7"),
+    "anonymise": lambda tx: erasure_storage.anonymise(tx, "users/7"),
     "list_changes": lambda tx: change_storage.list_changes(tx, uuid4(), page(int)),
 }
 

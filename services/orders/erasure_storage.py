@@ -1,0 +1,73 @@
+"""The SQL that erases customers. Every function runs in its caller's transaction."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from mesh.database import Connection
+from services.orders import storage
+
+REMEMBERED_FOR = timedelta(days=1)  # longer than any token lasts
+PURGED_PER_CALL_MAX = 2  # more than the one row that an erasure may add, so that the table stays bounded
+
+
+async def lock_customer(tx: Connection, customer: str, *, shared: bool = False) -> None:
+    """Makes the transactions that place an order of a customer, and that erase the customer, take turns; those that
+    share the lock wait only for one that does not. Take it before the locks of rows.
+    """
+    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    await tx.execute(f"SELECT {lock}('erased_customers'::regclass::oid::int, hashtext($1))", customer)
+
+
+async def is_erased(tx: Connection, customer: str) -> bool:
+    """Returns whether a customer was erased. lock_customer() keeps that so."""
+    return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM erased_customers WHERE customer = $1)", customer))
+
+
+async def remember(tx: Connection, customer: str) -> None:
+    """Records that a customer was erased, and forgets some who were long ago."""
+    await tx.execute(
+        """
+        DELETE FROM erased_customers WHERE customer IN (
+            SELECT customer FROM erased_customers WHERE erase_time <= now() - $1::interval ORDER BY erase_time LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        """,
+        REMEMBERED_FOR,
+        PURGED_PER_CALL_MAX,
+    )
+    await tx.execute("INSERT INTO erased_customers VALUES ($1, now()) ON CONFLICT DO NOTHING", customer)
+
+
+async def lock_unsold(tx: Connection, customer: str) -> Sequence[UUID]:
+    """Locks the orders of a customer that are not sold, and returns the pending ones, in the order of their
+    identifiers. Raises LockNotAvailableError instead of waiting for an order that another transaction has locked: that
+    one may wait for another of these orders, as the events of a batch come in any order.
+    """
+    rows = await tx.fetch(
+        """
+        SELECT uid, state = 'pending' AS pending FROM orders
+        WHERE customer = $1 AND state IN ('pending', 'cancelled') ORDER BY uid FOR UPDATE NOWAIT
+        """,
+        customer,
+    )
+    return [row["uid"] for row in rows if row["pending"]]
+
+
+async def anonymise(tx: Connection, customer: str) -> Sequence[UUID]:
+    """Removes the name of a customer from the orders that ended before anything was sold. Returns these orders, which
+    lock_unsold() must have locked.
+    """
+    rows = await tx.fetch(
+        """
+        UPDATE orders SET customer = '' WHERE customer = $1 AND state = 'cancelled' AND refunded_hundredths IS NULL
+        AND NOT EXISTS (SELECT FROM order_changes WHERE order_uid = orders.uid AND order_changes.state = 'confirmed')
+        RETURNING uid
+        """,
+        customer,
+    )
+    orders = [row["uid"] for row in rows]
+    query = "UPDATE order_changes SET actor = '' WHERE order_uid = ANY($1) AND actor = $2"
+    await tx.execute(query, orders, customer)
+    await storage.wake(tx, orders)
+    return orders

@@ -1,0 +1,106 @@
+"""The erasure of customers while their orders are placed and changed."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from meshwright.identity.v1.events_pb import UserDeleted
+from meshwright.orders.v1.orders_pb import Order
+
+from mesh.errors import Aborted, Unauthenticated
+from mesh.money import Money
+from services.orders import domain as orders
+from services.orders import erasure_storage, saga, storage
+from tests.services.orders.shop import STAFF_SCOPES, Shop
+
+PATIENCE_S = 20.0
+BUYERS = 24
+LINE = orders.OrderLine("products/spade", "Spade", 1, Money("EUR", 1999))
+
+
+async def delete_ada(shop: Shop) -> None:
+    """Handles that a customer was deleted, again while her orders are locked, as the inbox does."""
+    while True:
+        try:
+            await shop.consume(UserDeleted(user="users/ada"), "identity")
+        except Aborted:
+            await asyncio.sleep(0.01)
+        else:
+            return
+
+
+async def waiting_locks(shop: Shop) -> int:
+    """Returns the number of sessions that wait for a lock."""
+    async with shop.database.transaction() as tx:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        count: int = await tx.fetchval(query)
+        return count
+
+
+async def traces(shop: Shop) -> set[str]:
+    """Returns the tables of the service that name the customer, besides those of events."""
+    async with shop.database.transaction() as tx:
+        tables = ["orders", "order_lines", "order_changes", "shipment_events", "mesh.answers"]
+        query = " UNION ".join(
+            f"SELECT '{each}' FROM {each} AS row WHERE row::text LIKE '%users/ada%'" for each in tables
+        )
+        return {row[0] for row in await tx.fetch(query)}
+
+
+async def test_no_order_is_placed_after_its_customer_was_deleted(shop: Shop) -> None:
+    """Even with a token that is still valid. Others go on."""
+    await delete_ada(shop)
+    with pytest.raises(Unauthenticated) as caught:
+        await shop.create(("products/spade", 1), request_id=str(uuid4()))
+    assert caught.value.reason == "TOKEN_REVOKED"
+    assert await shop.create(("products/spade", 1), subject="users/bob")
+    assert await traces(shop) == set()
+
+
+async def test_orders_placed_during_a_deletion_are_cancelled_or_rejected(shop: Shop) -> None:
+    """Of many concurrent ones, none stays pending or keeps the customer's name."""
+
+    async def buy() -> Order | None:
+        try:
+            return await shop.create(("products/spade", 1), request_id=str(uuid4()))
+        except Unauthenticated:
+            return None
+
+    first = await shop.create(("products/spade", 1))
+    buyers = [asyncio.create_task(buy()) for _ in range(BUYERS)]
+    await asyncio.wait(buyers, return_when=asyncio.FIRST_COMPLETED)
+    await delete_ada(shop)
+    placed = [order for order in await asyncio.gather(*buyers) if order is not None]
+    for order in (first, *placed):
+        found = await shop.get(order.name, subject="users/boss", scopes=STAFF_SCOPES)
+        assert (found.state, found.customer) == (Order.State.CANCELLED, "")
+    assert await traces(shop) == set()
+
+
+async def test_a_deletion_waits_for_an_order_that_is_being_placed(shop: Shop) -> None:
+    """The order is committed after the deletion began, and is cancelled by it."""
+    async with shop.database.transaction() as tx:
+        await erasure_storage.lock_customer(tx, "users/ada", shared=True)
+        assert not await erasure_storage.is_erased(tx, "users/ada")
+        deletion = asyncio.create_task(delete_ada(shop))
+        async with asyncio.timeout(PATIENCE_S):
+            while not await waiting_locks(shop):
+                await asyncio.sleep(0.01)
+        order = orders.Order.place(uuid4(), "users/ada", (LINE,), datetime.now(UTC))
+        await saga.begin(tx, order)
+    await deletion
+    assert (await shop.get(order.name, subject="users/boss", scopes=STAFF_SCOPES)).state is Order.State.CANCELLED
+
+
+async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -> None:
+    """Whatever the order in which a batch locks orders of a customer, the deletion gives way, and is repeated."""
+    first, second = sorted([await shop.create(("products/spade", 1)) for _ in range(2)], key=lambda each: each.uid)
+    async with shop.database.transaction() as tx:
+        await storage.find(tx, UUID(second.uid), lock=True)
+        with pytest.raises(Aborted):
+            await shop.consume(UserDeleted(user="users/ada"), "identity")
+        await storage.find(tx, UUID(first.uid), lock=True)
+    assert (await shop.get(first.name)).state is Order.State.PENDING
+    await delete_ada(shop)
+    assert await traces(shop) == set()

@@ -78,9 +78,12 @@ async def mark_cancelled(tx: Connection, order: str, now: datetime) -> None:
     await tx.execute("INSERT INTO cancelled_orders VALUES ($1, $2) ON CONFLICT DO NOTHING", order, now)
 
 
-async def lock_customer(tx: Connection, customer: str) -> None:
-    """Makes the transactions that begin a payment of a customer, and that erase the customer, take turns."""
-    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", customer)
+async def lock_customer(tx: Connection, customer: str, *, shared: bool = False) -> None:
+    """Makes the transactions that begin a payment of a customer, and that erase the customer, take turns; those that
+    share the lock wait only for one that does not.
+    """
+    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    await tx.execute(f"SELECT {lock}(hashtextextended($1, 1))", customer)
 
 
 async def is_erased(tx: Connection, customer: str) -> bool:
@@ -323,11 +326,13 @@ async def list_entries(tx: Connection, payment: UUID | None, page: Page) -> tupl
 
 async def anonymise(tx: Connection, customer: str) -> None:
     """Removes a customer from their payments, also from those that are begun later. Amounts and the ledger stay, as the
-    law on accounting requires.
+    law on accounting requires. Raises LockNotAvailableError instead of waiting for a payment that another transaction
+    has locked: that one may wait for another of these payments, as the events of a batch come in any order.
     """
     await lock_customer(tx, customer)
     await tx.execute("DELETE FROM erased_customers WHERE erase_time < now() - $1::interval", ERASED_KEPT)
     await tx.execute("INSERT INTO erased_customers VALUES ($1, now()) ON CONFLICT DO NOTHING", customer)
+    await tx.execute("SELECT FROM payments WHERE customer = $1 ORDER BY uid FOR UPDATE NOWAIT", customer)
     await tx.execute("UPDATE payments SET customer = '' WHERE customer = $1", customer)
 
 

@@ -24,11 +24,12 @@ from meshwright.payments.v1.payments_pb import (
 )
 from protobuf import Message
 
-from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
+from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from mesh.events import Event
 from mesh.money import Money
 from mesh.rpc import Call
 from mesh.standard_webhooks import TOLERANCE, signed_headers
+from services.payments import charges, storage
 from services.payments.consumers import Consumers
 from services.payments.handlers import PaymentsHandlers
 from tests.issuer import Issuer
@@ -245,6 +246,29 @@ async def test_a_customer_who_was_deleted_is_not_named_again(shop: Shop) -> None
     async with shop.database.transaction() as tx:
         rows = await tx.fetch("SELECT customer, state FROM payments")
     assert [tuple(row) for row in rows] == [("", "captured")]
+
+
+async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -> None:
+    """Whatever the order in which a batch locks payments of a customer, the deletion gives way, and is repeated."""
+    payments = sorted([await shop.charge(f"orders/{number}") for number in range(2)], key=lambda each: each.uid)
+    async with shop.database.transaction() as tx:
+        await storage.find(tx, payments[1].uid, lock=True)
+        with pytest.raises(Aborted):
+            await handle(shop, UserDeleted(user="users/ada"))
+        await storage.find(tx, payments[0].uid, lock=True)
+    await handle(shop, UserDeleted(user="users/ada"))
+    assert [(await shop.payment(each.uid)).customer for each in payments] == ["", ""]
+
+
+async def test_payments_of_a_customer_begin_at_the_same_time(shop: Shop) -> None:
+    """Two batches begin payments of two customers in opposite orders: neither waits for the other."""
+    async with shop.database.transaction() as one, shop.database.transaction() as other:
+        for tx, customers in ((one, ("users/ada", "users/bob")), (other, ("users/bob", "users/ada"))):
+            for customer in customers:
+                order = f"orders/{uuid4()}"
+                await charges.charge(tx, order, customer, "card_ok", Money("EUR", 500), datetime.now(UTC))
+    assert await shop.work()
+    assert await shop.ledger() == {"provider": 2000, "sales": -2000}
 
 
 async def test_events_that_arrive_again_have_no_effect(shop: Shop) -> None:

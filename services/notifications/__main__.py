@@ -63,7 +63,9 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
         settings,
         NotificationsHandlers(database),
         PreferencesHandlers(database, hashes, gateway),
-        WebhookEndpointsHandlers(database, secrets, reachable, resolver, http_allowed=settings.webhook_http_allowed),
+        WebhookEndpointsHandlers(
+            database, hashes, secrets, reachable, resolver, http_allowed=settings.webhook_http_allowed
+        ),
         WebhookDeliveriesHandlers(database),
     )
 

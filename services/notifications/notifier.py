@@ -21,8 +21,11 @@ class Notifier:
         self, tx: Connection, uid: UUID, user: str, kind: Kind, *, resource: str = "", **values: str
     ) -> None:
         """Notifies a user with the letter of this kind, once for each `uid`, on the channels that the user wants. Users
-        who are gone are not notified, because an event may arrive after that of their deletion.
+        who are gone are not notified, because an event may arrive after that of their deletion. What is left of their
+        orders has an empty name.
         """
+        if not user:
+            return
         await user_lock.share(tx, user)
         if await erased_users.contains(tx, self._hashes.of_user(user)):
             return

@@ -20,8 +20,11 @@ class WebhookPublisher:
 
     async def publish(self, tx: Connection, uid: UUID, event_type: str, time: datetime, order: Order) -> None:
         """Publishes what happened to an order at this time, once for each `uid`, to the endpoints that want it. Nothing
-        is published about users who are gone, because an event may arrive after that of their deletion.
+        is published about users who are gone, because an event may arrive after that of their deletion. What is left of
+        their orders has an empty name.
         """
+        if not order.customer:
+            return
         await user_lock.share(tx, order.customer)
         if await erased_users.contains(tx, self._hashes.of_user(order.customer)):
             return

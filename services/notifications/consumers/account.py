@@ -29,7 +29,7 @@ from services.notifications.domain.notification import (
 from services.notifications.letters import Letters
 from services.notifications.senders.mail import Mailer, UndeliverableMail, compose
 from services.notifications.senders.outgoing import UNDELIVERABLE
-from services.notifications.storage import mailed_addresses, notifications
+from services.notifications.storage import erased_users, mailed_addresses, notifications, user_lock
 
 log = structlog.get_logger()
 
@@ -104,13 +104,18 @@ class AccountConsumers:
     async def _mail(
         self, tx: Connection, event: Event[Any], user: str, recipient: Recipient, kind: Kind, **values: str
     ) -> None:
-        """Sends the letter of this kind, unless the address is not confirmed and had one within a day; the link that
-        resets a password has a day of its own. Sending is the last step before the transaction commits.
+        """Sends the letter of this kind, unless the user is gone meanwhile, or the address is not confirmed and had one
+        within a day; the link that resets a password has a day of its own. Sending is the last step before the
+        transaction commits.
 
         A process that dies between the two sends the mail again, with the same Message-ID, because mail can't be sent
         exactly once. Temporary errors are raised, and the inbox retries; a mail that can never be delivered is recorded
         as such.
         """
+        await user_lock.share(tx, user)
+        if await erased_users.contains(tx, self._hashes.of_user(user)):
+            log.info("no mail sent: the user is gone", user=user)
+            return
         letter = self._letters.write(kind, **values)
         part = f"/{kind}" if kind is Kind.EMAIL_CHANGING else ""  # one of two mails for one event
         notification = Notification(

@@ -6,6 +6,7 @@ from protobuf import Message
 from mesh.database import Connection
 from mesh.events import Event
 from mesh.events.inbox import Handler
+from mesh.idempotency import forget_caller
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.storage import (
     erased_users,
@@ -29,11 +30,13 @@ class ErasureConsumers:
         return {UserDeleted: self.user_deleted}
 
     async def user_deleted(self, tx: Connection, event: Event[UserDeleted]) -> None:
-        """Deletes the user's notifications, preferences and webhook endpoints, and messages about the user's orders.
+        """Deletes the user's notifications, preferences, webhook endpoints and answers, and messages about the user's
+        orders.
         Remembers as keyed hashes that the user is gone, and that the address had its mail of this day.
         """
         user = event.data.user
         await user_lock.take(tx, user)
+        await forget_caller(tx, user)
         await erased_users.add(tx, self._hashes.of_user(user))
         await notifications.delete_of(tx, user)
         await preferences.delete_of(tx, user)

@@ -24,8 +24,8 @@ class PaymentConsumers:
     async def payment_refunded(self, tx: Connection, event: Event[PaymentRefunded]) -> None:
         """Notifies the customer that an amount was paid back."""
         payment = event.data.payment
-        if payment is None or not payment.customer:
-            raise ValueError("the event has no payment of a customer")
+        if payment is None:
+            raise ValueError("the event has no payment")
         words = {"number": order_number(payment.order), "amount": amount(event.data.amount)}
         uid = notification_uid(event.source, event.id)
         await self._notifier.notify(tx, uid, payment.customer, Kind.REFUND_ISSUED, resource=payment.order, **words)

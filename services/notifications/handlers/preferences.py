@@ -27,6 +27,7 @@ from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import Channel, Kind
 from services.notifications.domain.phone_code import PhoneCode, too_many_codes, wrong_code
 from services.notifications.domain.preferences import CHOOSABLE, Preferences, own_user
+from services.notifications.handlers.erased_caller import check_not_erased
 from services.notifications.senders.sms import SENDER, SmsGateway
 from services.notifications.storage import phone_codes, preferences, user_lock
 
@@ -57,6 +58,7 @@ class PreferencesHandlers(NotificationPreferencesServiceBase):
         user = own_user(patch.name, call.caller.subject)
         async with self._database.transaction() as tx:
             await user_lock.take(tx, user)
+            await check_not_erased(tx, self._hashes, user)
             current = await preferences.find(tx, user)
             wanted = apply_update(_message(current), patch, request.update_mask, updatable=UPDATABLE)
             changed = current.update(_channels(wanted), wanted.phone_number, etag=patch.etag, now=datetime.now(UTC))
@@ -73,6 +75,8 @@ class PreferencesHandlers(NotificationPreferencesServiceBase):
             raise FailedPrecondition("The shop sends no SMS.", reason="SMS_NOT_AVAILABLE")
         code, number = f"{secrets.randbelow(10**6):06}", request.phone_number
         async with self._database.transaction() as tx:
+            await user_lock.share(tx, user)
+            await check_not_erased(tx, self._hashes, user)
             for key in (self._hashes.of_user(user), self._hashes.of_phone_number(number)):
                 if not await phone_codes.claim(tx, key):
                     raise too_many_codes()
@@ -89,6 +93,7 @@ class PreferencesHandlers(NotificationPreferencesServiceBase):
         user, now = own_user(request.name, call.caller.subject), datetime.now(UTC)
         async with self._database.transaction() as tx:
             await user_lock.take(tx, user)
+            await check_not_erased(tx, self._hashes, user)
             code = await phone_codes.find(tx, user)
             right = code is not None and code.accepts(self._hashes.of_code(user, request.code), now)
             if code is not None and right:

@@ -32,6 +32,7 @@ from mesh.field_mask import apply_update
 from mesh.idempotency import once, once_prepared
 from mesh.pagination import read_page
 from mesh.rpc import Call
+from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.reachable_addresses import ReachableAddresses
 from services.notifications.domain.webhook_delivery import Message, State, WebhookDelivery
 from services.notifications.domain.webhook_endpoint import (
@@ -47,9 +48,10 @@ from services.notifications.domain.webhook_endpoint import (
 )
 from services.notifications.domain.webhook_secret import WebhookSecrets, encoded
 from services.notifications.domain.webhook_url import url_problem
+from services.notifications.handlers.erased_caller import check_not_erased
 from services.notifications.handlers.webhook_deliveries import delivery_message
 from services.notifications.senders.resolver import Resolver, UnreachableHost
-from services.notifications.storage import webhook_deliveries, webhook_endpoints, webhook_messages
+from services.notifications.storage import user_lock, webhook_deliveries, webhook_endpoints, webhook_messages
 from services.notifications.webhook_publisher import message_body
 
 STAFF_SCOPE: Final = "orders.manage"
@@ -64,6 +66,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
     def __init__(
         self,
         database: Database,
+        hashes: KeyedHash,
         secrets: WebhookSecrets,
         reachable: ReachableAddresses,
         resolver: Resolver,
@@ -71,6 +74,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
         http_allowed: bool,
     ) -> None:
         self._database = database
+        self._hashes = hashes
         self._secrets = secrets
         self._reachable = reachable
         self._resolver = resolver
@@ -86,8 +90,20 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
             call,
             request,
             prepare=partial(self._check_url, details.url),
-            effect=partial(_create, call=call, details=details, disabled=message.disabled),
+            effect=partial(self._create, call=call, details=details, disabled=message.disabled),
         )
+
+    async def _create(
+        self, tx: Connection, _: None, *, call: Call, details: EndpointDetails, disabled: bool
+    ) -> EndpointMessage:
+        owner = call.caller.subject
+        await user_lock.share(tx, owner)
+        await check_not_erased(tx, self._hashes, owner)
+        check_count(await webhook_endpoints.count_of(tx, owner))
+        endpoint = WebhookEndpoint.create(uuid4(), owner, details, disabled=disabled, now=datetime.now(UTC))
+        await webhook_endpoints.insert(tx, endpoint)
+        _record("webhook_endpoint_created", call, endpoint)
+        return _message(endpoint)
 
     async def get_webhook_endpoint(self, request: GetWebhookEndpointRequest, call: Call) -> EndpointMessage:
         """Returns an endpoint of the caller."""
@@ -206,15 +222,6 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
                 await webhook_endpoints.update(tx, changed)
                 _record("webhook_endpoint_changed", call, changed)
         return _message(changed)
-
-
-async def _create(tx: Connection, _: None, *, call: Call, details: EndpointDetails, disabled: bool) -> EndpointMessage:
-    owner = call.caller.subject
-    check_count(await webhook_endpoints.count_of(tx, owner))
-    endpoint = WebhookEndpoint.create(uuid4(), owner, details, disabled=disabled, now=datetime.now(UTC))
-    await webhook_endpoints.insert(tx, endpoint)
-    _record("webhook_endpoint_created", call, endpoint)
-    return _message(endpoint)
 
 
 def _record(event: str, call: Call, endpoint: WebhookEndpoint) -> None:

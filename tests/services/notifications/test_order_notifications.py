@@ -1,7 +1,6 @@
 """From an event about an order to a notification in PostgreSQL, and to a mail over real SMTP."""
 
 import asyncio
-import contextlib
 import copy
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -277,9 +276,20 @@ async def test_an_event_without_an_order_is_an_error(shop: Shop) -> None:
         await shop.handle(OrderCancelled())
     with pytest.raises(ValueError, match="no payment"):
         await shop.handle(PaymentRefunded())
-    with contextlib.suppress(ValueError):
-        await shop.handle(OrderCancelled(order=Order(name="orders/1")))
     assert await shop.rows("SELECT * FROM notifications") == []
+
+
+async def test_an_event_about_an_erased_customer_notifies_nobody(shop: Shop) -> None:
+    """What is left of an order and of its payment has no customer: that is no error, and staff get no webhook."""
+    details = EndpointDetails("https://example.com/", "", (), all_orders=True)
+    async with shop.database.transaction() as tx:
+        endpoint = WebhookEndpoint.create(uuid4(), "users/staff", details, disabled=False, now=datetime.now(UTC))
+        await webhook_endpoints.insert(tx, endpoint)
+    order, payment = Order(name=ORDER.name, total=ORDER.total), Payment(order=ORDER.name)
+    for event in (OrderPlaced, OrderConfirmed, OrderShipped, OrderCancelled):
+        await shop.handle(event(order=order))
+    await shop.handle(PaymentRefunded(payment=payment, amount=ORDER.total), source="payments")
+    assert await shop.rows("SELECT uid FROM notifications UNION SELECT uid FROM webhook_messages") == []
 
 
 async def test_a_deleted_user_is_forgotten(shop: Shop) -> None:

@@ -23,7 +23,16 @@ from meshwright.notifications.v1.preferences_pb import (
 from protobuf.wkt import FieldMask
 
 from mesh.database import Database
-from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
+from mesh.errors import (
+    Aborted,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
+from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.domain import notification as domain
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import Kind, Notification
@@ -35,6 +44,7 @@ from services.notifications.senders.channel import Undeliverable
 from services.notifications.senders.sms import FileSmsGateway, SmsSender
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
+from tests.services.notifications.deletion import deletion
 
 HASHES = KeyedHash("key of the tests")
 NAME = "users/me/notificationPreferences"
@@ -318,3 +328,17 @@ async def test_a_gateway_that_fails_is_unavailable(service: Service) -> None:
             await service.send_code()
     with pytest.raises(ResourceExhausted):
         await service.send_code()
+
+
+async def test_nothing_is_stored_for_a_caller_who_was_erased(service: Service) -> None:
+    """Neither preferences nor a phone number, although the token is still valid."""
+    async with service.database.transaction() as tx:
+        await ErasureConsumers(HASHES).user_deleted(tx, deletion("users/ada"))
+    with service.acting_as("users/ada"):
+        for call in (service.choose(Channel.EMAIL), service.send_code()):
+            with pytest.raises(Unauthenticated) as caught:
+                await call
+            assert caught.value.reason == "TOKEN_REVOKED"
+    async with service.database.transaction() as tx:
+        tables = ("preferences", "phone_codes", "phone_code_counts")
+        assert [await tx.fetchval(f"SELECT count(*) FROM {table}") for table in tables] == [0, 0, 0]

@@ -33,7 +33,9 @@ from protobuf.wkt import FieldMask
 from structlog.testing import capture_logs
 
 from mesh.database import Database
-from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
+from services.notifications.consumers.erasure import ErasureConsumers
+from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.reachable_addresses import ReachableAddresses
 from services.notifications.domain.webhook_endpoint import ENDPOINTS_MAX
 from services.notifications.domain.webhook_secret import WebhookSecrets
@@ -42,12 +44,14 @@ from services.notifications.handlers.webhook_endpoints import WebhookEndpointsHa
 from services.notifications.senders.resolver import Resolver
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
+from tests.services.notifications.deletion import deletion
 from tests.services.notifications.receiver import Names
 
 SCOPES = "profile orders.read"
 STAFF_SCOPES = f"{SCOPES} orders.manage"
 REACHABLE = ReachableAddresses([ipaddress.ip_network("10.20.0.0/16")])
 URL = "https://hook.test/orders"
+HASHES = KeyedHash("key of the tests")
 
 
 @dataclass
@@ -93,7 +97,7 @@ async def service(open_database: Callable[..., Awaitable[Database]]) -> AsyncIte
         hook_test=[["93.184.216.34"]], allowed_test=[["10.20.0.1"]], inside_test=[["10.0.0.1"]], localhost=[["::1"]]
     )
     endpoints = WebhookEndpointsHandlers(
-        database, WebhookSecrets("key"), REACHABLE, Resolver(REACHABLE, names), http_allowed=False
+        database, HASHES, WebhookSecrets("key"), REACHABLE, Resolver(REACHABLE, names), http_allowed=False
     )
     async with (
         serving(issuer, endpoints) as port,
@@ -329,3 +333,17 @@ async def test_a_deleted_endpoint_is_gone(service: Service) -> None:
         await service.endpoints.get_webhook_endpoint(GetWebhookEndpointRequest(name=created.name))
     async with service.database.transaction() as tx:
         assert await tx.fetchval("SELECT count(*) FROM webhook_deliveries") == 0
+
+
+@pytest.mark.usefixtures("ada")
+async def test_a_caller_who_was_erased_creates_no_endpoint(service: Service) -> None:
+    """The call came with a token that was still valid. The answers to earlier calls are gone, too."""
+    await service.create(str(uuid4()))
+    async with service.database.transaction() as tx:
+        await ErasureConsumers(HASHES).user_deleted(tx, deletion("users/ada"))
+    with pytest.raises(Unauthenticated) as caught:
+        await service.create(str(uuid4()))
+    assert caught.value.reason == "TOKEN_REVOKED"
+    async with service.database.transaction() as tx:
+        assert await tx.fetchval("SELECT count(*) FROM webhook_endpoints") == 0
+        assert await tx.fetchval("SELECT count(*) FROM mesh.answers") == 0

@@ -1,11 +1,12 @@
 """The plans of a service's queries, as PostgreSQL makes them for tables of a million rows.
 
 A test fills each table with ROWS rows. Its statistics then say that it has a hundred times as many, so that the planner
-decides as it would with a million, at a hundredth of the time. benchmarks/indexes.py reads real ones.
+decides as it would with a million, at a hundredth of the time. `make bench-indexes` fills in a million.
 """
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from mesh.migrations import MESH_FOLDER, migrate
 from mesh.pagination import Page, read_page
 from mesh.settings import DatabaseSettings
 
-ROWS = 10_000
+ROWS = int(os.environ.get("ROWS", "10_000"))
 PLANNED_ROWS = 1_000_000
 
 HELD_ROWS_MAX = PLANNED_ROWS // 20
@@ -39,11 +40,9 @@ _SEQUENTIAL_SCANS = "SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHER
 
 
 @asynccontextmanager
-async def filled_database(
-    postgres: Postgres, service: str, fill: Mapping[str, str], *, rows: int = ROWS
-) -> AsyncIterator[Database]:
-    """Opens a database of a service whose tables are filled, each by its statement with the number of rows, in this
-    order.
+async def filled_database(postgres: Postgres, service: str, fill: Mapping[str, str]) -> AsyncIterator[Database]:
+    """Opens a database of a service whose tables are filled, each by its statement with the number of rows, in
+    this order.
     """
     name = f"indexes_{uuid4().hex}"
     await postgres.create_databases(name)
@@ -53,9 +52,9 @@ async def filled_database(
     try:
         for table, statement in fill.items():
             await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-            await connection.execute(statement, rows)
+            await connection.execute(statement, ROWS)
             await connection.execute(f"VACUUM (ANALYZE) {table}")
-        await connection.execute(_PRETEND, PLANNED_ROWS / rows)
+        await connection.execute(_PRETEND, PLANNED_ROWS / ROWS)
     finally:
         await connection.close()
     async with Database.open(DatabaseSettings(database_url=url), service) as database:

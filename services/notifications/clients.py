@@ -32,11 +32,6 @@ class Users:
     def __init__(self, channel: Channel) -> None:
         self._client = IdentityServiceClient(channel)
 
-    async def find_address(self, user: str) -> str | None:
-        """Returns the e-mail address of a user as find_recipient() does."""
-        recipient = await self.find_recipient(user)
-        return recipient.address if recipient is not None else None
-
     async def find_recipient(self, user: str) -> Recipient | None:
         """Returns the e-mail address of a user ("users/{uid}"), None if the user does not exist. Raises the MeshError
         of a failed call.

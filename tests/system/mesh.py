@@ -140,6 +140,12 @@ class Mesh:
         messages: list[dict[str, Any]] = httpx.get(f"{page}messages").json()
         return [message for message in messages if address in message["to"]]
 
+    def link_in_mail(self, address: str, subject: str) -> str:
+        """Returns the link in the mail with this subject, once it has come."""
+        [mail] = eventually(lambda: [mail for mail in self.mails(address) if mail["subject"] == subject])
+        [link] = re.findall(r"http\S+token=\S+", mail["text"])
+        return str(link)
+
 
 @dataclass
 class Replica:
@@ -154,6 +160,7 @@ class Client(httpx.Client):
 
     def __init__(self, mesh: Mesh, **options: Any) -> None:
         super().__init__(base_url=mesh.url, timeout=30, **options)
+        self.mesh = mesh
         self.email = ""
 
     @property
@@ -180,6 +187,10 @@ class Client(httpx.Client):
         self.sign_in(email)
         user: dict[str, Any] = answer.json()
         return user
+
+    def confirm_address(self) -> None:
+        """Confirms the address by the link in the first mail."""
+        assert submit(self.mesh.link_in_mail(self.email, "Welcome to Meshwright")).status_code == 200
 
     def create_product(self, title: str = "Folding saw", units: int = 24, **fields: Any) -> dict[str, Any]:
         """Creates a product; requires staff."""
@@ -229,6 +240,13 @@ def eventually(condition: Callable[[], Any], timeout_s: float = WAIT_TIMEOUT_S) 
             raise AssertionError(f"still not true after {timeout_s:.0f} s: {condition}")
         time.sleep(0.05)
     return result
+
+
+def submit(link: str, **values: str) -> httpx.Response:
+    """Opens the page to which a link leads, and sends its form."""
+    url = httpx.URL(link)
+    assert httpx.get(url).status_code == 200
+    return httpx.post(url.copy_with(query=None), data={"token": url.params["token"], **values})
 
 
 def problem(answer: httpx.Response) -> tuple[int, str, str, list[str]]:

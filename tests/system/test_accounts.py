@@ -5,16 +5,14 @@ mails to strangers, and disclosure of addresses.
 import asyncio
 import contextlib
 import json
-import re
 import uuid
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from mesh.client import Channel
 from mesh.errors import MeshError
-from tests.system.mesh import PASSWORD, Client, Mesh, eventually, oauth_error, problem
+from tests.system.mesh import PASSWORD, Client, Mesh, eventually, oauth_error, problem, submit
 
 CALLS = {
     "orders": "/meshwright.orders.v1.OrdersService/ListOrders",
@@ -149,28 +147,14 @@ def test_oauth_parameters_are_read_as_the_standard_says(mesh: Mesh, customer: Cl
         assert answer.json()["error_description"].startswith(field)
 
 
-def link_in(mesh: Mesh, address: str, subject: str) -> str:
-    """Returns the link in the mail with this subject, once it has come."""
-    [mail] = eventually(lambda: [mail for mail in mesh.mails(address) if mail["subject"] == subject])
-    [link] = re.findall(r"http\S+token=\S+", mail["text"])
-    return str(link)
-
-
-def submit(link: str, **values: str) -> httpx.Response:
-    """Opens the page to which a link leads, and sends its form."""
-    url = httpx.URL(link)
-    assert httpx.get(url).status_code == 200
-    return httpx.post(url.copy_with(query=None), data={"token": url.params["token"], **values})
-
-
 def test_an_account_is_confirmed_and_recovered_by_mail(mesh: Mesh) -> None:
     """The links of the mails confirm the address and reset the password, whose owner is informed."""
     with Client(mesh) as user, Client(mesh) as anyone:
         user.register()
-        assert submit(link_in(mesh, user.email, "Welcome to Meshwright")).status_code == 200
+        assert submit(mesh.link_in_mail(user.email, "Welcome to Meshwright")).status_code == 200
         assert user.get("/v1/users/me").json()["emailConfirmed"]
         assert anyone.post("/v1/users:requestPasswordReset", json={"email": user.email}).status_code == 200
-        link = link_in(mesh, user.email, "Reset your password at Meshwright")
+        link = mesh.link_in_mail(user.email, "Reset your password at Meshwright")
         assert submit(link, new_password="difference engine").status_code == 200
         assert problem(user.get("/v1/users/me"))[2] == "TOKEN_REVOKED"
         user.sign_in(user.email, "difference engine")
@@ -181,11 +165,11 @@ def test_an_address_changes_by_mail(mesh: Mesh) -> None:
     """The old address is informed, the new one has the link, and counts after that."""
     with Client(mesh) as user:
         user.register()
-        submit(link_in(mesh, user.email, "Welcome to Meshwright"))
+        submit(mesh.link_in_mail(user.email, "Welcome to Meshwright"))
         new = f"{uuid.uuid4().hex}@example.com"
         answer = user.post("/v1/users/me:changeEmail", json={"email": new, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
-        link = link_in(mesh, new, "Confirm your new address at Meshwright")
+        link = mesh.link_in_mail(new, "Confirm your new address at Meshwright")
         eventually(lambda: [mail for mail in mesh.mails(user.email) if "about to change" in mail["subject"]])
         assert user.get("/v1/users/me").json()["email"] == user.email
         assert submit(link).status_code == 200

@@ -132,6 +132,7 @@ def test_a_killed_broker_delays_the_mail_only(mesh: Mesh, staff: Client) -> None
         placed = customer.order(product)
         assert placed.status_code == 201
         mesh.wait_until_ready("nats")
+        customer.confirm_address()
         eventually(lambda: len(mesh.mails(customer.email)) >= 2)
         with Client(mesh) as later:
             later.register()

@@ -74,6 +74,7 @@ def cancelled_order(customer: Client, staff: Client) -> dict[str, Any]:
 
 def test_a_cancelled_order_is_notified(mesh: Mesh, customer: Client, staff: Client) -> None:
     """In the app, where it is unread until it is marked, and by mail."""
+    customer.confirm_address()
     order = cancelled_order(customer, staff)
 
     def unread() -> list[dict[str, Any]]:

@@ -65,9 +65,10 @@ class AccountConsumers:
 
     async def registration_repeated(self, tx: Connection, event: Event[RegistrationRepeated]) -> None:
         """Mails the owner of an address that the address already has an account, at most once a day."""
-        address = await self._users.find_address(event.data.user)
-        if address is not None:
-            await self._mail(tx, event, event.data.user, Recipient(address), Kind.REGISTRATION_REPEATED)
+        recipient = await self._users.find_recipient(event.data.user)
+        if recipient is not None:
+            unproved = Recipient(recipient.address)  # confirmed or not: strangers cause this mail
+            await self._mail(tx, event, event.data.user, unproved, Kind.REGISTRATION_REPEATED)
 
     async def email_confirmation_requested(self, tx: Connection, event: Event[EmailConfirmationRequested]) -> None:
         """Sends another link that confirms the address."""

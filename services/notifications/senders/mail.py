@@ -95,7 +95,7 @@ class Mailer:
 
 
 class MailSender:
-    """The channel of mail: it sends to the address that identity knows now."""
+    """The channel of mail: it sends to the address that identity knows now, once its user has confirmed it."""
 
     def __init__(self, users: Users, mailer: Mailer, sender: str) -> None:
         self._users = users
@@ -104,13 +104,16 @@ class MailSender:
 
     async def send(self, notification: Notification) -> None:
         """Sends a notification, as Sender.send() does. Raises Undeliverable if the user is gone or the address is
-        rejected permanently, MailError or the MeshError of a failed call if a retry may succeed.
+        rejected permanently, MailError or the MeshError of a failed call if a retry may succeed: the address may be
+        confirmed by then.
         """
-        address = await self._users.find_address(notification.user)
-        if address is None:
+        recipient = await self._users.find_recipient(notification.user)
+        if recipient is None:
             raise Undeliverable("the user does not exist")
+        if not recipient.confirmed:
+            raise MailError("the address is not confirmed yet")
         letter = Letter(notification.subject, notification.text)
-        await self._mailer.send(compose(notification, letter, sender=self._sender, recipient=address))
+        await self._mailer.send(compose(notification, letter, sender=self._sender, recipient=recipient.address))
 
 
 def _is_final(error: Exception) -> bool:

@@ -106,7 +106,7 @@ class Shop:
 async def shop(open_database: Callable[..., Awaitable[Database]], mail_server: MailServer) -> AsyncIterator[Shop]:
     """The consumers, with Ada among the users."""
     issuer, identity = Issuer(), IdentityStandIn()
-    identity.add("users/ada", "ada@example.com")
+    identity.add("users/ada", "ada@example.com", confirmed=True)
     database, hashes = await open_database("notifications"), KeyedHash("hash key of the tests")
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(serving(issuer, identity.service))
@@ -203,6 +203,29 @@ async def test_a_mail_that_cannot_be_sent_is_given_up(shop: Shop, refusal: str, 
     await shop.until_state("undeliverable")
     assert recipients == ["users/ada"] * attempts
     assert await shop.rows("SELECT * FROM outgoing_messages") == []
+
+
+async def test_a_mail_waits_until_its_address_is_confirmed(shop: Shop) -> None:
+    """Nobody who orders for the address of somebody else has it mailed; in the app the notification is at once."""
+    shop.identity.add("users/ada", "ada@example.com")
+    await shop.handle(OrderCancelled(order=ORDER))
+    await shop.work()
+    async with asyncio.timeout(30):
+        while not await shop.rows("SELECT 1 FROM outgoing_messages WHERE attempts > 2"):
+            await asyncio.sleep(0.02)
+    assert (shop.mail.messages, await shop.states()) == ([], ["pending"])
+    shop.identity.add("users/ada", "ada@example.com", confirmed=True)
+    await shop.until_state("sent")
+    assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
+
+
+async def test_a_mail_to_an_address_that_is_never_confirmed_is_given_up(shop: Shop) -> None:
+    """After the last attempt."""
+    shop.identity.add("users/ada", "ada@example.com")
+    await shop.handle(OrderCancelled(order=ORDER))
+    await shop.work(IMPATIENT)
+    await shop.until_state("undeliverable")
+    assert shop.mail.messages == []
 
 
 async def test_a_user_unknown_to_identity_gets_no_mail(shop: Shop) -> None:

@@ -1,8 +1,11 @@
 """The settings of identity: errors name the variable."""
 
+import json
+
 import pytest
 
 from mesh.settings import load
+from services.identity.browser_clients import BrowserClients
 from services.identity.settings import IdentitySettings
 
 RIGHT = {
@@ -41,6 +44,27 @@ def test_clients_and_staff_are_read(environment: pytest.MonkeyPatch) -> None:
     assert "0123456789-._~abc" not in repr(settings)
 
 
+def test_browser_clients_are_read(environment: pytest.MonkeyPatch) -> None:
+    """Redirect URIs have TLS, lead to this machine, or are pages of the mesh, which its public URL precedes."""
+    uris = [
+        "https://shop.example.com",
+        "https://shop.example.com:8443/signed-in?from=shop",
+        "http://127.0.0.1:3000/",
+        "http://[::1]:3000/",
+        "http://localhost/",
+        "/signed-in",
+    ]
+    environment.setenv("BROWSER_CLIENTS", json.dumps({"shop": uris, "none": []}))
+    settings = load(IdentitySettings)
+    assert settings.browser_clients == {"shop": uris, "none": []}
+    clients = BrowserClients(settings.browser_clients, "https://mesh.example.com/")
+    expected = [*uris[:-1], "https://mesh.example.com/signed-in"]
+    assert [uri for uri in expected if not clients.allows("shop", uri)] == []
+    assert not clients.allows("shop", "/signed-in")
+    assert not clients.allows("none", expected[0])
+    assert not clients.allows("another", expected[0])
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -61,6 +85,28 @@ def test_clients_and_staff_are_read(environment: pytest.MonkeyPatch) -> None:
         ("SERVICE_CLIENTS", '{"Or/ders": "0123456789abcdef"}', "SERVICE_CLIENTS: "),
         ("STAFF_EMAIL", "staff@example.com", "STAFF_EMAIL and STAFF_PASSWORD must both be set, or neither"),
         ("SERVICE_CLIENTS", '{"orders": "0123456789abcdef\\n"}', "SERVICE_CLIENTS: "),
+        ("BROWSER_CLIENTS", "{bad", "BROWSER_CLIENTS: must be a JSON object of client ids and lists"),
+        ("BROWSER_CLIENTS", '["shop"]', "BROWSER_CLIENTS: "),
+        ("BROWSER_CLIENTS", '{"shop": "https://shop.example.com/"}', "BROWSER_CLIENTS: "),
+        ("BROWSER_CLIENTS", '{"The shop": ["https://shop.example.com/"]}', "BROWSER_CLIENTS: "),
+        *(
+            ("BROWSER_CLIENTS", json.dumps({"shop": [uri]}), "BROWSER_CLIENTS: ")
+            for uri in (
+                "http://shop.example.com/",  # without TLS
+                "http://localhost.example.com/",
+                "https://shop.example.com/#fragment",
+                "https://user@shop.example.com/",
+                "https://*.example.com/",
+                "https://shop.example.com/a b",
+                "https://shop.example.com/<script>",
+                "javascript:alert(1)",
+                "shop://signed-in",
+                "//shop.example.com/",
+                "signed-in",
+                "",
+                f"https://shop.example.com/{'a' * 2000}",
+            )
+        ),
         ("STAFF_EMAIL", "staff", "STAFF_EMAIL: "),
         ("STAFF_EMAIL", f"{'a' * 65}@example.com", "STAFF_EMAIL: must be an address"),
         ("STAFF_PASSWORD", "short", "STAFF_PASSWORD: "),

@@ -42,6 +42,7 @@ from tests.broker import ADMIN
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
 from tests.services.calls import serving
+from tests.services.notifications.deletion import deletion
 from tests.services.notifications.identity import IdentityStandIn
 from tests.services.notifications.smtp import MailServer
 
@@ -182,6 +183,106 @@ async def test_a_new_user_gets_a_welcome_mail(shop: Shop) -> None:
     assert "Ada" not in message.get_content(), "nobody has proved that the address is hers"
     assert await shop.sent() == ["users/ada"]
     assert shop.identity.callers == ["workloads/notifications"]
+
+
+LINK = "https://shop.example.com/v1/emailConfirmation?token=secret"
+
+ACCOUNT_MAILS: dict[str, tuple[Callable[[str], AccountEvent], list[tuple[str, str, bool]]]] = {
+    "welcome": (
+        lambda token: UserRegistered(user="users/ada", confirmation=token),
+        [("ada@example.com", "Welcome to Meshwright", True)],
+    ),
+    "confirmation": (
+        lambda token: EmailConfirmationRequested(user="users/ada", confirmation=token),
+        [("ada@example.com", "Confirm your address at Meshwright", True)],
+    ),
+    "change of address": (
+        lambda token: EmailChangeRequested(user="users/ada", confirmation=token),
+        [
+            ("ada@example.com", "Your address at Meshwright is about to change", False),
+            ("new@example.com", "Confirm your new address at Meshwright", True),
+        ],
+    ),
+    "reset": (
+        lambda token: PasswordResetRequested(user="users/ada", reset=token),
+        [("ada@example.com", "Reset your password at Meshwright", True)],
+    ),
+    "change of password": (
+        lambda _: PasswordChanged(user="users/ada"),
+        [("ada@example.com", "Your password at Meshwright was changed", False)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "mails"), ACCOUNT_MAILS.values(), ids=ACCOUNT_MAILS)
+async def test_a_mail_about_an_account_has_the_link(
+    shop: Shop, event: Callable[[str], AccountEvent], mails: list[tuple[str, str, bool]]
+) -> None:
+    """The link is in the mail and nowhere in the database, neither are addresses; the present address has no link for
+    the new one.
+    """
+    shop.identity.add("users/ada", "ada@example.com", confirmed=True)
+    token = shop.identity.add_token("new@example.com", LINK)
+    await shop.start_identity()
+    await shop.consume()
+    await shop.tell(event(token))
+    await shop.until(("users/ada", "done"))
+    sent = [(each["To"], each["Subject"], LINK in each.get_content()) for each in shop.mail.messages]
+    assert sent == mails
+    async with shop.database.transaction() as tx:
+        stored = await tx.fetchval("SELECT string_agg(n::text, ' ') FROM notifications AS n")
+    assert [word for word in ("secret", "@example.com") if word in stored] == []
+    assert await shop.sent() == ["users/ada"] * len(mails)
+
+
+@pytest.mark.parametrize("kind", ["confirmation", "change of address", "reset"])
+async def test_a_link_that_was_used_is_not_mailed(shop: Shop, kind: str) -> None:
+    """Nothing is sent for a token that identity does not know any more, and that is no failure."""
+    await shop.start_identity()
+    await shop.consume(IMPATIENT)
+    await shop.tell(ACCOUNT_MAILS[kind][0](str(uuid4())))
+    await shop.until(("users/ada", "done"))
+    assert (shop.mail.messages, await shop.sent()) == ([], [])
+
+
+async def test_a_welcome_needs_no_link(shop: Shop) -> None:
+    """Whoever has confirmed the address before the mail was sent is welcome as well."""
+    await shop.start_identity()
+    await shop.consume()
+    await shop.tell(UserRegistered(user="users/ada", confirmation=str(uuid4())))
+    await shop.until(("users/ada", "done"))
+    [message] = shop.mail.messages
+    assert "confirm that this is your address" not in message.get_content()
+
+
+async def test_a_reset_does_not_wait_for_the_mail_of_the_day(shop: Shop) -> None:
+    """An address that is not confirmed gets one link that resets the password beside its mail of the day, and no
+    more.
+    """
+    token = shop.identity.add_token("ada@example.com", LINK)
+    await shop.start_identity()
+    await shop.consume()
+    for event in (
+        UserRegistered(user="users/ada"),
+        EmailConfirmationRequested(user="users/ada", confirmation=token),
+        PasswordResetRequested(user="users/ada", reset=token),
+        PasswordResetRequested(user="users/ada", reset=token),
+    ):
+        await shop.tell(event)
+    await shop.until(*[("users/ada", "done")] * 4)
+    subjects = [message["Subject"] for message in shop.mail.messages]
+    assert subjects == ["Welcome to Meshwright", "Reset your password at Meshwright"]
+
+
+async def test_a_user_erased_while_the_mail_is_sent_is_not_stored(shop: Shop) -> None:
+    """Identity knew the user when it was asked, and the deletion was handled first."""
+    await shop.start_identity()
+    data = UserRegistered(user="users/ada")
+    event = Event("1", UserRegistered.desc().type_name, "identity", "users/ada", datetime.now(UTC), data)
+    async with shop.database.transaction() as tx:
+        await shop.erasure.user_deleted(tx, deletion("users/ada"))
+        await shop.consumers.user_registered(tx, event)
+    assert (shop.mail.messages, await shop.sent()) == ([], [])
 
 
 async def test_an_event_delivered_twice_gives_one_mail(shop: Shop) -> None:

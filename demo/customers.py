@@ -10,6 +10,10 @@ ORDERS_EACH_MAX = 5
 LINES_MAX = 5
 QUANTITIES = (1, 1, 1, 1, 2, 2, 3, 6)
 CANCELLED_SHARE = 0.1
+TOGETHER_SHARE = 0.7
+"""The share of products that are bought with one that is near in the list, as those of one department are."""
+
+NEAR = 4
 
 GIVEN_NAMES = (
     "Ada", "Amina", "Anton", "Bela", "Carla", "Chidi", "Dana", "Elif", "Emil", "Farah", "Greta", "Hana", "Ines",
@@ -52,5 +56,13 @@ def _customer(random: Random, given: str, family: str, products: int) -> Custome
 
 
 def _order(random: Random, products: int) -> DemoOrder:
-    chosen = random.sample(range(products), random.randint(1, LINES_MAX))
+    first = random.randrange(products)
+    chosen = dict.fromkeys([first, *(_another(random, first, products) for _ in range(random.randrange(LINES_MAX)))])
     return DemoOrder({product: random.choice(QUANTITIES) for product in chosen}, random.random() < CANCELLED_SHARE)
+
+
+def _another(random: Random, first: int, products: int) -> int:
+    """Returns a product to buy with the first one of an order."""
+    if random.random() < TOGETHER_SHARE:
+        return min(products - 1, max(0, first + random.randint(-NEAR, NEAR)))
+    return random.randrange(products)

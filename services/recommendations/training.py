@@ -35,5 +35,5 @@ async def train(tx: Connection) -> bool:
     version = await model_storage.replace_lists(tx, products, lists)
     VERSION.set(version)
     TRAINED.inc(len(products))
-    log.info("model trained", version=version, products=len(products))
+    log.debug("model trained", version=version, products=len(products))
     return True

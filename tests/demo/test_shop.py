@@ -1,6 +1,8 @@
 """The data of the demo."""
 
 import re
+from collections import Counter
+from itertools import combinations
 
 from demo.customers import QUANTITIES, customers
 from demo.products import products
@@ -33,3 +35,14 @@ def test_the_orders_fit_the_contract() -> None:
         assert order.quantities.keys() <= set(range(300))
         assert order.quantities
         assert set(order.quantities.values()) <= set(QUANTITIES)
+
+
+def test_some_products_are_bought_together_again_and_again() -> None:
+    """There is something to recommend: pairs of one department that several orders hold."""
+    goods = products()
+    orders = [order.quantities for person in customers(len(goods)) for order in person.orders]
+    pairs = Counter(pair for order in orders for pair in combinations(sorted(order), 2))
+    repeated = [pair for pair, count in pairs.items() if count > 1]
+    assert len(repeated) > 10
+    related = [goods[one].category == goods[other].category for one, other in repeated]
+    assert sum(related) > 0.9 * len(related)

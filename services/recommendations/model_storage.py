@@ -34,8 +34,18 @@ async def replace_lists(tx: Connection, products: Collection[UUID], lists: Lists
     await tx.copy_records_to_table("neighbours", records=rows)
     query = "INSERT INTO models (lists) VALUES ($1) RETURNING version"
     version: int = await tx.fetchval(query, len(products))
-    await tx.execute("DELETE FROM models WHERE version <= $1", version - VERSIONS_KEPT)
+    await _purge_versions(tx, version - VERSIONS_KEPT)
     return version
+
+
+async def _purge_versions(tx: Connection, until: int) -> None:
+    """Deletes old versions, more than the one that a training adds."""
+    query = """
+        DELETE FROM models WHERE version IN (
+            SELECT version FROM models WHERE version <= $1 ORDER BY version LIMIT 2
+        )
+    """
+    await tx.execute(query, until)
 
 
 async def find_model(tx: Connection) -> Model | None:

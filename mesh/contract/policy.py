@@ -68,7 +68,7 @@ class Policy:
         """Returns the contradiction in the policy, to complete the name of the method; empty if there is none."""
         if self.public and self.scopes:
             return "is public and requires scopes: a method that needs no token can't require scopes of one"
-        if self.degraded_field and self.cache_s is not None:
+        if self.degraded_field and self.cache_s:
             return "has both degraded_field and cache: a degraded response would be kept after the failure"
         return ""
 

@@ -1,5 +1,6 @@
 """The experiment as users go through it: each exposure and conversion is recorded once, and published for analytics."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from meshwright.recommendations.v1.events_pb import VariantConverted, VariantExposed
@@ -15,21 +16,33 @@ from services.recommendations.exposure_storage import Exposure
 SOURCE = "recommendations"
 
 
-async def variant_of(tx: Connection, experiment: Experiment, user: str) -> Ranking:
-    """Returns the variant of a user: the one that the user has seen, also if the share of the experiment has changed
-    since.
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The variant of a user in an experiment, and whether the user has seen it before."""
+
+    user: str
+    experiment: Experiment
+    variant: Ranking
+    is_seen: bool
+
+
+async def assign(tx: Connection, experiment: Experiment, user: str) -> Assignment:
+    """Returns the assignment of a user: the variant that the user has seen, also if the share of the experiment has
+    changed since.
     """
     seen = await exposure_storage.find_variant(tx, user, experiment.name)
-    return experiment.assign(user) if seen is None else Ranking(seen)
+    variant = experiment.assign(user) if seen is None else Ranking(seen)
+    return Assignment(user, experiment, variant, is_seen=seen is not None)
 
 
-async def expose(tx: Connection, experiment: Experiment, user: str, variant: Ranking, now: datetime) -> None:
-    """Records that a user saw a variant, if it is the first time."""
-    if await erasure_storage.is_erased(tx, user):
+async def expose(tx: Connection, assignment: Assignment, now: datetime) -> None:
+    """Records that a user sees the variant, if it is the first time."""
+    user, experiment, variant = assignment.user, assignment.experiment.name, assignment.variant.value
+    if assignment.is_seen or await erasure_storage.is_erased(tx, user):
         return
-    if await exposure_storage.insert(tx, Exposure(user, experiment.name, variant.value), now):
+    if await exposure_storage.insert(tx, Exposure(user, experiment, variant), now):
         event = VariantExposed(
-            user=user, experiment=experiment.name, variant=variant.value, expose_time=Timestamp.from_datetime(now)
+            user=user, experiment=experiment, variant=variant, expose_time=Timestamp.from_datetime(now)
         )
         await publish(tx, event, source=SOURCE, aggregate=user)
 

@@ -24,13 +24,13 @@ from services.recommendations.domain.experiment import Experiment
 from services.recommendations.domain.ranking import NEIGHBOURS_MAX, Ranking
 from services.recommendations.domain.recommendation import (
     PRODUCT_PREFIX,
-    RESULTS_MAX,
     Reason,
     Recommendation,
     for_history,
     for_product,
     results_count,
 )
+from services.recommendations.exposures import Assignment
 from services.recommendations.model_storage import Model
 
 USER_PREFIX: Final = "users/"
@@ -48,14 +48,14 @@ class RecommendationsHandlers(RecommendationsServiceBase):
     ) -> RecommendForProductResponse:
         """Returns the start of the product's list."""
         product, count = uid_in(request.product, PRODUCT_PREFIX), results_count(request.max_results)
+        products = [] if product is None else [product]
         async with self._database.transaction() as tx:
             model = await model_storage.find_model(tx)
-            variant = await self._variant(tx, call)
-            products = [] if product is None else [product]
-            found = for_product(await model_storage.find_neighbours(tx, products, self._ranking(variant), count))
-            treatment = await self._expose(tx, call, variant, found)
+            assignment = await self._assign(tx, call)
+            found = for_product(await model_storage.find_neighbours(tx, products, self._ranking(assignment), count))
+            await _expose(tx, assignment, found)
         return RecommendForProductResponse(
-            recommendations=_messages(found), model=_model_message(model), treatment=treatment
+            recommendations=_messages(found), model=_model_message(model), treatment=_treatment(assignment)
         )
 
     async def recommend_for_me(self, request: RecommendForMeRequest, call: Call) -> RecommendForMeResponse:
@@ -63,34 +63,36 @@ class RecommendationsHandlers(RecommendationsServiceBase):
         count = results_count(request.max_results)
         async with self._database.transaction() as tx:
             model = await model_storage.find_model(tx)
-            variant = await self._variant(tx, call)
+            assignment = await self._assign(tx, call)
             history = await basket_storage.find_history(tx, call.caller.subject)
-            neighbours = await model_storage.find_neighbours(tx, history, self._ranking(variant), NEIGHBOURS_MAX)
-            bestsellers = await feature_storage.find_bestsellers(tx, history, RESULTS_MAX)
+            neighbours = await model_storage.find_neighbours(tx, history, self._ranking(assignment), NEIGHBOURS_MAX)
+            bestsellers = await feature_storage.find_bestsellers(tx, history, count)
             found = for_history(history, neighbours, bestsellers, count)
-            treatment = await self._expose(tx, call, variant, found)
+            await _expose(tx, assignment, found)
         return RecommendForMeResponse(
-            recommendations=_messages(found), model=_model_message(model), treatment=treatment
+            recommendations=_messages(found), model=_model_message(model), treatment=_treatment(assignment)
         )
 
-    async def _variant(self, tx: Connection, call: Call) -> Ranking | None:
-        """Returns the variant of the caller, None if the caller takes part in no experiment."""
+    async def _assign(self, tx: Connection, call: Call) -> Assignment | None:
+        """Returns the assignment of the caller, None if the caller takes part in no experiment."""
         if not (self._experiment.is_running and call.caller.subject.startswith(USER_PREFIX)):
             return None
-        return await exposures.variant_of(tx, self._experiment, call.caller.subject)
+        return await exposures.assign(tx, self._experiment, call.caller.subject)
 
-    def _ranking(self, variant: Ranking | None) -> Ranking:
-        return self._experiment.default if variant is None else variant
+    def _ranking(self, assignment: Assignment | None) -> Ranking:
+        return self._experiment.default if assignment is None else assignment.variant
 
-    async def _expose(
-        self, tx: Connection, call: Call, variant: Ranking | None, found: Sequence[Recommendation]
-    ) -> Treatment | None:
-        """Records that the caller sees the variant, unless there is nothing to see."""
-        if variant is None:
-            return None
-        if found:
-            await exposures.expose(tx, self._experiment, call.caller.subject, variant, datetime.now(UTC))
-        return Treatment(experiment=self._experiment.name, variant=variant.value)
+
+async def _expose(tx: Connection, assignment: Assignment | None, found: Sequence[Recommendation]) -> None:
+    """Records that the caller sees the variant, unless there is nothing to see."""
+    if assignment is not None and found:
+        await exposures.expose(tx, assignment, datetime.now(UTC))
+
+
+def _treatment(assignment: Assignment | None) -> Treatment | None:
+    if assignment is None:
+        return None
+    return Treatment(experiment=assignment.experiment.name, variant=assignment.variant.value)
 
 
 _REASONS: Final = {

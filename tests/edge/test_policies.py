@@ -223,7 +223,7 @@ async def test_an_error_that_the_caller_can_mend_stays_one(contract: Contract, s
         ('degraded_field: "flags"', "Advice", "which is no single bool field of its response"),
         ('degraded_field: "missing"', "Advice", "which is no single bool field of its response"),
         ('degraded_field: "is_degraded"', "stream Advice", "has degraded_field and streams"),
-        ('degraded_field: "is_degraded" cache: {}', "Advice", "has both degraded_field and cache"),
+        ('degraded_field: "is_degraded" cache: {max_age: {seconds: 1}}', "Advice", "has both degraded_field and cache"),
     ],
 )
 def test_a_response_that_cannot_be_degraded_is_a_problem(tmp_path: Path, policy: str, response: str, why: str) -> None:

@@ -121,7 +121,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             fails, the edge responds with an empty message in which this field is true, rather than with an
             error. Failures are UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL and UNKNOWN;
             errors that the caller can mend, and rate limits of the edge, stay errors. Unary methods only,
-            and not together with `cache`.
+            and not together with a `cache` that lasts.
 
             ```proto
             string degraded_field = 14;

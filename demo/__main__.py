@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from demo.client import DemoError, Shop
 from demo.customers import Customer, customers
-from demo.products import products
+from demo.products import CATEGORIES, products
 from demo.running_shop import running_url, staff_login
 from local.home import Home
 
@@ -52,6 +52,8 @@ async def fill(url: str, login: tuple[str, str]) -> None:
                     ("orders", sum(len(person.orders) for person in people)),
                 )
             ]
+            for category in CATEGORIES:
+                await shop.create_category(category, staff)
             names = await each(goods, lambda product: shop.create_product(product, staff), progress, bars[0])
             await shop.fill_stock(names, staff)
             tokens = await each(people, lambda person: sign_up(shop, person), progress, bars[1])

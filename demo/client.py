@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 import httpx
 
 from demo.customers import Customer
-from demo.products import Product
+from demo.products import Category, Product
 
 CONCURRENCY = 8
 ATTEMPTS = 6
@@ -41,6 +41,12 @@ class Shop:
         body = {"email": customer.email, "password": password, "displayName": customer.display_name}
         await self._call("POST", "/v1/users", key=customer.email, json=body)
 
+    async def create_category(self, category: Category, token: str) -> None:
+        """Creates a category, unless it exists already."""
+        body = {"title": category.title, "parent": f"categories/{category.parent}" if category.parent else ""}
+        path = f"/v1/categories?categoryId={category.id}"
+        await self._call("POST", path, token, accepted=(HTTPStatus.CONFLICT,), json=body)
+
     async def create_product(self, product: Product, token: str) -> str:
         """Creates a product, and returns its name."""
         cents = int(product.price * 100)
@@ -48,6 +54,7 @@ class Shop:
             "title": product.title,
             "description": product.description,
             "category": product.category,
+            "additionalCategories": list(product.additional_categories),
             "price": {"currencyCode": "EUR", "units": str(cents // 100), "nanos": cents % 100 * 10_000_000},
         }
         return str((await self._call("POST", "/v1/products", token, key=product.title, json=body))["name"])
@@ -73,8 +80,16 @@ class Shop:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def _call(self, method: str, path: str, token: str = "", key: str = "", **body: Any) -> dict[str, Any]:
-        """Calls the API, and retries while the shop is busy. Raises DemoError."""
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        token: str = "",
+        key: str = "",
+        accepted: Sequence[HTTPStatus] = (),
+        **body: Any,
+    ) -> dict[str, Any]:
+        """Calls the API, and retries while the shop is busy. Raises DemoError for an error that is not `accepted`."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
         if key:
             headers["idempotency-key"] = str(uuid5(NAMESPACE_URL, f"meshwright-demo:{path}:{key}"))
@@ -84,7 +99,7 @@ class Shop:
             if response.status_code not in BUSY:
                 break
             await asyncio.sleep(float(response.headers.get("retry-after", PAUSE_S * 2**attempt)))
-        if response.is_success:
+        if response.is_success or response.status_code in accepted:
             return dict(response.json())
         raise DemoError(f"{method} {path} failed with status {response.status_code}: {_message(response)}")
 

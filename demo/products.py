@@ -20,6 +20,15 @@ class Department:
 
 
 @dataclass(frozen=True, slots=True)
+class Category:
+    """A category. `parent` is the identifier of the one above it, empty at the top."""
+
+    id: str
+    title: str
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     """A product. The price is in euros."""
 
@@ -27,7 +36,29 @@ class Product:
     description: str
     category: str
     price: Decimal
+    additional_categories: tuple[str, ...] = ()
 
+
+GIFTS = "gifts"
+GIFT_PRICE_MAX = Decimal(20)
+
+CATEGORIES = (
+    Category("home", "Home"),
+    Category("kitchen", "Kitchen", "home"),
+    Category("coffee-and-tea", "Coffee and tea", "kitchen"),
+    Category("home-textiles", "Home textiles", "home"),
+    Category("lighting", "Lighting", "home"),
+    Category("bath-and-body", "Bath and body", "home"),
+    Category("outside", "Outside"),
+    Category("garden-tools", "Garden tools", "outside"),
+    Category("cycling", "Cycling", "outside"),
+    Category("outdoors", "Outdoors", "outside"),
+    Category("play-and-write", "Play and write"),
+    Category("stationery", "Stationery", "play-and-write"),
+    Category("toys", "Toys", "play-and-write"),
+    Category(GIFTS, "Small gifts"),
+)
+"""The tree of categories, each after the one above it."""
 
 DEPARTMENTS = (
     Department(
@@ -185,4 +216,5 @@ def _product(random: Random, department: Department, thing: str, style: str) -> 
         description=f"The {thing.lower()} by {maker} {purpose}. {style.capitalize()}.",
         category=department.category,
         price=price,
+        additional_categories=(GIFTS,) if price <= GIFT_PRICE_MAX else (),
     )

@@ -4,6 +4,7 @@ from mesh.database import Database
 from mesh.events import Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
+from services.catalog.category_handlers import CategoriesHandlers
 from services.catalog.handlers import CatalogHandlers
 from services.catalog.settings import CatalogSettings
 
@@ -13,7 +14,7 @@ async def wire(process: Process, settings: CatalogSettings) -> None:
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
-    await serve(process, settings, CatalogHandlers(database))
+    await serve(process, settings, CatalogHandlers(database), CategoriesHandlers(database))
 
 
 if __name__ == "__main__":

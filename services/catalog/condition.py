@@ -10,10 +10,10 @@ from typing import TypeAlias
 from uuid import UUID
 
 from mesh.position import Key
-from services.catalog.filter import FIELDS, AllOf, AnyOf, Comparison, Expression, Kind, Not
+from services.catalog.filter import FIELDS, AllOf, AnyOf, Comparison, Expression, InCategories, Kind, Not
 from services.catalog.order_by import SortKey
 
-Argument: TypeAlias = str | int | datetime | UUID
+Argument: TypeAlias = str | int | datetime | UUID | list[str]
 
 TRIGRAM_LENGTH = 3  # shorter texts have no trigrams, so the index can't find them
 
@@ -54,6 +54,10 @@ def matching(expression: Expression, arguments: Arguments) -> str:
             return _joined(" OR ", parts, arguments)
         case Not(part):
             return f"NOT ({matching(part, arguments)})"
+        case InCategories(categories):
+            these = f"ANY({arguments.add(list(categories))}::text[])"
+            also = f"EXISTS (SELECT FROM unnest(additional_categories) AS also WHERE also = {these})"
+            return f"(category = {these} OR {also})"
 
 
 def _joined(operator: str, parts: Sequence[Expression], arguments: Arguments) -> str:
@@ -205,6 +209,8 @@ def _selectivity(expression: Expression) -> int:
             return 1000
         case Comparison("price", "=") if not _has_fraction(expression):
             return 2
+        case InCategories():
+            return 2
         case AllOf(parts):
             return max(map(_selectivity, parts), default=0)
         case AnyOf(parts):
@@ -219,4 +225,7 @@ def found_by_index(part: Expression, arguments: Arguments) -> str:
             return " OR ".join(found_by_index(each, arguments) for each in parts)
         case Comparison(comparator=":"):
             return f"trigrams(title) @> sought_trigrams({_placeholder(part, arguments)})"
+        case InCategories(categories):
+            these = arguments.add(list(categories))
+            return f"array_prepend(category, additional_categories) && {these}::text[]"
     return matching(part, arguments)

@@ -91,7 +91,14 @@ class Not:
     part: "Expression"
 
 
-Expression: TypeAlias = Comparison | AllOf | AnyOf | Not
+@dataclass(frozen=True, slots=True)
+class InCategories:
+    """A membership: true for a product that belongs to one of these categories, by its main or an additional one."""
+
+    categories: tuple[str, ...]
+
+
+Expression: TypeAlias = Comparison | AllOf | AnyOf | Not | InCategories
 
 
 def cost_of(expression: Expression) -> int:
@@ -99,6 +106,8 @@ def cost_of(expression: Expression) -> int:
     match expression:
         case Comparison():
             return expression.cost
+        case InCategories():
+            return CONTAINS_COST
         case AllOf(parts) | AnyOf(parts):
             return sum(map(cost_of, parts))
         case Not(part):

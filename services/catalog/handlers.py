@@ -33,8 +33,9 @@ from mesh.idempotency import once
 from mesh.pagination import PAGE_SIZE_DEFAULT, read_page
 from mesh.rpc import Call
 from services.catalog import storage
+from services.catalog.categories import categories_below, hold_categories
 from services.catalog.database_share import DatabaseShare
-from services.catalog.domain import Details, Product, all_of, existing, storable, uid_of, visible
+from services.catalog.domain.product import Details, Product, all_of, existing, storable, uid_of, visible
 from services.catalog.importer import Importer
 from services.catalog.listing import Listing
 from services.catalog.product_message import SOURCE, details_of, product_message, product_messages
@@ -44,7 +45,7 @@ PAGE_SIZE_MAX = 200
 # Of the pool's connections, 5 by default: filtered lists, long pages and searches at the same time.
 EXPENSIVE_READS_MAX = 2
 EXPENSIVE_READ_TIMEOUT_S = 1.0
-UPDATABLE = frozenset({"title", "description", "category", "price"})
+UPDATABLE = frozenset({"title", "description", "category", "additional_categories", "price"})
 
 
 class CatalogHandlers(CatalogServiceBase):
@@ -73,7 +74,9 @@ class CatalogHandlers(CatalogServiceBase):
         """Returns a page of the products that match a filter."""
         if request.show_deleted and not _is_staff(call):
             raise _staff_only(call)
-        listing = Listing.read(request.filter, request.order_by, show_deleted=request.show_deleted)
+        listing = Listing.read(
+            request.filter, request.order_by, show_deleted=request.show_deleted, category=request.category
+        )
         page = read_page(
             request.page_size,
             request.page_token,
@@ -81,9 +84,11 @@ class CatalogHandlers(CatalogServiceBase):
             key_types=storage.key_types(listing),
             size_max=PAGE_SIZE_MAX,
         )
-        is_cheap = listing.reads_only_results and page.size <= PAGE_SIZE_DEFAULT
+        is_cheap = listing.reads_only_results and not request.category and page.size <= PAGE_SIZE_DEFAULT
         database = self._database if is_cheap else self._expensive
         async with database.transaction() as tx:
+            if request.category:
+                listing = listing.within(await categories_below(tx, request.category))
             products, next_page_token = await storage.list_products(tx, listing, page)
         return ListProductsResponse(products=product_messages(products), next_page_token=next_page_token)
 
@@ -144,6 +149,7 @@ class CatalogHandlers(CatalogServiceBase):
             changed = change(product)
             message = product_message(changed)
             if changed is not product:
+                await hold_categories(tx, [changed], changed.update_time)
                 await storage.update(tx, changed)
                 await publish(tx, ProductChanged(product=message), source=SOURCE, aggregate=message.name)
         return message
@@ -151,6 +157,7 @@ class CatalogHandlers(CatalogServiceBase):
 
 async def _create(tx: Connection, details: Details) -> ProductMessage:
     product = Product.create(uuid4(), details, datetime.now(UTC))
+    await hold_categories(tx, [product], product.create_time)
     await storage.insert(tx, product)
     message = product_message(product)
     await publish(tx, ProductChanged(product=message), source=SOURCE, aggregate=message.name)

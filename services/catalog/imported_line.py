@@ -8,7 +8,7 @@ from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 from mesh.errors import FieldViolation, InvalidArgument, MeshError, invalid_fields
 from mesh.resource_name import uid_in
 from mesh.validation import Validator
-from services.catalog.domain import NAME_PREFIX, Details
+from services.catalog.domain.product import NAME_PREFIX, Details
 from services.catalog.lines import LINE_BYTES_MAX, Line
 from services.catalog.product_message import details_of
 

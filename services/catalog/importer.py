@@ -1,7 +1,7 @@
 """The import of products from a file of JSON lines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,7 +14,8 @@ from mesh.errors import InvalidArgument, MeshError
 from mesh.events import publish_all
 from mesh.validation import Validator
 from services.catalog import storage
-from services.catalog.domain import Product
+from services.catalog.categories import check_additional, find_unknown, hold_categories
+from services.catalog.domain.product import Product
 from services.catalog.imported_line import ImportedLine, InvalidLine, LineReader
 from services.catalog.lines import Line, LineSplitter
 from services.catalog.product_message import SOURCE, product_message
@@ -76,7 +77,26 @@ class Importer:
             return
         async with self._database.transaction() as tx:
             stored = {each.uid: each for each in await storage.lock_all(tx, uids)}
+            lines = await _with_known_categories(tx, lines)
             await _store(tx, stored, _merge(lines, stored, outcome))
+
+
+async def _with_known_categories(
+    tx: Connection, lines: list[ImportedLine | InvalidLine]
+) -> list[ImportedLine | InvalidLine]:
+    """Returns the lines, as invalid those that name additional categories which do not exist."""
+    unknown = await find_unknown(tx, [line.details for line in lines if isinstance(line, ImportedLine)])
+    return [_checked(line, unknown) for line in lines]
+
+
+def _checked(line: ImportedLine | InvalidLine, unknown: Set[str]) -> ImportedLine | InvalidLine:
+    if isinstance(line, InvalidLine):
+        return line
+    try:
+        check_additional(line.details, unknown)
+    except InvalidArgument as error:
+        return InvalidLine(line.number, error)
+    return line
 
 
 def _merge(
@@ -116,6 +136,8 @@ async def _store(tx: Connection, stored: dict[UUID, Product], products: dict[UUI
     don't deadlock.
     """
     changed = sorted((each for uid, each in products.items() if each is not stored.get(uid)), key=lambda each: each.uid)
+    if changed:
+        await hold_categories(tx, changed, changed[0].update_time)
     await storage.insert_all(tx, [each for each in changed if each.uid not in stored])
     await storage.update_all(tx, [each for each in changed if each.uid in stored])
     await publish_all(

@@ -1,10 +1,11 @@
 """The parameters of a list request."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 from mesh.errors import InvalidArgument
-from services.catalog.filter import AllOf, Comparison, Expression, cost_of, parse_filter
+from services.catalog.filter import AllOf, Comparison, Expression, InCategories, cost_of, parse_filter
 from services.catalog.order_by import SortKey, parse_order_by
 
 COST_OF_A_ROW = 5  # of reading a product, in units of a filter's cost
@@ -23,8 +24,10 @@ class Listing:
     query: tuple[str, ...]
 
     @classmethod
-    def read(cls, filter_text: str, order_by: str, *, show_deleted: bool) -> Self:
-        """Parses the parameters. Raises InvalidArgument with the violations of both texts."""
+    def read(cls, filter_text: str, order_by: str, *, show_deleted: bool, category: str = "") -> Self:
+        """Parses the parameters. `category` only binds page tokens: within() applies it. Raises InvalidArgument with
+        the violations of both texts.
+        """
         errors: list[InvalidArgument] = []
         try:
             expression = parse_filter(filter_text)
@@ -37,7 +40,11 @@ class Listing:
         if errors:
             violations = [violation for error in errors for violation in error.violations]
             raise InvalidArgument(errors[0].message, reason=errors[0].reason, violations=violations)
-        return cls(expression, order, show_deleted, query=(filter_text, order_by, str(show_deleted)))
+        return cls(expression, order, show_deleted, query=(filter_text, order_by, str(show_deleted), category))
+
+    def within(self, categories: Sequence[str]) -> Self:
+        """Returns the listing of those products that belong to one of these categories."""
+        return replace(self, expression=AllOf((InCategories(tuple(categories)), self.expression)))
 
     @property
     def reads_only_results(self) -> bool:

@@ -6,7 +6,7 @@ from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 from protobuf.wkt import Timestamp
 
 from mesh.money_message import money_message, money_of
-from services.catalog.domain import Details, Product
+from services.catalog.domain.product import Details, Product
 
 SOURCE = "catalog"
 """The source of the events with these messages."""
@@ -15,7 +15,7 @@ SOURCE = "catalog"
 def details_of(message: ProductMessage) -> Details:
     """Returns the details in a message. Raises InvalidArgument with every violation."""
     price = None if message.price is None else money_of(message.price)
-    return Details.checked(message.title, message.description, message.category, price)
+    return Details.checked(message.title, message.description, message.category, price, message.additional_categories)
 
 
 def product_messages(products: Sequence[Product]) -> list[ProductMessage]:
@@ -37,4 +37,5 @@ def product_message(product: Product) -> ProductMessage:
         update_time=Timestamp.from_datetime(product.update_time),
         delete_time=None if product.delete_time is None else Timestamp.from_datetime(product.delete_time),
         etag=product.etag,
+        additional_categories=list(details.additional_categories),
     )

@@ -13,7 +13,7 @@ from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
 from services.catalog.condition import Arguments, SortColumn, Walk, found_by_index, indexed_part, matching
-from services.catalog.domain import Details, Product, created_meanwhile, not_searchable
+from services.catalog.domain.product import Details, Product, created_meanwhile, not_searchable
 from services.catalog.filter import Expression
 from services.catalog.listing import Listing
 
@@ -21,10 +21,11 @@ from services.catalog.listing import Listing
 PAGE_TEXT_BYTES_MAX = 3 * 1024 * 1024
 
 _COLUMNS = (
-    "uid, title, description, category, currency, price_hundredths, create_time, update_time, delete_time, version"
+    "uid, title, description, category, additional_categories, currency, price_hundredths, create_time, update_time, "
+    "delete_time, version"
 )
-_INSERT = f"INSERT INTO products ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-_UPDATE = f"UPDATE products SET ({_COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WHERE uid = $1"
+_INSERT = f"INSERT INTO products ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+_UPDATE = f"UPDATE products SET ({_COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WHERE uid = $1"
 
 # The rank in millionths, as an integer, so that a page token holds it exactly.
 _BEST_FIRST = Walk((SortColumn("score", int), SortColumn("uid", UUID)), descending=True)
@@ -84,6 +85,7 @@ def _values(product: Product) -> tuple[object, ...]:
         details.title,
         details.description,
         details.category,
+        details.additional_categories,
         details.price.currency,
         details.price.hundredths,
         product.create_time,
@@ -229,7 +231,7 @@ def _product(row: "asyncpg.Record") -> Product:
     price = Money(row["currency"], row["price_hundredths"])
     return Product(
         row["uid"],
-        Details(row["title"], row["description"], row["category"], price),
+        Details(row["title"], row["description"], row["category"], price, tuple(row["additional_categories"])),
         row["create_time"],
         row["update_time"],
         row["delete_time"],

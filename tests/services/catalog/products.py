@@ -7,7 +7,7 @@ from mesh.database import Database
 from mesh.money import Money
 from mesh.pagination import read_page
 from services.catalog import storage
-from services.catalog.domain import Details, Product
+from services.catalog.domain.product import Details, Product
 from services.catalog.listing import Listing
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

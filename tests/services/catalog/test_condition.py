@@ -5,7 +5,7 @@ import random
 from datetime import timedelta
 
 from mesh.database import Database
-from services.catalog.domain import Product
+from services.catalog.domain.product import Product
 from services.catalog.listing import Listing
 from services.catalog.order_by import FIELDS
 from tests.services.catalog.products import NOW, insert, listed_pages, product, titles

@@ -10,7 +10,7 @@ from mesh.database import Database
 from mesh.money import Money
 from mesh.pagination import read_page
 from services.catalog import storage
-from services.catalog.domain import Details, Product
+from services.catalog.domain.product import Details, Product
 from services.catalog.listing import Listing
 from tests.services.catalog.products import NOW, insert, listed_pages, product, titles
 

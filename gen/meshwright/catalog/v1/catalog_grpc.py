@@ -106,7 +106,7 @@ class CatalogServiceBase(Service):
         Each line is a Product of at most 128 KiB; empty lines are skipped.
 
         A line with a `name` ("products/{uid}", with a UUID of the client's choice) creates that
-        product, or updates its title, description, category and price. Other fields are ignored. A
+        product, or updates its title, description, categories and price. Other fields are ignored. A
         line without a name creates a product. With a `request_id`, its `uid` follows from the caller,
         the `request_id` and the number of the line.
 
@@ -201,7 +201,7 @@ class CatalogServiceClient:
         Each line is a Product of at most 128 KiB; empty lines are skipped.
 
         A line with a `name` ("products/{uid}", with a UUID of the client's choice) creates that
-        product, or updates its title, description, category and price. Other fields are ignored. A
+        product, or updates its title, description, categories and price. Other fields are ignored. A
         line without a name creates a product. With a `request_id`, its `uid` follows from the caller,
         the `request_id` and the number of the line.
 

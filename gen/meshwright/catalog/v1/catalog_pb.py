@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
 
-_ProductFields: TypeAlias = Literal["name", "uid", "title", "description", "category", "price", "create_time", "update_time", "delete_time", "etag"]
+_ProductFields: TypeAlias = Literal["name", "uid", "title", "description", "category", "price", "create_time", "update_time", "delete_time", "etag", "additional_categories"]
 
 class Product(Message[_ProductFields]):
     """
@@ -63,7 +63,8 @@ class Product(Message[_ProductFields]):
             string description = 4;
             ```
         category:
-            Required. The category, in lower case with hyphens, for example "garden-tools".
+            Required. The identifier of the main category, in lower case with hyphens, for example
+            "garden-tools". If there is no such category, it is created at the top of the tree.
 
             ```proto
             string category = 5;
@@ -100,9 +101,15 @@ class Product(Message[_ProductFields]):
             ```proto
             string etag = 10;
             ```
+        additional_categories:
+            The identifiers of further categories that the product belongs to, at most 10. They must exist.
+
+            ```proto
+            repeated string additional_categories = 11;
+            ```
     """
 
-    __slots__ = ("name", "uid", "title", "description", "category", "price", "create_time", "update_time", "delete_time", "etag")
+    __slots__ = ("name", "uid", "title", "description", "category", "price", "create_time", "update_time", "delete_time", "etag", "additional_categories")
 
     if TYPE_CHECKING:
 
@@ -119,6 +126,7 @@ class Product(Message[_ProductFields]):
             update_time: Timestamp | None = None,
             delete_time: Timestamp | None = None,
             etag: str = "",
+            additional_categories: list[str] | None = None,
         ) -> None:
             pass
 
@@ -132,6 +140,7 @@ class Product(Message[_ProductFields]):
         update_time: Timestamp | None
         delete_time: Timestamp | None
         etag: str
+        additional_categories: list[str]
 
 _CreateProductRequestFields: TypeAlias = Literal["product", "request_id"]
 
@@ -208,7 +217,7 @@ class GetProductRequest(Message[_GetProductRequestFields]):
 
         name: str
 
-_ListProductsRequestFields: TypeAlias = Literal["page_size", "page_token", "filter", "order_by", "show_deleted"]
+_ListProductsRequestFields: TypeAlias = Literal["page_size", "page_token", "filter", "order_by", "show_deleted", "category"]
 
 class ListProductsRequest(Message[_ListProductsRequestFields]):
     """
@@ -265,9 +274,17 @@ class ListProductsRequest(Message[_ListProductsRequestFields]):
             ```proto
             bool show_deleted = 5;
             ```
+        category:
+            The identifier of a category, for example "garden". Restricts the list to products that belong
+            to it or to a category below it, by `category` or `additional_categories`. Fails with NOT_FOUND
+            if it does not exist.
+
+            ```proto
+            string category = 6;
+            ```
     """
 
-    __slots__ = ("page_size", "page_token", "filter", "order_by", "show_deleted")
+    __slots__ = ("page_size", "page_token", "filter", "order_by", "show_deleted", "category")
 
     if TYPE_CHECKING:
 
@@ -279,6 +296,7 @@ class ListProductsRequest(Message[_ListProductsRequestFields]):
             filter: str = "",
             order_by: str = "",
             show_deleted: bool = False,
+            category: str = "",
         ) -> None:
             pass
 
@@ -287,6 +305,7 @@ class ListProductsRequest(Message[_ListProductsRequestFields]):
         filter: str
         order_by: str
         show_deleted: bool
+        category: str
 
 _ListProductsResponseFields: TypeAlias = Literal["products", "next_page_token"]
 
@@ -506,8 +525,9 @@ class UpdateProductRequest(Message[_UpdateProductRequestFields]):
             optional meshwright.catalog.v1.Product product = 1;
             ```
         update_mask:
-            The fields to update: title, description, category, price, or a part of the price such as
-            `price.units`. If absent, the fields that are present in `product` are updated (AIP-134).
+            The fields to update: title, description, category, additional_categories, price, or a part of
+            the price such as `price.units`. If absent, the fields that are present in `product` are
+            updated (AIP-134).
 
             ```proto
             optional google.protobuf.FieldMask update_mask = 2;
@@ -767,7 +787,7 @@ class ImportProductsResponse(Message[_ImportProductsResponseFields]):
 
 
 _DESC = file_desc(
-    b'\n#meshwright/catalog/v1/catalog.proto\x12\x15meshwright.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!meshwright/policy/v1/policy.proto"\xb4\x07\n\x07Product\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x122\n\x05title\x18\x03 \x01(\tR\x05titleB\x1c\xe2A\x01\x02\xbaH\x15r\x13\x18\xc8\x01\x92\x02\rGarden trowel\x12*\n\x0bdescription\x18\x04 \x01(\tR\x0bdescriptionB\x08\xbaH\x05r\x03\x18\x88\'\x12S\n\x08category\x18\x05 \x01(\tR\x08categoryB7\xe2A\x01\x02\xbaH0\xd8\x01\x01r+\x18@2\x18^[a-z0-9]+(-[a-z0-9]+)*$\x92\x02\x0cgarden-tools\x12\xdb\x03\n\x05price\x18\x06 \x01(\x0b2\x12.google.type.MoneyR\x05priceB\xb0\x03\xe2A\x01\x02\xbaH\xa8\x03\xba\x01\x85\x01\n\x0emoney.currency\x12Imust name a currency by three capital letters (ISO 4217), for example EUR\x1a(this.currency_code.matches(\'^[A-Z]{3}$\')\xba\x01\xa7\x01\n\x0bmoney.range\x12@must be from 0 to under 10000000, in units and nanos of one sign\x1aVthis.units >= 0 && this.units < 10000000 && this.nanos >= 0 && this.nanos < 1000000000\xba\x01q\n\x0fmoney.precision\x12Bmust be a whole number of hundredths: nanos a multiple of 10000000\x1a\x1athis.nanos % 10000000 == 0\x12A\n\x0bcreate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12A\n\x0bdelete_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\n \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"\x88\x01\n\x14CreateProductRequest\x12D\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"D\n\x11GetProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$"\xce\x01\n\x13ListProductsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12 \n\x06filter\x18\x03 \x01(\tR\x06filterB\x08\xbaH\x05r\x03\x18\xe8\x07\x12#\n\x08order_by\x18\x04 \x01(\tR\x07orderByB\x08\xbaH\x05r\x03\x18\xc8\x01\x12!\n\x0cshow_deleted\x18\x05 \x01(\x08R\x0bshowDeleted"z\n\x14ListProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"\x8d\x01\n\x15SearchProductsRequest\x12%\n\x05query\x18\x01 \x01(\tR\x05queryB\x0f\xe2A\x01\x02\xbaH\x08\xc8\x01\x01r\x03\x18\xc8\x01\x12$\n\tpage_size\x18\x02 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x03 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"|\n\x16SearchProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"W\n\x17BatchGetProductsRequest\x12<\n\x05names\x18\x01 \x03(\tR\x05namesB&\xe2A\x01\x02\xbaH\x1f\x92\x01\x1c\x08\x01\x10d"\x16r\x14\x18d2\x10^products/[^/]+$"V\n\x18BatchGetProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products"\x99\x01\n\x14UpdateProductRequest\x12D\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b2\x1a.google.protobuf.FieldMaskR\nupdateMask"d\n\x14DeleteProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"f\n\x16UndeleteProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"o\n\x15ImportProductsRequest\x12*\n\x05lines\x18\x01 \x01(\x0b2\x14.google.api.HttpBodyR\x05lines\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"\xf3\x02\n\x16ImportProductsResponse\x12#\n\rcreated_count\x18\x01 \x01(\x05R\x0ccreatedCount\x12#\n\rupdated_count\x18\x02 \x01(\x05R\x0cupdatedCount\x12\'\n\x0funchanged_count\x18\x03 \x01(\x05R\x0eunchangedCount\x12%\n\x0erejected_count\x18\x04 \x01(\x05R\rrejectedCount\x12a\n\x0erejected_lines\x18\x05 \x03(\x0b2:.meshwright.catalog.v1.ImportProductsResponse.RejectedLineR\rrejectedLines\x1a\\\n\x0cRejectedLine\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12 \n\x0bdescription\x18\x03 \x01(\tR\x0bdescription2\xae\x0b\n\x0eCatalogService\x12\x95\x01\n\rCreateProduct\x12+.meshwright.catalog.v1.CreateProductRequest\x1a\x1e.meshwright.catalog.v1.Product"7\xe2\xa6\x19\x16\x12\rcatalog.write\x1a\x02\x08\x058\xc9\x01\x82\xd3\xe4\x93\x02\x17:\x07product"\x0c/v1/products\x12\x8b\x01\n\nGetProduct\x12(.meshwright.catalog.v1.GetProductRequest\x1a\x1e.meshwright.catalog.v1.Product"3\x90\x02\x01\xe2\xa6\x19\x0f\x08\x01\x1a\x02\x08\x02"\x07\x08\xe8\x07\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=products/*}\x12\x92\x01\n\x0cListProducts\x12*.meshwright.catalog.v1.ListProductsRequest\x1a+.meshwright.catalog.v1.ListProductsResponse")\x90\x02\x01\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08\x05"\x06\x08d\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/products\x12\x9f\x01\n\x0eSearchProducts\x12,.meshwright.catalog.v1.SearchProductsRequest\x1a-.meshwright.catalog.v1.SearchProductsResponse"0\x90\x02\x01\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08\x05"\x06\x08d\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/products:search\x12\xb0\x01\n\x10BatchGetProducts\x12..meshwright.catalog.v1.BatchGetProductsRequest\x1a/.meshwright.catalog.v1.BatchGetProductsResponse";\x90\x02\x01\xe2\xa6\x19\x17\x08\x01\x1a\x02\x08\x02"\x07\x08\xc8\x01\x12\x02\x08\n2\x06orders\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/products:batchGet\x12\xa3\x01\n\rUpdateProduct\x12+.meshwright.catalog.v1.UpdateProductRequest\x1a\x1e.meshwright.catalog.v1.Product"E\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02(:\x07product2\x1d/v1/{product.name=products/*}\x12\x92\x01\n\rDeleteProduct\x12+.meshwright.catalog.v1.DeleteProductRequest\x1a\x1e.meshwright.catalog.v1.Product"4\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=products/*}\x12\xa2\x01\n\x0fUndeleteProduct\x12-.meshwright.catalog.v1.UndeleteProductRequest\x1a\x1e.meshwright.catalog.v1.Product"@\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02#:\x01*"\x1e/v1/{name=products/*}:undelete\x12\xab\x01\n\x0eImportProducts\x12,.meshwright.catalog.v1.ImportProductsRequest\x1a-.meshwright.catalog.v1.ImportProductsResponse":\xe2\xa6\x19\x14\x12\rcatalog.write\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x1c:\x05lines"\x13/v1/products:import(\x01b\x06proto3',
+    b'\n#meshwright/catalog/v1/catalog.proto\x12\x15meshwright.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!meshwright/policy/v1/policy.proto"\x9d\x08\n\x07Product\x12\x18\n\x04name\x18\x01 \x01(\tR\x04nameB\x04\xe2A\x01\x08\x12\x16\n\x03uid\x18\x02 \x01(\tR\x03uidB\x04\xe2A\x01\x03\x122\n\x05title\x18\x03 \x01(\tR\x05titleB\x1c\xe2A\x01\x02\xbaH\x15r\x13\x18\xc8\x01\x92\x02\rGarden trowel\x12*\n\x0bdescription\x18\x04 \x01(\tR\x0bdescriptionB\x08\xbaH\x05r\x03\x18\x88\'\x12S\n\x08category\x18\x05 \x01(\tR\x08categoryB7\xe2A\x01\x02\xbaH0\xd8\x01\x01r+\x18@2\x18^[a-z0-9]+(-[a-z0-9]+)*$\x92\x02\x0cgarden-tools\x12\xdb\x03\n\x05price\x18\x06 \x01(\x0b2\x12.google.type.MoneyR\x05priceB\xb0\x03\xe2A\x01\x02\xbaH\xa8\x03\xba\x01\x85\x01\n\x0emoney.currency\x12Imust name a currency by three capital letters (ISO 4217), for example EUR\x1a(this.currency_code.matches(\'^[A-Z]{3}$\')\xba\x01\xa7\x01\n\x0bmoney.range\x12@must be from 0 to under 10000000, in units and nanos of one sign\x1aVthis.units >= 0 && this.units < 10000000 && this.nanos >= 0 && this.nanos < 1000000000\xba\x01q\n\x0fmoney.precision\x12Bmust be a whole number of hundredths: nanos a multiple of 10000000\x1a\x1athis.nanos % 10000000 == 0\x12A\n\x0bcreate_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\ncreateTimeB\x04\xe2A\x01\x03\x12A\n\x0bupdate_time\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nupdateTimeB\x04\xe2A\x01\x03\x12A\n\x0bdelete_time\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\ndeleteTimeB\x04\xe2A\x01\x03\x12\x1b\n\x04etag\x18\n \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@\x12g\n\x15additional_categories\x18\x0b \x03(\tR\x14additionalCategoriesB2\xbaH/\x92\x01,\x10\n\x18\x01"&r$\x18@2\x18^[a-z0-9]+(-[a-z0-9]+)*$\x92\x02\x05gifts"\x88\x01\n\x14CreateProductRequest\x12D\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"D\n\x11GetProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$"\x99\x02\n\x13ListProductsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x02 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10\x12 \n\x06filter\x18\x03 \x01(\tR\x06filterB\x08\xbaH\x05r\x03\x18\xe8\x07\x12#\n\x08order_by\x18\x04 \x01(\tR\x07orderByB\x08\xbaH\x05r\x03\x18\xc8\x01\x12!\n\x0cshow_deleted\x18\x05 \x01(\x08R\x0bshowDeleted\x12I\n\x08category\x18\x06 \x01(\tR\x08categoryB-\xbaH*\xd8\x01\x01r%\x18@2\x18^[a-z0-9]+(-[a-z0-9]+)*$\x92\x02\x06garden"z\n\x14ListProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"\x8d\x01\n\x15SearchProductsRequest\x12%\n\x05query\x18\x01 \x01(\tR\x05queryB\x0f\xe2A\x01\x02\xbaH\x08\xc8\x01\x01r\x03\x18\xc8\x01\x12$\n\tpage_size\x18\x02 \x01(\x05R\x08pageSizeB\x07\xbaH\x04\x1a\x02(\x00\x12\'\n\npage_token\x18\x03 \x01(\tR\tpageTokenB\x08\xbaH\x05r\x03\x18\x80\x10"|\n\x16SearchProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"W\n\x17BatchGetProductsRequest\x12<\n\x05names\x18\x01 \x03(\tR\x05namesB&\xe2A\x01\x02\xbaH\x1f\x92\x01\x1c\x08\x01\x10d"\x16r\x14\x18d2\x10^products/[^/]+$"V\n\x18BatchGetProductsResponse\x12:\n\x08products\x18\x01 \x03(\x0b2\x1e.meshwright.catalog.v1.ProductR\x08products"\x99\x01\n\x14UpdateProductRequest\x12D\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07productB\n\xe2A\x01\x02\xbaH\x03\xc8\x01\x01\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b2\x1a.google.protobuf.FieldMaskR\nupdateMask"d\n\x14DeleteProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"f\n\x16UndeleteProductRequest\x12/\n\x04name\x18\x01 \x01(\tR\x04nameB\x1b\xe2A\x01\x02\xbaH\x14r\x122\x10^products/[^/]+$\x12\x1b\n\x04etag\x18\x02 \x01(\tR\x04etagB\x07\xbaH\x04r\x02\x18@"o\n\x15ImportProductsRequest\x12*\n\x05lines\x18\x01 \x01(\x0b2\x14.google.api.HttpBodyR\x05lines\x12*\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\x0b\xbaH\x08\xd8\x01\x01r\x03\xb0\x01\x01"\xf3\x02\n\x16ImportProductsResponse\x12#\n\rcreated_count\x18\x01 \x01(\x05R\x0ccreatedCount\x12#\n\rupdated_count\x18\x02 \x01(\x05R\x0cupdatedCount\x12\'\n\x0funchanged_count\x18\x03 \x01(\x05R\x0eunchangedCount\x12%\n\x0erejected_count\x18\x04 \x01(\x05R\rrejectedCount\x12a\n\x0erejected_lines\x18\x05 \x03(\x0b2:.meshwright.catalog.v1.ImportProductsResponse.RejectedLineR\rrejectedLines\x1a\\\n\x0cRejectedLine\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12 \n\x0bdescription\x18\x03 \x01(\tR\x0bdescription2\xae\x0b\n\x0eCatalogService\x12\x95\x01\n\rCreateProduct\x12+.meshwright.catalog.v1.CreateProductRequest\x1a\x1e.meshwright.catalog.v1.Product"7\xe2\xa6\x19\x16\x12\rcatalog.write\x1a\x02\x08\x058\xc9\x01\x82\xd3\xe4\x93\x02\x17:\x07product"\x0c/v1/products\x12\x8b\x01\n\nGetProduct\x12(.meshwright.catalog.v1.GetProductRequest\x1a\x1e.meshwright.catalog.v1.Product"3\x90\x02\x01\xe2\xa6\x19\x0f\x08\x01\x1a\x02\x08\x02"\x07\x08\xe8\x07\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=products/*}\x12\x92\x01\n\x0cListProducts\x12*.meshwright.catalog.v1.ListProductsRequest\x1a+.meshwright.catalog.v1.ListProductsResponse")\x90\x02\x01\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08\x05"\x06\x08d\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/products\x12\x9f\x01\n\x0eSearchProducts\x12,.meshwright.catalog.v1.SearchProductsRequest\x1a-.meshwright.catalog.v1.SearchProductsResponse"0\x90\x02\x01\xe2\xa6\x19\x0e\x08\x01\x1a\x02\x08\x05"\x06\x08d\x12\x02\x08\n\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/products:search\x12\xb0\x01\n\x10BatchGetProducts\x12..meshwright.catalog.v1.BatchGetProductsRequest\x1a/.meshwright.catalog.v1.BatchGetProductsResponse";\x90\x02\x01\xe2\xa6\x19\x17\x08\x01\x1a\x02\x08\x02"\x07\x08\xc8\x01\x12\x02\x08\n2\x06orders\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/products:batchGet\x12\xa3\x01\n\rUpdateProduct\x12+.meshwright.catalog.v1.UpdateProductRequest\x1a\x1e.meshwright.catalog.v1.Product"E\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02(:\x07product2\x1d/v1/{product.name=products/*}\x12\x92\x01\n\rDeleteProduct\x12+.meshwright.catalog.v1.DeleteProductRequest\x1a\x1e.meshwright.catalog.v1.Product"4\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=products/*}\x12\xa2\x01\n\x0fUndeleteProduct\x12-.meshwright.catalog.v1.UndeleteProductRequest\x1a\x1e.meshwright.catalog.v1.Product"@\xe2\xa6\x19\x13\x12\rcatalog.write\x1a\x02\x08\x05\x82\xd3\xe4\x93\x02#:\x01*"\x1e/v1/{name=products/*}:undelete\x12\xab\x01\n\x0eImportProducts\x12,.meshwright.catalog.v1.ImportProductsRequest\x1a-.meshwright.catalog.v1.ImportProductsResponse":\xe2\xa6\x19\x14\x12\rcatalog.write\x1a\x03\x08\x90\x1c\x82\xd3\xe4\x93\x02\x1c:\x05lines"\x13/v1/products:import(\x01b\x06proto3',
     [
         validate_pb.desc(),
         annotations_pb.desc(),

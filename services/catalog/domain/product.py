@@ -1,6 +1,5 @@
 """The rules of products: valid details and allowed changes."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,12 +18,9 @@ from mesh.errors import (
 from mesh.etag import check_etag
 from mesh.money import Money
 from mesh.resource_name import uid_in
+from services.catalog.domain.text import required, text_violations, title_violations
 
 NAME_PREFIX = "products/"
-
-# Control characters (including NUL, which PostgreSQL can't store) and the separators of lines and paragraphs.
-_CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
-_LAYOUT = frozenset("\n\r\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +33,30 @@ class Details:
     description: str
     category: str
     price: Money
+    additional_categories: tuple[str, ...] = ()
 
     @classmethod
-    def checked(cls, title: str, description: str, category: str, price: Money | None) -> Self:
-        """Returns the details if they are complete and valid. Raises InvalidArgument with every violation."""
+    def checked(
+        cls,
+        title: str,
+        description: str,
+        category: str,
+        price: Money | None,
+        additional_categories: Sequence[str] = (),
+    ) -> Self:
+        """Returns the details if they are complete and valid. The main category is dropped from the additional ones.
+        Raises InvalidArgument with every violation.
+        """
         violations = [
-            *_title_violations(title),
-            *_description_violations(description),
-            *([] if category else [_required("product.category")]),
+            *title_violations(title, "product.title"),
+            *text_violations(description, "product.description"),
+            *([] if category else [required("product.category")]),
             *_price_violations(price),
         ]
         if violations or price is None:
             raise invalid_fields(violations)
-        return cls(title, description, category, price)
+        others = tuple(each for each in additional_categories if each != category)
+        return cls(title, description, category, price, others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,11 @@ def storable(text: str, field: str) -> str:
     return text
 
 
+def changed_meanwhile() -> Aborted:
+    """Returns the error of a change whose categories were changed by a concurrent change."""
+    return Aborted("A category was changed by a concurrent change. Try again.", reason="CONCURRENT_CHANGE")
+
+
 def created_meanwhile() -> Aborted:
     """Returns the error of a change that creates a product which a concurrent change has created."""
     return Aborted("One of the products was created by a concurrent change. Try again.", reason="CONCURRENT_CHANGE")
@@ -171,33 +183,10 @@ def not_searchable(description: str) -> InvalidArgument:
     return invalid_fields([FieldViolation("query", description, "QUERY_INVALID")])
 
 
-def _title_violations(title: str) -> list[FieldViolation]:
-    if not title.strip():
-        return [_required("product.title")]
-    if any(_is_control(char) for char in title):
-        return [FieldViolation("product.title", "must not contain line breaks or control characters", "TEXT_INVALID")]
-    return []
-
-
-def _description_violations(description: str) -> list[FieldViolation]:
-    if any(_is_control(char) and char not in _LAYOUT for char in description):
-        problem = "must not contain control characters other than line breaks and tabs"
-        return [FieldViolation("product.description", problem, "TEXT_INVALID")]
-    return []
-
-
 def _price_violations(price: Money | None) -> list[FieldViolation]:
     if price is None:
-        return [_required("product.price")]
-    return [] if price.currency else [_required("product.price.currency_code")]
-
-
-def _is_control(char: str) -> bool:
-    return unicodedata.category(char) in _CONTROL_CATEGORIES
-
-
-def _required(field: str) -> FieldViolation:
-    return FieldViolation(field, "is required", "REQUIRED")
+        return [required("product.price")]
+    return [] if price.currency else [required("product.price.currency_code")]
 
 
 def _not_found() -> NotFound:

@@ -9,7 +9,7 @@ import pytest
 
 from mesh.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound
 from mesh.money import Money
-from services.catalog.domain import Details, Product, all_of, existing, storable, uid_of
+from services.catalog.domain.product import Details, Product, all_of, existing, storable, uid_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

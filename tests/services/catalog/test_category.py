@@ -48,9 +48,7 @@ class Categories(RuleBasedStateMachine):
             return
         above = self.paths.get(parent or "", ())
         old = self.paths[category_id]
-        moved = {
-            each: (*above, *path[len(old) - 1 :]) for each, path in self.paths.items() if path[: len(old)] == old
-        }
+        moved = {each: (*above, *path[len(old) - 1 :]) for each, path in self.paths.items() if path[: len(old)] == old}
         if category_id in above:
             with pytest.raises(FailedPrecondition, match="below"):
                 Tree(self.parents).check_move(category_id, parent)

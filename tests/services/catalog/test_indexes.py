@@ -8,18 +8,23 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Connection, Database
-from services.catalog import storage
+from services.catalog import category_storage, storage
 from services.catalog.listing import Listing
 from tests.services.indexes import Read, assert_uses_indexes, filled_database, next_page, page
 
 FILL = {
+    "categories": """
+        INSERT INTO categories (id, title, parent, create_time, update_time, version)
+        SELECT 'c' || n, 'Saws', 'c' || nullif(n / 10, 0), now(), now(), 1 FROM generate_series(1, $1::int) AS n
+    """,
     "products": """
         INSERT INTO products (
-            uid, title, description, category, currency, price_hundredths, create_time, update_time, delete_time,
-            version
+            uid, title, description, category, additional_categories, currency, price_hundredths, create_time,
+            update_time, delete_time, version
         ) SELECT gen_random_uuid(), CASE WHEN n % 5000 = 0 THEN 'Zebra' ELSE 'Great product' END || ' ' || n,
-            'A fine thing for the garden.', 'c' || n % 3, 'EUR', n % 7, now(), now() + n * interval '1 s',
-            CASE WHEN n % 50 = 1 THEN now() END, 1
+            'A fine thing for the garden.', 'c' || n % 3,
+            CASE WHEN n % 5000 = 0 THEN '{gifts}'::text[] ELSE '{}' END, 'EUR', n % 7, now(),
+            now() + n * interval '1 s', CASE WHEN n % 50 = 1 THEN now() END, 1
         FROM generate_series(1, $1::int) AS n
     """,
 }
@@ -34,6 +39,19 @@ async def deep_list(tx: Connection, filter_text: str, order_by: str) -> None:
     await storage.list_products(tx, listing, next_page(key_types, token))
 
 
+async def deep_categories(tx: Connection, parent: str | None) -> None:
+    """Reads two pages."""
+    key_types = category_storage.KEY_TYPES
+    _, token = await category_storage.list_categories(tx, parent, page(*key_types, size=5))
+    await category_storage.list_categories(tx, parent, next_page(key_types, token))
+
+
+async def list_within(tx: Connection, *categories: str) -> None:
+    """Reads a page of the products of these categories."""
+    listing = Listing.read("", "", show_deleted=False).within(categories)
+    await storage.list_products(tx, listing, page(*storage.key_types(listing)))
+
+
 async def deep_search(tx: Connection) -> None:
     """Reads two pages."""
     _, token = await storage.search(tx, "zebra", page(*storage.SEARCH_KEY_TYPES, size=1))
@@ -45,6 +63,16 @@ READS: dict[str, Read] = {
     "find_all": lambda tx: storage.find_all(tx, UIDS),
     "lock_all": lambda tx: storage.lock_all(tx, UIDS),
     "search": deep_search,
+    "list_products of a rare category": lambda tx: list_within(tx, "gifts"),
+    "list_products of large categories": lambda tx: list_within(tx, "c1", "c2"),
+    "list_categories": lambda tx: deep_categories(tx, None),
+    "list_categories below one": lambda tx: deep_categories(tx, "c7"),
+    "find a category": lambda tx: category_storage.find(tx, "c7"),
+    "hold": lambda tx: category_storage.hold(tx, ["c7", "c8"]),
+    "find_missing": lambda tx: category_storage.find_missing(tx, ["c7", "x"]),
+    "ancestors": lambda tx: category_storage.ancestors(tx, ["c777", "c8"]),
+    "subtree": lambda tx: category_storage.subtree(tx, "c77"),
+    "lock_unused": lambda tx: category_storage.lock_unused(tx, "c7"),
     **{
         f"list_products {text} {order}": partial(deep_list, filter_text=text, order_by=order)
         for text, order in [

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -110,6 +111,9 @@ async def _settle(databases: Databases, settle_s: float) -> Finding:
                 waiting["pending orders"] += await _count(database, pending)
             if name == "payments":
                 waiting["payments to ask for"] += await _count(database, "payments WHERE due_time IS NOT NULL")
+            if name == "recommendations":
+                waiting["baskets to learn from"] += await _count(database, "baskets WHERE state <> 'counted'")
+                waiting["products to train"] += await _count(database, "stale_products")
         if not +waiting or time.monotonic() > give_up_at:
             broken = [f"{count} {what}" for what, count in waiting.items() if count]
             return Finding("The store settles: nothing waits for ever.", dict(waiting), broken)
@@ -285,6 +289,32 @@ async def check_limits(databases: Databases) -> Finding:
     return finding
 
 
+async def check_recommendations(databases: Databases) -> Finding:
+    """Compares what recommendations has learned from with the orders, and recounts it."""
+    finding = Finding("Recommendations are learned from each order that is confirmed or shipped, once.")
+    database = databases["recommendations"]
+    sold = await databases["orders"].fetch(
+        "SELECT uid FROM orders WHERE state IN ('confirmed', 'shipped') AND create_time > now() - interval '364 days'"
+    )
+    baskets = await database.fetch("SELECT order_uid AS uid, products FROM baskets WHERE state = 'counted'")
+    recent = await database.fetch(
+        "SELECT order_uid AS uid FROM baskets WHERE bought_time > now() - interval '364 days'"
+    )
+    differing = {row["uid"] for row in sold} ^ {row["uid"] for row in recent}
+    finding.broken += [f"orders/{uid} is sold or a basket, not both" for uid in sorted(differing)]
+    products = Counter(product for row in baskets for product in row["products"])
+    pairs = Counter(pair for row in baskets for pair in permutations(row["products"], 2))
+    counted = dict(await database.fetch("SELECT product, baskets FROM product_counts"))
+    counted_pairs = await database.fetch("SELECT product, other, baskets FROM pair_counts")
+    if counted != products:
+        finding.broken.append(f"{sum(counted.values())} products of baskets are counted, not {products.total()}")
+    if {(row["product"], row["other"]): row["baskets"] for row in counted_pairs} != pairs:
+        finding.broken.append(f"the counts of pairs are not those of {len(baskets)} baskets")
+    version = await database.fetchval("SELECT coalesce(max(version), 0) FROM models")
+    finding.figures |= {"orders": len(sold), "baskets": len(baskets), "pairs": len(pairs), "version": version}
+    return finding
+
+
 CHECKS: Final[Sequence[Check]] = (
     check_money,
     check_ledger,
@@ -293,6 +323,7 @@ CHECKS: Final[Sequence[Check]] = (
     check_requests,
     check_events,
     check_limits,
+    check_recommendations,
 )
 
 

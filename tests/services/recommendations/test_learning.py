@@ -1,11 +1,13 @@
 """The stages of learning on a real PostgreSQL."""
 
-import random
 from datetime import timedelta
 from itertools import combinations
+from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mesh.database import Database, try_turn
 from services.recommendations import model_storage, preparation, training
@@ -15,12 +17,15 @@ from services.recommendations.learning import Learning
 from tests.services.recommendations.shop import BLADE, NOW, OIL, RAKE, SAW, Shop
 
 LISTS = "SELECT product, ranking, position, other, score FROM neighbours ORDER BY 1, 2, 3"
+TABLES = "baskets, product_counts, pair_counts, withdrawn_products, stale_products, neighbours"
 COUNTS = "SELECT product, baskets FROM product_counts ORDER BY 1"
 
 
 @pytest.fixture
-def shop(database: Database) -> Shop:
-    """A shop in which nothing was sold."""
+def shop(database: Database, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A shop in which nothing was sold. It learns in small steps."""
+    monkeypatch.setattr(preparation, "BASKETS_PER_STEP", 3)
+    monkeypatch.setattr(training, "PRODUCTS_PER_STEP", 2)
     return Shop(database)
 
 
@@ -42,34 +47,45 @@ def trained(baskets: list[set[UUID]], withdrawn: set[UUID]) -> list[tuple[object
     return lists
 
 
-@pytest.mark.parametrize("seed", range(8))
-async def test_incremental_training_is_training_from_nothing(
-    shop: Shop, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever was bought, cancelled, withdrawn and brought back, and whenever some of it was learned meanwhile."""
-    monkeypatch.setattr(preparation, "BASKETS_PER_STEP", 3)
-    monkeypatch.setattr(training, "PRODUCTS_PER_STEP", 2)
-    chance = random.Random(seed)
-    products = [UUID(int=number) for number in range(1, 9)]
+products = st.sampled_from([UUID(int=number) for number in range(1, 9)])
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("buy"), st.sets(products, min_size=1, max_size=4)),
+        st.tuples(st.just("cancel"), st.integers(0, 100)),
+        st.tuples(st.just("withdraw or bring back"), products),
+        st.tuples(st.just("learn"), st.none()),
+    ),
+    min_size=5,
+    max_size=50,
+)
+
+
+@given(actions)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_incremental_training_is_training_from_nothing(shop: Shop, actions: list[tuple[str, Any]]) -> None:
+    """Whatever was bought, cancelled, withdrawn and brought back, and whenever a part of it was learned meanwhile."""
+    async with shop.database.transaction() as tx:
+        await tx.execute(f"TRUNCATE {TABLES}")
     orders: dict[UUID, set[UUID]] = {}
     withdrawn: set[UUID] = set()
-    for _ in range(60):
-        match chance.choice(["buy", "buy", "buy", "cancel", "withdraw", "learn"]):
+    for action, argument in actions:
+        match action:
             case "buy":
-                basket = chance.sample(products, chance.randint(1, 4))
-                orders[await shop.buy(*basket)] = set(basket)
+                orders[await shop.buy(*argument)] = argument
             case "cancel" if orders:
-                order = chance.choice(list(orders))
+                order = list(orders)[argument % len(orders)]
                 await shop.cancel(order)
                 del orders[order]
-            case "withdraw":
-                product = chance.choice(products)
-                withdrawn ^= {product}
-                await shop.withdraw(product, withdrawn=product in withdrawn)
+            case "withdraw or bring back":
+                withdrawn ^= {argument}
+                await shop.withdraw(argument, withdrawn=argument in withdrawn)
             case "learn":
                 await shop.learning.learn(NOW)
     await shop.learn()
     assert await shop.read(LISTS) == trained(list(orders.values()), withdrawn)
+    assert await shop.read("SELECT product FROM withdrawn_products ORDER BY 1") == [
+        (each,) for each in sorted(withdrawn)
+    ]
 
 
 async def test_only_what_changed_is_trained_again(shop: Shop) -> None:
@@ -83,7 +99,7 @@ async def test_only_what_changed_is_trained_again(shop: Shop) -> None:
     await shop.learn()
     assert await shop.read(rows % SAW) != saws
     assert await shop.read(rows % RAKE) == rakes
-    assert await shop.read("SELECT version, lists FROM models ORDER BY 1") == [(1, 4), (2, 2)]
+    assert await shop.read("SELECT version, lists FROM models ORDER BY 1") == [(1, 2), (2, 2), (3, 2)]
 
 
 async def test_old_baskets_no_longer_count(shop: Shop) -> None:

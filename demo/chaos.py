@@ -1,14 +1,12 @@
 """The command that breaks the running shop while shoppers use it, then audits it: python -m demo.chaos.
 
 Processes are killed (SIGKILL) and paused (SIGSTOP, as by a partition of the network) at random: services, the edge, the
-broker and PostgreSQL. The same seed makes the same visits and faults; when they meet is up to the machine.
+broker and PostgreSQL. Services lose their connections to their databases, and shoppers the answers to their orders. The
+same seed makes the same visits and faults; when they meet is up to the machine.
 """
 
 import argparse
 import asyncio
-import contextlib
-import os
-import signal
 import sys
 import time
 from collections import Counter
@@ -17,19 +15,22 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-import psutil
-
 from demo import audit
 from demo.client import DemoError
-from demo.running_shop import running_url, staff_login
+from demo.faults import Faults
+from demo.link import Link
+from demo.running_shop import staff_login
 from demo.shoppers import Shoppers
 from local.errors import SetupError
 from local.home import Home
+from local.running import port_of
 from local.state import State
 
 SHOPPERS: Final = 16
-PAUSE_S: Final = (0.2, 2.0)
 BETWEEN_S: Final = (0.1, 0.6)
+BETWEEN_S_MAX: Final = 3.0
+"""The longest time between faults, however few orders are placed meanwhile."""
+
 SETTLE_S: Final = 300.0
 READY_S: Final = 120.0
 
@@ -41,93 +42,83 @@ class Outcome:
     orders: int
     faults: Counter[str]
     repeated: Counter[str]
-    lost: Sequence[str]
-    failed: Sequence[str]
+    problems: Sequence[str]
     findings: Sequence[audit.Finding]
 
     @property
     def sound(self) -> bool:
         """Returns whether nothing was lost, done twice, or left undone."""
-        return not (self.lost or self.failed or any(finding.broken for finding in self.findings))
+        return not (self.problems or any(finding.broken for finding in self.findings))
 
 
 def main() -> int:
     """Breaks the shop, prints what became of it, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m demo.chaos", description="Break the running shop, and audit it.")
     parser.add_argument("--orders", type=int, default=500, help="the number of orders to place")
-    parser.add_argument("--faults", type=int, default=50, help="the number of processes to kill or pause")
+    parser.add_argument("--faults", type=int, default=50, help="the number of faults to cause meanwhile")
+    parser.add_argument("--shoppers", type=int, default=SHOPPERS, help="how many shoppers order at the same time")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="what the visits and faults are drawn from")
     arguments = parser.parse_args()
-    print(f"seed {arguments.seed}")
+    print(f"seed {arguments.seed}", flush=True)
     try:
-        outcome = asyncio.run(
-            run(Home.of_environment(), orders=arguments.orders, faults=arguments.faults, seed=arguments.seed)
-        )
+        outcome = asyncio.run(run(Home.of_environment(), **vars(arguments)))
     except (DemoError, SetupError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{outcome.orders} orders, {outcome.faults.total()} faults: {dict(outcome.faults)}")
-    print(f"repeated attempts: {dict(outcome.repeated)}")
-    for finding in outcome.findings:
-        audit.print_finding(finding)
-    for name in outcome.lost:
-        print(f"lost: {name}")
-    for problem in outcome.failed:
-        print(f"failed: {problem}")
+    print_outcome(outcome)
     return 0 if outcome.sound else 1
 
 
-async def run(home: Home, *, orders: int, faults: int, seed: int) -> Outcome:
+def print_outcome(outcome: Outcome) -> None:
+    """Prints what happened, each invariant, and each problem."""
+    faults = ", ".join(f"{fault} {count}" for fault, count in sorted(outcome.faults.items()))
+    print(f"{outcome.orders} orders, {outcome.faults.total()} faults: {faults}")
+    print(f"repeated attempts: {dict(outcome.repeated)}")
+    for finding in outcome.findings:
+        audit.print_finding(finding)
+    for problem in outcome.problems:
+        print(f"failed: {problem}")
+
+
+async def run(home: Home, *, orders: int, faults: int, seed: int, shoppers: int = SHOPPERS) -> Outcome:
     """Lets shoppers place orders while faults happen, until both are done; then waits for the shop, and audits it."""
-    broken: Counter[str] = Counter()
-    async with Shoppers(running_url(home), staff_login(home), seed=seed) as shoppers:
+    async with (
+        Link(port_of(home, "edge")) as link,
+        Shoppers(link.url, staff_login(home), seed=seed, visits=orders) as shop,
+    ):
         numbers = iter(range(orders))
-        shopping = [asyncio.create_task(_shop(shoppers, numbers)) for _ in range(SHOPPERS)]
-        breaking = asyncio.create_task(_break(home, faults, Random(seed), broken))
-        failed = [problem for problems in await asyncio.gather(*shopping) for problem in problems]
-        await breaking
+        shopping = [asyncio.create_task(_shop(shop, numbers)) for _ in range(shoppers)]
+        breaking = Faults(home, link, seed)
+        await _break(breaking, faults, shop, orders, Random(seed))
+        problems = [problem for problems in await asyncio.gather(*shopping) for problem in problems]
         await _until_ready(home)
-        lost = await shoppers.find_lost()
-        figures = shoppers.figures
+        problems += await shop.find_problems()
     findings = await audit.audit_mesh(home, SETTLE_S)
-    return Outcome(len(figures.placed), broken, figures.repeated, lost, failed, findings)
+    return Outcome(len(shop.figures.placed), breaking.happened, shop.figures.repeated, problems, findings)
 
 
-async def _shop(shoppers: Shoppers, numbers: Iterator[int]) -> list[str]:
+async def _shop(shop: Shoppers, numbers: Iterator[int]) -> list[str]:
     problems = []
     for number in numbers:  # shared by all shoppers
         try:
-            await shoppers.visit(number)
+            await shop.visit(number)
         except DemoError as error:
             problems.append(str(error))
     return problems
 
 
-async def _break(home: Home, faults: int, chance: Random, broken: Counter[str]) -> None:
-    while broken.total() < faults:
+async def _break(breaking: Faults, faults: int, shop: Shoppers, orders: int, chance: Random) -> None:
+    """Spreads faults over the orders."""
+    begun = time.monotonic()
+    for number in range(faults):
         await asyncio.sleep(chance.uniform(*BETWEEN_S))
-        victims = sorted((each.name, each.pid) for each in State.read(home.state_file).processes if each.pid)
-        name, pid = chance.choice(victims)
-        kill, pause_s = chance.random() < 0.5, chance.uniform(*PAUSE_S)
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):  # it has just ended by itself
-            if kill:
-                os.kill(pid, signal.SIGKILL)
-            else:
-                await _pause(pid, pause_s)
-            broken[f"{'kill' if kill else 'pause'} {name}"] += 1
-
-
-async def _pause(pid: int, pause_s: float) -> None:
-    process = psutil.Process(pid)
-    family = [process, *process.children(recursive=True)]
-    try:
-        for each in family:
-            each.suspend()
-        await asyncio.sleep(pause_s)
-    finally:
-        for each in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.resume()
+        next_at = time.monotonic() + BETWEEN_S_MAX
+        while len(shop.figures.placed) * faults < number * orders and time.monotonic() < next_at:
+            await asyncio.sleep(0.05)
+        await breaking.cause_one()
+        if (number + 1) % 100 == 0:
+            minutes = (time.monotonic() - begun) / 60
+            print(f"{len(shop.figures.placed)} orders, {number + 1} faults, {minutes:.1f} minutes", flush=True)
 
 
 async def _until_ready(home: Home) -> None:

@@ -52,7 +52,8 @@ def main() -> int:
 
 
 async def _run(home: Home, rate: float, duration_s: float, seed: int) -> tuple[list[str], list[audit.Finding]]:
-    async with Shoppers(running_url(home), staff_login(home), seed=seed) as shoppers:
+    visits = round(rate * duration_s)
+    async with Shoppers(running_url(home), staff_login(home), seed=seed, visits=visits) as shoppers:
         failed = await _come(shoppers, rate, duration_s)
     return failed, await audit.audit_mesh(home, audit.SETTLE_S)
 

@@ -107,7 +107,7 @@ async def _settle(databases: Databases, settle_s: float) -> Finding:
             waiting["events to publish"] += await _count(database, "mesh.outbox WHERE published_at IS NULL")
             waiting["events to handle"] += await _count(database, "mesh.inbox WHERE state = 'pending'")
             if name == "orders":
-                pending = "orders WHERE state = 'pending' AND pending_step <> 'payment_review'"
+                pending = "orders WHERE state = 'pending' AND pending_step IS DISTINCT FROM 'payment_review'"
                 waiting["pending orders"] += await _count(database, pending)
             if name == "payments":
                 waiting["payments to ask for"] += await _count(database, "payments WHERE due_time IS NOT NULL")
@@ -281,7 +281,8 @@ async def check_limits(databases: Databases) -> Finding:
     rows = await databases["orders"].fetch(
         f"""
         SELECT uid, pending_step, step_since FROM orders
-        WHERE state = 'pending' AND pending_step <> 'payment_review' AND step_since < now() - interval '{STEP_LIMIT}'
+        WHERE state = 'pending' AND pending_step IS DISTINCT FROM 'payment_review'
+            AND step_since < now() - interval '{STEP_LIMIT}'
         """
     )
     finding.figures["pending"] = await _count(databases["orders"], "orders WHERE state = 'pending'")

@@ -1,0 +1,84 @@
+"""A short run of `make chaos` against a mesh of its own, and an audit that can fail."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from demo import audit, chaos
+from local.declarations.checkout import read_services
+from local.home import Home
+from local.postgres import SUPERUSER, Postgres
+from tests.system.mesh import ROOT, Client, Mesh
+
+SEED = 20261128
+ORDERS = 50
+FAULTS = 10
+
+
+@pytest.fixture(scope="module")
+def broken_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """Starts a mesh of its own, which the tests of this module break."""
+    folder = tmp_path_factory.mktemp("chaos")
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
+    with Mesh.running(folder / "home") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sold(broken_mesh: Mesh) -> str:
+    """Returns an order that was paid."""
+    with Client(broken_mesh) as staff, Client(broken_mesh) as customer:
+        staff.sign_in(*broken_mesh.staff_login())
+        product = staff.create_product()
+        staff.adjust_stock(product)
+        customer.register()
+        placed = customer.order(product, request_id=str(uuid.uuid4()))
+        name: str = customer.wait_for_order(placed.json()["name"], "STATE_CONFIRMED")["name"]
+        return name
+
+
+@pytest.mark.timeout(600)
+async def test_chaos_breaks_no_invariant(broken_mesh: Mesh) -> None:
+    """Orders are placed while processes die and hang and connections break: none is lost, doubled, or stuck."""
+    print(f"seed {SEED}")
+    outcome = await chaos.run(Home(broken_mesh.home), orders=ORDERS, faults=FAULTS, seed=SEED)
+    chaos.print_outcome(outcome)
+    assert (outcome.orders, outcome.faults.total()) == (ORDERS, FAULTS)
+    assert outcome.problems == []
+    assert [each for each in outcome.findings if each.broken] == []
+    assert outcome.sound
+
+
+CORRUPTIONS = {
+    "Money captured": ("payments", "UPDATE payments SET captured_hundredths = 0, refunded_hundredths = 0"),
+    "The ledger balances": ("payments", "UPDATE ledger_entries SET hundredths = hundredths + 1"),
+    "Stock on hand": ("inventory", "UPDATE stock SET on_hand = on_hand + 1"),
+    "Each order has": ("inventory", "UPDATE reservations SET state = 'released'"),
+    "Each acknowledged request": ("orders", "UPDATE orders SET uid = gen_random_uuid()"),
+    "Each event was applied": ("inventory", "DELETE FROM mesh.inbox"),
+    "No order is pending": ("orders", "UPDATE orders SET state = 'pending', step_since = now() - interval '1 day'"),
+    "The store settles": ("orders", "UPDATE mesh.outbox SET published_at = NULL"),
+}
+"""Statements that break an invariant, with their databases, by the beginning of its name."""
+
+
+@pytest.mark.parametrize("invariant", CORRUPTIONS)
+async def test_the_audit_finds_what_is_broken(broken_mesh: Mesh, sold: str, invariant: str) -> None:
+    """A corrupted row breaks the invariant about it, which holds before."""
+    service, statement = CORRUPTIONS[invariant]
+    server = Postgres(broken_mesh.home / "data" / Postgres.name, broken_mesh.process(Postgres.name).port)
+    urls = {each.name: server.url(each.name, SUPERUSER) for each in read_services(ROOT) if each.declaration.database}
+    async with audit.opened(urls) as databases:
+        before = await audit.audit(databases, audit.SETTLE_S)
+        transaction = databases[service].transaction()
+        await transaction.start()
+        try:
+            # In this mode no trigger or foreign key stops us.
+            await databases[service].execute(f"SET LOCAL session_replication_role = replica; {statement}")
+            after = await audit.audit(databases, 0)
+        finally:
+            await transaction.rollback()
+    assert [each.invariant for each in before if each.broken] == []
+    assert [each.invariant for each in after if each.broken and each.invariant.startswith(invariant)]

@@ -100,7 +100,7 @@ def test_a_package_of_the_edge_outside_of_the_layers_is_found(tree: Path) -> Non
             "The edge, the mesh and the local run know no service",
         ),
         ("services/orders/domain.py", "import asyncpg", "Domains are free of drivers"),
-        ("services/catalog/domain.py", "import mesh.server", "Domains are free of drivers"),
+        ("services/catalog/domain/product.py", "import mesh.server", "Domains are free of drivers"),
         ("services/catalog/handlers.py", "import asyncpg", "Only storage speaks to the database driver"),
     ],
 )

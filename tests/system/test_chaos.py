@@ -59,6 +59,7 @@ CORRUPTIONS = {
     "Each acknowledged request": ("orders", "UPDATE orders SET uid = gen_random_uuid()"),
     "Each event was applied": ("inventory", "DELETE FROM mesh.inbox"),
     "No order is pending": ("orders", "UPDATE orders SET state = 'pending', step_since = now() - interval '1 day'"),
+    "Recommendations are learned": ("recommendations", "UPDATE product_counts SET baskets = baskets + 1"),
     "The store settles": ("orders", "UPDATE mesh.outbox SET published_at = NULL"),
 }
 """Statements that break an invariant, with their databases, by the beginning of its name."""

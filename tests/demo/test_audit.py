@@ -1,0 +1,76 @@
+"""The audit of chats: each way in which messages can be wrong is found."""
+
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+from meshwright.support.v1.events_pb import MessagePosted
+
+from demo.audit import check_chats
+from mesh.database import Database
+
+FILL = """
+    INSERT INTO conversations (uid, customer, subject, state, message_count, create_time, update_time, version)
+    SELECT md5(n::text)::uuid, 'users/ada', 'Saw', 'open', 3 * n, now(), now(), 1 FROM generate_series(0, 2) AS n;
+    INSERT INTO messages (conversation_uid, number, sender, from_staff, text, create_time, request_id)
+    SELECT uid, number, 'users/ada', false, '', now() + number * interval '1 s', gen_random_uuid()
+    FROM conversations, generate_series(1, message_count) AS number
+"""
+CHAT = "c4ca4238-a0b9-2382-0dcc-509a6f75849b"  # of the number 1, by md5
+EVENT = """
+    INSERT INTO mesh.outbox (event_id, type, source, aggregate, time, payload)
+    VALUES (gen_random_uuid(), $1, 'support', 'conversations/1', now(), $2)
+"""
+
+
+@pytest.fixture
+async def support(
+    open_database: Callable[..., Awaitable[Database]], database_url: str
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection to a database of support, with conversations of 0, 3 and 6 messages."""
+    await open_database("support")
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(FILL)
+    return connection
+
+
+async def test_right_chats_are_counted(support: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Nothing is broken."""
+    finding = await check_chats({"support": support})
+    await support.close()
+    assert (finding.broken, finding.figures) == ([], {"conversations": 3, "messages": 9})
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ("DELETE FROM messages WHERE conversation_uid = '{}' AND number = 2", "has 2 messages, numbers up to 3"),
+        ("DELETE FROM messages WHERE conversation_uid = '{}' AND number = 3", "has 2 messages, numbers up to 2"),
+        ("UPDATE conversations SET message_count = 2 WHERE uid = '{}'", "counts 2"),
+        (
+            "UPDATE messages SET create_time = now() - interval '1 s' WHERE conversation_uid = '{}' AND number = 2",
+            "has a message that is older than the one before",
+        ),
+        (
+            "DROP INDEX messages_by_request; UPDATE messages SET request_id = '{0}' WHERE conversation_uid = '{0}'",
+            "has two messages of the request",
+        ),
+    ],
+)
+async def test_a_wrong_chat_is_found(support: "asyncpg.Connection[asyncpg.Record]", change: str, broken: str) -> None:
+    """The finding names the conversation and what is wrong with it."""
+    await support.execute(change.format(CHAT))
+    [found] = (await check_chats({"support": support})).broken
+    await support.close()
+    assert found.startswith(f"conversations/{CHAT} ")
+    assert broken in found
+
+
+async def test_a_message_that_is_announced_twice_is_found(support: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Its two events have different ids, so that no inbox takes them for one."""
+    payload = MessagePosted(message="conversations/1/messages/1").to_binary()
+    for _ in range(2):
+        await support.execute(EVENT, MessagePosted.desc().type_name, payload)
+    finding = await check_chats({"support": support})
+    await support.close()
+    assert finding.broken == ["conversations/1/messages/1 was announced 2 times"]

@@ -15,7 +15,7 @@ SOURCES := mesh services edge local demo tools tests benchmarks
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend rabbitmq third-party fuzz bench-edge bench-start \
-	bench-streams bench-messages bench-reads bench-events bench-indexes \
+	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
 help: ## list all targets
@@ -197,6 +197,9 @@ bench-events: .venv/requirements-dev.sha256 rabbitmq ## measure a consumer of ev
 
 bench-indexes: .venv/requirements-dev.sha256 ## read each table with a million rows by each query of a list or look-up: ROWS=<number>
 	@ROWS=$(or $(ROWS),1000000) $(VENV)/pytest tests/services/*/test_indexes.py --timeout 3600 --durations 20 $(ARGS)
+
+bench-ingest: .venv/requirements-dev.sha256 ## measure the events of clients that analytics ingests in a second
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.ingest
 
 bench-messages: .venv/requirements-dev.sha256 ## compare three Python runtimes of Protobuf
 	@$(VENV)/python benchmarks/messages.py

@@ -108,7 +108,8 @@ def message_of_events() -> bytes:
 
 async def send(channel: grpc.aio.Channel, access_token: str, messages: Sequence[bytes]) -> int:
     """Sends a stream; returns the number of accepted events."""
-    call = channel.stream_unary(METHOD)(iter(messages), metadata=(("authorization", f"Bearer {access_token}"),))
+    method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(METHOD)
+    call = method(iter(messages), metadata=(("authorization", f"Bearer {access_token}"),))
     return IngestEventsResponse.from_binary(await call).accepted_count
 
 

@@ -53,7 +53,8 @@ def test_a_sale_is_counted_watched_and_logged(customer: Client, staff: Client) -
         for line in response.iter_lines():
             if line.startswith("data: ") and order["name"] in line:
                 break
-    eventually(lambda: counted(staff, "METRIC_ORDERS_CONFIRMED", groupBy="DIMENSION_PRODUCT", groups=product["name"]) == 1)
+    of_product = {"groupBy": "DIMENSION_PRODUCT", "groups": product["name"]}
+    eventually(lambda: counted(staff, "METRIC_ORDERS_CONFIRMED", **of_product) == 1)
 
     def logged() -> list[str]:
         found = staff.get("/v1/auditEntries", params={"aggregate": order["name"]}).json().get("auditEntries", [])

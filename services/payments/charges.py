@@ -50,11 +50,11 @@ async def cancel(tx: Connection, order: str, now: datetime) -> Payment | None:
     return cancelled
 
 
-async def review(tx: Connection, payment: Payment, *, approve: bool, now: datetime) -> Payment:
+async def review(tx: Connection, payment: Payment, reviewer: str, *, approve: bool, now: datetime) -> Payment:
     """Decides on a payment that the risk check has flagged, which must be locked. Raises FailedPrecondition if it does
     not wait for a decision.
     """
-    decided = payment.review(approve=approve, now=now)
+    decided = payment.review(reviewer, approve=approve, now=now)
     if decided is not payment:
         await storage.update(tx, decided)
         if decided.state is State.FAILED:

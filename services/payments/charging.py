@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 from meshwright.payments.v1.events_pb import PaymentAuthorized, PaymentCaptured, PaymentHeld, PaymentRefunded
+from prometheus_client import Counter
 
 from mesh.background import Worker, wait
 from mesh.database import Connection, Database, Wakeup
@@ -30,6 +31,8 @@ CALL_TIMEOUT_S: Final = 10.0
 POLL_PAUSE_S: Final = 1.0
 PAUSE_FIRST_S: Final = 0.2
 PAUSE_MAX_S: Final = 30.0
+
+ANSWERS: Final = Counter("payments_provider_answers_total", "What the provider answered, or did not.", ["outcome"])
 
 Record = Callable[[Connection, Payment, datetime], Awaitable[None]]
 """Writes what follows from an answer for a payment, whose row is locked."""
@@ -67,6 +70,7 @@ class Charging(Worker):
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 record = await self._ask(payment)
         except (ProviderError, TimeoutError) as error:
+            ANSWERS.labels("no_answer").inc()
             log.warning("the provider did not answer", payment=payment.name, attempts=attempts, error=str(error))
             record = None
         async with self._database.transaction() as tx:
@@ -103,6 +107,7 @@ class Charging(Worker):
             refunds = (await storage.open_refunds(tx, payment))[:1]
         for refund in refunds:
             await self._provider.refund(refund.uid, payment.uid, refund.amount)
+            ANSWERS.labels("refunded").inc()
 
         async def record(tx: Connection, current: Payment, now: datetime) -> None:
             for refund in refunds:
@@ -112,6 +117,7 @@ class Charging(Worker):
         return record
 
     def _record_of(self, outcome: Outcome) -> Record | None:
+        ANSWERS.labels(outcome.name.lower()).inc()
         match outcome:
             case Outcome.AUTHORIZED:
                 return self._authorized

@@ -88,6 +88,7 @@ class Payment:
     create_time: datetime
     update_time: datetime
     version: int
+    reviewer: str = ""
 
     @classmethod
     def begin(cls, uid: UUID, order: str, customer: str, payment_method: str, amount: Money, now: datetime) -> Self:
@@ -176,14 +177,15 @@ class Payment:
         """Returns the payment after it was left undecided for longer than the limit: failed, and to be voided."""
         return self._fail(Failure.TIMED_OUT, now) if self.is_overdue(limit, now) else self
 
-    def review(self, *, approve: bool, now: datetime) -> Self:
-        """Returns the payment after the decision by staff; itself if the same was decided before. Raises
+    def review(self, reviewer: str, *, approve: bool, now: datetime) -> Self:
+        """Returns the payment after the decision by a member of staff; itself if the same was decided before. Raises
         FailedPrecondition if it does not wait for a decision.
         """
         if self.state is State.IN_REVIEW and not self.cancel_requested:
+            decided = replace(self, reviewer=reviewer)
             if approve:
-                return replace(self, state=State.AUTHORIZED, **self._next(now))
-            return self._fail(Failure.RISK, now)
+                return replace(decided, state=State.AUTHORIZED, **self._next(now))
+            return decided._fail(Failure.RISK, now)
         approved = bool(self.findings) and self.state in {State.AUTHORIZED, State.CAPTURED}
         if approved if approve else self.failure is Failure.RISK:
             return self

@@ -74,7 +74,7 @@ class PaymentsHandlers(PaymentsServiceBase):
         approve = request.decision == ReviewPaymentRequest.Decision.APPROVE
         async with self._database.transaction() as tx:
             payment = await _locked(tx, request.name)
-            decided = await charges.review(tx, payment, approve=approve, now=datetime.now(UTC))
+            decided = await charges.review(tx, payment, call.caller.subject, approve=approve, now=datetime.now(UTC))
         return payment_message(decided, staff=True)
 
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, call: Call) -> ListLedgerEntriesResponse:

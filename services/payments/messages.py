@@ -12,7 +12,7 @@ from services.payments.storage import Entry
 
 
 def payment_message(payment: Payment, *, staff: bool) -> PaymentMessage:
-    """Returns a payment as a message. Only staff see what the risk check found."""
+    """Returns a payment as a message. Only staff see what the risk check found, and who decided on it."""
     message = PaymentMessage(
         name=payment.name,
         uid=str(payment.uid),
@@ -30,6 +30,7 @@ def payment_message(payment: Payment, *, staff: bool) -> PaymentMessage:
     if payment.failure is not Failure.NONE:
         message.failure = PaymentMessage.Failure[payment.failure.name]
     if staff:
+        message.reviewer = payment.reviewer
         message.risk_findings = [
             RiskFinding(rule=finding.rule, explanation=finding.explanation) for finding in payment.findings
         ]

@@ -37,7 +37,7 @@ REPORTS_PURGED_MAX: Final = 100
 
 _COLUMNS: Final = (
     "uid, order_name, customer, payment_method, currency, amount_hundredths, captured_hundredths, refunded_hundredths, "
-    "state, failure, cancel_requested, create_time, update_time, version"
+    "state, failure, cancel_requested, create_time, update_time, version, reviewer"
 )
 
 
@@ -96,7 +96,7 @@ async def insert(tx: Connection, payment: Payment) -> None:
     await tx.execute(
         f"""
         INSERT INTO payments ({_COLUMNS}, due_time)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now())
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, now())
         """,
         payment.uid,
         payment.order,
@@ -112,6 +112,7 @@ async def insert(tx: Connection, payment: Payment) -> None:
         payment.create_time,
         payment.update_time,
         payment.version,
+        payment.reviewer,
     )
     await _notify(tx)
 
@@ -125,7 +126,7 @@ async def update(tx: Connection, payment: Payment) -> None:
         """
         UPDATE payments SET captured_hundredths = $2, refunded_hundredths = $3, state = $4, failure = $5,
             cancel_requested = $6, update_time = $7, version = $8, attempts = 0,
-            due_time = CASE WHEN $9 THEN now() END
+            due_time = CASE WHEN $9 THEN now() END, reviewer = $10
         WHERE uid = $1
         """,
         payment.uid,
@@ -137,6 +138,7 @@ async def update(tx: Connection, payment: Payment) -> None:
         payment.update_time,
         payment.version,
         due,
+        payment.reviewer,
     )
     await tx.executemany(
         "INSERT INTO risk_findings (payment_uid, rule, explanation) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -368,6 +370,7 @@ async def _payments(tx: Connection, rows: "Sequence[asyncpg.Record]") -> list[Pa
             create_time=row["create_time"],
             update_time=row["update_time"],
             version=row["version"],
+            reviewer=row["reviewer"],
         )
         for row in rows
     ]

@@ -11,7 +11,7 @@ from mesh.database import Database, Wakeup
 from mesh.errors import FailedPrecondition
 from mesh.money import Money
 from services.payments import charges, charging, storage
-from services.payments.charging import Charging
+from services.payments.charging import ANSWERS, Charging
 from services.payments.domain import Account, Failure, State
 from services.payments.provider import Outcome, ProviderError
 from services.payments.sandbox import Sandbox
@@ -389,10 +389,11 @@ async def test_a_flagged_payment_waits_for_a_decision(shop: Shop, approve: bool)
     async with shop.database.transaction() as tx:
         locked = await storage.find(tx, payment.uid, lock=True)
         assert locked is not None
-        await charges.review(tx, locked, approve=approve, now=datetime.now(UTC))
+        await charges.review(tx, locked, "users/staff", approve=approve, now=datetime.now(UTC))
     await shop.work()
     decided = await shop.payment(payment.uid)
     assert decided.state is (State.CAPTURED if approve else State.FAILED)
+    assert decided.reviewer == "users/staff"
     assert await shop.events() == ["PaymentHeld", "PaymentCaptured" if approve else "PaymentFailed"]
 
 
@@ -418,3 +419,23 @@ async def test_the_ledger_is_never_changed(shop: Shop, change: str) -> None:
         async with shop.database.transaction() as tx:
             await tx.execute(change)
     assert await shop.ledger() == {"provider": 2599, "sales": -2599}
+
+
+async def test_the_answers_of_the_provider_are_counted(shop: Shop) -> None:
+    """By their outcome; a call without an answer is one, too."""
+
+    def counted() -> dict[str, float]:
+        [metric] = ANSWERS.collect()
+        return {each.labels["outcome"]: each.value for each in metric.samples if each.name.endswith("_total")}
+
+    before = counted()
+    for number, card in enumerate(["card_ok", "card_declined", "card_timeout"]):
+        await shop.charge(f"orders/{number}", card)
+    await shop.work()
+    added = {outcome: count - before.get(outcome, 0) for outcome, count in counted().items()}
+    assert {name: count for name, count in added.items() if count} == {
+        "no_answer": 1,
+        "authorized": 2,
+        "captured": 2,
+        "declined": 1,
+    }

@@ -147,7 +147,7 @@ class Books(RuleBasedStateMachine):
         """Staff decide. Only a payment that waits for it can be decided on, and the same decision can be repeated."""
         before = self.payment
         try:
-            self._change(before.review(approve=approve, now=self.now))
+            self._change(before.review("users/staff", approve=approve, now=self.now))
         except FailedPrecondition:
             assert before.state is not State.IN_REVIEW or before.cancel_requested
         else:

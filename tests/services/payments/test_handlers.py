@@ -136,10 +136,16 @@ async def test_a_decision_can_be_repeated_but_not_reversed(
     approve, decline = ReviewPaymentRequest.Decision.APPROVE, ReviewPaymentRequest.Decision.DECLINE
     with acting_with(issuer.token("users/eve", STAFF)):
         for _ in range(2):
-            await client.review_payment(ReviewPaymentRequest(name=flagged.name, decision=approve))
+            decided = await client.review_payment(ReviewPaymentRequest(name=flagged.name, decision=approve))
+            assert decided.reviewer == "users/eve"
         for name in (plain.name, flagged.name):
             with pytest.raises(FailedPrecondition):
                 await client.review_payment(ReviewPaymentRequest(name=name, decision=decline))
+    with acting_with(issuer.token("users/bob", STAFF)):
+        again = await client.review_payment(ReviewPaymentRequest(name=flagged.name, decision=approve))
+        assert again.reviewer == "users/eve", "it was decided before"
+    with acting_with(issuer.token("users/ada", CUSTOMER)):
+        assert (await client.get_payment(GetPaymentRequest(name=flagged.name))).reviewer == ""
 
 
 def report(

@@ -498,6 +498,12 @@ class Payment(betterproto2.Message):
     Output only. The version of this resource (AIP-154).
     """
 
+    reviewer: "str" = betterproto2.field(15, betterproto2.TYPE_STRING)
+    """
+    Output only. The member of staff who decided on the flagged payment, in the form "users/{uid}",
+    also after that account was deleted. Only staff see it.
+    """
+
 
 default_message_pool.register_message("meshwright.payments.v1", "Payment", Payment)
 

@@ -39,7 +39,7 @@ from services.analytics.domain import Metric, SaleLine, Step, tallies, variant_t
 
 def handlers() -> Mapping[type[Message], Handler]:
     """Returns the handler of each event, for the inbox."""
-    return {
+    all_handlers: Mapping[type[Message], Handler] = {
         UserRegistered: user_registered,
         RegistrationRepeated: registration_repeated,
         UserDeleted: user_deleted,
@@ -61,6 +61,19 @@ def handlers() -> Mapping[type[Message], Handler]:
         VariantExposed: variant_exposed,
         VariantConverted: variant_converted,
     }
+    return {message: _in_turn(handler) for message, handler in all_handlers.items()}
+
+
+def _in_turn(handler: Handler) -> Handler:
+    """Returns a handler that has the turn to count. A transaction of the inbox has several events, whose roll-ups it
+    locks in no particular order: without turns, two of them would wait for each other.
+    """
+
+    async def handle(tx: Connection, event: Event[Any]) -> None:
+        await metric_storage.take_turn_to_count(tx)
+        await handler(tx, event)
+
+    return handle
 
 
 async def user_registered(tx: Connection, event: Event[UserRegistered]) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from mesh.database import Connection
 from services.analytics.client_events import ClientEvent
-from services.analytics.metric_storage import ADD_TALLIES
+from services.analytics.metric_storage import ADD_TALLIES, take_turn_to_count
 
 KEPT_FOR: Final = timedelta(days=30)
 """For longer than the age that a new event may have, so that an event that is sent again is always recognised."""
@@ -40,6 +40,7 @@ async def insert(tx: Connection, events: Sequence[ClientEvent]) -> int:
     """Inserts the events that are new, and counts them in the roll-ups. Returns their number."""
     await tx.execute(_STAGE)
     await tx.copy_records_to_table("staged_events", records=events, columns=ClientEvent._fields)
+    await take_turn_to_count(tx)
     added: int = await tx.fetchval(_ADD)
     return added
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from mesh.database import Connection
+from mesh.database import Connection, take_turn
 from services.analytics.domain import Dimension, Interval, Measures, Metric, Point, Query, Series, Tally, group_key
 
 PURGED_PER_CALL_MAX: Final = 10_000
@@ -39,6 +39,13 @@ _PERIOD: Final = """
     metric = $1 AND resolution = $2 AND dimension = $3 AND start_time >= $4 AND start_time < $5
     AND ($6 = '' OR currency = $6)
 """
+
+
+async def take_turn_to_count(tx: Connection) -> None:
+    """Waits until no other transaction counts, and keeps others from counting until this one ends. They would wait
+    anyway, for the roll-ups of what all have in common.
+    """
+    await take_turn(tx, "rollups")
 
 
 async def add(tx: Connection, tallies: Iterable[Tally]) -> None:

@@ -46,7 +46,7 @@ logs: .venv/requirements-up.sha256 ## follow the logs of all processes, or of on
 psql: .venv/requirements-up.sha256 ## open the database of a service: make psql SERVICE=orders
 	@$(VENV)/python -m local psql $(SERVICE)
 
-events: .venv/requirements-up.sha256 ## follow the events of a service as lines of JSON: make events SERVICE=orders
+events: .venv/requirements-up.sha256 ## follow the events of a service as lines of JSON, new ones only with RabbitMQ: make events SERVICE=orders
 	@$(VENV)/python -m local events $(SERVICE)
 
 mails: .venv/requirements-up.sha256 ## list the mails that the mesh has sent, newest first

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from local.event_reader import EVENT_READER
+from local.event_tap import EVENT_TAP, TAP_POLICY
 from local.home import Home
 from local.nats import Nats
 from local.rabbitmq import RabbitMQServer
@@ -26,7 +27,7 @@ def broker(home: Home, services: Sequence[Participant], ports: dict[str, int]) -
     port = ports[PORTS[name]]
     if name == "nats":
         return Nats(home.data(name), (*nats.users(services), EVENT_READER), port)
-    return RabbitMQServer(home.data(name), rabbitmq.users(services), port)
+    return RabbitMQServer(home.data(name), (*rabbitmq.users(services), EVENT_TAP), port, policies=(TAP_POLICY,))
 
 
 def chosen() -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import aio_pika
 from aio_pika.exceptions import AMQPError
@@ -62,9 +62,18 @@ class RabbitMQServer(Server):
     start_timeout_s: ClassVar[float] = 60.0
     stop_grace_s: ClassVar[float] = 15.0
 
-    def __init__(self, folder: Path, users: Sequence[User], port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        users: Sequence[User],
+        port: int | None = None,
+        *,
+        policies: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        """Prepares the server. `policies` are added to those of every mesh."""
         super().__init__(folder, port)
         self._users = users
+        self._policies = policies
         self._distribution_port = free_port()
 
     def url(self, user: str) -> str:
@@ -79,9 +88,9 @@ class RabbitMQServer(Server):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         passwords = {user.name: self._password(user.name) for user in self._users}
-        write_secret(
-            self.folder / "definitions.json", json.dumps(definitions(self._users, passwords, _version(path)), indent=2)
-        )
+        defined = definitions(self._users, passwords, _version(path))
+        defined["policies"] += self._policies
+        write_secret(self.folder / "definitions.json", json.dumps(defined, indent=2))
         write_secret(self.folder / "enabled_plugins", "[].")
         (self.folder / ".erlang.cookie").unlink(missing_ok=True)
         write_secret(self.folder / ".erlang.cookie", secret(self.folder / "passwords" / ".erlang"))

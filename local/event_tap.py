@@ -1,0 +1,77 @@
+"""A tap on the events in RabbitMQ of the local mesh, for its owner. Clusters have no such user.
+
+A queue of its own gets a copy of each new event. It is bound to the exchanges of routes: one that is bound to the
+exchange of a type would keep its events from their alternate exchange, and so from their consumers.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from mesh.events.envelope import Envelope, UnauthenticEvent
+from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, open_connection
+from mesh.events.rabbitmq.subscription import RabbitMQDelivery
+from mesh.events.rabbitmq.topology import routes
+from mesh.events.rabbitmq.users import VHOST, User
+
+PREFETCH: Final = 100
+WAITING_MAX: Final = 1000
+"""The most events that wait to be read. Older ones are dropped for a reader that is slower than the mesh."""
+
+_NAME: Final = "event_reader"
+_QUEUES: Final = f"^{_NAME}:"
+
+EVENT_TAP: Final = User(_NAME, _QUEUES, _QUEUES, f"^({_NAME}:|routes:(?!rejected$)).+$")
+"""The user of the tap, which may copy events, and neither publish one nor read a consumer's queue."""
+
+TAP_POLICY: Final[dict[str, Any]] = {
+    "vhost": VHOST,
+    "name": "taps",
+    "pattern": _QUEUES,
+    "apply-to": "queues",
+    "definition": {"max-length": WAITING_MAX, "overflow": "drop-head"},
+    "priority": 1,  # in the place of the policy for consumers, by which dropped events become rejected ones
+}
+
+
+class EventTap:
+    """A connection as EVENT_TAP. Raises one of mesh.events.rabbitmq.failures.FAILURES while there is no broker."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def __aenter__(self) -> Self:
+        self._connection = await open_connection(self._url, _NAME)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.close()
+
+    async def events(self, event_types: Sequence[str]) -> AsyncGenerator[Envelope, None]:
+        """Yields each new event of these types. Raises ConnectionError when the connection is lost."""
+        arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._connection.close_callbacks.add(lambda *_: arrived.put_nowait(None))
+        channel = await self._connection.channel(publisher_confirms=False)
+        await channel.set_qos(prefetch_count=PREFETCH)
+        queue = await channel.declare_queue(f"{_NAME}:{uuid.uuid4().hex}", exclusive=True, timeout=REQUEST_TIMEOUT_S)
+        await queue.consume(arrived.put)
+        for event_type in event_types:
+            await queue.bind(routes(event_type), timeout=REQUEST_TIMEOUT_S)
+        while (message := await arrived.get()) is not None:
+            with contextlib.suppress(UnauthenticEvent):
+                yield _envelope(RabbitMQDelivery(message))
+            await message.ack()
+        raise ConnectionError("connection lost")
+
+
+def _envelope(delivery: RabbitMQDelivery) -> Envelope:
+    return Envelope.received(
+        delivery.attributes, delivery.payload, message_id=delivery.message_id, event_type=delivery.event_type
+    )

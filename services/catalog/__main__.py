@@ -6,15 +6,18 @@ from mesh.process import Process, run
 from mesh.server import serve
 from services.catalog.category_handlers import CategoriesHandlers
 from services.catalog.handlers import CatalogHandlers
+from services.catalog.price_handlers import PricesHandlers
+from services.catalog.pricing import Repricer
 from services.catalog.settings import CatalogSettings
 
 
 async def wire(process: Process, settings: CatalogSettings) -> None:
-    """Starts the database, the relay of events, and the gRPC server with the handlers."""
+    """Starts the database, the relay of events, the repricer, and the gRPC server with the handlers."""
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
-    await serve(process, settings, CatalogHandlers(database), CategoriesHandlers(database))
+    await process.enter(Repricer(database))
+    await serve(process, settings, CatalogHandlers(database), CategoriesHandlers(database), PricesHandlers(database))
 
 
 if __name__ == "__main__":

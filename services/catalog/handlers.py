@@ -38,7 +38,8 @@ from services.catalog.database_share import DatabaseShare
 from services.catalog.domain.product import Details, Product, all_of, existing, storable, uid_of, visible
 from services.catalog.importer import Importer
 from services.catalog.listing import Listing
-from services.catalog.product_message import SOURCE, details_of, product_message, product_messages
+from services.catalog.pricing import priced_now
+from services.catalog.product_message import SOURCE, details_of, product_message, product_messages, regular_message
 
 STAFF_SCOPE = "catalog.write"
 PAGE_SIZE_MAX = 200
@@ -68,7 +69,9 @@ class CatalogHandlers(CatalogServiceBase):
         """Returns a product; deleted ones only to staff (AIP-164)."""
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
-            return product_message(visible(await storage.find(tx, uid), staff=_is_staff(call)))
+            product = visible(await storage.find(tx, uid), staff=_is_staff(call))
+            [product] = await priced_now(tx, [product])
+        return product_message(product)
 
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
         """Returns a page of the products that match a filter."""
@@ -90,6 +93,7 @@ class CatalogHandlers(CatalogServiceBase):
             if request.category:
                 listing = listing.within(await categories_below(tx, request.category))
             products, next_page_token = await storage.list_products(tx, listing, page)
+            products = await priced_now(tx, products)
         return ListProductsResponse(products=product_messages(products), next_page_token=next_page_token)
 
     async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
@@ -104,6 +108,7 @@ class CatalogHandlers(CatalogServiceBase):
         )
         async with self._expensive.transaction() as tx:
             products, next_page_token = await storage.search(tx, query, page)
+            products = await priced_now(tx, products)
         return SearchProductsResponse(products=product_messages(products), next_page_token=next_page_token)
 
     async def batch_get_products(self, request: BatchGetProductsRequest, call: Call) -> BatchGetProductsResponse:
@@ -111,7 +116,7 @@ class CatalogHandlers(CatalogServiceBase):
         only for staff.
         """
         async with self._database.transaction() as tx:
-            products = await storage.find_all(tx, _possible_uids(request.names))
+            products = await priced_now(tx, await storage.find_all(tx, _possible_uids(request.names)))
         by_name = {each.name: each for each in products if each.delete_time is None or _is_staff(call)}
         found = all_of(request.names, by_name)
         return BatchGetProductsResponse(products=product_messages(found))
@@ -121,8 +126,9 @@ class CatalogHandlers(CatalogServiceBase):
         patch = request.product or ProductMessage()
 
         def updated(product: Product) -> Product:
-            wanted = apply_update(product_message(product), patch, request.update_mask, updatable=UPDATABLE)
-            return product.update(details_of(wanted), patch.etag, datetime.now(UTC))
+            wanted = apply_update(regular_message(product), patch, request.update_mask, updatable=UPDATABLE)
+            details = product.keep_regular_price(details_of(wanted))
+            return product.update(details, patch.etag, datetime.now(UTC))
 
         return await self._change(uid_of(patch.name, "product.name"), updated)
 
@@ -145,7 +151,7 @@ class CatalogHandlers(CatalogServiceBase):
     async def _change(self, uid: UUID, change: Callable[[Product], Product]) -> ProductMessage:
         """Changes a product while its row is locked, and publishes an event unless it stays the same."""
         async with self._database.transaction() as tx:
-            product = existing(await storage.find(tx, uid, lock=True))
+            [product] = await priced_now(tx, [existing(await storage.find(tx, uid, lock=True))])
             changed = change(product)
             message = product_message(changed)
             if changed is not product:

@@ -18,6 +18,7 @@ from services.catalog.categories import check_additional, find_unknown, hold_cat
 from services.catalog.domain.product import Product
 from services.catalog.imported_line import ImportedLine, InvalidLine, LineReader
 from services.catalog.lines import Line, LineSplitter
+from services.catalog.pricing import priced_now
 from services.catalog.product_message import SOURCE, product_message
 
 IMPORTS_MAX = 2  # each holds a connection of the pool, while it writes
@@ -76,7 +77,7 @@ class Importer:
             _merge(lines, {}, outcome)
             return
         async with self._database.transaction() as tx:
-            stored = {each.uid: each for each in await storage.lock_all(tx, uids)}
+            stored = {each.uid: each for each in await priced_now(tx, await storage.lock_all(tx, uids))}
             lines = await _with_known_categories(tx, lines)
             await _store(tx, stored, _merge(lines, stored, outcome))
 

@@ -23,6 +23,11 @@ def product_messages(products: Sequence[Product]) -> list[ProductMessage]:
     return [product_message(product) for product in products]
 
 
+def regular_message(product: Product) -> ProductMessage:
+    """Returns the message of a product at its regular price."""
+    return product_message(product.reprice(None, None))
+
+
 def product_message(product: Product) -> ProductMessage:
     """Returns the message of a product."""
     details = product.details
@@ -32,10 +37,11 @@ def product_message(product: Product) -> ProductMessage:
         title=details.title,
         description=details.description,
         category=details.category,
-        price=money_message(details.price),
+        price=money_message(product.price),
         create_time=Timestamp.from_datetime(product.create_time),
         update_time=Timestamp.from_datetime(product.update_time),
         delete_time=None if product.delete_time is None else Timestamp.from_datetime(product.delete_time),
         etag=product.etag,
         additional_categories=list(details.additional_categories),
+        regular_price=None if product.offer is None else money_message(details.price),
     )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
 from services.catalog.condition import Arguments, SortColumn, Walk, found_by_index, indexed_part, matching
-from services.catalog.domain.product import Details, Product, created_meanwhile, not_searchable
+from services.catalog.domain.product import Details, Offer, Product, created_meanwhile, not_searchable
 from services.catalog.filter import Expression
 from services.catalog.listing import Listing
 
@@ -22,10 +23,11 @@ PAGE_TEXT_BYTES_MAX = 3 * 1024 * 1024
 
 _COLUMNS = (
     "uid, title, description, category, additional_categories, currency, price_hundredths, create_time, update_time, "
-    "delete_time, version"
+    "delete_time, version, price_uid, regular_currency, regular_hundredths, next_price_change"
 )
-_INSERT = f"INSERT INTO products ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-_UPDATE = f"UPDATE products SET ({_COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WHERE uid = $1"
+_PLACEHOLDERS = ", ".join(f"${number}" for number in range(1, 16))
+_INSERT = f"INSERT INTO products ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"
+_UPDATE = f"UPDATE products SET ({_COLUMNS}) = ({_PLACEHOLDERS}) WHERE uid = $1"
 
 # The rank in millionths, as an integer, so that a page token holds it exactly.
 _BEST_FIRST = Walk((SortColumn("score", int), SortColumn("uid", UUID)), descending=True)
@@ -79,19 +81,21 @@ async def update_all(tx: Connection, products: Iterable[Product]) -> None:
 
 
 def _values(product: Product) -> tuple[object, ...]:
-    details = product.details
+    details, offer = product.details, product.offer
     return (
         product.uid,
         details.title,
         details.description,
         details.category,
         details.additional_categories,
-        details.price.currency,
-        details.price.hundredths,
+        product.price.currency,
+        product.price.hundredths,
         product.create_time,
         product.update_time,
         product.delete_time,
         product.version,
+        *((None,) * 3 if offer is None else (offer.uid, details.price.currency, details.price.hundredths)),
+        product.next_price_change,
     )
 
 
@@ -112,6 +116,19 @@ async def lock_all(tx: Connection, uids: Iterable[UUID]) -> list[Product]:
     locks in the order of the identifiers, so that concurrent calls don't deadlock.
     """
     rows = await tx.fetch(f"SELECT {_COLUMNS} FROM products WHERE uid = ANY($1) ORDER BY uid FOR UPDATE", list(uids))
+    return [_product(row) for row in rows]
+
+
+async def take_due(tx: Connection, now: datetime, limit: int) -> list[Product]:
+    """Returns products whose price in force changes by now, and locks them; not those that are locked already."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_COLUMNS} FROM products WHERE next_price_change <= $1 ORDER BY next_price_change LIMIT $2
+        FOR UPDATE SKIP LOCKED
+        """,
+        now,
+        limit,
+    )
     return [_product(row) for row in rows]
 
 
@@ -228,12 +245,17 @@ _TEXT_BYTES = "octet_length(title) + octet_length(description)"
 
 
 def _product(row: "asyncpg.Record") -> Product:
-    price = Money(row["currency"], row["price_hundredths"])
+    price = regular = Money(row["currency"], row["price_hundredths"])
+    offer = None
+    if row["price_uid"] is not None:
+        offer, regular = Offer(row["price_uid"], price), Money(row["regular_currency"], row["regular_hundredths"])
     return Product(
         row["uid"],
-        Details(row["title"], row["description"], row["category"], price, tuple(row["additional_categories"])),
+        Details(row["title"], row["description"], row["category"], regular, tuple(row["additional_categories"])),
         row["create_time"],
         row["update_time"],
         row["delete_time"],
         row["version"],
+        offer,
+        row["next_price_change"],
     )

@@ -60,8 +60,19 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A scheduled price that is in force, by its identifier."""
+
+    uid: UUID
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
-    """A product. `version` starts at 1 and grows by 1 with every change; `delete_time` is None unless it is deleted."""
+    """A product. `version` starts at 1 and grows by 1 with every change; `delete_time` is None unless it is deleted.
+
+    The price of `details` is the regular one. `offer` is in force instead, until `next_price_change` at least.
+    """
 
     uid: UUID
     details: Details
@@ -69,6 +80,8 @@ class Product:
     update_time: datetime
     delete_time: datetime | None
     version: int
+    offer: Offer | None = None
+    next_price_change: datetime | None = None
 
     @classmethod
     def create(cls, uid: UUID, details: Details, now: datetime) -> Self:
@@ -82,8 +95,25 @@ class Product:
 
     @property
     def etag(self) -> str:
-        """Returns the identifier of this version."""
-        return str(self.version)
+        """Returns the identifier of this version: another one while a scheduled price is in force."""
+        return str(self.version) if self.offer is None else f"{self.version}.{self.offer.uid.hex}"
+
+    @property
+    def price(self) -> Money:
+        """Returns the price in force."""
+        return self.details.price if self.offer is None else self.offer.amount
+
+    def is_priced_at(self, now: datetime) -> bool:
+        """Returns whether the price is still the one in force at this time."""
+        return self.next_price_change is None or now < self.next_price_change
+
+    def reprice(self, offer: Offer | None, next_price_change: datetime | None) -> Self:
+        """Returns the product with this scheduled price in force, None for the regular one. It is no new version."""
+        return replace(self, offer=offer, next_price_change=next_price_change)
+
+    def keep_regular_price(self, details: Details) -> Details:
+        """Returns details with the regular price if theirs is the price in force, as a caller has read it."""
+        return replace(details, price=self.details.price) if details.price == self.price else details
 
     def update(self, details: Details, etag: str, now: datetime) -> Self:
         """Returns the product with these details; itself if they are the same. Raises FailedPrecondition if it is

@@ -1,6 +1,8 @@
 """Indexes for each look-up, list and search of products. What a list reads is counted by test_cost.py."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
@@ -8,7 +10,7 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Connection, Database
-from services.catalog import category_storage, storage
+from services.catalog import category_storage, price_storage, storage
 from services.catalog.listing import Listing
 from tests.services.indexes import Read, assert_uses_indexes, filled_database, next_page, page
 
@@ -20,15 +22,23 @@ FILL = {
     "products": """
         INSERT INTO products (
             uid, title, description, category, additional_categories, currency, price_hundredths, create_time,
-            update_time, delete_time, version
+            update_time, delete_time, version, next_price_change
         ) SELECT gen_random_uuid(), CASE WHEN n % 5000 = 0 THEN 'Zebra' ELSE 'Great product' END || ' ' || n,
             'A fine thing for the garden.', 'c' || n % 3,
             CASE WHEN n % 5000 = 0 THEN '{gifts}'::text[] ELSE '{}' END, 'EUR', n % 7, now(),
-            now() + n * interval '1 s', CASE WHEN n % 50 = 1 THEN now() END, 1
+            now() + n * interval '1 s', CASE WHEN n % 50 = 1 THEN now() END, 1,
+            CASE WHEN n % 100 = 0 THEN now() + n * interval '1 s' END
         FROM generate_series(1, $1::int) AS n
+    """,
+    "prices": """
+        INSERT INTO prices (
+            uid, product_uid, currency, hundredths, start_time, end_time, create_time, update_time, version
+        ) SELECT gen_random_uuid(), uid, 'EUR', 100, now() + interval '1 h', now() + interval '2 h', now(), now(), 1
+        FROM products WHERE $1::int > 0
     """,
 }
 UIDS = [UUID(int=7), UUID(int=8)]
+AFTER_A_PRICE = replace(page(*price_storage.KEY_TYPES), after=(datetime.now(UTC), UUID(int=7)))
 
 
 async def deep_list(tx: Connection, filter_text: str, order_by: str) -> None:
@@ -65,6 +75,12 @@ READS: dict[str, Read] = {
     "search": deep_search,
     "list_products of a rare category": lambda tx: list_within(tx, "gifts"),
     "list_products of large categories": lambda tx: list_within(tx, "c1", "c2"),
+    "take_due": lambda tx: storage.take_due(tx, datetime.now(UTC), 100),
+    "find a price": lambda tx: price_storage.find(tx, UIDS[0], UIDS[1]),
+    "list_prices": lambda tx: price_storage.list_prices(tx, UIDS[0], page(*price_storage.KEY_TYPES)),
+    "list_prices after some": lambda tx: price_storage.list_prices(tx, UIDS[0], AFTER_A_PRICE),
+    "read_schedules": lambda tx: price_storage.read_schedules(tx, UIDS, datetime.now(UTC)),
+    "purge": lambda tx: price_storage.purge(tx, datetime.now(UTC), 100),
     "list_categories": lambda tx: deep_categories(tx, None),
     "list_categories below one": lambda tx: deep_categories(tx, "c7"),
     "find a category": lambda tx: category_storage.find(tx, "c7"),

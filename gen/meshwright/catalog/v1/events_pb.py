@@ -25,7 +25,7 @@ _ProductChangedFields: TypeAlias = Literal["product"]
 
 class ProductChanged(Message[_ProductChangedFields]):
     """
-    A product was created, updated, deleted or undeleted.
+    A product was created, updated, deleted or undeleted, or a scheduled price of it began or ended.
 
     ```proto
     message meshwright.catalog.v1.ProductChanged

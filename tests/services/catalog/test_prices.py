@@ -1,0 +1,172 @@
+"""PricesService over a real channel, with a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from meshwright.catalog.v1.catalog_grpc import CatalogServiceClient
+from meshwright.catalog.v1.catalog_pb import Product
+from meshwright.catalog.v1.prices_grpc import PricesServiceClient
+from meshwright.catalog.v1.prices_pb import (
+    CreatePriceRequest,
+    DeletePriceRequest,
+    GetPriceRequest,
+    ListPricesRequest,
+    Price,
+    UpdatePriceRequest,
+)
+from protobuf.wkt import FieldMask, Timestamp
+
+from mesh.database import Database
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from services.catalog.handlers import CatalogHandlers
+from services.catalog.price_handlers import PricesHandlers
+from services.catalog.pricing import Repricer
+from tests.issuer import Issuer
+from tests.services.calls import acting_with, channel_to, serving
+from tests.services.catalog.store import Store, money, wanted
+
+
+def soon(seconds: float) -> Timestamp:
+    """Returns a time in so many seconds."""
+    return Timestamp.from_datetime(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+class Shop:
+    """A catalog with its products and prices."""
+
+    def __init__(self, store: Store, prices: PricesServiceClient) -> None:
+        self.store = store
+        self.prices = prices
+
+    async def schedule(self, product: Product, hundredths: int, currency: str = "EUR", **times: Any) -> Price:
+        """Schedules a price."""
+        price = Price(amount=money(hundredths, currency), **times)
+        with self.store.as_staff():
+            return await self.prices.create_price(CreatePriceRequest(parent=product.name, price=price))
+
+    async def update(self, price: Price, *paths: str, **fields: Any) -> Price:
+        """Updates fields of a price."""
+        request = UpdatePriceRequest(price=Price(name=price.name, **fields), update_mask=FieldMask(paths=list(paths)))
+        with self.store.as_staff():
+            return await self.prices.update_price(request)
+
+    async def events_of(self, product: Product) -> list[int]:
+        """Returns the units of the prices in the events of a product."""
+        return [each.price.units for each in await self.store.events() if each.name == product.name and each.price]
+
+
+@pytest.fixture
+async def shop(database: Database) -> AsyncIterator[Shop]:
+    """Starts a catalog without products, whose repricer does not run."""
+    issuer = Issuer()
+    async with (
+        serving(issuer, CatalogHandlers(database)) as port,
+        serving(issuer, PricesHandlers(database)) as prices_port,
+        channel_to(port, "catalog") as channel,
+        channel_to(prices_port, "catalog") as prices_channel,
+    ):
+        yield Shop(Store(CatalogServiceClient(channel), database, issuer), PricesServiceClient(prices_channel))
+
+
+async def test_a_price_takes_effect_and_ends_by_itself(shop: Shop) -> None:
+    """Reads compute it: the product, the list, the search and the batch that orders reads show it, with another etag."""
+    product = await shop.store.create(wanted("Saw", 2000))
+    await shop.schedule(product, 1500, valid_from=soon(0.5), valid_until=soon(3))
+    assert (await shop.store.get(product.name)) == product
+    await asyncio.sleep(0.7)
+    reduced = await shop.store.get(product.name)
+    assert (reduced.price, reduced.regular_price, reduced.etag != "1") == (money(1500), money(2000), True)
+    assert await shop.store.batch(product.name) == [reduced]
+    assert await shop.store.listed() == [reduced]
+    assert await shop.store.found("saw") == [reduced]
+    await asyncio.sleep(2.5)
+    assert await shop.store.get(product.name) == product
+
+
+async def test_the_repricer_publishes_each_change_once(shop: Shop, database: Database) -> None:
+    """Two replicas share the work. What is stored follows, so that lists can be filtered by it."""
+    product = await shop.store.create(wanted("Saw", 2000))
+    await shop.schedule(product, 1500, valid_from=soon(0.3), valid_until=soon(1.5))
+    async with Repricer(database, poll_pause_s=0.02), Repricer(database, poll_pause_s=0.02):
+        async with asyncio.timeout(20):
+            while await shop.events_of(product) != [20, 15, 20]:
+                listed = [each.price for each in await shop.store.listed(filter="price < 16")]
+                assert listed in ([], [money(1500)], [money(2000)])
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
+    assert await shop.events_of(product) == [20, 15, 20]
+
+
+async def test_prices_do_not_overlap(shop: Shop) -> None:
+    """Also if they are created at the same time, in other currencies, or by an update; touching is allowed."""
+    product, other = await shop.store.create(), await shop.store.create()
+    start, middle, end = soon(100), soon(200), soon(300)
+    first = await shop.schedule(product, 1, valid_from=start, valid_until=middle)
+    later = await shop.schedule(product, 2, "USD", valid_from=middle, valid_until=end)
+    await shop.schedule(other, 1, valid_from=start)
+    for times in ({}, {"valid_from": soon(150), "valid_until": soon(160)}):
+        with pytest.raises(FailedPrecondition) as caught:
+            await shop.schedule(product, 3, "USD", **times)
+        assert caught.value.reason == "PRICES_OVERLAP"
+    with pytest.raises(FailedPrecondition):
+        await shop.update(later, "valid_from", valid_from=soon(199))
+    answers = await asyncio.gather(
+        *(shop.schedule(product, 4, valid_from=soon(400)) for _ in range(3)), return_exceptions=True
+    )
+    assert [isinstance(each, Price) for each in answers].count(True) == 1
+    with shop.store.as_staff():
+        listed = await shop.prices.list_prices(ListPricesRequest(parent=product.name, page_size=2))
+        assert [each.amount for each in listed.prices] == [money(4), money(2, "USD")]
+        request = ListPricesRequest(parent=product.name, page_token=listed.next_page_token)
+        assert (await shop.prices.list_prices(request)).prices == [first]
+
+
+async def test_a_price_in_force_ends_when_staff_says_so(shop: Shop) -> None:
+    """It begins at once without a time; it is not deleted, and ends now."""
+    product = await shop.store.create(wanted("Saw", 2000))
+    price = await shop.schedule(product, 1500)
+    assert (await shop.store.get(product.name)).price == money(1500)
+    with shop.store.as_staff(), pytest.raises(FailedPrecondition) as caught:
+        await shop.prices.delete_price(DeletePriceRequest(name=price.name))
+    assert caught.value.reason == "PRICE_IN_FORCE"
+    await shop.update(price, "valid_until", valid_until=Timestamp.from_datetime(datetime.now(UTC)))
+    assert await shop.store.get(product.name) == product
+    assert await shop.events_of(product) == [20, 15, 20]
+
+
+async def test_a_planned_price_is_deleted(shop: Shop) -> None:
+    """It never comes into force, and does not exist any more."""
+    product = await shop.store.create()
+    price = await shop.schedule(product, 1, valid_from=soon(0.5))
+    with shop.store.as_staff():
+        await shop.prices.delete_price(DeletePriceRequest(name=price.name, etag=price.etag))
+        with pytest.raises(NotFound):
+            await shop.prices.get_price(GetPriceRequest(name=price.name))
+    await asyncio.sleep(0.6)
+    assert await shop.store.get(product.name) == product
+
+
+async def test_a_product_is_updated_while_a_price_is_in_force(shop: Shop) -> None:
+    """The price that was read leaves the regular one as it is; another one is the new regular price."""
+    product = await shop.store.create(wanted("Saw", 2000))
+    await shop.schedule(product, 1500)
+    read = await shop.store.get(product.name)
+    read.title = "Axe"
+    updated = await shop.store.update(read)
+    assert (updated.title, updated.price, updated.regular_price) == ("Axe", money(1500), money(2000))
+    updated = await shop.store.update(Product(name=product.name, price=money(1800)), "price")
+    assert (updated.price, updated.regular_price) == (money(1500), money(1800))
+
+
+async def test_only_staff_sees_and_changes_prices(shop: Shop) -> None:
+    """A price that comes is not public; a product must exist, and an amount be given."""
+    product = await shop.store.create()
+    with acting_with(shop.store.issuer.token("users/ada", "profile")), pytest.raises(PermissionDenied):
+        await shop.prices.list_prices(ListPricesRequest(parent=product.name))
+    with shop.store.as_staff(), pytest.raises(InvalidArgument):
+        await shop.prices.create_price(CreatePriceRequest(parent=product.name, price=Price()))
+    with pytest.raises(NotFound):
+        await shop.schedule(Product(name="products/00000000-0000-4000-8000-000000000000"), 1)

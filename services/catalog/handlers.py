@@ -39,6 +39,7 @@ from services.catalog.domain.product import Details, Product, all_of, existing, 
 from services.catalog.importer import Importer
 from services.catalog.listing import Listing
 from services.catalog.pricing import priced_now
+from services.catalog.product_cache import ProductCache
 from services.catalog.product_message import SOURCE, details_of, product_message, product_messages, regular_message
 
 STAFF_SCOPE = "catalog.write"
@@ -52,9 +53,10 @@ UPDATABLE = frozenset({"title", "description", "category", "additional_categorie
 class CatalogHandlers(CatalogServiceBase):
     """The handlers of CatalogService. Every change of a product publishes an event in the same transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, cache: ProductCache) -> None:
         self._database = database
-        self._importer = Importer(database)
+        self._cache = cache
+        self._importer = Importer(database, cache)
         self._expensive = DatabaseShare(
             database, connections_max=EXPENSIVE_READS_MAX, statement_timeout_s=EXPENSIVE_READ_TIMEOUT_S
         )
@@ -66,12 +68,23 @@ class CatalogHandlers(CatalogServiceBase):
             return await once(tx, call, request, partial(_create, tx, details))
 
     async def get_product(self, request: GetProductRequest, call: Call) -> ProductMessage:
-        """Returns a product; deleted ones only to staff (AIP-164)."""
-        uid = uid_of(request.name)
-        async with self._database.transaction() as tx:
-            product = visible(await storage.find(tx, uid), staff=_is_staff(call))
-            [product] = await priced_now(tx, [product])
+        """Returns a product; deleted ones only to staff (AIP-164). Staff, who may change it next, reads past the
+        cache.
+        """
+        uid, staff = uid_of(request.name), _is_staff(call)
+        if not staff and (cached := self._cache.get(uid)) is not None:
+            return cached
+        with self._cache.filling(uid) as fill:
+            product = await self._read(uid, staff=staff)
+            if product.delete_time is None:
+                fill.product = product
         return product_message(product)
+
+    async def _read(self, uid: UUID, *, staff: bool) -> Product:
+        async with self._database.transaction() as tx:
+            product = visible(await storage.find(tx, uid), staff=staff)
+            [product] = await priced_now(tx, [product])
+        return product
 
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
         """Returns a page of the products that match a filter."""
@@ -158,6 +171,7 @@ class CatalogHandlers(CatalogServiceBase):
                 await hold_categories(tx, [changed], changed.update_time)
                 await storage.update(tx, changed)
                 await publish(tx, ProductChanged(product=message), source=SOURCE, aggregate=message.name)
+        self._cache.drop(uid)
         return message
 
 

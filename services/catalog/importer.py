@@ -19,6 +19,7 @@ from services.catalog.domain.product import Product
 from services.catalog.imported_line import ImportedLine, InvalidLine, LineReader
 from services.catalog.lines import Line, LineSplitter
 from services.catalog.pricing import priced_now
+from services.catalog.product_cache import ProductCache
 from services.catalog.product_message import SOURCE, product_message
 
 IMPORTS_MAX = 2  # each holds a connection of the pool, while it writes
@@ -32,8 +33,9 @@ DESCRIPTION_LENGTH_MAX = 500
 class Importer:
     """The imports of this process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, cache: ProductCache) -> None:
         self._database = database
+        self._cache = cache
         self._validator = Validator()
         self._running = 0
 
@@ -80,6 +82,8 @@ class Importer:
             stored = {each.uid: each for each in await priced_now(tx, await storage.lock_all(tx, uids))}
             lines = await _with_known_categories(tx, lines)
             await _store(tx, stored, _merge(lines, stored, outcome))
+        for uid in stored:
+            self._cache.drop(uid)
 
 
 async def _with_known_categories(

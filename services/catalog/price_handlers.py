@@ -26,6 +26,7 @@ from services.catalog import price_storage, storage
 from services.catalog.domain.price import Price, Terms, existing_price, uids_of
 from services.catalog.domain.product import Product, existing, uid_of
 from services.catalog.pricing import reprice
+from services.catalog.product_cache import ProductCache
 
 PAGE_SIZE_MAX: Final = 200
 UPDATABLE: Final = frozenset({"amount", "valid_from", "valid_until"})
@@ -36,8 +37,9 @@ class PricesHandlers(PricesServiceBase):
     changes with them.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, cache: ProductCache) -> None:
         self._database = database
+        self._cache = cache
 
     async def create_price(self, request: CreatePriceRequest, call: Call) -> PriceMessage:
         """Schedules a price, once for each request_id."""
@@ -53,7 +55,9 @@ class PricesHandlers(PricesServiceBase):
             return _message(price)
 
         async with self._database.transaction() as tx:
-            return await once(tx, call, request, create)
+            message = await once(tx, call, request, create)
+        self._cache.drop(uid)
+        return message
 
     async def get_price(self, request: GetPriceRequest, call: Call) -> PriceMessage:
         """Returns a price."""
@@ -86,6 +90,7 @@ class PricesHandlers(PricesServiceBase):
             if changed is not price:
                 await price_storage.update(tx, changed)
                 await reprice(tx, [product], now)
+        self._cache.drop(product.uid)
         return _message(changed)
 
     async def delete_price(self, request: DeletePriceRequest, call: Call) -> Empty:
@@ -96,6 +101,7 @@ class PricesHandlers(PricesServiceBase):
             price.check_deletable(request.etag, now)
             await price_storage.delete(tx, price)
             await reprice(tx, [product], now)
+        self._cache.drop(product.uid)
         return Empty()
 
 

@@ -21,6 +21,9 @@ from services.catalog.listing import Listing
 # A page with long descriptions has fewer products than requested, because a message may have at most 4 MiB.
 PAGE_TEXT_BYTES_MAX = 3 * 1024 * 1024
 
+CHANNEL = "catalog_products"
+"""The channel of NOTIFY after products were changed. The payloads are their identifiers."""
+
 _COLUMNS = (
     "uid, title, description, category, additional_categories, currency, price_hundredths, create_time, update_time, "
     "delete_time, version, price_uid, regular_currency, regular_hundredths, next_price_change"
@@ -71,13 +74,19 @@ async def insert_all(tx: Connection, products: Iterable[Product]) -> None:
 
 
 async def update(tx: Connection, product: Product) -> None:
-    """Writes a changed product. Its row must be locked by find(…, lock=True) in this transaction."""
-    await tx.execute(_UPDATE, *_values(product))
+    """Writes a changed product, and notifies CHANNEL. Its row must be locked by find(…, lock=True) in this
+    transaction.
+    """
+    await update_all(tx, [product])
 
 
 async def update_all(tx: Connection, products: Iterable[Product]) -> None:
-    """Writes changed products. Their rows must be locked by lock_all() in this transaction."""
-    await tx.executemany(_UPDATE, [_values(product) for product in products])
+    """Writes changed products, and notifies CHANNEL. Their rows must be locked by lock_all() in this transaction."""
+    values = [_values(product) for product in products]
+    await tx.executemany(_UPDATE, values)
+    await tx.execute(
+        "SELECT pg_notify($1, uid::text) FROM unnest($2::uuid[]) AS uid", CHANNEL, [each[0] for each in values]
+    )
 
 
 def _values(product: Product) -> tuple[object, ...]:

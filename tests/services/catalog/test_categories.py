@@ -22,6 +22,7 @@ from mesh.database import Database
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, MeshError, NotFound, PermissionDenied
 from services.catalog.category_handlers import CategoriesHandlers
 from services.catalog.handlers import CatalogHandlers
+from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.catalog.store import Store, wanted
@@ -69,7 +70,7 @@ async def shop(database: Database) -> AsyncIterator[Shop]:
     """Starts a catalog with the categories garden > tools > saws, and gifts."""
     issuer = Issuer()
     async with (
-        serving(issuer, CatalogHandlers(database)) as port,
+        serving(issuer, CatalogHandlers(database, ProductCache(database))) as port,
         serving(issuer, CategoriesHandlers(database)) as categories_port,
         channel_to(port, "catalog") as channel,
         channel_to(categories_port, "catalog") as categories_channel,

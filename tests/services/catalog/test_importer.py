@@ -16,6 +16,7 @@ from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
 from services.catalog.handlers import CatalogHandlers
 from services.catalog.importer import IMPORTS_MAX, LINES_PER_TRANSACTION, REJECTED_LINES_MAX
 from services.catalog.lines import LINE_BYTES_MAX
+from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.catalog.store import Store, money
@@ -25,7 +26,10 @@ from tests.services.catalog.store import Store, money
 async def store(database: Database) -> AsyncIterator[Store]:
     """Starts a catalog service without products."""
     issuer = Issuer()
-    async with serving(issuer, CatalogHandlers(database)) as port, channel_to(port, "catalog") as channel:
+    async with (
+        serving(issuer, CatalogHandlers(database, ProductCache(database))) as port,
+        channel_to(port, "catalog") as channel,
+    ):
         yield Store(CatalogServiceClient(channel), database, issuer)
 
 

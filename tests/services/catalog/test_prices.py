@@ -24,6 +24,7 @@ from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Permissio
 from services.catalog.handlers import CatalogHandlers
 from services.catalog.price_handlers import PricesHandlers
 from services.catalog.pricing import Repricer
+from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.catalog.store import Store, money, wanted
@@ -61,10 +62,11 @@ class Shop:
 @pytest.fixture
 async def shop(database: Database) -> AsyncIterator[Shop]:
     """Starts a catalog without products, whose repricer does not run."""
-    issuer = Issuer()
+    issuer, cache = Issuer(), ProductCache(database)
     async with (
-        serving(issuer, CatalogHandlers(database)) as port,
-        serving(issuer, PricesHandlers(database)) as prices_port,
+        cache,
+        serving(issuer, CatalogHandlers(database, cache)) as port,
+        serving(issuer, PricesHandlers(database, cache)) as prices_port,
         channel_to(port, "catalog") as channel,
         channel_to(prices_port, "catalog") as prices_channel,
     ):
@@ -72,7 +74,7 @@ async def shop(database: Database) -> AsyncIterator[Shop]:
 
 
 async def test_a_price_takes_effect_and_ends_by_itself(shop: Shop) -> None:
-    """Reads compute it: the product, the list, the search and the batch that orders reads show it, with another etag."""
+    """Reads compute it: the product, lists, searches and the batch that orders reads show it, with another etag."""
     product = await shop.store.create(wanted("Saw", 2000))
     await shop.schedule(product, 1500, valid_from=soon(0.5), valid_until=soon(3))
     assert (await shop.store.get(product.name)) == product

@@ -20,7 +20,9 @@ PRICES_MAX: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What staff decides about a price: it is valid from `start` until just before `end`, None for no end yet."""
+    """The terms of a price, which staff decides: it is valid from `start` until just before `end`, which is None if it
+    has no end yet.
+    """
 
     amount: Money
     start: datetime

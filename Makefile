@@ -8,13 +8,13 @@ COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allo
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
-TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators browser-clients third-party rabbitmq
+TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators typescript browser-clients third-party rabbitmq
 STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/contract/test_comments.py
-SOURCES := mesh services edge local demo tools tests benchmarks
+SOURCES := mesh services edge local demo clients tools tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate breaking lint format types test helm3-test requirements \
-	grpcurl helm helm3 golden connect-conformance browser-clients client-generators go-backend rabbitmq third-party fuzz bench-edge bench-start \
+.PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint format types test helm3-test requirements \
+	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
@@ -93,6 +93,9 @@ generate: .venv/requirements-dev.sha256 ## generate gen/, compose.yaml and files
 	@$(VENV)/python tools/generate.py
 	@[ ! -x .tools/bin/helm ] || PYTHONPATH=. $(VENV)/python tests/chart/render.py # else `make golden` does it, once Helm is built
 
+clients: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 ## build the client packages for Python and TypeScript, and a Postman collection, in dist/clients
+	@$(VENV)/python -m tools.clients
+
 breaking: .venv/requirements-dev.sha256 ## list changes since a git ref that would break clients: make breaking AGAINST=main
 	@test -n '$(AGAINST)' || { echo "AGAINST is the git ref to compare with: make breaking AGAINST=main"; exit 1; }
 	@git cat-file -e '$(AGAINST):proto' 2>/dev/null || { \
@@ -168,7 +171,7 @@ audit: .venv/requirements-dev.sha256 ## check the pinned packages for known vuln
 
 # Releasing it
 
-dist: .venv/requirements-dev.sha256 helm sbom ## make chart, client package, SBOM and notes of a release in dist/: VERSION=1.2.3
+dist: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 helm sbom ## make chart, clients, SBOM and notes of a release in dist/: VERSION=1.2.3
 	@$(VENV)/python tools/dist.py '$(VERSION)'
 
 publish: image ## push the image and the chart of make dist: VERSION=1.2.3 REGISTRY=<host/path>
@@ -212,6 +215,9 @@ browser-clients: .venv/requirements-toolchains.sha256 ## install the client libr
 
 client-generators: .venv/requirements-toolchains.sha256 ## install the OpenAPI client generators into .tools
 	@$(VENV)/python tools/client_generators.py
+
+typescript: .venv/requirements-toolchains.sha256 ## install the compiler of the TypeScript client into .tools
+	@$(VENV)/python -m tools.clients.typescript_package
 
 connect-conformance: .venv/requirements-toolchains.sha256 ## install the conformance suite of Connect and gRPC-Web into .tools
 	@$(VENV)/python tools/connect_conformance.py

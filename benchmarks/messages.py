@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import betterproto.meshwright.orders.v1 as betterproto_orders
+import meshwright_client.meshwright.orders.v1 as betterproto_orders
 from googleapis.google.type.money_pb import Money
 from meshwright.orders.v1.orders_pb import Order, OrderLine
 from protobuf.wkt import Timestamp

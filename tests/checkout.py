@@ -45,7 +45,7 @@ class Checkout:
     @property
     def python_path(self) -> str:
         """The value of PYTHONPATH by which the copy's code goes before the original's."""
-        return f"{self.folder}:{self.folder / 'gen'}"
+        return ":".join(map(str, (self.folder, self.folder / "gen", self.folder / "clients" / "python")))
 
     @property
     def environment(self) -> dict[str, str]:

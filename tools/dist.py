@@ -1,5 +1,5 @@
-"""Writes what a release consists of into dist/: the chart as a package, the client package for Python, the descriptor
-image, the list of the image's packages, and the notes of the release from CHANGELOG.md.
+"""Writes what a release consists of into dist/: the chart as a package, the clients for Python, TypeScript and Postman,
+the descriptor image, the list of the image's packages, and the notes of the release from CHANGELOG.md.
 
     python tools/dist.py 1.2.3
 
@@ -14,26 +14,14 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from tools.clients.document import openapi_document
+from tools.clients.failure import ClientsFailed
+from tools.clients.postman import write_collection
+from tools.clients.python_package import build_wheel
+from tools.clients.typescript_package import build_package, pack
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 VERSION: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?")
-CLIENT: Final = "meshwright_client"
-
-_CLIENT_PROJECT: Final = """\
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "meshwright-client"
-version = "{version}"
-description = "Messages and clients of Meshwright's gRPC services, for betterproto2 and grpclib"
-license = "Apache-2.0"
-requires-python = ">=3.11"
-dependencies = ["betterproto2[grpclib]=={betterproto2}"]
-
-[tool.setuptools.packages.find]
-include = ["meshwright_client*"]
-"""
 
 
 class DistFailed(Exception):
@@ -59,7 +47,7 @@ def make(version: str, target: Path) -> None:
     shutil.copy(ROOT / "gen" / "contracts.binpb", target / f"meshwright-contracts-{version}.binpb")
     shutil.copy(ROOT / "sbom.json", target / f"meshwright-{version}.cdx.json")
     package_chart(version, target)
-    build_client(version, target)
+    package_clients(version, target)
 
 
 def notes_of(version: str, changelog: str) -> str:
@@ -81,19 +69,16 @@ def package_chart(version: str, target: Path) -> None:
     )
 
 
-def build_client(version: str, target: Path) -> None:
-    """Builds a wheel of the generated betterproto2 package, under a name of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(
-            ROOT / "gen" / "betterproto", Path(folder, CLIENT), ignore=shutil.ignore_patterns("__pycache__")
-        )
-        Path(folder, CLIENT, "py.typed").touch()
-        pinned = re.search(r"^betterproto2==(\S+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
-        assert pinned is not None
-        project = _CLIENT_PROJECT.format(version=version, betterproto2=pinned[1])
-        Path(folder, "pyproject.toml").write_text(project)
-        command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
-        run(*command, "--no-build-isolation", "--no-deps", "--wheel-dir", target, folder)
+def package_clients(version: str, target: Path) -> None:
+    """Writes the wheel for Python, the archive for npm, and the collection for Postman."""
+    try:
+        document = openapi_document()
+        build_wheel(version, target)
+        with tempfile.TemporaryDirectory() as folder:
+            pack(build_package(version, document, Path(folder, "typescript")), target)
+    except ClientsFailed as error:
+        raise DistFailed(str(error)) from None
+    write_collection(document, target / f"meshwright-{version}.postman_collection.json")
 
 
 def run(*command: str | Path) -> None:

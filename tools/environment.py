@@ -21,7 +21,7 @@ from pathlib import Path
 
 PYTHON_MIN = (3, 11)
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE_ROOTS = (ROOT, ROOT / "gen")
+SOURCE_ROOTS = (ROOT, ROOT / "gen", ROOT / "clients" / "python")
 PURPOSES = {
     "up": "what the mesh needs to run",
     "toolchains": "Go and Node.js",
@@ -65,6 +65,8 @@ def provide(folder: Path, requirements: Path, purpose: str) -> None:
     # The folder's own name is part of the stamp: an environment's programs name their interpreter by its full path.
     made_here, made_of = (stamp.read_text() if stamp.exists() else "\n").split("\n")
     usable = (made_here == str(folder) or is_made_in(folder)) and works(python)
+    if usable:
+        find_own_code(python)
     if usable and (made_here, made_of) == (str(folder), digest):
         return
     print(f"Setting up .venv: {purpose}.", flush=True)
@@ -85,6 +87,11 @@ def create(folder: Path, python: Path) -> None:
     command = [base_interpreter(), "-m", "venv", str(folder)]
     if subprocess.run(command, cwd=str(ROOT), check=False).returncode != 0:
         sys.exit("Could not create .venv. On Debian and Ubuntu, install python3-venv first.")
+    find_own_code(python)
+
+
+def find_own_code(python: Path) -> None:
+    """Makes an environment find our own code, wherever that was when the environment was created."""
     (packages_of(python) / "meshwright.pth").write_text("".join(f"{root}\n" for root in SOURCE_ROOTS))
 
 

@@ -1,6 +1,6 @@
-"""Generates gen/ from proto/: messages, service bases and clients, the betterproto2 client package, and the descriptor
-image; from the contracts and services/*/service.toml what runs the services: compose.yaml, the files of the Helm
-chart and the broker; and the pages of docs/ that list what the code declares.
+"""Generates gen/ from proto/: messages, service bases and clients, and the descriptor image; the modules of the client
+package in clients/python; from the contracts and services/*/service.toml what runs the services: compose.yaml, the
+files of the Helm chart and the broker; and the pages of docs/ that list what the code declares.
 
 Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale
 stays. The same input gives the same bytes. Declarations, contracts and code that contradict each other are an error;
@@ -42,6 +42,7 @@ GOOGLE_FILES = (
     "google/type/money.proto",
 )
 CHART = "charts/meshwright"
+CLIENTS = "clients/python/meshwright_client"
 OPTION_FILES = ("buf/", "google/api/", "google/protobuf/descriptor.proto", "meshwright/policy/")
 HTTP_BODY = "google/api/httpbody.proto"  # the one file of google/api that declares a message for contracts
 
@@ -59,11 +60,12 @@ def main() -> None:
         generate_grpcapis(fresh, Path(folder) / "grpcapis.binpb")
         image = fresh / "contracts.binpb"
         contracts = write_image(image)
-        generate_betterproto(fresh, image, Path(folder) / "plain.binpb")
+        clients = generate_clients(Path(folder) / "clients", image)
         services = declared_services(contracts)
         files = derived_files(services, contracts)
         shutil.rmtree(target / "gen", ignore_errors=True)
         shutil.copytree(fresh, target / "gen")
+        replace_clients(clients, target / CLIENTS)
     for name, text in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text)
@@ -138,13 +140,28 @@ def write_image(path: Path) -> FileDescriptorSet:
     return image
 
 
-def generate_betterproto(out: Path, image: Path, plain: Path) -> None:
-    """Writes the package betterproto from the image less its custom options and the files that declare them."""
+def generate_clients(out: Path, image: Path) -> Path:
+    """Writes the modules of the client package below `out`, from the image less its custom options and the files that
+    declare them. Returns their folder.
+    """
     files = [file for file in FileDescriptorSet.from_binary(image.read_bytes()).file if not declares_options(file.name)]
     for file in files:
         drop_options(file)
+    out.mkdir()
+    plain = out / "plain.binpb"
     plain.write_bytes(FileDescriptorSet(file=files).to_binary())
     buf("generate", plain, "--template", "buf.gen.betterproto.yaml", "--output", out)
+    package = out / Path(CLIENTS).name
+    (package / "__init__.py").unlink()  # that of the package is written by hand
+    return package
+
+
+def replace_clients(fresh: Path, package: Path) -> None:
+    """Puts modules in the place of those of the same names, and leaves the package's own modules alone."""
+    for made in fresh.iterdir():
+        if made.is_dir():
+            shutil.rmtree(package / made.name, ignore_errors=True)
+    shutil.copytree(fresh, package, dirs_exist_ok=True)
 
 
 def declares_options(file: str) -> bool:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import betterproto.google.type as betterproto_type
-import betterproto.meshwright.orders.v1 as betterproto_orders
+import meshwright_client.google.type as betterproto_type
+import meshwright_client.meshwright.orders.v1 as betterproto_orders
 import pytest
 from googleapis.google.type.money_pb import Money
 from meshwright.orders.v1.orders_pb import Order, OrderLine

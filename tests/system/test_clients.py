@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import betterproto.meshwright.catalog.v1 as catalog
-import betterproto.meshwright.orders.v1 as orders
 import grpclib.client
+import meshwright_client.meshwright.catalog.v1 as catalog
+import meshwright_client.meshwright.orders.v1 as orders
 import pytest
 
 from tests.system.mesh import ROOT, Client, Mesh

@@ -64,6 +64,15 @@ def test_an_environment_is_made_when_it_has_to_be(checkout: Path) -> None:
     assert not [entry for entry in path if entry.startswith(str(checkout))]
 
 
+def test_an_older_environment_finds_our_code(checkout: Path) -> None:
+    """A source root that is new since an environment was made is found without making it anew."""
+    set_up(checkout)
+    (written,) = (checkout / ".venv").glob("lib/*/site-packages/meshwright.pth")
+    written.write_text(f"{checkout}\n")
+    assert set_up(checkout).stdout == ""
+    assert str(checkout / "clients" / "python") in written.read_text().splitlines()
+
+
 def test_an_environment_replaces_itself(checkout: Path) -> None:
     """A moved checkout's .venv is made anew also by its own interpreter, which is removed meanwhile."""
     set_up(checkout)

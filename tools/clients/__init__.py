@@ -1,0 +1,1 @@
+"""The packages of typed clients, and the collection for Postman."""

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
-import grpc
-
 from edge.call.address import ANY_SERVICE, Address
 from edge.call.upstream import Upstream
-from mesh.client import RawChannel
+from mesh.client import Credentials, RawChannel
 from mesh.errors import Unavailable
 
 KEEPALIVE_S: Final = 310.0
@@ -30,7 +28,7 @@ class Upstreams:
     def __init__(
         self,
         addresses: Mapping[str, Address],
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials | None = None,
         *,
         bare_messages: bool = False,
         in_mesh: bool = False,

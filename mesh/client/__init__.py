@@ -1,8 +1,19 @@
 """Calls to other workloads: channels, streams, failures, circuit breaker. Knows contracts and tokens, but no server."""
 
 from mesh.client.channel import Channel
+from mesh.client.credentials import Credentials
+from mesh.client.grpc_transport import GrpcTransport
 from mesh.client.raw_channel import RawChannel
 from mesh.client.response import UnaryResponse
 from mesh.client.stream import Stream
+from mesh.client.transport import OpenTransport
 
-__all__ = ["Channel", "RawChannel", "Stream", "UnaryResponse"]
+__all__ = [
+    "Channel",
+    "Credentials",
+    "GrpcTransport",
+    "OpenTransport",
+    "RawChannel",
+    "Stream",
+    "UnaryResponse",
+]

@@ -2,12 +2,11 @@
 
 import re
 
-import grpc
-import grpc.aio
 from googleapis.google.rpc.status_pb import Status
 
 from mesh.client.withheld import OPAQUE, is_deliberate, is_library_message
 from mesh.errors import BrokenResponse, Code, DeadlineExceeded, MeshError, MetadataTooLarge, Unavailable, error_for
+from mesh.rpc.call_error import CallError
 from mesh.rpc.status import DETAILS_TRAILER, from_status
 
 # The texts of these come from a gRPC library or a crashed handler, and hold addresses and stack traces.
@@ -20,29 +19,29 @@ NEUTRAL_TEXTS = {
     Code.DATA_LOSS: "Internal error.",
 }
 
-# How gRPC's library starts the messages of statuses that it makes itself, where it received no valid one.
-_NO_STATUS = re.compile(r"Stream removed|Received http2 header|Received message larger|Decompression failed")
 _METADATA_TOO_LARGE = re.compile(r"received metadata size exceeds|Received http2 header with status: 431")
+
+# The codes of statuses that a transport makes for responses that are not valid.
 _NO_STATUS_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED})
 
 
-def failure_of(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError:
+def failure_of(error: CallError, *, bare_messages: bool) -> MeshError:
     """Returns the MeshError of a failed call: the one that the workload sent as google.rpc.Status, or one made from
     the bare code and message.
     """
     failure = _sent_failure(error) or _bare_failure(error, bare_messages=bare_messages)
-    failure.initial_metadata = tuple(error.initial_metadata() or ())
-    failure.trailing_metadata = tuple(error.trailing_metadata() or ())
+    failure.initial_metadata = error.initial_metadata
+    failure.trailing_metadata = error.trailing_metadata
     return failure
 
 
-def status_bytes(error: grpc.aio.AioRpcError) -> bytes:
+def status_bytes(error: CallError) -> bytes:
     """Returns the google.rpc.Status that came with an error, empty if none did."""
-    details = dict(error.trailing_metadata() or ()).get(DETAILS_TRAILER)
+    details = dict(error.trailing_metadata).get(DETAILS_TRAILER)
     return details if isinstance(details, bytes) else b""
 
 
-def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError | None:
+def _sent_failure(error: CallError) -> MeshError | None:
     """Returns the error that the workload sent deliberately, or None."""
     if not (details := status_bytes(error)):
         return None
@@ -51,18 +50,18 @@ def _sent_failure(error: grpc.aio.AioRpcError) -> MeshError | None:
         failure = from_status(status)
     except (ValueError, EOFError):
         return None
-    if status.code != error.code().value[0] or not is_deliberate(status):
+    if status.code != error.code or not is_deliberate(status):
         return None
     failure.received_status = details
     return failure
 
 
-def _bare_failure(error: grpc.aio.AioRpcError, *, bare_messages: bool) -> MeshError:
-    kind, text = error_for(error.code().value[0]), error.details() or ""
+def _bare_failure(error: CallError, *, bare_messages: bool) -> MeshError:
+    kind, text = error_for(error.code), error.text
     if _METADATA_TOO_LARGE.match(text):
         text = "The headers of the request are larger than the service accepts."
         return MetadataTooLarge(text, reason="HEADERS_TOO_LARGE")
-    if kind.code in _NO_STATUS_CODES and _NO_STATUS.match(text):
+    if not error.is_sent and kind.code in _NO_STATUS_CODES:
         return broken_response()
     neutral = NEUTRAL_TEXTS.get(kind.code)
     if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not is_library_message(text)):

@@ -6,7 +6,7 @@ A call has two limits. The timeout is the contract's, and is sent to the workloa
 caller has left. It is enforced here only, so that impatient callers don't make the workload look broken to a proxy.
 
 Requests are serialised before the call and travel as bytes: grpc.aio swallows an exception of a request serialiser and
-sends an empty request instead (grpc/grpc#34894).
+sends an empty request instead (grpc/grpc#34894). The transport carries them.
 """
 
 import asyncio
@@ -17,18 +17,19 @@ from collections.abc import AsyncIterable, AsyncIterator
 from functools import partial
 from typing import Self
 
-import grpc
-import grpc.aio
+from prometheus_client import Counter
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from mesh.client.breaker import Breaker
-from mesh.client.connection import KEEPALIVE_S, channel_factory, connect_deadline, wait_connected
+from mesh.client.credentials import Credentials
 from mesh.client.failures import broken_response, deadline_exceeded, failure_of, status_bytes, unavailable
+from mesh.client.grpc_transport import GrpcTransport
 from mesh.client.response import UnaryResponse
 from mesh.client.stream import Stream, send_requests
-from mesh.client.stream_connections import StreamConnections
+from mesh.client.transport import CONNECT_S, KEEPALIVE_S, OpenTransport
 from mesh.client.withheld import log_withheld
 from mesh.errors import Cancelled, Code, MeshError, Metadata, Unavailable
+from mesh.rpc.call_error import CallError
 from mesh.rpc.status import DETAILS_TRAILER
 from mesh.telemetry.metrics import CLIENT_CALLS
 
@@ -57,39 +58,33 @@ class RawChannel:
         workload: str,
         address: str,
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials | None = None,
         keepalive_s: float = KEEPALIVE_S,
         bare_messages: bool = False,
         in_mesh: bool = False,
+        transport: OpenTransport | None = None,
     ) -> None:
         """Opens the channel. `credentials` are needed for TLS. `keepalive_s` is the pause between keepalive pings;
         servers close connections that ping too often. `bare_messages` passes on the messages of errors without
         google.rpc.Status, which may reveal internals. `in_mesh` leaves retries and circuit breaking to a service mesh.
+        `transport` is gRPC's library by default.
         """
         self.name = workload
         self._bare_messages = bare_messages
         self._in_mesh = in_mesh
         self._breaker = Breaker()
-        connect = channel_factory(address, credentials, keepalive_s)
-        self._channel = connect()
-        self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
-        self._streams = StreamConnections(connect)
+        self._counters = _Counters(workload)
+        self._transport = (transport or GrpcTransport)(address, credentials, keepalive_s)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._streams.close()
-        await self._channel.close()
+        await self._transport.close()
 
     async def check(self) -> None:
         """Raises Unavailable if the workload can't be reached."""
-        state = self._channel.get_state(try_to_connect=True)
-        while state is not grpc.ChannelConnectivity.READY:
-            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                raise Unavailable("can't be reached")
-            await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state(try_to_connect=True)
+        await self._transport.check()
 
     async def unary(
         self,
@@ -107,8 +102,10 @@ class RawChannel:
         """
         if patience_s <= 0:
             raise deadline_exceeded()
+        if patience_s >= timeout_s:
+            return await self._attempts(path, request, timeout_s, patience_s, metadata, idempotent=idempotent)
         try:
-            async with asyncio.timeout(patience_s if patience_s < timeout_s else None) as patience:
+            async with asyncio.timeout(patience_s) as patience:
                 return await self._attempts(path, request, timeout_s, patience_s, metadata, idempotent=idempotent)
         except TimeoutError:
             if not patience.expired():
@@ -119,7 +116,7 @@ class RawChannel:
         self, path: str, request: bytes, timeout_s: float, patience_s: float, metadata: Metadata, *, idempotent: bool
     ) -> UnaryResponse:
         deadline = time.monotonic() + timeout_s
-        connect_by = connect_deadline(min(timeout_s, patience_s))
+        connect_by = _connect_deadline(min(timeout_s, patience_s))
         try:
             return await self._attempt(path, request, deadline, metadata, connect_by)
         except _NOT_ACCEPTED as error:
@@ -152,13 +149,18 @@ class RawChannel:
         """
         self._check_breaker()
         begun = time.monotonic()
-        with self._streams.reserve() as connection:
-            await wait_connected(connection.channel, connect_deadline(min(timeout_s or math.inf, patience_s)))
-            deadline = math.inf if timeout_s is None else begun + timeout_s
-            left_s = None if timeout_s is None else deadline - time.monotonic()
-            call = connection.method(path)(timeout=left_s, metadata=metadata)
+        deadline = math.inf if timeout_s is None else begun + timeout_s
+        connect_by = _connect_deadline(min(timeout_s or math.inf, patience_s))
+        failure = partial(self._failure, path, deadline)
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                call = await stack.enter_async_context(
+                    self._transport.stream(path, connect_by=connect_by, deadline=deadline, metadata=metadata)
+                )
+            except CallError as error:
+                self._record(begun, math.inf, error.code)
+                raise failure(error) from error
             sending = asyncio.create_task(send_requests(call, requests), name=f"requests of {path}")
-            failure = partial(self._failure, path, deadline)
             stream = Stream(call, sending, self._breaker.record_answer, failure)
             wait_s = begun + patience_s - time.monotonic() if patience_s < (timeout_s or math.inf) else math.inf
             patience = asyncio.get_running_loop().call_later(wait_s, stream.stop)
@@ -169,7 +171,7 @@ class RawChannel:
                 sending.cancel()
                 call.cancel()
                 await asyncio.wait([sending])
-                code, trailers = Code((await call.code()).value[0]), dict(await call.trailing_metadata())
+                code, trailers = await call.code(), dict(await call.trailing_metadata())
                 # A stream that reaches its deadline is no sign of a failure: there may have been nothing to send.
                 self._record(begun, math.inf, code, is_bare=DETAILS_TRAILER not in trailers)
 
@@ -180,27 +182,24 @@ class RawChannel:
         if begun >= deadline:
             raise deadline_exceeded()
         self._check_breaker()
-        multicallable = self._unary.get(path)
-        if multicallable is None:
-            multicallable = self._unary[path] = self._channel.unary_unary(path)
         try:
-            await wait_connected(self._channel, connect_by)
-            call = multicallable(request, timeout=deadline - time.monotonic(), metadata=metadata)
-            message = await call
-        except grpc.aio.AioRpcError as error:
+            await self._transport.connect(connect_by)
+            left_s = deadline - time.monotonic()
+            response = await self._transport.unary(path, request, timeout_s=left_s, metadata=metadata)
+        except CallError as error:
             failure = self._failure(path, deadline, error)
             self._record(begun, deadline, failure.code, is_bare=not status_bytes(error))
             raise failure from error
         except asyncio.CancelledError:
             self._record(begun, deadline, Code.CANCELLED)
             raise
-        if message is None:  # status OK without a message, which grpc.aio does not treat as an error
+        if response is None:
             self._record(begun, deadline, Code.INTERNAL)
             raise broken_response()
         self._record(begun, deadline, Code.OK)
-        return UnaryResponse(message, tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()))
+        return response
 
-    def _failure(self, path: str, deadline: float, error: grpc.aio.AioRpcError) -> MeshError:
+    def _failure(self, path: str, deadline: float, error: CallError) -> MeshError:
         """Returns the MeshError of a failed call, and logs the details that are withheld from the caller. `deadline` is
         a time.monotonic() second.
         """
@@ -208,7 +207,7 @@ class RawChannel:
         details = status_bytes(error)
         if not details and failure.code in _DEADLINE_PASSED_CODES and time.monotonic() >= deadline - DEADLINE_NEAR_S:
             return deadline_exceeded()
-        log_withheld(self.name, path, failure, error.details() or "", details)
+        log_withheld(self.name, path, failure, error.text, details)
         return failure
 
     def _check_breaker(self) -> None:
@@ -219,7 +218,7 @@ class RawChannel:
         """Records the outcome of a call that had the time from `begun` to `deadline`. `is_bare` means that no
         google.rpc.Status came with it, so that the status may be that of gRPC's library or of a proxy.
         """
-        CLIENT_CALLS.labels(self.name, code.name).inc()
+        self._counters[code].inc()
         is_late = time.monotonic() >= deadline - DEADLINE_NEAR_S and deadline - begun >= DEADLINE_COUNTS_S
         if is_bare and (code is Code.UNAVAILABLE or (code is Code.DEADLINE_EXCEEDED and is_late)):
             self._breaker.record_failure(begun)
@@ -227,3 +226,22 @@ class RawChannel:
             self._breaker.record_abandoned()
         else:
             self._breaker.record_answer()
+
+
+class _Counters(dict[Code, Counter]):
+    """The counters of calls to one workload by code; a label is looked up once."""
+
+    def __init__(self, workload: str) -> None:
+        super().__init__()
+        self._workload = workload
+
+    def __missing__(self, code: Code) -> Counter:
+        counter = self[code] = CLIENT_CALLS.labels(self._workload, code.name)
+        return counter
+
+
+def _connect_deadline(timeout_s: float) -> float:
+    """Returns the time.monotonic() second until which a call waits for its connection, early enough to leave time for
+    the call itself.
+    """
+    return time.monotonic() + min(CONNECT_S, timeout_s / 2)

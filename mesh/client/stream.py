@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from typing import Any, Self
-
-import grpc
-import grpc.aio
+from typing import Self
 
 from mesh.client.failures import deadline_exceeded, unavailable
-from mesh.errors import MeshError, Metadata
+from mesh.client.transport import StreamCall
+from mesh.errors import Code, MeshError, Metadata
+from mesh.rpc.call_error import CallError
 
 
 class Stream:
@@ -18,16 +17,15 @@ class Stream:
 
     def __init__(
         self,
-        call: "grpc.aio.StreamStreamCall[bytes, bytes]",
+        call: StreamCall,
         sending: asyncio.Task[None],
         begun: Callable[[], None],
-        failure: Callable[[grpc.aio.AioRpcError], MeshError],
+        failure: Callable[[CallError], MeshError],
     ) -> None:
         """Reads the responses of a call. `begun` is called at the first message; `failure` converts the error that the
         call ends with.
         """
         self._call = call
-        self._messages = aiter(call)
         self._sending = sending
         self._begun: Callable[[], None] | None = begun
         self._failure = failure
@@ -38,19 +36,11 @@ class Stream:
 
     async def __anext__(self) -> bytes:
         try:
-            message = await anext(self._messages)
-        except grpc.aio.AioRpcError as error:
-            raise self._failure(error) from error
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # The call was cancelled, not this task: by stop(), by a failure of the requests, or by closing the channel.
-            if self._is_overdue:
-                raise deadline_exceeded() from None
-            if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
-                raise cause from None
-            raise unavailable() from None
+            message = await self._call.receive()
+        except CallError as error:
+            raise self._cause(error) from error
+        if message is None:
+            raise StopAsyncIteration
         if self._begun is not None:
             self._begun()
             self._begun = None
@@ -58,34 +48,38 @@ class Stream:
 
     def stop(self) -> None:
         """Cancels the call because its caller's patience has run out."""
-        if not self._call.done():
+        if not self._call.is_done():
             self._is_overdue = True
             self._call.cancel()
 
     async def initial_metadata(self) -> Metadata:
         """Waits for the metadata before the first message, and returns it."""
-        return tuple(await self._call.initial_metadata())
+        return await self._call.initial_metadata()
 
     async def trailing_metadata(self) -> Metadata:
         """Waits for the end of the call, and returns the metadata after the last message."""
-        return tuple(await self._call.trailing_metadata())
+        return await self._call.trailing_metadata()
+
+    def _cause(self, error: CallError) -> BaseException:
+        """Returns the exception for the reader of a call that has failed."""
+        if error.is_sent or error.code is not Code.CANCELLED:
+            return self._failure(error)
+        # The call was cancelled here: by stop(), by a failure of the requests, or by closing the channel.
+        if self._is_overdue:
+            return deadline_exceeded()
+        if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
+            return cause
+        return unavailable()
 
 
-async def send_requests(call: "grpc.aio.StreamStreamCall[bytes, bytes]", requests: AsyncIterable[bytes]) -> None:
-    """Sends the requests. An exception that they raise cancels the call.
-
-    Messages bypass call.write(): if one is written after the call has ended, that reports an internal error instead
-    of the status that the workload sent.
-    """
-    raw: Any = call
+async def send_requests(call: StreamCall, requests: AsyncIterable[bytes]) -> None:
+    """Sends the requests. An exception that they raise cancels the call."""
     source = aiter(requests)
     try:
         async for request in source:
-            await call.wait_for_connection()
-            await raw._cython_call.send_serialized_message(request)
-        await call.done_writing()
-    except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
-        return  # The call is over; its status is raised to the reader of the responses.
+            if not await call.send(request):
+                return  # its status is raised to the reader of the responses
+        await call.finish_sending()
     except BaseException:
         call.cancel()
         raise

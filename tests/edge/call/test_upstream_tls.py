@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from edge.call.address import Address
 from edge.call.upstream_tls import upstream_credentials
 from edge.call.upstreams import Upstreams
+from mesh.client import Credentials
 from mesh.errors import InvalidArgument, Unavailable
 
 
@@ -78,7 +79,7 @@ async def echo(authority: Authority, *, asks_for_certificates: bool = False) -> 
         await server.stop(None)
 
 
-async def called(address: Address, credentials: grpc.ChannelCredentials) -> bytes:
+async def called(address: Address, credentials: Credentials) -> bytes:
     """Calls the server. Returns its reply."""
     async with Upstreams({"*": address}, credentials) as upstreams:
         return (await upstreams["any.Service"].unary("/any.Service/Call", b"hello ", timeout_s=10)).message

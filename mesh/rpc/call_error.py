@@ -1,0 +1,19 @@
+"""The status of a call that failed, as a transport received or made it."""
+
+from mesh.errors import Code, Metadata
+
+
+class CallError(Exception):
+    """A status other than OK. `is_sent` is true if the peer sent this status, false if the transport made it because it
+    received none or no valid one.
+    """
+
+    def __init__(
+        self, code: Code, text: str, *, is_sent: bool = False, initial: Metadata = (), trailing: Metadata = ()
+    ) -> None:
+        super().__init__(f"{code.name}: {text}")
+        self.code = code
+        self.text = text
+        self.is_sent = is_sent
+        self.initial_metadata = initial
+        self.trailing_metadata = trailing

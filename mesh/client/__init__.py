@@ -3,6 +3,7 @@
 from mesh.client.channel import Channel
 from mesh.client.credentials import Credentials
 from mesh.client.grpc_transport import GrpcTransport
+from mesh.client.http2_transport import Http2Transport
 from mesh.client.raw_channel import RawChannel
 from mesh.client.response import UnaryResponse
 from mesh.client.stream import Stream
@@ -12,6 +13,7 @@ __all__ = [
     "Channel",
     "Credentials",
     "GrpcTransport",
+    "Http2Transport",
     "OpenTransport",
     "RawChannel",
     "Stream",

@@ -1,0 +1,224 @@
+"""The transport of mesh.http2."""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from mesh.client.credentials import Credentials
+from mesh.client.response import UnaryResponse
+from mesh.client.transport import CONNECT_S, MESSAGE_BYTES_MAX
+from mesh.errors import Code, Metadata, Unavailable
+from mesh.http2.balancer import Balancer
+from mesh.http2.call import Call
+from mesh.http2.connection import Connection
+from mesh.http2.messages import prefixed
+from mesh.http2.request_head import RequestHeads
+from mesh.http2.statuses import deadline_exceeded
+from mesh.rpc.call_error import CallError
+
+ATTEMPTS_MAX: Final = 3
+"""How often a call is made that servers have not begun. That is safe for any call:
+https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries.
+"""
+
+REPEATED_BYTES_MAX: Final = 65_536
+"""The most bytes of requests that are kept to make a call again."""
+
+
+class Http2Transport:
+    """Calls over connections of mesh.http2."""
+
+    def __init__(self, address: str, credentials: Credentials | None, keepalive_s: float) -> None:
+        """`address` is host:port or [host]:port; nothing is connected yet."""
+        host, _, port = address.rpartition(":")
+        tls = None if credentials is None else credentials.context
+        self._balancer = Balancer(host.strip("[]"), int(port), tls, keepalive_s)
+        self._heads = RequestHeads(address, secure=credentials is not None)
+
+    async def connect(self, until: float) -> None:
+        """Waits until an address is connected, or until a time."""
+        if self._balancer.pick() is None and not self._balancer.is_connected:
+            with contextlib.suppress(CallError):
+                await self._balancer.wait(until)
+
+    async def check(self) -> None:
+        """Raises Unavailable if no address can be reached."""
+        await self._balancer.wait_connected_or_failed()
+        if not self._balancer.is_connected:
+            raise Unavailable("can't be reached")
+
+    async def unary(self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata) -> UnaryResponse | None:
+        """Calls a unary method. Raises CallError."""
+        loop = asyncio.get_running_loop()
+        deadline, left_s, data = loop.time() + timeout_s, timeout_s, prefixed(request)
+        for attempt in range(ATTEMPTS_MAX):
+            connection = self._balancer.pick() or await self.wait_room(time.monotonic() + left_s, is_first=not attempt)
+            call = Call(MESSAGE_BYTES_MAX, is_unary=True)
+            left_s = timeout_s if not attempt else deadline - loop.time()
+            connection.open(call, self._heads.block(path, left_s, metadata), data, ends=True)
+            timer = loop.call_later(left_s, call.expire)
+            try:
+                message = await call.response()
+            except CallError:
+                if call.is_begun or attempt == ATTEMPTS_MAX - 1:
+                    raise
+            except asyncio.CancelledError:
+                call.cancel()
+                raise
+            else:
+                if message is None:
+                    return None
+                return UnaryResponse(message, call.initial_metadata or (), call.trailing_metadata)
+            finally:
+                timer.cancel()
+        raise AssertionError("the last attempt returns or raises")
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, *, connect_by: float, deadline: float, metadata: Metadata
+    ) -> AsyncIterator["Http2Stream"]:
+        """Calls a method of any kind. Raises CallError."""
+        await self.connect(connect_by)
+        stream = Http2Stream(self, path, deadline, metadata)
+        await stream.open()
+        try:
+            yield stream
+        finally:
+            stream.cancel()
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        self._balancer.close()
+
+    async def wait_room(self, deadline: float, *, is_first: bool) -> Connection:
+        """Waits for room for a stream. If this is not the first attempt, waits for a connection too, because that of
+        the first attempt may be the only one that has ended. Raises CallError.
+        """
+        until = deadline
+        if not self._balancer.is_connected:
+            until = 0.0 if is_first else min(deadline, time.monotonic() + CONNECT_S)
+        try:
+            return await self._balancer.wait(until)
+        except CallError as error:
+            raise deadline_exceeded() if time.monotonic() >= deadline else error from None
+
+    def head(self, path: str, deadline: float, metadata: Metadata) -> bytes:
+        """Returns the header block of a call."""
+        return self._heads.block(path, deadline - time.monotonic(), metadata)
+
+
+class Http2Stream:
+    """A call of any kind, which is made again if a server has not begun it."""
+
+    def __init__(self, transport: Http2Transport, path: str, deadline: float, metadata: Metadata) -> None:
+        self._transport = transport
+        self._path = path
+        self._deadline = deadline
+        self._metadata = metadata
+        self._attempts = 0
+        self._written: list[bytes] | None = []
+        self._written_bytes = 0
+        self._is_finished = False
+        self._opening = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._call: Call
+
+    async def open(self) -> None:
+        """Makes the call, with the requests so far. Raises CallError."""
+        connection = await self._transport.wait_room(self._deadline, is_first=not self._attempts)
+        self._attempts += 1
+        self._call = call = Call(MESSAGE_BYTES_MAX)
+        written = b"".join(self._written or ())
+        head = self._transport.head(self._path, self._deadline, self._metadata)
+        connection.open(call, head, written, ends=self._is_finished)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._deadline != math.inf:
+            left_s = self._deadline - time.monotonic()
+            self._timer = asyncio.get_running_loop().call_later(left_s, call.expire)
+
+    async def receive(self) -> bytes | None:
+        """Returns the next response, None after the last one. Raises CallError."""
+        while True:
+            call = self._call
+            try:
+                return await call.next_message()
+            except CallError:
+                if not await self._opened_again(call):
+                    raise
+
+    async def send(self, message: bytes) -> bool:
+        """Sends a request as soon as the server accepts it. Returns whether the call goes on."""
+        data = prefixed(message)
+        self._keep(data)
+        call = self._call
+        call.write(data)
+        await asyncio.sleep(0)  # requests that are ready must not keep the event loop from sending them
+        await call.wait_sent()
+        return not self._call.is_ended or await self._opened_again(call)
+
+    async def finish_sending(self) -> None:
+        """Ends the requests."""
+        self._is_finished = True
+        self._call.write(b"", ends=True)
+
+    async def initial_metadata(self) -> Metadata:
+        """Waits for the metadata before the first response, and returns it."""
+        while True:
+            call = self._call
+            await call.wait_begun()
+            if not await self._opened_again(call):
+                return call.initial_metadata or ()
+
+    async def trailing_metadata(self) -> Metadata:
+        """Waits for the end, and returns the metadata after the last response."""
+        return (await self._ended()).trailing_metadata
+
+    async def code(self) -> Code:
+        """Waits for the end, and returns the status."""
+        error = (await self._ended()).error
+        return Code.OK if error is None else error.code
+
+    def is_done(self) -> bool:
+        """Returns whether the call has ended."""
+        return self._call.is_ended
+
+    def cancel(self) -> None:
+        """Ends the call early, and for good."""
+        self._attempts = ATTEMPTS_MAX
+        if self._timer is not None:
+            self._timer.cancel()
+        self._call.cancel()
+
+    async def _ended(self) -> Call:
+        while True:
+            call = self._call
+            await call.wait_ended()
+            if not await self._opened_again(call):
+                return call
+
+    def _keep(self, data: bytes) -> None:
+        """Keeps a request while the call may be made again."""
+        if self._written is None:
+            return
+        self._written_bytes += len(data)
+        if self._written_bytes > REPEATED_BYTES_MAX or self._call.initial_metadata is not None:
+            self._written = None
+        else:
+            self._written.append(data)
+
+    async def _opened_again(self, call: Call) -> bool:
+        """Makes the call again, if `call` has failed without being begun. Returns whether there is a new one."""
+        async with self._opening:
+            if self._call is not call:
+                return True
+            if call.is_begun or self._written is None or self._attempts >= ATTEMPTS_MAX:
+                return False
+            try:
+                await self.open()
+            except CallError:
+                return False
+            return True

@@ -1,0 +1,104 @@
+"""The connections to one address of a server, and the attempts to connect: back-off after failures.
+
+https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md, with shorter pauses.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from mesh.http2.connection import Connection
+from mesh.rpc.call_error import CallError
+
+ATTEMPT_S_MAX: Final = 2.0
+"""The time of one attempt, with TLS and the server's settings."""
+
+PAUSE_S_MIN: Final = 0.1
+PAUSE_S_MAX: Final = 1.0
+PAUSE_GROWTH: Final = 1.6
+JITTER: Final = 0.2
+
+CONNECTIONS_MAX: Final = 100
+"""The most connections to one address."""
+
+Connect = Callable[[Callable[[Connection], None]], Awaitable[Connection]]
+"""Connects to the address; the argument is called when the connection has changed."""
+
+
+class Endpoint:
+    """One address. From the first want() until close() it keeps a connection, or tries to."""
+
+    def __init__(self, connect: Connect, on_change: Callable[[], None]) -> None:
+        """`on_change` is called when there may be room for a stream, and when an attempt to connect has failed."""
+        self._connect = connect
+        self._on_change = on_change
+        self._connections: list[Connection] = []
+        self._attempts: asyncio.Task[None] | None = None
+        self._pause_s = PAUSE_S_MIN
+        self._connected_at = -PAUSE_S_MIN
+        self._is_closed = False
+        self.error: Exception | None = None
+        """The failure of the last attempt to connect, None if it succeeded or is the first."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Returns whether there is a connection for new streams, with or without room."""
+        return any(connection.is_usable for connection in self._connections)
+
+    def pick(self) -> Connection | None:
+        """Returns a connection with room for a stream, or None."""
+        for connection in self._connections:
+            if connection.room > 0:
+                return connection
+        return None
+
+    def want(self) -> None:
+        """Begins to connect, if it has not and may."""
+        if self._attempts is None and not self._is_closed and len(self._connections) < CONNECTIONS_MAX:
+            self._attempts = asyncio.create_task(self._connect_in_time(), name="connect")
+
+    def close(self) -> None:
+        """Closes the connections, which ends their streams."""
+        self._stop()
+        for connection in self._connections[:]:
+            connection.close()
+
+    def retire(self) -> None:
+        """Opens no more connections, and no more streams; those that are open may end."""
+        self._stop()
+        for connection in self._connections[:]:
+            connection.drain()
+
+    def _stop(self) -> None:
+        self._is_closed = True
+        if self._attempts is not None:
+            self._attempts.cancel()
+
+    async def _connect_in_time(self) -> None:
+        """Tries until there is a connection."""
+        while True:
+            await asyncio.sleep(self._connected_at + PAUSE_S_MIN - time.monotonic())
+            try:
+                async with asyncio.timeout(ATTEMPT_S_MAX):
+                    connection = await self._connect(self._changed)
+            except (OSError, TimeoutError, CallError) as error:
+                self.error = error
+                self._on_change()
+                await asyncio.sleep(self._pause_s * random.uniform(1 - JITTER, 1 + JITTER))
+                self._pause_s = min(self._pause_s * PAUSE_GROWTH, PAUSE_S_MAX)
+            else:
+                break
+        self.error, self._pause_s, self._connected_at = None, PAUSE_S_MIN, time.monotonic()
+        self._attempts = None
+        self._connections.append(connection)
+        self._changed(connection)
+
+    def _changed(self, connection: Connection) -> None:
+        if not connection.is_usable:
+            if connection.is_closed and connection in self._connections:
+                self._connections.remove(connection)
+            if not self.is_connected:
+                self.want()
+        self._on_change()

@@ -1,0 +1,39 @@
+"""The limit on frames that carry nothing: RFC 9113, section 10.5.
+
+Each such frame costs a peer little and us more: pings, settings, resets, empty data, frames of streams that have ended.
+A peer has some for each frame that we send, and some for each second.
+"""
+
+import time
+from typing import Final
+
+from mesh.http2.faults import ConnectionFault, ErrorCode
+
+FRAMES_MAX: Final = 2_000
+FRAMES_A_SECOND: Final = 100
+FRAMES_A_SENT_FRAME: Final = 8
+
+
+class FloodLimit:
+    """A token bucket of frames. The clock is read only when it is empty."""
+
+    __slots__ = ("_filled_at", "_left")
+
+    def __init__(self) -> None:
+        self._left = FRAMES_MAX
+        self._filled_at = time.monotonic()
+
+    def earn(self) -> None:
+        """Allows more, because we sent a frame that may be answered."""
+        self._left = min(self._left + FRAMES_A_SENT_FRAME, FRAMES_MAX)
+
+    def spend(self) -> None:
+        """Counts a frame. Raises ConnectionFault at the limit."""
+        self._left -= 1
+        if self._left >= 0:
+            return
+        now = time.monotonic()
+        earned = int((now - self._filled_at) * FRAMES_A_SECOND)
+        if not earned:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
+        self._left, self._filled_at = min(earned, FRAMES_MAX) - 1, now

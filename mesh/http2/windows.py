@@ -1,0 +1,71 @@
+"""Flow-control windows: RFC 9113, section 5.2."""
+
+from typing import Final
+
+from mesh.http2.faults import ErrorCode, Fault
+
+WINDOW_BYTES: Final = 65_535
+"""The initial size of every window: section 6.9.2."""
+
+WINDOW_BYTES_MAX: Final = 2**31 - 1
+
+
+class WindowExceeded(Fault):
+    """More data than the window holds, or a window of more than 2^31-1 bytes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(ErrorCode.FLOW_CONTROL_ERROR, text)
+
+
+class ReceiveWindow:
+    """The bytes that the peer may send us. It doubles while the reader keeps up with a peer that fills it, up to
+    `grown_bytes_max`.
+    """
+
+    __slots__ = ("_grown_bytes_max", "_left", "_size", "_taken", "_unread")
+
+    def __init__(self, size: int, grown_bytes_max: int) -> None:
+        self._size = size
+        self._left = size
+        self._unread = 0
+        self._taken = 0
+        self._grown_bytes_max = grown_bytes_max
+
+    def receive(self, count: int) -> None:
+        """Counts bytes that have arrived. Raises WindowExceeded."""
+        self._left -= count
+        self._unread += count
+        if self._left < 0:
+            raise WindowExceeded(f"{-self._left} bytes more than the window holds")
+
+    def take(self, count: int) -> int:
+        """Counts bytes that have been read. Returns by how much to update the window, 0 to wait for more."""
+        self._unread -= count
+        self._taken += count
+        if self._taken * 2 < self._size:
+            return 0
+        increment, self._taken = self._taken, 0
+        # Nothing is unread though the window was nearly used up: the peer waits for us, not the other way round.
+        if not self._unread and self._left * 4 <= self._size < self._grown_bytes_max:
+            increment += self._size
+            self._size *= 2
+        self._left += increment
+        return increment
+
+    def fit(self, count: int) -> int:
+        """Lets at least `count` more bytes arrive before any is read. Returns by how much to update the window."""
+        if count <= self._left:
+            return 0
+        increment, self._taken = max(self._taken, count - self._left), 0
+        self._size = max(self._size, self._unread + self._left + increment)
+        self._left += increment
+        return increment
+
+
+def widened(window: int, increment: int) -> int:
+    """Returns a send window after WINDOW_UPDATE or SETTINGS; the latter may make it negative: section 6.9.2. Raises
+    WindowExceeded.
+    """
+    if window + increment > WINDOW_BYTES_MAX:
+        raise WindowExceeded(f"a window of {window + increment} bytes")
+    return window + increment

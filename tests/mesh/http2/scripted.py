@@ -1,0 +1,171 @@
+"""A server that sends the frames that a test specifies, right or wrong."""
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from hpack import Encoder
+
+from mesh.client import Http2Transport, UnaryResponse
+from mesh.http2 import frames
+from mesh.http2.frames import Frame
+
+PATH: Final = "/plain.Service/Do"
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEAD: Final = [(":status", "200"), ("content-type", "application/grpc")]
+OK: Final = [("grpc-status", "0")]
+
+
+class Peer:
+    """One connection, from the side of the server."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def start(self, settings: dict[int, int] | None = None) -> None:
+        """Reads the preface and sends the settings."""
+        await self.read_preface()
+        self.send(frames.settings(settings or {}))
+
+    async def read_preface(self) -> None:
+        """Reads the preface."""
+        assert await self._reader.readexactly(len(PREFACE)) == PREFACE
+
+    def send(self, *sent: bytes) -> None:
+        """Sends bytes."""
+        self._writer.write(b"".join(sent))
+
+    async def drain(self) -> None:
+        """Waits until the client has read most of what was sent."""
+        await self._writer.drain()
+
+    async def frame(self) -> Frame:
+        """Reads the next frame."""
+        high, low, kind, flags, stream = struct.unpack(">BHBBL", await self._reader.readexactly(9))
+        return kind, flags, stream, await self._reader.readexactly(high << 16 | low)
+
+    async def next(self, *kinds: int) -> Frame:
+        """Reads the next frame of one of these types, and skips the others."""
+        while True:
+            found = await self.frame()
+            if found[0] in kinds:
+                return found
+
+    async def request(self) -> int:
+        """Reads a request to its end. Returns the stream."""
+        while True:
+            kind, flags, stream, _ = await self.next(frames.HEADERS, frames.DATA)
+            if flags & frames.END_STREAM and kind in (frames.HEADERS, frames.DATA):
+                return stream
+
+    def answer(self, stream: int, message: bytes = b"answer") -> None:
+        """Answers a call."""
+        self.send(head(stream), data(stream, prefixed(message)), trailers(stream))
+
+    async def error_code(self) -> int:
+        """Reads the GOAWAY with which the client ends the connection. Returns its error code."""
+        _, _, _, payload = await self.next(frames.GOAWAY)
+        code: int = struct.unpack(">LL", payload)[1]
+        return code
+
+    async def reset_code(self) -> tuple[int, int]:
+        """Reads the next RST_STREAM. Returns the stream and the error code."""
+        _, _, stream, payload = await self.next(frames.RST_STREAM)
+        return stream, struct.unpack(">L", payload)[0]
+
+    async def wait_closed(self) -> None:
+        """Reads until the client has closed the connection."""
+        while await self._reader.read(65_536):
+            pass
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+
+Script = Callable[[Peer], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def scripted(*scripts: Script) -> AsyncIterator[str]:
+    """Runs a script for each connection, the last one for all others. Returns the address."""
+    tasks: list[asyncio.Task[None]] = []
+    left = list(scripts)
+
+    async def play(peer: Peer, script: Script) -> None:
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await script(peer)
+        finally:
+            await peer.close()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        script = left.pop(0) if len(left) > 1 else left[0]
+        tasks.append(asyncio.create_task(play(Peer(reader, writer), script)))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        try:
+            yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            if tasks:  # they end by themselves when the client has closed its connections
+                await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        task.result()
+
+
+@contextlib.asynccontextmanager
+async def transport_to(address: str, keepalive_s: float = 30.0) -> AsyncIterator[Http2Transport]:
+    """Opens a transport."""
+    transport = Http2Transport(address, None, keepalive_s)
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+async def call(transport: Http2Transport, message: bytes = b"question", *, timeout_s: float = 30.0) -> UnaryResponse:
+    """Calls a unary method, as a channel does."""
+    await transport.connect(asyncio.get_running_loop().time() + timeout_s)
+    response = await transport.unary(PATH, message, timeout_s=timeout_s, metadata=())
+    assert response is not None
+    return response
+
+
+async def serve_well(peer: Peer) -> None:
+    """Answers every call."""
+    await peer.start()
+    while True:
+        peer.answer(await peer.request())
+
+
+def block(fields: list[tuple[str, str]]) -> bytes:
+    """Returns a header block, by another implementation of HPACK."""
+    encoder = Encoder()
+    encoder.header_table_size = 0
+    encoded: bytes = encoder.encode(fields)
+    return encoded
+
+
+def head(stream: int, fields: list[tuple[str, str]] = HEAD, flags: int = frames.END_HEADERS) -> bytes:
+    """Returns HEADERS."""
+    return frames.frame(frames.HEADERS, flags, stream, block(fields))
+
+
+def trailers(stream: int, fields: list[tuple[str, str]] = OK) -> bytes:
+    """Returns the HEADERS that end a stream."""
+    return head(stream, fields, frames.END_HEADERS | frames.END_STREAM)
+
+
+def data(stream: int, payload: bytes, flags: int = 0) -> bytes:
+    """Returns DATA."""
+    return frames.frame(frames.DATA, flags, stream, payload)
+
+
+def prefixed(message: bytes) -> bytes:
+    """Returns a message with its prefix."""
+    return struct.pack(">BL", 0, len(message)) + message

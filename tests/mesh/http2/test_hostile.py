@@ -1,0 +1,166 @@
+"""Servers that attack their client: each harms its own calls only, within limits."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from mesh.errors import Code
+from mesh.http2 import frames
+from mesh.http2.faults import ErrorCode
+from mesh.rpc.call_error import CallError
+from tests.mesh.http2.scripted import HEAD, Peer, block, call, data, head, prefixed, scripted, serve_well, transport_to
+
+MANY = 20_000
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(lambda _: frames.frame(frames.PING, 0, 0, bytes(8)) * MANY, id="pings"),
+        pytest.param(lambda _: frames.settings({3: 100}) * MANY, id="settings"),
+        pytest.param(lambda _: frames.frame(frames.SETTINGS, 1, 0) * MANY, id="acks"),
+        pytest.param(lambda stream: head(stream) + data(stream, b"") * MANY, id="empty data"),
+        pytest.param(lambda stream: frames.rst_stream(stream, 8) * MANY, id="resets"),
+        pytest.param(lambda stream: frames.window_update(stream, 1) * MANY, id="windows"),
+        pytest.param(lambda _: frames.frame(frames.PRIORITY, 0, 7, bytes(5)) * MANY, id="priorities"),
+        pytest.param(lambda _: frames.frame(0xBE, 0, 0) * MANY, id="unknown frames"),
+        pytest.param(lambda stream: head(stream, [(":status", "103")]) * MANY, id="informational responses"),
+        pytest.param(
+            lambda stream: head(stream, flags=0) + frames.frame(frames.CONTINUATION, 0, stream) * MANY,
+            id="empty continuations",
+        ),
+        pytest.param(
+            lambda stream: head(stream, flags=0) + frames.frame(frames.CONTINUATION, 0, stream, bytes(16_000)) * 100,
+            id="large continuations",
+        ),
+    ],
+)
+async def test_a_flood_ends_the_connection(flood: Callable[[int], bytes]) -> None:
+    """Frames that carry nothing are limited: the server is told to calm down, and the next connection is served."""
+    told: list[int] = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        peer.send(flood(await peer.request()))
+        told.append(await peer.error_code())
+        await peer.wait_closed()
+
+    async with scripted(serve, serve_well) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport)
+        assert caught.value.code in (Code.UNAVAILABLE, Code.CANCELLED)
+        await asyncio.sleep(0)
+        while not told:
+            await asyncio.sleep(0.01)
+        assert (await call(transport)).message == b"answer"
+    assert told == [ErrorCode.ENHANCE_YOUR_CALM]
+
+
+async def test_honest_frames_are_no_flood() -> None:
+    """A server may ping and widen windows for each call, for as long as there are calls."""
+    calls = 3_000
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        for _ in range(calls):
+            stream = await peer.request()
+            peer.send(frames.frame(frames.PING, 0, 0, bytes(8)), frames.window_update(0, 100))
+            peer.send(frames.window_update(stream, 100))
+            peer.answer(stream)
+        await peer.wait_closed()
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        for _ in range(calls):
+            await call(transport)
+
+
+async def test_a_header_bomb_is_not_unpacked() -> None:
+    """A small block that stands for many fields ends its call, and the connection goes on."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        peer.send(frames.frame(frames.HEADERS, 4, stream, block(HEAD) + b"\x90" * 16_000))
+        peer.answer(await peer.request())
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport)
+        assert caught.value.code is Code.INTERNAL
+        assert (await call(transport)).message == b"answer"
+
+
+async def test_a_message_that_is_announced_too_large() -> None:
+    """A length beyond the limit ends the call before a byte of the message arrives."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        peer.send(head(stream), data(stream, b"\0\x7f\xff\xff\xff"))
+        assert await peer.reset_code() == (stream, ErrorCode.CANCEL)
+        peer.answer(await peer.request())
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport)
+        assert (caught.value.code, caught.value.is_sent) == (Code.RESOURCE_EXHAUSTED, False)
+        assert (await call(transport)).message == b"answer"
+
+
+async def test_a_server_that_goes_away_in_the_middle() -> None:
+    """A response that breaks off is an error, and no shorter message."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        peer.send(head(stream), data(stream, prefixed(b"answer")[:-2]))
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport)
+    assert caught.value.code is Code.UNAVAILABLE
+
+
+async def test_a_server_that_stalls() -> None:
+    """A server that accepts a connection and says nothing is unavailable, and one that stops amid a frame too."""
+
+    async def silent(peer: Peer) -> None:
+        await peer.wait_closed()
+
+    async def halting(peer: Peer) -> None:
+        await peer.start()
+        await peer.request()
+        peer.send(b"\0\0")
+        await peer.wait_closed()
+
+    async with scripted(silent) as address, transport_to(address) as transport:
+        await transport.connect(asyncio.get_running_loop().time() + 0.05)
+        with pytest.raises(CallError) as caught:
+            await transport.unary("/a/b", b"", timeout_s=0.05, metadata=())
+        assert caught.value.code is Code.UNAVAILABLE
+    async with scripted(halting) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport, timeout_s=0.1)
+        assert caught.value.code is Code.DEADLINE_EXCEEDED
+
+
+async def test_a_server_that_asks_and_does_not_read() -> None:
+    """Acknowledgements for a server that reads none are not kept without a limit."""
+    ended = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({4: 2**31 - 1})
+        await peer.next(frames.HEADERS)
+        try:
+            while True:
+                peer.send(frames.frame(frames.PING, 0, 0, bytes(8)) * 10_000)
+                await peer.drain()
+        finally:
+            ended.set()
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport, bytes(10_000_000))
+        await ended.wait()
+    assert caught.value.code is Code.UNAVAILABLE

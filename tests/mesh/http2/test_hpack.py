@@ -1,0 +1,99 @@
+"""HPACK without dynamic tables, beside the library hpack."""
+
+import contextlib
+
+import hpack as library
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.http2 import hpack, huffman
+from mesh.http2.faults import ConnectionFault, ErrorCode, StreamFault
+
+FIELDS = st.lists(
+    st.tuples(st.binary(min_size=1, max_size=40), st.binary(max_size=300)) | st.sampled_from(hpack._STATIC_TABLE),
+    max_size=12,
+)
+LIMIT = 1_000_000
+
+
+def encoded(fields: list[hpack.Field], *, huffman: bool) -> bytes:
+    """Returns a block of the library's encoder, which was told that our table has no room."""
+    encoder = library.Encoder()
+    encoder.header_table_size = 0
+    block: bytes = encoder.encode(fields, huffman=huffman)
+    return block
+
+
+@given(FIELDS, st.booleans())
+def test_what_others_encode_is_decoded(fields: list[hpack.Field], is_huffman: bool) -> None:
+    """Blocks of an encoder that has set its table to our size are decoded: indexed, literal, Huffman and plain."""
+    assert hpack.decode(encoded(fields, huffman=is_huffman), LIMIT) == fields
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=200), st.binary(max_size=20_000)), max_size=3))
+def test_what_we_encode_others_decode(fields: list[hpack.Field]) -> None:
+    """The library decodes our literals of any length."""
+    block = b"".join(hpack.encode_name(name) + hpack.encode_string(value) for name, value in fields)
+    decoder = library.Decoder(max_header_list_size=LIMIT)
+    assert [(name, value) for name, value in decoder.decode(block, raw=True)] == fields
+
+
+def test_credentials_are_never_indexed() -> None:
+    """Proxies must not compress them either (RFC 7541, section 7.1.3)."""
+    (field,) = library.Decoder().decode(
+        hpack.encode_name(b"authorization", never_indexed=True) + hpack.encode_string(b"Bearer x"), raw=True
+    )
+    assert isinstance(field, library.NeverIndexedHeaderTuple)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_fields_or_a_fault(block: bytes) -> None:
+    """Nothing else is raised."""
+    with contextlib.suppress(ConnectionFault):
+        assert sum(len(name) + len(value) for name, value in hpack.decode(block, LIMIT)) <= LIMIT
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"\x80",  # the index 0: section 6.1
+        b"\xbe",  # the index 62, the first one of the dynamic table
+        b"\x7e\x01x",  # a name in the dynamic table
+        b"\x3f\xe1\x1f",  # a table of 4096 bytes: section 6.3
+        b"\x88\x20",  # a size update after a field: section 4.2
+        b"\xff\xff\xff\xff\xff\xff\xff\x01",  # an integer of too many bytes: section 5.1
+        b"\x00\x05ab",  # a name beyond the end
+        b"\x00\x01a",  # no value
+        b"\x00\x01a\x84\xff\xff\xff\xff",  # the end-of-string symbol: section 5.2
+        b"\x00\x01a\x81\x18",  # padding of zeros
+        b"\x00\x01a\x82\x1f\xff",  # a byte of padding
+    ],
+)
+def test_malformed_blocks_are_faults(block: bytes) -> None:
+    """A decoding error ends the connection (RFC 9113, section 4.3)."""
+    with pytest.raises(ConnectionFault) as caught:
+        hpack.decode(block, LIMIT)
+    assert caught.value.code == ErrorCode.COMPRESSION_ERROR
+
+
+def test_an_update_to_the_size_that_we_have_is_allowed() -> None:
+    """An encoder must tell that it has set its table to our size."""
+    assert hpack.decode(b"\x20\x88", LIMIT) == [(b":status", b"200")]
+
+
+def test_a_small_block_of_many_fields_is_refused() -> None:
+    """A list that would be too large is not built, however small its block is."""
+    block = b"\x88" * 10_000
+    with pytest.raises(StreamFault):
+        hpack.decode(block, 16_384)
+    assert len(hpack.decode(block[:100], 16_384)) == 100
+
+
+@given(st.binary(max_size=200))
+def test_huffman_code(text: bytes) -> None:
+    """The library's code is decoded."""
+    encoder = library.huffman.HuffmanEncoder(
+        library.huffman_constants.REQUEST_CODES, library.huffman_constants.REQUEST_CODES_LENGTH
+    )
+    assert huffman.decode(encoder.encode(text)) == text

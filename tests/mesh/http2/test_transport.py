@@ -1,0 +1,393 @@
+"""Calls over several connections: calls that are made again, room, addresses, TLS."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.ports import free_port
+from mesh.client import Credentials, Http2Transport
+from mesh.errors import Code, Unavailable
+from mesh.http2 import frames
+from mesh.http2.endpoint import Endpoint
+from mesh.http2.faults import ErrorCode
+from mesh.rpc.call_error import CallError
+from tests.edge.call.test_upstream_tls import Authority
+from tests.mesh.http2.scripted import (
+    PATH,
+    Peer,
+    call,
+    data,
+    head,
+    prefixed,
+    scripted,
+    serve_well,
+    trailers,
+    transport_to,
+)
+
+
+def goaway(last_stream: int, code: int = 0) -> bytes:
+    """Returns GOAWAY."""
+    return frames.frame(frames.GOAWAY, 0, 0, last_stream.to_bytes(4, "big") + code.to_bytes(4, "big"))
+
+
+async def collect(transport: Http2Transport, *messages: bytes) -> list[bytes]:
+    """Makes a call of any kind. Returns the responses."""
+    async with transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream:
+        for message in messages:
+            await stream.send(message)
+        await stream.finish_sending()
+        found = []
+        while (response := await stream.receive()) is not None:
+            found.append(response)
+        return found
+
+
+async def leaves(peer: Peer) -> None:
+    """Announces that the next call will not be served, as a server that stops."""
+    await peer.start()
+    await peer.request()
+    peer.send(goaway(0))
+    await peer.wait_closed()
+
+
+async def refuses(peer: Peer) -> None:
+    """Refuses the first call."""
+    await peer.start()
+    peer.send(frames.rst_stream(await peer.request(), ErrorCode.REFUSED_STREAM))
+    while True:
+        peer.answer(await peer.request())
+
+
+@pytest.mark.parametrize("script", [leaves, refuses])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_call_that_was_not_begun_is_made_again(script: Any, streams: bool) -> None:
+    """A call beyond the last stream of GOAWAY, or with REFUSED_STREAM, was not processed: 6.8, 8.7. It is made again
+    with all its requests.
+    """
+    async with scripted(script, serve_well) as address, transport_to(address) as transport:
+        if streams:
+            assert await collect(transport, b"a", b"b") == [b"answer"]
+        else:
+            assert (await call(transport)).message == b"answer"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_call_is_not_made_again_for_ever(streams: bool) -> None:
+    """A server that refuses every call is unavailable."""
+    refused = 0
+
+    async def serve(peer: Peer) -> None:
+        nonlocal refused
+        await peer.start()
+        while True:
+            peer.send(frames.rst_stream(await peer.request(), ErrorCode.REFUSED_STREAM))
+            refused += 1
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await (collect(transport, b"a") if streams else call(transport))
+    assert (caught.value.code, refused) == (Code.UNAVAILABLE, 3)
+
+
+async def test_a_call_that_may_have_been_begun_is_not_made_again() -> None:
+    """A connection that is lost says nothing about its calls: each fails, once."""
+    requests = 0
+
+    async def serve(peer: Peer) -> None:
+        nonlocal requests
+        await peer.start()
+        await peer.request()
+        requests += 1
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport)
+    assert (caught.value.code, requests) == (Code.UNAVAILABLE, 1)
+
+
+async def test_goaway_lets_older_calls_end() -> None:
+    """Calls up to the last stream are answered on the old connection, new ones go to a new one (6.8)."""
+    begun, asked = asyncio.Event(), asyncio.Event()
+
+    async def leave(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        peer.send(goaway(2**31 - 1), goaway(stream))
+        begun.set()
+        await asked.wait()
+        peer.answer(stream, b"old")
+        await peer.wait_closed()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        peer.answer(await peer.request(), b"new")
+        asked.set()
+        await peer.wait_closed()
+
+    async with scripted(leave, serve) as address, transport_to(address) as transport:
+        old = asyncio.create_task(call(transport))
+        await begun.wait()
+        assert [(await call(transport)).message, (await old).message] == [b"new", b"old"]
+
+
+async def test_a_full_connection_is_not_alone() -> None:
+    """Calls beyond MAX_CONCURRENT_STREAMS are made on more connections, and never exceed it (5.1.2)."""
+    connections = 0
+    all_open = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        nonlocal connections
+        await peer.start({3: 2})
+        connections += 1
+        streams = [await peer.request(), await peer.request()]
+        if connections == 3:
+            all_open.set()
+        await all_open.wait()
+        for stream in streams:
+            peer.answer(stream)
+        await peer.wait_closed()
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        await asyncio.gather(*(call(transport) for _ in range(6)))
+    assert connections == 3
+
+
+async def test_a_server_without_streams_keeps_calls_waiting() -> None:
+    """A server may allow no streams for a while."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({3: 0})
+        peer.send(frames.frame(frames.PING, 0, 0, bytes(8)))
+        assert (await peer.next(frames.PING, frames.HEADERS))[0] == frames.PING
+        peer.send(frames.settings({3: 1}))
+        while True:
+            peer.answer(await peer.request())
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        await call(transport)
+
+
+async def test_a_full_server_is_waited_for_until_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no more connections may be opened, calls wait in turn for room, and fail at their deadline."""
+    monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)
+    go = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({3: 1})
+        stream = await peer.request()
+        await go.wait()
+        peer.answer(stream, b"0")
+        for number in range(1, 4):
+            peer.answer(await peer.request(), b"%d" % number)
+        await peer.wait_closed()
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        waiting = [asyncio.create_task(call(transport)) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(CallError) as caught:
+            await call(transport, timeout_s=0.05)
+        assert caught.value.code is Code.DEADLINE_EXCEEDED
+        go.set()
+        assert [(await each).message for each in waiting] == [b"0", b"1", b"2", b"3"]
+
+
+async def test_a_call_waits_for_a_server_that_starts() -> None:
+    """A connection is tried again and again while a call waits for it."""
+    port = free_port()
+    async with transport_to(f"127.0.0.1:{port}") as transport:
+        with pytest.raises(Unavailable):
+            await transport.check()
+        calling = asyncio.create_task(call(transport))
+        await asyncio.sleep(0.05)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                await serve_well(Peer(reader, writer))
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", port):
+            assert (await calling).message == b"answer"
+            await transport.check()
+            await transport.close()
+
+
+async def test_failed_attempts_are_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause after a failed attempt grows to its limit."""
+    pauses: list[float] = []
+    enough = asyncio.Event()
+    sleep = asyncio.sleep
+
+    async def recorded(delay_s: float) -> None:
+        if delay_s > 0:
+            pauses.append(delay_s)
+        if len(pauses) == 8:
+            enough.set()
+        await sleep(0)
+
+    async def refuse(_: Any) -> Any:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("mesh.http2.endpoint.asyncio.sleep", recorded)
+    monkeypatch.setattr("mesh.http2.endpoint.JITTER", 0)
+    endpoint = Endpoint(refuse, lambda: None)
+    endpoint.want()
+    await enough.wait()
+    endpoint.close()
+    assert pauses[:3] == [0.1, pytest.approx(0.16), pytest.approx(0.256)]
+    assert pauses[7] == 1.0
+
+
+@contextlib.asynccontextmanager
+async def replicas(monkeypatch: pytest.MonkeyPatch, count: int) -> AsyncIterator[tuple[str, list[str], list[Any]]]:
+    """Serves a name with several addresses on one port; each answers with its own. Returns the name and port, the
+    addresses that the name has, which may be changed, and the servers.
+    """
+    port = free_port()
+    hosts = [f"127.0.0.{number}" for number in range(1, count + 1)]
+
+    async def getaddrinfo(_self: Any, host: str, at: int, **_: Any) -> list[Any]:
+        found = hosts if host == "service" else [host]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, at)) for each in found]
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    peers: list[asyncio.StreamWriter] = []
+
+    def at(host: str) -> Any:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            peers.append(writer)
+            peer = Peer(reader, writer)
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await peer.start()
+                while True:
+                    peer.answer(await peer.request(), host.encode())
+            writer.close()
+
+        return serve
+
+    servers = [await asyncio.start_server(at(host), host, port) for host in hosts]
+    try:
+        yield f"service:{port}", hosts, [(server, peers) for server in servers]
+    finally:
+        for server in servers:
+            server.close()
+
+
+async def test_addresses_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls to a name with several addresses go to each in turn."""
+    async with replicas(monkeypatch, 3) as (address, hosts, _), transport_to(address) as transport:
+        seen: set[bytes] = set()
+        while len(seen) < 3:
+            seen.add((await call(transport)).message)
+        turns = [(await call(transport)).message.decode() for _ in range(6)]
+    assert turns[:3] == turns[3:]
+    assert sorted(turns[:3]) == hosts
+
+
+async def test_an_address_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls go to the addresses that can be reached, and to one that the name gets later."""
+    async with replicas(monkeypatch, 3) as (address, hosts, servers):
+        gone = hosts.pop()
+        hosts.append("127.0.0.9")  # nobody listens there
+        async with transport_to(address) as transport:
+            for _ in range(20):
+                assert (await call(transport)).message.decode() in hosts[:2]
+            hosts.append(gone)
+            servers[0][1][0].close()  # a lost connection makes it look the name up again
+            while True:
+                with contextlib.suppress(CallError):
+                    if (await call(transport)).message.decode() == gone:
+                        break
+                await asyncio.sleep(0.02)
+
+
+def contexts(folder: Path, *, alpn: list[str]) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Returns the contexts of a server and of a client that trusts it."""
+    authority = Authority(folder)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*authority.issue("server"))
+    if alpn:
+        server.set_alpn_protocols(alpn)
+    client = ssl.create_default_context(cafile=authority.file)
+    client.set_alpn_protocols(["h2"])
+    return server, client
+
+
+@pytest.mark.parametrize(("alpn", "works"), [(["h2"], True), (["http/1.1"], False), ([], False)])
+async def test_tls_needs_alpn(tmp_path: Path, alpn: list[str], works: bool) -> None:
+    """A server must choose HTTP/2 (3.3); one that does not is unavailable."""
+    server_context, client_context = contexts(tmp_path, alpn=alpn)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            await serve_well(Peer(reader, writer))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        transport = Http2Transport(address, Credentials(client_context), 30.0)
+        if works:
+            assert (await call(transport)).message == b"answer"
+        else:
+            with pytest.raises(Unavailable):
+                await transport.check()
+        await transport.close()
+
+
+async def test_responses_before_the_end_of_the_requests() -> None:
+    """Both directions of a stream are independent, and metadata are there before the first message."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        _, _, stream, _ = await peer.next(frames.HEADERS)
+        peer.send(head(stream, [(":status", "200"), ("x-a", "b")]))
+        while True:
+            _, flags, _, payload = await peer.next(frames.DATA)
+            if flags & frames.END_STREAM:
+                break
+            peer.send(data(stream, payload))
+        peer.send(trailers(stream, [("grpc-status", "0"), ("x-c", "d")]))
+        await peer.wait_closed()
+
+    async with (
+        scripted(serve) as address,
+        transport_to(address) as transport,
+        transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream,
+    ):
+        assert await stream.initial_metadata() == (("x-a", "b"),)
+        for message in (b"one", b"", b"three"):
+            assert await stream.send(message)
+            assert await stream.receive() == message
+        await stream.finish_sending()
+        assert await stream.receive() is None
+        assert (await stream.trailing_metadata(), await stream.code()) == ((("x-c", "d"),), Code.OK)
+
+
+async def test_a_read_that_is_cancelled_loses_no_message() -> None:
+    """A reader may stop to wait and read again later, without ending the call."""
+    go = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        await go.wait()
+        peer.send(head(stream), data(stream, prefixed(b"x")), trailers(stream))
+        await peer.wait_closed()
+
+    async with (
+        scripted(serve) as address,
+        transport_to(address) as transport,
+        transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream,
+    ):
+        await stream.finish_sending()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await stream.receive()
+        go.set()
+        assert [await stream.receive(), await stream.receive()] == [b"x", None]

@@ -1,0 +1,56 @@
+"""Flow-control windows."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.http2.windows import ReceiveWindow, WindowExceeded, widened
+
+
+def test_more_than_the_window_is_a_fault() -> None:
+    """A peer may use its window up, and not one byte more."""
+    window = ReceiveWindow(100, 100)
+    window.receive(100)
+    with pytest.raises(WindowExceeded):
+        window.receive(1)
+
+
+def test_a_reader_that_keeps_up_gets_a_larger_window() -> None:
+    """The window doubles up to its limit while a peer fills it and nothing stays unread."""
+    window, size = ReceiveWindow(100, 1000), 100
+    for expected in (200, 400, 800, 1600, 1600):
+        window.receive(size)
+        size = window.take(size)
+        assert size == expected
+
+
+def test_a_slow_reader_gets_no_larger_window() -> None:
+    """What is unread is bounded by the window, however long a stream is."""
+    window, room, unread = ReceiveWindow(100, 1000), 100, 0
+    for _ in range(50):
+        window.receive(room)
+        unread += room
+        assert unread <= 100
+        unread -= 60
+        room = window.take(60)
+
+
+@given(st.lists(st.integers(1, 120), min_size=1, max_size=30))
+def test_a_message_that_is_waited_for_fits(messages: list[int]) -> None:
+    """A reader that waits for one message at a time gets each, whatever the size is: the peer never runs out of window
+    for it.
+    """
+    window, room = ReceiveWindow(50, 50), 50
+    for size in messages:
+        room += window.fit(size)
+        assert room >= size
+        window.receive(size)
+        room += window.take(size) - size
+
+
+def test_a_send_window_has_a_limit() -> None:
+    """A window of more than 2^31-1 bytes is a fault (section 6.9.1)."""
+    assert widened(10, -20) == -10
+    assert widened(1, 2**31 - 2) == 2**31 - 1
+    with pytest.raises(WindowExceeded):
+        widened(2, 2**31 - 2)

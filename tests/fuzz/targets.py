@@ -24,6 +24,7 @@ from edge.protojson.readers import Readers
 from edge.protojson.serialization import to_bytes
 from edge.protojson.violations import INVALID, ROOT, InvalidValue, Violations
 from mesh.errors import MeshError
+from tests.fuzz.upstream import Upstream
 from tests.fuzz.wire import Wire
 
 Target = Callable[[bytes], None]
@@ -31,7 +32,7 @@ Target = Callable[[bytes], None]
 CASES: Final = Path(__file__).parent / "cases"
 """A folder for each target: inputs to begin with, and those that once failed."""
 
-NAMES: Final = ("template", "path", "json", "fields", "split", "envelope", "url", "headers", "body", "http")
+NAMES: Final = ("template", "path", "json", "fields", "split", "envelope", "url", "headers", "body", "http", "upstream")
 
 _DEPTH_MAX: Final = 64
 _LIMITS: Final = BodyLimits(size_bytes_max=1000, timeout_s=10.0)
@@ -61,8 +62,8 @@ _BODIES: Final = (
 )
 
 
-def targets(contract: Contract, wire: Wire) -> dict[str, Target]:
-    """All targets, by name. `wire` serves the contract."""
+def targets(contract: Contract, wire: Wire, upstream: Upstream) -> dict[str, Target]:
+    """All targets, by name. `wire` serves the contract, `upstream` is called."""
     made: tuple[Target, ...] = (
         template,
         path,
@@ -74,6 +75,7 @@ def targets(contract: Contract, wire: Wire) -> dict[str, Target]:
         lambda data: _told(wire, b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n" + _header_lines(data) + b"\r\n"),
         lambda data: _told(wire, _with_body(data)),
         lambda data: _told(wire, data[1:], cut=data[0]) if data else None,
+        lambda data: upstream.receive(data[1:], cut=data[0]) if data else None,
     )
     return dict(zip(NAMES, made, strict=True))
 

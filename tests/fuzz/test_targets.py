@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edge.contract.contract import read
 from tests.fuzz.contract import image
 from tests.fuzz.targets import CASES, NAMES, Target, cases, targets
+from tests.fuzz.upstream import Upstream
 from tests.fuzz.wire import Wire
 
 KEPT = [(name, file) for name in NAMES for file in cases(name)]
@@ -20,8 +21,8 @@ KEPT = [(name, file) for name in NAMES for file in cases(name)]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Target]]:
     """All targets."""
     contract = read(image(tmp_path_factory.mktemp("fuzz")))
-    with contextlib.closing(Wire(contract)) as wire:
-        yield targets(contract, wire)
+    with contextlib.closing(Wire(contract)) as wire, contextlib.closing(Upstream()) as upstream:
+        yield targets(contract, wire, upstream)
 
 
 @pytest.mark.parametrize(("name", "file"), KEPT, ids=[f"{name}-{file.name}" for name, file in KEPT])

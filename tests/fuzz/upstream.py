@@ -1,0 +1,75 @@
+"""What a server sends to the edge's HTTP/2 client, from its first byte to its end."""
+
+import asyncio
+from typing import Any
+
+from mesh.errors import Code
+from mesh.http2.call import Call
+from mesh.http2.connection import Connection
+from mesh.http2.faults import Fault
+from mesh.http2.messages import prefixed
+from mesh.http2.request_head import RequestHeads
+from mesh.rpc.call_error import CallError
+
+MESSAGE_BYTES_MAX = 10_000
+
+
+class _Transport(asyncio.Transport):
+    """Takes what is written at once, and throws it away."""
+
+    def write(self, data: Any) -> None:
+        """There is no reader."""
+
+    def writelines(self, list_of_data: Any) -> None:
+        """There is no reader."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def abort(self) -> None:
+        """There is nothing to close."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Upstream:
+    """Connections with a unary call and a stream each."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._heads = RequestHeads("upstream:1", secure=False)
+
+    def receive(self, data: bytes, cut: int) -> None:
+        """Lets a client receive these bytes in two pieces. Each call has a response or an error that names a violation
+        or the end of the connection, and nothing else is raised.
+        """
+        self._loop.run_until_complete(self._receive(data, cut))
+
+    def close(self) -> None:
+        """Ends the loop."""
+        self._loop.close()
+
+    async def _receive(self, data: bytes, cut: int) -> None:
+        connection = Connection(300.0, lambda _: None)
+        connection.connection_made(_Transport())
+        calls = [Call(MESSAGE_BYTES_MAX, is_unary=True), Call(MESSAGE_BYTES_MAX)]
+        for call in calls:
+            connection.open(call, self._heads.block("/a/b", 1.0, ()), prefixed(b"x"), ends=call is calls[0])
+        for piece in (data[:cut], data[cut:]):
+            connection.data_received(piece)
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+        if connection.ready.done() and (error := connection.ready.exception()) is not None:
+            assert isinstance(error, CallError | Fault), error
+        for call in calls:
+            await self._drain(call)
+        assert connection.is_closed
+
+    async def _drain(self, call: Call) -> None:
+        assert call.is_ended
+        try:
+            while (message := await call.next_message()) is not None:
+                assert len(message) <= MESSAGE_BYTES_MAX
+        except CallError as error:
+            assert error.code is not Code.OK  # noqa: PT017 # any other error is a failure

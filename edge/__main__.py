@@ -97,7 +97,11 @@ def _upstreams(settings: EdgeSettings) -> Upstreams:
     secure = any(address.secure for address in settings.upstreams.values())
     credentials = upstream_credentials(*files) if secure else None
     return Upstreams(
-        settings.upstreams, credentials, bare_messages=settings.bare_messages, in_mesh=settings.service_mesh
+        settings.upstreams,
+        credentials,
+        bare_messages=settings.bare_messages,
+        in_mesh=settings.service_mesh,
+        transport=settings.upstream_transport,
     )
 
 

@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 
 from edge.call.address import Address
 from edge.call.metadata import check_name
+from edge.call.upstreams import TransportName
 from edge.http.held_bytes import BODIES_MIN
 from edge.http.proxies import resolve_trusted
 from mesh.contract.policy import DEFAULT_TIMEOUT_S
@@ -126,6 +127,9 @@ class EdgeSettings(ProcessSettings):
     )
     reflect_wait_s: float = Field(
         30.0, ge=0, le=3600, description="how long 'reflect' waits for the upstreams at the start"
+    )
+    upstream_transport: TransportName = Field(
+        "grpc", description="the implementation of gRPC to the upstreams: gRPC's library, or the edge's own (http2)"
     )
     upstream_ca_file: Path | None = Field(
         None,

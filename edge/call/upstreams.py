@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from edge.call.address import ANY_SERVICE, Address
 from edge.call.upstream import Upstream
-from mesh.client import Credentials, RawChannel
+from mesh.client import Credentials, GrpcTransport, Http2Transport, OpenTransport, RawChannel
 from mesh.errors import Unavailable
 
 KEEPALIVE_S: Final = 310.0
@@ -15,6 +15,10 @@ KEEPALIVE_S: Final = 310.0
 every five minutes: https://github.com/grpc/grpc/blob/master/doc/keepalive.md.
 """
 
+TransportName = Literal["grpc", "http2"]
+"""gRPC's library, or our own HTTP/2."""
+
+_TRANSPORTS: Final[dict[TransportName, OpenTransport]] = {"grpc": GrpcTransport, "http2": Http2Transport}
 
 REACH_S: Final = 1.0
 """The time that /readyz waits for a connection."""
@@ -32,9 +36,11 @@ class Upstreams:
         *,
         bare_messages: bool = False,
         in_mesh: bool = False,
+        transport: TransportName = "grpc",
     ) -> None:
         """`addresses` maps services to their addresses; ANY_SERVICE stands for all others. `credentials` are for
-        addresses with TLS. `bare_messages` and `in_mesh` are those of mesh.client.RawChannel.
+        addresses with TLS. `bare_messages` and `in_mesh` are those of mesh.client.RawChannel, `transport` is the
+        implementation of gRPC.
         """
         services: dict[Address, list[str]] = {}
         others = "all services" if len(addresses) == 1 else "all other services"
@@ -48,6 +54,7 @@ class Upstreams:
                 keepalive_s=KEEPALIVE_S,
                 bare_messages=bare_messages,
                 in_mesh=in_mesh,
+                transport=_TRANSPORTS[transport],
             )
             for address, names in services.items()
         }

@@ -1,8 +1,9 @@
 """The edge over real sockets, in front of a backend."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -15,6 +16,9 @@ from edge.contract.contract import Contract
 from edge.settings import EdgeSettings
 from mesh.identity import Verifier
 from mesh.operations import Readiness
+
+TRANSPORT: Final[Any] = os.environ.get("UPSTREAM_TRANSPORT", "grpc")
+"""The transport to the upstreams: all tests of the edge are to pass with each."""
 
 
 class Client(httpx.AsyncClient):
@@ -35,10 +39,16 @@ async def edge_of(
     contract: Contract, port: int, *, verifier: Verifier | None = None, **settings: Any
 ) -> AsyncIterator[Client]:
     """Returns a client of an edge that serves this contract from the backend at this port."""
-    made = EdgeSettings.model_validate({"contracts": "-", "upstreams": f"*=127.0.0.1:{port}", "port": 0, **settings})
+    common = {"contracts": "-", "upstreams": f"*=127.0.0.1:{port}", "port": 0, "upstream_transport": TRANSPORT}
+    made = EdgeSettings.model_validate({**common, **settings})
     readiness = Readiness()
     readiness.serve()
-    async with Upstreams(made.upstreams, bare_messages=made.bare_messages, in_mesh=made.service_mesh) as upstreams:
+    async with Upstreams(
+        made.upstreams,
+        bare_messages=made.bare_messages,
+        in_mesh=made.service_mesh,
+        transport=made.upstream_transport,
+    ) as upstreams:
         readiness.add(upstreams)
         app = EdgeApp(contract, build_routes(contract, made, upstreams.__getitem__, verifier), made, routes(readiness))
         async with serve(app, made) as server, Client(base_url=f"http://127.0.0.1:{server.port}") as client:

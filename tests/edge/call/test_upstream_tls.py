@@ -20,6 +20,7 @@ from edge.call.upstream_tls import upstream_credentials
 from edge.call.upstreams import Upstreams
 from mesh.client import Credentials
 from mesh.errors import InvalidArgument, Unavailable
+from tests.edge.served import TRANSPORT
 
 
 class Authority:
@@ -81,7 +82,7 @@ async def echo(authority: Authority, *, asks_for_certificates: bool = False) -> 
 
 async def called(address: Address, credentials: Credentials) -> bytes:
     """Calls the server. Returns its reply."""
-    async with Upstreams({"*": address}, credentials) as upstreams:
+    async with Upstreams({"*": address}, credentials, transport=TRANSPORT) as upstreams:
         return (await upstreams["any.Service"].unary("/any.Service/Call", b"hello ", timeout_s=10)).message
 
 

@@ -10,6 +10,7 @@ from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract
 from mesh.errors import Unavailable
 from tests.edge.backend import backend_of
+from tests.edge.served import TRANSPORT
 
 
 async def checked(upstreams: Upstreams) -> None:
@@ -25,7 +26,10 @@ async def test_readiness_needs_all_once_and_then_any(library: Contract) -> None:
         ports = [(await stack.enter_async_context(backend_of(library.registry))).port for stack in (one, other)]
         addresses = {f"service_{port}": Address("127.0.0.1", port, secure=False) for port in ports}
         nowhere = {"missing": Address("127.0.0.1", 1, secure=False)}
-        async with Upstreams(addresses) as upstreams, Upstreams(addresses | nowhere) as waiting:
+        async with (
+            Upstreams(addresses, transport=TRANSPORT) as upstreams,
+            Upstreams(addresses | nowhere, transport=TRANSPORT) as waiting,
+        ):
             await upstreams.check()
             with pytest.raises(Unavailable, match=r"^can't reach missing$"):
                 await waiting.check()

@@ -21,6 +21,7 @@ from edge.sources.reflection import reflect
 from local.ports import free_ports
 from mesh.errors import InvalidArgument, Unavailable
 from tests.edge.contracts import LIBRARY, compile_image
+from tests.edge.served import TRANSPORT
 
 OTHER = """
 syntax = "proto3";
@@ -72,7 +73,7 @@ async def served(
 
 async def asked(upstreams: dict[str, Address], wait_s: float = 10) -> Contract:
     """Returns the contract from the reflection of these upstreams."""
-    async with Upstreams(upstreams) as opened:
+    async with Upstreams(upstreams, transport=TRANSPORT) as opened:
         return read(await reflect(upstreams, opened.channels, wait_s))
 
 

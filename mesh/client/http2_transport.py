@@ -94,14 +94,12 @@ class Http2Transport:
         self._balancer.close()
 
     async def wait_room(self, deadline: float, *, is_first: bool) -> Connection:
-        """Waits for room for a stream. If this is not the first attempt, waits for a connection too, because that of
-        the first attempt may be the only one that has ended. Raises CallError.
+        """Waits for room for a stream. The first attempt fails where no address can be reached; a later one waits for a
+        connection again, because that of the first attempt may be the only one that has ended. Raises CallError.
         """
-        until = deadline
-        if not self._balancer.is_connected:
-            until = 0.0 if is_first else min(deadline, time.monotonic() + CONNECT_S)
+        until = deadline if is_first else min(deadline, time.monotonic() + CONNECT_S)
         try:
-            return await self._balancer.wait(until)
+            return await self._balancer.wait(until, fails_fast=is_first)
         except CallError as error:
             raise deadline_exceeded() if time.monotonic() >= deadline else error from None
 

@@ -69,10 +69,13 @@ class Balancer:
         self._expand()
         return None
 
-    async def wait(self, until: float) -> Connection:
-        """Waits for a connection with room for a stream, until a time.monotonic() second. Raises CallError."""
+    async def wait(self, until: float, *, fails_fast: bool = False) -> Connection:
+        """Waits for a connection with room for a stream, until a time.monotonic() second; if it `fails_fast`, only
+        until an attempt to connect to each address has failed. Raises CallError.
+        """
         while (connection := self.pick()) is None:
-            if self._is_closed or not await self._change(until):
+            is_over = self._is_closed or (fails_fast and self.error is not None)
+            if is_over or not await self._change(until):
                 raise unavailable(f"failed to connect to all addresses: {self.error or 'it takes too long'}")
         return connection
 

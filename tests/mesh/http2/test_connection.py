@@ -111,7 +111,7 @@ async def test_a_wrong_start_ends_the_connection(sent: bytes, code: ErrorCode) -
 
     async with scripted(serve) as address:
         assert (await failed(address, timeout_s=0.4)).code is Code.UNAVAILABLE
-    assert set(told) == {code}
+    assert told[0] == code  # a later attempt may be given up
 
 
 @pytest.mark.parametrize(

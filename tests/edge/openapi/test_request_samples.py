@@ -110,14 +110,35 @@ def test_what_no_sample_satisfies_has_none(ships: dict[str, Any]) -> None:
     assert ships["/v1/ships:guess"] is None
 
 
+def required_queries_of(contract: Contract) -> dict[str, dict[str, Any]]:
+    """Returns the samples of required query parameters by path, then by HTTP method."""
+    paths = json.loads(b"".join(documents_of(contract).pieces()))["paths"]
+    return {
+        path: {
+            method: {
+                each["name"]: each["schema"]["examples"][0] for each in operation["parameters"] if is_required(each)
+            }
+            for method, operation in item.items()
+            if "requestBody" in operation and "parameters" in operation
+        }
+        for path, item in paths.items()
+    }
+
+
+def is_required(parameter: dict[str, Any]) -> bool:
+    """Returns whether a parameter is one of the query that a call must have."""
+    return parameter.get("in") == "query" and bool(parameter.get("required"))
+
+
 async def test_the_edge_accepts_every_sample_of_the_store(store: Contract) -> None:
-    """Each body has a sample, and it breaks no rule of the contract."""
+    """Each body has a sample, and neither it nor that of a parameter breaks a rule of the contract."""
     sent = 0
+    queries = required_queries_of(store)
     async with backend_of(store.registry) as backend, edge_of(store, backend.port) as edge:
         for path, item in samples_of(store).items():
             for method, sample in item.items():
                 url = re.sub(r"\{\w+\}", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6", path)
-                response = await edge.request(method, url, json=sample)
+                response = await edge.request(method, url, params=queries[path].get(method, {}), json=sample)
                 assert sample is not None, path
                 assert response.status_code != 400, (path, response.text)
                 sent += 1

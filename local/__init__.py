@@ -1,1 +1,1 @@
-"""The local mesh: what `make up` runs on one machine, and what the tests start their database and broker with."""
+"""The local mesh: the processes of `make up` on one machine, and the servers that tests use as database and broker."""

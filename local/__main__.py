@@ -1,4 +1,4 @@
-"""The commands behind the Makefile's targets: python -m local <command>; without one, they are listed."""
+"""The commands behind the Makefile's targets: python -m local <command>. Without a command it prints the list."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from local.home import Home
 
 
 def main() -> int:
-    """Returns the exit status: 0 when all is well, 1 when there is something to put right."""
+    """Runs the command and returns the exit status: 0 on success, 1 when something has to be fixed first."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The mesh on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start everything and stay until Ctrl-C")
@@ -39,13 +39,13 @@ def main() -> int:
         if error.errno != errno.ENOSPC:
             raise
         print("The disk is full. Free some space, or set MESH_HOME to a folder on another disk.", file=sys.stderr)
-    except KeyboardInterrupt:  # how one leaves `logs` and `events`
+    except KeyboardInterrupt:  # the usual end of `logs` and `events`
         return 0
     return 1
 
 
 def run(arguments: argparse.Namespace, home: Home) -> int:
-    """Each command imports what only it needs: `up` has to be quick."""
+    """Runs one command. Each command imports its own modules, because `up` has to start quickly."""
     command = arguments.command
     if command == "up":
         from local.up import up

@@ -1,4 +1,4 @@
-"""The brokers that `make up` can run, of which BROKER names one."""
+"""The brokers that `make up` can run. The setting BROKER selects one."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -20,8 +20,8 @@ PORTS = {"nats": "NATS_PORT", "rabbitmq": "RABBITMQ_PORT"}
 
 
 def broker(home: Home, services: Sequence[Participant], ports: dict[str, int]) -> BrokerServer:
-    """Returns the server that BROKER names, with the users of these services. Its data is its own: a change of the
-    broker leaves events behind that are still in the other one.
+    """Returns the server that BROKER selects, with the users of these services. Each broker has its own data: after a
+    change of BROKER, unhandled events stay in the other broker.
     """
     name = chosen()
     port = ports[PORTS[name]]
@@ -31,11 +31,11 @@ def broker(home: Home, services: Sequence[Participant], ports: dict[str, int]) -
 
 
 def chosen() -> str:
-    """Returns the name of the broker to run. Raises SetupError if there is none of that name."""
+    """Returns the name of the broker to run. Raises SetupError if BROKER has another value."""
     settings: BrokerSettings = broker_settings()
     return settings.broker
 
 
 def unused_ports() -> set[str]:
-    """Returns the variables of the ports of other brokers."""
+    """Returns the port variables of the brokers that do not run."""
     return {variable for name, variable in PORTS.items() if name != chosen()}

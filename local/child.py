@@ -1,4 +1,4 @@
-"""One program run as a child: in a session of its own, on a leash, stopped in two steps."""
+"""A program that runs as a child process in its own session. It dies with us and is stopped in two steps."""
 
 import asyncio
 import os
@@ -19,10 +19,10 @@ LINE_BYTES_MAX = 64 * 1024  # of a child's output
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How a program is started and how it is asked to stop.
+    """A program with its arguments, its environment and its signals.
 
-    `environment` is added to our own. `user` is the system user to run as, our own when None. `death_signal` is what
-    the kernel sends when we die without having stopped it (Linux).
+    `environment` is added to our own. `user` is the system user to run as; None means our own. `stop_signal` asks the
+    program to stop. `death_signal` is sent by the kernel if we die without stopping the program (Linux only).
     """
 
     argv: tuple[str, ...]
@@ -33,7 +33,7 @@ class Command:
 
 
 class Child:
-    """A running program. Its own session keeps a terminal's Ctrl-C from it: the order of stopping is ours."""
+    """A running program. It has its own session: a terminal's Ctrl-C does not reach it, and we decide when it stops."""
 
     def __init__(self, command: Command, process: Process) -> None:
         self._command = command
@@ -41,9 +41,9 @@ class Child:
 
     @classmethod
     async def start(cls, command: Command, output: IO[bytes] | None = None) -> Self:
-        """Start it, both its output streams going to the file `output`, or to `lines()` when None.
+        """Starts the program. Standard output and standard error go to the file `output`, or to `lines()` if None.
 
-        Raises SetupError when the program is missing.
+        Raises SetupError if the program is missing.
         """
         program = shutil.which(command.argv[0])
         if program is None:
@@ -55,7 +55,7 @@ class Child:
             stdout=output or PIPE,
             stderr=STDOUT,
             env={**os.environ, **command.environment},
-            cwd="/" if command.user else None,  # another user may not be allowed into our folder
+            cwd="/" if command.user else None,  # another user may have no access to our folder
             start_new_session=True,
         )
         return cls(command, process)
@@ -65,7 +65,7 @@ class Child:
         return self._process.pid
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Its output, when no file was given, by lines without their end; one that is too long comes in pieces."""
+        """Yields the lines of the output without line ends. A line longer than LINE_BYTES_MAX comes in pieces."""
         if self._process.stdout is None:
             raise RuntimeError("the output of this child goes to a file")
         rest = b""
@@ -81,15 +81,15 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative when a signal ended it."""
+        """Returns the exit code: None while the program runs, negative if a signal ended it."""
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Wait for its end and return the exit code."""
+        """Waits until the program ends and returns the exit code."""
         return await self._process.wait()
 
     async def stop(self, grace_s: float) -> int:
-        """Ask it to stop; kill its whole process group when it has not within `grace_s`. Returns the exit code."""
+        """Sends the stop signal and returns the exit code. After `grace_s` it kills the process group."""
         self._signal(self._command.stop_signal)
         try:
             async with asyncio.timeout(grace_s):
@@ -99,7 +99,7 @@ class Child:
             return await self.wait()
 
     def kill(self) -> None:
-        """Kill its process group at once."""
+        """Kills the process group immediately."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:

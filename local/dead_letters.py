@@ -10,7 +10,9 @@ from local.running import chosen_service, port_of
 
 
 def dead_letters(home: Home, service: str | None, show: str | None, replay: str | None) -> int:
-    """List them, or show one by its id, or have one handled again, or all. Returns the exit status of mesh.events."""
+    """Lists the dead letters of a service, shows one, or replays one or all. `show` and `replay` are ids; `replay` may
+    be `all`. Returns the exit status of mesh.events.
+    """
     database = chosen_service("dead-letters", service, lambda each: each.declaration.database).name
     url = Postgres(home.data(Postgres.name), port_of(home, Postgres.name)).url(database)
     which = ["--all"] if replay == "all" else ["--id", replay or ""]

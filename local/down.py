@@ -12,7 +12,9 @@ POLL_S = 0.05
 
 
 def down(home: Home) -> bool:
-    """Ask the supervisor to stop and wait until nothing of it is left. Returns whether one ran."""
+    """Asks the supervisor to stop and waits until it has ended. Returns False if no supervisor ran. Raises SetupError
+    if it does not end within STOP_TIMEOUT_S.
+    """
     pid = home.supervisor_pid()
     if pid is None:
         return False

@@ -1,5 +1,5 @@
-"""What the developer has to put right before the local mesh can run."""
+"""Errors that the developer has to fix before the local mesh can run."""
 
 
 class SetupError(Exception):
-    """Its text is one or two sentences for a person: what is wrong, and what to do. It is shown without a stack."""
+    """An error whose text says in a sentence or two what is wrong and how to fix it. No traceback is printed."""

@@ -1,4 +1,4 @@
-"""A reader of all events in the broker of the local mesh, for its owner. Clusters have no such user."""
+"""A reader of all events in the NATS broker of the local mesh, for the developer. Clusters have no such user."""
 
 import asyncio
 import contextlib
@@ -18,20 +18,20 @@ from mesh.events.nats.users import User, inbox_prefix
 
 POLL_S: Final = 0.2
 SCANNED_MAX: Final = 1000
-"""The maximum number of positions of the stream, from its end, among which past events are looked for."""
+"""The number of the stream's last positions in which past events are searched."""
 
 _NAME: Final = "event_reader"
 _INBOX: Final = inbox_prefix(_NAME)
 
-# STREAM.MSG.GET reads a message by its position. Unlike a consumer it leaves no trace at the broker.
+# STREAM.MSG.GET reads a message by its position. Unlike a consumer, it leaves no state in the broker.
 EVENT_READER: Final = User(
     _NAME, (f"$JS.API.STREAM.INFO.{STREAM}", f"$JS.API.STREAM.MSG.GET.{STREAM}"), (f"{_INBOX}.>",)
 )
-"""The user of the reader, which can change nothing and publish no event."""
+"""The user of the reader. It can neither change the stream nor publish events."""
 
 
 class EventReader:
-    """A connection as EVENT_READER. Raises nats.errors.Error, or OSError, while there is no broker."""
+    """A connection as the user EVENT_READER. Raises nats.errors.Error or OSError if the broker is not available."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -47,7 +47,7 @@ class EventReader:
         await self._client.close()
 
     async def events(self, subjects: Sequence[str], past_max: int) -> AsyncGenerator[Envelope, None]:
-        """Yields the last `past_max` events with one of these subjects, then each new one, without an end."""
+        """Yields the last `past_max` events with one of these subjects, then each new one, forever."""
         position = max(0, await self._last_position() - SCANNED_MAX)
         past: deque[RawStreamMsg] = deque(maxlen=past_max)
         while (message := await self._next(subjects, position)) is not None:
@@ -68,7 +68,7 @@ class EventReader:
         return (await self._client.jetstream().stream_info(STREAM)).state.last_seq
 
     async def _next(self, subjects: Sequence[str], position: int) -> RawStreamMsg | None:
-        """Returns the first message with one of these subjects after a position, None if there is none yet."""
+        """Returns the first message after a position that has one of these subjects; None if it has not arrived yet."""
         found = [message for subject in subjects if (message := await self._next_of(subject, position)) is not None]
         return min(found, key=lambda message: message.seq or 0, default=None)
 

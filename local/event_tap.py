@@ -1,7 +1,7 @@
-"""A tap on the events in RabbitMQ of the local mesh, for its owner. Clusters have no such user.
+"""A tap on the events in the RabbitMQ broker of the local mesh, for the developer. Clusters have no such user.
 
-A queue of its own gets a copy of each new event. It is bound to the exchanges of routes: one that is bound to the
-exchange of a type would keep its events from their alternate exchange, and so from their consumers.
+The tap's own queue gets a copy of each new event. The queue is bound to the exchanges of routes, not to the exchange of
+an event type: there, a binding would keep events from the alternate exchange and thereby from their consumers.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from mesh.events.rabbitmq.users import VHOST, User
 
 PREFETCH: Final = 100
 WAITING_MAX: Final = 1000
-"""The most events that wait to be read. Older ones are dropped for a reader that is slower than the mesh."""
+"""The maximum length of the tap's queue. If the reader is slower than the mesh, the oldest events are dropped."""
 
 _NAME: Final = "event_reader"
 _QUEUES: Final = f"^{_NAME}:"
 
 EVENT_TAP: Final = User(_NAME, _QUEUES, _QUEUES, f"^({_NAME}:|routes:(?!rejected$)).+$")
-"""The user of the tap, which may copy events, and neither publish one nor read a consumer's queue."""
+"""The user of the tap. It can copy events, but neither publish them nor read the queues of consumers."""
 
 TAP_POLICY: Final[dict[str, Any]] = {
     "vhost": VHOST,
@@ -35,12 +35,12 @@ TAP_POLICY: Final[dict[str, Any]] = {
     "pattern": _QUEUES,
     "apply-to": "queues",
     "definition": {"max-length": WAITING_MAX, "overflow": "drop-head"},
-    "priority": 1,  # in the place of the policy for consumers, by which dropped events become rejected ones
+    "priority": 1,  # overrides the policy for consumers, which would dead-letter dropped events as rejected
 }
 
 
 class EventTap:
-    """A connection as EVENT_TAP. Raises one of mesh.events.rabbitmq.failures.FAILURES while there is no broker."""
+    """A connection as the user EVENT_TAP. Raises one of rabbitmq.failures.FAILURES if the broker is not available."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -25,8 +25,8 @@ PAST_MAX = 10
 
 
 async def follow_events(home: Home, service: str | None) -> None:
-    """Prints the last events of a service, which RabbitMQ does not keep, and then each new one, until interrupted.
-    Raises SetupError.
+    """Prints the last events of a service and then each new one, until interrupted. RabbitMQ keeps no past events, so
+    there only new ones are printed. Raises SetupError.
     """
     event_types = chosen_service("events", service, lambda each: bool(each.publishes)).publishes
     follow = _rabbitmq_events if RabbitMQServer.name in names(home) else _nats_events

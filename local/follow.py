@@ -1,4 +1,4 @@
-"""`make logs`: shows what the processes print, as they print it."""
+"""`make logs`: prints the logs of the processes and follows them."""
 
 import time
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ BYTES_BEFORE_MAX = 64 * 1024
 
 
 def follow(home: Home, service: str | None) -> None:
-    """Print the last lines of every log, or of one service's, in order of time, and then each new line, until
-    interrupted.
+    """Prints the last lines of all logs, or of one service's log, in order of time, and then each new line, until
+    interrupted. Raises SetupError if there are no logs.
     """
     names = sorted(path.stem for path in (home.folder / "logs").glob("*.log"))
     if not names:
@@ -34,12 +34,12 @@ def follow(home: Home, service: str | None) -> None:
         while True:
             for name, line in in_order((log.name, list(log.new_lines())[-before:]) for log in logs):
                 console.line(name, line)
-            before = 0  # from now on, all
+            before = 0  # [-0:] keeps all lines
             time.sleep(POLL_S)
 
 
 class Log:
-    """A log file that grows, and is now and then put aside for a new one of the same name."""
+    """A growing log file. It survives rotation: the file is sometimes renamed and a new one gets its name."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
@@ -48,11 +48,11 @@ class Log:
         size_bytes = self._path.stat().st_size
         if size_bytes > BYTES_BEFORE_MAX:
             self._file.seek(size_bytes - BYTES_BEFORE_MAX)
-            self._file.readline()  # the rest of a line
+            self._file.readline()  # skips a partial line
         self._rest = b""
 
     def new_lines(self) -> Iterator[bytes]:
-        """The complete lines that came since the last time."""
+        """Yields the complete lines that were written since the last call."""
         yield from self._read()
         if self._path.exists() and self._path.stat().st_ino != self._inode:
             self._file.close()
@@ -60,7 +60,7 @@ class Log:
             yield from self._read()
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._file.close()
 
     def _read(self) -> Iterator[bytes]:

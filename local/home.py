@@ -1,4 +1,4 @@
-"""The folder that holds all that a local mesh keeps: data, logs, secrets, and what its supervisor says about itself."""
+"""The folder with everything that a local mesh keeps: data, logs, secrets, and the state of its supervisor."""
 
 import fcntl
 import os
@@ -12,11 +12,11 @@ from local.errors import SetupError
 from local.secret import secret
 from local.settings import HomeSettings
 
-FREE_BYTES_MIN = 256 * 1024 * 1024  # a fresh database takes 60 MB, its log of changes as much again and more
+FREE_BYTES_MIN = 256 * 1024 * 1024  # a new database takes 60 MB, its write-ahead log at least as much
 
 
 class Home:
-    """`.mesh`, or the folder that the variable MESH_HOME names. One supervisor at a time holds its lock."""
+    """The folder `.mesh`, or the one that MESH_HOME names. Its lock is held by one supervisor at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -27,11 +27,13 @@ class Home:
 
     @classmethod
     def of_environment(cls) -> "Home":
-        """Returns the one that the environment names."""
+        """Returns the folder that the environment names."""
         return cls(HomeSettings().mesh_home)
 
     def create(self, free_bytes_min: int = FREE_BYTES_MIN) -> None:
-        """Make the folder, which PostgreSQL's own user may pass through. Raises SetupError when the disk is full."""
+        """Creates the folder with permissions that let PostgreSQL's user traverse it. Raises SetupError if less than
+        `free_bytes_min` are free on the disk.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.folder, self.folder / "data"):
             folder.mkdir(exist_ok=True)
@@ -48,23 +50,23 @@ class Home:
             )
 
     def data(self, name: str) -> Path:
-        """Where the process of this name keeps its data."""
+        """Returns the folder in which the process of this name keeps its data."""
         return self.folder / "data" / name
 
     def log(self, name: str) -> Path:
-        """The file that what the process of this name prints is written to."""
+        """Returns the file with the output of the process of this name."""
         return self.folder / "logs" / f"{name}.log"
 
     def secret(self, name: str) -> str:
-        """The secret of this name, which stays the same between runs."""
+        """Returns the secret of this name, which stays the same between runs."""
         return secret(self.folder / "secrets" / name)
 
     def request_restart(self, name: str) -> None:
-        """Write down which process the supervisor is to restart when it is signalled."""
+        """Records which process the supervisor has to restart when it receives the signal."""
         self._restart_file.write_text(name)
 
     def take_restart(self) -> str:
-        """Returns the process that was written down; empty when none was."""
+        """Returns the process of the recorded request and removes the request; empty if there is no request."""
         if not self._restart_file.exists():
             return ""
         name = self._restart_file.read_text()
@@ -73,7 +75,7 @@ class Home:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the lock, which the kernel takes back however we end. Raises SetupError when another one has it."""
+        """Holds the lock; the kernel releases it when we die. Raises SetupError if another process holds it."""
         with self._lock_file.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,7 +90,7 @@ class Home:
             yield
 
     def supervisor_pid(self) -> int | None:
-        """The process that holds the lock; None when no mesh runs here."""
+        """Returns the id of the process that holds the lock; None if no mesh runs here."""
         if not self._lock_file.exists():
             return None
         with self._lock_file.open("r") as file:
@@ -101,7 +103,7 @@ class Home:
             return None
 
     def remove(self) -> None:
-        """Remove the folder and all that is in it. Raises SetupError when it is no folder of ours."""
+        """Removes the folder with its content. Raises SetupError if `create` did not make the folder."""
         if not self.folder.exists():
             return
         if not self._lock_file.exists():

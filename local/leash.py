@@ -1,11 +1,11 @@
-"""Becomes another program that cannot outlive the process which started it.
+"""A launcher that replaces itself by a program which cannot outlive the process that started it.
 
     python -I -S leash.py <parent pid> <signal> <user or ""> <program> <argument>…
 
-The kernel sends the signal to this process when its parent dies, however it dies: prctl(2), PR_SET_PDEATHSIG. That
-setting survives execve(2) but not a change of user, and a hook that runs between fork and exec is unsafe in a process
-with threads; hence this program of its own, which imports little and costs ten milliseconds. Elsewhere than on Linux
-there is no such call; what a killed supervisor leaves behind there is ended by the next `make up`.
+The kernel sends the signal to this process when its parent dies for any reason: prctl(2), PR_SET_PDEATHSIG. The
+setting survives execve(2) but not a change of user, and a hook between fork and exec is unsafe in a process with
+threads. Therefore this is a separate program; it imports little and costs ten milliseconds. Other systems than Linux
+have no such call: there, the next `make up` ends the processes that a killed supervisor left behind.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ def main(parent: int, death_signal: int, user: str, argv: list[str]) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:  # it died before the call above
+    if os.getppid() != parent:  # the parent died before the call above
         sys.exit(1)
     os.execv(argv[0], argv)
 

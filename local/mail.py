@@ -1,10 +1,10 @@
-"""A mail server for the local mesh: it delivers to nobody, and shows every message on a page.
+"""A mail server for the local mesh. It delivers no message and shows all of them on a page.
 
     python -m local.mail
 
 Settings: SMTP_PORT, MAIL_PAGE_PORT, MAIL_PAGE_TOKEN, MAIL_FOLDER. It speaks SMTP, so that services send mail here as
-they do anywhere. The page lies below a path that begins with the token, because mails hold what lets one confirm an
-address or reset a password, and every user of a machine reaches its loopback interface.
+they do in a cluster. The path of the page begins with the token, because mails contain links that confirm an address or
+reset a password, and every user of a machine can connect to its loopback interface.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ PageToken = Annotated[SecretStr, matching(r"^[A-Za-z0-9_-]{32,}\Z", "must be at 
 
 
 class MailSettings(ProcessSettings):
-    """Where it listens, and where it keeps the messages. Without a token the page is for the loopback interface only,
-    which in a pod nobody reaches without port-forward.
+    """The addresses of the server and the folder of the messages. Without a token the page listens on the loopback
+    interface only, which in a pod can be reached by port-forward only.
     """
 
     smtp_port: Port = Field(description="the port that mail is sent to", examples=[8026])
@@ -42,20 +42,20 @@ class MailSettings(ProcessSettings):
 
 
 class Delivery:
-    """What aiosmtpd calls with each message."""
+    """The handler that aiosmtpd calls with each message."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its hook
-        """Keep the message and say so, in SMTP's words (RFC 5321, section 4.2)."""
+        """Stores the message and returns SMTP's reply (RFC 5321, section 4.2)."""
         content = envelope.content
         self._mailbox.add(content if isinstance(content, bytes) else (content or "").encode())
         return "250 OK"
 
 
 async def wire(process: Process, settings: MailSettings) -> None:
-    """The SMTP server and the page."""
+    """Starts the SMTP server and the page."""
     mailbox = Mailbox(settings.mail_folder)
     delivery = Delivery(mailbox)
     smtp = await asyncio.get_running_loop().create_server(

@@ -1,6 +1,6 @@
 """The page with the mails that the local mesh has sent.
 
-Mails are hostile: the page holds none of their texts. Its script fetches them as JSON and makes text nodes of them.
+Mails are untrusted, so the HTML contains none of their texts. The script fetches them as JSON and creates text nodes.
 """
 
 from collections.abc import Awaitable, Callable
@@ -42,7 +42,7 @@ _NOT_FOUND = """\
 
 
 def mail_page(mailbox: Mailbox, token: str | None) -> Starlette:
-    """Returns the application: `/` for people and `/messages` as JSON for programs, both below the token if any."""
+    """Returns the application: `/` for people and `/messages` as JSON for programs, both below `/<token>` if given."""
 
     async def list_messages(request: Request) -> Response:
         etag = f'"{mailbox.version()}"'

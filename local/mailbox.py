@@ -1,4 +1,4 @@
-"""The mails that the local mesh has sent: the messages of a folder."""
+"""The mails that the local mesh has sent, as messages in a folder."""
 
 import email
 import email.message
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-MESSAGES_MAX = 1000  # the oldest ones go
+MESSAGES_MAX = 1000  # then the oldest ones are removed
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message, its headers decoded. `time` is when it came in, RFC 3339."""
+    """A message with decoded headers. `time` is the time of its arrival in the format of RFC 3339."""
 
     id: str
     time: str
@@ -26,7 +26,7 @@ class Message:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The message kept in this file."""
+        """Returns the message in this file."""
         parsed = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         body = parsed.get_body(("plain", "html"))
         time = datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -48,7 +48,7 @@ def _text(part: email.message.MIMEPart) -> str:
 
 
 class Mailbox:
-    """The messages of a folder, each an .eml file, which any mail program opens. Only their owner can read them."""
+    """The messages of a folder, each an .eml file that any mail program can open. Only their owner can read them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -56,7 +56,7 @@ class Mailbox:
         folder.chmod(0o700)
 
     def add(self, content: bytes) -> None:
-        """Keep a message. It is on disk before its sender is told so."""
+        """Stores a message. It is in its file when the method returns."""
         path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid4().hex[:8]}.eml"
         new = path.with_suffix(".new")
         new.touch(mode=0o600)
@@ -66,7 +66,7 @@ class Mailbox:
             old.unlink()
 
     def messages(self) -> list[Message]:
-        """All of them, the newest first."""
+        """Returns all messages, the newest first."""
         return [Message.read(path) for path in self._paths()]
 
     def version(self) -> str:

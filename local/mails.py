@@ -16,8 +16,8 @@ def list_mails(home: Home) -> None:
 
 
 def as_text(message: Message) -> str:
-    """Returns a mail as text: a line of headers, and its indented body. Control characters, by which a mail could steer
-    the terminal, are left out.
+    """Returns a mail as text: a line of headers and the indented body. Control characters are removed, because they
+    could control the terminal.
     """
     body = message.text.strip().replace("\n", "\n    ")
     text = f"{message.time}  to {message.to}: {message.subject}\n    {body}"

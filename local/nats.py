@@ -14,7 +14,7 @@ from mesh.events.nats.users import PASSWORDS_FILE, User, configuration
 
 USERS_FILE = "users.conf"
 
-# sync_interval always: an acknowledged publish is on disk (the default may lose two minutes of them with the machine).
+# sync_interval always: an acknowledged publish is on disk. The default may lose two minutes of them in a power failure.
 # https://docs.nats.io/running-a-nats-service/configuration#jetstream
 CONFIGURATION = """\
 server_name: meshwright
@@ -43,11 +43,11 @@ class Nats(Server):
         self._users = users
 
     def url(self, user: str) -> str:
-        """Returns the URL by which this user connects."""
+        """Returns the URL with which this user connects."""
         return f"nats://{user}:{self._password(user)}@{LOOPBACK}:{self.port}"
 
     async def command(self) -> Command:
-        """Write the configuration and say how to run the server with it."""
+        """Writes the configuration and returns the command that runs the server with it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         for stale in self.folder.glob("*.ports"):  # left by a server that was killed
@@ -68,7 +68,9 @@ class Nats(Server):
         return Command((str(program), "--config", str(main)))
 
     async def ready(self, pid: int) -> bool:
-        """Once its streams are recovered and it listens, it writes a file named for its process (ports_file_dir)."""
+        """Returns whether the server has written its ports file (ports_file_dir), whose name contains its process id.
+        It does so after it has recovered its streams and listens.
+        """
         return (self.folder / f"nats-server_{pid}.ports").exists()
 
     def _password(self, user: str) -> str:

@@ -1,4 +1,4 @@
-"""What the processes print: on the terminal with the process's name before each line, and in a file for each."""
+"""The output of the processes: on the terminal with the name of the process before each line, and in log files."""
 
 import errno
 import os
@@ -11,22 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
-FILE_BYTES_MAX = 5 * 1024 * 1024  # then the file becomes <name>.log.1, in place of the one before
+FILE_BYTES_MAX = 5 * 1024 * 1024  # then the file is renamed to <name>.log.1 and replaces the one before
 COLOURS = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)  # ANSI SGR foregrounds that read well on black and on white
-CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")  # a logged text must not steer the terminal
+CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")  # logged text must not control the terminal
 LINES_WAITING_MAX = 10_000
 LAST_LINES_TIMEOUT_S = 1.0
 
 
 class Console:
-    """Standard output, coloured on a terminal. To be closed: what was printed last is on its way until then.
+    """Standard output, coloured on a terminal. Use it as a context manager: its exit writes the last lines.
 
-    A thread writes, so that whoever reads slowly, or has stopped a terminal with Ctrl-S, does not stop the mesh. When
-    too many lines wait, the newest ones are left out, and that is said.
+    A thread writes, so that a slow reader or a terminal stopped with Ctrl-S does not block the mesh. When the queue is
+    full, new lines are dropped and their number is printed.
     """
 
     def __init__(self, names: list[str], stream: IO[bytes] | None = None) -> None:
-        # Unbuffered: Python's own buffer could not be given up at the end while the thread waits in it.
+        # Unbuffered: at exit, Python would wait for the lock of its buffer, which the thread may hold.
         self._stream = stream or os.fdopen(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
         self._width = max(map(len, names))
         self._colours = dict(zip(names, COLOURS * (1 + len(names) // len(COLOURS)), strict=False))
@@ -38,16 +38,16 @@ class Console:
         self._writer.start()
 
     def line(self, name: str, line: bytes) -> None:
-        """Print a line that a process printed."""
+        """Prints a line of a process's output."""
         self._print(name, CONTROL_CHARACTERS.sub(b"", line).decode(errors="replace"), self._colours[name])
 
     def say(self, text: str) -> None:
-        """Print what the supervisor itself has to say."""
+        """Prints a message of the supervisor itself."""
         for line in text.split("\n"):
             self._print("mesh", line, 1)
 
     def show(self, text: str) -> None:
-        """Print a text that is to be copied from: as it is."""
+        """Prints a text without a prefix, so that it can be copied."""
         try:
             self._texts.put_nowait(text)
         except queue.Full:
@@ -75,7 +75,7 @@ class Console:
                 if self._texts.empty():
                     self._say_left_out()
             self._say_left_out()
-        except OSError:  # whoever read it has gone: stop, as when a terminal is closed
+        except OSError:  # the reader has closed the pipe: stop, as when a terminal is closed
             if not self._closed:
                 os.kill(os.getpid(), signal.SIGHUP)
 
@@ -86,14 +86,14 @@ class Console:
 
 
 class LogFile:
-    """A file that is put aside when it has grown, so that a mesh that runs for months does not fill the disk."""
+    """A file that is rotated when it is large, so that a mesh that runs for months does not fill the disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("ab", buffering=0)
 
     def write(self, line: bytes) -> None:
-        """Append a line. On a full disk the line is lost: it was shown on the terminal, and the mesh goes on."""
+        """Appends a line. On a full disk the line is dropped: it was on the terminal, and the mesh keeps running."""
         try:
             if self._file.tell() > FILE_BYTES_MAX:
                 self._file.close()
@@ -105,5 +105,5 @@ class LogFile:
                 raise
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._file.close()

@@ -1,4 +1,4 @@
-"""A process of the local mesh, as the supervisor sees it."""
+"""The interface between the supervisor and a process of the local mesh."""
 
 import asyncio
 import http.client
@@ -14,7 +14,7 @@ PROBE_TIMEOUT_S = 3.0
 
 
 class Part(Protocol):
-    """What the supervisor has to know of a process. `port` is the one that people ask for."""
+    """A process as the supervisor sees it. `port` is the port that `make status` lists."""
 
     @property
     def name(self) -> str: ...
@@ -26,18 +26,18 @@ class Part(Protocol):
     def stop_grace_s(self) -> float: ...
     @property
     def quiet(self) -> bool:
-        """Whether what it prints goes to its log file only."""
+        """Returns whether its output goes to its log file only."""
 
     async def command(self) -> Command:
-        """How to run it."""
+        """Returns the command that runs it."""
 
     async def ready(self, pid: int) -> bool:
-        """Whether it works, running as process `pid`."""
+        """Returns whether it is ready, running as process `pid`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeshProcess:
-    """A process built with mesh.process: it answers /readyz on its operations port."""
+    """A process built with mesh.process. It serves /readyz on its operations port."""
 
     name: str
     port: int
@@ -53,20 +53,20 @@ class MeshProcess:
 
     @property
     def code(self) -> Path:
-        """The folder, or the file less its suffix, of the module that it runs, relative to the project's root."""
+        """Returns the path of its module without suffix, or of its package, relative to the root of the project."""
         return Path(*self.argv[-1].split("."))
 
     async def command(self) -> Command:
-        """Its program with the environment it needs."""
+        """Returns its program with its environment."""
         return Command(self.argv, self.environment)
 
     async def ready(self, pid: int) -> bool:
-        """It says so itself."""
+        """Returns whether its /readyz answers 200."""
         return await asyncio.to_thread(answers_ready, self.ops_port)
 
 
 def answers_ready(port: int) -> bool:
-    """Whether GET /readyz on this port of the loopback interface answers 200. Blocks for a few seconds at most."""
+    """Returns whether GET /readyz on this loopback port answers 200. Blocks for a few seconds at most."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")

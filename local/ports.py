@@ -1,4 +1,4 @@
-"""TCP ports on the loopback interface: which to use, and whether they are free."""
+"""TCP ports on the loopback interface: the choice of ports, and the check that they are free."""
 
 import socket
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port that nobody listens on now. Another process may take it before you do: bind it soon."""
+    """Returns a free port. Another process may take it first: bind it soon."""
     return free_ports(1)[0]
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different ports that nobody listens on now."""
+    """Returns this number of different free ports."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -27,10 +27,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def choose_ports(defaults: Mapping[str, int]) -> dict[str, int]:
-    """Returns the port for each variable: what the environment says, else a free one when it says PORTS=free, else the
-    default.
+    """Returns the port for each variable: the one in the environment, else a free one if PORTS=free, else the default.
 
-    Raises SetupError when a value is no port, when two variables name the same one, and when one is in use.
+    Raises SetupError if a value is not a port, if two variables have the same port, or if a port is in use.
     """
     settings = ports_settings(defaults)
     others = free_ports(len(defaults)) if settings.ports else defaults.values()
@@ -44,12 +43,12 @@ def choose_ports(defaults: Mapping[str, int]) -> dict[str, int]:
 
 
 def _problem(variable: str, port: int, ports: Mapping[str, int]) -> str:
-    """Why this port cannot be used; empty when it can."""
+    """Returns why this port cannot be used; empty if it can."""
     twins = [name for name, other in ports.items() if other == port and name != variable]
     if twins:
         return f"{variable} and {twins[0]} are both {port}. Set one of them to another port."
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that lingers is no obstacle
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection in TIME_WAIT is no obstacle
         try:
             probe.bind((LOOPBACK, port))
         except PermissionError:
@@ -60,7 +59,7 @@ def _problem(variable: str, port: int, ports: Mapping[str, int]) -> str:
 
 
 def _holder(port: int) -> str:
-    """Who listens there, as far as we may know."""
+    """Returns the process that listens on the port, as the end of a clause; empty if it can't be determined."""
     try:
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,)

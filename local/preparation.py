@@ -1,4 +1,4 @@
-"""What has to be done before the processes start, or start anew with other code."""
+"""The steps before the processes start, or restart with changed code."""
 
 import hashlib
 import sys
@@ -24,7 +24,7 @@ from mesh.events.nats.users import PROVISIONER
 
 
 class Preparation:
-    """The steps, for the services that the checkout declared when `make up` began. Each raises SetupError."""
+    """The steps for the services that the checkout declared when `make up` started. Each raises SetupError."""
 
     def __init__(
         self, home: Home, services: Sequence[Service], postgres: Postgres, broker: BrokerServer, console: Console
@@ -37,11 +37,11 @@ class Preparation:
         self._provisioned = b""
 
     async def generate(self) -> None:
-        """Make gen/ from the contracts; the first time, what that needs is installed."""
+        """Generates gen/ from the contracts. The first time, this installs the tools for it."""
         await self._run_once("generation", Command(("make", "--no-print-directory", "generate")))
 
     async def prepare(self) -> None:
-        """Bring databases and broker to what the code expects now."""
+        """Updates the databases and the broker to what the code expects now."""
         try:
             services = read_services(Path())
         except WrongDeclarations as error:
@@ -52,7 +52,7 @@ class Preparation:
         await self.prepare_broker()
 
     async def prepare_databases(self) -> None:
-        """Create and migrate them, unless that was done with the same migrations before."""
+        """Creates and migrates the databases, unless the same migrations were applied before."""
         stamp = self._postgres.folder / "migrated"
         digest = hashlib.sha256()
         for path in processes.migrations(self._services):
@@ -66,7 +66,7 @@ class Preparation:
         stamp.write_text(digest.hexdigest())
 
     async def prepare_broker(self) -> None:
-        """Make what carries the events that the contracts ask for, unless that was done for the same contracts."""
+        """Provisions the broker for the events of the contracts, unless that was done for the same contracts."""
         contracts = Path(IMAGE).read_bytes()
         if contracts == self._provisioned:
             return
@@ -79,7 +79,7 @@ class Preparation:
         self._provisioned = contracts
 
     async def _run_once(self, name: str, command: Command) -> None:
-        """Run a program to its end."""
+        """Runs a program, logs its output and waits for its end. Raises SetupError if it fails."""
         child = await Child.start(command)
         log = LogFile(self._home.log(name))
         try:

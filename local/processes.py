@@ -1,4 +1,4 @@
-"""The table of what `make up` runs: the edge, the mail server, and the services that the checkout declares."""
+"""The table of the processes of `make up`: the edge, the mail server, and the services that the checkout declares."""
 
 import json
 import sys
@@ -29,17 +29,17 @@ COMMON = {
 
 
 def public_url(ports: Mapping[str, int]) -> str:
-    """Where the public reaches the edge."""
+    """Returns the public URL of the edge."""
     return f"http://localhost:{ports['PORT']}"
 
 
 def mail_url(home: Home, ports: Mapping[str, int]) -> str:
-    """Where the page with the mails is, for the owner of the mesh only: the path is a secret."""
+    """Returns the URL of the page with the mails. Its path is a secret."""
     return f"http://localhost:{ports['MAIL_PAGE_PORT']}/{home.secret(MAIL_PAGE_SECRET)}/"
 
 
 def mail(home: Home, ports: Mapping[str, int]) -> MeshProcess:
-    """The mail server."""
+    """Returns the process of the mail server."""
     environment = {
         **{name: str(ports[name]) for name in ("SMTP_PORT", "MAIL_PAGE_PORT")},
         "MAIL_PAGE_TOKEN": home.secret(MAIL_PAGE_SECRET),
@@ -49,7 +49,7 @@ def mail(home: Home, ports: Mapping[str, int]) -> MeshProcess:
 
 
 def port_variables(services: Services) -> dict[str, int]:
-    """Returns the ports by the variables that set them, those of brokers that do not run left out."""
+    """Returns the default ports by the variables that set them, without those of brokers that do not run."""
     ports = {name: port for name, port in declared_ports.OTHERS.items() if name not in unused_ports()}
     for service in services:
         ports[f"{service.variable}_PORT"] = service.port
@@ -65,7 +65,7 @@ def service(
     postgres: Postgres,
     broker: BrokerServer,
 ) -> MeshProcess:
-    """Returns the process of a service, with what only it needs."""
+    """Returns the process of a service, with the settings that only it needs."""
     port, ops_port = ports[f"{service.variable}_PORT"], ports[f"{service.variable}_OPS_PORT"]
     environment = {
         **_tokens(ports),
@@ -91,7 +91,7 @@ def service(
 
 
 def edge(services: Services, ports: Mapping[str, int]) -> MeshProcess:
-    """The edge. It answers /readyz on its public port."""
+    """Returns the process of the edge, which serves /readyz on its public port."""
     upstreams = (f"{name}={_address(service.name, ports)}" for service in services for name in service.types)
     environment = {
         **_tokens(ports),
@@ -106,7 +106,7 @@ def edge(services: Services, ports: Mapping[str, int]) -> MeshProcess:
 
 
 def database_urls(services: Services, postgres: Postgres) -> dict[str, str]:
-    """What mesh.migrations reads: <SERVICE>_DATABASE_URL for each service that has a database."""
+    """Returns the environment of mesh.migrations: <SERVICE>_DATABASE_URL for each service that has a database."""
     return {f"{each.variable}_DATABASE_URL": postgres.url(each.name) for each in services if each.declaration.database}
 
 
@@ -116,7 +116,7 @@ def secret_file(variable: str) -> str:
 
 
 def staff_email(services: Services) -> str:
-    """Returns the account of the staff, as the service that makes it declares it; empty if none does."""
+    """Returns the email of the staff's account, which the service that creates it declares; empty if none does."""
     declared = [service.declaration.environment() for service in services]
     return next((each["STAFF_EMAIL"] for each in declared if "STAFF_EMAIL" in each), "")
 
@@ -145,6 +145,6 @@ def _tokens(ports: Mapping[str, int]) -> dict[str, str]:
 
 
 def migrations(services: Services) -> tuple[Path, ...]:
-    """Returns the files that decide what the databases look like."""
+    """Returns the files that define the schemas of the databases."""
     own = (Path("services", service.name, "migrations") for service in services if service.declaration.database)
     return tuple(sorted(path for folder in (MESH_FOLDER, *own) for path in folder.glob("*.sql")))

@@ -1,4 +1,4 @@
-"""A RabbitMQ server, from the operating system's package rabbitmq-server."""
+"""A RabbitMQ server from the operating system's package rabbitmq-server."""
 
 import asyncio
 import hashlib
@@ -18,15 +18,14 @@ from local.secret import secret, write_secret
 from local.server import Server
 from mesh.events.rabbitmq.users import User, definitions
 
-# The scripts themselves: /usr/sbin/rabbitmq-server of Debian is another one, which changes to the user of the system's
-# own server. Others put a link to the script into PATH.
+# The server's own script. Debian's /usr/sbin/rabbitmq-server is a wrapper that changes to the system server's user.
 PROGRAMS = (
     Path("/usr/lib/rabbitmq/bin/rabbitmq-server"),
     Path("/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server"),
     Path("/usr/local/opt/rabbitmq/sbin/rabbitmq-server"),
 )
 CONNECT_TIMEOUT_S = 5.0
-PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # section 4.2.2 of AMQP 0-9-1: the server answers by a frame of method 1
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2: the server answers with a method frame (type 1)
 
 CONFIGURATION = """\
 listeners.tcp.1 = {host}:{port}
@@ -41,12 +40,12 @@ raft.wal_max_size_bytes = 67108864
 
 
 def program() -> Path | None:
-    """Returns the program of the server, None if it is not installed."""
+    """Returns the program of the server; None if it is not installed."""
     return next((path for path in PROGRAMS if path.exists()), None)
 
 
 def _version(path: Path) -> int:
-    """Returns the major version, which the folder of the program is named for."""
+    """Returns the major version, which is part of the name of the program's folder."""
     name = path.resolve().parent.parent.name  # rabbitmq_server-3.10.8, or 4.2.1 of Homebrew
     return int(name.rpartition("-")[2].partition(".")[0])
 
@@ -54,8 +53,8 @@ def _version(path: Path) -> int:
 class RabbitMQServer(Server):
     """A broker with these users. Their passwords are generated once and kept below `folder`, with mode 0600.
 
-    The node has its own name, cookie and data. Erlang's port mapper (epmd), one for a whole machine and alive after the
-    last node, is not started: nothing but this node's own port leads to it.
+    The node has its own name, cookie and data. Erlang's port mapper (epmd) is not started, because there is one for a
+    whole machine and it outlives its last node. The node is reachable by its own port only.
     """
 
     name: ClassVar[str] = "rabbitmq"
@@ -70,18 +69,18 @@ class RabbitMQServer(Server):
         *,
         policies: Sequence[dict[str, Any]] = (),
     ) -> None:
-        """Prepares the server. `policies` are added to those of every mesh."""
+        """Prepares the server. `policies` are added to the broker's usual ones."""
         super().__init__(folder, port)
         self._users = users
         self._policies = policies
         self._distribution_port = free_port()
 
     def url(self, user: str) -> str:
-        """Returns the URL by which this user connects."""
+        """Returns the URL with which this user connects."""
         return f"amqp://{user}:{self._password(user)}@{LOOPBACK}:{self.port}/"
 
     async def command(self) -> Command:
-        """Write the configuration and say how to run the server with it."""
+        """Writes the configuration and returns the command that runs the server with it."""
         path = program()
         if path is None:
             raise SetupError("RabbitMQ is not installed. On Debian and Ubuntu: sudo apt-get install rabbitmq-server")
@@ -100,8 +99,8 @@ class RabbitMQServer(Server):
         return Command((str(path),), self._environment())
 
     async def ready(self, pid: int) -> bool:
-        """It opens its port once it has recovered its queues and loaded its definitions. Its virtual host may still not
-        run: then it rejects every connection by INTERNAL_ERROR.
+        """Returns whether a client can connect. The server opens its port after it has recovered its queues and loaded
+        its definitions, but rejects connections with INTERNAL_ERROR until its virtual host runs.
         """
         return await self._listens() and await self._connects()
 
@@ -122,13 +121,13 @@ class RabbitMQServer(Server):
         return False
 
     def _environment(self) -> dict[str, str]:
-        # Data belongs to the name of a node: the folder decides it, not the port.
+        # RabbitMQ binds data to the name of the node, so the name depends on the folder and not on the port.
         node = f"meshwright-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]}@localhost"
         return {
-            "HOME": str(self.folder),  # where Erlang looks for the cookie
+            "HOME": str(self.folder),  # Erlang reads the cookie here
             "RABBITMQ_NODENAME": node,
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
-            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "none"),  # not the one in /etc
+            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "none"),  # instead of the one in /etc
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "none"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
@@ -136,7 +135,7 @@ class RabbitMQServer(Server):
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_LOG_BASE": str(self.folder),
-            "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the server, which ends in order on SIGTERM
+            "RUNNING_UNDER_SYSTEMD": "true",  # the script execs the server, which then gets SIGTERM itself
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 f"-sname {node} -start_epmd false -erl_epmd_port {self._distribution_port} "
                 "-kernel inet_dist_use_interface {127,0,0,1}"

@@ -1,4 +1,4 @@
-"""Restarts the processes whose code has changed, while `make up` runs."""
+"""The restart of processes whose code has changed, while `make up` runs."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -10,25 +10,25 @@ from local.part import MeshProcess
 from local.watch import Watch
 
 POLL_S = 0.3
-SETTLE_S = 0.15  # an editor or Git writes several files one after the other
+SETTLE_S = 0.15  # editors and Git write several files in a row
 CONTRACTS, SHARED, SUPERVISOR = "proto", ("mesh", "gen"), "local"
 WATCHED = (CONTRACTS, *SHARED, "services", "edge", SUPERVISOR)
 
 
 class Steps(Protocol):
-    """What is done because of a change. Each raises SetupError when it fails."""
+    """The steps after a change. Each raises SetupError if it fails."""
 
     async def generate(self) -> None:
-        """Make gen/ from the contracts."""
+        """Generates gen/ from the contracts."""
 
     async def prepare(self) -> None:
-        """Bring databases and broker to what the code expects."""
+        """Updates the databases and the broker to what the code expects."""
 
 
 class Reloader:
-    """Watches the code below `root` and restarts the processes that run it.
+    """A watcher of the code below `root` that restarts the processes that run it.
 
-    A process whose changed files cannot be compiled keeps the code that it runs until they can.
+    A process whose changed files have a syntax error keeps running the old code until the error is fixed.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Reloader:
         self._pending: set[Path] = set()
 
     async def run(self) -> None:
-        """Restart what has to be, until cancelled."""
+        """Restarts processes after changes, until cancelled."""
         while True:
             await asyncio.sleep(POLL_S)
             if changed := self._watch.changes():
@@ -77,7 +77,7 @@ class Reloader:
             self._restart(*restarted)
         elif any(path.parts[0] == SUPERVISOR for path in self._pending - errors.keys()):
             self._say(f"{_listed(self._pending)} changed; to use it, stop `make up` and start it again")
-        # What a process that keeps its code has not read yet, it reads when the error is mended.
+        # Changes of processes that keep their old code stay pending until the syntax error is fixed.
         self._pending = {path for path in self._pending if self._affected([path]) & kept} if kept else set()
 
     def _affected(self, paths: Iterable[Path]) -> set[str]:
@@ -97,7 +97,7 @@ class Reloader:
 
 
 def syntax_error(root: Path, path: Path) -> str:
-    """Returns where and why this file cannot be compiled; an empty text when it can, or is none of Python's."""
+    """Returns the place and the text of a file's syntax error; empty if there is none or the file is not Python."""
     if path.suffix != ".py" or not (root / path).is_file():
         return ""
     try:

@@ -1,4 +1,4 @@
-"""`make restart`: has the supervisor restart one of its processes."""
+"""`make restart`: makes the supervisor restart one of its processes."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ POLL_S = 0.05
 
 
 def restart(home: Home, name: str | None) -> None:
-    """Wait until the process runs anew and is ready. Raises SetupError when it is not, or there is none."""
+    """Requests the restart of a process and waits until it is ready. Raises SetupError if it fails or is unknown."""
     supervisor = home.supervisor_pid()
     if supervisor is None:
         raise SetupError("No mesh runs here. `make up` starts one.")

@@ -1,4 +1,4 @@
-"""The mesh that runs here, for commands in another terminal that use its servers."""
+"""The running mesh, for commands in another terminal that use its servers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from local.state import State
 
 
 def names(home: Home) -> set[str]:
-    """Returns the names of the processes of the running mesh, none if no mesh runs."""
+    """Returns the names of the processes of the running mesh; empty if no mesh runs."""
     return {state.name for state in State.read(home.state_file).processes} if home.supervisor_pid() else set()
 
 
@@ -25,8 +25,8 @@ def port_of(home: Home, name: str) -> int:
 
 
 def chosen_service(target: str, name: str | None, has_what: Callable[[Service], bool]) -> Service:
-    """Returns the service that SERVICE names for a make target. Raises SetupError with the names to choose from if it
-    is none of those that have what the target needs.
+    """Returns the service that SERVICE names for a make target. Raises SetupError with the possible names if it
+    is unknown or `has_what` is false for it.
     """
     services = {service.workload: service for service in read_services(Path()) if has_what(service)}
     service = services.get(workload_name(name or ""))

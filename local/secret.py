@@ -1,4 +1,4 @@
-"""Secrets that the local mesh generates once and keeps in files which only their owner can read."""
+"""Secrets that the local mesh generates once and keeps in files that only their owner can read."""
 
 import os
 import secrets
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Replace the file's text in one step, so that whoever dies in between leaves the old or the new one."""
+    """Replaces the text of a file atomically, so that a crash leaves the old or the new text."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
@@ -16,9 +16,9 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def secret(path: Path) -> str:
-    """The secret kept in this file, made up when there is none: 32 characters that need no quoting anywhere.
+    """Returns the secret in this file, and generates it first if there is none: 32 URL-safe characters.
 
-    A file that others could read, as a copy of the folder may have left it, is closed to them.
+    Permissions of other users are removed from the file: a copied folder may have added them.
     """
     if path.exists():
         path.chmod(0o600)

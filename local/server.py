@@ -1,4 +1,4 @@
-"""What the servers that come as wheels have in common: how the tests start one, and the supervisor all of them."""
+"""The base of database and broker servers, which the supervisor and the tests start."""
 
 import abc
 import asyncio
@@ -13,9 +13,9 @@ POLL_S = 0.02
 
 
 class Server(abc.ABC):
-    """A server on the loopback interface whose data lives under `folder` and survives from one start to the next.
+    """A server on the loopback interface. Its data is in `folder` and survives restarts.
 
-    As a context manager it runs from entry to exit. `port` is a free one when not given.
+    As a context manager it runs from entry to exit. By default `port` is a free one.
     """
 
     name: ClassVar[str]
@@ -31,14 +31,18 @@ class Server(abc.ABC):
 
     @abc.abstractmethod
     async def command(self) -> Command:
-        """Prepare the folder and say how to run the server in the foreground. Raises SetupError when that cannot be."""
+        """Prepares the folder and returns the command that runs the server in the foreground. Raises SetupError if that
+        is not possible.
+        """
 
     @abc.abstractmethod
     async def ready(self, pid: int) -> bool:
-        """Whether the server that runs as process `pid` accepts clients."""
+        """Returns whether the server that runs as process `pid` accepts clients."""
 
     async def start(self) -> None:
-        """Run it, its output going to `folder`/log, until it accepts clients. Raises SetupError when it does not."""
+        """Starts the server with its output in `folder`/log and waits until it accepts clients. Raises SetupError if it
+        does not.
+        """
         command = await self.command()
         with (self.folder / "log").open("ab") as log:
             self._child = await Child.start(command, log)
@@ -57,12 +61,12 @@ class Server(abc.ABC):
             ) from None
 
     async def stop(self) -> None:
-        """Stop it in an orderly way; without effect when it does not run."""
+        """Stops the server gracefully. Has no effect if it does not run."""
         if self._child:
             await self._child.stop(self.stop_grace_s)
 
     async def kill(self) -> None:
-        """Kill it, as a crash would."""
+        """Kills the server with SIGKILL, which has the effect of a crash."""
         if self._child:
             self._child.kill()
             await self._child.wait()

@@ -1,4 +1,4 @@
-"""The settings of the commands behind the Makefile's targets. A variable that is empty counts as not set."""
+"""The settings of the commands behind the Makefile's targets. An empty variable counts as not set."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from mesh.settings import InvalidSettings, MeshSettings, read
 
 
 class HomeSettings(MeshSettings):
-    """Where the local mesh keeps its state."""
+    """The place where the local mesh keeps its state."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
@@ -20,7 +20,7 @@ class HomeSettings(MeshSettings):
 
 
 class ReloadSettings(MeshSettings):
-    """Whether processes are restarted when their code changes."""
+    """The switch for restarting processes when their code changes."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
@@ -28,7 +28,7 @@ class ReloadSettings(MeshSettings):
 
 
 class BrokerSettings(MeshSettings):
-    """Which broker carries events."""
+    """The broker that carries events."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
@@ -38,7 +38,7 @@ class BrokerSettings(MeshSettings):
 
 
 class PortsSettings(MeshSettings):
-    """How ports are chosen that no variable sets."""
+    """The choice of ports that no variable sets."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
@@ -46,7 +46,7 @@ class PortsSettings(MeshSettings):
 
 
 def broker_settings() -> BrokerSettings:
-    """Returns which broker carries events. Raises SetupError."""
+    """Returns the settings of the broker. Raises SetupError if they are invalid."""
     try:
         return read(BrokerSettings)
     except InvalidSettings as error:
@@ -54,8 +54,8 @@ def broker_settings() -> BrokerSettings:
 
 
 def ports_settings(defaults: Mapping[str, int]) -> PortsSettings:
-    """Returns the settings with a field for each variable that sets a port, its name in lower case; None if it is not
-    set. Raises SetupError.
+    """Returns the settings with a field for each variable that sets a port: its name in lower case, None if not set.
+    Raises SetupError if they are invalid.
     """
     fields: dict[str, Any] = {
         variable.lower(): (int | None, Field(None, ge=1, le=65535, examples=[port]))

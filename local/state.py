@@ -1,20 +1,20 @@
-"""What the supervisor says about its processes, in a file that `make status` reads."""
+"""The state of the processes, which the supervisor writes to a file for `make status`."""
 
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-STEADY_S = 30.0  # a process that ran as long is taken for sound: what was before no longer counts
-CRASH_LOOP_MIN = 3  # so many crashes in a row, none after a steady run
+STEADY_S = 30.0  # after this time a process is stable: earlier crashes no longer count
+CRASH_LOOP_MIN = 3  # consecutive crashes, none after a stable run
 
 
 @dataclass(slots=True)
 class ProcessState:
-    """One process. `pid` is None while it waits to be started again; `started_at` is in seconds since the epoch.
-    `restarts` leaves out those that were asked for; `crashes` are those in a row, each before a steady run.
+    """The state of a process. `pid` is None while it waits for its next start; `started_at` is in seconds since the
+    epoch. `restarts` excludes requested ones; `crashes` counts consecutive crashes, each within STEADY_S of the start.
 
-    `ready` says that it was ready once since its start. Where there is a `readyz_url`, that one knows better.
+    `ready` is true if it has been ready since its start. If there is a `readyz_url`, ask that for the current state.
     """
 
     name: str
@@ -27,26 +27,26 @@ class ProcessState:
     ready: bool = False
 
     def crashes_in_a_loop(self, now: float) -> bool:
-        """Returns whether it has ended too often to be taken for sound now, in seconds since the epoch."""
+        """Returns whether the process is in a crash loop at the time `now`, in seconds since the epoch."""
         steady = self.pid is not None and now - self.started_at > STEADY_S
         return self.crashes >= CRASH_LOOP_MIN and not steady
 
 
 @dataclass(slots=True)
 class State:
-    """All processes, in the order of their start."""
+    """The states of all processes, in the order of their start."""
 
     processes: list[ProcessState] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What the file says; nothing when there is none."""
+        """Reads the state from a file; without the file, the state is empty."""
         if not path.exists():
             return cls()
         return cls([ProcessState(**process) for process in json.loads(path.read_text())["processes"]])
 
     def write(self, path: Path) -> None:
-        """Replace the file in one step."""
+        """Replaces the file atomically."""
         new = path.with_suffix(".new")
         new.write_text(json.dumps(asdict(self), indent=2))
         new.replace(path)

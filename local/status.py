@@ -20,7 +20,7 @@ NUMBERS = ("pid", "port", "memory MB", "restarts", "uptime")
 
 
 def status(home: Home) -> bool:
-    """Print the table. Returns whether every process is ready."""
+    """Prints the table and returns whether every process is ready."""
     processes = State.read(home.state_file).processes if home.supervisor_pid() else []
     if not processes:
         print("No mesh runs here. `make up` starts one.")
@@ -42,8 +42,8 @@ def status(home: Home) -> bool:
 
 
 def describe(process: ProcessState) -> str:
-    """`crash loop`, `waiting` to be started, `starting`, `ready`, `not ready` (it was, and says that it is no more) or
-    `stopped`.
+    """Returns the state of a process: `crash loop`, `waiting` (for its next start), `starting`, `ready`, `not ready`
+    (it was ready, and its /readyz fails now) or `stopped`.
     """
     if process.crashes_in_a_loop(time.time()):
         return CRASH_LOOP
@@ -59,7 +59,7 @@ def describe(process: ProcessState) -> str:
 
 
 def measure(process: ProcessState) -> tuple[str, ...]:
-    """The cells after the state."""
+    """Returns the cells of the row after the state."""
     if process.pid is None:
         return "", str(process.port), "", str(process.restarts), ""
     uptime = timedelta(seconds=int(time.time() - process.started_at))
@@ -67,7 +67,7 @@ def measure(process: ProcessState) -> tuple[str, ...]:
 
 
 def memory_mb(pid: int) -> float:
-    """What the process holds resident, in MB (10^6 bytes), and its children with what they do not share with it."""
+    """Returns the resident memory of a process plus the unshared memory of its children, in MB (10^6 bytes)."""
     try:
         process = psutil.Process(pid)
         memory_bytes = process.memory_info().rss

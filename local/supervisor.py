@@ -1,4 +1,4 @@
-"""Runs the processes of a local mesh: starts them in groups, starts one that dies again, stops all in reverse order."""
+"""The supervisor of a local mesh, which starts processes in groups, restarts them, and stops them in reverse order."""
 
 import asyncio
 import errno
@@ -19,15 +19,15 @@ from local.state import CRASH_LOOP_MIN, STEADY_S, ProcessState, State
 
 READY_TIMEOUT_S = 60.0
 READY_POLL_S = 0.1
-EARLY_ENDS_MAX = 3  # before it was ever ready: then it is not worth another try
+EARLY_ENDS_MAX = 3  # ends before it was ever ready; then it gives up
 RESTART_PAUSE_S_MIN = 0.2
 RESTART_PAUSE_S_MAX = 10.0
 
 
 class Supervisor:
-    """Keeps parts running from their `start` to the exit of this context, which stops them, the last group first.
+    """A context that keeps parts running from their `start` to its exit, which stops them, the last group first.
 
-    The state lists all parts from the beginning, so that a mesh of which half has not started yet does not look ready.
+    The state lists all parts from the beginning, so that a partly started mesh does not look ready.
     """
 
     def __init__(self, home: Home, console: Console, parts: Sequence[Part]) -> None:
@@ -37,11 +37,11 @@ class Supervisor:
         self._keepers = {part.name: Keeper(part, home, console, self.save) for part in parts}
 
     def start(self, *parts: Part) -> None:
-        """Start a group of parts at the same time."""
+        """Starts a group of parts at the same time."""
         self._groups.append([asyncio.create_task(self._keepers[part.name].keep()) for part in parts])
 
     async def ready(self, *parts: Part) -> None:
-        """Wait until these parts are ready. Raises SetupError when one is late, or ends again and again."""
+        """Waits until these parts are ready. Raises SetupError if one takes too long or ends repeatedly."""
         keepers = [self._keepers[part.name] for part in parts]
         all_ready = asyncio.create_task(_all_ready(keepers))
         try:
@@ -56,18 +56,18 @@ class Supervisor:
             all_ready.cancel()
 
     def restart(self, *names: str) -> None:
-        """Restart the parts of these names; a name that none has is of no effect."""
+        """Restarts the parts with these names. Ignores unknown names."""
         for name in names:
             if name in self._keepers:
                 self._keepers[name].restart()
 
     async def keep(self) -> None:
-        """Keep all running, for ever. Raises what keeps a part from being started again."""
+        """Keeps all parts running forever. Raises the error for which a part cannot be restarted."""
         await asyncio.wait(self._tasks(), return_when=asyncio.FIRST_COMPLETED)
         self._raise_failure()
 
     def save(self) -> None:
-        """Write the state for others to read. On a full disk the old one stays: the processes are worth more."""
+        """Writes the state to its file. On a full disk the old state stays, and the processes keep running."""
         try:
             State([keeper.state for keeper in self._keepers.values()]).write(self._home.state_file)
         except OSError as error:
@@ -96,7 +96,7 @@ class Supervisor:
 
 
 class Keeper:
-    """Keeps one part running."""
+    """The loop that keeps one part running."""
 
     def __init__(self, part: Part, home: Home, console: Console, save: Callable[[], None]) -> None:
         self._part = part
@@ -108,11 +108,11 @@ class Keeper:
         self._restart_requested = asyncio.Event()
 
     def restart(self) -> None:
-        """Stop it and start it again at once, also when it waits for its next start."""
+        """Requests an immediate restart, also while the part waits for its next start."""
         self._restart_requested.set()
 
     async def keep(self) -> None:
-        """Start it, and again whenever it ends, until cancelled. Raises SetupError when it never gets ready."""
+        """Starts the part, and again whenever it ends, until cancelled. Raises SetupError if it never gets ready."""
         while True:
             started_s = time.monotonic()
             exit_code = await self._run_once()
@@ -121,7 +121,7 @@ class Keeper:
                 continue
             self.state.restarts += 1
             steady = time.monotonic() - started_s > STEADY_S
-            # An exit code of 0 is somebody's wish: it is no reason to wait.
+            # An exit code of 0 means that someone stopped it on purpose: no crash, no longer pause.
             self.state.crashes = 0 if exit_code == 0 else 1 if steady else self.state.crashes + 1
             self._save()
             if not self.was_ready.is_set() and self.state.restarts == EARLY_ENDS_MAX:
@@ -132,7 +132,7 @@ class Keeper:
             await self._pause(exit_code)
 
     async def _pause(self, exit_code: int) -> None:
-        """Wait the longer, the more often it has crashed; not at all when it is to be restarted."""
+        """Waits before the next start: longer after each crash, and only until a restart is requested."""
         crashes = self.state.crashes
         pause_s = min(RESTART_PAUSE_S_MIN * 2 ** max(crashes - 1, 0), RESTART_PAUSE_S_MAX)
         self._console.say(f"{self.state.name} {describe_end(exit_code)}; starting it again in {pause_s:g} s")
@@ -144,8 +144,8 @@ class Keeper:
                 self.state.crashes = 0
 
     async def _run_once(self) -> int | None:
-        """From its start to its end. Returns its exit code, or None when it was stopped to be restarted. When
-        cancelled, it is stopped first.
+        """Runs the part once. Returns its exit code, or None if it was stopped for a restart. Stops the part when
+        cancelled.
         """
         self._restart_requested.clear()
         child = await Child.start(await self._part.command())
@@ -193,16 +193,16 @@ async def _all_ready(keepers: Sequence[Keeper]) -> None:
 
 
 def describe_end(exit_code: int) -> str:
-    """How a process ended, for people."""
+    """Describes the end of a process as a predicate, such as "was killed by SIGKILL"."""
     if exit_code < 0:
         return f"was killed by {signal.Signals(-exit_code).name}"
     return f"stopped with exit code {exit_code}"
 
 
 def end_leftovers(processes: Sequence[ProcessState], grace_s: float) -> None:
-    """End what a supervisor that was killed has left behind. A newer process that has got the id of one is not touched.
+    """Ends the processes that a killed supervisor left behind. Spares newer processes that reuse one of the ids.
 
-    SIGINT asks all of ours to stop; SIGTERM would let PostgreSQL wait for its clients.
+    SIGINT stops all our processes; on SIGTERM, PostgreSQL would wait for its clients.
     """
     leftovers = []
     for state in processes:

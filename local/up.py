@@ -1,4 +1,4 @@
-"""`make up`: the whole mesh, from its folder to the sentence that says where it is."""
+"""`make up`: runs the whole mesh, from its folder to its welcome text."""
 
 import asyncio
 import signal
@@ -29,14 +29,14 @@ LEFTOVERS_GRACE_S = 10.0
 
 
 async def up(home: Home) -> None:
-    """Run the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError, or WrongDeclarations, with what has to be put
-    right.
+    """Runs the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError or WrongDeclarations for problems that the
+    developer has to fix.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(signum, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: None)  # until there is something to restart
+    loop.add_signal_handler(signal.SIGUSR1, lambda: None)  # ignored until there are processes to restart
     home.create()
     with home.lock():
         end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
@@ -53,7 +53,7 @@ async def up(home: Home) -> None:
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work until it fails, or until told to stop."""
+    """Runs the work until it fails or `stop` is set."""
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -66,7 +66,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 async def _run(
     home: Home, contracts: FileDescriptorSet, declared: Sequence[Service], ports: dict[str, int], console: Console
 ) -> None:
-    """Start everything, say so, and keep it running for ever. When cancelled, it stops everything."""
+    """Starts everything, prints the welcome and keeps it running forever. When cancelled, it stops everything."""
     console.say("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
     broker = brokers.broker(home, participants(contracts), ports)
@@ -93,7 +93,7 @@ async def _run(
 
 
 async def _first(*works: Coroutine[Any, Any, None]) -> None:
-    """Do all of these until one ends or fails."""
+    """Runs all of these until one ends or fails."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
-"""Finds out which files below some folders have got another content.
+"""The detection of files whose content has changed.
 
-It looks, again and again, at the times and sizes of all files, which works on every system and file system, needs no
-package, and costs a millisecond for some hundred files.
+It polls the times and sizes of all files. That works on every system and file system, needs no package, and costs a
+millisecond for a few hundred files.
 """
 
 import hashlib
@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-SKIPPED_SUFFIXES = ("~", ".pyc", ".swp", ".swx", ".tmp")  # of editors and of Python; their other names begin with a dot
+SKIPPED_SUFFIXES = ("~", ".pyc", ".swp", ".swx", ".tmp")  # editors' and Python's; their other files begin with a dot
 SKIPPED_FOLDER = "__pycache__"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One content of a file. The digest tells whether it is another one; the rest, whether to look."""
+    """A version of a file. If time or size differ, the content is read; if the digest differs, it has changed."""
 
     modified_ns: int
     size_bytes: int
@@ -25,7 +25,7 @@ class Version:
 
 
 class Watch:
-    """The files below `folders` of `root`, as they were at the last look."""
+    """The files below `folders` of `root` as they were at the last poll."""
 
     def __init__(self, root: Path, folders: Sequence[str]) -> None:
         self._root = root
@@ -34,7 +34,7 @@ class Watch:
         self.changes()
 
     def changes(self) -> set[Path]:
-        """Returns the files, relative to the root, that have come, gone or changed since the last call."""
+        """Returns the files, relative to the root, that were added, removed or changed since the last call."""
         before, now = self._versions, dict(self._look())
         self._versions = now
         return {
@@ -45,7 +45,7 @@ class Watch:
 
     def _look(self) -> Iterator[tuple[str, Version]]:
         for entry in self._files():
-            with suppress(FileNotFoundError):  # it has just gone
+            with suppress(FileNotFoundError):  # it has just been removed
                 status = entry.stat()
                 known = self._versions.get(entry.path)
                 if known and (known.modified_ns, known.size_bytes) == (status.st_mtime_ns, status.st_size):

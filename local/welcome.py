@@ -1,4 +1,4 @@
-"""What `make up` tells its user: where everything is, and three calls to try."""
+"""The text that `make up` prints when the mesh is ready: addresses, and three calls to try."""
 
 import os
 
@@ -38,11 +38,11 @@ TOKEN=$(curl -s {url}/v1/oauth2/token -d grant_type=password -d username={email}
   | {access_token})
 """
 
-ACCESS_TOKEN = """sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/'"""  # the one tool for it that every machine has
+ACCESS_TOKEN = """sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/'"""  # every machine has sed
 
 
 def welcome(home: Home, ports: dict[str, int], staff_email: str) -> str:
-    """The text."""
+    """Returns the text."""
     url = processes.public_url(ports)
     return WELCOME.format(
         url=url,
@@ -54,7 +54,7 @@ def welcome(home: Home, ports: dict[str, int], staff_email: str) -> str:
 
 
 def write_staff_login(home: Home, ports: dict[str, int], staff_email: str) -> None:
-    """Keep the login of the first member of staff in a file that only its owner can read."""
+    """Writes the login of the first member of staff to a file that only its owner can read."""
     text = STAFF_LOGIN.format(
         email=staff_email,
         password=home.secret(processes.secret_file("STAFF_PASSWORD")),

@@ -1,1 +1,1 @@
-"""The services of a checkout: what their folders declare, and what their contracts say of them."""
+"""The services of a checkout, as their declarations and their contracts describe them."""

@@ -19,7 +19,7 @@ PACKAGE_PREFIX = "meshwright."
 
 
 def read_services(root: Path, image: FileDescriptorSet | None = None) -> tuple[Service, ...]:
-    """Returns the services of a checkout, those with the lowest ports first; `image` replaces gen/contracts.binpb.
+    """Returns the services of a checkout, in the order of their ports. `image` replaces gen/contracts.binpb.
     Raises WrongDeclarations.
     """
     if image is None:
@@ -48,7 +48,7 @@ def read_services(root: Path, image: FileDescriptorSet | None = None) -> tuple[S
 
 
 def read_files(root: Path) -> list[DeclarationFile]:
-    """Returns the declarations of a checkout, by name. Raises WrongDeclarations with all that is wrong in them."""
+    """Returns the declarations of a checkout, in the order of names. Raises WrongDeclarations with all problems."""
     folders = {path.parent.name for name in ("service.toml", "__main__.py") for path in root.glob(f"services/*/{name}")}
     files: list[DeclarationFile] = []
     problems: list[Problem] = []
@@ -69,7 +69,7 @@ def read_files(root: Path) -> list[DeclarationFile]:
 
 
 def _clashes(files: Iterable[DeclarationFile]) -> list[Problem]:
-    """Returns what two declarations both want for themselves."""
+    """Returns a problem for each port, secret or role that two declarations claim."""
     files = list(files)
     problems = []
     owners: dict[str, str] = {}

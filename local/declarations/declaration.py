@@ -1,18 +1,18 @@
-"""The declaration of a service, services/<name>/service.toml: what neither its contract nor its code says.
+"""The declaration of a service, services/<name>/service.toml: facts that are in neither its contract nor its code.
 
     database = true                         # it has a PostgreSQL database, migrated before it starts
     mail = true                             # it sends mail: SMTP_URL
     sms = true                              # it sends SMS: SMS_FOLDER under `make up`, for the sandbox
     internet = true                         # it calls URLs outside of the mesh: its pods may connect to them
-    issues_tokens = true                    # it gets the secrets of those that call as themselves: SERVICE_CLIENTS
-    generated_secrets = ["SIGNING_SECRET"]  # variables whose values are made up once and kept
-    memory = "96Mi"                         # what a pod asks for, if the default is too little
-    port = 9001                             # of gRPC under `make up`, where it has to be this one
+    issues_tokens = true                    # it gets the client secrets of all workloads: SERVICE_CLIENTS
+    generated_secrets = ["SIGNING_SECRET"]  # variables whose values are generated once and kept
+    memory = "96Mi"                         # a pod's memory request, if the default is too small
+    port = 9001                             # of gRPC under `make up`, if it has to be fixed
 
-    [env]                                   # variables that are set wherever it runs
+    [env]                                   # variables that are set in every environment
     MAIL_FROM = "Shop <shop@example.com>"
 
-An empty file declares a service that needs nothing of this.
+An empty file declares a service that needs none of these.
 """
 
 import difflib
@@ -33,7 +33,7 @@ PORT_MIN, PORT_MAX = 1024, 65535 - OPS_PORT_OFFSET
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
-_NAME_LENGTH_MAX: Final = 38  # a Service of Kubernetes has 63 characters, its prefix up to 24
+_NAME_LENGTH_MAX: Final = 38  # a Kubernetes Service name has at most 63 characters, its prefix up to 24
 _RESERVED: Final = frozenset(
     {
         "edge",
@@ -69,7 +69,7 @@ _MADE_SUFFIXES: Final = ("_ADDRESS", "_DATABASE_PASSWORD", "_BROKER_PASSWORD", "
 
 
 class Declaration(BaseModel):
-    """What services/<name>/service.toml says."""
+    """The content of services/<name>/service.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -84,15 +84,15 @@ class Declaration(BaseModel):
     env: dict[Variable, bool | int | float | str] = Field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """Returns the variables as a process gets them."""
+        """Returns the variables of [env] as strings for the environment of a process."""
         return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in self.env.items()}
 
 
 class DeclarationFile:
-    """A service.toml with its text, in which problems have lines. `name` is the service's: its folder's."""
+    """A service.toml with its text, in which problems have lines. `name` is the name of the service and its folder."""
 
     def __init__(self, root: Path, name: str) -> None:
-        """Raises WrongDeclarations with all that is wrong in the file."""
+        """Raises WrongDeclarations with all problems of the file."""
         self.name = name
         self.path = f"services/{name}/{FILE}"
         if why := name_problem(name):
@@ -105,7 +105,7 @@ class DeclarationFile:
         self.declaration = self._read()
 
     def problem(self, why: str, *keys: str) -> Problem:
-        """Returns a problem at the line where these keys are, the innermost last; at the first line without keys."""
+        """Returns a problem at the line of these keys, outermost first; without keys, at the first line."""
         return Problem(self.path, self._line(keys), why)
 
     def _read(self) -> Declaration:
@@ -146,7 +146,7 @@ class DeclarationFile:
         return found
 
     def _line(self, keys: tuple[str, ...]) -> int:
-        """Returns the line of the last of the keys that is found, each after the one before."""
+        """Returns the line of the last key that is found. Each key is searched after the one before it."""
         at = 1
         lines = self._text.splitlines() if keys else []
         for key in keys:
@@ -167,14 +167,14 @@ def name_problem(name: str) -> str:
 
 
 def _label(keys: list[str]) -> str:
-    """Returns how an error names the key."""
+    """Returns the name of the key in errors."""
     if len(keys) > 1 and keys[0] == "env":
         return keys[1]
     return keys[0] if keys else "The declaration"
 
 
 def _requirement(error: ErrorDetails, keys: list[str]) -> str:
-    """Returns what a key must be, to continue its name."""
+    """Returns the requirement that a key violates, as the rest of a sentence that begins with the key."""
     kind, key = error["type"], keys[0] if keys else ""
     if kind == "extra_forbidden":
         known = list(Declaration.model_fields)

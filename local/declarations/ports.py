@@ -1,4 +1,4 @@
-"""The ports of services under `make up`, which stay the same from run to run and never clash."""
+"""The ports of services under `make up`. They stay the same from run to run and never clash."""
 
 import zlib
 from collections.abc import Collection, Mapping
@@ -7,10 +7,10 @@ from typing import Final
 from local.declarations.declaration import OPS_PORT_OFFSET
 
 FIRST, LAST = 9010, 9099
-"""The ports of services that declare none."""
+"""The range of ports for services that declare none."""
 
-OTHERS: Final[Mapping[str, int]] = {  # by the variable that sets it
-    "PORT": 8080,  # the edge's: the one that the public uses
+OTHERS: Final[Mapping[str, int]] = {  # keyed by the variable that sets the port
+    "PORT": 8080,  # the edge's public port
     "MAIL_PAGE_PORT": 8025,
     "SMTP_PORT": 8026,
     "POSTGRES_PORT": 8032,
@@ -21,8 +21,8 @@ OTHERS: Final[Mapping[str, int]] = {  # by the variable that sets it
 
 
 def assign(declared: Mapping[str, int | None]) -> dict[str, int]:
-    """Returns the port of each service: the declared one, else one that follows from its name. Two names that lead to
-    the same port get neighbours. Raises ValueError with a sentence if there are more services than ports.
+    """Returns the port of each service: the declared one, else one derived from the name. If a derived port is taken,
+    the next free one is used. Raises ValueError with a sentence if there are more services than ports.
     """
     ports = {name: port for name, port in declared.items() if port is not None}
     taken = set(ports.values())

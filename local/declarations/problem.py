@@ -1,4 +1,4 @@
-"""What is wrong with the declarations of a checkout, for the person who wrote them."""
+"""Problems in the declarations of a checkout, described for their author."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """Something that is wrong in a file. `path` is relative to the checkout, `line` counts from 1."""
+    """A problem at a line of a file. `path` is relative to the checkout, `line` counts from 1."""
 
     path: str
     line: int
@@ -17,7 +17,7 @@ class Problem:
 
 
 class WrongDeclarations(Exception):
-    """The declarations, the contracts or the code contradict each other. The text has a line for each problem."""
+    """A contradiction between declarations, contracts and code. The text has a line for each problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))

@@ -1,4 +1,4 @@
-"""A service of a checkout: its declaration, and what follows from the contracts."""
+"""A service of a checkout: its declaration, and the facts that are derived from the contracts."""
 
 from dataclasses import dataclass, field
 
@@ -7,8 +7,8 @@ from local.declarations.declaration import OPS_PORT_OFFSET, Declaration, Declara
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service. `name` is the name of its folder and in the contracts, order_items; `types` are its gRPC services. Two
-    are equal if they declare the same, and the same follows for them.
+    """A service. `name` is its name in the contracts and of its folder, order_items; `types` are its gRPC services. Two
+    services are equal if all of this is equal; the text of the declaration does not count.
     """
 
     name: str
@@ -23,25 +23,25 @@ class Service:
 
     @property
     def workload(self) -> str:
-        """Its name where names of hosts go, order-items: its container, its pods, its log."""
+        """Returns the name as a host name, such as order-items. Its container, its pods and its log have it."""
         return workload_name(self.name)
 
     @property
     def variable(self) -> str:
-        """Its name in variables, ORDER_ITEMS."""
+        """Returns the name in variables, such as ORDER_ITEMS."""
         return self.name.upper()
 
     @property
     def ops_port(self) -> int:
-        """The port of its operations under `make up`."""
+        """Returns the operations port under `make up`."""
         return self.port + OPS_PORT_OFFSET
 
     @property
     def events(self) -> bool:
-        """Whether it publishes or consumes events, and so is a user of the broker."""
+        """Returns whether it publishes or consumes events and so needs a user of the broker."""
         return bool(self.publishes or self.consumes)
 
 
 def workload_name(service: str) -> str:
-    """Returns the name of a service where names of hosts go."""
+    """Returns the name of a service as a host name."""
     return service.replace("_", "-")

@@ -1,4 +1,4 @@
-"""Puts the client libraries of browsers that the edge is tested with into .tools/browser-clients, by npm.
+"""The installation of the browser client libraries for the edge's tests into .tools/browser-clients, by npm.
 
 python tools/browser_clients.py
 """
@@ -14,7 +14,7 @@ FOLDER = ROOT / ".tools" / "browser-clients"
 
 
 def main() -> None:
-    """Exits with a sentence when they can't be had."""
+    """Installs the libraries. Exits with a message if that fails."""
     if not npm_packages.install(PACKAGES, FOLDER):
         sys.exit("The clients of browsers could not be installed; npm says above why.")
 

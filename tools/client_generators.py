@@ -1,8 +1,8 @@
-"""Puts the generators of clients that the edge's documents are tested with into .tools/client-generators.
+"""The installation of client generators for the tests of the edge's documents into .tools/client-generators.
 
     python tools/client_generators.py
 
-They are in an environment of their own: `make up` needs none of them, and they bring a Java runtime.
+They have their own environment, because `make up` does not need them and they bring a Java runtime.
 """
 
 import shutil
@@ -19,7 +19,7 @@ PACKAGES = FOLDER / "packages"
 
 
 def main() -> None:
-    """Exits with a sentence when they can't be had."""
+    """Installs the generators. Exits with a message if that fails."""
     requirements = SOURCE / "requirements.txt"
     made = PACKAGES / ".made"
     if not made.exists() or made.read_text() != requirements.read_text():

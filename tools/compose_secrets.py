@@ -1,6 +1,6 @@
-"""Makes .env, the secrets that compose.yaml refers to. Only its owner can read it, and git ignores it.
+"""The generator of .env, the secrets to which compose.yaml refers. Only its owner can read it, and git ignores it.
 
-It needs nothing but Python: `make compose` runs it where no environment is set up.
+It needs only Python, because `make compose` runs it without an environment.
 """
 
 import os
@@ -13,15 +13,15 @@ FILE = ROOT / ".env"
 
 
 def names() -> tuple[str, ...]:
-    """Returns the secrets: what compose.yaml can't do without, and says to run this for."""
+    """Returns the names of the secrets that compose.yaml requires."""
     found = re.findall(r"\$\{([A-Z][A-Z0-9_]*):\?run make compose\}", (ROOT / "compose.yaml").read_text())
     return tuple(dict.fromkeys(found))
 
 
 def main() -> None:
-    """Adds what is missing, and leaves what is there as it is: the data in the volumes fits it.
+    """Adds missing secrets to the file. Keeps the existing ones, because the data in the volumes depends on them.
 
-    A file that others could read is closed to them before a secret is written.
+    Permissions of other users are removed from the file before a secret is written.
     """
     with os.fdopen(os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+") as file:
         os.fchmod(file.fileno(), 0o600)

@@ -1,4 +1,4 @@
-"""Puts the conformance suite of Connect and gRPC-Web into .tools: its runner, a reference server, and its contract.
+"""The build of the conformance suite of Connect and gRPC-Web in .tools: runner, reference server, and contract.
 
 python tools/connect_conformance.py
 """
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).resolve().parent.parent / ".tools" / "connect-conformanc
 
 
 def main() -> None:
-    """Exits with a sentence when it cannot be built."""
+    """Builds the suite. Exits with a message if that fails."""
     made = FOLDER / "VERSION"
     if made.exists() and made.read_text() == VERSION:
         return

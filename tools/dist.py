@@ -1,9 +1,9 @@
-"""Writes what a release consists of into dist/: the chart as a package, the clients for Python, TypeScript and Postman,
-the descriptor image, the list of the image's packages, and the notes of the release from CHANGELOG.md.
+"""The files of a release in dist/: the packaged chart, the clients for Python, TypeScript and Postman, the descriptor
+image, the list of the container image's packages, and the release notes from CHANGELOG.md.
 
     python tools/dist.py 1.2.3
 
-The container image is not among them: `make image` builds it.
+The container image is not one of them; `make image` builds it.
 """
 
 import re
@@ -25,11 +25,11 @@ VERSION: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[0-9A-Za-z]+(\.[0
 
 
 class DistFailed(Exception):
-    """The release can't be made; the text says why."""
+    """A failure to make the release. The text says why."""
 
 
 def main() -> None:
-    """Writes dist/ anew. Exits with a sentence when something is missing."""
+    """Recreates dist/. Exits with a message if something is missing."""
     try:
         make(sys.argv[1] if len(sys.argv) > 1 else "", ROOT / "dist")
     except DistFailed as error:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def make(version: str, target: Path) -> None:
-    """Writes all files of this version below a folder that is made anew. Raises DistFailed."""
+    """Writes all files of this version into a folder, which it recreates. Raises DistFailed."""
     if not VERSION.fullmatch(version):
         raise DistFailed("VERSION is the version to release, such as 1.2.3: make dist VERSION=1.2.3")
     notes = notes_of(version, (ROOT / "CHANGELOG.md").read_text())
@@ -51,7 +51,7 @@ def make(version: str, target: Path) -> None:
 
 
 def notes_of(version: str, changelog: str) -> str:
-    """Returns the section of a version. Raises DistFailed if there is none."""
+    """Returns the changelog section of a version. Raises DistFailed if there is none."""
     match = re.search(
         rf"^## {re.escape(version)}( [^\n]*)?\n(?P<notes>.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL
     )
@@ -61,7 +61,7 @@ def notes_of(version: str, changelog: str) -> str:
 
 
 def package_chart(version: str, target: Path) -> None:
-    """Packages the chart, whose image tag is the version."""
+    """Packages the chart with the version as chart version and image tag."""
     run(
         ROOT / ".tools" / "bin" / "helm",
         *("package", ROOT / "charts" / "meshwright"),
@@ -82,7 +82,7 @@ def package_clients(version: str, target: Path) -> None:
 
 
 def run(*command: str | Path) -> None:
-    """Runs a program. What it prints is shown only when it fails. Raises DistFailed."""
+    """Runs a program. Raises DistFailed with its output if it fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
         raise DistFailed(f"{done.stdout}{Path(command[0]).name} failed for the reason above.")

@@ -1,10 +1,10 @@
-"""Installs what a target needs into .venv, and brings an old .venv up to date.
+"""The installation of the packages that a make target needs into .venv, and the update of an old .venv.
 
     python3 tools/environment.py up | toolchains | dev
 
 Each name stands for the pins of requirements-<name>.txt. `up` creates .venv, so the others install it first. The script
-runs before anything is installed, and it reports a Python that is too old: hence it uses the standard library only, and
-nothing that Python 3.7 cannot read. Running it again costs nothing, and two at once wait for each other.
+runs before anything is installed and reports a Python that is too old. Therefore it uses only the standard library and
+the syntax of Python 3.7. Running it again is cheap, and concurrent runs wait for each other.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ SECONDS_BETWEEN_REDRAWS = 0.2
 
 
 def main() -> None:
-    """Exits with a sentence when something is missing."""
+    """Installs the requirements that the argument names. Exits with a message if that fails."""
     check_python(sys.version_info[:3])
     name = sys.argv[1] if len(sys.argv) > 1 else "dev"
     if name not in PURPOSES:
@@ -43,11 +43,11 @@ def main() -> None:
         with requirements.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             provide(ROOT / ".venv", requirements, PURPOSES[each])
-    (ROOT / ".venv" / f"requirements-{name}.sha256").touch()  # make compares its time with the pins'
+    (ROOT / ".venv" / f"requirements-{name}.sha256").touch()  # make compares its time with that of the pins
 
 
 def check_python(version: "tuple[int, int, int]") -> None:
-    """Exits when this Python is too old."""
+    """Exits with a message if this Python is too old."""
     if version < PYTHON_MIN:
         needed, found = (".".join(map(str, numbers)) for numbers in (PYTHON_MIN, version))
         sys.exit(
@@ -56,8 +56,8 @@ def check_python(version: "tuple[int, int, int]") -> None:
 
 
 def provide(folder: Path, requirements: Path, purpose: str) -> None:
-    """Installs these requirements into the virtual environment `folder`, unless they are there. Creates it first if it
-    is missing or does not work.
+    """Installs these requirements into the virtual environment `folder`, unless they are installed already. Creates the
+    environment first if it is missing or does not work.
     """
     python = folder / "bin" / "python"
     stamp = folder / requirements.with_suffix(".sha256").name
@@ -77,12 +77,12 @@ def provide(folder: Path, requirements: Path, purpose: str) -> None:
 
 
 def is_made_in(folder: Path) -> bool:
-    """Returns whether any requirements were installed into this environment when it had its present name."""
+    """Returns whether requirements were installed into this environment under its current path."""
     return any(stamp.read_text().split("\n")[0] == str(folder) for stamp in folder.glob("requirements-*.sha256"))
 
 
 def create(folder: Path, python: Path) -> None:
-    """Creates an environment that finds our own code, in the place of the one that may be there."""
+    """Creates an environment that can import our own code. Replaces an existing one."""
     shutil.rmtree(str(folder), ignore_errors=True)
     command = [base_interpreter(), "-m", "venv", str(folder)]
     if subprocess.run(command, cwd=str(ROOT), check=False).returncode != 0:
@@ -91,15 +91,15 @@ def create(folder: Path, python: Path) -> None:
 
 
 def find_own_code(python: Path) -> None:
-    """Makes an environment find our own code, wherever that was when the environment was created."""
+    """Adds our own code to the import path of an environment. The checkout may have moved since its creation."""
     (packages_of(python) / "meshwright.pth").write_text("".join(f"{root}\n" for root in SOURCE_ROOTS))
 
 
 def install(python: Path, requirements: Path) -> None:
-    """Runs pip and shows its progress; exits with a sentence when it fails."""
+    """Runs pip and shows its progress. Exits with a message if it fails."""
     pinned = len(re.findall(r"^\S+==", requirements.read_text(), re.MULTILINE))
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off", "--no-color"]
-    # The file pins the dependencies of each package too, so that pip has nothing to resolve.
+    # The file pins the dependencies of each package, too, so pip has nothing to resolve.
     command = [*pip, "--require-hashes", "--no-deps", "--requirement", str(requirements)]
     with Progress(packages_of(python), pinned) as progress:
         process = subprocess.Popen(command, cwd=str(ROOT), stdout=subprocess.PIPE, universal_newlines=True)
@@ -110,7 +110,7 @@ def install(python: Path, requirements: Path) -> None:
 
 
 class Progress:
-    """The state of a run of pip: one line that is redrawn on a terminal, else a line every few seconds."""
+    """The progress of a pip run: a redrawn line on a terminal, else a new line every few seconds."""
 
     def __init__(self, packages: Path, pinned: int) -> None:
         self._packages = packages
@@ -136,7 +136,7 @@ class Progress:
             self._write(f"  {self._pinned} packages in {self._seconds()} s\n")
 
     def read(self, line: str) -> None:
-        """Takes in a line that pip prints."""
+        """Updates the progress from a line of pip's output."""
         words = line.split()
         if words[:1] == ["Collecting"] or words[:3] == ["Requirement", "already", "satisfied:"]:
             self._found += 1
@@ -150,7 +150,7 @@ class Progress:
             self._installed_before = self._count_installed()
 
     def text(self) -> str:
-        """Returns what pip does now."""
+        """Returns the current step of pip."""
         if self._installed_before is None:
             return self._text
         return f"installing {self._count_installed() - self._installed_before} of {self._pinned}"
@@ -170,14 +170,14 @@ class Progress:
 
     @staticmethod
     def _write(text: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # whoever read it has gone; pip goes on
+        with contextlib.suppress(BrokenPipeError):  # the reader has closed the pipe; pip continues
             sys.stdout.write(text)
             sys.stdout.flush()
 
 
 def base_interpreter() -> str:
-    """Returns the interpreter outside any virtual environment: this one may belong to the environment to replace, as
-    with an activated .venv.
+    """Returns the interpreter outside of any virtual environment. The current one may belong to the environment that is
+    replaced, for example if .venv is activated.
     """
     if sys.prefix == sys.base_prefix:
         return sys.executable
@@ -185,7 +185,7 @@ def base_interpreter() -> str:
 
 
 def works(python: Path) -> bool:
-    """Returns whether this interpreter runs: it does not when the Python that it stands on was upgraded away."""
+    """Returns whether this interpreter runs. It does not after its base Python was removed by an upgrade."""
     try:
         output(python, "import pip")
     except (OSError, subprocess.CalledProcessError):
@@ -194,12 +194,12 @@ def works(python: Path) -> bool:
 
 
 def packages_of(python: Path) -> Path:
-    """Returns the folder that this interpreter's packages are in."""
+    """Returns the folder with the packages of this interpreter."""
     return Path(output(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
 
 
 def output(python: Path, program: str) -> str:
-    """Returns what a program prints."""
+    """Returns the output of a Python program."""
     done = subprocess.run([str(python), "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     return os.fsdecode(done.stdout).strip()
 

@@ -1,5 +1,7 @@
-"""Writes docs/errors.md: every reason that our processes send, collected from the code and the contracts, with what to
-do about it, which docs/errors.toml says, and errors.toml in the folder of a service. Fails if they do not match.
+"""The page docs/errors.md: every reason that our processes send, with its meaning and what to do about it.
+
+The reasons are collected from the code and the contracts, the texts from docs/errors.toml and the errors.toml of each
+service. It is an error if the two do not match.
 
     python tools/errors_page.py [the folder to write below]
 """
@@ -24,7 +26,7 @@ from mesh.errors import MeshError
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = ("edge", "mesh", "services")
-SAMPLES: Final = "edge/openapi/"  # the errors there are examples of the documentation
+SAMPLES: Final = "edge/openapi/"  # its errors are examples for the documentation
 REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{3,}")
 SHARED: Final = "docs/errors.toml"
 EDGE: Final = "the edge"
@@ -34,12 +36,12 @@ FIELD: Final = "FieldViolation"
 KINDS: Final = {name: kind for name, kind in vars(mesh.errors).items() if isinstance(kind, type)}
 
 Kinds = Mapping[str, frozenset[str]]
-"""What calls of a name make, by the name: classes of errors, or FIELD."""
+"""The classes of errors (or FIELD) that a call creates, by the name of the called class or function."""
 
 Table = Mapping[str, Mapping[str, object]]
-"""What is said about each reason: of errors a list of the meaning and what to do, of fields a sentence."""
+"""The texts for each reason: for errors a list of the meaning and what to do, for fields a sentence."""
 
-# The reasons that are computed, by the module's path: the kinds that each is sent with, and the reasons.
+# Modules that compute reasons, by path: the kinds of errors with which they are sent, and the reasons.
 COMPUTED: Final = {
     "mesh/field_mask.py": (("InvalidArgument",), ("FIELD_NOT_UPDATABLE", "FIELD_UNKNOWN")),
     "mesh/pagination.py": (("InvalidArgument",), ("PAGE_SIZE_NEGATIVE", "PAGE_TOKEN_INVALID")),
@@ -50,7 +52,7 @@ COMPUTED: Final = {
 
 @dataclass(slots=True)
 class Found:
-    """Where a reason comes from, and with which HTTP statuses and codes of gRPC."""
+    """The senders of a reason, and the HTTP statuses and gRPC codes with which it is sent."""
 
     senders: set[str] = field(default_factory=set)
     statuses: set[tuple[int, str]] = field(default_factory=set)
@@ -58,15 +60,15 @@ class Found:
 
 @dataclass(slots=True)
 class Reasons:
-    """The reasons of errors and those of single fields, by name."""
+    """The reasons of errors and the reasons of single fields, by name."""
 
     errors: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
     fields: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
     unread: list[str] = field(default_factory=list)
-    """Where reasons are computed, so that they can't be collected, and COMPUTED does not have them."""
+    """The places of computed reasons, which can't be collected and are not in COMPUTED."""
 
     def add(self, reason: str, kind: str, sender: str, call: ast.Call | None = None) -> None:
-        """Notes that `sender` sends this reason with an error, or a violation, of this kind."""
+        """Records that `sender` sends this reason with an error or a violation of this kind."""
         if kind == FIELD:
             self.fields[reason].senders.add(sender)
         else:
@@ -75,7 +77,7 @@ class Reasons:
 
 
 def main() -> None:
-    """Writes below the folder named by the only argument, the project's root by default."""
+    """Writes the page below the folder that the argument names, by default the root of the project."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
     table = entries(ROOT)
     reasons = collect(ROOT)
@@ -86,7 +88,7 @@ def main() -> None:
 
 
 def collect(root: Path) -> Reasons:
-    """Returns all reasons in the code and in the contracts' image below a folder."""
+    """Returns all reasons in the code and in the descriptor image below a folder."""
     modules = {
         name: ast.parse(path.read_text())
         for package in PACKAGES
@@ -111,7 +113,7 @@ def collect(root: Path) -> Reasons:
 
 
 def entries(root: Path) -> Table:
-    """Returns what the tables below a folder say. Exits with a sentence if two of them are about the same reason."""
+    """Returns the entries of all tables below a folder. Exits with a message if two are for the same reason."""
     table: dict[str, dict[str, object]] = {"errors": {}, "fields": {}}
     for path in [root / SHARED, *sorted(root.glob("services/*/errors.toml"))]:
         for title, found in tomllib.loads(path.read_text()).items():
@@ -133,13 +135,13 @@ def mismatches(reasons: Reasons, table: Table) -> Iterator[str]:
 
 
 def _place(found: Found) -> str:
-    """Returns the table that a reason belongs in: that of the service that alone sends it, the shared one otherwise."""
+    """Returns the table for a reason: the service's if only that service sends it, else the shared one."""
     (first, *others) = sorted(found.senders)
     return SHARED if others or first in (EDGE, EVERY_PROCESS) else f"services/{first}/errors.toml"
 
 
 def _classes(trees: Iterable[ast.Module]) -> dict[str, frozenset[str]]:
-    """Returns the classes of errors and of violations, each with the one whose status it has."""
+    """Returns the classes of errors and violations, each with the base class that determines its status."""
     found = {name: frozenset({name}) for name in KINDS} | {HTTP_ERROR: frozenset({HTTP_ERROR})}
     found |= {FIELD: frozenset({FIELD}), "InvalidValue": frozenset({FIELD})}
     for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
@@ -150,7 +152,7 @@ def _classes(trees: Iterable[ast.Module]) -> dict[str, frozenset[str]]:
 
 
 def _helpers(tree: ast.Module, known: Kinds) -> dict[str, frozenset[str]]:
-    """Returns the functions of a module that take a reason and make errors or violations with it."""
+    """Returns the functions of a module that take a reason and create errors or violations with it."""
     found = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and _takes_reason(node):
@@ -162,7 +164,7 @@ def _helpers(tree: ast.Module, known: Kinds) -> dict[str, frozenset[str]]:
 
 
 def _computed(tree: ast.Module, known: Kinds) -> Iterator[int]:
-    """Yields the lines of errors whose reason is neither a constant, nor a parameter, nor that of another error."""
+    """Yields the lines of errors whose reason is not a constant, a parameter or the reason of another error."""
     constants = _constants(tree)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _takes_reason(node)]
     passed_on = {id(call) for function in functions for call in ast.walk(function)}
@@ -179,7 +181,7 @@ def _takes_reason(function: ast.FunctionDef) -> bool:
 
 
 def _sent(tree: ast.Module, known: Kinds) -> Iterator[tuple[ast.Call, str, str]]:
-    """Yields each call that makes an error or a violation with a reason, its kind, and the reason."""
+    """Yields each call that creates an error or a violation with a reason, its kind, and the reason."""
     constants = _constants(tree)
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         for value in _arguments(call):
@@ -189,7 +191,7 @@ def _sent(tree: ast.Module, known: Kinds) -> Iterator[tuple[ast.Call, str, str]]
 
 
 def _constants(tree: ast.Module) -> Mapping[str, ast.expr]:
-    """Returns what the names of a module stand for."""
+    """Returns the values of a module's constants, by name."""
     return {
         target.id: node.value
         for node in tree.body
@@ -200,7 +202,7 @@ def _constants(tree: ast.Module) -> Mapping[str, ast.expr]:
 
 
 def _texts(value: ast.expr, constants: Mapping[str, ast.expr]) -> Iterator[str]:
-    """Yields the reasons that an argument can be."""
+    """Yields the reasons that an argument can have as its value."""
     if isinstance(value, ast.BoolOp):
         for each in value.values:
             yield from _texts(each, constants)
@@ -211,7 +213,7 @@ def _texts(value: ast.expr, constants: Mapping[str, ast.expr]) -> Iterator[str]:
 
 
 def _callee(call: ast.Call) -> str:
-    """Returns the name that is called; HttpError for the call of its constructor by a class derived from it."""
+    """Returns the name of the called function; HttpError if a subclass calls the constructor of its base."""
     if isinstance(call.func, ast.Name):
         return call.func.id
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
@@ -227,12 +229,12 @@ def _is_name(value: ast.expr, name: str) -> bool:
 
 
 def _number(value: ast.expr) -> int:
-    """Returns the whole number that an expression is; 0 if it is none."""
+    """Returns the value of an integer literal; 0 for other expressions."""
     return value.value if isinstance(value, ast.Constant) and isinstance(value.value, int) else 0
 
 
 def _status(kind: str, call: ast.Call | None) -> tuple[int, str]:
-    """Returns the HTTP status and the code of gRPC of an error of this kind."""
+    """Returns the HTTP status and the gRPC code of an error of this kind."""
     if kind == HTTP_ERROR:
         assert call is not None
         error: MeshError = HttpError(_number(call.args[0]), "", "")
@@ -242,13 +244,13 @@ def _status(kind: str, call: ast.Call | None) -> tuple[int, str]:
 
 
 def _sender(path: str) -> str:
-    """Returns who sends what this module makes."""
+    """Returns the sender of a module's errors, as the page names it."""
     package, below = path.split("/")[:2]
     return {"edge": EDGE, "mesh": EVERY_PROCESS}.get(package, below)
 
 
 def _declared(image: Path) -> Iterator[tuple[str, str]]:
-    """Yields the reasons that contracts declare for wrong requests, each with its service."""
+    """Yields the reasons that contracts declare for invalid requests, each with its service."""
     for file in FileDescriptorSet.from_binary(image.read_bytes()).file:
         for options in (method.options for service in file.service for method in service.method):
             if options is not None and ext_method in options and (reason := options[ext_method].invalid_reason):

@@ -1,10 +1,12 @@
-"""Generates gen/ from proto/: messages, service bases and clients, and the descriptor image; the modules of the client
-package in clients/python; from the contracts and services/*/service.toml what runs the services: compose.yaml, the
-files of the Helm chart and the broker; and the pages of docs/ that list what the code declares.
+"""The generation of all files that follow from contracts, declarations and code.
 
-Everything is made in a fresh folder and then put in place, so that a failure leaves the old code and nothing stale
-stays. The same input gives the same bytes. Declarations, contracts and code that contradict each other are an error;
-what is wrong with code is found when all is in place, for code is written with what was generated.
+From proto/ it makes gen/ (messages, service bases and clients, the descriptor image) and the modules of the client
+package in clients/python; from the contracts and services/*/service.toml, it makes compose.yaml and the files of the
+Helm chart and the broker; from the code, the pages of docs/ that list its settings and errors.
+
+Everything is generated in a temporary folder and then moved into place, so that a failure keeps the old files and no
+stale file remains. The output is deterministic. Contradictions between declarations, contracts and code are errors. The
+code is checked last, when everything is in place, because it is written against the generated files.
 """
 
 import os
@@ -44,13 +46,13 @@ GOOGLE_FILES = (
 CHART = "charts/meshwright"
 CLIENTS = "clients/python/meshwright_client"
 OPTION_FILES = ("buf/", "google/api/", "google/protobuf/descriptor.proto", "meshwright/policy/")
-HTTP_BODY = "google/api/httpbody.proto"  # the one file of google/api that declares a message for contracts
+HTTP_BODY = "google/api/httpbody.proto"  # the only file of google/api with a message for contracts
 
 
 def main() -> None:
-    """Writes below the folder named by the only argument, the project's root by default."""
+    """Generates all files below the folder that the argument names, by default the root of the project."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
-    # buf and the plugins that it starts are beside our own interpreter.
+    # buf and its plugins are installed beside our own interpreter.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     subprocess.run([sys.executable, ROOT / "tools" / "third_party.py", ROOT / "third_party"], check=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,14 +78,14 @@ def main() -> None:
 
 
 def buf(*arguments: str | Path) -> None:
-    """Runs buf in the project's root. What it and its plugins print is shown only when it fails."""
+    """Runs buf in the root of the project. Exits with its output if it fails."""
     done = subprocess.run(["buf", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"{done.stderr}buf {arguments[0]} failed: mend what it names above.")
 
 
 def generate_googleapis(out: Path, image: Path) -> None:
-    """Writes the package googleapis, from an image without comments: the text of those files stays Google's."""
+    """Writes the package googleapis from an image without comments, so that no text of Google's is copied."""
     paths = [argument for file in GOOGLE_FILES for argument in ("--path", f"third_party/{file}")]
     buf("build", "third_party", "--exclude-source-info", *paths, "--output", image)
     paths = [argument for file in closure(image) for argument in ("--path", file)]
@@ -91,7 +93,7 @@ def generate_googleapis(out: Path, image: Path) -> None:
 
 
 def closure(image: Path) -> list[str]:
-    """The image's files that are Google's but not protobuf's own, which the runtime brings."""
+    """Returns Google's files in the image, except those of protobuf itself, which the protobuf runtime contains."""
     return [
         file.name
         for file in FileDescriptorSet.from_binary(image.read_bytes()).file
@@ -100,8 +102,8 @@ def closure(image: Path) -> list[str]:
 
 
 def generate_grpcapis(out: Path, image: Path) -> None:
-    """Writes the package grpcapis from the descriptors inside gRPC's own packages. grpcio-reflection has v1alpha only,
-    of which v1 is the same under another name.
+    """Writes the package grpcapis from the descriptors inside gRPC's own packages. grpcio-reflection contains only
+    v1alpha; v1 differs from it by its name only.
     """
     health, alpha = (
         FileDescriptorProto.from_binary(module.DESCRIPTOR.serialized_pb) for module in (health_pb2, reflection_pb2)
@@ -114,7 +116,7 @@ def generate_grpcapis(out: Path, image: Path) -> None:
 
 
 def stable(alpha: FileDescriptorProto) -> FileDescriptorProto:
-    """The file of v1 made of that of v1alpha."""
+    """Returns the file of v1, made from that of v1alpha."""
     file = FileDescriptorProto.from_binary(alpha.to_binary())
     file.name, file.package = file.name.replace("v1alpha", "v1"), file.package.replace("v1alpha", "v1")
     for message in file.message_type:
@@ -128,8 +130,8 @@ def stable(alpha: FileDescriptorProto) -> FileDescriptorProto:
 
 
 def write_image(path: Path) -> FileDescriptorSet:
-    """Writes the descriptor image with the comments of our own files; the edge, reflection and the chart read it.
-    Returns what it wrote.
+    """Writes the descriptor image with the comments of our own files and returns it. The edge, reflection and the chart
+    read it.
     """
     buf("build", "proto", "--as-file-descriptor-set", "--output", path)
     image = FileDescriptorSet.from_binary(path.read_bytes())
@@ -141,8 +143,8 @@ def write_image(path: Path) -> FileDescriptorSet:
 
 
 def generate_clients(out: Path, image: Path) -> Path:
-    """Writes the modules of the client package below `out`, from the image less its custom options and the files that
-    declare them. Returns their folder.
+    """Writes the modules of the client package below `out` and returns their folder. They are made from the image
+    without custom options and without the files that declare those.
     """
     files = [file for file in FileDescriptorSet.from_binary(image.read_bytes()).file if not declares_options(file.name)]
     for file in files:
@@ -152,12 +154,12 @@ def generate_clients(out: Path, image: Path) -> Path:
     plain.write_bytes(FileDescriptorSet(file=files).to_binary())
     buf("generate", plain, "--template", "buf.gen.betterproto.yaml", "--output", out)
     package = out / Path(CLIENTS).name
-    (package / "__init__.py").unlink()  # that of the package is written by hand
+    (package / "__init__.py").unlink()  # the package's own one is written by hand
     return package
 
 
 def replace_clients(fresh: Path, package: Path) -> None:
-    """Puts modules in the place of those of the same names, and leaves the package's own modules alone."""
+    """Replaces the generated modules of the package and keeps its handwritten ones."""
     for made in fresh.iterdir():
         if made.is_dir():
             shutil.rmtree(package / made.name, ignore_errors=True)
@@ -165,7 +167,7 @@ def replace_clients(fresh: Path, package: Path) -> None:
 
 
 def declares_options(file: str) -> bool:
-    """Returns whether a file declares options, which clients do not need."""
+    """Returns whether a file declares options. Clients need none of them."""
     return file.startswith(OPTION_FILES) and file != HTTP_BODY
 
 
@@ -193,7 +195,7 @@ def declared_services(contracts: FileDescriptorSet) -> tuple[Service, ...]:
 
 
 def exit_with(problems: Iterable[Problem]) -> None:
-    """Exits with a line for each problem, if there is one."""
+    """Exits with a line for each problem, if there are any."""
     try:
         found = sorted(set(problems))
     except WrongDeclarations as error:
@@ -203,7 +205,7 @@ def exit_with(problems: Iterable[Problem]) -> None:
 
 
 def derived_files(services: Sequence[Service], contracts: FileDescriptorSet) -> dict[str, str]:
-    """Returns the text of each file that is made of the declarations and the contracts, by its path."""
+    """Returns the text of each file that is derived from the declarations and the contracts, by its path."""
     names = {service.name for service in services}
     return {
         "compose.yaml": write_compose(services),

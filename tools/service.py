@@ -1,8 +1,8 @@
-"""Writes a new service into the checkout: its contract, its code, a migration and their tests.
+"""The scaffold of a new service: its contract, its code, a migration and tests.
 
     python tools/service.py <name> [<its resource, in the singular>]
 
-The service works as it stands, and is meant to be changed. All else that a service needs is made by `make generate`.
+The service works as generated and is meant to be changed. `make generate` makes everything else that it needs.
 """
 
 import re
@@ -30,7 +30,7 @@ step."""
 
 
 def main() -> None:
-    """Writes the service that the arguments name, or exits with a sentence."""
+    """Writes the service that the arguments name. Exits with a message if a name is invalid or taken."""
     arguments = [argument for argument in sys.argv[1:] if argument]
     if not arguments:
         sys.exit(USAGE)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def check_free(names: Names) -> None:
-    """Raises WrongName if there is something of this name already."""
+    """Raises WrongName if the name of the service or the URL of the resource is taken."""
     for folder in (f"services/{names.service}", f"proto/meshwright/{names.service}", f"tests/services/{names.service}"):
         if (ROOT / folder).exists():
             raise WrongName(f"The name {names.service} is taken: there is {folder}. Choose another one.")
@@ -62,7 +62,7 @@ def check_free(names: Names) -> None:
 
 
 def tidy(files: Iterable[Path]) -> None:
-    """Formats what was written, because names differ in length and in their place in the alphabet."""
+    """Formats the written files, because names differ in length and alphabetical order."""
     programs = Path(sys.executable).parent
     code = [ROOT / path for path in files if path.suffix == ".py"]
     subprocess.run([programs / "ruff", "check", "--quiet", "--select", "I", "--fix", *code], cwd=ROOT, check=True)
@@ -73,7 +73,7 @@ def tidy(files: Iterable[Path]) -> None:
 
 
 def summary(names: Names, files: Iterable[Path]) -> str:
-    """Returns what was written, and what comes next."""
+    """Returns a summary of the written files and the next steps."""
     written = "\n".join(f"  {path}" for path in files)
     url = f"/v1/{camel(names.resources)}"
     return f"""\

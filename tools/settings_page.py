@@ -1,4 +1,4 @@
-"""Writes docs/settings.md: every setting of every process, from the classes that declare them.
+"""The page docs/settings.md: every setting of every process, from the classes that declare them.
 
 python tools/settings_page.py [the folder to write below]
 """
@@ -52,14 +52,14 @@ _INTRODUCTIONS: Final = {
 
 
 def main() -> None:
-    """Writes below the folder named by the only argument, the project's root by default."""
+    """Writes the page below the folder that the argument names, by default the root of the project."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
     (target / "docs").mkdir(parents=True, exist_ok=True)
     (target / "docs" / "settings.md").write_text(page(sections()))
 
 
 def sections() -> Sections:
-    """Returns the sections of the page, with one for each service that has settings of its own."""
+    """Returns the sections of the page, including one for each service that has its own settings."""
     return {
         "Every process": (ProcessSettings,),
         "The edge": (EdgeSettings,),
@@ -80,7 +80,7 @@ def page(documented: Sections) -> str:
 
 
 def row(settings_type: type[MeshSettings], name: str) -> str:
-    """Returns the line of the table for a setting."""
+    """Returns the row of the table for a setting."""
     field = settings_type.model_fields[name]
     secret = " (secret)" if "Secret" in repr(field.annotation) else ""
     names = f"`{variables(settings_type, name)[0]}`"
@@ -101,7 +101,7 @@ def _section(title: str, types: tuple[type[MeshSettings], ...]) -> str:
 
 
 def _of_services() -> Iterator[tuple[str, tuple[type[MeshSettings], ...]]]:
-    """Yields the settings classes of each service that declares some, by the service's name."""
+    """Yields the name and the settings classes of each service that declares settings."""
     for service in read_services(ROOT):
         if not (ROOT / "services" / service.name / "settings.py").is_file():
             continue
@@ -124,7 +124,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _shown(default: Any) -> str:
-    """Returns a default as its variable would be set."""
+    """Returns a default as the text of its variable."""
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, float):

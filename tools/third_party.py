@@ -1,8 +1,8 @@
-"""Fills third_party/ with the .proto files that our contracts import, from the packages that ship them.
+"""The .proto files in third_party/ that our contracts import, copied from the packages that ship them.
 
-google/api, google/rpc and google/type are inside the installed wheel googleapis-common-protos; buf/validate is inside
-protovalidate's source distribution only, fetched by pip at the installed version. So a contract and the run-time
-library that reads it are always of one version. No third-party file is committed.
+google/api, google/rpc and google/type are in the installed wheel googleapis-common-protos. buf/validate is only in the
+source distribution of protovalidate, which pip downloads at the installed version. Therefore the files always match the
+runtime library that reads them. No third-party file is committed.
 """
 
 import importlib.metadata
@@ -18,7 +18,7 @@ VALIDATE = "buf/validate/validate.proto"
 
 
 def main() -> None:
-    """Fills the folder named by the only argument; does nothing where it already holds these versions."""
+    """Fills the folder that the argument names. Does nothing if it already has these versions."""
     target = Path(sys.argv[1])
     versions = "\n".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("googleapis-common-protos", "protovalidate")
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def copy_google(target: Path) -> None:
-    """Copies Google's common .proto files out of the installed distribution."""
+    """Copies Google's common .proto files from the installed distribution."""
     for file in importlib.metadata.files("googleapis-common-protos") or []:
         if file.suffix == ".proto" and file.parent.as_posix() in GOOGLE_FOLDERS:
             (target / file.parent).mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def copy_google(target: Path) -> None:
 
 
 def extract_validate(target: Path, version: str) -> None:
-    """Takes validate.proto out of protovalidate's source distribution, which pip fetches."""
+    """Extracts validate.proto from protovalidate's source distribution, which pip downloads."""
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "protovalidate"]
         subprocess.run([*pip, "--dest", folder, f"protovalidate=={version}"], check=True)

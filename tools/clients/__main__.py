@@ -1,8 +1,8 @@
-"""Writes the clients into dist/clients: the wheel for Python, the package for TypeScript, the collection for Postman.
+"""The clients in dist/clients: the wheel for Python, the package for TypeScript, the collection for Postman.
 
     python -m tools.clients [version]
 
-The version is that of pyproject.toml by default.
+By default, the version is that of pyproject.toml.
 """
 
 import shutil
@@ -22,7 +22,7 @@ COLLECTION: Final = "meshwright.postman_collection.json"
 
 
 def main() -> None:
-    """Writes dist/clients anew, and prints how to use what is there. Exits with a sentence when something fails."""
+    """Recreates dist/clients and prints how to use its files. Exits with a message if something fails."""
     try:
         made = write(ROOT / "dist" / "clients", *sys.argv[1:2])
     except ClientsFailed as error:
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def write(target: Path, version: str = "") -> tuple[Path, Path, Path]:
-    """Writes the clients into a folder that is made anew. Returns the wheel, the folder of the package for TypeScript,
+    """Writes the clients into a folder, which it recreates. Returns the wheel, the folder of the TypeScript package,
     and the collection. Raises ClientsFailed.
     """
     version = version or tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

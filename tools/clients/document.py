@@ -13,7 +13,7 @@ TITLE: Final = "Meshwright"
 
 
 def openapi_document() -> dict[str, Any]:
-    """Returns the document of all services, made of gen/contracts.binpb."""
+    """Returns the document of all services, generated from gen/contracts.binpb."""
     contract = load(ROOT / "gen" / "contracts.binpb")
     url = token_url(contract.routes)
     documents = Documents(contract.routes, contract.registry, title=TITLE, secured=True, token_url=url)

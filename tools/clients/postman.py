@@ -1,4 +1,4 @@
-"""A collection in the format 2.1 of Postman, which Bruno and Insomnia import too, made of an OpenAPI document."""
+"""A collection in format 2.1 of Postman, generated from an OpenAPI document. Bruno and Insomnia import it, too."""
 
 import json
 import re
@@ -17,7 +17,7 @@ EVENT_STREAM: Final = "text/event-stream"
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _VALUES: Final = {"user": "me"}
-"""The values of variables that are valid for everybody."""
+"""Values of variables that are valid for every user."""
 
 _DESCRIPTION: Final = """\
 The request IssueToken signs in and sets the variable `token`, which authorizes the others. Set `baseUrl` to the \
@@ -56,7 +56,7 @@ def collection_of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_collection(document: Mapping[str, Any], path: Path) -> None:
-    """Writes the collection of a document into a file."""
+    """Writes the collection for a document to a file."""
     path.write_text(json.dumps(collection_of(document), indent=2, ensure_ascii=False) + "\n")
 
 
@@ -81,19 +81,19 @@ def _item(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any
 
 
 def _signs_in(operation: Mapping[str, Any]) -> bool:
-    """Returns whether the sample of an operation is a grant of OAuth 2.0 that gives a token to a user."""
+    """Returns whether the example of an operation is an OAuth 2.0 grant that issues a token to a user."""
     content = operation.get("requestBody", {}).get("content", {})
     sample = content.get(JSON, {}).get("example")
     return isinstance(sample, dict) and sample.get("grant_type") == "password"
 
 
 def _keeping_token() -> dict[str, Any]:
-    """Returns an event that keeps the token of a response in the variable for it."""
+    """Returns a script that stores the token of the response in its variable."""
     return {"listen": "test", "script": {"type": "text/javascript", "exec": list(_KEEP_TOKEN)}}
 
 
 def _url(path: str, operation: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a URL whose optional parameters are there, but disabled."""
+    """Returns the URL of an operation. Its optional parameters are listed but disabled."""
     text = _VARIABLE.sub(r"{{\1}}", path)
     query = [_query(each) for each in operation["parameters"] if each.get("in") == "query"]
     sent = "&".join(f"{each['key']}={quote(each['value'])}" for each in query if not each["disabled"])
@@ -115,7 +115,7 @@ def _query(parameter: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(schema: Mapping[str, Any]) -> str:
-    """Returns a value of a parameter as text, "" if the schema gives none."""
+    """Returns an example value of a parameter as text; empty if the schema has none."""
     found = next(iter(schema.get("examples", ())), None)
     found = example(dict(schema)) if found is None and schema else found
     found = found[0] if isinstance(found, list) and found else found
@@ -125,7 +125,7 @@ def _value(schema: Mapping[str, Any]) -> str:
 
 
 def _headers(operation: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Returns the headers without which a request would not get what people want to see: a stream as events."""
+    """Returns the headers of a request: for a stream, the Accept header that selects server-sent events."""
     success = operation["responses"].get("200", {})
     return [{"key": "Accept", "value": EVENT_STREAM}] if EVENT_STREAM in success.get("content", {}) else []
 

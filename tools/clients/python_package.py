@@ -14,7 +14,7 @@ _VERSION: Final = re.compile(r'^version = ".*"$', re.MULTILINE)
 
 
 def build_wheel(version: str, target: Path) -> Path:
-    """Builds the wheel of this version into a folder, and returns its path. Raises ClientsFailed."""
+    """Builds the wheel of this version in a folder and returns its path. Raises ClientsFailed."""
     with tempfile.TemporaryDirectory() as folder:  # setuptools writes beside its sources
         copy = shutil.copytree(SOURCE, Path(folder, "python"), ignore=shutil.ignore_patterns("__pycache__", "build"))
         project = copy / "pyproject.toml"

@@ -18,7 +18,7 @@ _NPM: Final = Path(sysconfig.get_path("scripts"), "npm")
 
 
 def main() -> None:
-    """Installs what builds the package. Exits with a sentence when that fails."""
+    """Installs the tools that build the package. Exits with a message if that fails."""
     try:
         install_tools()
     except ClientsFailed as error:
@@ -26,13 +26,13 @@ def main() -> None:
 
 
 def install_tools() -> None:
-    """Puts the compiler and the generator of types into .tools, if they are not there. Raises ClientsFailed."""
+    """Installs the compiler and the generator of types into .tools, unless they are there. Raises ClientsFailed."""
     if not npm_packages.install(SOURCE, TOOLS):
         raise ClientsFailed("The tools of the TypeScript client could not be installed; npm says above why.")
 
 
 def build_package(version: str, document: dict[str, Any], folder: Path) -> Path:
-    """Writes the package of this version into a folder, and returns it. Raises ClientsFailed."""
+    """Writes the package of this version into a folder and returns the folder. Raises ClientsFailed."""
     install_tools()
     folder.mkdir(parents=True)
     for name in ("README.md", "index.ts", "tsconfig.json"):
@@ -50,7 +50,7 @@ def build_package(version: str, document: dict[str, Any], folder: Path) -> Path:
 
 
 def pack(package: Path, target: Path) -> None:
-    """Writes a package as the archive that npm publishes. Raises ClientsFailed."""
+    """Packs a package into the archive that npm publishes. Raises ClientsFailed."""
     run(_NPM, "pack", "--silent", "--pack-destination", target, folder=package)
 
 

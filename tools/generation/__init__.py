@@ -1,1 +1,1 @@
-"""What `make generate` makes of the declared services, and what it finds wrong with them."""
+"""The files that `make generate` derives from the declared services, and the checks that it makes on them."""

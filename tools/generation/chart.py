@@ -19,7 +19,7 @@ def write_services(services: Sequence[Service]) -> str:
 
 
 def _spec(service: Service) -> dict[str, Any]:
-    """Returns what is declared, in the words of the chart."""
+    """Returns the declaration with the keys of the chart's values."""
     memory = service.declaration.memory
     spec = {
         "database": service.declaration.database,

@@ -1,4 +1,4 @@
-"""What the code of a service does by its own account: which methods of others it calls, which events it knows."""
+"""Static analysis of a service's code: the methods of other services that it calls, and the events that it uses."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -34,8 +34,8 @@ class ServiceCode:
         """Yields the calls of generated clients. `methods` are those of all contracts, by the full name of the client's
         class and the name of its Python method.
 
-        A file that imports a client calls a method of it where an object has an attribute of that name, unless the
-        object is `self`, whose methods are the file's own.
+        If a file imports a client, each attribute with the name of one of the client's methods counts as a call,
+        except attributes of `self`, which are the file's own.
         """
         for path, tree in self._trees.items():
             clients = {name for name, _ in _imports(tree) if name.endswith(CLIENT_SUFFIX)} | _through_modules(tree)
@@ -54,7 +54,7 @@ class ServiceCode:
 
 
 def client_methods(image: FileDescriptorSet) -> dict[tuple[str, str], DescMethod]:
-    """Returns the methods of all contracts by the full name of the client's class and that of its Python method."""
+    """Returns the methods of all contracts by the full name of the client's class and the method's name in Python."""
     services = [desc for desc in image.to_registry() if isinstance(desc, DescService)]
     return {
         (f"{service.type_name}{CLIENT_SUFFIX}", python_name(method)): method
@@ -71,7 +71,7 @@ def _parse(path: Path, relative: str) -> ast.Module:
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yields what is imported from generated modules, by its full name in the contract, and the line."""
+    """Yields the imports from generated modules: the full name in the contract, and the line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (package := _package(node.module or "")):
             for alias in node.names:
@@ -79,7 +79,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def _through_modules(tree: ast.Module) -> set[str]:
-    """Returns the full names of the clients that are reached through a module: catalog_grpc.CatalogServiceClient."""
+    """Returns the full names of clients that are accessed through a module, as in catalog_grpc.CatalogServiceClient."""
     modules: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -91,7 +91,7 @@ def _through_modules(tree: ast.Module) -> set[str]:
 
 
 def _package(module: str) -> str:
-    """Returns the package of the contract that a module is generated from; empty of other modules."""
+    """Returns the package of the contract from which a module is generated; empty for other modules."""
     package, _, name = module.rpartition(".")
     return package if module.startswith("meshwright.") and name.endswith(("_grpc", "_pb")) else ""
 

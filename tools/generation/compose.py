@@ -49,7 +49,7 @@ def _filled(template: Path, blocks: Mapping[str, Sequence[str]]) -> str:
 
 
 def _blocks(services: Sequence[Service]) -> dict[str, list[str]]:
-    """Returns the lines for each place of the template."""
+    """Returns the lines for each placeholder of the template."""
     databases = [service for service in services if service.declaration.database]
     upstreams = [f"{name}={service.workload}:{GRPC_PORT}" for service in services for name in service.types]
     return {
@@ -75,7 +75,7 @@ def _rabbitmq_url(workload: str, user: str) -> list[str]:
 
 
 def _definitions(services: Sequence[Participant]) -> str:
-    """Returns RabbitMQ's definitions as JSON in which Compose replaces the passwords, and the double dollar signs."""
+    """Returns RabbitMQ's definitions as JSON, in which Compose replaces the passwords and the escaped dollar signs."""
     all_users = users(services)
     holders = {user.name: f"<{user.name.upper()}_BROKER_PASSWORD>" for user in all_users}
     text = json.dumps(definitions(all_users, holders, VERSION), indent=2).replace("$", "$$")
@@ -123,7 +123,7 @@ def _environment(service: Service, services: Sequence[Service]) -> Iterator[tupl
 
 
 def _secret(name: str) -> str:
-    """Returns a reference to a secret of .env: tools/compose_secrets.py makes up each that is referred to like this."""
+    """Returns a reference to a secret of .env. tools/compose_secrets.py generates a secret for each such reference."""
     return f"${{{name}:?run make compose}}"
 
 

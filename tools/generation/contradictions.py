@@ -1,4 +1,4 @@
-"""Where declarations, contracts and code say different things."""
+"""Contradictions between declarations, contracts and code."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ from mesh.contract.events import consumers_of_events, publisher_of
 from mesh.contract.policy import ANY_WORKLOAD, policy_of
 from tools.generation.code import ServiceCode, client_methods
 
-# The numbers of fields on the way to an option: google/protobuf/descriptor.proto, policy.proto.
+# Field numbers in the path to an option: google/protobuf/descriptor.proto, policy.proto.
 _MESSAGE, _SERVICE, _METHOD, _OPTIONS, _POLICY = 4, 6, 2, 4, 51820
 _MESSAGE_OPTIONS, _EVENT, _CONSUMERS, _CALLERS = 7, 51820, 1, 6
 PROTO: Final = "proto"
 
 
 def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> Iterator[Problem]:
-    """Yields what is wrong between the contracts and the declarations: nothing can be made of them."""
+    """Yields the contradictions between contracts and declarations. Nothing can be generated while there are any."""
     names = {service.name for service in services}
     for method, path in _methods(image):
         yield from _method_problems(method, path, names, image)
@@ -41,7 +41,7 @@ def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> 
 
 
 def code_problems(root: Path, services: Sequence[Service], image: FileDescriptorSet) -> Iterator[Problem]:
-    """Yields what the code does that its contracts do not say, and the events that they promise and it lacks."""
+    """Yields calls and events in the code that contracts do not allow, and events of contracts that the code lacks."""
     methods = client_methods(image)
     events = {event.type_name: (event, consumers) for event, consumers in consumers_of_events(image)}
     for service in services:
@@ -125,7 +125,7 @@ def _event_problems(
 
 
 def _methods(image: FileDescriptorSet) -> Iterator[tuple[DescMethod, tuple[int, ...]]]:
-    """Yields our methods, with their paths in their files."""
+    """Yields our methods with their paths in their files' descriptors."""
     for desc in image.to_registry():
         if isinstance(desc, DescService) and desc.type_name.startswith(PACKAGE_PREFIX):
             index = list(desc.file.services).index(desc)

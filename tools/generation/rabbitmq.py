@@ -7,7 +7,7 @@ from typing import Final
 from mesh.contract.events import Participant
 from mesh.events.rabbitmq.users import definitions, users
 
-VERSION: Final = 4  # of the image that the chart and compose.rabbitmq.yaml name
+VERSION: Final = 4  # the major version of the image in the chart and in compose.rabbitmq.yaml
 
 
 def rabbitmq_definitions(services: Sequence[Participant]) -> str:

@@ -16,7 +16,7 @@ BEGIN, END = "<!-- Services: written by `make generate`. -->\n", "<!-- End of th
 
 
 def write_table(text: str, services: Sequence[Service], image: FileDescriptorSet) -> str:
-    """Returns the text of the page with the table of today. Raises ValueError if the page has no place for it."""
+    """Returns the text of the page with the current table. Raises ValueError if the two comments are missing."""
     before, found, rest = text.partition(BEGIN)
     _, found_end, after = rest.partition(END)
     if not found or not found_end:

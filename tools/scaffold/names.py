@@ -12,13 +12,13 @@ from local.declarations.declaration import name_problem
 SAMPLE_SERVICE: Final = "sample_shelf"
 SAMPLE_RESOURCE: Final = "sample_note"
 
-RESOURCE_LENGTH_MAX: Final = 30  # lines of code have 120 characters
+RESOURCE_LENGTH_MAX: Final = 30  # keeps generated lines within 120 characters
 
 _VOWELS: Final = "aeiou"
 
 
 class WrongName(ValueError):
-    """A name that a service or a resource can't have. The text says why, and what to do."""
+    """An invalid name of a service or a resource. The text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Names:
 
     @classmethod
     def read(cls, service: str, resource: str, *, used: Set[str]) -> Self:
-        """Returns the names that the arguments of `make service` mean; without a resource, it is the singular of the
-        service's name. `used` are the names that the code of a new service has for something else. Raises WrongName.
+        """Returns the names for the arguments of `make service`. By default, the resource is the singular of the
+        service. `used` are the names that the code of a new service uses for something else. Raises WrongName.
         """
         names = cls(_read(service), _read(resource) if resource else singular(_read(service)))
         if keyword.iskeyword(names.service):
@@ -51,11 +51,11 @@ class Names:
 
     @property
     def resources(self) -> str:
-        """The plural of the resource: order_items."""
+        """Returns the plural of the resource, such as order_items."""
         return plural(self.resource)
 
     def substitutions(self) -> dict[str, str]:
-        """Returns what each spelling of the template's names becomes."""
+        """Returns the replacement for each spelling of the template's names."""
         sample = Names(SAMPLE_SERVICE, SAMPLE_RESOURCE)
         pairs = dict(zip(sample._spellings(), self._spellings(), strict=True))
         if self.resource[0] in _VOWELS:
@@ -70,23 +70,23 @@ class Names:
 
 
 def pascal(name: str) -> str:
-    """order_item -> OrderItem."""
+    """Returns a name in PascalCase: order_item -> OrderItem."""
     return "".join(word.capitalize() for word in name.split("_"))
 
 
 def camel(name: str) -> str:
-    """order_item -> orderItem."""
+    """Returns a name in camelCase: order_item -> orderItem."""
     first, *others = name.split("_")
     return first + "".join(word.capitalize() for word in others)
 
 
 def words(name: str) -> str:
-    """order_item -> order item."""
+    """Returns a name as separate words: order_item -> order item."""
     return name.replace("_", " ")
 
 
 def singular(noun: str) -> str:
-    """Returns the singular of a regular English plural; the noun itself if it is none."""
+    """Returns the singular of a regular English plural; other nouns unchanged."""
     if noun.endswith(("ss", "us", "is")) or not noun.endswith("s"):
         return noun
     if re.search(r"[^aeiou_]ies\Z", noun):
@@ -106,7 +106,7 @@ def _other_resource(service: str) -> str:
 
 
 def _read(text: str) -> str:
-    """Returns a name as packages have it: order-items is order_items. Raises WrongName."""
+    """Returns a name in the form of a package name: order-items becomes order_items. Raises WrongName."""
     name = text.replace("-", "_")
     if why := name_problem(name):
         near = re.sub(r"\W+|_+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).strip("_").lower()

@@ -1,4 +1,4 @@
-"""The files of the template, with the names of a new service in the place of its own."""
+"""The files of the template, with its names replaced by those of a new service."""
 
 import io
 import re
@@ -26,7 +26,7 @@ def rendered(names: Names) -> dict[Path, str]:
 
 
 def names_in_code() -> set[str]:
-    """Returns all names in the template's code, besides those of its service and its resource."""
+    """Returns all names in the template's code except those of its service and its resource."""
     ours = re.compile(f"{SAMPLE_SERVICE}|{SAMPLE_RESOURCE}|Sample(Shelf|Note)")
     found = set()
     for path in _paths():
@@ -47,13 +47,13 @@ def _text(path: Path, substitutions: Mapping[str, str]) -> str:
 
 def _replaced(text: str, substitutions: Mapping[str, str]) -> str:
     longest_first = sorted(substitutions, key=len, reverse=True)
-    # An article is a word of its own, a name may be a part of one: CreateSampleNoteRequest.
+    # An article is a separate word, but a name may be part of a word: CreateSampleNoteRequest.
     pattern = "|".join(rf"\b{each}" if each[1] == " " else each for each in longest_first)
     return re.sub(pattern, lambda match: substitutions[match[0]], text)
 
 
 def _wrap_comments(text: str) -> str:
-    """Returns a contract with its comments wrapped anew: names differ in length."""
+    """Returns a contract with its comments rewrapped, because names differ in length."""
     lines: list[str] = []
     paragraph: list[str] = []
     indent = ""

@@ -1,1 +1,1 @@
-"""The sample_shelf service: keeps the sample notes of users."""
+"""The sample_shelf service, which stores the sample notes of users."""

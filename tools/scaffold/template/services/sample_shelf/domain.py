@@ -1,4 +1,4 @@
-"""The rules of sample notes: what they must say, who may see them, what may become of them."""
+"""The rules of sample notes: valid content, ownership, and changes."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ _LAYOUT = frozenset("\n\r\t")
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """The owner's part of a sample note. The contract's rules have limited the lengths before."""
+    """The fields of a sample note that its owner sets. The contract limits their lengths."""
 
     display_name: str
     description: str
 
     @classmethod
     def checked(cls, display_name: str, description: str) -> Self:
-        """Returns the details, if they are valid. Raises InvalidArgument with every violation."""
+        """Returns the details if they are valid. Raises InvalidArgument with every violation."""
         if violations := [*_display_name_violations(display_name), *_description_violations(description)]:
             raise invalid_fields(tuple(violations))
         return cls(display_name, description)
@@ -35,7 +35,7 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class SampleNote:
-    """A sample note. `version` counts its changes; `delete_time` is None unless it is deleted."""
+    """A sample note. `version` counts its changes; `delete_time` is None unless it was deleted."""
 
     uid: UUID
     owner: str
@@ -84,7 +84,7 @@ def uid_of(name: str) -> UUID:
 
 
 def owned(found: SampleNote | None, owner: str) -> SampleNote:
-    """Returns what was found, if it is there for this user. Raises NotFound, for somebody else's as for none."""
+    """Returns what was found. Raises NotFound if there is none, it was deleted, or it belongs to another user."""
     if found is None or found.delete_time is not None or found.owner != owner:
         raise _not_found()
     return found

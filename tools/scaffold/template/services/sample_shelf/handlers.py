@@ -39,7 +39,7 @@ WATCH_EVERY_S: Final = 1.0
 
 
 class SampleShelfHandlers(SampleShelfServiceBase):
-    """Keeps sample notes. A change and its event are written in one transaction."""
+    """The handlers of sample notes. A change and its event are written in one transaction."""
 
     def __init__(self, database: Database, *, watch_every_s: float = WATCH_EVERY_S) -> None:
         self._database = database
@@ -52,13 +52,13 @@ class SampleShelfHandlers(SampleShelfServiceBase):
             return await once(tx, call, request, partial(_create, tx, call.caller.subject, details))
 
     async def get_sample_note(self, request: GetSampleNoteRequest, call: Call) -> SampleNoteMessage:
-        """Returns one of the caller's."""
+        """Returns one of the caller's sample notes."""
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
             return _message(owned(await storage.find(tx, uid), call.caller.subject))
 
     async def list_sample_notes(self, request: ListSampleNotesRequest, call: Call) -> ListSampleNotesResponse:
-        """Returns a page of the caller's."""
+        """Returns a page of the caller's sample notes."""
         owner = call.caller.subject
         page = read_page(
             request.page_size,
@@ -92,7 +92,7 @@ class SampleShelfHandlers(SampleShelfServiceBase):
     async def watch_sample_notes(
         self, request: WatchSampleNotesRequest, call: Call
     ) -> AsyncIterator[WatchSampleNotesResponse]:
-        """Reads the changes after the last one that was sent, again and again: any process can continue a stream."""
+        """Polls the changes after the last one that was sent, so that any replica can resume a stream."""
         owner = call.caller.subject
         resume = read_resume_token(request.resume_token, query=("watch", owner), key_types=storage.CHANGE_KEY_TYPES)
         after = resume.after
@@ -106,7 +106,7 @@ class SampleShelfHandlers(SampleShelfServiceBase):
                 await asyncio.sleep(self._watch_every_s)
 
     async def _change(self, uid: UUID, owner: str, change: Callable[[SampleNote], SampleNote]) -> SampleNoteMessage:
-        """Changes a sample note under its row's lock, and publishes the change if there was one."""
+        """Changes a sample note under a row lock, and publishes an event if anything changed."""
         async with self._database.transaction() as tx:
             current = owned(await storage.find(tx, uid, lock=True), owner)
             changed = change(current)

@@ -4,4 +4,4 @@ from mesh.settings import DatabaseSettings, EventSettings, ServiceSettings
 
 
 class SampleShelfSettings(ServiceSettings, DatabaseSettings, EventSettings):
-    """A service with a database and events, and nothing more."""
+    """The settings of a service with a database and events."""

@@ -1,4 +1,4 @@
-"""Sample notes in PostgreSQL. Every function works inside the transaction it is given."""
+"""Sample notes in PostgreSQL. Every function runs in the transaction of its caller."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ _COLUMNS: Final = "uid, owner, display_name, description, create_time, update_ti
 
 
 async def insert(tx: Connection, sample_note: SampleNote) -> None:
-    """Writes a new sample note."""
+    """Inserts a new sample note."""
     await take_turn(tx, "sample_notes")
     await tx.execute(
         f"""
@@ -36,7 +36,7 @@ async def insert(tx: Connection, sample_note: SampleNote) -> None:
 
 
 async def update(tx: Connection, sample_note: SampleNote) -> None:
-    """Writes a changed sample note. find(…, lock=True) must have locked its row."""
+    """Updates a sample note. find(…, lock=True) must have locked its row."""
     await take_turn(tx, "sample_notes")
     await tx.execute(
         f"""
@@ -62,14 +62,14 @@ def _values(sample_note: SampleNote) -> tuple[object, ...]:
 
 
 async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> SampleNote | None:
-    """Returns a sample note, deleted or not. `lock` keeps others from changing it meanwhile."""
+    """Returns a sample note, deleted or not. `lock` locks its row until the transaction ends."""
     query = f"SELECT {_COLUMNS} FROM sample_notes WHERE uid = $1"
     row = await tx.fetchrow(f"{query} FOR UPDATE" if lock else query, uid)
     return None if row is None else _sample_note(row)
 
 
 async def list_sample_notes(tx: Connection, owner: str, page: Page) -> tuple[Sequence[SampleNote], str]:
-    """Returns a page of a user's sample notes, the newest first, and the next page's token."""
+    """Returns a page of a user's sample notes, the newest first, and the token of the next page."""
     after = "AND (create_time, uid) < ($3, $4)" if page.after else ""
     query = f"""
         SELECT {_COLUMNS} FROM sample_notes WHERE owner = $1 AND delete_time IS NULL {after}
@@ -80,9 +80,9 @@ async def list_sample_notes(tx: Connection, owner: str, page: Page) -> tuple[Seq
 
 
 async def list_changes(tx: Connection, owner: str, after: Sequence[Key] | None) -> list[tuple[int, SampleNote]]:
-    """Returns a user's sample notes that changed after this position, all of them if it is None.
+    """Returns a user's sample notes that changed after this position, or all of them if it is None.
 
-    Each is there once, with the position of its last change, in the order of the changes, deleted ones too. At most
+    Each one, including deleted ones, is returned once, with the position of its last change and in that order. At most
     CHANGES_MAX are returned.
     """
     query = f"""

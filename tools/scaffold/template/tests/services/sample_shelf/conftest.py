@@ -9,5 +9,5 @@ from mesh.database import Database
 
 @pytest.fixture
 async def database(open_database: Callable[..., Awaitable[Database]]) -> Database:
-    """An empty database of the sample_shelf service."""
+    """Returns an empty database of the sample_shelf service."""
     return await open_database("sample_shelf")

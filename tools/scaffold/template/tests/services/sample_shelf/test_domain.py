@@ -19,7 +19,7 @@ def created(owner: str = "users/ada") -> SampleNote:
 
 
 def test_a_new_one_has_a_name_and_a_version() -> None:
-    """Its name has its identifier, and its version is the first."""
+    """The name of a new sample note contains its identifier, and its version is the first."""
     new = SampleNote.create(UUID(int=7), "users/ada", DETAILS, NOW)
     assert (new.name, new.etag, new.delete_time) == (f"sampleNotes/{UUID(int=7)}", "1", None)
 
@@ -41,7 +41,7 @@ def test_wrong_details_are_refused(display_name: str, description: str, fields: 
 
 
 def test_an_update_makes_a_new_version() -> None:
-    """Its time and version change with its details, and not without."""
+    """An update changes the time and the version only if it changes the details."""
     first = created()
     second = first.update(Details("Second", ""), "1", LATER)
     assert (second.details.display_name, second.update_time, second.etag) == ("Second", LATER, "2")
@@ -49,7 +49,7 @@ def test_an_update_makes_a_new_version() -> None:
 
 
 def test_a_stale_etag_is_refused() -> None:
-    """Neither an update nor a deletion overwrites what its caller has not seen."""
+    """Neither an update nor a deletion overwrites a version that its caller has not seen."""
     with pytest.raises(Aborted):
         created().update(DETAILS, "2", LATER)
     with pytest.raises(Aborted):
@@ -57,7 +57,7 @@ def test_a_stale_etag_is_refused() -> None:
 
 
 def test_it_is_there_for_its_owner_until_it_is_deleted() -> None:
-    """Others get the same error as for one that does not exist."""
+    """Other users get the same error as for a sample note that does not exist."""
     mine = created()
     assert owned(mine, "users/ada") is mine
     for found, owner in ((None, "users/ada"), (mine, "users/bob"), (mine.delete("", LATER), "users/ada")):
@@ -67,6 +67,6 @@ def test_it_is_there_for_its_owner_until_it_is_deleted() -> None:
 
 @pytest.mark.parametrize("name", ["", "sampleNotes/", "sampleNotes/7", f"others/{UUID(int=7)}"])
 def test_a_name_that_nothing_can_have_is_not_found(name: str) -> None:
-    """The same error as for one that does not exist."""
+    """A malformed name raises the same error as one that does not exist."""
     with pytest.raises(NotFound):
         uid_of(name)

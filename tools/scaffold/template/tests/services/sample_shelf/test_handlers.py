@@ -27,13 +27,13 @@ from tests.services.calls import acting_with, channel_to, serving
 
 @pytest.fixture
 def issuer() -> Issuer:
-    """The issuer of the tokens of this test."""
+    """Returns the issuer of the tokens of this test."""
     return Issuer()
 
 
 @contextlib.asynccontextmanager
 async def running(issuer: Issuer, database: Database) -> AsyncIterator[SampleShelfServiceClient]:
-    """A process of the service, and a client of it."""
+    """Starts a process of the service and yields a client of it."""
     async with (
         serving(issuer, SampleShelfHandlers(database, watch_every_s=0.05)) as port,
         channel_to(port, "sample_shelf") as channel,
@@ -43,14 +43,14 @@ async def running(issuer: Issuer, database: Database) -> AsyncIterator[SampleShe
 
 @pytest.fixture
 async def client(issuer: Issuer, database: Database) -> AsyncIterator[SampleShelfServiceClient]:
-    """A client of the service."""
+    """Yields a client of the service."""
     async with running(issuer, database) as client:
         yield client
 
 
 @pytest.fixture
 def ada(issuer: Issuer) -> Iterator[None]:
-    """Calls are made as Ada."""
+    """Makes calls as the user Ada."""
     with acting_with(issuer.token("users/ada", "profile")):
         yield
 
@@ -63,7 +63,7 @@ async def create(client: SampleShelfServiceClient, display_name: str = "First", 
 
 @pytest.mark.usefixtures("ada")
 async def test_it_is_read_as_it_was_created(client: SampleShelfServiceClient) -> None:
-    """The response has what the service decides, and can be read and listed."""
+    """The response has the fields that the service sets, and its name can be read and listed."""
     created = await create(client)
     assert (created.name, created.owner, created.etag) == (f"sampleNotes/{created.uid}", "users/ada", "1")
     assert await client.get_sample_note(GetSampleNoteRequest(name=created.name)) == created
@@ -73,7 +73,7 @@ async def test_it_is_read_as_it_was_created(client: SampleShelfServiceClient) ->
 
 @pytest.mark.usefixtures("ada")
 async def test_a_repeated_request_creates_nothing_more(client: SampleShelfServiceClient) -> None:
-    """The same request_id gives the first response again (AIP-155)."""
+    """The same request_id returns the first response again (AIP-155)."""
     request_id = str(uuid4())
     created = await create(client, request_id=request_id)
     assert await create(client, request_id=request_id) == created
@@ -82,7 +82,7 @@ async def test_a_repeated_request_creates_nothing_more(client: SampleShelfServic
 
 @pytest.mark.usefixtures("ada")
 async def test_an_update_changes_what_the_mask_names(client: SampleShelfServiceClient) -> None:
-    """Other fields stay, output only ones are refused, and an outdated etag is ABORTED."""
+    """Other fields stay, output-only ones are rejected, and a stale etag is ABORTED."""
     created = await create(client)
     patch = SampleNote(name=created.name, display_name="Second", etag=created.etag)
     request = UpdateSampleNoteRequest(sample_note=patch, update_mask=FieldMask(paths=["display_name"]))
@@ -97,7 +97,7 @@ async def test_an_update_changes_what_the_mask_names(client: SampleShelfServiceC
 
 @pytest.mark.usefixtures("ada")
 async def test_a_deleted_one_is_gone(client: SampleShelfServiceClient) -> None:
-    """It is returned once more, with the time, and neither found nor listed afterwards."""
+    """A deletion returns the last state with the time; afterwards it is neither found nor listed."""
     created = await create(client)
     deleted = await client.delete_sample_note(DeleteSampleNoteRequest(name=created.name))
     assert deleted.delete_time is not None
@@ -107,7 +107,7 @@ async def test_a_deleted_one_is_gone(client: SampleShelfServiceClient) -> None:
 
 
 async def test_nobody_sees_those_of_others(client: SampleShelfServiceClient, issuer: Issuer) -> None:
-    """Another user finds nothing, and a token without the scope of the contract is refused."""
+    """Another user gets NOT_FOUND, and a token without the scope of the contract is rejected."""
     with acting_with(issuer.token("users/ada", "profile")):
         created = await create(client)
     with acting_with(issuer.token("users/bob", "profile")):
@@ -136,7 +136,7 @@ async def test_each_change_is_published(client: SampleShelfServiceClient, databa
 
 @pytest.mark.usefixtures("ada")
 async def test_a_stream_continues_at_another_process(issuer: Issuer, database: Database) -> None:
-    """It reports what there is, what changes at any process, and after the token only what came later."""
+    """A stream reports what exists, changes in any process, and after a resume token only later changes."""
     async with running(issuer, database) as here, running(issuer, database) as there:
         first = await create(here)
         async with here.watch_sample_notes(WatchSampleNotesRequest()) as responses:
@@ -152,7 +152,7 @@ async def test_a_stream_continues_at_another_process(issuer: Issuer, database: D
 
 @pytest.mark.usefixtures("ada")
 async def test_a_foreign_resume_token_is_refused(client: SampleShelfServiceClient) -> None:
-    """The error names the field."""
+    """The error of an invalid resume token names the field."""
     request = WatchSampleNotesRequest(resume_token="e30")
     with pytest.raises(InvalidArgument) as caught:
         async with client.watch_sample_notes(request) as responses:

@@ -18,14 +18,14 @@ def created(owner: str = "users/ada", *, at: datetime = NOW) -> SampleNote:
 
 
 async def insert(database: Database, *sample_notes: SampleNote) -> None:
-    """Writes sample notes, each in a transaction of its own."""
+    """Inserts sample notes, each in its own transaction."""
     for each in sample_notes:
         async with database.transaction() as tx:
             await storage.insert(tx, each)
 
 
 async def test_it_is_read_as_it_was_written(database: Database) -> None:
-    """Every value comes back, after an update too."""
+    """Every value is read back as it was written, also after an update."""
     first = created()
     await insert(database, first)
     second = first.update(Details("Second", ""), "", NOW + timedelta(days=1)).delete("", NOW + timedelta(days=2))
@@ -37,7 +37,7 @@ async def test_it_is_read_as_it_was_written(database: Database) -> None:
 
 
 async def test_a_list_has_pages_of_the_newest_first(database: Database) -> None:
-    """Pages neither skip nor repeat, and show nothing of others and nothing deleted."""
+    """Pages neither skip nor repeat any, and contain none of other users and none that are deleted."""
     mine = [created(at=NOW + timedelta(seconds=number // 2)) for number in range(5)]
     await insert(database, *mine, created("users/bob"), created().delete("", NOW))
     listed: list[SampleNote] = []
@@ -52,7 +52,7 @@ async def test_a_list_has_pages_of_the_newest_first(database: Database) -> None:
 
 
 async def test_changes_are_read_in_their_order(database: Database) -> None:
-    """Each is read once, at the position of its last change, deleted ones too; nothing of others is."""
+    """Each one of the user, deleted or not, is read once, at the position of its last change."""
     first, second = created(), created()
     await insert(database, first, created("users/bob"), second)
     async with database.transaction() as tx:
@@ -66,7 +66,7 @@ async def test_changes_are_read_in_their_order(database: Database) -> None:
 
 
 async def test_a_later_commit_is_a_later_change(database: Database) -> None:
-    """A second writer waits for the first, so that no reader passes over a change that is committed late."""
+    """A second writer waits for the first, so that no reader skips a change that is committed late."""
     first, second = created(), created()
     async with database.transaction() as tx:
         await storage.insert(tx, first)

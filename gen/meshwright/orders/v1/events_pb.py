@@ -57,7 +57,7 @@ _PaymentRequestedFields: TypeAlias = Literal["order"]
 
 class PaymentRequested(Message[_PaymentRequestedFields]):
     """
-    The products of an order are reserved, and the customer is to be charged.
+    The products of an order were reserved. Payments charges the customer next.
 
     ```proto
     message meshwright.orders.v1.PaymentRequested
@@ -89,7 +89,7 @@ _OrderConfirmedFields: TypeAlias = Literal["order"]
 
 class OrderConfirmed(Message[_OrderConfirmedFields]):
     """
-    An order was paid: its products are to be set aside.
+    An order was paid. Inventory sets its products aside next.
 
     ```proto
     message meshwright.orders.v1.OrderConfirmed
@@ -121,7 +121,7 @@ _OrderCancelledFields: TypeAlias = Literal["order"]
 
 class OrderCancelled(Message[_OrderCancelledFields]):
     """
-    An order was cancelled, by its customer, by staff, or because it could not be fulfilled.
+    An order was cancelled by its customer, by staff, or because it could not be fulfilled.
 
     ```proto
     message meshwright.orders.v1.OrderCancelled
@@ -129,7 +129,7 @@ class OrderCancelled(Message[_OrderCancelledFields]):
 
     Attributes:
         order:
-            The order after the cancellation.
+            The order, in the state STATE_CANCELLED.
 
             ```proto
             optional meshwright.orders.v1.Order order = 1;
@@ -153,7 +153,7 @@ _OrderShippedFields: TypeAlias = Literal["order"]
 
 class OrderShipped(Message[_OrderShippedFields]):
     """
-    The products of an order left for the customer.
+    An order was shipped to the customer.
 
     ```proto
     message meshwright.orders.v1.OrderShipped

@@ -40,23 +40,23 @@ _ORDERS_SERVICE_LIST_STUCK_ORDERS: Final = Method.of(_ORDERS_SERVICE.methods[8],
 
 
 class OrdersServiceBase(Service):
-    """Manages orders, from their placement to their end."""
+    """Manages orders from placement to shipment or cancellation."""
 
     DESC: ClassVar[DescService] = _ORDERS_SERVICE
 
     @abstractmethod
     async def create_order(self, request: CreateOrderRequest, call: Call) -> Order:
-        """Places an order for the caller, at the catalog's current prices.
+        """Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, or if the products are not all priced
-        in one currency; the error lists every line concerned.
+        Fails with INVALID_ARGUMENT if a product is not on sale, or if the prices of the products are
+        in different currencies. The error lists every affected line.
         """
 
     @abstractmethod
     async def get_order(self, request: GetOrderRequest, call: Call) -> Order:
         """Returns an order. Customers can get their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the order does not exist, or belongs to another customer.
+        Fails with NOT_FOUND if the order does not exist or belongs to another customer.
         """
 
     @abstractmethod
@@ -65,10 +65,10 @@ class OrdersServiceBase(Service):
 
     @abstractmethod
     async def cancel_order(self, request: CancelOrderRequest, call: Call) -> Order:
-        """Cancels an order that has not been shipped: its products are released, and what was paid is
-        refunded. Cancelling an order that is already cancelled has no effect and returns the order.
+        """Cancels an order that has not been shipped. Its products are released, and captured payments
+        are refunded. Cancelling a cancelled order has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is shipped.
+        Fails with FAILED_PRECONDITION if the order was shipped.
         """
 
     @abstractmethod
@@ -76,34 +76,35 @@ class OrdersServiceBase(Service):
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment,
-        or if its products are not in stock any more.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, was already shipped with another
+        shipment, or if its products are no longer in stock.
         """
 
     @abstractmethod
     async def record_shipment_event(self, request: RecordShipmentEventRequest, call: Call) -> Order:
-        """Adds what the carrier reports about a shipment. Staff only.
+        """Adds an event that the carrier reported to the shipment of an order. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order is not shipped, or if its shipment has 100 events.
+        Fails with FAILED_PRECONDITION if the order was not shipped, or if its shipment already has 100
+        events.
         """
 
     @abstractmethod
     def watch_order(self, request: WatchOrderRequest, call: Call) -> AsyncIterator[WatchOrderResponse]:
-        """Streams an order: as it is now, and after each change. Changes in quick succession may be
-        streamed as one. The stream ends after a state that no other one can follow. A lost stream
-        continues at its `resume_token`, at any replica.
+        """Streams the current state of an order, and then its state after each change. Changes in quick
+        succession may be sent as one response. The stream ends after a final state. To continue a
+        broken stream, send the last `resume_token`.
         """
 
     @abstractmethod
     async def list_order_changes(self, request: ListOrderChangesRequest, call: Call) -> ListOrderChangesResponse:
-        """Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see
-        those of their own orders.
+        """Lists the changes of an order's state, oldest first: when, by whom, and why. Customers can list
+        the changes of their own orders, staff those of all orders.
         """
 
     @abstractmethod
     async def list_stuck_orders(self, request: ListStuckOrdersRequest, call: Call) -> ListStuckOrdersResponse:
-        """Lists the pending orders that have waited for their current step for longer than its limit,
-        those that have waited longest first. Staff only.
+        """Lists the pending orders whose current step has taken longer than its time limit, longest
+        waiting first. Staff only.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -121,23 +122,23 @@ class OrdersServiceBase(Service):
 
 
 class OrdersServiceClient:
-    """Manages orders, from their placement to their end."""
+    """Manages orders from placement to shipment or cancellation."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def create_order(self, request: CreateOrderRequest, *, timeout_s: float | None = None) -> Order:
-        """Places an order for the caller, at the catalog's current prices.
+        """Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, or if the products are not all priced
-        in one currency; the error lists every line concerned.
+        Fails with INVALID_ARGUMENT if a product is not on sale, or if the prices of the products are
+        in different currencies. The error lists every affected line.
         """
         return await self._channel.call(_ORDERS_SERVICE_CREATE_ORDER, request, timeout_s=timeout_s)
 
     async def get_order(self, request: GetOrderRequest, *, timeout_s: float | None = None) -> Order:
         """Returns an order. Customers can get their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the order does not exist, or belongs to another customer.
+        Fails with NOT_FOUND if the order does not exist or belongs to another customer.
         """
         return await self._channel.call(_ORDERS_SERVICE_GET_ORDER, request, timeout_s=timeout_s)
 
@@ -146,10 +147,10 @@ class OrdersServiceClient:
         return await self._channel.call(_ORDERS_SERVICE_LIST_ORDERS, request, timeout_s=timeout_s)
 
     async def cancel_order(self, request: CancelOrderRequest, *, timeout_s: float | None = None) -> Order:
-        """Cancels an order that has not been shipped: its products are released, and what was paid is
-        refunded. Cancelling an order that is already cancelled has no effect and returns the order.
+        """Cancels an order that has not been shipped. Its products are released, and captured payments
+        are refunded. Cancelling a cancelled order has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is shipped.
+        Fails with FAILED_PRECONDITION if the order was shipped.
         """
         return await self._channel.call(_ORDERS_SERVICE_CANCEL_ORDER, request, timeout_s=timeout_s)
 
@@ -157,33 +158,34 @@ class OrdersServiceClient:
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment,
-        or if its products are not in stock any more.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, was already shipped with another
+        shipment, or if its products are no longer in stock.
         """
         return await self._channel.call(_ORDERS_SERVICE_SHIP_ORDER, request, timeout_s=timeout_s)
 
     async def record_shipment_event(self, request: RecordShipmentEventRequest, *, timeout_s: float | None = None) -> Order:
-        """Adds what the carrier reports about a shipment. Staff only.
+        """Adds an event that the carrier reported to the shipment of an order. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order is not shipped, or if its shipment has 100 events.
+        Fails with FAILED_PRECONDITION if the order was not shipped, or if its shipment already has 100
+        events.
         """
         return await self._channel.call(_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT, request, timeout_s=timeout_s)
 
     def watch_order(self, request: WatchOrderRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchOrderResponse]]:
-        """Streams an order: as it is now, and after each change. Changes in quick succession may be
-        streamed as one. The stream ends after a state that no other one can follow. A lost stream
-        continues at its `resume_token`, at any replica.
+        """Streams the current state of an order, and then its state after each change. Changes in quick
+        succession may be sent as one response. The stream ends after a final state. To continue a
+        broken stream, send the last `resume_token`.
         """
         return self._channel.open(_ORDERS_SERVICE_WATCH_ORDER, request, timeout_s=timeout_s)
 
     async def list_order_changes(self, request: ListOrderChangesRequest, *, timeout_s: float | None = None) -> ListOrderChangesResponse:
-        """Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see
-        those of their own orders.
+        """Lists the changes of an order's state, oldest first: when, by whom, and why. Customers can list
+        the changes of their own orders, staff those of all orders.
         """
         return await self._channel.call(_ORDERS_SERVICE_LIST_ORDER_CHANGES, request, timeout_s=timeout_s)
 
     async def list_stuck_orders(self, request: ListStuckOrdersRequest, *, timeout_s: float | None = None) -> ListStuckOrdersResponse:
-        """Lists the pending orders that have waited for their current step for longer than its limit,
-        those that have waited longest first. Staff only.
+        """Lists the pending orders whose current step has taken longer than its time limit, longest
+        waiting first. Staff only.
         """
         return await self._channel.call(_ORDERS_SERVICE_LIST_STUCK_ORDERS, request, timeout_s=timeout_s)

@@ -29,7 +29,7 @@ _OrderFields: TypeAlias = Literal["name", "uid", "customer", "lines", "total", "
 
 class Order(Message[_OrderFields]):
     """
-    An order: products that a customer buys at fixed prices.
+    An order: products that a customer buys, at the prices when the order was placed.
 
     ```proto
     message meshwright.orders.v1.Order
@@ -50,13 +50,13 @@ class Order(Message[_OrderFields]):
             ```
         customer:
             Output only. The resource name of the customer, in the form "users/{uid}". Empty if the
-            customer's account was deleted, and nothing was sold.
+            customer's account was deleted and nothing was sold.
 
             ```proto
             string customer = 3;
             ```
         lines:
-            Required. The lines of the order, 1 to 100. No two lines may name the same product.
+            Required. The lines of the order, 1 to 100. Each product may be in one line only.
 
             ```proto
             repeated meshwright.orders.v1.OrderLine lines = 4;
@@ -74,57 +74,58 @@ class Order(Message[_OrderFields]):
             meshwright.orders.v1.Order.State state = 6;
             ```
         create_time:
-            Output only. When the order was placed.
+            Output only. The time when the order was placed.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 7;
             ```
         update_time:
-            Output only. When the order was last changed.
+            Output only. The time when the order was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 8;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with a cancellation, the order is
-            cancelled only if this is the current version.
+            The version of this resource (AIP-154). If it is sent as the `etag` of CancelOrder or
+            ShipOrder, the order is changed only if this is the current version.
 
             ```proto
             string etag = 9;
             ```
         payment_method:
-            The payment method to charge, as the payment provider names it. The sandbox provider has test
-            cards, which docs/operations.md lists. If absent, the shop's default method is charged.
+            The payment provider's identifier of the payment method to charge. docs/operations.md lists the
+            test cards of the sandbox provider. If absent, the shop's default method is charged.
 
             ```proto
             string payment_method = 10;
             ```
         pending_step:
-            Output only. What the order waits for while it is pending.
+            Output only. The step that the order waits for while it is pending.
 
             ```proto
             meshwright.orders.v1.Order.PendingStep pending_step = 11;
             ```
         cancel_reason:
-            Output only. Why the order was cancelled.
+            Output only. The reason why the order was cancelled.
 
             ```proto
             meshwright.orders.v1.Order.CancelReason cancel_reason = 12;
             ```
         payment:
-            Output only. The resource name of the payment, in the form "payments/{uid}", once there is one.
+            Output only. The resource name of the payment, in the form "payments/{uid}". Empty
+            until there is one.
 
             ```proto
             string payment = 13;
             ```
         refunded:
-            Output only. How much of `total` was refunded. Absent if nothing was.
+            Output only. The refunded part of `total`. Absent if nothing was refunded.
 
             ```proto
             optional google.type.Money refunded = 14;
             ```
         shipment:
-            Output only. The shipment, once the order is shipped.
+            Output only. The shipment. Absent until the order is shipped.
 
             ```proto
             optional meshwright.orders.v1.Shipment shipment = 15;
@@ -188,8 +189,7 @@ class Order(Message[_OrderFields]):
                 STATE_UNSPECIFIED = 0
                 ```
             PENDING:
-                The order was placed; stock and payment have not been confirmed yet. `pending_step` tells
-                what it waits for.
+                The order was placed, but stock and payment are not confirmed yet. See `pending_step`.
 
                 ```proto
                 STATE_PENDING = 1
@@ -201,7 +201,7 @@ class Order(Message[_OrderFields]):
                 STATE_CONFIRMED = 2
                 ```
             CANCELLED:
-                The order ended without a sale. `cancel_reason` tells why.
+                The order was cancelled. See `cancel_reason`.
 
                 ```proto
                 STATE_CANCELLED = 3
@@ -222,7 +222,7 @@ class Order(Message[_OrderFields]):
 
     class PendingStep(Enum):
         """
-        What a pending order waits for.
+        The step that a pending order waits for.
 
         ```proto
         enum meshwright.orders.v1.Order.PendingStep
@@ -236,19 +236,19 @@ class Order(Message[_OrderFields]):
                 PENDING_STEP_UNSPECIFIED = 0
                 ```
             STOCK:
-                Inventory has yet to reserve the products.
+                The products are being reserved in the inventory.
 
                 ```proto
                 PENDING_STEP_STOCK = 1
                 ```
             PAYMENT:
-                Payments has yet to charge the customer.
+                The customer is being charged.
 
                 ```proto
                 PENDING_STEP_PAYMENT = 2
                 ```
             PAYMENT_REVIEW:
-                The payment was flagged by the risk check, and waits for a decision by staff.
+                The risk check flagged the payment. Staff must approve or decline it.
 
                 ```proto
                 PENDING_STEP_PAYMENT_REVIEW = 3
@@ -262,7 +262,7 @@ class Order(Message[_OrderFields]):
 
     class CancelReason(Enum):
         """
-        Why an order was cancelled.
+        The reason why an order was cancelled.
 
         ```proto
         enum meshwright.orders.v1.Order.CancelReason
@@ -276,13 +276,13 @@ class Order(Message[_OrderFields]):
                 CANCEL_REASON_UNSPECIFIED = 0
                 ```
             CUSTOMER:
-                Its customer cancelled it.
+                The customer cancelled the order.
 
                 ```proto
                 CANCEL_REASON_CUSTOMER = 1
                 ```
             STAFF:
-                Staff cancelled it.
+                Staff cancelled the order.
 
                 ```proto
                 CANCEL_REASON_STAFF = 2
@@ -300,7 +300,7 @@ class Order(Message[_OrderFields]):
                 CANCEL_REASON_PAYMENT_FAILED = 4
                 ```
             TIMED_OUT:
-                A step took longer than its limit.
+                A step took longer than its time limit.
 
                 ```proto
                 CANCEL_REASON_TIMED_OUT = 5
@@ -339,19 +339,19 @@ class Shipment(Message[_ShipmentFields]):
             string carrier = 1;
             ```
         tracking_number:
-            Required. The carrier's number of the shipment, 1 to 100 characters.
+            Required. The carrier's tracking number, 1 to 100 characters.
 
             ```proto
             string tracking_number = 2;
             ```
         ship_time:
-            Output only. When the products left.
+            Output only. The time when the order was shipped.
 
             ```proto
             optional google.protobuf.Timestamp ship_time = 3;
             ```
         events:
-            Output only. What the carrier reported, oldest first; at most 100 events.
+            Output only. The events that the carrier reported, oldest first. At most 100.
 
             ```proto
             repeated meshwright.orders.v1.ShipmentEvent events = 4;
@@ -381,7 +381,7 @@ _ShipmentEventFields: TypeAlias = Literal["kind", "description", "event_time"]
 
 class ShipmentEvent(Message[_ShipmentEventFields]):
     """
-    What a carrier reports about a shipment.
+    An event of a shipment, as the carrier reported it.
 
     ```proto
     message meshwright.orders.v1.ShipmentEvent
@@ -389,19 +389,19 @@ class ShipmentEvent(Message[_ShipmentEventFields]):
 
     Attributes:
         kind:
-            Required. What happened.
+            Required. The kind of the event.
 
             ```proto
             meshwright.orders.v1.ShipmentEvent.Kind kind = 1;
             ```
         description:
-            Where, or other words of the carrier, up to 200 characters.
+            The place or other details that the carrier reported, up to 200 characters.
 
             ```proto
             string description = 2;
             ```
         event_time:
-            When it happened. If absent, it is now.
+            The time of the event. If absent, the time of the request.
 
             ```proto
             optional google.protobuf.Timestamp event_time = 3;
@@ -453,13 +453,13 @@ class ShipmentEvent(Message[_ShipmentEventFields]):
                 KIND_OUT_FOR_DELIVERY = 2
                 ```
             DELIVERED:
-                The shipment has arrived.
+                The shipment was delivered.
 
                 ```proto
                 KIND_DELIVERED = 3
                 ```
             RETURNED:
-                The shipment could not be delivered, and returns.
+                The shipment could not be delivered and is being returned.
 
                 ```proto
                 KIND_RETURNED = 4
@@ -476,7 +476,7 @@ _OrderLineFields: TypeAlias = Literal["product", "quantity", "title", "unit_pric
 
 class OrderLine(Message[_OrderLineFields]):
     """
-    A product in an order, as it was when the order was placed.
+    A line of an order: a quantity of one product, as it was when the order was placed.
 
     ```proto
     message meshwright.orders.v1.OrderLine
@@ -548,14 +548,14 @@ class CreateOrderRequest(Message[_CreateOrderRequestFields]):
 
     Attributes:
         order:
-            Required. The order to place. Only `payment_method`, and `product` and `quantity` of its lines
-            are read; all other fields are set by the service.
+            Required. The order to place. Set its `payment_method`, and `product` and `quantity` of each
+            line. All other fields are ignored.
 
             ```proto
             optional meshwright.orders.v1.Order order = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry
             within 24 hours returns the first response and places no second order; the same UUID with a
             different request fails with INVALID_ARGUMENT. REST clients can send it as the
             `Idempotency-Key` header instead.
@@ -672,7 +672,7 @@ class ListOrdersResponse(Message[_ListOrdersResponseFields]):
             repeated meshwright.orders.v1.Order orders = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -808,7 +808,7 @@ class RecordShipmentEventRequest(Message[_RecordShipmentEventRequestFields]):
             optional meshwright.orders.v1.ShipmentEvent event = 2;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+            A UUID that identifies this request, so that it can be retried safely (AIP-155).
 
             ```proto
             string request_id = 3;
@@ -851,7 +851,7 @@ class WatchOrderRequest(Message[_WatchOrderRequestFields]):
             ```
         resume_token:
             The `resume_token` of the last response that was received. If absent, the stream begins with
-            the order as it is now.
+            the current state of the order.
 
             ```proto
             string resume_token = 2;
@@ -885,7 +885,7 @@ class WatchOrderResponse(Message[_WatchOrderResponseFields]):
 
     Attributes:
         order:
-            The order.
+            The order in its current state.
 
             ```proto
             optional meshwright.orders.v1.Order order = 1;
@@ -925,14 +925,14 @@ class OrderChange(Message[_OrderChangeFields]):
 
     Attributes:
         change_time:
-            When the change was made.
+            The time of the change.
 
             ```proto
             optional google.protobuf.Timestamp change_time = 1;
             ```
         actor:
-            Who made it: the resource name of a user, or the name of a service. Empty if it was a customer
-            whose name was removed with the account.
+            The user or the service that made the change: a resource name, in the form "users/{uid}", or
+            the name of a service. Empty if it was a customer whose account was deleted.
 
             ```proto
             string actor = 2;
@@ -950,7 +950,7 @@ class OrderChange(Message[_OrderChangeFields]):
             meshwright.orders.v1.Order.PendingStep pending_step = 4;
             ```
         reason:
-            Why, in words.
+            The reason for the change, as text.
 
             ```proto
             string reason = 5;
@@ -1045,7 +1045,7 @@ class ListOrderChangesResponse(Message[_ListOrderChangesResponseFields]):
             repeated meshwright.orders.v1.OrderChange changes = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -1120,13 +1120,13 @@ class ListStuckOrdersResponse(Message[_ListStuckOrdersResponseFields]):
 
     Attributes:
         orders:
-            The orders, those that have waited longest first.
+            The orders, longest waiting first.
 
             ```proto
             repeated meshwright.orders.v1.Order orders = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;

@@ -27,7 +27,7 @@ _PaymentAuthorizedFields: TypeAlias = Literal["payment"]
 
 class PaymentAuthorized(Message[_PaymentAuthorizedFields]):
     """
-    The provider authorised the amount of an order.
+    The payment provider authorized the amount of an order.
 
     ```proto
     message meshwright.payments.v1.PaymentAuthorized
@@ -59,7 +59,7 @@ _PaymentHeldFields: TypeAlias = Literal["payment"]
 
 class PaymentHeld(Message[_PaymentHeldFields]):
     """
-    The risk check flagged a payment, which waits for a decision by staff.
+    The risk check flagged a payment. Staff must approve or decline it.
 
     ```proto
     message meshwright.payments.v1.PaymentHeld
@@ -155,7 +155,7 @@ _PaymentRefundedFields: TypeAlias = Literal["payment", "amount", "reason"]
 
 class PaymentRefunded(Message[_PaymentRefundedFields]):
     """
-    A captured amount was refunded, in part or as a whole.
+    A captured payment was refunded, partially or fully.
 
     ```proto
     message meshwright.payments.v1.PaymentRefunded
@@ -175,7 +175,7 @@ class PaymentRefunded(Message[_PaymentRefundedFields]):
             optional google.type.Money amount = 2;
             ```
         reason:
-            Why.
+            The reason for the refund, as text.
 
             ```proto
             string reason = 3;

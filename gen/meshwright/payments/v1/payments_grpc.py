@@ -36,62 +36,62 @@ _PAYMENTS_SERVICE_CANCEL_CHARGE: Final = Method.of(_PAYMENTS_SERVICE.methods[7],
 
 
 class PaymentsServiceBase(Service):
-    """Charges customers for their orders by a payment provider, and keeps the books."""
+    """Charges customers for their orders through a payment provider, and keeps the ledger."""
 
     DESC: ClassVar[DescService] = _PAYMENTS_SERVICE
 
     @abstractmethod
     async def get_payment(self, request: GetPaymentRequest, call: Call) -> Payment:
-        """Returns a payment. Customers can get those of their own orders, staff can get all.
+        """Returns a payment. Customers can get the payments for their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the payment does not exist, or belongs to another customer.
+        Fails with NOT_FOUND if the payment does not exist or belongs to another customer.
         """
 
     @abstractmethod
     async def list_payments(self, request: ListPaymentsRequest, call: Call) -> ListPaymentsResponse:
-        """Lists payments, newest first. Customers see those of their own orders, staff see all."""
+        """Lists payments, newest first. Customers see the payments for their own orders, staff see all."""
 
     @abstractmethod
     async def refund_payment(self, request: RefundPaymentRequest, call: Call) -> Payment:
-        """Refunds a captured payment, in part or as a whole. Staff only.
+        """Refunds a captured payment, partially or fully. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is
-        to be refunded.
+        Fails with FAILED_PRECONDITION if the payment is not captured, or if the amount exceeds what
+        has not been refunded yet.
         """
 
     @abstractmethod
     async def review_payment(self, request: ReviewPaymentRequest, call: Call) -> Payment:
-        """Decides on a payment that the risk check has flagged: it is captured, or declined. Staff only.
-        Repeating a decision has no effect.
+        """Approves or declines a payment that the risk check flagged. Staff only. Repeating a decision
+        has no effect.
 
-        Fails with FAILED_PRECONDITION if the payment does not wait for a decision.
+        Fails with FAILED_PRECONDITION if the payment is not in review.
         """
 
     @abstractmethod
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, call: Call) -> ListLedgerEntriesResponse:
-        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed
-        or deleted.
+        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
+        deleted.
         """
 
     @abstractmethod
     async def receive_report(self, request: ReceiveReportRequest, call: Call) -> ReceiveReportResponse:
-        """Receives what the payment provider reports, signed by it (Standard Webhooks). A report that
-        arrives again has no effect.
+        """Receives a webhook of the payment provider, signed according to Standard Webhooks. A report
+        that is delivered again has no effect.
 
-        Fails with UNAUTHENTICATED if the signature is missing or wrong, or more than 5 minutes old.
+        Fails with UNAUTHENTICATED if the signature is missing, invalid, or more than 5 minutes old.
         """
 
     @abstractmethod
     async def charge(self, request: ChargeRequest, call: Call) -> Payment:
-        """Charges the customer of an order: authorises the amount, checks the risk, and captures it.
-        Returns the payment as it is now; the outcome is published as an event. Repeating it has no
-        effect.
+        """Charges the customer of an order: authorizes the amount, checks the risk, and captures the
+        amount. Returns the current state of the payment; the outcome is published as an event.
+        Repeated calls have no further effect.
         """
 
     @abstractmethod
     async def cancel_charge(self, request: CancelChargeRequest, call: Call) -> CancelChargeResponse:
-        """Cancels the payment of an order: ends an authorisation, and refunds what was captured. An order
-        that has no payment never gets one afterwards. Repeating it has no effect.
+        """Cancels the payment for an order: voids an authorization, or refunds the captured amount. If
+        the order has no payment, later charges are prevented. Repeated calls have no further effect.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -108,61 +108,61 @@ class PaymentsServiceBase(Service):
 
 
 class PaymentsServiceClient:
-    """Charges customers for their orders by a payment provider, and keeps the books."""
+    """Charges customers for their orders through a payment provider, and keeps the ledger."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def get_payment(self, request: GetPaymentRequest, *, timeout_s: float | None = None) -> Payment:
-        """Returns a payment. Customers can get those of their own orders, staff can get all.
+        """Returns a payment. Customers can get the payments for their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the payment does not exist, or belongs to another customer.
+        Fails with NOT_FOUND if the payment does not exist or belongs to another customer.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_GET_PAYMENT, request, timeout_s=timeout_s)
 
     async def list_payments(self, request: ListPaymentsRequest, *, timeout_s: float | None = None) -> ListPaymentsResponse:
-        """Lists payments, newest first. Customers see those of their own orders, staff see all."""
+        """Lists payments, newest first. Customers see the payments for their own orders, staff see all."""
         return await self._channel.call(_PAYMENTS_SERVICE_LIST_PAYMENTS, request, timeout_s=timeout_s)
 
     async def refund_payment(self, request: RefundPaymentRequest, *, timeout_s: float | None = None) -> Payment:
-        """Refunds a captured payment, in part or as a whole. Staff only.
+        """Refunds a captured payment, partially or fully. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is
-        to be refunded.
+        Fails with FAILED_PRECONDITION if the payment is not captured, or if the amount exceeds what
+        has not been refunded yet.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_REFUND_PAYMENT, request, timeout_s=timeout_s)
 
     async def review_payment(self, request: ReviewPaymentRequest, *, timeout_s: float | None = None) -> Payment:
-        """Decides on a payment that the risk check has flagged: it is captured, or declined. Staff only.
-        Repeating a decision has no effect.
+        """Approves or declines a payment that the risk check flagged. Staff only. Repeating a decision
+        has no effect.
 
-        Fails with FAILED_PRECONDITION if the payment does not wait for a decision.
+        Fails with FAILED_PRECONDITION if the payment is not in review.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_REVIEW_PAYMENT, request, timeout_s=timeout_s)
 
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, *, timeout_s: float | None = None) -> ListLedgerEntriesResponse:
-        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed
-        or deleted.
+        """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
+        deleted.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_LIST_LEDGER_ENTRIES, request, timeout_s=timeout_s)
 
     async def receive_report(self, request: ReceiveReportRequest, *, timeout_s: float | None = None) -> ReceiveReportResponse:
-        """Receives what the payment provider reports, signed by it (Standard Webhooks). A report that
-        arrives again has no effect.
+        """Receives a webhook of the payment provider, signed according to Standard Webhooks. A report
+        that is delivered again has no effect.
 
-        Fails with UNAUTHENTICATED if the signature is missing or wrong, or more than 5 minutes old.
+        Fails with UNAUTHENTICATED if the signature is missing, invalid, or more than 5 minutes old.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_RECEIVE_REPORT, request, timeout_s=timeout_s)
 
     async def charge(self, request: ChargeRequest, *, timeout_s: float | None = None) -> Payment:
-        """Charges the customer of an order: authorises the amount, checks the risk, and captures it.
-        Returns the payment as it is now; the outcome is published as an event. Repeating it has no
-        effect.
+        """Charges the customer of an order: authorizes the amount, checks the risk, and captures the
+        amount. Returns the current state of the payment; the outcome is published as an event.
+        Repeated calls have no further effect.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_CHARGE, request, timeout_s=timeout_s)
 
     async def cancel_charge(self, request: CancelChargeRequest, *, timeout_s: float | None = None) -> CancelChargeResponse:
-        """Cancels the payment of an order: ends an authorisation, and refunds what was captured. An order
-        that has no payment never gets one afterwards. Repeating it has no effect.
+        """Cancels the payment for an order: voids an authorization, or refunds the captured amount. If
+        the order has no payment, later charges are prevented. Repeated calls have no further effect.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_CANCEL_CHARGE, request, timeout_s=timeout_s)

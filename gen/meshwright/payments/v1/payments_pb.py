@@ -62,7 +62,7 @@ class Payment(Message[_PaymentFields]):
             string customer = 4;
             ```
         payment_method:
-            Output only. The payment method, as the provider names it.
+            Output only. The payment provider's identifier of the payment method.
 
             ```proto
             string payment_method = 5;
@@ -92,25 +92,25 @@ class Payment(Message[_PaymentFields]):
             meshwright.payments.v1.Payment.State state = 9;
             ```
         failure:
-            Output only. Why the payment failed.
+            Output only. The reason why the payment failed.
 
             ```proto
             meshwright.payments.v1.Payment.Failure failure = 10;
             ```
         risk_findings:
-            Output only. What the risk check found. Only staff see it.
+            Output only. The findings of the risk check. Only visible to staff.
 
             ```proto
             repeated meshwright.payments.v1.RiskFinding risk_findings = 11;
             ```
         create_time:
-            Output only. When the payment was begun.
+            Output only. The time when the payment was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 12;
             ```
         update_time:
-            Output only. When the payment was last changed.
+            Output only. The time when the payment was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 13;
@@ -122,8 +122,8 @@ class Payment(Message[_PaymentFields]):
             string etag = 14;
             ```
         reviewer:
-            Output only. The member of staff who decided on the flagged payment, in the form "users/{uid}",
-            also after that account was deleted. Only staff see it.
+            Output only. The resource name of the member of staff who reviewed the payment, in the form
+            "users/{uid}". It is kept after the account is deleted. Only visible to staff.
 
             ```proto
             string reviewer = 15;
@@ -187,32 +187,32 @@ class Payment(Message[_PaymentFields]):
                 STATE_UNSPECIFIED = 0
                 ```
             PENDING:
-                The provider has yet to answer. It is asked again until the outcome is known.
+                The outcome at the provider is not known yet. The service retries until it is.
 
                 ```proto
                 STATE_PENDING = 1
                 ```
             AUTHORIZED:
-                The provider has authorised the amount, which is not captured yet.
+                The provider authorized the amount. It is not captured yet.
 
                 ```proto
                 STATE_AUTHORIZED = 2
                 ```
             IN_REVIEW:
-                The risk check flagged the payment: it waits for a decision by staff.
+                The risk check flagged the payment. Staff must approve or decline it.
 
                 ```proto
                 STATE_IN_REVIEW = 3
                 ```
             CAPTURED:
-                The amount was captured. `refunded` tells how much of it was paid back.
+                The amount was captured. See `refunded` for the refunded part of it.
 
                 ```proto
                 STATE_CAPTURED = 4
                 ```
             FAILED:
-                The payment failed; `failure` tells why. Nothing was captured, as far as is known: if it
-                turns out otherwise, the payment becomes captured, and the amount is paid back.
+                The payment failed. See `failure`. If the provider reports later that it captured the amount,
+                the payment becomes captured and is refunded.
 
                 ```proto
                 STATE_FAILED = 5
@@ -235,7 +235,7 @@ class Payment(Message[_PaymentFields]):
 
     class Failure(Enum):
         """
-        Why a payment failed.
+        The reason why a payment failed.
 
         ```proto
         enum meshwright.payments.v1.Payment.Failure
@@ -249,7 +249,7 @@ class Payment(Message[_PaymentFields]):
                 FAILURE_UNSPECIFIED = 0
                 ```
             DECLINED:
-                The provider declined it.
+                The provider declined the payment.
 
                 ```proto
                 FAILURE_DECLINED = 1
@@ -261,14 +261,14 @@ class Payment(Message[_PaymentFields]):
                 FAILURE_UNKNOWN_METHOD = 2
                 ```
             RISK:
-                Staff declined it after the risk check.
+                Staff declined the payment after the risk check.
 
                 ```proto
                 FAILURE_RISK = 3
                 ```
             TIMED_OUT:
-                The outcome did not become known in time. If it turns out that the provider has charged the
-                customer, the amount is paid back.
+                The provider did not report an outcome in time. If it reports later that it charged the
+                customer, the amount is refunded.
 
                 ```proto
                 FAILURE_TIMED_OUT = 4
@@ -285,7 +285,7 @@ _RiskFindingFields: TypeAlias = Literal["rule", "explanation"]
 
 class RiskFinding(Message[_RiskFindingFields]):
     """
-    A rule of the risk check that a payment breaks.
+    A rule of the risk check that a payment violates.
 
     ```proto
     message meshwright.payments.v1.RiskFinding
@@ -299,7 +299,7 @@ class RiskFinding(Message[_RiskFindingFields]):
             string rule = 1;
             ```
         explanation:
-            What was found, in words.
+            The explanation of the finding, as text.
 
             ```proto
             string explanation = 2;
@@ -339,7 +339,7 @@ class LedgerEntry(Message[_LedgerEntryFields]):
             int64 number = 1;
             ```
         posting:
-            The posting that the entry belongs to, a UUID.
+            The identifier of the posting to which the entry belongs, a UUID.
 
             ```proto
             string posting = 2;
@@ -363,7 +363,7 @@ class LedgerEntry(Message[_LedgerEntryFields]):
             string payment = 5;
             ```
         create_time:
-            When the entry was made.
+            The time when the entry was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 6;
@@ -450,7 +450,8 @@ class ListPaymentsRequest(Message[_ListPaymentsRequestFields]):
             string page_token = 2;
             ```
         order:
-            If set, only the payment for this order is listed, in the form "orders/{uid}".
+            The resource name of an order, in the form "orders/{uid}". If set, only the payment for this
+            order is listed.
 
             ```proto
             string order = 3;
@@ -500,7 +501,7 @@ class ListPaymentsResponse(Message[_ListPaymentsResponseFields]):
             repeated meshwright.payments.v1.Payment payments = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -540,19 +541,20 @@ class RefundPaymentRequest(Message[_RefundPaymentRequestFields]):
             string name = 1;
             ```
         amount:
-            The amount to refund, in the currency of the payment. If absent, all that is left is refunded.
+            The amount to refund, in the currency of the payment. If absent, the rest of the
+            captured amount is refunded.
 
             ```proto
             optional google.type.Money amount = 2;
             ```
         reason:
-            Required. Why, 1 to 200 characters. The customer can read it.
+            Required. The reason for the refund, 1 to 200 characters. It is visible to the customer.
 
             ```proto
             string reason = 3;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+            A UUID that identifies this request, so that it can be retried safely (AIP-155).
 
             ```proto
             string request_id = 4;
@@ -620,7 +622,7 @@ class ReviewPaymentRequest(Message[_ReviewPaymentRequestFields]):
 
     class Decision(Enum):
         """
-        The decisions.
+        The decisions about a flagged payment.
 
         ```proto
         enum meshwright.payments.v1.ReviewPaymentRequest.Decision
@@ -634,13 +636,13 @@ class ReviewPaymentRequest(Message[_ReviewPaymentRequestFields]):
                 DECISION_UNSPECIFIED = 0
                 ```
             APPROVE:
-                The payment is captured.
+                Captures the payment.
 
                 ```proto
                 DECISION_APPROVE = 1
                 ```
             DECLINE:
-                The payment fails.
+                Declines the payment, which then fails.
 
                 ```proto
                 DECISION_DECLINE = 2
@@ -676,7 +678,8 @@ class ListLedgerEntriesRequest(Message[_ListLedgerEntriesRequestFields]):
             string page_token = 2;
             ```
         payment:
-            If set, only the entries of this payment are listed, in the form "payments/{uid}".
+            The resource name of a payment, in the form "payments/{uid}". If set, only the entries of this
+            payment are listed.
 
             ```proto
             string payment = 3;
@@ -718,7 +721,7 @@ class ListLedgerEntriesResponse(Message[_ListLedgerEntriesResponseFields]):
             repeated meshwright.payments.v1.LedgerEntry entries = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -752,7 +755,7 @@ class ReceiveReportRequest(Message[_ReceiveReportRequestFields]):
 
     Attributes:
         report:
-            Required. The report, byte for byte as the provider has signed it.
+            Required. The body of the webhook, byte for byte as the provider signed it.
 
             ```proto
             optional google.api.HttpBody report = 1;
@@ -822,7 +825,8 @@ class ChargeRequest(Message[_ChargeRequestFields]):
             optional google.type.Money amount = 3;
             ```
         payment_method:
-            The payment method. If empty, it is the shop's default.
+            The payment provider's identifier of the payment method. If absent, the shop's default method
+            is charged.
 
             ```proto
             string payment_method = 4;

@@ -54,7 +54,7 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class OrderCancelReason(betterproto2.Enum):
     """
-    Why an order was cancelled.
+    The reason why an order was cancelled.
     """
 
     UNSPECIFIED = 0
@@ -64,12 +64,12 @@ class OrderCancelReason(betterproto2.Enum):
 
     CUSTOMER = 1
     """
-    Its customer cancelled it.
+    The customer cancelled the order.
     """
 
     STAFF = 2
     """
-    Staff cancelled it.
+    Staff cancelled the order.
     """
 
     OUT_OF_STOCK = 3
@@ -84,7 +84,7 @@ class OrderCancelReason(betterproto2.Enum):
 
     TIMED_OUT = 5
     """
-    A step took longer than its limit.
+    A step took longer than its time limit.
     """
 
     CUSTOMER_DELETED = 6
@@ -119,7 +119,7 @@ class OrderCancelReason(betterproto2.Enum):
 
 class OrderPendingStep(betterproto2.Enum):
     """
-    What a pending order waits for.
+    The step that a pending order waits for.
     """
 
     UNSPECIFIED = 0
@@ -129,17 +129,17 @@ class OrderPendingStep(betterproto2.Enum):
 
     STOCK = 1
     """
-    Inventory has yet to reserve the products.
+    The products are being reserved in the inventory.
     """
 
     PAYMENT = 2
     """
-    Payments has yet to charge the customer.
+    The customer is being charged.
     """
 
     PAYMENT_REVIEW = 3
     """
-    The payment was flagged by the risk check, and waits for a decision by staff.
+    The risk check flagged the payment. Staff must approve or decline it.
     """
 
     @classmethod
@@ -173,8 +173,7 @@ class OrderState(betterproto2.Enum):
 
     PENDING = 1
     """
-    The order was placed; stock and payment have not been confirmed yet. `pending_step` tells
-    what it waits for.
+    The order was placed, but stock and payment are not confirmed yet. See `pending_step`.
     """
 
     CONFIRMED = 2
@@ -184,7 +183,7 @@ class OrderState(betterproto2.Enum):
 
     CANCELLED = 3
     """
-    The order ended without a sale. `cancel_reason` tells why.
+    The order was cancelled. See `cancel_reason`.
     """
 
     SHIPPED = 4
@@ -235,12 +234,12 @@ class ShipmentEventKind(betterproto2.Enum):
 
     DELIVERED = 3
     """
-    The shipment has arrived.
+    The shipment was delivered.
     """
 
     RETURNED = 4
     """
-    The shipment could not be delivered, and returns.
+    The shipment could not be delivered and is being returned.
     """
 
     @classmethod
@@ -293,13 +292,13 @@ class CreateOrderRequest(betterproto2.Message):
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Required. The order to place. Only `payment_method`, and `product` and `quantity` of its lines
-    are read; all other fields are set by the service.
+    Required. The order to place. Set its `payment_method`, and `product` and `quantity` of each
+    line. All other fields are ignored.
     """
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry
     within 24 hours returns the first response and places no second order; the same UUID with a
     different request fails with INVALID_ARGUMENT. REST clients can send it as the
     `Idempotency-Key` header instead.
@@ -363,7 +362,7 @@ class ListOrderChangesResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -405,7 +404,7 @@ class ListOrdersResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -441,12 +440,12 @@ class ListStuckOrdersResponse(betterproto2.Message):
 
     orders: "list[Order]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The orders, those that have waited longest first.
+    The orders, longest waiting first.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -456,7 +455,7 @@ default_message_pool.register_message("meshwright.orders.v1", "ListStuckOrdersRe
 @dataclass(eq=False, repr=False)
 class Order(betterproto2.Message):
     """
-    An order: products that a customer buys at fixed prices.
+    An order: products that a customer buys, at the prices when the order was placed.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -472,12 +471,12 @@ class Order(betterproto2.Message):
     customer: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
     Output only. The resource name of the customer, in the form "users/{uid}". Empty if the
-    customer's account was deleted, and nothing was sold.
+    customer's account was deleted and nothing was sold.
     """
 
     lines: "list[OrderLine]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Required. The lines of the order, 1 to 100. No two lines may name the same product.
+    Required. The lines of the order, 1 to 100. Each product may be in one line only.
     """
 
     total: "___google__type__.Money | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
@@ -494,55 +493,56 @@ class Order(betterproto2.Message):
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the order was placed.
+    Output only. The time when the order was placed.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the order was last changed.
+    Output only. The time when the order was last changed.
     """
 
     etag: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with a cancellation, the order is
-    cancelled only if this is the current version.
+    The version of this resource (AIP-154). If it is sent as the `etag` of CancelOrder or
+    ShipOrder, the order is changed only if this is the current version.
     """
 
     payment_method: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
     """
-    The payment method to charge, as the payment provider names it. The sandbox provider has test
-    cards, which docs/operations.md lists. If absent, the shop's default method is charged.
+    The payment provider's identifier of the payment method to charge. docs/operations.md lists the
+    test cards of the sandbox provider. If absent, the shop's default method is charged.
     """
 
     pending_step: "OrderPendingStep" = betterproto2.field(
         11, betterproto2.TYPE_ENUM, default_factory=lambda: OrderPendingStep(0)
     )
     """
-    Output only. What the order waits for while it is pending.
+    Output only. The step that the order waits for while it is pending.
     """
 
     cancel_reason: "OrderCancelReason" = betterproto2.field(
         12, betterproto2.TYPE_ENUM, default_factory=lambda: OrderCancelReason(0)
     )
     """
-    Output only. Why the order was cancelled.
+    Output only. The reason why the order was cancelled.
     """
 
     payment: "str" = betterproto2.field(13, betterproto2.TYPE_STRING)
     """
-    Output only. The resource name of the payment, in the form "payments/{uid}", once there is one.
+    Output only. The resource name of the payment, in the form "payments/{uid}". Empty
+    until there is one.
     """
 
     refunded: "___google__type__.Money | None" = betterproto2.field(14, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Output only. How much of `total` was refunded. Absent if nothing was.
+    Output only. The refunded part of `total`. Absent if nothing was refunded.
     """
 
     shipment: "Shipment | None" = betterproto2.field(15, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Output only. The shipment, once the order is shipped.
+    Output only. The shipment. Absent until the order is shipped.
     """
 
 
@@ -552,12 +552,12 @@ default_message_pool.register_message("meshwright.orders.v1", "Order", Order)
 @dataclass(eq=False, repr=False)
 class OrderCancelled(betterproto2.Message):
     """
-    An order was cancelled, by its customer, by staff, or because it could not be fulfilled.
+    An order was cancelled by its customer, by staff, or because it could not be fulfilled.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The order after the cancellation.
+    The order, in the state STATE_CANCELLED.
     """
 
 
@@ -574,13 +574,13 @@ class OrderChange(betterproto2.Message):
         1, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the change was made.
+    The time of the change.
     """
 
     actor: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Who made it: the resource name of a user, or the name of a service. Empty if it was a customer
-    whose name was removed with the account.
+    The user or the service that made the change: a resource name, in the form "users/{uid}", or
+    the name of a service. Empty if it was a customer whose account was deleted.
     """
 
     state: "OrderState" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: OrderState(0))
@@ -597,7 +597,7 @@ class OrderChange(betterproto2.Message):
 
     reason: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Why, in words.
+    The reason for the change, as text.
     """
 
 
@@ -607,7 +607,7 @@ default_message_pool.register_message("meshwright.orders.v1", "OrderChange", Ord
 @dataclass(eq=False, repr=False)
 class OrderConfirmed(betterproto2.Message):
     """
-    An order was paid: its products are to be set aside.
+    An order was paid. Inventory sets its products aside next.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -622,7 +622,7 @@ default_message_pool.register_message("meshwright.orders.v1", "OrderConfirmed", 
 @dataclass(eq=False, repr=False)
 class OrderLine(betterproto2.Message):
     """
-    A product in an order, as it was when the order was placed.
+    A line of an order: a quantity of one product, as it was when the order was placed.
     """
 
     product: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -672,7 +672,7 @@ default_message_pool.register_message("meshwright.orders.v1", "OrderPlaced", Ord
 @dataclass(eq=False, repr=False)
 class OrderShipped(betterproto2.Message):
     """
-    The products of an order left for the customer.
+    An order was shipped to the customer.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -687,7 +687,7 @@ default_message_pool.register_message("meshwright.orders.v1", "OrderShipped", Or
 @dataclass(eq=False, repr=False)
 class PaymentRequested(betterproto2.Message):
     """
-    The products of an order are reserved, and the customer is to be charged.
+    The products of an order were reserved. Payments charges the customer next.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -717,7 +717,7 @@ class RecordShipmentEventRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+    A UUID that identifies this request, so that it can be retried safely (AIP-155).
     """
 
 
@@ -737,19 +737,19 @@ class Shipment(betterproto2.Message):
 
     tracking_number: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Required. The carrier's number of the shipment, 1 to 100 characters.
+    Required. The carrier's tracking number, 1 to 100 characters.
     """
 
     ship_time: "datetime.datetime | None" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the products left.
+    Output only. The time when the order was shipped.
     """
 
     events: "list[ShipmentEvent]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Output only. What the carrier reported, oldest first; at most 100 events.
+    Output only. The events that the carrier reported, oldest first. At most 100.
     """
 
 
@@ -759,26 +759,26 @@ default_message_pool.register_message("meshwright.orders.v1", "Shipment", Shipme
 @dataclass(eq=False, repr=False)
 class ShipmentEvent(betterproto2.Message):
     """
-    What a carrier reports about a shipment.
+    An event of a shipment, as the carrier reported it.
     """
 
     kind: "ShipmentEventKind" = betterproto2.field(
         1, betterproto2.TYPE_ENUM, default_factory=lambda: ShipmentEventKind(0)
     )
     """
-    Required. What happened.
+    Required. The kind of the event.
     """
 
     description: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where, or other words of the carrier, up to 200 characters.
+    The place or other details that the carrier reported, up to 200 characters.
     """
 
     event_time: "datetime.datetime | None" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it happened. If absent, it is now.
+    The time of the event. If absent, the time of the request.
     """
 
 
@@ -825,7 +825,7 @@ class WatchOrderRequest(betterproto2.Message):
     resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     The `resume_token` of the last response that was received. If absent, the stream begins with
-    the order as it is now.
+    the current state of the order.
     """
 
 
@@ -840,7 +840,7 @@ class WatchOrderResponse(betterproto2.Message):
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The order.
+    The order in its current state.
     """
 
     resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -854,7 +854,7 @@ default_message_pool.register_message("meshwright.orders.v1", "WatchOrderRespons
 
 class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages orders, from their placement to their end.
+    Manages orders from placement to shipment or cancellation.
     """
 
     async def create_order(
@@ -866,10 +866,10 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Order":
         """
-        Places an order for the caller, at the catalog's current prices.
+        Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, or if the products are not all priced
-        in one currency; the error lists every line concerned.
+        Fails with INVALID_ARGUMENT if a product is not on sale, or if the prices of the products are
+        in different currencies. The error lists every affected line.
         """
 
         return await self._unary_unary(
@@ -892,7 +892,7 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns an order. Customers can get their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the order does not exist, or belongs to another customer.
+        Fails with NOT_FOUND if the order does not exist or belongs to another customer.
         """
 
         return await self._unary_unary(
@@ -934,10 +934,10 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Order":
         """
-        Cancels an order that has not been shipped: its products are released, and what was paid is
-        refunded. Cancelling an order that is already cancelled has no effect and returns the order.
+        Cancels an order that has not been shipped. Its products are released, and captured payments
+        are refunded. Cancelling a cancelled order has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is shipped.
+        Fails with FAILED_PRECONDITION if the order was shipped.
         """
 
         return await self._unary_unary(
@@ -961,8 +961,8 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, is shipped by another shipment,
-        or if its products are not in stock any more.
+        Fails with FAILED_PRECONDITION if the order is not confirmed, was already shipped with another
+        shipment, or if its products are no longer in stock.
         """
 
         return await self._unary_unary(
@@ -983,9 +983,10 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Order":
         """
-        Adds what the carrier reports about a shipment. Staff only.
+        Adds an event that the carrier reported to the shipment of an order. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order is not shipped, or if its shipment has 100 events.
+        Fails with FAILED_PRECONDITION if the order was not shipped, or if its shipment already has 100
+        events.
         """
 
         return await self._unary_unary(
@@ -1006,9 +1007,9 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[WatchOrderResponse]":
         """
-        Streams an order: as it is now, and after each change. Changes in quick succession may be
-        streamed as one. The stream ends after a state that no other one can follow. A lost stream
-        continues at its `resume_token`, at any replica.
+        Streams the current state of an order, and then its state after each change. Changes in quick
+        succession may be sent as one response. The stream ends after a final state. To continue a
+        broken stream, send the last `resume_token`.
         """
 
         async for response in self._unary_stream(
@@ -1030,8 +1031,8 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListOrderChangesResponse":
         """
-        Lists all changes of an order's state, oldest first: when, by whom, and why. Customers see
-        those of their own orders.
+        Lists the changes of an order's state, oldest first: when, by whom, and why. Customers can list
+        the changes of their own orders, staff those of all orders.
         """
 
         return await self._unary_unary(
@@ -1052,8 +1053,8 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListStuckOrdersResponse":
         """
-        Lists the pending orders that have waited for their current step for longer than its limit,
-        those that have waited longest first. Staff only.
+        Lists the pending orders whose current step has taken longer than its time limit, longest
+        waiting first. Staff only.
         """
 
         return await self._unary_unary(

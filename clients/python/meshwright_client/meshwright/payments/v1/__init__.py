@@ -49,7 +49,7 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class PaymentFailure(betterproto2.Enum):
     """
-    Why a payment failed.
+    The reason why a payment failed.
     """
 
     UNSPECIFIED = 0
@@ -59,7 +59,7 @@ class PaymentFailure(betterproto2.Enum):
 
     DECLINED = 1
     """
-    The provider declined it.
+    The provider declined the payment.
     """
 
     UNKNOWN_METHOD = 2
@@ -69,13 +69,13 @@ class PaymentFailure(betterproto2.Enum):
 
     RISK = 3
     """
-    Staff declined it after the risk check.
+    Staff declined the payment after the risk check.
     """
 
     TIMED_OUT = 4
     """
-    The outcome did not become known in time. If it turns out that the provider has charged the
-    customer, the amount is paid back.
+    The provider did not report an outcome in time. If it reports later that it charged the
+    customer, the amount is refunded.
     """
 
     @classmethod
@@ -111,28 +111,28 @@ class PaymentState(betterproto2.Enum):
 
     PENDING = 1
     """
-    The provider has yet to answer. It is asked again until the outcome is known.
+    The outcome at the provider is not known yet. The service retries until it is.
     """
 
     AUTHORIZED = 2
     """
-    The provider has authorised the amount, which is not captured yet.
+    The provider authorized the amount. It is not captured yet.
     """
 
     IN_REVIEW = 3
     """
-    The risk check flagged the payment: it waits for a decision by staff.
+    The risk check flagged the payment. Staff must approve or decline it.
     """
 
     CAPTURED = 4
     """
-    The amount was captured. `refunded` tells how much of it was paid back.
+    The amount was captured. See `refunded` for the refunded part of it.
     """
 
     FAILED = 5
     """
-    The payment failed; `failure` tells why. Nothing was captured, as far as is known: if it
-    turns out otherwise, the payment becomes captured, and the amount is paid back.
+    The payment failed. See `failure`. If the provider reports later that it captured the amount,
+    the payment becomes captured and is refunded.
     """
 
     CANCELLED = 6
@@ -167,7 +167,7 @@ class PaymentState(betterproto2.Enum):
 
 class ReviewPaymentRequestDecision(betterproto2.Enum):
     """
-    The decisions.
+    The decisions about a flagged payment.
     """
 
     UNSPECIFIED = 0
@@ -177,12 +177,12 @@ class ReviewPaymentRequestDecision(betterproto2.Enum):
 
     APPROVE = 1
     """
-    The payment is captured.
+    Captures the payment.
     """
 
     DECLINE = 2
     """
-    The payment fails.
+    Declines the payment, which then fails.
     """
 
     @classmethod
@@ -255,7 +255,8 @@ class ChargeRequest(betterproto2.Message):
 
     payment_method: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The payment method. If empty, it is the shop's default.
+    The payment provider's identifier of the payment method. If absent, the shop's default method
+    is charged.
     """
 
 
@@ -290,7 +291,7 @@ class LedgerEntry(betterproto2.Message):
 
     posting: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The posting that the entry belongs to, a UUID.
+    The identifier of the posting to which the entry belongs, a UUID.
     """
 
     account: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -312,7 +313,7 @@ class LedgerEntry(betterproto2.Message):
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the entry was made.
+    The time when the entry was created.
     """
 
 
@@ -338,7 +339,8 @@ class ListLedgerEntriesRequest(betterproto2.Message):
 
     payment: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    If set, only the entries of this payment are listed, in the form "payments/{uid}".
+    The resource name of a payment, in the form "payments/{uid}". If set, only the entries of this
+    payment are listed.
     """
 
 
@@ -358,7 +360,7 @@ class ListLedgerEntriesResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -384,7 +386,8 @@ class ListPaymentsRequest(betterproto2.Message):
 
     order: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    If set, only the payment for this order is listed, in the form "orders/{uid}".
+    The resource name of an order, in the form "orders/{uid}". If set, only the payment for this
+    order is listed.
     """
 
     state: "PaymentState" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: PaymentState(0))
@@ -409,7 +412,7 @@ class ListPaymentsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -444,7 +447,7 @@ class Payment(betterproto2.Message):
 
     payment_method: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Output only. The payment method, as the provider names it.
+    Output only. The payment provider's identifier of the payment method.
     """
 
     amount: "___google__type__.Money | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
@@ -471,26 +474,26 @@ class Payment(betterproto2.Message):
         10, betterproto2.TYPE_ENUM, default_factory=lambda: PaymentFailure(0)
     )
     """
-    Output only. Why the payment failed.
+    Output only. The reason why the payment failed.
     """
 
     risk_findings: "list[RiskFinding]" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Output only. What the risk check found. Only staff see it.
+    Output only. The findings of the risk check. Only visible to staff.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
         12, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the payment was begun.
+    Output only. The time when the payment was created.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         13, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the payment was last changed.
+    Output only. The time when the payment was last changed.
     """
 
     etag: "str" = betterproto2.field(14, betterproto2.TYPE_STRING)
@@ -500,8 +503,8 @@ class Payment(betterproto2.Message):
 
     reviewer: "str" = betterproto2.field(15, betterproto2.TYPE_STRING)
     """
-    Output only. The member of staff who decided on the flagged payment, in the form "users/{uid}",
-    also after that account was deleted. Only staff see it.
+    Output only. The resource name of the member of staff who reviewed the payment, in the form
+    "users/{uid}". It is kept after the account is deleted. Only visible to staff.
     """
 
 
@@ -511,7 +514,7 @@ default_message_pool.register_message("meshwright.payments.v1", "Payment", Payme
 @dataclass(eq=False, repr=False)
 class PaymentAuthorized(betterproto2.Message):
     """
-    The provider authorised the amount of an order.
+    The payment provider authorized the amount of an order.
     """
 
     payment: "Payment | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -556,7 +559,7 @@ default_message_pool.register_message("meshwright.payments.v1", "PaymentFailed",
 @dataclass(eq=False, repr=False)
 class PaymentHeld(betterproto2.Message):
     """
-    The risk check flagged a payment, which waits for a decision by staff.
+    The risk check flagged a payment. Staff must approve or decline it.
     """
 
     payment: "Payment | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -571,7 +574,7 @@ default_message_pool.register_message("meshwright.payments.v1", "PaymentHeld", P
 @dataclass(eq=False, repr=False)
 class PaymentRefunded(betterproto2.Message):
     """
-    A captured amount was refunded, in part or as a whole.
+    A captured payment was refunded, partially or fully.
     """
 
     payment: "Payment | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -586,7 +589,7 @@ class PaymentRefunded(betterproto2.Message):
 
     reason: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Why.
+    The reason for the refund, as text.
     """
 
 
@@ -601,7 +604,7 @@ class ReceiveReportRequest(betterproto2.Message):
 
     report: "___google__api__.HttpBody | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Required. The report, byte for byte as the provider has signed it.
+    Required. The body of the webhook, byte for byte as the provider signed it.
     """
 
 
@@ -633,17 +636,18 @@ class RefundPaymentRequest(betterproto2.Message):
 
     amount: "___google__type__.Money | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The amount to refund, in the currency of the payment. If absent, all that is left is refunded.
+    The amount to refund, in the currency of the payment. If absent, the rest of the
+    captured amount is refunded.
     """
 
     reason: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Required. Why, 1 to 200 characters. The customer can read it.
+    Required. The reason for the refund, 1 to 200 characters. It is visible to the customer.
     """
 
     request_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+    A UUID that identifies this request, so that it can be retried safely (AIP-155).
     """
 
 
@@ -675,7 +679,7 @@ default_message_pool.register_message("meshwright.payments.v1", "ReviewPaymentRe
 @dataclass(eq=False, repr=False)
 class RiskFinding(betterproto2.Message):
     """
-    A rule of the risk check that a payment breaks.
+    A rule of the risk check that a payment violates.
     """
 
     rule: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -685,7 +689,7 @@ class RiskFinding(betterproto2.Message):
 
     explanation: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What was found, in words.
+    The explanation of the finding, as text.
     """
 
 
@@ -694,7 +698,7 @@ default_message_pool.register_message("meshwright.payments.v1", "RiskFinding", R
 
 class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Charges customers for their orders by a payment provider, and keeps the books.
+    Charges customers for their orders through a payment provider, and keeps the ledger.
     """
 
     async def get_payment(
@@ -706,9 +710,9 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Payment":
         """
-        Returns a payment. Customers can get those of their own orders, staff can get all.
+        Returns a payment. Customers can get the payments for their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the payment does not exist, or belongs to another customer.
+        Fails with NOT_FOUND if the payment does not exist or belongs to another customer.
         """
 
         return await self._unary_unary(
@@ -729,7 +733,7 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListPaymentsResponse":
         """
-        Lists payments, newest first. Customers see those of their own orders, staff see all.
+        Lists payments, newest first. Customers see the payments for their own orders, staff see all.
         """
 
         return await self._unary_unary(
@@ -750,10 +754,10 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Payment":
         """
-        Refunds a captured payment, in part or as a whole. Staff only.
+        Refunds a captured payment, partially or fully. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if less is left of it than is
-        to be refunded.
+        Fails with FAILED_PRECONDITION if the payment is not captured, or if the amount exceeds what
+        has not been refunded yet.
         """
 
         return await self._unary_unary(
@@ -774,10 +778,10 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Payment":
         """
-        Decides on a payment that the risk check has flagged: it is captured, or declined. Staff only.
-        Repeating a decision has no effect.
+        Approves or declines a payment that the risk check flagged. Staff only. Repeating a decision
+        has no effect.
 
-        Fails with FAILED_PRECONDITION if the payment does not wait for a decision.
+        Fails with FAILED_PRECONDITION if the payment is not in review.
         """
 
         return await self._unary_unary(
@@ -798,8 +802,8 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListLedgerEntriesResponse":
         """
-        Lists the entries of the ledger, newest first. Staff only. Entries are never changed
-        or deleted.
+        Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
+        deleted.
         """
 
         return await self._unary_unary(
@@ -820,10 +824,10 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ReceiveReportResponse":
         """
-        Receives what the payment provider reports, signed by it (Standard Webhooks). A report that
-        arrives again has no effect.
+        Receives a webhook of the payment provider, signed according to Standard Webhooks. A report
+        that is delivered again has no effect.
 
-        Fails with UNAUTHENTICATED if the signature is missing or wrong, or more than 5 minutes old.
+        Fails with UNAUTHENTICATED if the signature is missing, invalid, or more than 5 minutes old.
         """
 
         return await self._unary_unary(
@@ -844,9 +848,9 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Payment":
         """
-        Charges the customer of an order: authorises the amount, checks the risk, and captures it.
-        Returns the payment as it is now; the outcome is published as an event. Repeating it has no
-        effect.
+        Charges the customer of an order: authorizes the amount, checks the risk, and captures the
+        amount. Returns the current state of the payment; the outcome is published as an event.
+        Repeated calls have no further effect.
         """
 
         return await self._unary_unary(
@@ -867,8 +871,8 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "CancelChargeResponse":
         """
-        Cancels the payment of an order: ends an authorisation, and refunds what was captured. An order
-        that has no payment never gets one afterwards. Repeating it has no effect.
+        Cancels the payment for an order: voids an authorization, or refunds the captured amount. If
+        the order has no payment, later charges are prevented. Repeated calls have no further effect.
         """
 
         return await self._unary_unary(

@@ -1,4 +1,4 @@
-"""A gRPC backend that answers GetOrder with one order at once: `python benchmarks/backend.py`. Prints its port."""
+"""A gRPC backend that returns a constant order for GetOrder: `python benchmarks/backend.py`. It prints its port."""
 
 import asyncio
 from typing import Any

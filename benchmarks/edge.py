@@ -1,7 +1,7 @@
-"""CPU time of the edge for one GetOrder, beside the same method written by hand with FastAPI, pydantic and grpc.aio.
+"""The CPU time of one GetOrder at the edge, and at the same method written by hand with FastAPI, pydantic and grpc.aio.
 
-Run it as `make bench-edge`. Both stand before the same backend and get the same load in turn; what is compared is the
-processor time of the process in front, as the operating system accounts it, a request. Neither checks tokens.
+Run it as `make bench-edge`. Both call the same backend and get the same load in turn. The figure is the CPU time of
+each process per request, as the operating system accounts it. Neither checks tokens.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def report(figures: dict[str, list[float]]) -> None:
-    """Medians, spread, and the ratio of each round."""
+    """Prints the medians, the spread, and the ratio of each round."""
     print(f"GetOrder, {REQUESTS} requests a round over {CONNECTIONS} connections, median of {ROUNDS} rounds")
     for name, values in figures.items():
         print(f"{name:13} {statistics.median(values):6.1f} µs CPU a request ({min(values):.1f} to {max(values):.1f})")
@@ -48,12 +48,12 @@ def report(figures: dict[str, list[float]]) -> None:
 
 
 def url(port: int) -> str:
-    """The order's URL."""
+    """Returns the URL of the order."""
     return f"http://127.0.0.1:{port}/v1/orders/0d1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 
 
 def wait_for(address: str) -> httpx.Response:
-    """Its first answer."""
+    """Waits for the first successful response and returns it."""
     for _ in range(200):
         with contextlib.suppress(httpx.TransportError):
             answer = httpx.get(address)
@@ -64,14 +64,14 @@ def wait_for(address: str) -> httpx.Response:
 
 
 def check_same(answers: list[httpx.Response]) -> None:
-    """Both do the same work, or the comparison is worth nothing."""
+    """Exits with a message if the two responses differ, because the comparison would be meaningless."""
     ours, twin = (answer.json() for answer in answers)
     if ours["lines"] != twin["lines"] or ours["total"] != twin["total"] or ours.keys() != twin.keys():
         raise SystemExit(f"the two answer differently:\n{ours}\n{twin}")
 
 
 def cpu_us_a_request(process: "subprocess.Popen[bytes]", address: str) -> float:
-    """The processor time of a process for one request of a load, in microseconds."""
+    """Returns the CPU time of a process per request under load, in microseconds."""
     load = [sys.executable, "benchmarks/load.py", address, str(CONNECTIONS)]
     subprocess.run([*load, str(REQUESTS // 10)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     measured = psutil.Process(process.pid)

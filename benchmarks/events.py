@@ -1,8 +1,8 @@
-"""The events that one consumer handles in a second: `python -m benchmarks.events`.
+"""The number of events that one consumer handles per second: `python -m benchmarks.events`.
 
-From the broker to a row that the handler writes, with each broker: one event at a time, each in a transaction of its
-own, and in batches. The consumer is one process, and shares the machine with PostgreSQL and the broker. A third of the
-events belong to one aggregate.
+It measures the way from the broker to a row that the handler writes, with each broker: one event at a time, each in its
+own transaction, and in batches. The consumer is one process and shares the machine with PostgreSQL and the broker. A
+third of the events belong to one aggregate.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ Urls = Callable[[str], str]
 
 
 class LogsAsInProduction:
-    """The settings of logs, which are written, and cost what they cost in production."""
+    """The log settings of production, so that the cost of logging is included."""
 
     log_level, log_format = "info", "json"
 
@@ -61,7 +61,7 @@ class OneAtATime:
         self._broker = broker
 
     async def subscribe(self, name: str, event_types: Collection[str]) -> Subscription:
-        """Returns the broker's own subscription, with a limit."""
+        """Returns the broker's own subscription, limited to batches of one."""
         subscription: Any = await self._broker.subscribe(name, event_types)
         whole_batch: Callable[[int], Awaitable[Sequence[Delivery]]] = subscription.next
         subscription.next = lambda: whole_batch(1)
@@ -71,7 +71,7 @@ class OneAtATime:
 
 @asynccontextmanager
 async def running_nats(folder: Path) -> AsyncIterator[Urls]:
-    """Starts NATS, and provisions it."""
+    """Starts and provisions NATS."""
     async with Nats(folder, nats_users.users(PARTICIPANTS)) as server:
         await nats.provision(server.url(nats_users.PROVISIONER), [TYPE], {CONSUMER: [TYPE]})
         yield server.url
@@ -79,7 +79,7 @@ async def running_nats(folder: Path) -> AsyncIterator[Urls]:
 
 @asynccontextmanager
 async def running_rabbitmq(folder: Path) -> AsyncIterator[Urls]:
-    """Starts RabbitMQ, and provisions it."""
+    """Starts and provisions RabbitMQ."""
     async with RabbitMQServer(folder, rabbitmq_users.users(PARTICIPANTS)) as server:
         await rabbitmq.provision(server.url(rabbitmq_users.PROVISIONER), [TYPE], {CONSUMER: [TYPE]})
         yield server.url
@@ -89,7 +89,7 @@ BROKERS: Final = {"NATS": running_nats, "RabbitMQ": running_rabbitmq}
 
 
 async def note(tx: Connection, event: Event[UserDeleted]) -> None:
-    """Handles an event as handlers do: by one statement."""
+    """Handles an event as most handlers do: with one SQL statement."""
     await tx.execute("INSERT INTO notes (aggregate, text) VALUES ($1, $2)", event.aggregate, event.data.user)
 
 
@@ -109,7 +109,7 @@ def event(number: int) -> Envelope:
 
 
 async def events_per_s(database: Database, url: Urls, how: str) -> float:
-    """Returns how many events a second one consumer handles that finds them in the broker."""
+    """Returns the number of events per second that one consumer handles from a filled broker."""
     count = EVENTS[how]
     await publish(url("identity"), count)
     inbox_module.BATCH_EVENTS_MAX = 1 if how == "one at a time" else 50
@@ -126,7 +126,7 @@ async def events_per_s(database: Database, url: Urls, how: str) -> float:
 
 
 async def handled(database: Database) -> int:
-    """Returns how many events have taken effect."""
+    """Returns the number of handled events."""
     async with database.transaction() as tx:
         return int(await tx.fetchval("SELECT count(*) FROM notes"))
 

@@ -1,4 +1,4 @@
-"""The contract of the streams that are measured, and a backend of it: `python -m benchmarks.feeds`, prints its port."""
+"""The contract of the measured streams, and a backend for it: `python -m benchmarks.feeds`. It prints its port."""
 
 import asyncio
 import sys
@@ -39,7 +39,7 @@ PIECE_BYTES: Final = 262_144
 
 
 def compile_image(folder: Path) -> Path:
-    """The descriptor image of the contract."""
+    """Compiles the contract and returns its descriptor image."""
     (folder / "feeds.proto").write_text(CONTRACT)
     image = folder / "feeds.binpb"
     imports = [folder, Path(grpc_tools.__file__).parent / "_proto", Path(next(iter(google.api.__path__))).parents[1]]
@@ -50,7 +50,7 @@ def compile_image(folder: Path) -> Path:
 
 
 def _count(request: bytes) -> int:
-    """The field of the request, a varint after its tag."""
+    """Returns the field of the request, a varint after its tag."""
     value = 0
     for place, byte in enumerate(request[1:]):
         value |= (byte & 0x7F) << (7 * place)
@@ -58,7 +58,7 @@ def _count(request: bytes) -> int:
 
 
 async def _watch(request: bytes, _: Any) -> AsyncIterator[bytes]:
-    """So many events; one, and then silence, for 0."""
+    """Yields the requested number of events; for 0, yields one event and keeps the stream open."""
     count = _count(request)
     text = b"an event of the size that events have"
     name = b"feeds/1"
@@ -70,14 +70,14 @@ async def _watch(request: bytes, _: Any) -> AsyncIterator[bytes]:
 
 
 async def _download(request: bytes, _: Any) -> AsyncIterator[bytes]:
-    """So many pieces."""
+    """Yields the requested number of pieces."""
     piece = httpbody_pb2.HttpBody(content_type="video/mp4", data=bytes(PIECE_BYTES)).SerializeToString()
     for _number in range(_count(request)):
         yield piece
 
 
 async def _upload(requests: AsyncIterator[bytes], _: Any) -> bytes:
-    """Takes all."""
+    """Reads and discards all pieces."""
     async for _request in requests:
         pass
     return b""

@@ -1,7 +1,7 @@
-"""A descriptor image as large as that of a large provider's public APIs: `python -m benchmarks.image FILE`.
+"""A descriptor image of the size of a large provider's public APIs: `python -m benchmarks.image FILE`.
 
-1,750 services of 8 methods each, 14,000 rules, 19 MB. Like there, each service is in a package of its own, its resource
-in a file of its own, all import the same common files, and everything has a comment.
+1,750 services of 8 methods each, 14,000 rules, 19 MB. As there, each service has its own package, its resource its own
+file, all import the same common files, and everything has a comment.
 """
 
 import re
@@ -40,7 +40,7 @@ _RULES: Final = {
 
 
 def make() -> FileDescriptorSet:
-    """The image."""
+    """Returns the image."""
     image = FileDescriptorSet()
     annotations = annotations_pb2.DESCRIPTOR
     for file in (*annotations.dependencies, annotations, timestamp_pb2.DESCRIPTOR, field_mask_pb2.DESCRIPTOR):

@@ -1,7 +1,7 @@
-"""The events of clients that analytics ingests in a second: `python -m benchmarks.ingest`.
+"""The number of client events that analytics ingests per second: `python -m benchmarks.ingest`.
 
-Several clients send streams of events over gRPC to one process of the service, which shares the machine with them and
-with PostgreSQL. Every event is new, valid, and committed when its stream ends.
+Several clients stream events over gRPC to one process of the service, which shares the machine with them and with
+PostgreSQL. Every event is new, valid, and committed when its stream ends.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ ISSUER: Final = "https://none.example"
 
 
 async def main() -> None:
-    """Starts PostgreSQL and the service, and measures some rounds."""
+    """Starts PostgreSQL and the service, and prints the figures of several rounds."""
     with TemporaryDirectory() as name:
         Path(name).chmod(0o711)  # PostgreSQL may run as a user of its own
         async with Postgres(Path(name, "postgres")) as postgres:
@@ -87,7 +87,7 @@ def token(key: ECKey) -> str:
 
 
 async def measure(channel: grpc.aio.Channel, access_token: str, service: psutil.Process) -> str:
-    """Sends all streams at the same time; returns the rate, and the processor time of the service."""
+    """Sends all streams concurrently. Returns the rate and the CPU time of the service."""
     streams = [[message_of_events() for _ in range(MESSAGES)] for _ in range(STREAMS)]
     began, spent = time.perf_counter(), cpu_s(service)
     accepted = sum(await asyncio.gather(*(send(channel, access_token, stream) for stream in streams)))
@@ -107,7 +107,7 @@ def message_of_events() -> bytes:
 
 
 async def send(channel: grpc.aio.Channel, access_token: str, messages: Sequence[bytes]) -> int:
-    """Sends a stream; returns the number of accepted events."""
+    """Sends a stream and returns the number of accepted events."""
     method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(METHOD)
     call = method(iter(messages), metadata=(("authorization", f"Bearer {access_token}"),))
     return IngestEventsResponse.from_binary(await call).accepted_count

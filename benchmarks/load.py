@@ -1,7 +1,7 @@
 """A load of GET requests over a few keep-alive connections: `python benchmarks/load.py URL CONNECTIONS REQUESTS`.
 
-A process of its own, so that its work is not counted with the server's. Exits with 1 at the first answer that is not
-200.
+It is a separate process, so that its CPU time is not counted with the server's. It exits with status 1 at the first
+response that is not 200.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 async def main(url: str, connections: int, requests: int) -> None:
-    """Sends the requests and waits for all answers."""
+    """Sends the requests and waits for all responses."""
     parts = urlsplit(url)
     request = f"GET {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\naccept: application/json\r\n\r\n".encode()
     await asyncio.gather(
@@ -19,7 +19,7 @@ async def main(url: str, connections: int, requests: int) -> None:
 
 
 async def connection(host: str | None, port: int | None, request: bytes, count: int) -> None:
-    """One connection, one request at a time."""
+    """Sends requests over one connection, one at a time."""
     reader, writer = await asyncio.open_connection(host, port)
     for _ in range(count):
         writer.write(request)

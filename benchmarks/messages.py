@@ -1,6 +1,6 @@
-"""How long one order takes to parse and to serialise in three Python runtimes, and where their ProtoJSON differs.
+"""The time to parse and serialise one order in three Python runtimes, and the differences of their ProtoJSON.
 
-Run it as `make bench-messages`. The figure to compare is the ratio to protobuf-py, taken in the same rounds.
+Run it as `make bench-messages`. Compare the ratios to protobuf-py, which are measured in the same rounds.
 """
 
 import importlib
@@ -49,14 +49,14 @@ def main() -> None:
 
 
 def actions(parse: Callable[[bytes], Any], write: Callable[[Any], bytes], data: bytes) -> tuple[Any, Any]:
-    """The two things to time. What is written is checked to be what was read."""
+    """Returns the two functions to time, after a check that they are inverse to each other."""
     message = parse(data)
     assert parse(write(message)) == message
     return lambda: parse(data), lambda: write(message)
 
 
 def order() -> Order:
-    """An order of two lines."""
+    """Returns an order with two lines."""
     when = Timestamp(seconds=1_760_000_000, nanos=123_456_000)
     line = OrderLine(
         product="products/6f1c7b1e-6a35-4b43-9d53-0f0a54f3d7ba",
@@ -79,12 +79,12 @@ def order() -> Order:
 
 
 def standard_classes(folder: str) -> Any:
-    """The `_pb2` module of the orders contract, compiled by grpcio-tools into a folder."""
+    """Compiles the orders contract with grpcio-tools into a folder and returns its `_pb2` module."""
     files = [path.relative_to(ROOT / "proto").as_posix() for path in (ROOT / "proto").rglob("*.proto")]
     includes = [f"-I{ROOT / 'proto'}", f"-I{ROOT / 'third_party'}", "buf/validate/validate.proto"]
     compiler = [sys.executable, "-m", "grpc_tools.protoc", *includes, f"--python_out={folder}", *files]
     subprocess.run(compiler, check=True)
-    # The generated packages of one name are two folders on the path; the second one is added to the first.
+    # Two folders on the path contain generated packages of the same name; the second is added to the first.
     for name in (
         "meshwright",
         "meshwright.orders",

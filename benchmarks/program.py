@@ -1,4 +1,4 @@
-"""The programs that are measured, each a process of its own."""
+"""The measured programs, each in its own process."""
 
 import contextlib
 import importlib.util
@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 @contextlib.contextmanager
 def program(*arguments: object, stdout: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[bytes]"]:
-    """A Python program of ours while the block runs; what it logs of each call is not measured."""
+    """Runs one of our Python programs during the block, without logs of calls, which are not measured."""
     many = {"CONNECTIONS_MAX": "100000", "CONCURRENT_STREAMS_MAX": "100000"}
     environment = os.environ | many | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "error"}
     command = [sys.executable, *map(str, arguments)]
@@ -29,13 +29,13 @@ def program(*arguments: object, stdout: int = subprocess.DEVNULL) -> Iterator["s
 
 
 def fronts(image: Path, upstream: int, port: int, folder: Path) -> dict[str, list[object]]:
-    """The arguments of those that are compared: the edge, and Envoy's transcoder where its wheel is installed."""
+    """Returns the arguments of the compared programs: the edge, and Envoy's transcoder if its wheel is installed."""
     edge = ["-m", "edge", "--contracts", image, "--upstream", f"*=127.0.0.1:{upstream}", "--port", port]
     envoy = ["-m", "benchmarks.envoy", image, upstream, port, folder]
     return {"edge": edge, "Envoy": envoy} if importlib.util.find_spec("envoy") is not None else {"edge": edge}
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """The processor time that a process has used so far, in seconds."""
+    """Returns the CPU time that a process has used so far, in seconds."""
     times = process.cpu_times()
     return float(times.user + times.system)

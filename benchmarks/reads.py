@@ -1,8 +1,8 @@
-"""The catalogue under clients whose queries are as expensive as they can be: `python -m benchmarks.reads PRODUCTS`.
+"""The catalogue under the most expensive queries that clients can send: `python -m benchmarks.reads PRODUCTS`.
 
-Thirty of them call the service itself, past the edge and its rate limits, while four visitors read single products
-through the edge. Printed for each kind of query: how many reads of the visitors succeeded, how long they took, what
-PostgreSQL spent, and how the expensive calls ended.
+Thirty clients call the service directly, without the edge and its rate limits, while four visitors read single products
+through the edge. For each kind of query it prints the number of successful reads of the visitors, their latency, the
+CPU time of PostgreSQL, and the results of the expensive calls.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ async def main(products: int) -> None:
 
 
 async def fill(url: str, products: int) -> list[str]:
-    """Writes the products; gives the names of some."""
+    """Inserts the products and returns the names of some."""
     connection = await asyncpg.connect(url)
     await connection.execute(FILL, products)
     await connection.execute("ANALYZE products")
@@ -79,7 +79,7 @@ async def fill(url: str, products: int) -> list[str]:
 
 @contextmanager
 def started(url: str) -> Iterator[tuple[int, str]]:
-    """The catalog service and an edge before it, while the block runs: the port of one and the URL of the other."""
+    """Runs the catalog service and an edge during the block. Yields the port of the service and the URL of the edge."""
     grpc_port, ops_port, edge_port = free_port(), free_port(), free_port()
     os.environ |= {"DATABASE_URL": url, "BROKER_URL": "nats://127.0.0.1:1", "TOKEN_ISSUER": "https://none.example"}
     os.environ |= {"JWKS_URL": "http://127.0.0.1:1/", "GRPC_PORT": str(grpc_port), "OPS_PORT": str(ops_port)}
@@ -95,7 +95,7 @@ def started(url: str) -> Iterator[tuple[int, str]]:
 
 
 def free_port() -> int:
-    """A port that nobody has."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -103,7 +103,7 @@ def free_port() -> int:
 
 
 def until_ready(url: str) -> None:
-    """Waits for the edge and the service behind it."""
+    """Waits until the edge and the service are ready."""
     for _ in range(300):
         try:
             if httpx.get(f"{url}/readyz").status_code == 200:
@@ -115,7 +115,7 @@ def until_ready(url: str) -> None:
 
 
 async def measure(query: Query, names: list[str], grpc_port: int, edge_url: str) -> str:
-    """Runs the visitors beside the attackers; gives what is printed."""
+    """Runs the visitors and the attackers concurrently. Returns the figures as text."""
     end = time.monotonic() + SECONDS
     times_s: list[float] = []
     reads: Counter[int] = Counter()
@@ -153,7 +153,7 @@ async def measure(query: Query, names: list[str], grpc_port: int, edge_url: str)
 
 
 def database_cpu_s() -> float:
-    """The processor time that PostgreSQL's sessions of the catalog have used."""
+    """Returns the CPU time that PostgreSQL's sessions of the catalog have used."""
     processes = (each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"])
     return sum(cpu_s(each) for each in processes if " catalog catalog " in " ".join(each.info["cmdline"]))
 

@@ -1,8 +1,8 @@
-"""The start of the edge with 14,000 rules, beside Envoy's transcoder: how long until it serves, and in how much memory;
-and how long a match takes.
+"""The start of the edge and of Envoy's transcoder with 14,000 rules: the time until they serve, and their memory. Also
+the time of one match in the edge's router.
 
-Run it as `make bench-start`; IMAGE=<file> takes another image than the one that benchmarks/image.py makes. The goals
-are 3 s, 400 MB and 3 µs, for the last rule as for the first.
+Run it as `make bench-start`; IMAGE=<file> replaces the image that benchmarks/image.py generates. The goals are 3 s,
+400 MB and 3 µs, for the last rule as for the first.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def start(command: list[object], port: int) -> tuple[float, float, float]:
-    """The seconds until it answers, its CPU time until then, and the megabytes that it then has."""
+    """Starts a program. Returns the seconds until it responds, its CPU seconds until then, and its memory in MB."""
     began = time.perf_counter()
     with program(*command) as process:
         while True:
@@ -68,13 +68,13 @@ def start(command: list[object], port: int) -> tuple[float, float, float]:
 
 
 def distinct(routes: tuple[Route, ...]) -> tuple[list[Route], Router[Route]]:
-    """A router, and the routes that it leads to."""
+    """Returns a router and the routes that it contains."""
     router: Router[Route] = Router()
     return [route for route in routes if router.add(route.http_method, route.template, route) is None], router
 
 
 def match_us(router: Router[Route], routes: list[Route]) -> float:
-    """The microseconds of processor time of one match, in the best of many rounds."""
+    """Returns the CPU time of one match in microseconds, in the best of many rounds."""
     requests = [(route.http_method, url(route)) for route in routes] * (MATCHES // len(routes))
     if not all(isinstance(router.match(*request), Match) for request in requests[: len(routes)]):
         sys.exit("a route is not found")
@@ -88,7 +88,7 @@ def match_us(router: Router[Route], routes: list[Route]) -> float:
 
 
 def url(route: Route) -> str:
-    """A path that fits a route."""
+    """Returns a path that matches a route."""
     template = route.template
     segments = [
         segment if literal else ("a/b" if segment == REST else "something")

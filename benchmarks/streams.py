@@ -1,8 +1,8 @@
-"""Streams through the edge, and through Envoy's transcoder where its wheel is installed: memory for each of 10,000 open
-server-sent event streams, memory while a gigabyte goes up and down, CPU time for each message.
+"""Streams through the edge, and through Envoy's transcoder if its wheel is installed: memory for each of 10,000 open
+server-sent event streams, memory during the upload and download of a gigabyte, CPU time for each message.
 
-Run it as `make bench-streams`. Both stand before the same backend and are measured in turn, as the operating system
-accounts them.
+Run it as `make bench-streams`. Both call the same backend and are measured in turn, as the operating system accounts
+them.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from benchmarks.program import cpu_s, fronts, program
 from local.ports import free_ports
 
 STREAMS: Final = int(os.environ.get("STREAMS", "10000"))
-STREAMS_FIRST: Final = 1000  # what the first streams cost is the process's own: pools, caches, code
+STREAMS_FIRST: Final = 1000  # the memory of the first streams is the process's own: pools, caches, code
 FILE_PIECES: Final = int(os.environ.get("FILE_MB", "1024")) * 1024 * 1024 // PIECE_BYTES
 MESSAGES: Final = 1000
 ROUNDS: Final = 5
@@ -35,7 +35,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def main() -> None:
-    """Prints the figures of each."""
+    """Prints the figures of each program."""
     with tempfile.TemporaryDirectory() as folder:
         image = compile_image(Path(folder))
         with program("-m", "benchmarks.feeds", stdout=subprocess.PIPE) as backend:
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 async def measure(name: str, front: psutil.Process, port: int) -> None:
-    """Prints one's figures."""
+    """Prints the figures of one program."""
     await ready(port)
     print(name)
     rounds = [await messages(front, port) for _ in range(ROUNDS)]
@@ -69,7 +69,7 @@ async def measure(name: str, front: psutil.Process, port: int) -> None:
 
 
 async def ready(port: int) -> None:
-    """Waits until it answers."""
+    """Waits until the program responds."""
     for _ in range(300):
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             _, writer = await request(port, "/v1/events/1", "application/json")
@@ -80,7 +80,7 @@ async def ready(port: int) -> None:
 
 
 async def request(port: int, path: str, accept: str) -> Connection:
-    """Sends a GET and reads the head of its reply."""
+    """Sends a GET request and reads the head of the reply."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
@@ -91,7 +91,7 @@ async def request(port: int, path: str, accept: str) -> Connection:
 
 @contextlib.asynccontextmanager
 async def open_streams(port: int, count: int) -> AsyncIterator[None]:
-    """So many streams of events, each of which has had its first."""
+    """Keeps this number of event streams open during the block. Each has received its first event."""
     gate = asyncio.Semaphore(100)
 
     async def one() -> Connection:
@@ -109,7 +109,7 @@ async def open_streams(port: int, count: int) -> AsyncIterator[None]:
 
 
 async def messages(front: psutil.Process, port: int) -> float:
-    """CPU time for each message of streams, in microseconds."""
+    """Returns the CPU time per message of a stream, in microseconds."""
 
     async def one() -> None:
         reader, writer = await request(port, f"/v1/events/{MESSAGES}", "text/event-stream")
@@ -126,7 +126,7 @@ async def messages(front: psutil.Process, port: int) -> float:
 
 
 async def download(port: int, pieces: int) -> None:
-    """Reads a file of so many pieces."""
+    """Downloads a file with this number of pieces."""
     reader, writer = await request(port, f"/v1/files/{pieces}", "*/*")
     left = pieces * PIECE_BYTES
     while left > 0:
@@ -135,7 +135,7 @@ async def download(port: int, pieces: int) -> None:
 
 
 async def upload(port: int, pieces: int) -> None:
-    """Sends a file of so many pieces."""
+    """Uploads a file with this number of pieces."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     length = pieces * PIECE_BYTES
     writer.write(
@@ -152,7 +152,7 @@ async def upload(port: int, pieces: int) -> None:
 
 
 async def watched(front: psutil.Process, doing: Any) -> tuple[int, float, float]:
-    """How much more memory a process had at most while something was done, the seconds, and its seconds of CPU."""
+    """Awaits `doing`. Returns the peak growth of a process's memory in bytes, the seconds, and its CPU seconds."""
     before, cpu_before, begun = front.memory_info().rss, cpu_s(front), time.monotonic()
     most = before
     task = asyncio.ensure_future(doing)

@@ -1,4 +1,4 @@
-"""GetOrder as a team writes it by hand: FastAPI, pydantic, grpc.aio. `python benchmarks/twin.py BACKEND PORT`."""
+"""GetOrder as a team would write it by hand: FastAPI, pydantic, grpc.aio. `python benchmarks/twin.py BACKEND PORT`."""
 
 import sys
 from datetime import datetime
@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 
 class Model(BaseModel):
-    """JSON in camelCase."""
+    """A message whose JSON has keys in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -30,7 +30,7 @@ class Money(Model):
 
 
 class OrderLine(Model):
-    """One line."""
+    """A line of an order."""
 
     product: str
     quantity: int
@@ -54,19 +54,19 @@ class Order(Model):
 
 
 def to_money(money: MoneyMessage | None) -> Money:
-    """The amount."""
+    """Converts an amount."""
     assert money is not None
     return Money(currency_code=money.currency_code, units=str(money.units), nanos=money.nanos)
 
 
 def to_time(time: Timestamp | None) -> datetime:
-    """The time."""
+    """Converts a timestamp."""
     assert time is not None
     return time.to_datetime()
 
 
 def to_order(order: OrderMessage) -> Order:
-    """Field by field."""
+    """Converts an order, field by field."""
     return Order(
         name=order.name,
         uid=order.uid,
@@ -90,7 +90,7 @@ def to_order(order: OrderMessage) -> Order:
 
 
 def app(backend: str) -> FastAPI:
-    """The application."""
+    """Returns the application."""
     api = FastAPI()
     get_order = grpc.aio.insecure_channel(backend).unary_unary(
         "/meshwright.orders.v1.OrdersService/GetOrder",
@@ -106,7 +106,7 @@ def app(backend: str) -> FastAPI:
 
 
 async def serve(backend: str, port: int) -> None:
-    """Serves until it is killed; the channel is made in the loop that uses it."""
+    """Serves until it is killed. The channel is created in the event loop that uses it."""
     config = uvicorn.Config(
         app(backend), port=port, loop="uvloop", http="httptools", access_log=False, log_level="error"
     )

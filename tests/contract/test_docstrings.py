@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PACKAGES: Final = ("mesh", "edge", "services", "demo", "local", "tools")
+PACKAGES: Final = ("mesh", "edge", "services", "demo", "local", "tools", "benchmarks")
 VERB: Final = re.compile(r"(?!(?:Its|This|Others)\b)[A-Z][a-z]+s\b")
 RIDDLE: Final = re.compile(r"(?:What|Whatever|Who|Whether|How|Where|When|Which|That)\b")
 

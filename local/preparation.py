@@ -75,7 +75,7 @@ class Preparation:
             await provision(self._broker.url(PROVISIONER), services)
         except Unavailable as error:
             log = self._home.log(self._broker.name)
-            raise SetupError(f"The broker could not be provisioned ({error.__cause__}); what it says: {log}") from error
+            raise SetupError(f"The broker could not be provisioned ({error.__cause__}); see its log: {log}") from error
         self._provisioned = contracts
 
     async def _run_once(self, name: str, command: Command) -> None:
@@ -87,7 +87,7 @@ class Preparation:
                 log.write(line)
                 self._console.line(name, line)
             if await child.wait() != 0:
-                raise SetupError(f"The {name} failed; what was said: {self._home.log(name)}")
+                raise SetupError(f"The {name} failed; see its log: {self._home.log(name)}")
         finally:
             child.kill()
             log.close()

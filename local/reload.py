@@ -70,7 +70,7 @@ class Reloader:
         kept = self._affected(errors)
         restarted = self._affected(self._pending) - kept
         for error in errors.values():
-            self._say(f"{error}; unchanged until this is mended: {_joined(kept)}")
+            self._say(f"{error}; unchanged until this is fixed: {_joined(kept)}")
         if restarted:
             await self._steps.prepare()
             self._say(f"{_listed(self._pending - errors.keys())} changed; restarting {_joined(restarted)}")

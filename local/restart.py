@@ -28,13 +28,13 @@ def restart(home: Home, name: str | None) -> None:
     deadline_s = time.monotonic() + TIMEOUT_S
     while not _is_anew(process := _process(home, name), before):
         if process.restarts > before.restarts:
-            raise SetupError(f"{name} ended before it was ready; what it says: {home.log(name)}")
+            raise SetupError(f"{name} ended before it was ready; see its log: {home.log(name)}")
         if home.supervisor_pid() != supervisor:
             raise SetupError("The mesh has stopped meanwhile.")
         if time.monotonic() > deadline_s:
-            raise SetupError(f"{name} is not ready after {TIMEOUT_S:.0f} s; what it says: {home.log(name)}")
+            raise SetupError(f"{name} is not ready after {TIMEOUT_S:.0f} s; see its log: {home.log(name)}")
         time.sleep(POLL_S)
-    print(f"{name} runs anew, as process {process.pid}.")
+    print(f"{name} has restarted, as process {process.pid}.")
 
 
 def _process(home: Home, name: str) -> ProcessState:

@@ -51,7 +51,7 @@ class Supervisor:
             self._raise_failure()
             late = [str(self._home.log(keeper.state.name)) for keeper in keepers if not keeper.was_ready.is_set()]
             if late:
-                raise SetupError(f"Not ready within {READY_TIMEOUT_S:.0f} s; what they say: {', '.join(late)}")
+                raise SetupError(f"Not ready within {READY_TIMEOUT_S:.0f} s; see their logs: {', '.join(late)}")
         finally:
             all_ready.cancel()
 
@@ -127,7 +127,7 @@ class Keeper:
             if not self.was_ready.is_set() and self.state.restarts == EARLY_ENDS_MAX:
                 raise SetupError(
                     f"{self.state.name} {describe_end(exit_code)} {EARLY_ENDS_MAX} times before it was ready; "
-                    f"what it says: {self._log_path}"
+                    f"see its log: {self._log_path}"
                 )
             await self._pause(exit_code)
 
@@ -137,7 +137,7 @@ class Keeper:
         pause_s = min(RESTART_PAUSE_S_MIN * 2 ** max(crashes - 1, 0), RESTART_PAUSE_S_MAX)
         self._console.say(f"{self.state.name} {describe_end(exit_code)}; starting it again in {pause_s:g} s")
         if crashes == CRASH_LOOP_MIN:
-            self._console.say(f"{self.state.name} is in a crash loop; what it says: {self._log_path}")
+            self._console.say(f"{self.state.name} is in a crash loop; see its log: {self._log_path}")
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._restart_requested.wait()

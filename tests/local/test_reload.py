@@ -138,11 +138,11 @@ async def test_shared_code_restarts_all(running: Running) -> None:
 
 
 async def test_a_syntax_error_leaves_the_process_alone(running: Running) -> None:
-    """The file and line are said, others are restarted, and the process itself once the error is mended."""
+    """The file and line are printed, other processes are restarted, and this one once the error is fixed."""
     before = running.pids()
     running.write("services/orders/handlers.py", "one = 1\ntwo = (\n")
     running.write("services/catalog/handlers.py", "two = 2\n")
-    await running.said("services/orders/handlers.py:2: '(' was never closed; unchanged until this is mended: orders\n")
+    await running.said("services/orders/handlers.py:2: '(' was never closed; unchanged until this is fixed: orders\n")
     await running.restarted(before, "catalog")
     before = running.pids()
     running.write("services/orders/handlers.py", "two = ()\n")
@@ -158,7 +158,7 @@ async def test_a_contract_is_generated_first(running: Running) -> None:
 
 
 async def test_a_wrong_contract_restarts_nothing(running: Running) -> None:
-    """When gen/ cannot be made, that is said and all processes stay; mended, it goes on."""
+    """A failure to generate gen/ is printed and keeps all processes running; once it is fixed, they restart."""
     before = running.pids()
     running.steps.failure = "The generation failed"
     running.write("proto/orders.proto", "# wrong\n")

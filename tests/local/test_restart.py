@@ -61,7 +61,7 @@ async def test_it_returns_when_the_process_runs_anew(home: Home, capsys: pytest.
     [after] = State.read(home.state_file).processes
     assert after.pid != before.pid
     assert after.ready
-    assert capsys.readouterr().out == f"orders runs anew, as process {after.pid}.\n"
+    assert capsys.readouterr().out == f"orders has restarted, as process {after.pid}.\n"
     assert home.take_restart() == ""
 
 
@@ -80,7 +80,7 @@ async def test_a_name_may_be_written_as_its_folder(
     async with supervised(home, tmp_path, "order-items"):
         for name in ("order_items", "order-items"):
             await asyncio.to_thread(restart, home, name)
-            assert capsys.readouterr().out.startswith("order-items runs anew, ")
+            assert capsys.readouterr().out.startswith("order-items has restarted, ")
 
 
 def test_nothing_runs(home: Home) -> None:

@@ -63,7 +63,7 @@ def test_a_crash_loop_is_called_one(home: Home, capsys: pytest.CaptureFixture[st
         assert status(home) is False
     shown = capsys.readouterr().out.splitlines()
     assert shown[1].split()[:3] == ["orders", "crash", "loop"]
-    assert shown[2].startswith("orders ended 3 times in a row; what it says: ")
+    assert shown[2].startswith("orders ended 3 times in a row; see its log: ")
     assert describe(ourselves(crashes=3, started_at=time.time())) == "crash loop"
     assert describe(ourselves(crashes=3, started_at=time.time() - 60)) == "ready"
     assert describe(ourselves(crashes=2, started_at=time.time())) == "ready"

@@ -145,7 +145,7 @@ async def test_crashes_add_up(home: Home, record: Path) -> None:
     said = await run_until_said(home, io.BytesIO(), part, "first is in a crash loop", 1)
     pauses = [line.rpartition(" in ")[2] for line in said.splitlines() if "starting it again" in line]
     assert pauses == ["0.2 s", "0.4 s", "0.8 s"]
-    assert f"first is in a crash loop; what it says: {home.log('first')}" in said
+    assert f"first is in a crash loop; see its log: {home.log('first')}" in said
     assert State.read(home.state_file).processes[0].crashes == CRASH_LOOP_MIN
 
 

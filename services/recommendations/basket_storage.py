@@ -29,6 +29,8 @@ async def insert(tx: Connection, basket: Basket) -> None:
 
 async def withdraw(tx: Connection, order: UUID) -> None:
     """Deletes the basket of an order, at once if it is not counted yet."""
+    # The lock waits for a count that is under way: conditions on the state alone would miss the row that it changes.
+    await tx.execute("SELECT FROM baskets WHERE order_uid = $1 FOR UPDATE", order)
     await tx.execute("UPDATE baskets SET state = 'withdrawn' WHERE order_uid = $1 AND state = 'counted'", order)
     await tx.execute("DELETE FROM baskets WHERE order_uid = $1 AND state = 'new'", order)
 

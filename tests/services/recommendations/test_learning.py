@@ -1,5 +1,6 @@
 """The stages of learning on a real PostgreSQL."""
 
+import asyncio
 from datetime import timedelta
 from itertools import combinations
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mesh.database import Database, try_turn
-from services.recommendations import model_storage, preparation, training
+from services.recommendations import basket_storage, model_storage, preparation, training
 from services.recommendations.domain.basket import KEPT_FOR
 from services.recommendations.domain.ranking import Companion, Ranking, rank
 from services.recommendations.learning import Learning
@@ -143,3 +144,15 @@ async def test_versions_are_kept_up_to_a_limit(shop: Shop, monkeypatch: pytest.M
         await shop.buy(SAW, OIL)
         await shop.learn()
     assert await shop.read("SELECT version FROM models ORDER BY 1") == [(3,), (4,)]
+
+
+async def test_an_order_is_cancelled_while_its_basket_is_counted(shop: Shop, database: Database) -> None:
+    """The cancellation waits for the count, and takes the basket out again."""
+    order = await shop.buy(SAW, BLADE)
+    async with database.transaction() as tx:
+        await basket_storage.take_new(tx, 10)
+        cancelling = asyncio.create_task(shop.cancel(order))
+        while not await tx.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+    await cancelling
+    assert await shop.read("SELECT state FROM baskets") == [("withdrawn",)]

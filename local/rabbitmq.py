@@ -8,9 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-import aio_pika
-from aio_pika.exceptions import AMQPError
-
 from local.child import Command
 from local.errors import SetupError
 from local.ports import LOOPBACK, free_port
@@ -24,7 +21,6 @@ PROGRAMS = (
     Path("/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server"),
     Path("/usr/local/opt/rabbitmq/sbin/rabbitmq-server"),
 )
-CONNECT_TIMEOUT_S = 5.0
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2: the server answers with a method frame (type 1)
 
 CONFIGURATION = """\
@@ -99,12 +95,7 @@ class RabbitMQServer(Server):
         return Command((str(path),), self._environment())
 
     async def ready(self, pid: int) -> bool:
-        """Returns whether a client can connect. The server opens its port after it has recovered its queues and loaded
-        its definitions, but rejects connections with INTERNAL_ERROR until its virtual host runs.
-        """
-        return await self._listens() and await self._connects()
-
-    async def _listens(self) -> bool:
+        """Returns whether it has opened its port, once it has recovered its queues and loaded its definitions."""
         with suppress(OSError, EOFError):
             reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
             try:
@@ -112,12 +103,6 @@ class RabbitMQServer(Server):
                 return await reader.readexactly(1) == b"\x01"
             finally:
                 writer.close()
-        return False
-
-    async def _connects(self) -> bool:
-        with suppress(AMQPError, OSError):  # TimeoutError is an OSError
-            await (await aio_pika.connect(self.url(self._users[0].name), timeout=CONNECT_TIMEOUT_S)).close()
-            return True
         return False
 
     def _environment(self) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Connections to RabbitMQ."""
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractConnection, TimeoutType
 from aio_pika.exceptions import ChannelNotFoundEntity
+from pamqp.common import FieldTable
 from yarl import URL
 
 CONNECT_TIMEOUT_S = 2.0
@@ -10,10 +11,27 @@ HEARTBEAT_S = 10  # two missed ones end the connection
 REQUEST_TIMEOUT_S = 3.0
 
 
+class _Connection(aio_pika.Connection):
+    """A connection that is closed at once if it can't be opened. The library closes it when it is collected, which may
+    be where no event loop runs.
+    """
+
+    async def connect(self, timeout: TimeoutType = None) -> None:
+        """Connects. Raises one of FAILURES."""
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()
+            raise
+
+
 async def open_connection(url: str, name: str) -> AbstractConnection:
     """Returns a connection, which is not established again once it is lost. Raises one of FAILURES."""
     address = URL(url).update_query(heartbeat=HEARTBEAT_S)
-    return await aio_pika.connect(address, timeout=CONNECT_TIMEOUT_S, client_properties={"connection_name": name})
+    properties: FieldTable = {"connection_name": name}
+    return await aio_pika.connect(
+        address, timeout=CONNECT_TIMEOUT_S, client_properties=properties, connection_class=_Connection
+    )
 
 
 async def exists(connection: AbstractConnection, *, exchange: str = "", queue: str = "") -> bool:

@@ -17,6 +17,7 @@ from local.rabbitmq import RabbitMQServer
 from mesh.contract.events import Participant, participants
 from mesh.events.adapters import provision
 from mesh.events.envelope import Envelope
+from mesh.events.rabbitmq.connection import open_connection
 from mesh.events.rabbitmq.rabbitmq import RabbitMQ
 from mesh.events.rabbitmq.topology import REJECTED, REJECTED_ROUTE, route, routes
 from mesh.events.rabbitmq.users import PROVISIONER, users
@@ -205,4 +206,4 @@ async def test_nobody_connects_as_another(server: RabbitMQServer, other: str) ->
     own, foreign = urlsplit(server.url("identity")), urlsplit(server.url(other))
     for password in (foreign.password, ""):
         with pytest.raises(AMQPError):
-            await aio_pika.connect(f"amqp://identity:{password}@127.0.0.1:{own.port}/")
+            await open_connection(f"amqp://identity:{password}@127.0.0.1:{own.port}/", "identity")

@@ -1,9 +1,8 @@
 """Access to methods: tokens, and the scopes and rate limits of the contract."""
 
 import re
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from edge.call.allowances import Allowances
 from edge.call.rate_limit import RateLimiter
@@ -12,9 +11,6 @@ from edge.http.client_key import client_key
 from edge.http.headers import Headers
 from mesh.errors import MeshError, Unauthenticated
 from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, bearer_token
-
-UntilInvalid: TypeAlias = Callable[[], Awaitable[MeshError]]
-"""Waits until a token is no longer valid, and returns the error of calls with it from then on."""
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
@@ -53,11 +49,9 @@ class Access:
         if self._limiter is not None:
             self._limiter.give_back(self._rate_key(caller, address))
 
-    def until_invalid(self, caller: Caller) -> UntilInvalid | None:
-        """Returns the wait for the end of a caller's token, None if the caller has no token that is checked here."""
-        if self._verifier is None or caller is ANONYMOUS:
-            return None
-        return partial(self._verifier.until_invalid, caller)
+    def watching(self, caller: Caller, stop: Callable[[MeshError], None]) -> AbstractContextManager[None]:
+        """Returns a context in which `stop` is called when a token that is checked here expires or ends."""
+        return nullcontext() if self._verifier is None else self._verifier.watching(caller, stop)
 
     def _rate_key(self, caller: Caller, address: str) -> str:
         # On public methods a token must not give a separate allowance: someone who guesses passwords may have one.

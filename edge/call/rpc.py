@@ -3,11 +3,12 @@
 import contextlib
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from edge.call.access import Access, UntilInvalid
+from edge.call.access import Access
 from edge.call.allowances import Allowances
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.degraded import DegradedResponse
@@ -25,7 +26,7 @@ from edge.http.request_id import REQUEST_ID
 from mesh import audit
 from mesh.client import UnaryResponse
 from mesh.errors import MeshError, Metadata
-from mesh.identity import Verifier
+from mesh.identity import Caller, Verifier
 from mesh.rpc import CLIENT_ADDRESS, USER_AGENT
 
 PATIENCE_S_MIN: Final = 0.01
@@ -58,15 +59,14 @@ class CallSettings:
 @dataclass(frozen=True, slots=True)
 class Admission:
     """An admitted call. `patience_s` is the time that the client waits; `headers` are added to the reply. `give_back`
-    takes the call out of the caller's rate limit again. `until_invalid` is None if the caller has no
-    token that is checked here.
+    takes the call out of the caller's rate limit again.
     """
 
+    caller: Caller
     patience_s: float
     metadata: list[tuple[str, str | bytes]]
     headers: Headers
     give_back: Callable[[], None]
-    until_invalid: UntilInvalid | None
 
     def rejected(self, error: MeshError) -> None:
         """Takes the call back if the error says that it was wrong."""
@@ -116,7 +116,7 @@ class Rpc:
         if authorization:
             metadata.append(("authorization", authorization))
         give_back = partial(self._access.give_back, caller, request.client)
-        return Admission(patience_s, metadata, headers, give_back, self._access.until_invalid(caller))
+        return Admission(caller, patience_s, metadata, headers, give_back)
 
     async def unary(self, admission: Admission, message: bytes) -> UnaryResponse:
         """Calls a unary method. Raises MeshError."""
@@ -155,11 +155,15 @@ class Rpc:
             ) as responses:
                 yield responses
 
+    def watching(self, admission: Admission, stop: Callable[[MeshError], None]) -> AbstractContextManager[None]:
+        """Returns a context in which `stop` is called when the token of an admitted call expires or ends."""
+        return self._access.watching(admission.caller, stop)
+
     def response_headers(self, metadata: Metadata) -> Headers:
         """Returns the response metadata that clients see, as headers."""
         return self._settings.response_headers.headers(metadata)
 
-    def _span(self, admission: Admission) -> contextlib.AbstractContextManager[None]:
+    def _span(self, admission: Admission) -> AbstractContextManager[None]:
         return span(self.method.name, admission.metadata) if self._settings.traces else contextlib.nullcontext()
 
 

@@ -1,6 +1,5 @@
 """The lifecycle of a call, the same in every protocol: admission, request, call, response, drain, error."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
@@ -8,7 +7,6 @@ from typing import Any
 
 import structlog
 
-from edge.call.access import UntilInvalid
 from edge.call.long_poll import until_drain
 from edge.call.response_reader import EndOfResponses, ResponseReader
 from edge.call.rpc import Admission, Rpc
@@ -108,7 +106,7 @@ class CallDriver:
                 with (
                     self._draining(exchange, request, reader),
                     exchange.watching(reader.stop),
-                    _while_valid(admission, reader),
+                    self._rpc.watching(admission, reader.stop),
                 ):
                     await self._write(exchange, responses, reader, writer)
         except MeshError as error:
@@ -183,20 +181,3 @@ def _counted(admission: Admission) -> Iterator[None]:
     except MeshError as error:
         admission.rejected(error)
         raise
-
-
-@contextmanager
-def _while_valid(admission: Admission, reader: ResponseReader) -> Iterator[None]:
-    """Returns a context in which the responses end when the caller's token does."""
-    if admission.until_invalid is None:
-        yield
-        return
-    watching = asyncio.create_task(_stop_when(admission.until_invalid, reader), name="token of a stream")
-    try:
-        yield
-    finally:
-        watching.cancel()
-
-
-async def _stop_when(until_invalid: UntilInvalid, reader: ResponseReader) -> None:
-    reader.stop(await until_invalid())

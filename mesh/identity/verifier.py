@@ -4,15 +4,17 @@ Every process verifies tokens itself, and trusts no header that names a caller.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 
-from mesh.errors import Unauthenticated
-from mesh.identity.caller import Caller
+from mesh.errors import MeshError, Unauthenticated
+from mesh.identity.caller import ANONYMOUS, Caller
 from mesh.identity.ended_tokens import EndedTokens, ended_ids
 from mesh.identity.key_set import KeySet, PublicKey, algorithms_of
 
@@ -56,11 +58,24 @@ class Verifier:
             raise error
         return caller
 
-    async def until_invalid(self, caller: Caller) -> Unauthenticated:
-        """Waits until the token of a caller expires or ends. Returns the error of calls with it from then on."""
+    @contextlib.contextmanager
+    def watching(self, caller: Caller, stop: Callable[[MeshError], None]) -> Iterator[None]:
+        """Returns a context in which `stop` is called when the token of a caller expires or ends, with the error of
+        calls with it from then on. An anonymous caller has none.
+        """
+        if caller is ANONYMOUS:
+            yield
+            return
+        watching = asyncio.create_task(self._watch(caller, stop), name="token of a stream")
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    async def _watch(self, caller: Caller, stop: Callable[[MeshError], None]) -> None:
         while (error := self._invalidity(caller)) is None:
             await asyncio.sleep(min(RECHECK_S, max(0.0, caller.expires_at - time.time())))
-        return error
+        stop(error)
 
     def _invalidity(self, caller: Caller) -> Unauthenticated | None:
         if caller.expires_at <= time.time():

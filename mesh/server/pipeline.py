@@ -6,8 +6,8 @@ An error becomes a google.rpc.Status that reveals no internals.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
@@ -189,23 +189,13 @@ class Pipeline:
     def _counted(self, end: CallEnd) -> AbstractContextManager[None]:
         return self._streams.admit(end) if self._method.streams else nullcontext()
 
-    @contextmanager
-    def _while_valid(self, caller: Caller, end: CallEnd) -> Iterator[None]:
-        """Ends a stream of responses when its user's token expires or ends. Workloads renew theirs, and keep a stream
-        that they have opened.
+    def _while_valid(self, caller: Caller, end: CallEnd) -> AbstractContextManager[None]:
+        """Returns a context in which a stream of responses ends with its user's token. Workloads renew theirs, and keep
+        a stream that they have opened.
         """
-        if not self._streams_responses or caller is ANONYMOUS or caller.workload is not None:
-            yield
-            return
-
-        async def watch() -> None:
-            end.stop(await self._verifier.until_invalid(caller))
-
-        watching = asyncio.create_task(watch(), name="token of a stream")
-        try:
-            yield
-        finally:
-            watching.cancel()
+        if not self._streams_responses or caller.workload is not None:
+            return nullcontext()
+        return self._verifier.watching(caller, end.stop)
 
     def _read(self, request: bytes) -> Message:
         """Parses and validates a message. Raises InvalidArgument."""

@@ -9,7 +9,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from mesh.errors import Unauthenticated
+from mesh.errors import MeshError, Unauthenticated
 from mesh.identity import RemoteKeySet, Verifier
 from mesh.identity.ended_tokens import ended_id
 from tests.http_endpoint import Endpoint
@@ -149,15 +149,16 @@ class Ended(set[str]):
 
 
 async def test_a_watched_token_that_ends(issuer: Issuer) -> None:
-    """The wait for the end of a token lasts until the list holds it, or one of its user."""
+    """A watch lasts until the list of ended tokens holds the token, or one of its user."""
     ended = Ended()
     verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
-    watching = [
-        asyncio.create_task(verifier.until_invalid(await verifier.verify(issuer.token(subject))))
-        for subject in ("users/ada", "users/bob")
-    ]
-    await asyncio.sleep(0)
-    ended.add(ended_id("sub", "users/ada"))
-    assert (await watching[0]).reason == "TOKEN_REVOKED"
-    assert not watching[1].done()
-    watching[1].cancel()
+    ada, bob = [await verifier.verify(issuer.token(subject)) for subject in ("users/ada", "users/bob")]
+    stopped: asyncio.Queue[tuple[str, MeshError]] = asyncio.Queue()
+    with (
+        verifier.watching(ada, lambda error: stopped.put_nowait(("ada", error))),
+        verifier.watching(bob, lambda error: stopped.put_nowait(("bob", error))),
+    ):
+        await asyncio.sleep(0)
+        ended.add(ended_id("sub", "users/ada"))
+        who, error = await stopped.get()
+    assert (who, error.reason, stopped.empty()) == ("ada", "TOKEN_REVOKED", True)

@@ -1,5 +1,6 @@
 """One stream of a connection: RFC 9113, section 5."""
 
+import abc
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ if TYPE_CHECKING:
     from mesh.http2.connection import Connection
 
 
-class Stream:
-    """A request and its response. Subclasses handle what arrives; the connection calls the methods without a body."""
+class Stream(abc.ABC):
+    """A request and its response. Subclasses handle what arrives; the connection calls the abstract methods."""
 
     __slots__ = (
         "_outgoing",
@@ -35,23 +36,23 @@ class Stream:
         self._outgoing: deque[memoryview] | None = None
         self._outgoing_ends = False
 
+    @abc.abstractmethod
     def receive_block(self, block: bytes, *, ends: bool) -> None:
         """Handles a header block. Raises StreamFault, ConnectionFault or CallError."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def receive_data(self, data: bytes, size: int, *, ends: bool) -> None:
         """Handles data, which may be empty, and took `size` bytes with their padding. Raises StreamFault,
         WindowExceeded or CallError.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def fail(self, error: CallError, *, is_begun: bool = True) -> None:
         """Handles the end of the stream by an error. Unless `is_begun`, the peer has not processed it at all."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def drained(self) -> None:
         """Handles that all data have been sent."""
-        raise NotImplementedError
 
     @property
     def has_outgoing(self) -> bool:

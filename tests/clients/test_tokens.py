@@ -19,6 +19,8 @@ from meshwright_client.meshwright.information.v1 import (
     InformationServiceStub,
 )
 
+from local.ports import free_port
+
 Form = dict[str, str]
 
 
@@ -157,9 +159,8 @@ async def test_a_channel_authorizes_its_calls(issuer: Issuer) -> None:
     """Each call carries the token, and a rejected token is replaced before the next call."""
     service = InformationService()
     server = grpclib.server.Server([service])
-    await server.start("127.0.0.1", 0)
-    assert server._server is not None
-    port = server._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    port = free_port()
+    await server.start("127.0.0.1", port)
     async with authorized_channel("127.0.0.1", port, Tokens.by_password(issuer.url, "ada", "secret")) as channel:
         stub = InformationServiceStub(channel)
         with pytest.raises(GRPCError, match="revoked"):

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import permutations
-from typing import Self
+from typing import Self, TypeVar
 from uuid import UUID
 
 from services.recommendations.domain.basket import Basket
 
 Pair = tuple[UUID, UUID]
+Key = TypeVar("Key")
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Features:
             self.pairs[pair] += by
 
 
-def _without_zeros(counter: Counter[UUID] | Counter[Pair]) -> Counter:  # type: ignore[type-arg]
+def _without_zeros(counter: Counter[Key]) -> Counter[Key]:
     return Counter({key: count for key, count in counter.items() if count})
 
 

@@ -3,7 +3,19 @@
 from mesh.database.connection import Connection, Session
 from mesh.database.database import Database
 from mesh.database.failures import busy
-from mesh.database.turn import take_turn, try_turn
+from mesh.database.turn import lock_key, take_turn, try_lock_key, try_turn
 from mesh.database.wakeup import Listener, Wakeup, Wakeups
 
-__all__ = ["Connection", "Database", "Listener", "Session", "Wakeup", "Wakeups", "busy", "take_turn", "try_turn"]
+__all__ = [
+    "Connection",
+    "Database",
+    "Listener",
+    "Session",
+    "Wakeup",
+    "Wakeups",
+    "busy",
+    "lock_key",
+    "take_turn",
+    "try_lock_key",
+    "try_turn",
+]

@@ -1,4 +1,4 @@
-"""Turns: one transaction at a time has that of a table or sequence."""
+"""Turns: one transaction at a time has that of a table or sequence, or of a key in it."""
 
 from mesh.database.connection import Connection
 
@@ -18,4 +18,19 @@ async def try_turn(tx: Connection, relation: str) -> bool:
     """
     query = "SELECT pg_try_advisory_xact_lock($1::text::regclass::oid::bigint)"
     taken: bool = await tx.fetchval(query, relation)
+    return taken
+
+
+async def lock_key(tx: Connection, relation: str, key: str, *, shared: bool = False) -> None:
+    """Makes transactions about the same key of a table take turns, from here to their end, also if no row has the key
+    yet. Those that share the lock wait only for one that does not.
+    """
+    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    await tx.execute(f"SELECT {lock}($1::text::regclass::oid::int, hashtext($2))", relation, key)
+
+
+async def try_lock_key(tx: Connection, relation: str, key: str) -> bool:
+    """Locks a key of a table as lock_key() does, if no other transaction has or shares the lock."""
+    query = "SELECT pg_try_advisory_xact_lock($1::text::regclass::oid::int, hashtext($2))"
+    taken: bool = await tx.fetchval(query, relation, key)
     return taken

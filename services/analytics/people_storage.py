@@ -4,15 +4,12 @@ import hashlib
 from datetime import timedelta
 from typing import Final
 
-from mesh.database import Connection
+from mesh.database import Connection, lock_key
 
 ERASURE_KEPT_FOR: Final = timedelta(days=30)
 """For longer than a broker keeps an event: none about the user arrives later."""
 
 PURGED_PER_ERASURE_MAX: Final = 2
-
-# An erasure and the first fact about a user may run at the same time: the later one has to see the earlier one's rows.
-_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock(1634626668, hashtext($1))"
 
 
 async def person_of(tx: Connection, user: str) -> int | None:
@@ -20,7 +17,7 @@ async def person_of(tx: Connection, user: str) -> int | None:
     person: int | None = await tx.fetchval("SELECT person FROM people WHERE user_name = $1", user)
     if person is not None:
         return person
-    await tx.execute(_TAKE_TURN, user)
+    await _lock(tx, user)
     if await tx.fetchval("SELECT true FROM erased_users WHERE name_hash = $1", _hash(user)):
         return None
     query = """
@@ -39,7 +36,7 @@ async def find_person(tx: Connection, user: str) -> int | None:
 
 async def erase(tx: Connection, user: str) -> None:
     """Erases a user: every fact about the user becomes anonymous, and so do those that arrive later."""
-    await tx.execute(_TAKE_TURN, user)
+    await _lock(tx, user)
     await tx.execute(
         """
         DELETE FROM erased_users WHERE name_hash IN (
@@ -55,6 +52,11 @@ async def erase(tx: Connection, user: str) -> None:
     """
     await tx.execute(query, _hash(user), ERASURE_KEPT_FOR)
     await tx.execute("DELETE FROM people WHERE user_name = $1", user)
+
+
+async def _lock(tx: Connection, user: str) -> None:
+    # An erasure and the first fact about a user may run at the same time: the later one has to see the earlier's rows.
+    await lock_key(tx, "people", user)
 
 
 def _hash(user: str) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from mesh.database import Connection
+from mesh.database import Connection, lock_key
 from services.orders import storage
 
 REMEMBERED_FOR = timedelta(days=1)  # longer than any token lasts
@@ -15,8 +15,7 @@ async def lock_customer(tx: Connection, customer: str, *, shared: bool = False) 
     """Makes the transactions that place an order of a customer, and that erase the customer, take turns; those that
     share the lock wait only for one that does not. Take it before the locks of rows.
     """
-    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    await tx.execute(f"SELECT {lock}('erased_customers'::regclass::oid::int, hashtext($1))", customer)
+    await lock_key(tx, "erased_customers", customer, shared=shared)
 
 
 async def is_erased(tx: Connection, customer: str) -> bool:

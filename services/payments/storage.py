@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from mesh.database import Connection
+from mesh.database import Connection, lock_key
 from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
@@ -82,8 +82,7 @@ async def lock_customer(tx: Connection, customer: str, *, shared: bool = False) 
     """Makes the transactions that begin a payment of a customer, and that erase the customer, take turns; those that
     share the lock wait only for one that does not.
     """
-    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    await tx.execute(f"SELECT {lock}(hashtextextended($1, 1))", customer)
+    await lock_key(tx, "erased_customers", customer, shared=shared)
 
 
 async def is_erased(tx: Connection, customer: str) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from mesh.database import Connection
+from mesh.database import Connection, lock_key
 from services.recommendations import basket_storage, exposure_storage
 
 REMEMBERED_FOR: Final = timedelta(days=30)
@@ -16,13 +16,13 @@ async def is_erased(tx: Connection, user: str) -> bool:
     """Returns whether a user was erased. The answer stays true until the end of the transaction, because an erasure
     waits for that.
     """
-    await tx.execute("SELECT pg_advisory_xact_lock_shared('erased_users'::regclass::oid::int, hashtext($1))", user)
+    await lock_key(tx, "erased_users", user, shared=True)
     return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM erased_users WHERE user_name = $1)", user))
 
 
 async def erase(tx: Connection, user: str, now: datetime) -> None:
     """Erases a user. Baskets still count, but are nobody's."""
-    await tx.execute("SELECT pg_advisory_xact_lock('erased_users'::regclass::oid::int, hashtext($1))", user)
+    await lock_key(tx, "erased_users", user)
     await tx.execute("INSERT INTO erased_users VALUES ($1, $2) ON CONFLICT DO NOTHING", user, now)
     await basket_storage.forget(tx, user)
     await exposure_storage.delete_of(tx, user)

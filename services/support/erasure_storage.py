@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from mesh.database import Connection
+from mesh.database import Connection, lock_key
 
 REMEMBERED_FOR = timedelta(days=1)  # longer than any token or stream lasts
 PURGED_PER_CALL_MAX = 2  # more than the one row that an erasure may add, so that the table stays bounded
@@ -14,8 +14,7 @@ async def lock_user(tx: Connection, user: str, *, shared: bool = False) -> None:
     """Makes transactions about the same user take turns, from here to their end; those that share the lock wait only
     for one that does not. Take it before the locks of rows.
     """
-    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    await tx.execute(f"SELECT {lock}('erased_users'::regclass::oid::int, hashtext($1))", user)
+    await lock_key(tx, "erased_users", user, shared=shared)
 
 
 async def is_erased(tx: Connection, user: str) -> bool:

@@ -5,22 +5,21 @@ Shared locks do not wait for each other, so that a transaction may handle events
 
 from typing import Final
 
-from mesh.database import Connection
+from mesh.database import Connection, lock_key, try_lock_key
 
-_KEY: Final = "'notifications'::regclass::oid::int, hashtext($1)"
+_TABLE: Final = "notifications"
 
 
 async def share(tx: Connection, user: str) -> None:
     """Waits until no other transaction has the lock for itself. The lock is held until this transaction ends."""
-    await tx.execute(f"SELECT pg_advisory_xact_lock_shared({_KEY})", user)
+    await lock_key(tx, _TABLE, user, shared=True)
 
 
 async def take(tx: Connection, user: str) -> None:
     """Waits until no other transaction holds or shares the lock, and takes it until this transaction ends."""
-    await tx.execute(f"SELECT pg_advisory_xact_lock({_KEY})", user)
+    await lock_key(tx, _TABLE, user)
 
 
 async def try_to_take(tx: Connection, user: str) -> bool:
     """Takes the lock as take() does, without waiting; returns False if another transaction holds or shares it."""
-    taken: bool = await tx.fetchval(f"SELECT pg_try_advisory_xact_lock({_KEY})", user)
-    return taken
+    return await try_lock_key(tx, _TABLE, user)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mesh.database import Connection
+from mesh.database import Connection, lock_key
 from mesh.pagination import Page
 from mesh.position import Key
 from services.notifications.domain.webhook_endpoint import DisableReason, EndpointDetails, WebhookEndpoint
@@ -31,7 +31,7 @@ _COLUMNS: Final = (
 
 async def count_of(tx: Connection, owner: str) -> int:
     """Returns the number of a user's endpoints, which no other transaction changes until this one ends."""
-    await tx.execute("SELECT pg_advisory_xact_lock('webhook_endpoints'::regclass::oid::int, hashtext($1))", owner)
+    await lock_key(tx, "webhook_endpoints", owner)
     count: int = await tx.fetchval("SELECT count(*) FROM webhook_endpoints WHERE owner = $1", owner)
     return count
 

@@ -25,7 +25,7 @@ from meshwright.analytics.v1.analytics_pb import Event, IngestEventsRequest, Ing
 from protobuf.wkt import Timestamp
 
 from benchmarks.program import ROOT, cpu_s, program
-from benchmarks.reads import free_port
+from local.ports import free_ports
 from local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 
@@ -46,7 +46,7 @@ async def main() -> None:
             await postgres.create_databases("analytics")
             url = postgres.url("analytics")
             migrate(url, [MESH_FOLDER, ROOT / "services" / "analytics" / "migrations"])
-            port, ops_port = free_port(), free_port()
+            port, ops_port = free_ports(2)
             key = ECKey.generate_key("P-256", {"kid": "key"})
             with published(key) as jwks_url:
                 os.environ |= {"DATABASE_URL": url, "BROKER_URL": "nats://127.0.0.1:1", "JWKS_URL": jwks_url}

@@ -8,7 +8,6 @@ CPU time of PostgreSQL, and the results of the expensive calls.
 import asyncio
 import os
 import random
-import socket
 import sys
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ import psutil
 from meshwright.catalog.v1.catalog_pb import ListProductsRequest, SearchProductsRequest
 
 from benchmarks.program import ROOT, cpu_s, program
+from local.ports import free_ports
 from local.postgres import Postgres
 from mesh.migrations import MESH_FOLDER, migrate
 
@@ -80,7 +80,7 @@ async def fill(url: str, products: int) -> list[str]:
 @contextmanager
 def started(url: str) -> Iterator[tuple[int, str]]:
     """Runs the catalog service and an edge during the block. Yields the port of the service and the URL of the edge."""
-    grpc_port, ops_port, edge_port = free_port(), free_port(), free_port()
+    grpc_port, ops_port, edge_port = free_ports(3)
     os.environ |= {"DATABASE_URL": url, "BROKER_URL": "nats://127.0.0.1:1", "TOKEN_ISSUER": "https://none.example"}
     os.environ |= {"JWKS_URL": "http://127.0.0.1:1/", "GRPC_PORT": str(grpc_port), "OPS_PORT": str(ops_port)}
     edge_url = f"http://127.0.0.1:{edge_port}"
@@ -92,14 +92,6 @@ def started(url: str) -> Iterator[tuple[int, str]]:
         stack.enter_context(program("-m", "edge", *contracts, "--upstream", upstream, "--port", edge_port))
         until_ready(edge_url)
         yield grpc_port, edge_url
-
-
-def free_port() -> int:
-    """Returns a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def until_ready(url: str) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
@@ -66,16 +65,16 @@ class Breakpoint:
     async def _reached(self) -> int:
         """Returns the process id of the backend that waits."""
         query = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted LIMIT 1"
-        give_up_at = time.monotonic() + WAIT_TIMEOUT_S
-        while (backend := await self._session.fetchval(query, LOCK)) is None:
-            assert time.monotonic() < give_up_at, f"{self._service} did not reach the breakpoint"
-            await asyncio.sleep(POLL_S)
+        async with asyncio.timeout(WAIT_TIMEOUT_S):
+            while (backend := await self._session.fetchval(query, LOCK)) is None:
+                await asyncio.sleep(POLL_S)
         return int(backend)
 
     async def _until_not_active(self, backend: int) -> None:
         query = "SELECT true FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
-        while await self._session.fetchval(query, backend):
-            await asyncio.sleep(POLL_S)
+        async with asyncio.timeout(WAIT_TIMEOUT_S):
+            while await self._session.fetchval(query, backend):
+                await asyncio.sleep(POLL_S)
 
 
 @contextlib.asynccontextmanager

@@ -4,16 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.mesh import Client, Mesh
+from tests.system.mesh import Client, Mesh, home_below
 
 
 @pytest.fixture(scope="session")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """Starts the mesh and waits until it is ready."""
-    folder = tmp_path_factory.mktemp("system")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
-    with Mesh.running(folder / "home") as running:
+    home = home_below(tmp_path_factory.mktemp("system"))
+    with Mesh.running(home) as running:
         yield running
 
 

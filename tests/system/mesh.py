@@ -16,6 +16,8 @@ from typing import Any, Self
 import httpx
 import psutil
 
+from demo import audit
+from local.home import Home
 from local.ports import free_ports
 from local.state import ProcessState, State
 
@@ -223,6 +225,20 @@ class Client(httpx.Client):
 
         order: dict[str, Any] = eventually(there)
         return order
+
+
+def home_below(folder: Path) -> Path:
+    """Returns the home of a mesh in a temporary folder of pytest, into which PostgreSQL's own user can pass."""
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o711)
+    return folder / "home"
+
+
+async def check_invariants(mesh: Mesh) -> None:
+    """Checks that all invariants of the store hold."""
+    findings = await audit.audit_mesh(Home(mesh.home), audit.SETTLE_S)
+    broken = [each for each in findings if each.broken]
+    assert broken == [], broken
 
 
 def alive(process: psutil.Process) -> bool:

@@ -9,7 +9,7 @@ from demo import audit, chaos
 from local.declarations.checkout import read_services
 from local.home import Home
 from local.postgres import SUPERUSER, Postgres
-from tests.system.mesh import ROOT, Client, Mesh
+from tests.system.mesh import ROOT, Client, Mesh, home_below
 
 SEED = 20261128
 ORDERS = 50
@@ -19,10 +19,8 @@ FAULTS = 10
 @pytest.fixture(scope="module")
 def broken_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """Starts a mesh of its own, which the tests of this module break."""
-    folder = tmp_path_factory.mktemp("chaos")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
-    with Mesh.running(folder / "home") as running:
+    home = home_below(tmp_path_factory.mktemp("chaos"))
+    with Mesh.running(home) as running:
         yield running
 
 

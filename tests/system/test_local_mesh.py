@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from local.declarations.checkout import read_services
-from tests.system.mesh import ROOT, Client, Mesh, alive, eventually
+from tests.system.mesh import ROOT, Client, Mesh, alive, eventually, home_below
 
 SERVICES = read_services(ROOT)
 NAMES = ["postgres", "nats", "mail", *(service.name for service in SERVICES), "edge"]
@@ -143,9 +143,7 @@ def test_mails_are_listed(mesh: Mesh, customer: Client) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Where a mesh of its own keeps its state."""
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o711)
-    return tmp_path / "home"
+    return home_below(tmp_path)
 
 
 def test_data_is_kept_until_it_is_cleaned(home: Path) -> None:

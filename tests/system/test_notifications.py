@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from tests.system.mesh import Client, Mesh, eventually, problem
+from tests.system.mesh import Client, Mesh, eventually, home_below, problem
 
 
 class Receiver(ThreadingHTTPServer):
@@ -55,10 +55,8 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def reachable_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """Starts a mesh that may send webhooks to loopback."""
-    folder = tmp_path_factory.mktemp("webhooks")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
-    with Mesh.running(folder / "home", WEBHOOK_HTTP_ALLOWED="true", WEBHOOK_NETWORKS_ALLOWED="127.0.0.0/8") as running:
+    home = home_below(tmp_path_factory.mktemp("webhooks"))
+    with Mesh.running(home, WEBHOOK_HTTP_ALLOWED="true", WEBHOOK_NETWORKS_ALLOWED="127.0.0.0/8") as running:
         yield running
 
 

@@ -10,18 +10,14 @@ from typing import Any
 
 import pytest
 
-from demo import audit
-from local.home import Home
-from tests.system.mesh import ROOT, Client, Mesh, eventually
+from tests.system.mesh import ROOT, Client, Mesh, check_invariants, eventually, home_below
 
 
 @pytest.fixture(scope="module")
 def rabbitmq_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """Starts a mesh of its own and waits until it is ready."""
-    folder = tmp_path_factory.mktemp("rabbitmq")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
-    with Mesh.running(folder / "home", BROKER="rabbitmq") as running:
+    home = home_below(tmp_path_factory.mktemp("rabbitmq"))
+    with Mesh.running(home, BROKER="rabbitmq") as running:
         yield running
 
 
@@ -71,12 +67,6 @@ def buyer(rabbitmq_mesh: Mesh) -> Iterator[Client]:
         yield client
 
 
-async def check(mesh: Mesh) -> None:
-    """Checks that all invariants hold."""
-    findings = await audit.audit_mesh(Home(mesh.home), audit.SETTLE_S)
-    assert [each for each in findings if each.broken] == []
-
-
 @pytest.mark.parametrize(
     ("payment_method", "state", "reason"),
     [
@@ -90,7 +80,7 @@ async def test_an_order_is_decided(
     """The events of its stock and its payment confirm it, or cancel it and release the stock."""
     placed = buyer.order(product, payment_method=payment_method).json()
     assert buyer.wait_for_order(placed["name"], state).get("cancelReason") == reason
-    await check(rabbitmq_mesh)
+    await check_invariants(rabbitmq_mesh)
 
 
 async def test_an_order_without_stock_is_cancelled(rabbitmq_mesh: Mesh, buyer: Client, product: dict[str, Any]) -> None:
@@ -102,7 +92,7 @@ async def test_an_order_without_stock_is_cancelled(rabbitmq_mesh: Mesh, buyer: C
     order = buyer.wait_for_order(placed["name"], "STATE_CANCELLED")
     assert order["cancelReason"] == "CANCEL_REASON_OUT_OF_STOCK"
     assert buyer.get("/v1/payments").json() == {}
-    await check(rabbitmq_mesh)
+    await check_invariants(rabbitmq_mesh)
 
 
 async def test_orders_go_on_after_a_kill_of_the_broker(
@@ -116,7 +106,7 @@ async def test_orders_go_on_after_a_kill_of_the_broker(
     assert [answer.status_code for answer in placed] == [201] * 6
     for answer in placed:
         buyer.wait_for_order(answer.json()["name"], "STATE_CONFIRMED")
-    await check(rabbitmq_mesh)
+    await check_invariants(rabbitmq_mesh)
 
 
 def test_events_are_followed(rabbitmq_mesh: Mesh, buyer: Client, product: dict[str, Any]) -> None:

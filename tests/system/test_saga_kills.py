@@ -11,10 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from demo import audit
-from local.home import Home
 from tests.system.breakpoints import Breakpoint, Change, breakpoint_at
-from tests.system.mesh import Client, Mesh, eventually
+from tests.system.mesh import Client, Mesh, check_invariants, eventually
 
 PLACE = Change("orders", "orders", "NEW.pending_step = 'stock'")
 PURCHASE = {
@@ -86,12 +84,6 @@ async def end_lease(breakpoint_: Breakpoint, change: Change) -> None:
         await breakpoint_.execute("UPDATE payments SET due_time = now() WHERE due_time > now()")
 
 
-async def check(mesh: Mesh) -> None:
-    """Checks that all invariants hold."""
-    findings = await audit.audit_mesh(Home(mesh.home), audit.SETTLE_S)
-    assert [each for each in findings if each.broken] == []
-
-
 def count_orders(customer: Client) -> int:
     """Returns the number of the customer's orders."""
     return len(until_answered(lambda: customer.get("/v1/orders")).get("orders", []))
@@ -107,7 +99,7 @@ async def test_an_order_survives_kills(mesh: Mesh, customer: Client, product: di
     placed = await placing
     await asyncio.to_thread(customer.wait_for_order, placed["name"], "STATE_CONFIRMED")
     assert count_orders(customer) == 1
-    await check(mesh)
+    await check_invariants(mesh)
 
 
 @pytest.mark.parametrize("step", REFUSAL)
@@ -120,7 +112,7 @@ async def test_a_declined_order_survives_kills(
         placed = await place(customer, product, "card_declined")
         await kill_twice(mesh, reached, change)
     await asyncio.to_thread(customer.wait_for_order, placed["name"], "STATE_CANCELLED")
-    await check(mesh)
+    await check_invariants(mesh)
 
 
 @pytest.mark.parametrize("step", REFUND)
@@ -128,7 +120,7 @@ async def test_a_refund_survives_kills(mesh: Mesh, customer: Client, product: di
     """The order is cancelled once, its total is paid back once, and its units return once."""
     placed = await place(customer, product)
     await asyncio.to_thread(customer.wait_for_order, placed["name"], "STATE_CONFIRMED")
-    await check(mesh)
+    await check_invariants(mesh)
     change = REFUND[step]
     async with breakpoint_at(mesh, change) as reached:
         cancel = f"/v1/{placed['name']}:cancel"
@@ -140,7 +132,7 @@ async def test_a_refund_survives_kills(mesh: Mesh, customer: Client, product: di
         eventually, lambda: (answer := customer.get(f"/v1/{placed['name']}").json()).get("refunded") and answer
     )
     assert order["refunded"] == order["total"]
-    await check(mesh)
+    await check_invariants(mesh)
 
 
 async def test_an_answer_that_is_lost_is_given_again(mesh: Mesh, customer: Client, product: dict[str, Any]) -> None:
@@ -152,4 +144,4 @@ async def test_an_answer_that_is_lost_is_given_again(mesh: Mesh, customer: Clien
     assert count_orders(customer) == 1
     await asyncio.to_thread(mesh.wait_until_ready, "edge")
     await asyncio.to_thread(customer.wait_for_order, placed["name"], "STATE_CONFIRMED")
-    await check(mesh)
+    await check_invariants(mesh)

@@ -58,16 +58,21 @@ message Weight { google.protobuf.Int32Value tons = 1 [(buf.validate.field).int32
 """
 
 
+def operations_of(contract: Contract) -> dict[str, dict[str, Any]]:
+    """Returns the operations of a document by path, then by HTTP method."""
+    paths: dict[str, dict[str, Any]] = json.loads(b"".join(documents_of(contract).pieces()))["paths"]
+    return paths
+
+
 def samples_of(contract: Contract) -> dict[str, dict[str, Any]]:
     """Returns the JSON samples of a document by path, then by HTTP method."""
-    paths = json.loads(b"".join(documents_of(contract).pieces()))["paths"]
     return {
         path: {
             method: operation["requestBody"]["content"]["application/json"].get("example")
             for method, operation in item.items()
             if "application/json" in operation.get("requestBody", {}).get("content", {})
         }
-        for path, item in paths.items()
+        for path, item in operations_of(contract).items()
     }
 
 
@@ -112,7 +117,6 @@ def test_what_no_sample_satisfies_has_none(ships: dict[str, Any]) -> None:
 
 def required_queries_of(contract: Contract) -> dict[str, dict[str, Any]]:
     """Returns the samples of required query parameters by path, then by HTTP method."""
-    paths = json.loads(b"".join(documents_of(contract).pieces()))["paths"]
     return {
         path: {
             method: {
@@ -121,7 +125,7 @@ def required_queries_of(contract: Contract) -> dict[str, dict[str, Any]]:
             for method, operation in item.items()
             if "requestBody" in operation and "parameters" in operation
         }
-        for path, item in paths.items()
+        for path, item in operations_of(contract).items()
     }
 
 

@@ -56,9 +56,14 @@ def encode_integer(value: int, prefix_bits: int, pattern: int) -> bytes:
     return bytes(encoded)
 
 
+_SHORT_LENGTHS: Final = [encode_integer(length, 7, 0) for length in range(127)]
+"""The lengths that take one byte."""
+
+
 def encode_string(value: bytes) -> bytes:
     """Returns a string literal without Huffman code, which would cost time and save a few bytes: section 5.2."""
-    return encode_integer(len(value), 7, 0) + value
+    length = len(value)
+    return (_SHORT_LENGTHS[length] if length < len(_SHORT_LENGTHS) else encode_integer(length, 7, 0)) + value
 
 
 def encode_name(name: bytes, *, never_indexed: bool = False) -> bytes:

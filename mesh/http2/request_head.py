@@ -46,11 +46,7 @@ class RequestHeads:
                 encoded = base64.b64encode(value).rstrip(b"=")
             else:
                 encoded = value.encode("latin-1").strip(b" \t")  # RFC 9113, section 8.2.1
-            length = len(encoded)
-            if length < 127:
-                block += _name(name) + _LENGTHS[length] + encoded
-            else:
-                block += _name(name) + encode_string(encoded)
+            block += _name(name) + encode_string(encoded)
         return block
 
     def _common(self, path: str) -> bytes:
@@ -59,9 +55,6 @@ class RequestHeads:
         fields.append((b"grpc-accept-encoding", ACCEPTED_ENCODINGS))
         named = [encode_name(name) + encode_string(value) for name, value in ((b":path", path.encode()), *fields)]
         return b"".join([self._start, named[0], self._authority, *named[1:]])
-
-
-_LENGTHS: Final = [encode_string(bytes(length))[:1] for length in range(127)]
 
 
 @lru_cache(maxsize=256)

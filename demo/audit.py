@@ -31,6 +31,9 @@ PAUSE_S: Final = 0.5
 STEP_LIMIT: Final = "10 minutes"
 """The time after which an order must have left a step: more than the limits of the sweeper of orders."""
 
+UNDECIDED: Final = "state = 'pending' AND pending_step IS DISTINCT FROM 'payment_review'"
+"""The condition of orders that have to get on by themselves; others wait for the staff."""
+
 SHOWN_MAX: Final = 5
 
 Databases: TypeAlias = "Mapping[str, asyncpg.Connection[asyncpg.Record]]"
@@ -108,8 +111,7 @@ async def _settle(databases: Databases, settle_s: float) -> Finding:
             waiting["events to publish"] += await _count(database, "mesh.outbox WHERE published_at IS NULL")
             waiting["events to handle"] += await _count(database, "mesh.inbox WHERE state = 'pending'")
             if name == "orders":
-                pending = "orders WHERE state = 'pending' AND pending_step IS DISTINCT FROM 'payment_review'"
-                waiting["pending orders"] += await _count(database, pending)
+                waiting["pending orders"] += await _count(database, f"orders WHERE {UNDECIDED}")
             if name == "payments":
                 waiting["payments to ask for"] += await _count(database, "payments WHERE due_time IS NOT NULL")
             if name == "recommendations":
@@ -282,8 +284,7 @@ async def check_limits(databases: Databases) -> Finding:
     rows = await databases["orders"].fetch(
         f"""
         SELECT uid, pending_step, step_since FROM orders
-        WHERE state = 'pending' AND pending_step IS DISTINCT FROM 'payment_review'
-            AND step_since < now() - interval '{STEP_LIMIT}'
+        WHERE {UNDECIDED} AND step_since < now() - interval '{STEP_LIMIT}'
         """
     )
     finding.figures["pending"] = await _count(databases["orders"], "orders WHERE state = 'pending'")

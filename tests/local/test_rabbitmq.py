@@ -30,5 +30,6 @@ async def test_two_run_side_by_side_and_leave_nothing_behind(tmp_path: Path) -> 
 
 
 def _descendants(before: set[int]) -> list[psutil.Process]:
-    """Returns the processes that this one has started since."""
-    return [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
+    """Returns the processes that this one has started since, and theirs. Those of older servers come and go."""
+    started = [process for process in psutil.Process().children() if process.pid not in before]
+    return [each for process in started for each in (process, *process.children(recursive=True))]

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import Final
 
@@ -85,21 +86,29 @@ def kill(process: ProcessState) -> bool:
 
 
 async def pause(process: ProcessState, pause_s: float) -> bool:
-    """Stops a process, with those it has started, for a while, as a partition of the network does. Returns False if it
-    is away.
+    """Suspends a process for a while. Returns False if it is away."""
+    with suspended(process) as happened:
+        if happened:
+            await asyncio.sleep(pause_s)
+    return happened
+
+
+@contextlib.contextmanager
+def suspended(process: ProcessState) -> Iterator[bool]:
+    """Suspends a process, with those it has started, while the block runs, as a partition of the network does. Yields
+    False if it is away.
     """
     try:
         parent = psutil.Process(process.pid) if process.pid else None
         family = [parent, *parent.children(recursive=True)] if parent else []
     except psutil.NoSuchProcess:
-        return False
+        family = []
     try:
         for each in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.suspend()
-        await asyncio.sleep(pause_s)
+        yield bool(family)
     finally:
         for each in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.resume()
-    return bool(family)

@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Iterator
 
 import httpx
-import psutil
 import pytest
 
+from demo.faults import suspended
 from local.declarations.checkout import read_services
 from tests.system.mesh import ROOT, Client, Mesh, eventually, problem
 
@@ -68,15 +68,9 @@ def all_orders(customer: Client) -> list[str]:
 @contextlib.contextmanager
 def paused(mesh: Mesh, name: str) -> Iterator[None]:
     """A process, with those it has started, that is there and does nothing, as after a network partition."""
-    process = psutil.Process(mesh.process(name).pid)
-    family = [process, *process.children(recursive=True)]
-    for each in family:
-        each.suspend()
-    try:
+    with suspended(mesh.process(name)) as happened:
+        assert happened
         yield
-    finally:
-        for each in family:
-            each.resume()
 
 
 @pytest.mark.parametrize("victim", ["orders", "catalog", "postgres"])

@@ -1,4 +1,4 @@
-"""The audit of chats: each way in which messages can be wrong is found."""
+"""The audit: each way in which messages of chats can be wrong is found, and a store that heals is not broken."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 from meshwright.support.v1.events_pb import MessagePosted
 
-from demo.audit import check_chats
+import demo.audit
+from demo.audit import Databases, Finding, audit, check_chats
 from mesh.database import Database
 
 FILL = """
@@ -74,3 +75,24 @@ async def test_a_message_that_is_announced_twice_is_found(support: "asyncpg.Conn
     finding = await check_chats({"support": support})
     await support.close()
     assert finding.broken == ["conversations/1/messages/1 was announced 2 times"]
+
+
+async def test_what_heals_in_time_is_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events that a broker still has are applied while the audit checks again."""
+    findings = [Finding("Events are applied.", broken=["one is not"]), Finding("Events are applied.")]
+
+    async def check(_: Databases) -> Finding:
+        return findings.pop(0)
+
+    monkeypatch.setattr(demo.audit, "CHECKS", [check])
+    assert [finding.broken for finding in await audit({}, settle_s=60)] == [[], []]
+
+
+async def test_what_stays_broken_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit ends when its time is over."""
+
+    async def check(_: Databases) -> Finding:
+        return Finding("Events are applied.", broken=["one is not"])
+
+    monkeypatch.setattr(demo.audit, "CHECKS", [check])
+    assert [finding.broken for finding in await audit({}, settle_s=0)] == [["one is not"], []]

@@ -1,5 +1,7 @@
 """Connections to RabbitMQ."""
 
+import asyncio
+
 import aio_pika
 from aio_pika.abc import AbstractConnection, TimeoutType
 from aio_pika.exceptions import ChannelNotFoundEntity
@@ -39,12 +41,12 @@ async def exists(connection: AbstractConnection, *, exchange: str = "", queue: s
 
     The question has a channel of its own, because RabbitMQ closes it if the answer is no.
     """
-    async with connection.channel(publisher_confirms=False) as channel:
+    async with asyncio.timeout(REQUEST_TIMEOUT_S), connection.channel(publisher_confirms=False) as channel:
         try:
             if exchange:
-                await channel.declare_exchange(exchange, passive=True, timeout=REQUEST_TIMEOUT_S)
+                await channel.declare_exchange(exchange, passive=True)
             if queue:
-                await channel.declare_queue(queue, passive=True, timeout=REQUEST_TIMEOUT_S)
+                await channel.declare_queue(queue, passive=True)
         except ChannelNotFoundEntity:
             return False
     return True

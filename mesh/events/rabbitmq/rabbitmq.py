@@ -113,7 +113,8 @@ class RabbitMQ(Worker):
             self._connection = None
             self._publishing.clear()
             with suppress(*FAILURES):  # closing a broken connection
-                await connection.close()
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await connection.close()
         raise Unavailable("RabbitMQ has closed the connection.", reason="BROKER_UNAVAILABLE")
 
 

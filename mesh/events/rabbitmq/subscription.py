@@ -77,7 +77,8 @@ class RabbitMQSubscription:
         self._batch = []
         if unsettled:
             with suppress(*FAILURES):
-                await unsettled[-1].message.ack(multiple=True)
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await unsettled[-1].message.ack(multiple=True)
 
     async def nak(self) -> None:
         """Requests the batch again, by a new channel."""
@@ -90,7 +91,8 @@ class RabbitMQSubscription:
         self._arrived.clear()
         if channel is not None:
             with suppress(*FAILURES):  # it is gone with the connection
-                await channel.close()
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await channel.close()
 
     async def _check(self) -> None:
         """Raises one of FAILURES if the channel is closed, or RabbitMQ has cancelled the consumer with its queue."""
@@ -136,5 +138,6 @@ class RabbitMQDelivery:
     async def reject(self) -> None:
         """Rejects the message, which RabbitMQ moves to the queue of rejected ones."""
         with suppress(*FAILURES):
-            await self.message.reject(requeue=False)
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                await self.message.reject(requeue=False)
             self.is_rejected = True

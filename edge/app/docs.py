@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from importlib.resources import files
@@ -20,6 +21,12 @@ from edge.openapi.reading_view import reading_view
 
 ASSETS: Final = "/docs/assets"
 SWAGGER_UI: Final = "/docs"
+SIGNED_IN: Final = f"{SWAGGER_UI}/oauth2-redirect.html"
+"""The page that the issuer redirects to, in a window that /docs opened."""
+
+CLIENT: Final = "docs"
+"""The identifier of /docs as a client of the issuer."""
+
 REDOC: Final = "/redoc"
 DOCS: Final = (SWAGGER_UI, REDOC)
 OPENAPI: Final = "/openapi.json"
@@ -37,7 +44,7 @@ _SWAGGER_UI_BODY: Final = """\
 <nav class="bar"><a href="{base}/">Start</a> <a href="{base}/redoc">Reference</a> <a href="{openapi}">OpenAPI</a></nav>
 <div id="swagger-ui"></div>
 <script src="{assets}/swagger-ui-bundle.js"></script>
-<script src="{assets}/docs.js" data-document="{document}"></script>"""
+<script src="{assets}/docs.js" data-document="{document}"{sign_in}></script>"""
 _REDOC_BODY: Final = """\
 <div id="redoc"></div>
 <script src="{assets}/redoc.standalone.js"></script>
@@ -45,19 +52,44 @@ _REDOC_BODY: Final = """\
 _BODIES: Final = {SWAGGER_UI: _SWAGGER_UI_BODY, REDOC: _REDOC_BODY}
 _STYLES: Final = {SWAGGER_UI: ("swagger-ui.css", "docs.css"), REDOC: ("redoc.css",)}
 
+_SIGNED_IN_BODY: Final = """\
+<h1>Signing in</h1>
+<p id="state">This window closes by itself.</p>
+<script src="{assets}/oauth2-redirect.js"></script>"""
+
 _LIST: Final = """\
 <h1>{title}</h1>
 <p>The <a href="{openapi}">list of services</a> as JSON names the OpenAPI document of each.</p>
 {packages}"""
 
 
-def add_docs(app: FastAPI, documents: Documents, token_url: str | None) -> None:
-    """Adds the pages, their assets and the OpenAPI documents to the application. The pages sign in at `token_url`."""
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How the pages sign in: at `token_url`, "" if there is none, by a code of `issuer` or otherwise by a password. An
+    unknown issuer is "".
+    """
+
+    token_url: str
+    by_code: bool
+    issuer: str
+
+    def attributes(self, base: str) -> str:
+        """Returns the attributes that tell the script of /docs, which is below `base`, how to sign in by a code."""
+        if not self.by_code:
+            return ""
+        is_url = self.issuer.startswith(("https://", "http://"))
+        issuers = f"{self.issuer.rstrip('/')}{base}{SWAGGER_UI}" if is_url else ""
+        return f' data-client="{CLIENT}" data-redirect="{base}{SIGNED_IN}" data-issuer="{escape(issuers)}"'
+
+
+def add_docs(app: FastAPI, documents: Documents, sign_in: SignIn) -> None:
+    """Adds the pages, their assets and the OpenAPI documents to the application."""
     app.add_route(f"{ASSETS}/{_REDOC_SCRIPT}", _redoc_script)
     app.mount(ASSETS, StaticFiles(packages=[(package, "static") for package in _PACKAGES]))
     app.add_route(OPENAPI, _openapi(documents))
     for path in DOCS:
-        app.add_route(path, _page(documents, path, app.title, token_url or ""))
+        app.add_route(path, _page(documents, path, app.title, sign_in))
+    app.add_route(SIGNED_IN, _signed_in(app.title))
 
 
 def asset_names() -> list[str]:
@@ -86,7 +118,7 @@ def _openapi(documents: Documents) -> Callable[[Request], Awaitable[Response]]:
     return serve
 
 
-def _page(documents: Documents, path: str, title: str, token_url: str) -> Callable[[Request], Awaitable[Response]]:
+def _page(documents: Documents, path: str, title: str, sign_in: SignIn) -> Callable[[Request], Awaitable[Response]]:
     """Returns the handler of a page, which shows a document, or the list of services if the documents are split."""
 
     async def serve(request: Request) -> Response:
@@ -94,20 +126,32 @@ def _page(documents: Documents, path: str, title: str, token_url: str) -> Callab
         base = request.scope["root_path"]
         if documents.are_split and not service:
             return html_page(title, _list(documents, base, path, title), [base + STYLE])
-        return _viewer(base, path, service, title, token_url)
+        return _viewer(base, path, service, title, sign_in)
 
     return serve
 
 
-def _viewer(base: str, path: str, service: str, title: str, token_url: str) -> HTMLResponse:
+def _viewer(base: str, path: str, service: str, title: str, sign_in: SignIn) -> HTMLResponse:
     """Returns a page whose scripts show the document of a service, or of all if it is ""."""
     query = {SERVICE: service} if service else {}
     openapi = escape(f"{base}{OPENAPI}{'?' if query else ''}{urlencode(query)}")
     document = escape(f"{base}{OPENAPI}?{urlencode({**query, VIEW: READING})}")
-    body = _BODIES[path].format(base=base, openapi=openapi, document=document, assets=base + ASSETS)
+    body = _BODIES[path].format(
+        base=base, openapi=openapi, document=document, assets=base + ASSETS, sign_in=sign_in.attributes(base)
+    )
     head = f'<link rel="service-desc" type="application/json" href="{openapi}">'
     styles = [f"{base}{ASSETS}/{name}" for name in _STYLES[path]]
-    return html_page(title, body, styles, head=head, calls=token_url)
+    return html_page(title, body, styles, head=head, calls=sign_in.token_url)
+
+
+def _signed_in(title: str) -> Callable[[Request], Awaitable[Response]]:
+    """Returns the handler of the page that the issuer redirects to."""
+
+    async def serve(request: Request) -> Response:
+        base = request.scope["root_path"]
+        return html_page(title, _SIGNED_IN_BODY.format(assets=base + ASSETS), [base + STYLE])
+
+    return serve
 
 
 def _service(request: Request, documents: Documents) -> str:

@@ -13,13 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as PageRoute
 
-from edge.app.docs import OPENAPI, add_docs
+from edge.app.docs import OPENAPI, SignIn, add_docs
 from edge.app.endpoint_factory import json_style
 from edge.app.home import add_home, prefers_page
 from edge.app.http_app import HttpApp
 from edge.app.pages import PAGE_METHODS, Pages
 from edge.app.routes import Routes
 from edge.app.websocket_app import WebSocketApp
+from edge.contract.authorization_endpoint import authorization_url as find_authorization_url
 from edge.contract.contract import Contract
 from edge.contract.token_endpoint import token_url as find_token_url
 from edge.http.cors import Cors
@@ -43,17 +44,21 @@ class EdgeApp(FastAPI):
         self._http = HttpApp(routes.router, contract.registry, cors)
         secured = settings.jwks_url is not None
         token_url = settings.oauth_token_url or find_token_url(routes.served)
+        # The page that another issuer has is not known.
+        authorization_url = None if settings.oauth_token_url else find_authorization_url(routes.served)
         documents = Documents(
             routes.served,
             contract.registry,
             title=settings.api_title,
             secured=secured,
             token_url=token_url,
+            authorization_url=authorization_url,
             style=json_style(settings),
             ignore_unknown=settings.ignore_unknown_fields,
             url=settings.pages_path + OPENAPI,
         )
-        add_docs(self, documents, token_url)
+        by_code = secured and token_url is not None and authorization_url is not None
+        add_docs(self, documents, SignIn(token_url or "", by_code=by_code, issuer=settings.token_issuer))
         add_home(
             self,
             routes.served,

@@ -158,7 +158,7 @@ def _calls(route: Route | None, here: str, token_url: str | None, *, secured: bo
     """Returns samples of commands that get a token and call a method, by a `route` that needs no parameters."""
     parts = []
     if token_url is not None:
-        text = "A token, by the password grant of OAuth 2.0. “Authorize” in the documentation does the same:"
+        text = "A token, by the password grant of OAuth 2.0. “Authorize” in the documentation gets one, too:"
         parts.append(f"<p>{text}</p>\n<pre>{escape(_SIGN_IN.format(url=urljoin(here, token_url)))}</pre>")
     elif secured:
         parts.append("<p>Send an access token as <code>authorization: Bearer …</code>.</p>")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from edge.app.docs import ASSETS, DOCS, OPENAPI, asset_names
+from edge.app.docs import ASSETS, DOCS, OPENAPI, SIGNED_IN, asset_names
 from edge.app.home import HOME
 from edge.app.operations_pages import PATHS
 from edge.settings import EdgeSettings
@@ -25,7 +25,7 @@ class Pages:
         """Returns the pages on the port of the contract."""
         operations = PATHS if settings.operations_on_port else ()
         base = settings.pages_path
-        return cls(base, frozenset(f"{base}{page}" for page in (OPENAPI, *DOCS, *operations)))
+        return cls(base, frozenset(f"{base}{page}" for page in (OPENAPI, SIGNED_IN, *DOCS, *operations)))
 
     @property
     def home(self) -> str:

@@ -18,6 +18,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
+from edge.contract.authorization_endpoint import authorizes_clients
 from edge.contract.image import HTTP_RULE, read_image
 from edge.contract.method import Method
 from edge.contract.name_clashes import find_name_clashes
@@ -98,6 +99,7 @@ def _method(service: str, proto: MethodDescriptorProto, types: LazyTypes, messag
         has_effects=proto.options.idempotency_level != MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS.value,
         streams=proto.client_streaming or proto.server_streaming,
         issues_tokens=issues_tokens(proto, messages),
+        authorizes_clients=authorizes_clients(proto, messages),
     )
 
 

@@ -12,10 +12,19 @@ class Method:
     """One RPC. `name` is "package.Service.Method" and `path` its path in gRPC, "/package.Service/Method"."""
 
     def __init__(
-        self, service: str, name: str, types: LazyTypes, *, has_effects: bool, streams: bool, issues_tokens: bool
+        self,
+        service: str,
+        name: str,
+        types: LazyTypes,
+        *,
+        has_effects: bool,
+        streams: bool,
+        issues_tokens: bool,
+        authorizes_clients: bool,
     ) -> None:
         """`has_effects` is false only if the contract has idempotency_level NO_SIDE_EFFECTS. `streams` is true if the
-        request or the response is a stream, `issues_tokens` if their types are those of an OAuth 2.0 token endpoint.
+        request or the response is a stream, `issues_tokens` if their types are those of an OAuth 2.0 token endpoint,
+        `authorizes_clients` if the request is that of an authorization endpoint.
         """
         self.name = f"{service}.{name}"
         self.path = f"/{service}/{name}"
@@ -23,6 +32,7 @@ class Method:
         self.has_effects = has_effects
         self.streams = streams
         self.issues_tokens = issues_tokens
+        self.authorizes_clients = authorizes_clients
         self._types = types
 
     @cached_property

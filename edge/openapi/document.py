@@ -47,7 +47,9 @@ _BEARER: Final = {
     "bearerFormat": "JWT",
     "description": "An access token (RFC 6750).",
 }
-_SIGN_IN: Final = "Sign in with a name and a password (RFC 6749, section 4.3). Choose no scope to get all of them."
+_ALL_SCOPES: Final = "Choose no scope to get all of them."
+_WITH_PASSWORD: Final = f"Sign in with a name and a password (RFC 6749, section 4.3). {_ALL_SCOPES}"
+_ON_PAGE: Final = f"Sign in on the issuer's page (RFC 6749, section 4.1, with PKCE). {_ALL_SCOPES}"
 _NOTES: Final = """\
 Field names are in camelCase; requests may also use the contract's names. Null means that a field is absent. 64-bit \
 integers are strings in responses. Responses leave out fields that have their default value.
@@ -67,13 +69,14 @@ class Documents:
         title: str,
         secured: bool,
         token_url: str | None = None,
+        authorization_url: str | None = None,
         style: JsonStyle | None = None,
         ignore_unknown: bool = False,
         url: str = "/openapi.json",
     ) -> None:
-        """`secured` says that the edge verifies tokens, which `token_url` issues if it is known. `style` is that of
-        responses. With `ignore_unknown` requests may hold fields that the contract lacks. `url` is the path at which
-        the documents are served.
+        """`secured` says that the edge verifies tokens, which `token_url` issues if it is known, for codes of
+        `authorization_url` or otherwise for passwords. `style` is that of responses. With `ignore_unknown` requests may
+        hold fields that the contract lacks. `url` is the path at which the documents are served.
         """
         self._routes = routes
         self._url = url
@@ -81,6 +84,7 @@ class Documents:
         self._title = title
         self._secured = secured
         self._token_url = token_url
+        self._authorization_url = authorization_url
         self._style = style
         self._ignore_unknown = ignore_unknown
         self._cache: OrderedDict[str, bytes] = OrderedDict()
@@ -185,7 +189,10 @@ class Documents:
             return {BEARER: _BEARER}
         scopes = sorted({scope for route in routes for scope in route.method.policy.scopes})
         flow = {"tokenUrl": self._token_url, "scopes": {scope: scope for scope in scopes}}
-        sign_in = {"type": "oauth2", "description": _SIGN_IN, "flows": {"password": flow}}
+        sign_in = {"type": "oauth2", "description": _WITH_PASSWORD, "flows": {"password": flow}}
+        if self._authorization_url is not None:
+            flow = {"authorizationUrl": self._authorization_url, **flow}
+            sign_in = {"type": "oauth2", "description": _ON_PAGE, "flows": {"authorizationCode": flow}}
         return {BEARER: {**_BEARER, X_OAUTH2: sign_in}}
 
     def _index(self) -> list[dict[str, Any]]:

@@ -182,6 +182,20 @@ def test_a_foreign_redirect_is_a_page(mesh: Mesh) -> None:
     assert "location" not in answer.headers
 
 
+def test_docs_has_the_page_of_its_redirect(mesh: Mesh) -> None:
+    """The issuer accepts the redirect URI that /docs sends, and there is a page at it."""
+    metadata = metadata_of(mesh)
+    page = httpx.get(f"{mesh.url}/docs").text
+    redirect = re.search(r'data-client="docs" data-redirect="([^"]+)"', page)
+    assert redirect is not None
+    app = {"client_id": "docs", "redirect_uri": metadata["issuer"] + redirect[1]}
+    assert app == browser_client(metadata)
+    challenge = {"code_challenge": "c" * 43, "code_challenge_method": "S256"}
+    asked = httpx.get(metadata["authorization_endpoint"], params={**app, **challenge, "response_type": "code"})
+    assert (asked.status_code, "<form" in asked.text) == (200, True)
+    assert "/docs/assets/oauth2-redirect.js" in httpx.get(app["redirect_uri"]).text
+
+
 def bearer(token: dict[str, Any]) -> dict[str, str]:
     """Returns the header of a call with an access token."""
     return {"authorization": f"Bearer {token['access_token']}"}

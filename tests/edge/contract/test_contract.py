@@ -249,7 +249,7 @@ def test_rules_under_the_pages_of_the_edge_are_a_warning(tmp_path: Path) -> None
     text = HEAD % f"{first} {' '.join(f'additional_bindings {{{each}}}' for each in others)}"
     found = {each.template: each.why for each in routes_of(text, tmp_path).problems}
     assert found == {
-        "/{id=**}": FIRST % "/metrics, /openapi.json, /readyz and 10 more",
+        "/{id=**}": FIRST % "/docs/oauth2-redirect.html, /metrics, /openapi.json and 12 more",
         "/livez": FIRST % "/livez",
         "/docs": FIRST % "/docs",
         "/redoc": FIRST % "/redoc",

@@ -1,5 +1,6 @@
 """Contracts with all features that an OpenAPI document describes."""
 
+from edge.contract.authorization_endpoint import authorization_url
 from edge.contract.contract import Contract
 from edge.contract.token_endpoint import token_url
 from edge.openapi.document import Documents
@@ -255,5 +256,11 @@ enum Side {
 
 def documents_of(contract: Contract, *, secured: bool = False) -> Documents:
     """Returns the documents of a contract's routes."""
-    url = token_url(contract.routes)
-    return Documents(contract.routes, contract.registry, title="T", secured=secured, token_url=url)
+    return Documents(
+        contract.routes,
+        contract.registry,
+        title="T",
+        secured=secured,
+        token_url=token_url(contract.routes),
+        authorization_url=authorization_url(contract.routes),
+    )

@@ -42,7 +42,8 @@ def test_operations_that_need_a_token_offer_the_sign_in(shown: dict[str, Any], s
     """The document for generators keeps it as an extension of the bearer token."""
     schemes = shown["components"]["securitySchemes"]
     assert list(schemes) == ["oauth2", "bearer"]
-    assert schemes["oauth2"]["flows"]["password"]["tokenUrl"] == "/v1/oauth2/token"
+    flow = schemes["oauth2"]["flows"]["authorizationCode"]
+    assert (flow["authorizationUrl"], flow["tokenUrl"]) == ("/v1/oauth2/authorize", "/v1/oauth2/token")
     scopes = ["catalog.write"]
     assert shown["paths"]["/v1/products"]["post"]["security"] == [{"oauth2": scopes}, {"bearer": scopes}]
     assert shown["paths"]["/v1/users"]["post"]["security"] == []

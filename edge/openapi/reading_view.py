@@ -1,10 +1,12 @@
 """A document for people to read: shorter than the one for validators and generators, which stays as it is.
 
 Pages show keywords such as `if` and `else` as alternatives of types (`string | (string | string)`), and repeat each
-error below every operation. Here a schema has one readable type, and an operation one response for all errors.
+error and each header below every operation. Here a schema has one readable type, an operation one response for all
+errors, and the introduction says once what all operations have.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -17,7 +19,15 @@ PATTERN_LENGTH_MAX: Final = 60
 """Longer patterns, such as that of all 64-bit integers, are for machines only."""
 
 _ERROR_MIN: Final = 400
-_HIDDEN_HEADERS: Final = frozenset({"X-Request-Id", "X-Server-Timeout", "Idempotency-Key"})
+_NOT_MODIFIED: Final = "304"
+_REQUEST_HEADERS: Final = ("X-Server-Timeout", "Idempotency-Key", "If-None-Match")
+_RESPONSE_HEADERS: Final = ("X-Request-Id", "ETag", "Link", "RateLimit", "RateLimit-Policy")
+_HIDDEN_HEADERS: Final = frozenset({*_REQUEST_HEADERS, *_RESPONSE_HEADERS})
+_HEADERS: Final = """\
+In a request `X-Server-Timeout` shortens the method's own timeout, and `Idempotency-Key` sets its request id if it has \
+one. A response to a read has its version as `ETag`; sent as `If-None-Match`, it is answered by 304 until there is a \
+newer one. `Link` has the URL of the next page. `RateLimit` and `RateLimit-Policy` have the number of calls left and \
+allowed, if they are limited. `X-Request-Id` is for reports to the operator."""
 _BY_NAME: Final = frozenset({"properties", "patternProperties", "schemas"})
 """The keywords whose members are schemas by name."""
 _VALUES: Final = frozenset({"example", "examples", "default", "enum", "const", "required"})
@@ -32,7 +42,7 @@ def reading_view(document: bytes) -> bytes:
     made = json.loads(document)
     responses = made.get("components", {}).get("responses", {})
     for operation in _operations(made):
-        _shorten(operation, responses)
+        _shorten(operation)
     if responses:
         made["info"]["description"] += f"\n\n{_errors(responses)}"
         made["components"]["responses"] = {}
@@ -59,32 +69,56 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _errors(responses: dict[str, Any]) -> str:
-    """Returns a table of the errors, once for all operations."""
+    """Returns the shape, a sample and a table of the errors, and the headers, once for all operations. Pages show it as
+    a part that readers unfold, so that the operations come first.
+    """
     rows = (f"| `{status}` | {each['description']} |" for status, each in responses.items() if status.isdigit())
-    return "\n".join(
-        (
-            "Errors have one shape, `Error`, or that of RFC 9457 if `Accept` is `application/problem+json`. The header "
-            "`X-Request-Id` of every response is for reports to the operator. In a request `X-Server-Timeout` shortens "
-            "the method's own timeout, and `Idempotency-Key` sets its request id if it has one.\n",
-            "| Status | Meaning |",
-            "|---|---|",
-            *rows,
-        )
+    samples = (each["content"][JSON]["example"] for each in responses.values() if "example" in each["content"][JSON])
+    sample = json.dumps(min(samples, key=lambda each: len(str(each))), indent=2)
+    shape = "Errors have one shape, `Error`, or that of RFC 9457 if `Accept` is `application/problem+json`:"
+    parts = (
+        "<details><summary>Errors, and headers that all methods have</summary>",
+        shape,
+        f"```json\n{sample}\n```",
+        "\n".join(("| Status | Meaning |", "|---|---|", *rows)),
+        _HEADERS,
+        "</details>",
     )
+    return "\n\n".join(parts)
 
 
-def _shorten(operation: dict[str, Any], responses: dict[str, Any]) -> None:
-    """Replaces the errors of an operation by one response, and leaves out the headers that all operations have."""
-    errors = [status for status in operation["responses"] if status.isdigit() and int(status) >= _ERROR_MIN]
-    kept = {status: each for status, each in operation["responses"].items() if status not in errors}
+def _shorten(operation: dict[str, Any]) -> None:
+    """Leaves out what the introduction says: the errors, the headers that all operations have, and the summary."""
+    kept = {status: each for status, each in operation["responses"].items() if not _is_error(status)}
+    errors = {status: each for status, each in operation["responses"].items() if _is_error(status)}
+    kept.pop(_NOT_MODIFIED, None)
     for each in kept.values():
         each["headers"] = {name: value for name, value in each.get("headers", {}).items() if not _is_hidden(value)}
     if errors:
-        contents = (responses[status]["content"][JSON] for status in errors)
-        content = min(contents, key=lambda each: len(str(each)))
-        kept["default"] = {"description": f"An error: {', '.join(errors)} or another.", "content": {JSON: content}}
+        kept["default"] = _any_error(errors)
     operation["responses"] = kept
     operation["parameters"] = [each for each in operation.get("parameters", ()) if not _is_hidden(each)]
+    summary = operation.get("summary", "")
+    operation["description"] = _without_summary(operation.get("description", ""), summary)
+    operation["summary"] = summary.replace("`", "")  # pages show Markdown in descriptions only
+
+
+def _without_summary(description: str, summary: str) -> str:
+    """Returns a description without its first sentence if that is the summary, which pages show above it."""
+    words = r"\s+".join(re.escape(word) for word in summary.split())
+    return re.sub(rf"\A{words}\.\s*", "", description)
+
+
+def _is_error(status: str) -> bool:
+    return not status.isdigit() or int(status) >= _ERROR_MIN
+
+
+def _any_error(errors: dict[str, Any]) -> dict[str, Any]:
+    """Returns one response for all errors. Their content is in the introduction, unless it is the operation's own."""
+    statuses = ", ".join(status for status in errors if status.isdigit())
+    made: dict[str, Any] = {"description": f"An error: {statuses} or another."}
+    own = [each["content"][JSON] for each in errors.values() if "content" in each]
+    return {**made, "content": {JSON: own[0]}} if own else made
 
 
 def _is_hidden(reference: dict[str, Any]) -> bool:

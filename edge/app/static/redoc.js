@@ -22,4 +22,8 @@ const DARK = {
   typography: { code: { color: "#ffb199", backgroundColor: "#2c323a" }, links: { color: "#7db7ff" } },
 };
 
-Redoc.init(page.document, { theme: dark.matches ? DARK : {} }, document.getElementById("redoc"));
+const options = {
+  theme: dark.matches ? DARK : {},
+  downloadDefinitionUrl: document.querySelector("link[rel=service-desc]").href, // the complete document
+};
+Redoc.init(page.document, options, document.getElementById("redoc"));

@@ -33,9 +33,42 @@ def test_an_operation_has_one_response_for_all_errors(shown: dict[str, Any]) -> 
     """It names their statuses; headers that all operations have are in the introduction."""
     create = shown["paths"]["/v1/products"]["post"]
     assert list(create["responses"]) == ["201", "default"]
-    assert create["responses"]["default"]["description"].startswith("An error: 400, 401, 403")
+    assert create["responses"]["default"] == {"description": "An error: 400, 401, 403, 404, 409, 503, 504 or another."}
     assert [each["name"] for each in create["parameters"]] == ["requestId"]
-    assert "`Idempotency-Key`" in shown["info"]["description"]
+    for told in ("`Idempotency-Key`", "`If-None-Match`", "304", "`RateLimit`", '"status": "NOT_FOUND"', "| `409` |"):
+        assert told in shown["info"]["description"], told
+
+
+def test_a_read_has_no_headers_of_its_own(shown: dict[str, Any]) -> None:
+    """Its version, its next page and its rate limit are in the introduction, and so is the response without content."""
+    listing = shown["paths"]["/v1/products"]["get"]
+    assert list(listing["responses"]) == ["200", "default"]
+    assert listing["responses"]["200"]["headers"] == {}
+    assert {each["in"] for each in listing["parameters"]} == {"query"}
+
+
+def test_errors_of_an_operations_own_are_shown_below_it(shown: dict[str, Any]) -> None:
+    """Those of the token endpoint have the shape of RFC 6749."""
+    token = shown["paths"]["/v1/oauth2/token"]["post"]["responses"]["default"]
+    assert token["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/OAuth2Error"}
+    assert token["content"]["application/json"]["example"]["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    ("description", "rest"),
+    [
+        ("Lists the\n  `books`. Sorted.", "Sorted."),
+        ("Lists the `books`.\n\nRequires the scope `read`.", "Requires the scope `read`."),
+        ("Lists the `books`", "Lists the `books`"),
+        ("Requires the scope `read`.", "Requires the scope `read`."),
+    ],
+)
+def test_a_description_does_not_repeat_the_summary(description: str, rest: str) -> None:
+    """The summary is plain text, and stands above the description."""
+    operation = {"summary": "Lists the `books`", "description": description, "responses": {}}
+    document = {"info": {"description": ""}, "paths": {"/books": {"get": operation}}}
+    shown = json.loads(reading_view(json.dumps(document).encode()))["paths"]["/books"]["get"]
+    assert (shown["summary"], shown["description"]) == ("Lists the books", rest)
 
 
 def test_operations_that_need_a_token_offer_the_sign_in(shown: dict[str, Any], shop: dict[str, Any]) -> None:

@@ -91,7 +91,7 @@ service: .venv/requirements-dev.sha256 ## write a new service with its contract 
 
 generate: .venv/requirements-dev.sha256 ## generate gen/, compose.yaml and files of the chart from proto/ and services/*/service.toml
 	@$(VENV)/python tools/generate.py
-	@[ ! -x .tools/bin/helm ] || PYTHONPATH=. $(VENV)/python tests/chart/render.py # else `make golden` does it, once Helm is built
+	@[ ! -x .tools/bin/helm ] || [ '$(GOLDEN)' = off ] || PYTHONPATH=. $(VENV)/python tests/chart/render.py # else `make golden` does it, once Helm is built
 
 clients: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 ## build the client packages for Python and TypeScript, and a Postman collection, in dist/clients
 	@$(VENV)/python -m tools.clients

@@ -1,17 +1,20 @@
 """The restart of processes whose code has changed, while `make up` runs."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from local.declarations.checkout import IMAGE
 from local.errors import SetupError
+from local.imports import Imports
 from local.part import MeshProcess
 from local.watch import Watch
 
 POLL_S = 0.3
 SETTLE_S = 0.15  # editors and Git write several files in a row
 CONTRACTS, SHARED, SUPERVISOR = "proto", ("mesh", "gen"), "local"
+RELOADED_BY_EDGE = Path(IMAGE)  # while it runs
 WATCHED = (CONTRACTS, *SHARED, "services", "edge", SUPERVISOR)
 
 
@@ -26,7 +29,8 @@ class Steps(Protocol):
 
 
 class Reloader:
-    """A watcher of the code below `root` that restarts the processes that run it.
+    """A watcher of the code below `root` that restarts the processes that run it: their own code, and what they import
+    of the shared code.
 
     A process whose changed files have a syntax error keeps running the old code until the error is fixed.
     """
@@ -51,9 +55,7 @@ class Reloader:
         """Restarts processes after changes, until cancelled."""
         while True:
             await asyncio.sleep(POLL_S)
-            if changed := self._watch.changes():
-                while more := await self._changes_after(SETTLE_S):
-                    changed |= more
+            if changed := await self._settled_changes():
                 self._pending |= changed
                 try:
                     await self._apply()
@@ -75,25 +77,41 @@ class Reloader:
             await self._steps.prepare()
             self._say(f"{_listed(self._pending - errors.keys())} changed; restarting {_joined(restarted)}")
             self._restart(*restarted)
+        elif RELOADED_BY_EDGE in self._pending:
+            await self._steps.prepare()
+            self._say(f"{RELOADED_BY_EDGE} changed; the edge reloads it")
         elif any(path.parts[0] == SUPERVISOR for path in self._pending - errors.keys()):
             self._say(f"{_listed(self._pending)} changed; to use it, stop `make up` and start it again")
         # Changes of processes that keep their old code stay pending until the syntax error is fixed.
         self._pending = {path for path in self._pending if self._affected([path]) & kept} if kept else set()
 
-    def _affected(self, paths: Iterable[Path]) -> set[str]:
+    def _affected(self, paths: Collection[Path]) -> set[str]:
         """Returns the names of the processes that run code of these files."""
-        names: set[str] = set()
+        shared = {path for path in paths if path.parts[0] in SHARED and path != RELOADED_BY_EDGE}
+        names = self._importing(shared) if shared else set()
         for path in paths:
-            if path.parts[0] in SHARED:
-                names.update(self._code)
-            else:
-                modules = {path.with_suffix(""), *path.parents}
-                names.update(name for name, code in self._code.items() if code in modules)
+            modules = {path.with_suffix(""), *path.parents}
+            names.update(name for name, code in self._code.items() if code in modules)
         return names
 
-    async def _changes_after(self, pause_s: float) -> set[Path]:
-        await asyncio.sleep(pause_s)
-        return self._watch.changes()
+    def _importing(self, shared: set[Path]) -> set[str]:
+        """Returns the names of the processes that import one of these files: all, if it is no module or was removed."""
+        if any(path.suffix != ".py" or not (self._root / path).is_file() for path in shared):
+            return set(self._code)
+        imports = Imports(self._root)
+        return {name for name, code in self._code.items() if not shared.isdisjoint(imports.of(code))}
+
+    async def _settled_changes(self) -> set[Path]:
+        """Returns the files that differ from before, once no more change. A file that was removed and written again as
+        it was, as `make generate` does, is none.
+        """
+        before = self._watch.versions
+        if not self._watch.changes():
+            return set()
+        await asyncio.sleep(SETTLE_S)
+        while self._watch.changes():
+            await asyncio.sleep(SETTLE_S)
+        return self._watch.changes_since(before)
 
 
 def syntax_error(root: Path, path: Path) -> str:

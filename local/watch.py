@@ -6,10 +6,11 @@ millisecond for a few hundred files.
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 SKIPPED_SUFFIXES = ("~", ".pyc", ".swp", ".swx", ".tmp")  # editors' and Python's; their other files begin with a dot
 SKIPPED_FOLDER = "__pycache__"
@@ -24,19 +25,26 @@ class Version:
     digest: bytes
 
 
+Versions: TypeAlias = Mapping[str, Version]
+
+
 class Watch:
-    """The files below `folders` of `root` as they were at the last poll."""
+    """The files below `folders` of `root` as they were at the last poll: `versions` by their absolute paths."""
 
     def __init__(self, root: Path, folders: Sequence[str]) -> None:
         self._root = root
         self._folders = folders
-        self._versions: dict[str, Version] = {}
+        self.versions: Versions = {}
         self.changes()
 
     def changes(self) -> set[Path]:
         """Returns the files, relative to the root, that were added, removed or changed since the last call."""
-        before, now = self._versions, dict(self._look())
-        self._versions = now
+        before, self.versions = self.versions, dict(self._look())
+        return self.changes_since(before)
+
+    def changes_since(self, before: Versions) -> set[Path]:
+        """Returns the files that were not at the last poll as they were in `before`, relative to the root."""
+        now = self.versions
         return {
             Path(os.path.relpath(path, self._root))
             for path in before.keys() | now.keys()
@@ -47,7 +55,7 @@ class Watch:
         for entry in self._files():
             with suppress(FileNotFoundError):  # it has just been removed
                 status = entry.stat()
-                known = self._versions.get(entry.path)
+                known = self.versions.get(entry.path)
                 if known and (known.modified_ns, known.size_bytes) == (status.st_mtime_ns, status.st_size):
                     yield entry.path, known
                 else:

@@ -71,10 +71,17 @@ def main() -> None:
     for name, text in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text)
-    exit_with(code_problems(ROOT, services, contracts))
-    for page in ("settings_page.py", "errors_page.py"):  # they import the code that was generated just now
-        if subprocess.run([sys.executable, ROOT / "tools" / page, target], check=False).returncode != 0:
-            sys.exit(1)
+    pages = [write_page(page, target) for page in ("settings_page.py", "errors_page.py")]
+    problems = list(code_problems(ROOT, services, contracts))
+    failures = [page.wait() for page in pages]
+    exit_with(problems)
+    if any(failures):
+        sys.exit(1)
+
+
+def write_page(program: str, target: Path) -> "subprocess.Popen[bytes]":
+    """Starts the program that writes a page of docs/ below `target`. It imports the code that was generated before."""
+    return subprocess.Popen([sys.executable, ROOT / "tools" / program, target])
 
 
 def buf(*arguments: str | Path) -> None:

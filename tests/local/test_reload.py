@@ -15,7 +15,7 @@ from local.home import Home
 from local.output import Console
 from local.part import MeshProcess
 from local.ports import free_ports
-from local.reload import Reloader
+from local.reload import SETTLE_S, Reloader
 from local.state import ProcessState, State
 from local.supervisor import Supervisor
 
@@ -47,7 +47,11 @@ class Steps:
         self.done.append("generate")
         if self.failure:
             raise SetupError(self.failure)
-        (self.root / "gen" / "orders_pb.py").write_text((self.root / "proto" / "orders.proto").read_text())
+        contract = (self.root / "proto" / "orders.proto").read_text()
+        for name in ("orders_pb.py", "contracts.binpb"):
+            path = self.root / "gen" / name
+            path.unlink(missing_ok=True)
+            path.write_text(contract)
 
     async def prepare(self) -> None:
         """Nothing is to be prepared."""
@@ -89,12 +93,15 @@ class Running:
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    """Three processes, each with a file of its own, and one that they share."""
+    """Three processes, each with files of its own, one that all share, and one that is made of the contract."""
     root, home, terminal = tmp_path / "project", Home(tmp_path / "mesh"), io.BytesIO()
     home.create()
     for path in ("services/orders/handlers.py", "services/catalog/handlers.py", "edge/app.py", "mesh/errors.py"):
         (root / path).parent.mkdir(parents=True)
         (root / path).write_text("one = 1\n")
+    (root / "services/orders/__main__.py").write_text("import orders_pb\nfrom mesh.errors import one\n")
+    (root / "services/catalog/__main__.py").write_text("def main():\n    from mesh import errors\n")
+    (root / "edge/__main__.py").write_text("from edge import app\nfrom mesh.errors import (  # all\n    one,\n)\n")
     for path in ("proto/orders.proto", "gen/orders_pb.py"):
         (root / path).parent.mkdir()
         (root / path).write_text("# one\n")
@@ -131,7 +138,7 @@ async def test_only_the_process_whose_code_changed_is_restarted(running: Running
 
 
 async def test_shared_code_restarts_all(running: Running) -> None:
-    """mesh/ is part of every process."""
+    """Every process imports this module of mesh/."""
     before = running.pids()
     running.write("mesh/errors.py", "two = 2\n")
     await running.restarted(before, *NAMES)
@@ -149,12 +156,49 @@ async def test_a_syntax_error_leaves_the_process_alone(running: Running) -> None
     await running.restarted(before, "orders")
 
 
+async def test_shared_code_restarts_those_that_import_it(running: Running) -> None:
+    """Also by another module; a file that is no module, such as a migration, may be for any of them."""
+    running.write("mesh/errors.py", "from mesh.status import code\n")
+    running.write("mesh/status.py", "code = 1\n")
+    await running.said("mesh/errors.py and 1 more changed; restarting catalog, edge, orders\n")
+    await running.said("orders is ready again\n")
+    running.write("services/catalog/__main__.py", "three = 3\n")
+    await running.said("services/catalog/__main__.py changed; restarting catalog\n")
+    running.write("mesh/status.py", "code = 2\n")
+    await running.said("mesh/status.py changed; restarting edge, orders\n")
+    running.write("mesh/0001.sql", "SELECT 1;\n")
+    await running.said("mesh/0001.sql changed; restarting catalog, edge, orders\n")
+
+
+async def test_the_same_files_written_anew_restart_nothing(running: Running) -> None:
+    """`make generate` in another terminal removes gen/ and writes it again."""
+    before = running.pids()
+    path = running.root / "gen" / "orders_pb.py"
+    text = path.read_text()
+    path.unlink()
+    for number in range(10):  # so that the reloader sees a change at each look meanwhile
+        running.write("edge/app.py", f"one = {number}\n")
+        await asyncio.sleep(SETTLE_S / 3)
+    path.write_text(text)
+    await running.restarted(before, "edge")
+    assert "orders_pb" not in running.terminal.getvalue().decode()
+
+
 async def test_a_contract_is_generated_first(running: Running) -> None:
-    """gen/ is made before anything is restarted, and then all processes are, for all contain it."""
+    """gen/ is made before anything is restarted, and then those are that import what has changed in it."""
     before = running.pids()
     running.write("proto/orders.proto", "# two\n")
-    await running.restarted(before, *NAMES)
+    await running.restarted(before, "orders")
     assert running.steps.done == ["generate", "prepare"]
+
+
+async def test_the_edge_reloads_the_image_itself(running: Running) -> None:
+    """An image that changes alone restarts nothing, but the broker may need other consumers."""
+    before = running.pids()
+    running.write("gen/contracts.binpb", "new")
+    await running.said("gen/contracts.binpb changed; the edge reloads it\n")
+    assert running.steps.done == ["prepare"]
+    assert running.pids() == before
 
 
 async def test_a_wrong_contract_restarts_nothing(running: Running) -> None:
@@ -166,4 +210,4 @@ async def test_a_wrong_contract_restarts_nothing(running: Running) -> None:
     assert running.pids() == before
     running.steps.failure = ""
     running.write("proto/orders.proto", "# right\n")
-    await running.restarted(before, *NAMES)
+    await running.restarted(before, "orders")

@@ -30,6 +30,18 @@ def test_what_came_went_and_changed_is_told_once(root: Path) -> None:
     assert watch.changes() == set()
 
 
+def test_changes_since_an_earlier_poll(root: Path) -> None:
+    """A file that was removed and is back as it was has not changed since then."""
+    watch = Watch(root, ["mesh", "edge"])
+    before = watch.versions
+    (root / "mesh" / "events" / "relay.py").unlink()
+    assert watch.changes() == {Path("mesh/events/relay.py")}
+    (root / "mesh" / "events" / "relay.py").write_text("one = 1\n")
+    (root / "edge" / "app.py").write_text("two = 2\n")
+    assert watch.changes() == {Path("mesh/events/relay.py"), Path("edge/app.py")}
+    assert watch.changes_since(before) == {Path("edge/app.py")}
+
+
 def test_the_same_content_is_no_change(root: Path) -> None:
     """A file that was only touched, or written anew as it was, restarts nothing."""
     watch = Watch(root, ["mesh"])

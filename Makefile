@@ -15,7 +15,7 @@ SOURCES := mesh services edge local demo clients tools tests benchmarks
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench-edge bench-start \
-	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest \
+	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest bench-store \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
 help: ## list all targets
@@ -191,6 +191,9 @@ bench-start: .venv/requirements-dev.sha256 ## compare start and routing with Env
 
 bench-streams: .venv/requirements-dev.sha256 ## compare the edge's streams with Envoy's transcoder
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.streams
+
+bench-store: .venv/requirements-dev.sha256 rabbitmq ## compare the store with the same flows written with FastAPI, httpx, SQLAlchemy and aio-pika: BROKER=<rabbitmq or nats> ARGS=--help
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.store $(ARGS)
 
 bench-reads: .venv/requirements-dev.sha256 ## measure the catalog under expensive queries: PRODUCTS=<number, 50000 by default>
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.reads $(PRODUCTS)

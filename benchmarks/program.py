@@ -39,3 +39,13 @@ def cpu_s(process: psutil.Process) -> float:
     """Returns the CPU time that a process has used so far, in seconds."""
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def tree_cpu_s(pid: int) -> float:
+    """Returns the CPU time that a process, its descendants, and those that have ended have used so far, in seconds."""
+    root = psutil.Process(pid)
+    used_s = 0.0
+    for process in (root, *root.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended; its parent's children_* have its time
+            used_s += sum(process.cpu_times()[:4])
+    return used_s

@@ -60,6 +60,12 @@ class Server(abc.ABC):
                 f"{self.name} did not accept clients within {self.start_timeout_s:.0f} s; see {self.folder / 'log'}."
             ) from None
 
+    @property
+    def pid(self) -> int:
+        """Returns the process id of the running server."""
+        assert self._child is not None, "it was started"
+        return self._child.pid
+
     async def stop(self) -> None:
         """Stops the server gracefully. Has no effect if it does not run."""
         if self._child:

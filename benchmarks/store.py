@@ -83,7 +83,7 @@ class Progress:
     def __init__(self, side: Side, orders: Any, inventory: Any) -> None:
         self._side = side
         self._orders = orders
-        self._inventory = inventory
+        self.inventory = inventory
 
     @classmethod
     @asynccontextmanager
@@ -98,7 +98,7 @@ class Progress:
 
     async def over(self) -> int:
         """Returns the number of orders that are over."""
-        return int(await self._inventory.fetchval(self._side.count_committed))
+        return int(await self.inventory.fetchval(self._side.count_committed))
 
     async def wait_until_over(self, count: int) -> None:
         """Waits until this number of orders are over."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Self
 
 import asyncpg
@@ -48,7 +49,7 @@ class Database:
         Unavailable.
         """
         connect = _connect_arguments(settings, service)
-        pool = asyncpg.create_pool(**connect, min_size=0, max_size=settings.database_pool_size)
+        pool = asyncpg.create_pool(**connect, min_size=0, max_size=settings.database_pool_size, reset=_keep_session)
         await pool
         try:
             yield cls(pool, connect, settings.database_statement_timeout_s)
@@ -68,21 +69,26 @@ class Database:
             await tx.execute("SELECT 1")
 
     @asynccontextmanager
-    async def transaction(self, *, statement_timeout_s: float = math.inf) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, *, statement_timeout_s: float = math.inf, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[Connection]:
         """Runs a transaction (READ COMMITTED): commits at the end of the block, rolls back if the block raises.
 
         A statement may take `statement_timeout_s`, but at most DATABASE_STATEMENT_TIMEOUT_S, and less than the time
         left until the deadline of the call being handled. If that call is cancelled, because its caller has left, the
-        statement is cancelled on the server.
+        statement is cancelled on the server. `settings` are PostgreSQL's own, for this transaction, and cost no round
+        trip.
 
         Do no other I/O inside: a transaction holds one of few connections, and an OSError or TimeoutError is taken for
         the database's. Raises Unavailable (no connection, or it broke, and the outcome of a commit is unknown),
         Aborted (a concurrent change won) or ResourceExhausted (every connection is busy, or the statement took too
         long). Errors caused by the data, such as asyncpg.UniqueViolationError, are left for the storage to catch.
         """
-        timeout_s = min(statement_timeout_s, self._statement_timeout_s)
+        timeout_s = _within_deadline(min(statement_timeout_s, self._statement_timeout_s))
+        # The session has the longest timeout by itself.
+        limited = {} if timeout_s == self._statement_timeout_s else {"statement_timeout": math.ceil(timeout_s * 1000)}
         with translated_errors():
-            async with self._acquired() as connection, transaction_on(connection, _within_deadline(timeout_s)):
+            async with self._acquired() as connection, transaction_on(connection, {**limited, **settings}):
                 yield connection
 
     @asynccontextmanager
@@ -140,6 +146,14 @@ def _within_deadline(limit_s: float) -> float:
     if call is None:
         return limit_s
     return min(limit_s, max(STATEMENT_TIMEOUT_S_MIN, call.remaining_s() * DEADLINE_SHARE))
+
+
+async def _keep_session(_connection: Any) -> None:
+    """Leaves a session as it is when its connection returns to the pool. asyncpg's reset would cost each transaction a
+    round trip; the pool rolls back by itself what is still open.
+
+    Transactions set settings and take locks that end with them only, and listen to nothing.
+    """
 
 
 async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

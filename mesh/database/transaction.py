@@ -1,18 +1,17 @@
 """A transaction on one connection."""
 
 import asyncio
-import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from mesh.database.connection import Connection
 
 
 @asynccontextmanager
-async def transaction_on(connection: Connection, statement_timeout_s: float) -> AsyncIterator[None]:
-    """Runs a transaction whose BEGIN and timeout take one round trip; asyncpg's own transaction() would take two."""
+async def transaction_on(connection: Connection, settings: Mapping[str, str | int]) -> AsyncIterator[None]:
+    """Runs a transaction whose BEGIN and settings take one round trip; asyncpg's own transaction() would take two."""
     try:
-        await connection.execute(f"BEGIN; SET LOCAL statement_timeout = {math.ceil(statement_timeout_s * 1000)}")
+        await connection.execute("BEGIN" + "".join(f"; SET LOCAL {name} = {value}" for name, value in settings.items()))
         yield
     except BaseException:
         if not connection.is_closed():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
-from mesh.background import Worker, wait
+from mesh.background import Bell, Worker, wait
 from mesh.database.database import Database
 from mesh.errors import Unavailable
 
@@ -45,11 +45,14 @@ class Listener(Worker):
 
 
 class Wakeup(Listener):
-    """One event, which every notification sets."""
+    """A bell that wakes one of some tasks for each notification, and all when notifications may have been missed.
 
-    def __init__(self, database: Database, channel: str) -> None:
-        self.event = asyncio.Event()
-        super().__init__(database, channel, lambda _: self.event.set())
+    PostgreSQL delivers equal notifications of a transaction once, so each must have a payload of its own.
+    """
+
+    def __init__(self, database: Database, channel: str, tasks: int) -> None:
+        self.bell = Bell(tasks)
+        super().__init__(database, channel, lambda payload: self.bell.ring(None if payload is None else 1))
 
 
 class Wakeups(Listener):

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 import structlog
 from protobuf import Message
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import Bell, keep_running, stop
 from mesh.database import Connection, Database, Session
 from mesh.events import inbox_table, metrics
 from mesh.events.broker import Broker, Delivery, Subscription
@@ -91,7 +91,7 @@ class Inbox:
         self._workers = workers
         self._batch_events_max = batch_events_max
         self._alone = 0  # this many events are handled in transactions of their own
-        self._arrived = asyncio.Event()
+        self._arrived = Bell(workers)
         self._ended = asyncio.Event()
         self._receiving: list[asyncio.Task[None]] = []
         self._working: list[asyncio.Task[None]] = []
@@ -109,7 +109,7 @@ class Inbox:
     ) -> None:
         await stop(self._receiving)
         self._ended.set()
-        self._arrived.set()
+        self._arrived.ring()
         await asyncio.wait(self._working, timeout=DRAIN_TIMEOUT_S)  # an effect outside the database is not undone
         await stop(self._working)
 
@@ -131,12 +131,11 @@ class Inbox:
             raise
         if batch:
             await subscription.ack()
-            self._arrived.set()
+            self._arrived.ring(len(batch))
 
     async def _work(self) -> None:
-        self._arrived.clear()
         if not await self._work_batch():
-            await wait(self._arrived, POLL_PAUSE_S)
+            await self._arrived.wait(POLL_PAUSE_S)
 
     async def _work_batch(self) -> bool:
         """Handles events that are due; returns False if there are none."""
@@ -144,11 +143,12 @@ class Inbox:
         outcomes: list[Outcome] = []
         failed: Results = {}
         try:
-            async with self._database.transaction() as tx:
+            async with self._database.transaction(settings=inbox_table.BY_INDEX) as tx:
                 batch = await inbox_table.take(tx, 1 if self._alone else self._batch_events_max)
                 if not batch:
                     return False
-                await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'")
+                idle_timeout = f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'"
+                await tx.execute(f"{inbox_table.AS_BEFORE}; {idle_timeout}; SAVEPOINT event")
                 outcomes = await self._record(tx, await self._handle_in_turn(tx, batch))
         except Exception as error:
             if not batch:
@@ -164,8 +164,8 @@ class Inbox:
         return True
 
     async def _handle_in_turn(self, tx: Connection, batch: Sequence[Received]) -> Results:
-        """Handles events one after the other, each after a savepoint. Returns them with the errors of those that
-        failed, whose effects are undone.
+        """Handles events one after the other, each after a savepoint; that of the first is there already. Returns them
+        with the errors of those that failed, whose effects are undone.
 
         Leaves out those whose aggregate has to wait for a failed one, and those that are not begun within BATCH_S: the
         effects of an event should not wait long for the commit, nor should others for its locks.
@@ -176,7 +176,8 @@ class Inbox:
         for received in batch:
             if received.envelope.aggregate in held_back:
                 continue
-            await tx.execute("RELEASE SAVEPOINT event; SAVEPOINT event" if results else "SAVEPOINT event")
+            if results:
+                await tx.execute("RELEASE SAVEPOINT event; SAVEPOINT event")
             results[received] = await self._try(tx, received.envelope)
             if results[received] is not None:
                 held_back.add(received.envelope.aggregate)

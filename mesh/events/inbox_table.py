@@ -1,8 +1,9 @@
 """The table of the inbox: received events, kept until long after they are done so that each takes effect once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Final
 
 from mesh.database import Connection, Session
 from mesh.events.broker import EVENT_AGE_S_MAX
@@ -44,8 +45,10 @@ ORDER BY sequence LIMIT $1
 # The plan has to follow the indexes in their order, and stop at the limit. One that was made while the table was small
 # would read and sort the whole backlog for each batch, long after it has grown.
 _PLANNER = ("enable_seqscan", "enable_bitmapscan", "enable_sort")
-_BY_INDEX = "; ".join(f"SET LOCAL {setting} = off" for setting in _PLANNER)
-_AS_BEFORE = "; ".join(f"SET LOCAL {setting} = on" for setting in _PLANNER)
+BY_INDEX: Final[Mapping[str, str]] = dict.fromkeys(_PLANNER, "off")
+"""The settings of the transaction that take() needs."""
+AS_BEFORE: Final = "; ".join(f"SET LOCAL {setting} = on" for setting in _PLANNER)
+"""The statement that ends them, before handlers run."""
 _FINISH = """
 UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now() WHERE sequence = ANY($1::bigint[])
 """
@@ -108,9 +111,7 @@ async def take(tx: Connection, limit: int) -> list[Received]:
     """Locks up to `limit` aggregates with events that are due until the end of the transaction, and returns the first
     events of theirs, in order. Returns none if every due event is locked by another worker.
     """
-    await tx.execute(_BY_INDEX)
     rows = await tx.fetch(_TAKE, limit)
-    await tx.execute(_AS_BEFORE)
     taken: list[Received] = []
     waiting: set[str] = set()
     for row in rows:

@@ -34,11 +34,13 @@ _WAITING = """
 SELECT id, event_id, type, source, aggregate, time, payload, traceparent, request_id FROM mesh.outbox
 WHERE published_at IS NULL ORDER BY id LIMIT $1
 """
-_MARK = "UPDATE mesh.outbox SET published_at = now() WHERE id = ANY($1::bigint[])"
-_PURGE = """
-DELETE FROM mesh.outbox WHERE id IN (
-    SELECT id FROM mesh.outbox WHERE published_at < now() - $1::interval ORDER BY published_at LIMIT $2
+_MARK = """
+WITH purged AS (
+    DELETE FROM mesh.outbox WHERE id IN (
+        SELECT id FROM mesh.outbox WHERE published_at < now() - $2::interval ORDER BY published_at LIMIT $3
+    )
 )
+UPDATE mesh.outbox SET published_at = now() WHERE id = ANY($1::bigint[])
 """
 _MEASURE = """
 SELECT count(*) AS rows, coalesce(extract(epoch FROM now() - min(time)), 0)::float AS oldest_s
@@ -94,8 +96,7 @@ async def read_unpublished(session: Session, limit: int) -> list[UnpublishedRow]
 
 async def mark_published(session: Session, ids: list[int]) -> None:
     """Marks rows as published, and deletes up to twice as many old ones so that the table stays bounded."""
-    await session.execute(_MARK, ids)
-    await session.execute(_PURGE, KEPT_FOR, 2 * len(ids))
+    await session.execute(_MARK, ids, KEPT_FOR, 2 * len(ids))
 
 
 async def measure_backlog(tx: Connection) -> tuple[int, float]:

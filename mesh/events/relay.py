@@ -56,7 +56,7 @@ class Relay(Worker):
                 await wait(added, POLL_PAUSE_S)
 
     async def _publish_batch(self, session: Session) -> bool:
-        """Publishes the oldest rows; returns whether there were any. Raises if the broker did not accept all."""
+        """Publishes the oldest rows; returns whether more may have waited. Raises if the broker did not accept all."""
         rows = await outbox.read_unpublished(session, BATCH_ROWS_MAX)
         if not rows:
             return False
@@ -72,7 +72,7 @@ class Relay(Worker):
         for failure in results:
             if failure is not None:
                 raise failure
-        return True
+        return len(rows) == BATCH_ROWS_MAX
 
     async def _publish_in_order(self, rows: Sequence[outbox.UnpublishedRow], published: list[int]) -> None:
         for row in rows:

@@ -89,7 +89,7 @@ async def update(tx: Connection, order: Order) -> None:
             state = $2, update_time = $3, version = $4, pending_step = $5, step_since = coalesce($6, step_since),
             step_retry_time = $7, cancel_reason = $8, payment = $9, refunded_hundredths = $10, carrier = $11,
             tracking_number = $12, ship_time = $13
-        WHERE uid = $1
+        WHERE uid = $1 RETURNING pg_notify($14, uid::text)
         """,
         order.uid,
         order.state.value,
@@ -104,8 +104,8 @@ async def update(tx: Connection, order: Order) -> None:
         shipment and shipment.carrier,
         shipment and shipment.tracking_number,
         shipment and shipment.ship_time,
+        CHANNEL,
     )
-    await wake(tx, [order.uid])
 
 
 async def wake(tx: Connection, orders: Sequence[UUID]) -> None:

@@ -4,7 +4,7 @@ from mesh.database import Database, Wakeup
 from mesh.events import Inbox, Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
-from services.payments.charging import Charging
+from services.payments.charging import WORKERS, Charging
 from services.payments.consumers import Consumers
 from services.payments.handlers import PaymentsHandlers
 from services.payments.sandbox import Sandbox
@@ -23,7 +23,7 @@ async def wire(process: Process, settings: PaymentsSettings) -> None:
     sandbox = Sandbox(database)
     secret = settings.provider_report_secret.get_secret_value().encode()
     await process.enter(SandboxReports(sandbox, settings.report_url, secret))
-    wakeup = await process.enter(Wakeup(database, CHANNEL))
+    wakeup = await process.enter(Wakeup(database, CHANNEL, WORKERS))
     await process.enter(Charging(database, sandbox, settings.risk_limits, settings.payment_time_max, wakeup))
     consumers = Consumers(settings.default_payment_method)
     await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))

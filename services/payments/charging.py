@@ -15,7 +15,7 @@ import structlog
 from meshwright.payments.v1.events_pb import PaymentAuthorized, PaymentCaptured, PaymentHeld, PaymentRefunded
 from prometheus_client import Counter
 
-from mesh.background import Worker, wait
+from mesh.background import Worker
 from mesh.database import Connection, Database, Wakeup
 from mesh.money_message import money_message
 from services.payments import charges, risk, storage
@@ -55,9 +55,8 @@ class Charging(Worker):
         self._wakeup = wakeup
 
     async def _work(self) -> None:
-        self._wakeup.event.clear()
         if not await self.work_one():
-            await wait(self._wakeup.event, POLL_PAUSE_S)
+            await self._wakeup.bell.wait(POLL_PAUSE_S)
 
     async def work_one(self) -> bool:
         """Asks the provider once for the payment that has been due for longest; returns False if none is due."""

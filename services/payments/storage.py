@@ -17,7 +17,7 @@ from services.payments.domain import Account, Failure, Finding, Payment, State
 from services.payments.risk import History
 
 CHANNEL: Final = "payments_due"
-"""The channel that is notified when a payment is due."""
+"""The channel that is notified when a payment is due. The payload is its uid."""
 
 KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 """The sort key of list_payments(): create_time, uid."""
@@ -113,7 +113,7 @@ async def insert(tx: Connection, payment: Payment) -> None:
         payment.version,
         payment.reviewer,
     )
-    await _notify(tx)
+    await _notify(tx, payment.uid)
 
 
 async def update(tx: Connection, payment: Payment) -> None:
@@ -139,12 +139,13 @@ async def update(tx: Connection, payment: Payment) -> None:
         due,
         payment.reviewer,
     )
-    await tx.executemany(
-        "INSERT INTO risk_findings (payment_uid, rule, explanation) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        [(payment.uid, finding.rule, finding.explanation) for finding in payment.findings],
-    )
+    if payment.findings:
+        await tx.executemany(
+            "INSERT INTO risk_findings (payment_uid, rule, explanation) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            [(payment.uid, finding.rule, finding.explanation) for finding in payment.findings],
+        )
     if due:
-        await _notify(tx)
+        await _notify(tx, payment.uid)
 
 
 async def make_due(tx: Connection, uid: UUID) -> bool:
@@ -152,7 +153,7 @@ async def make_due(tx: Connection, uid: UUID) -> bool:
     query = "UPDATE payments SET due_time = now() WHERE uid = $1 AND due_time IS NOT NULL RETURNING true"
     due = await tx.fetchval(query, uid) is not None
     if due:
-        await _notify(tx)
+        await _notify(tx, uid)
     return due
 
 
@@ -342,8 +343,8 @@ async def _has_open_refunds(tx: Connection, uid: UUID) -> bool:
     return await tx.fetchval(query, uid) is not None
 
 
-async def _notify(tx: Connection) -> None:
-    await tx.execute(f"NOTIFY {CHANNEL}")
+async def _notify(tx: Connection, uid: UUID) -> None:
+    await tx.execute("SELECT pg_notify($1, $2::uuid::text)", CHANNEL, uid)
 
 
 async def _payments(tx: Connection, rows: "Sequence[asyncpg.Record]") -> list[Payment]:

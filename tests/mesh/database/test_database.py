@@ -56,6 +56,23 @@ async def test_a_violated_constraint_is_for_the_storage_to_catch(database: Datab
             await tx.execute("INSERT INTO numbers VALUES (1), (1)")
 
 
+async def test_settings_end_with_their_transaction(database: Database) -> None:
+    """A transaction has its settings from its first statement on, and leaves none of them in the session, not even one
+    that it made itself.
+    """
+    async with database.transaction(statement_timeout_s=0.5, settings={"enable_seqscan": "off"}) as tx:
+        session = await tx.fetchval("SELECT pg_backend_pid()")
+        assert await tx.fetchval("SHOW enable_seqscan") == "off"
+        assert await tx.fetchval("SHOW statement_timeout") == "500ms"
+        await tx.execute("SET LOCAL enable_sort = off")
+    async with database.transaction() as tx:
+        assert await tx.fetchval("SELECT pg_backend_pid()") == session
+        settings = [
+            await tx.fetchval(f"SHOW {name}") for name in ("enable_seqscan", "enable_sort", "statement_timeout")
+        ]
+    assert settings == ["on", "on", "1s"]
+
+
 async def test_a_slow_statement_is_ended_by_the_server(database: Database) -> None:
     """The server enforces the statement timeout, and the caller gets an error without the driver's message."""
     with pytest.raises(ResourceExhausted) as caught:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
+
 from mesh.database import Database
 from mesh.errors import Unavailable
 from mesh.events import Broker, Relay, publish
@@ -69,6 +71,26 @@ async def test_rows_become_cloud_events_in_order(
     async with database.transaction() as tx:
         rows = await tx.fetch("SELECT event_id, time FROM mesh.outbox ORDER BY id")
     assert [(event.id, event.time) for event in events] == [(str(row["event_id"]), row["time"]) for row in rows]
+
+
+async def test_a_backlog_is_published_without_pauses(
+    database: Database,
+    broker: Broker,
+    publish_notes: PublishNotes,
+    server: BrokerServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Batch after batch, the last of them full or not, and then what is added, though the relay never looks by itself
+    here.
+    """
+    monkeypatch.setattr("mesh.events.relay.BATCH_ROWS_MAX", 2)
+    monkeypatch.setattr("mesh.events.relay.POLL_PAUSE_S", 3600.0)
+    await publish_notes("notes/1", "a", "b", "c", "d", "e")
+    async with Relay(database, broker):
+        events = await _published(broker, server, 5)
+        await publish_notes("notes/1", "f", "g")
+        events += await _published(broker, server, 2, known=events)
+    assert _texts(events) == ["a", "b", "c", "d", "e", "f", "g"]
 
 
 async def test_a_row_that_commits_late_is_not_lost(

@@ -236,7 +236,7 @@ async def test_replicas_share_the_work(database: Database) -> None:
 async def test_a_running_worker_is_woken(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """By each transaction that makes a payment due, since it does not look by itself here; it ends with its context."""
     monkeypatch.setattr(charging, "POLL_PAUSE_S", 3600.0)
-    wakeup = Wakeup(database, storage.CHANNEL)
+    wakeup = Wakeup(database, storage.CHANNEL, charging.WORKERS)
     worker = Charging(database, Sandbox(database), LIMITS, timedelta(minutes=1), wakeup)
     shop = Shop(database, Sandbox(database))
     async with wakeup, worker, asyncio.timeout(30):

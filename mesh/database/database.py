@@ -92,6 +92,19 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Connection]:
+        """Runs one statement, which is a transaction by itself, without the round trips of BEGIN and COMMIT. Has the
+        limits of transaction() and raises as that does.
+        """
+        if _within_deadline(self._statement_timeout_s) < self._statement_timeout_s:
+            async with self.transaction() as tx:
+                yield tx
+            return
+        with translated_errors():
+            async with self._acquired() as connection:
+                yield connection
+
+    @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Connection]:
         wait_s = _within_deadline(ACQUIRE_TIMEOUT_S)
         try:

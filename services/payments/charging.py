@@ -60,8 +60,8 @@ class Charging(Worker):
 
     async def work_one(self) -> bool:
         """Asks the provider once for the payment that has been due for longest; returns False if none is due."""
-        async with self._database.transaction() as tx:
-            taken = await storage.take_due(tx, LEASE)
+        async with self._database.statement() as connection:
+            taken = await storage.take_due(connection, LEASE)
         if taken is None:
             return False
         payment, attempts = taken
@@ -136,7 +136,7 @@ class Charging(Worker):
         authorized = payment.authorized(risk.check(payment.amount, history, self._limits), now)
         if authorized is payment:
             return
-        await storage.update(tx, authorized)
+        await storage.update(tx, authorized, wake=False)
         if authorized.state is State.IN_REVIEW:
             await publish_about(tx, authorized, PaymentHeld(payment=payment_message(authorized, staff=False)))
         else:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from mesh.database import Connection, Database
 from mesh.money import Money
 from services.payments.provider import Outcome, ProviderError
@@ -49,23 +51,21 @@ class Sandbox:
             return Outcome.UNKNOWN_METHOD
         card = Card(payment_method)
         async with self._database.transaction() as tx:
-            await self._make(tx, key, card, amount)
-            row = await tx.fetchrow(
-                "UPDATE sandbox_charges SET asked = asked + 1 WHERE key = $1 RETURNING state, asked", key
-            )
-        assert row is not None, "it was made just now"
+            row = await self._ask(tx, key, card, amount)
         silent = {Card.TIMEOUT: 1, Card.UNKNOWN: UNKNOWN_ASKED}.get(card, 0)
         if row["asked"] <= silent:
             raise ProviderError("the sandbox does not answer, as its card says")
         return _OUTCOMES[row["state"]]
 
-    async def _make(self, tx: Connection, key: UUID, card: Card, amount: Money) -> None:
+    async def _ask(self, tx: Connection, key: UUID, card: Card, amount: Money) -> "asyncpg.Record":
+        """Makes a charge unless there is one, and counts how often it was asked for."""
         state = {Card.DECLINED: "declined", Card.LATE: "processing"}.get(card, "authorized")
         now = datetime.now(UTC)
-        new = await tx.fetchval(
+        row = await tx.fetchrow(
             """
-            INSERT INTO sandbox_charges (key, card, currency, amount_hundredths, state, create_time)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (key) DO NOTHING RETURNING true
+            INSERT INTO sandbox_charges AS charge (key, card, currency, amount_hundredths, state, create_time, asked)
+            VALUES ($1, $2, $3, $4, $5, $6, 1) ON CONFLICT (key) DO UPDATE SET asked = charge.asked + 1
+            RETURNING state, asked, xmax = 0 AS is_new
             """,
             key,
             card.value,
@@ -74,10 +74,12 @@ class Sandbox:
             state,
             now,
         )
-        if new and card in {Card.LATE, Card.TWICE}:
+        assert row is not None, "the statement returns one"
+        if row["is_new"] and card in {Card.LATE, Card.TWICE}:
             times = 2 if card is Card.TWICE else 1
             due_time = now + (self._report_after if card is Card.LATE else timedelta())
             await tx.execute("INSERT INTO sandbox_reports VALUES ($1, $2, $3)", key, due_time, times)
+        return row
 
     async def capture(self, key: UUID) -> Outcome:
         """Captures an authorised charge."""
@@ -97,9 +99,13 @@ class Sandbox:
             return _OUTCOMES[await tx.fetchval("SELECT state FROM sandbox_charges WHERE key = $1", key)]
 
     async def _move(self, key: UUID, before: str, after: str) -> Outcome:
-        async with self._database.transaction() as tx:
-            await tx.execute("UPDATE sandbox_charges SET state = $3 WHERE key = $1 AND state = $2", key, before, after)
-            return _OUTCOMES[await tx.fetchval("SELECT state FROM sandbox_charges WHERE key = $1", key)]
+        async with self._database.statement() as connection:
+            query = "UPDATE sandbox_charges SET state = $3 WHERE key = $1 AND state = $2 RETURNING state"
+            state = await connection.fetchval(query, key, before, after)
+        if state is None:  # it is in another state
+            async with self._database.statement() as connection:
+                state = await connection.fetchval("SELECT state FROM sandbox_charges WHERE key = $1", key)
+        return _OUTCOMES[state]
 
     async def refund(self, key: UUID, charge: UUID, amount: Money) -> None:
         """Pays back an amount, once for each key."""

@@ -41,6 +41,13 @@ _COLUMNS: Final = (
 )
 
 
+_PAYMENT: Final = f"""
+    {_COLUMNS},
+    ARRAY(SELECT rule FROM risk_findings WHERE payment_uid = payments.uid ORDER BY rule) AS rules,
+    ARRAY(SELECT explanation FROM risk_findings WHERE payment_uid = payments.uid ORDER BY rule) AS explanations
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Refund:
     """An amount that is to be paid back."""
@@ -96,6 +103,7 @@ async def insert(tx: Connection, payment: Payment) -> None:
         f"""
         INSERT INTO payments ({_COLUMNS}, due_time)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, now())
+        RETURNING pg_notify($16, uid::text)
         """,
         payment.uid,
         payment.order,
@@ -112,13 +120,13 @@ async def insert(tx: Connection, payment: Payment) -> None:
         payment.update_time,
         payment.version,
         payment.reviewer,
+        CHANNEL,
     )
-    await _notify(tx, payment.uid)
 
 
-async def update(tx: Connection, payment: Payment) -> None:
+async def update(tx: Connection, payment: Payment, *, wake: bool = True) -> None:
     """Writes what can change of a payment, whose row must be locked. It is due at once if the provider is to be asked
-    something.
+    something. `wake` is false for a worker that looks for due payments next.
     """
     due = payment.waits_for_provider or await _has_open_refunds(tx, payment.uid)
     await tx.execute(
@@ -144,7 +152,7 @@ async def update(tx: Connection, payment: Payment) -> None:
             "INSERT INTO risk_findings (payment_uid, rule, explanation) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             [(payment.uid, finding.rule, finding.explanation) for finding in payment.findings],
         )
-    if due:
+    if due and wake:
         await _notify(tx, payment.uid)
 
 
@@ -187,23 +195,25 @@ async def take_due(tx: Connection, lease: timedelta) -> tuple[Payment, int] | No
         f"""
         UPDATE payments SET due_time = now() + $1, attempts = attempts + 1 WHERE uid = (
             SELECT uid FROM payments WHERE due_time <= now() ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
-        ) RETURNING {_COLUMNS}, attempts
+        ) RETURNING {_PAYMENT}, attempts
         """,
         lease,
     )
-    return None if row is None else ((await _payments(tx, [row]))[0], row["attempts"])
+    return None if row is None else (_payment(row), row["attempts"])
 
 
 async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Payment | None:
     """Returns a payment, None if there is none; with `lock`, locks it until the transaction ends."""
-    found = await tx.fetch(f"SELECT {_COLUMNS} FROM payments WHERE uid = $1 {'FOR UPDATE' if lock else ''}", uid)
-    return (await _payments(tx, found))[0] if found else None
+    if lock:  # a statement that has waited for a lock reads the findings as they were before it
+        await tx.execute("SELECT FROM payments WHERE uid = $1 FOR UPDATE", uid)
+    row = await tx.fetchrow(f"SELECT {_PAYMENT} FROM payments WHERE uid = $1", uid)
+    return None if row is None else _payment(row)
 
 
 async def find_of_order(tx: Connection, order: str) -> Payment | None:
     """Returns the payment for an order, locked until the transaction ends; None if there is none."""
-    found = await tx.fetch(f"SELECT {_COLUMNS} FROM payments WHERE order_name = $1 FOR UPDATE", order)
-    return (await _payments(tx, found))[0] if found else None
+    uid = await tx.fetchval("SELECT uid FROM payments WHERE order_name = $1 FOR UPDATE", order)
+    return None if uid is None else await find(tx, uid)
 
 
 async def list_payments(
@@ -222,11 +232,11 @@ async def list_payments(
         arguments.extend(page.after)
     rows = await tx.fetch(
         f"""
-        SELECT {_COLUMNS} FROM payments WHERE {" AND ".join(conditions)} ORDER BY create_time DESC, uid DESC LIMIT $1
+        SELECT {_PAYMENT} FROM payments WHERE {" AND ".join(conditions)} ORDER BY create_time DESC, uid DESC LIMIT $1
         """,
         *arguments,
     )
-    return page.split(await _payments(tx, rows), lambda payment: (payment.create_time, payment.uid))
+    return page.split([_payment(row) for row in rows], lambda payment: (payment.create_time, payment.uid))
 
 
 async def history(tx: Connection, customer: str, now: datetime) -> History:
@@ -347,30 +357,21 @@ async def _notify(tx: Connection, uid: UUID) -> None:
     await tx.execute("SELECT pg_notify($1, $2::uuid::text)", CHANNEL, uid)
 
 
-async def _payments(tx: Connection, rows: "Sequence[asyncpg.Record]") -> list[Payment]:
-    findings: dict[UUID, list[Finding]] = {row["uid"]: [] for row in rows}
-    for found in await tx.fetch(
-        "SELECT payment_uid, rule, explanation FROM risk_findings WHERE payment_uid = ANY($1) ORDER BY rule",
-        list(findings),
-    ):
-        findings[found["payment_uid"]].append(Finding(found["rule"], found["explanation"]))
-    return [
-        Payment(
-            row["uid"],
-            row["order_name"],
-            row["customer"],
-            row["payment_method"],
-            amount=Money(row["currency"], row["amount_hundredths"]),
-            captured=Money(row["currency"], row["captured_hundredths"]),
-            refunded=Money(row["currency"], row["refunded_hundredths"]),
-            state=State(row["state"]),
-            failure=Failure(row["failure"]),
-            cancel_requested=row["cancel_requested"],
-            findings=tuple(findings[row["uid"]]),
-            create_time=row["create_time"],
-            update_time=row["update_time"],
-            version=row["version"],
-            reviewer=row["reviewer"],
-        )
-        for row in rows
-    ]
+def _payment(row: "asyncpg.Record") -> Payment:
+    return Payment(
+        row["uid"],
+        row["order_name"],
+        row["customer"],
+        row["payment_method"],
+        amount=Money(row["currency"], row["amount_hundredths"]),
+        captured=Money(row["currency"], row["captured_hundredths"]),
+        refunded=Money(row["currency"], row["refunded_hundredths"]),
+        state=State(row["state"]),
+        failure=Failure(row["failure"]),
+        cancel_requested=row["cancel_requested"],
+        findings=tuple(map(Finding, row["rules"], row["explanations"])),
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        version=row["version"],
+        reviewer=row["reviewer"],
+    )

@@ -8,6 +8,8 @@ import uvicorn
 
 from benchmarks.peers.store.settings import Settings
 
+KEEP_ALIVE_S = 30  # longer than httpx keeps a connection, which would else use one that is just being closed
+
 
 def main(name: str) -> None:
     """Serves until it is stopped."""
@@ -15,7 +17,12 @@ def main(name: str) -> None:
     logging.basicConfig(level=settings.log_level.upper())
     service = importlib.import_module(f"benchmarks.peers.store.{name}").service
     uvicorn.run(
-        service.app(settings), port=settings.port, loop="uvloop", http="httptools", log_level=settings.log_level
+        service.app(settings),
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        log_level=settings.log_level,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
 
 

@@ -169,7 +169,7 @@ async def _products(catalog: httpx.AsyncClient, product_ids: Sequence[UUID]) -> 
         response = await catalog.get("/products", params={"id": [str(each) for each in product_ids]})
         response.raise_for_status()
     except httpx.HTTPError as error:
-        raise HTTPException(503, "The catalog does not answer.") from error
+        raise HTTPException(503, f"The catalog does not answer: {error!r}") from error
     return {product.id: product for product in map(CatalogProduct.model_validate, response.json())}
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 from nats.aio.client import Client
@@ -112,7 +113,10 @@ class JetStreamSubscription:
         in_flight = (info.delivered.consumer_seq, info.num_ack_pending or 0)
         now = asyncio.get_running_loop().time()
         if in_flight != self._in_flight:
-            self._in_flight, self._in_flight_since = in_flight, now
+            # Since the last delivery, not since this receiver looked: each of a series of receivers may live for less
+            # than EXPIRY_S. A wrong clock costs time only, because _follows() checks what must be a repetition.
+            age_s = _age_s(info.delivered.last_active)
+            self._in_flight, self._in_flight_since = in_flight, now - age_s
         if in_flight[1] and now - self._in_flight_since < EXPIRY_S:
             return False
         self._in_flight = None
@@ -146,6 +150,10 @@ class JetStreamSubscription:
                         _raise_unless_empty(message)
                         break
         return messages
+
+
+def _age_s(time: datetime | None) -> float:
+    return max((datetime.now(UTC) - time).total_seconds(), 0.0) if time is not None else 0.0
 
 
 def _raise_unless_empty(status: Msg) -> None:

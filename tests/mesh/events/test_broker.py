@@ -131,6 +131,21 @@ async def test_a_rejected_event_is_kept_but_not_redelivered(server: BrokerServer
     assert not await subscription.next()
 
 
+async def test_receivers_that_leave_soon_do_not_delay_it_for_ever(broker: Broker) -> None:
+    """What a receiver has not settled is repeated to one of those that replace each other within two seconds."""
+    await publish(broker, event("one"))
+    first = await subscribe(broker)
+    assert text(await take(first)) == "one"
+    await first.close()
+    repeated: list[str] = []
+    async with asyncio.timeout(30):
+        while not repeated:
+            receiver = await subscribe(broker)
+            repeated += map(text, await receiver.next())
+            await receiver.close()
+    assert repeated == ["one"]
+
+
 async def test_a_batch_is_settled_as_one(broker: Broker) -> None:
     """What has arrived comes in one batch, in order, and is acknowledged at once, but for a rejected event."""
     await publish(broker, *map(event, "abcdefgh"))

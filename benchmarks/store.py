@@ -36,6 +36,7 @@ from local.rabbitmq import RabbitMQServer
 
 OVER_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.05
+RESULTS: Final = Path(__file__).with_name("results") / "store.json"
 PACKAGES: Final = ("fastapi", "uvicorn", "httpx", "sqlalchemy", "asyncpg", "aio-pika", "pydantic", "grpcio", "uvloop")
 LABELS: Final = ("ours", "twin", "twin again")
 
@@ -262,7 +263,7 @@ def parts(flow: str, rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
     return lines
 
 
-async def main(plan: Plan, output: Path | None) -> None:
+async def main(plan: Plan, output: Path) -> None:
     """Runs both sides, and prints the figures."""
     described = machine.describe(PACKAGES)
     print(*machine.lines(described), sep="\n")
@@ -278,9 +279,8 @@ async def main(plan: Plan, output: Path | None) -> None:
     for flow in ("read", "order"):
         print(f"\nCPU time of each part for one {flow}, ms", *parts(flow, rounds), sep="\n")
     print(f"\nload {described['load_average_after'][0]} after")
-    if output is not None:
-        document = {"machine": described, "plan": asdict(plan), "rounds": rounds, "idle": idle}
-        output.write_text(json.dumps(rounded(document), indent=1) + "\n")
+    document = {"machine": described, "plan": asdict(plan), "rounds": rounds, "idle": idle}
+    output.write_text(json.dumps(rounded(document), indent=1) + "\n")
 
 
 def rounded(value: Any) -> Any:
@@ -342,7 +342,7 @@ async def measure(
     return rounds, idle
 
 
-def arguments() -> tuple[Plan, Path | None]:
+def arguments() -> tuple[Plan, Path]:
     """Returns the plan, and the file for the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description="Compare the store and its twin.")
     parser.add_argument("--rounds", type=int, default=5)
@@ -356,7 +356,7 @@ def arguments() -> tuple[Plan, Path | None]:
     parser.add_argument("--idle-rate", type=float, default=2, help="those per second")
     parser.add_argument("--broker", choices=("rabbitmq", "nats"), default=os.environ.get("BROKER") or "rabbitmq")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="the file to keep all figures in")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="the file to keep all figures in")
     chosen = vars(parser.parse_args())
     output = chosen.pop("json")
     return Plan(**chosen), output

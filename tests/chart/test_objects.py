@@ -38,6 +38,22 @@ RENDERS = {**{profile: rendered(profile) for profile in PROFILES}, "everything":
 each_render = pytest.mark.parametrize("render", RENDERS.values(), ids=list(RENDERS))
 
 
+@each_render
+def test_a_probe_starts_no_other_process(render: tuple[Object, ...]) -> None:
+    """What a shell starts outlives a probe that takes too long, as a child of the container's first process. PostgreSQL
+    takes the end of a child that it did not start for a crash, and ends every connection.
+    """
+    commands = [
+        probe["exec"]["command"]
+        for each in render
+        if each["kind"] == "StatefulSet"
+        for container in each["spec"]["template"]["spec"]["containers"]
+        for probe in (container["startupProbe"], container["readinessProbe"], container["livenessProbe"])
+        if "exec" in probe
+    ]
+    assert {command[0] for command in commands} <= {"grep", "rabbitmq-diagnostics"}
+
+
 @pytest.mark.parametrize("version", [KUBERNETES[0], KUBERNETES[-1]])
 @each_render
 def test_kubernetes_accepts_its_objects(render: tuple[Object, ...], version: str) -> None:

@@ -24,12 +24,14 @@ lifecycle:
 {{- end }}
 
 {{/*
-Line 8 of the server's lock file is its state. A TCP probe would always succeed, because the mesh's
-proxy accepts the connection.
+The server's lock file has its state in a line of its own. A TCP probe would always succeed, because the
+mesh's proxy accepts the connection. The probe is one process: what a shell had started would outlive a
+probe that took too long, as a child of the server, which takes the end of a child that it does not know
+for a crash, and ends every connection.
 */}}
 {{- define "meshwright.postgres-probe" -}}
 exec:
-  command: [sh, -c, 'sed -n 8p "$PGDATA/postmaster.pid" | grep -q ready']
+  command: [grep, -q, ^ready, /data/postgres/postmaster.pid]
 timeoutSeconds: 3
 {{- end }}
 

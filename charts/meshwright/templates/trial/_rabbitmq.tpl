@@ -20,7 +20,7 @@ ports:
 {{- range $probe, $period := dict "startupProbe" 1 "readinessProbe" 5 }}
 {{ $probe }}:
   exec:
-    command: [sh, -c, "cat /proc/net/tcp /proc/net/tcp6 | grep -q ':1628 [0-9A-F]*:0000 0A'"]
+    command: [grep, -q, ":1628 [0-9A-F]*:0000 0A", /proc/net/tcp, /proc/net/tcp6]
   timeoutSeconds: 3
   periodSeconds: {{ $period }}
   failureThreshold: {{ eq $probe "startupProbe" | ternary 120 3 }}

@@ -16,7 +16,7 @@ MESH_FOLDER = Path(__file__).parent / "schema"
 ADVISORY_LOCK = 0x6D657368_0001  # "mesh", 1: held by the one migrator of a database
 OTHER_MIGRATOR_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = 5  # a statement that waits for a lock blocks all later ones that conflict with it
-CONNECT_ATTEMPTS = 10
+CONNECT_ATTEMPTS = 60  # a PostgreSQL that is installed together with all services takes a minute on a busy node
 CONNECT_PAUSE_S = 1.0
 CONNECT_TIMEOUT_S = 5  # a packet may be lost when a Service gets its first pod; the kernel would wait two minutes
 

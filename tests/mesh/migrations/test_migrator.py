@@ -4,12 +4,14 @@ import asyncio
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 
 from local.postgres import Postgres
-from mesh.migrations import ADVISORY_LOCK, MESH_FOLDER, MigrationError, migrate
+from mesh.migrations import ADVISORY_LOCK, MESH_FOLDER, MigrationError, migrate, migrator
 from mesh.migrations.__main__ import main
 
 MESH_FILES = sorted(path.stem for path in MESH_FOLDER.glob("*.sql"))
@@ -149,6 +151,23 @@ async def test_a_migrator_does_not_wait_for_ever(database_url: str, monkeypatch:
         await connection.close()
     with pytest.raises(MigrationError, match=r"The database does not answer: .*[Cc]onnection refused"):
         migrate("postgresql://nobody:nothing@127.0.0.1:1/nothing", [MESH_FOLDER])
+
+
+def test_a_database_that_starts_late_is_waited_for(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """One that refuses connections for most of a minute is migrated at the first run of the command."""
+    refusals = iter(range(50))
+    connect = migrator._backend
+
+    def refused_at_first(url: str) -> Any:
+        if next(refusals, None) is not None:
+            raise psycopg.OperationalError("Connection refused")
+        return connect(url)
+
+    monkeypatch.setattr(migrator, "_backend", refused_at_first)
+    monkeypatch.setattr(migrator, "CONNECT_PAUSE_S", 0)
+    assert migrate(database_url, [folder])
 
 
 def test_a_database_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

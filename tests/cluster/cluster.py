@@ -136,6 +136,17 @@ class Release:
         """What kubectl prints, asked about this namespace."""
         return kubectl("--namespace", self.namespace, *arguments, text=text)
 
+    def memory(self) -> dict[str, int]:
+        """The bytes that each pod uses, as the kubelets of their nodes measure them: the working set."""
+        nodes = {pod["spec"]["nodeName"] for pod in self.get("pods")}
+        summaries = [json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary")) for node in nodes]
+        return {
+            pod["podRef"]["name"]: pod["memory"]["workingSetBytes"]
+            for summary in summaries
+            for pod in summary["pods"]
+            if pod["podRef"]["namespace"] == self.namespace and "workingSetBytes" in pod.get("memory", {})
+        }
+
     def get(self, kinds: str, *arguments: str) -> list[Object]:
         """The objects of some kinds."""
         found: list[Object] = json.loads(self.kubectl("get", kinds, "--output=json", *arguments))["items"]
@@ -153,6 +164,11 @@ class Release:
     def is_ready(self) -> bool:
         """Whether every workload has all of its pods, new and ready."""
         return all(_is_rolled_out(each) for each in self.get("deployments,statefulsets"))
+
+    def has_policies(self) -> bool:
+        """Whether it has Linkerd's policies, as the values say."""
+        enabled: bool = json.loads(self.helm("get", "values", "shop", "--all", "--output=json"))["linkerd"]["enabled"]
+        return enabled
 
     def secret(self, workload: str, key: str) -> str:
         """A value of a workload's Secret."""
@@ -200,6 +216,14 @@ class Client:
         token: str = self.call("POST", "/v1/oauth2/token", form=form)["access_token"]
         return token
 
+    def product(self, release: "Release") -> str:
+        """The name of a product that staff has made, with more units in stock than the tests order."""
+        token = self.token("staff@example.com", release.secret("identity", "STAFF_PASSWORD"))
+        name: str = self.call("POST", "/v1/products", token=token, body=CUP)["name"]
+        adjustment = {"delta": 1_000_000, "reason": "REASON_RECEIVED"}
+        self.call("POST", f"/v1/{name}/stock:adjust", token=token, body={"adjustment": adjustment})
+        return name
+
     def orders(self, token: str) -> int:
         """How many orders a customer has placed, by all pages of the list."""
         count, page = 0, ""
@@ -246,9 +270,9 @@ asyncio.run(main())
 """
 
 
-def orders_told(release: Release) -> int:
-    """How many events of orders that were placed the broker has."""
-    count: int = stream(release)["state"].get("subjects", {}).get("meshwright.orders.v1.OrderPlaced", 0)
+def orders_told(release: Release, event: str = "OrderPlaced") -> int:
+    """How many events of orders the broker has, of those that were placed unless another event is named."""
+    count: int = stream(release)["state"].get("subjects", {}).get(f"meshwright.orders.v1.{event}", 0)
     return count
 
 

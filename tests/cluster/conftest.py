@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.cluster.cluster import ADA, CUP, Client, Release
+from tests.cluster.cluster import ADA, Client, Release
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """The release with a customer, and a product that staff has made."""
+    """The release with a customer, and a product in stock."""
 
     release: Release
     client: Client
@@ -30,7 +30,6 @@ def release() -> Iterator[Release]:
 def shop(release: Release) -> Shop:
     """The same, in use."""
     client = Client(release)
-    staff = client.token("staff@example.com", release.secret("identity", "STAFF_PASSWORD"))
-    product = client.call("POST", "/v1/products", token=staff, body=CUP)["name"]
+    product = client.product(release)
     client.call("POST", "/v1/users", body=ADA)
     return Shop(release, client, client.token(ADA["email"], ADA["password"]), product)

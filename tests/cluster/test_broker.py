@@ -22,12 +22,13 @@ def test_a_service_has_its_own_rights_only(shop: Shop, service: Service) -> None
 
 
 def test_the_provisioner(shop: Shop) -> None:
-    """It is not root; it made the stream, and the consumer by which mails are sent. Told to go, it goes at once."""
+    """It is not root; it made the stream, and a consumer for each service that has one. Told to go, it goes at once."""
     user = shop.release.kubectl("exec", "deployment/shop-provisioner", "--", "id", "-u")
     assert user.strip() == "10001"
     told = stream(shop.release)
-    assert told["config"]["subjects"] == ["meshwright.>"]
-    assert told["state"]["consumer_count"] == 1
+    packages = {event.rpartition(".")[0] for service in PARTICIPANTS for event in service.publishes}
+    assert told["config"]["subjects"] == sorted(f"{package}.*" for package in packages)
+    assert told["state"]["consumer_count"] == sum(bool(service.consumes) for service in PARTICIPANTS)
     sign_up(shop, "grace@example.com")
     eventually(lambda: "grace@example.com" in mails(shop.release))
     pod = shop.release.pods("provisioner")[0]["metadata"]["name"]

@@ -10,7 +10,6 @@ import pytest
 from tests.cluster.cluster import (
     ADA,
     CHART,
-    CUP,
     IMAGE,
     Client,
     Release,
@@ -77,8 +76,7 @@ def place_an_order(release: Release, client: Client) -> None:
     comes a mail.
     """
     told = orders_told(release)
-    staff = client.token("staff@example.com", release.secret("identity", "STAFF_PASSWORD"))
-    product = client.call("POST", "/v1/products", token=staff, body=CUP)["name"]
+    product = client.product(release)
     ada = client.token(ADA["email"], ADA["password"])
     body = {"lines": [{"product": product, "quantity": 1}]}
     client.call("POST", f"/v1/orders?request_id={uuid.uuid4()}", token=ada, body=body)

@@ -4,26 +4,29 @@ import json
 
 import pytest
 
-from tests.cluster.cluster import DEPLOYMENTS, IMAGE, Release, eventually, mesh_runs
+from local.declarations.checkout import read_services
+from tests.cluster.cluster import IMAGE, ROOT, Release, eventually, mesh_runs
 from tests.cluster.conftest import Shop
 from tests.cluster.manifests import client_pod
 
-SERVICES = {f"shop-{name}:9000" for name in DEPLOYMENTS if name != "edge"}
+SERVICES = {service.name: f"shop-{service.workload}:9000" for service in read_services(ROOT)}
 TRIAL_SERVERS = {"shop-postgres:5432", "shop-nats:4222", "shop-mail:8026"}
 EDGE, KUBERNETES = "shop-edge:80", "kubernetes.default.svc:443"
-ADDRESSES = sorted({*SERVICES, *TRIAL_SERVERS, EDGE, KUBERNETES})
+ADDRESSES = sorted({*SERVICES.values(), *TRIAL_SERVERS, EDGE, KUBERNETES})
 
-STORES = {EDGE, "shop-postgres:5432", "shop-nats:4222"}  # and the edge, which has the keys
+# The edge has the keys of tokens.
 REACHED = {
-    "deployment/shop-edge": SERVICES,
-    "deployment/shop-identity": STORES,
-    "deployment/shop-catalog": STORES,
-    "deployment/shop-orders": STORES | {"shop-catalog:9000"},
-    "deployment/shop-notifications": STORES | {"shop-identity:9000", "shop-mail:8026"},
-    "deployment/shop-information": {EDGE},
+    f"deployment/shop-{service.workload}": {EDGE}
+    | {SERVICES[callee] for callee in service.callees}
+    | ({"shop-postgres:5432"} if service.declaration.database else set())
+    | ({"shop-nats:4222"} if service.events else set())
+    | ({"shop-mail:8026"} if service.declaration.mail else set())
+    for service in read_services(ROOT)
+} | {
+    "deployment/shop-edge": set(SERVICES.values()),
     "deployment/shop-mail": set(),
     "deployment/shop-provisioner": {"shop-nats:4222"},
-    "pod/operator": SERVICES | {EDGE},
+    "pod/operator": set(SERVICES.values()) | {EDGE},
 }
 
 CONNECT = """

@@ -25,14 +25,16 @@ from tests.cluster.manifests import killer_pod
 BEFORE_S = 3  # of load before the change, and after it
 PROBED_EVERY_S = 6  # at the latest: a pod that is not ready any more is out by then
 TOO_SHORT_S = 40  # for a version that will never be ready
+SERVICE_BYTES = 95_000_000  # that a pod of a service holds at most
 
 
 @contextlib.contextmanager
 def without_a_failed_request(shop: Shop) -> Iterator[None]:
     """Requests of every kind go on, until the pods that had to go are gone; not one fails. Each order that was
-    acknowledged is there, once, and so is its event.
+    acknowledged is there, once, and so is its event; stock and payment confirm it.
     """
     orders, events = shop.client.orders(shop.token), orders_told(shop.release)
+    confirmed = orders_told(shop.release, "OrderConfirmed")
     with load(shop.release, ["shop-edge", "80", shop.token, shop.product]) as outcome:
         time.sleep(BEFORE_S)
         yield
@@ -44,6 +46,7 @@ def without_a_failed_request(shop: Shop) -> Iterator[None]:
     assert shop.client.orders(shop.token) == orders + placed
     eventually(lambda: orders_told(shop.release) >= events + placed, within_s=60)
     assert orders_told(shop.release) == events + placed
+    eventually(lambda: orders_told(shop.release, "OrderConfirmed") == confirmed + placed)
 
 
 def test_a_rolling_restart(shop: Shop) -> None:
@@ -133,8 +136,9 @@ def test_a_drained_node(shop: Shop) -> None:
 def test_a_killed_process_comes_back(shop: Shop, workload: str) -> None:
     """kill -9, without a word to anybody: it is started again, and knows all that was acknowledged."""
     order = {"lines": [{"product": shop.product, "quantity": 1}]}
-    shop.client.call("POST", "/v1/orders", token=shop.token, body=order)
-    orders = shop.client.call("GET", "/v1/orders", token=shop.token)
+    placed = shop.client.call("POST", "/v1/orders", token=shop.token, body=order)["name"]
+    orders = names_of_orders(shop)
+    assert placed in orders
     pod = shop.release.pods(workload)[0]
     name, restarts = pod["metadata"]["name"], restarts_of(pod)
     killer = killer_pod("killer", IMAGE, pod["spec"]["nodeName"], pod["metadata"]["uid"])
@@ -146,7 +150,12 @@ def test_a_killed_process_comes_back(shop: Shop, workload: str) -> None:
             )
         )
     eventually(shop.release.is_ready)
-    eventually(lambda: shop.client.call("GET", "/v1/orders", token=shop.token) == orders)
+    eventually(lambda: names_of_orders(shop) == orders)
+
+
+def names_of_orders(shop: Shop) -> list[str]:
+    """The orders that the first page of the customer's list names. Their states go on changing."""
+    return [order["name"] for order in shop.client.call("GET", "/v1/orders", token=shop.token)["orders"]]
 
 
 def restarts_of(pod: dict[str, Any]) -> int:
@@ -193,3 +202,21 @@ def fails(shop: Shop, value: str) -> None:
     finally:
         shop.release.helm("rollback", "shop", "--wait")
     assert shop.release.is_ready()
+
+
+def test_the_memory_of_the_pods(shop: Shop) -> None:
+    """After all this each pod of a service holds less than 95 MB, and the kernel has ended none for want of memory."""
+    memory = shop.release.memory()
+    held = {
+        pod["metadata"]["name"]: memory[pod["metadata"]["name"]]
+        for name in DEPLOYMENTS
+        if name != "edge"
+        for pod in shop.release.pods(name)
+    }
+    assert {name: size for name, size in held.items() if size >= SERVICE_BYTES} == {}
+    ends = {
+        pod["metadata"]["name"]: container.get("lastState", {}).get("terminated", {}).get("reason")
+        for pod in shop.release.get("pods")
+        for container in pod["status"].get("containerStatuses", ())
+    }
+    assert "OOMKilled" not in ends.values(), ends

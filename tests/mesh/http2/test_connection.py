@@ -491,6 +491,43 @@ async def test_a_deadline_resets_the_call() -> None:
     assert told == [(1, ErrorCode.CANCEL)]
 
 
+async def test_deadlines_that_pass_harm_no_later_call() -> None:
+    """Calls whose deadline passes at once give their streams back, and the connection's window for all that arrives of
+    them later (5.1, 6.9). The server allows one stream, and sends more for calls that have ended than the window holds.
+    """
+    calls, answer_bytes = 300, 4 * 15_000
+    allowed = CONNECTION_WINDOW_BYTES
+
+    async def send_late(peer: Peer, stream: int) -> None:
+        nonlocal allowed
+        peer.send(head(stream))
+        for _ in range(4):
+            while allowed < answer_bytes // 4:
+                _, _, updated, payload = await peer.next(frames.WINDOW_UPDATE)
+                assert updated == 0
+                allowed += frames.parse_uint32(payload)
+            allowed -= answer_bytes // 4
+            peer.send(data(stream, bytes(answer_bytes // 4)))
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({3: 1})
+        ended = [(await peer.reset_code())[0] for _ in range(calls)]
+        last = await peer.request()
+        for stream in ended:
+            await send_late(peer, stream)
+        peer.answer(last)
+        await peer.wait_closed()
+
+    assert calls * answer_bytes > CONNECTION_WINDOW_BYTES
+    async with scripted(serve) as address, transport_to(address) as transport:
+        await transport.connect(asyncio.get_running_loop().time() + 30)
+        for _ in range(calls):
+            with pytest.raises(CallError) as caught:
+                await transport.unary(PATH, b"question", timeout_s=1e-6, metadata=())
+            assert caught.value.code is Code.DEADLINE_EXCEEDED
+        assert (await call(transport)).message == b"answer"
+
+
 async def test_an_early_end_stops_the_request() -> None:
     """A server may answer before the request has been sent: the rest is not sent, and the stream is reset (8.1)."""
     told: list[tuple[int, int]] = []

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from html import escape
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final
 from urllib.parse import quote, urljoin
 
@@ -60,6 +60,7 @@ _SIGN_IN: Final = """\
 TOKEN=$(curl -s {url} -d grant_type=password \\
   --data-urlencode 'username=ada@example.com' --data-urlencode 'password=…' |
   sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')"""
+_CANDIDATES_MAX: Final = 50
 _BEARER: Final = ' -H "authorization: Bearer $TOKEN"'
 
 
@@ -170,10 +171,21 @@ def _calls(route: Route | None, here: str, token_url: str | None, *, secured: bo
 
 
 def _simple(routes: Sequence[Route]) -> Route | None:
-    """Returns the first route that needs no parameters: its URL is a whole call."""
-    for route in routes:
-        if route.http_method != "GET" or route.method.streams or not all(route.template.literal):
-            continue
-        if all(FieldBehavior.REQUIRED not in behaviors(field) for field in route.method.desc.input.fields):
-            return route
-    return None
+    """Returns a route that needs no parameters: its URL is a whole call. It is one that every token may call, if there
+    is one among the first, else a public one.
+    """
+    literal = (each for each in routes if each.http_method == "GET" and all(each.template.literal))
+    unary = islice((each for each in literal if not each.method.streams), _CANDIDATES_MAX)
+    return next((each for each in sorted(unary, key=_privilege) if _is_whole(each)), None)
+
+
+def _privilege(route: Route) -> int:
+    """Returns what a caller of a route needs: 0 a token, 1 nothing, so that a sample shows no use of a token, or 2 a
+    scope, which the reader may not have.
+    """
+    policy = route.method.policy
+    return 1 if policy.public else 2 if policy.scopes else 0
+
+
+def _is_whole(route: Route) -> bool:
+    return all(FieldBehavior.REQUIRED not in behaviors(field) for field in route.method.desc.input.fields)

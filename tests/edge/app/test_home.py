@@ -106,6 +106,21 @@ async def test_texts_of_others_are_escaped(library: Contract, backend: Backend) 
     }
 
 
+async def test_the_first_call_is_one_that_every_token_may_make(backend: Backend, tmp_path: Path) -> None:
+    """A method that needs a scope would answer 403, and a public one would not show how the token is sent."""
+    methods = "".join(
+        f"rpc {name}(google.protobuf.Empty) returns (google.protobuf.Empty) {{ option (google.api.http) = {{get: "
+        f'"/v1/{name}"}}; option (meshwright.policy.v1.method) = {{{policy}}}; }}'
+        for name, policy in {"Audit": 'scopes: "audit.read"', "Hours": "public: true", "Mine": ""}.items()
+    )
+    text = LIBRARY.partition("service ")[0] + f"service Calls {{ {methods} }}\n" + TOKENS
+    contract = read(compile_image(text, tmp_path))
+    async with edge_of(contract, backend.port, jwks_url="http://localhost:1/jwks.json") as edge:
+        page = (await edge.get("/", headers=BROWSER)).text
+        assert "/v1/Mine -H &quot;authorization: Bearer $TOKEN&quot;" in page
+        assert "/v1/Audit" not in page
+
+
 async def test_it_says_how_to_get_a_token(backend: Backend, tmp_path: Path) -> None:
     """It names the token endpoint of the contract, or that of the setting, which the scripts of /docs may call."""
     contract = read(compile_image(LIBRARY + TOKENS, tmp_path))

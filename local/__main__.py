@@ -3,11 +3,16 @@
 import argparse
 import asyncio
 import errno
+import os
 import sys
+from typing import Final
 
 from local.declarations.problem import WrongDeclarations
 from local.errors import SetupError
 from local.home import Home
+
+PRINTING: Final = frozenset({"status", "logs", "dead-letters", "events", "mails"})
+"""The commands whose output is piped into others."""
 
 
 def main() -> int:
@@ -31,17 +36,30 @@ def main() -> int:
     events = commands.add_parser("events", help="follow the events that a service publishes")
     events.add_argument("service", nargs="?", help="whose")
     commands.add_parser("mails", help="list the mails that were sent, newest first")
+    arguments = parser.parse_args()
     try:
-        return run(parser.parse_args(), Home.of_environment())
+        return run_and_flush(arguments, Home.of_environment())
     except (SetupError, WrongDeclarations) as error:
         print(error, file=sys.stderr)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and arguments.command in PRINTING:
+            # The reader of the output, such as head, has seen enough; Python's own flush at the end must not fail.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         if error.errno != errno.ENOSPC:
             raise
         print("The disk is full. Free some space, or set MESH_HOME to a folder on another disk.", file=sys.stderr)
     except KeyboardInterrupt:  # the usual end of `logs` and `events`
         return 0
     return 1
+
+
+def run_and_flush(arguments: argparse.Namespace, home: Home) -> int:
+    """Runs one command and writes all that it has printed, so that a closed pipe is noticed here."""
+    try:
+        return run(arguments, home)
+    finally:
+        sys.stdout.flush()
 
 
 def run(arguments: argparse.Namespace, home: Home) -> int:

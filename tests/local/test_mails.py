@@ -1,6 +1,8 @@
 """`make mails`."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,16 @@ def test_a_mesh_that_never_ran_has_sent_nothing(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="No mail has been sent yet"):
         list_mails(home)
     assert not home.folder.exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    """`make mails | head -1` ends without a traceback."""
+    home = Home(tmp_path)
+    Mailbox(home.data("mail")).add(b"To: ada@example.com\nSubject: First\n\nOne\n")
+    command, environment = [sys.executable, "-m", "local", "mails"], os.environ | {"MESH_HOME": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

@@ -8,12 +8,13 @@ COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allo
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
+TESTED = $(subst -,_,$(SERVICE))
 TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators typescript browser-clients third-party rabbitmq
 STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/contract/test_comments.py
 SOURCES := mesh services edge local demo clients tools tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint format types test helm3-test requirements \
+.PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint style format types test helm3-test requirements \
 	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench-edge bench-start \
 	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest bench-store \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
@@ -86,8 +87,8 @@ image: ## build the container image: BASE=<base image> TAG=<tag> CA=<certificate
 
 # Changing it
 
-service: .venv/requirements-dev.sha256 ## write a new service with its contract and tests: make service NAME=reviews
-	@$(VENV)/python tools/service.py "$(NAME)" "$(RESOURCE)"
+service: $(if $(NAME),.venv/requirements-dev.sha256) ## write a new service with its contract and tests: make service NAME=reviews
+	@PYTHONPATH=. $(if $(NAME),$(VENV)/python,$(PYTHON)) tools/service.py "$(NAME)" "$(RESOURCE)"
 
 generate: .venv/requirements-dev.sha256 ## generate gen/, compose.yaml and files of the chart from proto/ and services/*/service.toml
 	@$(VENV)/python tools/generate.py
@@ -106,14 +107,16 @@ breaking: .venv/requirements-dev.sha256 ## list changes since a git ref that wou
 	@cp -R third_party .tools/against
 	@$(VENV)/buf breaking --against .tools/against || { echo "The changes above break clients made from $(AGAINST)."; exit 1; }
 
-lint: .venv/requirements-dev.sha256 third-party ## check the style of code, contracts, documents and workflows, and imports
+lint: style ## check the style of code, contracts, documents and workflows, and imports
+	@$(VENV)/python tools/go_tools.py actionlint && .tools/bin/actionlint
+
+style: .venv/requirements-dev.sha256 third-party ## check what `make lint` does, except workflows: needs no program in Go
 	@$(VENV)/ruff check $(wildcard $(SOURCES))
 	@$(VENV)/ruff format --check --quiet $(wildcard $(SOURCES)) || { echo "Run: make format"; exit 1; }
 	@report=$$($(VENV)/lint-imports --no-cache) || { echo "$$report"; exit 1; }
 	@$(VENV)/buf lint
 	@$(VENV)/buf format --diff --exit-code proto || { echo "Run: make format"; exit 1; }
 	@report=$$($(VENV)/pytest --quiet $(STYLE_TESTS)) || { echo "$$report"; exit 1; }
-	@$(VENV)/python tools/go_tools.py actionlint && .tools/bin/actionlint
 
 format: .venv/requirements-dev.sha256 ## format code and contracts
 	@$(VENV)/ruff check --fix --quiet $(wildcard $(SOURCES)) || true
@@ -124,9 +127,16 @@ types: .venv/requirements-dev.sha256 ## check types
 	@$(VENV)/mypy
 
 # All that the tests need is set up and checked at the same time. Each Go build uses all cores, so these run one by one.
-test: ## check style and types, and run all tests: ARGS=<arguments for pytest>
+# The tests of one service need none of it, so that a new service is tested before Helm is built.
+test: ## check style and types, and run all tests, or those of one SERVICE=<name>: ARGS=<arguments for pytest>
+ifdef SERVICE
+	@test -d tests/services/$(TESTED) || { echo "There is no folder tests/services/$(TESTED)."; exit 1; }
+	@$(MAKE) --no-print-directory --jobs 2 style types
+	@$(VENV)/pytest --numprocesses logical --maxprocesses 2 --dist loadfile tests/services/$(TESTED) tests/contract $(ARGS)
+else
 	@$(MAKE) --no-print-directory --jobs 8 lint types $(TEST_TOOLS)
 	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+endif
 
 helm3-test: .venv/requirements-dev.sha256 helm helm3 ## test the chart with Helm 3
 	@$(VENV)/pytest tests/helm3 $(ARGS)

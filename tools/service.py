@@ -83,7 +83,7 @@ The service {names.service} keeps {words(names.resources)} ({pascal(names.resour
 
   make generate   makes the code of its contract, and all else that a service needs
   make up         runs it with the others
-  make test       tests it with the others
+  make test SERVICE={names.service}   tests it; without SERVICE, all are tested
 
 Change it from proto/meshwright/{names.service}/v1/{names.service}.proto on; docs/tutorial.md shows how."""
 

@@ -21,6 +21,38 @@ def test_help_lists_every_target() -> None:
     assert sorted(listed) == sorted(phony[1].split())
 
 
+def recipe(*arguments: str) -> str:
+    """Returns the commands of a target and of all that it needs, as if nothing were there yet."""
+    command = ["make", "--no-print-directory", "--dry-run", "--always-make", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_a_service_needs_is_explained_without_packages() -> None:
+    """`make service` without a name installs nothing for its explanation."""
+    assert "environment.py" in recipe("service", "NAME=reviews")
+    assert "environment.py" not in recipe("service")
+    done = subprocess.run(["make", "service"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "make service NAME=order-items" in done.stderr
+
+
+def test_one_service_is_tested_without_programs_in_go() -> None:
+    """Its tests begin when the packages are there. `make test` builds Helm and others for all tests."""
+    alone = recipe("test", "SERVICE=order-items")
+    assert "tests/services/order_items tests/contract" in alone
+    assert "mypy" in alone
+    assert "ruff check" in alone
+    assert "go_tools.py" not in alone
+    assert "go_tools.py helm" in recipe("test")
+
+
+def test_a_service_without_tests_is_a_sentence() -> None:
+    """A wrong name is found before anything is installed or checked."""
+    done = subprocess.run(["make", "test", "SERVICE=nosuch"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stdout == "There is no folder tests/services/nosuch.\n"
+
+
 @pytest.mark.parametrize("ref", ["", "nosuch", "HEAD:README.md"])
 def test_breaking_without_a_ref_ends_with_a_sentence(ref: str) -> None:
     """A ref that is missing, or has no contracts, is named, with the way to call it."""

@@ -65,8 +65,8 @@ _LIST: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """How the pages sign in: at `token_url`, "" if there is none, by a code of `issuer` or otherwise by a password. An
-    unknown issuer is "".
+    """The sign-in of the pages: at `token_url`, "" if there is none, by a code of `issuer` or otherwise by a password.
+    An unknown issuer is "".
     """
 
     token_url: str

@@ -30,6 +30,7 @@ from meshwright.orders.v1.orders_pb import ShipmentEvent as ShipmentEventMessage
 from mesh.database import Connection, Database, Wakeups
 from mesh.errors import Unauthenticated
 from mesh.idempotency import once, once_prepared
+from mesh.money_message import money_of
 from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
@@ -213,7 +214,14 @@ def _actor(call: Call) -> Actor:
 
 def _requested(request: CreateOrderRequest) -> Sequence[RequestedLine]:
     assert request.order is not None, "the contract requires it"
-    return [RequestedLine(line.product, line.quantity) for line in request.order.lines]
+    return [
+        RequestedLine(
+            line.product,
+            line.quantity,
+            None if line.expected_unit_price is None else money_of(line.expected_unit_price),
+        )
+        for line in request.order.lines
+    ]
 
 
 def _payment_method(request: CreateOrderRequest) -> str:

@@ -19,23 +19,22 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class RequestedLine:
-    """A line of an order as the customer requests it."""
+    """A line of an order as the customer requests it. Without an expected price, any price is right."""
 
     product: str
     quantity: int
+    expected_price: Money | None = None
 
 
 def price(requested: Sequence[RequestedLine], products: Mapping[str, Product]) -> tuple[OrderLine, ...]:
-    """Prices lines with the prices of these products. Raises InvalidArgument with every line that can't be sold."""
-    violations = []
+    """Prices lines with the prices of these products. Raises InvalidArgument with every line that can't be sold, or not
+    at the price that its customer expects.
+    """
     currency = next((products[line.product].price.currency for line in requested if line.product in products), "")
-    for index, line in enumerate(requested):
-        if problem := _problem(products.get(line.product), currency):
-            reason, description = problem
-            violations.append(FieldViolation(f"order.lines[{index}].product", description, reason))
-    if violations:
+    found = (_violation(f"order.lines[{index}]", line, products, currency) for index, line in enumerate(requested))
+    if violations := [each for each in found if each is not None]:
         raise InvalidArgument(
-            f"{len(violations)} of {len(requested)} lines can't be sold.",
+            f"{len(violations)} of {len(requested)} lines can't be sold, or have another price.",
             reason="LINES_REJECTED",
             violations=violations,
         )
@@ -45,12 +44,18 @@ def price(requested: Sequence[RequestedLine], products: Mapping[str, Product]) -
     )
 
 
-def _problem(product: Product | None, currency: str) -> tuple[str, str] | None:
-    """Returns the reason and the description of a problem, None if there is none. They are short because an error with
-    a hundred of them must fit into the trailers of gRPC.
+def _violation(
+    field: str, line: RequestedLine, products: Mapping[str, Product], currency: str
+) -> FieldViolation | None:
+    """Returns what is wrong with a line, None if nothing is. Descriptions are short because an error with a hundred of
+    them must fit into the trailers of gRPC.
     """
+    product = products.get(line.product)
     if product is None:
-        return "NOT_FOUND", "is not on sale"
+        return FieldViolation(f"{field}.product", "is not on sale", "NOT_FOUND")
     if product.price.currency != currency:
-        return "CURRENCY", f"is not in {currency}"
+        return FieldViolation(f"{field}.product", f"is not in {currency}", "CURRENCY")
+    if line.expected_price not in (None, product.price):
+        now = f"now {product.price.hundredths / 100:.2f} {product.price.currency}"
+        return FieldViolation(field, now, "PRICE_CHANGED")
     return None

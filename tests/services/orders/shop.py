@@ -98,10 +98,14 @@ class Shop:
         subject: str = "users/ada",
         scopes: str = CUSTOMER_SCOPES,
         payment_method: str = "",
+        expected: Money | None = None,
     ) -> Order:
-        """Places an order of these products and quantities."""
+        """Places an order of these products and quantities, each of which is expected to have the same price."""
         order = Order(
-            lines=[OrderLine(product=product, quantity=quantity) for product, quantity in lines],
+            lines=[
+                OrderLine(product=product, quantity=quantity, expected_unit_price=expected)
+                for product, quantity in lines
+            ],
             payment_method=payment_method,
         )
         with acting_with(self.issuer.token(subject, scopes)):
@@ -220,9 +224,9 @@ class Shop:
         paid_back = payment(order, Payment.State.CAPTURED, refunded)
         await self.consume(PaymentRefunded(payment=paid_back, amount=refunded, reason="Broken"), "payments")
 
-    async def create_confirmed(self, **options: str) -> Order:
+    async def create_confirmed(self, *, subject: str = "users/ada", payment_method: str = "") -> Order:
         """Places an order, and pays it."""
-        order = await self.create(("products/spade", 1), **options)
+        order = await self.create(("products/spade", 1), subject=subject, payment_method=payment_method)
         await self.reserve(order)
         await self.capture(order)
         return order

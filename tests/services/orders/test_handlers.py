@@ -79,6 +79,60 @@ async def test_a_later_price_does_not_change_an_order(shop: Shop) -> None:
     assert await shop.get(created.name) == created
 
 
+async def test_an_order_is_placed_at_the_price_that_the_customer_expects(shop: Shop) -> None:
+    """A product that was repriced since the customer saw it is refused, and the order at its new price is placed."""
+    seen = shop.catalog.products["products/spade"].price
+    shop.catalog.products["products/spade"] = repriced = product("spade", 2099)
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(("products/spade", 1), expected=seen)
+    [violation] = caught.value.violations
+    assert (violation.field, violation.reason) == ("order.lines[0]", "PRICE_CHANGED")
+    assert caught.value.reason == "LINES_REJECTED"
+    assert await shop.events() == []
+    placed = await shop.create(("products/spade", 1), expected=repriced.price)
+    assert placed.lines[0].unit_price == repriced.price
+    assert placed.lines[0].expected_unit_price is None
+
+
+async def test_a_repeated_order_ignores_a_later_price(shop: Shop) -> None:
+    """The first response is repeated, and another expected price under its request_id is another request."""
+    request_id, seen = str(uuid4()), shop.catalog.products["products/spade"].price
+    placed = await shop.create(("products/spade", 1), expected=seen, request_id=request_id)
+    shop.catalog.products["products/spade"] = product("spade", 2099)
+    assert await shop.create(("products/spade", 1), expected=seen, request_id=request_id) == placed
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(("products/spade", 1), request_id=request_id)
+    assert caught.value.violations[0].reason == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        Money(units=19),
+        Money(currency_code="EUR", units=-1),
+        Money(currency_code="EUR", units=10_000_000),
+        Money(currency_code="EUR", units=19, nanos=995_000_000),
+    ],
+    ids=["no currency", "negative", "too much", "fractions of a cent"],
+)
+async def test_an_expected_price_that_no_product_can_have_is_refused(shop: Shop, expected: Money) -> None:
+    """The contract's rules name the line, and the catalog is not called."""
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(("products/spade", 1), expected=expected)
+    assert [violation.field for violation in caught.value.violations] == ["order.lines[0].expected_unit_price"]
+    assert shop.catalog.calls == 0
+
+
+async def test_a_hundred_lines_with_another_price_are_all_named(shop: Shop) -> None:
+    """The largest error of this kind reaches the caller completely."""
+    names = [f"products/{uuid4()}" for _ in range(100)]
+    dearest = {name: product(name.removeprefix("products/"), 999_999_999) for name in names}
+    shop.catalog.products |= dearest
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.create(*((name, 1) for name in names), expected=Money(currency_code="EUR", units=1))
+    assert [violation.reason for violation in caught.value.violations] == ["PRICE_CHANGED"] * 100
+
+
 async def test_every_line_that_cannot_be_sold_is_named(shop: Shop) -> None:
     """Unknown and deleted products, and another currency, are violations of their lines; nothing is stored."""
     shop.catalog.products["products/old"] = product("old", 100)

@@ -40,6 +40,24 @@ def test_the_largest_order_fits_the_contract() -> None:
     assert total.hundredths < 2**63
 
 
+def test_every_line_with_another_price_is_named() -> None:
+    """A price or a currency that is not the current one is a violation with the current price."""
+    requested = [
+        RequestedLine("products/spade", 1, Money("EUR", 1998)),
+        RequestedLine("products/seeds", 1, Money("EUR", 249)),
+        RequestedLine("products/never", 1, Money("EUR", 1)),
+        RequestedLine("products/seeds", 2, Money("USD", 249)),
+        RequestedLine("products/seeds", 3),
+    ]
+    with pytest.raises(InvalidArgument) as caught:
+        price(requested, ON_SALE)
+    assert [(each.field, each.reason, each.description) for each in caught.value.violations] == [
+        ("order.lines[0]", "PRICE_CHANGED", "now 19.99 EUR"),
+        ("order.lines[2].product", "NOT_FOUND", "is not on sale"),
+        ("order.lines[3]", "PRICE_CHANGED", "now 2.49 EUR"),
+    ]
+
+
 def test_every_line_that_cannot_be_sold_is_named() -> None:
     """Unknown products, and those in another currency than the first valid line, are violations."""
     wanted = ["products/gone", "products/spade", "products/boots", "products/seeds", "products/never"]

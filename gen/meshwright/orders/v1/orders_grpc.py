@@ -48,8 +48,9 @@ class OrdersServiceBase(Service):
     async def create_order(self, request: CreateOrderRequest, call: Call) -> Order:
         """Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, or if the prices of the products are
-        in different currencies. The error lists every affected line.
+        Fails with INVALID_ARGUMENT if a product is not on sale, if the prices of the products are in
+        different currencies, or if a product no longer has the `expected_unit_price` of its line. The
+        error lists every affected line.
         """
 
     @abstractmethod
@@ -130,8 +131,9 @@ class OrdersServiceClient:
     async def create_order(self, request: CreateOrderRequest, *, timeout_s: float | None = None) -> Order:
         """Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, or if the prices of the products are
-        in different currencies. The error lists every affected line.
+        Fails with INVALID_ARGUMENT if a product is not on sale, if the prices of the products are in
+        different currencies, or if a product no longer has the `expected_unit_price` of its line. The
+        error lists every affected line.
         """
         return await self._channel.call(_ORDERS_SERVICE_CREATE_ORDER, request, timeout_s=timeout_s)
 

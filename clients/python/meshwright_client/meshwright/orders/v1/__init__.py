@@ -292,8 +292,8 @@ class CreateOrderRequest(betterproto2.Message):
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Required. The order to place. Set its `payment_method`, and `product` and `quantity` of each
-    line. All other fields are ignored.
+    Required. The order to place. Set its `payment_method`, and `product`, `quantity` and
+    `expected_unit_price` of each line. All other fields are ignored.
     """
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -650,6 +650,14 @@ class OrderLine(betterproto2.Message):
     Output only. The price of the line: `quantity` times `unit_price`.
     """
 
+    expected_unit_price: "___google__type__.Money | None" = betterproto2.field(
+        6, betterproto2.TYPE_MESSAGE, optional=True
+    )
+    """
+    Input only. The price of one unit that the customer has seen. The order is placed only if it is
+    the current price. If absent, the order is placed at the current price, whatever it is.
+    """
+
 
 default_message_pool.register_message("meshwright.orders.v1", "OrderLine", OrderLine)
 
@@ -868,8 +876,9 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, or if the prices of the products are
-        in different currencies. The error lists every affected line.
+        Fails with INVALID_ARGUMENT if a product is not on sale, if the prices of the products are in
+        different currencies, or if a product no longer has the `expected_unit_price` of its line. The
+        error lists every affected line.
         """
 
         return await self._unary_unary(

@@ -13,7 +13,7 @@ from mesh.database import Connection, Database
 from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
 from mesh.idempotency import forget_caller
-from services.inventory import reservations, storage
+from services.inventory import erasure_storage, reservations
 from services.inventory.domain import total_units
 from services.inventory.reservations import SOURCE
 
@@ -66,7 +66,7 @@ class Consumers:
 
     async def user_deleted(self, tx: Connection, event: Event[UserDeleted]) -> None:
         """Removes the name of a deleted member of staff from adjustments, which are kept."""
-        await storage.erase_actor(tx, event.data.user)
+        await erasure_storage.erase(tx, event.data.user)
         await forget_caller(tx, event.data.user)
 
 

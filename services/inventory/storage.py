@@ -174,11 +174,6 @@ async def list_adjustments(tx: Connection, product: str, page: Page) -> tuple[Se
     ], next_page_token
 
 
-async def erase_actor(tx: Connection, user: str) -> None:
-    """Removes a user's name from adjustments."""
-    await tx.execute("UPDATE adjustments SET actor = '' WHERE actor = $1 AND actor <> ''", user)
-
-
 async def begin(tx: Connection, order: str, expire_time: datetime) -> Reservation | None:
     """Returns the reservation of an order, locked until the transaction ends; None if it had none. In that case it has
     one afterwards, which is released and holds no units.

@@ -10,9 +10,12 @@ from services.orders import storage
 REMEMBERED_FOR = timedelta(days=1)  # longer than any token lasts
 PURGED_PER_CALL_MAX = 2  # more than the one row that an erasure may add, so that the table stays bounded
 
+ERASED_USER = "users/-"
+"""The actor of changes by staff whose account was deleted."""
+
 
 async def lock_customer(tx: Connection, customer: str, *, shared: bool = False) -> None:
-    """Makes the transactions that place an order of a customer, and that erase the customer, take turns; those that
+    """Makes the transactions in which a user places or changes orders, and that erase the user, take turns; those that
     share the lock wait only for one that does not. Take it before the locks of rows.
     """
     await lock_key(tx, "erased_customers", customer, shared=shared)
@@ -70,3 +73,15 @@ async def anonymise(tx: Connection, customer: str) -> Sequence[UUID]:
     await tx.execute(query, orders, customer)
     await storage.wake(tx, orders)
     return orders
+
+
+async def forget_staff(tx: Connection, user: str) -> None:
+    """Replaces the name of a user in the changes of other users' orders by ERASED_USER. Call it after anonymise()."""
+    await tx.execute(
+        """
+        UPDATE order_changes SET actor = $2 FROM orders
+        WHERE uid = order_uid AND customer <> $1 AND actor = $1 AND actor LIKE 'users/%'
+        """,
+        user,
+        ERASED_USER,
+    )

@@ -186,9 +186,7 @@ class OrdersHandlers(OrdersServiceBase):
 
 
 async def _place(tx: Connection, lines: tuple[OrderLine, ...], *, customer: str, payment_method: str) -> OrderMessage:
-    await erasure_storage.lock_customer(tx, customer, shared=True)
-    if await erasure_storage.is_erased(tx, customer):
-        raise Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")
+    await _reject_erased(tx, customer)
     order = Order.place(uuid4(), customer, lines, datetime.now(UTC), payment_method)
     await saga.begin(tx, order)
     return order_message(order)
@@ -204,8 +202,17 @@ async def _record(tx: Connection, actor: Actor, name: str, event: ShipmentEvent,
 
 
 async def _lock(tx: Connection, actor: Actor, name: str) -> Order:
-    """Returns an order that this actor may change, locked until the transaction ends. Raises as visible_to() does."""
+    """Returns an order that this actor may change, locked until the transaction ends. Raises as visible_to() does, and
+    Unauthenticated if the actor's account was deleted: the history would name a user who was erased.
+    """
+    await _reject_erased(tx, actor.subject)
     return visible_to(actor, name, await storage.find(tx, uid_of(name), lock=True))
+
+
+async def _reject_erased(tx: Connection, user: str) -> None:
+    await erasure_storage.lock_customer(tx, user, shared=True)
+    if await erasure_storage.is_erased(tx, user):
+        raise Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")
 
 
 def _actor(call: Call) -> Actor:

@@ -52,6 +52,6 @@ class Consumers:
         await charges.cancel(tx, order.name, datetime.now(UTC))
 
     async def user_deleted(self, tx: Connection, event: Event[UserDeleted]) -> None:
-        """Removes a customer from their payments."""
+        """Removes a customer from their payments, and a member of staff from their decisions."""
         await storage.anonymise(tx, event.data.user)
         await forget_caller(tx, event.data.user)

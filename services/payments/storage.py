@@ -30,6 +30,9 @@ HISTORY_MAX: Final = 100
 ERASED_KEPT: Final = timedelta(days=30)
 """For how long an erased customer is remembered: longer than an order may take to be charged."""
 
+ERASED_USER: Final = "users/-"
+"""The reviewer of payments that staff whose account was deleted decided on."""
+
 REPORTS_KEPT: Final = 2 * TOLERANCE
 """For how long the id of a report is remembered: longer than its signature is accepted."""
 
@@ -86,8 +89,8 @@ async def mark_cancelled(tx: Connection, order: str, now: datetime) -> None:
 
 
 async def lock_customer(tx: Connection, customer: str, *, shared: bool = False) -> None:
-    """Makes the transactions that begin a payment of a customer, and that erase the customer, take turns; those that
-    share the lock wait only for one that does not.
+    """Makes the transactions that begin a payment of a customer or record a decision by staff, and that erase the user,
+    take turns; those that share the lock wait only for one that does not.
     """
     await lock_key(tx, "erased_customers", customer, shared=shared)
 
@@ -337,15 +340,19 @@ async def list_entries(tx: Connection, payment: UUID | None, page: Page) -> tupl
 
 
 async def anonymise(tx: Connection, customer: str) -> None:
-    """Removes a customer from their payments, also from those that are begun later. Amounts and the ledger stay, as the
-    law on accounting requires. Raises LockNotAvailableError instead of waiting for a payment that another transaction
-    has locked: that one may wait for another of these payments, as the events of a batch come in any order.
+    """Removes a customer from their payments, also from those that are begun later, and a member of staff from those
+    that they decided on. Amounts and the ledger stay, as the law on accounting requires. Raises LockNotAvailableError
+    instead of waiting for a payment that another transaction has locked: that one may wait for another of these
+    payments, as the events of a batch come in any order.
     """
     await lock_customer(tx, customer)
     await tx.execute("DELETE FROM erased_customers WHERE erase_time < now() - $1::interval", ERASED_KEPT)
     await tx.execute("INSERT INTO erased_customers VALUES ($1, now()) ON CONFLICT DO NOTHING", customer)
     await tx.execute("SELECT FROM payments WHERE customer = $1 ORDER BY uid FOR UPDATE NOWAIT", customer)
     await tx.execute("UPDATE payments SET customer = '' WHERE customer = $1", customer)
+    reviewed = "reviewer = $1 AND reviewer <> ''"
+    await tx.execute(f"SELECT FROM payments WHERE {reviewed} ORDER BY uid FOR UPDATE NOWAIT", customer)
+    await tx.execute(f"UPDATE payments SET reviewer = $2 WHERE {reviewed}", customer, ERASED_USER)
 
 
 async def _has_open_refunds(tx: Connection, uid: UUID) -> bool:

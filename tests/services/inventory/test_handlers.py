@@ -1,5 +1,6 @@
 """InventoryService over real channels, with a real PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -28,12 +29,13 @@ from protobuf.wkt import FieldMask
 
 from mesh.client import Channel
 from mesh.database import Database
-from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
-from services.inventory import storage
+from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
+from services.inventory import erasure_storage, storage
 from services.inventory.handlers import InventoryHandlers
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
+from tests.services.inventory.warehouse import NOW
 
 PRODUCTS = [f"products/{UUID(int=number)}" for number in range(5)]
 SAW = PRODUCTS[0]
@@ -104,6 +106,51 @@ async def test_a_repeated_adjustment_counts_once(client: InventoryServiceClient)
     request_id = str(uuid4())
     for _ in range(2):
         assert (await client.adjust_stock(request(SAW, 5, request_id))).on_hand == 5
+
+
+@pytest.mark.usefixtures("staff")
+async def test_a_deleted_user_adjusts_nothing(client: InventoryServiceClient, database: Database) -> None:
+    """Also with a token that is still valid: an adjustment that arrives after the erasure leaves no name."""
+    batch = BatchAdjustStockRequest(requests=[request(SAW, 2)], request_id=str(uuid4()))
+    async with database.transaction() as tx:
+        await erasure_storage.erase(tx, "users/eve")
+    for adjustment in (client.adjust_stock(request(SAW, 1, str(uuid4()))), client.batch_adjust_stock(batch)):
+        with pytest.raises(Unauthenticated) as caught:
+            await adjustment
+        assert caught.value.reason == "TOKEN_REVOKED"
+    async with database.transaction() as tx:
+        for table in ("adjustments", "stock", "mesh.answers"):
+            assert await tx.fetchval(f"SELECT count(*) FROM {table}") == 0, table
+
+
+@pytest.mark.usefixtures("staff")
+async def test_an_erasure_waits_for_an_adjustment_that_is_being_made(
+    client: InventoryServiceClient, database: Database
+) -> None:
+    """What is recorded while the user is being erased loses the name too."""
+    async with database.transaction() as tx:
+        assert not await erasure_storage.is_erased(tx, "users/eve")
+        erasure = asyncio.create_task(_erase(database, "users/eve"))
+        while not await _waits_for_a_lock(database):
+            await asyncio.sleep(0.01)
+        await storage.lock_all(tx, [SAW], NOW)
+        await storage.insert_adjustments(tx, [storage.Adjustment(SAW, 1, "RECEIVED", "", "users/eve", NOW)])
+    await erasure
+    listed = await client.list_adjustments(ListAdjustmentsRequest(parent=f"{SAW}/stock"))
+    assert [each.actor for each in listed.adjustments] == [""]
+
+
+async def _erase(database: Database, user: str) -> None:
+    async with database.transaction() as tx:
+        await erasure_storage.erase(tx, user)
+
+
+async def _waits_for_a_lock(database: Database) -> bool:
+    query = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    async with database.transaction() as tx:
+        return bool(await tx.fetchval(query))
 
 
 @pytest.mark.usefixtures("staff")

@@ -7,7 +7,7 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Connection, Database
-from services.inventory import storage
+from services.inventory import erasure_storage, storage
 from tests.services.indexes import ROWS, Read, assert_uses_indexes, filled_database, next_page, page
 
 FILL = {
@@ -31,6 +31,10 @@ FILL = {
         INSERT INTO reserved_units (order_name, product, quantity)
         SELECT order_name, 'products/' || n, 1 FROM reservations, generate_series(1, 3) AS n WHERE $1::int > 0
     """,
+    "erased_users": """
+        INSERT INTO erased_users SELECT 'users/erased-' || n, now() + (n - 100) * interval '1 s' - interval '1 day'
+        FROM generate_series(1, $1::int) AS n
+    """,
 }
 
 
@@ -51,7 +55,8 @@ READS: dict[str, Read] = {
     "list_stock low": lambda tx: deep_stock(tx, storage.Listed.LOW),
     "list_stock to reorder": lambda tx: deep_stock(tx, storage.Listed.TO_REORDER),
     "list_adjustments": deep_adjustments,
-    "erase_actor": lambda tx: storage.erase_actor(tx, "users/1"),
+    "is_erased": lambda tx: erasure_storage.is_erased(tx, "users/1"),
+    "erase": lambda tx: erasure_storage.erase(tx, "users/1"),
     "find": lambda tx: storage.find(tx, "products/7"),
     "lock": lambda tx: storage.lock(tx, ["products/7", "products/8"]),
     "low_position": storage.low_position,

@@ -104,3 +104,25 @@ async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -
     assert (await shop.get(first.name)).state is Order.State.PENDING
     await delete_ada(shop)
     assert await traces(shop) == set()
+
+
+async def test_deleted_staff_leave_the_history_without_a_name(shop: Shop) -> None:
+    """What they did to the orders of customers stays, and what customers did keeps its name."""
+    order = await shop.create(("products/spade", 1))
+    await shop.cancel(order.name, subject="users/boss", scopes=STAFF_SCOPES)
+    await shop.consume(UserDeleted(user="users/boss"), "identity")
+    changes = await shop.changes(order.name)
+    assert [(each.actor, each.state) for each in changes] == [
+        ("users/ada", Order.State.PENDING),
+        ("users/-", Order.State.CANCELLED),
+    ]
+
+
+async def test_no_order_is_changed_by_a_deleted_user(shop: Shop) -> None:
+    """Even with a token that is still valid, so that no history names the user again."""
+    order = await shop.create(("products/spade", 1))
+    await shop.consume(UserDeleted(user="users/boss"), "identity")
+    with pytest.raises(Unauthenticated) as caught:
+        await shop.cancel(order.name, subject="users/boss", scopes=STAFF_SCOPES)
+    assert caught.value.reason == "TOKEN_REVOKED"
+    assert (await shop.get(order.name)).state is Order.State.PENDING

@@ -63,6 +63,7 @@ READS: dict[str, Read] = {
     "remember": lambda tx: erasure_storage.remember(tx, "users/7"),
     "lock_unsold": lambda tx: erasure_storage.lock_unsold(tx, "users/7"),
     "anonymise": lambda tx: erasure_storage.anonymise(tx, "users/7"),
+    "forget_staff": lambda tx: erasure_storage.forget_staff(tx, "users/7"),
     "list_changes": lambda tx: change_storage.list_changes(tx, uuid4(), page(int)),
 }
 

@@ -254,6 +254,22 @@ async def test_a_customer_who_was_deleted_is_not_named_again(shop: Shop) -> None
     assert [tuple(row) for row in rows] == [("", "captured")]
 
 
+async def test_deleted_staff_leave_their_decisions_without_a_name(
+    client: PaymentsServiceClient, shop: Shop, issuer: Issuer
+) -> None:
+    """The payment shows that it was decided on; with a token that is still valid no other decision is made."""
+    first, second = [await shop.charge(f"orders/{number}", amount=Money("EUR", 200_000)) for number in range(2)]
+    await shop.work()
+    approve = ReviewPaymentRequest.Decision.APPROVE
+    with acting_with(issuer.token("users/eve", STAFF)):
+        await client.review_payment(ReviewPaymentRequest(name=first.name, decision=approve))
+        await handle(shop, UserDeleted(user="users/eve"))
+        with pytest.raises(Unauthenticated) as caught:
+            await client.review_payment(ReviewPaymentRequest(name=second.name, decision=approve))
+    assert caught.value.reason == "TOKEN_REVOKED"
+    assert [(await shop.payment(each.uid)).reviewer for each in (first, second)] == ["users/-", ""]
+
+
 async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -> None:
     """Whatever the order in which a batch locks payments of a customer, the deletion gives way, and is repeated."""
     payments = sorted([await shop.charge(f"orders/{number}") for number in range(2)], key=lambda each: each.uid)

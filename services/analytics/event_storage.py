@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from mesh.database import Connection
+from services.analytics import name_storage
 from services.analytics.client_events import ClientEvent
 from services.analytics.metric_storage import ADD_TALLIES, take_turn_to_count
 
@@ -37,10 +38,15 @@ _ADD: Final = f"""
 
 
 async def insert(tx: Connection, events: Sequence[ClientEvent]) -> int:
-    """Inserts the events that are new, and counts them in the roll-ups. Returns their number."""
+    """Inserts the events of one source that are new, and counts them in the roll-ups. Returns their number. Raises
+    ResourceExhausted if the source reports too many names.
+    """
+    if not events:
+        return 0
     await tx.execute(_STAGE)
     await tx.copy_records_to_table("staged_events", records=events, columns=ClientEvent._fields)
     await take_turn_to_count(tx)
+    await name_storage.record(tx, events[0].person)
     added: int = await tx.fetchval(_ADD)
     return added
 

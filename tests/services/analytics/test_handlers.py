@@ -33,7 +33,8 @@ from protobuf.wkt import Timestamp
 from mesh.database import Database
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from mesh.events import Event as Delivered
-from services.analytics import handlers
+from services.analytics import event_storage, handlers, name_storage
+from services.analytics.client_events import ClientEvent
 from services.analytics.consumers import (
     order_cancelled,
     order_placed,
@@ -49,6 +50,8 @@ from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 
 PRODUCT = f"products/{uuid4()}"
+OTHER = ("product_views", datetime.now(UTC), 7)
+"""The metric, the time and the person of an event of another user."""
 
 
 @pytest.fixture
@@ -151,6 +154,29 @@ async def test_a_call_has_a_limit(client: AnalyticsServiceClient, monkeypatch: p
     monkeypatch.setattr(handlers, "EVENTS_MAX", 3)
     with pytest.raises(ResourceExhausted, match="3 events"):
         await ingest(client, [event(), event()], [event(), event()])
+
+
+async def test_a_source_reports_a_limited_number_of_names(
+    client: AnalyticsServiceClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One product too many is an error that names the limit, and nothing of its batch counts. Products of the day still
+    count, and so do those of another day and of another user.
+    """
+    monkeypatch.setattr(name_storage, "NAMES_OF_USER_MAX", 2)
+    products = [f"products/{uuid4()}" for _ in range(4)]
+    await ingest(client, [event(product=product) for product in products[:2]])
+    with pytest.raises(ResourceExhausted, match="2 different products") as caught:
+        await ingest(client, [event(product=products[0]), event(product=products[2])])
+    assert (caught.value.reason, caught.value.metadata["dimension"]) == ("NAMES_TOO_MANY", "product")
+    assert (await ingest(client, [event(product=product) for product in products[:2]])).accepted_count == 2
+    async with database.transaction() as tx:
+        assert await event_storage.insert(tx, [ClientEvent(str(uuid4()), *OTHER, products[3], None, None, None)]) == 1
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE reported_names SET day = day - 1")
+        assert await name_storage.purge(tx) == 3
+    assert (await ingest(client, [event(product=products[2])])).accepted_count == 1
+    request = QueryMetricsRequest(metric=Metric.PRODUCT_VIEWS, interval=Interval.DAY, group_by=Dimension.PRODUCT)
+    assert [each.total and each.total.count for each in (await client.query_metrics(request)).series] == [2, 2, 1, 1]
 
 
 async def test_orders_are_counted_in_total_and_by_product(client: AnalyticsServiceClient, database: Database) -> None:

@@ -9,7 +9,7 @@ import pytest
 from local.postgres import Postgres
 from mesh.database import Connection, Database
 from mesh.money import Money
-from services.analytics import audit_storage, event_storage, metric_storage, people_storage, sale_storage
+from services.analytics import audit_storage, event_storage, metric_storage, name_storage, people_storage, sale_storage
 from services.analytics.audit_storage import Entry, Search
 from services.analytics.client_events import ClientEvent
 from services.analytics.domain import Dimension, Interval, Measure, Metric, Period, Query, SaleLine, Step, tallies
@@ -41,6 +41,10 @@ FILL = {
             unnest(ARRAY['total', 'product']) AS dimension,
             generate_series(1, 5) AS key, generate_series(1, $1::int / 20) AS number
         WHERE dimension <> 'total' OR key = 1
+    """,
+    "reported_names": """
+        INSERT INTO reported_names SELECT n % 20, now()::date - n % 2, 'page', '/' || n
+        FROM generate_series(1, $1::int) AS n
     """,
     "audit_entries": """
         INSERT INTO audit_entries (source, event_id, type, aggregate, actor, description, event_time)
@@ -78,6 +82,7 @@ READS: dict[str, Read] = {
     "last_sequence": sale_storage.last_sequence,
     "list_steps": lambda tx: sale_storage.list_steps(tx, (100,)),
     "insert events": lambda tx: event_storage.insert(tx, [EVENT]),
+    "purge names": name_storage.purge,
     "purge events": event_storage.purge,
     "add tallies": lambda tx: metric_storage.add(tx, tallies(STEP, [LINE])),
     "find_series in total": lambda tx: metric_storage.find_series(tx, query(Dimension.TOTAL)),

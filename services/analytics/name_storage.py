@@ -1,0 +1,77 @@
+"""The SQL of the names that sources report: products, pages and variants. Each name is a group of its own in roll-ups,
+which are kept for two years, so that their number is limited.
+"""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+from mesh.database import Connection
+from mesh.errors import ResourceExhausted
+
+NAMES_OF_USER_MAX: Final = 1_000
+NAMES_OF_ANONYMOUS_MAX: Final = 50_000
+"""The most names in each dimension on a day. All who are not signed in share one limit, which exceeds the names of a
+large shop: there may be as many of them as somebody likes.
+"""
+
+ANONYMOUS: Final = 0
+PURGED_PER_CALL_MAX: Final = 50_000
+
+
+async def record(tx: Connection, person: int | None) -> None:
+    """Records the names in the table staged_events, all of one source. The caller has taken its turn to count. Raises
+    ResourceExhausted if that is more than the source may report on a day.
+    """
+    source, day = ANONYMOUS if person is None else person, datetime.now(UTC).date()
+    added = await tx.fetchval(
+        """
+        WITH added AS (
+            INSERT INTO reported_names (person, day, dimension, key)
+            SELECT DISTINCT $1::bigint, $2::date, dimension, key FROM staged_events CROSS JOIN LATERAL (
+                VALUES ('product', product), ('page', page), ('variant', experiment || '/' || variant)
+            ) AS names (dimension, key)
+            WHERE key IS NOT NULL ON CONFLICT DO NOTHING RETURNING 1
+        ) SELECT count(*) FROM added
+        """,
+        source,
+        day,
+    )
+    if not added:
+        return
+    names_max = NAMES_OF_ANONYMOUS_MAX if person is None else NAMES_OF_USER_MAX
+    full = await tx.fetchval(
+        """
+        SELECT dimension FROM reported_names WHERE person = $1 AND day = $2
+        GROUP BY dimension HAVING count(*) > $3 ORDER BY dimension LIMIT 1
+        """,
+        source,
+        day,
+        names_max,
+    )
+    if full is not None:
+        raise _too_many(full, names_max, person)
+
+
+async def purge(tx: Connection) -> int:
+    """Deletes the names of past days, at most PURGED_PER_CALL_MAX. Returns their number."""
+    query = """
+        WITH purged AS (
+            DELETE FROM reported_names WHERE ctid = ANY(ARRAY(
+                SELECT ctid FROM reported_names WHERE day < $1 ORDER BY day LIMIT $2
+            )) RETURNING 1
+        ) SELECT count(*) FROM purged
+    """
+    purged: int = await tx.fetchval(query, datetime.now(UTC).date(), PURGED_PER_CALL_MAX)
+    return purged
+
+
+def _too_many(dimension: str, names_max: int, person: int | None) -> ResourceExhausted:
+    source = "All callers without a token" if person is None else "The caller"
+    now = datetime.now(UTC)
+    tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+    return ResourceExhausted(
+        f"{source} may report {names_max} different {dimension}s on a day. Those of today can still be reported.",
+        reason="NAMES_TOO_MANY",
+        metadata={"dimension": dimension, "names_max": str(names_max)},
+        retry_after_s=(tomorrow - now).total_seconds(),
+    )

@@ -6,15 +6,18 @@ It can be repeated, and adds nothing twice.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from demo.client import DemoError, Shop
+from demo.confirmation import confirm_addresses
 from demo.customers import Customer, customers
 from demo.products import CATEGORIES, products
 from demo.running_shop import running_url, staff_login
 from local.home import Home
+from local.mailbox import Mailbox
 
 CUSTOMER_PASSWORD = "demo customer"  # not a secret: the customers are fictional
 
@@ -26,7 +29,7 @@ def main() -> int:
     """Fills the shop and returns the exit status."""
     home = Home.of_environment()
     try:
-        asyncio.run(fill(running_url(home), staff_login(home)))
+        asyncio.run(fill(running_url(home), staff_login(home), Mailbox(home.data("mail"))))
     except DemoError as error:
         print(error, file=sys.stderr)
         return 1
@@ -36,8 +39,8 @@ def main() -> int:
     return 0
 
 
-async def fill(url: str, login: tuple[str, str]) -> None:
-    """Creates everything as staff with this login, and shows the progress."""
+async def fill(url: str, login: tuple[str, str], mailbox: Mailbox) -> None:
+    """Creates everything as staff with this login, and shows the progress. Mails of the shop are in the mailbox."""
     columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     goods = products()
     people = customers(len(goods))
@@ -49,6 +52,7 @@ async def fill(url: str, login: tuple[str, str]) -> None:
                 for description, total in (
                     ("products", len(goods)),
                     ("customers", len(people)),
+                    ("addresses", len(people)),
                     ("orders", sum(len(person.orders) for person in people)),
                 )
             ]
@@ -57,12 +61,16 @@ async def fill(url: str, login: tuple[str, str]) -> None:
             names = await each(goods, lambda product: shop.create_product(product, staff), progress, bars[0])
             await shop.fill_stock(names, staff)
             tokens = await each(people, lambda person: sign_up(shop, person), progress, bars[1])
+            logins = {person.email: token for person, token in zip(people, tokens, strict=True)}
+            unconfirmed = await confirm_addresses(shop, mailbox, logins, partial(progress.advance, bars[2]))
             orders = [
                 (person, number, token)
                 for person, token in zip(people, tokens, strict=True)
                 for number in range(len(person.orders))
             ]
-            await each(orders, lambda order: place(shop, names, *order), progress, bars[2])
+            await each(orders, lambda order: place(shop, names, *order), progress, bars[3])
+    if unconfirmed:
+        print(f"{unconfirmed} customers have received no link that confirms their address, so no mails about orders.")
     print(f"The shop is full: {url.replace('127.0.0.1', 'localhost')}/v1/products")
     print(f"Sign in as {people[0].email} with the password {CUSTOMER_PASSWORD!r}, as every customer.")
 

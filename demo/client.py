@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 from uuid import NAMESPACE_URL, uuid5
 
 import httpx
@@ -41,6 +41,15 @@ class Shop:
         body = {"email": customer.email, "password": password, "displayName": customer.display_name}
         await self._call("POST", "/v1/users", key=customer.email, json=body)
 
+    async def is_confirmed(self, token: str) -> bool:
+        """Returns whether the user of an access token has confirmed their address."""
+        return bool((await self._call("GET", "/v1/users/me", token)).get("emailConfirmed", False))
+
+    async def confirm_address(self, one_time_token: str) -> None:
+        """Confirms the address to which a one-time token was mailed; an outdated token changes nothing."""
+        body = {"token": one_time_token}
+        await self._call("POST", "/v1/users:confirmEmail", accepted=(HTTPStatus.BAD_REQUEST,), json=body)
+
     async def create_category(self, category: Category, token: str) -> None:
         """Creates a category, unless it exists already."""
         body = {"title": category.title, "parent": f"categories/{category.parent}" if category.parent else ""}
@@ -74,7 +83,7 @@ class Shop:
         """Cancels an order; repeating that changes nothing."""
         await self._call("POST", f"/v1/{name}:cancel", token, json={})
 
-    async def __aenter__(self) -> "Shop":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -52,6 +52,10 @@ class AnalyticsServiceBase(Service):
 
         A call may hold up to 100000 events, or 100 without an access token. Fails with
         RESOURCE_EXHAUSTED beyond that, and if too many such calls are in progress.
+
+        A user may report 1000 different products, pages and variants each on a day (UTC), and all
+        callers without an access token 50000 together. Fails with RESOURCE_EXHAUSTED if an event has
+        one more; events with those that were reported on the day are recorded further on.
         """
 
     @abstractmethod
@@ -115,6 +119,10 @@ class AnalyticsServiceClient:
 
         A call may hold up to 100000 events, or 100 without an access token. Fails with
         RESOURCE_EXHAUSTED beyond that, and if too many such calls are in progress.
+
+        A user may report 1000 different products, pages and variants each on a day (UTC), and all
+        callers without an access token 50000 together. Fails with RESOURCE_EXHAUSTED if an event has
+        one more; events with those that were reported on the day are recorded further on.
         """
         return await self._channel.collect(_ANALYTICS_SERVICE_INGEST_EVENTS, requests, timeout_s=timeout_s)
 

@@ -941,7 +941,8 @@ class OrderChange(Message[_OrderChangeFields]):
             ```
         actor:
             The user or the service that made the change: a resource name, in the form "users/{uid}", or
-            the name of a service. Empty if it was a customer whose account was deleted.
+            the name of a service. Empty if it was a customer whose account was deleted; "users/-" if it was
+            a member of staff whose account was deleted.
 
             ```proto
             string actor = 2;

@@ -123,7 +123,7 @@ class Payment(Message[_PaymentFields]):
             ```
         reviewer:
             Output only. The resource name of the member of staff who reviewed the payment, in the form
-            "users/{uid}". It is kept after the account is deleted. Only visible to staff.
+            "users/{uid}", or "users/-" if the account was deleted. Only visible to staff.
 
             ```proto
             string reviewer = 15;

@@ -504,7 +504,7 @@ class Payment(betterproto2.Message):
     reviewer: "str" = betterproto2.field(15, betterproto2.TYPE_STRING)
     """
     Output only. The resource name of the member of staff who reviewed the payment, in the form
-    "users/{uid}". It is kept after the account is deleted. Only visible to staff.
+    "users/{uid}", or "users/-" if the account was deleted. Only visible to staff.
     """
 
 

@@ -941,8 +941,8 @@ class OrderChange(Message[_OrderChangeFields]):
             ```
         actor:
             The user or the service that made the change: a resource name, in the form "users/{uid}", or
-            the name of a service. Empty if it was a customer whose account was deleted; "users/-" if it was
-            a member of staff whose account was deleted.
+            the name of a service. If the account was deleted, it is empty for the customer of the order,
+            and "users/-" for a member of staff.
 
             ```proto
             string actor = 2;

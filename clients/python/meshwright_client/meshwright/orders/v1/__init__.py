@@ -580,8 +580,8 @@ class OrderChange(betterproto2.Message):
     actor: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     The user or the service that made the change: a resource name, in the form "users/{uid}", or
-    the name of a service. Empty if it was a customer whose account was deleted; "users/-" if it was
-    a member of staff whose account was deleted.
+    the name of a service. If the account was deleted, it is empty for the customer of the order,
+    and "users/-" for a member of staff.
     """
 
     state: "OrderState" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: OrderState(0))

@@ -173,7 +173,7 @@ def test_security_follows_the_policy(shop: dict[str, Any], torture: Contract) ->
     assert paths["/v1/users"]["post"]["security"] == []
     create = paths["/v1/products"]["post"]
     assert create["security"] == [{"bearer": ["catalog.write"]}]
-    assert create["description"] == "Requires the scope `catalog.write`."
+    assert create["description"] == "Creates a product. Staff only.\n\nRequires the scope `catalog.write`."
     assert set(create["responses"]) == {"201", "400", "401", "403", "404", "409", "503", "504", "default"}
     assert "Idempotency-Key" in names(paths["/v1/orders"]["post"], "header")
     secured = json.loads(b"".join(documents_of(torture, secured=True).pieces()))

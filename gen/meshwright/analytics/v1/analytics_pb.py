@@ -31,8 +31,8 @@ class Event(Message[_EventFields]):
     """
     An event that a client reports.
 
-    The rules of its fields do not reject the request, but the single event: each comment names the
-    reason.
+    If an event is invalid, only this event is rejected and not the request. The comments of the
+    fields name the reasons.
 
     ```proto
     message meshwright.analytics.v1.Event
@@ -40,50 +40,50 @@ class Event(Message[_EventFields]):
 
     Attributes:
         event_id:
-            Required. A UUID that the client generates for the event, and repeats if it sends the event
-            again. Otherwise the event is rejected: EVENT_ID_INVALID.
+            Required. A UUID that the client generates for the event. Use the same UUID to send the event
+            again. Rejected with EVENT_ID_INVALID if it is not a UUID.
 
             ```proto
             string event_id = 1;
             ```
         type:
-            Required. What happened.
+            Required. The type of the event.
 
             ```proto
             meshwright.analytics.v1.Event.Type type = 2;
             ```
         event_time:
-            Required. When it happened: in the past seven days, or up to five minutes in the future because
-            clocks differ. Otherwise the event is rejected: EVENT_TIME_MISSING, EVENT_TIME_OUT_OF_RANGE.
+            Required. The time of the event, from seven days ago to five minutes from now, because clocks
+            differ. Rejected with EVENT_TIME_MISSING or EVENT_TIME_OUT_OF_RANGE.
 
             ```proto
             optional google.protobuf.Timestamp event_time = 3;
             ```
         product:
             The resource name of the product that the event is about, in the form "products/{uid}".
-            Required for TYPE_PRODUCT_VIEW and TYPE_CART_ADDITION. Otherwise the event is rejected:
-            PRODUCT_INVALID, PRODUCT_MISSING.
+            Required for TYPE_PRODUCT_VIEW and TYPE_CART_ADDITION. Rejected with PRODUCT_INVALID or
+            PRODUCT_MISSING.
 
             ```proto
             string product = 4;
             ```
         page:
             The path of the page, "/" and up to 199 visible ASCII characters without "?" and "#". Required
-            for TYPE_PAGE_VIEW. Otherwise the event is rejected: PAGE_INVALID, PAGE_MISSING.
+            for TYPE_PAGE_VIEW. Rejected with PAGE_INVALID or PAGE_MISSING.
 
             ```proto
             string page = 5;
             ```
         experiment:
-            The experiment, 1 to 40 lower-case letters, digits and hyphens. Required, together with
-            `variant`, for TYPE_EXPOSURE and TYPE_CONVERSION. Otherwise the event is rejected:
-            EXPERIMENT_INVALID, EXPERIMENT_MISSING.
+            The name of the experiment, 1 to 40 lower-case letters, digits and hyphens. Required together
+            with `variant` for TYPE_EXPOSURE and TYPE_CONVERSION. Rejected with EXPERIMENT_INVALID or
+            EXPERIMENT_MISSING.
 
             ```proto
             string experiment = 6;
             ```
         variant:
-            The variant of the experiment, in the form of `experiment`.
+            The name of the variant, in the same form as `experiment`.
 
             ```proto
             string variant = 7;
@@ -125,7 +125,7 @@ class Event(Message[_EventFields]):
 
         Attributes:
             UNSPECIFIED:
-                Not set. The event is rejected: EVENT_TYPE_MISSING.
+                Not set. The event is rejected with EVENT_TYPE_MISSING.
 
                 ```proto
                 TYPE_UNSPECIFIED = 0
@@ -143,7 +143,7 @@ class Event(Message[_EventFields]):
                 TYPE_PRODUCT_VIEW = 2
                 ```
             CART_ADDITION:
-                A product was put into a cart.
+                A product was added to a cart.
 
                 ```proto
                 TYPE_CART_ADDITION = 3
@@ -155,7 +155,7 @@ class Event(Message[_EventFields]):
                 TYPE_EXPOSURE = 4
                 ```
             CONVERSION:
-                What a variant of an experiment aims at happened, such as a click on a recommendation.
+                The goal of an experiment was reached, such as a click on a recommendation.
 
                 ```proto
                 TYPE_CONVERSION = 5
@@ -173,7 +173,8 @@ _IngestEventsRequestFields: TypeAlias = Literal["events"]
 
 class IngestEventsRequest(Message[_IngestEventsRequestFields]):
     """
-    Request message for IngestEvents. Several events in each message make the call cheaper.
+    Request message for IngestEvents. Send several events in each message, because this is more
+    efficient.
 
     ```proto
     message meshwright.analytics.v1.IngestEventsRequest
@@ -219,19 +220,19 @@ class IngestEventsResponse(Message[_IngestEventsResponseFields]):
             int64 accepted_count = 1;
             ```
         duplicate_count:
-            The number of events that had been recorded before, or were repeated in the call.
+            The number of events that were already recorded or are repeated in the call.
 
             ```proto
             int64 duplicate_count = 2;
             ```
         rejected_count:
-            The number of events that are not valid.
+            The number of rejected events.
 
             ```proto
             int64 rejected_count = 3;
             ```
         rejections:
-            Why events were rejected, an entry for each reason.
+            The rejected events, with one entry for each reason.
 
             ```proto
             repeated meshwright.analytics.v1.Rejection rejections = 4;
@@ -261,7 +262,7 @@ _RejectionFields: TypeAlias = Literal["reason", "description", "count", "first_i
 
 class Rejection(Message[_RejectionFields]):
     """
-    Events that were rejected for one reason.
+    The events that were rejected for one reason.
 
     ```proto
     message meshwright.analytics.v1.Rejection
@@ -275,7 +276,7 @@ class Rejection(Message[_RejectionFields]):
             string reason = 1;
             ```
         description:
-            What is wrong with the events.
+            A description of the error.
 
             ```proto
             string description = 2;
@@ -287,7 +288,7 @@ class Rejection(Message[_RejectionFields]):
             int64 count = 3;
             ```
         first_index:
-            The position of the first such event among all events of the call, from 0.
+            The position of the first such event among all events of the call, starting at 0.
 
             ```proto
             int64 first_index = 4;
@@ -325,66 +326,67 @@ class QueryMetricsRequest(Message[_QueryMetricsRequestFields]):
 
     Attributes:
         metric:
-            Required. What is counted.
+            Required. The metric.
 
             ```proto
             meshwright.analytics.v1.Metric metric = 1;
             ```
         interval:
-            Required. The length of an interval.
+            Required. The length of the intervals.
 
             ```proto
             meshwright.analytics.v1.Interval interval = 2;
             ```
         start_time:
-            The beginning of the period; the interval that contains it is included. If absent, the period
-            has the last 60 intervals before `end_time`.
+            The start of the period. The interval that contains it is included. If absent, the period
+            consists of the 60 intervals before `end_time`.
 
             ```proto
             optional google.protobuf.Timestamp start_time = 3;
             ```
         end_time:
-            The end of the period; the interval that contains it is included, unless it begins there. If
-            absent, it is now. A period may have 1440 minutes, 744 hours or 731 days.
+            The end of the period. The interval that contains it is included, unless the interval begins at
+            this time. If absent, the current time. The period can have at most 1440 minutes, 744 hours or
+            731 days, depending on `interval`.
 
             ```proto
             optional google.protobuf.Timestamp end_time = 4;
             ```
         group_by:
-            How the metric is split into groups. Fails with INVALID_ARGUMENT if the metric has no such
-            groups.
+            The dimension by which the metric is grouped. Fails with INVALID_ARGUMENT if the metric does
+            not have this dimension.
 
             ```proto
             meshwright.analytics.v1.Dimension group_by = 5;
             ```
         groups:
             The groups to return, for example "products/{uid}" or the name of a variant. If empty, the
-            greatest ones are returned.
+            largest groups are returned.
 
             ```proto
             repeated string groups = 6;
             ```
         experiment:
-            The experiment whose variants are the groups. Required for DIMENSION_VARIANT.
+            The name of the experiment whose variants are the groups. Required for DIMENSION_VARIANT.
 
             ```proto
             string experiment = 7;
             ```
         order_by:
-            By which total in the period the greatest groups are found.
+            The measure whose total in the period determines the largest groups.
 
             ```proto
             meshwright.analytics.v1.Measure order_by = 8;
             ```
         top:
-            The number of groups to return. If 0 or absent, it is 10; the maximum is 100. A response may
-            have 20000 points: intervals times groups.
+            The number of groups to return, up to 100. If 0 or absent, it is 10. A response can have at
+            most 20,000 points (intervals times groups).
 
             ```proto
             int32 top = 9;
             ```
         currency_code:
-            Restricts the query to amounts of one currency (ISO 4217), for example EUR.
+            The currency (ISO 4217), for example EUR. Only amounts in this currency are included.
 
             ```proto
             string currency_code = 10;
@@ -434,13 +436,13 @@ class QueryMetricsResponse(Message[_QueryMetricsResponseFields]):
 
     Attributes:
         series:
-            A series for each group and currency, the greatest first.
+            One series for each group and currency, largest first.
 
             ```proto
             repeated meshwright.analytics.v1.Series series = 1;
             ```
         start_time:
-            The beginning of the first interval of the period.
+            The start of the first interval of the period.
 
             ```proto
             optional google.protobuf.Timestamp start_time = 2;
@@ -482,7 +484,7 @@ class Series(Message[_SeriesFields]):
 
     Attributes:
         group:
-            The group. Empty for the total.
+            The name of the group. Empty for the total.
 
             ```proto
             string group = 1;
@@ -494,7 +496,7 @@ class Series(Message[_SeriesFields]):
             optional meshwright.analytics.v1.Measures total = 2;
             ```
         points:
-            The intervals in which something happened, in their order.
+            The intervals with events, oldest first.
 
             ```proto
             repeated meshwright.analytics.v1.Point points = 3;
@@ -530,13 +532,13 @@ class Point(Message[_PointFields]):
 
     Attributes:
         start_time:
-            The beginning of the interval.
+            The start of the interval.
 
             ```proto
             optional google.protobuf.Timestamp start_time = 1;
             ```
         measures:
-            What happened in it.
+            The measures of the interval.
 
             ```proto
             optional meshwright.analytics.v1.Measures measures = 2;
@@ -643,7 +645,7 @@ _ExperimentFields: TypeAlias = Literal["name", "variants"]
 
 class Experiment(Message[_ExperimentFields]):
     """
-    The result of an experiment, in the last two years.
+    The result of an experiment over the last two years.
 
     ```proto
     message meshwright.analytics.v1.Experiment
@@ -657,7 +659,7 @@ class Experiment(Message[_ExperimentFields]):
             string name = 1;
             ```
         variants:
-            The results of the variants, by name. At most 100 are returned.
+            The results of the variants, ordered by name. At most 100.
 
             ```proto
             repeated meshwright.analytics.v1.Experiment.Variant variants = 2;
@@ -691,38 +693,38 @@ class Experiment(Message[_ExperimentFields]):
 
         Attributes:
             variant:
-                The variant.
+                The name of the variant.
 
                 ```proto
                 string variant = 1;
                 ```
             exposure_count:
-                How often it was seen.
+                The number of exposures.
 
                 ```proto
                 int64 exposure_count = 2;
                 ```
             conversion_count:
-                How often that led to what the experiment aims at.
+                The number of conversions.
 
                 ```proto
                 int64 conversion_count = 3;
                 ```
             conversion_rate:
-                The share of exposures that did.
+                The conversions divided by the exposures, from 0 to 1.
 
                 ```proto
                 double conversion_rate = 4;
                 ```
             conversion_rate_low:
-                The lower bound of the true share, with a confidence of 95% together with the upper one. Two
-                variants whose bounds overlap may be equally good.
+                The lower bound of the 95% confidence interval of the conversion rate. If the intervals of
+                two variants overlap, the variants may be equally good.
 
                 ```proto
                 double conversion_rate_low = 5;
                 ```
             conversion_rate_high:
-                The upper bound.
+                The upper bound of the 95% confidence interval of the conversion rate.
 
                 ```proto
                 double conversion_rate_high = 6;
@@ -765,7 +767,7 @@ class WatchSalesRequest(Message[_WatchSalesRequestFields]):
     Attributes:
         resume_token:
             The `resume_token` of the last response that was received. The stream continues after that
-            response. If absent, the stream begins with what happens next.
+            response. If absent, the stream begins with the next event.
 
             ```proto
             string resume_token = 1;
@@ -797,13 +799,13 @@ class WatchSalesResponse(Message[_WatchSalesResponseFields]):
 
     Attributes:
         sale:
-            What happened.
+            The event.
 
             ```proto
             optional meshwright.analytics.v1.Sale sale = 1;
             ```
         resume_token:
-            The token to continue the stream with after this response.
+            The token to continue the stream after this response.
 
             ```proto
             string resume_token = 2;
@@ -829,7 +831,7 @@ _SaleFields: TypeAlias = Literal["metric", "order", "units", "amount", "event_ti
 
 class Sale(Message[_SaleFields]):
     """
-    A step of a sale.
+    An event of an order or a payment.
 
     ```proto
     message meshwright.analytics.v1.Sale
@@ -837,7 +839,7 @@ class Sale(Message[_SaleFields]):
 
     Attributes:
         metric:
-            The metric in which the step counts, such as METRIC_ORDERS_PLACED.
+            The metric in which the event counts, such as METRIC_ORDERS_PLACED.
 
             ```proto
             meshwright.analytics.v1.Metric metric = 1;
@@ -849,7 +851,7 @@ class Sale(Message[_SaleFields]):
             string order = 2;
             ```
         units:
-            The number of units of all products. Zero for payments.
+            The total number of units of all products. Zero for payments.
 
             ```proto
             int64 units = 3;
@@ -861,7 +863,7 @@ class Sale(Message[_SaleFields]):
             optional google.type.Money amount = 4;
             ```
         event_time:
-            When it happened.
+            The time of the event.
 
             ```proto
             optional google.protobuf.Timestamp event_time = 5;
@@ -893,7 +895,7 @@ _AuditEntryFields: TypeAlias = Literal["name", "source", "event_id", "type", "ag
 
 class AuditEntry(Message[_AuditEntryFields]):
     """
-    An event in the log. It is never changed.
+    An entry of the audit log.
 
     ```proto
     message meshwright.analytics.v1.AuditEntry
@@ -901,7 +903,7 @@ class AuditEntry(Message[_AuditEntryFields]):
 
     Attributes:
         name:
-            The resource name, in the form "auditEntries/{number}". Later entries have greater numbers.
+            The resource name, in the form "auditEntries/{number}". Later entries have higher numbers.
 
             ```proto
             string name = 1;
@@ -913,45 +915,44 @@ class AuditEntry(Message[_AuditEntryFields]):
             string source = 2;
             ```
         event_id:
-            The identifier of the event, unique for its source.
+            The identifier of the event, unique within its source.
 
             ```proto
             string event_id = 3;
             ```
         type:
-            What happened: the type of the event without its package, such as OrderPlaced.
+            The type of the event without its package, such as OrderPlaced.
 
             ```proto
             string type = 4;
             ```
         aggregate:
-            The resource that it happened to, such as "orders/{uid}". "users/-" if that is a user who was
-            deleted.
+            The resource name of the aggregate, such as "orders/{uid}". "users/-" if it is a deleted user.
 
             ```proto
             string aggregate = 5;
             ```
         actor:
-            Who did it, or whose resource it is: "users/{uid}". "users/-" if the user was deleted, empty if
-            the event names nobody.
+            The resource name of the user who caused the event or owns the aggregate, in the form
+            "users/{uid}". "users/-" if the user was deleted. Empty if the event contains no user.
 
             ```proto
             string actor = 6;
             ```
         description:
-            What happened, in words.
+            A description of the event, as text.
 
             ```proto
             string description = 7;
             ```
         event_time:
-            When it happened.
+            The time of the event.
 
             ```proto
             optional google.protobuf.Timestamp event_time = 8;
             ```
         record_time:
-            When it was written to the log.
+            The time when the event was written to the log.
 
             ```proto
             optional google.protobuf.Timestamp record_time = 9;
@@ -991,7 +992,7 @@ _ListAuditEntriesRequestFields: TypeAlias = Literal["page_size", "page_token", "
 
 class ListAuditEntriesRequest(Message[_ListAuditEntriesRequestFields]):
     """
-    Request message for ListAuditEntries. Entries must match all fields that are set.
+    Request message for ListAuditEntries. Only entries that match all filter fields are listed.
 
     ```proto
     message meshwright.analytics.v1.ListAuditEntriesRequest
@@ -1014,31 +1015,31 @@ class ListAuditEntriesRequest(Message[_ListAuditEntriesRequestFields]):
             string page_token = 2;
             ```
         aggregate:
-            The resource that the events happened to, such as "orders/{uid}".
+            The resource name of the aggregate, such as "orders/{uid}".
 
             ```proto
             string aggregate = 3;
             ```
         type:
-            The type of the events without its package, such as OrderPlaced.
+            The type of the event without its package, such as OrderPlaced.
 
             ```proto
             string type = 4;
             ```
         actor:
-            Who caused the events: "users/{uid}".
+            The resource name of the actor, in the form "users/{uid}".
 
             ```proto
             string actor = 5;
             ```
         start_time:
-            Only events that happened at this time or later.
+            The earliest time of the events (inclusive).
 
             ```proto
             optional google.protobuf.Timestamp start_time = 6;
             ```
         end_time:
-            Only events that happened before this time.
+            The latest time of the events (exclusive).
 
             ```proto
             optional google.protobuf.Timestamp end_time = 7;
@@ -1088,7 +1089,7 @@ class ListAuditEntriesResponse(Message[_ListAuditEntriesResponseFields]):
             repeated meshwright.analytics.v1.AuditEntry audit_entries = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -1112,7 +1113,7 @@ class ListAuditEntriesResponse(Message[_ListAuditEntriesResponseFields]):
 
 class Metric(Enum):
     """
-    What is counted.
+    The metrics.
 
     ```proto
     enum meshwright.analytics.v1.Metric
@@ -1126,37 +1127,37 @@ class Metric(Enum):
             METRIC_UNSPECIFIED = 0
             ```
         ORDERS_PLACED:
-            Orders that were placed, in the interval of their placement.
+            Placed orders, by the time when they were placed.
 
             ```proto
             METRIC_ORDERS_PLACED = 1
             ```
         ORDERS_CANCELLED:
-            Orders that were cancelled, in the interval of the cancellation.
+            Cancelled orders, by the time of the cancellation.
 
             ```proto
             METRIC_ORDERS_CANCELLED = 2
             ```
         ORDERS_CONFIRMED:
-            Orders that were paid, in the interval of their confirmation.
+            Paid orders, by the time of the confirmation.
 
             ```proto
             METRIC_ORDERS_CONFIRMED = 3
             ```
         ORDERS_SHIPPED:
-            Orders that were shipped, in the interval of the shipment.
+            Shipped orders, by the time of the shipment.
 
             ```proto
             METRIC_ORDERS_SHIPPED = 4
             ```
         PAYMENTS_CAPTURED:
-            Payments that were captured.
+            Captured payments.
 
             ```proto
             METRIC_PAYMENTS_CAPTURED = 5
             ```
         PAYMENTS_REFUNDED:
-            Refunds of payments, each with its own amount.
+            Refunds. Each refund counts with its own amount.
 
             ```proto
             METRIC_PAYMENTS_REFUNDED = 6
@@ -1180,13 +1181,13 @@ class Metric(Enum):
             METRIC_CART_ADDITIONS = 12
             ```
         EXPOSURES:
-            Events of TYPE_EXPOSURE, and users who saw a variant of a service's experiment.
+            Events of TYPE_EXPOSURE, and users who saw a variant of an experiment that a service runs.
 
             ```proto
             METRIC_EXPOSURES = 13
             ```
         CONVERSIONS:
-            Events of TYPE_CONVERSION, and users who did what a service's experiment aims at.
+            Events of TYPE_CONVERSION, and users who reached the goal of an experiment that a service runs.
 
             ```proto
             METRIC_CONVERSIONS = 14
@@ -1222,19 +1223,19 @@ class Interval(Enum):
             INTERVAL_UNSPECIFIED = 0
             ```
         MINUTE:
-            Minutes, which are kept for eight days.
+            One minute. Kept for 8 days.
 
             ```proto
             INTERVAL_MINUTE = 1
             ```
         HOUR:
-            Hours, which are kept for a hundred days.
+            One hour. Kept for 100 days.
 
             ```proto
             INTERVAL_HOUR = 2
             ```
         DAY:
-            Days of UTC, which are kept for two years.
+            One day (UTC). Kept for two years.
 
             ```proto
             INTERVAL_DAY = 3
@@ -1248,7 +1249,7 @@ class Interval(Enum):
 
 class Dimension(Enum):
     """
-    How a metric is split into groups.
+    The dimensions by which metrics can be grouped.
 
     ```proto
     enum meshwright.analytics.v1.Dimension
@@ -1256,13 +1257,14 @@ class Dimension(Enum):
 
     Attributes:
         UNSPECIFIED:
-            Not split: one group, the total.
+            Not grouped. The result is the total.
 
             ```proto
             DIMENSION_UNSPECIFIED = 0
             ```
         PRODUCT:
-            By product. An order counts once for each of its products, with the product's units and amount.
+            By product. An order counts once for each of its products, with the units and amount of this
+            product.
 
             ```proto
             DIMENSION_PRODUCT = 1
@@ -1274,7 +1276,7 @@ class Dimension(Enum):
             DIMENSION_PAGE = 2
             ```
         VARIANT:
-            By variant of the experiment that the request names.
+            By variant of the experiment in the request.
 
             ```proto
             DIMENSION_VARIANT = 3
@@ -1288,7 +1290,7 @@ class Dimension(Enum):
 
 class Measure(Enum):
     """
-    What is measured.
+    The measures of a metric.
 
     ```proto
     enum meshwright.analytics.v1.Measure
@@ -1296,7 +1298,7 @@ class Measure(Enum):
 
     Attributes:
         UNSPECIFIED:
-            Not set: the count.
+            Not set. Treated as MEASURE_COUNT.
 
             ```proto
             MEASURE_UNSPECIFIED = 0
@@ -1314,7 +1316,7 @@ class Measure(Enum):
             MEASURE_UNITS = 2
             ```
         AMOUNT:
-            The amount of money. The request must name the currency.
+            The amount of money. The request must contain `currency_code`.
 
             ```proto
             MEASURE_AMOUNT = 3

@@ -39,35 +39,38 @@ _CATALOG_SERVICE_IMPORT_PRODUCTS: Final = Method.of(_CATALOG_SERVICE.methods[8],
 
 
 class CatalogServiceBase(Service):
-    """Manages the shop's products. Anyone can read them; only staff can change them."""
+    """Manages the shop's products. Anyone can read products, only staff can change them."""
 
     DESC: ClassVar[DescService] = _CATALOG_SERVICE
 
     @abstractmethod
     async def create_product(self, request: CreateProductRequest, call: Call) -> Product:
-        """Creates a product."""
+        """Creates a product. Staff only."""
 
     @abstractmethod
     async def get_product(self, request: GetProductRequest, call: Call) -> Product:
         """Returns a product. Deleted products are returned only to callers with the scope
         `catalog.write`.
 
-        Fails with NOT_FOUND if the product does not exist.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist.
         """
 
     @abstractmethod
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
-        """Lists products, optionally filtered and sorted.
+        """Lists products. The list can be filtered and sorted.
 
-        One page examines a limited number of products. With a filter that few products match, a page
-        can therefore contain fewer than `page_size` products, or none, and still have a
-        `next_page_token` (AIP-158): continue until the token is empty.
+        A page can contain fewer than `page_size` products, or none, and still have a `next_page_token`
+        (AIP-158), because one call examines a limited number of products. Continue until the token is
+        empty.
+
+        Fails with INVALID_ARGUMENT if `filter` (reason `FILTER_INVALID`) or `order_by` (reason
+        `ORDER_BY_INVALID`) can't be parsed. The message gives the column.
         """
 
     @abstractmethod
     async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
-        """Searches products by the words of their title, description and category, and returns the best
-        matches first. At most the 1000 best matches are returned, over all pages.
+        """Searches products by the words of their title, description and category, best match first. All
+        pages together contain at most the 1000 best matches.
         """
 
     @abstractmethod
@@ -75,48 +78,52 @@ class CatalogServiceBase(Service):
         """Returns up to 100 products by name, in the order of the names (AIP-231). Deleted products are
         returned only to callers with the scope `catalog.write`.
 
-        Fails with NOT_FOUND if one of the products does not exist; the error lists every missing
-        product, and no product is returned.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if any of the products does not exist. The
+        error lists every missing product.
         """
 
     @abstractmethod
     async def update_product(self, request: UpdateProductRequest, call: Call) -> Product:
-        """Updates the fields of a product that the update mask names.
+        """Updates a product. Only the fields in the update mask are changed. Staff only.
 
-        Fails with FAILED_PRECONDITION if the product is deleted.
+        Fails with FAILED_PRECONDITION (reason `PRODUCT_DELETED`) if the product is deleted, and with
+        ABORTED (reason `ETAG_MISMATCH`) if `product.etag` is set and is not the current version.
         """
 
     @abstractmethod
     async def delete_product(self, request: DeleteProductRequest, call: Call) -> Product:
-        """Deletes a product. A deleted product can be restored by UndeleteProduct.
+        """Deletes a product. Deleted products can be restored with UndeleteProduct. Staff only.
 
-        Fails with NOT_FOUND if the product does not exist or is already deleted (AIP-164).
+        Fails with NOT_FOUND if the product does not exist (reason `PRODUCT_NOT_FOUND`) or is already
+        deleted (reason `PRODUCT_DELETED`, AIP-164).
         """
 
     @abstractmethod
     async def undelete_product(self, request: UndeleteProductRequest, call: Call) -> Product:
-        """Restores a deleted product.
+        """Restores a deleted product. Staff only.
 
-        Fails with ALREADY_EXISTS if the product is not deleted (AIP-164).
+        Fails with ALREADY_EXISTS (reason `PRODUCT_NOT_DELETED`) if the product is not deleted
+        (AIP-164).
         """
 
     @abstractmethod
     async def import_products(self, requests: AsyncIterator[ImportProductsRequest], call: Call) -> ImportProductsResponse:
-        """Creates and updates many products from a file of JSON lines (NDJSON), up to 1,000,000 of them.
-        Each line is a Product of at most 128 KiB; empty lines are skipped.
+        """Creates and updates up to 1,000,000 products from a file of JSON lines (NDJSON). Each line is a
+        Product of at most 128 KiB. Empty lines are skipped. Staff only.
 
-        A line with a `name` ("products/{uid}", with a UUID of the client's choice) creates that
-        product, or updates its title, description, categories and price. Other fields are ignored. A
-        line without a name creates a product. With a `request_id`, its `uid` follows from the caller,
-        the `request_id` and the number of the line.
+        A line with a `name` ("products/{uid}", with a UUID that the client chooses) creates that
+        product or updates its title, description, categories and price. Other fields are ignored. A
+        line without a name creates a product. If the request has a `request_id`, the `uid` of such a
+        product is derived from the caller, the `request_id` and the line number.
 
-        Bad lines are rejected, and the response describes them; the good ones are imported. Lines are
-        written in groups of up to 500, each as a whole. If the call fails, the groups before the
-        failure stay written: repeat the import with the same names, or the same `request_id`. Lines
-        that were imported before stay unchanged, and those that were corrected are imported. A
-        repetition has no time limit, but must keep the numbers of the lines.
+        Invalid lines are rejected and listed in the response. All other lines are imported. Lines are
+        committed in groups of up to 500. If the call fails, the groups before the failure stay
+        committed. To retry, send the file again with the same names or the same `request_id`: lines
+        that were already imported are left unchanged, and corrected lines are imported. A retry is
+        possible at any later time, but every line must keep its line number.
 
-        Fails with RESOURCE_EXHAUSTED if two other imports are running in the process.
+        Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CALLS`) if two other imports are running in the
+        same process.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -134,35 +141,38 @@ class CatalogServiceBase(Service):
 
 
 class CatalogServiceClient:
-    """Manages the shop's products. Anyone can read them; only staff can change them."""
+    """Manages the shop's products. Anyone can read products, only staff can change them."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def create_product(self, request: CreateProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Creates a product."""
+        """Creates a product. Staff only."""
         return await self._channel.call(_CATALOG_SERVICE_CREATE_PRODUCT, request, timeout_s=timeout_s)
 
     async def get_product(self, request: GetProductRequest, *, timeout_s: float | None = None) -> Product:
         """Returns a product. Deleted products are returned only to callers with the scope
         `catalog.write`.
 
-        Fails with NOT_FOUND if the product does not exist.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist.
         """
         return await self._channel.call(_CATALOG_SERVICE_GET_PRODUCT, request, timeout_s=timeout_s)
 
     async def list_products(self, request: ListProductsRequest, *, timeout_s: float | None = None) -> ListProductsResponse:
-        """Lists products, optionally filtered and sorted.
+        """Lists products. The list can be filtered and sorted.
 
-        One page examines a limited number of products. With a filter that few products match, a page
-        can therefore contain fewer than `page_size` products, or none, and still have a
-        `next_page_token` (AIP-158): continue until the token is empty.
+        A page can contain fewer than `page_size` products, or none, and still have a `next_page_token`
+        (AIP-158), because one call examines a limited number of products. Continue until the token is
+        empty.
+
+        Fails with INVALID_ARGUMENT if `filter` (reason `FILTER_INVALID`) or `order_by` (reason
+        `ORDER_BY_INVALID`) can't be parsed. The message gives the column.
         """
         return await self._channel.call(_CATALOG_SERVICE_LIST_PRODUCTS, request, timeout_s=timeout_s)
 
     async def search_products(self, request: SearchProductsRequest, *, timeout_s: float | None = None) -> SearchProductsResponse:
-        """Searches products by the words of their title, description and category, and returns the best
-        matches first. At most the 1000 best matches are returned, over all pages.
+        """Searches products by the words of their title, description and category, best match first. All
+        pages together contain at most the 1000 best matches.
         """
         return await self._channel.call(_CATALOG_SERVICE_SEARCH_PRODUCTS, request, timeout_s=timeout_s)
 
@@ -170,47 +180,51 @@ class CatalogServiceClient:
         """Returns up to 100 products by name, in the order of the names (AIP-231). Deleted products are
         returned only to callers with the scope `catalog.write`.
 
-        Fails with NOT_FOUND if one of the products does not exist; the error lists every missing
-        product, and no product is returned.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if any of the products does not exist. The
+        error lists every missing product.
         """
         return await self._channel.call(_CATALOG_SERVICE_BATCH_GET_PRODUCTS, request, timeout_s=timeout_s)
 
     async def update_product(self, request: UpdateProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Updates the fields of a product that the update mask names.
+        """Updates a product. Only the fields in the update mask are changed. Staff only.
 
-        Fails with FAILED_PRECONDITION if the product is deleted.
+        Fails with FAILED_PRECONDITION (reason `PRODUCT_DELETED`) if the product is deleted, and with
+        ABORTED (reason `ETAG_MISMATCH`) if `product.etag` is set and is not the current version.
         """
         return await self._channel.call(_CATALOG_SERVICE_UPDATE_PRODUCT, request, timeout_s=timeout_s)
 
     async def delete_product(self, request: DeleteProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Deletes a product. A deleted product can be restored by UndeleteProduct.
+        """Deletes a product. Deleted products can be restored with UndeleteProduct. Staff only.
 
-        Fails with NOT_FOUND if the product does not exist or is already deleted (AIP-164).
+        Fails with NOT_FOUND if the product does not exist (reason `PRODUCT_NOT_FOUND`) or is already
+        deleted (reason `PRODUCT_DELETED`, AIP-164).
         """
         return await self._channel.call(_CATALOG_SERVICE_DELETE_PRODUCT, request, timeout_s=timeout_s)
 
     async def undelete_product(self, request: UndeleteProductRequest, *, timeout_s: float | None = None) -> Product:
-        """Restores a deleted product.
+        """Restores a deleted product. Staff only.
 
-        Fails with ALREADY_EXISTS if the product is not deleted (AIP-164).
+        Fails with ALREADY_EXISTS (reason `PRODUCT_NOT_DELETED`) if the product is not deleted
+        (AIP-164).
         """
         return await self._channel.call(_CATALOG_SERVICE_UNDELETE_PRODUCT, request, timeout_s=timeout_s)
 
     async def import_products(self, requests: AsyncIterable[ImportProductsRequest], *, timeout_s: float | None = None) -> ImportProductsResponse:
-        """Creates and updates many products from a file of JSON lines (NDJSON), up to 1,000,000 of them.
-        Each line is a Product of at most 128 KiB; empty lines are skipped.
+        """Creates and updates up to 1,000,000 products from a file of JSON lines (NDJSON). Each line is a
+        Product of at most 128 KiB. Empty lines are skipped. Staff only.
 
-        A line with a `name` ("products/{uid}", with a UUID of the client's choice) creates that
-        product, or updates its title, description, categories and price. Other fields are ignored. A
-        line without a name creates a product. With a `request_id`, its `uid` follows from the caller,
-        the `request_id` and the number of the line.
+        A line with a `name` ("products/{uid}", with a UUID that the client chooses) creates that
+        product or updates its title, description, categories and price. Other fields are ignored. A
+        line without a name creates a product. If the request has a `request_id`, the `uid` of such a
+        product is derived from the caller, the `request_id` and the line number.
 
-        Bad lines are rejected, and the response describes them; the good ones are imported. Lines are
-        written in groups of up to 500, each as a whole. If the call fails, the groups before the
-        failure stay written: repeat the import with the same names, or the same `request_id`. Lines
-        that were imported before stay unchanged, and those that were corrected are imported. A
-        repetition has no time limit, but must keep the numbers of the lines.
+        Invalid lines are rejected and listed in the response. All other lines are imported. Lines are
+        committed in groups of up to 500. If the call fails, the groups before the failure stay
+        committed. To retry, send the file again with the same names or the same `request_id`: lines
+        that were already imported are left unchanged, and corrected lines are imported. A retry is
+        possible at any later time, but every line must keep its line number.
 
-        Fails with RESOURCE_EXHAUSTED if two other imports are running in the process.
+        Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CALLS`) if two other imports are running in the
+        same process.
         """
         return await self._channel.collect(_CATALOG_SERVICE_IMPORT_PRODUCTS, requests, timeout_s=timeout_s)

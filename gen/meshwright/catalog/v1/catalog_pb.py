@@ -64,54 +64,56 @@ class Product(Message[_ProductFields]):
             ```
         category:
             Required. The identifier of the main category, in lower case with hyphens, for example
-            "garden-tools". If there is no such category, it is created at the top of the tree.
+            "garden-tools". A category that does not exist yet is created at the top of the tree.
 
             ```proto
             string category = 5;
             ```
         price:
             Required. The price of one unit, from 0 to under 10000000, in whole hundredths of the currency
-            (`nanos` is a multiple of 10000000). In responses, it is the price in force: that of
-            PricesService at its time, otherwise the regular price. In requests, it is the regular price;
-            an update with the price in force, as it was read, leaves the regular price as it is.
+            (`nanos` is a multiple of 10000000). In responses, this is the current price: the scheduled
+            price that is in force (see PricesService), or else the regular price. In requests, it is the
+            regular price. An update that sends back the current price as it was read does not change the
+            regular price.
 
             ```proto
             optional google.type.Money price = 6;
             ```
         create_time:
-            Output only. When the product was created.
+            Output only. The time when the product was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 7;
             ```
         update_time:
-            Output only. When the product was last changed.
+            Output only. The time when the product was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 8;
             ```
         delete_time:
-            Output only. When the product was deleted. Absent if it is not deleted.
+            Output only. The time when the product was deleted. Absent if it is not deleted.
 
             ```proto
             optional google.protobuf.Timestamp delete_time = 9;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-            is made only if this is the current version; otherwise the call fails with ABORTED.
+            The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+            the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             string etag = 10;
             ```
         additional_categories:
-            The identifiers of further categories that the product belongs to, at most 10. They must exist.
+            The identifiers of up to 10 further categories that the product belongs to. The categories must
+            exist.
 
             ```proto
             repeated string additional_categories = 11;
             ```
         regular_price:
-            Output only. The price outside of the times of scheduled prices. Absent unless a scheduled
-            price is in force.
+            Output only. The price when no scheduled price is in force. Absent if `price` is the regular
+            price.
 
             ```proto
             optional google.type.Money regular_price = 12;
@@ -171,8 +173,8 @@ class CreateProductRequest(Message[_CreateProductRequestFields]):
             optional meshwright.catalog.v1.Product product = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response and creates no second product; the same UUID with a
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response and creates no second product; the same UUID with a
             different request fails with INVALID_ARGUMENT. REST clients can send it as the
             `Idempotency-Key` header instead.
 
@@ -255,16 +257,16 @@ class ListProductsRequest(Message[_ListProductsRequestFields]):
             string page_token = 2;
             ```
         filter:
-            Restricts the list to products that match an expression (a subset of AIP-160), for example
-            `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. If absent, all
-            products are listed.
+            Lists only the products that match an expression (a subset of AIP-160), for example `category =
+            "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. If absent, all products are
+            listed.
 
             Fields: title, category, price, price.currency_code, create_time, update_time. Comparators:
-            `=`, `!=`, `<`, `<=`, `>`, `>=` and, for text, `:` (contains). `AND`, `OR`, `NOT` and
-            parentheses combine comparisons; `OR` binds more tightly than `AND`.
+            `=`, `!=`, `<`, `<=`, `>`, `>=` and, for text, `:` (contains). Combine comparisons with `AND`,
+            `OR`, `NOT` and parentheses. `OR` binds more tightly than `AND`.
 
-            A comparison by `:` costs 5, any other costs 1. Expressions that cost more than 50 fail with
-            INVALID_ARGUMENT.
+            A comparison with `:` costs 5 points, any other comparison 1 point. Expressions that cost more
+            than 50 points fail with INVALID_ARGUMENT.
 
             ```proto
             string filter = 3;
@@ -272,24 +274,26 @@ class ListProductsRequest(Message[_ListProductsRequestFields]):
         order_by:
             The sort order (AIP-132), for example `price desc`. If absent, the newest products come first.
 
-            Filters and orders by price follow within a second after a scheduled price begins or ends.
             Products can be sorted by title, category, price, create_time or update_time, or by category
             followed by one of the other fields in the same direction. Any other order fails with
             INVALID_ARGUMENT.
+
+            When a scheduled price begins or ends, filters and sort orders by price take it into account
+            within a second.
 
             ```proto
             string order_by = 4;
             ```
         show_deleted:
-            Whether to list deleted products too. Requires the scope `catalog.write`.
+            True to include deleted products. Requires the scope `catalog.write`.
 
             ```proto
             bool show_deleted = 5;
             ```
         category:
-            The identifier of a category, for example "garden". Restricts the list to products that belong
-            to it or to a category below it, by `category` or `additional_categories`. Fails with NOT_FOUND
-            if it does not exist.
+            The identifier of a category, for example "garden". Lists only the products whose `category` or
+            `additional_categories` contain this category or a category below it. Fails with NOT_FOUND
+            (reason `CATEGORY_NOT_FOUND`) if the category does not exist.
 
             ```proto
             string category = 6;
@@ -337,7 +341,7 @@ class ListProductsResponse(Message[_ListProductsResponseFields]):
             repeated meshwright.catalog.v1.Product products = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -371,9 +375,9 @@ class SearchProductsRequest(Message[_SearchProductsRequestFields]):
 
     Attributes:
         query:
-            Required. The words to search for. All of them must occur; `"a phrase"` matches adjacent words,
-            and `-word` excludes products with the word. A query has at most ten words, of which at least
-            one is not excluded.
+            Required. The words to search for. A product must contain all of them. `"a phrase"` matches
+            adjacent words, `-word` excludes products that contain the word. A query can have up to ten
+            words, and at least one of them must not be excluded.
 
             ```proto
             string query = 1;
@@ -430,7 +434,7 @@ class SearchProductsResponse(Message[_SearchProductsResponseFields]):
             repeated meshwright.catalog.v1.Product products = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -464,8 +468,8 @@ class BatchGetProductsRequest(Message[_BatchGetProductsRequestFields]):
 
     Attributes:
         names:
-            Required. The resource names of the products, 1 to 100. A name that is repeated is answered as
-            often.
+            Required. The resource names of the products, 1 to 100. If a name is repeated, its product is
+            returned as many times.
 
             ```proto
             repeated string names = 1;
@@ -530,8 +534,8 @@ class UpdateProductRequest(Message[_UpdateProductRequestFields]):
     Attributes:
         product:
             Required. The product to update, with its `name` and the new values of its fields. If
-            `product.etag` is set, the update is made only if it is the current version; otherwise the call
-            fails with ABORTED.
+            `product.etag` is set and is not the current version, the call fails with ABORTED (reason
+            `ETAG_MISMATCH`).
 
             ```proto
             optional meshwright.catalog.v1.Product product = 1;
@@ -579,8 +583,8 @@ class DeleteProductRequest(Message[_DeleteProductRequestFields]):
             string name = 1;
             ```
         etag:
-            The version of the product to delete. If set and not the current version, the call fails with
-            ABORTED. If absent, the version is not checked.
+            The expected version of the product. If it is set and is not the current version, the call
+            fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
 
             ```proto
             string etag = 2;
@@ -620,8 +624,8 @@ class UndeleteProductRequest(Message[_UndeleteProductRequestFields]):
             string name = 1;
             ```
         etag:
-            The version of the product to restore. If set and not the current version, the call fails with
-            ABORTED. If absent, the version is not checked.
+            The expected version of the product. If it is set and is not the current version, the call
+            fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
 
             ```proto
             string etag = 2;
@@ -647,7 +651,7 @@ _ImportProductsRequestFields: TypeAlias = Literal["lines", "request_id"]
 
 class ImportProductsRequest(Message[_ImportProductsRequestFields]):
     """
-    Request message for ImportProducts: a piece of the file.
+    Request message for ImportProducts: a chunk of the file.
 
     ```proto
     message meshwright.catalog.v1.ImportProductsRequest
@@ -655,15 +659,15 @@ class ImportProductsRequest(Message[_ImportProductsRequestFields]):
 
     Attributes:
         lines:
-            The next bytes of the file, in UTF-8. Pieces can end anywhere, within a line too. The content
+            The next bytes of the file, in UTF-8. Chunks can end anywhere, even within a line. The content
             type is ignored.
 
             ```proto
             optional google.api.HttpBody lines = 1;
             ```
         request_id:
-            A UUID that identifies this import, so that it can be repeated safely. Only that of the first
-            message counts. REST clients can send it as the `Idempotency-Key` header instead.
+            A UUID that identifies this import, so that it can be retried safely. Only the `request_id` of
+            the first message is read. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
             string request_id = 2;
@@ -709,7 +713,7 @@ class ImportProductsResponse(Message[_ImportProductsResponseFields]):
             int32 updated_count = 2;
             ```
         unchanged_count:
-            The number of lines whose product existed and was the same.
+            The number of lines whose product already had these values.
 
             ```proto
             int32 unchanged_count = 3;
@@ -767,13 +771,13 @@ class ImportProductsResponse(Message[_ImportProductsResponseFields]):
                 int32 line = 1;
                 ```
             reason:
-                The reason in capital letters, for example "INVALID_FIELD".
+                The reason, in capital letters, for example "INVALID_FIELD".
 
                 ```proto
                 string reason = 2;
                 ```
             description:
-                What is wrong, with the names of all fields that are.
+                A description of the error, with the names of all invalid fields.
 
                 ```proto
                 string description = 3;

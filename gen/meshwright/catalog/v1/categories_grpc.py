@@ -34,51 +34,53 @@ _CATEGORIES_SERVICE_DELETE_CATEGORY: Final = Method.of(_CATEGORIES_SERVICE.metho
 
 
 class CategoriesServiceBase(Service):
-    """Manages the categories of products. Anyone can read them; only staff can change them.
+    """Manages the categories of products. Anyone can read categories, only staff can change them.
 
-    ListProducts lists the products of a category and of all categories below it.
+    To list the products of a category and of all categories below it, call ListProducts.
     """
 
     DESC: ClassVar[DescService] = _CATEGORIES_SERVICE
 
     @abstractmethod
     async def create_category(self, request: CreateCategoryRequest, call: Call) -> Category:
-        """Creates a category.
+        """Creates a category. Staff only.
 
-        Fails with ALREADY_EXISTS if there is one with this identifier, and with FAILED_PRECONDITION if
-        the tree would have more than 10 levels or 2000 categories.
+        Fails with ALREADY_EXISTS (reason `CATEGORY_EXISTS`) if the identifier is in use, and with
+        FAILED_PRECONDITION if the tree would have more than 10 levels (reason `CATEGORIES_TOO_DEEP`)
+        or more than 2000 categories (reason `CATEGORIES_TOO_MANY`).
         """
 
     @abstractmethod
     async def get_category(self, request: GetCategoryRequest, call: Call) -> Category:
         """Returns a category.
 
-        Fails with NOT_FOUND if it does not exist.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist.
         """
 
     @abstractmethod
     async def list_categories(self, request: ListCategoriesRequest, call: Call) -> ListCategoriesResponse:
-        """Lists categories, by their identifiers: all of them, or those directly below one.
+        """Lists all categories, or those directly below `parent`, ordered by identifier.
 
-        Fails with NOT_FOUND if `parent` does not exist.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if `parent` does not exist.
         """
 
     @abstractmethod
     async def update_category(self, request: UpdateCategoryRequest, call: Call) -> Category:
-        """Updates the fields of a category that the update mask names. A new `parent` moves it, with all
-        categories below it.
+        """Updates a category. Only the fields in the update mask are changed. Changing `parent` moves the
+        category together with all categories below it. Staff only.
 
-        Fails with NOT_FOUND if it does not exist, and with FAILED_PRECONDITION if it would be below
-        itself, or the tree would have more than 10 levels.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist, and with
+        FAILED_PRECONDITION if the category would be moved below itself (reason `CATEGORY_CYCLE`) or if
+        the tree would have more than 10 levels (reason `CATEGORIES_TOO_DEEP`).
         """
 
     @abstractmethod
     async def delete_category(self, request: DeleteCategoryRequest, call: Call) -> Empty:
-        """Deletes a category.
+        """Deletes a category. Staff only.
 
-        Fails with NOT_FOUND if it does not exist, and with FAILED_PRECONDITION if it is in use: if a
-        category is below it, or a product belongs to it. Deleted products count, because they can be
-        restored.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist, and with
+        FAILED_PRECONDITION (reason `CATEGORY_IN_USE`) if other categories are below it or products
+        belong to it. Deleted products count, because they can be restored.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -92,50 +94,52 @@ class CategoriesServiceBase(Service):
 
 
 class CategoriesServiceClient:
-    """Manages the categories of products. Anyone can read them; only staff can change them.
+    """Manages the categories of products. Anyone can read categories, only staff can change them.
 
-    ListProducts lists the products of a category and of all categories below it.
+    To list the products of a category and of all categories below it, call ListProducts.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def create_category(self, request: CreateCategoryRequest, *, timeout_s: float | None = None) -> Category:
-        """Creates a category.
+        """Creates a category. Staff only.
 
-        Fails with ALREADY_EXISTS if there is one with this identifier, and with FAILED_PRECONDITION if
-        the tree would have more than 10 levels or 2000 categories.
+        Fails with ALREADY_EXISTS (reason `CATEGORY_EXISTS`) if the identifier is in use, and with
+        FAILED_PRECONDITION if the tree would have more than 10 levels (reason `CATEGORIES_TOO_DEEP`)
+        or more than 2000 categories (reason `CATEGORIES_TOO_MANY`).
         """
         return await self._channel.call(_CATEGORIES_SERVICE_CREATE_CATEGORY, request, timeout_s=timeout_s)
 
     async def get_category(self, request: GetCategoryRequest, *, timeout_s: float | None = None) -> Category:
         """Returns a category.
 
-        Fails with NOT_FOUND if it does not exist.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist.
         """
         return await self._channel.call(_CATEGORIES_SERVICE_GET_CATEGORY, request, timeout_s=timeout_s)
 
     async def list_categories(self, request: ListCategoriesRequest, *, timeout_s: float | None = None) -> ListCategoriesResponse:
-        """Lists categories, by their identifiers: all of them, or those directly below one.
+        """Lists all categories, or those directly below `parent`, ordered by identifier.
 
-        Fails with NOT_FOUND if `parent` does not exist.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if `parent` does not exist.
         """
         return await self._channel.call(_CATEGORIES_SERVICE_LIST_CATEGORIES, request, timeout_s=timeout_s)
 
     async def update_category(self, request: UpdateCategoryRequest, *, timeout_s: float | None = None) -> Category:
-        """Updates the fields of a category that the update mask names. A new `parent` moves it, with all
-        categories below it.
+        """Updates a category. Only the fields in the update mask are changed. Changing `parent` moves the
+        category together with all categories below it. Staff only.
 
-        Fails with NOT_FOUND if it does not exist, and with FAILED_PRECONDITION if it would be below
-        itself, or the tree would have more than 10 levels.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist, and with
+        FAILED_PRECONDITION if the category would be moved below itself (reason `CATEGORY_CYCLE`) or if
+        the tree would have more than 10 levels (reason `CATEGORIES_TOO_DEEP`).
         """
         return await self._channel.call(_CATEGORIES_SERVICE_UPDATE_CATEGORY, request, timeout_s=timeout_s)
 
     async def delete_category(self, request: DeleteCategoryRequest, *, timeout_s: float | None = None) -> Empty:
-        """Deletes a category.
+        """Deletes a category. Staff only.
 
-        Fails with NOT_FOUND if it does not exist, and with FAILED_PRECONDITION if it is in use: if a
-        category is below it, or a product belongs to it. Deleted products count, because they can be
-        restored.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist, and with
+        FAILED_PRECONDITION (reason `CATEGORY_IN_USE`) if other categories are below it or products
+        belong to it. Deleted products count, because they can be restored.
         """
         return await self._channel.call(_CATEGORIES_SERVICE_DELETE_CATEGORY, request, timeout_s=timeout_s)

@@ -36,8 +36,8 @@ class Category(Message[_CategoryFields]):
 
     Attributes:
         name:
-            Identifier. The resource name, in the form "categories/{id}". The identifier is what products
-            name as their category.
+            Identifier. The resource name, in the form "categories/{id}". Products refer to a category by
+            its identifier.
 
             ```proto
             string name = 1;
@@ -61,21 +61,21 @@ class Category(Message[_CategoryFields]):
             repeated string ancestors = 4;
             ```
         create_time:
-            Output only. When the category was created.
+            Output only. The time when the category was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 5;
             ```
         update_time:
-            Output only. When the category was last changed.
+            Output only. The time when the category was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 6;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-            is made only if this is the current version; otherwise the call fails with ABORTED. It changes
-            too if a category above it is moved.
+            The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+            the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`). Moving a category
+            also changes the etags of all categories below it.
 
             ```proto
             string etag = 7;
@@ -131,8 +131,8 @@ class CreateCategoryRequest(Message[_CreateCategoryRequestFields]):
             optional meshwright.catalog.v1.Category category = 2;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response; the same UUID with a different request fails with
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response; the same UUID with a different request fails with
             INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
@@ -215,8 +215,8 @@ class ListCategoriesRequest(Message[_ListCategoriesRequestFields]):
             string page_token = 2;
             ```
         parent:
-            The resource name of a category: only those directly below it are listed. If absent, all
-            categories are.
+            The resource name of a category. Only the categories directly below it are listed. If absent,
+            all categories are listed.
 
             ```proto
             string parent = 3;
@@ -252,13 +252,13 @@ class ListCategoriesResponse(Message[_ListCategoriesResponseFields]):
 
     Attributes:
         categories:
-            The categories, by their identifiers.
+            The categories, ordered by identifier.
 
             ```proto
             repeated meshwright.catalog.v1.Category categories = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -293,15 +293,16 @@ class UpdateCategoryRequest(Message[_UpdateCategoryRequestFields]):
     Attributes:
         category:
             Required. The category to update, with its `name` and the new values of its fields. If its
-            `etag` is set, the update is made only if that is the current version; otherwise the call fails
-            with ABORTED.
+            `etag` is set and is not the current version, the call fails with ABORTED (reason
+            `ETAG_MISMATCH`).
 
             ```proto
             optional meshwright.catalog.v1.Category category = 1;
             ```
         update_mask:
-            The fields to update: title, parent. An empty parent moves the category to the top, if the mask
-            names it. If absent, the fields that are present in `category` are updated (AIP-134).
+            The fields to update: title, parent. If the mask contains `parent` and the parent is empty, the
+            category is moved to the top. If the mask is absent, the fields that are present in `category`
+            are updated (AIP-134).
 
             ```proto
             optional google.protobuf.FieldMask update_mask = 2;
@@ -341,8 +342,8 @@ class DeleteCategoryRequest(Message[_DeleteCategoryRequestFields]):
             string name = 1;
             ```
         etag:
-            The version of the category to delete. If set and not the current version, the call fails with
-            ABORTED. If absent, the version is not checked.
+            The expected version of the category. If it is set and is not the current version, the call
+            fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
 
             ```proto
             string etag = 2;

@@ -25,7 +25,8 @@ _ProductChangedFields: TypeAlias = Literal["product"]
 
 class ProductChanged(Message[_ProductChangedFields]):
     """
-    A product was created, updated, deleted or undeleted, or a scheduled price of it began or ended.
+    A product was created, updated, deleted or undeleted, or one of its scheduled prices began or
+    ended.
 
     ```proto
     message meshwright.catalog.v1.ProductChanged

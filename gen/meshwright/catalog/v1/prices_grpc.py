@@ -34,53 +34,57 @@ _PRICES_SERVICE_DELETE_PRICE: Final = Method.of(_PRICES_SERVICE.methods[4], Dele
 
 
 class PricesServiceBase(Service):
-    """Manages the scheduled prices of products: for each product, the list of prices with the times at
-    which they are valid. Only staff may see and change them.
+    """Manages the scheduled prices of products. Each price has the period in which it is in force.
+    Staff only.
 
-    From its start to its end, a scheduled price replaces the regular price of the product, without
-    any further call: `price` of the product is always the one in force, and orders are placed at it.
+    While a scheduled price is in force, it replaces the regular price of its product. No further
+    call is needed: `price` of the product is always the current price, and orders are placed at this
+    price.
     """
 
     DESC: ClassVar[DescService] = _PRICES_SERVICE
 
     @abstractmethod
     async def create_price(self, request: CreatePriceRequest, call: Call) -> Price:
-        """Schedules a price of a product.
+        """Schedules a price for a product.
 
-        Fails with NOT_FOUND if the product does not exist, and with FAILED_PRECONDITION if another
-        price of the product is valid at some of the time, or the product has 100 prices that have not
-        ended.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist, and with
+        FAILED_PRECONDITION if the period overlaps the period of another price of the product (reason
+        `PRICES_OVERLAP`) or if the product already has 100 prices that have not ended (reason
+        `PRICES_TOO_MANY`).
         """
 
     @abstractmethod
     async def get_price(self, request: GetPriceRequest, call: Call) -> Price:
         """Returns a scheduled price.
 
-        Fails with NOT_FOUND if it does not exist.
+        Fails with NOT_FOUND (reason `PRICE_NOT_FOUND`) if the price does not exist.
         """
 
     @abstractmethod
     async def list_prices(self, request: ListPricesRequest, call: Call) -> ListPricesResponse:
-        """Lists the scheduled prices of a product, those that start last first. Prices are kept for a
-        year after their end.
+        """Lists the scheduled prices of a product, latest start first. Prices are kept for a year after
+        their end.
 
-        Fails with NOT_FOUND if the product does not exist.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist.
         """
 
     @abstractmethod
     async def update_price(self, request: UpdatePriceRequest, call: Call) -> Price:
-        """Updates the fields of a scheduled price that the update mask names.
+        """Updates a scheduled price. Only the fields in the update mask are changed. Once a price is in
+        force, only `valid_until` can be changed.
 
-        Fails with FAILED_PRECONDITION if the price would be valid at the time of another one; if it
-        has ended; or if it is in force and more than its end would change.
+        Fails with FAILED_PRECONDITION if the new period overlaps the period of another price (reason
+        `PRICES_OVERLAP`), if the price has ended (reason `PRICE_ENDED`), or if the price is in force
+        and a field other than `valid_until` would change (reason `PRICE_IN_FORCE`).
         """
 
     @abstractmethod
     async def delete_price(self, request: DeletePriceRequest, call: Call) -> Empty:
-        """Deletes a price that is not in force yet.
+        """Deletes a scheduled price that is not in force yet.
 
-        Fails with FAILED_PRECONDITION if the price was in force: it is kept because orders were placed
-        at it. To end it, update `valid_until`.
+        Fails with FAILED_PRECONDITION (reason `PRICE_IN_FORCE`) if the price is or was in force,
+        because orders may have been placed at it. To end such a price, update `valid_until`.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -94,52 +98,56 @@ class PricesServiceBase(Service):
 
 
 class PricesServiceClient:
-    """Manages the scheduled prices of products: for each product, the list of prices with the times at
-    which they are valid. Only staff may see and change them.
+    """Manages the scheduled prices of products. Each price has the period in which it is in force.
+    Staff only.
 
-    From its start to its end, a scheduled price replaces the regular price of the product, without
-    any further call: `price` of the product is always the one in force, and orders are placed at it.
+    While a scheduled price is in force, it replaces the regular price of its product. No further
+    call is needed: `price` of the product is always the current price, and orders are placed at this
+    price.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def create_price(self, request: CreatePriceRequest, *, timeout_s: float | None = None) -> Price:
-        """Schedules a price of a product.
+        """Schedules a price for a product.
 
-        Fails with NOT_FOUND if the product does not exist, and with FAILED_PRECONDITION if another
-        price of the product is valid at some of the time, or the product has 100 prices that have not
-        ended.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist, and with
+        FAILED_PRECONDITION if the period overlaps the period of another price of the product (reason
+        `PRICES_OVERLAP`) or if the product already has 100 prices that have not ended (reason
+        `PRICES_TOO_MANY`).
         """
         return await self._channel.call(_PRICES_SERVICE_CREATE_PRICE, request, timeout_s=timeout_s)
 
     async def get_price(self, request: GetPriceRequest, *, timeout_s: float | None = None) -> Price:
         """Returns a scheduled price.
 
-        Fails with NOT_FOUND if it does not exist.
+        Fails with NOT_FOUND (reason `PRICE_NOT_FOUND`) if the price does not exist.
         """
         return await self._channel.call(_PRICES_SERVICE_GET_PRICE, request, timeout_s=timeout_s)
 
     async def list_prices(self, request: ListPricesRequest, *, timeout_s: float | None = None) -> ListPricesResponse:
-        """Lists the scheduled prices of a product, those that start last first. Prices are kept for a
-        year after their end.
+        """Lists the scheduled prices of a product, latest start first. Prices are kept for a year after
+        their end.
 
-        Fails with NOT_FOUND if the product does not exist.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist.
         """
         return await self._channel.call(_PRICES_SERVICE_LIST_PRICES, request, timeout_s=timeout_s)
 
     async def update_price(self, request: UpdatePriceRequest, *, timeout_s: float | None = None) -> Price:
-        """Updates the fields of a scheduled price that the update mask names.
+        """Updates a scheduled price. Only the fields in the update mask are changed. Once a price is in
+        force, only `valid_until` can be changed.
 
-        Fails with FAILED_PRECONDITION if the price would be valid at the time of another one; if it
-        has ended; or if it is in force and more than its end would change.
+        Fails with FAILED_PRECONDITION if the new period overlaps the period of another price (reason
+        `PRICES_OVERLAP`), if the price has ended (reason `PRICE_ENDED`), or if the price is in force
+        and a field other than `valid_until` would change (reason `PRICE_IN_FORCE`).
         """
         return await self._channel.call(_PRICES_SERVICE_UPDATE_PRICE, request, timeout_s=timeout_s)
 
     async def delete_price(self, request: DeletePriceRequest, *, timeout_s: float | None = None) -> Empty:
-        """Deletes a price that is not in force yet.
+        """Deletes a scheduled price that is not in force yet.
 
-        Fails with FAILED_PRECONDITION if the price was in force: it is kept because orders were placed
-        at it. To end it, update `valid_until`.
+        Fails with FAILED_PRECONDITION (reason `PRICE_IN_FORCE`) if the price is or was in force,
+        because orders may have been placed at it. To end such a price, update `valid_until`.
         """
         return await self._channel.call(_PRICES_SERVICE_DELETE_PRICE, request, timeout_s=timeout_s)

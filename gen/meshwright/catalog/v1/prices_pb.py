@@ -57,33 +57,34 @@ class Price(Message[_PriceFields]):
             optional google.type.Money amount = 3;
             ```
         valid_from:
-            When the price comes into force. If absent, it is the time of the request. It must not be past.
+            The time when the price comes into force. If absent, the time of the request. It must not be in
+            the past.
 
             ```proto
             optional google.protobuf.Timestamp valid_from = 4;
             ```
         valid_until:
-            When the price ends: from this moment on it is not in force. If absent, it has no end yet. If a
-            price in force is updated with a time that is past, it ends now.
+            The time when the price ends (exclusive). If absent, the price has no end. If it is updated to
+            a time in the past while the price is in force, the price ends now.
 
             ```proto
             optional google.protobuf.Timestamp valid_until = 5;
             ```
         create_time:
-            Output only. When the price was created.
+            Output only. The time when the price was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 6;
             ```
         update_time:
-            Output only. When the price was last changed.
+            Output only. The time when the price was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 7;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-            is made only if this is the current version; otherwise the call fails with ABORTED.
+            The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+            the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             string etag = 8;
@@ -141,8 +142,8 @@ class CreatePriceRequest(Message[_CreatePriceRequestFields]):
             optional meshwright.catalog.v1.Price price = 2;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response; the same UUID with a different request fails with
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response; the same UUID with a different request fails with
             INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
@@ -261,13 +262,13 @@ class ListPricesResponse(Message[_ListPricesResponseFields]):
 
     Attributes:
         prices:
-            The prices, those that start last first.
+            The prices, latest start first.
 
             ```proto
             repeated meshwright.catalog.v1.Price prices = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -302,8 +303,7 @@ class UpdatePriceRequest(Message[_UpdatePriceRequestFields]):
     Attributes:
         price:
             Required. The price to update, with its `name` and the new values of its fields. If its `etag`
-            is set, the update is made only if that is the current version; otherwise the call fails with
-            ABORTED.
+            is set and is not the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             optional meshwright.catalog.v1.Price price = 1;
@@ -350,8 +350,8 @@ class DeletePriceRequest(Message[_DeletePriceRequestFields]):
             string name = 1;
             ```
         etag:
-            The version of the price to delete. If set and not the current version, the call fails with
-            ABORTED. If absent, the version is not checked.
+            The expected version of the price. If it is set and is not the current version, the call fails
+            with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
 
             ```proto
             string etag = 2;

@@ -92,8 +92,8 @@ class ConfirmEmailRequest(Message[_ConfirmEmailRequestFields]):
             string token = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response; the same UUID with a different request fails with
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response; the same UUID with a different request fails with
             INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
@@ -212,8 +212,8 @@ class ResetPasswordRequest(Message[_ResetPasswordRequestFields]):
             string new_password = 2;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response; the same UUID with a different request fails with
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response; the same UUID with a different request fails with
             INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
@@ -288,8 +288,8 @@ class ChangePasswordRequest(Message[_ChangePasswordRequestFields]):
             string new_password = 3;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response; the same UUID with a different request fails with
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response; the same UUID with a different request fails with
             INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
@@ -408,7 +408,8 @@ _SessionFields: TypeAlias = Literal["name", "client_id", "user_agent", "scopes",
 
 class Session(Message[_SessionFields]):
     """
-    A sign-in that has not ended: the device or application that holds its newest refresh token.
+    A sign-in that has not ended. It belongs to the device or application that holds the latest
+    refresh token.
 
     ```proto
     message meshwright.identity.v1.Session
@@ -422,14 +423,14 @@ class Session(Message[_SessionFields]):
             string name = 1;
             ```
         client_id:
-            Output only. The application: the `client_id` of the session's access tokens.
+            Output only. The `client_id` of the session's access tokens, which identifies the application.
 
             ```proto
             string client_id = 2;
             ```
         user_agent:
-            Output only. The `User-Agent` header of the request that signed in or last refreshed, at most
-            256 characters. Empty if the client sent none.
+            Output only. The `User-Agent` header of the sign-in or of the last refresh, at most 256
+            characters. Empty if the client sent none.
 
             ```proto
             string user_agent = 3;
@@ -441,25 +442,25 @@ class Session(Message[_SessionFields]):
             repeated string scopes = 4;
             ```
         create_time:
-            Output only. When the user signed in.
+            Output only. The time when the user signed in.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 5;
             ```
         last_use_time:
-            Output only. When the session was last refreshed, or the user signed in.
+            Output only. The time of the last refresh, or of the sign-in if there was none.
 
             ```proto
             optional google.protobuf.Timestamp last_use_time = 6;
             ```
         expire_time:
-            Output only. When the session ends unless it is refreshed.
+            Output only. The time when the session ends, unless it is refreshed before.
 
             ```proto
             optional google.protobuf.Timestamp expire_time = 7;
             ```
         current:
-            Output only. Whether the access token of this call belongs to the session.
+            Output only. True for the session to which the access token of this call belongs.
 
             ```proto
             bool current = 8;
@@ -519,7 +520,7 @@ class ListSessionsRequest(Message[_ListSessionsRequestFields]):
             ```
         page_token:
             The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-            INVALID_ARGUMENT if the token was not issued for this list.
+            INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
 
             ```proto
             string page_token = 3;
@@ -555,13 +556,13 @@ class ListSessionsResponse(Message[_ListSessionsResponseFields]):
 
     Attributes:
         sessions:
-            The sessions, the last used first.
+            The sessions, most recently used first.
 
             ```proto
             repeated meshwright.identity.v1.Session sessions = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -647,7 +648,7 @@ class FetchOneTimeTokenRequest(Message[_FetchOneTimeTokenRequestFields]):
 
     Attributes:
         id:
-            Required. The identifier of the token, from the event that announced it.
+            Required. The identifier of the token, as contained in the event.
 
             ```proto
             string id = 1;
@@ -679,19 +680,19 @@ class FetchOneTimeTokenResponse(Message[_FetchOneTimeTokenResponseFields]):
 
     Attributes:
         email:
-            The e-mail address to mail the token to.
+            The e-mail address to which the mail is sent.
 
             ```proto
             string email = 1;
             ```
         link:
-            The URL of the page that uses the token.
+            The URL of the page where the token is used. It contains the token.
 
             ```proto
             string link = 2;
             ```
         expire_time:
-            When the token expires.
+            The time when the token expires.
 
             ```proto
             optional google.protobuf.Timestamp expire_time = 3;

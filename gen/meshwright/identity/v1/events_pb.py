@@ -25,8 +25,8 @@ _UserRegisteredFields: TypeAlias = Literal["user", "register_time", "confirmatio
 
 class UserRegistered(Message[_UserRegisteredFields]):
     """
-    A user registered. The event names the user and contains no personal data; consumers that need
-    some call IdentityService.ResolveUser.
+    A user registered. The event contains no personal data. Consumers that need it call
+    IdentityService.ResolveUser.
 
     ```proto
     message meshwright.identity.v1.UserRegistered
@@ -40,7 +40,7 @@ class UserRegistered(Message[_UserRegisteredFields]):
             string user = 1;
             ```
         register_time:
-            When the user registered.
+            The time when the user registered.
 
             ```proto
             optional google.protobuf.Timestamp register_time = 2;
@@ -75,7 +75,7 @@ _EmailConfirmationRequestedFields: TypeAlias = Literal["user", "confirmation"]
 
 class EmailConfirmationRequested(Message[_EmailConfirmationRequestedFields]):
     """
-    A user asked for another mail that confirms the address.
+    A user requested another mail that confirms the e-mail address.
 
     ```proto
     message meshwright.identity.v1.EmailConfirmationRequested
@@ -115,7 +115,7 @@ _PasswordResetRequestedFields: TypeAlias = Literal["user", "reset"]
 
 class PasswordResetRequested(Message[_PasswordResetRequestedFields]):
     """
-    Somebody asked to reset the password of a user.
+    A password reset was requested for a user.
 
     ```proto
     message meshwright.identity.v1.PasswordResetRequested
@@ -155,7 +155,7 @@ _PasswordChangedFields: TypeAlias = Literal["user", "change_time"]
 
 class PasswordChanged(Message[_PasswordChangedFields]):
     """
-    The password of a user was changed or reset. Consumers can inform the user.
+    The password of a user was changed or reset. Consumers can notify the user.
 
     ```proto
     message meshwright.identity.v1.PasswordChanged
@@ -169,7 +169,7 @@ class PasswordChanged(Message[_PasswordChangedFields]):
             string user = 1;
             ```
         change_time:
-            When the password changed.
+            The time when the password was changed.
 
             ```proto
             optional google.protobuf.Timestamp change_time = 2;
@@ -195,7 +195,8 @@ _EmailChangeRequestedFields: TypeAlias = Literal["user", "confirmation"]
 
 class EmailChangeRequested(Message[_EmailChangeRequestedFields]):
     """
-    A user asked to change the e-mail address. The new one counts when its owner has confirmed it.
+    A user requested a change of the e-mail address. The address changes when the new one is
+    confirmed.
 
     ```proto
     message meshwright.identity.v1.EmailChangeRequested
@@ -236,9 +237,9 @@ _RegistrationRepeatedFields: TypeAlias = Literal["user", "attempt_time"]
 
 class RegistrationRepeated(Message[_RegistrationRepeatedFields]):
     """
-    Somebody tried to register with the e-mail address of an existing user, or to change the address
-    of another account to it. Consumers can notify the owner of the address; the response to the
-    attempt does not reveal that the address is taken.
+    Somebody tried to register with the e-mail address of an existing user, or to change another
+    account to this address. The response to the attempt does not reveal that the address is taken.
+    Consumers can notify its owner.
 
     ```proto
     message meshwright.identity.v1.RegistrationRepeated
@@ -246,13 +247,13 @@ class RegistrationRepeated(Message[_RegistrationRepeatedFields]):
 
     Attributes:
         user:
-            The resource name of the user who has the address, in the form "users/{uid}".
+            The resource name of the user with this address, in the form "users/{uid}".
 
             ```proto
             string user = 1;
             ```
         attempt_time:
-            When the attempt was made.
+            The time of the attempt.
 
             ```proto
             optional google.protobuf.Timestamp attempt_time = 2;
@@ -286,13 +287,13 @@ class UserDeleted(Message[_UserDeletedFields]):
 
     Attributes:
         user:
-            The resource name that the user had, in the form "users/{uid}".
+            The resource name of the deleted user, in the form "users/{uid}".
 
             ```proto
             string user = 1;
             ```
         delete_time:
-            When the user was deleted.
+            The time when the user was deleted.
 
             ```proto
             optional google.protobuf.Timestamp delete_time = 2;

@@ -49,146 +49,155 @@ _IDENTITY_SERVICE_FETCH_ONE_TIME_TOKEN: Final = Method.of(_IDENTITY_SERVICE.meth
 
 
 class IdentityServiceBase(Service):
-    """Manages users and issues the access tokens that every other service verifies."""
+    """Manages users, and issues the access tokens that all other services verify."""
 
     DESC: ClassVar[DescService] = _IDENTITY_SERVICE
 
     @abstractmethod
     async def create_user(self, request: CreateUserRequest, call: Call) -> User:
-        """Registers a customer and sends a mail to the address, with a link that confirms it.
+        """Registers a customer and sends a mail with a link that confirms the e-mail address.
 
-        The response is the same whether or not the address already has an account, so that it does not
-        reveal who is registered. If there is an account, nothing is changed, the returned user does
-        not exist, and the mail informs the owner of the account.
+        To keep it secret who is registered, the response is the same if the address already has an
+        account. In that case nothing is changed, the returned user does not exist, and the mail
+        informs the owner of the account.
         """
 
     @abstractmethod
     async def get_user(self, request: GetUserRequest, call: Call) -> User:
         """Returns the caller's own user.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
 
     @abstractmethod
     async def update_user(self, request: UpdateUserRequest, call: Call) -> User:
-        """Updates the fields of the caller's own user that the update mask names.
+        """Updates the caller's own user. Only the fields in the update mask are changed.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
 
     @abstractmethod
     async def delete_user(self, request: DeleteUserRequest, call: Call) -> DeleteUserResponse:
-        """Deletes the caller's own user permanently, with all personal data. All tokens of the user are
+        """Deletes the caller's own user and all personal data permanently. All tokens of the user are
         revoked before the call returns.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
 
     @abstractmethod
     async def request_email_confirmation(self, request: RequestEmailConfirmationRequest, call: Call) -> RequestEmailConfirmationResponse:
-        """Mails a link to the caller's own address that confirms it, as registration does too. Links that
-        were mailed before stay valid.
+        """Sends another mail with a link that confirms the caller's e-mail address. Links from earlier
+        mails stay valid.
 
-        Fails with FAILED_PRECONDITION if the address is confirmed, and with RESOURCE_EXHAUSTED if a
-        link was mailed within a day: an address that is not confirmed receives at most one a day.
+        Fails with FAILED_PRECONDITION (reason `EMAIL_CONFIRMED`) if the address is already confirmed,
+        and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) if a link was sent within the last day.
         """
 
     @abstractmethod
     async def confirm_email(self, request: ConfirmEmailRequest, call: Call) -> ConfirmEmailResponse:
-        """Confirms an e-mail address by the one-time token that was mailed to it: that of a new account,
-        or the new address of an account, which changes with this call.
+        """Confirms an e-mail address with the one-time token that was sent to it. If the token was sent
+        by ChangeEmail, the address of the account changes with this call.
 
-        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
-        expired or used, and with ALREADY_EXISTS if another account has been given the address in the
-        meantime. Wrong tokens are counted by client address.
+        Fails with INVALID_ARGUMENT (reason `ONE_TIME_TOKEN_INVALID`) if the token is unknown, expired
+        or used, and with ALREADY_EXISTS (reason `EMAIL_TAKEN`) if another account has received the
+        address in the meantime. After too many wrong tokens from one client address, wrong tokens fail
+        with RESOURCE_EXHAUSTED (reason `TOO_MANY_WRONG_TOKENS`).
         """
 
     @abstractmethod
     async def request_password_reset(self, request: RequestPasswordResetRequest, call: Call) -> RequestPasswordResetResponse:
-        """Mails a link to the address of an account with which its password can be set anew.
+        """Sends a mail with a link to set a new password.
 
-        The response is the same whether or not the address has an account. Requests are counted by
-        account, and beyond a few no mail is sent for some time; and by client address, where further
-        ones fail with RESOURCE_EXHAUSTED.
+        The response is the same if the address has no account. After a few requests for one account,
+        no more mails are sent for some time. After too many requests from one client address, the call
+        fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`).
         """
 
     @abstractmethod
     async def reset_password(self, request: ResetPasswordRequest, call: Call) -> ResetPasswordResponse:
-        """Sets a new password by the one-time token that was mailed to the address of the account. All
-        sessions end before the call returns, and the address counts as confirmed.
+        """Sets a new password with the one-time token that was sent by RequestPasswordReset. All sessions
+        end before the call returns, and the e-mail address becomes confirmed.
 
-        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
-        expired or used. Wrong tokens are counted by client address.
+        Fails with INVALID_ARGUMENT (reason `ONE_TIME_TOKEN_INVALID`) if the token is unknown, expired
+        or used. After too many wrong tokens from one client address, wrong tokens fail with
+        RESOURCE_EXHAUSTED (reason `TOO_MANY_WRONG_TOKENS`).
         """
 
     @abstractmethod
     async def change_password(self, request: ChangePasswordRequest, call: Call) -> ChangePasswordResponse:
         """Changes the caller's own password. All other sessions end before the call returns, and links
-        that were mailed become invalid.
+        from earlier mails become invalid.
 
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the
-        current one. Failures are counted as failed sign-ins.
+        Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if `old_password` is wrong. This counts
+        as a failed sign-in, see IssueToken.
         """
 
     @abstractmethod
     async def change_email(self, request: ChangeEmailRequest, call: Call) -> ChangeEmailResponse:
-        """Starts the change of the caller's own e-mail address. The new address receives a mail with a
-        link that confirms it, and counts only then; the old address is informed.
+        """Starts a change of the caller's own e-mail address. A mail to the new address contains a link
+        that confirms it, and a mail to the current address announces the change. The address changes
+        when ConfirmEmail is called with the token from the link.
 
-        The response is the same if the new address has an account; its owner is informed instead.
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if the password is wrong, which
-        counts as a failed sign-in, and with RESOURCE_EXHAUSTED after a few changes in a day.
+        The response is the same if the new address already has an account. In that case the owner of
+        that account is informed instead.
+
+        Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if the password is wrong, which counts as
+        a failed sign-in, and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) after a few changes
+        within a day.
         """
 
     @abstractmethod
     async def list_sessions(self, request: ListSessionsRequest, call: Call) -> ListSessionsResponse:
-        """Lists the caller's own sessions, the last used first. Each sign-in is a session."""
+        """Lists the caller's own sessions, most recently used first. Each sign-in is a session."""
 
     @abstractmethod
     async def delete_session(self, request: DeleteSessionRequest, call: Call) -> DeleteSessionResponse:
         """Ends one of the caller's own sessions. Its tokens are revoked before the call returns.
 
-        Fails with NOT_FOUND if the caller has no such session.
+        Fails with NOT_FOUND (reason `SESSION_NOT_FOUND`) if the caller has no such session.
         """
 
     @abstractmethod
     async def issue_token(self, request: IssueTokenRequest, call: Call) -> Token:
-        """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
-        form-encoded or JSON.
+        """Issues an access token. This is the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The
+        request is form-encoded or JSON.
 
-        REST clients receive errors in the format of RFC 6749, section 5.2. Its codes are the reasons
-        in lower case.
+        REST clients receive errors in the format of RFC 6749, section 5.2. The error codes are the
+        reasons in lower case.
 
-        Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
-        sign-ins by password are counted by account and by client address; after too many of them every
-        attempt fails with RESOURCE_EXHAUSTED, whatever the password, until the delay in
-        `google.rpc.RetryInfo` is over. The delay grows with further failures.
+        Fails with INVALID_ARGUMENT (reason `INVALID_GRANT`) if the credentials are wrong. Failed
+        sign-ins with a password are counted for each account and each client address. After too many
+        failures every attempt fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_SIGN_INS`), even with
+        the right password, until the delay in `google.rpc.RetryInfo` has passed. The delay grows with
+        each further failure.
         """
 
     @abstractmethod
     async def issue_workload_token(self, request: IssueWorkloadTokenRequest, call: Call) -> Token:
-        """Issues an access token to a workload: a token endpoint for the client credentials grant only
-        (RFC 6749, section 4.4). It has a rate limit of its own, which sign-ins of users cannot use up.
+        """Issues an access token to a workload. This token endpoint supports only the client credentials
+        grant (RFC 6749, section 4.4). Its rate limit is separate from the limit of IssueToken, so that
+        sign-ins of users can't use it up.
 
-        Fails with UNAUTHENTICATED and the reason `INVALID_CLIENT` if the credentials are wrong.
+        Fails with UNAUTHENTICATED (reason `INVALID_CLIENT`) if the credentials are wrong.
         """
 
     @abstractmethod
     async def revoke_token(self, request: RevokeTokenRequest, call: Call) -> RevokeTokenResponse:
-        """Revokes a token (RFC 7009). An access token is revoked by itself; a refresh token with all
-        tokens of the same sign-in. Revoking an unknown token succeeds, as the RFC requires.
+        """Revokes a token (RFC 7009). Revoking an access token revokes only that token. Revoking a
+        refresh token revokes all tokens of the same sign-in. Revoking an unknown token succeeds, as
+        the RFC requires.
 
-        Returns when every process that verifies tokens has acknowledged the revocation, or has not
-        responded for two seconds.
+        The call returns when all processes that verify tokens have acknowledged the revocation, or
+        after two seconds without an acknowledgement.
         """
 
     @abstractmethod
     async def list_ended_tokens(self, request: ListEndedTokensRequest, call: Call) -> ListEndedTokensResponse:
-        """Lists the tokens that ended before they expired, for processes that verify tokens.
+        """Lists the tokens that became invalid before they expired. Processes that verify tokens call it.
 
-        This is a long poll: if nothing ended since the last response, the call returns as soon as
-        something does, or after `wait_s`. It needs no token, because entries are hashes of identifiers
-        that only the holder of a token knows.
+        This method is a long poll: if no token became invalid since the last response, the call waits
+        until one does, for up to `wait_s` seconds. It needs no access token, because the entries are
+        hashes of identifiers that only the holders of the tokens know.
         """
 
     @abstractmethod
@@ -201,19 +210,20 @@ class IdentityServiceBase(Service):
 
     @abstractmethod
     async def resolve_user(self, request: ResolveUserRequest, call: Call) -> ResolveUserResponse:
-        """Returns the e-mail address and the display name of a user. Internal: this is the only method
+        """Returns the e-mail address and the display name of a user. Internal. This is the only method
         that returns personal data to other workloads.
 
-        Fails with NOT_FOUND if the user does not exist.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) if the user does not exist.
         """
 
     @abstractmethod
     async def fetch_one_time_token(self, request: FetchOneTimeTokenRequest, call: Call) -> FetchOneTimeTokenResponse:
-        """Returns the link that a mail must contain, with the one-time token in it, and the address to
-        send it to. Internal: tokens are not stored, and events name them by identifiers, so that only
-        this method and the mail show them. It returns the same each time.
+        """Returns the link for a mail, which contains the one-time token, and the address to send the
+        mail to. Internal. Tokens are not stored, and events contain only their identifiers: the token
+        itself appears only in this response and in the mail. Repeated calls return the same link.
 
-        Fails with NOT_FOUND if the token has been used or has expired, or if its user was deleted.
+        Fails with NOT_FOUND (reason `ONE_TIME_TOKEN_NOT_FOUND`) if the token was used, has expired, or
+        if its user was deleted.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -242,146 +252,155 @@ class IdentityServiceBase(Service):
 
 
 class IdentityServiceClient:
-    """Manages users and issues the access tokens that every other service verifies."""
+    """Manages users, and issues the access tokens that all other services verify."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def create_user(self, request: CreateUserRequest, *, timeout_s: float | None = None) -> User:
-        """Registers a customer and sends a mail to the address, with a link that confirms it.
+        """Registers a customer and sends a mail with a link that confirms the e-mail address.
 
-        The response is the same whether or not the address already has an account, so that it does not
-        reveal who is registered. If there is an account, nothing is changed, the returned user does
-        not exist, and the mail informs the owner of the account.
+        To keep it secret who is registered, the response is the same if the address already has an
+        account. In that case nothing is changed, the returned user does not exist, and the mail
+        informs the owner of the account.
         """
         return await self._channel.call(_IDENTITY_SERVICE_CREATE_USER, request, timeout_s=timeout_s)
 
     async def get_user(self, request: GetUserRequest, *, timeout_s: float | None = None) -> User:
         """Returns the caller's own user.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
         return await self._channel.call(_IDENTITY_SERVICE_GET_USER, request, timeout_s=timeout_s)
 
     async def update_user(self, request: UpdateUserRequest, *, timeout_s: float | None = None) -> User:
-        """Updates the fields of the caller's own user that the update mask names.
+        """Updates the caller's own user. Only the fields in the update mask are changed.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
         return await self._channel.call(_IDENTITY_SERVICE_UPDATE_USER, request, timeout_s=timeout_s)
 
     async def delete_user(self, request: DeleteUserRequest, *, timeout_s: float | None = None) -> DeleteUserResponse:
-        """Deletes the caller's own user permanently, with all personal data. All tokens of the user are
+        """Deletes the caller's own user and all personal data permanently. All tokens of the user are
         revoked before the call returns.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
         return await self._channel.call(_IDENTITY_SERVICE_DELETE_USER, request, timeout_s=timeout_s)
 
     async def request_email_confirmation(self, request: RequestEmailConfirmationRequest, *, timeout_s: float | None = None) -> RequestEmailConfirmationResponse:
-        """Mails a link to the caller's own address that confirms it, as registration does too. Links that
-        were mailed before stay valid.
+        """Sends another mail with a link that confirms the caller's e-mail address. Links from earlier
+        mails stay valid.
 
-        Fails with FAILED_PRECONDITION if the address is confirmed, and with RESOURCE_EXHAUSTED if a
-        link was mailed within a day: an address that is not confirmed receives at most one a day.
+        Fails with FAILED_PRECONDITION (reason `EMAIL_CONFIRMED`) if the address is already confirmed,
+        and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) if a link was sent within the last day.
         """
         return await self._channel.call(_IDENTITY_SERVICE_REQUEST_EMAIL_CONFIRMATION, request, timeout_s=timeout_s)
 
     async def confirm_email(self, request: ConfirmEmailRequest, *, timeout_s: float | None = None) -> ConfirmEmailResponse:
-        """Confirms an e-mail address by the one-time token that was mailed to it: that of a new account,
-        or the new address of an account, which changes with this call.
+        """Confirms an e-mail address with the one-time token that was sent to it. If the token was sent
+        by ChangeEmail, the address of the account changes with this call.
 
-        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
-        expired or used, and with ALREADY_EXISTS if another account has been given the address in the
-        meantime. Wrong tokens are counted by client address.
+        Fails with INVALID_ARGUMENT (reason `ONE_TIME_TOKEN_INVALID`) if the token is unknown, expired
+        or used, and with ALREADY_EXISTS (reason `EMAIL_TAKEN`) if another account has received the
+        address in the meantime. After too many wrong tokens from one client address, wrong tokens fail
+        with RESOURCE_EXHAUSTED (reason `TOO_MANY_WRONG_TOKENS`).
         """
         return await self._channel.call(_IDENTITY_SERVICE_CONFIRM_EMAIL, request, timeout_s=timeout_s)
 
     async def request_password_reset(self, request: RequestPasswordResetRequest, *, timeout_s: float | None = None) -> RequestPasswordResetResponse:
-        """Mails a link to the address of an account with which its password can be set anew.
+        """Sends a mail with a link to set a new password.
 
-        The response is the same whether or not the address has an account. Requests are counted by
-        account, and beyond a few no mail is sent for some time; and by client address, where further
-        ones fail with RESOURCE_EXHAUSTED.
+        The response is the same if the address has no account. After a few requests for one account,
+        no more mails are sent for some time. After too many requests from one client address, the call
+        fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`).
         """
         return await self._channel.call(_IDENTITY_SERVICE_REQUEST_PASSWORD_RESET, request, timeout_s=timeout_s)
 
     async def reset_password(self, request: ResetPasswordRequest, *, timeout_s: float | None = None) -> ResetPasswordResponse:
-        """Sets a new password by the one-time token that was mailed to the address of the account. All
-        sessions end before the call returns, and the address counts as confirmed.
+        """Sets a new password with the one-time token that was sent by RequestPasswordReset. All sessions
+        end before the call returns, and the e-mail address becomes confirmed.
 
-        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
-        expired or used. Wrong tokens are counted by client address.
+        Fails with INVALID_ARGUMENT (reason `ONE_TIME_TOKEN_INVALID`) if the token is unknown, expired
+        or used. After too many wrong tokens from one client address, wrong tokens fail with
+        RESOURCE_EXHAUSTED (reason `TOO_MANY_WRONG_TOKENS`).
         """
         return await self._channel.call(_IDENTITY_SERVICE_RESET_PASSWORD, request, timeout_s=timeout_s)
 
     async def change_password(self, request: ChangePasswordRequest, *, timeout_s: float | None = None) -> ChangePasswordResponse:
         """Changes the caller's own password. All other sessions end before the call returns, and links
-        that were mailed become invalid.
+        from earlier mails become invalid.
 
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the
-        current one. Failures are counted as failed sign-ins.
+        Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if `old_password` is wrong. This counts
+        as a failed sign-in, see IssueToken.
         """
         return await self._channel.call(_IDENTITY_SERVICE_CHANGE_PASSWORD, request, timeout_s=timeout_s)
 
     async def change_email(self, request: ChangeEmailRequest, *, timeout_s: float | None = None) -> ChangeEmailResponse:
-        """Starts the change of the caller's own e-mail address. The new address receives a mail with a
-        link that confirms it, and counts only then; the old address is informed.
+        """Starts a change of the caller's own e-mail address. A mail to the new address contains a link
+        that confirms it, and a mail to the current address announces the change. The address changes
+        when ConfirmEmail is called with the token from the link.
 
-        The response is the same if the new address has an account; its owner is informed instead.
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if the password is wrong, which
-        counts as a failed sign-in, and with RESOURCE_EXHAUSTED after a few changes in a day.
+        The response is the same if the new address already has an account. In that case the owner of
+        that account is informed instead.
+
+        Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if the password is wrong, which counts as
+        a failed sign-in, and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) after a few changes
+        within a day.
         """
         return await self._channel.call(_IDENTITY_SERVICE_CHANGE_EMAIL, request, timeout_s=timeout_s)
 
     async def list_sessions(self, request: ListSessionsRequest, *, timeout_s: float | None = None) -> ListSessionsResponse:
-        """Lists the caller's own sessions, the last used first. Each sign-in is a session."""
+        """Lists the caller's own sessions, most recently used first. Each sign-in is a session."""
         return await self._channel.call(_IDENTITY_SERVICE_LIST_SESSIONS, request, timeout_s=timeout_s)
 
     async def delete_session(self, request: DeleteSessionRequest, *, timeout_s: float | None = None) -> DeleteSessionResponse:
         """Ends one of the caller's own sessions. Its tokens are revoked before the call returns.
 
-        Fails with NOT_FOUND if the caller has no such session.
+        Fails with NOT_FOUND (reason `SESSION_NOT_FOUND`) if the caller has no such session.
         """
         return await self._channel.call(_IDENTITY_SERVICE_DELETE_SESSION, request, timeout_s=timeout_s)
 
     async def issue_token(self, request: IssueTokenRequest, *, timeout_s: float | None = None) -> Token:
-        """Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
-        form-encoded or JSON.
+        """Issues an access token. This is the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The
+        request is form-encoded or JSON.
 
-        REST clients receive errors in the format of RFC 6749, section 5.2. Its codes are the reasons
-        in lower case.
+        REST clients receive errors in the format of RFC 6749, section 5.2. The error codes are the
+        reasons in lower case.
 
-        Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
-        sign-ins by password are counted by account and by client address; after too many of them every
-        attempt fails with RESOURCE_EXHAUSTED, whatever the password, until the delay in
-        `google.rpc.RetryInfo` is over. The delay grows with further failures.
+        Fails with INVALID_ARGUMENT (reason `INVALID_GRANT`) if the credentials are wrong. Failed
+        sign-ins with a password are counted for each account and each client address. After too many
+        failures every attempt fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_SIGN_INS`), even with
+        the right password, until the delay in `google.rpc.RetryInfo` has passed. The delay grows with
+        each further failure.
         """
         return await self._channel.call(_IDENTITY_SERVICE_ISSUE_TOKEN, request, timeout_s=timeout_s)
 
     async def issue_workload_token(self, request: IssueWorkloadTokenRequest, *, timeout_s: float | None = None) -> Token:
-        """Issues an access token to a workload: a token endpoint for the client credentials grant only
-        (RFC 6749, section 4.4). It has a rate limit of its own, which sign-ins of users cannot use up.
+        """Issues an access token to a workload. This token endpoint supports only the client credentials
+        grant (RFC 6749, section 4.4). Its rate limit is separate from the limit of IssueToken, so that
+        sign-ins of users can't use it up.
 
-        Fails with UNAUTHENTICATED and the reason `INVALID_CLIENT` if the credentials are wrong.
+        Fails with UNAUTHENTICATED (reason `INVALID_CLIENT`) if the credentials are wrong.
         """
         return await self._channel.call(_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN, request, timeout_s=timeout_s)
 
     async def revoke_token(self, request: RevokeTokenRequest, *, timeout_s: float | None = None) -> RevokeTokenResponse:
-        """Revokes a token (RFC 7009). An access token is revoked by itself; a refresh token with all
-        tokens of the same sign-in. Revoking an unknown token succeeds, as the RFC requires.
+        """Revokes a token (RFC 7009). Revoking an access token revokes only that token. Revoking a
+        refresh token revokes all tokens of the same sign-in. Revoking an unknown token succeeds, as
+        the RFC requires.
 
-        Returns when every process that verifies tokens has acknowledged the revocation, or has not
-        responded for two seconds.
+        The call returns when all processes that verify tokens have acknowledged the revocation, or
+        after two seconds without an acknowledgement.
         """
         return await self._channel.call(_IDENTITY_SERVICE_REVOKE_TOKEN, request, timeout_s=timeout_s)
 
     async def list_ended_tokens(self, request: ListEndedTokensRequest, *, timeout_s: float | None = None) -> ListEndedTokensResponse:
-        """Lists the tokens that ended before they expired, for processes that verify tokens.
+        """Lists the tokens that became invalid before they expired. Processes that verify tokens call it.
 
-        This is a long poll: if nothing ended since the last response, the call returns as soon as
-        something does, or after `wait_s`. It needs no token, because entries are hashes of identifiers
-        that only the holder of a token knows.
+        This method is a long poll: if no token became invalid since the last response, the call waits
+        until one does, for up to `wait_s` seconds. It needs no access token, because the entries are
+        hashes of identifiers that only the holders of the tokens know.
         """
         return await self._channel.call(_IDENTITY_SERVICE_LIST_ENDED_TOKENS, request, timeout_s=timeout_s)
 
@@ -394,18 +413,19 @@ class IdentityServiceClient:
         return await self._channel.call(_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION, request, timeout_s=timeout_s)
 
     async def resolve_user(self, request: ResolveUserRequest, *, timeout_s: float | None = None) -> ResolveUserResponse:
-        """Returns the e-mail address and the display name of a user. Internal: this is the only method
+        """Returns the e-mail address and the display name of a user. Internal. This is the only method
         that returns personal data to other workloads.
 
-        Fails with NOT_FOUND if the user does not exist.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) if the user does not exist.
         """
         return await self._channel.call(_IDENTITY_SERVICE_RESOLVE_USER, request, timeout_s=timeout_s)
 
     async def fetch_one_time_token(self, request: FetchOneTimeTokenRequest, *, timeout_s: float | None = None) -> FetchOneTimeTokenResponse:
-        """Returns the link that a mail must contain, with the one-time token in it, and the address to
-        send it to. Internal: tokens are not stored, and events name them by identifiers, so that only
-        this method and the mail show them. It returns the same each time.
+        """Returns the link for a mail, which contains the one-time token, and the address to send the
+        mail to. Internal. Tokens are not stored, and events contain only their identifiers: the token
+        itself appears only in this response and in the mail. Repeated calls return the same link.
 
-        Fails with NOT_FOUND if the token has been used or has expired, or if its user was deleted.
+        Fails with NOT_FOUND (reason `ONE_TIME_TOKEN_NOT_FOUND`) if the token was used, has expired, or
+        if its user was deleted.
         """
         return await self._channel.call(_IDENTITY_SERVICE_FETCH_ONE_TIME_TOKEN, request, timeout_s=timeout_s)

@@ -50,14 +50,14 @@ class User(Message[_UserFields]):
             string uid = 2;
             ```
         email:
-            Output only. The e-mail address that the user signs in with and receives mail at.
+            Output only. The e-mail address, with which the user signs in and to which mails are sent.
 
             ```proto
             string email = 3;
             ```
         display_name:
-            The name to display and to address the user by, 1 to 100 characters without line breaks or
-            control characters. Surrounding white space is removed.
+            The name to display, and with which to address the user, 1 to 100 characters without line
+            breaks or control characters. Surrounding white space is removed.
 
             ```proto
             string display_name = 4;
@@ -69,26 +69,26 @@ class User(Message[_UserFields]):
             meshwright.identity.v1.Role role = 5;
             ```
         create_time:
-            Output only. When the user registered.
+            Output only. The time when the user registered.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 6;
             ```
         update_time:
-            Output only. When the user was last changed.
+            Output only. The time when the user was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 7;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-            is made only if this is the current version; otherwise the call fails with ABORTED.
+            The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+            the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             string etag = 8;
             ```
         email_confirmed:
-            Output only. Whether the user has proved to read the mail of the address.
+            Output only. True if the user has confirmed the e-mail address.
 
             ```proto
             bool email_confirmed = 9;
@@ -138,8 +138,8 @@ class CreateUserRequest(Message[_CreateUserRequestFields]):
         email:
             Required. The e-mail address to sign in with, at most 254 ASCII characters: a dot-atom of at
             most 64 characters (RFC 5322, without quotes and comments), "@", and a domain of at least two
-            labels (RFC 1035). Internationalized domains are written in their "xn--" form. An address can
-            have one account, irrespective of case.
+            labels (RFC 1035). Internationalized domains are written in their "xn--" form. Upper and lower
+            case are not distinguished. Each address can have one account.
 
             ```proto
             string email = 1;
@@ -151,15 +151,15 @@ class CreateUserRequest(Message[_CreateUserRequestFields]):
             string password = 2;
             ```
         display_name:
-            Required. The name to display and to address the user by, 1 to 100 characters without line
-            breaks or control characters. Surrounding white space is removed.
+            Required. The name to display, and with which to address the user, 1 to 100 characters without
+            line breaks or control characters. Surrounding white space is removed.
 
             ```proto
             string display_name = 3;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response; the same UUID with a different request fails with
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response; the same UUID with a different request fails with
             INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
@@ -231,8 +231,7 @@ class UpdateUserRequest(Message[_UpdateUserRequestFields]):
     Attributes:
         user:
             Required. The user to update, with its `name` and the new values of its fields. If `user.etag`
-            is set, the update is made only if it is the current version; otherwise the call fails with
-            ABORTED.
+            is set and is not the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             optional meshwright.identity.v1.User user = 1;
@@ -279,8 +278,8 @@ class DeleteUserRequest(Message[_DeleteUserRequestFields]):
             string name = 1;
             ```
         etag:
-            The version of the user to delete. If set and not the current version, the call fails with
-            ABORTED. If absent, the version is not checked.
+            The expected version of the user. If it is set and is not the current version, the call fails
+            with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
 
             ```proto
             string etag = 2;
@@ -335,8 +334,8 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
 
     Attributes:
         grant_type:
-            Required. The grant: "authorization_code", "refresh_token", "client_credentials", or "password"
-            if PASSWORD_GRANT allows it.
+            Required. The grant: "authorization_code", "refresh_token", "client_credentials", or, if the
+            setting PASSWORD_GRANT allows it, "password".
 
             ```proto
             string grant_type = 1 [json_name = "grant_type"];
@@ -355,21 +354,21 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             ```
         refresh_token:
             The refresh token from the previous response. Required by the grant "refresh_token". Each
-            refresh token can be used once; using it again revokes all tokens of the sign-in.
+            refresh token can be used once. Using it again revokes all tokens of the sign-in.
 
             ```proto
             string refresh_token = 4 [json_name = "refresh_token"];
             ```
         client_id:
             The client's identifier. Required by the grant "authorization_code", and to refresh its tokens.
-            With the grant "client_credentials" the client can send it by HTTP Basic authentication
+            With the grant "client_credentials", the client can send it with HTTP Basic authentication
             instead.
 
             ```proto
             string client_id = 5 [json_name = "client_id"];
             ```
         client_secret:
-            The client's secret, with the grant "client_credentials". The client can send it by HTTP Basic
+            The client's secret, for the grant "client_credentials". The client can send it with HTTP Basic
             authentication instead.
 
             ```proto
@@ -377,14 +376,16 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             ```
         scope:
             The requested scopes, separated by spaces. If absent, all scopes that the user or client may
-            have are granted. It is ignored with the grant "authorization_code", whose code has the scopes.
+            have are granted. Ignored with the grant "authorization_code", because the code determines the
+            scopes.
 
             ```proto
             string scope = 7;
             ```
         code:
             The authorization code from the redirect. Required by the grant "authorization_code". Each code
-            can be used once, within a minute; using it again revokes all tokens that it gave.
+            is valid for a minute and can be used once. Using it again revokes all tokens that were issued
+            for it.
 
             ```proto
             string code = 8;
@@ -396,7 +397,7 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             string redirect_uri = 9 [json_name = "redirect_uri"];
             ```
         code_verifier:
-            The secret whose hash was the `code_challenge` of the authorization request (RFC 7636).
+            The secret whose hash was sent as `code_challenge` in the authorization request (RFC 7636).
             Required by the grant "authorization_code".
 
             ```proto
@@ -465,7 +466,7 @@ class Token(Message[_TokenFields]):
             int32 expires_in = 3 [json_name = "expires_in"];
             ```
         refresh_token:
-            The refresh token to request the next access token with. Absent with the grant
+            The refresh token, with which the next access token can be requested. Absent with the grant
             "client_credentials".
 
             ```proto
@@ -518,19 +519,19 @@ class IssueWorkloadTokenRequest(Message[_IssueWorkloadTokenRequestFields]):
             string grant_type = 1 [json_name = "grant_type"];
             ```
         client_id:
-            The client's identifier. The client can send it by HTTP Basic authentication instead.
+            The client's identifier. The client can send it with HTTP Basic authentication instead.
 
             ```proto
             string client_id = 2 [json_name = "client_id"];
             ```
         client_secret:
-            The client's secret. The client can send it by HTTP Basic authentication instead.
+            The client's secret. The client can send it with HTTP Basic authentication instead.
 
             ```proto
             string client_secret = 3 [json_name = "client_secret"];
             ```
         scope:
-            The requested scopes, separated by spaces. Workloads have none, so any scope fails with
+            The requested scopes, separated by spaces. Workloads have no scopes, so any value fails with
             INVALID_ARGUMENT.
 
             ```proto
@@ -575,8 +576,8 @@ class RevokeTokenRequest(Message[_RevokeTokenRequestFields]):
             string token = 1;
             ```
         token_type_hint:
-            The type of the token: "access_token" or "refresh_token". It is ignored, because tokens show
-            their type.
+            The type of the token: "access_token" or "refresh_token". It is ignored, because the server
+            recognizes the type of a token.
 
             ```proto
             string token_type_hint = 2 [json_name = "token_type_hint"];
@@ -636,16 +637,16 @@ class ListEndedTokensRequest(Message[_ListEndedTokensRequestFields]):
             string after = 1;
             ```
         reader:
-            The identity of the reader: a random UUID that the process generates when it starts. A call
-            that ends a token waits until every reader has acknowledged it, which a reader does by its next
-            request.
+            The identity of the reader: a random UUID that the process generates when it starts. A reader
+            acknowledges a response with its next request. Calls that revoke tokens wait for the
+            acknowledgement of every reader.
 
             ```proto
             string reader = 2;
             ```
         wait_s:
-            How long to wait if nothing ended, in seconds, from 0 to 25. If absent, the call returns at
-            once.
+            The time to wait if there are no new entries, from 0 to 25 seconds. If absent, the call returns
+            immediately.
 
             ```proto
             int32 wait_s = 3 [json_name = "wait_s"];
@@ -681,8 +682,8 @@ class ListEndedTokensResponse(Message[_ListEndedTokensResponseFields]):
 
     Attributes:
         ended:
-            The tokens that ended, in the order in which they did. The list can be incomplete; the request
-            with `next_after` returns the rest.
+            The tokens that became invalid, in the order in which this happened. The list can be
+            incomplete. To get the rest, send a request with `next_after`.
 
             ```proto
             repeated meshwright.identity.v1.EndedToken ended = 1;
@@ -714,7 +715,7 @@ _EndedTokenFields: TypeAlias = Literal["id", "expire_time"]
 
 class EndedToken(Message[_EndedTokenFields]):
     """
-    A token that ended before it expired, or all tokens of a sign-in or of a user.
+    A token that became invalid before it expired, or all tokens of a sign-in or of a user.
 
     ```proto
     message meshwright.identity.v1.EndedToken
@@ -729,7 +730,7 @@ class EndedToken(Message[_EndedTokenFields]):
             string id = 1;
             ```
         expire_time:
-            When the last of these tokens expires. The entry is removed then.
+            The time when the last of these tokens expires and the entry is removed.
 
             ```proto
             optional google.protobuf.Timestamp expire_time = 2 [json_name = "expire_time"];
@@ -783,8 +784,7 @@ class Jwks(Message[_JwksFields]):
 
     Attributes:
         keys:
-            The keys: the one that currently signs, the next one, and previous ones whose tokens have not
-            all expired.
+            The current signing key, the next key, and previous keys with tokens that have not expired.
 
             ```proto
             repeated meshwright.identity.v1.Jwk keys = 1;
@@ -946,19 +946,19 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
             repeated string grant_types_supported = 5 [json_name = "grant_types_supported"];
             ```
         scopes_supported:
-            All scopes that tokens can have.
+            The scopes that tokens can have.
 
             ```proto
             repeated string scopes_supported = 6 [json_name = "scopes_supported"];
             ```
         token_endpoint_auth_methods_supported:
-            How clients can authenticate at the token endpoint.
+            The methods by which clients can authenticate at the token endpoint.
 
             ```proto
             repeated string token_endpoint_auth_methods_supported = 7 [json_name = "token_endpoint_auth_methods_supported"];
             ```
         id_token_signing_alg_values_supported:
-            The algorithms that tokens are signed with.
+            The algorithms with which tokens are signed.
 
             ```proto
             repeated string id_token_signing_alg_values_supported = 8 [json_name = "id_token_signing_alg_values_supported"];
@@ -976,8 +976,8 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
             optional google.protobuf.ListValue response_types_supported = 11 [json_name = "response_types_supported"];
             ```
         revocation_endpoint_auth_methods_supported:
-            How clients can authenticate at the revocation endpoint. Always "none": the token is
-            sufficient.
+            The methods by which clients can authenticate at the revocation endpoint. Always "none",
+            because the token is sufficient.
 
             ```proto
             repeated string revocation_endpoint_auth_methods_supported = 12 [json_name = "revocation_endpoint_auth_methods_supported"];
@@ -995,13 +995,13 @@ class OpenIdConfiguration(Message[_OpenIdConfigurationFields]):
             repeated string code_challenge_methods_supported = 14 [json_name = "code_challenge_methods_supported"];
             ```
         response_modes_supported:
-            How the authorization endpoint responds, always "query".
+            The response modes of the authorization endpoint, always "query".
 
             ```proto
             repeated string response_modes_supported = 15 [json_name = "response_modes_supported"];
             ```
         authorization_response_iss_parameter_supported:
-            Whether the redirect has the parameter `iss`, always true (RFC 9207).
+            True if the redirect has the parameter `iss` (RFC 9207). Always true.
 
             ```proto
             bool authorization_response_iss_parameter_supported = 16 [json_name = "authorization_response_iss_parameter_supported"];
@@ -1093,20 +1093,21 @@ class ResolveUserResponse(Message[_ResolveUserResponseFields]):
 
     Attributes:
         email:
-            The e-mail address that the user receives mail at.
+            The e-mail address to which mails are sent.
 
             ```proto
             string email = 1;
             ```
         display_name:
-            The name to address the user by. Mail to an address that is not confirmed must not contain it.
+            The name with which to address the user. Don't use it in mails to an address that is not
+            confirmed.
 
             ```proto
             string display_name = 2;
             ```
         email_confirmed:
-            Whether the user has proved to read the mail of the address. One that is not confirmed may be a
-            stranger's.
+            True if the user has confirmed the e-mail address. An address that is not confirmed may belong
+            to somebody else.
 
             ```proto
             bool email_confirmed = 3;
@@ -1146,13 +1147,13 @@ class Role(Enum):
             ROLE_UNSPECIFIED = 0
             ```
         CUSTOMER:
-            A customer: orders products.
+            A customer, who can order products.
 
             ```proto
             ROLE_CUSTOMER = 1
             ```
         STAFF:
-            A member of staff: manages products and all orders.
+            A member of staff, who can manage products and all orders.
 
             ```proto
             ROLE_STAFF = 2

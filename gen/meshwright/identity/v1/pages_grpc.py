@@ -35,47 +35,50 @@ _PAGES_SERVICE_SUBMIT_RESET_PASSWORD: Final = Method.of(_PAGES_SERVICE.methods[5
 
 
 class PagesServiceBase(Service):
-    """The pages of accounts for people with a browser: signing in to an application, and the links in
-    mails. They need no scripts.
+    """Serves the account pages for browsers: the sign-in page for applications, and the pages to which
+    mails link. The pages work without scripts.
     """
 
     DESC: ClassVar[DescService] = _PAGES_SERVICE
 
     @abstractmethod
     async def show_sign_in(self, request: ShowSignInRequest, call: Call) -> HttpBody:
-        """Shows the page on which a user signs in to a browser application that BROWSER_CLIENTS names:
-        the authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700).
+        """Shows the page where a user signs in to a browser application. This is the authorization
+        endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700). The setting BROWSER_CLIENTS
+        lists the applications.
 
-        If the client is unknown or the redirect URI is not one of its own, a page says so, and nobody
-        is redirected. Other errors are sent to the redirect URI (section 4.1.2.1).
+        If the client is unknown or does not have this redirect URI, the page shows an error and does
+        not redirect. All other errors are sent to the redirect URI (section 4.1.2.1).
         """
 
     @abstractmethod
     async def sign_in(self, request: SignInRequest, call: Call) -> HttpBody:
-        """Signs a user in with the form of the page, and redirects to the application with an
-        authorization code (RFC 6749, section 4.1.2). A wrong password shows the page again.
+        """Handles the form of the sign-in page: signs the user in and redirects to the application with
+        an authorization code (RFC 6749, section 4.1.2). If the password is wrong, the page is shown
+        again.
         """
 
     @abstractmethod
     async def show_confirm_email(self, request: ShowConfirmEmailRequest, call: Call) -> HttpBody:
-        """Shows the page to which a mail links to confirm an address. It changes nothing until its form
-        is sent, because programs that inspect mails open links.
+        """Shows the page to which a mail links to confirm an e-mail address. The address is confirmed
+        only when the form is submitted, because mail scanners open links too.
         """
 
     @abstractmethod
     async def submit_confirm_email(self, request: SubmitConfirmEmailRequest, call: Call) -> HttpBody:
-        """Confirms an address with the form of the page, as IdentityService.ConfirmEmail does."""
+        """Handles the form of the page: confirms the e-mail address, like IdentityService.ConfirmEmail."""
 
     @abstractmethod
     async def show_reset_password(self, request: ShowResetPasswordRequest, call: Call) -> HttpBody:
-        """Shows the page to which a mail links to reset a password. Without a token it asks for the
-        address to send such a mail to.
+        """Shows the page to which a mail links to reset a password. Without a token, the page asks for
+        the e-mail address to which such a mail is sent.
         """
 
     @abstractmethod
     async def submit_reset_password(self, request: SubmitResetPasswordRequest, call: Call) -> HttpBody:
-        """Resets a password with the form of the page, as IdentityService.ResetPassword does; or, without
-        a token, sends the mail, as IdentityService.RequestPasswordReset does.
+        """Handles the form of the page: with a token, resets the password, like
+        IdentityService.ResetPassword; without a token, sends the mail, like
+        IdentityService.RequestPasswordReset.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -90,46 +93,49 @@ class PagesServiceBase(Service):
 
 
 class PagesServiceClient:
-    """The pages of accounts for people with a browser: signing in to an application, and the links in
-    mails. They need no scripts.
+    """Serves the account pages for browsers: the sign-in page for applications, and the pages to which
+    mails link. The pages work without scripts.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def show_sign_in(self, request: ShowSignInRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """Shows the page on which a user signs in to a browser application that BROWSER_CLIENTS names:
-        the authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700).
+        """Shows the page where a user signs in to a browser application. This is the authorization
+        endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700). The setting BROWSER_CLIENTS
+        lists the applications.
 
-        If the client is unknown or the redirect URI is not one of its own, a page says so, and nobody
-        is redirected. Other errors are sent to the redirect URI (section 4.1.2.1).
+        If the client is unknown or does not have this redirect URI, the page shows an error and does
+        not redirect. All other errors are sent to the redirect URI (section 4.1.2.1).
         """
         return await self._channel.call(_PAGES_SERVICE_SHOW_SIGN_IN, request, timeout_s=timeout_s)
 
     async def sign_in(self, request: SignInRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """Signs a user in with the form of the page, and redirects to the application with an
-        authorization code (RFC 6749, section 4.1.2). A wrong password shows the page again.
+        """Handles the form of the sign-in page: signs the user in and redirects to the application with
+        an authorization code (RFC 6749, section 4.1.2). If the password is wrong, the page is shown
+        again.
         """
         return await self._channel.call(_PAGES_SERVICE_SIGN_IN, request, timeout_s=timeout_s)
 
     async def show_confirm_email(self, request: ShowConfirmEmailRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """Shows the page to which a mail links to confirm an address. It changes nothing until its form
-        is sent, because programs that inspect mails open links.
+        """Shows the page to which a mail links to confirm an e-mail address. The address is confirmed
+        only when the form is submitted, because mail scanners open links too.
         """
         return await self._channel.call(_PAGES_SERVICE_SHOW_CONFIRM_EMAIL, request, timeout_s=timeout_s)
 
     async def submit_confirm_email(self, request: SubmitConfirmEmailRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """Confirms an address with the form of the page, as IdentityService.ConfirmEmail does."""
+        """Handles the form of the page: confirms the e-mail address, like IdentityService.ConfirmEmail."""
         return await self._channel.call(_PAGES_SERVICE_SUBMIT_CONFIRM_EMAIL, request, timeout_s=timeout_s)
 
     async def show_reset_password(self, request: ShowResetPasswordRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """Shows the page to which a mail links to reset a password. Without a token it asks for the
-        address to send such a mail to.
+        """Shows the page to which a mail links to reset a password. Without a token, the page asks for
+        the e-mail address to which such a mail is sent.
         """
         return await self._channel.call(_PAGES_SERVICE_SHOW_RESET_PASSWORD, request, timeout_s=timeout_s)
 
     async def submit_reset_password(self, request: SubmitResetPasswordRequest, *, timeout_s: float | None = None) -> HttpBody:
-        """Resets a password with the form of the page, as IdentityService.ResetPassword does; or, without
-        a token, sends the mail, as IdentityService.RequestPasswordReset does.
+        """Handles the form of the page: with a token, resets the password, like
+        IdentityService.ResetPassword; without a token, sends the mail, like
+        IdentityService.RequestPasswordReset.
         """
         return await self._channel.call(_PAGES_SERVICE_SUBMIT_RESET_PASSWORD, request, timeout_s=timeout_s)

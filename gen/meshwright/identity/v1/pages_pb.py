@@ -33,13 +33,13 @@ class ShowSignInRequest(Message[_ShowSignInRequestFields]):
 
     Attributes:
         client_id:
-            The identifier of the application, a key of BROWSER_CLIENTS.
+            The identifier of the application, a key of the setting BROWSER_CLIENTS.
 
             ```proto
             string client_id = 1 [json_name = "client_id"];
             ```
         redirect_uri:
-            The URI to return to, exactly one of those that the application has.
+            The URI to which to return. It must be identical to one of the application's redirect URIs.
 
             ```proto
             string redirect_uri = 2 [json_name = "redirect_uri"];
@@ -58,7 +58,7 @@ class ShowSignInRequest(Message[_ShowSignInRequestFields]):
             string scope = 4;
             ```
         state:
-            A value that the redirect returns, by which the application recognizes its own request.
+            A value that is returned with the redirect, so that the application recognizes its own request.
 
             ```proto
             string state = 5;
@@ -120,7 +120,7 @@ class SignInRequest(Message[_SignInRequestFields]):
             string client_id = 1 [json_name = "client_id"];
             ```
         redirect_uri:
-            The URI to return to.
+            The URI to which to return.
 
             ```proto
             string redirect_uri = 2 [json_name = "redirect_uri"];
@@ -138,7 +138,7 @@ class SignInRequest(Message[_SignInRequestFields]):
             string scope = 4;
             ```
         state:
-            A value that the redirect returns.
+            A value that is returned with the redirect.
 
             ```proto
             string state = 5;
@@ -274,7 +274,7 @@ class ShowResetPasswordRequest(Message[_ShowResetPasswordRequestFields]):
 
     Attributes:
         token:
-            The one-time token from the mail, absent to ask for such a mail.
+            The one-time token from the mail. Leave it out to request such a mail.
 
             ```proto
             string token = 1;
@@ -306,7 +306,7 @@ class SubmitResetPasswordRequest(Message[_SubmitResetPasswordRequestFields]):
 
     Attributes:
         token:
-            The one-time token from the mail, absent to ask for such a mail.
+            The one-time token from the mail. Leave it out to request such a mail.
 
             ```proto
             string token = 1;
@@ -318,7 +318,7 @@ class SubmitResetPasswordRequest(Message[_SubmitResetPasswordRequestFields]):
             string new_password = 2 [json_name = "new_password"];
             ```
         email:
-            The e-mail address to send a mail to, without a token.
+            The e-mail address to which a mail is sent. Only read if there is no token.
 
             ```proto
             string email = 3;

@@ -35,7 +35,7 @@ class InformationServiceBase(Service):
 
     @abstractmethod
     async def get_information(self, request: GetInformationRequest, call: Call) -> Information:
-        """Returns the information. Requires a valid access token, and no particular scope."""
+        """Returns the information. Requires a valid access token, but no particular scope."""
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
@@ -50,5 +50,5 @@ class InformationServiceClient:
         self._channel = channel
 
     async def get_information(self, request: GetInformationRequest, *, timeout_s: float | None = None) -> Information:
-        """Returns the information. Requires a valid access token, and no particular scope."""
+        """Returns the information. Requires a valid access token, but no particular scope."""
         return await self._channel.call(_INFORMATION_SERVICE_GET_INFORMATION, request, timeout_s=timeout_s)

@@ -25,7 +25,7 @@ _StockReservedFields: TypeAlias = Literal["reservation"]
 
 class StockReserved(Message[_StockReservedFields]):
     """
-    The products of an order are reserved.
+    The products of an order were reserved.
 
     ```proto
     message meshwright.inventory.v1.StockReserved
@@ -57,7 +57,7 @@ _StockRejectedFields: TypeAlias = Literal["reservation", "shortages"]
 
 class StockRejected(Message[_StockRejectedFields]):
     """
-    The products of an order can't be reserved, or no longer: there are not enough units, or the
+    The products of an order could not be reserved because there are not enough units, or their
     reservation expired before the order was paid.
 
     ```proto
@@ -72,7 +72,7 @@ class StockRejected(Message[_StockRejectedFields]):
             optional meshwright.inventory.v1.Reservation reservation = 1;
             ```
         shortages:
-            The products of which there are not enough units; empty if the reservation expired.
+            The products with too few available units. Empty if the reservation expired.
 
             ```proto
             repeated meshwright.inventory.v1.Shortage shortages = 2;
@@ -98,7 +98,7 @@ _StockLowFields: TypeAlias = Literal["stock"]
 
 class StockLow(Message[_StockLowFields]):
     """
-    A product runs low: its available units fell to its reorder level, or below.
+    A product is low in stock: its available units fell to or below its reorder level.
 
     ```proto
     message meshwright.inventory.v1.StockLow

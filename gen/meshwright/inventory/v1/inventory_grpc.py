@@ -43,41 +43,51 @@ _INVENTORY_SERVICE_COMMIT: Final = Method.of(_INVENTORY_SERVICE.methods[11], Com
 
 
 class InventoryServiceBase(Service):
-    """Manages the stock of products, and reserves it for orders. Stock is never oversold."""
+    """Manages the stock of products and reserves it for orders. Stock is never oversold."""
 
     DESC: ClassVar[DescService] = _INVENTORY_SERVICE
 
     @abstractmethod
     async def get_availability(self, request: GetAvailabilityRequest, call: Call) -> Availability:
-        """Returns whether a product can be ordered now, and how many units. Anyone can ask."""
+        """Returns the number of units of a product that can be ordered now. Anyone can call it."""
 
     @abstractmethod
     async def get_stock(self, request: GetStockRequest, call: Call) -> Stock:
         """Returns the stock of a product. Staff only.
 
-        A product that was never in stock has a stock of zero.
+        The stock of a product that was never in stock is zero.
         """
 
     @abstractmethod
     async def list_stock(self, request: ListStockRequest, call: Call) -> ListStockResponse:
-        """Lists the stock of all products, or of those that run low, by the name of the product. Staff
-        only.
+        """Lists the stock of all products, or of those that are low in stock, ordered by product name.
+        Staff only.
         """
 
     @abstractmethod
     async def update_stock(self, request: UpdateStockRequest, call: Call) -> Stock:
-        """Changes the level at which a product is reordered, and the quantity. Staff only."""
+        """Updates the reorder level and the reorder quantity of a product. Staff only.
+
+        Fails with ABORTED (reason `ETAG_MISMATCH`) if `stock.etag` is set and is not the current
+        version.
+        """
 
     @abstractmethod
     async def adjust_stock(self, request: AdjustStockRequest, call: Call) -> Stock:
-        """Adds units to the stock of a product, or takes some away, and records why. Staff only.
+        """Adds units to the stock of a product or removes units from it, and records the reason. Staff
+        only.
 
-        Fails with FAILED_PRECONDITION if more units would be taken away than are available.
+        Fails with FAILED_PRECONDITION if fewer units are available than are to be removed (reason
+        `STOCK_SHORT`), or if the stock would exceed its maximum (reason `STOCK_FULL`).
         """
 
     @abstractmethod
     async def batch_adjust_stock(self, request: BatchAdjustStockRequest, call: Call) -> BatchAdjustStockResponse:
-        """Adjusts the stock of up to 1000 products, all or none (AIP-234). Staff only."""
+        """Adjusts the stock of up to 1000 products (AIP-234). Either all adjustments are made or none.
+        Staff only.
+
+        Fails as AdjustStock does.
+        """
 
     @abstractmethod
     async def list_adjustments(self, request: ListAdjustmentsRequest, call: Call) -> ListAdjustmentsResponse:
@@ -85,35 +95,38 @@ class InventoryServiceBase(Service):
 
     @abstractmethod
     async def list_reorder_proposals(self, request: ListReorderProposalsRequest, call: Call) -> ListReorderProposalsResponse:
-        """Lists what to reorder: the products at or below their reorder level, with the quantity to
-        order. Staff only.
+        """Lists the products whose available units are at or below their reorder level, with the quantity
+        to order. Staff only.
         """
 
     @abstractmethod
     def watch_low_stock(self, request: WatchLowStockRequest, call: Call) -> AsyncIterator[WatchLowStockResponse]:
-        """Streams the stock of products that run low: those that are low now, and each that becomes low
-        or is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
+        """Streams the products that are low in stock: first those that are low now, then each product
+        that becomes low or is refilled. To continue a broken stream, send the last `resume_token`.
+        Staff only.
         """
 
     @abstractmethod
     async def reserve(self, request: ReserveRequest, call: Call) -> Reservation:
-        """Reserves the products of an order, all or none. Repeating it has no effect and returns the
-        first outcome.
+        """Reserves the products of an order, either all or none. If there are not enough units, the
+        returned reservation has the state STATE_REJECTED. Repeated calls have no effect and return the
+        first result. Internal.
         """
 
     @abstractmethod
     async def release(self, request: ReleaseRequest, call: Call) -> Reservation:
-        """Releases what is reserved for an order, or returns to the stock what was committed. An order
-        that has no reservation never gets one afterwards.
+        """Releases the reservation of an order. Committed units return to the stock. If the order has no
+        reservation, later calls of Reserve for it have no effect. Internal.
         """
 
     @abstractmethod
     async def commit(self, request: CommitRequest, call: Call) -> Reservation:
-        """Commits what is reserved for an order: the units leave the stock. A reservation that has
-        expired is made again if the stock allows it.
+        """Commits the reservation of an order: its units leave the stock. If the reservation has expired,
+        it is renewed first, if enough units are available. Internal.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released or was never
-        made.
+        Fails with FAILED_PRECONDITION if the order has no reservation (reason
+        `RESERVATION_NOT_FOUND`), or if the reservation was rejected, was released, or has expired and
+        can't be renewed (reason `RESERVATION_STATE`).
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -134,41 +147,51 @@ class InventoryServiceBase(Service):
 
 
 class InventoryServiceClient:
-    """Manages the stock of products, and reserves it for orders. Stock is never oversold."""
+    """Manages the stock of products and reserves it for orders. Stock is never oversold."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def get_availability(self, request: GetAvailabilityRequest, *, timeout_s: float | None = None) -> Availability:
-        """Returns whether a product can be ordered now, and how many units. Anyone can ask."""
+        """Returns the number of units of a product that can be ordered now. Anyone can call it."""
         return await self._channel.call(_INVENTORY_SERVICE_GET_AVAILABILITY, request, timeout_s=timeout_s)
 
     async def get_stock(self, request: GetStockRequest, *, timeout_s: float | None = None) -> Stock:
         """Returns the stock of a product. Staff only.
 
-        A product that was never in stock has a stock of zero.
+        The stock of a product that was never in stock is zero.
         """
         return await self._channel.call(_INVENTORY_SERVICE_GET_STOCK, request, timeout_s=timeout_s)
 
     async def list_stock(self, request: ListStockRequest, *, timeout_s: float | None = None) -> ListStockResponse:
-        """Lists the stock of all products, or of those that run low, by the name of the product. Staff
-        only.
+        """Lists the stock of all products, or of those that are low in stock, ordered by product name.
+        Staff only.
         """
         return await self._channel.call(_INVENTORY_SERVICE_LIST_STOCK, request, timeout_s=timeout_s)
 
     async def update_stock(self, request: UpdateStockRequest, *, timeout_s: float | None = None) -> Stock:
-        """Changes the level at which a product is reordered, and the quantity. Staff only."""
+        """Updates the reorder level and the reorder quantity of a product. Staff only.
+
+        Fails with ABORTED (reason `ETAG_MISMATCH`) if `stock.etag` is set and is not the current
+        version.
+        """
         return await self._channel.call(_INVENTORY_SERVICE_UPDATE_STOCK, request, timeout_s=timeout_s)
 
     async def adjust_stock(self, request: AdjustStockRequest, *, timeout_s: float | None = None) -> Stock:
-        """Adds units to the stock of a product, or takes some away, and records why. Staff only.
+        """Adds units to the stock of a product or removes units from it, and records the reason. Staff
+        only.
 
-        Fails with FAILED_PRECONDITION if more units would be taken away than are available.
+        Fails with FAILED_PRECONDITION if fewer units are available than are to be removed (reason
+        `STOCK_SHORT`), or if the stock would exceed its maximum (reason `STOCK_FULL`).
         """
         return await self._channel.call(_INVENTORY_SERVICE_ADJUST_STOCK, request, timeout_s=timeout_s)
 
     async def batch_adjust_stock(self, request: BatchAdjustStockRequest, *, timeout_s: float | None = None) -> BatchAdjustStockResponse:
-        """Adjusts the stock of up to 1000 products, all or none (AIP-234). Staff only."""
+        """Adjusts the stock of up to 1000 products (AIP-234). Either all adjustments are made or none.
+        Staff only.
+
+        Fails as AdjustStock does.
+        """
         return await self._channel.call(_INVENTORY_SERVICE_BATCH_ADJUST_STOCK, request, timeout_s=timeout_s)
 
     async def list_adjustments(self, request: ListAdjustmentsRequest, *, timeout_s: float | None = None) -> ListAdjustmentsResponse:
@@ -176,34 +199,37 @@ class InventoryServiceClient:
         return await self._channel.call(_INVENTORY_SERVICE_LIST_ADJUSTMENTS, request, timeout_s=timeout_s)
 
     async def list_reorder_proposals(self, request: ListReorderProposalsRequest, *, timeout_s: float | None = None) -> ListReorderProposalsResponse:
-        """Lists what to reorder: the products at or below their reorder level, with the quantity to
-        order. Staff only.
+        """Lists the products whose available units are at or below their reorder level, with the quantity
+        to order. Staff only.
         """
         return await self._channel.call(_INVENTORY_SERVICE_LIST_REORDER_PROPOSALS, request, timeout_s=timeout_s)
 
     def watch_low_stock(self, request: WatchLowStockRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchLowStockResponse]]:
-        """Streams the stock of products that run low: those that are low now, and each that becomes low
-        or is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
+        """Streams the products that are low in stock: first those that are low now, then each product
+        that becomes low or is refilled. To continue a broken stream, send the last `resume_token`.
+        Staff only.
         """
         return self._channel.open(_INVENTORY_SERVICE_WATCH_LOW_STOCK, request, timeout_s=timeout_s)
 
     async def reserve(self, request: ReserveRequest, *, timeout_s: float | None = None) -> Reservation:
-        """Reserves the products of an order, all or none. Repeating it has no effect and returns the
-        first outcome.
+        """Reserves the products of an order, either all or none. If there are not enough units, the
+        returned reservation has the state STATE_REJECTED. Repeated calls have no effect and return the
+        first result. Internal.
         """
         return await self._channel.call(_INVENTORY_SERVICE_RESERVE, request, timeout_s=timeout_s)
 
     async def release(self, request: ReleaseRequest, *, timeout_s: float | None = None) -> Reservation:
-        """Releases what is reserved for an order, or returns to the stock what was committed. An order
-        that has no reservation never gets one afterwards.
+        """Releases the reservation of an order. Committed units return to the stock. If the order has no
+        reservation, later calls of Reserve for it have no effect. Internal.
         """
         return await self._channel.call(_INVENTORY_SERVICE_RELEASE, request, timeout_s=timeout_s)
 
     async def commit(self, request: CommitRequest, *, timeout_s: float | None = None) -> Reservation:
-        """Commits what is reserved for an order: the units leave the stock. A reservation that has
-        expired is made again if the stock allows it.
+        """Commits the reservation of an order: its units leave the stock. If the reservation has expired,
+        it is renewed first, if enough units are available. Internal.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released or was never
-        made.
+        Fails with FAILED_PRECONDITION if the order has no reservation (reason
+        `RESERVATION_NOT_FOUND`), or if the reservation was rejected, was released, or has expired and
+        can't be renewed (reason `RESERVATION_STATE`).
         """
         return await self._channel.call(_INVENTORY_SERVICE_COMMIT, request, timeout_s=timeout_s)

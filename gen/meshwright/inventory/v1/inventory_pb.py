@@ -28,7 +28,7 @@ _AvailabilityFields: TypeAlias = Literal["name", "units"]
 
 class Availability(Message[_AvailabilityFields]):
     """
-    Whether a product can be ordered.
+    The availability of a product.
 
     ```proto
     message meshwright.inventory.v1.Availability
@@ -42,8 +42,8 @@ class Availability(Message[_AvailabilityFields]):
             string name = 1;
             ```
         units:
-            Output only. The number of units that can be ordered, at most 100: how many more there are is
-            not told.
+            Output only. The number of units that can be ordered, capped at 100. Larger stocks are not
+            disclosed.
 
             ```proto
             int32 units = 2;
@@ -89,45 +89,46 @@ class Stock(Message[_StockFields]):
             string product = 2;
             ```
         on_hand:
-            Output only. The units in the warehouse.
+            Output only. The number of units in the warehouse.
 
             ```proto
             int64 on_hand = 3;
             ```
         reserved:
-            Output only. The units that are reserved for orders.
+            Output only. The number of units that are reserved for orders.
 
             ```proto
             int64 reserved = 4;
             ```
         available:
-            Output only. The units that can still be ordered.
+            Output only. The number of units that can still be ordered.
 
             ```proto
             int64 available = 5;
             ```
         reorder_level:
-            The number of available units at or below which the product runs low, 0 to 1,000,000.
+            The product is low in stock when its available units are at or below this number, 0 to
+            1,000,000.
 
             ```proto
             int32 reorder_level = 6;
             ```
         reorder_quantity:
-            The number of units to order when the product runs low, 0 to 1,000,000. With 0, no reorder is
-            proposed.
+            The number of units to order when the product is low in stock, 0 to 1,000,000. If 0, no reorder
+            is proposed.
 
             ```proto
             int32 reorder_quantity = 7;
             ```
         update_time:
-            Output only. When the stock was last changed.
+            Output only. The time when the stock was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 8;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with an update, the update is made only
-            if this is the current version.
+            The version of this resource (AIP-154). If it is sent with an update and is not the current
+            version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             string etag = 9;
@@ -175,13 +176,13 @@ class Adjustment(Message[_AdjustmentFields]):
 
     Attributes:
         delta:
-            Required. The number of units to add, negative to take some away. Not 0.
+            Required. The number of units to add. Negative to remove units. Must not be 0.
 
             ```proto
             int32 delta = 1;
             ```
         reason:
-            Required. Why.
+            Required. The reason for the adjustment.
 
             ```proto
             meshwright.inventory.v1.Adjustment.Reason reason = 2;
@@ -199,13 +200,14 @@ class Adjustment(Message[_AdjustmentFields]):
             string product = 4;
             ```
         actor:
-            Output only. Who made the adjustment, in the form "users/{uid}". Empty if the user was deleted.
+            Output only. The resource name of the user who made the adjustment, in the form "users/{uid}".
+            Empty if the user was deleted.
 
             ```proto
             string actor = 5;
             ```
         create_time:
-            Output only. When it was made.
+            Output only. The time of the adjustment.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 6;
@@ -237,7 +239,7 @@ class Adjustment(Message[_AdjustmentFields]):
 
     class Reason(Enum):
         """
-        Why a stock is adjusted.
+        The reasons for adjustments.
 
         ```proto
         enum meshwright.inventory.v1.Adjustment.Reason
@@ -269,13 +271,13 @@ class Adjustment(Message[_AdjustmentFields]):
                 REASON_DAMAGED = 3
                 ```
             RETURNED:
-                A customer sent units back.
+                A customer returned units.
 
                 ```proto
                 REASON_RETURNED = 4
                 ```
             OTHER:
-                Another reason, which `note` gives.
+                Another reason, described in `note`.
 
                 ```proto
                 REASON_OTHER = 5
@@ -293,7 +295,7 @@ _OrderedUnitsFields: TypeAlias = Literal["product", "quantity"]
 
 class OrderedUnits(Message[_OrderedUnitsFields]):
     """
-    The units of products that an order needs.
+    A number of units of one product.
 
     ```proto
     message meshwright.inventory.v1.OrderedUnits
@@ -333,7 +335,7 @@ _ReservationFields: TypeAlias = Literal["order", "state", "units", "expire_time"
 
 class Reservation(Message[_ReservationFields]):
     """
-    What is reserved for an order.
+    The reservation of an order.
 
     ```proto
     message meshwright.inventory.v1.Reservation
@@ -359,7 +361,7 @@ class Reservation(Message[_ReservationFields]):
             repeated meshwright.inventory.v1.OrderedUnits units = 3;
             ```
         expire_time:
-            When the reservation expires.
+            The time when the reservation expires.
 
             ```proto
             optional google.protobuf.Timestamp expire_time = 4;
@@ -407,25 +409,25 @@ class Reservation(Message[_ReservationFields]):
                 STATE_RESERVED = 1
                 ```
             REJECTED:
-                There were not enough units: nothing is reserved.
+                There were not enough units. Nothing is reserved.
 
                 ```proto
                 STATE_REJECTED = 2
                 ```
             COMMITTED:
-                The order is paid: the units have left the stock.
+                The order is paid, and the units have left the stock.
 
                 ```proto
                 STATE_COMMITTED = 3
                 ```
             RELEASED:
-                The units are available again.
+                The reservation was released, and the units are available again.
 
                 ```proto
                 STATE_RELEASED = 4
                 ```
             EXPIRED:
-                Nobody committed or released the reservation in time: the units are available again.
+                The reservation was not committed or released in time. The units are available again.
 
                 ```proto
                 STATE_EXPIRED = 5
@@ -443,7 +445,7 @@ _ShortageFields: TypeAlias = Literal["product", "wanted", "available"]
 
 class Shortage(Message[_ShortageFields]):
     """
-    A product of which an order needs more units than are available.
+    A product with fewer available units than an order needs.
 
     ```proto
     message meshwright.inventory.v1.Shortage
@@ -457,13 +459,13 @@ class Shortage(Message[_ShortageFields]):
             string product = 1;
             ```
         wanted:
-            The units that the order needs.
+            The number of units that the order needs.
 
             ```proto
             int32 wanted = 2;
             ```
         available:
-            The units that are available.
+            The number of available units.
 
             ```proto
             int64 available = 3;
@@ -491,7 +493,7 @@ _ReorderProposalFields: TypeAlias = Literal["product", "available", "reorder_lev
 
 class ReorderProposal(Message[_ReorderProposalFields]):
     """
-    What to order from a supplier.
+    A proposal to order units of a product from the supplier.
 
     ```proto
     message meshwright.inventory.v1.ReorderProposal
@@ -505,20 +507,20 @@ class ReorderProposal(Message[_ReorderProposalFields]):
             string product = 1;
             ```
         available:
-            The units that are available.
+            The number of available units.
 
             ```proto
             int64 available = 2;
             ```
         reorder_level:
-            The level at or below which the product is reordered.
+            The reorder level of the product.
 
             ```proto
             int32 reorder_level = 3;
             ```
         quantity:
-            The number of units to order: the reorder quantity, as often as it takes to get above the
-            level.
+            The number of units to order: the smallest multiple of the reorder quantity that raises the
+            available units above the reorder level.
 
             ```proto
             int64 quantity = 4;
@@ -633,7 +635,8 @@ class ListStockRequest(Message[_ListStockRequestFields]):
             string page_token = 2;
             ```
         low_only:
-            True to list only the products that run low: `available` is at or below `reorder_level`.
+            True to list only the products that are low in stock: `available` is at or below
+            `reorder_level`.
 
             ```proto
             bool low_only = 3;
@@ -675,7 +678,7 @@ class ListStockResponse(Message[_ListStockResponseFields]):
             repeated meshwright.inventory.v1.Stock stock = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -715,7 +718,8 @@ class UpdateStockRequest(Message[_UpdateStockRequestFields]):
             optional meshwright.inventory.v1.Stock stock = 1;
             ```
         update_mask:
-            The fields to update (AIP-134). If absent, all fields that are set are updated.
+            The fields to update: reorder_level, reorder_quantity. If absent, the fields that are present
+            in `stock` are updated (AIP-134).
 
             ```proto
             optional google.protobuf.FieldMask update_mask = 2;
@@ -761,7 +765,7 @@ class AdjustStockRequest(Message[_AdjustStockRequestFields]):
             optional meshwright.inventory.v1.Adjustment adjustment = 2;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+            A UUID that identifies this request, so that it can be retried safely (AIP-155).
 
             ```proto
             string request_id = 3;
@@ -797,13 +801,14 @@ class BatchAdjustStockRequest(Message[_BatchAdjustStockRequestFields]):
 
     Attributes:
         requests:
-            Required. The adjustments, 1 to 1000, for different products. Their `request_id` is ignored.
+            Required. The adjustments, 1 to 1000, each for a different product. Their `request_id` is
+            ignored.
 
             ```proto
             repeated meshwright.inventory.v1.AdjustStockRequest requests = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+            A UUID that identifies this request, so that it can be retried safely (AIP-155).
 
             ```proto
             string request_id = 2;
@@ -924,7 +929,7 @@ class ListAdjustmentsResponse(Message[_ListAdjustmentsResponseFields]):
             repeated meshwright.inventory.v1.Adjustment adjustments = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -999,13 +1004,13 @@ class ListReorderProposalsResponse(Message[_ListReorderProposalsResponseFields])
 
     Attributes:
         proposals:
-            The proposals, by the name of the product.
+            The proposals, ordered by product name.
 
             ```proto
             repeated meshwright.inventory.v1.ReorderProposal proposals = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -1040,7 +1045,7 @@ class WatchLowStockRequest(Message[_WatchLowStockRequestFields]):
     Attributes:
         resume_token:
             The `resume_token` of the last response that was received. If absent, the stream begins with
-            the products that run low now.
+            the products that are low in stock now.
 
             ```proto
             string resume_token = 1;
@@ -1078,7 +1083,7 @@ class WatchLowStockResponse(Message[_WatchLowStockResponseFields]):
             optional meshwright.inventory.v1.Stock stock = 1;
             ```
         low:
-            True if the product runs low, false if it was refilled.
+            True if the product is low in stock, false if it was refilled.
 
             ```proto
             bool low = 2;
@@ -1126,7 +1131,7 @@ class ReserveRequest(Message[_ReserveRequestFields]):
             string order = 1;
             ```
         units:
-            Required. The units that the order needs, 1 to 100 products.
+            Required. The units to reserve, for 1 to 100 products.
 
             ```proto
             repeated meshwright.inventory.v1.OrderedUnits units = 2;

@@ -35,7 +35,7 @@ _NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS: Final = Method.of(_NOTIFICATIONS_SER
 
 
 class NotificationsServiceBase(Service):
-    """Notifies users of what happens to them: in the app, by mail and by SMS."""
+    """Provides the caller's notifications, which are sent in the app, by mail and by SMS."""
 
     DESC: ClassVar[DescService] = _NOTIFICATIONS_SERVICE
 
@@ -43,29 +43,31 @@ class NotificationsServiceBase(Service):
     async def get_notification(self, request: GetNotificationRequest, call: Call) -> Notification:
         """Returns a notification of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `NOTIFICATION_NOT_FOUND`) if the notification does not exist or
+        belongs to another user.
         """
 
     @abstractmethod
     async def list_notifications(self, request: ListNotificationsRequest, call: Call) -> ListNotificationsResponse:
-        """Lists the notifications that were sent to the caller, newest first. They are kept for 90 days."""
+        """Lists the caller's notifications, newest first. Notifications are kept for 90 days."""
 
     @abstractmethod
     async def mark_notification_read(self, request: MarkNotificationReadRequest, call: Call) -> Notification:
-        """Marks a notification of the caller as read. Marking one that is read has no effect and returns
-        it.
+        """Marks a notification of the caller as read. Marking it again has no effect and returns the
+        notification.
 
         Fails with NOT_FOUND as GetNotification does.
         """
 
     @abstractmethod
     def watch_notifications(self, request: WatchNotificationsRequest, call: Call) -> AsyncIterator[WatchNotificationsResponse]:
-        """Streams the caller's notifications: first each one as it is, the one that changed first in
-        front, then every one that is new, is read, or reaches the user on another channel. Changes
-        that follow each other quickly can be reported as one.
+        """Streams the caller's notifications. The stream begins with the current state of all existing
+        notifications, least recently changed first. It continues with each notification that is new,
+        was read, or was delivered on another channel. Changes in quick succession may be sent as one
+        response.
 
-        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
-        `resume_token` then, and after any loss.
+        The stream fails with DEADLINE_EXCEEDED after an hour. To continue it, also after a lost
+        connection, open a new stream with the last `resume_token`.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -78,7 +80,7 @@ class NotificationsServiceBase(Service):
 
 
 class NotificationsServiceClient:
-    """Notifies users of what happens to them: in the app, by mail and by SMS."""
+    """Provides the caller's notifications, which are sent in the app, by mail and by SMS."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -86,28 +88,30 @@ class NotificationsServiceClient:
     async def get_notification(self, request: GetNotificationRequest, *, timeout_s: float | None = None) -> Notification:
         """Returns a notification of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `NOTIFICATION_NOT_FOUND`) if the notification does not exist or
+        belongs to another user.
         """
         return await self._channel.call(_NOTIFICATIONS_SERVICE_GET_NOTIFICATION, request, timeout_s=timeout_s)
 
     async def list_notifications(self, request: ListNotificationsRequest, *, timeout_s: float | None = None) -> ListNotificationsResponse:
-        """Lists the notifications that were sent to the caller, newest first. They are kept for 90 days."""
+        """Lists the caller's notifications, newest first. Notifications are kept for 90 days."""
         return await self._channel.call(_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS, request, timeout_s=timeout_s)
 
     async def mark_notification_read(self, request: MarkNotificationReadRequest, *, timeout_s: float | None = None) -> Notification:
-        """Marks a notification of the caller as read. Marking one that is read has no effect and returns
-        it.
+        """Marks a notification of the caller as read. Marking it again has no effect and returns the
+        notification.
 
         Fails with NOT_FOUND as GetNotification does.
         """
         return await self._channel.call(_NOTIFICATIONS_SERVICE_MARK_NOTIFICATION_READ, request, timeout_s=timeout_s)
 
     def watch_notifications(self, request: WatchNotificationsRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchNotificationsResponse]]:
-        """Streams the caller's notifications: first each one as it is, the one that changed first in
-        front, then every one that is new, is read, or reaches the user on another channel. Changes
-        that follow each other quickly can be reported as one.
+        """Streams the caller's notifications. The stream begins with the current state of all existing
+        notifications, least recently changed first. It continues with each notification that is new,
+        was read, or was delivered on another channel. Changes in quick succession may be sent as one
+        response.
 
-        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
-        `resume_token` then, and after any loss.
+        The stream fails with DEADLINE_EXCEEDED after an hour. To continue it, also after a lost
+        connection, open a new stream with the last `resume_token`.
         """
         return self._channel.open(_NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS, request, timeout_s=timeout_s)

@@ -47,50 +47,51 @@ class Notification(Message[_NotificationFields]):
             string user = 2;
             ```
         subject:
-            What happened, in one line. It is the subject of the mail.
+            A summary in one line. It is also the subject of the mail.
 
             ```proto
             string subject = 3;
             ```
         send_time:
-            When the notification was sent to the app, or as a mail only.
+            The time when the notification was sent.
 
             ```proto
             optional google.protobuf.Timestamp send_time = 4;
             ```
         state:
-            Whether the mail server accepted the mail. Unset if no mail is sent.
+            The state of the mail. DELIVERY_STATE_UNSPECIFIED if no mail is sent.
 
             ```proto
             meshwright.notifications.v1.DeliveryState state = 5;
             ```
         kind:
-            The kind of thing that happened.
+            The kind of the notification.
 
             ```proto
             meshwright.notifications.v1.NotificationKind kind = 6;
             ```
         text:
-            The whole text. Empty for mails about the account, which are for the owner of the address only.
+            The full text. Empty for notifications about the account, whose text is only sent by mail to
+            the owner of the address.
 
             ```proto
             string text = 7;
             ```
         resource:
-            The resource name of what it is about, such as "orders/{uid}". Empty if it is about the
-            account.
+            The name of the resource that the notification is about, such as "orders/{uid}". Empty if it is
+            about the account.
 
             ```proto
             string resource = 8;
             ```
         read_time:
-            When the user read it. Absent if it is unread.
+            The time when the user read the notification. Absent if it is unread.
 
             ```proto
             optional google.protobuf.Timestamp read_time = 9;
             ```
         deliveries:
-            The channels on which it is sent besides the app.
+            The deliveries on other channels than the app.
 
             ```proto
             repeated meshwright.notifications.v1.ChannelDelivery deliveries = 10;
@@ -146,7 +147,7 @@ class ChannelDelivery(Message[_ChannelDeliveryFields]):
             meshwright.notifications.v1.Channel channel = 1;
             ```
         state:
-            Whether it was delivered.
+            The state of the delivery.
 
             ```proto
             meshwright.notifications.v1.DeliveryState state = 2;
@@ -220,13 +221,13 @@ class ListNotificationsRequest(Message[_ListNotificationsRequestFields]):
             ```
         page_token:
             The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-            INVALID_ARGUMENT if the token was not issued for this list.
+            INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
 
             ```proto
             string page_token = 2;
             ```
         unread_only:
-            Whether to list only notifications that are not read yet.
+            True to list only unread notifications.
 
             ```proto
             bool unread_only = 3;
@@ -268,7 +269,7 @@ class ListNotificationsResponse(Message[_ListNotificationsResponseFields]):
             repeated meshwright.notifications.v1.Notification notifications = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -335,7 +336,7 @@ class WatchNotificationsRequest(Message[_WatchNotificationsRequestFields]):
     Attributes:
         resume_token:
             The `resume_token` of the last response that was received. The stream continues after that
-            response. If absent, the stream begins at its start.
+            response. If absent, the stream begins with all existing notifications.
 
             ```proto
             string resume_token = 1;
@@ -367,13 +368,13 @@ class WatchNotificationsResponse(Message[_WatchNotificationsResponseFields]):
 
     Attributes:
         notification:
-            The notification as it is now.
+            The notification in its current state.
 
             ```proto
             optional meshwright.notifications.v1.Notification notification = 1;
             ```
         resume_token:
-            The token to continue the stream with after this response.
+            The token to continue the stream after this response.
 
             ```proto
             string resume_token = 2;
@@ -397,7 +398,7 @@ class WatchNotificationsResponse(Message[_WatchNotificationsResponseFields]):
 
 class NotificationKind(Enum):
     """
-    A kind of thing that users are notified of.
+    The kinds of notifications.
 
     ```proto
     enum meshwright.notifications.v1.NotificationKind
@@ -417,7 +418,7 @@ class NotificationKind(Enum):
             NOTIFICATION_KIND_WELCOME = 1
             ```
         REGISTRATION_REPEATED:
-            Somebody tried to register with the address of the user.
+            Somebody tried to register with the user's e-mail address.
 
             ```proto
             NOTIFICATION_KIND_REGISTRATION_REPEATED = 2
@@ -429,7 +430,7 @@ class NotificationKind(Enum):
             NOTIFICATION_KIND_ORDER_CANCELLED = 3
             ```
         WEBHOOK_ENDPOINT_DISABLED:
-            A webhook endpoint of the user was disabled because it is dead.
+            A webhook endpoint of the user was disabled, see WebhookEndpoint.DisableReason.
 
             ```proto
             NOTIFICATION_KIND_WEBHOOK_ENDPOINT_DISABLED = 4
@@ -453,25 +454,27 @@ class NotificationKind(Enum):
             NOTIFICATION_KIND_REFUND_ISSUED = 7
             ```
         EMAIL_CONFIRMATION:
-            The user asked for another link that confirms the address of the account.
+            The user requested another link that confirms the e-mail address.
 
             ```proto
             NOTIFICATION_KIND_EMAIL_CONFIRMATION = 20
             ```
         NEW_EMAIL_CONFIRMATION:
-            The user asked to change the address: the link that confirms the new one, sent there.
+            The user requested a change of the e-mail address. This notification is sent to the new
+            address, with the link that confirms it.
 
             ```proto
             NOTIFICATION_KIND_NEW_EMAIL_CONFIRMATION = 21
             ```
         EMAIL_CHANGING:
-            The user asked to change the address, and the present one is informed.
+            The user requested a change of the e-mail address. This notification is sent to the current
+            address.
 
             ```proto
             NOTIFICATION_KIND_EMAIL_CHANGING = 22
             ```
         PASSWORD_RESET:
-            Somebody asked to reset the password of the user.
+            A password reset was requested for the user.
 
             ```proto
             NOTIFICATION_KIND_PASSWORD_RESET = 23
@@ -500,7 +503,7 @@ class NotificationKind(Enum):
 
 class Channel(Enum):
     """
-    A way in which a notification reaches a user.
+    The channels on which notifications are sent.
 
     ```proto
     enum meshwright.notifications.v1.Channel
@@ -540,7 +543,7 @@ class Channel(Enum):
 
 class DeliveryState(Enum):
     """
-    The result of delivering a notification.
+    The states of a delivery.
 
     ```proto
     enum meshwright.notifications.v1.DeliveryState
@@ -560,14 +563,14 @@ class DeliveryState(Enum):
             DELIVERY_STATE_SENT = 1
             ```
         UNDELIVERABLE:
-            The message cannot be delivered and is not tried again: the address is not valid, it was
-            rejected permanently, or all attempts have failed.
+            The message can't be delivered and is not sent again, because the address is invalid, the
+            message was rejected permanently, or all attempts failed.
 
             ```proto
             DELIVERY_STATE_UNDELIVERABLE = 2
             ```
         PENDING:
-            The message waits to be sent.
+            The message is waiting to be sent.
 
             ```proto
             DELIVERY_STATE_PENDING = 3

@@ -33,43 +33,50 @@ _NOTIFICATION_PREFERENCES_SERVICE_VERIFY_PHONE_NUMBER: Final = Method.of(_NOTIFI
 
 
 class NotificationPreferencesServiceBase(Service):
-    """Manages the channels on which users are notified of each kind of thing. Each user sees and
-    changes their own preferences, by their own name or as `users/me/notificationPreferences`.
+    """Manages the notification preferences of the caller: the channels for each kind of notification.
+    The preferences are named `users/{uid}/notificationPreferences`, or
+    `users/me/notificationPreferences` for short.
 
-    Notifications about the account and about webhook endpoints have no preferences.
+    Notifications about the account and about webhook endpoints are always sent and have no
+    preferences.
     """
 
     DESC: ClassVar[DescService] = _NOTIFICATION_PREFERENCES_SERVICE
 
     @abstractmethod
     async def get_notification_preferences(self, request: GetNotificationPreferencesRequest, call: Call) -> NotificationPreferences:
-        """Returns the caller's preferences, with the defaults where nothing was chosen.
+        """Returns the caller's preferences. Kinds for which the caller has chosen nothing have their
+        defaults.
 
-        Fails with NOT_FOUND if they are those of another user.
+        Fails with NOT_FOUND (reason `PREFERENCES_NOT_FOUND`) for the preferences of another user.
         """
 
     @abstractmethod
     async def update_notification_preferences(self, request: UpdateNotificationPreferencesRequest, call: Call) -> NotificationPreferences:
-        """Updates the fields of the caller's preferences that the update mask names.
+        """Updates the caller's preferences. Only the fields in the update mask are changed.
 
         Fails with NOT_FOUND as GetNotificationPreferences does.
         """
 
     @abstractmethod
     async def send_phone_code(self, request: SendPhoneCodeRequest, call: Call) -> Empty:
-        """Sends a code of six digits by SMS to a phone number. VerifyPhoneNumber takes it within ten
-        minutes.
+        """Sends a six-digit code to a phone number by SMS. The code can be used with VerifyPhoneNumber
+        within ten minutes.
 
-        Fails with NOT_FOUND as GetNotificationPreferences does, with RESOURCE_EXHAUSTED if the user or
-        the number had five codes within a day, and with FAILED_PRECONDITION if the shop sends no SMS.
+        Fails with NOT_FOUND as GetNotificationPreferences does, with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_PHONE_CODES`) if five codes were already sent for the user or to the number within a
+        day, with FAILED_PRECONDITION (reason `SMS_NOT_AVAILABLE`) if the shop sends no SMS, and with
+        UNAVAILABLE (reason `SMS_UNAVAILABLE`) if the SMS gateway does not accept the message.
         """
 
     @abstractmethod
     async def verify_phone_number(self, request: VerifyPhoneNumberRequest, call: Call) -> NotificationPreferences:
-        """Makes the number to which the last code was sent the user's phone number, if the code is right.
+        """Verifies a phone number with the code from SendPhoneCode, and sets it as the user's phone
+        number.
 
-        Fails with NOT_FOUND as GetNotificationPreferences does, and with INVALID_ARGUMENT if the code
-        is wrong or has expired. After five wrong ones a new code must be sent.
+        Fails with NOT_FOUND as GetNotificationPreferences does, and with INVALID_ARGUMENT (reason
+        `PHONE_CODE_WRONG`) if the code is wrong or has expired. After five wrong codes, a new code
+        must be sent.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -82,42 +89,49 @@ class NotificationPreferencesServiceBase(Service):
 
 
 class NotificationPreferencesServiceClient:
-    """Manages the channels on which users are notified of each kind of thing. Each user sees and
-    changes their own preferences, by their own name or as `users/me/notificationPreferences`.
+    """Manages the notification preferences of the caller: the channels for each kind of notification.
+    The preferences are named `users/{uid}/notificationPreferences`, or
+    `users/me/notificationPreferences` for short.
 
-    Notifications about the account and about webhook endpoints have no preferences.
+    Notifications about the account and about webhook endpoints are always sent and have no
+    preferences.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def get_notification_preferences(self, request: GetNotificationPreferencesRequest, *, timeout_s: float | None = None) -> NotificationPreferences:
-        """Returns the caller's preferences, with the defaults where nothing was chosen.
+        """Returns the caller's preferences. Kinds for which the caller has chosen nothing have their
+        defaults.
 
-        Fails with NOT_FOUND if they are those of another user.
+        Fails with NOT_FOUND (reason `PREFERENCES_NOT_FOUND`) for the preferences of another user.
         """
         return await self._channel.call(_NOTIFICATION_PREFERENCES_SERVICE_GET_NOTIFICATION_PREFERENCES, request, timeout_s=timeout_s)
 
     async def update_notification_preferences(self, request: UpdateNotificationPreferencesRequest, *, timeout_s: float | None = None) -> NotificationPreferences:
-        """Updates the fields of the caller's preferences that the update mask names.
+        """Updates the caller's preferences. Only the fields in the update mask are changed.
 
         Fails with NOT_FOUND as GetNotificationPreferences does.
         """
         return await self._channel.call(_NOTIFICATION_PREFERENCES_SERVICE_UPDATE_NOTIFICATION_PREFERENCES, request, timeout_s=timeout_s)
 
     async def send_phone_code(self, request: SendPhoneCodeRequest, *, timeout_s: float | None = None) -> Empty:
-        """Sends a code of six digits by SMS to a phone number. VerifyPhoneNumber takes it within ten
-        minutes.
+        """Sends a six-digit code to a phone number by SMS. The code can be used with VerifyPhoneNumber
+        within ten minutes.
 
-        Fails with NOT_FOUND as GetNotificationPreferences does, with RESOURCE_EXHAUSTED if the user or
-        the number had five codes within a day, and with FAILED_PRECONDITION if the shop sends no SMS.
+        Fails with NOT_FOUND as GetNotificationPreferences does, with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_PHONE_CODES`) if five codes were already sent for the user or to the number within a
+        day, with FAILED_PRECONDITION (reason `SMS_NOT_AVAILABLE`) if the shop sends no SMS, and with
+        UNAVAILABLE (reason `SMS_UNAVAILABLE`) if the SMS gateway does not accept the message.
         """
         return await self._channel.call(_NOTIFICATION_PREFERENCES_SERVICE_SEND_PHONE_CODE, request, timeout_s=timeout_s)
 
     async def verify_phone_number(self, request: VerifyPhoneNumberRequest, *, timeout_s: float | None = None) -> NotificationPreferences:
-        """Makes the number to which the last code was sent the user's phone number, if the code is right.
+        """Verifies a phone number with the code from SendPhoneCode, and sets it as the user's phone
+        number.
 
-        Fails with NOT_FOUND as GetNotificationPreferences does, and with INVALID_ARGUMENT if the code
-        is wrong or has expired. After five wrong ones a new code must be sent.
+        Fails with NOT_FOUND as GetNotificationPreferences does, and with INVALID_ARGUMENT (reason
+        `PHONE_CODE_WRONG`) if the code is wrong or has expired. After five wrong codes, a new code
+        must be sent.
         """
         return await self._channel.call(_NOTIFICATION_PREFERENCES_SERVICE_VERIFY_PHONE_NUMBER, request, timeout_s=timeout_s)

@@ -30,7 +30,7 @@ _NotificationPreferencesFields: TypeAlias = Literal["name", "kinds", "phone_numb
 
 class NotificationPreferences(Message[_NotificationPreferencesFields]):
     """
-    How a user wants to be notified.
+    The notification preferences of a user.
 
     ```proto
     message meshwright.notifications.v1.NotificationPreferences
@@ -44,28 +44,29 @@ class NotificationPreferences(Message[_NotificationPreferencesFields]):
             string name = 1;
             ```
         kinds:
-            The channels of each kind. In an update, kinds that are not listed get their defaults: the app
-            and mail.
+            The channels for each kind of notification. In an update, kinds that are not listed are set to
+            their default channels: the app and mail.
 
             ```proto
             repeated meshwright.notifications.v1.KindPreference kinds = 2;
             ```
         phone_number:
-            The phone number that SMS are sent to, in the form of E.164 such as "+4930123456". Without one,
-            no SMS are sent. It is set by VerifyPhoneNumber; an update can only clear it.
+            The phone number to which SMS are sent, in E.164 format, for example "+4930123456". If empty,
+            no SMS are sent. VerifyPhoneNumber sets it. An update can only clear it.
 
             ```proto
             string phone_number = 3;
             ```
         update_time:
-            Output only. When the preferences were last changed. Absent if they never were.
+            Output only. The time when the preferences were last changed. Absent if they were never
+            changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 4;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with an update, the change is made only
-            if this is the current version; otherwise the call fails with ABORTED.
+            The version of this resource (AIP-154). If it is sent with an update and is not the current
+            version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             string etag = 5;
@@ -111,7 +112,7 @@ class KindPreference(Message[_KindPreferenceFields]):
             meshwright.notifications.v1.NotificationKind kind = 1;
             ```
         channels:
-            The channels. If empty, the user is not notified.
+            The channels. If empty, no notifications of this kind are sent.
 
             ```proto
             repeated meshwright.notifications.v1.Channel channels = 2 [packed = true];
@@ -178,8 +179,8 @@ class UpdateNotificationPreferencesRequest(Message[_UpdateNotificationPreference
     Attributes:
         notification_preferences:
             Required. The preferences to update, with their `name` and the new values of their fields. If
-            their `etag` is set, the update is made only if that is the current version; otherwise the call
-            fails with ABORTED.
+            their `etag` is set and is not the current version, the call fails with ABORTED (reason
+            `ETAG_MISMATCH`).
 
             ```proto
             optional meshwright.notifications.v1.NotificationPreferences notification_preferences = 1;
@@ -226,7 +227,7 @@ class SendPhoneCodeRequest(Message[_SendPhoneCodeRequestFields]):
             string name = 1;
             ```
         phone_number:
-            Required. The phone number, in the form of E.164 such as "+4930123456".
+            Required. The phone number, in E.164 format, for example "+4930123456".
 
             ```proto
             string phone_number = 2;
@@ -266,7 +267,7 @@ class VerifyPhoneNumberRequest(Message[_VerifyPhoneNumberRequestFields]):
             string name = 1;
             ```
         code:
-            Required. The code of six digits.
+            Required. The six-digit code.
 
             ```proto
             string code = 2;

@@ -31,7 +31,7 @@ _WEBHOOK_DELIVERIES_SERVICE_REDELIVER_WEBHOOK: Final = Method.of(_WEBHOOK_DELIVE
 
 
 class WebhookDeliveriesServiceBase(Service):
-    """The log of what was sent to webhook endpoints. Deliveries are kept for 30 days."""
+    """Provides the log of deliveries to webhook endpoints. Deliveries are kept for 30 days."""
 
     DESC: ClassVar[DescService] = _WEBHOOK_DELIVERIES_SERVICE
 
@@ -39,23 +39,26 @@ class WebhookDeliveriesServiceBase(Service):
     async def get_webhook_delivery(self, request: GetWebhookDeliveryRequest, call: Call) -> WebhookDelivery:
         """Returns a delivery to a webhook endpoint of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user's endpoint.
+        Fails with NOT_FOUND (reason `WEBHOOK_DELIVERY_NOT_FOUND`) if the delivery does not exist or
+        belongs to an endpoint of another user.
         """
 
     @abstractmethod
     async def list_webhook_deliveries(self, request: ListWebhookDeliveriesRequest, call: Call) -> ListWebhookDeliveriesResponse:
         """Lists the deliveries to a webhook endpoint of the caller, newest first.
 
-        Fails with NOT_FOUND if the endpoint does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
+        belongs to another user.
         """
 
     @abstractmethod
     async def redeliver_webhook(self, request: RedeliverWebhookRequest, call: Call) -> WebhookDelivery:
-        """Delivers the message of a delivery again, whether it succeeded or failed. The response is a new
-        pending delivery of the same message, with the same `webhook_id`.
+        """Sends the message of a succeeded or failed delivery again. The response is a new pending
+        delivery of the same message, with the same `webhook_id`.
 
         Fails with NOT_FOUND as GetWebhookDelivery does, and with FAILED_PRECONDITION if the delivery
-        is pending or the endpoint is disabled.
+        is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the endpoint is disabled (reason
+        `WEBHOOK_ENDPOINT_DISABLED`).
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -67,7 +70,7 @@ class WebhookDeliveriesServiceBase(Service):
 
 
 class WebhookDeliveriesServiceClient:
-    """The log of what was sent to webhook endpoints. Deliveries are kept for 30 days."""
+    """Provides the log of deliveries to webhook endpoints. Deliveries are kept for 30 days."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -75,22 +78,25 @@ class WebhookDeliveriesServiceClient:
     async def get_webhook_delivery(self, request: GetWebhookDeliveryRequest, *, timeout_s: float | None = None) -> WebhookDelivery:
         """Returns a delivery to a webhook endpoint of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user's endpoint.
+        Fails with NOT_FOUND (reason `WEBHOOK_DELIVERY_NOT_FOUND`) if the delivery does not exist or
+        belongs to an endpoint of another user.
         """
         return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_GET_WEBHOOK_DELIVERY, request, timeout_s=timeout_s)
 
     async def list_webhook_deliveries(self, request: ListWebhookDeliveriesRequest, *, timeout_s: float | None = None) -> ListWebhookDeliveriesResponse:
         """Lists the deliveries to a webhook endpoint of the caller, newest first.
 
-        Fails with NOT_FOUND if the endpoint does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
+        belongs to another user.
         """
         return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_LIST_WEBHOOK_DELIVERIES, request, timeout_s=timeout_s)
 
     async def redeliver_webhook(self, request: RedeliverWebhookRequest, *, timeout_s: float | None = None) -> WebhookDelivery:
-        """Delivers the message of a delivery again, whether it succeeded or failed. The response is a new
-        pending delivery of the same message, with the same `webhook_id`.
+        """Sends the message of a succeeded or failed delivery again. The response is a new pending
+        delivery of the same message, with the same `webhook_id`.
 
         Fails with NOT_FOUND as GetWebhookDelivery does, and with FAILED_PRECONDITION if the delivery
-        is pending or the endpoint is disabled.
+        is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the endpoint is disabled (reason
+        `WEBHOOK_ENDPOINT_DISABLED`).
         """
         return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_REDELIVER_WEBHOOK, request, timeout_s=timeout_s)

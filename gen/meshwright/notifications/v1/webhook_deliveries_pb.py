@@ -42,7 +42,7 @@ class WebhookDelivery(Message[_WebhookDeliveryFields]):
             string name = 1;
             ```
         webhook_id:
-            The `webhook-id` of the message, the same for each attempt and redelivery.
+            The `webhook-id` of the message. It is the same for each attempt and redelivery.
 
             ```proto
             string webhook_id = 2;
@@ -54,7 +54,7 @@ class WebhookDelivery(Message[_WebhookDeliveryFields]):
             string event_type = 3;
             ```
         body:
-            The body of the message, as it is sent: JSON.
+            The body of the message, in JSON, exactly as it is sent.
 
             ```proto
             string body = 4;
@@ -66,19 +66,19 @@ class WebhookDelivery(Message[_WebhookDeliveryFields]):
             meshwright.notifications.v1.WebhookDelivery.State state = 5;
             ```
         create_time:
-            When the delivery was created.
+            The time when the delivery was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 6;
             ```
         next_attempt_time:
-            When the next attempt is made. Absent if there is none.
+            The time of the next attempt. Absent if no attempt is planned.
 
             ```proto
             optional google.protobuf.Timestamp next_attempt_time = 7;
             ```
         attempts:
-            The attempts, first to last, at most ten.
+            The attempts, oldest first. At most 10.
 
             ```proto
             repeated meshwright.notifications.v1.WebhookAttempt attempts = 8;
@@ -164,25 +164,25 @@ class WebhookAttempt(Message[_WebhookAttemptFields]):
 
     Attributes:
         attempt_time:
-            When the attempt began.
+            The start time of the attempt.
 
             ```proto
             optional google.protobuf.Timestamp attempt_time = 1;
             ```
         duration:
-            How long it took.
+            The duration of the attempt.
 
             ```proto
             optional google.protobuf.Duration duration = 2;
             ```
         status_code:
-            The HTTP status of the response. 0 if there was none.
+            The HTTP status of the response. 0 if there was no response.
 
             ```proto
             int32 status_code = 3;
             ```
         error:
-            Why there was no response. Empty if there was one.
+            The error, if there was no response. Otherwise empty.
 
             ```proto
             string error = 4;
@@ -267,7 +267,7 @@ class ListWebhookDeliveriesRequest(Message[_ListWebhookDeliveriesRequestFields])
             ```
         page_token:
             The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-            INVALID_ARGUMENT if the token was not issued for this list.
+            INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
 
             ```proto
             string page_token = 3;
@@ -309,7 +309,7 @@ class ListWebhookDeliveriesResponse(Message[_ListWebhookDeliveriesResponseFields
             repeated meshwright.notifications.v1.WebhookDelivery deliveries = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -350,10 +350,10 @@ class RedeliverWebhookRequest(Message[_RedeliverWebhookRequestFields]):
             string name = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response and sends nothing more; the same UUID with a
-            different request fails with INVALID_ARGUMENT. REST clients can send it as the
-            `Idempotency-Key` header instead.
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response and sends no second message; the same UUID with a different
+            request fails with INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header
+            instead.
 
             ```proto
             string request_id = 2;

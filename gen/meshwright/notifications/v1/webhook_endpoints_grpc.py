@@ -38,15 +38,16 @@ _WEBHOOK_ENDPOINTS_SERVICE_TEST_WEBHOOK_ENDPOINT: Final = Method.of(_WEBHOOK_END
 
 
 class WebhookEndpointsServiceBase(Service):
-    """Manages webhook endpoints. Each user sees and changes their own.
+    """Manages the webhook endpoints of the caller: URLs that are called when an order is placed,
+    confirmed, shipped or cancelled.
 
-    Messages are signed by Standard Webhooks (https://www.standardwebhooks.com): verify the headers
-    `webhook-id`, `webhook-timestamp` and `webhook-signature` with one of its libraries and the
-    secret that GetWebhookSecret returns. The body is `{"type": "order.placed", "timestamp": …,
-    "data": …}`, where `data` is the order as OrdersService returns it. Respond with a status of 2xx
-    within 15 seconds; anything else, a redirect too, is a failure, and the message is sent again. A
-    message can arrive more than once, with the same `webhook-id`, and messages can arrive in another
-    order than they were sent in.
+    Messages are signed as specified by Standard Webhooks (https://www.standardwebhooks.com). Verify
+    the headers `webhook-id`, `webhook-timestamp` and `webhook-signature` with one of its libraries
+    and the secret from GetWebhookSecret. The body is `{"type": "order.placed", "timestamp": …,
+    "data": …}`, where `data` is the order as OrdersService returns it. Respond with a 2xx status
+    within 15 seconds. Any other response, including a redirect, is a failure, and the message is
+    sent again. A message can arrive more than once, with the same `webhook-id`. Messages can arrive
+    out of order.
     """
 
     DESC: ClassVar[DescService] = _WEBHOOK_ENDPOINTS_SERVICE
@@ -55,16 +56,18 @@ class WebhookEndpointsServiceBase(Service):
     async def create_webhook_endpoint(self, request: CreateWebhookEndpointRequest, call: Call) -> WebhookEndpoint:
         """Creates a webhook endpoint of the caller.
 
-        Fails with INVALID_ARGUMENT if the URL does not lead to a public address by https, with
-        PERMISSION_DENIED if the caller is not staff and asks for all orders, and with
-        FAILED_PRECONDITION if the caller has ten endpoints.
+        Fails with INVALID_ARGUMENT if the URL does not begin with https:// or does not lead to a
+        public address, with PERMISSION_DENIED (reason `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is
+        set and the caller is not staff, and with FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINTS_MAX`)
+        if the caller already has ten endpoints.
         """
 
     @abstractmethod
     async def get_webhook_endpoint(self, request: GetWebhookEndpointRequest, call: Call) -> WebhookEndpoint:
         """Returns a webhook endpoint of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
+        belongs to another user.
         """
 
     @abstractmethod
@@ -73,10 +76,11 @@ class WebhookEndpointsServiceBase(Service):
 
     @abstractmethod
     async def update_webhook_endpoint(self, request: UpdateWebhookEndpointRequest, call: Call) -> WebhookEndpoint:
-        """Updates the fields of a webhook endpoint that the update mask names. Enabling an endpoint that
-        was disabled resumes its pending deliveries.
+        """Updates a webhook endpoint. Only the fields in the update mask are changed. Enabling a disabled
+        endpoint resumes its pending deliveries.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and as CreateWebhookEndpoint does.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with INVALID_ARGUMENT and
+        PERMISSION_DENIED as CreateWebhookEndpoint does.
         """
 
     @abstractmethod
@@ -95,20 +99,21 @@ class WebhookEndpointsServiceBase(Service):
 
     @abstractmethod
     async def rotate_webhook_secret(self, request: RotateWebhookSecretRequest, call: Call) -> WebhookEndpoint:
-        """Replaces the secret of a webhook endpoint. For 24 hours, messages are signed with both the new
-        and the previous secret, so that receivers can change over without losing one.
+        """Replaces the secret of a webhook endpoint. For the next 24 hours, messages are signed with both
+        the new and the previous secret, so that receivers can change to the new one without losing
+        messages.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION within 24 hours
-        after a rotation.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
+        `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last 24 hours.
         """
 
     @abstractmethod
     async def test_webhook_endpoint(self, request: TestWebhookEndpointRequest, call: Call) -> WebhookDelivery:
         """Sends a message of the type `webhook.test` to a webhook endpoint. The response is the pending
-        delivery: get it again to see what became of it.
+        delivery. To see the result, call GetWebhookDelivery.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION if the endpoint
-        is disabled.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
+        `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -125,15 +130,16 @@ class WebhookEndpointsServiceBase(Service):
 
 
 class WebhookEndpointsServiceClient:
-    """Manages webhook endpoints. Each user sees and changes their own.
+    """Manages the webhook endpoints of the caller: URLs that are called when an order is placed,
+    confirmed, shipped or cancelled.
 
-    Messages are signed by Standard Webhooks (https://www.standardwebhooks.com): verify the headers
-    `webhook-id`, `webhook-timestamp` and `webhook-signature` with one of its libraries and the
-    secret that GetWebhookSecret returns. The body is `{"type": "order.placed", "timestamp": …,
-    "data": …}`, where `data` is the order as OrdersService returns it. Respond with a status of 2xx
-    within 15 seconds; anything else, a redirect too, is a failure, and the message is sent again. A
-    message can arrive more than once, with the same `webhook-id`, and messages can arrive in another
-    order than they were sent in.
+    Messages are signed as specified by Standard Webhooks (https://www.standardwebhooks.com). Verify
+    the headers `webhook-id`, `webhook-timestamp` and `webhook-signature` with one of its libraries
+    and the secret from GetWebhookSecret. The body is `{"type": "order.placed", "timestamp": …,
+    "data": …}`, where `data` is the order as OrdersService returns it. Respond with a 2xx status
+    within 15 seconds. Any other response, including a redirect, is a failure, and the message is
+    sent again. A message can arrive more than once, with the same `webhook-id`. Messages can arrive
+    out of order.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -142,16 +148,18 @@ class WebhookEndpointsServiceClient:
     async def create_webhook_endpoint(self, request: CreateWebhookEndpointRequest, *, timeout_s: float | None = None) -> WebhookEndpoint:
         """Creates a webhook endpoint of the caller.
 
-        Fails with INVALID_ARGUMENT if the URL does not lead to a public address by https, with
-        PERMISSION_DENIED if the caller is not staff and asks for all orders, and with
-        FAILED_PRECONDITION if the caller has ten endpoints.
+        Fails with INVALID_ARGUMENT if the URL does not begin with https:// or does not lead to a
+        public address, with PERMISSION_DENIED (reason `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is
+        set and the caller is not staff, and with FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINTS_MAX`)
+        if the caller already has ten endpoints.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_CREATE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
     async def get_webhook_endpoint(self, request: GetWebhookEndpointRequest, *, timeout_s: float | None = None) -> WebhookEndpoint:
         """Returns a webhook endpoint of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
+        belongs to another user.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
@@ -160,10 +168,11 @@ class WebhookEndpointsServiceClient:
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_LIST_WEBHOOK_ENDPOINTS, request, timeout_s=timeout_s)
 
     async def update_webhook_endpoint(self, request: UpdateWebhookEndpointRequest, *, timeout_s: float | None = None) -> WebhookEndpoint:
-        """Updates the fields of a webhook endpoint that the update mask names. Enabling an endpoint that
-        was disabled resumes its pending deliveries.
+        """Updates a webhook endpoint. Only the fields in the update mask are changed. Enabling a disabled
+        endpoint resumes its pending deliveries.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and as CreateWebhookEndpoint does.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with INVALID_ARGUMENT and
+        PERMISSION_DENIED as CreateWebhookEndpoint does.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_UPDATE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
@@ -182,19 +191,20 @@ class WebhookEndpointsServiceClient:
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_SECRET, request, timeout_s=timeout_s)
 
     async def rotate_webhook_secret(self, request: RotateWebhookSecretRequest, *, timeout_s: float | None = None) -> WebhookEndpoint:
-        """Replaces the secret of a webhook endpoint. For 24 hours, messages are signed with both the new
-        and the previous secret, so that receivers can change over without losing one.
+        """Replaces the secret of a webhook endpoint. For the next 24 hours, messages are signed with both
+        the new and the previous secret, so that receivers can change to the new one without losing
+        messages.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION within 24 hours
-        after a rotation.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
+        `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last 24 hours.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_ROTATE_WEBHOOK_SECRET, request, timeout_s=timeout_s)
 
     async def test_webhook_endpoint(self, request: TestWebhookEndpointRequest, *, timeout_s: float | None = None) -> WebhookDelivery:
         """Sends a message of the type `webhook.test` to a webhook endpoint. The response is the pending
-        delivery: get it again to see what became of it.
+        delivery. To see the result, call GetWebhookDelivery.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION if the endpoint
-        is disabled.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
+        `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_TEST_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)

@@ -29,7 +29,7 @@ _WebhookEndpointFields: TypeAlias = Literal["name", "uid", "url", "description",
 
 class WebhookEndpoint(Message[_WebhookEndpointFields]):
     """
-    A URL that is called when something happens to orders.
+    A URL that is called when an order is placed, confirmed, shipped or cancelled.
 
     ```proto
     message meshwright.notifications.v1.WebhookEndpoint
@@ -49,66 +49,69 @@ class WebhookEndpoint(Message[_WebhookEndpointFields]):
             string uid = 2;
             ```
         url:
-            Required. The URL that messages are sent to by POST. It begins with https://, has no user,
-            password or fragment, and leads to a public address, both now and whenever it is called.
+            Required. The URL to which messages are sent with POST. It must begin with https:// and must
+            not have a user, a password or a fragment. Its host must have a public address, which is
+            checked again before each call.
 
             ```proto
             string url = 3;
             ```
         description:
-            What the endpoint is for, up to 200 characters.
+            A description of the endpoint, up to 200 characters.
 
             ```proto
             string description = 4;
             ```
         event_types:
             The types of messages to send: `order.placed`, `order.confirmed`, `order.shipped`,
-            `order.cancelled`. If empty, all of them, also types that are added later.
+            `order.cancelled`. If empty, messages of all types are sent, including types that are added
+            later.
 
             ```proto
             repeated string event_types = 5;
             ```
         all_orders:
-            Whether to send the orders of all customers, which requires the scope `orders.manage`. If
-            false, those of the owner are sent.
+            True to send messages about the orders of all customers, which requires the scope
+            `orders.manage`. If false, only messages about the owner's orders are sent.
 
             ```proto
             bool all_orders = 6;
             ```
         disabled:
-            Whether nothing is sent. The owner can set it; it is set when an endpoint is dead.
+            True if no messages are sent. The owner can set and clear it. It is also set automatically, see
+            `disable_reason`.
 
             ```proto
             bool disabled = 7;
             ```
         disable_reason:
-            Output only. Why the endpoint is disabled.
+            Output only. The reason why the endpoint is disabled.
 
             ```proto
             meshwright.notifications.v1.WebhookEndpoint.DisableReason disable_reason = 8;
             ```
         previous_secret_expire_time:
-            Output only. The time until which messages are signed with the previous secret too. Absent if
+            Output only. The time until which messages are also signed with the previous secret. Absent if
             the secret was never rotated.
 
             ```proto
             optional google.protobuf.Timestamp previous_secret_expire_time = 9;
             ```
         create_time:
-            Output only. When the endpoint was created.
+            Output only. The time when the endpoint was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 10;
             ```
         update_time:
-            Output only. When the endpoint was last changed.
+            Output only. The time when the endpoint was last changed.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 11;
             ```
         etag:
-            The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-            is made only if this is the current version; otherwise the call fails with ABORTED.
+            The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+            the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             string etag = 12;
@@ -152,7 +155,7 @@ class WebhookEndpoint(Message[_WebhookEndpointFields]):
 
     class DisableReason(Enum):
         """
-        Why an endpoint is disabled.
+        The reasons why an endpoint is disabled.
 
         ```proto
         enum meshwright.notifications.v1.WebhookEndpoint.DisableReason
@@ -160,31 +163,32 @@ class WebhookEndpoint(Message[_WebhookEndpointFields]):
 
         Attributes:
             UNSPECIFIED:
-                Not set: the endpoint is enabled.
+                Not set. The endpoint is enabled.
 
                 ```proto
                 DISABLE_REASON_UNSPECIFIED = 0
                 ```
             OWNER:
-                Its owner disabled it.
+                The owner disabled the endpoint.
 
                 ```proto
                 DISABLE_REASON_OWNER = 1
                 ```
             FAILING:
-                Nothing could be delivered for three days.
+                All deliveries failed for three days.
 
                 ```proto
                 DISABLE_REASON_FAILING = 2
                 ```
             GONE:
-                The receiver answered with HTTP status 410.
+                The receiver responded with HTTP status 410.
 
                 ```proto
                 DISABLE_REASON_GONE = 3
                 ```
             OVERLOADED:
-                More than 10,000 deliveries were waiting: messages came faster than the receiver took them.
+                More than 10,000 deliveries were pending, because the receiver is slower than the messages
+                arrive.
 
                 ```proto
                 DISABLE_REASON_OVERLOADED = 4
@@ -255,8 +259,8 @@ class CreateWebhookEndpointRequest(Message[_CreateWebhookEndpointRequestFields])
             optional meshwright.notifications.v1.WebhookEndpoint webhook_endpoint = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response and creates nothing more; the same UUID with a
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response and creates no second endpoint; the same UUID with a
             different request fails with INVALID_ARGUMENT. REST clients can send it as the
             `Idempotency-Key` header instead.
 
@@ -332,7 +336,7 @@ class ListWebhookEndpointsRequest(Message[_ListWebhookEndpointsRequestFields]):
             ```
         page_token:
             The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-            INVALID_ARGUMENT if the token was not issued for this list.
+            INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
 
             ```proto
             string page_token = 2;
@@ -372,7 +376,7 @@ class ListWebhookEndpointsResponse(Message[_ListWebhookEndpointsResponseFields])
             repeated meshwright.notifications.v1.WebhookEndpoint webhook_endpoints = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -407,8 +411,8 @@ class UpdateWebhookEndpointRequest(Message[_UpdateWebhookEndpointRequestFields])
     Attributes:
         webhook_endpoint:
             Required. The endpoint to update, with its `name` and the new values of its fields. If its
-            `etag` is set, the update is made only if that is the current version; otherwise the call fails
-            with ABORTED.
+            `etag` is set and is not the current version, the call fails with ABORTED (reason
+            `ETAG_MISMATCH`).
 
             ```proto
             optional meshwright.notifications.v1.WebhookEndpoint webhook_endpoint = 1;
@@ -455,8 +459,8 @@ class DeleteWebhookEndpointRequest(Message[_DeleteWebhookEndpointRequestFields])
             string name = 1;
             ```
         etag:
-            The version to delete. If set and not the current version, the call fails with ABORTED. If
-            absent, the version is not checked.
+            The expected version of the endpoint. If it is set and is not the current version, the call
+            fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
 
             ```proto
             string etag = 2;
@@ -528,10 +532,10 @@ class RotateWebhookSecretRequest(Message[_RotateWebhookSecretRequestFields]):
             string name = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response and rotates nothing; the same UUID with a different
-            request fails with INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header
-            instead.
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response and does not rotate the secret again; the same UUID with a
+            different request fails with INVALID_ARGUMENT. REST clients can send it as the
+            `Idempotency-Key` header instead.
 
             ```proto
             string request_id = 2;
@@ -571,10 +575,10 @@ class TestWebhookEndpointRequest(Message[_TestWebhookEndpointRequestFields]):
             string name = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response and sends nothing more; the same UUID with a
-            different request fails with INVALID_ARGUMENT. REST clients can send it as the
-            `Idempotency-Key` header instead.
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response and sends no second message; the same UUID with a different
+            request fails with INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header
+            instead.
 
             ```proto
             string request_id = 2;

@@ -25,7 +25,7 @@ _MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_li
 
 class MethodPolicy(Message[_MethodPolicyFields]):
     """
-    The policy of a method: who may call it, and within which limits.
+    The policy of a method: its access rules and limits.
 
     ```proto
     message meshwright.policy.v1.MethodPolicy
@@ -39,8 +39,8 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             bool public = 1;
             ```
         scopes:
-            The scopes that a user's access token must contain, all of them. If empty, any valid token is
-            sufficient.
+            The scopes that a user's access token must have. All of them are required. If empty, any valid
+            token is sufficient.
 
             ```proto
             repeated string scopes = 2;
@@ -55,25 +55,25 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             ```
         rate_limit:
             The maximum rate at which one caller may call the method, counted by each process of the edge.
-            A caller is a client address (IPv6 addresses by their /64 network) on public methods, and the
-            subject of the access token on all others. Calls beyond it fail with RESOURCE_EXHAUSTED. If
-            absent, the rate is not limited.
+            On public methods, a caller is a client network (an IPv4 address or an IPv6 /64 network). On
+            all other methods, it is the subject of the access token. Calls beyond the limit fail with
+            RESOURCE_EXHAUSTED (reason `RATE_LIMIT_EXCEEDED`). If absent, the rate is not limited.
 
             ```proto
             optional meshwright.policy.v1.RateLimit rate_limit = 4;
             ```
         cache:
-            How long clients and proxies may reuse the response. If absent, they must revalidate it before
-            each reuse.
+            The time for which clients and proxies may reuse the response. If absent, they must revalidate
+            it before each reuse.
 
             ```proto
             optional meshwright.policy.v1.Cache cache = 5;
             ```
         callers:
-            The workloads that may call this method as themselves; "*" admits every workload of the mesh.
+            The workloads that may call this method as themselves. "*" allows every workload of the mesh.
 
             A method without a `google.api.http` rule is internal: only the workloads listed here may call
-            it. The edge may call every method that has such a rule, and is not listed.
+            it. The edge is not listed, because it may call every method that has such a rule.
 
             ```proto
             repeated string callers = 6;
@@ -86,42 +86,42 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             int32 http_status = 7;
             ```
         ignore_unknown_fields:
-            True if the edge ignores fields of the request that the contract does not declare, whatever its
-            own settings are. For endpoints whose standard requires this, such as those of OAuth 2.0 (RFC
-            6749, section 3.2).
+            True if the edge always ignores request fields that the contract does not declare,
+            independently of its settings. Use it for endpoints whose standard requires this, such as those
+            of OAuth 2.0 (RFC 6749, section 3.2).
 
             ```proto
             bool ignore_unknown_fields = 10;
             ```
         long_poll:
-            True if the method may wait for an event before it responds. The edge counts such calls as
-            streams, and ends them with UNAVAILABLE when it shuts down.
+            True if the method may wait for something to happen before it responds. The edge counts such
+            calls as streams and ends them with UNAVAILABLE when it shuts down.
 
             ```proto
             bool long_poll = 11;
             ```
         invalid_reason:
-            The reason in the `google.rpc.ErrorInfo` of a request that violates the contract, for standards
-            that define one, such as "INVALID_REQUEST" in OAuth 2.0. If absent, it is "INVALID_FIELD".
+            The reason of the error for a request that violates the contract. Use it where a standard
+            defines one, such as "INVALID_REQUEST" in OAuth 2.0. If absent, the reason is "INVALID_FIELD".
 
             ```proto
             string invalid_reason = 12;
             ```
         error_format:
-            The format of the method's errors in replies to REST clients, for standards that define one. It
-            applies to every error of the method, including those of the edge itself, such as rate limits
-            and violations of the contract. Methods that stream have the default format. gRPC, Connect and
-            gRPC-Web clients always receive a `google.rpc.Status`.
+            The format of the method's errors in replies to REST clients. Use it where a standard defines a
+            format. It applies to every error of the method, also to errors of the edge itself, such as an
+            exceeded rate limit or a violation of the contract. Streaming methods always use the default
+            format. gRPC, Connect and gRPC-Web clients always receive a `google.rpc.Status`.
 
             ```proto
             meshwright.policy.v1.ErrorFormat error_format = 13;
             ```
         degraded_field:
-            The name of a bool field of the response, for reads that clients can do without. If the service
-            fails, the edge responds with an empty message in which this field is true, rather than with an
-            error. Failures are UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL and UNKNOWN;
-            errors that the caller can mend, and rate limits of the edge, stay errors. Unary methods only,
-            and not together with a `cache` that lasts.
+            The name of a bool field of the response. Use it for reads that clients can do without: if the
+            service fails, the edge returns an empty response with this field set to true instead of an
+            error. Failures are UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL and UNKNOWN.
+            Errors that the caller can correct and exceeded rate limits of the edge are still returned as
+            errors. Only unary methods can have it, and `cache` must be absent or have a `max_age` of zero.
 
             ```proto
             string degraded_field = 14;
@@ -187,10 +187,10 @@ class RateLimit(Message[_RateLimitFields]):
             optional google.protobuf.Duration per = 2;
             ```
         counts_rejected:
-            True if calls that are rejected as wrong count as well, for example for an invalid request or a
-            missing resource. Set it where the limit is against guessing, as at sign-in. If false, such
-            calls have a limit of their own, as high as this one, so that mistakes do not use up the calls
-            that succeed.
+            True if calls that fail because of an error of the caller count too, such as an invalid request
+            or a missing resource. Set it where the limit prevents guessing, for example at sign-in. If
+            false, such calls count towards a separate limit of the same size, so that mistakes don't use
+            up the limit for successful calls.
 
             ```proto
             bool counts_rejected = 3;
@@ -218,7 +218,7 @@ _CacheFields: TypeAlias = Literal["max_age"]
 
 class Cache(Message[_CacheFields]):
     """
-    How a response may be cached. The edge sends it as the `Cache-Control` header.
+    The caching rules of a response. The edge sends them as the `Cache-Control` header.
 
     ```proto
     message meshwright.policy.v1.Cache
@@ -226,7 +226,7 @@ class Cache(Message[_CacheFields]):
 
     Attributes:
         max_age:
-            How long the response stays fresh. Zero means that it must not be stored at all.
+            The time for which the response stays fresh. Zero means that the response must not be stored.
 
             ```proto
             optional google.protobuf.Duration max_age = 1;
@@ -250,7 +250,7 @@ _EventPolicyFields: TypeAlias = Literal["consumers"]
 
 class EventPolicy(Message[_EventPolicyFields]):
     """
-    Who receives an event.
+    The policy of an event: which services receive it.
 
     ```proto
     message meshwright.policy.v1.EventPolicy
@@ -258,8 +258,7 @@ class EventPolicy(Message[_EventPolicyFields]):
 
     Attributes:
         consumers:
-            The services that consume the event, by the names of their workloads. No other service can read
-            it.
+            The names of the workloads that consume the event. No other service can read it.
 
             ```proto
             repeated string consumers = 1;
@@ -283,8 +282,9 @@ _HttpResponseFields: TypeAlias = Literal["status", "headers"]
 
 class HttpResponse(Message[_HttpResponseFields]):
     """
-    How the edge answers REST clients of a method that returns a `google.api.HttpBody`, for pages and
-    redirects. A service packs it into `HttpBody.extensions`; gRPC clients see it there.
+    The status and headers of the edge's reply to REST clients, for methods that return a
+    `google.api.HttpBody`, such as pages and redirects. The service packs this message into
+    `HttpBody.extensions`, where gRPC clients can read it.
 
     ```proto
     message meshwright.policy.v1.HttpResponse
@@ -292,14 +292,14 @@ class HttpResponse(Message[_HttpResponseFields]):
 
     Attributes:
         status:
-            The HTTP status, from 200 to 599. If 0, it is that of the method's policy.
+            The HTTP status, from 200 to 599. If 0, the `http_status` of the method's policy is used.
 
             ```proto
             int32 status = 1;
             ```
         headers:
-            Headers by their names in lower case. The edge passes on `cache-control`,
-            `content-security-policy`, `location`, `referrer-policy` and `x-frame-options`, and drops
+            Headers by their names in lower case. The edge forwards `cache-control`,
+            `content-security-policy`, `location`, `referrer-policy` and `x-frame-options`, and drops all
             others.
 
             ```proto
@@ -341,7 +341,7 @@ class ErrorFormat(Enum):
         OAUTH2:
             The format of OAuth 2.0 (RFC 6749, section 5.2), `{"error", "error_description"}`. `error` is
             the reason in the `google.rpc.ErrorInfo` in lower case if it is one of the codes that OAuth 2.0
-            defines, such as `INVALID_GRANT`. Otherwise it follows from the status: `invalid_client`,
+            defines, such as `INVALID_GRANT`. Otherwise it is derived from the status: `invalid_client`,
             `temporarily_unavailable`, `server_error`, or `invalid_request`. Replies have the header
             `Cache-Control: no-store`.
 
@@ -355,7 +355,7 @@ class ErrorFormat(Enum):
 
 ext_method: Final[Extension[MethodOptions, MethodPolicy]] = Extension()
 """
-The policy of a method. A method without this option requires a valid access token, and no
+The policy of a method. A method without this option requires a valid access token, but no
 particular scope.
 
 ```proto
@@ -365,8 +365,8 @@ extend google.protobuf.MethodOptions { optional meshwright.policy.v1.MethodPolic
 
 ext_event: Final[Extension[MessageOptions, EventPolicy]] = Extension()
 """
-Marks a message as an event. Only the service that owns the message's package may publish it,
-and only the services listed in `consumers` may read it. The permissions of the broker's users
+Marks a message as an event. Only the service that owns the message's package can publish the
+event, and only the services in `consumers` can read it. The permissions of the broker's users
 are derived from this option.
 
 ```proto

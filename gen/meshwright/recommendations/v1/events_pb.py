@@ -25,7 +25,7 @@ _VariantExposedFields: TypeAlias = Literal["user", "experiment", "variant", "exp
 
 class VariantExposed(Message[_VariantExposedFields]):
     """
-    A user saw recommendations of an experiment's variant. Published once for each user and
+    A user received recommendations of a variant of an experiment. Published once for each user and
     experiment.
 
     ```proto
@@ -40,19 +40,19 @@ class VariantExposed(Message[_VariantExposedFields]):
             string user = 1;
             ```
         experiment:
-            The experiment.
+            The name of the experiment.
 
             ```proto
             string experiment = 2;
             ```
         variant:
-            The variant that the user saw.
+            The name of the variant.
 
             ```proto
             string variant = 3;
             ```
         expose_time:
-            When the user saw it.
+            The time when the user received the recommendations.
 
             ```proto
             optional google.protobuf.Timestamp expose_time = 4;
@@ -82,8 +82,8 @@ _VariantConvertedFields: TypeAlias = Literal["user", "experiment", "variant", "o
 
 class VariantConverted(Message[_VariantConvertedFields]):
     """
-    A user who had seen a variant placed an order within 30 days, which is paid. Published once for
-    each user and experiment.
+    A user placed an order within 30 days of seeing a variant, and the order is paid. Published once
+    for each user and experiment.
 
     ```proto
     message meshwright.recommendations.v1.VariantConverted
@@ -97,13 +97,13 @@ class VariantConverted(Message[_VariantConvertedFields]):
             string user = 1;
             ```
         experiment:
-            The experiment.
+            The name of the experiment.
 
             ```proto
             string experiment = 2;
             ```
         variant:
-            The variant that the user had seen.
+            The name of the variant that the user saw.
 
             ```proto
             string variant = 3;
@@ -115,7 +115,7 @@ class VariantConverted(Message[_VariantConvertedFields]):
             string order = 4;
             ```
         convert_time:
-            When the order was placed.
+            The time when the order was placed.
 
             ```proto
             optional google.protobuf.Timestamp convert_time = 5;

@@ -30,28 +30,28 @@ _RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_ME: Final = Method.of(_RECOMMENDATIONS_SE
 
 
 class RecommendationsServiceBase(Service):
-    """Recommends products. The model learns from paid orders, within seconds.
+    """Recommends products. The model learns from paid orders within seconds.
 
-    Recommendations never stand in the way of a sale: while they are not available, the edge responds
-    with an empty list, in which `degraded` is true, rather than with an error.
+    Clients need no error handling for an outage: if recommendations are not available, the edge
+    returns an empty list with `degraded` set to true instead of an error.
     """
 
     DESC: ClassVar[DescService] = _RECOMMENDATIONS_SERVICE
 
     @abstractmethod
     async def recommend_for_product(self, request: RecommendForProductRequest, call: Call) -> RecommendForProductResponse:
-        """Recommends products that are bought together with a product, best first.
+        """Recommends products that are often bought together with a product, best first.
 
-        A call with an access token takes part in the experiment that is running, see `treatment`;
-        others get the ranking that is not on trial. The list is empty if the product does not exist,
-        or was never bought together with another.
+        Calls with an access token take part in the running experiment, see `treatment`. Calls without
+        a token get the default ranking. The list is empty if the product does not exist or was never
+        bought together with another product.
         """
 
     @abstractmethod
     async def recommend_for_me(self, request: RecommendForMeRequest, call: Call) -> RecommendForMeResponse:
-        """Recommends products to the caller, by what the caller has bought: those that are bought
-        together with it, best first, and then the bestsellers. Products that the caller has bought
-        lately are left out.
+        """Recommends products to the caller: first products that are often bought together with the
+        caller's purchases, best first, then bestsellers. Products that the caller bought recently are
+        left out.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -62,27 +62,27 @@ class RecommendationsServiceBase(Service):
 
 
 class RecommendationsServiceClient:
-    """Recommends products. The model learns from paid orders, within seconds.
+    """Recommends products. The model learns from paid orders within seconds.
 
-    Recommendations never stand in the way of a sale: while they are not available, the edge responds
-    with an empty list, in which `degraded` is true, rather than with an error.
+    Clients need no error handling for an outage: if recommendations are not available, the edge
+    returns an empty list with `degraded` set to true instead of an error.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def recommend_for_product(self, request: RecommendForProductRequest, *, timeout_s: float | None = None) -> RecommendForProductResponse:
-        """Recommends products that are bought together with a product, best first.
+        """Recommends products that are often bought together with a product, best first.
 
-        A call with an access token takes part in the experiment that is running, see `treatment`;
-        others get the ranking that is not on trial. The list is empty if the product does not exist,
-        or was never bought together with another.
+        Calls with an access token take part in the running experiment, see `treatment`. Calls without
+        a token get the default ranking. The list is empty if the product does not exist or was never
+        bought together with another product.
         """
         return await self._channel.call(_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_PRODUCT, request, timeout_s=timeout_s)
 
     async def recommend_for_me(self, request: RecommendForMeRequest, *, timeout_s: float | None = None) -> RecommendForMeResponse:
-        """Recommends products to the caller, by what the caller has bought: those that are bought
-        together with it, best first, and then the bestsellers. Products that the caller has bought
-        lately are left out.
+        """Recommends products to the caller: first products that are often bought together with the
+        caller's purchases, best first, then bestsellers. Products that the caller bought recently are
+        left out.
         """
         return await self._channel.call(_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_ME, request, timeout_s=timeout_s)

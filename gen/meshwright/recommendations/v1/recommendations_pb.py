@@ -27,7 +27,7 @@ _RecommendationFields: TypeAlias = Literal["product", "reason", "score"]
 
 class Recommendation(Message[_RecommendationFields]):
     """
-    A product that is recommended.
+    A recommended product.
 
     ```proto
     message meshwright.recommendations.v1.Recommendation
@@ -41,14 +41,14 @@ class Recommendation(Message[_RecommendationFields]):
             string product = 1;
             ```
         reason:
-            Why it is recommended.
+            The reason for the recommendation.
 
             ```proto
             meshwright.recommendations.v1.Recommendation.Reason reason = 2;
             ```
         score:
-            How strongly it is recommended: greater is better. Only comparable to others of the same
-            response and reason.
+            The strength of the recommendation. Higher is better. Compare scores only within one response
+            and for the same reason.
 
             ```proto
             double score = 3;
@@ -74,7 +74,7 @@ class Recommendation(Message[_RecommendationFields]):
 
     class Reason(Enum):
         """
-        Why a product is recommended.
+        The reasons for recommendations.
 
         ```proto
         enum meshwright.recommendations.v1.Recommendation.Reason
@@ -88,13 +88,14 @@ class Recommendation(Message[_RecommendationFields]):
                 REASON_UNSPECIFIED = 0
                 ```
             BOUGHT_TOGETHER:
-                It is bought together with the product, or with products that the customer has bought.
+                The product is often bought together with the requested product, or with products that the
+                caller bought.
 
                 ```proto
                 REASON_BOUGHT_TOGETHER = 1
                 ```
             BESTSELLER:
-                Many customers buy it.
+                The product is a bestseller.
 
                 ```proto
                 REASON_BESTSELLER = 2
@@ -109,7 +110,7 @@ _TreatmentFields: TypeAlias = Literal["experiment", "variant"]
 
 class Treatment(Message[_TreatmentFields]):
     """
-    The part that an experiment has in a response.
+    The experiment and variant that determined a response.
 
     ```proto
     message meshwright.recommendations.v1.Treatment
@@ -117,14 +118,14 @@ class Treatment(Message[_TreatmentFields]):
 
     Attributes:
         experiment:
-            The name of the experiment, by which analytics counts exposures and conversions.
+            The name of the experiment, under which analytics counts exposures and conversions.
 
             ```proto
             string experiment = 1;
             ```
         variant:
-            The variant that the caller is assigned to, always the same one for as long as the experiment
-            is not changed.
+            The name of the variant to which the caller is assigned. It stays the same until the experiment
+            is changed.
 
             ```proto
             string variant = 2;
@@ -150,7 +151,7 @@ _ModelFields: TypeAlias = Literal["version", "train_time"]
 
 class Model(Message[_ModelFields]):
     """
-    The version of the model that a response comes from.
+    The version of the model that produced a response.
 
     ```proto
     message meshwright.recommendations.v1.Model
@@ -158,13 +159,13 @@ class Model(Message[_ModelFields]):
 
     Attributes:
         version:
-            The version. Each training makes a greater one; 0 if there was none yet.
+            The version number, which each training increases. 0 if the model was never trained.
 
             ```proto
             int64 version = 1;
             ```
         train_time:
-            When this version was trained. Absent if there is none yet.
+            The time when this version was trained. Absent if the model was never trained.
 
             ```proto
             optional google.protobuf.Timestamp train_time = 2;
@@ -251,14 +252,14 @@ class RecommendForProductResponse(Message[_RecommendForProductResponseFields]):
             optional meshwright.recommendations.v1.Model model = 2;
             ```
         treatment:
-            The caller's part in the experiment. Absent if the call has no access token, or no experiment
-            is running.
+            The experiment in which the caller takes part. Absent if the call has no access token or no
+            experiment is running.
 
             ```proto
             optional meshwright.recommendations.v1.Treatment treatment = 3;
             ```
         degraded:
-            True if recommendations are not available at the moment. The list is empty then.
+            True if recommendations are not available at the moment. In this case the list is empty.
 
             ```proto
             bool degraded = 4;
@@ -341,13 +342,13 @@ class RecommendForMeResponse(Message[_RecommendForMeResponseFields]):
             optional meshwright.recommendations.v1.Model model = 2;
             ```
         treatment:
-            The caller's part in the experiment. Absent if no experiment is running.
+            The experiment in which the caller takes part. Absent if no experiment is running.
 
             ```proto
             optional meshwright.recommendations.v1.Treatment treatment = 3;
             ```
         degraded:
-            True if recommendations are not available at the moment. The list is empty then.
+            True if recommendations are not available at the moment. In this case the list is empty.
 
             ```proto
             bool degraded = 4;

@@ -25,8 +25,8 @@ _MessagePostedFields: TypeAlias = Literal["message", "conversation", "customer",
 
 class MessagePosted(Message[_MessagePostedFields]):
     """
-    A message was posted in a conversation. The event names the message and does not contain its
-    text, which may be personal.
+    A message was posted in a conversation. The event does not contain the text of the message, which
+    may be personal.
 
     ```proto
     message meshwright.support.v1.MessagePosted
@@ -46,25 +46,25 @@ class MessagePosted(Message[_MessagePostedFields]):
             string conversation = 2;
             ```
         customer:
-            The resource name of the customer whose conversation it is, in the form "users/{uid}".
+            The resource name of the customer who owns the conversation, in the form "users/{uid}".
 
             ```proto
             string customer = 3;
             ```
         sender:
-            The resource name of the user who posted it, in the form "users/{uid}".
+            The resource name of the user who posted the message, in the form "users/{uid}".
 
             ```proto
             string sender = 4;
             ```
         from_staff:
-            True if a member of staff posted it.
+            True if a member of staff posted the message.
 
             ```proto
             bool from_staff = 5;
             ```
         post_time:
-            When the message was posted.
+            The time when the message was posted.
 
             ```proto
             optional google.protobuf.Timestamp post_time = 6;

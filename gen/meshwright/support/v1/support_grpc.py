@@ -41,52 +41,56 @@ _SUPPORT_SERVICE_WATCH_CONVERSATION: Final = Method.of(_SUPPORT_SERVICE.methods[
 
 
 class SupportServiceBase(Service):
-    """Manages conversations between customers and staff, their messages, and who is present. Customers
-    see their own conversations, staff see all.
+    """Manages conversations between customers and staff, their messages and their participants.
+    Customers have access to their own conversations, staff to all.
     """
 
     DESC: ClassVar[DescService] = _SUPPORT_SERVICE
 
     @abstractmethod
     async def create_conversation(self, request: CreateConversationRequest, call: Call) -> Conversation:
-        """Creates a conversation of the caller, without messages.
+        """Creates a conversation of the caller. It has no messages yet.
 
-        Fails with RESOURCE_EXHAUSTED if the caller has 20 open conversations.
+        Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CONVERSATIONS`) if the caller already has 20
+        open conversations.
         """
 
     @abstractmethod
     async def get_conversation(self, request: GetConversationRequest, call: Call) -> Conversation:
         """Returns a conversation.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another customer.
+        Fails with NOT_FOUND (reason `CONVERSATION_NOT_FOUND`) if the conversation does not exist or
+        belongs to another customer.
         """
 
     @abstractmethod
     async def list_conversations(self, request: ListConversationsRequest, call: Call) -> ListConversationsResponse:
-        """Lists conversations, newest first. Customers see their own, staff see all."""
+        """Lists conversations, newest first. Customers list their own conversations, staff list all."""
 
     @abstractmethod
     async def close_conversation(self, request: CloseConversationRequest, call: Call) -> Conversation:
-        """Closes a conversation, so that nobody can post messages. Its history stays. Closing a closed
-        conversation has no effect and returns it.
+        """Closes a conversation. No more messages can be posted, and the existing messages can still be
+        read. Closing a closed conversation has no effect and returns the conversation.
 
         Fails with NOT_FOUND as GetConversation does.
         """
 
     @abstractmethod
     async def reopen_conversation(self, request: ReopenConversationRequest, call: Call) -> Conversation:
-        """Reopens a closed conversation. Reopening an open conversation has no effect and returns it.
+        """Reopens a closed conversation. Reopening an open conversation has no effect and returns the
+        conversation.
 
-        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED if the customer has
-        20 open conversations.
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_CONVERSATIONS`) if the customer already has 20 open conversations.
         """
 
     @abstractmethod
     async def create_message(self, request: CreateMessageRequest, call: Call) -> ChatMessage:
         """Posts a message in a conversation. Every open stream of the conversation receives it.
 
-        Fails with NOT_FOUND as GetConversation does, with FAILED_PRECONDITION if the conversation is
-        closed, and with RESOURCE_EXHAUSTED if it has 10,000 messages.
+        Fails with NOT_FOUND as GetConversation does, with FAILED_PRECONDITION (reason
+        `CONVERSATION_CLOSED`) if the conversation is closed, and with RESOURCE_EXHAUSTED (reason
+        `CONVERSATION_FULL`) if it already has 10,000 messages.
         """
 
     @abstractmethod
@@ -98,34 +102,38 @@ class SupportServiceBase(Service):
 
     @abstractmethod
     async def list_participants(self, request: ListParticipantsRequest, call: Call) -> ListParticipantsResponse:
-        """Lists the users who are or were in a conversation, and whether they are connected now.
+        """Lists the users who take or took part in a conversation, and whether they are connected now.
 
         Fails with NOT_FOUND as GetConversation does.
         """
 
     @abstractmethod
     def chat(self, requests: AsyncIterator[ChatRequest], call: Call) -> AsyncIterator[ChatResponse]:
-        """Opens a chat: the caller posts messages and receives those of all participants, in their order.
-        The caller is shown as connected while the stream lasts.
+        """Opens a chat in a conversation. The caller posts messages and receives the messages of all
+        participants in their order. While the stream is open, the caller is shown as connected.
 
-        The first request names the conversation, and the position to continue from. Each `post` is
-        answered by a `post_result` with its `request_id`, and arrives as a `message` like those of
-        others, before or after its result. A post that is rejected does not end the stream; one that
-        violates the contract does. More than 10 posts a second are accepted as fast as that, without
-        an error. The stream continues after the caller has ended its requests.
+        The first request contains the name of the conversation and the `resume_token` after which to
+        continue. The response to each `post` is a `post_result` with the same `request_id`. The posted
+        message is also received as a `message`, before or after the `post_result`. A rejected post
+        does not end the stream. A post that violates the contract ends it. Posts are processed at up
+        to 10 per second; faster posts are delayed and not rejected. When the caller ends its requests,
+        the responses continue.
 
-        The stream fails with UNAVAILABLE when its server stops, and with DEADLINE_EXCEEDED after an
-        hour. Open it again with the last `resume_token` then, and after any loss, and repeat every
-        post that has no result: nothing is lost, and nothing is posted twice. Fails with NOT_FOUND as
-        GetConversation does, and with RESOURCE_EXHAUSTED if the caller has 10 open streams of
-        conversations at this server (100 as staff).
+        The stream fails with UNAVAILABLE when the server stops, and with DEADLINE_EXCEEDED after an
+        hour. To continue it, also after a lost connection, open a new stream with the last
+        `resume_token` and send all posts again for which no `post_result` was received. No message is
+        lost or posted twice.
+
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_CHATS`) if the caller already has 10 open streams of conversations at this server
+        (100 for staff).
         """
 
     @abstractmethod
     def watch_conversation(self, request: WatchConversationRequest, call: Call) -> AsyncIterator[ChatResponse]:
-        """Streams what Chat streams, for clients that post by CreateMessage.
+        """Streams the same responses as Chat, for clients that post messages with CreateMessage.
 
-        Ends and fails as Chat does.
+        Fails as Chat does, and is continued in the same way.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -144,52 +152,56 @@ class SupportServiceBase(Service):
 
 
 class SupportServiceClient:
-    """Manages conversations between customers and staff, their messages, and who is present. Customers
-    see their own conversations, staff see all.
+    """Manages conversations between customers and staff, their messages and their participants.
+    Customers have access to their own conversations, staff to all.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def create_conversation(self, request: CreateConversationRequest, *, timeout_s: float | None = None) -> Conversation:
-        """Creates a conversation of the caller, without messages.
+        """Creates a conversation of the caller. It has no messages yet.
 
-        Fails with RESOURCE_EXHAUSTED if the caller has 20 open conversations.
+        Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CONVERSATIONS`) if the caller already has 20
+        open conversations.
         """
         return await self._channel.call(_SUPPORT_SERVICE_CREATE_CONVERSATION, request, timeout_s=timeout_s)
 
     async def get_conversation(self, request: GetConversationRequest, *, timeout_s: float | None = None) -> Conversation:
         """Returns a conversation.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another customer.
+        Fails with NOT_FOUND (reason `CONVERSATION_NOT_FOUND`) if the conversation does not exist or
+        belongs to another customer.
         """
         return await self._channel.call(_SUPPORT_SERVICE_GET_CONVERSATION, request, timeout_s=timeout_s)
 
     async def list_conversations(self, request: ListConversationsRequest, *, timeout_s: float | None = None) -> ListConversationsResponse:
-        """Lists conversations, newest first. Customers see their own, staff see all."""
+        """Lists conversations, newest first. Customers list their own conversations, staff list all."""
         return await self._channel.call(_SUPPORT_SERVICE_LIST_CONVERSATIONS, request, timeout_s=timeout_s)
 
     async def close_conversation(self, request: CloseConversationRequest, *, timeout_s: float | None = None) -> Conversation:
-        """Closes a conversation, so that nobody can post messages. Its history stays. Closing a closed
-        conversation has no effect and returns it.
+        """Closes a conversation. No more messages can be posted, and the existing messages can still be
+        read. Closing a closed conversation has no effect and returns the conversation.
 
         Fails with NOT_FOUND as GetConversation does.
         """
         return await self._channel.call(_SUPPORT_SERVICE_CLOSE_CONVERSATION, request, timeout_s=timeout_s)
 
     async def reopen_conversation(self, request: ReopenConversationRequest, *, timeout_s: float | None = None) -> Conversation:
-        """Reopens a closed conversation. Reopening an open conversation has no effect and returns it.
+        """Reopens a closed conversation. Reopening an open conversation has no effect and returns the
+        conversation.
 
-        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED if the customer has
-        20 open conversations.
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_CONVERSATIONS`) if the customer already has 20 open conversations.
         """
         return await self._channel.call(_SUPPORT_SERVICE_REOPEN_CONVERSATION, request, timeout_s=timeout_s)
 
     async def create_message(self, request: CreateMessageRequest, *, timeout_s: float | None = None) -> ChatMessage:
         """Posts a message in a conversation. Every open stream of the conversation receives it.
 
-        Fails with NOT_FOUND as GetConversation does, with FAILED_PRECONDITION if the conversation is
-        closed, and with RESOURCE_EXHAUSTED if it has 10,000 messages.
+        Fails with NOT_FOUND as GetConversation does, with FAILED_PRECONDITION (reason
+        `CONVERSATION_CLOSED`) if the conversation is closed, and with RESOURCE_EXHAUSTED (reason
+        `CONVERSATION_FULL`) if it already has 10,000 messages.
         """
         return await self._channel.call(_SUPPORT_SERVICE_CREATE_MESSAGE, request, timeout_s=timeout_s)
 
@@ -201,33 +213,37 @@ class SupportServiceClient:
         return await self._channel.call(_SUPPORT_SERVICE_LIST_MESSAGES, request, timeout_s=timeout_s)
 
     async def list_participants(self, request: ListParticipantsRequest, *, timeout_s: float | None = None) -> ListParticipantsResponse:
-        """Lists the users who are or were in a conversation, and whether they are connected now.
+        """Lists the users who take or took part in a conversation, and whether they are connected now.
 
         Fails with NOT_FOUND as GetConversation does.
         """
         return await self._channel.call(_SUPPORT_SERVICE_LIST_PARTICIPANTS, request, timeout_s=timeout_s)
 
     def chat(self, requests: AsyncIterable[ChatRequest], *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[ChatResponse]]:
-        """Opens a chat: the caller posts messages and receives those of all participants, in their order.
-        The caller is shown as connected while the stream lasts.
+        """Opens a chat in a conversation. The caller posts messages and receives the messages of all
+        participants in their order. While the stream is open, the caller is shown as connected.
 
-        The first request names the conversation, and the position to continue from. Each `post` is
-        answered by a `post_result` with its `request_id`, and arrives as a `message` like those of
-        others, before or after its result. A post that is rejected does not end the stream; one that
-        violates the contract does. More than 10 posts a second are accepted as fast as that, without
-        an error. The stream continues after the caller has ended its requests.
+        The first request contains the name of the conversation and the `resume_token` after which to
+        continue. The response to each `post` is a `post_result` with the same `request_id`. The posted
+        message is also received as a `message`, before or after the `post_result`. A rejected post
+        does not end the stream. A post that violates the contract ends it. Posts are processed at up
+        to 10 per second; faster posts are delayed and not rejected. When the caller ends its requests,
+        the responses continue.
 
-        The stream fails with UNAVAILABLE when its server stops, and with DEADLINE_EXCEEDED after an
-        hour. Open it again with the last `resume_token` then, and after any loss, and repeat every
-        post that has no result: nothing is lost, and nothing is posted twice. Fails with NOT_FOUND as
-        GetConversation does, and with RESOURCE_EXHAUSTED if the caller has 10 open streams of
-        conversations at this server (100 as staff).
+        The stream fails with UNAVAILABLE when the server stops, and with DEADLINE_EXCEEDED after an
+        hour. To continue it, also after a lost connection, open a new stream with the last
+        `resume_token` and send all posts again for which no `post_result` was received. No message is
+        lost or posted twice.
+
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_CHATS`) if the caller already has 10 open streams of conversations at this server
+        (100 for staff).
         """
         return self._channel.exchange(_SUPPORT_SERVICE_CHAT, requests, timeout_s=timeout_s)
 
     def watch_conversation(self, request: WatchConversationRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[ChatResponse]]:
-        """Streams what Chat streams, for clients that post by CreateMessage.
+        """Streams the same responses as Chat, for clients that post messages with CreateMessage.
 
-        Ends and fails as Chat does.
+        Fails as Chat does, and is continued in the same way.
         """
         return self._channel.open(_SUPPORT_SERVICE_WATCH_CONVERSATION, request, timeout_s=timeout_s)

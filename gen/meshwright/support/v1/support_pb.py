@@ -55,8 +55,7 @@ class Conversation(Message[_ConversationFields]):
             string customer = 3;
             ```
         subject:
-            Required. What the conversation is about, 1 to 200 characters without line breaks or control
-            characters.
+            Required. The subject, 1 to 200 characters without line breaks or control characters.
 
             ```proto
             string subject = 4;
@@ -74,21 +73,21 @@ class Conversation(Message[_ConversationFields]):
             int32 message_count = 6;
             ```
         create_time:
-            Output only. When the conversation was created.
+            Output only. The time when the conversation was created.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 7;
             ```
         update_time:
-            Output only. When a message was last posted or the state last changed.
+            Output only. The time of the last message or of the last change of the state.
 
             ```proto
             optional google.protobuf.Timestamp update_time = 8;
             ```
         etag:
-            The version of this resource (AIP-154), which each message changes too. If it is sent when the
-            conversation is closed or reopened, the call fails with ABORTED unless this is the current
-            version.
+            The version of this resource (AIP-154). Each new message changes it too. If it is sent as the
+            `etag` of CloseConversation or ReopenConversation and is not the current version, the call
+            fails with ABORTED (reason `ETAG_MISMATCH`).
 
             ```proto
             string etag = 9;
@@ -170,20 +169,20 @@ class ChatMessage(Message[_ChatMessageFields]):
     Attributes:
         name:
             Identifier. The resource name, in the form "conversations/{uid}/messages/{number}". The
-            messages of a conversation are numbered in their order, from 1 on, without gaps.
+            messages of a conversation are numbered consecutively, starting at 1.
 
             ```proto
             string name = 1;
             ```
         sender:
-            Output only. The resource name of the user who posted it, in the form "users/{uid}". Empty if
-            that was a member of staff whose account was deleted.
+            Output only. The resource name of the user who posted the message, in the form "users/{uid}".
+            Empty if it was a member of staff whose account was deleted.
 
             ```proto
             string sender = 2;
             ```
         from_staff:
-            Output only. True if a member of staff posted it.
+            Output only. True if a member of staff posted the message.
 
             ```proto
             bool from_staff = 3;
@@ -195,14 +194,14 @@ class ChatMessage(Message[_ChatMessageFields]):
             string text = 4;
             ```
         create_time:
-            Output only. When the message was posted.
+            Output only. The time when the message was posted.
 
             ```proto
             optional google.protobuf.Timestamp create_time = 5;
             ```
         request_id:
-            Output only. The `request_id` with which it was posted, by which its sender recognises it.
-            Empty if it was posted without one.
+            Output only. The `request_id` with which the message was posted, so that the sender can
+            recognize it. Empty if it was posted without one.
 
             ```proto
             string request_id = 6;
@@ -236,7 +235,7 @@ _ParticipantFields: TypeAlias = Literal["name", "user", "staff", "connected", "l
 
 class Participant(Message[_ParticipantFields]):
     """
-    A user who is or was in a conversation.
+    A user who takes or took part in a conversation.
 
     ```proto
     message meshwright.support.v1.Participant
@@ -262,15 +261,15 @@ class Participant(Message[_ParticipantFields]):
             bool staff = 3;
             ```
         connected:
-            Output only. True if the user has an open stream of the conversation. A stream whose server was
-            lost counts for up to 40 seconds.
+            Output only. True if the user has an open stream of the conversation. If the server of the
+            stream crashes, this field remains true for up to 40 seconds.
 
             ```proto
             bool connected = 4;
             ```
         last_seen_time:
-            Output only. When the user was last connected, or last posted a message. Absent while the user
-            is connected.
+            Output only. The time when the user was last connected or last posted a message. Absent while
+            the user is connected.
 
             ```proto
             optional google.protobuf.Timestamp last_seen_time = 5;
@@ -316,8 +315,8 @@ class CreateConversationRequest(Message[_CreateConversationRequestFields]):
             optional meshwright.support.v1.Conversation conversation = 1;
             ```
         request_id:
-            A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-            within 24 hours returns the first response and creates nothing more; the same UUID with a
+            A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+            24 hours returns the first response and creates no second conversation; the same UUID with a
             different request fails with INVALID_ARGUMENT. REST clients can send it as the
             `Idempotency-Key` header instead.
 
@@ -393,7 +392,7 @@ class ListConversationsRequest(Message[_ListConversationsRequestFields]):
             ```
         page_token:
             The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-            INVALID_ARGUMENT if the token was not issued for this list.
+            INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
 
             ```proto
             string page_token = 2;
@@ -441,7 +440,7 @@ class ListConversationsResponse(Message[_ListConversationsResponseFields]):
             repeated meshwright.support.v1.Conversation conversations = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -481,8 +480,9 @@ class CloseConversationRequest(Message[_CloseConversationRequestFields]):
             string name = 1;
             ```
         etag:
-            The version to close. If set and not the current version, for example because a message was
-            posted since, the call fails with ABORTED. If absent, the version is not checked.
+            The expected version of the conversation. If it is set and is not the current version, for
+            example because another message was posted, the call fails with ABORTED (reason
+            `ETAG_MISMATCH`). If absent, the version is not checked.
 
             ```proto
             string etag = 2;
@@ -522,8 +522,8 @@ class ReopenConversationRequest(Message[_ReopenConversationRequestFields]):
             string name = 1;
             ```
         etag:
-            The version to reopen. If set and not the current version, the call fails with ABORTED. If
-            absent, the version is not checked.
+            The expected version of the conversation. If it is set and is not the current version, the call
+            fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
 
             ```proto
             string etag = 2;
@@ -563,16 +563,16 @@ class CreateMessageRequest(Message[_CreateMessageRequestFields]):
             string parent = 1;
             ```
         message:
-            Required. The message to post. Only `text` is read; all other fields are set by the service.
+            Required. The message to post. Set its `text`. All other fields are ignored.
 
             ```proto
             optional meshwright.support.v1.ChatMessage message = 2;
             ```
         request_id:
-            A UUID that identifies the message among those of its sender in the conversation, so that it
-            can be posted again safely (AIP-155), by this method or by Chat, at any later time. A
-            repetition returns the message and posts no second one; the same UUID with a different text
-            fails with INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
+            A UUID that identifies the message among the caller's messages in the conversation, so that the
+            call can be retried safely (AIP-155) with this method or with Chat, at any later time. A retry
+            returns the message and posts no second one; the same UUID with a different text fails with
+            INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
 
             ```proto
             string request_id = 3;
@@ -622,7 +622,7 @@ class ListMessagesRequest(Message[_ListMessagesRequestFields]):
             ```
         page_token:
             The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-            INVALID_ARGUMENT if the token was not issued for this list.
+            INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
 
             ```proto
             string page_token = 3;
@@ -670,8 +670,8 @@ class ListMessagesResponse(Message[_ListMessagesResponseFields]):
             string next_page_token = 2;
             ```
         resume_token:
-            The token with which Chat and WatchConversation begin after the newest message of this page.
-            With that of the first page, they continue where the history ends.
+            A `resume_token` for Chat and WatchConversation. Their stream begins after the newest message
+            of this page. With the token of the first page, it continues where the list ends.
 
             ```proto
             string resume_token = 3;
@@ -721,7 +721,7 @@ class ListParticipantsRequest(Message[_ListParticipantsRequestFields]):
             ```
         page_token:
             The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-            INVALID_ARGUMENT if the token was not issued for this list.
+            INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
 
             ```proto
             string page_token = 3;
@@ -763,7 +763,7 @@ class ListParticipantsResponse(Message[_ListParticipantsResponseFields]):
             repeated meshwright.support.v1.Participant participants = 1;
             ```
         next_page_token:
-            The token to retrieve the next page with. Empty if this is the last page.
+            The token to retrieve the next page. Empty if this is the last page.
 
             ```proto
             string next_page_token = 2;
@@ -789,8 +789,8 @@ _ChatRequestFields: TypeAlias = Literal["name", "resume_token", "post"]
 
 class ChatRequest(Message[_ChatRequestFields]):
     """
-    A request in the stream of Chat. One without a post has no effect but to keep the connection
-    open, which the edge closes when nothing is sent in either direction for five minutes.
+    A request in the stream of Chat. A request without a post only keeps the connection open: the
+    edge closes connections on which nothing is sent in either direction for five minutes.
 
     ```proto
     message meshwright.support.v1.ChatRequest
@@ -798,16 +798,15 @@ class ChatRequest(Message[_ChatRequestFields]):
 
     Attributes:
         name:
-            Required in the first request, and ignored in others. The resource name of the conversation, in
-            the form "conversations/{uid}".
+            The resource name of the conversation, in the form "conversations/{uid}". Required in the first
+            request, ignored in all others.
 
             ```proto
             string name = 1;
             ```
         resume_token:
             The last `resume_token` that was received. The stream continues after that response. If absent,
-            the stream begins with the first message of the conversation. Ignored in all but the first
-            request.
+            the stream begins with the first message of the conversation. Only read in the first request.
 
             ```proto
             string resume_token = 2;
@@ -855,8 +854,8 @@ class Post(Message[_PostFields]):
             string text = 1;
             ```
         request_id:
-            Required. A UUID that identifies the message, as in CreateMessage. A post without a result is
-            repeated with the same one.
+            Required. A UUID that identifies the message, as in CreateMessage. To send a post again, use
+            the same UUID.
 
             ```proto
             string request_id = 2;
@@ -931,13 +930,13 @@ class ChatResponse(Message[_ChatResponseFields]):
 
     Attributes:
         event:
-            What happened.
+            The event.
 
             ```proto
             oneof event
             ```
         resume_token:
-            The token to continue the stream with after this response. Only messages have one.
+            The token to continue the stream after this response. Only set with `message`.
 
             ```proto
             string resume_token = 5;

@@ -65,8 +65,8 @@ class BatchGetProductsRequest(betterproto2.Message):
 
     names: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
     """
-    Required. The resource names of the products, 1 to 100. A name that is repeated is answered as
-    often.
+    Required. The resource names of the products, 1 to 100. If a name is repeated, its product is
+    returned as many times.
     """
 
 
@@ -96,8 +96,8 @@ class Category(betterproto2.Message):
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Identifier. The resource name, in the form "categories/{id}". The identifier is what products
-    name as their category.
+    Identifier. The resource name, in the form "categories/{id}". Products refer to a category by
+    its identifier.
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -119,21 +119,21 @@ class Category(betterproto2.Message):
         5, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the category was created.
+    Output only. The time when the category was created.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the category was last changed.
+    Output only. The time when the category was last changed.
     """
 
     etag: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-    is made only if this is the current version; otherwise the call fails with ABORTED. It changes
-    too if a category above it is moved.
+    The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+    the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`). Moving a category
+    also changes the etags of all categories below it.
     """
 
 
@@ -158,8 +158,8 @@ class CreateCategoryRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response; the same UUID with a different request fails with
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response; the same UUID with a different request fails with
     INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
@@ -185,8 +185,8 @@ class CreatePriceRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response; the same UUID with a different request fails with
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response; the same UUID with a different request fails with
     INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
@@ -207,8 +207,8 @@ class CreateProductRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response and creates no second product; the same UUID with a
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response and creates no second product; the same UUID with a
     different request fails with INVALID_ARGUMENT. REST clients can send it as the
     `Idempotency-Key` header instead.
     """
@@ -230,8 +230,8 @@ class DeleteCategoryRequest(betterproto2.Message):
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The version of the category to delete. If set and not the current version, the call fails with
-    ABORTED. If absent, the version is not checked.
+    The expected version of the category. If it is set and is not the current version, the call
+    fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
     """
 
 
@@ -251,8 +251,8 @@ class DeletePriceRequest(betterproto2.Message):
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The version of the price to delete. If set and not the current version, the call fails with
-    ABORTED. If absent, the version is not checked.
+    The expected version of the price. If it is set and is not the current version, the call fails
+    with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
     """
 
 
@@ -272,8 +272,8 @@ class DeleteProductRequest(betterproto2.Message):
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The version of the product to delete. If set and not the current version, the call fails with
-    ABORTED. If absent, the version is not checked.
+    The expected version of the product. If it is set and is not the current version, the call
+    fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
     """
 
 
@@ -328,19 +328,19 @@ default_message_pool.register_message("meshwright.catalog.v1", "GetProductReques
 @dataclass(eq=False, repr=False)
 class ImportProductsRequest(betterproto2.Message):
     """
-    Request message for ImportProducts: a piece of the file.
+    Request message for ImportProducts: a chunk of the file.
     """
 
     lines: "___google__api__.HttpBody | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The next bytes of the file, in UTF-8. Pieces can end anywhere, within a line too. The content
+    The next bytes of the file, in UTF-8. Chunks can end anywhere, even within a line. The content
     type is ignored.
     """
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this import, so that it can be repeated safely. Only that of the first
-    message counts. REST clients can send it as the `Idempotency-Key` header instead.
+    A UUID that identifies this import, so that it can be retried safely. Only the `request_id` of
+    the first message is read. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
 
@@ -365,7 +365,7 @@ class ImportProductsResponse(betterproto2.Message):
 
     unchanged_count: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    The number of lines whose product existed and was the same.
+    The number of lines whose product already had these values.
     """
 
     rejected_count: "int" = betterproto2.field(4, betterproto2.TYPE_INT32)
@@ -397,12 +397,12 @@ class ImportProductsResponseRejectedLine(betterproto2.Message):
 
     reason: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The reason in capital letters, for example "INVALID_FIELD".
+    The reason, in capital letters, for example "INVALID_FIELD".
     """
 
     description: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    What is wrong, with the names of all fields that are.
+    A description of the error, with the names of all invalid fields.
     """
 
 
@@ -431,8 +431,8 @@ class ListCategoriesRequest(betterproto2.Message):
 
     parent: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The resource name of a category: only those directly below it are listed. If absent, all
-    categories are.
+    The resource name of a category. Only the categories directly below it are listed. If absent,
+    all categories are listed.
     """
 
 
@@ -447,12 +447,12 @@ class ListCategoriesResponse(betterproto2.Message):
 
     categories: "list[Category]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The categories, by their identifiers.
+    The categories, ordered by identifier.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -494,12 +494,12 @@ class ListPricesResponse(betterproto2.Message):
 
     prices: "list[Price]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The prices, those that start last first.
+    The prices, latest start first.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -527,38 +527,40 @@ class ListProductsRequest(betterproto2.Message):
 
     filter: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Restricts the list to products that match an expression (a subset of AIP-160), for example
-    `category = "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. If absent, all
-    products are listed.
+    Lists only the products that match an expression (a subset of AIP-160), for example `category =
+    "garden-tools" AND price >= 10 AND price.currency_code = "EUR"`. If absent, all products are
+    listed.
 
     Fields: title, category, price, price.currency_code, create_time, update_time. Comparators:
-    `=`, `!=`, `<`, `<=`, `>`, `>=` and, for text, `:` (contains). `AND`, `OR`, `NOT` and
-    parentheses combine comparisons; `OR` binds more tightly than `AND`.
+    `=`, `!=`, `<`, `<=`, `>`, `>=` and, for text, `:` (contains). Combine comparisons with `AND`,
+    `OR`, `NOT` and parentheses. `OR` binds more tightly than `AND`.
 
-    A comparison by `:` costs 5, any other costs 1. Expressions that cost more than 50 fail with
-    INVALID_ARGUMENT.
+    A comparison with `:` costs 5 points, any other comparison 1 point. Expressions that cost more
+    than 50 points fail with INVALID_ARGUMENT.
     """
 
     order_by: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
     The sort order (AIP-132), for example `price desc`. If absent, the newest products come first.
 
-    Filters and orders by price follow within a second after a scheduled price begins or ends.
     Products can be sorted by title, category, price, create_time or update_time, or by category
     followed by one of the other fields in the same direction. Any other order fails with
     INVALID_ARGUMENT.
+
+    When a scheduled price begins or ends, filters and sort orders by price take it into account
+    within a second.
     """
 
     show_deleted: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    Whether to list deleted products too. Requires the scope `catalog.write`.
+    True to include deleted products. Requires the scope `catalog.write`.
     """
 
     category: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    The identifier of a category, for example "garden". Restricts the list to products that belong
-    to it or to a category below it, by `category` or `additional_categories`. Fails with NOT_FOUND
-    if it does not exist.
+    The identifier of a category, for example "garden". Lists only the products whose `category` or
+    `additional_categories` contain this category or a category below it. Fails with NOT_FOUND
+    (reason `CATEGORY_NOT_FOUND`) if the category does not exist.
     """
 
 
@@ -578,7 +580,7 @@ class ListProductsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -611,35 +613,36 @@ class Price(betterproto2.Message):
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the price comes into force. If absent, it is the time of the request. It must not be past.
+    The time when the price comes into force. If absent, the time of the request. It must not be in
+    the past.
     """
 
     valid_until: "datetime.datetime | None" = betterproto2.field(
         5, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the price ends: from this moment on it is not in force. If absent, it has no end yet. If a
-    price in force is updated with a time that is past, it ends now.
+    The time when the price ends (exclusive). If absent, the price has no end. If it is updated to
+    a time in the past while the price is in force, the price ends now.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the price was created.
+    Output only. The time when the price was created.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the price was last changed.
+    Output only. The time when the price was last changed.
     """
 
     etag: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-    is made only if this is the current version; otherwise the call fails with ABORTED.
+    The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+    the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
 
@@ -675,53 +678,55 @@ class Product(betterproto2.Message):
     category: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
     Required. The identifier of the main category, in lower case with hyphens, for example
-    "garden-tools". If there is no such category, it is created at the top of the tree.
+    "garden-tools". A category that does not exist yet is created at the top of the tree.
     """
 
     price: "___google__type__.Money | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Required. The price of one unit, from 0 to under 10000000, in whole hundredths of the currency
-    (`nanos` is a multiple of 10000000). In responses, it is the price in force: that of
-    PricesService at its time, otherwise the regular price. In requests, it is the regular price;
-    an update with the price in force, as it was read, leaves the regular price as it is.
+    (`nanos` is a multiple of 10000000). In responses, this is the current price: the scheduled
+    price that is in force (see PricesService), or else the regular price. In requests, it is the
+    regular price. An update that sends back the current price as it was read does not change the
+    regular price.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the product was created.
+    Output only. The time when the product was created.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the product was last changed.
+    Output only. The time when the product was last changed.
     """
 
     delete_time: "datetime.datetime | None" = betterproto2.field(
         9, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the product was deleted. Absent if it is not deleted.
+    Output only. The time when the product was deleted. Absent if it is not deleted.
     """
 
     etag: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-    is made only if this is the current version; otherwise the call fails with ABORTED.
+    The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+    the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
     additional_categories: "list[str]" = betterproto2.field(11, betterproto2.TYPE_STRING, repeated=True)
     """
-    The identifiers of further categories that the product belongs to, at most 10. They must exist.
+    The identifiers of up to 10 further categories that the product belongs to. The categories must
+    exist.
     """
 
     regular_price: "___google__type__.Money | None" = betterproto2.field(12, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Output only. The price outside of the times of scheduled prices. Absent unless a scheduled
-    price is in force.
+    Output only. The price when no scheduled price is in force. Absent if `price` is the regular
+    price.
     """
 
 
@@ -731,7 +736,8 @@ default_message_pool.register_message("meshwright.catalog.v1", "Product", Produc
 @dataclass(eq=False, repr=False)
 class ProductChanged(betterproto2.Message):
     """
-    A product was created, updated, deleted or undeleted, or a scheduled price of it began or ended.
+    A product was created, updated, deleted or undeleted, or one of its scheduled prices began or
+    ended.
     """
 
     product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -751,9 +757,9 @@ class SearchProductsRequest(betterproto2.Message):
 
     query: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Required. The words to search for. All of them must occur; `"a phrase"` matches adjacent words,
-    and `-word` excludes products with the word. A query has at most ten words, of which at least
-    one is not excluded.
+    Required. The words to search for. A product must contain all of them. `"a phrase"` matches
+    adjacent words, `-word` excludes products that contain the word. A query can have up to ten
+    words, and at least one of them must not be excluded.
     """
 
     page_size: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
@@ -786,7 +792,7 @@ class SearchProductsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -806,8 +812,8 @@ class UndeleteProductRequest(betterproto2.Message):
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The version of the product to restore. If set and not the current version, the call fails with
-    ABORTED. If absent, the version is not checked.
+    The expected version of the product. If it is set and is not the current version, the call
+    fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
     """
 
 
@@ -823,16 +829,17 @@ class UpdateCategoryRequest(betterproto2.Message):
     category: "Category | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Required. The category to update, with its `name` and the new values of its fields. If its
-    `etag` is set, the update is made only if that is the current version; otherwise the call fails
-    with ABORTED.
+    `etag` is set and is not the current version, the call fails with ABORTED (reason
+    `ETAG_MISMATCH`).
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True
     )
     """
-    The fields to update: title, parent. An empty parent moves the category to the top, if the mask
-    names it. If absent, the fields that are present in `category` are updated (AIP-134).
+    The fields to update: title, parent. If the mask contains `parent` and the parent is empty, the
+    category is moved to the top. If the mask is absent, the fields that are present in `category`
+    are updated (AIP-134).
     """
 
 
@@ -848,8 +855,7 @@ class UpdatePriceRequest(betterproto2.Message):
     price: "Price | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Required. The price to update, with its `name` and the new values of its fields. If its `etag`
-    is set, the update is made only if that is the current version; otherwise the call fails with
-    ABORTED.
+    is set and is not the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
@@ -873,8 +879,8 @@ class UpdateProductRequest(betterproto2.Message):
     product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Required. The product to update, with its `name` and the new values of its fields. If
-    `product.etag` is set, the update is made only if it is the current version; otherwise the call
-    fails with ABORTED.
+    `product.etag` is set and is not the current version, the call fails with ABORTED (reason
+    `ETAG_MISMATCH`).
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
@@ -892,7 +898,7 @@ default_message_pool.register_message("meshwright.catalog.v1", "UpdateProductReq
 
 class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages the shop's products. Anyone can read them; only staff can change them.
+    Manages the shop's products. Anyone can read products, only staff can change them.
     """
 
     async def create_product(
@@ -904,7 +910,7 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Creates a product.
+        Creates a product. Staff only.
         """
 
         return await self._unary_unary(
@@ -928,7 +934,7 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         Returns a product. Deleted products are returned only to callers with the scope
         `catalog.write`.
 
-        Fails with NOT_FOUND if the product does not exist.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist.
         """
 
         return await self._unary_unary(
@@ -949,11 +955,14 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListProductsResponse":
         """
-        Lists products, optionally filtered and sorted.
+        Lists products. The list can be filtered and sorted.
 
-        One page examines a limited number of products. With a filter that few products match, a page
-        can therefore contain fewer than `page_size` products, or none, and still have a
-        `next_page_token` (AIP-158): continue until the token is empty.
+        A page can contain fewer than `page_size` products, or none, and still have a `next_page_token`
+        (AIP-158), because one call examines a limited number of products. Continue until the token is
+        empty.
+
+        Fails with INVALID_ARGUMENT if `filter` (reason `FILTER_INVALID`) or `order_by` (reason
+        `ORDER_BY_INVALID`) can't be parsed. The message gives the column.
         """
 
         return await self._unary_unary(
@@ -974,8 +983,8 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "SearchProductsResponse":
         """
-        Searches products by the words of their title, description and category, and returns the best
-        matches first. At most the 1000 best matches are returned, over all pages.
+        Searches products by the words of their title, description and category, best match first. All
+        pages together contain at most the 1000 best matches.
         """
 
         return await self._unary_unary(
@@ -999,8 +1008,8 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         Returns up to 100 products by name, in the order of the names (AIP-231). Deleted products are
         returned only to callers with the scope `catalog.write`.
 
-        Fails with NOT_FOUND if one of the products does not exist; the error lists every missing
-        product, and no product is returned.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if any of the products does not exist. The
+        error lists every missing product.
         """
 
         return await self._unary_unary(
@@ -1021,9 +1030,10 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Updates the fields of a product that the update mask names.
+        Updates a product. Only the fields in the update mask are changed. Staff only.
 
-        Fails with FAILED_PRECONDITION if the product is deleted.
+        Fails with FAILED_PRECONDITION (reason `PRODUCT_DELETED`) if the product is deleted, and with
+        ABORTED (reason `ETAG_MISMATCH`) if `product.etag` is set and is not the current version.
         """
 
         return await self._unary_unary(
@@ -1044,9 +1054,10 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Deletes a product. A deleted product can be restored by UndeleteProduct.
+        Deletes a product. Deleted products can be restored with UndeleteProduct. Staff only.
 
-        Fails with NOT_FOUND if the product does not exist or is already deleted (AIP-164).
+        Fails with NOT_FOUND if the product does not exist (reason `PRODUCT_NOT_FOUND`) or is already
+        deleted (reason `PRODUCT_DELETED`, AIP-164).
         """
 
         return await self._unary_unary(
@@ -1067,9 +1078,10 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Product":
         """
-        Restores a deleted product.
+        Restores a deleted product. Staff only.
 
-        Fails with ALREADY_EXISTS if the product is not deleted (AIP-164).
+        Fails with ALREADY_EXISTS (reason `PRODUCT_NOT_DELETED`) if the product is not deleted
+        (AIP-164).
         """
 
         return await self._unary_unary(
@@ -1090,21 +1102,22 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ImportProductsResponse":
         """
-        Creates and updates many products from a file of JSON lines (NDJSON), up to 1,000,000 of them.
-        Each line is a Product of at most 128 KiB; empty lines are skipped.
+        Creates and updates up to 1,000,000 products from a file of JSON lines (NDJSON). Each line is a
+        Product of at most 128 KiB. Empty lines are skipped. Staff only.
 
-        A line with a `name` ("products/{uid}", with a UUID of the client's choice) creates that
-        product, or updates its title, description, categories and price. Other fields are ignored. A
-        line without a name creates a product. With a `request_id`, its `uid` follows from the caller,
-        the `request_id` and the number of the line.
+        A line with a `name` ("products/{uid}", with a UUID that the client chooses) creates that
+        product or updates its title, description, categories and price. Other fields are ignored. A
+        line without a name creates a product. If the request has a `request_id`, the `uid` of such a
+        product is derived from the caller, the `request_id` and the line number.
 
-        Bad lines are rejected, and the response describes them; the good ones are imported. Lines are
-        written in groups of up to 500, each as a whole. If the call fails, the groups before the
-        failure stay written: repeat the import with the same names, or the same `request_id`. Lines
-        that were imported before stay unchanged, and those that were corrected are imported. A
-        repetition has no time limit, but must keep the numbers of the lines.
+        Invalid lines are rejected and listed in the response. All other lines are imported. Lines are
+        committed in groups of up to 500. If the call fails, the groups before the failure stay
+        committed. To retry, send the file again with the same names or the same `request_id`: lines
+        that were already imported are left unchanged, and corrected lines are imported. A retry is
+        possible at any later time, but every line must keep its line number.
 
-        Fails with RESOURCE_EXHAUSTED if two other imports are running in the process.
+        Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CALLS`) if two other imports are running in the
+        same process.
         """
 
         return await self._stream_unary(
@@ -1120,9 +1133,9 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
 
 class CategoriesServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages the categories of products. Anyone can read them; only staff can change them.
+    Manages the categories of products. Anyone can read categories, only staff can change them.
 
-    ListProducts lists the products of a category and of all categories below it.
+    To list the products of a category and of all categories below it, call ListProducts.
     """
 
     async def create_category(
@@ -1134,10 +1147,11 @@ class CategoriesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Category":
         """
-        Creates a category.
+        Creates a category. Staff only.
 
-        Fails with ALREADY_EXISTS if there is one with this identifier, and with FAILED_PRECONDITION if
-        the tree would have more than 10 levels or 2000 categories.
+        Fails with ALREADY_EXISTS (reason `CATEGORY_EXISTS`) if the identifier is in use, and with
+        FAILED_PRECONDITION if the tree would have more than 10 levels (reason `CATEGORIES_TOO_DEEP`)
+        or more than 2000 categories (reason `CATEGORIES_TOO_MANY`).
         """
 
         return await self._unary_unary(
@@ -1160,7 +1174,7 @@ class CategoriesServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns a category.
 
-        Fails with NOT_FOUND if it does not exist.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist.
         """
 
         return await self._unary_unary(
@@ -1181,9 +1195,9 @@ class CategoriesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListCategoriesResponse":
         """
-        Lists categories, by their identifiers: all of them, or those directly below one.
+        Lists all categories, or those directly below `parent`, ordered by identifier.
 
-        Fails with NOT_FOUND if `parent` does not exist.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if `parent` does not exist.
         """
 
         return await self._unary_unary(
@@ -1204,11 +1218,12 @@ class CategoriesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Category":
         """
-        Updates the fields of a category that the update mask names. A new `parent` moves it, with all
-        categories below it.
+        Updates a category. Only the fields in the update mask are changed. Changing `parent` moves the
+        category together with all categories below it. Staff only.
 
-        Fails with NOT_FOUND if it does not exist, and with FAILED_PRECONDITION if it would be below
-        itself, or the tree would have more than 10 levels.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist, and with
+        FAILED_PRECONDITION if the category would be moved below itself (reason `CATEGORY_CYCLE`) or if
+        the tree would have more than 10 levels (reason `CATEGORIES_TOO_DEEP`).
         """
 
         return await self._unary_unary(
@@ -1229,11 +1244,11 @@ class CategoriesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__protobuf__.Empty":
         """
-        Deletes a category.
+        Deletes a category. Staff only.
 
-        Fails with NOT_FOUND if it does not exist, and with FAILED_PRECONDITION if it is in use: if a
-        category is below it, or a product belongs to it. Deleted products count, because they can be
-        restored.
+        Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist, and with
+        FAILED_PRECONDITION (reason `CATEGORY_IN_USE`) if other categories are below it or products
+        belong to it. Deleted products count, because they can be restored.
         """
 
         return await self._unary_unary(
@@ -1248,11 +1263,12 @@ class CategoriesServiceStub(betterproto2_grpclib.ServiceStub):
 
 class PricesServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages the scheduled prices of products: for each product, the list of prices with the times at
-    which they are valid. Only staff may see and change them.
+    Manages the scheduled prices of products. Each price has the period in which it is in force.
+    Staff only.
 
-    From its start to its end, a scheduled price replaces the regular price of the product, without
-    any further call: `price` of the product is always the one in force, and orders are placed at it.
+    While a scheduled price is in force, it replaces the regular price of its product. No further
+    call is needed: `price` of the product is always the current price, and orders are placed at this
+    price.
     """
 
     async def create_price(
@@ -1264,11 +1280,12 @@ class PricesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Price":
         """
-        Schedules a price of a product.
+        Schedules a price for a product.
 
-        Fails with NOT_FOUND if the product does not exist, and with FAILED_PRECONDITION if another
-        price of the product is valid at some of the time, or the product has 100 prices that have not
-        ended.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist, and with
+        FAILED_PRECONDITION if the period overlaps the period of another price of the product (reason
+        `PRICES_OVERLAP`) or if the product already has 100 prices that have not ended (reason
+        `PRICES_TOO_MANY`).
         """
 
         return await self._unary_unary(
@@ -1291,7 +1308,7 @@ class PricesServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns a scheduled price.
 
-        Fails with NOT_FOUND if it does not exist.
+        Fails with NOT_FOUND (reason `PRICE_NOT_FOUND`) if the price does not exist.
         """
 
         return await self._unary_unary(
@@ -1312,10 +1329,10 @@ class PricesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListPricesResponse":
         """
-        Lists the scheduled prices of a product, those that start last first. Prices are kept for a
-        year after their end.
+        Lists the scheduled prices of a product, latest start first. Prices are kept for a year after
+        their end.
 
-        Fails with NOT_FOUND if the product does not exist.
+        Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist.
         """
 
         return await self._unary_unary(
@@ -1336,10 +1353,12 @@ class PricesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Price":
         """
-        Updates the fields of a scheduled price that the update mask names.
+        Updates a scheduled price. Only the fields in the update mask are changed. Once a price is in
+        force, only `valid_until` can be changed.
 
-        Fails with FAILED_PRECONDITION if the price would be valid at the time of another one; if it
-        has ended; or if it is in force and more than its end would change.
+        Fails with FAILED_PRECONDITION if the new period overlaps the period of another price (reason
+        `PRICES_OVERLAP`), if the price has ended (reason `PRICE_ENDED`), or if the price is in force
+        and a field other than `valid_until` would change (reason `PRICE_IN_FORCE`).
         """
 
         return await self._unary_unary(
@@ -1360,10 +1379,10 @@ class PricesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__protobuf__.Empty":
         """
-        Deletes a price that is not in force yet.
+        Deletes a scheduled price that is not in force yet.
 
-        Fails with FAILED_PRECONDITION if the price was in force: it is kept because orders were placed
-        at it. To end it, update `valid_until`.
+        Fails with FAILED_PRECONDITION (reason `PRICE_IN_FORCE`) if the price is or was in force,
+        because orders may have been placed at it. To end such a price, update `valid_until`.
         """
 
         return await self._unary_unary(

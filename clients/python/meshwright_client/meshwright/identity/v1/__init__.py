@@ -91,12 +91,12 @@ class Role(betterproto2.Enum):
 
     CUSTOMER = 1
     """
-    A customer: orders products.
+    A customer, who can order products.
     """
 
     STAFF = 2
     """
-    A member of staff: manages products and all orders.
+    A member of staff, who can manage products and all orders.
     """
 
     @classmethod
@@ -176,8 +176,8 @@ class ChangePasswordRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response; the same UUID with a different request fails with
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response; the same UUID with a different request fails with
     INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
@@ -210,8 +210,8 @@ class ConfirmEmailRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response; the same UUID with a different request fails with
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response; the same UUID with a different request fails with
     INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
@@ -241,8 +241,8 @@ class CreateUserRequest(betterproto2.Message):
     """
     Required. The e-mail address to sign in with, at most 254 ASCII characters: a dot-atom of at
     most 64 characters (RFC 5322, without quotes and comments), "@", and a domain of at least two
-    labels (RFC 1035). Internationalized domains are written in their "xn--" form. An address can
-    have one account, irrespective of case.
+    labels (RFC 1035). Internationalized domains are written in their "xn--" form. Upper and lower
+    case are not distinguished. Each address can have one account.
     """
 
     password: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -252,14 +252,14 @@ class CreateUserRequest(betterproto2.Message):
 
     display_name: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Required. The name to display and to address the user by, 1 to 100 characters without line
-    breaks or control characters. Surrounding white space is removed.
+    Required. The name to display, and with which to address the user, 1 to 100 characters without
+    line breaks or control characters. Surrounding white space is removed.
     """
 
     request_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response; the same UUID with a different request fails with
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response; the same UUID with a different request fails with
     INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
@@ -307,8 +307,8 @@ class DeleteUserRequest(betterproto2.Message):
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The version of the user to delete. If set and not the current version, the call fails with
-    ABORTED. If absent, the version is not checked.
+    The expected version of the user. If it is set and is not the current version, the call fails
+    with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
     """
 
 
@@ -330,7 +330,8 @@ default_message_pool.register_message("meshwright.identity.v1", "DeleteUserRespo
 @dataclass(eq=False, repr=False)
 class EmailChangeRequested(betterproto2.Message):
     """
-    A user asked to change the e-mail address. The new one counts when its owner has confirmed it.
+    A user requested a change of the e-mail address. The address changes when the new one is
+    confirmed.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -351,7 +352,7 @@ default_message_pool.register_message("meshwright.identity.v1", "EmailChangeRequ
 @dataclass(eq=False, repr=False)
 class EmailConfirmationRequested(betterproto2.Message):
     """
-    A user asked for another mail that confirms the address.
+    A user requested another mail that confirms the e-mail address.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -373,7 +374,7 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class EndedToken(betterproto2.Message):
     """
-    A token that ended before it expired, or all tokens of a sign-in or of a user.
+    A token that became invalid before it expired, or all tokens of a sign-in or of a user.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -386,7 +387,7 @@ class EndedToken(betterproto2.Message):
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the last of these tokens expires. The entry is removed then.
+    The time when the last of these tokens expires and the entry is removed.
     """
 
 
@@ -401,7 +402,7 @@ class FetchOneTimeTokenRequest(betterproto2.Message):
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Required. The identifier of the token, from the event that announced it.
+    Required. The identifier of the token, as contained in the event.
     """
 
 
@@ -416,19 +417,19 @@ class FetchOneTimeTokenResponse(betterproto2.Message):
 
     email: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The e-mail address to mail the token to.
+    The e-mail address to which the mail is sent.
     """
 
     link: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The URL of the page that uses the token.
+    The URL of the page where the token is used. It contains the token.
     """
 
     expire_time: "datetime.datetime | None" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the token expires.
+    The time when the token expires.
     """
 
 
@@ -485,8 +486,8 @@ class IssueTokenRequest(betterproto2.Message):
 
     grant_type: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Required. The grant: "authorization_code", "refresh_token", "client_credentials", or "password"
-    if PASSWORD_GRANT allows it.
+    Required. The grant: "authorization_code", "refresh_token", "client_credentials", or, if the
+    setting PASSWORD_GRANT allows it, "password".
     """
 
     username: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -502,32 +503,34 @@ class IssueTokenRequest(betterproto2.Message):
     refresh_token: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
     The refresh token from the previous response. Required by the grant "refresh_token". Each
-    refresh token can be used once; using it again revokes all tokens of the sign-in.
+    refresh token can be used once. Using it again revokes all tokens of the sign-in.
     """
 
     client_id: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
     The client's identifier. Required by the grant "authorization_code", and to refresh its tokens.
-    With the grant "client_credentials" the client can send it by HTTP Basic authentication
+    With the grant "client_credentials", the client can send it with HTTP Basic authentication
     instead.
     """
 
     client_secret: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    The client's secret, with the grant "client_credentials". The client can send it by HTTP Basic
+    The client's secret, for the grant "client_credentials". The client can send it with HTTP Basic
     authentication instead.
     """
 
     scope: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
     The requested scopes, separated by spaces. If absent, all scopes that the user or client may
-    have are granted. It is ignored with the grant "authorization_code", whose code has the scopes.
+    have are granted. Ignored with the grant "authorization_code", because the code determines the
+    scopes.
     """
 
     code: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
     """
     The authorization code from the redirect. Required by the grant "authorization_code". Each code
-    can be used once, within a minute; using it again revokes all tokens that it gave.
+    is valid for a minute and can be used once. Using it again revokes all tokens that were issued
+    for it.
     """
 
     redirect_uri: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
@@ -537,7 +540,7 @@ class IssueTokenRequest(betterproto2.Message):
 
     code_verifier: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
     """
-    The secret whose hash was the `code_challenge` of the authorization request (RFC 7636).
+    The secret whose hash was sent as `code_challenge` in the authorization request (RFC 7636).
     Required by the grant "authorization_code".
     """
 
@@ -558,17 +561,17 @@ class IssueWorkloadTokenRequest(betterproto2.Message):
 
     client_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The client's identifier. The client can send it by HTTP Basic authentication instead.
+    The client's identifier. The client can send it with HTTP Basic authentication instead.
     """
 
     client_secret: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The client's secret. The client can send it by HTTP Basic authentication instead.
+    The client's secret. The client can send it with HTTP Basic authentication instead.
     """
 
     scope: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The requested scopes, separated by spaces. Workloads have none, so any scope fails with
+    The requested scopes, separated by spaces. Workloads have no scopes, so any value fails with
     INVALID_ARGUMENT.
     """
 
@@ -629,8 +632,7 @@ class Jwks(betterproto2.Message):
 
     keys: "list[Jwk]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The keys: the one that currently signs, the next one, and previous ones whose tokens have not
-    all expired.
+    The current signing key, the next key, and previous keys with tokens that have not expired.
     """
 
 
@@ -650,15 +652,15 @@ class ListEndedTokensRequest(betterproto2.Message):
 
     reader: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The identity of the reader: a random UUID that the process generates when it starts. A call
-    that ends a token waits until every reader has acknowledged it, which a reader does by its next
-    request.
+    The identity of the reader: a random UUID that the process generates when it starts. A reader
+    acknowledges a response with its next request. Calls that revoke tokens wait for the
+    acknowledgement of every reader.
     """
 
     wait_s: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    How long to wait if nothing ended, in seconds, from 0 to 25. If absent, the call returns at
-    once.
+    The time to wait if there are no new entries, from 0 to 25 seconds. If absent, the call returns
+    immediately.
     """
 
 
@@ -673,8 +675,8 @@ class ListEndedTokensResponse(betterproto2.Message):
 
     ended: "list[EndedToken]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The tokens that ended, in the order in which they did. The list can be incomplete; the request
-    with `next_after` returns the rest.
+    The tokens that became invalid, in the order in which this happened. The list can be
+    incomplete. To get the rest, send a request with `next_after`.
     """
 
     next_after: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -706,7 +708,7 @@ class ListSessionsRequest(betterproto2.Message):
     page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
     The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-    INVALID_ARGUMENT if the token was not issued for this list.
+    INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
     """
 
 
@@ -721,12 +723,12 @@ class ListSessionsResponse(betterproto2.Message):
 
     sessions: "list[Session]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The sessions, the last used first.
+    The sessions, most recently used first.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -766,17 +768,17 @@ class OpenIdConfiguration(betterproto2.Message):
 
     scopes_supported: "list[str]" = betterproto2.field(6, betterproto2.TYPE_STRING, repeated=True)
     """
-    All scopes that tokens can have.
+    The scopes that tokens can have.
     """
 
     token_endpoint_auth_methods_supported: "list[str]" = betterproto2.field(7, betterproto2.TYPE_STRING, repeated=True)
     """
-    How clients can authenticate at the token endpoint.
+    The methods by which clients can authenticate at the token endpoint.
     """
 
     id_token_signing_alg_values_supported: "list[str]" = betterproto2.field(8, betterproto2.TYPE_STRING, repeated=True)
     """
-    The algorithms that tokens are signed with.
+    The algorithms with which tokens are signed.
     """
 
     subject_types_supported: "list[str]" = betterproto2.field(9, betterproto2.TYPE_STRING, repeated=True)
@@ -795,8 +797,8 @@ class OpenIdConfiguration(betterproto2.Message):
         12, betterproto2.TYPE_STRING, repeated=True
     )
     """
-    How clients can authenticate at the revocation endpoint. Always "none": the token is
-    sufficient.
+    The methods by which clients can authenticate at the revocation endpoint. Always "none",
+    because the token is sufficient.
     """
 
     authorization_endpoint: "str" = betterproto2.field(13, betterproto2.TYPE_STRING)
@@ -811,12 +813,12 @@ class OpenIdConfiguration(betterproto2.Message):
 
     response_modes_supported: "list[str]" = betterproto2.field(15, betterproto2.TYPE_STRING, repeated=True)
     """
-    How the authorization endpoint responds, always "query".
+    The response modes of the authorization endpoint, always "query".
     """
 
     authorization_response_iss_parameter_supported: "bool" = betterproto2.field(16, betterproto2.TYPE_BOOL)
     """
-    Whether the redirect has the parameter `iss`, always true (RFC 9207).
+    True if the redirect has the parameter `iss` (RFC 9207). Always true.
     """
 
 
@@ -826,7 +828,7 @@ default_message_pool.register_message("meshwright.identity.v1", "OpenIdConfigura
 @dataclass(eq=False, repr=False)
 class PasswordChanged(betterproto2.Message):
     """
-    The password of a user was changed or reset. Consumers can inform the user.
+    The password of a user was changed or reset. Consumers can notify the user.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -838,7 +840,7 @@ class PasswordChanged(betterproto2.Message):
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the password changed.
+    The time when the password was changed.
     """
 
 
@@ -848,7 +850,7 @@ default_message_pool.register_message("meshwright.identity.v1", "PasswordChanged
 @dataclass(eq=False, repr=False)
 class PasswordResetRequested(betterproto2.Message):
     """
-    Somebody asked to reset the password of a user.
+    A password reset was requested for a user.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -868,21 +870,21 @@ default_message_pool.register_message("meshwright.identity.v1", "PasswordResetRe
 @dataclass(eq=False, repr=False)
 class RegistrationRepeated(betterproto2.Message):
     """
-    Somebody tried to register with the e-mail address of an existing user, or to change the address
-    of another account to it. Consumers can notify the owner of the address; the response to the
-    attempt does not reveal that the address is taken.
+    Somebody tried to register with the e-mail address of an existing user, or to change another
+    account to this address. The response to the attempt does not reveal that the address is taken.
+    Consumers can notify its owner.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The resource name of the user who has the address, in the form "users/{uid}".
+    The resource name of the user with this address, in the form "users/{uid}".
     """
 
     attempt_time: "datetime.datetime | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the attempt was made.
+    The time of the attempt.
     """
 
 
@@ -969,8 +971,8 @@ class ResetPasswordRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response; the same UUID with a different request fails with
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response; the same UUID with a different request fails with
     INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
@@ -1013,18 +1015,19 @@ class ResolveUserResponse(betterproto2.Message):
 
     email: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The e-mail address that the user receives mail at.
+    The e-mail address to which mails are sent.
     """
 
     display_name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The name to address the user by. Mail to an address that is not confirmed must not contain it.
+    The name with which to address the user. Don't use it in mails to an address that is not
+    confirmed.
     """
 
     email_confirmed: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
-    Whether the user has proved to read the mail of the address. One that is not confirmed may be a
-    stranger's.
+    True if the user has confirmed the e-mail address. An address that is not confirmed may belong
+    to somebody else.
     """
 
 
@@ -1044,8 +1047,8 @@ class RevokeTokenRequest(betterproto2.Message):
 
     token_type_hint: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The type of the token: "access_token" or "refresh_token". It is ignored, because tokens show
-    their type.
+    The type of the token: "access_token" or "refresh_token". It is ignored, because the server
+    recognizes the type of a token.
     """
 
 
@@ -1067,7 +1070,8 @@ default_message_pool.register_message("meshwright.identity.v1", "RevokeTokenResp
 @dataclass(eq=False, repr=False)
 class Session(betterproto2.Message):
     """
-    A sign-in that has not ended: the device or application that holds its newest refresh token.
+    A sign-in that has not ended. It belongs to the device or application that holds the latest
+    refresh token.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1077,13 +1081,13 @@ class Session(betterproto2.Message):
 
     client_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Output only. The application: the `client_id` of the session's access tokens.
+    Output only. The `client_id` of the session's access tokens, which identifies the application.
     """
 
     user_agent: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Output only. The `User-Agent` header of the request that signed in or last refreshed, at most
-    256 characters. Empty if the client sent none.
+    Output only. The `User-Agent` header of the sign-in or of the last refresh, at most 256
+    characters. Empty if the client sent none.
     """
 
     scopes: "list[str]" = betterproto2.field(4, betterproto2.TYPE_STRING, repeated=True)
@@ -1095,26 +1099,26 @@ class Session(betterproto2.Message):
         5, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the user signed in.
+    Output only. The time when the user signed in.
     """
 
     last_use_time: "datetime.datetime | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the session was last refreshed, or the user signed in.
+    Output only. The time of the last refresh, or of the sign-in if there was none.
     """
 
     expire_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the session ends unless it is refreshed.
+    Output only. The time when the session ends, unless it is refreshed before.
     """
 
     current: "bool" = betterproto2.field(8, betterproto2.TYPE_BOOL)
     """
-    Output only. Whether the access token of this call belongs to the session.
+    Output only. True for the session to which the access token of this call belongs.
     """
 
 
@@ -1144,7 +1148,7 @@ class ShowResetPasswordRequest(betterproto2.Message):
 
     token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The one-time token from the mail, absent to ask for such a mail.
+    The one-time token from the mail. Leave it out to request such a mail.
     """
 
 
@@ -1159,12 +1163,12 @@ class ShowSignInRequest(betterproto2.Message):
 
     client_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The identifier of the application, a key of BROWSER_CLIENTS.
+    The identifier of the application, a key of the setting BROWSER_CLIENTS.
     """
 
     redirect_uri: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The URI to return to, exactly one of those that the application has.
+    The URI to which to return. It must be identical to one of the application's redirect URIs.
     """
 
     response_type: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -1180,7 +1184,7 @@ class ShowSignInRequest(betterproto2.Message):
 
     state: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    A value that the redirect returns, by which the application recognizes its own request.
+    A value that is returned with the redirect, so that the application recognizes its own request.
     """
 
     code_challenge: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
@@ -1210,7 +1214,7 @@ class SignInRequest(betterproto2.Message):
 
     redirect_uri: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The URI to return to.
+    The URI to which to return.
     """
 
     response_type: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -1225,7 +1229,7 @@ class SignInRequest(betterproto2.Message):
 
     state: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    A value that the redirect returns.
+    A value that is returned with the redirect.
     """
 
     code_challenge: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
@@ -1275,7 +1279,7 @@ class SubmitResetPasswordRequest(betterproto2.Message):
 
     token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The one-time token from the mail, absent to ask for such a mail.
+    The one-time token from the mail. Leave it out to request such a mail.
     """
 
     new_password: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -1285,7 +1289,7 @@ class SubmitResetPasswordRequest(betterproto2.Message):
 
     email: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The e-mail address to send a mail to, without a token.
+    The e-mail address to which a mail is sent. Only read if there is no token.
     """
 
 
@@ -1317,7 +1321,7 @@ class Token(betterproto2.Message):
 
     refresh_token: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The refresh token to request the next access token with. Absent with the grant
+    The refresh token, with which the next access token can be requested. Absent with the grant
     "client_credentials".
     """
 
@@ -1339,8 +1343,7 @@ class UpdateUserRequest(betterproto2.Message):
     user: "User | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Required. The user to update, with its `name` and the new values of its fields. If `user.etag`
-    is set, the update is made only if it is the current version; otherwise the call fails with
-    ABORTED.
+    is set and is not the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
@@ -1373,13 +1376,13 @@ class User(betterproto2.Message):
 
     email: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Output only. The e-mail address that the user signs in with and receives mail at.
+    Output only. The e-mail address, with which the user signs in and to which mails are sent.
     """
 
     display_name: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The name to display and to address the user by, 1 to 100 characters without line breaks or
-    control characters. Surrounding white space is removed.
+    The name to display, and with which to address the user, 1 to 100 characters without line
+    breaks or control characters. Surrounding white space is removed.
     """
 
     role: "Role" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: Role(0))
@@ -1391,25 +1394,25 @@ class User(betterproto2.Message):
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the user registered.
+    Output only. The time when the user registered.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the user was last changed.
+    Output only. The time when the user was last changed.
     """
 
     etag: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-    is made only if this is the current version; otherwise the call fails with ABORTED.
+    The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+    the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
     email_confirmed: "bool" = betterproto2.field(9, betterproto2.TYPE_BOOL)
     """
-    Output only. Whether the user has proved to read the mail of the address.
+    Output only. True if the user has confirmed the e-mail address.
     """
 
 
@@ -1424,14 +1427,14 @@ class UserDeleted(betterproto2.Message):
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The resource name that the user had, in the form "users/{uid}".
+    The resource name of the deleted user, in the form "users/{uid}".
     """
 
     delete_time: "datetime.datetime | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the user was deleted.
+    The time when the user was deleted.
     """
 
 
@@ -1441,8 +1444,8 @@ default_message_pool.register_message("meshwright.identity.v1", "UserDeleted", U
 @dataclass(eq=False, repr=False)
 class UserRegistered(betterproto2.Message):
     """
-    A user registered. The event names the user and contains no personal data; consumers that need
-    some call IdentityService.ResolveUser.
+    A user registered. The event contains no personal data. Consumers that need it call
+    IdentityService.ResolveUser.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1454,7 +1457,7 @@ class UserRegistered(betterproto2.Message):
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the user registered.
+    The time when the user registered.
     """
 
     confirmation: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -1469,7 +1472,7 @@ default_message_pool.register_message("meshwright.identity.v1", "UserRegistered"
 
 class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages users and issues the access tokens that every other service verifies.
+    Manages users, and issues the access tokens that all other services verify.
     """
 
     async def create_user(
@@ -1481,11 +1484,11 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "User":
         """
-        Registers a customer and sends a mail to the address, with a link that confirms it.
+        Registers a customer and sends a mail with a link that confirms the e-mail address.
 
-        The response is the same whether or not the address already has an account, so that it does not
-        reveal who is registered. If there is an account, nothing is changed, the returned user does
-        not exist, and the mail informs the owner of the account.
+        To keep it secret who is registered, the response is the same if the address already has an
+        account. In that case nothing is changed, the returned user does not exist, and the mail
+        informs the owner of the account.
         """
 
         return await self._unary_unary(
@@ -1508,7 +1511,7 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns the caller's own user.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
 
         return await self._unary_unary(
@@ -1529,9 +1532,9 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "User":
         """
-        Updates the fields of the caller's own user that the update mask names.
+        Updates the caller's own user. Only the fields in the update mask are changed.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
 
         return await self._unary_unary(
@@ -1552,10 +1555,10 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "DeleteUserResponse":
         """
-        Deletes the caller's own user permanently, with all personal data. All tokens of the user are
+        Deletes the caller's own user and all personal data permanently. All tokens of the user are
         revoked before the call returns.
 
-        Fails with NOT_FOUND for any other user, whether or not it exists.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
 
         return await self._unary_unary(
@@ -1576,11 +1579,11 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "RequestEmailConfirmationResponse":
         """
-        Mails a link to the caller's own address that confirms it, as registration does too. Links that
-        were mailed before stay valid.
+        Sends another mail with a link that confirms the caller's e-mail address. Links from earlier
+        mails stay valid.
 
-        Fails with FAILED_PRECONDITION if the address is confirmed, and with RESOURCE_EXHAUSTED if a
-        link was mailed within a day: an address that is not confirmed receives at most one a day.
+        Fails with FAILED_PRECONDITION (reason `EMAIL_CONFIRMED`) if the address is already confirmed,
+        and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) if a link was sent within the last day.
         """
 
         return await self._unary_unary(
@@ -1601,12 +1604,13 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ConfirmEmailResponse":
         """
-        Confirms an e-mail address by the one-time token that was mailed to it: that of a new account,
-        or the new address of an account, which changes with this call.
+        Confirms an e-mail address with the one-time token that was sent to it. If the token was sent
+        by ChangeEmail, the address of the account changes with this call.
 
-        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
-        expired or used, and with ALREADY_EXISTS if another account has been given the address in the
-        meantime. Wrong tokens are counted by client address.
+        Fails with INVALID_ARGUMENT (reason `ONE_TIME_TOKEN_INVALID`) if the token is unknown, expired
+        or used, and with ALREADY_EXISTS (reason `EMAIL_TAKEN`) if another account has received the
+        address in the meantime. After too many wrong tokens from one client address, wrong tokens fail
+        with RESOURCE_EXHAUSTED (reason `TOO_MANY_WRONG_TOKENS`).
         """
 
         return await self._unary_unary(
@@ -1627,11 +1631,11 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "RequestPasswordResetResponse":
         """
-        Mails a link to the address of an account with which its password can be set anew.
+        Sends a mail with a link to set a new password.
 
-        The response is the same whether or not the address has an account. Requests are counted by
-        account, and beyond a few no mail is sent for some time; and by client address, where further
-        ones fail with RESOURCE_EXHAUSTED.
+        The response is the same if the address has no account. After a few requests for one account,
+        no more mails are sent for some time. After too many requests from one client address, the call
+        fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`).
         """
 
         return await self._unary_unary(
@@ -1652,11 +1656,12 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ResetPasswordResponse":
         """
-        Sets a new password by the one-time token that was mailed to the address of the account. All
-        sessions end before the call returns, and the address counts as confirmed.
+        Sets a new password with the one-time token that was sent by RequestPasswordReset. All sessions
+        end before the call returns, and the e-mail address becomes confirmed.
 
-        Fails with INVALID_ARGUMENT and the reason `ONE_TIME_TOKEN_INVALID` if the token is unknown,
-        expired or used. Wrong tokens are counted by client address.
+        Fails with INVALID_ARGUMENT (reason `ONE_TIME_TOKEN_INVALID`) if the token is unknown, expired
+        or used. After too many wrong tokens from one client address, wrong tokens fail with
+        RESOURCE_EXHAUSTED (reason `TOO_MANY_WRONG_TOKENS`).
         """
 
         return await self._unary_unary(
@@ -1678,10 +1683,10 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
     ) -> "ChangePasswordResponse":
         """
         Changes the caller's own password. All other sessions end before the call returns, and links
-        that were mailed become invalid.
+        from earlier mails become invalid.
 
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if `old_password` is not the
-        current one. Failures are counted as failed sign-ins.
+        Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if `old_password` is wrong. This counts
+        as a failed sign-in, see IssueToken.
         """
 
         return await self._unary_unary(
@@ -1702,12 +1707,16 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ChangeEmailResponse":
         """
-        Starts the change of the caller's own e-mail address. The new address receives a mail with a
-        link that confirms it, and counts only then; the old address is informed.
+        Starts a change of the caller's own e-mail address. A mail to the new address contains a link
+        that confirms it, and a mail to the current address announces the change. The address changes
+        when ConfirmEmail is called with the token from the link.
 
-        The response is the same if the new address has an account; its owner is informed instead.
-        Fails with INVALID_ARGUMENT and the reason `PASSWORD_WRONG` if the password is wrong, which
-        counts as a failed sign-in, and with RESOURCE_EXHAUSTED after a few changes in a day.
+        The response is the same if the new address already has an account. In that case the owner of
+        that account is informed instead.
+
+        Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if the password is wrong, which counts as
+        a failed sign-in, and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) after a few changes
+        within a day.
         """
 
         return await self._unary_unary(
@@ -1728,7 +1737,7 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListSessionsResponse":
         """
-        Lists the caller's own sessions, the last used first. Each sign-in is a session.
+        Lists the caller's own sessions, most recently used first. Each sign-in is a session.
         """
 
         return await self._unary_unary(
@@ -1751,7 +1760,7 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Ends one of the caller's own sessions. Its tokens are revoked before the call returns.
 
-        Fails with NOT_FOUND if the caller has no such session.
+        Fails with NOT_FOUND (reason `SESSION_NOT_FOUND`) if the caller has no such session.
         """
 
         return await self._unary_unary(
@@ -1772,16 +1781,17 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Token":
         """
-        Issues an access token: the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The request is
-        form-encoded or JSON.
+        Issues an access token. This is the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The
+        request is form-encoded or JSON.
 
-        REST clients receive errors in the format of RFC 6749, section 5.2. Its codes are the reasons
-        in lower case.
+        REST clients receive errors in the format of RFC 6749, section 5.2. The error codes are the
+        reasons in lower case.
 
-        Fails with INVALID_ARGUMENT and the reason `INVALID_GRANT` if the credentials are wrong. Failed
-        sign-ins by password are counted by account and by client address; after too many of them every
-        attempt fails with RESOURCE_EXHAUSTED, whatever the password, until the delay in
-        `google.rpc.RetryInfo` is over. The delay grows with further failures.
+        Fails with INVALID_ARGUMENT (reason `INVALID_GRANT`) if the credentials are wrong. Failed
+        sign-ins with a password are counted for each account and each client address. After too many
+        failures every attempt fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_SIGN_INS`), even with
+        the right password, until the delay in `google.rpc.RetryInfo` has passed. The delay grows with
+        each further failure.
         """
 
         return await self._unary_unary(
@@ -1802,10 +1812,11 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Token":
         """
-        Issues an access token to a workload: a token endpoint for the client credentials grant only
-        (RFC 6749, section 4.4). It has a rate limit of its own, which sign-ins of users cannot use up.
+        Issues an access token to a workload. This token endpoint supports only the client credentials
+        grant (RFC 6749, section 4.4). Its rate limit is separate from the limit of IssueToken, so that
+        sign-ins of users can't use it up.
 
-        Fails with UNAUTHENTICATED and the reason `INVALID_CLIENT` if the credentials are wrong.
+        Fails with UNAUTHENTICATED (reason `INVALID_CLIENT`) if the credentials are wrong.
         """
 
         return await self._unary_unary(
@@ -1826,11 +1837,12 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "RevokeTokenResponse":
         """
-        Revokes a token (RFC 7009). An access token is revoked by itself; a refresh token with all
-        tokens of the same sign-in. Revoking an unknown token succeeds, as the RFC requires.
+        Revokes a token (RFC 7009). Revoking an access token revokes only that token. Revoking a
+        refresh token revokes all tokens of the same sign-in. Revoking an unknown token succeeds, as
+        the RFC requires.
 
-        Returns when every process that verifies tokens has acknowledged the revocation, or has not
-        responded for two seconds.
+        The call returns when all processes that verify tokens have acknowledged the revocation, or
+        after two seconds without an acknowledgement.
         """
 
         return await self._unary_unary(
@@ -1851,11 +1863,11 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListEndedTokensResponse":
         """
-        Lists the tokens that ended before they expired, for processes that verify tokens.
+        Lists the tokens that became invalid before they expired. Processes that verify tokens call it.
 
-        This is a long poll: if nothing ended since the last response, the call returns as soon as
-        something does, or after `wait_s`. It needs no token, because entries are hashes of identifiers
-        that only the holder of a token knows.
+        This method is a long poll: if no token became invalid since the last response, the call waits
+        until one does, for up to `wait_s` seconds. It needs no access token, because the entries are
+        hashes of identifiers that only the holders of the tokens know.
         """
 
         return await self._unary_unary(
@@ -1924,10 +1936,10 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ResolveUserResponse":
         """
-        Returns the e-mail address and the display name of a user. Internal: this is the only method
+        Returns the e-mail address and the display name of a user. Internal. This is the only method
         that returns personal data to other workloads.
 
-        Fails with NOT_FOUND if the user does not exist.
+        Fails with NOT_FOUND (reason `USER_NOT_FOUND`) if the user does not exist.
         """
 
         return await self._unary_unary(
@@ -1948,11 +1960,12 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "FetchOneTimeTokenResponse":
         """
-        Returns the link that a mail must contain, with the one-time token in it, and the address to
-        send it to. Internal: tokens are not stored, and events name them by identifiers, so that only
-        this method and the mail show them. It returns the same each time.
+        Returns the link for a mail, which contains the one-time token, and the address to send the
+        mail to. Internal. Tokens are not stored, and events contain only their identifiers: the token
+        itself appears only in this response and in the mail. Repeated calls return the same link.
 
-        Fails with NOT_FOUND if the token has been used or has expired, or if its user was deleted.
+        Fails with NOT_FOUND (reason `ONE_TIME_TOKEN_NOT_FOUND`) if the token was used, has expired, or
+        if its user was deleted.
         """
 
         return await self._unary_unary(
@@ -1967,8 +1980,8 @@ class IdentityServiceStub(betterproto2_grpclib.ServiceStub):
 
 class PagesServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    The pages of accounts for people with a browser: signing in to an application, and the links in
-    mails. They need no scripts.
+    Serves the account pages for browsers: the sign-in page for applications, and the pages to which
+    mails link. The pages work without scripts.
     """
 
     async def show_sign_in(
@@ -1980,11 +1993,12 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        Shows the page on which a user signs in to a browser application that BROWSER_CLIENTS names:
-        the authorization endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700).
+        Shows the page where a user signs in to a browser application. This is the authorization
+        endpoint of OAuth 2.0 (RFC 6749, section 4.1; RFC 7636; RFC 9700). The setting BROWSER_CLIENTS
+        lists the applications.
 
-        If the client is unknown or the redirect URI is not one of its own, a page says so, and nobody
-        is redirected. Other errors are sent to the redirect URI (section 4.1.2.1).
+        If the client is unknown or does not have this redirect URI, the page shows an error and does
+        not redirect. All other errors are sent to the redirect URI (section 4.1.2.1).
         """
 
         return await self._unary_unary(
@@ -2005,8 +2019,9 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        Signs a user in with the form of the page, and redirects to the application with an
-        authorization code (RFC 6749, section 4.1.2). A wrong password shows the page again.
+        Handles the form of the sign-in page: signs the user in and redirects to the application with
+        an authorization code (RFC 6749, section 4.1.2). If the password is wrong, the page is shown
+        again.
         """
 
         return await self._unary_unary(
@@ -2027,8 +2042,8 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        Shows the page to which a mail links to confirm an address. It changes nothing until its form
-        is sent, because programs that inspect mails open links.
+        Shows the page to which a mail links to confirm an e-mail address. The address is confirmed
+        only when the form is submitted, because mail scanners open links too.
         """
 
         return await self._unary_unary(
@@ -2049,7 +2064,7 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        Confirms an address with the form of the page, as IdentityService.ConfirmEmail does.
+        Handles the form of the page: confirms the e-mail address, like IdentityService.ConfirmEmail.
         """
 
         return await self._unary_unary(
@@ -2070,8 +2085,8 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        Shows the page to which a mail links to reset a password. Without a token it asks for the
-        address to send such a mail to.
+        Shows the page to which a mail links to reset a password. Without a token, the page asks for
+        the e-mail address to which such a mail is sent.
         """
 
         return await self._unary_unary(
@@ -2092,8 +2107,9 @@ class PagesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__api__.HttpBody":
         """
-        Resets a password with the form of the page, as IdentityService.ResetPassword does; or, without
-        a token, sends the mail, as IdentityService.RequestPasswordReset does.
+        Handles the form of the page: with a token, resets the password, like
+        IdentityService.ResetPassword; without a token, sends the mail, like
+        IdentityService.RequestPasswordReset.
         """
 
         return await self._unary_unary(

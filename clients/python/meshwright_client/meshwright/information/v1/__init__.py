@@ -66,7 +66,7 @@ class InformationServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Information":
         """
-        Returns the information. Requires a valid access token, and no particular scope.
+        Returns the information. Requires a valid access token, but no particular scope.
         """
 
         if message is None:

@@ -56,7 +56,7 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class AdjustmentReason(betterproto2.Enum):
     """
-    Why a stock is adjusted.
+    The reasons for adjustments.
     """
 
     UNSPECIFIED = 0
@@ -81,12 +81,12 @@ class AdjustmentReason(betterproto2.Enum):
 
     RETURNED = 4
     """
-    A customer sent units back.
+    A customer returned units.
     """
 
     OTHER = 5
     """
-    Another reason, which `note` gives.
+    Another reason, described in `note`.
     """
 
     @classmethod
@@ -129,22 +129,22 @@ class ReservationState(betterproto2.Enum):
 
     REJECTED = 2
     """
-    There were not enough units: nothing is reserved.
+    There were not enough units. Nothing is reserved.
     """
 
     COMMITTED = 3
     """
-    The order is paid: the units have left the stock.
+    The order is paid, and the units have left the stock.
     """
 
     RELEASED = 4
     """
-    The units are available again.
+    The reservation was released, and the units are available again.
     """
 
     EXPIRED = 5
     """
-    Nobody committed or released the reservation in time: the units are available again.
+    The reservation was not committed or released in time. The units are available again.
     """
 
     @classmethod
@@ -178,14 +178,14 @@ class Adjustment(betterproto2.Message):
 
     delta: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    Required. The number of units to add, negative to take some away. Not 0.
+    Required. The number of units to add. Negative to remove units. Must not be 0.
     """
 
     reason: "AdjustmentReason" = betterproto2.field(
         2, betterproto2.TYPE_ENUM, default_factory=lambda: AdjustmentReason(0)
     )
     """
-    Required. Why.
+    Required. The reason for the adjustment.
     """
 
     note: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -200,14 +200,15 @@ class Adjustment(betterproto2.Message):
 
     actor: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Output only. Who made the adjustment, in the form "users/{uid}". Empty if the user was deleted.
+    Output only. The resource name of the user who made the adjustment, in the form "users/{uid}".
+    Empty if the user was deleted.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When it was made.
+    Output only. The time of the adjustment.
     """
 
 
@@ -232,7 +233,7 @@ class AdjustStockRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+    A UUID that identifies this request, so that it can be retried safely (AIP-155).
     """
 
 
@@ -242,7 +243,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "AdjustStockReq
 @dataclass(eq=False, repr=False)
 class Availability(betterproto2.Message):
     """
-    Whether a product can be ordered.
+    The availability of a product.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -252,8 +253,8 @@ class Availability(betterproto2.Message):
 
     units: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    Output only. The number of units that can be ordered, at most 100: how many more there are is
-    not told.
+    Output only. The number of units that can be ordered, capped at 100. Larger stocks are not
+    disclosed.
     """
 
 
@@ -268,12 +269,13 @@ class BatchAdjustStockRequest(betterproto2.Message):
 
     requests: "list[AdjustStockRequest]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Required. The adjustments, 1 to 1000, for different products. Their `request_id` is ignored.
+    Required. The adjustments, 1 to 1000, each for a different product. Their `request_id` is
+    ignored.
     """
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155).
+    A UUID that identifies this request, so that it can be retried safely (AIP-155).
     """
 
 
@@ -379,7 +381,7 @@ class ListAdjustmentsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -417,12 +419,12 @@ class ListReorderProposalsResponse(betterproto2.Message):
 
     proposals: "list[ReorderProposal]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The proposals, by the name of the product.
+    The proposals, ordered by product name.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -450,7 +452,8 @@ class ListStockRequest(betterproto2.Message):
 
     low_only: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
-    True to list only the products that run low: `available` is at or below `reorder_level`.
+    True to list only the products that are low in stock: `available` is at or below
+    `reorder_level`.
     """
 
 
@@ -470,7 +473,7 @@ class ListStockResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -480,7 +483,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "ListStockRespo
 @dataclass(eq=False, repr=False)
 class OrderedUnits(betterproto2.Message):
     """
-    The units of products that an order needs.
+    A number of units of one product.
     """
 
     product: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -515,7 +518,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "ReleaseRequest
 @dataclass(eq=False, repr=False)
 class ReorderProposal(betterproto2.Message):
     """
-    What to order from a supplier.
+    A proposal to order units of a product from the supplier.
     """
 
     product: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -525,18 +528,18 @@ class ReorderProposal(betterproto2.Message):
 
     available: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    The units that are available.
+    The number of available units.
     """
 
     reorder_level: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    The level at or below which the product is reordered.
+    The reorder level of the product.
     """
 
     quantity: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    The number of units to order: the reorder quantity, as often as it takes to get above the
-    level.
+    The number of units to order: the smallest multiple of the reorder quantity that raises the
+    available units above the reorder level.
     """
 
 
@@ -546,7 +549,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "ReorderProposa
 @dataclass(eq=False, repr=False)
 class Reservation(betterproto2.Message):
     """
-    What is reserved for an order.
+    The reservation of an order.
     """
 
     order: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -570,7 +573,7 @@ class Reservation(betterproto2.Message):
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the reservation expires.
+    The time when the reservation expires.
     """
 
 
@@ -590,7 +593,7 @@ class ReserveRequest(betterproto2.Message):
 
     units: "list[OrderedUnits]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Required. The units that the order needs, 1 to 100 products.
+    Required. The units to reserve, for 1 to 100 products.
     """
 
 
@@ -600,7 +603,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "ReserveRequest
 @dataclass(eq=False, repr=False)
 class Shortage(betterproto2.Message):
     """
-    A product of which an order needs more units than are available.
+    A product with fewer available units than an order needs.
     """
 
     product: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -610,12 +613,12 @@ class Shortage(betterproto2.Message):
 
     wanted: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    The units that the order needs.
+    The number of units that the order needs.
     """
 
     available: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    The units that are available.
+    The number of available units.
     """
 
 
@@ -640,41 +643,42 @@ class Stock(betterproto2.Message):
 
     on_hand: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    Output only. The units in the warehouse.
+    Output only. The number of units in the warehouse.
     """
 
     reserved: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    Output only. The units that are reserved for orders.
+    Output only. The number of units that are reserved for orders.
     """
 
     available: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
     """
-    Output only. The units that can still be ordered.
+    Output only. The number of units that can still be ordered.
     """
 
     reorder_level: "int" = betterproto2.field(6, betterproto2.TYPE_INT32)
     """
-    The number of available units at or below which the product runs low, 0 to 1,000,000.
+    The product is low in stock when its available units are at or below this number, 0 to
+    1,000,000.
     """
 
     reorder_quantity: "int" = betterproto2.field(7, betterproto2.TYPE_INT32)
     """
-    The number of units to order when the product runs low, 0 to 1,000,000. With 0, no reorder is
-    proposed.
+    The number of units to order when the product is low in stock, 0 to 1,000,000. If 0, no reorder
+    is proposed.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the stock was last changed.
+    Output only. The time when the stock was last changed.
     """
 
     etag: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with an update, the update is made only
-    if this is the current version.
+    The version of this resource (AIP-154). If it is sent with an update and is not the current
+    version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
 
@@ -684,7 +688,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "Stock", Stock)
 @dataclass(eq=False, repr=False)
 class StockLow(betterproto2.Message):
     """
-    A product runs low: its available units fell to its reorder level, or below.
+    A product is low in stock: its available units fell to or below its reorder level.
     """
 
     stock: "Stock | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -699,7 +703,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "StockLow", Sto
 @dataclass(eq=False, repr=False)
 class StockRejected(betterproto2.Message):
     """
-    The products of an order can't be reserved, or no longer: there are not enough units, or the
+    The products of an order could not be reserved because there are not enough units, or their
     reservation expired before the order was paid.
     """
 
@@ -710,7 +714,7 @@ class StockRejected(betterproto2.Message):
 
     shortages: "list[Shortage]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The products of which there are not enough units; empty if the reservation expired.
+    The products with too few available units. Empty if the reservation expired.
     """
 
 
@@ -720,7 +724,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "StockRejected"
 @dataclass(eq=False, repr=False)
 class StockReserved(betterproto2.Message):
     """
-    The products of an order are reserved.
+    The products of an order were reserved.
     """
 
     reservation: "Reservation | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -747,7 +751,8 @@ class UpdateStockRequest(betterproto2.Message):
         2, betterproto2.TYPE_MESSAGE, optional=True
     )
     """
-    The fields to update (AIP-134). If absent, all fields that are set are updated.
+    The fields to update: reorder_level, reorder_quantity. If absent, the fields that are present
+    in `stock` are updated (AIP-134).
     """
 
 
@@ -763,7 +768,7 @@ class WatchLowStockRequest(betterproto2.Message):
     resume_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     The `resume_token` of the last response that was received. If absent, the stream begins with
-    the products that run low now.
+    the products that are low in stock now.
     """
 
 
@@ -783,7 +788,7 @@ class WatchLowStockResponse(betterproto2.Message):
 
     low: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
     """
-    True if the product runs low, false if it was refilled.
+    True if the product is low in stock, false if it was refilled.
     """
 
     resume_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -797,7 +802,7 @@ default_message_pool.register_message("meshwright.inventory.v1", "WatchLowStockR
 
 class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages the stock of products, and reserves it for orders. Stock is never oversold.
+    Manages the stock of products and reserves it for orders. Stock is never oversold.
     """
 
     async def get_availability(
@@ -809,7 +814,7 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Availability":
         """
-        Returns whether a product can be ordered now, and how many units. Anyone can ask.
+        Returns the number of units of a product that can be ordered now. Anyone can call it.
         """
 
         return await self._unary_unary(
@@ -832,7 +837,7 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns the stock of a product. Staff only.
 
-        A product that was never in stock has a stock of zero.
+        The stock of a product that was never in stock is zero.
         """
 
         return await self._unary_unary(
@@ -853,8 +858,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListStockResponse":
         """
-        Lists the stock of all products, or of those that run low, by the name of the product. Staff
-        only.
+        Lists the stock of all products, or of those that are low in stock, ordered by product name.
+        Staff only.
         """
 
         return await self._unary_unary(
@@ -875,7 +880,10 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Stock":
         """
-        Changes the level at which a product is reordered, and the quantity. Staff only.
+        Updates the reorder level and the reorder quantity of a product. Staff only.
+
+        Fails with ABORTED (reason `ETAG_MISMATCH`) if `stock.etag` is set and is not the current
+        version.
         """
 
         return await self._unary_unary(
@@ -896,9 +904,11 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Stock":
         """
-        Adds units to the stock of a product, or takes some away, and records why. Staff only.
+        Adds units to the stock of a product or removes units from it, and records the reason. Staff
+        only.
 
-        Fails with FAILED_PRECONDITION if more units would be taken away than are available.
+        Fails with FAILED_PRECONDITION if fewer units are available than are to be removed (reason
+        `STOCK_SHORT`), or if the stock would exceed its maximum (reason `STOCK_FULL`).
         """
 
         return await self._unary_unary(
@@ -919,7 +929,10 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "BatchAdjustStockResponse":
         """
-        Adjusts the stock of up to 1000 products, all or none (AIP-234). Staff only.
+        Adjusts the stock of up to 1000 products (AIP-234). Either all adjustments are made or none.
+        Staff only.
+
+        Fails as AdjustStock does.
         """
 
         return await self._unary_unary(
@@ -961,8 +974,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListReorderProposalsResponse":
         """
-        Lists what to reorder: the products at or below their reorder level, with the quantity to
-        order. Staff only.
+        Lists the products whose available units are at or below their reorder level, with the quantity
+        to order. Staff only.
         """
 
         return await self._unary_unary(
@@ -983,8 +996,9 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[WatchLowStockResponse]":
         """
-        Streams the stock of products that run low: those that are low now, and each that becomes low
-        or is refilled. A lost stream continues at its `resume_token`, at any replica. Staff only.
+        Streams the products that are low in stock: first those that are low now, then each product
+        that becomes low or is refilled. To continue a broken stream, send the last `resume_token`.
+        Staff only.
         """
 
         async for response in self._unary_stream(
@@ -1006,8 +1020,9 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Reservation":
         """
-        Reserves the products of an order, all or none. Repeating it has no effect and returns the
-        first outcome.
+        Reserves the products of an order, either all or none. If there are not enough units, the
+        returned reservation has the state STATE_REJECTED. Repeated calls have no effect and return the
+        first result. Internal.
         """
 
         return await self._unary_unary(
@@ -1028,8 +1043,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Reservation":
         """
-        Releases what is reserved for an order, or returns to the stock what was committed. An order
-        that has no reservation never gets one afterwards.
+        Releases the reservation of an order. Committed units return to the stock. If the order has no
+        reservation, later calls of Reserve for it have no effect. Internal.
         """
 
         return await self._unary_unary(
@@ -1050,11 +1065,12 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Reservation":
         """
-        Commits what is reserved for an order: the units leave the stock. A reservation that has
-        expired is made again if the stock allows it.
+        Commits the reservation of an order: its units leave the stock. If the reservation has expired,
+        it is renewed first, if enough units are available. Internal.
 
-        Fails with FAILED_PRECONDITION if it does not, or if the reservation is released or was never
-        made.
+        Fails with FAILED_PRECONDITION if the order has no reservation (reason
+        `RESERVATION_NOT_FOUND`), or if the reservation was rejected, was released, or has expired and
+        can't be renewed (reason `RESERVATION_STATE`).
         """
 
         return await self._unary_unary(

@@ -66,7 +66,7 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class Channel(betterproto2.Enum):
     """
-    A way in which a notification reaches a user.
+    The channels on which notifications are sent.
     """
 
     UNSPECIFIED = 0
@@ -110,7 +110,7 @@ class Channel(betterproto2.Enum):
 
 class DeliveryState(betterproto2.Enum):
     """
-    The result of delivering a notification.
+    The states of a delivery.
     """
 
     UNSPECIFIED = 0
@@ -125,13 +125,13 @@ class DeliveryState(betterproto2.Enum):
 
     UNDELIVERABLE = 2
     """
-    The message cannot be delivered and is not tried again: the address is not valid, it was
-    rejected permanently, or all attempts have failed.
+    The message can't be delivered and is not sent again, because the address is invalid, the
+    message was rejected permanently, or all attempts failed.
     """
 
     PENDING = 3
     """
-    The message waits to be sent.
+    The message is waiting to be sent.
     """
 
     @classmethod
@@ -155,7 +155,7 @@ class DeliveryState(betterproto2.Enum):
 
 class NotificationKind(betterproto2.Enum):
     """
-    A kind of thing that users are notified of.
+    The kinds of notifications.
     """
 
     UNSPECIFIED = 0
@@ -170,7 +170,7 @@ class NotificationKind(betterproto2.Enum):
 
     REGISTRATION_REPEATED = 2
     """
-    Somebody tried to register with the address of the user.
+    Somebody tried to register with the user's e-mail address.
     """
 
     ORDER_CANCELLED = 3
@@ -180,7 +180,7 @@ class NotificationKind(betterproto2.Enum):
 
     WEBHOOK_ENDPOINT_DISABLED = 4
     """
-    A webhook endpoint of the user was disabled because it is dead.
+    A webhook endpoint of the user was disabled, see WebhookEndpoint.DisableReason.
     """
 
     ORDER_CONFIRMED = 5
@@ -200,22 +200,24 @@ class NotificationKind(betterproto2.Enum):
 
     EMAIL_CONFIRMATION = 20
     """
-    The user asked for another link that confirms the address of the account.
+    The user requested another link that confirms the e-mail address.
     """
 
     NEW_EMAIL_CONFIRMATION = 21
     """
-    The user asked to change the address: the link that confirms the new one, sent there.
+    The user requested a change of the e-mail address. This notification is sent to the new
+    address, with the link that confirms it.
     """
 
     EMAIL_CHANGING = 22
     """
-    The user asked to change the address, and the present one is informed.
+    The user requested a change of the e-mail address. This notification is sent to the current
+    address.
     """
 
     PASSWORD_RESET = 23
     """
-    Somebody asked to reset the password of the user.
+    A password reset was requested for the user.
     """
 
     PASSWORD_CHANGED = 24
@@ -306,32 +308,33 @@ class WebhookDeliveryState(betterproto2.Enum):
 
 class WebhookEndpointDisableReason(betterproto2.Enum):
     """
-    Why an endpoint is disabled.
+    The reasons why an endpoint is disabled.
     """
 
     UNSPECIFIED = 0
     """
-    Not set: the endpoint is enabled.
+    Not set. The endpoint is enabled.
     """
 
     OWNER = 1
     """
-    Its owner disabled it.
+    The owner disabled the endpoint.
     """
 
     FAILING = 2
     """
-    Nothing could be delivered for three days.
+    All deliveries failed for three days.
     """
 
     GONE = 3
     """
-    The receiver answered with HTTP status 410.
+    The receiver responded with HTTP status 410.
     """
 
     OVERLOADED = 4
     """
-    More than 10,000 deliveries were waiting: messages came faster than the receiver took them.
+    More than 10,000 deliveries were pending, because the receiver is slower than the messages
+    arrive.
     """
 
     @classmethod
@@ -368,7 +371,7 @@ class ChannelDelivery(betterproto2.Message):
 
     state: "DeliveryState" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: DeliveryState(0))
     """
-    Whether it was delivered.
+    The state of the delivery.
     """
 
 
@@ -388,8 +391,8 @@ class CreateWebhookEndpointRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response and creates nothing more; the same UUID with a
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response and creates no second endpoint; the same UUID with a
     different request fails with INVALID_ARGUMENT. REST clients can send it as the
     `Idempotency-Key` header instead.
     """
@@ -413,8 +416,8 @@ class DeleteWebhookEndpointRequest(betterproto2.Message):
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The version to delete. If set and not the current version, the call fails with ABORTED. If
-    absent, the version is not checked.
+    The expected version of the endpoint. If it is set and is not the current version, the call
+    fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
     """
 
 
@@ -520,7 +523,7 @@ class KindPreference(betterproto2.Message):
 
     channels: "list[Channel]" = betterproto2.field(2, betterproto2.TYPE_ENUM, repeated=True)
     """
-    The channels. If empty, the user is not notified.
+    The channels. If empty, no notifications of this kind are sent.
     """
 
 
@@ -542,12 +545,12 @@ class ListNotificationsRequest(betterproto2.Message):
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-    INVALID_ARGUMENT if the token was not issued for this list.
+    INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
     """
 
     unread_only: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
-    Whether to list only notifications that are not read yet.
+    True to list only unread notifications.
     """
 
 
@@ -569,7 +572,7 @@ class ListNotificationsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -598,7 +601,7 @@ class ListWebhookDeliveriesRequest(betterproto2.Message):
     page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
     The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-    INVALID_ARGUMENT if the token was not issued for this list.
+    INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
     """
 
 
@@ -620,7 +623,7 @@ class ListWebhookDeliveriesResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -644,7 +647,7 @@ class ListWebhookEndpointsRequest(betterproto2.Message):
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-    INVALID_ARGUMENT if the token was not issued for this list.
+    INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
     """
 
 
@@ -666,7 +669,7 @@ class ListWebhookEndpointsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -710,49 +713,50 @@ class Notification(betterproto2.Message):
 
     subject: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    What happened, in one line. It is the subject of the mail.
+    A summary in one line. It is also the subject of the mail.
     """
 
     send_time: "datetime.datetime | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the notification was sent to the app, or as a mail only.
+    The time when the notification was sent.
     """
 
     state: "DeliveryState" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: DeliveryState(0))
     """
-    Whether the mail server accepted the mail. Unset if no mail is sent.
+    The state of the mail. DELIVERY_STATE_UNSPECIFIED if no mail is sent.
     """
 
     kind: "NotificationKind" = betterproto2.field(
         6, betterproto2.TYPE_ENUM, default_factory=lambda: NotificationKind(0)
     )
     """
-    The kind of thing that happened.
+    The kind of the notification.
     """
 
     text: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The whole text. Empty for mails about the account, which are for the owner of the address only.
+    The full text. Empty for notifications about the account, whose text is only sent by mail to
+    the owner of the address.
     """
 
     resource: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
     """
-    The resource name of what it is about, such as "orders/{uid}". Empty if it is about the
-    account.
+    The name of the resource that the notification is about, such as "orders/{uid}". Empty if it is
+    about the account.
     """
 
     read_time: "datetime.datetime | None" = betterproto2.field(
         9, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the user read it. Absent if it is unread.
+    The time when the user read the notification. Absent if it is unread.
     """
 
     deliveries: "list[ChannelDelivery]" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The channels on which it is sent besides the app.
+    The deliveries on other channels than the app.
     """
 
 
@@ -762,7 +766,7 @@ default_message_pool.register_message("meshwright.notifications.v1", "Notificati
 @dataclass(eq=False, repr=False)
 class NotificationPreferences(betterproto2.Message):
     """
-    How a user wants to be notified.
+    The notification preferences of a user.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -772,27 +776,28 @@ class NotificationPreferences(betterproto2.Message):
 
     kinds: "list[KindPreference]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The channels of each kind. In an update, kinds that are not listed get their defaults: the app
-    and mail.
+    The channels for each kind of notification. In an update, kinds that are not listed are set to
+    their default channels: the app and mail.
     """
 
     phone_number: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The phone number that SMS are sent to, in the form of E.164 such as "+4930123456". Without one,
-    no SMS are sent. It is set by VerifyPhoneNumber; an update can only clear it.
+    The phone number to which SMS are sent, in E.164 format, for example "+4930123456". If empty,
+    no SMS are sent. VerifyPhoneNumber sets it. An update can only clear it.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the preferences were last changed. Absent if they never were.
+    Output only. The time when the preferences were last changed. Absent if they were never
+    changed.
     """
 
     etag: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with an update, the change is made only
-    if this is the current version; otherwise the call fails with ABORTED.
+    The version of this resource (AIP-154). If it is sent with an update and is not the current
+    version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
 
@@ -813,10 +818,10 @@ class RedeliverWebhookRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response and sends nothing more; the same UUID with a
-    different request fails with INVALID_ARGUMENT. REST clients can send it as the
-    `Idempotency-Key` header instead.
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response and sends no second message; the same UUID with a different
+    request fails with INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header
+    instead.
     """
 
 
@@ -836,10 +841,10 @@ class RotateWebhookSecretRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response and rotates nothing; the same UUID with a different
-    request fails with INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header
-    instead.
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response and does not rotate the secret again; the same UUID with a
+    different request fails with INVALID_ARGUMENT. REST clients can send it as the
+    `Idempotency-Key` header instead.
     """
 
 
@@ -861,7 +866,7 @@ class SendPhoneCodeRequest(betterproto2.Message):
 
     phone_number: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Required. The phone number, in the form of E.164 such as "+4930123456".
+    Required. The phone number, in E.164 format, for example "+4930123456".
     """
 
 
@@ -881,10 +886,10 @@ class TestWebhookEndpointRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response and sends nothing more; the same UUID with a
-    different request fails with INVALID_ARGUMENT. REST clients can send it as the
-    `Idempotency-Key` header instead.
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response and sends no second message; the same UUID with a different
+    request fails with INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header
+    instead.
     """
 
 
@@ -904,8 +909,8 @@ class UpdateNotificationPreferencesRequest(betterproto2.Message):
     )
     """
     Required. The preferences to update, with their `name` and the new values of their fields. If
-    their `etag` is set, the update is made only if that is the current version; otherwise the call
-    fails with ABORTED.
+    their `etag` is set and is not the current version, the call fails with ABORTED (reason
+    `ETAG_MISMATCH`).
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
@@ -931,8 +936,8 @@ class UpdateWebhookEndpointRequest(betterproto2.Message):
     webhook_endpoint: "WebhookEndpoint | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Required. The endpoint to update, with its `name` and the new values of its fields. If its
-    `etag` is set, the update is made only if that is the current version; otherwise the call fails
-    with ABORTED.
+    `etag` is set and is not the current version, the call fails with ABORTED (reason
+    `ETAG_MISMATCH`).
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
@@ -962,7 +967,7 @@ class VerifyPhoneNumberRequest(betterproto2.Message):
 
     code: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Required. The code of six digits.
+    Required. The six-digit code.
     """
 
 
@@ -980,7 +985,7 @@ class WatchNotificationsRequest(betterproto2.Message):
     resume_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     The `resume_token` of the last response that was received. The stream continues after that
-    response. If absent, the stream begins at its start.
+    response. If absent, the stream begins with all existing notifications.
     """
 
 
@@ -997,12 +1002,12 @@ class WatchNotificationsResponse(betterproto2.Message):
 
     notification: "Notification | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The notification as it is now.
+    The notification in its current state.
     """
 
     resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to continue the stream with after this response.
+    The token to continue the stream after this response.
     """
 
 
@@ -1021,24 +1026,24 @@ class WebhookAttempt(betterproto2.Message):
         1, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the attempt began.
+    The start time of the attempt.
     """
 
     duration: "datetime.timedelta | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Duration, optional=True
     )
     """
-    How long it took.
+    The duration of the attempt.
     """
 
     status_code: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    The HTTP status of the response. 0 if there was none.
+    The HTTP status of the response. 0 if there was no response.
     """
 
     error: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Why there was no response. Empty if there was one.
+    The error, if there was no response. Otherwise empty.
     """
 
 
@@ -1058,7 +1063,7 @@ class WebhookDelivery(betterproto2.Message):
 
     webhook_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The `webhook-id` of the message, the same for each attempt and redelivery.
+    The `webhook-id` of the message. It is the same for each attempt and redelivery.
     """
 
     event_type: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -1068,7 +1073,7 @@ class WebhookDelivery(betterproto2.Message):
 
     body: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The body of the message, as it is sent: JSON.
+    The body of the message, in JSON, exactly as it is sent.
     """
 
     state: "WebhookDeliveryState" = betterproto2.field(
@@ -1082,19 +1087,19 @@ class WebhookDelivery(betterproto2.Message):
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the delivery was created.
+    The time when the delivery was created.
     """
 
     next_attempt_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the next attempt is made. Absent if there is none.
+    The time of the next attempt. Absent if no attempt is planned.
     """
 
     attempts: "list[WebhookAttempt]" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The attempts, first to last, at most ten.
+    The attempts, oldest first. At most 10.
     """
 
 
@@ -1104,7 +1109,7 @@ default_message_pool.register_message("meshwright.notifications.v1", "WebhookDel
 @dataclass(eq=False, repr=False)
 class WebhookEndpoint(betterproto2.Message):
     """
-    A URL that is called when something happens to orders.
+    A URL that is called when an order is placed, confirmed, shipped or cancelled.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1119,44 +1124,47 @@ class WebhookEndpoint(betterproto2.Message):
 
     url: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Required. The URL that messages are sent to by POST. It begins with https://, has no user,
-    password or fragment, and leads to a public address, both now and whenever it is called.
+    Required. The URL to which messages are sent with POST. It must begin with https:// and must
+    not have a user, a password or a fragment. Its host must have a public address, which is
+    checked again before each call.
     """
 
     description: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    What the endpoint is for, up to 200 characters.
+    A description of the endpoint, up to 200 characters.
     """
 
     event_types: "list[str]" = betterproto2.field(5, betterproto2.TYPE_STRING, repeated=True)
     """
     The types of messages to send: `order.placed`, `order.confirmed`, `order.shipped`,
-    `order.cancelled`. If empty, all of them, also types that are added later.
+    `order.cancelled`. If empty, messages of all types are sent, including types that are added
+    later.
     """
 
     all_orders: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
     """
-    Whether to send the orders of all customers, which requires the scope `orders.manage`. If
-    false, those of the owner are sent.
+    True to send messages about the orders of all customers, which requires the scope
+    `orders.manage`. If false, only messages about the owner's orders are sent.
     """
 
     disabled: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)
     """
-    Whether nothing is sent. The owner can set it; it is set when an endpoint is dead.
+    True if no messages are sent. The owner can set and clear it. It is also set automatically, see
+    `disable_reason`.
     """
 
     disable_reason: "WebhookEndpointDisableReason" = betterproto2.field(
         8, betterproto2.TYPE_ENUM, default_factory=lambda: WebhookEndpointDisableReason(0)
     )
     """
-    Output only. Why the endpoint is disabled.
+    Output only. The reason why the endpoint is disabled.
     """
 
     previous_secret_expire_time: "datetime.datetime | None" = betterproto2.field(
         9, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. The time until which messages are signed with the previous secret too. Absent if
+    Output only. The time until which messages are also signed with the previous secret. Absent if
     the secret was never rotated.
     """
 
@@ -1164,20 +1172,20 @@ class WebhookEndpoint(betterproto2.Message):
         10, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the endpoint was created.
+    Output only. The time when the endpoint was created.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         11, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the endpoint was last changed.
+    Output only. The time when the endpoint was last changed.
     """
 
     etag: "str" = betterproto2.field(12, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154). If it is sent with an update or a deletion, the change
-    is made only if this is the current version; otherwise the call fails with ABORTED.
+    The version of this resource (AIP-154). If it is sent with an update or a deletion and is not
+    the current version, the call fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
 
@@ -1206,10 +1214,12 @@ default_message_pool.register_message("meshwright.notifications.v1", "WebhookSec
 
 class NotificationPreferencesServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages the channels on which users are notified of each kind of thing. Each user sees and
-    changes their own preferences, by their own name or as `users/me/notificationPreferences`.
+    Manages the notification preferences of the caller: the channels for each kind of notification.
+    The preferences are named `users/{uid}/notificationPreferences`, or
+    `users/me/notificationPreferences` for short.
 
-    Notifications about the account and about webhook endpoints have no preferences.
+    Notifications about the account and about webhook endpoints are always sent and have no
+    preferences.
     """
 
     async def get_notification_preferences(
@@ -1221,9 +1231,10 @@ class NotificationPreferencesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "NotificationPreferences":
         """
-        Returns the caller's preferences, with the defaults where nothing was chosen.
+        Returns the caller's preferences. Kinds for which the caller has chosen nothing have their
+        defaults.
 
-        Fails with NOT_FOUND if they are those of another user.
+        Fails with NOT_FOUND (reason `PREFERENCES_NOT_FOUND`) for the preferences of another user.
         """
 
         return await self._unary_unary(
@@ -1244,7 +1255,7 @@ class NotificationPreferencesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "NotificationPreferences":
         """
-        Updates the fields of the caller's preferences that the update mask names.
+        Updates the caller's preferences. Only the fields in the update mask are changed.
 
         Fails with NOT_FOUND as GetNotificationPreferences does.
         """
@@ -1267,11 +1278,13 @@ class NotificationPreferencesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "___google__protobuf__.Empty":
         """
-        Sends a code of six digits by SMS to a phone number. VerifyPhoneNumber takes it within ten
-        minutes.
+        Sends a six-digit code to a phone number by SMS. The code can be used with VerifyPhoneNumber
+        within ten minutes.
 
-        Fails with NOT_FOUND as GetNotificationPreferences does, with RESOURCE_EXHAUSTED if the user or
-        the number had five codes within a day, and with FAILED_PRECONDITION if the shop sends no SMS.
+        Fails with NOT_FOUND as GetNotificationPreferences does, with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_PHONE_CODES`) if five codes were already sent for the user or to the number within a
+        day, with FAILED_PRECONDITION (reason `SMS_NOT_AVAILABLE`) if the shop sends no SMS, and with
+        UNAVAILABLE (reason `SMS_UNAVAILABLE`) if the SMS gateway does not accept the message.
         """
 
         return await self._unary_unary(
@@ -1292,10 +1305,12 @@ class NotificationPreferencesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "NotificationPreferences":
         """
-        Makes the number to which the last code was sent the user's phone number, if the code is right.
+        Verifies a phone number with the code from SendPhoneCode, and sets it as the user's phone
+        number.
 
-        Fails with NOT_FOUND as GetNotificationPreferences does, and with INVALID_ARGUMENT if the code
-        is wrong or has expired. After five wrong ones a new code must be sent.
+        Fails with NOT_FOUND as GetNotificationPreferences does, and with INVALID_ARGUMENT (reason
+        `PHONE_CODE_WRONG`) if the code is wrong or has expired. After five wrong codes, a new code
+        must be sent.
         """
 
         return await self._unary_unary(
@@ -1310,7 +1325,7 @@ class NotificationPreferencesServiceStub(betterproto2_grpclib.ServiceStub):
 
 class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Notifies users of what happens to them: in the app, by mail and by SMS.
+    Provides the caller's notifications, which are sent in the app, by mail and by SMS.
     """
 
     async def get_notification(
@@ -1324,7 +1339,8 @@ class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns a notification of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `NOTIFICATION_NOT_FOUND`) if the notification does not exist or
+        belongs to another user.
         """
 
         return await self._unary_unary(
@@ -1345,7 +1361,7 @@ class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListNotificationsResponse":
         """
-        Lists the notifications that were sent to the caller, newest first. They are kept for 90 days.
+        Lists the caller's notifications, newest first. Notifications are kept for 90 days.
         """
 
         return await self._unary_unary(
@@ -1366,8 +1382,8 @@ class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Notification":
         """
-        Marks a notification of the caller as read. Marking one that is read has no effect and returns
-        it.
+        Marks a notification of the caller as read. Marking it again has no effect and returns the
+        notification.
 
         Fails with NOT_FOUND as GetNotification does.
         """
@@ -1390,12 +1406,13 @@ class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[WatchNotificationsResponse]":
         """
-        Streams the caller's notifications: first each one as it is, the one that changed first in
-        front, then every one that is new, is read, or reaches the user on another channel. Changes
-        that follow each other quickly can be reported as one.
+        Streams the caller's notifications. The stream begins with the current state of all existing
+        notifications, least recently changed first. It continues with each notification that is new,
+        was read, or was delivered on another channel. Changes in quick succession may be sent as one
+        response.
 
-        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
-        `resume_token` then, and after any loss.
+        The stream fails with DEADLINE_EXCEEDED after an hour. To continue it, also after a lost
+        connection, open a new stream with the last `resume_token`.
         """
 
         async for response in self._unary_stream(
@@ -1411,7 +1428,7 @@ class NotificationsServiceStub(betterproto2_grpclib.ServiceStub):
 
 class WebhookDeliveriesServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    The log of what was sent to webhook endpoints. Deliveries are kept for 30 days.
+    Provides the log of deliveries to webhook endpoints. Deliveries are kept for 30 days.
     """
 
     async def get_webhook_delivery(
@@ -1425,7 +1442,8 @@ class WebhookDeliveriesServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns a delivery to a webhook endpoint of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user's endpoint.
+        Fails with NOT_FOUND (reason `WEBHOOK_DELIVERY_NOT_FOUND`) if the delivery does not exist or
+        belongs to an endpoint of another user.
         """
 
         return await self._unary_unary(
@@ -1448,7 +1466,8 @@ class WebhookDeliveriesServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Lists the deliveries to a webhook endpoint of the caller, newest first.
 
-        Fails with NOT_FOUND if the endpoint does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
+        belongs to another user.
         """
 
         return await self._unary_unary(
@@ -1469,11 +1488,12 @@ class WebhookDeliveriesServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "WebhookDelivery":
         """
-        Delivers the message of a delivery again, whether it succeeded or failed. The response is a new
-        pending delivery of the same message, with the same `webhook_id`.
+        Sends the message of a succeeded or failed delivery again. The response is a new pending
+        delivery of the same message, with the same `webhook_id`.
 
         Fails with NOT_FOUND as GetWebhookDelivery does, and with FAILED_PRECONDITION if the delivery
-        is pending or the endpoint is disabled.
+        is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the endpoint is disabled (reason
+        `WEBHOOK_ENDPOINT_DISABLED`).
         """
 
         return await self._unary_unary(
@@ -1488,15 +1508,16 @@ class WebhookDeliveriesServiceStub(betterproto2_grpclib.ServiceStub):
 
 class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages webhook endpoints. Each user sees and changes their own.
+    Manages the webhook endpoints of the caller: URLs that are called when an order is placed,
+    confirmed, shipped or cancelled.
 
-    Messages are signed by Standard Webhooks (https://www.standardwebhooks.com): verify the headers
-    `webhook-id`, `webhook-timestamp` and `webhook-signature` with one of its libraries and the
-    secret that GetWebhookSecret returns. The body is `{"type": "order.placed", "timestamp": …,
-    "data": …}`, where `data` is the order as OrdersService returns it. Respond with a status of 2xx
-    within 15 seconds; anything else, a redirect too, is a failure, and the message is sent again. A
-    message can arrive more than once, with the same `webhook-id`, and messages can arrive in another
-    order than they were sent in.
+    Messages are signed as specified by Standard Webhooks (https://www.standardwebhooks.com). Verify
+    the headers `webhook-id`, `webhook-timestamp` and `webhook-signature` with one of its libraries
+    and the secret from GetWebhookSecret. The body is `{"type": "order.placed", "timestamp": …,
+    "data": …}`, where `data` is the order as OrdersService returns it. Respond with a 2xx status
+    within 15 seconds. Any other response, including a redirect, is a failure, and the message is
+    sent again. A message can arrive more than once, with the same `webhook-id`. Messages can arrive
+    out of order.
     """
 
     async def create_webhook_endpoint(
@@ -1510,9 +1531,10 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Creates a webhook endpoint of the caller.
 
-        Fails with INVALID_ARGUMENT if the URL does not lead to a public address by https, with
-        PERMISSION_DENIED if the caller is not staff and asks for all orders, and with
-        FAILED_PRECONDITION if the caller has ten endpoints.
+        Fails with INVALID_ARGUMENT if the URL does not begin with https:// or does not lead to a
+        public address, with PERMISSION_DENIED (reason `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is
+        set and the caller is not staff, and with FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINTS_MAX`)
+        if the caller already has ten endpoints.
         """
 
         return await self._unary_unary(
@@ -1535,7 +1557,8 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns a webhook endpoint of the caller.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another user.
+        Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
+        belongs to another user.
         """
 
         return await self._unary_unary(
@@ -1577,10 +1600,11 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "WebhookEndpoint":
         """
-        Updates the fields of a webhook endpoint that the update mask names. Enabling an endpoint that
-        was disabled resumes its pending deliveries.
+        Updates a webhook endpoint. Only the fields in the update mask are changed. Enabling a disabled
+        endpoint resumes its pending deliveries.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and as CreateWebhookEndpoint does.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with INVALID_ARGUMENT and
+        PERMISSION_DENIED as CreateWebhookEndpoint does.
         """
 
         return await self._unary_unary(
@@ -1647,11 +1671,12 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "WebhookEndpoint":
         """
-        Replaces the secret of a webhook endpoint. For 24 hours, messages are signed with both the new
-        and the previous secret, so that receivers can change over without losing one.
+        Replaces the secret of a webhook endpoint. For the next 24 hours, messages are signed with both
+        the new and the previous secret, so that receivers can change to the new one without losing
+        messages.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION within 24 hours
-        after a rotation.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
+        `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last 24 hours.
         """
 
         return await self._unary_unary(
@@ -1673,10 +1698,10 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
     ) -> "WebhookDelivery":
         """
         Sends a message of the type `webhook.test` to a webhook endpoint. The response is the pending
-        delivery: get it again to see what became of it.
+        delivery. To see the result, call GetWebhookDelivery.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION if the endpoint
-        is disabled.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
+        `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
         """
 
         return await self._unary_unary(

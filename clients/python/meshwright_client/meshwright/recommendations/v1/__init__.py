@@ -36,7 +36,7 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class RecommendationReason(betterproto2.Enum):
     """
-    Why a product is recommended.
+    The reasons for recommendations.
     """
 
     UNSPECIFIED = 0
@@ -46,12 +46,13 @@ class RecommendationReason(betterproto2.Enum):
 
     BOUGHT_TOGETHER = 1
     """
-    It is bought together with the product, or with products that the customer has bought.
+    The product is often bought together with the requested product, or with products that the
+    caller bought.
     """
 
     BESTSELLER = 2
     """
-    Many customers buy it.
+    The product is a bestseller.
     """
 
     @classmethod
@@ -74,19 +75,19 @@ class RecommendationReason(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class Model(betterproto2.Message):
     """
-    The version of the model that a response comes from.
+    The version of the model that produced a response.
     """
 
     version: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    The version. Each training makes a greater one; 0 if there was none yet.
+    The version number, which each training increases. 0 if the model was never trained.
     """
 
     train_time: "datetime.datetime | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When this version was trained. Absent if there is none yet.
+    The time when this version was trained. Absent if the model was never trained.
     """
 
 
@@ -96,7 +97,7 @@ default_message_pool.register_message("meshwright.recommendations.v1", "Model", 
 @dataclass(eq=False, repr=False)
 class Recommendation(betterproto2.Message):
     """
-    A product that is recommended.
+    A recommended product.
     """
 
     product: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -108,13 +109,13 @@ class Recommendation(betterproto2.Message):
         2, betterproto2.TYPE_ENUM, default_factory=lambda: RecommendationReason(0)
     )
     """
-    Why it is recommended.
+    The reason for the recommendation.
     """
 
     score: "float" = betterproto2.field(3, betterproto2.TYPE_DOUBLE)
     """
-    How strongly it is recommended: greater is better. Only comparable to others of the same
-    response and reason.
+    The strength of the recommendation. Higher is better. Compare scores only within one response
+    and for the same reason.
     """
 
 
@@ -155,12 +156,12 @@ class RecommendForMeResponse(betterproto2.Message):
 
     treatment: "Treatment | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The caller's part in the experiment. Absent if no experiment is running.
+    The experiment in which the caller takes part. Absent if no experiment is running.
     """
 
     degraded: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
     """
-    True if recommendations are not available at the moment. The list is empty then.
+    True if recommendations are not available at the moment. In this case the list is empty.
     """
 
 
@@ -208,13 +209,13 @@ class RecommendForProductResponse(betterproto2.Message):
 
     treatment: "Treatment | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    The caller's part in the experiment. Absent if the call has no access token, or no experiment
-    is running.
+    The experiment in which the caller takes part. Absent if the call has no access token or no
+    experiment is running.
     """
 
     degraded: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
     """
-    True if recommendations are not available at the moment. The list is empty then.
+    True if recommendations are not available at the moment. In this case the list is empty.
     """
 
 
@@ -226,18 +227,18 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class Treatment(betterproto2.Message):
     """
-    The part that an experiment has in a response.
+    The experiment and variant that determined a response.
     """
 
     experiment: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The name of the experiment, by which analytics counts exposures and conversions.
+    The name of the experiment, under which analytics counts exposures and conversions.
     """
 
     variant: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The variant that the caller is assigned to, always the same one for as long as the experiment
-    is not changed.
+    The name of the variant to which the caller is assigned. It stays the same until the experiment
+    is changed.
     """
 
 
@@ -247,8 +248,8 @@ default_message_pool.register_message("meshwright.recommendations.v1", "Treatmen
 @dataclass(eq=False, repr=False)
 class VariantConverted(betterproto2.Message):
     """
-    A user who had seen a variant placed an order within 30 days, which is paid. Published once for
-    each user and experiment.
+    A user placed an order within 30 days of seeing a variant, and the order is paid. Published once
+    for each user and experiment.
     """
 
     user: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -258,12 +259,12 @@ class VariantConverted(betterproto2.Message):
 
     experiment: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The experiment.
+    The name of the experiment.
     """
 
     variant: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The variant that the user had seen.
+    The name of the variant that the user saw.
     """
 
     order: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
@@ -275,7 +276,7 @@ class VariantConverted(betterproto2.Message):
         5, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the order was placed.
+    The time when the order was placed.
     """
 
 
@@ -285,7 +286,7 @@ default_message_pool.register_message("meshwright.recommendations.v1", "VariantC
 @dataclass(eq=False, repr=False)
 class VariantExposed(betterproto2.Message):
     """
-    A user saw recommendations of an experiment's variant. Published once for each user and
+    A user received recommendations of a variant of an experiment. Published once for each user and
     experiment.
     """
 
@@ -296,19 +297,19 @@ class VariantExposed(betterproto2.Message):
 
     experiment: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The experiment.
+    The name of the experiment.
     """
 
     variant: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The variant that the user saw.
+    The name of the variant.
     """
 
     expose_time: "datetime.datetime | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the user saw it.
+    The time when the user received the recommendations.
     """
 
 
@@ -317,10 +318,10 @@ default_message_pool.register_message("meshwright.recommendations.v1", "VariantE
 
 class RecommendationsServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Recommends products. The model learns from paid orders, within seconds.
+    Recommends products. The model learns from paid orders within seconds.
 
-    Recommendations never stand in the way of a sale: while they are not available, the edge responds
-    with an empty list, in which `degraded` is true, rather than with an error.
+    Clients need no error handling for an outage: if recommendations are not available, the edge
+    returns an empty list with `degraded` set to true instead of an error.
     """
 
     async def recommend_for_product(
@@ -332,11 +333,11 @@ class RecommendationsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "RecommendForProductResponse":
         """
-        Recommends products that are bought together with a product, best first.
+        Recommends products that are often bought together with a product, best first.
 
-        A call with an access token takes part in the experiment that is running, see `treatment`;
-        others get the ranking that is not on trial. The list is empty if the product does not exist,
-        or was never bought together with another.
+        Calls with an access token take part in the running experiment, see `treatment`. Calls without
+        a token get the default ranking. The list is empty if the product does not exist or was never
+        bought together with another product.
         """
 
         return await self._unary_unary(
@@ -357,9 +358,9 @@ class RecommendationsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "RecommendForMeResponse":
         """
-        Recommends products to the caller, by what the caller has bought: those that are bought
-        together with it, best first, and then the bestsellers. Products that the caller has bought
-        lately are left out.
+        Recommends products to the caller: first products that are often bought together with the
+        caller's purchases, best first, then bestsellers. Products that the caller bought recently are
+        left out.
         """
 
         return await self._unary_unary(

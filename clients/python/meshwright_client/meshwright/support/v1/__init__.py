@@ -92,18 +92,18 @@ class ChatMessage(betterproto2.Message):
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     Identifier. The resource name, in the form "conversations/{uid}/messages/{number}". The
-    messages of a conversation are numbered in their order, from 1 on, without gaps.
+    messages of a conversation are numbered consecutively, starting at 1.
     """
 
     sender: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Output only. The resource name of the user who posted it, in the form "users/{uid}". Empty if
-    that was a member of staff whose account was deleted.
+    Output only. The resource name of the user who posted the message, in the form "users/{uid}".
+    Empty if it was a member of staff whose account was deleted.
     """
 
     from_staff: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
-    Output only. True if a member of staff posted it.
+    Output only. True if a member of staff posted the message.
     """
 
     text: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
@@ -115,13 +115,13 @@ class ChatMessage(betterproto2.Message):
         5, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the message was posted.
+    Output only. The time when the message was posted.
     """
 
     request_id: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    Output only. The `request_id` with which it was posted, by which its sender recognises it.
-    Empty if it was posted without one.
+    Output only. The `request_id` with which the message was posted, so that the sender can
+    recognize it. Empty if it was posted without one.
     """
 
 
@@ -131,21 +131,20 @@ default_message_pool.register_message("meshwright.support.v1", "ChatMessage", Ch
 @dataclass(eq=False, repr=False)
 class ChatRequest(betterproto2.Message):
     """
-    A request in the stream of Chat. One without a post has no effect but to keep the connection
-    open, which the edge closes when nothing is sent in either direction for five minutes.
+    A request in the stream of Chat. A request without a post only keeps the connection open: the
+    edge closes connections on which nothing is sent in either direction for five minutes.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Required in the first request, and ignored in others. The resource name of the conversation, in
-    the form "conversations/{uid}".
+    The resource name of the conversation, in the form "conversations/{uid}". Required in the first
+    request, ignored in all others.
     """
 
     resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     The last `resume_token` that was received. The stream continues after that response. If absent,
-    the stream begins with the first message of the conversation. Ignored in all but the first
-    request.
+    the stream begins with the first message of the conversation. Only read in the first request.
     """
 
     post: "Post | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
@@ -163,12 +162,12 @@ class ChatResponse(betterproto2.Message):
     A response in the stream of a conversation.
 
     Oneofs:
-        - event: What happened.
+        - event: The event.
     """
 
     message: "ChatMessage | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True, group="event")
     """
-    The next message of the conversation. Each is sent once, in their order.
+    The next message of the conversation. Each message is sent once, in order.
     """
 
     post_result: "PostResult | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True, group="event")
@@ -178,17 +177,19 @@ class ChatResponse(betterproto2.Message):
 
     participant: "Participant | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True, group="event")
     """
-    A participant who has connected or disconnected. At its beginning the stream reports all.
+    A participant who connected or disconnected. All participants are sent at the beginning of
+    the stream.
     """
 
     conversation: "Conversation | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True, group="event")
     """
-    The conversation when its state has changed, and at the beginning of the stream.
+    The conversation. It is sent at the beginning of the stream and after each change of its
+    state.
     """
 
     resume_token: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The token to continue the stream with after this response. Only messages have one.
+    The token to continue the stream after this response. Only set with `message`.
     """
 
 
@@ -208,8 +209,9 @@ class CloseConversationRequest(betterproto2.Message):
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The version to close. If set and not the current version, for example because a message was
-    posted since, the call fails with ABORTED. If absent, the version is not checked.
+    The expected version of the conversation. If it is set and is not the current version, for
+    example because another message was posted, the call fails with ABORTED (reason
+    `ETAG_MISMATCH`). If absent, the version is not checked.
     """
 
 
@@ -239,8 +241,7 @@ class Conversation(betterproto2.Message):
 
     subject: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Required. What the conversation is about, 1 to 200 characters without line breaks or control
-    characters.
+    Required. The subject, 1 to 200 characters without line breaks or control characters.
     """
 
     state: "ConversationState" = betterproto2.field(
@@ -259,21 +260,21 @@ class Conversation(betterproto2.Message):
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the conversation was created.
+    Output only. The time when the conversation was created.
     """
 
     update_time: "datetime.datetime | None" = betterproto2.field(
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When a message was last posted or the state last changed.
+    Output only. The time of the last message or of the last change of the state.
     """
 
     etag: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
     """
-    The version of this resource (AIP-154), which each message changes too. If it is sent when the
-    conversation is closed or reopened, the call fails with ABORTED unless this is the current
-    version.
+    The version of this resource (AIP-154). Each new message changes it too. If it is sent as the
+    `etag` of CloseConversation or ReopenConversation and is not the current version, the call
+    fails with ABORTED (reason `ETAG_MISMATCH`).
     """
 
 
@@ -293,8 +294,8 @@ class CreateConversationRequest(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies this request, so that it can be repeated safely (AIP-155). A repetition
-    within 24 hours returns the first response and creates nothing more; the same UUID with a
+    A UUID that identifies this request, so that it can be retried safely (AIP-155). A retry within
+    24 hours returns the first response and creates no second conversation; the same UUID with a
     different request fails with INVALID_ARGUMENT. REST clients can send it as the
     `Idempotency-Key` header instead.
     """
@@ -316,15 +317,15 @@ class CreateMessageRequest(betterproto2.Message):
 
     message: "ChatMessage | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Required. The message to post. Only `text` is read; all other fields are set by the service.
+    Required. The message to post. Set its `text`. All other fields are ignored.
     """
 
     request_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    A UUID that identifies the message among those of its sender in the conversation, so that it
-    can be posted again safely (AIP-155), by this method or by Chat, at any later time. A
-    repetition returns the message and posts no second one; the same UUID with a different text
-    fails with INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
+    A UUID that identifies the message among the caller's messages in the conversation, so that the
+    call can be retried safely (AIP-155) with this method or with Chat, at any later time. A retry
+    returns the message and posts no second one; the same UUID with a different text fails with
+    INVALID_ARGUMENT. REST clients can send it as the `Idempotency-Key` header instead.
     """
 
 
@@ -361,7 +362,7 @@ class ListConversationsRequest(betterproto2.Message):
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-    INVALID_ARGUMENT if the token was not issued for this list.
+    INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
     """
 
     state: "ConversationState" = betterproto2.field(
@@ -388,7 +389,7 @@ class ListConversationsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -415,7 +416,7 @@ class ListMessagesRequest(betterproto2.Message):
     page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
     The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-    INVALID_ARGUMENT if the token was not issued for this list.
+    INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
     """
 
 
@@ -440,8 +441,8 @@ class ListMessagesResponse(betterproto2.Message):
 
     resume_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The token with which Chat and WatchConversation begin after the newest message of this page.
-    With that of the first page, they continue where the history ends.
+    A `resume_token` for Chat and WatchConversation. Their stream begins after the newest message
+    of this page. With the token of the first page, it continues where the list ends.
     """
 
 
@@ -468,7 +469,7 @@ class ListParticipantsRequest(betterproto2.Message):
     page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
     The `next_page_token` of the previous page. If absent, the first page is returned. Fails with
-    INVALID_ARGUMENT if the token was not issued for this list.
+    INVALID_ARGUMENT (reason `PAGE_TOKEN_INVALID`) if the token was not issued for this list.
     """
 
 
@@ -488,7 +489,7 @@ class ListParticipantsResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -498,8 +499,8 @@ default_message_pool.register_message("meshwright.support.v1", "ListParticipants
 @dataclass(eq=False, repr=False)
 class MessagePosted(betterproto2.Message):
     """
-    A message was posted in a conversation. The event names the message and does not contain its
-    text, which may be personal.
+    A message was posted in a conversation. The event does not contain the text of the message, which
+    may be personal.
     """
 
     message: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -514,24 +515,24 @@ class MessagePosted(betterproto2.Message):
 
     customer: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The resource name of the customer whose conversation it is, in the form "users/{uid}".
+    The resource name of the customer who owns the conversation, in the form "users/{uid}".
     """
 
     sender: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The resource name of the user who posted it, in the form "users/{uid}".
+    The resource name of the user who posted the message, in the form "users/{uid}".
     """
 
     from_staff: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    True if a member of staff posted it.
+    True if a member of staff posted the message.
     """
 
     post_time: "datetime.datetime | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When the message was posted.
+    The time when the message was posted.
     """
 
 
@@ -541,7 +542,7 @@ default_message_pool.register_message("meshwright.support.v1", "MessagePosted", 
 @dataclass(eq=False, repr=False)
 class Participant(betterproto2.Message):
     """
-    A user who is or was in a conversation.
+    A user who takes or took part in a conversation.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -561,16 +562,16 @@ class Participant(betterproto2.Message):
 
     connected: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
     """
-    Output only. True if the user has an open stream of the conversation. A stream whose server was
-    lost counts for up to 40 seconds.
+    Output only. True if the user has an open stream of the conversation. If the server of the
+    stream crashes, this field remains true for up to 40 seconds.
     """
 
     last_seen_time: "datetime.datetime | None" = betterproto2.field(
         5, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Output only. When the user was last connected, or last posted a message. Absent while the user
-    is connected.
+    Output only. The time when the user was last connected or last posted a message. Absent while
+    the user is connected.
     """
 
 
@@ -590,8 +591,8 @@ class Post(betterproto2.Message):
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Required. A UUID that identifies the message, as in CreateMessage. A post without a result is
-    repeated with the same one.
+    Required. A UUID that identifies the message, as in CreateMessage. To send a post again, use
+    the same UUID.
     """
 
 
@@ -622,8 +623,9 @@ class PostResult(betterproto2.Message):
         3, betterproto2.TYPE_MESSAGE, optional=True, group="result"
     )
     """
-    Why nothing was posted. UNAVAILABLE, ABORTED and RESOURCE_EXHAUSTED may succeed when
-    repeated, after the delay in RetryInfo if there is one.
+    The error, if the message was not posted. A post that failed with UNAVAILABLE, ABORTED or
+    RESOURCE_EXHAUSTED can be sent again, after the delay in `google.rpc.RetryInfo` if there is
+    one.
     """
 
 
@@ -643,8 +645,8 @@ class ReopenConversationRequest(betterproto2.Message):
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The version to reopen. If set and not the current version, the call fails with ABORTED. If
-    absent, the version is not checked.
+    The expected version of the conversation. If it is set and is not the current version, the call
+    fails with ABORTED (reason `ETAG_MISMATCH`). If absent, the version is not checked.
     """
 
 
@@ -674,8 +676,8 @@ default_message_pool.register_message("meshwright.support.v1", "WatchConversatio
 
 class SupportServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Manages conversations between customers and staff, their messages, and who is present. Customers
-    see their own conversations, staff see all.
+    Manages conversations between customers and staff, their messages and their participants.
+    Customers have access to their own conversations, staff to all.
     """
 
     async def create_conversation(
@@ -687,9 +689,10 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Conversation":
         """
-        Creates a conversation of the caller, without messages.
+        Creates a conversation of the caller. It has no messages yet.
 
-        Fails with RESOURCE_EXHAUSTED if the caller has 20 open conversations.
+        Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CONVERSATIONS`) if the caller already has 20
+        open conversations.
         """
 
         return await self._unary_unary(
@@ -712,7 +715,8 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns a conversation.
 
-        Fails with NOT_FOUND if it does not exist, or belongs to another customer.
+        Fails with NOT_FOUND (reason `CONVERSATION_NOT_FOUND`) if the conversation does not exist or
+        belongs to another customer.
         """
 
         return await self._unary_unary(
@@ -733,7 +737,7 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListConversationsResponse":
         """
-        Lists conversations, newest first. Customers see their own, staff see all.
+        Lists conversations, newest first. Customers list their own conversations, staff list all.
         """
 
         return await self._unary_unary(
@@ -754,8 +758,8 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Conversation":
         """
-        Closes a conversation, so that nobody can post messages. Its history stays. Closing a closed
-        conversation has no effect and returns it.
+        Closes a conversation. No more messages can be posted, and the existing messages can still be
+        read. Closing a closed conversation has no effect and returns the conversation.
 
         Fails with NOT_FOUND as GetConversation does.
         """
@@ -778,10 +782,11 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Conversation":
         """
-        Reopens a closed conversation. Reopening an open conversation has no effect and returns it.
+        Reopens a closed conversation. Reopening an open conversation has no effect and returns the
+        conversation.
 
-        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED if the customer has
-        20 open conversations.
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_CONVERSATIONS`) if the customer already has 20 open conversations.
         """
 
         return await self._unary_unary(
@@ -804,8 +809,9 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Posts a message in a conversation. Every open stream of the conversation receives it.
 
-        Fails with NOT_FOUND as GetConversation does, with FAILED_PRECONDITION if the conversation is
-        closed, and with RESOURCE_EXHAUSTED if it has 10,000 messages.
+        Fails with NOT_FOUND as GetConversation does, with FAILED_PRECONDITION (reason
+        `CONVERSATION_CLOSED`) if the conversation is closed, and with RESOURCE_EXHAUSTED (reason
+        `CONVERSATION_FULL`) if it already has 10,000 messages.
         """
 
         return await self._unary_unary(
@@ -849,7 +855,7 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListParticipantsResponse":
         """
-        Lists the users who are or were in a conversation, and whether they are connected now.
+        Lists the users who take or took part in a conversation, and whether they are connected now.
 
         Fails with NOT_FOUND as GetConversation does.
         """
@@ -872,20 +878,24 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[ChatResponse]":
         """
-        Opens a chat: the caller posts messages and receives those of all participants, in their order.
-        The caller is shown as connected while the stream lasts.
+        Opens a chat in a conversation. The caller posts messages and receives the messages of all
+        participants in their order. While the stream is open, the caller is shown as connected.
 
-        The first request names the conversation, and the position to continue from. Each `post` is
-        answered by a `post_result` with its `request_id`, and arrives as a `message` like those of
-        others, before or after its result. A post that is rejected does not end the stream; one that
-        violates the contract does. More than 10 posts a second are accepted as fast as that, without
-        an error. The stream continues after the caller has ended its requests.
+        The first request contains the name of the conversation and the `resume_token` after which to
+        continue. The response to each `post` is a `post_result` with the same `request_id`. The posted
+        message is also received as a `message`, before or after the `post_result`. A rejected post
+        does not end the stream. A post that violates the contract ends it. Posts are processed at up
+        to 10 per second; faster posts are delayed and not rejected. When the caller ends its requests,
+        the responses continue.
 
-        The stream fails with UNAVAILABLE when its server stops, and with DEADLINE_EXCEEDED after an
-        hour. Open it again with the last `resume_token` then, and after any loss, and repeat every
-        post that has no result: nothing is lost, and nothing is posted twice. Fails with NOT_FOUND as
-        GetConversation does, and with RESOURCE_EXHAUSTED if the caller has 10 open streams of
-        conversations at this server (100 as staff).
+        The stream fails with UNAVAILABLE when the server stops, and with DEADLINE_EXCEEDED after an
+        hour. To continue it, also after a lost connection, open a new stream with the last
+        `resume_token` and send all posts again for which no `post_result` was received. No message is
+        lost or posted twice.
+
+        Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED (reason
+        `TOO_MANY_CHATS`) if the caller already has 10 open streams of conversations at this server
+        (100 for staff).
         """
 
         async for response in self._stream_stream(
@@ -908,9 +918,9 @@ class SupportServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[ChatResponse]":
         """
-        Streams what Chat streams, for clients that post by CreateMessage.
+        Streams the same responses as Chat, for clients that post messages with CreateMessage.
 
-        Ends and fails as Chat does.
+        Fails as Chat does, and is continued in the same way.
         """
 
         async for response in self._unary_stream(

@@ -22,14 +22,14 @@ SOURCES := mesh services edge local demo clients tools tests benchmarks
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  Ports: make up PORT=8081 sets the edge's; PORTS=free picks a free port for each that is not set."
-	@echo "  Others: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT RABBITMQ_PORT and two for each service, for example"
-	@echo "  ORDERS_PORT and ORDERS_OPS_PORT. MESH_HOME=<folder> keeps the state there, not in .mesh."
-	@echo "  BROKER=rabbitmq runs RabbitMQ in the place of NATS; make rabbitmq installs it."
+	@echo "  Ports: make up PORT=8081 sets the port of the edge. PORTS=free picks a free port for every port that is not set."
+	@echo "  Other ports: MAIL_PAGE_PORT SMTP_PORT POSTGRES_PORT NATS_PORT RABBITMQ_PORT and two for each service, such as"
+	@echo "  ORDERS_PORT and ORDERS_OPS_PORT. MESH_HOME=<folder> keeps the state in this folder instead of .mesh."
+	@echo "  BROKER=rabbitmq runs RabbitMQ instead of NATS; make rabbitmq installs it."
 
 # Running it
 
-up: .venv/requirements-up.sha256 ## start the whole mesh, restart what changes; Ctrl-C stops it, RELOAD=off leaves changes alone
+up: .venv/requirements-up.sha256 ## start the mesh and restart processes whose code changes; Ctrl-C stops it, RELOAD=off disables restarts
 	@$(VENV)/python -m local up
 
 down: .venv/requirements-up.sha256 ## stop the mesh that runs in another terminal
@@ -47,7 +47,7 @@ logs: .venv/requirements-up.sha256 ## follow the logs of all processes, or of on
 psql: .venv/requirements-up.sha256 ## open the database of a service: make psql SERVICE=orders
 	@$(VENV)/python -m local psql $(SERVICE)
 
-events: .venv/requirements-up.sha256 ## follow the events of a service as lines of JSON, new ones only with RabbitMQ: make events SERVICE=orders
+events: .venv/requirements-up.sha256 ## follow the events of a service as JSON lines (with RabbitMQ only new ones): make events SERVICE=orders
 	@$(VENV)/python -m local events $(SERVICE)
 
 mails: .venv/requirements-up.sha256 ## list the mails that the mesh has sent, newest first
@@ -56,25 +56,25 @@ mails: .venv/requirements-up.sha256 ## list the mails that the mesh has sent, ne
 clean: .venv/requirements-up.sha256 ## stop the mesh and remove its data
 	@$(VENV)/python -m local clean
 
-demo: .venv/requirements-up.sha256 ## fill the running shop with products, customers and orders, by the public API
+demo: .venv/requirements-up.sha256 ## fill the running shop with sample products, customers and orders
 	@$(VENV)/python -m demo
 
-simulate: .venv/requirements-up.sha256 ## let shoppers come to the running shop: ARGS="--rate 20 --minutes 5"
+simulate: .venv/requirements-up.sha256 ## simulate shoppers in the running shop: ARGS="--rate 20 --minutes 5"
 	@PYTHONPATH=.:gen $(VENV)/python -m demo.simulate $(ARGS)
 
 audit-store: .venv/requirements-up.sha256 ## check the invariants of the running shop in its databases: money, stock, orders, events
 	@PYTHONPATH=.:gen $(VENV)/python -m demo.audit $(ARGS)
 
-chaos: .venv/requirements-up.sha256 ## break the running shop while shoppers use it, then audit it: ARGS="--orders 10000 --faults 1000"
+chaos: .venv/requirements-up.sha256 ## inject faults into the running shop under load, then audit it: ARGS="--orders 10000 --faults 1000"
 	@PYTHONPATH=.:gen $(VENV)/python -m demo.chaos $(ARGS)
 
-dead-letters: .venv/requirements-up.sha256 ## list the dead letters of SERVICE=<name>; SHOW=<event id> shows one, REPLAY=<event id or all> replays
+dead-letters: .venv/requirements-up.sha256 ## list the dead letters of SERVICE=<name>; SHOW=<event id> shows one, REPLAY=<event id or all> replays them
 	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(SHOW),--show $(SHOW)) $(if $(REPLAY),--replay $(REPLAY))
 
-compose: image ## run the whole mesh in containers, in the background: BROKER=<nats or rabbitmq>
+compose: image ## start the mesh in containers in the background: BROKER=<nats or rabbitmq>
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not installed. Install its plugin: https://docs.docker.com/compose/install"; exit 1; }
 	@$(PYTHON) tools/compose_secrets.py
-	@IMAGE=$(TAGGED) docker compose $(if $(filter rabbitmq,$(BROKER)),--file compose.yaml --file compose.rabbitmq.yaml) up --detach --wait || { echo "To see why, run: docker compose logs <the container named above>"; exit 1; }
+	@IMAGE=$(TAGGED) docker compose $(if $(filter rabbitmq,$(BROKER)),--file compose.yaml --file compose.rabbitmq.yaml) up --detach --wait || { echo "A container failed. To see its log, run: docker compose logs <name of the container>"; exit 1; }
 	@echo "REST http://localhost:$${PORT:-8080}   Mail http://localhost:$${MAIL_PAGE_PORT:-8025}/$$(sed -n 's/^MAIL_PAGE_TOKEN=//p' .env)/   Staff staff@example.com, password in .env"
 
 compose-down: ## stop the containers and keep their volumes
@@ -87,10 +87,10 @@ image: ## build the container image: BASE=<base image> TAG=<tag> CA=<certificate
 
 # Changing it
 
-service: $(if $(NAME),.venv/requirements-dev.sha256) ## write a new service with its contract and tests: make service NAME=reviews
+service: $(if $(NAME),.venv/requirements-dev.sha256) ## create a new service with its contract and tests: make service NAME=reviews
 	@PYTHONPATH=. $(if $(NAME),$(VENV)/python,$(PYTHON)) tools/service.py "$(NAME)" "$(RESOURCE)"
 
-generate: .venv/requirements-dev.sha256 ## generate gen/, compose.yaml and files of the chart from proto/ and services/*/service.toml
+generate: .venv/requirements-dev.sha256 ## generate gen/, compose.yaml and parts of the chart from proto/ and services/*/service.toml
 	@$(VENV)/python tools/generate.py
 	@[ ! -x .tools/bin/helm ] || [ '$(GOLDEN)' = off ] || PYTHONPATH=. $(VENV)/python tests/chart/render.py # else `make golden` does it, once Helm is built
 
@@ -98,9 +98,9 @@ clients: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 ## b
 	@$(VENV)/python -m tools.clients
 
 breaking: .venv/requirements-dev.sha256 ## list changes since a git ref that would break clients: make breaking AGAINST=main
-	@test -n '$(AGAINST)' || { echo "AGAINST is the git ref to compare with: make breaking AGAINST=main"; exit 1; }
+	@test -n '$(AGAINST)' || { echo "AGAINST is missing. Set it to the git ref to compare with: make breaking AGAINST=main"; exit 1; }
 	@git cat-file -e '$(AGAINST):proto' 2>/dev/null || { \
-		echo "No contracts at the git ref $(AGAINST). Name a branch, tag or commit: make breaking AGAINST=main"; exit 1; }
+		echo "The git ref $(AGAINST) has no contracts. Use a branch, tag or commit: make breaking AGAINST=main"; exit 1; }
 	@$(VENV)/python tools/third_party.py third_party
 	@rm -rf .tools/against && mkdir -p .tools/against
 	@git archive '$(AGAINST)' buf.yaml proto | tar -x -C .tools/against
@@ -147,7 +147,7 @@ compose-test: image .venv/requirements-dev.sha256 grpcurl ## test compose.yaml w
 chart-test: .venv/requirements-dev.sha256 helm ## lint and render the chart with Helm 3 and 4, and check every object
 	@$(VENV)/pytest tests/chart $(ARGS)
 
-kind: image ## create a cluster in Docker that has the image, for make cluster-test; needs kind
+kind: image ## create a kind cluster with the image, for make cluster-test; needs kind
 	@kind version >/dev/null 2>&1 || { echo "kind is not installed: https://kind.sigs.k8s.io/docs/user/quick-start"; exit 1; }
 	@kind create cluster --name meshwright --wait 180s
 	@kind load docker-image $(TAGGED) --name meshwright
@@ -155,7 +155,7 @@ kind: image ## create a cluster in Docker that has the image, for make cluster-t
 cluster-test: .venv/requirements-dev.sha256 helm grpcurl ## test the chart on the cluster of KUBECONFIG; see docs/operations.md
 	@$(VENV)/pytest tests/cluster --timeout 900 $(ARGS)
 
-fuzz: .venv/requirements-dev.sha256 ## search for inputs that break the edge: TIME=<seconds a target> TARGETS="json http"
+fuzz: .venv/requirements-dev.sha256 ## search for inputs that break the edge: TIME=<seconds per target> TARGETS="json http"
 	@$(VENV)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
 		--target .tools/fuzz/packages --requirement tests/fuzz/requirements.txt
 	@PYTHONPATH=.:gen:.tools/fuzz/packages $(VENV)/python -m tests.fuzz $(or $(TIME),60) $(TARGETS)
@@ -175,28 +175,28 @@ sbom: .venv/requirements-dev.sha256 ## list the image's Python packages, version
 	@rm -rf .tools/runtime/lib/python*/site-packages/setuptools* # the image does not have it either
 	@$(VENV)/cyclonedx-py environment .tools/runtime --pyproject pyproject.toml --output-reproducible --output-file sbom.json
 
-audit: .venv/requirements-dev.sha256 ## check the pinned packages for known vulnerabilities, by PyPI's database
+audit: .venv/requirements-dev.sha256 ## check the pinned packages for known vulnerabilities in PyPI's database
 	@$(VENV)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement requirements.txt || { \
-		echo "Failed: a package is vulnerable, or PyPI did not respond. See above."; exit 1; }
+		echo "Failed: a package is vulnerable, or PyPI did not respond. See the output above."; exit 1; }
 
 # Releasing it
 
-dist: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 helm sbom ## make chart, clients, SBOM and notes of a release in dist/: VERSION=1.2.3
+dist: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 helm sbom ## build the chart, clients, SBOM and notes of a release in dist/: VERSION=1.2.3
 	@$(VENV)/python tools/dist.py '$(VERSION)'
 
 publish: image ## push the image and the chart of make dist: VERSION=1.2.3 REGISTRY=<host/path>
-	@test -n '$(REGISTRY)' || { echo "REGISTRY is where to push: make publish VERSION=1.2.3 REGISTRY=registry.example.com/team"; exit 1; }
-	@test -f 'dist/meshwright-$(VERSION).tgz' || { echo "dist/ has no chart of this version. Run: make dist VERSION=$(or $(VERSION),1.2.3)"; exit 1; }
+	@test -n '$(REGISTRY)' || { echo "REGISTRY is missing. Set it to the registry to push to: make publish VERSION=1.2.3 REGISTRY=registry.example.com/team"; exit 1; }
+	@test -f 'dist/meshwright-$(VERSION).tgz' || { echo "dist/ has no chart of version $(VERSION). Run: make dist VERSION=$(or $(VERSION),1.2.3)"; exit 1; }
 	@docker tag $(TAGGED) '$(REGISTRY)/meshwright:$(VERSION)'
 	@docker push '$(REGISTRY)/meshwright:$(VERSION)'
 	@.tools/bin/helm push 'dist/meshwright-$(VERSION).tgz' 'oci://$(REGISTRY)/charts'
 
 # Measuring it
 
-bench-edge: .venv/requirements-dev.sha256 ## compare the edge with the same method written by hand with FastAPI
+bench-edge: .venv/requirements-dev.sha256 ## compare the edge with a hand-written FastAPI version of the same method
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py
 
-bench-start: .venv/requirements-dev.sha256 ## compare start and routing with Envoy, with 14,000 rules: IMAGE=<descriptor image>
+bench-start: .venv/requirements-dev.sha256 ## compare start-up and routing with Envoy, with 14,000 rules: IMAGE=<descriptor image>
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.start $(IMAGE)
 
 bench-streams: .venv/requirements-dev.sha256 ## compare the edge's streams with Envoy's transcoder
@@ -208,13 +208,13 @@ bench-store: .venv/requirements-dev.sha256 rabbitmq ## compare the store with th
 bench-reads: .venv/requirements-dev.sha256 ## measure the catalog under expensive queries: PRODUCTS=<number, 50000 by default>
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.reads $(PRODUCTS)
 
-bench-events: .venv/requirements-dev.sha256 rabbitmq ## measure a consumer of events, with each broker
+bench-events: .venv/requirements-dev.sha256 rabbitmq ## measure an event consumer with each broker
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.events
 
-bench-indexes: .venv/requirements-dev.sha256 ## read each table with a million rows by each query of a list or look-up: ROWS=<number>
+bench-indexes: .venv/requirements-dev.sha256 ## run the queries of all lists and look-ups on tables of a million rows: ROWS=<number>
 	@ROWS=$(or $(ROWS),1000000) $(VENV)/pytest tests/services/*/test_indexes.py --timeout 3600 --durations 20 $(ARGS)
 
-bench-ingest: .venv/requirements-dev.sha256 ## measure the events of clients that analytics ingests in a second
+bench-ingest: .venv/requirements-dev.sha256 ## measure how many client events analytics ingests per second
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.ingest
 
 bench-messages: .venv/requirements-dev.sha256 ## compare three Python runtimes of Protobuf
@@ -250,7 +250,7 @@ helm: .venv/requirements-toolchains.sha256 ## install Helm 4 into .tools/bin
 helm3: .venv/requirements-toolchains.sha256 ## install Helm 3 as .tools/bin/helm3
 	@$(VENV)/python tools/go_tools.py helm3
 
-golden: .venv/requirements-dev.sha256 helm ## render the chart again into the committed golden files
+golden: .venv/requirements-dev.sha256 helm ## update the golden files of the chart
 	@PYTHONPATH=. $(VENV)/python tests/chart/render.py
 
 .venv/requirements-up.sha256: requirements-up.txt tools/environment.py

@@ -34,7 +34,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. Run `make demo` again to continue.", file=sys.stderr)
+        print("Stopped. To continue, run `make demo` again.", file=sys.stderr)
         return 1
     return 0
 

@@ -54,7 +54,9 @@ Check = Callable[[Databases], Awaitable[Finding]]
 def main() -> int:
     """Prints each invariant with its figures. Returns the exit status, which is 1 if one is broken."""
     parser = argparse.ArgumentParser(prog="python -m demo.audit", description="Check the store's invariants.")
-    parser.add_argument("--settle", type=float, default=SETTLE_S, help="seconds to wait until the store has settled")
+    parser.add_argument(
+        "--settle", type=float, default=SETTLE_S, help="the time to wait until the store has settled, in seconds"
+    )
     arguments = parser.parse_args()
     try:
         findings = asyncio.run(audit_mesh(Home.of_environment(), arguments.settle))

@@ -55,9 +55,9 @@ def main() -> int:
     """Breaks the shop, prints what became of it, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m demo.chaos", description="Break the running shop, and audit it.")
     parser.add_argument("--orders", type=int, default=500, help="the number of orders to place")
-    parser.add_argument("--faults", type=int, default=50, help="the number of faults to cause meanwhile")
-    parser.add_argument("--shoppers", type=int, default=SHOPPERS, help="how many shoppers order at the same time")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="what the visits and faults are drawn from")
+    parser.add_argument("--faults", type=int, default=50, help="the number of faults to inject")
+    parser.add_argument("--shoppers", type=int, default=SHOPPERS, help="the number of concurrent shoppers")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="the seed of the random visits and faults")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     try:

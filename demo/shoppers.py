@@ -164,7 +164,7 @@ class Shoppers:
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 2.0)
-        raise DemoError(f"{name} is not decided after {DECIDING_S:.0f} s")
+        raise DemoError(f"{name} is still pending after {DECIDING_S:.0f} s")
 
     async def _cancel(self, name: str, email: str) -> None:
         await self._call("POST", f"/v1/{name}:cancel", email, json={})
@@ -215,7 +215,9 @@ class Shoppers:
             if response is not None and response.status_code not in RETRIED:
                 raise DemoError(f"{method} {path}: {response.status_code} {response.text[:200]}")
             if time.monotonic() > give_up_at:
-                raise DemoError(f"{method} {path}: no answer within {GIVE_UP_S:.0f} s, the last was {problem}")
+                raise DemoError(
+                    f"{method} {path}: no successful response within {GIVE_UP_S:.0f} s, the last result was {problem}"
+                )
             self.figures.repeated[problem] += 1
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 1.0)

@@ -29,9 +29,9 @@ WINDOW: Final = 1_000
 def main() -> int:
     """Simulates, audits the shop at the end, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m demo.simulate", description="Let shoppers come to the shop.")
-    parser.add_argument("--rate", type=float, default=5.0, help="the number of shoppers who come each second")
-    parser.add_argument("--minutes", type=float, default=1.0, help="how long shoppers come")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="what the visits are drawn from")
+    parser.add_argument("--rate", type=float, default=5.0, help="the number of new shoppers per second")
+    parser.add_argument("--minutes", type=float, default=1.0, help="the duration in minutes")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="the seed of the random visits")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     try:
@@ -42,7 +42,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. `make audit-store` checks what is there.", file=sys.stderr)
+        print("Stopped. To check the state of the shop, run `make audit-store`.", file=sys.stderr)
         return 1
     for finding in findings:
         audit.print_finding(finding)

@@ -47,7 +47,9 @@ class Child:
         """
         program = shutil.which(command.argv[0])
         if program is None:
-            raise SetupError(f"The program {command.argv[0]} is missing. Remove .venv; `make up` installs it anew.")
+            raise SetupError(
+                f"The program {command.argv[0]} is missing. Remove .venv and run `make up`, which installs it again."
+            )
         leashed = (leash.__file__, str(os.getpid()), str(int(command.death_signal)), command.user or "", program)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", *leashed, *command.argv[1:]),

@@ -35,7 +35,7 @@ async def follow_events(home: Home, service: str | None) -> None:
         async for event in follow(home, event_types):
             print(json.dumps(as_json(event, types), ensure_ascii=False), flush=True)
     except (nats_errors.Error, *FAILURES) as error:
-        raise SetupError(f"The broker has ended the connection ({error}). `make status` shows its state.") from error
+        raise SetupError(f"The broker closed the connection ({error}). `make status` shows its state.") from error
 
 
 async def _nats_events(home: Home, event_types: Sequence[str]) -> AsyncIterator[Envelope]:
@@ -48,6 +48,6 @@ async def _nats_events(home: Home, event_types: Sequence[str]) -> AsyncIterator[
 async def _rabbitmq_events(home: Home, event_types: Sequence[str]) -> AsyncIterator[Envelope]:
     broker = RabbitMQServer(home.data(RabbitMQServer.name), (), port_of(home, RabbitMQServer.name))
     async with EventTap(broker.url(EVENT_TAP.name)) as tap:
-        print("RabbitMQ keeps no events that are handled: new ones follow.", file=sys.stderr)
+        print("RabbitMQ does not keep handled events. Only new events are printed.", file=sys.stderr)
         async for event in tap.events(event_types):
             yield event

@@ -26,7 +26,7 @@ def follow(home: Home, service: str | None) -> None:
         raise SetupError("There are no logs yet. `make up` starts the mesh.")
     service = service and workload_name(service)
     if service and service not in names:
-        raise SetupError(f"There is no log of {service!r}. Choose one of: {', '.join(names)}")
+        raise SetupError(f"There is no log of {service!r}. Use one of: {', '.join(names)}")
     before = LINES_BEFORE
     with ExitStack() as stack:
         console = stack.enter_context(Console(names))

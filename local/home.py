@@ -46,7 +46,7 @@ class Home:
             raise SetupError(
                 f"Only {free_bytes // 2**20} MB are free on the disk of {self.folder}; "
                 f"the mesh needs {free_bytes_min // 2**20} MB. "
-                "Free some, or set MESH_HOME to a folder on another disk."
+                "Free some space, or set MESH_HOME to a folder on another disk."
             )
 
     def data(self, name: str) -> Path:
@@ -81,8 +81,8 @@ class Home:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise SetupError(
-                    f"A mesh runs here already (process {self.supervisor_pid()}): `make status` shows it, `make down` "
-                    "stops it. For a second one beside it: make up PORTS=free MESH_HOME=.mesh-2"
+                    f"A mesh already runs here (process {self.supervisor_pid()}): `make status` shows it, `make down` "
+                    "stops it. To run a second one beside it: make up PORTS=free MESH_HOME=.mesh-2"
                 ) from None
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -107,5 +107,5 @@ class Home:
         if not self.folder.exists():
             return
         if not self._lock_file.exists():
-            raise SetupError(f"{self.folder} was not made by `make up`, so it is not removed. Look at MESH_HOME.")
+            raise SetupError(f"{self.folder} was not created by `make up`, so it is not removed. Check MESH_HOME.")
         shutil.rmtree(self.folder)

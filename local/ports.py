@@ -38,7 +38,7 @@ def choose_ports(defaults: Mapping[str, int]) -> dict[str, int]:
     }
     problems = [problem for variable, port in ports.items() if (problem := _problem(variable, port, ports))]
     if problems:
-        raise SetupError("\n".join([*problems, "Or let free ports be picked: make up PORTS=free"]))
+        raise SetupError("\n".join([*problems, "Or pick free ports: make up PORTS=free"]))
     return ports
 
 

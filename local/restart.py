@@ -21,7 +21,9 @@ def restart(home: Home, name: str | None) -> None:
     name = name and workload_name(name)
     names = [process.name for process in State.read(home.state_file).processes]
     if name not in names:
-        raise SetupError(f"Say which one: make restart SERVICE=<name>, of {', '.join(names)}")
+        raise SetupError(
+            f"SERVICE is missing or unknown. Run make restart SERVICE=<name> with one of: {', '.join(names)}"
+        )
     before = _process(home, name)
     home.request_restart(name)
     os.kill(supervisor, signal.SIGUSR1)
@@ -30,11 +32,11 @@ def restart(home: Home, name: str | None) -> None:
         if process.restarts > before.restarts:
             raise SetupError(f"{name} ended before it was ready; see its log: {home.log(name)}")
         if home.supervisor_pid() != supervisor:
-            raise SetupError("The mesh has stopped meanwhile.")
+            raise SetupError("The mesh has stopped in the meantime.")
         if time.monotonic() > deadline_s:
             raise SetupError(f"{name} is not ready after {TIMEOUT_S:.0f} s; see its log: {home.log(name)}")
         time.sleep(POLL_S)
-    print(f"{name} has restarted, as process {process.pid}.")
+    print(f"{name} was restarted as process {process.pid}.")
 
 
 def _process(home: Home, name: str) -> ProcessState:

@@ -31,5 +31,7 @@ def chosen_service(target: str, name: str | None, has_what: Callable[[Service], 
     services = {service.workload: service for service in read_services(Path()) if has_what(service)}
     service = services.get(workload_name(name or ""))
     if service is None:
-        raise SetupError(f"SERVICE is missing or unknown: make {target} SERVICE=<one of {', '.join(services)}>")
+        raise SetupError(
+            f"SERVICE is missing or unknown. Run make {target} SERVICE=<service> with one of: {', '.join(services)}"
+        )
     return service

@@ -37,7 +37,7 @@ def status(home: Home) -> bool:
     console.print(table)
     for process in (each for each, state in zip(processes, states, strict=True) if state == CRASH_LOOP):
         log = os.path.relpath(home.log(process.name))
-        console.print(f"{process.name} ended {process.crashes} times in a row; see its log: {log}", soft_wrap=True)
+        console.print(f"{process.name} crashed {process.crashes} times in a row; see its log: {log}", soft_wrap=True)
     return all(state == "ready" for state in states)
 
 

@@ -73,7 +73,7 @@ class Supervisor:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            self._console.say("the disk is full: `make status` shows what was before")
+            self._console.say("the disk is full; `make status` shows the last saved state")
 
     async def __aenter__(self) -> Self:
         self.save()

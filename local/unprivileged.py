@@ -27,7 +27,7 @@ def user_to_run_as() -> str | None:
         except (FileNotFoundError, subprocess.CalledProcessError):
             raise SetupError(
                 f"PostgreSQL refuses to run as root, and the system user {USER} could not be created to run it. "
-                "Create that user and group, or run this as another user than root."
+                "Create this user and group, or do not run as root."
             ) from None
     return USER
 

@@ -34,7 +34,7 @@ def test_a_log_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
         follow(home, None)
     home.create()
     home.log("orders").touch()
-    with pytest.raises(SetupError, match=r"There is no log of 'order'\. Choose one of: orders"):
+    with pytest.raises(SetupError, match=r"There is no log of 'order'\. Use one of: orders"):
         follow(home, "order")
 
 
@@ -43,7 +43,7 @@ def test_a_name_may_be_written_as_its_folder(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.create()
     home.log("order-items").touch()
-    with pytest.raises(SetupError, match=r"There is no log of 'order-item'\. Choose one of: order-items"):
+    with pytest.raises(SetupError, match=r"There is no log of 'order-item'\. Use one of: order-items"):
         follow(home, "order_item")
     command = [sys.executable, "-m", "local", "logs", "order_items"]
     with subprocess.Popen(command, env=os.environ | {"MESH_HOME": str(tmp_path)}, stdout=subprocess.PIPE) as process:

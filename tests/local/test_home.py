@@ -24,7 +24,7 @@ def test_one_supervisor_at_a_time(home: Home) -> None:
     with home.lock():
         pid = home.supervisor_pid()
         assert pid is not None
-        with pytest.raises(SetupError, match=rf"runs here already \(process {pid}\).*make down"), home.lock():
+        with pytest.raises(SetupError, match=rf"already runs here \(process {pid}\).*make down"), home.lock():
             pass
         assert home.supervisor_pid() == pid
     assert home.supervisor_pid() is None
@@ -47,8 +47,8 @@ def test_a_killed_supervisor_holds_no_lock(home: Home) -> None:
 
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    """Where less is free than needed, the error says how much there is, how much is needed, and what to do."""
-    expected = r"Only \d+ MB are free .*; the mesh needs \d+ MB\. Free some, or set MESH_HOME"
+    """The error about too little disk space contains the free space, the required space and a correction."""
+    expected = r"Only \d+ MB are free .*; the mesh needs \d+ MB\. Free some space, or set MESH_HOME"
     with pytest.raises(SetupError, match=expected):
         Home(tmp_path / "mesh").create(free_bytes_min=2**60)
 
@@ -71,6 +71,6 @@ def test_only_a_folder_of_ours_is_removed(home: Home, tmp_path: Path) -> None:
     home.remove()
     precious = tmp_path / "precious"
     precious.mkdir()
-    with pytest.raises(SetupError, match="was not made by `make up`"):
+    with pytest.raises(SetupError, match="was not created by `make up`"):
         Home(precious).remove()
     assert precious.exists()

@@ -139,7 +139,7 @@ def test_the_oldest_messages_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_broken_message_can_still_be_read(tmp_path: Path) -> None:
-    """What is no proper mail has empty fields, and does not break the page for all others."""
+    """A malformed mail is shown with empty fields and does not break the page."""
     box = Mailbox(tmp_path)
     box.add(b"\nno header\n")
     box.add(b"Content-Type: text/plain; charset=nowhere\n\nhello\xff\n")

@@ -13,7 +13,7 @@ from tests.broker import ADMIN
 
 
 async def test_an_acknowledged_message_survives_a_crash(tmp_path: Path) -> None:
-    """What JetStream acknowledged before kill -9 is in the stream after the next start."""
+    """Events that JetStream acknowledged before kill -9 are in the stream after the next start."""
     async with Nats(tmp_path, [ADMIN]) as server:
         client = await nats.connect(server.url(ADMIN.name))
         stream = client.jetstream()

@@ -1,4 +1,4 @@
-"""What the processes print, on the terminal and in files."""
+"""The output of the processes, on the terminal and in files."""
 
 import io
 import os

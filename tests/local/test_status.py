@@ -31,7 +31,7 @@ def ourselves(**fields: object) -> ProcessState:
 
 
 def test_nothing_runs(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where no supervisor runs it says so and is not ready, whatever a killed one has left in the file."""
+    """Without a supervisor the status is not ready, even if a killed supervisor left a state file."""
     State([ourselves()]).write(home.state_file)
     assert status(home) is False
     assert capsys.readouterr().out == "No mesh runs here. `make up` starts one.\n"
@@ -56,14 +56,14 @@ def test_one_that_waits_for_its_start_makes_it_not_ready(home: Home, capsys: pyt
 
 
 def test_a_crash_loop_is_called_one(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whether it waits or has just started; where its output is stands below. After a steady run it is over."""
+    """A crash loop is shown with its log while the process waits or has just started, and ends after a steady run."""
     waiting = ProcessState("orders", 9003, restarts=4, crashes=3)
     with home.lock():
         State([waiting]).write(home.state_file)
         assert status(home) is False
     shown = capsys.readouterr().out.splitlines()
     assert shown[1].split()[:3] == ["orders", "crash", "loop"]
-    assert shown[2].startswith("orders ended 3 times in a row; see its log: ")
+    assert shown[2].startswith("orders crashed 3 times in a row; see its log: ")
     assert describe(ourselves(crashes=3, started_at=time.time())) == "crash loop"
     assert describe(ourselves(crashes=3, started_at=time.time() - 60)) == "ready"
     assert describe(ourselves(crashes=2, started_at=time.time())) == "ready"

@@ -1,4 +1,4 @@
-"""What keeps the processes of the local mesh running."""
+"""The supervisor, which keeps the processes of the local mesh running."""
 
 import asyncio
 import io
@@ -41,7 +41,7 @@ def console() -> Iterator[Console]:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
-    """Where each dummy that is asked to stop writes its port."""
+    """Returns the file to which each dummy that is asked to stop writes its port."""
     return tmp_path / "record"
 
 
@@ -52,7 +52,7 @@ def dummy(name: str, port: int, record: Path, *behaviour: str, stop_grace_s: flo
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that nobody has waited for yet does not."""
+    """Returns whether the process runs. A zombie does not."""
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 

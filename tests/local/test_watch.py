@@ -1,4 +1,4 @@
-"""What finds out that code has changed."""
+"""The watch for changes of code."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `make up` promises beyond running: what it prints, what its sister commands do, and what it keeps."""
+"""The output of `make up`, its related commands, and the data that it keeps."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_a_second_mesh_in_the_same_place_is_refused(mesh: Mesh) -> None:
     """It says that one runs already and how to stop it, and disturbs nothing."""
     second = run(mesh, "local", "up")
     assert (second.returncode, second.stdout) == (1, "")
-    assert second.stderr.startswith(f"A mesh runs here already (process {mesh.supervisor.pid})")
+    assert second.stderr.startswith(f"A mesh already runs here (process {mesh.supervisor.pid})")
     eventually(lambda: run(mesh, "local", "status").returncode == 0)
 
 
@@ -78,7 +78,7 @@ def test_the_demo_fills_the_shop_once(mesh: Mesh, anyone: Client, staff: Client)
 
 
 def count(client: Client, collection: str) -> int:
-    """How many there are, over all pages."""
+    """Returns the number of resources over all pages."""
     found, token = 0, ""
     while True:
         page = client.get(f"/v1/{collection}", params={"pageSize": 1000, "pageToken": token}).json()
@@ -95,7 +95,7 @@ def test_dead_letters_are_listed(mesh: Mesh) -> None:
     assert "set aside" in letters.stdout
     nobody = run(mesh, "local", "dead-letters", "nobody")
     assert nobody.returncode == 1
-    assert f"<one of {DATABASES}>" in nobody.stderr
+    assert f"with one of: {DATABASES}" in nobody.stderr
 
 
 def test_psql_opens_the_database_of_a_service(mesh: Mesh) -> None:
@@ -107,7 +107,7 @@ def test_psql_opens_the_database_of_a_service(mesh: Mesh) -> None:
     assert "orders       | orders" in psql.stdout
     nobody = run(mesh, "local", "psql", "information")
     assert nobody.returncode == 1
-    assert f"make psql SERVICE=<one of {DATABASES}>" in nobody.stderr
+    assert f"make psql SERVICE=<service> with one of: {DATABASES}" in nobody.stderr
 
 
 def test_events_are_followed_until_ctrl_c(mesh: Mesh, staff: Client, customer: Client) -> None:
@@ -142,7 +142,7 @@ def test_mails_are_listed(mesh: Mesh, customer: Client) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Where a mesh of its own keeps its state."""
+    """Returns the folder in which a separate mesh keeps its state."""
     return home_below(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What follows for a service from the contracts, and what two declarations both want."""
+"""The properties of services that follow from the contracts, and conflicts between declarations."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ def test_no_two_services_share_a_port() -> None:
 
 
 def test_a_derived_port_gives_way_to_a_declared_one() -> None:
-    """Who declares it has it."""
+    """A service has the port that it declares."""
     wanted = assign({"reviews": None})["reviews"]
     ports = assign({"reviews": None, "other": wanted})
     assert ports["other"] == wanted

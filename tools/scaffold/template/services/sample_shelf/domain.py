@@ -61,7 +61,7 @@ class SampleNote:
         return str(self.version)
 
     def update(self, details: Details, etag: str, now: datetime) -> Self:
-        """Returns it with these details; itself if they are the same. Raises Aborted if `etag` is given and stale."""
+        """Returns it with these details, itself if they are the same. Raises Aborted if `etag` is given and stale."""
         self._check_etag(etag)
         if details == self.details:
             return self
@@ -77,14 +77,14 @@ class SampleNote:
 
 
 def uid_of(name: str) -> UUID:
-    """Returns the identifier in a name. Raises NotFound if nothing can have this name."""
+    """Returns the identifier in a name. Raises NotFound if the name does not have the form of this resource."""
     if (uid := uid_in(name, NAME_PREFIX)) is None:
         raise _not_found()
     return uid
 
 
 def owned(found: SampleNote | None, owner: str) -> SampleNote:
-    """Returns what was found. Raises NotFound if there is none, it was deleted, or it belongs to another user."""
+    """Returns the one found. Raises NotFound if it does not exist, was deleted, or belongs to another user."""
     if found is None or found.delete_time is not None or found.owner != owner:
         raise _not_found()
     return found

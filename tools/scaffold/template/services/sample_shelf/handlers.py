@@ -72,7 +72,7 @@ class SampleShelfHandlers(SampleShelfServiceBase):
         return ListSampleNotesResponse(sample_notes=[_message(each) for each in found], next_page_token=next_page_token)
 
     async def update_sample_note(self, request: UpdateSampleNoteRequest, call: Call) -> SampleNoteMessage:
-        """Changes the fields that the mask names."""
+        """Updates the fields in the update mask."""
         patch = request.sample_note or SampleNoteMessage()
 
         def updated(current: SampleNote) -> SampleNote:

@@ -1,4 +1,4 @@
--- Deleted ones stay, so that a stream can report the deletion. `change` is the position of the last change in the
+-- Deleted rows are kept, so that streams can report the deletion. `change` is the position of the last change in the
 -- order of all changes.
 CREATE SEQUENCE sample_notes_change;
 

@@ -18,7 +18,7 @@ def created(owner: str = "users/ada") -> SampleNote:
     return SampleNote.create(uuid4(), owner, DETAILS, NOW)
 
 
-def test_a_new_one_has_a_name_and_a_version() -> None:
+def test_a_new_sample_note_has_a_name_and_a_version() -> None:
     """The name of a new sample note contains its identifier, and its version is the first."""
     new = SampleNote.create(UUID(int=7), "users/ada", DETAILS, NOW)
     assert (new.name, new.etag, new.delete_time) == (f"sampleNotes/{UUID(int=7)}", "1", None)
@@ -33,8 +33,8 @@ def test_a_new_one_has_a_name_and_a_version() -> None:
         ("", "\0", ["sample_note.display_name", "sample_note.description"]),
     ],
 )
-def test_wrong_details_are_refused(display_name: str, description: str, fields: list[str]) -> None:
-    """The error names every field that is wrong."""
+def test_invalid_details_are_rejected(display_name: str, description: str, fields: list[str]) -> None:
+    """The error lists every invalid field."""
     with pytest.raises(InvalidArgument) as caught:
         Details.checked(display_name, description)
     assert [violation.field for violation in caught.value.violations] == fields
@@ -48,15 +48,15 @@ def test_an_update_makes_a_new_version() -> None:
     assert second.update(second.details, "", NOW) is second
 
 
-def test_a_stale_etag_is_refused() -> None:
-    """Neither an update nor a deletion overwrites a version that its caller has not seen."""
+def test_a_stale_etag_is_rejected() -> None:
+    """Updates and deletions with a stale etag raise Aborted."""
     with pytest.raises(Aborted):
         created().update(DETAILS, "2", LATER)
     with pytest.raises(Aborted):
         created().delete("2", LATER)
 
 
-def test_it_is_there_for_its_owner_until_it_is_deleted() -> None:
+def test_only_the_owner_has_access_until_it_is_deleted() -> None:
     """Other users get the same error as for a sample note that does not exist."""
     mine = created()
     assert owned(mine, "users/ada") is mine
@@ -66,7 +66,7 @@ def test_it_is_there_for_its_owner_until_it_is_deleted() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "sampleNotes/", "sampleNotes/7", f"others/{UUID(int=7)}"])
-def test_a_name_that_nothing_can_have_is_not_found(name: str) -> None:
+def test_a_malformed_name_is_not_found(name: str) -> None:
     """A malformed name raises the same error as one that does not exist."""
     with pytest.raises(NotFound):
         uid_of(name)

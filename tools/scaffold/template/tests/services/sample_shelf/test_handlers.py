@@ -72,7 +72,7 @@ async def test_it_is_read_as_it_was_created(client: SampleShelfServiceClient) ->
 
 
 @pytest.mark.usefixtures("ada")
-async def test_a_repeated_request_creates_nothing_more(client: SampleShelfServiceClient) -> None:
+async def test_a_retry_creates_no_second_one(client: SampleShelfServiceClient) -> None:
     """The same request_id returns the first response again (AIP-155)."""
     request_id = str(uuid4())
     created = await create(client, request_id=request_id)
@@ -81,8 +81,8 @@ async def test_a_repeated_request_creates_nothing_more(client: SampleShelfServic
 
 
 @pytest.mark.usefixtures("ada")
-async def test_an_update_changes_what_the_mask_names(client: SampleShelfServiceClient) -> None:
-    """Other fields stay, output-only ones are rejected, and a stale etag is ABORTED."""
+async def test_an_update_changes_the_fields_in_the_mask(client: SampleShelfServiceClient) -> None:
+    """Other fields stay the same. Output-only fields in the mask and stale etags are rejected."""
     created = await create(client)
     patch = SampleNote(name=created.name, display_name="Second", etag=created.etag)
     request = UpdateSampleNoteRequest(sample_note=patch, update_mask=FieldMask(paths=["display_name"]))
@@ -96,8 +96,8 @@ async def test_an_update_changes_what_the_mask_names(client: SampleShelfServiceC
 
 
 @pytest.mark.usefixtures("ada")
-async def test_a_deleted_one_is_gone(client: SampleShelfServiceClient) -> None:
-    """A deletion returns the last state with the time; afterwards it is neither found nor listed."""
+async def test_a_deleted_one_is_not_found(client: SampleShelfServiceClient) -> None:
+    """A deletion returns the last state with `delete_time`; afterwards it is neither found nor listed."""
     created = await create(client)
     deleted = await client.delete_sample_note(DeleteSampleNoteRequest(name=created.name))
     assert deleted.delete_time is not None
@@ -106,8 +106,8 @@ async def test_a_deleted_one_is_gone(client: SampleShelfServiceClient) -> None:
     assert (await client.list_sample_notes(ListSampleNotesRequest())).sample_notes == []
 
 
-async def test_nobody_sees_those_of_others(client: SampleShelfServiceClient, issuer: Issuer) -> None:
-    """Another user gets NOT_FOUND, and a token without the scope of the contract is rejected."""
+async def test_other_users_have_no_access(client: SampleShelfServiceClient, issuer: Issuer) -> None:
+    """Other users get NOT_FOUND, and tokens without the scope get PERMISSION_DENIED."""
     with acting_with(issuer.token("users/ada", "profile")):
         created = await create(client)
     with acting_with(issuer.token("users/bob", "profile")):
@@ -122,7 +122,7 @@ async def test_nobody_sees_those_of_others(client: SampleShelfServiceClient, iss
 
 @pytest.mark.usefixtures("ada")
 async def test_each_change_is_published(client: SampleShelfServiceClient, database: Database) -> None:
-    """An event has the state after the change; an update that changes nothing publishes none."""
+    """Events contain the state after the change; an update without a change publishes no event."""
     created = await create(client)
     patch = SampleNote(name=created.name, display_name="Second")
     updated = await client.update_sample_note(UpdateSampleNoteRequest(sample_note=patch))
@@ -151,7 +151,7 @@ async def test_a_stream_continues_at_another_process(issuer: Issuer, database: D
 
 
 @pytest.mark.usefixtures("ada")
-async def test_a_foreign_resume_token_is_refused(client: SampleShelfServiceClient) -> None:
+async def test_an_invalid_resume_token_is_rejected(client: SampleShelfServiceClient) -> None:
     """The error of an invalid resume token names the field."""
     request = WatchSampleNotesRequest(resume_token="e30")
     with pytest.raises(InvalidArgument) as caught:

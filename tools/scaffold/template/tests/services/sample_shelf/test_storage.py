@@ -37,7 +37,7 @@ async def test_it_is_read_as_it_was_written(database: Database) -> None:
 
 
 async def test_a_list_has_pages_of_the_newest_first(database: Database) -> None:
-    """Pages neither skip nor repeat any, and contain none of other users and none that are deleted."""
+    """Pages contain each of the user's sample notes once, without deleted ones, newest first."""
     mine = [created(at=NOW + timedelta(seconds=number // 2)) for number in range(5)]
     await insert(database, *mine, created("users/bob"), created().delete("", NOW))
     listed: list[SampleNote] = []
@@ -52,7 +52,7 @@ async def test_a_list_has_pages_of_the_newest_first(database: Database) -> None:
 
 
 async def test_changes_are_read_in_their_order(database: Database) -> None:
-    """Each one of the user, deleted or not, is read once, at the position of its last change."""
+    """Each one of the user, including deleted ones, is read once, at the position of its last change."""
     first, second = created(), created()
     await insert(database, first, created("users/bob"), second)
     async with database.transaction() as tx:

@@ -80,7 +80,7 @@ async def nats_server(server_folder: Path) -> AsyncIterator[Nats]:
 
 @pytest.fixture(scope="session")
 def nats_url(nats_server: Nats) -> str:
-    """Where the shared NATS answers, with its credentials."""
+    """Returns the URL of the shared NATS server, with credentials."""
     return nats_server.url(ADMIN.name)
 
 

@@ -46,7 +46,7 @@ class HttpConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether neither side has closed it."""
+        """Returns whether neither side has closed the connection."""
         return self._http.our_state is h11.IDLE and not self._reader.at_eof()
 
     async def request(self, request: h11.Request, body: bytes = b"") -> tuple[h11.Response, bytes]:

@@ -49,7 +49,7 @@ async def go_backend_of(image: Path) -> AsyncIterator[GoBackend]:
 
 @pytest.fixture(scope="module")
 def contract_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the contract and its image are."""
+    """Returns the folder with the contract and its descriptor image."""
     return tmp_path_factory.mktemp("go")
 
 

@@ -1,4 +1,4 @@
-"""Who may call what, computed from rendered Kubernetes objects alone, by the rules of a running Linkerd 2.20.
+"""The permitted calls, computed only from rendered Kubernetes objects with the rules of a running Linkerd 2.20.
 
 A request to a port of a pod is decided in this order:
 
@@ -33,7 +33,7 @@ PROTOCOLS = frozenset({*ROUTE_KINDS, "opaque", "TLS"})
 
 
 class Decision(Enum):
-    """What becomes of a request."""
+    """The outcome of a request."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -42,7 +42,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sends a request: a ServiceAccount as "namespace/name", None for who is not in the mesh; and from where."""
+    """The sender of a request: its ServiceAccount as "namespace/name" (None outside of the mesh) and its address."""
 
     account: str | None
     address: str = "10.42.0.7"
@@ -71,7 +71,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """What a workload's pods have in common."""
+    """The properties that all pods of a workload share."""
 
     name: str
     namespace: str
@@ -125,7 +125,7 @@ class AuthorizationGraph:
         return sorted(chosen, key=_name)
 
     def decide(self, client: Client, pod: Pod, port: int, request: Call | Request | Connection) -> Decision:
-        """What becomes of a request to this port of a pod."""
+        """Returns the outcome of a request to this port of a pod."""
         if not pod.injected:
             return Decision.ALLOWED
         servers = self.servers(pod, port)
@@ -224,7 +224,7 @@ def _selects(spec: Mapping[str, Any], pod: Pod, port: int) -> bool:
 
 
 def _is_probe(request: Call | Request | Connection, pod: Pod, port: int) -> bool:
-    """Whether the pod's own probes ask for this: then a route to it is implied."""
+    """Returns whether this is a request of the pod's own probes, for which a route is implied."""
     if not isinstance(request, Request) or request.verb != "GET":
         return False
     if port == PROXY_METRICS_PORT:
@@ -243,7 +243,7 @@ def _by_access_policy(policy: str, client: Client) -> Decision:
 
 
 def _match(route: Object, request: Call | Request | Connection) -> int | None:
-    """How exactly a route's best rule fits the request; None if none does."""
+    """Returns how exactly the best rule of a route matches the request, None if no rule matches."""
     scores = [
         score
         for rule in route["spec"].get("rules", ())

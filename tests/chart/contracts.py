@@ -1,4 +1,4 @@
-"""What the contracts and the code say of calls, without the chart's own reading of them."""
+"""The calls that contracts and code declare, read without the code that renders the chart."""
 
 import ast
 from collections.abc import Iterator

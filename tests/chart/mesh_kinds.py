@@ -1,5 +1,5 @@
-"""What objects of Linkerd, the Gateway API and the Prometheus operator may look like, as strictly as their controllers,
-webhooks and proxies read them. The schemas of their CRDs accept much that has no effect, or the wrong one.
+"""The schemas of Linkerd's, the Gateway API's and the Prometheus operator's objects, as strict as their controllers,
+webhooks and proxies. The schemas of their CRDs accept much that has no effect, or the wrong one.
 """
 
 from ipaddress import IPv4Network, IPv6Network
@@ -151,7 +151,7 @@ class HTTPLocalRateLimitPolicy(Strict):
 
 
 class Delivery(Strict):
-    """How calls through a route are delivered. Without the codes nothing is retried; a limit of 0 retries once."""
+    """The delivery of calls through a route. Without the codes nothing is retried; a limit of 0 retries once."""
 
     retried_codes: GrpcCodes | None = Field(None, alias="retry.linkerd.io/grpc")
     retries_max: Annotated[str, StringConstraints(pattern=r"^[1-9]$")] | None = Field(
@@ -202,7 +202,7 @@ class GRPCRouteSpec(Strict):
 
     @property
     def inbound(self) -> bool:
-        """Whether it is about who may call, not about how calls are delivered."""
+        """Returns whether the object is about permissions and not about the delivery of calls."""
         return isinstance(self.parentRefs[0], ServerRef)
 
     @model_validator(mode="after")
@@ -337,5 +337,5 @@ GROUPS = ("policy.linkerd.io", "linkerd.io", "gateway.networking.k8s.io", "monit
 
 
 def is_ours_to_check(each: dict[str, Any]) -> bool:
-    """Whether the object is of a kind that Kubernetes itself does not know."""
+    """Returns whether the kind of the object is not one of Kubernetes itself."""
     return each["apiVersion"].split("/")[0] in GROUPS

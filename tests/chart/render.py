@@ -82,7 +82,7 @@ def _decoded(secret: Object) -> dict[str, str]:
 
 
 def golden_text(profile: str) -> str:
-    """What is committed of a profile: its objects in Helm's order, secrets in clear, for they are none."""
+    """Returns the golden file of a profile: its objects in Helm's order, with the dummy secrets in clear text."""
     shown = [{**each, "data": _decoded(each)} if each["kind"] == "Secret" else each for each in rendered(profile)]
     return yaml.safe_dump_all(shown, sort_keys=False, default_flow_style=None, width=160)
 

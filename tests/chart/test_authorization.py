@@ -1,4 +1,4 @@
-"""Who may call what in the rendered mesh, against the contracts and the code; and that a wrong policy is noticed."""
+"""The calls that the rendered mesh permits are those of the contracts and the code, and a wrong policy is detected."""
 
 import copy
 import itertools
@@ -53,7 +53,7 @@ def clients(graph: AuthorizationGraph) -> dict[str, Client]:
 
 
 def disagreements(objects: tuple[Object, ...]) -> list[str]:
-    """What the rendered mesh allows or denies against what it should, a sentence each."""
+    """Returns one sentence for each call that the rendered mesh wrongly permits or denies."""
     graph = AuthorizationGraph(objects, NAMESPACE)
     parts = (_methods, _operators, _probes, _metrics, _edge, _trial_servers, _overlaps)
     return [sentence for part in parts for sentence in part(graph)]

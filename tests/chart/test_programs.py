@@ -1,4 +1,4 @@
-"""What the chart and compose.yaml start, the image holds: the code that the Dockerfile copies, and the packages of
+"""The image contains all that the chart and compose.yaml start: the code that the Dockerfile copies, the packages of
 requirements.txt.
 """
 

@@ -20,7 +20,7 @@ def test_lint_is_clean(profile: str) -> None:
 
 @each_profile
 def test_a_render_is_the_committed_one(profile: str) -> None:
-    """What a change of the chart does to the cluster is in its diff."""
+    """The golden files are up to date, so the diff of a chart change shows its effect on the cluster."""
     assert golden_text(profile) == (GOLDEN / f"{profile}.yaml").read_text(), "run `make golden` and read the diff"
 
 

@@ -1,4 +1,4 @@
-"""How calls are routed: each method once on its way in, at most once on its way out, repeated only where it may be."""
+"""Each method has one inbound route and at most one outbound route, and is retried only where that is safe."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What wrong values get: a sentence that says where, and what to do."""
+"""Invalid values are rejected with a sentence about their place and the correction."""
 
 import re
 

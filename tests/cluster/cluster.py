@@ -39,7 +39,7 @@ class CommandFailed(AssertionError):
 
 
 def run(*command: str | Path, text: str | None = None, timeout_s: float = READY_S + 60) -> str:
-    """What a program prints. Raises CommandFailed with all that it said."""
+    """Runs a program and returns its output. Raises CommandFailed with the output and the errors if it fails."""
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=timeout_s)
     if done.returncode != 0:
         raise CommandFailed(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
@@ -47,12 +47,12 @@ def run(*command: str | Path, text: str | None = None, timeout_s: float = READY_
 
 
 def kubectl(*arguments: str, text: str | None = None, timeout_s: float = READY_S + 60) -> str:
-    """What kubectl prints."""
+    """Runs kubectl and returns its output."""
     return run("kubectl", *arguments, text=text, timeout_s=timeout_s)
 
 
 def helm(*arguments: str) -> str:
-    """What Helm prints."""
+    """Runs Helm and returns its output."""
     return run(ROOT / ".tools" / "bin" / "helm", *arguments)
 
 
@@ -71,7 +71,7 @@ def eventually(holds: Callable[[], bool], *, within_s: float = READY_S) -> None:
 
 
 def mesh_runs() -> bool:
-    """Whether Linkerd injects its proxy and enforces its policies here."""
+    """Returns whether Linkerd injects its proxy and enforces its policies in this cluster."""
     found = kubectl(
         "get",
         "deployments",
@@ -129,15 +129,15 @@ class Release:
         )
 
     def helm(self, *arguments: str) -> str:
-        """What Helm prints, asked about this namespace."""
+        """Runs Helm in this namespace and returns its output."""
         return helm(*arguments, "--namespace", self.namespace)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        """What kubectl prints, asked about this namespace."""
+        """Runs kubectl in this namespace and returns its output."""
         return kubectl("--namespace", self.namespace, *arguments, text=text)
 
     def memory(self) -> dict[str, int]:
-        """The bytes that each pod uses, as the kubelets of their nodes measure them: the working set."""
+        """Returns the bytes that each pod uses, as the kubelets of their nodes measure them: the working set."""
         nodes = {pod["spec"]["nodeName"] for pod in self.get("pods")}
         summaries = [json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary")) for node in nodes]
         return {
@@ -162,11 +162,11 @@ class Release:
         return {pod["metadata"]["name"] for name in DEPLOYMENTS for pod in self.pods(name)}
 
     def is_ready(self) -> bool:
-        """Whether every workload has all of its pods, new and ready."""
+        """Returns whether all pods of every workload are up to date and ready."""
         return all(_is_rolled_out(each) for each in self.get("deployments,statefulsets"))
 
     def has_policies(self) -> bool:
-        """Whether it has Linkerd's policies, as the values say."""
+        """Returns whether the values enable Linkerd's policies."""
         enabled: bool = json.loads(self.helm("get", "values", "shop", "--all", "--output=json"))["linkerd"]["enabled"]
         return enabled
 
@@ -192,7 +192,7 @@ class Client:
         release.kubectl("wait", "pod/client", "--for=condition=Ready", f"--timeout={READY_S}s")
 
     def python(self, code: str, *arguments: str, text: str | None = None) -> str:
-        """What a script prints that runs in the pod."""
+        """Runs a script in the pod and returns its output."""
         return self._release.kubectl("exec", "--stdin", "client", "--", "python", "-c", code, *arguments, text=text)
 
     def call(
@@ -225,7 +225,7 @@ class Client:
         return name
 
     def orders(self, token: str) -> int:
-        """How many orders a customer has placed, by all pages of the list."""
+        """Returns the number of orders of a customer, over all pages of the list."""
         count, page = 0, ""
         while True:
             answer = self.call("GET", f"/v1/orders?page_size=1000&page_token={page}", token=token)
@@ -253,7 +253,7 @@ except urllib.error.HTTPError as error:
 
 
 def stream(release: Release) -> Object:
-    """What the broker tells its provisioner of the stream; `state` counts the events of each subject."""
+    """Returns the broker's information about the stream; `state` counts the events of each subject."""
     told: Object = json.loads(release.kubectl("exec", "deployment/shop-provisioner", "--", "python", "-c", STREAM))
     return told
 
@@ -271,7 +271,7 @@ asyncio.run(main())
 
 
 def orders_told(release: Release, event: str = "OrderPlaced") -> int:
-    """How many events of orders the broker has, of those that were placed unless another event is named."""
+    """Returns the number of events of orders that the broker has, by default of OrderPlaced."""
     count: int = stream(release)["state"].get("subjects", {}).get(f"meshwright.orders.v1.{event}", 0)
     return count
 

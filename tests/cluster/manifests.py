@@ -1,4 +1,4 @@
-"""What the tests bring to the cluster besides the release."""
+"""The objects that the tests create in the cluster besides the release."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who may do what at the trial broker, and that it has what events need."""
+"""The permissions of the trial broker's users, and its stream and consumers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a release is, on a cluster, once `helm install --wait` has returned."""
+"""A release on a cluster after `helm install --wait` has returned."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Who reaches whom, where the network enforces NetworkPolicies: pods reach what they use, and nothing else."""
+"""Pods reach only the services that they use if the network enforces NetworkPolicies."""
 
 import json
 

@@ -159,7 +159,7 @@ def names_of_orders(shop: Shop) -> list[str]:
 
 
 def restarts_of(pod: dict[str, Any]) -> int:
-    """How often the container of a pod was started again."""
+    """Returns the number of restarts of a pod's container."""
     count: int = pod["status"]["containerStatuses"][0]["restartCount"]
     return count
 

@@ -40,7 +40,7 @@ class Compose:
         self._command = ["docker", "compose", "--project-name", f"meshwright-test-{self.port}"]
 
     def run(self, *arguments: str) -> str:
-        """What `docker compose` prints."""
+        """Runs `docker compose` and returns its output."""
         done = subprocess.run(
             [*self._command, *arguments], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
         )
@@ -175,7 +175,7 @@ def test_without_its_secrets_nothing_starts() -> None:
 
 
 def docker(*arguments: str) -> str:
-    """What it prints."""
+    """Runs the command and returns its output."""
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -193,7 +193,7 @@ def new_product(compose: Compose) -> str:
 
 
 def answers(client: httpx.Client, orders: object) -> bool:
-    """Whether the orders are there."""
+    """Returns whether the orders exist."""
     try:
         response = client.get("/v1/orders")
     except httpx.TransportError:

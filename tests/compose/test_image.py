@@ -1,4 +1,4 @@
-"""What `make image` made, looked at from inside."""
+"""The content of the image that `make image` builds."""
 
 import os
 import subprocess

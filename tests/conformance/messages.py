@@ -103,7 +103,7 @@ class Filler:
         return self._random.choice(_VALUES[field.cpp_type])
 
     def _fill_well_known(self, message: Any) -> bool:
-        """Whether the type is one that has a value of a form of its own."""
+        """Returns whether the type has a JSON form of its own."""
         match message.DESCRIPTOR.full_name:
             case "google.protobuf.Timestamp":
                 message.FromNanoseconds(self._random.choice([1, 1_700_000_000_000_000_000]))

@@ -41,7 +41,7 @@ class Rpc:
 
 
 class RestClient:
-    """What is to know of the client of one service, of which `module` is the name."""
+    """The module, classes and methods of the client of one service."""
 
     def __init__(self, module: str) -> None:
         self._client = importlib.import_module(f"{module}.client")

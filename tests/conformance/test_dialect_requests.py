@@ -101,7 +101,7 @@ async def test_proto2_by_url(two: Served, query: str, expected: dict[str, Any] |
 async def test_what_proto2_refuses_by_url(
     two: Served, method: str, url: str, body: str, fields: dict[str, str]
 ) -> None:
-    """What is required, wherever it would stand; nothing reaches the service."""
+    """A request without a required field is rejected at any depth and does not reach the service."""
     client, backend, _ = two
     assert await client.violations(method, url, content=body.encode()) == fields
     assert backend.calls == []

@@ -1,4 +1,4 @@
-"""What proto2 and editions have beyond proto3, as JSON."""
+"""The JSON form of the features that proto2 and editions have and proto3 does not."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_proto2(proto2: Dialect, fields: str, expected: Any) -> None:
     ],
 )
 def test_what_proto2_refuses(proto2: Dialect, text: str, fields: list[str]) -> None:
-    """What is required wherever it stands, numbers that a closed enum does not have, names that are none."""
+    """Missing required fields at any depth, unknown numbers of closed enums and unknown names are rejected."""
     proto2.refuses(text, *fields)
 
 

@@ -282,7 +282,7 @@ async def test_repeated_messages_are_no_parameters(client: Client) -> None:
 
 
 def problems(tmp_path: Any, rule: str) -> list[str]:
-    """What is wrong with a rule for a method of the messaging service."""
+    """Returns the problem of a rule for a method of the messaging service."""
     before, after = MESSAGING.split('{get: "/named/{name=messages/*}"}')
     contract = read(compile_image(f"{before}{{{rule}}}{after}", tmp_path))
     return [problem.why for problem in contract.problems if problem.fatal]

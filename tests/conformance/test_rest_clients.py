@@ -92,7 +92,7 @@ def request_of(rpc: Rpc, rule: Rule, filler: Filler) -> Message:
 
 
 def call(client: Any, rpc: Rpc, request: Message) -> list[Message]:
-    """What the client gives for the answers, as they are on the wire."""
+    """Returns the results of the client for these replies."""
     wrapped = rpc.takes(request) if hasattr(rpc.takes, "pb") else request
     answer = getattr(client, method_name(rpc.name))(request=wrapped, retry=None, timeout=30)
     if rpc.streams:

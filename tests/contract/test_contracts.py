@@ -1,4 +1,4 @@
-"""What holds for every contract in proto/: its style, its comments, its policies."""
+"""Every contract in proto/ follows the rules of style, comments and policies."""
 
 import shutil
 import subprocess

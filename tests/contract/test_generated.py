@@ -1,4 +1,4 @@
-"""What is generated is what contracts and declarations say, today."""
+"""The generated files are up to date with the contracts and declarations."""
 
 import subprocess
 import sys

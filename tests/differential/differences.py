@@ -1,4 +1,4 @@
-"""Where the edge and Envoy differ, and the rule that decides it. docs/envoy-differences.md says the same in words."""
+"""The differences between the edge and Envoy, with the rule for each. docs/envoy-differences.md explains them."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Outcome:
 
     @property
     def reasons(self) -> set[str]:
-        """Why the edge refused a request."""
+        """Returns the reason why the edge rejected the request."""
         details = self.error.get("details", [])
         violations = [each for detail in details for each in detail.get("fieldViolations", [])]
         return {each["reason"] for each in (violations or details)}
@@ -33,7 +33,7 @@ Pair = tuple[Request, Outcome, Outcome]
 
 
 def agree(edge: Outcome, envoy: Outcome) -> bool:
-    """Whether both refused the request, or the same message went both ways."""
+    """Returns whether both rejected the request, or both sent the same messages."""
     if edge.status >= 400:
         return edge.status // 100 == envoy.status // 100
     return edge == envoy

@@ -33,7 +33,7 @@ class Side:
         self._is_envoy = is_envoy
 
     def outcome(self, request: Request) -> Outcome:
-        """What comes of a request."""
+        """Sends a request and returns its outcome."""
         self._backend.calls.clear()
         self._connection.putrequest(request.method, request.target, skip_accept_encoding=True)
         if request.body is not None:

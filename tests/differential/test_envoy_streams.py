@@ -41,7 +41,7 @@ async def sides(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sides
 
 
 async def both(sides: Sides, method: str, url: str, **options: Any) -> tuple[httpx.Response, httpx.Response]:
-    """What the edge answers, and what Envoy does."""
+    """Returns the replies of the edge and of Envoy."""
     _, edge, envoy = sides
     return await edge.request(method, url, **options), await envoy.request(method, url, **options)
 

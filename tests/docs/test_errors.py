@@ -91,7 +91,7 @@ def test_other_texts_are_no_reasons(tree: Path) -> None:
 
 
 def test_contracts_declare_reasons(tree: Path) -> None:
-    """What a contract's policy names for wrong requests is found in the image."""
+    """The `invalid_reason` of a contract's policy is found in the descriptor image."""
     found = collect(tree).errors["INVALID_REQUEST"]
     assert (found.senders, found.statuses) == ({"identity"}, {(400, "INVALID_ARGUMENT")})
 

@@ -57,7 +57,7 @@ def test_options_of_the_edge_are_beside_their_variables() -> None:
 
 
 def test_a_class_documents_its_own_settings() -> None:
-    """What a class inherits is in the section of the class that declares it."""
+    """Inherited settings are in the section of the class that declares them."""
     assert own(DerivedSettings) == ["more"]
 
 

@@ -1,4 +1,4 @@
-"""What the fuzzed edge serves: the contracts of unary methods and of streams, from a service in this process."""
+"""The contracts that the fuzzed edge serves, unary and streaming, by a service in this process."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes, and fails if the edge does anything but accept them or refuse them."""
+"""The fuzz targets: each takes any bytes and fails if the edge neither accepts nor rejects them."""
 
 import asyncio
 import base64

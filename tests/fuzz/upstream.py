@@ -1,4 +1,4 @@
-"""What a server sends to the edge's HTTP/2 client, from its first byte to its end."""
+"""The bytes that a server sends to the edge's HTTP/2 client, from the first to the last."""
 
 import asyncio
 from typing import Any

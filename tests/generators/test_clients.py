@@ -125,7 +125,7 @@ async def edge(everything: Contract, backend: Backend) -> AsyncIterator[Client]:
 
 
 def requests(backend: Backend, method: str, message: str) -> list[dict[str, Any]]:
-    """What a method was asked, as JSON."""
+    """Returns the request of a method as JSON."""
     desc = backend.registry.message(message)
     assert desc is not None
     calls = [call.request for call in backend.calls if call.path.endswith(f"/{method}")]
@@ -141,7 +141,7 @@ def check_requests(backend: Backend, count: int = 1) -> None:
 
 
 async def call(*command: str | Path, folder: Path, env: dict[str, str] | None = None) -> Any:
-    """What a caller prints, while the edge is served by this process."""
+    """Runs a caller against the edge in this process and returns its output."""
     done = await asyncio.to_thread(run, *command, folder=folder, env=env)
     assert done.returncode == 0, done.stdout
     return json.loads(done.stdout)
@@ -181,7 +181,7 @@ def test_go_compiles(name: str, clients: Clients) -> None:
 
 @pytest.mark.parametrize("generator", ["openapi_generator", "openapi_python_client"])
 async def test_python_calls(generator: str, clients: Clients, edge: Client, backend: Backend) -> None:
-    """What was sent arrives, and what was answered comes back."""
+    """Requests arrive as they were sent, and responses are returned as they were given."""
     paths = (environment()["PYTHONPATH"], clients.folder, clients.folder / "openapi_generator_python_everything")
     env = environment() | {"PYTHONPATH": ":".join(map(str, paths))}
     caller = CALLERS / f"with_{generator}.py"

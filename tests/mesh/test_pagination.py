@@ -50,7 +50,7 @@ def test_the_page_size_is_bounded(asked: int, given: int) -> None:
 
 
 def test_a_list_may_have_shorter_pages() -> None:
-    """Where each row costs more."""
+    """A list of expensive rows can set a smaller maximum page size."""
     assert read_page(1000, "", query=QUERY, key_types=KEY_TYPES, size_max=20).size == 20
 
 
@@ -102,7 +102,7 @@ def _forged(*parts: object) -> str:
     ],
 )
 def test_garbage_is_an_invalid_argument(token: str) -> None:
-    """What is not a token, or holds a key that PostgreSQL would choke on, is a violation of page_token."""
+    """A malformed token, or one with a key that PostgreSQL can't store, is a violation of page_token."""
     with pytest.raises(InvalidArgument) as caught:
         _read(token)
     assert [violation.field for violation in caught.value.violations] == ["page_token"]

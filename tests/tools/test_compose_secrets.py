@@ -20,7 +20,7 @@ from tools.generation.rabbitmq import VERSION
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where it writes."""
+    """Returns the file to which the secrets are written."""
     path = tmp_path / ".env"
     monkeypatch.setattr(compose_secrets, "FILE", path)
     return path

@@ -1,4 +1,4 @@
-"""What makes a release."""
+"""The build of a release."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_a_version_without_notes_is_not_released(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["", "1", "1.2", "v1.2.3", "01.2.3", "1.2.3 ", "1.2.3;ls"])
 def test_a_wrong_version_is_a_sentence(version: str, tmp_path: Path) -> None:
-    """What is no version stops before anything is written."""
+    """An invalid version is rejected before anything is written."""
     with pytest.raises(DistFailed, match=r"make dist VERSION=1\.2\.3"):
         make(version, tmp_path / "dist")
     assert not (tmp_path / "dist").exists()

@@ -1,4 +1,4 @@
-"""What editors read: it agrees with what the commands use."""
+"""The settings of editors agree with those of the commands."""
 
 import json
 import tomllib
@@ -25,7 +25,7 @@ def test_editors_find_what_pytest_finds() -> None:
 
 
 def test_generated_pages_are_read_only() -> None:
-    """What an editor must not change is what says that `make generate` writes it."""
+    """The files that editors treat as read-only are those that `make generate` writes."""
     generated = {path for path in ROOT.glob("docs/*.md") if "<!-- `make generate` writes" in path.read_text()}
     read_only = {ROOT / path for path in read(".vscode/settings.json")["files.readonlyInclude"]}
     assert generated == read_only - {ROOT / "gen/**"}

@@ -1,4 +1,4 @@
-"""What creates the virtual environment."""
+"""The set-up of the virtual environment."""
 
 import ast
 import hashlib

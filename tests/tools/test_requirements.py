@@ -26,7 +26,7 @@ MACHINES = ("x86_64", "aarch64", "arm64")
 
 @functools.cache
 def pins(file: str) -> dict[str, Requirement]:
-    """What the file pins, by name."""
+    """Returns the pinned versions of the file by package."""
     lines = re.findall(r"^([a-z0-9][^\s\\]*==[^\s\\;]+)", (ROOT / file).read_text(), re.MULTILINE)
     return {canonicalize_name(pin.name): pin for pin in map(Requirement, lines)}
 
@@ -45,7 +45,7 @@ def wanted_extras() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_nothing_is_missing_on_any_supported_machine(file: str) -> None:
-    """What a pinned package needs on Linux or macOS, on any of our Pythons, is pinned, whoever made the file."""
+    """The dependencies of each pinned package, on Linux and macOS and on all supported Pythons, are pinned too."""
     pinned, extras = pins(file), wanted_extras()
     missing = set()
     for name, python, platform, machine in itertools.product(pinned, PYTHONS, PLATFORMS, MACHINES):

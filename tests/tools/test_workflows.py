@@ -44,7 +44,7 @@ def test_there_are_workflows() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_only_targets_that_exist_are_called(path: Path) -> None:
-    """What runs there can be run here: each command is one target of the Makefile, except signing in and publishing."""
+    """Each command of a workflow is a target of the Makefile, except for signing in and publishing."""
     for command in commands(path):
         if not command.startswith(OTHER_COMMANDS):
             program, target, *variables = shlex.split(command)

@@ -224,7 +224,7 @@ async def test_wrong_calls_do_not_use_up_the_rate_limit(
 
 
 async def test_invalid_requests_do_not_use_up_the_rate_limit(library: Contract, backend: Backend) -> None:
-    """What the edge rejects by itself, a request that violates the contract, is given back too."""
+    """A call that the edge rejects, because it violates the contract, is also returned to the rate limit."""
     async with edge_of(library, backend.port) as client:
         wrong = [await client.get("/v1/limited?unknown=1") for _ in range(2)]
         good = [await client.get("/v1/limited") for _ in range(2)]

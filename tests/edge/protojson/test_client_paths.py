@@ -33,7 +33,7 @@ def paths(library: Contract) -> ClientPaths:
     ],
 )
 def test_a_path_begins_at_the_body(paths: ClientPaths, path: str, shown: str) -> None:
-    """What the body holds has no prefix; the variables of the path, and what the request does not have, keep theirs."""
+    """Paths in the body lose their prefix; path variables and fields that the request does not have keep it."""
     assert paths.shown(FieldViolation(path, "is odd"), ()).field == shown
 
 
@@ -57,7 +57,7 @@ def test_the_text_has_the_same_name(paths: ClientPaths, text: str, shown: str) -
 
 
 def test_the_text_of_a_service_is_that_of_the_edge(paths: ClientPaths) -> None:
-    """Whether the edge or a service finds a violation makes no difference to the client."""
+    """Violations have the same paths, whether the edge or a service finds them."""
     violation = FieldViolation("book.page_count", "is odd")
     edge = invalid_fields((paths.shown(violation, ()),))
     service = paths.show(invalid_fields((violation,)), ())

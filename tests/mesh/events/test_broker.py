@@ -147,7 +147,7 @@ async def test_receivers_that_leave_soon_do_not_delay_it_for_ever(broker: Broker
 
 
 async def test_a_batch_is_settled_as_one(broker: Broker) -> None:
-    """What has arrived comes in one batch, in order, and is acknowledged at once, but for a rejected event."""
+    """Events that have arrived come in one ordered batch and are acknowledged at once, except for a rejected event."""
     await publish(broker, *map(event, "abcdefgh"))
     subscription = await subscribe(broker)
     texts: list[str] = []

@@ -232,7 +232,7 @@ async def test_a_stream_error_ends_its_stream_only(sent: bytes, code: ErrorCode)
     ],
 )
 async def test_frames_that_change_nothing(sent: bytes) -> None:
-    """What has no meaning for a call is ignored, between its request and its response."""
+    """Frames without a meaning for a call are ignored between its request and its response."""
     begun = sent.startswith(head(1)) or b"pad" in sent
 
     async def serve(peer: Peer) -> None:

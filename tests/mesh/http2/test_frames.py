@@ -94,7 +94,7 @@ def test_a_header_block_is_split_as_others_join_it(size: int) -> None:
 
 @given(st.binary(max_size=30), st.integers(0, 30))
 def test_padding_is_removed(content: bytes, padding: int) -> None:
-    """What is left of a padded frame is what hyperframe reads."""
+    """The content of a padded frame is the content that hyperframe reads."""
     sent = hyper.DataFrame(1, data=content, pad_length=padding, flags=["PADDED"])
     (found,) = FrameReader().feed(sent.serialize())
     assert frames.unpadded(found[1], found[3]) == content

@@ -175,7 +175,7 @@ async def test_a_server_without_streams_keeps_calls_waiting() -> None:
 
 
 async def test_a_full_server_is_waited_for_until_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no more connections may be opened, calls wait in turn for room, and fail at their deadline."""
+    """At the limit of connections, calls wait in turn for a free stream and fail at their deadline."""
     monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)
     go = asyncio.Event()
 

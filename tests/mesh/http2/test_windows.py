@@ -25,7 +25,7 @@ def test_a_reader_that_keeps_up_gets_a_larger_window() -> None:
 
 
 def test_a_slow_reader_gets_no_larger_window() -> None:
-    """What is unread is bounded by the window, however long a stream is."""
+    """The window bounds the unread bytes of a stream of any length."""
     window, room, unread = ReceiveWindow(100, 1000), 100, 0
     for _ in range(50):
         window.receive(room)

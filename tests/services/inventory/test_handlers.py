@@ -203,7 +203,7 @@ async def test_anyone_sees_what_can_be_ordered(client: InventoryServiceClient, i
 
 @pytest.mark.usefixtures("staff")
 async def test_low_stock_is_watched(client: InventoryServiceClient) -> None:
-    """What is low, what becomes low and what is refilled; a stream goes on after the last response that was read."""
+    """The stream contains products that are low, become low or are refilled, and resumes after the last response."""
     await client.adjust_stock(request(SAW, 2))
     await client.adjust_stock(request(SAW, -2))
     async with client.watch_low_stock(WatchLowStockRequest()) as stream:

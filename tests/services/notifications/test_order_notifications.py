@@ -261,7 +261,7 @@ async def test_a_deletion_at_the_same_time_leaves_nothing(shop: Shop) -> None:
 
 
 async def test_a_worker_that_dies_loses_no_mail(shop: Shop) -> None:
-    """What it had taken is due again after the lease, and sent with the same Message-ID."""
+    """Mails that a killed worker had taken are due again after the lease and are sent with the same Message-ID."""
     await shop.handle(OrderCancelled(order=ORDER))
     sent = asyncio.Event()
 
@@ -303,7 +303,7 @@ async def test_an_event_without_an_order_is_an_error(shop: Shop) -> None:
 
 
 async def test_an_event_about_an_erased_customer_notifies_nobody(shop: Shop) -> None:
-    """What is left of an order and of its payment has no customer: that is no error, and staff get no webhook."""
+    """Events of an order without a customer are not an error, and staff get no webhook."""
     details = EndpointDetails("https://example.com/", "", (), all_orders=True)
     async with shop.database.transaction() as tx:
         endpoint = WebhookEndpoint.create(uuid4(), "users/staff", details, disabled=False, now=datetime.now(UTC))

@@ -119,7 +119,7 @@ def test_the_schedule_has_ten_attempts_in_three_days() -> None:
 
 
 def test_pauses_have_jitter() -> None:
-    """What failed together is not repeated together."""
+    """Deliveries that failed together are retried at different times."""
     assert len({RetrySchedule((100,)).pause_s(1) for _ in range(20)}) > 10
 
 

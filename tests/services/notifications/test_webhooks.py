@@ -356,7 +356,7 @@ async def test_a_process_that_dies_loses_no_message(shop: Shop, receiver: Receiv
 
 
 async def test_an_endpoint_can_be_deleted_during_a_delivery(shop: Shop, receiver: Receiver) -> None:
-    """What comes of the attempt is not recorded, and the worker goes on."""
+    """The result of the attempt is not recorded, and the worker continues."""
     receiver.open.clear()
     endpoint = await shop.add_endpoint(receiver)
     await shop.publish()

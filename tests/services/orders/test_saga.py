@@ -1,4 +1,4 @@
-"""What orders makes of the events of other services, and publishes itself."""
+"""The reactions of orders to events of other services, and the events that orders publishes."""
 
 from uuid import uuid4
 

@@ -223,7 +223,7 @@ class Saga(RuleBasedStateMachine):
 
     @rule()
     def staff_ships(self) -> None:
-        """What inventory has committed. It fails unless the order is confirmed, or shipped already."""
+        """Commits the reservation in the inventory. Fails unless the order is confirmed or shipped."""
         if self.order.state is State.CONFIRMED and self.inventory.state is not Reserved.COMMITTED:
             return
         try:

@@ -83,7 +83,7 @@ async def test_a_charge_that_is_not_captured_is_voided(shop: Shop) -> None:
 
 
 async def test_a_captured_charge_is_paid_back(shop: Shop) -> None:
-    """What is left of it, after an earlier refund, and once however often the order is cancelled."""
+    """A cancellation refunds the rest of the payment once, however often the order is cancelled."""
     payment = await shop.charge()
     await shop.work()
     await refund(shop, payment.uid, 600)

@@ -1,4 +1,4 @@
-"""What happens in a shop, as the recommendations service hears of it."""
+"""The events of a shop, as the recommendations service receives them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime

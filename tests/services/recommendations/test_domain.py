@@ -84,7 +84,7 @@ def test_lists_hold_the_best_companions_in_order(counts: list[tuple[int, int]], 
 
 
 def test_a_history_adds_up_scores_and_is_left_out() -> None:
-    """What goes with two bought products beats what goes with one. Bestsellers come last, and nothing twice."""
+    """Products that go with two purchases rank above those that go with one; bestsellers come last, each once."""
     neighbours = [Neighbour(BLADE, 0.5), Neighbour(OIL, 0.3), Neighbour(OIL, 0.3), Neighbour(SAW, 0.9)]
     bestsellers = [Neighbour(SAW, 9), Neighbour(BLADE, 8), Neighbour(RAKE, 7)]
     found = for_history([SAW], neighbours, bestsellers, 10)

@@ -94,7 +94,7 @@ async def test_a_product_without_companions_has_an_empty_list(
 async def test_the_history_of_the_caller_decides(
     client: RecommendationsServiceClient, issuer: Issuer, shop: Shop
 ) -> None:
-    """What goes with it comes first, then the bestsellers; what was bought is left out, unless it was cancelled."""
+    """Products bought together come first, then bestsellers; purchases are left out unless they were cancelled."""
     with acting_with(issuer.token(ADA, "profile")):
         stranger = await client.recommend_for_me(RecommendForMeRequest())
         assert products(stranger, BESTSELLER) == [OIL, RAKE, SAW, BLADE]

@@ -1,4 +1,4 @@
-"""What support does when a user is deleted."""
+"""The reaction of support to the deletion of a user."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,4 +1,4 @@
-"""Who is shown as connected, over several replicas, one of which may be killed."""
+"""Presence of participants over several replicas, one of which may be killed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

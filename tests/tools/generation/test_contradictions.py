@@ -1,4 +1,4 @@
-"""Where declarations, contracts and code contradict each other."""
+"""Contradictions between declarations, contracts and code."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def line_of(text: str, part: str) -> int:
 
 
 def test_the_store_contradicts_itself_nowhere() -> None:
-    """What is committed passes."""
+    """The committed contracts, declarations and code have no contradictions."""
     image = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
     services = read_services(ROOT, image)
     assert [*contract_problems(services, image), *code_problems(ROOT, services, image)] == []
@@ -200,7 +200,7 @@ def test_an_event_of_a_service_that_is_not_there(checkout: Checkout) -> None:
 
 
 def test_a_consumer_without_a_handler(checkout: Checkout) -> None:
-    """What it receives would become dead letters."""
+    """A consumer without a handler is a contradiction, because its events would become dead letters."""
     checkout.service("shelf_labels", "database = true\n", CALLING)
     line = line_of(checkout.contract, "consumers")
     why = "The event Reviewed names the consumer 'shelf_labels', but no file of services/shelf_labels uses it."

@@ -134,7 +134,7 @@ async def test_errors_of_the_service_are_those_of_oauth(contract: Contract, serv
 async def test_errors_of_the_edge_are_those_of_oauth(
     contract: Contract, service: Backend, request_: dict[str, Any], status: int, text: str
 ) -> None:
-    """What the edge rejects by itself is invalid_request, with its own status."""
+    """Errors of the edge itself are invalid_request, with their own status."""
     async with edge_of(contract, service.port) as client:
         answer = await client.post("/v1/token", **request_)
     assert (answer.status_code, answer.json().keys()) == (status, {"error", "error_description"})

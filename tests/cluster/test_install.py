@@ -146,8 +146,8 @@ def test_a_second_installation_changes_nothing(release: Release) -> None:
 
 
 def objects(release: Release) -> dict[str, Object]:
-    """What the release asked for, and its pods that stay, as the API server keeps them; what it notes by itself left
-    out.
+    """Returns the objects and long-running pods of the release as the API server has them, without the fields that it
+    sets itself.
     """
     manifest = release.helm("get", "manifest", "shop")
     found = json.loads(release.kubectl("get", "--filename=-", "--output=json", text=manifest))["items"]

@@ -11,8 +11,8 @@ from tests.differential.requests import Request
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request: the status, the message that reached the backend and the one that the reply is, if they
-    are, as bytes; the body where it is an error of the edge's.
+    """The outcome of a request: the status, the request message that reached the backend and the response message, both
+    as bytes if there are any, and the body of an error of the edge.
     """
 
     status: int

@@ -24,7 +24,7 @@ class Received:
 
 @dataclass
 class Backend:
-    """What a test sees of the server. `streaming` are the paths of methods that stream: on the wire a single message is
+    """A test's view of the server. `streaming` are the paths of methods that stream: on the wire a single message is
     a stream of one. `ended` has those of their calls that are over, however they ended.
     """
 

@@ -46,7 +46,7 @@ class Clients:
 
 
 def environment() -> dict[str, str]:
-    """That of the generators, with their own programs first."""
+    """Returns the environment of the generators, with their own programs first in PATH."""
     return {**os.environ, "PATH": f"{PACKAGES / 'bin'}:{SCRIPTS}:{os.environ['PATH']}", "PYTHONPATH": str(PACKAGES)}
 
 

@@ -1,4 +1,4 @@
-"""Which ports the local mesh uses."""
+"""The ports of the local mesh."""
 
 import os
 import socket

@@ -68,7 +68,7 @@ async def test_it_returns_when_the_process_runs_anew(home: Home, capsys: pytest.
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("name", ["order", None])
 async def test_an_unknown_process_is_a_sentence(home: Home, name: str | None) -> None:
-    """It names those that there are."""
+    """The error lists the processes that exist."""
     with pytest.raises(SetupError, match=r"make restart SERVICE=<name> with one of: orders$"):
         restart(home, name)
 

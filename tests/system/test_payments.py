@@ -105,7 +105,7 @@ def test_only_staff_see_why_a_payment_is_flagged(staff: Client, customer: Client
 
 
 def test_a_killed_service_charges_once(mesh: Mesh, staff: Client, customer: Client, product: dict[str, Any]) -> None:
-    """Whatever it was doing: each order is confirmed, and its books have one capture."""
+    """After a kill at any moment, each order is confirmed and the ledger has one capture for it."""
     placed = []
     for _ in range(3):
         placed += [customer.order(product, payment_method="card_timeout").json()["name"] for _ in range(4)]

@@ -83,7 +83,7 @@ def test_an_environment_replaces_itself(checkout: Path) -> None:
 
 
 def test_a_missing_package_is_a_sentence(checkout: Path) -> None:
-    """When the packages cannot be installed, it fails with what to look at, and does not take the rest for done."""
+    """If the packages can't be installed, it fails with a hint and does not mark the environment as complete."""
     (checkout / "requirements-up.txt").write_text("./no-such-package.whl --hash=sha256:00\n")
     done = set_up(checkout)
     assert done.returncode == 1

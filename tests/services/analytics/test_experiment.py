@@ -22,7 +22,7 @@ def test_rates_have_the_interval_of_wilson(exposures: int, conversions: int, low
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
 def test_an_interval_contains_its_rate(exposures: int, conversions: int) -> None:
-    """Whatever was counted, also more conversions than exposures, which clients can report."""
+    """The rate is within its bounds for all counts, even for more conversions than exposures."""
     result = VariantResult("cosine", exposures, conversions)
     low, high = result.rate_interval
     assert 0 <= low <= result.rate + 1e-9

@@ -156,7 +156,7 @@ async def test_of_two_uses_at_once_one_succeeds(identity: Identity) -> None:
 
 
 async def test_a_token_serves_one_purpose(identity: Identity) -> None:
-    """That of a confirmation resets no password, and is not used up by the attempt."""
+    """A token that confirms an address can't reset a password, and the attempt does not use it up."""
     await identity.register()
     token, client = await mailed_token(identity, "confirm_email"), await identity.client()
     wrong = ResetPasswordRequest(token=token, new_password=NEW)

@@ -259,7 +259,7 @@ async def _read(tx: Connection, uids: Sequence[UUID]) -> list[tuple[list[UUID], 
 
 
 def test_accounts_and_sessions_are_as_in_the_model(database_url: str) -> None:
-    """Whatever users, and those who have a token of theirs, do in whatever order."""
+    """Accounts and sessions agree with the model after any actions of users and of holders of stolen tokens."""
     migrate(database_url, [MESH_FOLDER, Path("services", "identity", "migrations")])
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()

@@ -18,7 +18,7 @@ async def test_the_last_unit_is_sold_once(warehouse: Warehouse) -> None:
 
 
 async def test_orders_of_the_same_products_do_not_block_each_other(warehouse: Warehouse) -> None:
-    """Whatever the order of their lines, none waits for another for ever, and all or none of the lines is reserved."""
+    """Orders with their lines in any order do not deadlock, and either all or none of their lines are reserved."""
     names = [f"p{number}" for number in range(8)]
     await warehouse.fill(**dict.fromkeys(names, 20))
     chance = random.Random(7)
@@ -94,7 +94,7 @@ async def test_a_paid_order_takes_its_units_after_they_expired(warehouse: Wareho
 
 
 async def test_a_product_that_runs_low_is_published_once(warehouse: Warehouse) -> None:
-    """When it reaches its reorder level, and again after it was refilled."""
+    """StockLow is published when a product reaches its reorder level, and again only after it was refilled."""
     await warehouse.fill(saw=10)
     async with warehouse.database.transaction() as tx:
         before = await storage.lock(tx, [SAW])

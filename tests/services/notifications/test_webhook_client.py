@@ -34,7 +34,7 @@ async def post(
 
 
 async def test_a_receiver_gets_the_request(receiver: Receiver) -> None:
-    """With path, query, headers and body as they are, and the name as its host."""
+    """The receiver gets the path, query, headers and body unchanged, and the name as the host."""
     attempt = await post(receiver.url("hook.test", path="/a/b?c=%C3%BC"), names=Names(hook_test=[["127.0.0.1"]]))
     assert (attempt.status, attempt.error, attempt.succeeded) == (200, "", True)
     [received] = receiver.received
@@ -46,7 +46,7 @@ async def test_a_receiver_gets_the_request(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 async def test_a_status_of_2xx_is_a_success(receiver: Receiver, status: int) -> None:
-    """Whatever it is exactly."""
+    """Every status from 200 to 299 is a success."""
     receiver.answer = response(status)
     attempt = await post(receiver.url())
     assert (attempt.status, attempt.succeeded) == (status, True)

@@ -94,7 +94,7 @@ async def test_a_deletion_waits_for_an_order_that_is_being_placed(shop: Shop) ->
 
 
 async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -> None:
-    """Whatever the order in which a batch locks orders of a customer, the deletion gives way, and is repeated."""
+    """The deletion gives way and is retried, in whatever order a batch locks the orders of a customer."""
     first, second = sorted([await shop.create(("products/spade", 1)) for _ in range(2)], key=lambda each: each.uid)
     async with shop.database.transaction() as tx:
         await storage.find(tx, UUID(second.uid), lock=True)

@@ -198,7 +198,7 @@ async def test_only_staff_ships(shop: Shop) -> None:
 
 
 async def test_events_of_a_shipment_are_the_oldest_first(shop: Shop) -> None:
-    """Whatever the order in which they are reported; one without a time happens now."""
+    """Events are sorted by their time and not by the order of the reports; an event without a time happens now."""
     placed = await shop.create_confirmed()
     await shop.ship(placed.name)
     early = Timestamp(seconds=1_700_000_000)

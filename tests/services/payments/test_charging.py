@@ -22,7 +22,7 @@ CAPTURED = ["PaymentAuthorized", "PaymentCaptured"]
 
 @pytest.mark.parametrize("card", ["card_ok", "card_timeout", "card_unknown", "card_twice"])
 async def test_a_charge_is_captured_once(shop: Shop, card: str) -> None:
-    """Whatever the provider leaves unanswered, the customer pays once, and the books say so."""
+    """The customer pays once and the ledger has one capture, even if the provider does not respond to some calls."""
     payment = await shop.charge(method=card)
     await shop.work()
     paid = await shop.payment(payment.uid)

@@ -200,7 +200,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def failures_are_announced_once(self) -> None:
-        """Whatever happens afterwards."""
+        """A payment announces at most one failure, and has a failure exactly in the state FAILED."""
         assert self.failures_announced <= 1
         assert (self.payment.failure is not Failure.NONE) == (self.payment.state is State.FAILED)
 

@@ -82,7 +82,7 @@ async def test_variants_rank_differently(client: RecommendationsServiceClient, i
 async def test_a_product_without_companions_has_an_empty_list(
     client: RecommendationsServiceClient, issuer: Issuer, shop: Shop
 ) -> None:
-    """That is no exposure, and no error, whatever the name."""
+    """An empty list is neither an exposure nor an error, for any product name."""
     with acting_with(issuer.token(ADA, "profile")):
         for name in (f"products/{uuid4()}", "products/saw"):
             response = await client.recommend_for_product(RecommendForProductRequest(product=name))

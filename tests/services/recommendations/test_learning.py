@@ -64,7 +64,7 @@ actions = st.lists(
 @given(actions)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_incremental_training_is_training_from_nothing(shop: Shop, actions: list[tuple[str, Any]]) -> None:
-    """Whatever was bought, cancelled, withdrawn and brought back, and whenever a part of it was learned meanwhile."""
+    """Incremental training after any sequence of purchases and cancellations has the result of a full training."""
     async with shop.database.transaction() as tx:
         await tx.execute(f"TRUNCATE {TABLES}")
     orders: dict[UUID, set[UUID]] = {}

@@ -36,60 +36,66 @@ _ANALYTICS_SERVICE_LIST_AUDIT_ENTRIES: Final = Method.of(_ANALYTICS_SERVICE.meth
 
 
 class AnalyticsServiceBase(Service):
-    """Counts what clients and services report, and keeps an append-only log of the store's events."""
+    """Counts the events that clients and services report, and keeps an append-only log of all events of
+    the services.
+    """
 
     DESC: ClassVar[DescService] = _ANALYTICS_SERVICE
 
     @abstractmethod
     async def ingest_events(self, requests: AsyncIterator[IngestEventsRequest], call: Call) -> IngestEventsResponse:
-        """Records events that a client reports, such as page views. Each event is counted once, however
-        often it is sent: it is recognised by its `event_id`.
+        """Records events that a client reports, such as page views. An event that is sent several times,
+        with the same `event_id`, is counted once.
 
-        An event that is not valid is not recorded and does not affect the others; the response counts
-        such events by reason. If the call fails, some of its events may have been recorded: send them
-        all again. Calls with an access token record the events as the user's; the events of other
-        calls belong to nobody.
+        Invalid events are rejected without affecting the others, and the response counts them by
+        reason. If the call fails, some of its events may already be recorded. To retry, send all of
+        them again. If the call has an access token, its events are recorded as events of this user.
+        Otherwise they are anonymous.
 
-        A call may hold up to 100000 events, or 100 without an access token. Fails with
-        RESOURCE_EXHAUSTED beyond that, and if too many such calls are in progress.
+        A call can contain up to 100,000 events, or up to 100 without an access token. Fails with
+        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), or if too many such calls are
+        in progress (reason `INGESTION_BUSY`).
 
-        A user may report 1000 different products, pages and variants each on a day (UTC), and all
-        callers without an access token 50000 together. Fails with RESOURCE_EXHAUSTED if an event has
-        one more; events with those that were reported on the day are recorded further on.
+        In a day (UTC), a user can report up to 1,000 different products, pages and variants each; all
+        callers without an access token together up to 50,000. Fails with RESOURCE_EXHAUSTED if an
+        event names one more (reason `NAMES_TOO_MANY`). Events with names that were reported
+        before on the same day are still recorded.
         """
 
     @abstractmethod
     async def query_metrics(self, request: QueryMetricsRequest, call: Call) -> QueryMetricsResponse:
-        """Returns a metric over time, in total or for its greatest groups.
+        """Returns a metric over time, in total or for its largest groups.
 
-        Events are counted exactly once, in the interval of their own time (UTC), within seconds after
-        they happened. Intervals in which nothing happened are left out. Amounts of different
-        currencies are never added up: each currency is a series of its own.
+        Each event is counted exactly once, in the interval of its event time (UTC), and appears in the
+        metric within seconds. Intervals without events are left out. Amounts in different currencies
+        are not added up. Each currency has its own series.
         """
 
     @abstractmethod
     async def get_experiment(self, request: GetExperimentRequest, call: Call) -> Experiment:
-        """Returns the result of an experiment: how often each of its variants was seen, and how often
-        that led to what the experiment aims at.
+        """Returns the result of an experiment: the exposures and conversions of each variant.
 
-        Experiments whose names have a dot are those of services. They count each user once. Others
-        count the events that clients report. Fails with NOT_FOUND if nothing was counted.
+        Experiments with a dot in their name are run by services, and each user counts once. For all
+        other experiments, the events that clients report are counted.
+
+        Fails with NOT_FOUND (reason `EXPERIMENT_NOT_FOUND`) if no exposures and conversions were
+        counted.
         """
 
     @abstractmethod
     def watch_sales(self, request: WatchSalesRequest, call: Call) -> AsyncIterator[WatchSalesResponse]:
-        """Streams what happens to orders and payments, from now on or after the `resume_token`.
+        """Streams the events of orders and payments, starting now or after the `resume_token`.
 
-        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
-        `resume_token` then, and after any loss.
+        The stream fails with DEADLINE_EXCEEDED after an hour. To continue it, also after a lost
+        connection, open a new stream with the last `resume_token`.
         """
 
     @abstractmethod
     async def list_audit_entries(self, request: ListAuditEntriesRequest, call: Call) -> ListAuditEntriesResponse:
-        """Lists the events of all services that happened in a period, newest first: who did what, when.
+        """Lists the audit log, newest first: the events of all services, with their time and actor.
 
-        Entries are never changed, and kept for two years. Entries about users who were deleted stay,
-        but no longer name the user.
+        Entries never change and are kept for two years, with one exception: when a user is deleted,
+        the user's name is removed from all entries.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -103,59 +109,65 @@ class AnalyticsServiceBase(Service):
 
 
 class AnalyticsServiceClient:
-    """Counts what clients and services report, and keeps an append-only log of the store's events."""
+    """Counts the events that clients and services report, and keeps an append-only log of all events of
+    the services.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def ingest_events(self, requests: AsyncIterable[IngestEventsRequest], *, timeout_s: float | None = None) -> IngestEventsResponse:
-        """Records events that a client reports, such as page views. Each event is counted once, however
-        often it is sent: it is recognised by its `event_id`.
+        """Records events that a client reports, such as page views. An event that is sent several times,
+        with the same `event_id`, is counted once.
 
-        An event that is not valid is not recorded and does not affect the others; the response counts
-        such events by reason. If the call fails, some of its events may have been recorded: send them
-        all again. Calls with an access token record the events as the user's; the events of other
-        calls belong to nobody.
+        Invalid events are rejected without affecting the others, and the response counts them by
+        reason. If the call fails, some of its events may already be recorded. To retry, send all of
+        them again. If the call has an access token, its events are recorded as events of this user.
+        Otherwise they are anonymous.
 
-        A call may hold up to 100000 events, or 100 without an access token. Fails with
-        RESOURCE_EXHAUSTED beyond that, and if too many such calls are in progress.
+        A call can contain up to 100,000 events, or up to 100 without an access token. Fails with
+        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), or if too many such calls are
+        in progress (reason `INGESTION_BUSY`).
 
-        A user may report 1000 different products, pages and variants each on a day (UTC), and all
-        callers without an access token 50000 together. Fails with RESOURCE_EXHAUSTED if an event has
-        one more; events with those that were reported on the day are recorded further on.
+        In a day (UTC), a user can report up to 1,000 different products, pages and variants each; all
+        callers without an access token together up to 50,000. Fails with RESOURCE_EXHAUSTED if an
+        event names one more (reason `NAMES_TOO_MANY`). Events with names that were reported
+        before on the same day are still recorded.
         """
         return await self._channel.collect(_ANALYTICS_SERVICE_INGEST_EVENTS, requests, timeout_s=timeout_s)
 
     async def query_metrics(self, request: QueryMetricsRequest, *, timeout_s: float | None = None) -> QueryMetricsResponse:
-        """Returns a metric over time, in total or for its greatest groups.
+        """Returns a metric over time, in total or for its largest groups.
 
-        Events are counted exactly once, in the interval of their own time (UTC), within seconds after
-        they happened. Intervals in which nothing happened are left out. Amounts of different
-        currencies are never added up: each currency is a series of its own.
+        Each event is counted exactly once, in the interval of its event time (UTC), and appears in the
+        metric within seconds. Intervals without events are left out. Amounts in different currencies
+        are not added up. Each currency has its own series.
         """
         return await self._channel.call(_ANALYTICS_SERVICE_QUERY_METRICS, request, timeout_s=timeout_s)
 
     async def get_experiment(self, request: GetExperimentRequest, *, timeout_s: float | None = None) -> Experiment:
-        """Returns the result of an experiment: how often each of its variants was seen, and how often
-        that led to what the experiment aims at.
+        """Returns the result of an experiment: the exposures and conversions of each variant.
 
-        Experiments whose names have a dot are those of services. They count each user once. Others
-        count the events that clients report. Fails with NOT_FOUND if nothing was counted.
+        Experiments with a dot in their name are run by services, and each user counts once. For all
+        other experiments, the events that clients report are counted.
+
+        Fails with NOT_FOUND (reason `EXPERIMENT_NOT_FOUND`) if no exposures and conversions were
+        counted.
         """
         return await self._channel.call(_ANALYTICS_SERVICE_GET_EXPERIMENT, request, timeout_s=timeout_s)
 
     def watch_sales(self, request: WatchSalesRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchSalesResponse]]:
-        """Streams what happens to orders and payments, from now on or after the `resume_token`.
+        """Streams the events of orders and payments, starting now or after the `resume_token`.
 
-        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
-        `resume_token` then, and after any loss.
+        The stream fails with DEADLINE_EXCEEDED after an hour. To continue it, also after a lost
+        connection, open a new stream with the last `resume_token`.
         """
         return self._channel.open(_ANALYTICS_SERVICE_WATCH_SALES, request, timeout_s=timeout_s)
 
     async def list_audit_entries(self, request: ListAuditEntriesRequest, *, timeout_s: float | None = None) -> ListAuditEntriesResponse:
-        """Lists the events of all services that happened in a period, newest first: who did what, when.
+        """Lists the audit log, newest first: the events of all services, with their time and actor.
 
-        Entries are never changed, and kept for two years. Entries about users who were deleted stay,
-        but no longer name the user.
+        Entries never change and are kept for two years, with one exception: when a user is deleted,
+        the user's name is removed from all entries.
         """
         return await self._channel.call(_ANALYTICS_SERVICE_LIST_AUDIT_ENTRIES, request, timeout_s=timeout_s)

@@ -50,17 +50,18 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class Dimension(betterproto2.Enum):
     """
-    How a metric is split into groups.
+    The dimensions by which metrics can be grouped.
     """
 
     UNSPECIFIED = 0
     """
-    Not split: one group, the total.
+    Not grouped. The result is the total.
     """
 
     PRODUCT = 1
     """
-    By product. An order counts once for each of its products, with the product's units and amount.
+    By product. An order counts once for each of its products, with the units and amount of this
+    product.
     """
 
     PAGE = 2
@@ -70,7 +71,7 @@ class Dimension(betterproto2.Enum):
 
     VARIANT = 3
     """
-    By variant of the experiment that the request names.
+    By variant of the experiment in the request.
     """
 
     @classmethod
@@ -99,7 +100,7 @@ class EventType(betterproto2.Enum):
 
     UNSPECIFIED = 0
     """
-    Not set. The event is rejected: EVENT_TYPE_MISSING.
+    Not set. The event is rejected with EVENT_TYPE_MISSING.
     """
 
     PAGE_VIEW = 1
@@ -114,7 +115,7 @@ class EventType(betterproto2.Enum):
 
     CART_ADDITION = 3
     """
-    A product was put into a cart.
+    A product was added to a cart.
     """
 
     EXPOSURE = 4
@@ -124,7 +125,7 @@ class EventType(betterproto2.Enum):
 
     CONVERSION = 5
     """
-    What a variant of an experiment aims at happened, such as a click on a recommendation.
+    The goal of an experiment was reached, such as a click on a recommendation.
     """
 
     @classmethod
@@ -162,17 +163,17 @@ class Interval(betterproto2.Enum):
 
     MINUTE = 1
     """
-    Minutes, which are kept for eight days.
+    One minute. Kept for 8 days.
     """
 
     HOUR = 2
     """
-    Hours, which are kept for a hundred days.
+    One hour. Kept for 100 days.
     """
 
     DAY = 3
     """
-    Days of UTC, which are kept for two years.
+    One day (UTC). Kept for two years.
     """
 
     @classmethod
@@ -196,12 +197,12 @@ class Interval(betterproto2.Enum):
 
 class Measure(betterproto2.Enum):
     """
-    What is measured.
+    The measures of a metric.
     """
 
     UNSPECIFIED = 0
     """
-    Not set: the count.
+    Not set. Treated as MEASURE_COUNT.
     """
 
     COUNT = 1
@@ -216,7 +217,7 @@ class Measure(betterproto2.Enum):
 
     AMOUNT = 3
     """
-    The amount of money. The request must name the currency.
+    The amount of money. The request must contain `currency_code`.
     """
 
     @classmethod
@@ -240,7 +241,7 @@ class Measure(betterproto2.Enum):
 
 class Metric(betterproto2.Enum):
     """
-    What is counted.
+    The metrics.
     """
 
     UNSPECIFIED = 0
@@ -250,32 +251,32 @@ class Metric(betterproto2.Enum):
 
     ORDERS_PLACED = 1
     """
-    Orders that were placed, in the interval of their placement.
+    Placed orders, by the time when they were placed.
     """
 
     ORDERS_CANCELLED = 2
     """
-    Orders that were cancelled, in the interval of the cancellation.
+    Cancelled orders, by the time of the cancellation.
     """
 
     ORDERS_CONFIRMED = 3
     """
-    Orders that were paid, in the interval of their confirmation.
+    Paid orders, by the time of the confirmation.
     """
 
     ORDERS_SHIPPED = 4
     """
-    Orders that were shipped, in the interval of the shipment.
+    Shipped orders, by the time of the shipment.
     """
 
     PAYMENTS_CAPTURED = 5
     """
-    Payments that were captured.
+    Captured payments.
     """
 
     PAYMENTS_REFUNDED = 6
     """
-    Refunds of payments, each with its own amount.
+    Refunds. Each refund counts with its own amount.
     """
 
     PAGE_VIEWS = 10
@@ -295,12 +296,12 @@ class Metric(betterproto2.Enum):
 
     EXPOSURES = 13
     """
-    Events of TYPE_EXPOSURE, and users who saw a variant of a service's experiment.
+    Events of TYPE_EXPOSURE, and users who saw a variant of an experiment that a service runs.
     """
 
     CONVERSIONS = 14
     """
-    Events of TYPE_CONVERSION, and users who did what a service's experiment aims at.
+    Events of TYPE_CONVERSION, and users who reached the goal of an experiment that a service runs.
     """
 
     @classmethod
@@ -341,12 +342,12 @@ class Metric(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class AuditEntry(betterproto2.Message):
     """
-    An event in the log. It is never changed.
+    An entry of the audit log.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The resource name, in the form "auditEntries/{number}". Later entries have greater numbers.
+    The resource name, in the form "auditEntries/{number}". Later entries have higher numbers.
     """
 
     source: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -356,43 +357,42 @@ class AuditEntry(betterproto2.Message):
 
     event_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The identifier of the event, unique for its source.
+    The identifier of the event, unique within its source.
     """
 
     type: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    What happened: the type of the event without its package, such as OrderPlaced.
+    The type of the event without its package, such as OrderPlaced.
     """
 
     aggregate: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The resource that it happened to, such as "orders/{uid}". "users/-" if that is a user who was
-    deleted.
+    The resource name of the aggregate, such as "orders/{uid}". "users/-" if it is a deleted user.
     """
 
     actor: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    Who did it, or whose resource it is: "users/{uid}". "users/-" if the user was deleted, empty if
-    the event names nobody.
+    The resource name of the user who caused the event or owns the aggregate, in the form
+    "users/{uid}". "users/-" if the user was deleted. Empty if the event contains no user.
     """
 
     description: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    What happened, in words.
+    A description of the event, as text.
     """
 
     event_time: "datetime.datetime | None" = betterproto2.field(
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it happened.
+    The time of the event.
     """
 
     record_time: "datetime.datetime | None" = betterproto2.field(
         9, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was written to the log.
+    The time when the event was written to the log.
     """
 
 
@@ -404,52 +404,52 @@ class Event(betterproto2.Message):
     """
     An event that a client reports.
 
-    The rules of its fields do not reject the request, but the single event: each comment names the
-    reason.
+    If an event is invalid, only this event is rejected and not the request. The comments of the
+    fields name the reasons.
     """
 
     event_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Required. A UUID that the client generates for the event, and repeats if it sends the event
-    again. Otherwise the event is rejected: EVENT_ID_INVALID.
+    Required. A UUID that the client generates for the event. Use the same UUID to send the event
+    again. Rejected with EVENT_ID_INVALID if it is not a UUID.
     """
 
     type: "EventType" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: EventType(0))
     """
-    Required. What happened.
+    Required. The type of the event.
     """
 
     event_time: "datetime.datetime | None" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Required. When it happened: in the past seven days, or up to five minutes in the future because
-    clocks differ. Otherwise the event is rejected: EVENT_TIME_MISSING, EVENT_TIME_OUT_OF_RANGE.
+    Required. The time of the event, from seven days ago to five minutes from now, because clocks
+    differ. Rejected with EVENT_TIME_MISSING or EVENT_TIME_OUT_OF_RANGE.
     """
 
     product: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
     The resource name of the product that the event is about, in the form "products/{uid}".
-    Required for TYPE_PRODUCT_VIEW and TYPE_CART_ADDITION. Otherwise the event is rejected:
-    PRODUCT_INVALID, PRODUCT_MISSING.
+    Required for TYPE_PRODUCT_VIEW and TYPE_CART_ADDITION. Rejected with PRODUCT_INVALID or
+    PRODUCT_MISSING.
     """
 
     page: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
     The path of the page, "/" and up to 199 visible ASCII characters without "?" and "#". Required
-    for TYPE_PAGE_VIEW. Otherwise the event is rejected: PAGE_INVALID, PAGE_MISSING.
+    for TYPE_PAGE_VIEW. Rejected with PAGE_INVALID or PAGE_MISSING.
     """
 
     experiment: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    The experiment, 1 to 40 lower-case letters, digits and hyphens. Required, together with
-    `variant`, for TYPE_EXPOSURE and TYPE_CONVERSION. Otherwise the event is rejected:
-    EXPERIMENT_INVALID, EXPERIMENT_MISSING.
+    The name of the experiment, 1 to 40 lower-case letters, digits and hyphens. Required together
+    with `variant` for TYPE_EXPOSURE and TYPE_CONVERSION. Rejected with EXPERIMENT_INVALID or
+    EXPERIMENT_MISSING.
     """
 
     variant: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The variant of the experiment, in the form of `experiment`.
+    The name of the variant, in the same form as `experiment`.
     """
 
 
@@ -459,7 +459,7 @@ default_message_pool.register_message("meshwright.analytics.v1", "Event", Event)
 @dataclass(eq=False, repr=False)
 class Experiment(betterproto2.Message):
     """
-    The result of an experiment, in the last two years.
+    The result of an experiment over the last two years.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -469,7 +469,7 @@ class Experiment(betterproto2.Message):
 
     variants: "list[ExperimentVariant]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The results of the variants, by name. At most 100 are returned.
+    The results of the variants, ordered by name. At most 100.
     """
 
 
@@ -484,33 +484,33 @@ class ExperimentVariant(betterproto2.Message):
 
     variant: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The variant.
+    The name of the variant.
     """
 
     exposure_count: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    How often it was seen.
+    The number of exposures.
     """
 
     conversion_count: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    How often that led to what the experiment aims at.
+    The number of conversions.
     """
 
     conversion_rate: "float" = betterproto2.field(4, betterproto2.TYPE_DOUBLE)
     """
-    The share of exposures that did.
+    The conversions divided by the exposures, from 0 to 1.
     """
 
     conversion_rate_low: "float" = betterproto2.field(5, betterproto2.TYPE_DOUBLE)
     """
-    The lower bound of the true share, with a confidence of 95% together with the upper one. Two
-    variants whose bounds overlap may be equally good.
+    The lower bound of the 95% confidence interval of the conversion rate. If the intervals of
+    two variants overlap, the variants may be equally good.
     """
 
     conversion_rate_high: "float" = betterproto2.field(6, betterproto2.TYPE_DOUBLE)
     """
-    The upper bound.
+    The upper bound of the 95% confidence interval of the conversion rate.
     """
 
 
@@ -536,7 +536,8 @@ default_message_pool.register_message("meshwright.analytics.v1", "GetExperimentR
 @dataclass(eq=False, repr=False)
 class IngestEventsRequest(betterproto2.Message):
     """
-    Request message for IngestEvents. Several events in each message make the call cheaper.
+    Request message for IngestEvents. Send several events in each message, because this is more
+    efficient.
     """
 
     events: "list[Event]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -561,17 +562,17 @@ class IngestEventsResponse(betterproto2.Message):
 
     duplicate_count: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    The number of events that had been recorded before, or were repeated in the call.
+    The number of events that were already recorded or are repeated in the call.
     """
 
     rejected_count: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    The number of events that are not valid.
+    The number of rejected events.
     """
 
     rejections: "list[Rejection]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Why events were rejected, an entry for each reason.
+    The rejected events, with one entry for each reason.
     """
 
 
@@ -581,7 +582,7 @@ default_message_pool.register_message("meshwright.analytics.v1", "IngestEventsRe
 @dataclass(eq=False, repr=False)
 class ListAuditEntriesRequest(betterproto2.Message):
     """
-    Request message for ListAuditEntries. Entries must match all fields that are set.
+    Request message for ListAuditEntries. Only entries that match all filter fields are listed.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
@@ -599,31 +600,31 @@ class ListAuditEntriesRequest(betterproto2.Message):
 
     aggregate: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The resource that the events happened to, such as "orders/{uid}".
+    The resource name of the aggregate, such as "orders/{uid}".
     """
 
     type: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The type of the events without its package, such as OrderPlaced.
+    The type of the event without its package, such as OrderPlaced.
     """
 
     actor: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Who caused the events: "users/{uid}".
+    The resource name of the actor, in the form "users/{uid}".
     """
 
     start_time: "datetime.datetime | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Only events that happened at this time or later.
+    The earliest time of the events (inclusive).
     """
 
     end_time: "datetime.datetime | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    Only events that happened before this time.
+    The latest time of the events (exclusive).
     """
 
 
@@ -643,7 +644,7 @@ class ListAuditEntriesResponse(betterproto2.Message):
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to retrieve the next page with. Empty if this is the last page.
+    The token to retrieve the next page. Empty if this is the last page.
     """
 
 
@@ -685,12 +686,12 @@ class Point(betterproto2.Message):
         1, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    The beginning of the interval.
+    The start of the interval.
     """
 
     measures: "Measures | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    What happened in it.
+    The measures of the interval.
     """
 
 
@@ -705,61 +706,62 @@ class QueryMetricsRequest(betterproto2.Message):
 
     metric: "Metric" = betterproto2.field(1, betterproto2.TYPE_ENUM, default_factory=lambda: Metric(0))
     """
-    Required. What is counted.
+    Required. The metric.
     """
 
     interval: "Interval" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: Interval(0))
     """
-    Required. The length of an interval.
+    Required. The length of the intervals.
     """
 
     start_time: "datetime.datetime | None" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    The beginning of the period; the interval that contains it is included. If absent, the period
-    has the last 60 intervals before `end_time`.
+    The start of the period. The interval that contains it is included. If absent, the period
+    consists of the 60 intervals before `end_time`.
     """
 
     end_time: "datetime.datetime | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    The end of the period; the interval that contains it is included, unless it begins there. If
-    absent, it is now. A period may have 1440 minutes, 744 hours or 731 days.
+    The end of the period. The interval that contains it is included, unless the interval begins at
+    this time. If absent, the current time. The period can have at most 1440 minutes, 744 hours or
+    731 days, depending on `interval`.
     """
 
     group_by: "Dimension" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: Dimension(0))
     """
-    How the metric is split into groups. Fails with INVALID_ARGUMENT if the metric has no such
-    groups.
+    The dimension by which the metric is grouped. Fails with INVALID_ARGUMENT if the metric does
+    not have this dimension.
     """
 
     groups: "list[str]" = betterproto2.field(6, betterproto2.TYPE_STRING, repeated=True)
     """
     The groups to return, for example "products/{uid}" or the name of a variant. If empty, the
-    greatest ones are returned.
+    largest groups are returned.
     """
 
     experiment: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The experiment whose variants are the groups. Required for DIMENSION_VARIANT.
+    The name of the experiment whose variants are the groups. Required for DIMENSION_VARIANT.
     """
 
     order_by: "Measure" = betterproto2.field(8, betterproto2.TYPE_ENUM, default_factory=lambda: Measure(0))
     """
-    By which total in the period the greatest groups are found.
+    The measure whose total in the period determines the largest groups.
     """
 
     top: "int" = betterproto2.field(9, betterproto2.TYPE_INT32)
     """
-    The number of groups to return. If 0 or absent, it is 10; the maximum is 100. A response may
-    have 20000 points: intervals times groups.
+    The number of groups to return, up to 100. If 0 or absent, it is 10. A response can have at
+    most 20,000 points (intervals times groups).
     """
 
     currency_code: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
     """
-    Restricts the query to amounts of one currency (ISO 4217), for example EUR.
+    The currency (ISO 4217), for example EUR. Only amounts in this currency are included.
     """
 
 
@@ -774,14 +776,14 @@ class QueryMetricsResponse(betterproto2.Message):
 
     series: "list[Series]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    A series for each group and currency, the greatest first.
+    One series for each group and currency, largest first.
     """
 
     start_time: "datetime.datetime | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    The beginning of the first interval of the period.
+    The start of the first interval of the period.
     """
 
     end_time: "datetime.datetime | None" = betterproto2.field(
@@ -798,7 +800,7 @@ default_message_pool.register_message("meshwright.analytics.v1", "QueryMetricsRe
 @dataclass(eq=False, repr=False)
 class Rejection(betterproto2.Message):
     """
-    Events that were rejected for one reason.
+    The events that were rejected for one reason.
     """
 
     reason: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -808,7 +810,7 @@ class Rejection(betterproto2.Message):
 
     description: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What is wrong with the events.
+    A description of the error.
     """
 
     count: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
@@ -818,7 +820,7 @@ class Rejection(betterproto2.Message):
 
     first_index: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    The position of the first such event among all events of the call, from 0.
+    The position of the first such event among all events of the call, starting at 0.
     """
 
 
@@ -828,12 +830,12 @@ default_message_pool.register_message("meshwright.analytics.v1", "Rejection", Re
 @dataclass(eq=False, repr=False)
 class Sale(betterproto2.Message):
     """
-    A step of a sale.
+    An event of an order or a payment.
     """
 
     metric: "Metric" = betterproto2.field(1, betterproto2.TYPE_ENUM, default_factory=lambda: Metric(0))
     """
-    The metric in which the step counts, such as METRIC_ORDERS_PLACED.
+    The metric in which the event counts, such as METRIC_ORDERS_PLACED.
     """
 
     order: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -843,7 +845,7 @@ class Sale(betterproto2.Message):
 
     units: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    The number of units of all products. Zero for payments.
+    The total number of units of all products. Zero for payments.
     """
 
     amount: "___google__type__.Money | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
@@ -855,7 +857,7 @@ class Sale(betterproto2.Message):
         5, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it happened.
+    The time of the event.
     """
 
 
@@ -870,7 +872,7 @@ class Series(betterproto2.Message):
 
     group: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The group. Empty for the total.
+    The name of the group. Empty for the total.
     """
 
     total: "Measures | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
@@ -880,7 +882,7 @@ class Series(betterproto2.Message):
 
     points: "list[Point]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The intervals in which something happened, in their order.
+    The intervals with events, oldest first.
     """
 
 
@@ -896,7 +898,7 @@ class WatchSalesRequest(betterproto2.Message):
     resume_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     The `resume_token` of the last response that was received. The stream continues after that
-    response. If absent, the stream begins with what happens next.
+    response. If absent, the stream begins with the next event.
     """
 
 
@@ -911,12 +913,12 @@ class WatchSalesResponse(betterproto2.Message):
 
     sale: "Sale | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    What happened.
+    The event.
     """
 
     resume_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The token to continue the stream with after this response.
+    The token to continue the stream after this response.
     """
 
 
@@ -925,7 +927,8 @@ default_message_pool.register_message("meshwright.analytics.v1", "WatchSalesResp
 
 class AnalyticsServiceStub(betterproto2_grpclib.ServiceStub):
     """
-    Counts what clients and services report, and keeps an append-only log of the store's events.
+    Counts the events that clients and services report, and keeps an append-only log of all events of
+    the services.
     """
 
     async def ingest_events(
@@ -937,20 +940,22 @@ class AnalyticsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "IngestEventsResponse":
         """
-        Records events that a client reports, such as page views. Each event is counted once, however
-        often it is sent: it is recognised by its `event_id`.
+        Records events that a client reports, such as page views. An event that is sent several times,
+        with the same `event_id`, is counted once.
 
-        An event that is not valid is not recorded and does not affect the others; the response counts
-        such events by reason. If the call fails, some of its events may have been recorded: send them
-        all again. Calls with an access token record the events as the user's; the events of other
-        calls belong to nobody.
+        Invalid events are rejected without affecting the others, and the response counts them by
+        reason. If the call fails, some of its events may already be recorded. To retry, send all of
+        them again. If the call has an access token, its events are recorded as events of this user.
+        Otherwise they are anonymous.
 
-        A call may hold up to 100000 events, or 100 without an access token. Fails with
-        RESOURCE_EXHAUSTED beyond that, and if too many such calls are in progress.
+        A call can contain up to 100,000 events, or up to 100 without an access token. Fails with
+        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), or if too many such calls are
+        in progress (reason `INGESTION_BUSY`).
 
-        A user may report 1000 different products, pages and variants each on a day (UTC), and all
-        callers without an access token 50000 together. Fails with RESOURCE_EXHAUSTED if an event has
-        one more; events with those that were reported on the day are recorded further on.
+        In a day (UTC), a user can report up to 1,000 different products, pages and variants each; all
+        callers without an access token together up to 50,000. Fails with RESOURCE_EXHAUSTED if an
+        event names one more (reason `NAMES_TOO_MANY`). Events with names that were reported
+        before on the same day are still recorded.
         """
 
         return await self._stream_unary(
@@ -972,11 +977,11 @@ class AnalyticsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "QueryMetricsResponse":
         """
-        Returns a metric over time, in total or for its greatest groups.
+        Returns a metric over time, in total or for its largest groups.
 
-        Events are counted exactly once, in the interval of their own time (UTC), within seconds after
-        they happened. Intervals in which nothing happened are left out. Amounts of different
-        currencies are never added up: each currency is a series of its own.
+        Each event is counted exactly once, in the interval of its event time (UTC), and appears in the
+        metric within seconds. Intervals without events are left out. Amounts in different currencies
+        are not added up. Each currency has its own series.
         """
 
         return await self._unary_unary(
@@ -997,11 +1002,13 @@ class AnalyticsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "Experiment":
         """
-        Returns the result of an experiment: how often each of its variants was seen, and how often
-        that led to what the experiment aims at.
+        Returns the result of an experiment: the exposures and conversions of each variant.
 
-        Experiments whose names have a dot are those of services. They count each user once. Others
-        count the events that clients report. Fails with NOT_FOUND if nothing was counted.
+        Experiments with a dot in their name are run by services, and each user counts once. For all
+        other experiments, the events that clients report are counted.
+
+        Fails with NOT_FOUND (reason `EXPERIMENT_NOT_FOUND`) if no exposures and conversions were
+        counted.
         """
 
         return await self._unary_unary(
@@ -1022,10 +1029,10 @@ class AnalyticsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[WatchSalesResponse]":
         """
-        Streams what happens to orders and payments, from now on or after the `resume_token`.
+        Streams the events of orders and payments, starting now or after the `resume_token`.
 
-        The stream fails with DEADLINE_EXCEEDED after an hour. Open it again with the last
-        `resume_token` then, and after any loss.
+        The stream fails with DEADLINE_EXCEEDED after an hour. To continue it, also after a lost
+        connection, open a new stream with the last `resume_token`.
         """
 
         async for response in self._unary_stream(
@@ -1047,10 +1054,10 @@ class AnalyticsServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "ListAuditEntriesResponse":
         """
-        Lists the events of all services that happened in a period, newest first: who did what, when.
+        Lists the audit log, newest first: the events of all services, with their time and actor.
 
-        Entries are never changed, and kept for two years. Entries about users who were deleted stay,
-        but no longer name the user.
+        Entries never change and are kept for two years, with one exception: when a user is deleted,
+        the user's name is removed from all entries.
         """
 
         return await self._unary_unary(

@@ -112,7 +112,8 @@ async def scripted(*scripts: Script) -> AsyncIterator[str]:
         try:
             yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         finally:
-            if tasks:  # they end by themselves when the client has closed its connections
+            # They end by themselves when the client has closed its connections, of which the last may just begin.
+            while not all(task.done() for task in tasks):
                 await asyncio.gather(*tasks, return_exceptions=True)
     for task in tasks:
         task.result()

@@ -129,7 +129,7 @@ class EdgeSettings(ProcessSettings):
         30.0, ge=0, le=3600, description="how long 'reflect' waits for the upstreams at the start"
     )
     upstream_transport: TransportName = Field(
-        "grpc", description="the implementation of gRPC to the upstreams: gRPC's library, or the edge's own (http2)"
+        "http2", description="the implementation of gRPC to the upstreams: the edge's own (http2), or gRPC's library"
     )
     upstream_ca_file: Path | None = Field(
         None,

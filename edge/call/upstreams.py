@@ -36,7 +36,7 @@ class Upstreams:
         *,
         bare_messages: bool = False,
         in_mesh: bool = False,
-        transport: TransportName = "grpc",
+        transport: TransportName = "http2",
     ) -> None:
         """`addresses` maps services to their addresses; ANY_SERVICE stands for all others. `credentials` are for
         addresses with TLS. `bare_messages` and `in_mesh` are those of mesh.client.RawChannel, `transport` is the

@@ -17,7 +17,7 @@ from edge.settings import EdgeSettings
 from mesh.identity import Verifier
 from mesh.operations import Readiness
 
-TRANSPORT: Final[Any] = os.environ.get("UPSTREAM_TRANSPORT", "grpc")
+TRANSPORT: Final[Any] = os.environ.get("UPSTREAM_TRANSPORT", "http2")
 """The transport to the upstreams: all tests of the edge are to pass with each."""
 
 

@@ -40,8 +40,8 @@ each_render = pytest.mark.parametrize("render", RENDERS.values(), ids=list(RENDE
 
 @each_render
 def test_a_probe_starts_no_other_process(render: tuple[Object, ...]) -> None:
-    """What a shell starts outlives a probe that takes too long, as a child of the container's first process. PostgreSQL
-    takes the end of a child that it did not start for a crash, and ends every connection.
+    """A process that a shell starts outlives a probe that takes too long, as a child of the container's first process.
+    PostgreSQL takes the end of a child that it did not start for a crash, and ends every connection.
     """
     commands = [
         probe["exec"]["command"]

@@ -48,7 +48,8 @@ def test_one_service_is_tested_without_programs_in_go() -> None:
 
 def test_a_service_without_tests_is_a_sentence() -> None:
     """A wrong name is found before anything is installed or checked."""
-    done = subprocess.run(["make", "test", "SERVICE=nosuch"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = ["make", "--no-print-directory", "test", "SERVICE=nosuch"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert done.stdout == "There is no folder tests/services/nosuch.\n"
 

@@ -132,7 +132,7 @@ async def test_a_rejected_event_is_kept_but_not_redelivered(server: BrokerServer
 
 
 async def test_receivers_that_leave_soon_do_not_delay_it_for_ever(broker: Broker) -> None:
-    """What a receiver has not settled is repeated to one of those that replace each other within two seconds."""
+    """A delivery that was not settled is repeated to one of the receivers that replace each other every two seconds."""
     await publish(broker, event("one"))
     first = await subscribe(broker)
     assert text(await take(first)) == "one"

@@ -127,7 +127,7 @@ async def test_a_deleted_user_adjusts_nothing(client: InventoryServiceClient, da
 async def test_an_erasure_waits_for_an_adjustment_that_is_being_made(
     client: InventoryServiceClient, database: Database
 ) -> None:
-    """What is recorded while the user is being erased loses the name too."""
+    """An adjustment that is recorded while the user is being erased loses the name too."""
     async with database.transaction() as tx:
         assert not await erasure_storage.is_erased(tx, "users/eve")
         erasure = asyncio.create_task(_erase(database, "users/eve"))

@@ -107,7 +107,7 @@ async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -
 
 
 async def test_deleted_staff_leave_the_history_without_a_name(shop: Shop) -> None:
-    """What they did to the orders of customers stays, and what customers did keeps its name."""
+    """The changes that they made to the orders of customers stay, and changes by customers keep their name."""
     order = await shop.create(("products/spade", 1))
     await shop.cancel(order.name, subject="users/boss", scopes=STAFF_SCOPES)
     await shop.consume(UserDeleted(user="users/boss"), "identity")

@@ -48,16 +48,17 @@ class OrdersServiceBase(Service):
     async def create_order(self, request: CreateOrderRequest, call: Call) -> Order:
         """Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, if the prices of the products are in
-        different currencies, or if a product no longer has the `expected_unit_price` of its line. The
-        error lists every affected line.
+        Fails with INVALID_ARGUMENT (reason `LINES_REJECTED`) if a product is not on sale, if the
+        prices of the products are in different currencies, or if a product no longer has the
+        `expected_unit_price` of its line. The error lists every affected line.
         """
 
     @abstractmethod
     async def get_order(self, request: GetOrderRequest, call: Call) -> Order:
         """Returns an order. Customers can get their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the order does not exist or belongs to another customer.
+        Fails with NOT_FOUND (reason `ORDER_NOT_FOUND`) if the order does not exist or belongs to
+        another customer.
         """
 
     @abstractmethod
@@ -69,7 +70,7 @@ class OrdersServiceBase(Service):
         """Cancels an order that has not been shipped. Its products are released, and captured payments
         are refunded. Cancelling a cancelled order has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order was shipped.
+        Fails with FAILED_PRECONDITION (reason `ORDER_STATE`) if the order was shipped.
         """
 
     @abstractmethod
@@ -77,16 +78,17 @@ class OrdersServiceBase(Service):
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, was already shipped with another
-        shipment, or if its products are no longer in stock.
+        Fails with FAILED_PRECONDITION if the order is not confirmed or was already shipped with
+        another shipment (reason `ORDER_STATE`), or if its products are no longer in stock (reason
+        `ORDER_NOT_IN_STOCK`).
         """
 
     @abstractmethod
     async def record_shipment_event(self, request: RecordShipmentEventRequest, call: Call) -> Order:
         """Adds an event that the carrier reported to the shipment of an order. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order was not shipped, or if its shipment already has 100
-        events.
+        Fails with FAILED_PRECONDITION if the order was not shipped (reason `ORDER_STATE`), or if its
+        shipment already has 100 events (reason `SHIPMENT_FULL`).
         """
 
     @abstractmethod
@@ -131,16 +133,17 @@ class OrdersServiceClient:
     async def create_order(self, request: CreateOrderRequest, *, timeout_s: float | None = None) -> Order:
         """Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, if the prices of the products are in
-        different currencies, or if a product no longer has the `expected_unit_price` of its line. The
-        error lists every affected line.
+        Fails with INVALID_ARGUMENT (reason `LINES_REJECTED`) if a product is not on sale, if the
+        prices of the products are in different currencies, or if a product no longer has the
+        `expected_unit_price` of its line. The error lists every affected line.
         """
         return await self._channel.call(_ORDERS_SERVICE_CREATE_ORDER, request, timeout_s=timeout_s)
 
     async def get_order(self, request: GetOrderRequest, *, timeout_s: float | None = None) -> Order:
         """Returns an order. Customers can get their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the order does not exist or belongs to another customer.
+        Fails with NOT_FOUND (reason `ORDER_NOT_FOUND`) if the order does not exist or belongs to
+        another customer.
         """
         return await self._channel.call(_ORDERS_SERVICE_GET_ORDER, request, timeout_s=timeout_s)
 
@@ -152,7 +155,7 @@ class OrdersServiceClient:
         """Cancels an order that has not been shipped. Its products are released, and captured payments
         are refunded. Cancelling a cancelled order has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order was shipped.
+        Fails with FAILED_PRECONDITION (reason `ORDER_STATE`) if the order was shipped.
         """
         return await self._channel.call(_ORDERS_SERVICE_CANCEL_ORDER, request, timeout_s=timeout_s)
 
@@ -160,16 +163,17 @@ class OrdersServiceClient:
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, was already shipped with another
-        shipment, or if its products are no longer in stock.
+        Fails with FAILED_PRECONDITION if the order is not confirmed or was already shipped with
+        another shipment (reason `ORDER_STATE`), or if its products are no longer in stock (reason
+        `ORDER_NOT_IN_STOCK`).
         """
         return await self._channel.call(_ORDERS_SERVICE_SHIP_ORDER, request, timeout_s=timeout_s)
 
     async def record_shipment_event(self, request: RecordShipmentEventRequest, *, timeout_s: float | None = None) -> Order:
         """Adds an event that the carrier reported to the shipment of an order. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order was not shipped, or if its shipment already has 100
-        events.
+        Fails with FAILED_PRECONDITION if the order was not shipped (reason `ORDER_STATE`), or if its
+        shipment already has 100 events (reason `SHIPMENT_FULL`).
         """
         return await self._channel.call(_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT, request, timeout_s=timeout_s)
 

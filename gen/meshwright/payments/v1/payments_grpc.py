@@ -44,7 +44,8 @@ class PaymentsServiceBase(Service):
     async def get_payment(self, request: GetPaymentRequest, call: Call) -> Payment:
         """Returns a payment. Customers can get the payments for their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the payment does not exist or belongs to another customer.
+        Fails with NOT_FOUND (reason `PAYMENT_NOT_FOUND`) if the payment does not exist or belongs to
+        another customer.
         """
 
     @abstractmethod
@@ -55,8 +56,8 @@ class PaymentsServiceBase(Service):
     async def refund_payment(self, request: RefundPaymentRequest, call: Call) -> Payment:
         """Refunds a captured payment, partially or fully. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if the amount exceeds what
-        has not been refunded yet.
+        Fails with FAILED_PRECONDITION if the payment is not captured (reason `PAYMENT_STATE`), or if
+        the amount exceeds what has not been refunded yet (reason `REFUND_EXCEEDS_PAYMENT`).
         """
 
     @abstractmethod
@@ -64,7 +65,7 @@ class PaymentsServiceBase(Service):
         """Approves or declines a payment that the risk check flagged. Staff only. Repeating a decision
         has no effect.
 
-        Fails with FAILED_PRECONDITION if the payment is not in review.
+        Fails with FAILED_PRECONDITION (reason `PAYMENT_STATE`) if the payment is not in review.
         """
 
     @abstractmethod
@@ -78,7 +79,8 @@ class PaymentsServiceBase(Service):
         """Receives a webhook of the payment provider, signed according to Standard Webhooks. A report
         that is delivered again has no effect.
 
-        Fails with UNAUTHENTICATED if the signature is missing, invalid, or more than 5 minutes old.
+        Fails with UNAUTHENTICATED (reason `SIGNATURE_INVALID`) if the signature is missing, invalid,
+        or more than 5 minutes old.
         """
 
     @abstractmethod
@@ -116,7 +118,8 @@ class PaymentsServiceClient:
     async def get_payment(self, request: GetPaymentRequest, *, timeout_s: float | None = None) -> Payment:
         """Returns a payment. Customers can get the payments for their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the payment does not exist or belongs to another customer.
+        Fails with NOT_FOUND (reason `PAYMENT_NOT_FOUND`) if the payment does not exist or belongs to
+        another customer.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_GET_PAYMENT, request, timeout_s=timeout_s)
 
@@ -127,8 +130,8 @@ class PaymentsServiceClient:
     async def refund_payment(self, request: RefundPaymentRequest, *, timeout_s: float | None = None) -> Payment:
         """Refunds a captured payment, partially or fully. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if the amount exceeds what
-        has not been refunded yet.
+        Fails with FAILED_PRECONDITION if the payment is not captured (reason `PAYMENT_STATE`), or if
+        the amount exceeds what has not been refunded yet (reason `REFUND_EXCEEDS_PAYMENT`).
         """
         return await self._channel.call(_PAYMENTS_SERVICE_REFUND_PAYMENT, request, timeout_s=timeout_s)
 
@@ -136,7 +139,7 @@ class PaymentsServiceClient:
         """Approves or declines a payment that the risk check flagged. Staff only. Repeating a decision
         has no effect.
 
-        Fails with FAILED_PRECONDITION if the payment is not in review.
+        Fails with FAILED_PRECONDITION (reason `PAYMENT_STATE`) if the payment is not in review.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_REVIEW_PAYMENT, request, timeout_s=timeout_s)
 
@@ -150,7 +153,8 @@ class PaymentsServiceClient:
         """Receives a webhook of the payment provider, signed according to Standard Webhooks. A report
         that is delivered again has no effect.
 
-        Fails with UNAUTHENTICATED if the signature is missing, invalid, or more than 5 minutes old.
+        Fails with UNAUTHENTICATED (reason `SIGNATURE_INVALID`) if the signature is missing, invalid,
+        or more than 5 minutes old.
         """
         return await self._channel.call(_PAYMENTS_SERVICE_RECEIVE_REPORT, request, timeout_s=timeout_s)
 

@@ -877,9 +877,9 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Places an order for the caller at the catalog's current prices.
 
-        Fails with INVALID_ARGUMENT if a product is not on sale, if the prices of the products are in
-        different currencies, or if a product no longer has the `expected_unit_price` of its line. The
-        error lists every affected line.
+        Fails with INVALID_ARGUMENT (reason `LINES_REJECTED`) if a product is not on sale, if the
+        prices of the products are in different currencies, or if a product no longer has the
+        `expected_unit_price` of its line. The error lists every affected line.
         """
 
         return await self._unary_unary(
@@ -902,7 +902,8 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns an order. Customers can get their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the order does not exist or belongs to another customer.
+        Fails with NOT_FOUND (reason `ORDER_NOT_FOUND`) if the order does not exist or belongs to
+        another customer.
         """
 
         return await self._unary_unary(
@@ -947,7 +948,7 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         Cancels an order that has not been shipped. Its products are released, and captured payments
         are refunded. Cancelling a cancelled order has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order was shipped.
+        Fails with FAILED_PRECONDITION (reason `ORDER_STATE`) if the order was shipped.
         """
 
         return await self._unary_unary(
@@ -971,8 +972,9 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
         has no effect and returns the order.
 
-        Fails with FAILED_PRECONDITION if the order is not confirmed, was already shipped with another
-        shipment, or if its products are no longer in stock.
+        Fails with FAILED_PRECONDITION if the order is not confirmed or was already shipped with
+        another shipment (reason `ORDER_STATE`), or if its products are no longer in stock (reason
+        `ORDER_NOT_IN_STOCK`).
         """
 
         return await self._unary_unary(
@@ -995,8 +997,8 @@ class OrdersServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Adds an event that the carrier reported to the shipment of an order. Staff only.
 
-        Fails with FAILED_PRECONDITION if the order was not shipped, or if its shipment already has 100
-        events.
+        Fails with FAILED_PRECONDITION if the order was not shipped (reason `ORDER_STATE`), or if its
+        shipment already has 100 events (reason `SHIPMENT_FULL`).
         """
 
         return await self._unary_unary(

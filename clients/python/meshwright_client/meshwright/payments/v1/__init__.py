@@ -712,7 +712,8 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns a payment. Customers can get the payments for their own orders, staff can get all.
 
-        Fails with NOT_FOUND if the payment does not exist or belongs to another customer.
+        Fails with NOT_FOUND (reason `PAYMENT_NOT_FOUND`) if the payment does not exist or belongs to
+        another customer.
         """
 
         return await self._unary_unary(
@@ -756,8 +757,8 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Refunds a captured payment, partially or fully. Staff only.
 
-        Fails with FAILED_PRECONDITION if the payment is not captured, or if the amount exceeds what
-        has not been refunded yet.
+        Fails with FAILED_PRECONDITION if the payment is not captured (reason `PAYMENT_STATE`), or if
+        the amount exceeds what has not been refunded yet (reason `REFUND_EXCEEDS_PAYMENT`).
         """
 
         return await self._unary_unary(
@@ -781,7 +782,7 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         Approves or declines a payment that the risk check flagged. Staff only. Repeating a decision
         has no effect.
 
-        Fails with FAILED_PRECONDITION if the payment is not in review.
+        Fails with FAILED_PRECONDITION (reason `PAYMENT_STATE`) if the payment is not in review.
         """
 
         return await self._unary_unary(
@@ -827,7 +828,8 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
         Receives a webhook of the payment provider, signed according to Standard Webhooks. A report
         that is delivered again has no effect.
 
-        Fails with UNAUTHENTICATED if the signature is missing, invalid, or more than 5 minutes old.
+        Fails with UNAUTHENTICATED (reason `SIGNATURE_INVALID`) if the signature is missing, invalid,
+        or more than 5 minutes old.
         """
 
         return await self._unary_unary(

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from demo.faults import suspended
 from tests.system.mesh import Client, Mesh, eventually, problem
 
 BUYERS = 16
@@ -113,6 +114,21 @@ def test_the_last_unit_is_sold_once(mesh: Mesh, staff: Client) -> None:
     rejected = ("STATE_CANCELLED", "CANCEL_REASON_OUT_OF_STOCK")
     assert outcomes == [rejected] * (BUYERS - 1) + [("STATE_CONFIRMED", "")]
     wait_until_sold(staff, saw)
+
+
+def test_without_the_service_the_stock_is_unknown(mesh: Mesh, staff: Client, customer: Client, anyone: Client) -> None:
+    """While inventory hangs, products are served, their stock is unknown, and orders wait for it."""
+    saw = staff.create_product()
+    adjusted(staff, saw, 3)
+    url = f"/v1/{saw['name']}/availability"
+    with suspended(mesh.process("inventory")) as happened:
+        assert happened
+        assert anyone.get(url).json() == {"unknown": True}
+        assert anyone.get(f"/v1/{saw['name']}").json()["title"] == saw["title"]
+        placed = customer.order(saw).json()
+        assert customer.get(f"/v1/{placed['name']}").json()["pendingStep"] == "PENDING_STEP_STOCK"
+    assert settled(customer, placed["name"])["state"] == "STATE_CONFIRMED"
+    eventually(lambda: anyone.get(url).json() == {"name": url.removeprefix("/v1/"), "units": 2})
 
 
 def test_no_unit_is_lost_when_inventory_is_killed(mesh: Mesh, staff: Client, customer: Client) -> None:

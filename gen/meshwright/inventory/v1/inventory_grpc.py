@@ -49,7 +49,10 @@ class InventoryServiceBase(Service):
 
     @abstractmethod
     async def get_availability(self, request: GetAvailabilityRequest, call: Call) -> Availability:
-        """Returns the number of units of a product that can be ordered now. Anyone can call it."""
+        """Returns the number of units of a product that can be ordered now. Anyone can call it.
+
+        If the stock is not available at the moment, the edge returns `unknown` instead of an error.
+        """
 
     @abstractmethod
     async def get_stock(self, request: GetStockRequest, call: Call) -> Stock:
@@ -153,7 +156,10 @@ class InventoryServiceClient:
         self._channel = channel
 
     async def get_availability(self, request: GetAvailabilityRequest, *, timeout_s: float | None = None) -> Availability:
-        """Returns the number of units of a product that can be ordered now. Anyone can call it."""
+        """Returns the number of units of a product that can be ordered now. Anyone can call it.
+
+        If the stock is not available at the moment, the edge returns `unknown` instead of an error.
+        """
         return await self._channel.call(_INVENTORY_SERVICE_GET_AVAILABILITY, request, timeout_s=timeout_s)
 
     async def get_stock(self, request: GetStockRequest, *, timeout_s: float | None = None) -> Stock:

@@ -257,6 +257,12 @@ class Availability(betterproto2.Message):
     disclosed.
     """
 
+    unknown: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Output only. True if the stock is not available at the moment. In this case no other field is
+    set, and the product can still be ordered.
+    """
+
 
 default_message_pool.register_message("meshwright.inventory.v1", "Availability", Availability)
 
@@ -815,6 +821,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
     ) -> "Availability":
         """
         Returns the number of units of a product that can be ordered now. Anyone can call it.
+
+        If the stock is not available at the moment, the edge returns `unknown` instead of an error.
         """
 
         return await self._unary_unary(

@@ -1,6 +1,8 @@
 """Connections to RabbitMQ."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, TimeoutType
@@ -8,9 +10,21 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from pamqp.common import FieldTable
 from yarl import URL
 
+from mesh.events.rabbitmq.failures import FAILURES
+
 CONNECT_TIMEOUT_S = 2.0
 HEARTBEAT_S = 10  # two missed ones end the connection
 REQUEST_TIMEOUT_S = 3.0
+
+
+@asynccontextmanager
+async def best_effort() -> AsyncIterator[None]:
+    """Ends the block after REQUEST_TIMEOUT_S, and suppresses FAILURES in it: for a request whose failure costs nothing,
+    or is seen by the next one.
+    """
+    with suppress(*FAILURES):
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            yield
 
 
 class _Connection(aio_pika.Connection):
@@ -23,7 +37,8 @@ class _Connection(aio_pika.Connection):
         try:
             await super().connect(timeout)
         except BaseException:
-            await self.close()
+            async with best_effort():
+                await self.close()
             raise
 
 

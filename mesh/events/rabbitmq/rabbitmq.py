@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection
-from contextlib import suppress
 from typing import Self
 
 import structlog
@@ -13,7 +12,7 @@ from mesh.background import Worker, wait
 from mesh.errors import Unavailable
 from mesh.events.envelope import Envelope
 from mesh.events.rabbitmq.cloud_events import to_headers
-from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, exists, open_connection
+from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, best_effort, exists, open_connection
 from mesh.events.rabbitmq.failures import FAILURES, unavailable
 from mesh.events.rabbitmq.subscription import RabbitMQSubscription
 from mesh.events.rabbitmq.topology import route
@@ -112,9 +111,8 @@ class RabbitMQ(Worker):
         finally:
             self._connection = None
             self._publishing.clear()
-            with suppress(*FAILURES):  # closing a broken connection
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    await connection.close()
+            async with best_effort():  # closing a broken connection
+                await connection.close()
         raise Unavailable("RabbitMQ has closed the connection.", reason="BROKER_UNAVAILABLE")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +14,7 @@ from aio_pika.exceptions import ChannelInvalidStateError
 from mesh.background import wait
 from mesh.events.broker import BATCH_MAX
 from mesh.events.rabbitmq.cloud_events import from_message
-from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S
+from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, best_effort
 from mesh.events.rabbitmq.failures import FAILURES, unavailable
 
 WAIT_S = 2.0
@@ -76,9 +75,8 @@ class RabbitMQSubscription:
         unsettled = [delivery for delivery in self._batch if not delivery.is_rejected]
         self._batch = []
         if unsettled:
-            with suppress(*FAILURES):
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    await unsettled[-1].message.ack(multiple=True)
+            async with best_effort():
+                await unsettled[-1].message.ack(multiple=True)
 
     async def nak(self) -> None:
         """Requests the batch again, by a new channel."""
@@ -90,9 +88,8 @@ class RabbitMQSubscription:
         channel, self._channel = self._channel, None
         self._arrived.clear()
         if channel is not None:
-            with suppress(*FAILURES):  # it is gone with the connection
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    await channel.close()
+            async with best_effort():  # it is gone with the connection
+                await channel.close()
 
     async def _check(self) -> None:
         """Raises one of FAILURES if the channel is closed, or RabbitMQ has cancelled the consumer with its queue."""
@@ -137,7 +134,6 @@ class RabbitMQDelivery:
 
     async def reject(self) -> None:
         """Rejects the message, which RabbitMQ moves to the queue of rejected ones."""
-        with suppress(*FAILURES):
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await self.message.reject(requeue=False)
+        async with best_effort():
+            await self.message.reject(requeue=False)
             self.is_rejected = True

@@ -31,14 +31,15 @@ from meshwright.inventory.v1.inventory_pb import Reservation as ReservationMessa
 from meshwright.inventory.v1.inventory_pb import Stock as StockMessage
 
 from mesh.database import Connection, Database
-from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unauthenticated
+from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from mesh.field_mask import apply_update
 from mesh.idempotency import once
 from mesh.pagination import Page, read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
-from services.inventory import erasure_storage, reservations, storage
+from services.inventory import reservations, storage
 from services.inventory.domain import State, Stock, product_of, total_units
+from services.inventory.erasure_storage import ERASED_USERS
 from services.inventory.messages import (
     adjustment_message,
     availability,
@@ -202,8 +203,7 @@ async def _adjust_batch(tx: Connection, request: BatchAdjustStockRequest, actor:
 
 
 async def _adjust(tx: Connection, requests: Sequence[AdjustStockRequest], actor: str) -> list[StockMessage]:
-    if await erasure_storage.is_erased(tx, actor):
-        raise Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")
+    await ERASED_USERS.check_caller(tx, actor)
     now = datetime.now(UTC)
     adjustments = [_adjustment(request, actor, now) for request in requests]
     before = await storage.lock_all(tx, [each.product for each in adjustments], now)

@@ -68,8 +68,8 @@ async def user_deleted(tx: Connection, event: Event[UserDeleted]) -> None:
     for. A member of staff is removed from the history of all orders.
     """
     customer = event.data.user
-    await erasure_storage.lock_customer(tx, customer)
-    await erasure_storage.remember(tx, customer)
+    await erasure_storage.ERASED_CUSTOMERS.lock(tx, customer)
+    await erasure_storage.ERASED_CUSTOMERS.add(tx, customer)
     for uid in await erasure_storage.lock_unsold(tx, customer):
         order = await storage.find(tx, uid)
         assert order is not None, "orders are never deleted"

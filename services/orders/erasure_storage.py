@@ -2,43 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
-from mesh.database import Connection, lock_key
+from mesh.database import Connection
+from mesh.erased_users import ERASED_USER, ErasedUsers
 from services.orders import storage
 
-REMEMBERED_FOR = timedelta(days=1)  # longer than any token lasts
-PURGED_PER_CALL_MAX = 2  # more than the one row that an erasure may add, so that the table stays bounded
-
-ERASED_USER = "users/-"
-"""The actor of changes by staff whose account was deleted."""
-
-
-async def lock_customer(tx: Connection, customer: str, *, shared: bool = False) -> None:
-    """Makes the transactions in which a user places or changes orders, and that erase the user, take turns; those that
-    share the lock wait only for one that does not. Take it before the locks of rows.
-    """
-    await lock_key(tx, "erased_customers", customer, shared=shared)
-
-
-async def is_erased(tx: Connection, customer: str) -> bool:
-    """Returns whether a customer was erased. lock_customer() keeps that so."""
-    return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM erased_customers WHERE customer = $1)", customer))
-
-
-async def remember(tx: Connection, customer: str) -> None:
-    """Records that a customer was erased, and forgets some who were long ago."""
-    await tx.execute(
-        """
-        DELETE FROM erased_customers WHERE customer IN (
-            SELECT customer FROM erased_customers WHERE erase_time <= now() - $1::interval ORDER BY erase_time LIMIT $2
-            FOR UPDATE SKIP LOCKED
-        )
-        """,
-        REMEMBERED_FOR,
-        PURGED_PER_CALL_MAX,
-    )
-    await tx.execute("INSERT INTO erased_customers VALUES ($1, now()) ON CONFLICT DO NOTHING", customer)
+ERASED_CUSTOMERS: Final = ErasedUsers("erased_customers", "customer", timedelta(days=1))
 
 
 async def lock_unsold(tx: Connection, customer: str) -> Sequence[UUID]:

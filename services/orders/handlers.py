@@ -28,13 +28,12 @@ from meshwright.orders.v1.orders_pb import Shipment as ShipmentMessage
 from meshwright.orders.v1.orders_pb import ShipmentEvent as ShipmentEventMessage
 
 from mesh.database import Connection, Database, Wakeups
-from mesh.errors import Unauthenticated
 from mesh.idempotency import once, once_prepared
 from mesh.money_message import money_of
 from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
-from services.orders import change_storage, erasure_storage, saga, storage
+from services.orders import change_storage, saga, storage
 from services.orders.clients import Catalog, Inventory
 from services.orders.domain import (
     Actor,
@@ -47,6 +46,7 @@ from services.orders.domain import (
     uid_of,
     visible_to,
 )
+from services.orders.erasure_storage import ERASED_CUSTOMERS
 from services.orders.messages import change_message, order_message
 from services.orders.pricing import RequestedLine, price
 
@@ -186,7 +186,7 @@ class OrdersHandlers(OrdersServiceBase):
 
 
 async def _place(tx: Connection, lines: tuple[OrderLine, ...], *, customer: str, payment_method: str) -> OrderMessage:
-    await _reject_erased(tx, customer)
+    await ERASED_CUSTOMERS.check_caller(tx, customer)
     order = Order.place(uuid4(), customer, lines, datetime.now(UTC), payment_method)
     await saga.begin(tx, order)
     return order_message(order)
@@ -205,14 +205,8 @@ async def _lock(tx: Connection, actor: Actor, name: str) -> Order:
     """Returns an order that this actor may change, locked until the transaction ends. Raises as visible_to() does, and
     Unauthenticated if the actor's account was deleted: the history would name a user who was erased.
     """
-    await _reject_erased(tx, actor.subject)
+    await ERASED_CUSTOMERS.check_caller(tx, actor.subject)
     return visible_to(actor, name, await storage.find(tx, uid_of(name), lock=True))
-
-
-async def _reject_erased(tx: Connection, user: str) -> None:
-    await erasure_storage.lock_customer(tx, user, shared=True)
-    if await erasure_storage.is_erased(tx, user):
-        raise Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")
 
 
 def _actor(call: Call) -> Actor:

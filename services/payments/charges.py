@@ -26,8 +26,8 @@ async def charge(
         raise FailedPrecondition(
             f"The payment of {order} is cancelled.", reason="PAYMENT_STATE", metadata={"state": State.CANCELLED.name}
         )
-    await storage.lock_customer(tx, customer, shared=True)
-    if await storage.is_erased(tx, customer):
+    await storage.ERASED_CUSTOMERS.lock(tx, customer, shared=True)
+    if await storage.ERASED_CUSTOMERS.contains(tx, customer):
         customer = ""
     payment = Payment.begin(uuid4(), order, customer, payment_method, amount, now)
     await storage.insert(tx, payment)

@@ -73,9 +73,7 @@ class PaymentsHandlers(PaymentsServiceBase):
         """Records a decision on a payment that the risk check has flagged."""
         approve = request.decision == ReviewPaymentRequest.Decision.APPROVE
         async with self._database.transaction() as tx:
-            await storage.lock_customer(tx, call.caller.subject, shared=True)
-            if await storage.is_erased(tx, call.caller.subject):
-                raise Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")
+            await storage.ERASED_CUSTOMERS.check_caller(tx, call.caller.subject)
             payment = await _locked(tx, request.name)
             decided = await charges.review(tx, payment, call.caller.subject, approve=approve, now=datetime.now(UTC))
         return payment_message(decided, staff=True)

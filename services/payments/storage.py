@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from mesh.database import Connection, lock_key
+from mesh.database import Connection
+from mesh.erased_users import ERASED_USER, ErasedUsers
 from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
@@ -27,11 +28,8 @@ LEDGER_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
 
 HISTORY_MAX: Final = 100
 
-ERASED_KEPT: Final = timedelta(days=30)
-"""For how long an erased customer is remembered: longer than an order may take to be charged."""
-
-ERASED_USER: Final = "users/-"
-"""The reviewer of payments that staff whose account was deleted decided on."""
+# For longer than an order may take to be charged.
+ERASED_CUSTOMERS: Final = ErasedUsers("erased_customers", "customer", timedelta(days=30))
 
 REPORTS_KEPT: Final = 2 * TOLERANCE
 """For how long the id of a report is remembered: longer than its signature is accepted."""
@@ -86,18 +84,6 @@ async def is_cancelled(tx: Connection, order: str) -> bool:
 async def mark_cancelled(tx: Connection, order: str, now: datetime) -> None:
     """Records that an order can't be charged."""
     await tx.execute("INSERT INTO cancelled_orders VALUES ($1, $2) ON CONFLICT DO NOTHING", order, now)
-
-
-async def lock_customer(tx: Connection, customer: str, *, shared: bool = False) -> None:
-    """Makes the transactions that begin a payment of a customer or record a decision by staff, and that erase the user,
-    take turns; those that share the lock wait only for one that does not.
-    """
-    await lock_key(tx, "erased_customers", customer, shared=shared)
-
-
-async def is_erased(tx: Connection, customer: str) -> bool:
-    """Returns whether a customer was erased. lock_customer() keeps that so."""
-    return await tx.fetchval("SELECT true FROM erased_customers WHERE customer = $1", customer) is not None
 
 
 async def insert(tx: Connection, payment: Payment) -> None:
@@ -345,9 +331,8 @@ async def anonymise(tx: Connection, customer: str) -> None:
     instead of waiting for a payment that another transaction has locked: that one may wait for another of these
     payments, as the events of a batch come in any order.
     """
-    await lock_customer(tx, customer)
-    await tx.execute("DELETE FROM erased_customers WHERE erase_time < now() - $1::interval", ERASED_KEPT)
-    await tx.execute("INSERT INTO erased_customers VALUES ($1, now()) ON CONFLICT DO NOTHING", customer)
+    await ERASED_CUSTOMERS.lock(tx, customer)
+    await ERASED_CUSTOMERS.add(tx, customer)
     await tx.execute("SELECT FROM payments WHERE customer = $1 ORDER BY uid FOR UPDATE NOWAIT", customer)
     await tx.execute("UPDATE payments SET customer = '' WHERE customer = $1", customer)
     reviewed = "reviewer = $1 AND reviewer <> ''"

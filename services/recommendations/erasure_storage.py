@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from mesh.database import Connection, lock_key
+from mesh.database import Connection
+from mesh.erased_users import ErasedUsers
 from services.recommendations import basket_storage, exposure_storage
 
 REMEMBERED_FOR: Final = timedelta(days=30)
@@ -11,18 +12,20 @@ REMEMBERED_FOR: Final = timedelta(days=30)
 
 PURGED_PER_CALL_MAX: Final = 100
 
+_ERASED_USERS: Final = ErasedUsers("erased_users", "user_name", REMEMBERED_FOR)
+
 
 async def is_erased(tx: Connection, user: str) -> bool:
     """Returns whether a user was erased. The answer stays true until the end of the transaction, because an erasure
     waits for that.
     """
-    await lock_key(tx, "erased_users", user, shared=True)
-    return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM erased_users WHERE user_name = $1)", user))
+    await _ERASED_USERS.lock(tx, user, shared=True)
+    return await _ERASED_USERS.contains(tx, user)
 
 
 async def erase(tx: Connection, user: str, now: datetime) -> None:
     """Erases a user. Baskets still count, but are nobody's."""
-    await lock_key(tx, "erased_users", user)
+    await _ERASED_USERS.lock(tx, user)
     await tx.execute("INSERT INTO erased_users VALUES ($1, $2) ON CONFLICT DO NOTHING", user, now)
     await basket_storage.forget(tx, user)
     await exposure_storage.delete_of(tx, user)

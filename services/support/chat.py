@@ -11,12 +11,14 @@ from meshwright.support.v1.support_pb import ChatResponse, Post
 
 from mesh.background import stop
 from mesh.database import Database, Wakeups
+from mesh.erased_users import erased_caller
 from mesh.errors import MeshError
-from services.support import erasure_storage, presence_storage, storage
+from services.support import presence_storage, storage
 from services.support.domain import Actor, uid_of, visible_to
+from services.support.erasure_storage import ERASED_USERS
 from services.support.messages import posted_response, rejected_response
 from services.support.pace import Pace
-from services.support.posting import erased, post
+from services.support.posting import post
 from services.support.presence import Presence
 from services.support.view import View, resume_of
 
@@ -73,8 +75,8 @@ class Chats:
     async def _read(self, uid: UUID, actor: Actor, view: View, changed: asyncio.Event) -> Sequence[ChatResponse]:
         """Returns what the view has not shown yet, at most READ_MAX messages; sets `changed` if there may be more."""
         async with self._turns, self._database.transaction() as tx:
-            if await erasure_storage.is_erased(tx, actor.subject):
-                raise erased()
+            if await ERASED_USERS.contains(tx, actor.subject):
+                raise erased_caller()
             conversation = visible_to(actor, await storage.find(tx, uid))
             participants = await presence_storage.read_participants(tx, uid)
             messages = await storage.read_messages(tx, uid, view.number)

@@ -24,7 +24,7 @@ class Consumers:
         of these conversations are woken, and end if they must not go on.
         """
         user = event.data.user
-        await erasure_storage.lock_user(tx, user)
+        await erasure_storage.ERASED_USERS.lock(tx, user)
         conversations = await erasure_storage.erase(tx, user)
         await forget_caller(tx, user)
         await storage.wake(tx, conversations)

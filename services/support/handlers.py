@@ -28,16 +28,18 @@ from meshwright.support.v1.support_pb import (
 from meshwright.support.v1.support_pb import Conversation as ConversationMessage
 
 from mesh.database import Connection, Database
+from mesh.erased_users import erased_caller
 from mesh.errors import FieldViolation, invalid_fields
 from mesh.idempotency import once
 from mesh.pagination import read_page
 from mesh.rpc import Call
-from services.support import erasure_storage, presence_storage, storage
+from services.support import presence_storage, storage
 from services.support.chat import Chats
 from services.support.domain import Actor, Conversation, State, check_room, uid_of, visible_to
+from services.support.erasure_storage import ERASED_USERS
 from services.support.messages import chat_message, conversation_message, participant_message
 from services.support.open_streams import OpenStreams
-from services.support.posting import erased, post
+from services.support.posting import post
 from services.support.view import resume_of
 
 STAFF_SCOPE = "support.manage"
@@ -168,9 +170,9 @@ class SupportHandlers(SupportServiceBase):
 
 async def _create(tx: Connection, conversation: Conversation) -> ConversationMessage:
     """Inserts a conversation. Those of one customer, and the customer's erasure, take turns."""
-    await erasure_storage.lock_user(tx, conversation.customer)
-    if await erasure_storage.is_erased(tx, conversation.customer):
-        raise erased()
+    await ERASED_USERS.lock(tx, conversation.customer)
+    if await ERASED_USERS.contains(tx, conversation.customer):
+        raise erased_caller()
     check_room(await storage.count_open(tx, conversation.customer))
     await storage.insert(tx, conversation)
     return conversation_message(conversation)

@@ -7,10 +7,10 @@ from meshwright.support.v1.events_pb import MessagePosted
 from protobuf.wkt import Timestamp
 
 from mesh.database import Database
-from mesh.errors import Unauthenticated
 from mesh.events import publish
-from services.support import erasure_storage, presence_storage, storage
+from services.support import presence_storage, storage
 from services.support.domain import Actor, ChatMessage, checked_text, repeated, visible_to
+from services.support.erasure_storage import ERASED_USERS
 
 SOURCE = "support"
 
@@ -24,9 +24,7 @@ async def post(database: Database, uid: UUID, sender: Actor, text: str, request_
     checked_text(text, field)
     posted_as = UUID(request_id) if request_id else None
     async with database.transaction() as tx:
-        await erasure_storage.lock_user(tx, sender.subject, shared=True)
-        if await erasure_storage.is_erased(tx, sender.subject):
-            raise erased()
+        await ERASED_USERS.check_caller(tx, sender.subject)
         conversation = visible_to(sender, await storage.find(tx, uid, lock=True))
         if posted_as is not None and (earlier := await storage.find_posted(tx, uid, sender.subject, posted_as)):
             return repeated(earlier, text)
@@ -44,8 +42,3 @@ async def post(database: Database, uid: UUID, sender: Actor, text: str, request_
         )
         await publish(tx, posted, source=SOURCE, aggregate=conversation.name)
     return message
-
-
-def erased() -> Unauthenticated:
-    """Returns the error of a caller whose account was deleted."""
-    return Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")

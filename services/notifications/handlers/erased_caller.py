@@ -1,7 +1,7 @@
 """The rejection of callers who were erased while their call was on its way."""
 
 from mesh.database import Connection
-from mesh.errors import Unauthenticated
+from mesh.erased_users import erased_caller
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.storage import erased_users
 
@@ -11,4 +11,4 @@ async def check_not_erased(tx: Connection, hashes: KeyedHash, user: str) -> None
     have taken or shared the lock of the user.
     """
     if await erased_users.contains(tx, hashes.of_user(user)):
-        raise Unauthenticated("The user of this access token was deleted.", reason="TOKEN_REVOKED")
+        raise erased_caller()

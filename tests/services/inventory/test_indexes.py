@@ -55,7 +55,7 @@ READS: dict[str, Read] = {
     "list_stock low": lambda tx: deep_stock(tx, storage.Listed.LOW),
     "list_stock to reorder": lambda tx: deep_stock(tx, storage.Listed.TO_REORDER),
     "list_adjustments": deep_adjustments,
-    "is_erased": lambda tx: erasure_storage.is_erased(tx, "users/1"),
+    "is_erased": lambda tx: erasure_storage.ERASED_USERS.contains(tx, "users/1"),
     "erase": lambda tx: erasure_storage.erase(tx, "users/1"),
     "find": lambda tx: storage.find(tx, "products/7"),
     "lock": lambda tx: storage.lock(tx, ["products/7", "products/8"]),

@@ -81,8 +81,8 @@ async def test_orders_placed_during_a_deletion_are_cancelled_or_rejected(shop: S
 async def test_a_deletion_waits_for_an_order_that_is_being_placed(shop: Shop) -> None:
     """The order is committed after the deletion began, and is cancelled by it."""
     async with shop.database.transaction() as tx:
-        await erasure_storage.lock_customer(tx, "users/ada", shared=True)
-        assert not await erasure_storage.is_erased(tx, "users/ada")
+        await erasure_storage.ERASED_CUSTOMERS.lock(tx, "users/ada", shared=True)
+        assert not await erasure_storage.ERASED_CUSTOMERS.contains(tx, "users/ada")
         deletion = asyncio.create_task(delete_ada(shop))
         async with asyncio.timeout(PATIENCE_S):
             while not await waiting_locks(shop):

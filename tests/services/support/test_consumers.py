@@ -138,7 +138,7 @@ async def test_erased_users_are_forgotten_in_time(database: Database) -> None:
         await delete(database, f"users/{number}")
     async with database.transaction() as tx:
         query = "UPDATE erased_users SET erase_time = erase_time - $1::interval"
-        await tx.execute(query, erasure_storage.REMEMBERED_FOR)
+        await tx.execute(query, erasure_storage.ERASED_USERS.remembered_for)
     for number in range(3, 5):
         await delete(database, f"users/{number}")
     async with database.transaction() as tx:

@@ -71,7 +71,7 @@ READS: dict[str, Read] = {
     ),
     "streams renew": lambda tx: presence_storage.renew(tx, [STREAM]),
     "streams end": lambda tx: presence_storage.end(tx, [uuid4()]),
-    "is_erased": lambda tx: erasure_storage.is_erased(tx, "users/7"),
+    "is_erased": lambda tx: erasure_storage.ERASED_USERS.contains(tx, "users/7"),
     "erase": lambda tx: erasure_storage.erase(tx, "users/7"),
     "erase staff": lambda tx: erasure_storage.erase(tx, "users/staff-c4"),
 }

@@ -4,21 +4,23 @@ Run it as `make bench-edge`. Both call the same backend and get the same load in
 each process per request, as the operating system accounts it. Neither checks tokens.
 """
 
+import asyncio
 import contextlib
-import statistics
 import subprocess
-import sys
 import time
 
 import httpx
 import psutil
 
-from benchmarks.program import ROOT, cpu_s, program
+from benchmarks.http_load import Load, apply_apart, request
+from benchmarks.program import cpu_s, program
+from benchmarks.rounds import Spread
 from local.ports import free_ports
 
 ROUNDS = 7
 REQUESTS = 6000
 CONNECTIONS = 16
+PATH = "/v1/orders/0d1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 
 
 def main() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
             figures: dict[str, list[float]] = {name: [] for name in ports}
             for _ in range(ROUNDS):
                 for name, (process, port) in ports.items():
-                    figures[name].append(cpu_us_a_request(process, url(port)))
+                    figures[name].append(cpu_us_a_request(process, port))
     report(figures)
 
 
@@ -42,14 +44,13 @@ def report(figures: dict[str, list[float]]) -> None:
     """Prints the medians, the spread, and the ratio of each round."""
     print(f"GetOrder, {REQUESTS} requests a round over {CONNECTIONS} connections, median of {ROUNDS} rounds")
     for name, values in figures.items():
-        print(f"{name:13} {statistics.median(values):6.1f} µs CPU a request ({min(values):.1f} to {max(values):.1f})")
-    ratios = [ours / twin for ours, twin in zip(figures["edge"], figures["hand-written"], strict=True)]
-    print(f"ratio         {statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        print(f"{name:13} {Spread.of(values).text(1)} µs CPU a request")
+    print(f"{'ratio':13} {Spread.of_ratios(figures['edge'], figures['hand-written']).text(2)}")
 
 
 def url(port: int) -> str:
     """Returns the URL of the order."""
-    return f"http://127.0.0.1:{port}/v1/orders/0d1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+    return f"http://127.0.0.1:{port}{PATH}"
 
 
 def wait_for(address: str) -> httpx.Response:
@@ -70,14 +71,21 @@ def check_same(answers: list[httpx.Response]) -> None:
         raise SystemExit(f"the two answer differently:\n{ours}\n{twin}")
 
 
-def cpu_us_a_request(process: "subprocess.Popen[bytes]", address: str) -> float:
+def cpu_us_a_request(process: "subprocess.Popen[bytes]", port: int) -> float:
     """Returns the CPU time of a process per request under load, in microseconds."""
-    load = [sys.executable, "benchmarks/load.py", address, str(CONNECTIONS)]
-    subprocess.run([*load, str(REQUESTS // 10)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    apply_load(port, REQUESTS // 10)
     measured = psutil.Process(process.pid)
     before = cpu_s(measured)
-    subprocess.run([*load, str(REQUESTS)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return (cpu_s(measured) - before) / (REQUESTS // CONNECTIONS * CONNECTIONS) * 1e6
+    apply_load(port, REQUESTS)
+    return (cpu_s(measured) - before) / REQUESTS * 1e6
+
+
+def apply_load(port: int, count: int) -> None:
+    """Gets the order so many times. Exits with a message if one response is not 200."""
+    get = request("GET", PATH, {"accept": "application/json"})
+    answers = asyncio.run(apply_apart(Load(port, [get] * count, CONNECTIONS)))
+    if failed := next((answer for answer in answers if answer.status != httpx.codes.OK), None):
+        raise SystemExit(f"the load got {failed.status}: {failed.body[:500]}")
 
 
 if __name__ == "__main__":

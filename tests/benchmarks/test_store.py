@@ -55,13 +55,13 @@ def test_numbers_are_rounded_in_the_document() -> None:
 
 def test_the_cpu_time_of_a_tree_has_that_of_children_that_ended() -> None:
     """A process that spends its time in children counts for them, while they run and once it has waited for them."""
-    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    burn = "import time\nwhile time.process_time() < 0.4: pass"
     program = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}])\nprint(flush=True)\ninput()"
     process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
         process.stdout.readline()
-        assert tree_cpu_s(process.pid) >= 0.3
+        assert tree_cpu_s(process.pid) > 0.3  # the kernel rounds each part down to ticks of 10 ms
         assert sum(psutil.Process(process.pid).cpu_times()[:2]) < 0.3
     finally:
         process.kill()

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 
 WAIT_S = 2.0  # until the request for the next event is repeated, in case a broken connection has lost it
 EXPIRY_S = ACK_WAIT_S + 1.0  # after it, a delivery that nobody acknowledges is due again
-EXPIRY_PAUSE_S = 0.5
+EXPIRY_PAUSE_S_MAX = 1.0  # random: receivers that start over at the same moment disturb each other, time after time
 _ACK, _NAK, _TERM = b"+ACK", b"-NAK", b"+TERM"
 
 
@@ -62,7 +63,7 @@ class JetStreamSubscription:
         self._batch = []
         try:
             if self._next is None and not await self._start_over():
-                await asyncio.sleep(EXPIRY_PAUSE_S)
+                await asyncio.sleep(random.uniform(0, EXPIRY_PAUSE_S_MAX))
                 return ()
             messages = await self._pull({"batch": limit, "no_wait": True}) or await self._pull(
                 {"batch": 1, "expires": int(WAIT_S * 1e9)}

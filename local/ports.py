@@ -1,8 +1,9 @@
 """TCP ports on the loopback interface: the choice of ports, and the check that they are free."""
 
+import random
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
+from typing import Final
 
 import psutil
 
@@ -11,6 +12,11 @@ from local.settings import ports_settings
 
 LOOPBACK = "127.0.0.1"
 
+_RANGE: Final = range(10_000, 32_000)
+"""Ports that no system gives to outgoing connections (ip(7), ip_local_port_range: from 32768), which would take a free
+port before its server binds it.
+"""
+
 
 def free_port() -> int:
     """Returns a free port. Another process may take it first: bind it soon."""
@@ -18,12 +24,23 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns this number of different free ports."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [probe.getsockname()[1] for probe in probes]
+    """Returns this number of consecutive free ports. They begin at a random one, so that processes that choose at the
+    same time seldom choose the same.
+    """
+    while True:
+        first = random.randrange(_RANGE.start, _RANGE.stop - count)
+        ports = list(range(first, first + count))
+        if all(map(_is_free, ports)):
+            return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def choose_ports(defaults: Mapping[str, int]) -> dict[str, int]:

@@ -69,3 +69,11 @@ def test_two_variables_with_one_port_are_an_error() -> None:
     [port] = free_ports(1)
     with pytest.raises(SetupError, match=f"A_PORT and B_PORT are both {port}"):
         choose_ports({"A_PORT": port, "B_PORT": port})
+
+
+def test_free_ports_are_never_those_of_outgoing_connections() -> None:
+    """Else a connection of any process could take a port before its server does."""
+    ports = free_ports(40)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as outgoing:
+        assert max(ports) < outgoing.getsockname()[1]
+    assert len(set(ports)) == 40

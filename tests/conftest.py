@@ -1,6 +1,7 @@
 """Real servers for the tests: one PostgreSQL and one NATS for the run, an empty database for each test that asks."""
 
 import itertools
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -8,6 +9,10 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+# Tests start programs while gRPC's threads run. Its handlers of fork() are for processes that go on with gRPC after it;
+# now and then they end a child before it becomes the program (github.com/grpc/grpc/issues/13873).
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import pytest
 from cryptography import x509

@@ -65,9 +65,10 @@ class Mesh:
 
     def stop(self) -> None:
         """Stops the mesh as Ctrl-C does, and checks that no process is left."""
-        family = psutil.Process(self.supervisor.pid).children(recursive=True)
-        self.supervisor.send_signal(signal.SIGINT)
         with self.output:
+            assert self.supervisor.poll() is None, self.said()
+            family = psutil.Process(self.supervisor.pid).children(recursive=True)
+            self.supervisor.send_signal(signal.SIGINT)
             status = self.supervisor.wait(WAIT_TIMEOUT_S)
         assert status == 0, status
         eventually(lambda: not any(map(alive, family)))  # RabbitMQ's helpers end by themselves once it has gone

@@ -1,5 +1,6 @@
 """The logs of a process: structlog, and the standard library's loggers in the same format."""
 
+import contextlib
 import logging
 import sys
 from typing import Any, Protocol
@@ -47,7 +48,7 @@ def configure_logs(name: str, settings: LogSettings) -> None:
     # Bypasses the standard library's loggers, which would double the cost of a line: the edge logs one for each call.
     structlog.configure(
         processors=[*shared, *last],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Output(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=True,
     )
@@ -65,3 +66,14 @@ def _named(name: str) -> Any:
         return event
 
     return add
+
+
+class _Output(structlog.WriteLogger):
+    """An output of log lines that never raises: its reader may have ended, or its disk be full."""
+
+    def msg(self, message: str) -> None:
+        """Writes a line, if that is possible."""
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = error = critical = exception = msg

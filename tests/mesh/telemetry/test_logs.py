@@ -1,5 +1,6 @@
 """The logs of a process."""
 
+import os
 import subprocess
 import sys
 
@@ -29,3 +30,28 @@ def test_a_logged_error_holds_no_values_of_variables(log_format: str) -> None:
     assert "sign_in" in ran.stderr
     assert "out of memory" in ran.stderr
     assert "password-of-ada" not in ran.stderr
+
+
+@pytest.mark.parametrize("device", ["/dev/full", "pipe"])
+def test_logs_that_cannot_be_written_stop_no_work(device: str) -> None:
+    """A process goes on when the disk of its log is full, or when the reader of its log has ended."""
+    code = """
+import structlog
+from mesh.settings import ProcessSettings
+from mesh.telemetry import configure_logs
+
+configure_logs("test", ProcessSettings(log_format="json"))
+structlog.get_logger().error("lost")
+print("worked")
+"""
+    if device == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open(device, os.O_WRONLY)
+    try:
+        command = [sys.executable, "-c", code]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer, text=True, check=False, timeout=60)
+    finally:
+        os.close(writer)
+    assert ran.stdout == "worked\n"

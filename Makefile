@@ -15,7 +15,7 @@ SOURCES := mesh services edge local demo clients tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint style format types test helm3-test requirements \
-	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench-edge bench-start \
+	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench-edge bench-workers bench-start \
 	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest bench-store \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
@@ -195,6 +195,9 @@ publish: image ## push the image and the chart of make dist: VERSION=1.2.3 REGIS
 
 bench-edge: .venv/requirements-dev.sha256 ## compare the edge with a hand-written FastAPI version of the same method
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py
+
+bench-workers: .venv/requirements-dev.sha256 ## compare the edge with one worker and with two
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.workers
 
 bench-start: .venv/requirements-dev.sha256 ## compare start-up and routing with Envoy, with 14,000 rules: IMAGE=<descriptor image>
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.start $(IMAGE)

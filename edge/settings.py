@@ -109,6 +109,9 @@ class EdgeSettings(ProcessSettings):
         examples=["0.0.0.0"],
     )
     port: Port = Field(8080, description="the port to listen on", examples=[8080])
+    workers: int = Field(
+        1, ge=1, le=64, description="the number of processes that serve the port; together they keep to the limits"
+    )
     ops_port: Port = Field(
         0, description="a separate port for /livez, /readyz and /metrics; with 0 they are on PORT", examples=[9090]
     )
@@ -279,6 +282,7 @@ _OPTIONS: Final = {
     "--audience": ("token_audience", "AUDIENCE"),
     "--host": ("listen_host", "HOST"),
     "--port": ("port", "PORT"),
+    "--workers": ("workers", "N"),
     "--lenient": ("lenient", ""),
 }
 _OPTION_OF: Final = {name: option for option, (name, _) in _OPTIONS.items()}

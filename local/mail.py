@@ -17,6 +17,7 @@ from pydantic import Field, SecretStr
 from local.mail_page import mail_page
 from local.mailbox import Mailbox
 from mesh.http_server import HttpServer
+from mesh.listening import bind
 from mesh.process import Process, run
 from mesh.settings import Port, ProcessSettings, matching
 
@@ -66,7 +67,7 @@ async def wire(process: Process, settings: MailSettings) -> None:
     await process.enter(smtp)
     token = settings.mail_page_token.get_secret_value() if settings.mail_page_token else None
     host = settings.listen_host if token else LOOPBACK
-    await process.enter(HttpServer(mail_page(mailbox, token), host, settings.mail_page_port))
+    await process.enter(HttpServer(mail_page(mailbox, token), bind(host, settings.mail_page_port)))
 
 
 if __name__ == "__main__":

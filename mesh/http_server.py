@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -17,12 +18,12 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """An HTTP server for an ASGI app, which runs while its context lasts. `port` is the bound port, also for port 0."""
+    """An HTTP server for an ASGI app, which runs while its context lasts. `port` is that of the socket."""
 
-    def __init__(self, app: Any, host: str, port: int, **options: Any) -> None:
-        """Binds the port. `options` are those of uvicorn.Config. Raises PortInUse."""
-        self._socket = listen(host, port)
-        self.port: int = self._socket.getsockname()[1]
+    def __init__(self, app: Any, bound: socket.socket, **options: Any) -> None:
+        """`options` are those of uvicorn.Config."""
+        self._socket = bound
+        self.port: int = bound.getsockname()[1]
         self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False, **options))
         self._task: asyncio.Task[None] | None = None
 
@@ -32,6 +33,8 @@ class HttpServer:
         return self._server.server_state.connections
 
     async def __aenter__(self) -> Self:
+        """Starts to listen. Raises PortInUse."""
+        listen(self._socket)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
         try:
             while not (self._server.started or self._task.done()):

@@ -1,26 +1,58 @@
-"""Listening sockets, bound before a server uses them."""
+"""Listening sockets: a port is taken before its server is ready to accept connections."""
 
 import socket
+from typing import Final
 
 from mesh.errors import MeshError
+
+BACKLOG: Final = 2048
 
 
 class PortInUse(MeshError):
     """The port to listen on is in use by another process."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Opens a listening TCP socket. Raises PortInUse with a message that names the port."""
+def bind(host: str, port: int) -> socket.socket:
+    """Returns a TCP socket with the port, which refuses connections until listen(). Raises PortInUse with a message
+    that names the port.
+    """
+    return _bind(host, port, socket.SO_REUSEADDR)
+
+
+def bind_together(host: str, port: int, count: int) -> list[socket.socket]:
+    """Returns this number of sockets with one port. The system spreads connections over those that listen, by the
+    address and port of the client (socket(7), SO_REUSEPORT). Raises PortInUse.
+    """
+    with bind(
+        host, port
+    ) as probe:  # SO_REUSEPORT would share the port with any other process of this user that sets it
+        chosen = probe.getsockname()[1]
+    return [_bind(host, chosen, socket.SO_REUSEADDR, socket.SO_REUSEPORT) for _ in range(count)]
+
+
+def listen(bound: socket.socket) -> None:
+    """Makes a bound socket listen. Raises PortInUse if another process, which bound the port too, was first."""
+    try:
+        bound.listen(BACKLOG)
+    except OSError as error:
+        host, port = bound.getsockname()[:2]
+        raise _in_use(host, port, error) from error
+
+
+def _bind(host: str, port: int, *options: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only if the socket names its protocol. Without it, replies came 40 ms late.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for option in options:
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise PortInUse(
-            f"Can't listen on {host}:{port}: {error.strerror}. Choose another port, or stop the process that uses it."
-        ) from error
-    bound.listen(2048)
+        raise _in_use(host, port, error) from error
     return bound
+
+
+def _in_use(host: str, port: int, error: OSError) -> PortInUse:
+    text = f"Can't listen on {host}:{port}: {error.strerror}. Choose another port, or stop the process that uses it."
+    return PortInUse(text)

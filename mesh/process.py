@@ -14,6 +14,7 @@ import uvloop
 from mesh import telemetry
 from mesh.background import stop
 from mesh.errors import MeshError
+from mesh.listening import bind
 from mesh.operations import OpsServer, Readiness
 from mesh.settings import ProcessSettings, load
 
@@ -53,9 +54,9 @@ class Process:
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (failure := task.exception()) is not None:
-            log.error("task failed, stopping the process", task=task.get_name(), exc_info=failure)
             self._failure = failure
             self._stop.set()
+            log.error("task failed, stopping the process", task=task.get_name(), exc_info=failure)
 
     async def run(self, wire: Callable[[], Awaitable[None]]) -> int:
         """Starts the components, waits for SIGTERM or SIGINT, then drains. Returns the exit status."""
@@ -90,7 +91,7 @@ def run(name: str, settings_type: type[S], wire: Callable[[Process, S], Awaitabl
         process = Process(name)
 
         async def start() -> None:
-            await process.enter(OpsServer(process.readiness, settings.listen_host, settings.ops_port))
+            await process.enter(OpsServer(process.readiness, bind(settings.listen_host, settings.ops_port)))
             await wire(process, settings)
 
         return await process.run(start)
@@ -99,11 +100,16 @@ def run(name: str, settings_type: type[S], wire: Callable[[Process, S], Awaitabl
 
 
 def run_to_end(name: str, main: Coroutine[Any, Any, int]) -> NoReturn:
+    """Runs `main` in an event loop, then ends the process as end_with() does."""
+    end_with(name, lambda: uvloop.run(main))
+
+
+def end_with(name: str, main: Callable[[], int]) -> NoReturn:
     """Runs `main`, which returns the exit status, then ends the process. An exception ends it with the status 1: the
     message of a MeshError is printed on standard error, others are logged with their traceback.
     """
     try:
-        status = uvloop.run(main)
+        status = main()
     except MeshError as error:
         print(f"{name}: {error.message}", file=sys.stderr)
         status = 1

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mesh.http_server import HttpServer
+from mesh.listening import bind
 
 
 class Endpoint:
@@ -33,5 +34,5 @@ class Endpoint:
     async def served(self) -> AsyncIterator[str]:
         """Its URL, while it is up."""
         app = Starlette(routes=[Route("/", self.answer, methods=["GET", "POST"])])
-        async with HttpServer(app, "127.0.0.1", 0) as server:
+        async with HttpServer(app, bind("127.0.0.1", 0)) as server:
             yield f"http://127.0.0.1:{server.port}/"

@@ -6,7 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 from edge.app.websocket_app import WebSocketFactory
-from edge.call.allowances import Allowances
+from edge.call.allowance_table import AllowanceTable
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.metadata import RequestHeaders, ResponseHeaders
 from edge.call.rpc import CallSettings, Rpc
@@ -42,7 +42,7 @@ class EndpointFactory:
         settings: EdgeSettings,
         upstream_of: Callable[[str], Upstream],
         verifier: Verifier | None,
-        allowances: Allowances,
+        allowances: AllowanceTable,
     ) -> None:
         self._validated = contract.validated
         self._upstream_of = upstream_of
@@ -118,7 +118,7 @@ class LazyEndpoint:
         return self._endpoint.serve(request, values, writer)
 
 
-def _call_settings(settings: EdgeSettings, verifier: Verifier | None, allowances: Allowances) -> CallSettings:
+def _call_settings(settings: EdgeSettings, verifier: Verifier | None, allowances: AllowanceTable) -> CallSettings:
     return CallSettings(
         verifier=verifier,
         request_headers=RequestHeaders(settings.request_headers),

@@ -9,6 +9,7 @@ from edge.call.allowances import ENTRIES_MAX
 from edge.http.http1_protocol import BODY_BYTES_AHEAD
 from edge.http.reply_writer import BYTES_FREE
 from edge.settings import EdgeSettings
+from edge.workers.share import share_of
 from mesh.identity import TOKEN_BYTES_MAX, Verifier
 
 log = structlog.get_logger()
@@ -26,15 +27,17 @@ _CONTAINER_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")  # cgroup v2: bytes,
 def memory_bytes(settings: EdgeSettings) -> dict[str, int]:
     """Returns the bytes that the limits of these settings allow, by what takes them."""
     connection = _CONNECTION_BYTES + settings.head_bytes_max + BODY_BYTES_AHEAD + BYTES_FREE
-    return {
+    share = share_of(settings)
+    of_each_worker = {
         "base": _BASE_BYTES,
-        "connections": settings.connections_max * connection,
-        "streams": settings.concurrent_streams_max * _STREAM_BYTES,
-        "held": settings.held_bytes_max,
+        "connections": share.connections_max * connection,
+        "streams": share.concurrent_streams_max * _STREAM_BYTES,
+        "held": share.held_bytes_max,
         "large_work": _LARGE_WORK_BYTES,
-        "rate_limits": ENTRIES_MAX * _ALLOWANCE_BYTES,
         "tokens": Verifier.REMEMBERED_MAX * TOKEN_BYTES_MAX,
     }
+    parts = {name: settings.workers * count for name, count in of_each_worker.items()}
+    return {**parts, "rate_limits": ENTRIES_MAX * _ALLOWANCE_BYTES}
 
 
 def warn_of_little_memory(settings: EdgeSettings, container_limit: Path = _CONTAINER_LIMIT) -> None:

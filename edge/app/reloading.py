@@ -13,7 +13,7 @@ from starlette.routing import Route as PageRoute
 from edge.app.edge_app import EdgeApp
 from edge.app.routes import Routes, build_routes
 from edge.call.address import ANY_SERVICE
-from edge.call.allowances import Allowances
+from edge.call.allowance_table import AllowanceTable
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract, read
 from edge.http.request import Receive, Scope, Send
@@ -41,14 +41,15 @@ class ReloadingApp:
         upstreams: Upstreams,
         verifier: Verifier | None,
         operations: Sequence[PageRoute],
+        allowances: AllowanceTable,
     ) -> None:
-        """`operations` are the operations pages, none if they are on another port."""
+        """`operations` are the operations pages, none if they are on another port. `allowances` outlive a reload."""
         self._source = source
         self._settings = settings
         self._upstreams = upstreams
         self._verifier = verifier
         self._operations = operations
-        self._allowances = Allowances()
+        self._allowances = allowances
         self._app: EdgeApp | None = None
         self._stamp: object = _NO_STAMP
 

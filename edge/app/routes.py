@@ -9,6 +9,7 @@ from protovalidate import CompilationError
 from edge.app.endpoint_factory import EndpointFactory
 from edge.app.pages import PAGE_METHODS, Pages
 from edge.app.websocket_app import WebSocketFactory
+from edge.call.allowance_table import AllowanceTable
 from edge.call.allowances import Allowances
 from edge.call.upstream import Upstream
 from edge.contract.contract import Contract
@@ -41,7 +42,7 @@ def build_routes(
     settings: EdgeSettings,
     upstream_of: Callable[[str], Upstream],
     verifier: Verifier | None,
-    allowances: Allowances | None = None,
+    allowances: AllowanceTable | None = None,
 ) -> Routes:
     """Returns the routes of a contract. If two have the same URL, the first one in the contract is served. Every method
     with a route is also served under its own name. `allowances` are those of the previous contract, if there is one.

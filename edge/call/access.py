@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from edge.call.allowances import Allowances
+from edge.call.allowance_table import AllowanceTable
 from edge.call.rate_limit import RateLimiter
 from edge.contract.method import Method
 from edge.http.client_key import client_key
@@ -18,7 +18,7 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 class Access:
     """The access control of one method."""
 
-    def __init__(self, method: Method, verifier: Verifier | None, allowances: Allowances) -> None:
+    def __init__(self, method: Method, verifier: Verifier | None, allowances: AllowanceTable) -> None:
         """Without a verifier, tokens are neither required nor checked, but passed on for the service to check."""
         self._policy = method.policy
         self._verifier = verifier

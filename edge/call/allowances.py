@@ -7,6 +7,7 @@ of a method that have no entry share one.
 """
 
 from collections import Counter, OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 ENTRIES_MAX: Final = 50_000
@@ -16,6 +17,7 @@ SWEPT_COUNT: Final = 4
 """The number of entries that each new caller examines, so that full allowances are removed sooner than added."""
 
 _OTHERS: Final = ""
+_ALONE: Final = nullcontext()
 
 Key = tuple[str, str]
 """The name of a method, and a caller or _OTHERS."""
@@ -28,6 +30,10 @@ class Allowances:
         self._entries_max = entries_max
         self._full_at: OrderedDict[Key, float] = OrderedDict()
         self._count_by_method: Counter[str] = Counter()
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Returns a context in which nobody else changes the table, which this process has for itself."""
+        return _ALONE
 
     def key(self, method: str, caller: str, now: float) -> Key:
         """Returns the key of a caller that has or can get an entry, otherwise the key that all other callers share."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from edge.call.access import Access
-from edge.call.allowances import Allowances
+from edge.call.allowance_table import AllowanceTable
 from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.degraded import DegradedResponse
 from edge.call.metadata import RequestHeaders, ResponseHeaders
@@ -53,7 +53,7 @@ class CallSettings:
     traces: bool
     calls: ConcurrencyLimit
     streams: ConcurrencyLimit
-    allowances: Allowances
+    allowances: AllowanceTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The access record of a request: an entry in the access log, and metrics by RPC."""
 
+import functools
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -39,7 +40,10 @@ class RpcMetrics:
         self._seconds.observe(seconds)
 
 
-_UNMATCHED: Final = RpcMetrics(NO_RPC)
+@functools.cache
+def _unmatched() -> RpcMetrics:
+    """Not made at import: the process may be the parent of workers, which keep metrics of their own."""
+    return RpcMetrics(NO_RPC)
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class AccessRecord:
     method: str
     request_id: str
     started_s: float
-    metrics: RpcMetrics = _UNMATCHED
+    metrics: RpcMetrics = field(default_factory=_unmatched)
     route: str = ""
     caller: str = ""
     status: int = 0

@@ -5,6 +5,7 @@ request on it would fail if the process had ended by then.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
@@ -65,9 +66,9 @@ class Drain:
 class DrainingServer(HttpServer):
     """An HTTP server that drains before it closes its connections."""
 
-    def __init__(self, app: Any, host: str, port: int, drain: Drain, **options: Any) -> None:
+    def __init__(self, app: Any, bound: socket.socket, drain: Drain, **options: Any) -> None:
         """`options` are uvicorn.Config's."""
-        super().__init__(app, host, port, **options)
+        super().__init__(app, bound, **options)
         self._drain = drain
 
     async def __aexit__(self, *_: object) -> None:

@@ -21,16 +21,18 @@ CONNECTIONS_MAX = 32
 
 
 class OpsServer:
-    """The server of the operations port, which runs while its context lasts. `port` is the bound port, also for port 0.
+    """The server of the operations port, which runs while its context lasts. `port` is that of the socket.
 
     The standard library's server in a thread is enough for a few requests every few seconds; another server would cost
     each process 2 MB. Pages are rendered in the event loop, so that /livez only responds while the loop runs.
     """
 
-    def __init__(self, readiness: Readiness, host: str, port: int) -> None:
-        """Binds the port. Raises PortInUse."""
+    def __init__(self, readiness: Readiness, bound: socket.socket) -> None:
+        """Starts to listen. Raises PortInUse."""
+        listen(bound)
+        bound.setblocking(False)  # a process that shares it may accept the connection first
         self._readiness = readiness
-        self._server = _Server(listen(host, port), self._page)
+        self._server = _Server(bound, self._page)
         self.port: int = self._server.server_address[1]
         self._thread = Thread(target=self._server.serve_forever, args=(POLL_S,), name="operations", daemon=True)
 

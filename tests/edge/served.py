@@ -7,14 +7,15 @@ from typing import Any, Final
 
 import httpx
 
-from edge.__main__ import serve
 from edge.app.edge_app import EdgeApp
+from edge.app.http_server import serve
 from edge.app.operations_pages import routes
 from edge.app.routes import build_routes
 from edge.call.upstreams import Upstreams
 from edge.contract.contract import Contract
 from edge.settings import EdgeSettings
 from mesh.identity import Verifier
+from mesh.listening import bind
 from mesh.operations import Readiness
 
 TRANSPORT: Final[Any] = os.environ.get("UPSTREAM_TRANSPORT", "http2")
@@ -51,5 +52,6 @@ async def edge_of(
     ) as upstreams:
         readiness.add(upstreams)
         app = EdgeApp(contract, build_routes(contract, made, upstreams.__getitem__, verifier), made, routes(readiness))
-        async with serve(app, made) as server, Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+        server = serve(app, made, bind("127.0.0.1", 0))
+        async with server, Client(base_url=f"http://127.0.0.1:{server.port}") as client:
             yield client

@@ -21,6 +21,7 @@ from edge.contract.contract import Contract
 from edge.settings import from_command_line
 from local.ports import free_ports
 from mesh.http_server import HttpServer
+from mesh.listening import bind
 from tests.edge.backend import Backend
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.issuer import Issuer
@@ -189,7 +190,7 @@ async def test_tokens_need_only_their_keys(image: Path, backend: Backend, issuer
     async def jwks(_: Request) -> Response:
         return JSONResponse(issuer.jwks())
 
-    keys = HttpServer(Starlette(routes=[Route("/jwks", jwks)]), "127.0.0.1", jwks_port)
+    keys = HttpServer(Starlette(routes=[Route("/jwks", jwks)]), bind("127.0.0.1", jwks_port))
     async with keys, process(*arguments) as child:
         await wait_until_ready(url)
         token = issuer.token(iss="https://any.example", aud=None, scope="books.write")

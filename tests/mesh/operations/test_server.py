@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from mesh.listening import PortInUse
+from mesh.listening import PortInUse, bind
 from mesh.operations import OpsServer, Readiness
 from tests.mesh.operations.client import get
 
@@ -30,7 +30,7 @@ async def test_livez_and_metrics_are_served() -> None:
 async def test_there_is_nothing_else(method: str, path: str, status: int) -> None:
     """Other paths and methods are rejected; HEAD has no body. The Server header does not reveal the implementation."""
     async with (
-        OpsServer(Readiness(), "127.0.0.1", 0) as server,
+        OpsServer(Readiness(), bind("127.0.0.1", 0)) as server,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
     ):
         answer = await client.request(method, path)
@@ -42,7 +42,7 @@ async def test_there_is_nothing_else(method: str, path: str, status: int) -> Non
 async def test_a_process_whose_event_loop_hangs_does_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
     """/livez fails while the event loop is blocked."""
     monkeypatch.setattr("mesh.operations.server.PAGE_TIMEOUT_S", 0.1)
-    async with OpsServer(Readiness(), "127.0.0.1", 0) as server:
+    async with OpsServer(Readiness(), bind("127.0.0.1", 0)) as server:
         asked = asyncio.create_task(asyncio.to_thread(httpx.get, f"http://127.0.0.1:{server.port}/livez", timeout=30))
         while server._loop.is_running() and not asked.done():  # the loop hangs, but for this
             time.sleep(0.2)  # noqa: ASYNC251 # this is the hanging
@@ -52,7 +52,7 @@ async def test_a_process_whose_event_loop_hangs_does_not_live(monkeypatch: pytes
 
 async def test_a_client_that_hangs_up_leaves_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
     """Load balancers probe a port by opening and resetting a connection; that is not logged."""
-    async with OpsServer(Readiness(), "127.0.0.1", 0) as server:
+    async with OpsServer(Readiness(), bind("127.0.0.1", 0)) as server:
         for sent in (b"GET /li", b"GET /metrics HTTP/1.1\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", server.port)) as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not closed
@@ -65,7 +65,7 @@ async def test_a_client_that_hangs_up_leaves_no_trace(capsys: pytest.CaptureFixt
 async def test_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection beyond the limit is closed at once, and open ones are served."""
     monkeypatch.setattr("mesh.operations.server.CONNECTIONS_MAX", 1)
-    async with OpsServer(Readiness(), "127.0.0.1", 0) as server:
+    async with OpsServer(Readiness(), bind("127.0.0.1", 0)) as server:
         first = await asyncio.open_connection("127.0.0.1", server.port)
         assert await _ask(*await asyncio.open_connection("127.0.0.1", server.port)) == b""
         assert (await _ask(*first)).endswith(b"alive\n")
@@ -84,6 +84,6 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> by
 
 async def test_a_port_in_use_is_reported() -> None:
     """The error of a second server names the port."""
-    async with OpsServer(Readiness(), "127.0.0.1", 0) as server:
+    async with OpsServer(Readiness(), bind("127.0.0.1", 0)) as server:
         with pytest.raises(PortInUse, match=f"Can't listen on 127.0.0.1:{server.port}: Address already in use"):
-            OpsServer(Readiness(), "127.0.0.1", server.port)
+            bind("127.0.0.1", server.port)

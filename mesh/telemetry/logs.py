@@ -1,10 +1,13 @@
 """The logs of a process: structlog, and the standard library's loggers in the same format."""
 
 import contextlib
+import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
+import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
@@ -40,7 +43,7 @@ def configure_logs(name: str, settings: LogSettings) -> None:
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         if text
-        else structlog.processors.JSONRenderer()
+        else structlog.processors.JSONRenderer(_json)
     )
     named: list[Any] = [] if text else [_named(name)]
     failure: list[Any] = [] if text else [_TRACEBACK]
@@ -66,6 +69,13 @@ def _named(name: str) -> Any:
         return event
 
     return add
+
+
+def _json(entry: dict[str, Any], default: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(entry, default=default).decode()
+    except orjson.JSONEncodeError:  # an integer of more than 64 bits, or text that is not valid Unicode
+        return json.dumps(entry, default=default)
 
 
 class _Output(structlog.WriteLogger):

@@ -84,6 +84,6 @@ def test_a_worker_that_ends_is_replaced_after_a_pause() -> None:
         "if again: os.kill(parent, signal.SIGTERM)",
         "os._exit(7)",
     )
-    assert '"status": 7, "pause_s": 1.0' in ended.stderr
+    assert '"status":7,"pause_s":1.0' in ended.stderr
     assert ended.stderr.count("worker started") >= 2
     assert ended.stdout.startswith("refused\n")

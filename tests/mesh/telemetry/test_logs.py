@@ -1,5 +1,6 @@
 """The logs of a process."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,3 +56,20 @@ print("worked")
     finally:
         os.close(writer)
     assert ran.stdout == "worked\n"
+
+
+def test_every_value_is_logged() -> None:
+    """Large numbers, invalid Unicode and objects without a form in JSON don't lose the line."""
+    code = """
+import structlog
+from mesh.settings import ProcessSettings
+from mesh.telemetry import configure_logs
+
+configure_logs("test", ProcessSettings(log_format="json"))
+structlog.get_logger().error("odd", number=2**70, text="a\\udc80", object=object)
+structlog.get_logger().error("ö")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    odd, plain = map(json.loads, ran.stderr.splitlines())
+    assert (odd["number"], odd["text"], odd["object"]) == (2**70, "a\udc80", "<class 'object'>")
+    assert plain["event"] == "ö"

@@ -10,7 +10,8 @@ comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
 TESTED = $(subst -,_,$(SERVICE))
 TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators typescript browser-clients third-party rabbitmq
-STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/contract/test_comments.py
+STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/contract/test_comments.py \
+	tests/contract/test_docstrings.py
 SOURCES := mesh services edge local demo clients tools tests benchmarks
 
 .DEFAULT_GOAL := help

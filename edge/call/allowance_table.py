@@ -1,4 +1,4 @@
-"""What rate limits need of the table in which the allowances of callers are counted."""
+"""The port of rate limits to the table in which the allowances of callers are counted."""
 
 from contextlib import AbstractContextManager
 from typing import Any, Protocol

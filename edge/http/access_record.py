@@ -42,7 +42,7 @@ class RpcMetrics:
 
 @functools.cache
 def _unmatched() -> RpcMetrics:
-    """Not made at import: the process may be the parent of workers, which keep metrics of their own."""
+    # Not made at import: the process may be the parent of workers, which keep metrics of their own.
     return RpcMetrics(NO_RPC)
 
 

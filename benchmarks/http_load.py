@@ -16,16 +16,20 @@ from tempfile import TemporaryFile
 from typing import Any, Self
 
 MODULE = "benchmarks.http_load"
+_BUFFER_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Some requests for one server, over keep-alive connections. `rate` is in requests per second."""
+    """Some requests for one server, over keep-alive connections. `rate` is in requests per second. Without
+    `keep_bodies` the answers have no bodies, so that large ones cost the load little.
+    """
 
     port: int
     requests: Sequence[str]
     connections: int
     rate: float | None = None
+    keep_bodies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Connection:
     @asynccontextmanager
     async def open(cls, port: int) -> AsyncIterator[Self]:
         """Opens a connection to a port of this machine, and closes it at the end of the block."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_BUFFER_BYTES)
         try:
             yield cls(reader, writer)
         finally:
@@ -85,19 +89,20 @@ async def apply(load: Load) -> list[Answer]:
     due_at = moments(len(load.requests), load.rate)
     numbered = iter(enumerate(load.requests))
     answers: list[Answer] = []
-    await asyncio.gather(*(_work(load.port, numbered, due_at, answers) for _ in range(load.connections)))
+    await asyncio.gather(*(_work(load, numbered, due_at, answers) for _ in range(load.connections)))
     return answers
 
 
 async def _work(
-    port: int, numbered: Iterator[tuple[int, str]], due_at: Sequence[float] | None, answers: list[Answer]
+    load: Load, numbered: Iterator[tuple[int, str]], due_at: Sequence[float] | None, answers: list[Answer]
 ) -> None:
-    async with Connection.open(port) as connection:
+    async with Connection.open(load.port) as connection:
         for number, text in numbered:  # shared by all connections
             due = time.time() if due_at is None else due_at[number]
             await asyncio.sleep(max(0, due - time.time()))
             status, body = await connection.send(text.encode())
-            answers.append(Answer(status, body.decode(), due, time.time() - due))
+            latency_s = time.time() - due
+            answers.append(Answer(status, body.decode() if load.keep_bodies else "", due, latency_s))
 
 
 def moments(count: int, rate: float | None) -> Sequence[float] | None:

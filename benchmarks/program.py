@@ -5,9 +5,9 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import psutil
 
@@ -15,12 +15,30 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 @contextlib.contextmanager
-def program(*arguments: object, stdout: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[bytes]"]:
-    """Runs one of our Python programs during the block, without logs of calls, which are not measured."""
+def program(
+    *arguments: object,
+    stdout: int = subprocess.DEVNULL,
+    stderr: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Runs one of our Python programs during the block, without logs of calls, which are not measured. `environment`
+    has additional variables.
+    """
     many = {"CONNECTIONS_MAX": "100000", "CONCURRENT_STREAMS_MAX": "100000"}
-    environment = os.environ | many | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "error"}
-    command = [sys.executable, *map(str, arguments)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout)
+    own = many | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "LOG_LEVEL": "error"} | dict(environment or {})
+    with running([sys.executable, *map(str, arguments)], own, stdout, stderr) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    stdout: int = subprocess.DEVNULL,
+    stderr: IO[bytes] | None = None,
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Runs a command during the block, with additional variables of the environment."""
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | dict(environment), stdout=stdout, stderr=stderr)
     try:
         yield process
     finally:
@@ -49,3 +67,9 @@ def tree_cpu_s(pid: int) -> float:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended; its parent's children_* have its time
             used_s += sum(process.cpu_times()[:4])
     return used_s
+
+
+def tree_rss_mb(pid: int) -> float:
+    """Returns the resident memory of a process and its descendants, in MB."""
+    root = psutil.Process(pid)
+    return sum(float(process.memory_info().rss) for process in (root, *root.children(recursive=True))) / 1e6

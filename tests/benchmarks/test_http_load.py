@@ -63,6 +63,12 @@ async def test_a_load_from_another_process(server: Server, port: int) -> None:
     assert [answer.body for answer in answers] == [json.dumps(big)] * 100
 
 
+async def test_bodies_may_be_left_out(server: Server, port: int) -> None:
+    """The whole body is read all the same, so that the next answer on the connection is understood."""
+    load = Load(port, [request("POST", "/", {}, "x" * 1_000_000)] * 2, connections=1, keep_bodies=False)
+    assert [(answer.status, answer.body) for answer in await apply(load)] == [(201, "")] * 2
+
+
 async def test_waiting_for_a_connection_counts_as_latency(server: Server, port: int) -> None:
     """With a rate, a request that has to wait until another one is answered has its latency from its own moment."""
     server.answer_after_s = 0.2

@@ -16,7 +16,7 @@ SOURCES := mesh services edge local demo clients tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint style format types test helm3-test requirements \
-	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench-edge bench-workers bench-start \
+	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench bench-edge bench-workers bench-start \
 	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest bench-store \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
@@ -193,6 +193,9 @@ publish: image ## push the image and the chart of make dist: VERSION=1.2.3 REGIS
 	@.tools/bin/helm push 'dist/meshwright-$(VERSION).tgz' 'oci://$(REGISTRY)/charts'
 
 # Measuring it
+
+bench: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 third-party ## compare unary calls with Envoy and grpc-gateway: ARGS=--help
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.unary $(ARGS)
 
 bench-edge: .venv/requirements-dev.sha256 ## compare the edge with a hand-written FastAPI version of the same method
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py

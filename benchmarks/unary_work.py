@@ -1,0 +1,81 @@
+"""The calls that the sides of benchmarks/unary.py are measured with: requests, and the constant answers to them."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from benchmarks.http_load import request
+
+LINES: Final = 9_000
+ORDERS: Final = 50
+TITLE: Final = "A folding saw with a blade of hardened steel"
+BLOB_BYTES: Final = 1_000_000
+_ID: Final = "0d1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A kind of call. `calls` is their number in a round."""
+
+    name: str
+    what: str
+    method: str
+    http_method: str
+    path: str
+    answer: Mapping[str, Any]
+    calls: int
+    body: Mapping[str, Any] | None = None
+
+    def request(self, headers: dict[str, str]) -> str:
+        """Returns the request."""
+        return request(self.http_method, self.path, {"accept": "application/json"} | headers, self.body)
+
+
+def money(units: int, nanos: int) -> dict[str, Any]:
+    """Returns an amount."""
+    return {"currencyCode": "EUR", "units": str(units), "nanos": nanos}
+
+
+def line(number: int) -> dict[str, Any]:
+    """Returns a line of an order."""
+    return {
+        "product": f"products/6f1c7b1e-6a35-4b43-9d53-{number:012}",
+        "quantity": 3,
+        "title": "Folding saw",
+        "unitPrice": money(24, 900_000_000),
+        "amount": money(74, 700_000_000),
+    }
+
+
+def order() -> dict[str, Any]:
+    """Returns an order."""
+    return {
+        "name": f"orders/{_ID}",
+        "uid": _ID,
+        "customer": "users/5e4d3c2b-1a09-4f8e-9d7c-6b5a43210fed",
+        "lines": [line(1), line(2)],
+        "total": money(149, 400_000_000),
+        "state": "STATE_PENDING",
+        "createTime": "2025-10-09T08:53:20.123456Z",
+        "updateTime": "2025-10-09T08:53:20.123456Z",
+        "etag": "1",
+    }
+
+
+def works() -> tuple[Work, ...]:
+    """Returns all kinds of calls."""
+    asked = {"customer": order()["customer"], "lines": [line(1), line(2)], "total": order()["total"]}
+    lines = [
+        {"product": f"products/{number:08}", "quantity": number % 99 + 1, "title": TITLE, "price": 24.75}
+        for number in range(LINES)
+    ]
+    blob = base64.b64encode(Random(1).randbytes(BLOB_BYTES)).decode()
+    return (
+        Work("get", "one order", "GetOrder", "GET", f"/v1/orders/{_ID}", order(), 6_000),
+        Work("create", "an order in and out", "CreateOrder", "POST", "/v1/orders", order(), 4_000, asked),
+        Work("list", "50 orders", "ListOrders", "GET", "/v1/orders?pageSize=50", {"orders": [order()] * ORDERS}, 600),
+        Work("lines", "1 MB of JSON", "ListLines", "GET", "/v1/lines", {"lines": lines}, 40),
+        Work("blob", "1 MB of bytes as base64", "GetBlob", "GET", "/v1/blobs/1", {"data": blob}, 150),
+    )

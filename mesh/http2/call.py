@@ -77,7 +77,7 @@ class Call(Stream):
                 return None
             await self._change()
         message, wire_bytes = self._messages.popleft()
-        self.connection.read(self, wire_bytes)
+        self.connection.streams.read(self, wire_bytes)
         self._expect_rest()
         return message
 
@@ -99,7 +99,7 @@ class Call(Stream):
     def write(self, data: bytes, *, ends: bool = False) -> None:
         """Sends data, or nothing if the call has ended."""
         if not self.is_ended:
-            self.connection.send(self, data, ends=ends)
+            self.connection.sender.send(self, data, ends=ends)
 
     def cancel(self) -> None:
         """Ends the call, and tells the server."""
@@ -111,7 +111,7 @@ class Call(Stream):
 
     def _stop(self, error: CallError) -> None:
         if not self.is_ended:
-            self.connection.reset(self, ErrorCode.CANCEL)
+            self.connection.streams.reset(self, ErrorCode.CANCEL)
             self.fail(error)
 
     # What the connection calls.
@@ -134,7 +134,7 @@ class Call(Stream):
         self._data_bytes += len(data)
         messages = self._reader.feed(data)
         if (read := size if self._is_unary else size - len(data)) and not ends:
-            self.connection.read(self, read)
+            self.connection.streams.read(self, read)
         if messages:
             self._messages.extend(messages)
             if not self._is_unary:
@@ -147,7 +147,7 @@ class Call(Stream):
     def _expect_rest(self) -> None:
         """Lets the rest of a message arrive that is waited for: the window may be smaller than the message."""
         if self._reader.has_part and not self._messages and not self.is_ended:
-            self.connection.expect(self, self._reader.missing)
+            self.connection.streams.expect(self, self._reader.missing)
 
     def fail(self, error: CallError, *, is_begun: bool = True) -> None:
         """Ends the call with an error, after the messages that have arrived."""

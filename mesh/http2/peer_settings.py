@@ -34,15 +34,18 @@ class PeerSettings:
     latter is advice, and the server's own answer names it.
     """
 
-    __slots__ = ("frame_bytes_max", "streams_max", "window_bytes")
+    __slots__ = ("are_known", "frame_bytes_max", "streams_max", "window_bytes")
 
     def __init__(self) -> None:
+        self.are_known = False
+        """Whether the server has sent its settings."""
         self.streams_max = STREAMS_MAX
         self.window_bytes = WINDOW_BYTES
         self.frame_bytes_max = _FRAME_BYTES.start
 
     def update(self, settings: list[tuple[int, int]]) -> None:
         """Changes the settings in their order; unknown ones are ignored. Raises ConnectionFault."""
+        self.are_known = True
         for identifier, value in settings:
             if identifier == MAX_CONCURRENT_STREAMS:
                 self.streams_max = min(value, STREAMS_MAX)

@@ -19,7 +19,6 @@ class Stream(abc.ABC):
         "_outgoing_ends",
         "connection",
         "id",
-        "is_queued",
         "is_sent",
         "receive_window",
         "send_window",
@@ -32,7 +31,6 @@ class Stream(abc.ABC):
         self.receive_window = receive_window
         self.is_sent = False
         """Whether END_STREAM has been sent: the stream is half-closed (local)."""
-        self.is_queued = False
         self._outgoing: deque[memoryview] | None = None
         self._outgoing_ends = False
 

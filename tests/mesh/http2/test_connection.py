@@ -9,8 +9,8 @@ from hpack import Decoder
 
 from mesh.errors import Code, Metadata
 from mesh.http2 import frames
-from mesh.http2.connection import CONNECTION_WINDOW_BYTES
 from mesh.http2.faults import ErrorCode
+from mesh.http2.receiver import CONNECTION_WINDOW_BYTES
 from mesh.http2.windows import WINDOW_BYTES
 from mesh.rpc.call_error import CallError
 from tests.mesh.http2.scripted import (

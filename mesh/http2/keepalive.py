@@ -1,0 +1,49 @@
+"""Pings to a server from which nothing comes: RFC 9113, section 6.7."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from mesh.http2 import frames
+from mesh.http2.outbox import Outbox
+from mesh.http2.streams import Streams
+
+ANSWER_S_MAX: Final = 5.0
+"""How long a server may be quiet after a ping."""
+
+
+class Keepalive:
+    """The timer of a connection. It pings a server that is quiet while there are streams."""
+
+    def __init__(self, pause_s: float, outbox: Outbox, streams: Streams, on_silence: Callable[[], None]) -> None:
+        """`on_silence` is called when nothing comes after a ping either."""
+        self._loop = asyncio.get_running_loop()
+        self._pause_s = pause_s
+        self._outbox = outbox
+        self._streams = streams
+        self._on_silence = on_silence
+        self._timer: asyncio.TimerHandle
+        self.is_quiet = True
+        """Whether nothing has come since the last check. The connection clears it."""
+
+    def start(self) -> None:
+        """Checks after a pause."""
+        self._timer = self._loop.call_later(self._pause_s, self._check)
+
+    def stop(self) -> None:
+        """Checks no more."""
+        self._timer.cancel()
+
+    def _check(self) -> None:
+        if self.is_quiet and len(self._streams):
+            self._outbox.send(frames.frame(frames.PING, 0, 0, bytes(frames.PING_BYTES)))
+            self._timer = self._loop.call_later(ANSWER_S_MAX, self._check_answered)
+        else:
+            self.is_quiet = True
+            self.start()
+
+    def _check_answered(self) -> None:
+        if self.is_quiet:
+            self._on_silence()
+        else:
+            self.start()

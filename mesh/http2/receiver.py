@@ -1,0 +1,197 @@
+"""The frames that arrive on a connection: RFC 9113, sections 5 and 6."""
+
+from collections.abc import Callable
+from typing import Final
+
+from mesh.http2 import frames
+from mesh.http2.data_sender import DataSender
+from mesh.http2.faults import ConnectionFault, ErrorCode, StreamFault
+from mesh.http2.flood_limit import FloodLimit
+from mesh.http2.header_block import HeaderBlock
+from mesh.http2.outbox import Outbox
+from mesh.http2.peer_settings import PeerSettings
+from mesh.http2.statuses import of_reset, unavailable
+from mesh.http2.stream import Stream
+from mesh.http2.streams import Streams
+from mesh.http2.windows import ReceiveWindow, WindowExceeded, widened
+from mesh.rpc.call_error import CallError
+
+CONNECTION_WINDOW_BYTES: Final = 16_777_216
+"""The receive window of a whole connection. It is updated when data arrive, not when they are read, so that streams
+that nobody reads don't stop the others; the memory is bounded by the windows of the streams.
+"""
+
+
+class Receiver:
+    """Checks each frame, and hands it to its stream or answers it."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sender: DataSender,
+        streams: Streams,
+        peer: PeerSettings,
+        flood_limit: FloodLimit,
+        *,
+        on_settings: Callable[[], None],
+        on_goaway: Callable[[], None],
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._streams = streams
+        self._peer = peer
+        self._flood_limit = flood_limit
+        self._on_settings = on_settings
+        self._on_goaway = on_goaway
+        self._reader = frames.FrameReader()
+        self._window = ReceiveWindow(CONNECTION_WINDOW_BYTES, CONNECTION_WINDOW_BYTES)
+        self._only: int | None = frames.SETTINGS
+        """The one type that the next frame may have: SETTINGS first (3.4), CONTINUATION within a block (6.10)."""
+        self._block: HeaderBlock | None = None
+        self._handlers: tuple[Callable[[int, int, bytes], None], ...] = (
+            *(self._data, self._headers, self._priority, self._rst_stream, self._settings),
+            *(self._push_promise, self._ping, self._goaway, self._window_update, self._continuation),
+        )
+
+    def receive(self, data: bytes) -> None:
+        """Handles the frames that a piece completes. Raises Fault."""
+        for kind, flags, stream_id, payload in self._reader.feed(data):
+            if self._only is not None and kind != self._only:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame of the type {kind} instead of {self._only}")
+            if kind < len(self._handlers):
+                self._handlers[kind](flags, stream_id, payload)
+            else:
+                self._flood_limit.spend()  # section 5.5: frames of unknown types are ignored
+
+    # Frames of streams.
+
+    def _data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        size = len(payload)
+        data = frames.unpadded(flags, payload)
+        stream = self._streams.find(stream_id)
+        self._window.receive(size)  # data of streams that have ended count too: section 6.9
+        if increment := self._window.take(size):
+            self._outbox.send(frames.window_update(0, increment))
+        if stream is None or not data:
+            self._flood_limit.spend()
+        if stream is not None:
+            self._deliver(stream, flags, stream.receive_data, data, size)
+
+    def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        stream = self._streams.find(stream_id)
+        fragment = frames.header_fragment(flags, payload)
+        if flags & frames.END_HEADERS:
+            self._whole_block(stream, flags, fragment)
+        else:
+            self._block = HeaderBlock(stream_id, flags, fragment)
+            self._only = frames.CONTINUATION
+
+    def _continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._flood_limit.spend()
+        block = self._block
+        if block is None:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of no header block")
+        block.add(stream_id, payload)
+        if flags & frames.END_HEADERS:
+            self._block = self._only = None
+            # The stream may have ended since the block began.
+            self._whole_block(self._streams.find(stream_id), block.flags, block.content())
+
+    def _whole_block(self, stream: Stream | None, flags: int, block: bytes) -> None:
+        self._flood_limit.spend()
+        if stream is not None:
+            self._deliver(stream, flags, stream.receive_block, block)
+
+    def _deliver(self, stream: Stream, flags: int, receive: Callable[..., None], *content: object) -> None:
+        """Lets a stream handle a frame, and ends it if the frame does."""
+        ends = bool(flags & frames.END_STREAM)
+        try:
+            receive(*content, ends=ends)
+        except (StreamFault, WindowExceeded, CallError) as error:
+            self._streams.fail(stream, error)
+        else:
+            if ends:
+                self._streams.finish(stream)
+
+    def _priority(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        self._flood_limit.spend()
+        if not stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY of no stream")
+        if len(payload) != frames.PRIORITY_BYTES and (stream := self._streams.get(stream_id)) is not None:
+            self._streams.fail(stream, StreamFault(ErrorCode.FRAME_SIZE_ERROR, f"PRIORITY of {len(payload)} bytes"))
+
+    def _rst_stream(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        self._flood_limit.spend()
+        code = frames.parse_uint32(payload)
+        stream = self._streams.find(stream_id)
+        if stream is not None:
+            self._streams.forget(stream)
+            stream.fail(of_reset(code), is_begun=code != ErrorCode.REFUSED_STREAM)
+
+    def _window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        self._flood_limit.spend()
+        increment = frames.parse_uint32(payload) & frames.STREAM_ID_MAX
+        if stream_id:
+            self._widen(self._streams.find(stream_id), increment)
+        elif increment:
+            self._sender.widen(increment)
+        else:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE by nothing")
+        self._sender.pump()
+
+    def _widen(self, stream: Stream | None, increment: int) -> None:
+        if stream is None:
+            return
+        if not increment:
+            self._streams.fail(stream, StreamFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE by nothing"))
+            return
+        try:
+            stream.send_window = widened(stream.send_window, increment)
+        except WindowExceeded as error:
+            self._streams.fail(stream, error)
+        else:
+            self._sender.wait(stream)
+
+    # Frames of the connection.
+
+    def _settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._flood_limit.spend()
+        _check_of_connection("SETTINGS", stream_id)
+        settings = frames.parse_settings(flags, payload)
+        if flags & frames.ACK:
+            if not self._peer.are_known:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "an acknowledgement before SETTINGS")  # section 3.4
+            return
+        self._only = None
+        window_bytes = self._peer.window_bytes
+        self._peer.update(settings)
+        if widening := self._peer.window_bytes - window_bytes:  # section 6.9.2
+            for stream in self._streams:
+                stream.send_window = widened(stream.send_window, widening)
+                self._sender.wait(stream)
+        self._outbox.put(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._on_settings()
+        self._sender.pump()
+
+    def _push_promise(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, which we do not accept")  # section 8.4
+
+    def _ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._flood_limit.spend()
+        _check_of_connection("PING", stream_id)
+        if len(payload) != frames.PING_BYTES:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"PING of {len(payload)} bytes")
+        if not flags & frames.ACK:
+            self._outbox.put(frames.frame(frames.PING, frames.ACK, 0, payload))
+
+    def _goaway(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        self._flood_limit.spend()
+        _check_of_connection("GOAWAY", stream_id)
+        last_stream_id, code = frames.parse_goaway(payload)
+        self._streams.refuse_above(last_stream_id, unavailable(f"GOAWAY with the error code {code}"))
+        self._on_goaway()
+
+
+def _check_of_connection(name: str, stream_id: int) -> None:
+    if stream_id:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{name} of a stream")

@@ -6,7 +6,7 @@ from typing import Final
 
 from mesh.errors import Code, Metadata
 from mesh.http2.faults import ErrorCode, StreamFault
-from mesh.http2.messages import MessageReader
+from mesh.http2.messages import PREFIX_BYTES, MessageReader, Packed
 from mesh.http2.response_head import Fields
 from mesh.http2.statuses import cancelled, deadline_exceeded, of_http_status
 from mesh.http2.stream import Stream
@@ -45,7 +45,7 @@ class Call(Stream):
         self._loop = asyncio.get_running_loop()
         self._is_unary = is_unary
         self._reader = MessageReader(message_bytes_max)
-        self._messages: deque[tuple[bytes, int]] = deque()
+        self._messages: deque[Packed] = deque()
         self._head: Fields | None = None
         self._data_bytes = 0
         self._waiters: list[asyncio.Future[None]] = []
@@ -64,9 +64,7 @@ class Call(Stream):
             await self._change()
         if self.error is not None:
             raise self.error
-        if len(self._messages) > 1:
-            raise CallError(Code.INTERNAL, "more than one message for a unary call")
-        return self._messages[0][0] if self._messages else None
+        return self._reader.unpacked(*self._messages[0]) if self._messages else None
 
     async def next_message(self) -> bytes | None:
         """Returns the next message, None after the last one. Raises CallError. Cancelling it loses no message."""
@@ -76,10 +74,14 @@ class Call(Stream):
             if self.is_ended:
                 return None
             await self._change()
-        message, wire_bytes = self._messages.popleft()
-        self.connection.streams.read(self, wire_bytes)
+        flag, content = self._messages.popleft()
+        self.connection.streams.read(self, PREFIX_BYTES + len(content))
         self._expect_rest()
-        return message
+        try:
+            return self._reader.unpacked(flag, content)
+        except CallError as error:
+            self._break(error)
+            raise
 
     async def wait_begun(self) -> None:
         """Waits for the header block of the response, or the end."""
@@ -108,6 +110,12 @@ class Call(Stream):
     def expire(self) -> None:
         """Ends the call because its deadline has passed."""
         self._stop(deadline_exceeded())
+
+    def _break(self, error: CallError) -> None:
+        """Ends the call at a message that is damaged, though the server may have ended it well."""
+        self._messages.clear()
+        self._stop(error)
+        self.error = error
 
     def _stop(self, error: CallError) -> None:
         if not self.is_ended:
@@ -139,6 +147,8 @@ class Call(Stream):
             self._messages.extend(messages)
             if not self._is_unary:
                 self._wake()
+        if self._messages and self._is_unary and len(self._messages) + self._reader.has_part > 1:
+            raise CallError(Code.INTERNAL, "more than one message for a unary call")
         if ends:
             self._end(Fields(0, None, "", b"", None, ()))
         else:

@@ -10,9 +10,16 @@ from mesh.rpc.call_error import CallError
 PREFIX_BYTES: Final = 5
 ACCEPTED_ENCODINGS: Final = b"identity,deflate,gzip"
 
+Packed = tuple[int, bytes]
+"""The flag of a message, and its content, which is compressed if the flag says so."""
+
 _PREFIX = struct.Struct(">BL")
 _PLAIN: Final = 0
 _COMPRESSED: Final = 1
+
+SMALL_BYTES: Final = 1_024
+SMALL_PIECES_MAX: Final = 20_000
+"""The most pieces of less than SMALL_BYTES in which one message may arrive: each costs us more than its sender."""
 
 # zlib's window bits of a gzip stream and of a zlib stream (RFC 1950), which is HTTP's deflate.
 _WINDOW_BITS: Final = {b"gzip": 31, b"deflate": 15}
@@ -26,13 +33,14 @@ def prefixed(message: bytes) -> bytes:
 class MessageReader:
     """The messages of a stream, from the pieces in which its data arrive."""
 
-    __slots__ = ("_bytes_max", "_encoding", "_needed", "_pieces", "_received")
+    __slots__ = ("_bytes_max", "_encoding", "_needed", "_pieces", "_received", "_small_pieces")
 
     def __init__(self, bytes_max: int) -> None:
         """`bytes_max` is the size of the largest message, also after decompression."""
         self._bytes_max = bytes_max
         self._encoding = b"identity"
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
+        self._small_pieces = 0
         self._received = 0
         self._needed = PREFIX_BYTES  # of the next message with its prefix, or of the prefix until that has arrived
 
@@ -50,17 +58,15 @@ class MessageReader:
         """Sets the encoding of the compressed messages: the header grpc-encoding."""
         self._encoding = encoding
 
-    def feed(self, piece: bytes) -> list[tuple[bytes, int]]:
-        """Returns the messages that a piece completes, each with the bytes that it took on the wire. Raises
-        CallError.
-        """
+    def feed(self, piece: bytes) -> list[Packed]:
+        """Returns the messages that a piece completes. Raises CallError."""
         received = self._received + len(piece)
         if received < self._needed:
-            self._pieces.append(piece)
+            self._keep(piece)
             self._received = received
             return []
         data = b"".join((*self._pieces, piece)) if self._pieces else piece
-        messages: list[tuple[bytes, int]] = []
+        messages: list[Packed] = []
         start, end, self._needed = 0, len(data), PREFIX_BYTES
         while end - start >= PREFIX_BYTES:
             flag, length = _PREFIX.unpack_from(data, start)
@@ -69,20 +75,35 @@ class MessageReader:
             self._needed = PREFIX_BYTES + length
             if end - start < self._needed:
                 break
-            content = data[start + PREFIX_BYTES : start + self._needed]
-            messages.append((self._decompressed(flag, content) if flag else content, self._needed))
+            if flag and (flag != _COMPRESSED or self._encoding not in _WINDOW_BITS):
+                raise CallError(Code.INTERNAL, f"a message of the flags {flag} in the encoding {self._encoding!r}")
+            messages.append((flag, data[start + PREFIX_BYTES : start + self._needed]))
             start += self._needed
             self._needed = PREFIX_BYTES
         self._pieces = [data[start:]] if start < end else []
-        self._received = end - start
+        self._received, self._small_pieces = end - start, 0
         return messages
 
-    def _decompressed(self, flag: int, content: bytes) -> bytes:
-        """Returns a compressed message. Raises CallError."""
-        window_bits = _WINDOW_BITS.get(self._encoding)
-        if flag != _COMPRESSED or window_bits is None:
-            raise CallError(Code.INTERNAL, f"a message of the flags {flag} in the encoding {self._encoding!r}")
-        decompressor = zlib.decompressobj(window_bits)
+    def _keep(self, piece: bytes) -> None:
+        """Keeps a piece. Small ones are joined, because each would take several times its size."""
+        if len(piece) >= SMALL_BYTES:
+            self._pieces.append(piece)
+            return
+        self._small_pieces += 1
+        if self._small_pieces > SMALL_PIECES_MAX:
+            raise CallError(Code.INTERNAL, f"a message in more than {SMALL_PIECES_MAX} small pieces")
+        if self._pieces and isinstance(self._pieces[-1], bytearray):
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(bytearray(piece))
+
+    def unpacked(self, flag: int, content: bytes) -> bytes:
+        """Returns a message, decompressed. That is not done before it is read, because it may be a thousand times as
+        large as its part of the window. Raises CallError.
+        """
+        if not flag:
+            return content
+        decompressor = zlib.decompressobj(_WINDOW_BITS[self._encoding])
         try:
             message = decompressor.decompress(content, self._bytes_max + 1)
         except zlib.error as error:

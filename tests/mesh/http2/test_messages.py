@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 import zlib
 from itertools import pairwise
 
@@ -10,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import Code
-from mesh.http2.messages import MessageReader, prefixed
+from mesh.http2.messages import SMALL_BYTES, SMALL_PIECES_MAX, MessageReader, prefixed
 from mesh.rpc.call_error import CallError
 
 ZEROS = zlib.compress(bytes(1001))
+
+
+def read(reader: MessageReader, wire: bytes) -> list[bytes]:
+    """Returns the messages that a piece completes, as a call returns them."""
+    return [reader.unpacked(*packed) for packed in reader.feed(wire)]
 
 
 @given(st.lists(st.binary(max_size=50), max_size=6), st.data())
@@ -22,8 +28,7 @@ def test_messages_are_read_however_they_arrive(messages: list[bytes], draw: st.D
     wire = b"".join(map(prefixed, messages))
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(wire)), max_size=6)))
     reader, edges = MessageReader(50), [0, *cuts, len(wire)]
-    read = [found for at, until in pairwise(edges) for found in reader.feed(wire[at:until])]
-    assert read == [(message, len(message) + 5) for message in messages]
+    assert [found for at, until in pairwise(edges) for found in read(reader, wire[at:until])] == messages
     assert not reader.has_part
 
 
@@ -43,7 +48,7 @@ def test_compressed_messages(encoding: bytes, compress: type) -> None:
     reader = MessageReader(1000)
     reader.start(encoding)
     wire = struct.pack(">BL", 1, len(content)) + content + prefixed(b"plain")
-    assert reader.feed(wire) == [(b"text " * 100, len(content) + 5), (b"plain", 10)]
+    assert read(reader, wire) == [b"text " * 100, b"plain"]
 
 
 @pytest.mark.parametrize(
@@ -65,10 +70,10 @@ def test_damaged_and_oversized_messages(encoding: bytes, wire: bytes, code: Code
     reader = MessageReader(1000)
     reader.start(encoding)
     if code is Code.OK:
-        assert reader.feed(wire) == [(b"abcd", len(wire))]
+        assert read(reader, wire) == [b"abcd"]
         return
     with pytest.raises(CallError) as caught:
-        reader.feed(wire)
+        read(reader, wire)
     assert (caught.value.code, caught.value.is_sent) == (code, False)
 
 
@@ -79,5 +84,47 @@ def test_a_bomb_is_not_unpacked() -> None:
     reader = MessageReader(1_000_000)
     reader.start(b"gzip")
     with pytest.raises(CallError) as caught:
-        reader.feed(struct.pack(">BL", 1, len(content)) + content)
+        read(reader, struct.pack(">BL", 1, len(content)) + content)
     assert caught.value.code is Code.RESOURCE_EXHAUSTED
+
+
+def test_messages_are_not_unpacked_before_they_are_read() -> None:
+    """Messages that nobody reads stay compressed, so that they take no more than their window."""
+    content = gzip.compress(bytes(1_000_000))
+    reader = MessageReader(1_000_000)
+    reader.start(b"gzip")
+    assert reader.feed((struct.pack(">BL", 1, len(content)) + content) * 50) == [(1, content)] * 50
+
+
+def test_small_pieces_are_kept_together() -> None:
+    """A message that arrives in pieces of a few bytes takes little more than its size until it is complete."""
+    size = 20 * SMALL_PIECES_MAX // 2
+    reader = MessageReader(size)
+    reader.feed(prefixed(bytes(size))[:5])
+    tracemalloc.start()
+    try:
+        for _ in range(size // 20 - 1):
+            reader.feed(bytes(20))
+        assert tracemalloc.get_traced_memory()[0] < 1.5 * size
+    finally:
+        tracemalloc.stop()
+    assert reader.feed(bytes(20)) == [(0, bytes(size))]
+
+
+def test_a_message_has_no_more_pieces_than_it_needs() -> None:
+    """A message of many tiny pieces ends its call; large pieces, and those of other messages, don't count."""
+    reader = MessageReader(16_000_000)
+    for _ in range(2):
+        reader.feed(prefixed(bytes(16_000_000))[:5])
+        for _ in range(SMALL_PIECES_MAX - 1):
+            reader.feed(b"ab")
+        large = bytes(SMALL_BYTES)
+        while reader.missing > SMALL_BYTES:
+            reader.feed(large)
+        assert len(reader.feed(bytes(reader.missing))) == 1
+    reader.feed(prefixed(bytes(16_000_000))[:5])
+    for _ in range(SMALL_PIECES_MAX):
+        reader.feed(b"ab")
+    with pytest.raises(CallError) as caught:
+        reader.feed(b"ab")
+    assert caught.value.code is Code.INTERNAL

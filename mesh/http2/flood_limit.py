@@ -27,13 +27,13 @@ class FloodLimit:
         """Allows more, because we sent a frame that may be answered."""
         self._left = min(self._left + FRAMES_A_SENT_FRAME, FRAMES_MAX)
 
-    def spend(self) -> None:
-        """Counts a frame. Raises ConnectionFault at the limit."""
-        self._left -= 1
+    def spend(self, count: int = 1) -> None:
+        """Counts a frame, or what costs as much as several. Raises ConnectionFault at the limit."""
+        self._left -= count
         if self._left >= 0:
             return
         now = time.monotonic()
-        earned = int((now - self._filled_at) * FRAMES_A_SECOND)
-        if not earned:
+        self._left = min(self._left + int((now - self._filled_at) * FRAMES_A_SECOND), FRAMES_MAX)
+        if self._left < 0:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
-        self._left, self._filled_at = min(earned, FRAMES_MAX) - 1, now
+        self._filled_at = now

@@ -19,6 +19,8 @@ WITH_INDEXING: Final = 0x40
 SIZE_UPDATE: Final = 0x20
 NEVER_INDEXED: Final = 0x10
 
+SIZE_UPDATES_MAX: Final = 2
+
 _HUFFMAN: Final = 0x80
 _INTEGER_BYTES_MAX: Final = 5
 
@@ -77,6 +79,9 @@ def decode(block: bytes, list_bytes_max: int) -> list[Field]:
     """Returns the fields of a header block. Raises ConnectionFault if it is malformed or refers to a dynamic table,
     StreamFault if the list is larger than `list_bytes_max`.
     """
+    # FIELD_BYTES is more than any encoder adds to a field, so that the list of a longer block is longer still.
+    if len(block) > list_bytes_max:
+        raise _too_large(list_bytes_max)
     try:
         return _decode(block, list_bytes_max)
     except (IndexError, ValueError) as error:
@@ -92,7 +97,7 @@ def _decode(block: bytes, list_bytes_max: int) -> list[Field]:
             index, offset = _integer(block, offset, 7)
             field = _static(index)
         elif first & SIZE_UPDATE and not first & WITH_INDEXING:
-            raise ValueError("a size update after a field")
+            raise ValueError("a size update where none belongs")
         else:
             # What is added to a table of size 0 is not in it: section 4.4.
             index, offset = _integer(block, offset, 6 if first & WITH_INDEXING else 4)
@@ -105,18 +110,26 @@ def _decode(block: bytes, list_bytes_max: int) -> list[Field]:
         fields.append(field)
         list_bytes += len(field[0]) + len(field[1]) + FIELD_BYTES
         if list_bytes > list_bytes_max:
-            raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"headers of more than {list_bytes_max} bytes")
+            raise _too_large(list_bytes_max)
     return fields
 
 
 def _skip_size_updates(block: bytes) -> int:
-    """Returns the offset of the first field. The tables of both sides stay empty: section 6.3."""
+    """Returns the offset of the first field. The tables of both sides stay empty, and there are no more than two
+    updates: section 4.2.
+    """
     offset = 0
-    while offset < len(block) and block[offset] & 0xE0 == SIZE_UPDATE:
+    for _ in range(SIZE_UPDATES_MAX):
+        if offset == len(block) or block[offset] & 0xE0 != SIZE_UPDATE:
+            break
         size, offset = _integer(block, offset, 5)
         if size:
             raise ValueError(f"a dynamic table of {size} bytes, where 0 are allowed")
     return offset
+
+
+def _too_large(list_bytes_max: int) -> StreamFault:
+    return StreamFault(ErrorCode.PROTOCOL_ERROR, f"headers of more than {list_bytes_max} bytes")
 
 
 def _static(index: int) -> Field:

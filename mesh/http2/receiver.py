@@ -21,6 +21,9 @@ CONNECTION_WINDOW_BYTES: Final = 16_777_216
 that nobody reads don't stop the others; the memory is bounded by the windows of the streams.
 """
 
+COSTLY_BYTES: Final = 2_048
+"""The part of a header block that costs as much as a frame that carries nothing."""
+
 
 class Receiver:
     """Checks each frame, and hands it to its stream or answers it."""
@@ -72,7 +75,7 @@ class Receiver:
         self._window.receive(size)  # data of streams that have ended count too: section 6.9
         if increment := self._window.take(size):
             self._outbox.send(frames.window_update(0, increment))
-        if stream is None or not data:
+        if not data or (stream is None and not self._streams.allow_late()):
             self._flood_limit.spend()
         if stream is not None:
             self._deliver(stream, flags, stream.receive_data, data, size)
@@ -98,7 +101,7 @@ class Receiver:
             self._whole_block(self._streams.find(stream_id), block.flags, block.content())
 
     def _whole_block(self, stream: Stream | None, flags: int, block: bytes) -> None:
-        self._flood_limit.spend()
+        self._flood_limit.spend(1 + len(block) // COSTLY_BYTES)
         if stream is not None:
             self._deliver(stream, flags, stream.receive_block, block)
 

@@ -15,6 +15,8 @@ LIST_BYTES_MAX: Final = 16_384
 
 BLOCKS_MAX: Final = 256
 BLOCK_BYTES_MAX: Final = 512
+BLOCK_METADATA_MAX: Final = 32
+"""Blocks that are kept, how long they are, and how much each may hold, which a byte can say in a static table."""
 
 # A field name has no upper-case letters, no spaces and nothing beyond ASCII: RFC 9113, section 8.2.1.
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
@@ -51,7 +53,7 @@ class FieldsReader:
         fields = self._read.get(block)
         if fields is None:
             fields = parse(hpack.decode(block, LIST_BYTES_MAX))
-            if len(block) <= BLOCK_BYTES_MAX:
+            if len(block) <= BLOCK_BYTES_MAX and len(fields.metadata) <= BLOCK_METADATA_MAX:
                 if len(self._read) == BLOCKS_MAX:
                     self._read.clear()
                 self._read[block] = fields

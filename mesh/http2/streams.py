@@ -1,6 +1,7 @@
 """The streams of a connection: their identifiers, and their ends. RFC 9113, section 5.1."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from mesh.http2 import frames
 from mesh.http2.data_sender import DataSender
@@ -9,6 +10,10 @@ from mesh.http2.outbox import Outbox
 from mesh.http2.statuses import broken
 from mesh.http2.stream import Stream
 from mesh.rpc.call_error import CallError
+
+LATE_FRAME_BYTES: Final = 16
+LATE_FRAMES_MAX: Final = 100_000
+"""How many frames of data are honest for a stream that we have reset: one for as many bytes as its window had left."""
 
 
 class Streams:
@@ -21,6 +26,7 @@ class Streams:
         self._on_end = on_end
         self._open: dict[int, Stream] = {}
         self._next_id = 1
+        self._late_frames = 0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -52,6 +58,13 @@ class Streams:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame of the stream {stream_id}, which is idle")
         return stream
 
+    def allow_late(self) -> bool:
+        """Counts data of a stream that has ended. Returns whether the peer may have sent them before it knew."""
+        if not self._late_frames:
+            return False
+        self._late_frames -= 1
+        return True
+
     def read(self, stream: Stream, count: int) -> None:
         """Lets the peer send as many bytes of a stream again, because they have been read."""
         if (increment := stream.receive_window.take(count)) and stream.id in self._open:
@@ -66,6 +79,8 @@ class Streams:
         """Ends a stream early."""
         if self._open.get(stream.id) is stream:
             self._outbox.send(frames.rst_stream(stream.id, code))
+            late_frames = self._late_frames + stream.receive_window.left // LATE_FRAME_BYTES
+            self._late_frames = min(late_frames, LATE_FRAMES_MAX)
             self.forget(stream)
 
     def fail(self, stream: Stream, error: Fault | CallError) -> None:

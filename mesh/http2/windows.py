@@ -7,6 +7,11 @@ from mesh.http2.faults import ErrorCode, Fault
 WINDOW_BYTES: Final = 65_535
 """The initial size of every window: section 6.9.2."""
 
+FIT_BYTES_MIN: Final = WINDOW_BYTES // 2
+"""The smallest update for a message that does not fit: padding takes a few bytes of the window with each frame, and a
+peer that does not read would make us keep an update for each.
+"""
+
 WINDOW_BYTES_MAX: Final = 2**31 - 1
 
 
@@ -30,6 +35,11 @@ class ReceiveWindow:
         self._unread = 0
         self._taken = 0
         self._grown_bytes_max = grown_bytes_max
+
+    @property
+    def left(self) -> int:
+        """Returns how many bytes the peer may still send."""
+        return self._left
 
     def receive(self, count: int) -> None:
         """Counts bytes that have arrived. Raises WindowExceeded."""
@@ -56,7 +66,7 @@ class ReceiveWindow:
         """Lets at least `count` more bytes arrive before any is read. Returns by how much to update the window."""
         if count <= self._left:
             return 0
-        increment, self._taken = max(self._taken, count - self._left), 0
+        increment, self._taken = max(self._taken, count - self._left, FIT_BYTES_MIN), 0
         self._size = max(self._size, self._unread + self._left + increment)
         self._left += increment
         return increment

@@ -2,11 +2,13 @@
 
 import asyncio
 import struct
+import time
 from typing import Any, Final
 
 import pytest
 from hpack import Decoder
 
+from mesh.client import Http2Transport
 from mesh.errors import Code, Metadata
 from mesh.http2 import frames
 from mesh.http2.faults import ErrorCode
@@ -90,6 +92,8 @@ SETTINGS_FIRST: Final = frames.settings({})
     ("sent", "code"),
     [
         pytest.param(frames.frame(frames.PING, 0, 0, bytes(8)), ErrorCode.PROTOCOL_ERROR, id="no settings first: 3.4"),
+        pytest.param(frames.frame(0xBE, 0, 0), ErrorCode.PROTOCOL_ERROR, id="an unknown frame first: 3.4"),
+        pytest.param(frames.frame(frames.PRIORITY, 0, 1, bytes(5)), ErrorCode.PROTOCOL_ERROR, id="PRIORITY first: 3.4"),
         pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", ErrorCode.FRAME_SIZE_ERROR, id="HTTP/1.1"),
         pytest.param(frames.frame(frames.SETTINGS, frames.ACK, 0), ErrorCode.PROTOCOL_ERROR, id="an ack first: 3.4"),
         pytest.param(frames.frame(frames.SETTINGS, 0, 1), ErrorCode.PROTOCOL_ERROR, id="settings of a stream: 6.5"),
@@ -243,6 +247,37 @@ async def test_frames_that_change_nothing(sent: bytes) -> None:
 
     async with scripted(serve) as address, transport_to(address) as transport:
         assert (await call(transport)).message == b"answer"
+
+
+async def test_a_header_block_of_a_call_that_has_ended() -> None:
+    """A block that a call does not live to see is dropped: its error stays, and its stream is reset once (5.1)."""
+    told: list[tuple[int, int]] = []
+    handled = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        _, _, stream, _ = await peer.next(frames.HEADERS)
+        peer.send(head(stream, [*HEAD, *OK], frames.END_STREAM))
+        told.append(await peer.reset_code())
+        peer.send(frames.frame(frames.CONTINUATION, frames.END_HEADERS, 1), frames.frame(frames.PING, 0, 0, bytes(8)))
+        told.append((await peer.next(frames.RST_STREAM, frames.PING))[:2])
+        handled.set()
+        peer.answer(await peer.request())
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await unfinished(transport)
+        assert caught.value.code is Code.DEADLINE_EXCEEDED
+        await handled.wait()
+        assert (await call(transport)).message == b"answer"
+    assert told == [(1, ErrorCode.CANCEL), (frames.PING, frames.ACK)]
+
+
+async def unfinished(transport: Http2Transport) -> None:
+    """Makes a call whose requests do not end before its deadline."""
+    deadline = time.monotonic() + 0.1
+    async with transport.stream(PATH, connect_by=deadline, deadline=deadline, metadata=()) as stream:
+        await stream.receive()
 
 
 async def test_a_header_block_may_be_continued() -> None:

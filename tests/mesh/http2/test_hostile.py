@@ -1,15 +1,34 @@
 """Servers that attack their client: each harms its own calls only, within limits."""
 
 import asyncio
+import contextlib
+import gc
+import gzip
+import struct
 from collections.abc import Callable
 
 import pytest
 
+from mesh.client import Http2Transport
 from mesh.errors import Code
 from mesh.http2 import frames
+from mesh.http2.call import Call
 from mesh.http2.faults import ErrorCode
 from mesh.rpc.call_error import CallError
-from tests.mesh.http2.scripted import HEAD, Peer, block, call, data, head, prefixed, scripted, serve_well, transport_to
+from tests.mesh.http2.scripted import (
+    HEAD,
+    PATH,
+    Peer,
+    block,
+    call,
+    data,
+    head,
+    prefixed,
+    scripted,
+    serve_well,
+    trailers,
+    transport_to,
+)
 
 MANY = 20_000
 
@@ -26,6 +45,7 @@ MANY = 20_000
         pytest.param(lambda _: frames.frame(frames.PRIORITY, 0, 7, bytes(5)) * MANY, id="priorities"),
         pytest.param(lambda _: frames.frame(0xBE, 0, 0) * MANY, id="unknown frames"),
         pytest.param(lambda stream: head(stream, [(":status", "103")]) * MANY, id="informational responses"),
+        pytest.param(lambda stream: head(stream, [(":status", "103"), ("x-a", "v" * 16_000)]) * 500, id="large blocks"),
         pytest.param(
             lambda stream: head(stream, flags=0) + frames.frame(frames.CONTINUATION, 0, stream) * MANY,
             id="empty continuations",
@@ -164,3 +184,141 @@ async def test_a_server_that_asks_and_does_not_read() -> None:
             await call(transport, bytes(10_000_000))
         await ended.wait()
     assert caught.value.code is Code.UNAVAILABLE
+
+
+@pytest.mark.parametrize("more", [prefixed(b"second"), prefixed(b"second")[:-1]])
+async def test_a_unary_call_takes_one_message(more: bytes) -> None:
+    """A second message ends a unary call when it begins to arrive: a body without an end is not kept."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        peer.send(head(stream), data(stream, prefixed(b"first")), data(stream, more))
+        assert await peer.reset_code() == (stream, ErrorCode.CANCEL)
+        peer.answer(await peer.request())
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport)
+        assert (caught.value.code, caught.value.is_sent) == (Code.INTERNAL, False)
+        assert (await call(transport)).message == b"answer"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_damaged_message_ends_its_stream(ends: bool) -> None:
+    """Messages before one that can't be decompressed are read; it is an error though the server ends the call well."""
+    damaged = struct.pack(">BL", 1, 4) + b"junk"
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        packed = gzip.compress(b"good")
+        peer.send(head(stream, [*HEAD, ("grpc-encoding", "gzip")]))
+        peer.send(data(stream, struct.pack(">BL", 1, len(packed)) + packed + damaged + prefixed(b"later")))
+        if ends:
+            peer.send(trailers(stream))
+        else:
+            assert await peer.reset_code() == (stream, ErrorCode.CANCEL)
+        await peer.wait_closed()
+
+    async with (
+        scripted(serve) as address,
+        transport_to(address) as transport,
+        transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream,
+    ):
+        await stream.finish_sending()
+        assert await stream.receive() == b"good"
+        for _ in range(2):
+            with pytest.raises(CallError) as caught:
+                await stream.receive()
+            assert caught.value.code is Code.INTERNAL
+        assert await stream.code() is Code.INTERNAL
+
+
+async def test_a_window_that_never_opens() -> None:
+    """Calls that wait for the window of a connection are forgotten when their deadline has passed, also behind one that
+    has none.
+    """
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({4: 2**31 - 1})
+        await peer.wait_closed()
+
+    async with (
+        scripted(serve) as address,
+        transport_to(address) as transport,
+        transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream,
+    ):
+        sending = asyncio.create_task(stream.send(bytes(100_000)))
+        await asyncio.sleep(0)
+        for _ in range(30):
+            with pytest.raises(CallError) as caught:
+                await call(transport, timeout_s=0.01)
+            assert caught.value.code is Code.DEADLINE_EXCEEDED
+        caught.value.__traceback__ = None
+        gc.collect()
+        assert sum(isinstance(each, Call) for each in gc.get_objects()) < 10
+        stream.cancel()
+        await sending
+
+
+async def test_a_server_that_reads_nothing() -> None:
+    """The requests of calls that time out are not kept without a limit for a server that never reads."""
+    stalled = asyncio.Event()
+
+    async def refused(transport: Http2Transport) -> bool:
+        with pytest.raises(CallError) as caught:
+            await transport.unary(PATH, b"", timeout_s=0.02, metadata=[("x-a", "v" * 16_000)])
+        return caught.value.code is Code.UNAVAILABLE
+
+    async def stall(peer: Peer) -> None:
+        await peer.start()
+        await stalled.wait()
+
+    async with scripted(stall) as address, transport_to(address) as transport:
+        await transport.connect(asyncio.get_running_loop().time() + 30)
+        with contextlib.ExitStack() as stack:
+            stack.callback(stalled.set)
+            for _ in range(50):
+                if any(await asyncio.gather(*(refused(transport) for _ in range(100)))):
+                    break
+            else:
+                pytest.fail("80 MB were kept")
+
+
+async def test_late_data_are_no_flood() -> None:
+    """A server that streams small messages may have sent many before it knows that the call was cancelled."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        peer.send(head(stream), data(stream, prefixed(b"first")))
+        await peer.reset_code()
+        peer.send(data(stream, prefixed(b"0123456789abcdef")) * 3_000)
+        peer.answer(await peer.request())
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        async with transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream:
+            await stream.finish_sending()
+            assert await stream.receive() == b"first"
+        assert (await call(transport)).message == b"answer"
+
+
+async def test_late_data_have_a_limit() -> None:
+    """A server that goes on to send data of a cancelled call beyond its window has its connection closed."""
+    told: list[int] = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        await peer.reset_code()
+        peer.send(data(stream, b"x") * MANY)
+        told.append(await peer.error_code())
+
+    async with scripted(serve, serve_well) as address, transport_to(address) as transport:
+        with pytest.raises(CallError):
+            await call(transport, timeout_s=0.1)
+        while not told:
+            await asyncio.sleep(0.01)
+        assert (await call(transport)).message == b"answer"
+    assert told == [ErrorCode.ENHANCE_YOUR_CALM]

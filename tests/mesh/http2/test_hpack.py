@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mesh.http2 import hpack, huffman
 from mesh.http2.faults import ConnectionFault, ErrorCode, StreamFault
+from mesh.http2.response_head import FieldsReader
 
 FIELDS = st.lists(
     st.tuples(st.binary(min_size=1, max_size=40), st.binary(max_size=300)) | st.sampled_from(hpack._STATIC_TABLE),
@@ -61,6 +62,7 @@ def test_any_bytes_are_fields_or_a_fault(block: bytes) -> None:
         b"\xbe",  # the index 62, the first one of the dynamic table
         b"\x7e\x01x",  # a name in the dynamic table
         b"\x3f\xe1\x1f",  # a table of 4096 bytes: section 6.3
+        b"\x20\x20\x20",  # a third size update: section 4.2
         b"\x88\x20",  # a size update after a field: section 4.2
         b"\xff\xff\xff\xff\xff\xff\xff\x01",  # an integer of too many bytes: section 5.1
         b"\x00\x05ab",  # a name beyond the end
@@ -88,6 +90,22 @@ def test_a_small_block_of_many_fields_is_refused() -> None:
     with pytest.raises(StreamFault):
         hpack.decode(block, 16_384)
     assert len(hpack.decode(block[:100], 16_384)) == 100
+
+
+def test_a_block_larger_than_the_list_is_not_decoded() -> None:
+    """A block of more bytes than a list may have ends its stream, whatever is in it: decoding it would cost time."""
+    with pytest.raises(StreamFault):
+        hpack.decode(b"\xbe" * 16_385, 16_384)
+    with pytest.raises(ConnectionFault):
+        hpack.decode(b"\xbe" * 16_384, 16_384)
+
+
+def test_short_blocks_are_kept_if_they_hold_little() -> None:
+    """A block that is read again is not parsed again, unless a few bytes of it stand for many fields."""
+    reader = FieldsReader()
+    small, large = encoded([(b":status", b"200"), (b"x-a", b"b")], huffman=True), b"\x88" + b"\x90" * 200
+    assert reader.read(small) is reader.read(small)
+    assert reader.read(large) is not reader.read(large)
 
 
 @given(st.binary(max_size=200))

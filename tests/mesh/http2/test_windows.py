@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.http2.windows import ReceiveWindow, WindowExceeded, widened
+from mesh.http2.windows import FIT_BYTES_MIN, WINDOW_BYTES, ReceiveWindow, WindowExceeded, widened
 
 
 def test_more_than_the_window_is_a_fault() -> None:
@@ -54,3 +54,13 @@ def test_a_send_window_has_a_limit() -> None:
     assert widened(1, 2**31 - 2) == 2**31 - 1
     with pytest.raises(WindowExceeded):
         widened(2, 2**31 - 2)
+
+
+def test_padding_buys_few_updates() -> None:
+    """A peer that pads each byte of a message gets an update for 32 kB of padding, and not for each frame."""
+    window, size, updates = ReceiveWindow(WINDOW_BYTES, WINDOW_BYTES), 200_000, 0
+    for received in range(size):
+        updates += bool(window.fit(size - received))
+        window.receive(2)
+        updates += bool(window.take(1))
+    assert updates <= 2 * size // FIT_BYTES_MIN + 2

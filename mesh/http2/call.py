@@ -113,12 +113,13 @@ class Call(Stream):
 
     def _break(self, error: CallError) -> None:
         """Ends the call at a message that is damaged, though the server may have ended it well."""
-        self._messages.clear()
         self._stop(error)
+        self._messages.clear()
         self.error = error
 
     def _stop(self, error: CallError) -> None:
         if not self.is_ended:
+            self._messages.clear()  # reading them may take much longer than the call was to
             self.connection.streams.reset(self, ErrorCode.CANCEL)
             self.fail(error)
 

@@ -79,8 +79,8 @@ class Streams:
         """Ends a stream early."""
         if self._open.get(stream.id) is stream:
             self._outbox.send(frames.rst_stream(stream.id, code))
-            late_frames = self._late_frames + stream.receive_window.left // LATE_FRAME_BYTES
-            self._late_frames = min(late_frames, LATE_FRAMES_MAX)
+            late_frames = max(stream.receive_window.left, 0) // LATE_FRAME_BYTES
+            self._late_frames = min(self._late_frames + late_frames, LATE_FRAMES_MAX)
             self.forget(stream)
 
     def fail(self, stream: Stream, error: Fault | CallError) -> None:

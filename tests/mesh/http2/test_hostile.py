@@ -5,6 +5,7 @@ import contextlib
 import gc
 import gzip
 import struct
+import time
 from collections.abc import Callable
 
 import pytest
@@ -235,6 +236,26 @@ async def test_a_damaged_message_ends_its_stream(ends: bool) -> None:
         assert await stream.code() is Code.INTERNAL
 
 
+async def test_a_deadline_ends_a_body_without_an_end() -> None:
+    """Messages that have arrived, but were not read before the deadline, don't keep the call from ending."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        peer.send(head(stream), data(stream, prefixed(b"")) * 1_000)
+        await peer.wait_closed()
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        deadline = time.monotonic() + 0.2
+        async with transport.stream(PATH, connect_by=deadline, deadline=deadline, metadata=()) as stream:
+            await stream.finish_sending()
+            assert await stream.receive() == b""
+            assert await stream.code() is Code.DEADLINE_EXCEEDED
+            with pytest.raises(CallError) as caught:
+                await stream.receive()
+            assert caught.value.code is Code.DEADLINE_EXCEEDED
+
+
 async def test_a_window_that_never_opens() -> None:
     """Calls that wait for the window of a connection are forgotten when their deadline has passed, also behind one that
     has none.
@@ -304,20 +325,25 @@ async def test_late_data_are_no_flood() -> None:
         assert (await call(transport)).message == b"answer"
 
 
-async def test_late_data_have_a_limit() -> None:
-    """A server that goes on to send data of a cancelled call beyond its window has its connection closed."""
+@pytest.mark.parametrize("used", [b"", data(1, prefixed(b"")) * 14_000], ids=["within", "beyond"])
+async def test_late_data_have_a_limit(used: bytes) -> None:
+    """A server that goes on to send data of a call that was reset has its connection closed, whether it was within its
+    window before or beyond it.
+    """
     told: list[int] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start()
-        stream = await peer.request()
+        peer.send(head(await peer.request()), used)
         await peer.reset_code()
-        peer.send(data(stream, b"x") * MANY)
+        peer.send(data(1, b"x") * MANY)
         told.append(await peer.error_code())
 
     async with scripted(serve, serve_well) as address, transport_to(address) as transport:
-        with pytest.raises(CallError):
-            await call(transport, timeout_s=0.1)
+        deadline = time.monotonic() + 0.2
+        async with transport.stream(PATH, connect_by=deadline, deadline=deadline, metadata=()) as stream:
+            await stream.finish_sending()
+            await stream.code()
         while not told:
             await asyncio.sleep(0.01)
         assert (await call(transport)).message == b"answer"

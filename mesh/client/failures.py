@@ -22,7 +22,12 @@ NEUTRAL_TEXTS = {
 _METADATA_TOO_LARGE = re.compile(r"received metadata size exceeds|Received http2 header with status: 431")
 
 # The codes of statuses that a transport makes for responses that are not valid.
-_NO_STATUS_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED})
+_NO_STATUS_CODES = frozenset(
+    {
+        *(Code.UNKNOWN, Code.INTERNAL, Code.UNIMPLEMENTED, Code.RESOURCE_EXHAUSTED),
+        *(Code.PERMISSION_DENIED, Code.UNAUTHENTICATED),  # a proxy means us by its 401 and 403, and not our caller
+    }
+)
 
 
 def failure_of(error: CallError, *, bare_messages: bool) -> MeshError:
@@ -63,6 +68,8 @@ def _bare_failure(error: CallError, *, bare_messages: bool) -> MeshError:
         return MetadataTooLarge(text, reason="HEADERS_TOO_LARGE")
     if not error.is_sent and kind.code in _NO_STATUS_CODES:
         return broken_response()
+    if not error.is_sent and kind.code is Code.CANCELLED:  # by the server, which may be stopping
+        return unavailable()
     neutral = NEUTRAL_TEXTS.get(kind.code)
     if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not is_library_message(text)):
         text = neutral

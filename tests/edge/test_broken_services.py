@@ -21,6 +21,12 @@ OK: Final[Headers] = [("grpc-status", "0")]
 PAGE: Final[Headers] = [("content-type", "text/html")]
 
 
+@pytest.fixture(params=["http2", "grpc"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Returns each transport: both make statuses of their own for what is not gRPC."""
+    return str(request.param)
+
+
 @contextlib.asynccontextmanager
 async def answering(headers: Headers, body: bytes, trailers: Headers) -> AsyncIterator[int]:
     """Returns the port of a server that answers every request so; without headers it resets the stream."""
@@ -58,6 +64,8 @@ async def answering(headers: Headers, body: bytes, trailers: Headers) -> AsyncIt
     [
         ([(":status", "200"), *PAGE], b"<html>", []),
         ([(":status", "404"), *PAGE], b"<html>", []),
+        ([(":status", "401"), *PAGE], b"<html>", []),
+        ([(":status", "403"), *PAGE], b"<html>", []),
         (GRPC, b"\0\0\0\0\0", []),
         (GRPC, b"", OK),
         (GRPC, b"\0\0\0\0\x09ab", OK),
@@ -68,12 +76,15 @@ async def answering(headers: Headers, body: bytes, trailers: Headers) -> AsyncIt
     ],
 )
 async def test_answers_that_are_not_grpc_are_502(
-    library: Contract, headers: Headers, body: bytes, trailers: Headers
+    library: Contract, transport: str, headers: Headers, body: bytes, trailers: Headers
 ) -> None:
     """A page, no status, no message, half of one, one that is too large or damaged, a broken stream: in the one shape,
     without a word of how gRPC's library puts it.
     """
-    async with answering(headers, body, trailers) as port, edge_of(library, port) as client:
+    async with (
+        answering(headers, body, trailers) as port,
+        edge_of(library, port, upstream_transport=transport) as client,
+    ):
         response = await client.post("/v1/echo", json={})
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["status"]) == (502, 502, "INTERNAL")
@@ -81,8 +92,11 @@ async def test_answers_that_are_not_grpc_are_502(
     assert error["details"][0]["reason"] == "BAD_RESPONSE"
 
 
-async def test_an_overloaded_proxy_is_503(library: Contract) -> None:
+async def test_an_overloaded_proxy_is_503(library: Contract, transport: str) -> None:
     """An HTTP error of a proxy before the service is a 503."""
-    async with answering([(":status", "503"), *PAGE], b"", []) as port, edge_of(library, port) as client:
+    async with (
+        answering([(":status", "503"), *PAGE], b"", []) as port,
+        edge_of(library, port, upstream_transport=transport) as client,
+    ):
         response = await client.post("/v1/echo", json={})
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")

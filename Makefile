@@ -16,7 +16,7 @@ SOURCES := mesh services edge local demo clients tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint style format types test helm3-test requirements \
-	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench bench-edge bench-workers bench-start \
+	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench bench-edge bench-service bench-workers bench-start \
 	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest bench-store \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
@@ -199,6 +199,9 @@ bench: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 third-
 
 bench-edge: .venv/requirements-dev.sha256 ## compare the edge with a hand-written FastAPI version of the same method
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py
+
+bench-service: .venv/requirements-dev.sha256 ## compare a call of a service with the same call of a bare gRPC server
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.service
 
 bench-workers: .venv/requirements-dev.sha256 ## compare the edge with one worker and with two
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.workers

@@ -273,7 +273,7 @@ async def check_events(databases: Databases) -> Finding:
             str(row["event_id"]) for row in await database.fetch("SELECT event_id FROM mesh.inbox WHERE state = 'done'")
         }
         for row in await database.fetch("SELECT type, aggregate, last_error FROM mesh.inbox WHERE state = 'dead'"):
-            finding.broken.append(f"{name} set aside {row['type']} of {row['aggregate']}: {row['last_error']}")
+            finding.broken.append(f"{name} has dead letter {row['type']} of {row['aggregate']}: {row['last_error']}")
     published = applied = 0
     for name, database in databases.items():
         query = "SELECT event_id, type, aggregate FROM mesh.outbox WHERE published_at IS NOT NULL"

@@ -17,10 +17,10 @@ PRINTING: Final = frozenset({"status", "logs", "dead-letters", "events", "mails"
 
 def main() -> int:
     """Runs the command and returns the exit status: 0 on success, 1 when something has to be fixed first."""
-    parser = argparse.ArgumentParser(prog="python -m local", description="The mesh on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m local", description="Run and inspect the mesh on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start the mesh and run it until Ctrl-C")
-    commands.add_parser("down", help="stop a mesh that runs in another terminal")
+    commands.add_parser("down", help="stop the mesh that runs in another terminal")
     restarted = commands.add_parser("restart", help="restart one of the processes")
     restarted.add_argument("service", nargs="?", help="the name of the process")
     commands.add_parser("status", help="list the processes; the exit status is 0 if all are ready")
@@ -30,7 +30,7 @@ def main() -> int:
     letters = commands.add_parser("dead-letters", help="list the dead letters of a service")
     letters.add_argument("service", nargs="?", help="the name of the service")
     letters.add_argument("--show", metavar="ID", help="show one dead letter with its data")
-    letters.add_argument("--replay", metavar="ID", help="handle one dead letter again, or `all`")
+    letters.add_argument("--replay", metavar="ID", help="handle one dead letter, or `all`, again")
     psql = commands.add_parser("psql", help="open the database of a service")
     psql.add_argument("service", nargs="?", help="the name of the service")
     events = commands.add_parser("events", help="follow the events that a service publishes")

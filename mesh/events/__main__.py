@@ -1,12 +1,13 @@
-"""The command for the dead letters of one service: events that could not be handled and were set aside.
+"""The command for the dead letters of one service: events that the service gave up on after all tries.
+
 
     python -m mesh.events list
     python -m mesh.events show --id <event id>
     python -m mesh.events replay --id <event id>
     python -m mesh.events replay --all
 
-DATABASE_URL is the service's database. CONTRACTS is the descriptor image that the data of an event is shown by,
-gen/contracts.binpb by default.
+DATABASE_URL is the service's database. CONTRACTS is the descriptor image by which `show` decodes the data of an
+event, gen/contracts.binpb by default.
 """
 
 import argparse
@@ -56,13 +57,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Lists, shows and replays the dead letters in the database DATABASE_URL.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="list the events that were set aside, the oldest first")
-    show = commands.add_parser("show", help="show one with its data and its whole error, as JSON")
+    commands.add_parser("list", help="list the dead letters, oldest first")
+    show = commands.add_parser("show", help="show one dead letter with its data and its full error, as JSON")
     show.add_argument("--id", required=True, help="the event with this id")
-    replay = commands.add_parser("replay", help="handle events that were set aside again")
+    replay = commands.add_parser("replay", help="let the service handle dead letters again")
     which = replay.add_mutually_exclusive_group(required=True)
     which.add_argument("--id", help="the event with this id")
-    which.add_argument("--all", action="store_true", help="all events")
+    which.add_argument("--all", action="store_true", help="all dead letters")
     return parser
 
 
@@ -72,8 +73,12 @@ async def _list(settings: DeadLetterSettings) -> int:
     for letter in letters:
         print(_paragraph(letter))
     more = " (more are not shown)" if len(letters) == LISTED_MAX else ""
-    print(f"{len(letters)} set aside{more}")
+    print(f"{_count(len(letters))}{more}")
     return 0
+
+
+def _count(letters: int) -> str:
+    return f"{letters} dead {'letter' if letters == 1 else 'letters'}"
 
 
 def _paragraph(letter: DeadLetter) -> str:
@@ -89,7 +94,7 @@ async def _show(settings: DeadLetterSettings, event_id: str) -> int:
     async with Database.open(settings, "events") as database, database.transaction() as tx:
         found = await inbox_table.dead_letter(tx, event_id)
     if found is None:
-        print(f"No event {event_id} was set aside.", file=sys.stderr)
+        print(f"There is no dead letter {event_id}.", file=sys.stderr)
         return 1
     letter, envelope = found
     types = FileDescriptorSet.from_binary(Path(settings.contracts).read_bytes()).to_registry()
@@ -107,9 +112,9 @@ async def _replay(settings: DeadLetterSettings, event_id: str | None) -> int:
     async with Database.open(settings, "events") as database, database.transaction() as tx:
         replayed = await inbox_table.replay(tx, event_id)
     if event_id is not None and not replayed:
-        print(f"No event {event_id} was set aside.", file=sys.stderr)
+        print(f"There is no dead letter {event_id}.", file=sys.stderr)
         return 1
-    print(f"{len(replayed)} to be handled again")
+    print(f"{_count(len(replayed))} will be handled again")
     return 0
 
 

@@ -247,7 +247,7 @@ class Inbox:
                 log.info("event handled", attempts=attempts)
             elif outcome.pause_s is None:
                 self._count(envelope, "dead")
-                log.error("event set aside as a dead letter", attempts=attempts, exc_info=outcome.cause)
+                log.error("event became a dead letter", attempts=attempts, exc_info=outcome.cause)
             else:
                 self._count(envelope, "failed")
                 pause_s = round(outcome.pause_s, 1)

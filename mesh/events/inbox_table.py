@@ -87,7 +87,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that was set aside."""
+    """An event that was given up after all tries."""
 
     event_id: str
     type: str
@@ -149,7 +149,7 @@ async def dead_letters(tx: Connection, limit: int) -> list[DeadLetter]:
 
 
 async def dead_letter(tx: Connection, event_id: str) -> tuple[DeadLetter, Envelope] | None:
-    """Returns a dead letter and its event, None if no event of this id was set aside."""
+    """Returns a dead letter and its event, None if there is none with this id."""
     row = await tx.fetchrow(_DEAD_LETTER, event_id)
     if row is None:
         return None

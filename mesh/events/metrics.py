@@ -7,5 +7,5 @@ OUTBOX_AGE_S = Gauge("mesh_outbox_oldest_seconds", "Age of the oldest event that
 PUBLISHED = Counter("mesh_events_published_total", "Events acknowledged by the broker, by type.", ["type"])
 
 INBOX_WAITING = Gauge("mesh_inbox_waiting_rows", "Events received and not yet handled.")
-INBOX_DEAD = Gauge("mesh_inbox_dead_rows", "Events set aside: see `python -m mesh.events list`.")
+INBOX_DEAD = Gauge("mesh_inbox_dead_rows", "Dead letters: see `python -m mesh.events list`.")
 HANDLED = Counter("mesh_events_handled_total", "Tries to handle an event, by type and outcome.", ["type", "outcome"])

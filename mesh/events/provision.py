@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m mesh.events.provision",
         description="Creates what the contracts need in the broker of BROKER_URL.",
     )
-    parser.add_argument("--keep", action="store_true", help="keep running, and restore what gets lost")
+    parser.add_argument("--keep", action="store_true", help="keep running, and restore what the broker loses")
     options = parser.parse_args(arguments)
     settings = load(ProvisionSettings)
     try:

@@ -92,7 +92,7 @@ def test_dead_letters_are_listed(mesh: Mesh) -> None:
     """The command finds the service's database by itself, and names the services to choose from."""
     letters = run(mesh, "local", "dead-letters", "notifications")
     assert letters.returncode == 0
-    assert "set aside" in letters.stdout
+    assert "dead letter" in letters.stdout
     nobody = run(mesh, "local", "dead-letters", "nobody")
     assert nobody.returncode == 1
     assert f"with one of: {DATABASES}" in nobody.stderr

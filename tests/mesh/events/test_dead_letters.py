@@ -50,7 +50,7 @@ async def test_list_shows_dead_letters_and_their_errors(capsys: pytest.CaptureFi
     assert lines[2] == "    LookupError: first line second  [31mline"
     assert lines[3] == "event-2"
     assert lines[4].endswith("Z, 1 try, caused by request case-7")
-    assert lines[-1] == "2 set aside"
+    assert lines[-1] == "2 dead letters"
 
 
 @pytest.mark.usefixtures("dead")
@@ -66,20 +66,20 @@ async def test_one_is_shown_with_its_data(capsys: pytest.CaptureFixture[str]) ->
     assert base64.b64decode(shown["event"]["data_base64"]) == b"", "the contracts do not declare notes"
     assert (shown["attempts"], shown["last_error"]) == (1, "LookupError: first line\nsecond \x1b[31mline")
     assert await _run("show", "--id", "event-3") == 1
-    assert capsys.readouterr().err == "No event event-3 was set aside.\n"
+    assert capsys.readouterr().err == "There is no dead letter event-3.\n"
 
 
 async def test_one_is_replayed(dead: Database, capsys: pytest.CaptureFixture[str]) -> None:
     """Only the named event is due again, with all tries left."""
     assert await _run("replay", "--id", "event-2") == 0
-    assert capsys.readouterr().out == "1 to be handled again\n"
+    assert capsys.readouterr().out == "1 dead letter will be handled again\n"
     assert await _states(dead) == {"event-1": "dead", "event-2": "pending", "event-3": "done"}
 
 
 async def test_all_are_replayed(dead: Database, capsys: pytest.CaptureFixture[str]) -> None:
     """Every dead letter is due again; events that are done stay done."""
     assert await _run("replay", "--all") == 0
-    assert capsys.readouterr().out == "2 to be handled again\n"
+    assert capsys.readouterr().out == "2 dead letters will be handled again\n"
     assert await _states(dead) == {"event-1": "pending", "event-2": "pending", "event-3": "done"}
 
 
@@ -89,7 +89,7 @@ async def test_other_events_cannot_be_replayed(
 ) -> None:
     """An unknown id, or that of an event that is done, is an error with a message."""
     assert await _run("replay", "--id", event_id) == 1
-    assert capsys.readouterr().err == f"No event {event_id} was set aside.\n"
+    assert capsys.readouterr().err == f"There is no dead letter {event_id}.\n"
     assert (await _states(dead))["event-3"] == "done"
 
 

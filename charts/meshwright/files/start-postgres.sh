@@ -1,5 +1,5 @@
-# Starts the trial PostgreSQL. At its first start it makes the cluster; at every start the databases that are missing, each with
-# a role of its name, whose password is the text of the file of that name.
+# Starts the trial PostgreSQL. The first start creates the cluster. Every start creates the missing databases, each with a role
+# of the same name, and sets the passwords of the roles to the texts of the files of their names.
 set -eu
 
 single() {
@@ -13,7 +13,7 @@ if [ ! -e "$PGDATA" ]; then
     mv "$PGDATA.new" "$PGDATA"
 fi
 
-# A server that was killed has left its lock, which names the process 1: here that is this script.
+# A killed server leaves its lock file, which names process 1: in a new container that is this script.
 rm -f "$PGDATA/postmaster.pid"
 
 # Nobody can connect in single-user mode, so the superuser needs no password, and has none.

@@ -27,7 +27,7 @@ class Checkout:
     def copied(cls) -> Iterator[Self]:
         """Makes a copy, and removes it at the end."""
         with TemporaryDirectory() as temporary:
-            Path(temporary).chmod(0o711)  # PostgreSQL may have to pass through as a user of its own
+            Path(temporary).chmod(0o711)  # PostgreSQL may run as another user, which must be able to traverse it
             copy = cls(Path(temporary) / "checkout")
             copy._fill()
             yield copy
@@ -51,7 +51,7 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """The variables of a program that runs in the copy."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE", "MFLAGS"))}
-        # Of its own, because pytest closes its folder to the user that runs our PostgreSQL.
+        # The user of our PostgreSQL can't enter pytest's own temporary folder.
         temporary = {"PYTEST_DEBUG_TEMPROOT": str(self.folder.parent)}
         return ours | temporary | {"PYTHONPATH": self.python_path}
 

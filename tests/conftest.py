@@ -46,7 +46,7 @@ async def postgres(server_folder: Path) -> AsyncIterator[Postgres]:
     """A PostgreSQL that all tests share: do not stop it. Tests that do start their own."""
     async with Postgres(server_folder / "postgres") as server:
         yield server
-        await server.kill()  # its data is thrown away: an orderly stop would first write a hundred databases to disk
+        await server.kill()  # no orderly stop, which would write a hundred databases to disk first
 
 
 @pytest.fixture(scope="session")

@@ -180,7 +180,7 @@ class GrpcProxy(grpc.GenericRpcHandler):
                 self._count(error.code())
                 await context.abort(error.code(), error.details(), tuple(error.trailing_metadata()))
             except asyncio.CancelledError:
-                # A caller that goes away is no answer of the endpoint; a deadline that passes is.
+                # An expired deadline counts as the endpoint's failure; a caller that disconnects does not.
                 if time.monotonic() > deadline - 0.005:
                     self._count(grpc.StatusCode.DEADLINE_EXCEEDED)
                 raise

@@ -15,7 +15,7 @@ from tests.edge.served import Client, edge_of
 
 PROGRAM: Final = Path(__file__).parents[2] / ".tools" / "bin" / "go-backend"
 
-# What tests say to the backend, and what it says in its headers.
+# Request headers by which tests control the backend, and response headers in which it reports.
 ASKED: Final = "x-behave,x-text,x-raw-bin"
 ANSWERED: Final = "echo-x-text,echo-x-raw-bin,has-deadline"
 

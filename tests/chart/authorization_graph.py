@@ -135,7 +135,7 @@ class AuthorizationGraph:
             return _by_access_policy(pod.annotations.get(DEFAULT_POLICY, "all-unauthenticated"), client)
         server = servers[0]
         if server["spec"].get("proxyProtocol", "unknown") not in PROTOCOLS:
-            return Decision.DENIED  # what a proxy makes of a misspelt protocol is not to be relied upon
+            return Decision.DENIED  # don't rely on how a proxy treats a misspelt protocol
         return self._decide_at(server, client, request, probe=_is_probe(request, pod, port))
 
     def _decide_at(

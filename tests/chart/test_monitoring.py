@@ -14,7 +14,7 @@ from mesh.events import metrics as events
 from mesh.telemetry import metrics as calls
 from tests.chart.render import CHART
 
-# What a scrape adds: where the process is, by Prometheus and by the PodMonitor; and the bounds of a histogram.
+# Labels that a scrape adds: the location of the process, and the bounds of a histogram.
 SCRAPED = {"namespace", "pod", "workload", "le"}
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 

@@ -222,7 +222,7 @@ def test_every_reference_leads_somewhere(render: tuple[Object, ...]) -> None:
     assert set(references(list(render))) - names - outside == set()
 
 
-# What a reference in a field is to, unless it says so itself.
+# The kind of object that the references in a field name, unless they have a kind themselves.
 REFERENCES = {
     "parentRefs": "Gateway",
     "targetRef": "",

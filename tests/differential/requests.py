@@ -17,7 +17,7 @@ class Request:
     body: bytes | None = None
 
 
-# What segments of a path and values of parameters may be: plain, to be encoded, or encoded already in an odd way.
+# Segments of paths and values of parameters: plain, to be encoded, or already encoded in an unusual way.
 WORDS: Final = [
     *("a", "b", "literal", "a.b", ".", "..", "", "a b", "a/b", "€", "%", "a:verb", ":verb", "a:other", "+", "a+b"),
     *("'", "@", "a;b", "a=b", "*", "**", "{x}", "\0", "-", "~", "1", "-1", "0", "true", "false", "RED", "7", "AQI="),

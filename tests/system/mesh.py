@@ -71,7 +71,7 @@ class Mesh:
             self.supervisor.send_signal(signal.SIGINT)
             status = self.supervisor.wait(WAIT_TIMEOUT_S)
         assert status == 0, status
-        eventually(lambda: not any(map(alive, family)))  # RabbitMQ's helpers end by themselves once it has gone
+        eventually(lambda: not any(map(alive, family)))  # RabbitMQ's helper processes end after it
 
     def process(self, name: str) -> ProcessState:
         """Returns the supervisor's state of a process."""

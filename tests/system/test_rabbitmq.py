@@ -124,7 +124,7 @@ def test_events_are_followed(rabbitmq_mesh: Mesh, buyer: Client, product: dict[s
         placed: set[str] = set()
 
         def followed() -> dict[str, Any] | None:
-            placed.add(buyer.order(product).json()["name"])  # it follows what comes after it has begun
+            placed.add(buyer.order(product).json()["name"])  # it shows only events published after it has begun
             line = following.stdout.readline() if following.stdout else ""
             return json.loads(line) if line.endswith("\n") else None
 

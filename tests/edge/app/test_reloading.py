@@ -50,7 +50,7 @@ async def running(folder: Path, backend: Backend, contracts: Path, **settings: s
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     arguments = ("--contracts", contracts, "--upstream", f"*=127.0.0.1:{backend.port}", "--port", str(port))
-    # Nobody reads what it logs.
+    # Its output is not read, so a full pipe would block it.
     settings = {"RELOAD_EVERY_S": "0.1", "LOG_LEVEL": "error", **settings}
     async with process(*arguments, **settings) as child, httpx.AsyncClient() as client:
         await wait_until_ready(url)
@@ -129,7 +129,7 @@ async def test_mounted_config_maps_are_followed(tmp_path: Path, backend: Backend
     for name, text in (("..1", LIBRARY), ("..2", LIBRARY.replace(LIMITED, 'get: "/v2/limited"'))):
         (tmp_path / name).mkdir()
         compile_image(text, tmp_path / name, "library.proto")
-    # Both were written in the same moment, for all that the time of a file tells.
+    # Give both the same modification time, so that it can't distinguish them.
     for name in ("..1", "..2"):
         for file in (tmp_path / name).iterdir():
             os.utime(file, (time.time(), 1_700_000_000))

@@ -92,7 +92,7 @@ async def address_of(client: Client, backend: Backend, headers: list[str]) -> st
         ([""], SELF),
         ([CLIENT], CLIENT),
         ([f"{ATTACKER} ,\t {CLIENT}  ,10.0.0.1"], CLIENT),
-        # Whatever a client writes is before the address that the first trusted proxy adds.
+        # A client's own entries come before the address that the first trusted proxy adds.
         ([f"{ATTACKER}, {CLIENT}"], CLIENT),
         ([f"10.0.0.9, {CLIENT}"], CLIENT),
         ([f"{SELF},{CLIENT}"], CLIENT),
@@ -115,7 +115,7 @@ async def address_of(client: Client, backend: Backend, headers: list[str]) -> st
         (["[2001:db8::5]:4711"], "2001:db8::5"),
         (["2001:db8::5, [fd00::1]:80"], "2001:db8::5"),
         (["2001:0DB8:0:0::5, FD00:0::1"], "2001:0DB8:0:0::5"),
-        # Other text that a trusted proxy adds names nobody else: clients without an address count as one.
+        # If a trusted proxy adds text that is no address, all such clients count as one.
         (["unknown"], "unknown"),
         ([f"{ATTACKER}, unknown"], "unknown"),
         ([f"{ATTACKER}, unknown, 10.0.0.1"], "unknown"),

@@ -117,7 +117,7 @@ async def test_one_relay_is_active_and_another_takes_over(
         await publish_notes("notes/1", *(str(n) for n in range(50)))
         before = await _published(broker, server, 50)
         assert _texts(before) == [str(n) for n in range(50)]
-        await eventually(none_waits)  # what is not recorded as published yet would be published again
+        await eventually(none_waits)  # rows not yet marked as published would be published again
         async with database.transaction() as tx:
             holders = [row["pid"] for row in await tx.fetch(_LOCK_HOLDERS)]
             assert len(holders) == 1

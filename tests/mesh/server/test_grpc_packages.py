@@ -44,7 +44,7 @@ def test_reflection_has_no_v1() -> None:
 
 async def test_health_has_no_list(stub: Any) -> None:
     """The stubs of grpcio-health-checking have the method List, but its servicer returns UNIMPLEMENTED."""
-    messages: Any = health_pb2  # whose type stubs have no List yet
+    messages: Any = health_pb2  # its type stubs lack List
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.List(messages.HealthListRequest())
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

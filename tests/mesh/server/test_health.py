@@ -44,7 +44,7 @@ async def test_health_has_the_status_of_readiness(greeter: SimpleNamespace, issu
 async def test_health_of_all_services_and_of_none(greeter: SimpleNamespace, issuer: Issuer) -> None:
     """List returns all services; Check of an unknown one is NOT_FOUND, and Watch returns SERVICE_UNKNOWN."""
     async with serving(greeter, issuer, never) as server, plain_channel(server) as channel:
-        health_messages: Any = health_pb2  # its stubs do not know List yet
+        health_messages: Any = health_pb2  # its type stubs lack List
         health: Any = health_pb2_grpc.HealthStub(channel)
         listed = await health.List(health_messages.HealthListRequest())
         assert {name: answer.status for name, answer in listed.statuses.items()} == {

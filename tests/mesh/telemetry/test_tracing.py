@@ -27,7 +27,7 @@ tracing.configure("test", "http://127.0.0.1:1")
 for headers in ({{"traceparent": "{TRACEPARENT}"}}, {{}}):
     with correlation.bound("request", headers), tracing.span("call", "SERVER", headers):
         print(tracing.inject()["traceparent"], structlog.contextvars.get_contextvars()["trace_id"], flush=True)
-os._exit(0)  # nobody collects what it would export
+os._exit(0)  # no flush of the spans: no collector runs
 """
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
     first, second = (line.split() for line in printed.splitlines())

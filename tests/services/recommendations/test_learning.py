@@ -131,7 +131,7 @@ async def test_two_replicas_count_each_basket_once(shop: Shop) -> None:
     async with Learning(shop.database), Learning(shop.database):
         for pair in combinations((SAW, OIL, BLADE, RAKE), 2):
             await shop.buy(*pair)
-    await shop.learn()  # what they had begun when they were stopped
+    await shop.learn()  # completes the work that they had begun
     assert {count for _, count in await shop.read(COUNTS)} == {3}
     lists = await shop.read(LISTS)
     assert {(row[1], round(row[4], 9)) for row in lists} == {("frequent", round(1 / 3, 9)), ("cosine", round(1 / 3, 9))}

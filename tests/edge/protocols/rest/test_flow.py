@@ -94,7 +94,7 @@ async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, so
     source.stream = stream
     async with edge_of(feeds, source.port, stall_s=2) as client, wire(client) as connection:
         connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
-        # The kernel lets this buffer grow to what the machine allows, which may be more than the limit below.
+        # Without this, the kernel could let the buffer grow beyond the limit below.
         connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         await connection.begin("GET", WATCH, accept=LINES)
         before = -1
@@ -168,7 +168,7 @@ async def test_the_client_may_shorten_the_timeout(reader: Client, source: Backen
     response = await reader.get(WATCH, headers={"x-server-timeout": "0.2"})
     assert response.status_code == 504
     assert (source.calls[-1].remaining_s or 0) > 1  # the edge alone keeps the client's
-    while not source.ended:  # that call does not take what is for the next
+    while not source.ended:  # wait, or that call would take the item for the next
         await asyncio.sleep(0.01)
     feed.put_nowait(None)
     await reader.get(WATCH)

@@ -131,7 +131,7 @@ async def test_a_user_publishes_what_is_declared_and_nothing_else(connections: C
     """Exchanges of others, those behind the exchange of a type, and the one that leads to any queue are refused."""
     connection = await connections(user)
     allowed = {name for name in EXCHANGES if await permitted(connection, publishing(name))}
-    if user == PROVISIONER:  # it has to write to what it binds; that is not what anybody's events come from
+    if user == PROVISIONER:  # may write only to exchanges that it binds, never to those of events
         assert allowed == {REJECTED_ROUTE, *map(routes, EVENTS), *ROUTES}
     else:
         assert allowed == set(BY_NAME[user].publishes)

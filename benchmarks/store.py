@@ -353,7 +353,7 @@ def arguments() -> tuple[Plan, Path]:
     parser.add_argument("--order-rate", type=float, default=8, help="orders per second of the open-loop load")
     parser.add_argument("--latency-s", type=float, default=10, help="how long each open-loop load takes")
     parser.add_argument("--idle-orders", type=int, default=20, help="orders that are placed one after the other")
-    parser.add_argument("--idle-rate", type=float, default=2, help="those per second")
+    parser.add_argument("--idle-rate", type=float, default=2, help="how many of these orders are placed per second")
     parser.add_argument("--broker", choices=("rabbitmq", "nats"), default=os.environ.get("BROKER") or "rabbitmq")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=RESULTS, help="the file to keep all figures in")

@@ -53,7 +53,9 @@ class Outcome:
 
 def main() -> int:
     """Breaks the shop, prints what became of it, and returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m demo.chaos", description="Break the running shop, and audit it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.chaos", description="Inject faults into the running shop under load, then audit it."
+    )
     parser.add_argument("--orders", type=int, default=500, help="the number of orders to place")
     parser.add_argument("--faults", type=int, default=50, help="the number of faults to inject")
     parser.add_argument("--shoppers", type=int, default=SHOPPERS, help="the number of concurrent shoppers")

@@ -28,7 +28,7 @@ WINDOW: Final = 1_000
 
 def main() -> int:
     """Simulates, audits the shop at the end, and returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m demo.simulate", description="Let shoppers come to the shop.")
+    parser = argparse.ArgumentParser(prog="python -m demo.simulate", description="Simulate shoppers in the shop.")
     parser.add_argument("--rate", type=float, default=5.0, help="the number of new shoppers per second")
     parser.add_argument("--minutes", type=float, default=1.0, help="the duration in minutes")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the seed of the random visits")

@@ -110,7 +110,7 @@ class EdgeSettings(ProcessSettings):
     )
     port: Port = Field(8080, description="the port to listen on", examples=[8080])
     workers: int = Field(
-        1, ge=1, le=64, description="the number of processes that serve the port; together they keep to the limits"
+        1, ge=1, le=64, description="the number of processes that serve the port; they share the limits"
     )
     ops_port: Port = Field(
         0, description="a separate port for /livez, /readyz and /metrics; with 0 they are on PORT", examples=[9090]
@@ -156,7 +156,7 @@ class EdgeSettings(ProcessSettings):
     )
     oauth_token_url: HttpUrlOrEmpty = Field(
         "",
-        description="the token endpoint that /docs signs in at; without it that of the contract, if it has one",
+        description="the token endpoint at which /docs signs in, if it is not that of the contract",
         examples=["https://id.example.com/token"],
     )
 
@@ -205,7 +205,7 @@ class EdgeSettings(ProcessSettings):
     held_bytes_max: int = Field(
         33_554_432,
         ge=1024,
-        description="the total size of request bodies and replies held for slow clients, at least twice BODY_BYTES_MAX",
+        description="the total size of bodies and replies held for slow clients, at least twice BODY_BYTES_MAX",
     )
     body_timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a request body may take to arrive")
     json_depth_max: int = Field(64, ge=1, le=100, description="the maximum nesting of JSON")

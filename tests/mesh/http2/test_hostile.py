@@ -96,6 +96,27 @@ async def test_honest_frames_are_no_flood() -> None:
             await call(transport)
 
 
+async def test_a_slow_reader_is_not_hostile() -> None:
+    """A server that reads a large request slowly, and pings meanwhile, is no server that reads nothing."""
+    message = bytes(15_000_000)
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({4: 2**31 - 1})
+        peer.send(frames.window_update(0, 2**30))
+        _, _, stream, _ = await peer.next(frames.HEADERS)
+        for _ in range(5):
+            await asyncio.sleep(0.02)
+            peer.send(frames.frame(frames.PING, 0, 0, bytes(8)))
+        received = 0
+        while received < len(message):
+            received += len((await peer.next(frames.DATA))[3])
+        peer.answer(stream)
+        await peer.wait_closed()
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        assert (await call(transport, message)).message == b"answer"
+
+
 async def test_a_header_bomb_is_not_unpacked() -> None:
     """A small block that stands for many fields ends its call, and the connection goes on."""
 

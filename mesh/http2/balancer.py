@@ -179,9 +179,17 @@ class Balancer:
             async with asyncio.timeout(until - time.monotonic()):
                 await waiter
         except TimeoutError:
+            self._leave(waiter)
             return False
-        finally:
-            if not waiter.done() or waiter.cancelled():
-                with contextlib.suppress(ValueError):
-                    self._waiters.remove(waiter)
+        except asyncio.CancelledError:
+            self._leave(waiter)
+            raise
         return True
+
+    def _leave(self, waiter: asyncio.Future[None]) -> None:
+        """Waits no more. A waiter that has been woken already wakes the next one, which may use the room."""
+        if not waiter.cancelled():
+            self._wake(1)
+            return
+        with contextlib.suppress(ValueError):
+            self._waiters.remove(waiter)

@@ -198,6 +198,37 @@ async def test_a_full_server_is_waited_for_until_the_deadline(monkeypatch: pytes
         assert [(await each).message for each in waiting] == [b"0", b"1", b"2", b"3"]
 
 
+async def test_a_call_that_gives_up_lets_the_next_one_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a stream becomes free for a call that is cancelled at that moment, the next one in turn gets it."""
+    monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)
+    monkeypatch.setattr("mesh.http2.balancer.RESOLVE_PAUSE_S", 60.0)  # a lookup continues those that wait too
+    go = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({3: 1})
+        stream = await peer.request()
+        await go.wait()
+        peer.answer(stream)
+        peer.answer(await peer.request(), b"next")
+        await peer.wait_closed()
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+
+        async def call_first() -> None:
+            await call(transport)
+            waiting[0].cancel()
+
+        first = asyncio.create_task(call_first())
+        await asyncio.sleep(0.05)
+        waiting = [asyncio.create_task(call(transport, timeout_s=5)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        go.set()
+        await first
+        assert (await waiting[1]).message == b"next"
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+
+
 async def test_a_call_waits_for_a_server_that_starts() -> None:
     """A connection is tried again and again while a call waits for it."""
     port = free_port()

@@ -1,6 +1,5 @@
 """The command for the dead letters of one service: events that the service gave up on after all tries.
 
-
     python -m mesh.events list
     python -m mesh.events show --id <event id>
     python -m mesh.events replay --id <event id>

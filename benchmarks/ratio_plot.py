@@ -16,6 +16,7 @@ COLORS: Final = ("#3b82f6", "#8b5cf6", "#d97706", "#8a8f98", "#0d9488")
 STYLE: Final = """
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 }
+.group { font-weight: 600 }
 .axis, .spread { stroke: #57606a }
 .axis { stroke-dasharray: 3 3 }
 @media (prefers-color-scheme: dark) {
@@ -47,7 +48,7 @@ def plot(title: str, groups: Mapping[str, Mapping[str, Spread]], caption: str) -
 def _groups(groups: Mapping[str, Mapping[str, Spread]], scale: float) -> Iterator[str]:
     top = TOP
     for heading, bars in groups.items():
-        yield f'<text class="title" x="0" y="{top + 14}">{escape(heading)}</text>'
+        yield f'<text class="group" x="0" y="{top + 14}">{escape(heading)}</text>'
         top += GROUP_HEADING - 6
         for color, (label, spread) in zip(COLORS, bars.items(), strict=False):
             yield from _bar(label, spread, color, top, scale)

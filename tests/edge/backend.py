@@ -80,11 +80,12 @@ class _Handlers(grpc.GenericRpcHandler):
         async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
             metadata = {str(key): value for key, value in context.invocation_metadata() or ()}
             self._backend.calls.append(Received(path, b"", metadata, context.time_remaining()))
+            ended = self._backend.ended  # of this test, which may be over when the call ends
             try:
                 async for response in (self._backend.stream or _echo)(requests, context):
                     yield response
             finally:
-                self._backend.ended.append(path)
+                ended.append(path)
 
         if path in self._backend.streaming:
             return grpc.stream_stream_rpc_method_handler(serve_stream)

@@ -27,7 +27,7 @@ async def _shared_source(feeds: Contract) -> AsyncIterator[Backend]:
 def source(_shared_source: Backend) -> Backend:
     """Returns a backend without calls, which answers each request with itself."""
     _shared_source.calls.clear()
-    _shared_source.ended.clear()
+    _shared_source.ended = []
     _shared_source.answer = _shared_source.stream = None
     return _shared_source
 

@@ -18,8 +18,9 @@ import pytest
 from edge.contract.contract import Contract
 from local.ports import free_ports
 from tests.edge.backend import Backend, Context, Received
+from tests.edge.command import process, wait_until_ready
 from tests.edge.served import Client, edge_of
-from tests.edge.test_main import image, process, wait_until_ready
+from tests.edge.test_main import image
 from tests.ejecting_service import ejecting_service
 from tests.mesh_proxy import FAILURES_MAX, GrpcProxy, HttpConnection, HttpProxy
 

@@ -1,12 +1,7 @@
 """The edge as a process: its command line, its start and its end."""
 
 import asyncio
-import contextlib
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -23,11 +18,9 @@ from local.ports import free_ports
 from mesh.http_server import HttpServer
 from mesh.listening import bind
 from tests.edge.backend import Backend
+from tests.edge.command import process, run, wait_until_ready
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.issuer import Issuer
-
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
 
 
 @pytest.fixture(scope="module")
@@ -36,40 +29,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("image")
     compile_image(LIBRARY, folder)
     return folder / "test.proto.binpb"
-
-
-def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the edge until it exits."""
-    command = [sys.executable, "-m", "edge", *map(str, arguments)]
-    return subprocess.run(
-        command, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-@contextlib.asynccontextmanager
-async def process(*arguments: str | Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs the edge while the block runs."""
-    command = [sys.executable, "-m", "edge", *map(str, arguments)]
-    child = await asyncio.create_subprocess_exec(
-        *command, env=ENVIRONMENT | environment, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        yield child
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.communicate()
-
-
-async def wait_until_ready(url: str) -> httpx.Response:
-    """Returns the first response of /readyz that is 200."""
-    async with httpx.AsyncClient() as client:
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                response = await client.get(f"{url}/readyz")
-                if response.status_code == 200:
-                    return response
-            await asyncio.sleep(0.05)
 
 
 async def test_it_serves_and_drains(image: Path, backend: Backend, library: Contract) -> None:

@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from edge.contract.contract import Contract, read
 from local.ports import free_port
 from tests.edge.backend import Backend, Context, Received, backend_of
+from tests.edge.command import process, wait_until_ready
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
-from tests.edge.test_main import process, wait_until_ready
 from tests.issuer import Issuer
 
 CONTRACT = """

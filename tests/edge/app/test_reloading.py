@@ -13,8 +13,8 @@ import pytest
 
 from local.ports import free_ports
 from tests.edge.backend import Backend
+from tests.edge.command import process, wait_until_ready
 from tests.edge.contracts import LIBRARY, compile_image
-from tests.edge.test_main import process, wait_until_ready
 
 LIMITED = 'get: "/v1/limited"'
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -19,10 +18,9 @@ from edge.settings import EdgeSettings
 from edge.workers.share import share_of
 from local.ports import free_ports
 from tests.edge.backend import Backend
+from tests.edge.command import ENVIRONMENT, process, run, wait_until_ready
 from tests.edge.contracts import compile_image
 
-ROOT = Path(__file__).resolve().parents[3]
-ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
 TIMEOUT_S = 30.0
 
 CONTRACT = """
@@ -81,26 +79,21 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def edge_with(image: Path, backend: Backend, *, workers: int = 2, port: int = 0) -> AsyncIterator[Edge]:
+async def edge_with(image: Path, backend: Backend, *, workers: int = 2) -> AsyncIterator[Edge]:
     """Runs an edge with workers while the block runs."""
-    port = port or free_ports(1)[0]
-    command = [sys.executable, "-m", "edge", "--contracts", str(image), "--upstream", f"*=127.0.0.1:{backend.port}"]
-    command += ["--port", str(port), "--workers", str(workers)]
-    process = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, stderr=asyncio.subprocess.PIPE)
-    edge = Edge(f"http://127.0.0.1:{port}", process)
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            while True:
-                with contextlib.suppress(httpx.TransportError):
-                    if await edge.status_of("/readyz") == 200:
-                        break
-                await asyncio.sleep(0.05)
-        await edge.until_workers(workers)
-        yield edge
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.communicate()
+    port = free_ports(1)[0]
+    options = ("--contracts", image, "--upstream", f"*=127.0.0.1:{backend.port}", "--port", str(port))
+    async with process(*options, "--workers", str(workers)) as child:
+        edge = Edge(f"http://127.0.0.1:{port}", child)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await wait_until_ready(edge.url)
+            await edge.until_workers(workers)
+            yield edge
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                child.terminate()
+            await child.communicate()
 
 
 @pytest.fixture
@@ -211,9 +204,8 @@ async def test_a_hang_up_reloads_the_contract_of_every_worker(image: Path, thing
 def test_an_invalid_contract_is_reported_once(tmp_path: Path) -> None:
     """The first worker starts alone, and its failure ends the start with its status."""
     compile_image(CONTRACT.replace("{name}", "{nam}"), tmp_path)
-    command = [sys.executable, "-m", "edge", "--contracts", str(tmp_path / "test.proto.binpb")]
-    command += ["--upstream", "*=127.0.0.1:1", "--port", str(free_ports(1)[0]), "--workers", "4"]
-    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+    options = ("--upstream", "*=127.0.0.1:1", "--port", str(free_ports(1)[0]), "--workers", "4")
+    ended = run("--contracts", tmp_path / "test.proto.binpb", *options)
     assert ended.returncode == 1
     assert ended.stderr.count("The contracts can't be served") == 1
 

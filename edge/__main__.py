@@ -49,7 +49,7 @@ def _run(settings: EdgeSettings) -> int:
     sockets = BoundSockets.bind(settings)
     if settings.workers > 1:
         return _run_workers(settings, sockets)
-    telemetry.configure("edge", settings)
+    telemetry.configure_traces("edge", settings)
     return uvloop.run(run_edge(settings, sockets[0], Allowances()))
 
 
@@ -61,7 +61,7 @@ def _run_workers(settings: EdgeSettings, sockets: list[BoundSockets]) -> int:
         allowances = SharedAllowances(folder / "allowances.lock")
 
         def work(worker: int) -> NoReturn:
-            telemetry.configure("edge", settings)
+            telemetry.configure_traces("edge", settings)
             keep_metrics_of(worker)
             run_to_end("edge", run_edge(share, sockets[worker], allowances, beats.beat(worker, parent)))
 

@@ -85,6 +85,7 @@ class Supervisor:
                         self._signal(signal.SIGHUP)
                     case signal.SIGALRM:
                         self._kill_hung()
+                self._has_served = self._has_served or self._beats.count(0) > 0
                 self._reap()
                 if self._stop_by is not None and not self._running():
                     return self._status
@@ -93,7 +94,6 @@ class Supervisor:
         return [slot.pid for slot in self._slots if slot.pid is not None]
 
     def _start_due(self, unblock: Callable[[], None]) -> None:
-        self._has_served = self._has_served or self._beats.count(0) > 0
         if self._stop_by is not None:
             return
         for number, slot in enumerate(self._slots if self._has_served else self._slots[:1]):
@@ -126,7 +126,7 @@ class Supervisor:
         """Decides what follows the end of a worker."""
         if self._stop_by is not None:
             self._status = self._status or status
-        elif not (self._has_served or self._beats.count(0)):
+        elif not self._has_served:
             self._status = status or 1
             self._stop()
         else:

@@ -20,6 +20,11 @@ class TelemetrySettings(LogSettings, Protocol):
 def configure(name: str, settings: TelemetrySettings) -> None:
     """Sets up logging to standard error, and traces if OTEL_EXPORTER_OTLP_ENDPOINT is set. Call it first."""
     configure_logs(name, settings)
+    configure_traces(name, settings)
+
+
+def configure_traces(name: str, settings: TelemetrySettings) -> None:
+    """Sets up traces if OTEL_EXPORTER_OTLP_ENDPOINT is set. They need threads, which end with a fork."""
     if settings.otel_exporter_otlp_endpoint is not None:
         tracing.configure(name, settings.otel_exporter_otlp_endpoint)
 

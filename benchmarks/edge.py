@@ -13,7 +13,7 @@ import httpx
 import psutil
 
 from benchmarks.http_load import Load, apply_apart, request
-from benchmarks.program import cpu_s, program
+from benchmarks.program import cpu_s, printed_port, program
 from benchmarks.rounds import Spread
 from local.ports import free_ports
 
@@ -27,8 +27,7 @@ def main() -> None:
     """Prints the table."""
     edge_port, twin_port = free_ports(2)
     with program("benchmarks/backend.py", stdout=subprocess.PIPE) as backend:
-        assert backend.stdout is not None
-        address = f"127.0.0.1:{int(backend.stdout.readline())}"
+        address = f"127.0.0.1:{printed_port(backend)}"
         edge = ("-m", "edge", "--contracts", "gen/contracts.binpb", "--upstream", f"*={address}", "--port", edge_port)
         with program(*edge) as ours, program("benchmarks/twin.py", address, twin_port) as twin:
             ports = {"edge": (ours, edge_port), "hand-written": (twin, twin_port)}

@@ -53,17 +53,28 @@ def fronts(image: Path, upstream: int, port: int, folder: Path) -> dict[str, lis
     return {"edge": edge, "Envoy": envoy} if importlib.util.find_spec("envoy") is not None else {"edge": edge}
 
 
+def printed_port(process: "subprocess.Popen[bytes]") -> int:
+    """Returns the port that a program prints first, whose standard output is a pipe."""
+    assert process.stdout is not None, "run with stdout=PIPE"
+    return int(process.stdout.readline())
+
+
 def cpu_s(process: psutil.Process) -> float:
     """Returns the CPU time that a process has used so far, in seconds."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
+def family(pid: int) -> tuple[psutil.Process, ...]:
+    """Returns a process and its descendants."""
+    root = psutil.Process(pid)
+    return (root, *root.children(recursive=True))
+
+
 def tree_cpu_s(pid: int) -> float:
     """Returns the CPU time that a process, its descendants, and those that have ended have used so far, in seconds."""
-    root = psutil.Process(pid)
     used_s = 0.0
-    for process in (root, *root.children(recursive=True)):
+    for process in family(pid):
         with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended; its parent's children_* have its time
             used_s += sum(process.cpu_times()[:4])
     return used_s
@@ -71,5 +82,4 @@ def tree_cpu_s(pid: int) -> float:
 
 def tree_rss_mb(pid: int) -> float:
     """Returns the resident memory of a process and its descendants, in MB."""
-    root = psutil.Process(pid)
-    return sum(float(process.memory_info().rss) for process in (root, *root.children(recursive=True))) / 1e6
+    return sum(float(process.memory_info().rss) for process in family(pid)) / 1e6

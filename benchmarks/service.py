@@ -17,7 +17,7 @@ from meshwright.catalog.v1.catalog_pb import GetProductRequest
 
 from benchmarks.machine import describe, lines
 from benchmarks.products import PRODUCT, SERVICE
-from benchmarks.program import cpu_s, program
+from benchmarks.program import cpu_s, printed_port, program
 from benchmarks.rounds import Spread
 
 ROUNDS = 9
@@ -43,9 +43,8 @@ class Served:
     """A running service."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        assert process.stdout is not None
         self._process = psutil.Process(process.pid)
-        self._port = int(process.stdout.readline())
+        self._port = printed_port(process)
 
     def cpu_us_a_call(self) -> float:
         """Calls the service, and returns the CPU time that each call took it, in microseconds."""

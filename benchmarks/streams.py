@@ -20,7 +20,7 @@ from typing import Any, Final
 import psutil
 
 from benchmarks.feeds import PIECE_BYTES, compile_image
-from benchmarks.program import cpu_s, fronts, program
+from benchmarks.program import cpu_s, fronts, printed_port, program
 from local.ports import free_ports
 
 STREAMS: Final = int(os.environ.get("STREAMS", "10000"))
@@ -39,8 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         image = compile_image(Path(folder))
         with program("-m", "benchmarks.feeds", stdout=subprocess.PIPE) as backend:
-            assert backend.stdout is not None, "asked for"
-            upstream, (port,) = int(backend.stdout.readline()), free_ports(1)
+            upstream, (port,) = printed_port(backend), free_ports(1)
             for name, command in fronts(image, upstream, port, Path(folder)).items():
                 with program(*command) as front:
                     asyncio.run(measure(name, psutil.Process(front.pid), port))

@@ -17,7 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from benchmarks.go_peers import build
-from benchmarks.program import program, running
+from benchmarks.program import printed_port, program, running
 from benchmarks.unary_contract import compile_image, encode, without_policies
 from benchmarks.unary_work import Work
 from local.ports import free_ports
@@ -77,8 +77,7 @@ def sides(folder: Path, works: tuple[Work, ...]) -> Iterator[tuple[Side, ...]]:
         (answers / work.method).write_bytes(encode(plain.read_bytes(), work.method, work.answer))
     with ExitStack() as stack:
         backend = stack.enter_context(running([str(peers.backend), str(answers)], {}, subprocess.PIPE))
-        assert backend.stdout is not None, "asked for"
-        upstream, ports = int(backend.stdout.readline()), free_ports(6)
+        upstream, ports = printed_port(backend), free_ports(6)
         floor, keys, bare, full, envoy, gateway = ports
         log = stack.enter_context((folder / "edge.log").open("wb"))
         stack.enter_context(program("-m", "benchmarks.constant", constants, keys))

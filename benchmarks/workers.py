@@ -7,11 +7,9 @@ as the operating system accounts it, memory as the proportional share of each pa
 import subprocess
 import time
 
-import psutil
-
 from benchmarks.edge import apply_load, url, wait_for
 from benchmarks.machine import describe, lines
-from benchmarks.program import program
+from benchmarks.program import cpu_s, family, printed_port, program
 from benchmarks.rounds import Spread
 from local.ports import free_ports
 
@@ -25,8 +23,7 @@ def main() -> None:
     print("\n".join(lines(describe(["uvicorn", "uvloop", "prometheus_client"]))))
     ports = free_ports(len(WORKERS))
     with program("benchmarks/backend.py", stdout=subprocess.PIPE) as backend:
-        assert backend.stdout is not None
-        address = f"127.0.0.1:{int(backend.stdout.readline())}"
+        address = f"127.0.0.1:{printed_port(backend)}"
         edge = ("-m", "edge", "--contracts", "gen/contracts.binpb", "--upstream", f"*={address}")
         one, two = ((*edge, "--port", port, "--workers", count) for count, port in zip(WORKERS, ports, strict=True))
         with program(*one) as single, program(*two) as pair:
@@ -53,14 +50,12 @@ def measured(pid: int, port: int) -> dict[str, float]:
 
 def times(pid: int) -> dict[int, float]:
     """Returns the CPU time in seconds of a process and of each of its descendants."""
-    family = (pid, *(each.pid for each in psutil.Process(pid).children(recursive=True)))
-    return {each: sum(psutil.Process(each).cpu_times()[:2]) for each in family}
+    return {each.pid: cpu_s(each) for each in family(pid)}
 
 
 def pss_mb(pid: int) -> float:
     """Returns the memory of a process and its descendants, in MB."""
-    root = psutil.Process(pid)
-    return sum(each.memory_full_info().pss for each in (root, *root.children(recursive=True))) / 1e6
+    return sum(float(each.memory_full_info().pss) for each in family(pid)) / 1e6
 
 
 def report(rounds: list[list[dict[str, float]]], memory: list[float]) -> None:

@@ -47,8 +47,8 @@ def test_a_hung_worker_is_replaced() -> None:
     """Its event loop does not run any more, so it is killed; its successor stops the test."""
     ended = supervise(
         "if again:",
+        "    print('replaced', flush=True)",  # before the parent is told to stop, which ends this process
         "    os.kill(parent, signal.SIGTERM)",
-        "    sys.stdout.write('replaced\\n'); sys.stdout.flush()",
         "    time.sleep(60)",
         "asyncio.run(beat_once(beats, worker))",
         "time.sleep(60)",

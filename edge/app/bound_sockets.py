@@ -1,6 +1,5 @@
 """The sockets of the edge, bound before the processes that serve them start."""
 
-import contextlib
 import socket
 from dataclasses import dataclass
 
@@ -28,7 +27,8 @@ class BoundSockets:
 
     def refuse(self) -> None:
         """Takes the public socket out of those that the system gives connections to, until a process listens again."""
-        with contextlib.suppress(OSError):  # nobody has listened yet
+        # On a socket that nobody listens on, a shutdown would stay: Linux would end each connection accepted later.
+        if self.public.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             self.public.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -64,6 +64,14 @@ class Edge:
             while len([each for each in self.workers if each.pid != without]) != count:
                 await asyncio.sleep(0.05)
 
+    async def until_logged(self, event: str) -> None:
+        """Returns once the log has a line with this event."""
+        log = self.process.stderr
+        assert log is not None
+        async with asyncio.timeout(TIMEOUT_S):
+            while event.encode() not in (line := await log.readline()):
+                assert line, "The log has ended."
+
     async def status_of(self, path: str) -> int:
         """Returns the status of a GET on a connection of its own."""
         async with httpx.AsyncClient() as client:
@@ -147,10 +155,11 @@ print(len(ours), [each._name for each in ours if not each._labelnames or each._m
 
 
 async def test_a_killed_worker_is_replaced(image: Path, things: Backend) -> None:
-    """The port answers all the while."""
+    """Once the supervisor has noticed its end, the port answers all the while."""
     async with edge_with(image, things) as edge:
         killed = edge.workers[1]
         killed.kill()
+        await edge.until_logged("worker ended, to be replaced")
         assert [await edge.status_of("/v1/things/a") for _ in range(20)] == [200] * 20
         await edge.until_workers(2, killed.pid)
 

@@ -16,7 +16,7 @@ from mesh.events import inbox_table, metrics
 from mesh.events.broker import Broker, Delivery, Subscription
 from mesh.events.envelope import Envelope, UnauthenticEvent
 from mesh.events.event import Event
-from mesh.events.inbox_table import Received
+from mesh.events.inbox_table import DueEvent
 from mesh.events.lease import lease
 from mesh.events.retries import Retries
 from mesh.telemetry import tracing
@@ -24,7 +24,7 @@ from mesh.telemetry import tracing
 Handler: TypeAlias = Callable[[Connection, Event[Any]], Awaitable[None]]
 """A function that handles an event in the transaction that marks it as done: its writes take effect exactly once."""
 
-Results: TypeAlias = dict[Received, Exception | None]
+Results: TypeAlias = dict[DueEvent, Exception | None]
 """Events that were handled, with the errors of those that failed."""
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class HandlerError(Exception):
 class Outcome:
     """The outcome of a try: the cause of a failure, and the pause until the next try, None if there is none."""
 
-    received: Received
+    event: DueEvent
     cause: BaseException | None = None
     pause_s: float | None = None
 
@@ -139,7 +139,7 @@ class Inbox:
 
     async def _work_batch(self) -> bool:
         """Handles events that are due; returns False if there are none."""
-        batch: list[Received] = []
+        batch: list[DueEvent] = []
         outcomes: list[Outcome] = []
         failed: Results = {}
         try:
@@ -163,7 +163,7 @@ class Inbox:
             self._report(outcome)
         return True
 
-    async def _handle_in_turn(self, tx: Connection, batch: Sequence[Received]) -> Results:
+    async def _handle_in_turn(self, tx: Connection, batch: Sequence[DueEvent]) -> Results:
         """Handles events one after the other, each after a savepoint; that of the first is there already. Returns them
         with the errors of those that failed, whose effects are undone.
 
@@ -173,14 +173,14 @@ class Inbox:
         results: Results = {}
         held_back: set[str] = set()
         ends_at = asyncio.get_running_loop().time() + BATCH_S
-        for received in batch:
-            if received.envelope.aggregate in held_back:
+        for event in batch:
+            if event.envelope.aggregate in held_back:
                 continue
             if results:
                 await tx.execute("RELEASE SAVEPOINT event; SAVEPOINT event")
-            results[received] = await self._try(tx, received.envelope)
-            if results[received] is not None:
-                held_back.add(received.envelope.aggregate)
+            results[event] = await self._try(tx, event.envelope)
+            if results[event] is not None:
+                held_back.add(event.envelope.aggregate)
             if asyncio.get_running_loop().time() > ends_at:
                 break
         return results
@@ -224,23 +224,23 @@ class Inbox:
 
     async def _record(self, tx: Connection, results: Results) -> list[Outcome]:
         """Records in this transaction which events are done, and which tries failed. Returns what was recorded."""
-        done = [Outcome(received) for received, error in results.items() if error is None]
-        await inbox_table.finish(tx, [outcome.received for outcome in done])
-        failed = [self._failure(received, error) for received, error in results.items() if error is not None]
+        done = [Outcome(event) for event, error in results.items() if error is None]
+        await inbox_table.finish(tx, [outcome.event for outcome in done])
+        failed = [self._failure(event, error) for event, error in results.items() if error is not None]
         return done + [
             outcome
             for outcome in failed
-            if await inbox_table.fail(tx, outcome.received, outcome.error, outcome.pause_s)
+            if await inbox_table.fail(tx, outcome.event, outcome.error, outcome.pause_s)
         ]
 
-    def _failure(self, received: Received, error: Exception) -> Outcome:
+    def _failure(self, event: DueEvent, error: Exception) -> Outcome:
         cause = error.__cause__ if isinstance(error, HandlerError) and error.__cause__ else error
         final = isinstance(error, UndeliverableError)
-        return Outcome(received, cause, None if final else self._retries.pause_s(received.attempts + 1))
+        return Outcome(event, cause, None if final else self._retries.pause_s(event.attempts + 1))
 
     def _report(self, outcome: Outcome) -> None:
         """Counts and logs what was recorded about an event."""
-        envelope, attempts = outcome.received.envelope, outcome.received.attempts + 1
+        envelope, attempts = outcome.event.envelope, outcome.event.attempts + 1
         with envelope.correlated():
             if outcome.cause is None:
                 self._count(envelope, "done")

@@ -77,8 +77,8 @@ WHERE state = 'dead' AND ($1::text IS NULL OR event_id = $1) RETURNING event_id
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """An event to handle, and the number of failed tries."""
+class DueEvent:
+    """An event that is due to be handled, and the number of its failed tries."""
 
     sequence: int
     attempts: int
@@ -107,33 +107,33 @@ async def store(session: Session | Connection, events: Sequence[Envelope]) -> No
     await session.execute(_STORE, *columns, KEPT_FOR, PURGED_PER_EVENT_MAX * len(events))
 
 
-async def take(tx: Connection, limit: int) -> list[Received]:
+async def take(tx: Connection, limit: int) -> list[DueEvent]:
     """Locks up to `limit` aggregates with events that are due until the end of the transaction, and returns the first
     events of theirs, in order. Returns none if every due event is locked by another worker.
     """
     rows = await tx.fetch(_TAKE, limit)
-    taken: list[Received] = []
+    taken: list[DueEvent] = []
     waiting: set[str] = set()
     for row in rows:
         if row["due"] and row["aggregate"] not in waiting:
-            taken.append(Received(row["sequence"], row["attempts"], Envelope.of_row(row)))
+            taken.append(DueEvent(row["sequence"], row["attempts"], Envelope.of_row(row)))
         else:
             waiting.add(row["aggregate"])
     return taken
 
 
-async def finish(tx: Connection, done: Sequence[Received]) -> None:
+async def finish(tx: Connection, done: Sequence[DueEvent]) -> None:
     """Marks events as done with this transaction."""
-    await tx.execute(_FINISH, [received.sequence for received in done])
+    await tx.execute(_FINISH, [event.sequence for event in done])
 
 
-async def fail(tx: Connection, received: Received, error: str, pause_s: float | None) -> bool:
+async def fail(tx: Connection, event: DueEvent, error: str, pause_s: float | None) -> bool:
     """Records a failed try: the event is due again after the pause, or becomes a dead letter if that is None. Returns
     False if the failure is recorded already.
     """
     text = error.replace("\0", "")[:ERROR_LENGTH_MAX]
     pause = timedelta(seconds=pause_s) if pause_s is not None else None
-    return await tx.fetchval(_FAIL, received.sequence, received.attempts, text, pause) is not None
+    return await tx.fetchval(_FAIL, event.sequence, event.attempts, text, pause) is not None
 
 
 async def count(tx: Connection) -> tuple[int, int]:

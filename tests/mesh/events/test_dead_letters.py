@@ -22,11 +22,11 @@ async def dead(database: Database, database_url: str, monkeypatch: pytest.Monkey
             note, now, request_id = f"notes/{number}", datetime.now(UTC), "case-7" if number == 2 else None
             envelope = Envelope(f"event-{number}", "meshwright.test.v1.Note", "test", note, now, b"", None, request_id)
             await inbox_table.store(tx, [envelope])
-            [received] = await inbox_table.take(tx, 1)
+            [event] = await inbox_table.take(tx, 1)
             if number < 3:
-                await inbox_table.fail(tx, received, "LookupError: first line\nsecond \x1b[31mline", None)
+                await inbox_table.fail(tx, event, "LookupError: first line\nsecond \x1b[31mline", None)
             else:
-                await inbox_table.finish(tx, [received])
+                await inbox_table.finish(tx, [event])
     return database
 
 

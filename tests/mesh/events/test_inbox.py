@@ -534,9 +534,9 @@ async def test_two_workers_that_fail_before_the_first_says_so_count_once(databas
     envelope = Envelope("1", TYPE, "test", "notes/1", datetime.now(UTC), b"", None)
     async with database.transaction() as tx:
         await inbox_table.store(tx, [envelope])
-        [received] = await inbox_table.take(tx, 1)
-        assert await inbox_table.fail(tx, received, "LookupError", 0.0)
-        assert not await inbox_table.fail(tx, received, "LookupError", 0.0)
+        [event] = await inbox_table.take(tx, 1)
+        assert await inbox_table.fail(tx, event, "LookupError", 0.0)
+        assert not await inbox_table.fail(tx, event, "LookupError", 0.0)
     assert await states(database) == [("pending", 1)]
 
 

@@ -64,27 +64,27 @@ async def wait(event: asyncio.Event, timeout_s: float) -> None:
             await event.wait()
 
 
-class Bell:
+class WorkSignal:
     """Wakes as many waiting tasks as there is work for; an asyncio.Event would wake all, most of them for nothing.
 
-    A ring while no task waits is kept for the next one that does.
+    A signal while no task waits is kept for the next one that does.
     """
 
     def __init__(self, tasks: int) -> None:
-        """Prepares a bell that this number of tasks wait for."""
-        self._rings: asyncio.Queue[None] = asyncio.Queue(tasks)
+        """Prepares a signal that this number of tasks wait for."""
+        self._pending: asyncio.Queue[None] = asyncio.Queue(tasks)
 
-    def ring(self, tasks: int | None = None) -> None:
+    def notify(self, tasks: int | None = None) -> None:
         """Wakes this number of tasks, by default all."""
-        for _ in range(self._rings.maxsize if tasks is None else min(tasks, self._rings.maxsize)):
+        for _ in range(self._pending.maxsize if tasks is None else min(tasks, self._pending.maxsize)):
             with contextlib.suppress(asyncio.QueueFull):
-                self._rings.put_nowait(None)
+                self._pending.put_nowait(None)
 
     async def wait(self, timeout_s: float) -> None:
-        """Waits until the bell rings for this task or the timeout expires."""
+        """Waits until this task is notified or the timeout expires."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._rings.get()
+                await self._pending.get()
 
 
 async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -3,16 +3,16 @@
 from mesh.database.connection import Connection, Session
 from mesh.database.database import Database
 from mesh.database.failures import busy
+from mesh.database.listener import ChangeListener, Listener, WorkListener
 from mesh.database.turn import lock_key, take_turn, try_lock_key, try_turn
-from mesh.database.wakeup import Listener, Wakeup, Wakeups
 
 __all__ = [
+    "ChangeListener",
     "Connection",
     "Database",
     "Listener",
     "Session",
-    "Wakeup",
-    "Wakeups",
+    "WorkListener",
     "busy",
     "lock_key",
     "take_turn",

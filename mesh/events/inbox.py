@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 import structlog
 from protobuf import Message
 
-from mesh.background import Bell, keep_running, stop
+from mesh.background import WorkSignal, keep_running, stop
 from mesh.database import Connection, Database, Session
 from mesh.events import inbox_table, metrics
 from mesh.events.broker import Broker, Delivery, Subscription
@@ -91,7 +91,7 @@ class Inbox:
         self._workers = workers
         self._batch_events_max = batch_events_max
         self._alone = 0  # this many events are handled in transactions of their own
-        self._arrived = Bell(workers)
+        self._arrived = WorkSignal(workers)
         self._ended = asyncio.Event()
         self._receiving: list[asyncio.Task[None]] = []
         self._working: list[asyncio.Task[None]] = []
@@ -109,7 +109,7 @@ class Inbox:
     ) -> None:
         await stop(self._receiving)
         self._ended.set()
-        self._arrived.ring()
+        self._arrived.notify()
         await asyncio.wait(self._working, timeout=DRAIN_TIMEOUT_S)  # an effect outside the database is not undone
         await stop(self._working)
 
@@ -131,7 +131,7 @@ class Inbox:
             raise
         if batch:
             await subscription.ack()
-            self._arrived.ring(len(batch))
+            self._arrived.notify(len(batch))
 
     async def _work(self) -> None:
         if not await self._work_batch():
@@ -228,9 +228,7 @@ class Inbox:
         await inbox_table.finish(tx, [outcome.event for outcome in done])
         failed = [self._failure(event, error) for event, error in results.items() if error is not None]
         return done + [
-            outcome
-            for outcome in failed
-            if await inbox_table.fail(tx, outcome.event, outcome.error, outcome.pause_s)
+            outcome for outcome in failed if await inbox_table.fail(tx, outcome.event, outcome.error, outcome.pause_s)
         ]
 
     def _failure(self, event: DueEvent, error: Exception) -> Outcome:

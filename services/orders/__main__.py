@@ -1,7 +1,7 @@
 """The composition root of the orders service."""
 
 from mesh.client import Channel
-from mesh.database import Database, Wakeups
+from mesh.database import ChangeListener, Database
 from mesh.events import Inbox, Relay, connect
 from mesh.identity import ServiceTokens
 from mesh.process import Process, run
@@ -31,8 +31,8 @@ async def wire(process: Process, settings: OrdersSettings) -> None:
     inventory = Inventory(await channel(Inventory.NAME, settings.inventory_address))
     payments = Payments(await channel(Payments.NAME, settings.payments_address))
     await process.enter(Sweeper(database, inventory, payments, settings.limits))
-    wakeups = await process.enter(Wakeups(database, storage.CHANNEL))
-    await serve(process, settings, OrdersHandlers(database, catalog, inventory, wakeups, settings.limits))
+    changes = await process.enter(ChangeListener(database, storage.CHANNEL))
+    await serve(process, settings, OrdersHandlers(database, catalog, inventory, changes, settings.limits))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from meshwright.orders.v1.orders_pb import Order as OrderMessage
 from meshwright.orders.v1.orders_pb import Shipment as ShipmentMessage
 from meshwright.orders.v1.orders_pb import ShipmentEvent as ShipmentEventMessage
 
-from mesh.database import Connection, Database, Wakeups
+from mesh.database import ChangeListener, Connection, Database
 from mesh.idempotency import once, once_prepared
 from mesh.money_message import money_of
 from mesh.pagination import read_page
@@ -60,12 +60,12 @@ class OrdersHandlers(OrdersServiceBase):
     """The handlers of OrdersService."""
 
     def __init__(
-        self, database: Database, catalog: Catalog, inventory: Inventory, wakeups: Wakeups, limits: Limits
+        self, database: Database, catalog: Catalog, inventory: Inventory, changes: ChangeListener, limits: Limits
     ) -> None:
         self._database = database
         self._catalog = catalog
         self._inventory = inventory
-        self._wakeups = wakeups
+        self._changes = changes
         self._limits = limits
         self._turns = asyncio.Semaphore(max(1, database.connections_max - SPARE_CONNECTIONS))
 
@@ -146,7 +146,7 @@ class OrdersHandlers(OrdersServiceBase):
         uid = uid_of(request.name)
         resume = read_resume_token(request.resume_token, query=("order", str(uid)), key_types=(int,))
         seen = resume.after or (0,)
-        with self._wakeups.of(uid) as changed:
+        with self._changes.watch(uid) as changed:
             while True:
                 changed.clear()
                 order = await self._read(_actor(call), request.name, uid)

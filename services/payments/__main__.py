@@ -1,6 +1,6 @@
 """The composition root of the payments service."""
 
-from mesh.database import Database, Wakeup
+from mesh.database import Database, WorkListener
 from mesh.events import Inbox, Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
@@ -23,8 +23,8 @@ async def wire(process: Process, settings: PaymentsSettings) -> None:
     sandbox = Sandbox(database)
     secret = settings.provider_report_secret.get_secret_value().encode()
     await process.enter(SandboxReports(sandbox, settings.report_url, secret))
-    wakeup = await process.enter(Wakeup(database, CHANNEL, WORKERS))
-    await process.enter(Charging(database, sandbox, settings.risk_limits, settings.payment_time_max, wakeup))
+    listener = await process.enter(WorkListener(database, CHANNEL, WORKERS))
+    await process.enter(Charging(database, sandbox, settings.risk_limits, settings.payment_time_max, listener))
     consumers = Consumers(settings.default_payment_method)
     await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
     await serve(process, settings, PaymentsHandlers(database, secret, settings.default_payment_method))

@@ -16,7 +16,7 @@ from meshwright.payments.v1.events_pb import PaymentAuthorized, PaymentCaptured,
 from prometheus_client import Counter
 
 from mesh.background import Worker
-from mesh.database import Connection, Database, Wakeup
+from mesh.database import Connection, Database, WorkListener
 from mesh.money_message import money_message
 from services.payments import charges, risk, storage
 from services.payments.domain import Failure, Payment, State, capture_posting, refund_posting
@@ -44,7 +44,7 @@ class Charging(Worker):
     """The worker, which works while its context lasts. Replicas share the work."""
 
     def __init__(
-        self, database: Database, provider: Provider, limits: risk.Limits, time_max: timedelta, wakeup: Wakeup
+        self, database: Database, provider: Provider, limits: risk.Limits, time_max: timedelta, listener: WorkListener
     ) -> None:
         """Prepares the worker. A payment that the provider leaves undecided for longer than `time_max` fails."""
         super().__init__({"charging": self._work}, tasks_each=WORKERS)
@@ -52,11 +52,11 @@ class Charging(Worker):
         self._provider = provider
         self._limits = limits
         self._time_max = time_max
-        self._wakeup = wakeup
+        self._listener = listener
 
     async def _work(self) -> None:
         if not await self.work_one():
-            await self._wakeup.bell.wait(POLL_PAUSE_S)
+            await self._listener.signal.wait(POLL_PAUSE_S)
 
     async def work_one(self) -> bool:
         """Asks the provider once for the payment that has been due for longest; returns False if none is due."""

@@ -1,6 +1,6 @@
 """The composition root of the support service."""
 
-from mesh.database import Database, Wakeups
+from mesh.database import ChangeListener, Database
 from mesh.events import Inbox, Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
@@ -20,9 +20,9 @@ async def wire(process: Process, settings: SupportSettings) -> None:
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await process.enter(Inbox(database, broker, service=process.name, handlers=Consumers().handlers()))
-    wakeups = await process.enter(Wakeups(database, storage.CHANNEL))
+    changes = await process.enter(ChangeListener(database, storage.CHANNEL))
     presence = await process.enter(Presence(database))
-    await serve(process, settings, SupportHandlers(database, Chats(database, wakeups, presence)))
+    await serve(process, settings, SupportHandlers(database, Chats(database, changes, presence)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from uuid import UUID
 from meshwright.support.v1.support_pb import ChatResponse, Post
 
 from mesh.background import stop
-from mesh.database import Database, Wakeups
+from mesh.database import ChangeListener, Database
 from mesh.erased_users import erased_caller
 from mesh.errors import MeshError
 from services.support import presence_storage, storage
@@ -37,9 +37,9 @@ class Chats:
     that reads slowly holds back its own stream only, and any replica can continue a stream from a number of a message.
     """
 
-    def __init__(self, database: Database, wakeups: Wakeups, presence: Presence) -> None:
+    def __init__(self, database: Database, changes: ChangeListener, presence: Presence) -> None:
         self._database = database
-        self._wakeups = wakeups
+        self._changes = changes
         self._presence = presence
         self._turns = asyncio.Semaphore(max(1, database.connections_max - SPARE_CONNECTIONS))
 
@@ -49,7 +49,7 @@ class Chats:
         """Yields what happens in a conversation, and posts what the client sends."""
         uid = uid_of(name)
         view = View(resume_of(uid, resume_token))
-        with self._wakeups.of(uid) as changed:
+        with self._changes.watch(uid) as changed:
             news = await self._read(uid, actor, view, changed)
             with self._presence.connected(uid, actor):
                 async with Posting(posts, partial(self._post, uid, actor), changed) as posting:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from mesh.background import Bell, Worker, keep_running, stop, wait
+from mesh.background import Worker, WorkSignal, keep_running, stop, wait
 from mesh.errors import Unavailable
 
 
@@ -71,13 +71,13 @@ async def test_waiting_ends_with_the_event_or_the_time() -> None:
     await wait(event, 30)
 
 
-@pytest.mark.parametrize(("rings", "woken"), [(1, 1), (2, 2), (9, 3), (None, 3)])
-async def test_a_bell_wakes_as_many_tasks_as_there_is_work_for(rings: int | None, woken: int) -> None:
-    """A ring wakes the number of waiting tasks that it names, all by default, and never more."""
-    bell = Bell(3)
-    tasks = [asyncio.create_task(bell.wait(30)) for _ in range(3)]
+@pytest.mark.parametrize(("notified", "woken"), [(1, 1), (2, 2), (9, 3), (None, 3)])
+async def test_as_many_tasks_are_woken_as_there_is_work_for(notified: int | None, woken: int) -> None:
+    """notify() wakes this number of waiting tasks, all by default, and never more."""
+    signal = WorkSignal(3)
+    tasks = [asyncio.create_task(signal.wait(30)) for _ in range(3)]
     await asyncio.sleep(0)
-    bell.ring(rings)
+    signal.notify(notified)
     async with asyncio.timeout(30):
         while sum(task.done() for task in tasks) < woken:
             await asyncio.sleep(0)
@@ -87,23 +87,23 @@ async def test_a_bell_wakes_as_many_tasks_as_there_is_work_for(rings: int | None
     await stop(tasks)
 
 
-async def test_a_ring_that_nobody_waits_for_is_kept() -> None:
-    """A task that was busy when the bell rang does not wait next time, and does once more."""
-    bell = Bell(2)
-    bell.ring(1)
+async def test_a_signal_that_nobody_waits_for_is_kept() -> None:
+    """A task that was busy at the signal does not wait next time, but waits the time after."""
+    signal = WorkSignal(2)
+    signal.notify(1)
     async with asyncio.timeout(30):
-        await bell.wait(3600)
-    again = asyncio.create_task(bell.wait(3600))
+        await signal.wait(3600)
+    again = asyncio.create_task(signal.wait(3600))
     for _ in range(10):
         await asyncio.sleep(0)
     assert not again.done()
     await stop([again])
 
 
-async def test_a_bell_is_waited_for_until_the_timeout() -> None:
-    """A task goes on without a ring after its time."""
+async def test_a_signal_is_waited_for_until_the_timeout() -> None:
+    """A task continues without a signal after the timeout."""
     async with asyncio.timeout(30):
-        await Bell(1).wait(0.001)
+        await WorkSignal(1).wait(0.001)
 
 
 async def test_work_that_swallows_its_cancellation_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from meshwright.payments.v1.events_pb import PaymentCaptured, PaymentFailed, Pay
 from meshwright.payments.v1.payments_pb import Payment
 from protobuf import Message
 
-from mesh.database import Database, Wakeups
+from mesh.database import ChangeListener, Database
 from mesh.events import Event
 from services.orders import consumers, storage
 from services.orders.clients import Catalog, Inventory
@@ -79,9 +79,9 @@ class Shop:
             serving(issuer, catalog.service) as catalog_port,
             channel_to(catalog_port, "catalog") as to_catalog,
             others.channels(issuer) as (inventory, _),
-            Wakeups(database, storage.CHANNEL) as wakeups,
+            ChangeListener(database, storage.CHANNEL) as changes,
             serving(
-                issuer, OrdersHandlers(database, Catalog(to_catalog), Inventory(inventory), wakeups, LIMITS)
+                issuer, OrdersHandlers(database, Catalog(to_catalog), Inventory(inventory), changes, LIMITS)
             ) as port,
             channel_to(port, "orders") as channel,
         ):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from mesh.database import Database, Wakeup
+from mesh.database import Database, WorkListener
 from mesh.money import Money
 from services.payments import charges, storage
 from services.payments.charging import Charging
@@ -25,7 +25,7 @@ class Shop:
 
     def __init__(self, database: Database, provider: Provider, time_max: timedelta = timedelta(minutes=1)) -> None:
         self.database = database
-        self._charging = Charging(database, provider, LIMITS, time_max, Wakeup(database, "unused", 1))
+        self._charging = Charging(database, provider, LIMITS, time_max, WorkListener(database, "unused", 1))
 
     async def charge(
         self, order: str = "orders/1", method: str = "card_ok", amount: Money = PRICE, customer: str = "users/ada"

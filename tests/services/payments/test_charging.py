@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from mesh.database import Database, Wakeup
+from mesh.database import Database, WorkListener
 from mesh.errors import FailedPrecondition
 from mesh.money import Money
 from services.payments import charges, charging, storage
@@ -236,10 +236,10 @@ async def test_replicas_share_the_work(database: Database) -> None:
 async def test_a_running_worker_is_woken(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """By each transaction that makes a payment due, since it does not look by itself here; it ends with its context."""
     monkeypatch.setattr(charging, "POLL_PAUSE_S", 3600.0)
-    wakeup = Wakeup(database, storage.CHANNEL, charging.WORKERS)
-    worker = Charging(database, Sandbox(database), LIMITS, timedelta(minutes=1), wakeup)
+    listener = WorkListener(database, storage.CHANNEL, charging.WORKERS)
+    worker = Charging(database, Sandbox(database), LIMITS, timedelta(minutes=1), listener)
     shop = Shop(database, Sandbox(database))
-    async with wakeup, worker, asyncio.timeout(30):
+    async with listener, worker, asyncio.timeout(30):
         payment = await shop.charge()
         while (await shop.payment(payment.uid)).state is not State.CAPTURED:
             await asyncio.sleep(0.01)

@@ -28,7 +28,7 @@ from meshwright.support.v1.support_pb import (
     WatchConversationRequest,
 )
 
-from mesh.database import Database, Wakeups
+from mesh.database import ChangeListener, Database
 from services.support import storage
 from services.support.chat import Chats
 from services.support.handlers import SupportHandlers
@@ -54,9 +54,9 @@ class Replica:
     async def running(cls, issuer: Issuer, database: Database, *, renew_every_s: float = 10.0) -> AsyncIterator[Self]:
         """Starts a replica, and drains it at the end."""
         async with (
-            Wakeups(database, storage.CHANNEL) as wakeups,
+            ChangeListener(database, storage.CHANNEL) as changes,
             Presence(database, renew_every_s=renew_every_s) as presence,
-            serving(issuer, SupportHandlers(database, Chats(database, wakeups, presence))) as port,
+            serving(issuer, SupportHandlers(database, Chats(database, changes, presence))) as port,
             channel_to(port, "support") as channel,
         ):
             yield cls(SupportServiceClient(channel), issuer, port)

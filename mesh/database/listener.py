@@ -1,4 +1,4 @@
-"""Events that are set when a transaction of any process notifies a channel (LISTEN, NOTIFY)."""
+"""Listeners that are notified when a transaction of any process notifies a channel (LISTEN, NOTIFY)."""
 
 import asyncio
 from collections import defaultdict
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
-from mesh.background import Bell, Worker, wait
+from mesh.background import Worker, WorkSignal, wait
 from mesh.database.database import Database
 from mesh.errors import Unavailable
 
@@ -17,7 +17,7 @@ CHECK_PAUSE_S: Final = 5.0  # a connection that broke silently is noticed after 
 class Listener(Worker):
     """The listener to a channel, which works while its context lasts.
 
-    A notification arrives once its transaction is committed, so that who is woken finds the change.
+    A notification arrives once its transaction is committed, so a task that it wakes finds the change.
     """
 
     def __init__(self, database: Database, channel: str, wake: Callable[[str | None], None]) -> None:
@@ -44,27 +44,27 @@ class Listener(Worker):
         self._wake(str(payload))
 
 
-class Wakeup(Listener):
-    """A bell that wakes one of some tasks for each notification, and all when notifications may have been missed.
+class WorkListener(Listener):
+    """A listener whose signal wakes one of its tasks for each notification, and all of them when some may be missed.
 
     PostgreSQL delivers equal notifications of a transaction once, so each must have a payload of its own.
     """
 
     def __init__(self, database: Database, channel: str, tasks: int) -> None:
-        self.bell = Bell(tasks)
-        super().__init__(database, channel, lambda payload: self.bell.ring(None if payload is None else 1))
+        self.signal = WorkSignal(tasks)
+        super().__init__(database, channel, lambda payload: self.signal.notify(None if payload is None else 1))
 
 
-class Wakeups(Listener):
-    """The events of the streams of this process. Payloads are UUIDs: a notification sets the events of one."""
+class ChangeListener(Listener):
+    """A listener to changes, for streams that wait for the next one. Payloads are the UUIDs of what has changed."""
 
     def __init__(self, database: Database, channel: str) -> None:
         self._waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
         super().__init__(database, channel, self._set)
 
     @contextmanager
-    def of(self, uid: UUID) -> Iterator[asyncio.Event]:
-        """Yields an event that is set, until the block ends, whenever what has this identifier may have changed."""
+    def watch(self, uid: UUID) -> Iterator[asyncio.Event]:
+        """Yields an event that is set, until the block ends, whenever the resource with this UUID may have changed."""
         changed = asyncio.Event()
         self._waiting[uid].add(changed)
         try:

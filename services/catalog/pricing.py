@@ -12,7 +12,7 @@ from mesh.database import Connection, Database
 from mesh.events import publish_all
 from services.catalog import price_storage, storage
 from services.catalog.domain.price import Schedule
-from services.catalog.domain.product import Offer, Product
+from services.catalog.domain.product import PriceInForce, Product
 from services.catalog.product_message import SOURCE, product_message
 
 POLL_PAUSE_S: Final = 0.5
@@ -55,7 +55,9 @@ async def reprice(tx: Connection, products: Iterable[Product], now: datetime) ->
     priced = [_priced(each, schedules[each.uid], now) for each in stored]
     await storage.update_all(tx, priced)
     changed = [
-        now_priced for before, now_priced in zip(stored, priced, strict=True) if before.offer != now_priced.offer
+        now_priced
+        for before, now_priced in zip(stored, priced, strict=True)
+        if before.scheduled_price != now_priced.scheduled_price
     ]
     await publish_all(
         tx, ((each.name, ProductChanged(product=product_message(each))) for each in changed), source=SOURCE
@@ -64,5 +66,5 @@ async def reprice(tx: Connection, products: Iterable[Product], now: datetime) ->
 
 def _priced(product: Product, schedule: Schedule, now: datetime) -> Product:
     price = schedule.in_force(now)
-    offer = None if price is None else Offer(price.uid, price.terms.amount)
-    return product.reprice(offer, schedule.next_change(now))
+    scheduled = None if price is None else PriceInForce(price.uid, price.terms.amount)
+    return product.reprice(scheduled, schedule.next_change(now))

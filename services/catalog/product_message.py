@@ -43,5 +43,5 @@ def product_message(product: Product) -> ProductMessage:
         delete_time=None if product.delete_time is None else Timestamp.from_datetime(product.delete_time),
         etag=product.etag,
         additional_categories=list(details.additional_categories),
-        regular_price=None if product.offer is None else money_message(details.price),
+        regular_price=None if product.scheduled_price is None else money_message(details.price),
     )

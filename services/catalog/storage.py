@@ -14,7 +14,7 @@ from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
 from services.catalog.condition import Arguments, SortColumn, Walk, found_by_index, indexed_part, matching
-from services.catalog.domain.product import Details, Offer, Product, created_meanwhile, not_searchable
+from services.catalog.domain.product import Details, PriceInForce, Product, created_meanwhile, not_searchable
 from services.catalog.filter import Expression
 from services.catalog.listing import Listing
 
@@ -90,7 +90,7 @@ async def update_all(tx: Connection, products: Iterable[Product]) -> None:
 
 
 def _values(product: Product) -> tuple[object, ...]:
-    details, offer = product.details, product.offer
+    details, scheduled = product.details, product.scheduled_price
     return (
         product.uid,
         details.title,
@@ -103,7 +103,7 @@ def _values(product: Product) -> tuple[object, ...]:
         product.update_time,
         product.delete_time,
         product.version,
-        *((None,) * 3 if offer is None else (offer.uid, details.price.currency, details.price.hundredths)),
+        *((None,) * 3 if scheduled is None else (scheduled.uid, details.price.currency, details.price.hundredths)),
         product.next_price_change,
     )
 
@@ -255,9 +255,12 @@ _TEXT_BYTES = "octet_length(title) + octet_length(description)"
 
 def _product(row: "asyncpg.Record") -> Product:
     price = regular = Money(row["currency"], row["price_hundredths"])
-    offer = None
+    scheduled = None
     if row["price_uid"] is not None:
-        offer, regular = Offer(row["price_uid"], price), Money(row["regular_currency"], row["regular_hundredths"])
+        scheduled, regular = (
+            PriceInForce(row["price_uid"], price),
+            Money(row["regular_currency"], row["regular_hundredths"]),
+        )
     return Product(
         row["uid"],
         Details(row["title"], row["description"], row["category"], regular, tuple(row["additional_categories"])),
@@ -265,6 +268,6 @@ def _product(row: "asyncpg.Record") -> Product:
         row["update_time"],
         row["delete_time"],
         row["version"],
-        offer,
+        scheduled,
         row["next_price_change"],
     )

@@ -60,8 +60,8 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A scheduled price that is in force, by its identifier."""
+class PriceInForce:
+    """The amount of a scheduled price that is in force, and the identifier of the price."""
 
     uid: UUID
     amount: Money
@@ -71,7 +71,8 @@ class Offer:
 class Product:
     """A product. `version` starts at 1 and grows by 1 with every change; `delete_time` is None unless it is deleted.
 
-    The price of `details` is the regular one. `offer` is in force instead, until `next_price_change` at least.
+    The price of `details` is the regular one. `scheduled_price` is in force instead, at least until
+    `next_price_change`.
     """
 
     uid: UUID
@@ -80,7 +81,7 @@ class Product:
     update_time: datetime
     delete_time: datetime | None
     version: int
-    offer: Offer | None = None
+    scheduled_price: PriceInForce | None = None
     next_price_change: datetime | None = None
 
     @classmethod
@@ -96,20 +97,20 @@ class Product:
     @property
     def etag(self) -> str:
         """Returns the identifier of this version: another one while a scheduled price is in force."""
-        return str(self.version) if self.offer is None else f"{self.version}.{self.offer.uid.hex}"
+        return str(self.version) if self.scheduled_price is None else f"{self.version}.{self.scheduled_price.uid.hex}"
 
     @property
     def price(self) -> Money:
         """Returns the price in force."""
-        return self.details.price if self.offer is None else self.offer.amount
+        return self.details.price if self.scheduled_price is None else self.scheduled_price.amount
 
     def is_priced_at(self, now: datetime) -> bool:
         """Returns whether the price is still the one in force at this time."""
         return self.next_price_change is None or now < self.next_price_change
 
-    def reprice(self, offer: Offer | None, next_price_change: datetime | None) -> Self:
+    def reprice(self, scheduled_price: PriceInForce | None, next_price_change: datetime | None) -> Self:
         """Returns the product with this scheduled price in force, None for the regular one. It is no new version."""
-        return replace(self, offer=offer, next_price_change=next_price_change)
+        return replace(self, scheduled_price=scheduled_price, next_price_change=next_price_change)
 
     def keep_regular_price(self, details: Details) -> Details:
         """Returns details with the regular price if theirs is the price in force, as a caller has read it."""

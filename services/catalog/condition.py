@@ -101,7 +101,7 @@ class SortColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class IndexScan:
     """A scan of the products in the order of an index. The last column is the uid, which makes the order total.
 
     `category` restricts the scan to the products of one category, None to all. If set, it is also the first column, so
@@ -113,8 +113,8 @@ class Walk:
     category: str | None = None
 
     @classmethod
-    def of(cls, order: Sequence[SortKey], expression: Expression) -> "Walk":
-        """Returns the walk for a list with this order and filter."""
+    def of(cls, order: Sequence[SortKey], expression: Expression) -> "IndexScan":
+        """Returns the scan for a list with this order and filter."""
         fields = [key.field for key in order]
         category = next((each.value for each in _conjuncts(expression) if _names_category(each)), None)
         if isinstance(category, str) and fields[0] != "category":
@@ -132,7 +132,7 @@ class Walk:
         return f"({', '.join(column.name for column in self.columns)}) {self._forward} ({placeholders})"
 
     def bounds(self, expression: Expression, arguments: Arguments, *, end_only: bool) -> list[str]:
-        """Returns the conditions that bound the rows which the filter can match: for the end of the walk, and unless
+        """Returns the conditions that bound the rows which the filter can match: for the end of the scan, and unless
         `end_only` for its beginning.
         """
         pinned = [] if self.category is None else [("category", self.category)]

@@ -13,7 +13,7 @@ from mesh.database import Connection
 from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
-from services.catalog.condition import Arguments, SortColumn, Walk, found_by_index, indexed_part, matching
+from services.catalog.condition import Arguments, IndexScan, SortColumn, found_by_index, indexed_part, matching
 from services.catalog.domain.product import Details, PriceInForce, Product, created_meanwhile, not_searchable
 from services.catalog.filter import Expression
 from services.catalog.listing import Listing
@@ -33,7 +33,7 @@ _INSERT = f"INSERT INTO products ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"
 _UPDATE = f"UPDATE products SET ({_COLUMNS}) = ({_PLACEHOLDERS}) WHERE uid = $1"
 
 # The rank in millionths, as an integer, so that a page token holds it exactly.
-_BEST_FIRST = Walk((SortColumn("score", int), SortColumn("uid", UUID)), descending=True)
+_BEST_FIRST = IndexScan((SortColumn("score", int), SortColumn("uid", UUID)), descending=True)
 SEARCH_KEY_TYPES: tuple[type[Key], ...] = tuple(column.key_type for column in _BEST_FIRST.columns)
 
 FOUND_MAX = 2000
@@ -42,13 +42,13 @@ FOUND_MAX = 2000
 RANKED_MAX = 1000
 SEARCH_NODES_MAX = 20  # words and operators
 
-# The planner prefers to read and sort the whole table to walking an index for what seems to be most of it. A generic
+# The planner prefers to read and sort the whole table to an index scan for what seems to be most of it. A generic
 # plan would not fit the values.
 _INDEXES_ONLY = """
 SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan
 """
 _BITMAPS_ONLY = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off"
-_WALKS = "SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on"
+_INDEX_SCANS = "SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on"
 
 _SEARCH_PROBLEM = """
 SELECT CASE WHEN numnode(query) > $2 THEN 'long' WHEN querytree(query) = 'T' THEN 'negative' END
@@ -143,11 +143,11 @@ async def take_due(tx: Connection, now: datetime, limit: int) -> list[Product]:
 
 def key_types(listing: Listing) -> list[type[Key]]:
     """Returns the types of the sort key of list_products()."""
-    return [column.key_type for column in _walk(listing).columns]
+    return [column.key_type for column in _scan(listing).columns]
 
 
-def _walk(listing: Listing) -> Walk:
-    return Walk.of(listing.order, listing.expression)
+def _scan(listing: Listing) -> IndexScan:
+    return IndexScan.of(listing.order, listing.expression)
 
 
 async def list_products(tx: Connection, listing: Listing, page: Page) -> tuple[list[Product], str]:
@@ -155,27 +155,27 @@ async def list_products(tx: Connection, listing: Listing, page: Page) -> tuple[l
 
     Examines at most `listing.rows_examined_max` products, so that a page may have fewer products than requested, or
     none, and still have a next page (AIP-158). If a part of the filter matches few products, by an index, those are
-    examined; otherwise the products are walked in the order of the list.
+    examined; otherwise the products are scanned in the order of the list.
     """
     await tx.execute(_INDEXES_ONLY)
-    walk, arguments = _walk(listing), Arguments()
+    scan, arguments = _scan(listing), Arguments()
     part = indexed_part(listing.expression)
-    after = [] if page.after is None else [walk.after(page.after, arguments)]
+    after = [] if page.after is None else [scan.after(page.after, arguments)]
     if part is not None and await _matches_few(tx, part):
-        # OFFSET 0 keeps the planner from walking in the order of the list instead.
+        # OFFSET 0 keeps the planner from scanning the index of that order instead.
         found = f"(SELECT * FROM products WHERE {found_by_index(part, arguments)} OFFSET 0) AS found"
     else:
-        bounds = walk.bounds(listing.expression, arguments, end_only=page.after is not None)
+        bounds = scan.bounds(listing.expression, arguments, end_only=page.after is not None)
         found = "products"
         after += bounds
     examined = f"""
         SELECT {_COLUMNS} FROM {found} WHERE {" AND ".join(after) or "true"}
-        ORDER BY {walk.ordering()} LIMIT {listing.rows_examined_max}
+        ORDER BY {scan.ordering()} LIMIT {listing.rows_examined_max}
     """
     condition = matching(listing.expression, arguments)
     if not listing.show_deleted:
         condition = f"{condition} AND delete_time IS NULL"
-    return await _read_page(tx, examined, listing.rows_examined_max, condition, walk, arguments, page)
+    return await _read_page(tx, examined, listing.rows_examined_max, condition, scan, arguments, page)
 
 
 async def _matches_few(tx: Connection, part: Expression) -> bool:
@@ -191,7 +191,7 @@ async def _matches_few(tx: Connection, part: Expression) -> bool:
     query = f"SELECT count(*) FROM ({found} LIMIT {FOUND_MAX + 1}) AS found"
     if await tx.fetchval(query, *arguments.values) <= FOUND_MAX:
         return True
-    await tx.execute(_WALKS)
+    await tx.execute(_INDEX_SCANS)
     return False
 
 
@@ -216,7 +216,7 @@ async def search(tx: Connection, query: str, page: Page) -> tuple[list[Product],
 
 
 async def _read_page(
-    tx: Connection, examined: str, examined_max: int, condition: str, walk: Walk, arguments: Arguments, page: Page
+    tx: Connection, examined: str, examined_max: int, condition: str, scan: IndexScan, arguments: Arguments, page: Page
 ) -> tuple[list[Product], str]:
     """Returns a page of the examined rows that meet the condition, and the next page's token. If the limit of examined
     rows was reached, the next page begins after the last of them.
@@ -224,7 +224,7 @@ async def _read_page(
     PostgreSQL sends only the rows that fit into a response, and one more, by which split() finds out that there is a
     next page.
     """
-    order = walk.ordering()
+    order = scan.ordering()
     query = f"""
         SELECT * FROM (
             SELECT *, sum({_TEXT_BYTES}) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS text_bytes_so_far FROM (
@@ -240,14 +240,14 @@ async def _read_page(
     rows = await tx.fetch(query, *arguments.values)
     matches = [row for row in rows if row["matches"]]
     fitting = sum(1 for row in matches if row["text_bytes_so_far"] <= PAGE_TEXT_BYTES_MAX)
-    given, next_page_token = replace(page, size=min(page.size, fitting)).split(matches, partial(_key, walk))
+    given, next_page_token = replace(page, size=min(page.size, fitting)).split(matches, partial(_key, scan))
     if not next_page_token and rows and rows[-1]["position"] == examined_max:
-        next_page_token = page.token(_key(walk, rows[-1]))
+        next_page_token = page.token(_key(scan, rows[-1]))
     return [_product(row) for row in given], next_page_token
 
 
-def _key(walk: Walk, row: "asyncpg.Record") -> list[Key]:
-    return [row[column.name] for column in walk.columns]
+def _key(scan: IndexScan, row: "asyncpg.Record") -> list[Key]:
+    return [row[column.name] for column in scan.columns]
 
 
 _TEXT_BYTES = "octet_length(title) + octet_length(description)"

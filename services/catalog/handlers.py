@@ -74,10 +74,10 @@ class CatalogHandlers(CatalogServiceBase):
         uid, staff = uid_of(request.name), _is_staff(call)
         if not staff and (cached := self._cache.get(uid)) is not None:
             return cached
-        with self._cache.filling(uid) as fill:
+        with self._cache.reading(uid) as pending:
             product = await self._read(uid, staff=staff)
             if product.delete_time is None:
-                fill.product = product
+                pending.product = product
         return product_message(product)
 
     async def _read(self, uid: UUID, *, staff: bool) -> Product:

@@ -37,7 +37,7 @@ class _Entry:
 
 
 @dataclass(slots=True)
-class Fill:
+class PendingRead:
     """A read of a product from the database, whose result is cached unless the product changes meanwhile."""
 
     uid: UUID
@@ -57,7 +57,7 @@ class ProductCache(Listener):
         self._clock_s = clock_s
         self._entries: OrderedDict[UUID, _Entry] = OrderedDict()
         self._length = 0
-        self._filling: dict[int, Fill] = {}
+        self._pending_reads: dict[int, PendingRead] = {}
         super().__init__(database, CHANNEL, self._notified_of)
 
     def get(self, uid: UUID) -> ProductMessage | None:
@@ -71,31 +71,31 @@ class ProductCache(Listener):
         return entry.message
 
     @contextmanager
-    def filling(self, uid: UUID) -> Iterator[Fill]:
-        """Caches the product that the block has read from the database and set in the Fill. It is not cached if it was
-        changed since the block began, because the block may have read it as it was before.
+    def reading(self, uid: UUID) -> Iterator[PendingRead]:
+        """Caches the product that the block reads from the database and sets in the PendingRead. It is not cached if it
+        was changed since the block began, because the block may have read it as it was before.
         """
-        fill = Fill(uid, self._clock_s())
-        self._filling[id(fill)] = fill
+        pending = PendingRead(uid, self._clock_s())
+        self._pending_reads[id(pending)] = pending
         try:
-            yield fill
-            if fill.product is not None and not fill.is_outdated:
-                self._add(fill.product, fill.started_s)
+            yield pending
+            if pending.product is not None and not pending.is_outdated:
+                self._add(pending.product, pending.started_s)
         finally:
-            del self._filling[id(fill)]
+            del self._pending_reads[id(pending)]
 
     def drop(self, uid: UUID) -> None:
         """Drops a product that was changed."""
         self._remove(uid)
-        for fill in self._filling.values():
-            fill.is_outdated = fill.is_outdated or fill.uid == uid
+        for pending in self._pending_reads.values():
+            pending.is_outdated = pending.is_outdated or pending.uid == uid
 
     def clear(self) -> None:
         """Drops all products, because changes may have been missed."""
         self._entries.clear()
         self._length = 0
-        for fill in self._filling.values():
-            fill.is_outdated = True
+        for pending in self._pending_reads.values():
+            pending.is_outdated = True
 
     def _is_fresh(self, entry: _Entry) -> bool:
         if self._clock_s() >= entry.drop_at_s:

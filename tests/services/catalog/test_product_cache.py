@@ -47,8 +47,8 @@ def cache(database: Database, clock: Clock) -> ProductCache:
 
 def fill(cache: ProductCache, read: Product) -> None:
     """Reads a product into the cache."""
-    with cache.filling(read.uid) as fill:
-        fill.product = read
+    with cache.reading(read.uid) as pending:
+        pending.product = read
 
 
 def test_a_product_is_kept_until_it_changes(cache: ProductCache) -> None:
@@ -69,9 +69,9 @@ def test_a_product_is_kept_until_it_changes(cache: ProductCache) -> None:
 def test_no_product_is_older_than_the_bound(cache: ProductCache, clock: Clock) -> None:
     """Its age counts from the beginning of its read."""
     saw = product()
-    with cache.filling(saw.uid) as fill:
+    with cache.reading(saw.uid) as pending:
         clock.now_s = 1.0
-        fill.product = saw
+        pending.product = saw
     clock.now_s = STALE_S_MAX - 0.1
     assert cache.get(saw.uid) is not None
     clock.now_s = STALE_S_MAX
@@ -91,7 +91,7 @@ def test_a_product_is_dropped_when_its_price_changes(cache: ProductCache) -> Non
 def test_a_product_that_changes_while_it_is_read_is_not_cached(cache: ProductCache, all_of_them: bool) -> None:
     """It may have been read as it was before. Other reads at that time are cached, unless any change may be missed."""
     saw, axe = product("Saw"), product("Axe")
-    with cache.filling(saw.uid) as one, cache.filling(axe.uid) as other:
+    with cache.reading(saw.uid) as one, cache.reading(axe.uid) as other:
         one.product, other.product = saw, axe
         if all_of_them:
             cache.clear()

@@ -17,9 +17,9 @@ from services.support import presence_storage, storage
 from services.support.domain import Actor, uid_of, visible_to
 from services.support.erasure_storage import ERASED_USERS
 from services.support.messages import posted_response, rejected_response
-from services.support.pace import Pace
 from services.support.posting import post
 from services.support.presence import Presence
+from services.support.token_bucket import TokenBucket
 from services.support.view import View, resume_of
 
 POSTS_PER_S: Final = 10.0
@@ -99,7 +99,7 @@ class Posting:
         self._posts = posts
         self._post = post
         self._changed = changed
-        self._pace = Pace(burst=POSTS_BURST, per_s=POSTS_PER_S)
+        self._bucket = TokenBucket(burst=POSTS_BURST, per_s=POSTS_PER_S)
         self._results: asyncio.Queue[ChatResponse] = asyncio.Queue(RESULTS_MAX)
 
     async def __aenter__(self) -> Self:
@@ -123,6 +123,6 @@ class Posting:
 
     async def _post_all(self) -> None:
         async for each in self._posts:
-            await self._pace.turn()
+            await self._bucket.take()
             await self._results.put(await self._post(each))
             self._changed.set()

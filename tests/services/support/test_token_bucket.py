@@ -1,11 +1,11 @@
-"""The pace of one client."""
+"""The token bucket of one client."""
 
 import asyncio
 import time
 
 import pytest
 
-from services.support.pace import Pace
+from services.support.token_bucket import TokenBucket
 
 
 class Clock:
@@ -32,18 +32,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-async def test_a_burst_is_followed_by_an_even_pace(clock: Clock) -> None:
-    """The burst takes no time, and what follows as long as the rate says; after a rest there is a burst again."""
-    pace, waited_s = Pace(burst=5, per_s=10), []
+async def test_a_burst_is_followed_by_an_even_rate(clock: Clock) -> None:
+    """Takes a burst at once, then one token at a time at the rate, and a burst again after a rest."""
+    bucket, waited_s = TokenBucket(burst=5, per_s=10), []
     for _ in range(8):
         before_s = clock.now_s
-        await pace.turn()
+        await bucket.take()
         waited_s.append(round(clock.now_s - before_s, 3))
     assert waited_s == [0, 0, 0, 0, 0, 0.1, 0.1, 0.1]
     clock.now_s += 60
     rested_s = clock.now_s
     for _ in range(5):
-        await pace.turn()
+        await bucket.take()
     assert clock.now_s == rested_s
-    await pace.turn()
+    await bucket.take()
     assert clock.now_s == pytest.approx(rested_s + 0.1)

@@ -226,10 +226,10 @@ class Accounts:
         """Locks the user of a token, then uses the token up. Raises InvalidArgument."""
         token = await one_time_storage.find_token(tx, token_id)
         user = await storage.lock_if_present(tx, token.user_uid) if token is not None else None
-        taken = await one_time_storage.take_token(tx, token_id, purposes) if user is not None else None
-        if taken is None:
+        redeemed = await one_time_storage.redeem_token(tx, token_id, purposes) if user is not None else None
+        if redeemed is None:
             raise unusable_token()
-        return taken
+        return redeemed
 
     async def _prove(self, uid: UUID, field: str, password: str, call: Call, event: str) -> Authenticated:
         """Checks the password of the caller. Raises InvalidArgument, and ResourceExhausted after too many failures."""

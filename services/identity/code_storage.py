@@ -26,8 +26,8 @@ class NewCode:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenCode:
-    """A code that is used up, and its user, who is locked."""
+class RedeemedCode:
+    """A code that has been exchanged for tokens, and its user, whose row is locked."""
 
     user: User
     client_id: str
@@ -60,9 +60,9 @@ async def insert_code(tx: Connection, new: NewCode) -> None:
     await tx.execute(query, *values, LIFETIME)
 
 
-async def take_code(tx: Connection, id_: UUID) -> TakenCode | None:
+async def redeem_code(tx: Connection, id_: UUID) -> RedeemedCode | None:
     """Locks the user of a code, then deletes the code, so that nobody uses it again; returns None if there is none or
-    it has expired. If two transactions take the same code, one succeeds.
+    it has expired. If two transactions redeem the same code, one succeeds.
     """
     owner = await tx.fetchval("SELECT user_uid FROM authorization_codes WHERE id = $1", id_)
     user = await storage.lock_if_present(tx, owner) if owner is not None else None
@@ -73,7 +73,7 @@ async def take_code(tx: Connection, id_: UUID) -> TakenCode | None:
     row = await tx.fetchrow(query, id_) if user is not None else None
     if user is None or row is None:
         return None
-    return TakenCode(user, row["client_id"], row["redirect_uri"], frozenset(row["scopes"]), row["code_challenge"])
+    return RedeemedCode(user, row["client_id"], row["redirect_uri"], frozenset(row["scopes"]), row["code_challenge"])
 
 
 async def delete_codes(tx: Connection, user_uid: UUID) -> None:

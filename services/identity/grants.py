@@ -109,23 +109,23 @@ class Grants:
             raise self._rejected_code(call)
         token = RefreshToken.new(self._cipher, id_)
         async with self._database.transaction() as tx:
-            taken = await code_storage.take_code(tx, id_)
-            is_right = taken is not None and taken.matches(
+            redeemed = await code_storage.redeem_code(tx, id_)
+            is_right = redeemed is not None and redeemed.matches(
                 request.client_id, request.redirect_uri, request.code_verifier
             )
-            if taken is not None and is_right:
-                scopes = taken.scopes & taken.user.role.scopes
-                new = NewFamily(id_, taken.user.uid, taken.client_id, user_agent_of(call), scopes, token.hash)
+            if redeemed is not None and is_right:
+                scopes = redeemed.scopes & redeemed.user.role.scopes
+                new = NewFamily(id_, redeemed.user.uid, redeemed.client_id, user_agent_of(call), scopes, token.hash)
                 await storage.insert_family(tx, new, self._refresh_lifetime)
-        if taken is None:
+        if redeemed is None:
             if (ended := await self._end_family(token)) is not None:
                 audit.record("code_reused", call, account=f"{USER_PREFIX}{ended[0]}", session=str(id_))
             raise self._rejected_code(call)
         if not is_right:
             raise self._rejected_code(call)
-        user = taken.user
+        user = redeemed.user
         audit.record("sign_in", call, account=user.name, outcome="succeeded", session=str(id_), by="code")
-        return IssuedTokens(self._access_token(user, taken.client_id, scopes, token), token)
+        return IssuedTokens(self._access_token(user, redeemed.client_id, scopes, token), token)
 
     def _rejected_code(self, call: Call) -> InvalidArgument:
         audit.record("sign_in", call, outcome="failed", reason="INVALID_GRANT", by="code")

@@ -52,9 +52,9 @@ async def find_token(tx: Connection, token_id: UUID) -> OneTimeToken | None:
     return None if row is None else _token(row)
 
 
-async def take_token(tx: Connection, token_id: UUID, purposes: Collection[Purpose]) -> OneTimeToken | None:
+async def redeem_token(tx: Connection, token_id: UUID, purposes: Collection[Purpose]) -> OneTimeToken | None:
     """Deletes a token, so that nobody uses it again, and returns it; None if there is none for one of the purposes or
-    it has expired. If two transactions take the same token, one succeeds.
+    it has expired. If two transactions redeem the same token, one succeeds.
     """
     query = f"""
         DELETE FROM one_time_tokens WHERE id = $1 AND purpose = ANY($2) AND expire_time > now() RETURNING {_TOKEN}

@@ -156,8 +156,8 @@ class AccountMachine(RuleBasedStateMachine):
     def use_code(self, code: tuple[Account, UUID]) -> None:
         """Uses a code, which works once."""
         account, id_ = code
-        taken = self._do(lambda tx: code_storage.take_code(tx, id_))
-        assert (taken is not None) is (id_ in account.codes)
+        redeemed = self._do(lambda tx: code_storage.redeem_code(tx, id_))
+        assert (redeemed is not None) is (id_ in account.codes)
         account.codes.discard(id_)
 
     @rule(account=accounts, keeps_first=st.booleans())
@@ -204,13 +204,13 @@ class AccountMachine(RuleBasedStateMachine):
     def use_token(self, token: tuple[Account, UUID], purposes: set[Purpose]) -> None:
         """Uses a one-time token, which works once, and for its purpose."""
         account, id_ = token
-        taken = self._do(lambda tx: one_time_storage.take_token(tx, id_, purposes))
+        redeemed = self._do(lambda tx: one_time_storage.redeem_token(tx, id_, purposes))
         if account.tokens.get(id_) not in purposes:
-            assert taken is None
+            assert redeemed is None
             return
-        assert taken is not None
-        assert (taken.user_uid, taken.purpose) == (account.uid, account.tokens.pop(id_))
-        if taken.purpose is not Purpose.RESET_PASSWORD:
+        assert redeemed is not None
+        assert (redeemed.user_uid, redeemed.purpose) == (account.uid, account.tokens.pop(id_))
+        if redeemed.purpose is not Purpose.RESET_PASSWORD:
             assert self._do(lambda tx: storage.set_confirmed_email(tx, account.uid, account.email))
             account.is_confirmed = True
 

@@ -19,7 +19,7 @@ from edge.openapi.request_samples import RequestSamples
 from edge.openapi.responses import Responses
 from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.message_schemas import MessageSchemas
-from edge.openapi.schemas.use import Use
+from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.openapi.schemas.well_known_schemas import is_scalar
 
 _SENTENCE_END = re.compile(r"\.(?:\s|$)")
@@ -95,54 +95,56 @@ class Operations:
         """Returns the schemas of the messages that each side of a WebSocket sends."""
         desc = route.method.desc
         return {
-            "send": self._schemas.message(desc.input, Use.REQUEST),
-            "receive": self._schemas.message(desc.output, Use.RESPONSE),
+            "send": self._schemas.message(desc.input, SchemaVariant.REQUEST),
+            "receive": self._schemas.message(desc.output, SchemaVariant.RESPONSE),
         }
 
     def _body(self, route: Route, operation_id: str) -> dict[str, Any] | None:
-        use = Use.UPDATE if route.http_method == "PATCH" else Use.REQUEST
+        variant = SchemaVariant.UPDATE if route.http_method == "PATCH" else SchemaVariant.REQUEST
         if route.whole_body:
-            return self._whole_body(route, use, operation_id)
-        return self._field_body(route, route.body, use) if route.body is not None else None
+            return self._whole_body(route, variant, operation_id)
+        return self._field_body(route, route.body, variant) if route.body is not None else None
 
-    def _whole_body(self, route: Route, use: Use, operation_id: str) -> dict[str, Any]:
+    def _whole_body(self, route: Route, variant: SchemaVariant, operation_id: str) -> dict[str, Any]:
         request = route.method.desc.input
         if request.type_name == HTTP_BODY:
             return _BINARY_BODY
         if _streams_requests(route):
-            return streams.request_body(self._schemas.message(request, use), self._samples.of_message(request, use))
+            return streams.request_body(
+                self._schemas.message(request, variant), self._samples.of_message(request, variant)
+            )
         is_form = can_be_form(request)
         # A well-known type as a whole request is an object of its fields like any other message.
         if not route.variables and not is_scalar(request):
-            schema = self._schemas.message(request, use)
+            schema = self._schemas.message(request, variant)
         else:
-            schema = self._schemas.object(request, use, without=route.variables)
+            schema = self._schemas.object(request, variant, without=route.variables)
             schema = self._component(f"{operation_id}-Body", schema) if is_form else schema
-        sample = self._samples.of_message(request, use, route.variables)
+        sample = self._samples.of_message(request, variant, route.variables)
         content = {JSON: _media_type(schema, sample)}
         if is_form:
             # Both refer to the same type, because some generators make no type for a form alone. A form has no null.
             form = dict(schema)
             add_for_validators(form, {"additionalProperties": {"not": {"type": "null"}}})
             content[FORM] = _media_type(form, sample)
-        return {"content": content, "required": self._requirements.are_left(request, use, route.variables)}
+        return {"content": content, "required": self._requirements.are_left(request, variant, route.variables)}
 
-    def _field_body(self, route: Route, field: DescField, use: Use) -> dict[str, Any]:
+    def _field_body(self, route: Route, field: DescField, variant: SchemaVariant) -> dict[str, Any]:
         message = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
         if message is not None and message.type_name == HTTP_BODY:
             return _BINARY_BODY
         in_path = [fields[1:] for fields in route.variables if fields[0] is field]
-        schema = self._schemas.field(field, use, optional=False, without=in_path)
+        schema = self._schemas.field(field, variant, optional=False, without=in_path)
         if _streams_requests(route):
-            return streams.request_body(schema, self._samples.of_field(field, use, in_path))
+            return streams.request_body(schema, self._samples.of_field(field, variant, in_path))
         if in_path and message is not None:
-            required = self._requirements.are_left(message, use, in_path)
+            required = self._requirements.are_left(message, variant, in_path)
         else:
             by_rule = field.name in self._requirements.by_rules(route.method.desc.input)
             required = by_rule or FieldBehavior.REQUIRED in behaviors(field)
         if isinstance(field.value, DescFieldValueScalar | DescFieldValueEnum) or (message and is_scalar(message)):
             schema = _untyped(schema)
-        sample = self._samples.of_field(field, use, in_path)
+        sample = self._samples.of_field(field, variant, in_path)
         return {"content": {JSON: _media_type(schema, sample)}, "required": required}
 
     def _component(self, name: str, schema: Schema) -> Schema:

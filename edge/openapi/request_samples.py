@@ -27,7 +27,7 @@ from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.field_paths import FieldPath, paths_inside
 from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.openapi.schemas.oneofs import excluded_by
-from edge.openapi.schemas.use import Use
+from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.openapi.schemas.well_known_schemas import wrapped_scalar
 from edge.openapi.validation_rules.keywords import given_rules
 from edge.protojson.fields import values_in_order
@@ -81,43 +81,51 @@ class RequestSamples:
         self._readers = Readers(types)
         self._validator = schemas.requirements.validator
 
-    def of_message(self, message: DescMessage, use: Use, without: Collection[FieldPath] = ()) -> Any:
+    def of_message(self, message: DescMessage, variant: SchemaVariant, without: Collection[FieldPath] = ()) -> Any:
         """Returns a sample of a body that is the whole request, None if no sample is valid. The fields at the paths
         `without` are in another part of the request.
         """
         if _is_plain(message):
             return None  # As a whole request it is an object of its fields.
         elsewhere = {path[0].name for path in without}
-        for sample in self._candidates(message, use, without):
+        for sample in self._candidates(message, variant, without):
             if self._is_valid(message, sample, lambda field: field.partition(".")[0] not in elsewhere):
                 return sample
         return None
 
-    def of_field(self, field: DescField, use: Use, without: Collection[FieldPath] = ()) -> Any:
+    def of_field(self, field: DescField, variant: SchemaVariant, without: Collection[FieldPath] = ()) -> Any:
         """Returns a sample of a body that is one field of the request, None if no sample is valid."""
         elsewhere = {".".join((field.name, *(each.name for each in path))) for path in without}
         if isinstance(field.value, DescFieldValueMessage) and not _is_plain(field.value.message):
-            samples = self._candidates(field.value.message, use, without)
+            samples = self._candidates(field.value.message, variant, without)
         else:
-            samples = iter((self._value(field, use, 0),))
+            samples = iter((self._value(field, variant, 0),))
         for sample in samples:
             request = {field.json_name: sample}
             if self._is_valid(field.parent, request, lambda path: _is_in(path, field) and path not in elsewhere):
                 return sample
         return None
 
-    def _candidates(self, message: DescMessage, use: Use, without: Collection[FieldPath]) -> Iterator[dict[str, Any]]:
+    def _candidates(
+        self, message: DescMessage, variant: SchemaVariant, without: Collection[FieldPath]
+    ) -> Iterator[dict[str, Any]]:
         """Yields samples of a message, the best first. No sample is empty unless the message is."""
-        needed = self._object(message, use, without, everything=False)
+        needed = self._object(message, variant, without, everything=False)
         if needed:
             yield needed
-        if everything := self._object(message, use, without, everything=True):
+        if everything := self._object(message, variant, without, everything=True):
             yield everything
         if not needed:
             yield {}
 
     def _object(
-        self, message: DescMessage, use: Use, without: Collection[FieldPath], *, everything: bool, depth: int = 0
+        self,
+        message: DescMessage,
+        variant: SchemaVariant,
+        without: Collection[FieldPath],
+        *,
+        everything: bool,
+        depth: int = 0,
     ) -> dict[str, Any]:
         given = {path[0] for path in without if len(path) == 1}
         sample: dict[str, Any] = {}
@@ -125,41 +133,41 @@ class RequestSamples:
             if field in given | excluded_by(given) or not _is_for_clients(field):
                 continue
             is_required = FieldBehavior.REQUIRED in behaviors(field) or self._schemas.requirements.include(
-                field, use, without
+                field, variant, without
             )
             if not (is_required or everything or _has_example(field)) or depth >= DEPTH_MAX:
                 continue
             inside = paths_inside(field, without)
             if inside and isinstance(field.value, DescFieldValueMessage):
-                value: Any = self._object(field.value.message, use, inside, everything=everything, depth=depth + 1)
+                value: Any = self._object(field.value.message, variant, inside, everything=everything, depth=depth + 1)
             else:
-                value = self._value(field, use, depth)
+                value = self._value(field, variant, depth)
             if value is not None:
                 sample[field.json_name] = value
                 given.add(field)
         return sample
 
-    def _value(self, field: DescField, use: Use, depth: int) -> Any:
+    def _value(self, field: DescField, variant: SchemaVariant, depth: int) -> Any:
         """Returns a value of a field, None if the field is best left out."""
-        schema = self._schemas.field(field, use, optional=False)
+        schema = self._schemas.field(field, variant, optional=False)
         if examples := schema.get("examples"):
             return examples[0]
         match field.value:
             case DescFieldValueList(element=element):
                 item = _example_of(schema["items"])
-                item = self._element(element, use, depth) if item is None else item
+                item = self._element(element, variant, depth) if item is None else item
                 return [] if item is None else [item]
             case DescFieldValueMap(value=element):
-                value = self._element(element, use, depth)
+                value = self._element(element, variant, depth)
                 return {} if value is None or "propertyNames" in schema else {"key": value}
             case (
                 DescFieldValueScalar(scalar=element)
                 | DescFieldValueEnum(enum=element)
                 | DescFieldValueMessage(message=element)
             ):
-                return self._element(element, use, depth)
+                return self._element(element, variant, depth)
 
-    def _element(self, element: Any, use: Use, depth: int) -> Any:
+    def _element(self, element: Any, variant: SchemaVariant, depth: int) -> Any:
         if isinstance(element, ScalarType):
             return _scalar(element)
         if not isinstance(element, DescMessage):
@@ -169,7 +177,7 @@ class RequestSamples:
             return _scalar(wrapped_scalar(element))
         if element.type_name in _WELL_KNOWN:
             return _WELL_KNOWN[element.type_name]
-        return self._object(element, use, (), everything=False, depth=depth + 1)
+        return self._object(element, variant, (), everything=False, depth=depth + 1)
 
     def _is_valid(self, message: DescMessage, sample: dict[str, Any], concerns: Callable[[str], bool]) -> bool:
         """Returns whether a request is valid, apart from violations at paths that don't concern the body."""

@@ -15,7 +15,7 @@ from edge.openapi.comments import Comments
 from edge.openapi.json_schema import BINARY, Schema, nullable
 from edge.openapi.oauth2_responses import OAUTH2_ERROR, oauth2_error_responses
 from edge.openapi.schemas.message_schemas import MessageSchemas
-from edge.openapi.schemas.use import Use
+from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.protojson.leaves import TEXT_MESSAGES
 from edge.reply.next_page import NextPage
 from edge.reply.replies import NO_CONTENT
@@ -202,9 +202,9 @@ class Responses:
             return response
         if returns_http_body(route):
             return {**response, "description": "Success.", "content": _BINARY_CONTENT}
-        schema: Schema = self._schemas.message(output, Use.RESPONSE)
+        schema: Schema = self._schemas.message(output, SchemaVariant.RESPONSE)
         if route.response_body is not None:
-            schema = self._schemas.field(route.response_body, Use.RESPONSE)
+            schema = self._schemas.field(route.response_body, SchemaVariant.RESPONSE)
             schema = nullable(schema) if _may_be_null(route.response_body) else schema
         if _streams_responses(route):
             return {**response, "content": streams.response_content(schema, ERROR)}

@@ -8,7 +8,7 @@ from edge.openapi.comments import Comments
 from edge.openapi.decimals import between
 from edge.openapi.json_schema import Schema, add_for_validators
 from edge.openapi.schemas.components import Components
-from edge.openapi.schemas.use import Use
+from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.protojson.fields import values_in_order
 from edge.protojson.leaves import NULL_VALUE
 
@@ -24,10 +24,10 @@ class EnumSchemas:
         self._components = components
         self._comments = comments
 
-    def in_json(self, enum: DescEnum, use: Use) -> Schema:
+    def in_json(self, enum: DescEnum, variant: SchemaVariant) -> Schema:
         """Returns the schema of an enum in JSON."""
         if enum.type_name == NULL_VALUE:
-            return _null(use)
+            return _null(variant)
         return self._components.add(enum.type_name, lambda: self._json_schema(enum))
 
     def in_text(self, enum: DescEnum) -> Schema:
@@ -73,8 +73,10 @@ def _names(enum: DescEnum) -> list[str]:
     return [value.json_name or value.name for value in values_in_order(enum)]
 
 
-def _null(use: Use) -> Schema:
+def _null(variant: SchemaVariant) -> Schema:
     """Returns the schema of NullValue, which is null in JSON. Generators have no type for null alone."""
     schema: Schema = {"description": "Null."}
-    add_for_validators(schema, {"type": "null"} if use is Use.RESPONSE else {"enum": [None, "NULL_VALUE", 0]})
+    add_for_validators(
+        schema, {"type": "null"} if variant is SchemaVariant.RESPONSE else {"enum": [None, "NULL_VALUE", 0]}
+    )
     return schema

@@ -1,4 +1,4 @@
-"""JSON Schemas of messages as ProtoJSON writes them: one for each message type and use, under the type's full name.
+"""JSON Schemas of messages as ProtoJSON writes them: one for each message type and variant, under the type's full name.
 
 A message in a request differs from the same message in a response. In a request fields may be required, unknown ones
 are rejected, rules hold, and a 64-bit integer may be a number; a response leaves out a field that holds its default.
@@ -32,7 +32,7 @@ from edge.openapi.schemas.map_schema import map_schema
 from edge.openapi.schemas.oneofs import Oneofs, excluded_by
 from edge.openapi.schemas.requirements import Requirements
 from edge.openapi.schemas.scalar_schemas import component_name, scalar_in_json, scalar_in_text
-from edge.openapi.schemas.use import Use
+from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.openapi.schemas.well_known_schemas import (
     COMPONENT_TYPES,
     well_known_schema,
@@ -70,39 +70,39 @@ class MessageSchemas:
         self._oneofs = Oneofs(self._name)
         self._annotations = FieldAnnotations(comments, types)
 
-    def message(self, message: DescMessage, use: Use) -> Schema:
+    def message(self, message: DescMessage, variant: SchemaVariant) -> Schema:
         """Returns the schema of a message: a reference, or that of a well-known type."""
         if message.type_name in WRAPPERS:
-            return self._scalar(wrapped_scalar(message), use)
+            return self._scalar(wrapped_scalar(message), variant)
         schema = well_known_schema(message)
         if schema is None:
-            return self.components.add(message.type_name + use.value, lambda: self.object(message, use))
+            return self.components.add(message.type_name + variant.value, lambda: self.object(message, variant))
         if message.type_name in COMPONENT_TYPES:
             return self.components.add(message.type_name, lambda: schema)
         return schema
 
-    def object(self, message: DescMessage, use: Use, *, without: Collection[FieldPath] = ()) -> Schema:
+    def object(self, message: DescMessage, variant: SchemaVariant, *, without: Collection[FieldPath] = ()) -> Schema:
         """Returns the schema of a message written out, without the fields at the paths `without`, which another part of
         the request holds.
         """
         left_out = {path[0] for path in without if len(path) == 1} | excluded_by(path[0] for path in without)
-        fields = [field for field in message.fields if field not in left_out and not _is_hidden(field, use)]
-        required = {field for field in fields if self.requirements.include(field, use, without)}
+        fields = [field for field in message.fields if field not in left_out and not _is_hidden(field, variant)]
+        required = {field for field in fields if self.requirements.include(field, variant, without)}
         properties = {
-            self._name(field, use): self.field(
-                field, use, optional=field not in required, without=paths_inside(field, without)
+            self._name(field, variant): self.field(
+                field, variant, optional=field not in required, without=paths_inside(field, without)
             )
             for field in fields
         }
         for extension in self._types.extensions_for(message):
-            properties[f"[{extension.type_name}]"] = self.field(extension, use)
+            properties[f"[{extension.type_name}]"] = self.field(extension, variant)
         schema: Schema = {"type": "object", "properties": properties}
         if comment := self._comments.of(message.type_name, message.file):
             schema["description"] = comment
-        if names := [self._name(field, use) for field in fields if field in required]:
+        if names := [self._name(field, variant) for field in fields if field in required]:
             schema["required"] = names
-        self._oneofs.add(schema, message, use, without=left_out)
-        if use is not Use.RESPONSE:
+        self._oneofs.add(schema, message, variant, without=left_out)
+        if variant is not SchemaVariant.RESPONSE:
             _describe_rules(schema, message)
             if not self._ignore_unknown:
                 schema["additionalProperties"] = False
@@ -111,23 +111,28 @@ class MessageSchemas:
         return schema
 
     def field(
-        self, field: DescField | DescExtension, use: Use, *, optional: bool = True, without: Collection[FieldPath] = ()
+        self,
+        field: DescField | DescExtension,
+        variant: SchemaVariant,
+        *,
+        optional: bool = True,
+        without: Collection[FieldPath] = (),
     ) -> Schema:
         """Returns the schema of a field. An `optional` one may be null in a request. The fields at the paths `without`
         in it are left out, because another part of the request holds them.
         """
-        has_rules = use is not Use.RESPONSE and field_rules(field) is not None
-        schema = self._value(field, use, shared=not has_rules)
+        has_rules = variant is not SchemaVariant.RESPONSE and field_rules(field) is not None
+        schema = self._value(field, variant, shared=not has_rules)
         value = field.value
-        if isinstance(value, DescFieldValueMessage) and self.requirements.differ(value.message, use, without):
-            schema = self.object(value.message, use, without=without)
-        self._annotations.add(schema, field, constrained=use is not Use.RESPONSE)
+        if isinstance(value, DescFieldValueMessage) and self.requirements.differ(value.message, variant, without):
+            schema = self.object(value.message, variant, without=without)
+        self._annotations.add(schema, field, constrained=variant is not SchemaVariant.RESPONSE)
         declared = behaviors(field)
-        if FieldBehavior.OUTPUT_ONLY in declared and use is not Use.RESPONSE:
+        if FieldBehavior.OUTPUT_ONLY in declared and variant is not SchemaVariant.RESPONSE:
             schema["readOnly"] = True
         if FieldBehavior.INPUT_ONLY in declared:
             schema["writeOnly"] = True
-        return nullable(schema) if optional and use is not Use.RESPONSE else schema
+        return nullable(schema) if optional and variant is not SchemaVariant.RESPONSE else schema
 
     def parameter(self, field: DescField) -> Schema:
         """Returns the schema of a field in the text of a path, a query or a header. A field whose JSON is an object has
@@ -148,35 +153,35 @@ class MessageSchemas:
         self._annotations.add(schema, field, constrained=True, is_text=True)
         return schema
 
-    def _name(self, field: DescField, use: Use) -> str:
-        return field.name if use is Use.RESPONSE and self._style.proto_names else field.json_name
+    def _name(self, field: DescField, variant: SchemaVariant) -> str:
+        return field.name if variant is SchemaVariant.RESPONSE and self._style.proto_names else field.json_name
 
-    def _value(self, field: DescField | DescExtension, use: Use, *, shared: bool) -> Schema:
+    def _value(self, field: DescField | DescExtension, variant: SchemaVariant, *, shared: bool) -> Schema:
         """Returns the schema of a field's values. Only one that is not `shared` may be edited."""
         match field.value:
             case DescFieldValueList(element=element):
-                return {"type": "array", "items": self._element(element, use, shared=shared)}
+                return {"type": "array", "items": self._element(element, variant, shared=shared)}
             case DescFieldValueMap(key=key, value=element):
-                return map_schema(key, self._element(element, use, shared=shared))
+                return map_schema(key, self._element(element, variant, shared=shared))
             case (
                 DescFieldValueScalar(scalar=element)
                 | DescFieldValueEnum(enum=element)
                 | DescFieldValueMessage(message=element)
             ):
-                return self._element(element, use, shared=shared)
+                return self._element(element, variant, shared=shared)
 
-    def _element(self, element: _Element, use: Use, *, shared: bool) -> Schema:
+    def _element(self, element: _Element, variant: SchemaVariant, *, shared: bool) -> Schema:
         if isinstance(element, DescMessage):
             if element.type_name in WRAPPERS:
-                return self._scalar(wrapped_scalar(element), use, shared=shared)
-            return self.message(element, use)
+                return self._scalar(wrapped_scalar(element), variant, shared=shared)
+            return self.message(element, variant)
         if isinstance(element, DescEnum):
-            return self._enums.in_json(element, use)
-        return self._scalar(element, use, shared=shared)
+            return self._enums.in_json(element, variant)
+        return self._scalar(element, variant, shared=shared)
 
-    def _scalar(self, scalar: ScalarType, use: Use, *, shared: bool = True) -> Schema:
+    def _scalar(self, scalar: ScalarType, variant: SchemaVariant, *, shared: bool = True) -> Schema:
         """Returns the schema of a scalar: a reference where it is long, so that clients have one type for it."""
-        in_request = use is not Use.RESPONSE
+        in_request = variant is not SchemaVariant.RESPONSE
         name = component_name(scalar, in_request=in_request) if shared else None
         schema = scalar_in_json(scalar, in_request=in_request)
         return schema if name is None else self.components.add(name, lambda: schema, is_type=False)
@@ -188,7 +193,11 @@ class MessageSchemas:
             return well_known_schema_in_text(element)
         if isinstance(element, DescEnum):
             return self._enums.in_text(element)
-        return self._scalar(element, Use.RESPONSE) if shared and element in INT64_TYPES else scalar_in_text(element)
+        return (
+            self._scalar(element, SchemaVariant.RESPONSE)
+            if shared and element in INT64_TYPES
+            else scalar_in_text(element)
+        )
 
 
 def _describe_rules(schema: Schema, message: DescMessage) -> None:
@@ -199,5 +208,5 @@ def _describe_rules(schema: Schema, message: DescMessage) -> None:
         add_description(schema, *texts)
 
 
-def _is_hidden(field: DescField, use: Use) -> bool:
-    return use is Use.RESPONSE and FieldBehavior.INPUT_ONLY in behaviors(field)
+def _is_hidden(field: DescField, variant: SchemaVariant) -> bool:
+    return variant is SchemaVariant.RESPONSE and FieldBehavior.INPUT_ONLY in behaviors(field)

@@ -9,7 +9,7 @@ from protovalidate import CompilationError
 from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.field_paths import FieldPath, paths_inside
 from edge.openapi.schemas.oneofs import excluded_by, is_required
-from edge.openapi.schemas.use import Use
+from edge.openapi.schemas.schema_variant import SchemaVariant
 from mesh.contract.rules import field_rules, message_rules
 from mesh.validation import Validator
 
@@ -31,7 +31,7 @@ class Requirements:
         except CompilationError:
             return frozenset()  # A rule that can't be compiled requires nothing that could be shown here.
 
-    def are_left(self, message: DescMessage, use: Use, elsewhere: Collection[FieldPath]) -> bool:
+    def are_left(self, message: DescMessage, variant: SchemaVariant, elsewhere: Collection[FieldPath]) -> bool:
         """Returns whether a message in a request must have more fields than those that are given elsewhere."""
         given = {path[0] for path in elsewhere}
         left = [field for field in message.fields if (field,) not in elsewhere and field not in excluded_by(given)]
@@ -39,40 +39,44 @@ class Requirements:
         rules = message_rules(message)
         for rule in rules.oneof if rules is not None else ():
             oneofs += [[field for field in message.fields if field.name in rule.fields]] if rule.required else []
-        return any(self.include(field, use, elsewhere) for field in left) or any(
+        return any(self.include(field, variant, elsewhere) for field in left) or any(
             given.isdisjoint(members) for members in oneofs
         )
 
-    def include(self, field: DescField, use: Use, elsewhere: Collection[FieldPath]) -> bool:
+    def include(self, field: DescField, variant: SchemaVariant, elsewhere: Collection[FieldPath]) -> bool:
         """Returns whether a message must have this field. A field of which a part is given elsewhere is required only
         if another part of it is.
         """
-        if use is Use.RESPONSE:
-            return _is_declared_required(field, use)
+        if variant is SchemaVariant.RESPONSE:
+            return _is_declared_required(field, variant)
         inside = paths_inside(field, elsewhere)
         if inside and isinstance(field.value, DescFieldValueMessage):
-            return self.are_left(field.value.message, use, inside)
-        return field.name in self.by_rules(field.parent) or _is_declared_required(field, use)
+            return self.are_left(field.value.message, variant, inside)
+        return field.name in self.by_rules(field.parent) or _is_declared_required(field, variant)
 
-    def differ(self, message: DescMessage, use: Use, elsewhere: Collection[FieldPath]) -> bool:
+    def differ(self, message: DescMessage, variant: SchemaVariant, elsewhere: Collection[FieldPath]) -> bool:
         """Returns whether parts of a message that are given elsewhere change which fields it requires or excludes."""
         first = [path[0] for path in elsewhere if path]
         if excluded_by(first):
             return True
         for field in dict.fromkeys(first):
             inside = paths_inside(field, elsewhere)
-            if self.include(field, use, ()) or (
-                isinstance(field.value, DescFieldValueMessage) and self.differ(field.value.message, use, inside)
+            if self.include(field, variant, ()) or (
+                isinstance(field.value, DescFieldValueMessage) and self.differ(field.value.message, variant, inside)
             ):
                 return True
         return False
 
 
-def _is_declared_required(field: DescField, use: Use) -> bool:
+def _is_declared_required(field: DescField, variant: SchemaVariant) -> bool:
     if field.presence.name == "LEGACY_REQUIRED":
         return True
     declared = behaviors(field)
-    return use is Use.REQUEST and FieldBehavior.REQUIRED in declared and FieldBehavior.OUTPUT_ONLY not in declared
+    return (
+        variant is SchemaVariant.REQUEST
+        and FieldBehavior.REQUIRED in declared
+        and FieldBehavior.OUTPUT_ONLY not in declared
+    )
 
 
 def _has_rules(message: DescMessage) -> bool:

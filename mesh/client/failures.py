@@ -4,7 +4,7 @@ import re
 
 from googleapis.google.rpc.status_pb import Status
 
-from mesh.client.withheld import OPAQUE, is_deliberate, is_library_message
+from mesh.client.redaction import REDACTED_CODES, is_for_callers, is_library_message
 from mesh.errors import BrokenResponse, Code, DeadlineExceeded, MeshError, MetadataTooLarge, Unavailable, error_for
 from mesh.rpc.call_error import CallError
 from mesh.rpc.status import DETAILS_TRAILER, from_status
@@ -55,7 +55,7 @@ def _sent_failure(error: CallError) -> MeshError | None:
         failure = from_status(status)
     except (ValueError, EOFError):
         return None
-    if status.code != error.code or not is_deliberate(status):
+    if status.code != error.code or not is_for_callers(status):
         return None
     failure.received_status = details
     return failure
@@ -71,7 +71,9 @@ def _bare_failure(error: CallError, *, bare_messages: bool) -> MeshError:
     if not error.is_sent and kind.code is Code.CANCELLED:  # by the server, which may be stopping
         return unavailable()
     neutral = NEUTRAL_TEXTS.get(kind.code)
-    if neutral is not None and not (bare_messages and text and kind.code in OPAQUE and not is_library_message(text)):
+    if neutral is not None and not (
+        bare_messages and text and kind.code in REDACTED_CODES and not is_library_message(text)
+    ):
         text = neutral
     return kind(text or kind.code.name, retry_after_s=1 if kind is Unavailable else None)
 

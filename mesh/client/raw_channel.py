@@ -24,10 +24,10 @@ from mesh.client.breaker import Breaker
 from mesh.client.credentials import Credentials
 from mesh.client.failures import broken_response, deadline_exceeded, failure_of, status_bytes, unavailable
 from mesh.client.grpc_transport import GrpcTransport
+from mesh.client.redaction import log_redacted
 from mesh.client.response import UnaryResponse
 from mesh.client.stream import Stream, send_requests
 from mesh.client.transport import CONNECT_S, KEEPALIVE_S, OpenTransport
-from mesh.client.withheld import log_withheld
 from mesh.errors import Cancelled, Code, MeshError, Metadata, Unavailable
 from mesh.rpc.call_error import CallError
 from mesh.rpc.status import DETAILS_TRAILER
@@ -207,7 +207,7 @@ class RawChannel:
         details = status_bytes(error)
         if not details and failure.code in _DEADLINE_PASSED_CODES and time.monotonic() >= deadline - DEADLINE_NEAR_S:
             return deadline_exceeded()
-        log_withheld(self.name, path, failure, error.text, details)
+        log_redacted(self.name, path, failure, error.text, details)
         return failure
 
     def _check_breaker(self) -> None:

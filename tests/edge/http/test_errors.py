@@ -117,11 +117,11 @@ async def test_a_detail_of_an_unknown_type_is_named(client: Client, backend: Bac
     assert details == [{"@type": unknown.type_url}, {"@type": broken.type_url}]
 
 
-OPAQUE = [Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.UNAVAILABLE]
+REDACTED_CODES = [Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.UNAVAILABLE]
 SECRET = "psycopg: secret at 10.0.0.1:5432"
 
 
-@pytest.mark.parametrize("code", OPAQUE)
+@pytest.mark.parametrize("code", REDACTED_CODES)
 @pytest.mark.parametrize("details", [(), (DebugInfo(detail="secret", stack_entries=["secret.py:7"]),)])
 async def test_internal_error_texts_are_only_logged(
     library: Contract, backend: Backend, capsys: pytest.CaptureFixture[str], code: Code, details: tuple[Message, ...]
@@ -136,7 +136,7 @@ async def test_internal_error_texts_are_only_logged(
     assert (response.headers["x-request-id"] in line, "warning" in line) == (True, True)
 
 
-@pytest.mark.parametrize("code", OPAQUE)
+@pytest.mark.parametrize("code", REDACTED_CODES)
 async def test_a_status_with_details_is_passed_on(
     library: Contract, backend: Backend, capsys: pytest.CaptureFixture[str], code: Code
 ) -> None:

@@ -1,4 +1,4 @@
-"""Error messages that are logged and withheld from callers because no service wrote them for its callers.
+"""Redaction of errors: messages that no service wrote for its callers are logged, and withheld from callers.
 
 A service sends its errors as google.rpc.Status (mesh.rpc.status). A bare code and message comes from a library or a
 crashed handler, and may hold addresses, queries and stack traces.
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 TEXT_LENGTH_MAX: Final = 2000
 
-OPAQUE: Final = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.UNAVAILABLE})
+REDACTED_CODES: Final = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.UNAVAILABLE})
 """The codes with which libraries and crashes end calls. Messages with other codes are taken to be the service's own."""
 
 _DEBUG_INFO: Final = "/google.rpc.DebugInfo"
@@ -33,12 +33,12 @@ _BY_LIBRARY = re.compile(
 )
 
 
-def is_deliberate(status: Status) -> bool:
+def is_for_callers(status: Status) -> bool:
     """Returns whether a service wrote this status for its callers. Frameworks add DebugInfo to a crash: a status with
-    nothing but that and the code of a crash is not deliberate.
+    nothing but that and the code of a crash is not for callers.
     """
     others = [detail for detail in status.details if not detail.type_url.endswith(_DEBUG_INFO)]
-    return bool(others) or not status.details or status.code not in OPAQUE
+    return bool(others) or not status.details or status.code not in REDACTED_CODES
 
 
 def is_library_message(text: str) -> bool:
@@ -46,12 +46,12 @@ def is_library_message(text: str) -> bool:
     return _BY_LIBRARY.search(text) is not None
 
 
-def log_withheld(workload: str, path: str, failure: MeshError, text: str, status: bytes) -> None:
+def log_redacted(workload: str, path: str, failure: MeshError, text: str, status: bytes) -> None:
     """Logs the details of a failed call that are withheld from its caller: the original message, if the failure has
     another one, and the DebugInfo in the google.rpc.Status, if there is any.
     """
     debug = list(_debug_infos(status))
-    is_replaced = failure.code in OPAQUE and text not in ("", failure.message) and not failure.received_status
+    is_replaced = failure.code in REDACTED_CODES and text not in ("", failure.message) and not failure.received_status
     if not is_replaced and not debug:
         return
     shown = {"text": text[:TEXT_LENGTH_MAX]} if is_replaced else {}

@@ -50,7 +50,7 @@ COMPUTED: Final = {
 
 
 @dataclass(slots=True)
-class Found:
+class ReasonUsage:
     """The senders of a reason, and the HTTP statuses and gRPC codes with which it is sent."""
 
     senders: set[str] = field(default_factory=set)
@@ -61,8 +61,8 @@ class Found:
 class Reasons:
     """The reasons of errors and the reasons of single fields, by name."""
 
-    errors: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
-    fields: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
+    errors: dict[str, ReasonUsage] = field(default_factory=lambda: defaultdict(ReasonUsage))
+    fields: dict[str, ReasonUsage] = field(default_factory=lambda: defaultdict(ReasonUsage))
     unread: list[str] = field(default_factory=list)
     """The places of computed reasons, which can't be collected and are not in COMPUTED."""
 
@@ -133,9 +133,9 @@ def mismatches(reasons: Reasons, table: Table) -> Iterator[str]:
             yield f"errors.toml: [{title}] has an entry for {reason}, which nothing sends. Remove it."
 
 
-def _place(found: Found) -> str:
+def _place(usage: ReasonUsage) -> str:
     """Returns the table for a reason: the service's if only that service sends it, else the shared one."""
-    (first, *others) = sorted(found.senders)
+    (first, *others) = sorted(usage.senders)
     return SHARED if others or first in (EDGE, EVERY_PROCESS) else f"services/{first}/errors.toml"
 
 
@@ -319,17 +319,17 @@ def page(reasons: Reasons, table: Table) -> str:
     return f"{_HEAD}{errors}{_FIELDS}{fields}"
 
 
-def _error_row(name: str, found: Found, entry: object) -> str:
+def _error_row(name: str, usage: ReasonUsage, entry: object) -> str:
     assert isinstance(entry, list), f"errors.toml: {name} must be a list of its meaning and what to do"
     meaning, what_to_do = entry
-    statuses = sorted(found.statuses)
+    statuses = sorted(usage.statuses)
     http = ", ".join(dict.fromkeys(str(status) for status, _ in statuses))
     codes = ", ".join(dict.fromkeys(code for _, code in statuses))
-    return f"| `{name}` | {http} | {codes} | {_senders(found)} | {meaning} | {what_to_do} |\n"
+    return f"| `{name}` | {http} | {codes} | {_senders(usage)} | {meaning} | {what_to_do} |\n"
 
 
-def _senders(found: Found) -> str:
-    return ", ".join(sorted(found.senders))
+def _senders(usage: ReasonUsage) -> str:
+    return ", ".join(sorted(usage.senders))
 
 
 if __name__ == "__main__":

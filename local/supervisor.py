@@ -34,22 +34,22 @@ class Supervisor:
         self._home = home
         self._console = console
         self._groups: list[list[asyncio.Task[None]]] = []
-        self._keepers = {part.name: Keeper(part, home, console, self.save) for part in parts}
+        self._restart_loops = {part.name: RestartLoop(part, home, console, self.save) for part in parts}
 
     def start(self, *parts: Part) -> None:
         """Starts a group of parts at the same time."""
-        self._groups.append([asyncio.create_task(self._keepers[part.name].keep()) for part in parts])
+        self._groups.append([asyncio.create_task(self._restart_loops[part.name].run()) for part in parts])
 
     async def ready(self, *parts: Part) -> None:
         """Waits until these parts are ready. Raises SetupError if one takes too long or ends repeatedly."""
-        keepers = [self._keepers[part.name] for part in parts]
-        all_ready = asyncio.create_task(_all_ready(keepers))
+        loops = [self._restart_loops[part.name] for part in parts]
+        all_ready = asyncio.create_task(_all_ready(loops))
         try:
             await asyncio.wait(
                 {all_ready, *self._tasks()}, timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
             )
             self._raise_failure()
-            late = [str(self._home.log(keeper.state.name)) for keeper in keepers if not keeper.was_ready.is_set()]
+            late = [str(self._home.log(loop.state.name)) for loop in loops if not loop.was_ready.is_set()]
             if late:
                 raise SetupError(f"Not ready within {READY_TIMEOUT_S:.0f} s; see their logs: {', '.join(late)}")
         finally:
@@ -58,10 +58,10 @@ class Supervisor:
     def restart(self, *names: str) -> None:
         """Restarts the parts with these names. Ignores unknown names."""
         for name in names:
-            if name in self._keepers:
-                self._keepers[name].restart()
+            if name in self._restart_loops:
+                self._restart_loops[name].restart()
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Keeps all parts running forever. Raises the error for which a part cannot be restarted."""
         await asyncio.wait(self._tasks(), return_when=asyncio.FIRST_COMPLETED)
         self._raise_failure()
@@ -69,7 +69,7 @@ class Supervisor:
     def save(self) -> None:
         """Writes the state to its file. On a full disk the old state stays, and the processes keep running."""
         try:
-            State([keeper.state for keeper in self._keepers.values()]).write(self._home.state_file)
+            State([loop.state for loop in self._restart_loops.values()]).write(self._home.state_file)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -95,7 +95,7 @@ class Supervisor:
         return [task for group in self._groups for task in group]
 
 
-class Keeper:
+class RestartLoop:
     """The loop that keeps one part running."""
 
     def __init__(self, part: Part, home: Home, console: Console, save: Callable[[], None]) -> None:
@@ -111,7 +111,7 @@ class Keeper:
         """Requests an immediate restart, also while the part waits for its next start."""
         self._restart_requested.set()
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Starts the part, and again whenever it ends, until cancelled. Raises SetupError if it never gets ready."""
         while True:
             started_s = time.monotonic()
@@ -187,9 +187,9 @@ class Keeper:
             log.close()
 
 
-async def _all_ready(keepers: Sequence[Keeper]) -> None:
-    for keeper in keepers:
-        await keeper.was_ready.wait()
+async def _all_ready(loops: Sequence[RestartLoop]) -> None:
+    for loop in loops:
+        await loop.was_ready.wait()
 
 
 def describe_end(exit_code: int) -> str:

@@ -89,7 +89,7 @@ async def _run(
         staff_email = processes.staff_email(declared)
         write_staff_login(home, ports, staff_email)
         console.show(welcome(home, ports, staff_email))
-        await _first(supervisor.keep(), *([reloader.run()] if ReloadSettings().reload == "on" else []))
+        await _first(supervisor.run(), *([reloader.run()] if ReloadSettings().reload == "on" else []))
 
 
 async def _first(*works: Coroutine[Any, Any, None]) -> None:

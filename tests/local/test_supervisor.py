@@ -184,7 +184,7 @@ async def main():
         supervisor.start(part)
         await supervisor.ready(part)
         print("ready", flush=True)
-        await supervisor.keep()
+        await supervisor.run()
 
 asyncio.run(main())
 """

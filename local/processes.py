@@ -11,9 +11,9 @@ from local.declarations import ports as declared_ports
 from local.declarations.checkout import IMAGE
 from local.declarations.service import Service
 from local.home import Home
-from local.part import MeshProcess
 from local.ports import LOOPBACK
 from local.postgres import Postgres
+from local.supervised_process import MeshProcess
 from mesh.migrations import MESH_FOLDER
 
 MAIL_PAGE_SECRET = "mail-page"

@@ -8,7 +8,7 @@ from typing import Protocol
 from local.declarations.checkout import IMAGE
 from local.errors import SetupError
 from local.imports import Imports
-from local.part import MeshProcess
+from local.supervised_process import MeshProcess
 from local.watch import Watch
 
 POLL_S = 0.3

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from local.home import Home
-from local.part import answers_ready
 from local.state import ProcessState, State
+from local.supervised_process import answers_ready
 
 COLUMNS = ("process", "state", "pid", "port", "memory MB", "restarts", "uptime")
 CRASH_LOOP = "crash loop"

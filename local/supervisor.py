@@ -14,8 +14,8 @@ from local.child import Child
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console, LogFile
-from local.part import Part
 from local.state import CRASH_LOOP_MIN, STEADY_S, ProcessState, State
+from local.supervised_process import SupervisedProcess
 
 READY_TIMEOUT_S = 60.0
 READY_POLL_S = 0.1
@@ -25,24 +25,24 @@ RESTART_PAUSE_S_MAX = 10.0
 
 
 class Supervisor:
-    """A context that keeps parts running from their `start` to its exit, which stops them, the last group first.
+    """A context that keeps processes running from their `start` to its exit, which stops them, the last group first.
 
-    The state lists all parts from the beginning, so that a partly started mesh does not look ready.
+    The state lists all processes from the beginning, so that a partly started mesh does not look ready.
     """
 
-    def __init__(self, home: Home, console: Console, parts: Sequence[Part]) -> None:
+    def __init__(self, home: Home, console: Console, processes: Sequence[SupervisedProcess]) -> None:
         self._home = home
         self._console = console
         self._groups: list[list[asyncio.Task[None]]] = []
-        self._restart_loops = {part.name: RestartLoop(part, home, console, self.save) for part in parts}
+        self._restart_loops = {process.name: RestartLoop(process, home, console, self.save) for process in processes}
 
-    def start(self, *parts: Part) -> None:
-        """Starts a group of parts at the same time."""
-        self._groups.append([asyncio.create_task(self._restart_loops[part.name].run()) for part in parts])
+    def start(self, *processes: SupervisedProcess) -> None:
+        """Starts a group of processes at the same time."""
+        self._groups.append([asyncio.create_task(self._restart_loops[process.name].run()) for process in processes])
 
-    async def ready(self, *parts: Part) -> None:
-        """Waits until these parts are ready. Raises SetupError if one takes too long or ends repeatedly."""
-        loops = [self._restart_loops[part.name] for part in parts]
+    async def ready(self, *processes: SupervisedProcess) -> None:
+        """Waits until these processes are ready. Raises SetupError if one takes too long or ends repeatedly."""
+        loops = [self._restart_loops[process.name] for process in processes]
         all_ready = asyncio.create_task(_all_ready(loops))
         try:
             await asyncio.wait(
@@ -56,13 +56,13 @@ class Supervisor:
             all_ready.cancel()
 
     def restart(self, *names: str) -> None:
-        """Restarts the parts with these names. Ignores unknown names."""
+        """Restarts the processes with these names. Ignores unknown names."""
         for name in names:
             if name in self._restart_loops:
                 self._restart_loops[name].restart()
 
     async def run(self) -> None:
-        """Keeps all parts running forever. Raises the error for which a part cannot be restarted."""
+        """Keeps all processes running forever. Raises the error for which a process cannot be restarted."""
         await asyncio.wait(self._tasks(), return_when=asyncio.FIRST_COMPLETED)
         self._raise_failure()
 
@@ -96,23 +96,23 @@ class Supervisor:
 
 
 class RestartLoop:
-    """The loop that keeps one part running."""
+    """The loop that keeps one process running."""
 
-    def __init__(self, part: Part, home: Home, console: Console, save: Callable[[], None]) -> None:
-        self._part = part
+    def __init__(self, process: SupervisedProcess, home: Home, console: Console, save: Callable[[], None]) -> None:
+        self._process = process
         self._console = console
         self._save = save
-        self._log_path = home.log(part.name)
-        self.state = ProcessState(part.name, part.port, part.readyz_url)
+        self._log_path = home.log(process.name)
+        self.state = ProcessState(process.name, process.port, process.readyz_url)
         self.was_ready = asyncio.Event()
         self._restart_requested = asyncio.Event()
 
     def restart(self) -> None:
-        """Requests an immediate restart, also while the part waits for its next start."""
+        """Requests an immediate restart, also while the process waits for its next start."""
         self._restart_requested.set()
 
     async def run(self) -> None:
-        """Starts the part, and again whenever it ends, until cancelled. Raises SetupError if it never gets ready."""
+        """Starts the process, and again whenever it ends, until cancelled. Raises SetupError if it never gets ready."""
         while True:
             started_s = time.monotonic()
             exit_code = await self._run_once()
@@ -144,11 +144,11 @@ class RestartLoop:
                 self.state.crashes = 0
 
     async def _run_once(self) -> int | None:
-        """Runs the part once. Returns its exit code, or None if it was stopped for a restart. Stops the part when
+        """Runs the process once. Returns its exit code, or None if it was stopped for a restart. Stops the process when
         cancelled.
         """
         self._restart_requested.clear()
-        child = await Child.start(await self._part.command())
+        child = await Child.start(await self._process.command())
         async with asyncio.TaskGroup() as watchers:
             watchers.create_task(self._copy_output(child))
             becoming_ready = watchers.create_task(self._await_ready(child))
@@ -162,13 +162,13 @@ class RestartLoop:
                 await asyncio.wait({ended, requested}, return_when=asyncio.FIRST_COMPLETED)
                 return None if requested.done() else ended.result()
             finally:
-                await child.stop(self._part.stop_grace_s)
+                await child.stop(self._process.stop_grace_s)
                 becoming_ready.cancel()
                 requested.cancel()
                 self.state.pid, self.state.ready = None, False
 
     async def _await_ready(self, child: Child) -> None:
-        while not await self._part.ready(child.pid):
+        while not await self._process.ready(child.pid):
             await asyncio.sleep(READY_POLL_S)
         self.state.ready = True
         self._save()
@@ -181,7 +181,7 @@ class RestartLoop:
         try:
             async for line in child.lines():
                 log.write(line)
-                if not self._part.quiet:
+                if not self._process.quiet:
                     self._console.line(self.state.name, line)
         finally:
             log.close()

@@ -14,13 +14,13 @@ from local.declarations.checkout import IMAGE, read_services
 from local.declarations.service import Service
 from local.home import Home
 from local.output import Console
-from local.part import Part
 from local.ports import choose_ports
 from local.postgres import Postgres
 from local.preparation import Preparation
 from local.reload import Reloader
 from local.settings import ReloadSettings
 from local.state import State
+from local.supervised_process import SupervisedProcess
 from local.supervisor import Supervisor, end_leftovers
 from local.welcome import welcome, write_staff_login
 from mesh.contract.events import participants
@@ -71,7 +71,7 @@ async def _run(
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
     broker = brokers.broker(home, participants(contracts), ports)
     mail = processes.mail(home, ports)
-    servers: list[Part] = [postgres, broker, mail]
+    servers: list[SupervisedProcess] = [postgres, broker, mail]
     services = [processes.service(each, declared, home, ports, postgres, broker) for each in declared]
     edge = processes.edge(declared, ports)
     preparation = Preparation(home, declared, postgres, broker, console)

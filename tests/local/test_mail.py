@@ -14,8 +14,8 @@ import pytest
 from local import mail, mailbox
 from local.child import Child, Command
 from local.mailbox import Mailbox
-from local.part import answers_ready
 from local.ports import free_ports
+from local.supervised_process import answers_ready
 
 TOKEN = "a" * 32
 

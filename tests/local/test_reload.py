@@ -13,10 +13,10 @@ import pytest
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console
-from local.part import MeshProcess
 from local.ports import free_ports
 from local.reload import SETTLE_S, Reloader
 from local.state import ProcessState, State
+from local.supervised_process import MeshProcess
 from local.supervisor import Supervisor
 
 DUMMY = Path(__file__).with_name("dummy.py")
@@ -106,7 +106,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         (root / path).parent.mkdir()
         (root / path).write_text("# one\n")
     modules = ["services.orders", "services.catalog", "edge"]
-    parts = [
+    processes = [
         DummyProcess(
             name, port, port, (sys.executable, "-I", "-S", str(DUMMY), str(port), str(tmp_path / "stopped")), {},
             module=module,
@@ -115,10 +115,10 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     ]  # fmt: skip
     steps = Steps(root)
     with Console(NAMES, terminal) as console:
-        async with asyncio.timeout(60), Supervisor(home, console, parts) as supervisor:
-            supervisor.start(*parts)
-            await supervisor.ready(*parts)
-            reloading = asyncio.create_task(Reloader(root, parts, steps, supervisor.restart, console.say).run())
+        async with asyncio.timeout(60), Supervisor(home, console, processes) as supervisor:
+            supervisor.start(*processes)
+            await supervisor.ready(*processes)
+            reloading = asyncio.create_task(Reloader(root, processes, steps, supervisor.restart, console.say).run())
             yield Running(root, home, steps, terminal)
             reloading.cancel()
             with contextlib.suppress(asyncio.CancelledError):

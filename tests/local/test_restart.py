@@ -13,10 +13,10 @@ import pytest
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console
-from local.part import MeshProcess
 from local.ports import free_ports
 from local.restart import restart
 from local.state import State
+from local.supervised_process import MeshProcess
 from local.supervisor import Supervisor
 
 DUMMY = Path(__file__).with_name("dummy.py")
@@ -35,13 +35,13 @@ async def supervised(home: Home, tmp_path: Path, name: str) -> AsyncIterator[Non
     """A supervisor in this process, with one process, that takes requests as `make up` does."""
     [port] = free_ports(1)
     argv = (sys.executable, "-I", "-S", str(DUMMY), str(port), str(tmp_path / "stopped"))
-    part = MeshProcess(name, port, port, argv, {})
+    process = MeshProcess(name, port, port, argv, {})
     loop = asyncio.get_running_loop()
     with home.lock(), Console([name], io.BytesIO()) as console:
-        async with Supervisor(home, console, [part]) as supervisor:
+        async with Supervisor(home, console, [process]) as supervisor:
             loop.add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(home.take_restart()))
-            supervisor.start(part)
-            await supervisor.ready(part)
+            supervisor.start(process)
+            await supervisor.ready(process)
             yield
             loop.remove_signal_handler(signal.SIGUSR1)
 

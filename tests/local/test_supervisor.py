@@ -15,9 +15,9 @@ import pytest
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console
-from local.part import MeshProcess
 from local.ports import free_ports
 from local.state import CRASH_LOOP_MIN, ProcessState, State
+from local.supervised_process import MeshProcess
 from local.supervisor import Supervisor, end_leftovers
 
 DUMMY = Path(__file__).with_name("dummy.py")
@@ -46,7 +46,7 @@ def record(tmp_path: Path) -> Path:
 
 
 def dummy(name: str, port: int, record: Path, *behaviour: str, stop_grace_s: float = 5.0) -> MeshProcess:
-    """A part that runs dummy.py."""
+    """A process that runs dummy.py."""
     argv = (sys.executable, "-I", "-S", str(DUMMY), str(port), str(record), *behaviour)
     return MeshProcess(name, port, port, argv, {}, stop_grace_s)
 
@@ -61,10 +61,10 @@ async def test_a_process_that_is_killed_is_started_again(home: Home, record: Pat
     terminal = io.BytesIO()
     [port] = free_ports(1)
     with Console(NAMES, terminal) as console:
-        part = dummy("first", port, record)
-        async with Supervisor(home, console, [part]) as supervisor:
-            supervisor.start(part)
-            await supervisor.ready(part)
+        process = dummy("first", port, record)
+        async with Supervisor(home, console, [process]) as supervisor:
+            supervisor.start(process)
+            await supervisor.ready(process)
             [before] = State.read(home.state_file).processes
             assert before.pid is not None
             os.kill(before.pid, signal.SIGKILL)
@@ -81,11 +81,11 @@ async def test_a_process_that_is_killed_is_started_again(home: Home, record: Pat
 async def test_groups_stop_in_reverse_order(home: Home, console: Console, record: Path) -> None:
     """The group that was started last has ended before the one before it is asked to stop."""
     ports = free_ports(3)
-    parts = [dummy(name, port, record) for name, port in zip(NAMES, ports, strict=True)]
-    async with Supervisor(home, console, parts) as supervisor:
-        for part in parts:
-            supervisor.start(part)
-        await supervisor.ready(*parts)
+    processes = [dummy(name, port, record) for name, port in zip(NAMES, ports, strict=True)]
+    async with Supervisor(home, console, processes) as supervisor:
+        for process in processes:
+            supervisor.start(process)
+        await supervisor.ready(*processes)
     assert record.read_text().split() == [str(port) for port in reversed(ports)]
 
 
@@ -102,10 +102,10 @@ async def test_a_part_that_has_not_started_yet_is_in_the_state(home: Home, conso
 async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Console, record: Path) -> None:
     """One that ignores SIGTERM is killed when its time is over, so that stopping always ends."""
     [port] = free_ports(1)
-    part = dummy("first", port, record, "deaf", stop_grace_s=0.1)
-    async with Supervisor(home, console, [part]) as supervisor:
-        supervisor.start(part)
-        await supervisor.ready(part)
+    process = dummy("first", port, record, "deaf", stop_grace_s=0.1)
+    async with Supervisor(home, console, [process]) as supervisor:
+        supervisor.start(process)
+        await supervisor.ready(process)
         [state] = State.read(home.state_file).processes
     assert state.pid is not None
     assert not alive(state.pid)
@@ -114,10 +114,10 @@ async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Conso
 async def test_a_restart_that_was_asked_for_is_no_crash(home: Home, console: Console, record: Path) -> None:
     """It is stopped in order and started at once as another process, and counts neither as a restart nor as a crash."""
     [port] = free_ports(1)
-    part = dummy("first", port, record)
-    async with Supervisor(home, console, [part]) as supervisor:
-        supervisor.start(part)
-        await supervisor.ready(part)
+    process = dummy("first", port, record)
+    async with Supervisor(home, console, [process]) as supervisor:
+        supervisor.start(process)
+        await supervisor.ready(process)
         [before] = State.read(home.state_file).processes
         supervisor.restart("first", "unknown")
         async with asyncio.timeout(30):
@@ -127,12 +127,12 @@ async def test_a_restart_that_was_asked_for_is_no_crash(home: Home, console: Con
     assert (after.restarts, after.crashes) == (0, 0)
 
 
-async def run_until_said(home: Home, terminal: io.BytesIO, part: MeshProcess, text: str, times: int) -> str:
-    """Runs the part until this has been said so often. Returns all that was said until then."""
+async def run_until_said(home: Home, terminal: io.BytesIO, process: MeshProcess, text: str, times: int) -> str:
+    """Runs the process until this has been said so often. Returns all that was said until then."""
     with Console(NAMES, terminal) as console:
-        async with asyncio.timeout(60), Supervisor(home, console, [part]) as supervisor:
-            supervisor.start(part)
-            await supervisor.ready(part)
+        async with asyncio.timeout(60), Supervisor(home, console, [process]) as supervisor:
+            supervisor.start(process)
+            await supervisor.ready(process)
             while (said := terminal.getvalue().decode()).count(text) < times:
                 await asyncio.sleep(0.01)
     return said
@@ -141,8 +141,8 @@ async def run_until_said(home: Home, terminal: io.BytesIO, part: MeshProcess, te
 async def test_crashes_add_up(home: Home, record: Path) -> None:
     """One that ends again and again waits longer each time, and is called a crash loop, with the place of its log."""
     [port] = free_ports(1)
-    part = dummy("first", port, record, "die-later")
-    said = await run_until_said(home, io.BytesIO(), part, "first is in a crash loop", 1)
+    process = dummy("first", port, record, "die-later")
+    said = await run_until_said(home, io.BytesIO(), process, "first is in a crash loop", 1)
     pauses = [line.rpartition(" in ")[2] for line in said.splitlines() if "starting it again" in line]
     assert pauses == ["0.2 s", "0.4 s", "0.8 s"]
     assert f"first is in a crash loop; see its log: {home.log('first')}" in said
@@ -152,19 +152,19 @@ async def test_crashes_add_up(home: Home, record: Path) -> None:
 async def test_an_exit_with_0_is_no_crash(home: Home, record: Path) -> None:
     """The pause before the next start stays the shortest."""
     [port] = free_ports(1)
-    part = dummy("first", port, record, "leave")
-    await run_until_said(home, io.BytesIO(), part, "first stopped with exit code 0; starting it again in 0.2 s", 3)
+    process = dummy("first", port, record, "leave")
+    await run_until_said(home, io.BytesIO(), process, "first stopped with exit code 0; starting it again in 0.2 s", 3)
     assert State.read(home.state_file).processes[0].crashes == 0
 
 
 async def test_one_that_never_gets_ready_is_given_up(home: Home, console: Console, record: Path) -> None:
     """A process that ends again and again at its start is an error that says how it ended and where its output is."""
     [port] = free_ports(1)
-    part = dummy("first", port, record, "die")
-    async with Supervisor(home, console, [part]) as supervisor:
-        supervisor.start(part)
+    process = dummy("first", port, record, "die")
+    async with Supervisor(home, console, [process]) as supervisor:
+        supervisor.start(process)
         with pytest.raises(SetupError, match=f"first stopped with exit code 7 3 times .* {home.log('first')}"):
-            await supervisor.ready(part)
+            await supervisor.ready(process)
 
 
 async def test_nothing_survives_a_killed_supervisor(home: Home, record: Path) -> None:
@@ -179,10 +179,10 @@ from tests.local.test_supervisor import dummy
 
 async def main():
     home = Home(pathlib.Path({str(home.folder)!r}))
-    part = dummy("first", {port}, pathlib.Path({str(record)!r}), "deaf")
-    async with Supervisor(home, Console(["first"]), [part]) as supervisor:
-        supervisor.start(part)
-        await supervisor.ready(part)
+    process = dummy("first", {port}, pathlib.Path({str(record)!r}), "deaf")
+    async with Supervisor(home, Console(["first"]), [process]) as supervisor:
+        supervisor.start(process)
+        await supervisor.ready(process)
         print("ready", flush=True)
         await supervisor.run()
 

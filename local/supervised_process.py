@@ -1,4 +1,4 @@
-"""The interface between the supervisor and a process of the local mesh."""
+"""The processes that the supervisor of the local mesh runs, as it sees them."""
 
 import asyncio
 import http.client
@@ -13,8 +13,8 @@ from local.ports import LOOPBACK
 PROBE_TIMEOUT_S = 3.0
 
 
-class Part(Protocol):
-    """A process as the supervisor sees it. `port` is the port that `make status` lists."""
+class SupervisedProcess(Protocol):
+    """A process that the supervisor runs. `port` is the port that `make status` lists."""
 
     @property
     def name(self) -> str: ...

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Self
 
-from local import leash
+from local import launcher
 from local.errors import SetupError
 
 LINE_BYTES_MAX = 64 * 1024  # of a child's output
@@ -50,9 +50,9 @@ class Child:
             raise SetupError(
                 f"The program {command.argv[0]} is missing. Remove .venv and run `make up`, which installs it again."
             )
-        leashed = (leash.__file__, str(os.getpid()), str(int(command.death_signal)), command.user or "", program)
+        launch = (launcher.__file__, str(os.getpid()), str(int(command.death_signal)), command.user or "", program)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", *leashed, *command.argv[1:]),
+            *(sys.executable, "-I", "-S", *launch, *command.argv[1:]),
             stdin=DEVNULL,
             stdout=output or PIPE,
             stderr=STDOUT,

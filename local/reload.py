@@ -7,9 +7,9 @@ from typing import Protocol
 
 from local.declarations.checkout import IMAGE
 from local.errors import SetupError
+from local.file_watcher import FileWatcher
 from local.imports import Imports
 from local.supervised_process import MeshProcess
-from local.watch import Watch
 
 POLL_S = 0.3
 SETTLE_S = 0.15  # editors and Git write several files in a row
@@ -48,7 +48,7 @@ class Reloader:
         self._steps = steps
         self._restart = restart
         self._say = say
-        self._watch = Watch(root, WATCHED)
+        self._watcher = FileWatcher(root, WATCHED)
         self._pending: set[Path] = set()
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class Reloader:
             self._say(f"{_listed(self._pending)} changed; generating gen/")
             self._pending = {path for path in self._pending if path.parts[0] != CONTRACTS}
             await self._steps.generate()
-            self._pending |= self._watch.changes()
+            self._pending |= self._watcher.changes()
         errors = {path: error for path in sorted(self._pending) if (error := syntax_error(self._root, path))}
         kept = self._affected(errors)
         restarted = self._affected(self._pending) - kept
@@ -105,13 +105,13 @@ class Reloader:
         """Returns the files that differ from before, once no more change. A file that was removed and written again as
         it was, as `make generate` does, is none.
         """
-        before = self._watch.versions
-        if not self._watch.changes():
+        before = self._watcher.versions
+        if not self._watcher.changes():
             return set()
         await asyncio.sleep(SETTLE_S)
-        while self._watch.changes():
+        while self._watcher.changes():
             await asyncio.sleep(SETTLE_S)
-        return self._watch.changes_since(before)
+        return self._watcher.changes_since(before)
 
 
 def syntax_error(root: Path, path: Path) -> str:

@@ -1,6 +1,6 @@
 """A launcher that replaces itself by a program which cannot outlive the process that started it.
 
-    python -I -S leash.py <parent pid> <signal> <user or ""> <program> <argument>…
+    python -I -S launcher.py <parent pid> <signal> <user or ""> <program> <argument>…
 
 The kernel sends the signal to this process when its parent dies for any reason: prctl(2), PR_SET_PDEATHSIG. The
 setting survives execve(2) but not a change of user, and a hook between fork and exec is unsafe in a process with

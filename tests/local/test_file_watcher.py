@@ -1,11 +1,11 @@
-"""The watch for changes of code."""
+"""The watcher for changes of code."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from local.watch import Watch
+from local.file_watcher import FileWatcher
 
 
 @pytest.fixture
@@ -20,39 +20,39 @@ def root(tmp_path: Path) -> Path:
 
 def test_what_came_went_and_changed_is_told_once(root: Path) -> None:
     """Each file is named relative to the root, also in a new folder; the next look finds nothing."""
-    watch = Watch(root, ["mesh", "edge", "not-there"])
-    assert watch.changes() == set()
+    watcher = FileWatcher(root, ["mesh", "edge", "not-there"])
+    assert watcher.changes() == set()
     (root / "mesh" / "events" / "relay.py").write_text("two = 2\n")
     (root / "edge" / "app.py").unlink()
     (root / "edge" / "reply").mkdir()
     (root / "edge" / "reply" / "body.py").write_text("")
-    assert watch.changes() == {Path("mesh/events/relay.py"), Path("edge/app.py"), Path("edge/reply/body.py")}
-    assert watch.changes() == set()
+    assert watcher.changes() == {Path("mesh/events/relay.py"), Path("edge/app.py"), Path("edge/reply/body.py")}
+    assert watcher.changes() == set()
 
 
 def test_changes_since_an_earlier_poll(root: Path) -> None:
     """A file that was removed and is back as it was has not changed since then."""
-    watch = Watch(root, ["mesh", "edge"])
-    before = watch.versions
+    watcher = FileWatcher(root, ["mesh", "edge"])
+    before = watcher.versions
     (root / "mesh" / "events" / "relay.py").unlink()
-    assert watch.changes() == {Path("mesh/events/relay.py")}
+    assert watcher.changes() == {Path("mesh/events/relay.py")}
     (root / "mesh" / "events" / "relay.py").write_text("one = 1\n")
     (root / "edge" / "app.py").write_text("two = 2\n")
-    assert watch.changes() == {Path("mesh/events/relay.py"), Path("edge/app.py")}
-    assert watch.changes_since(before) == {Path("edge/app.py")}
+    assert watcher.changes() == {Path("mesh/events/relay.py"), Path("edge/app.py")}
+    assert watcher.changes_since(before) == {Path("edge/app.py")}
 
 
 def test_the_same_content_is_no_change(root: Path) -> None:
     """A file that was only touched, or written anew as it was, restarts nothing."""
-    watch = Watch(root, ["mesh"])
+    watcher = FileWatcher(root, ["mesh"])
     os.utime(root / "mesh" / "events" / "relay.py", (1, 1))
-    assert watch.changes() == set()
+    assert watcher.changes() == set()
 
 
 @pytest.mark.parametrize("name", ["__pycache__/relay.cpython-311.pyc", ".relay.py.swp", "relay.py~", ".git/index"])
 def test_what_editors_and_python_write_is_no_change(root: Path, name: str) -> None:
     """Compiled files, editors' copies and hidden folders are passed over."""
-    watch = Watch(root, ["mesh"])
+    watcher = FileWatcher(root, ["mesh"])
     (root / "mesh" / name).parent.mkdir(exist_ok=True)
     (root / "mesh" / name).write_text("x")
-    assert watch.changes() == set()
+    assert watcher.changes() == set()

@@ -1,4 +1,4 @@
-"""The detection of files whose content has changed.
+"""A watcher that finds the files whose content has changed.
 
 It polls the times and sizes of all files. That works on every system and file system, needs no package, and costs a
 millisecond for a few hundred files.
@@ -17,7 +17,7 @@ SKIPPED_FOLDER = "__pycache__"
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class FileVersion:
     """A version of a file. If time or size differ, the content is read; if the digest differs, it has changed."""
 
     modified_ns: int
@@ -25,10 +25,10 @@ class Version:
     digest: bytes
 
 
-Versions: TypeAlias = Mapping[str, Version]
+Versions: TypeAlias = Mapping[str, FileVersion]
 
 
-class Watch:
+class FileWatcher:
     """The files below `folders` of `root` as they were at the last poll: `versions` by their absolute paths."""
 
     def __init__(self, root: Path, folders: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ class Watch:
             if path not in before or path not in now or before[path].digest != now[path].digest
         }
 
-    def _look(self) -> Iterator[tuple[str, Version]]:
+    def _look(self) -> Iterator[tuple[str, FileVersion]]:
         for entry in self._files():
             with suppress(FileNotFoundError):  # it has just been removed
                 status = entry.stat()
@@ -60,7 +60,7 @@ class Watch:
                     yield entry.path, known
                 else:
                     digest = hashlib.sha256(Path(entry.path).read_bytes()).digest()
-                    yield entry.path, Version(status.st_mtime_ns, status.st_size, digest)
+                    yield entry.path, FileVersion(status.st_mtime_ns, status.st_size, digest)
 
     def _files(self) -> Iterator["os.DirEntry[str]"]:
         folders = [str(self._root / folder) for folder in self._folders]

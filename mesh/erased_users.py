@@ -27,8 +27,8 @@ class ErasedUsers:
     remembered_for: timedelta
 
     async def lock(self, tx: Connection, user: str, *, shared: bool = False) -> None:
-        """Makes transactions about the same user take turns, from here to their end; those that share the lock wait
-        only for one that does not. Take it before the locks of rows.
+        """Locks a user until the transaction ends. Transactions that share the lock do not wait for each other. Take it
+        before the locks of rows.
         """
         await lock_key(tx, self.table, user, shared=shared)
 

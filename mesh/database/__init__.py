@@ -1,10 +1,10 @@
 """A service's PostgreSQL database: pool and transactions. Only this package interprets the driver's errors."""
 
+from mesh.database.advisory_locks import lock_key, lock_relation, try_lock_key, try_lock_relation
 from mesh.database.connection import Connection, Session
 from mesh.database.database import Database
 from mesh.database.failures import busy
 from mesh.database.listener import ChangeListener, Listener, WorkListener
-from mesh.database.turn import lock_key, take_turn, try_lock_key, try_turn
 
 __all__ = [
     "ChangeListener",
@@ -15,7 +15,7 @@ __all__ = [
     "WorkListener",
     "busy",
     "lock_key",
-    "take_turn",
+    "lock_relation",
     "try_lock_key",
-    "try_turn",
+    "try_lock_relation",
 ]

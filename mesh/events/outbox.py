@@ -20,12 +20,12 @@ KEPT_FOR = timedelta(days=7)
 
 # Ids are assigned in the order of INSERTs, but rows become visible in the order of COMMITs. The lock is held until the
 # commit, so that the two orders are the same for one aggregate. The id is assigned after the lock is taken, because
-# the INSERT reads from `turn`. The classid of the two-key lock space is ours.
+# the INSERT reads from `lock`. The classid of the two-key lock space is ours.
 _INSERT = """
-WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(1835365224, $1)),
+WITH lock AS MATERIALIZED (SELECT pg_advisory_xact_lock(1835365224, $1)),
      added AS (
          INSERT INTO mesh.outbox (type, source, aggregate, payload, traceparent, request_id)
-         SELECT $2, $3, $4, $5, $6, $7 FROM turn
+         SELECT $2, $3, $4, $5, $6, $7 FROM lock
      )
 SELECT pg_notify($8, '')
 """
@@ -76,9 +76,9 @@ def _arguments(event: Message, source: str, aggregate: str) -> tuple[object, ...
         raise ValueError(f"{aggregate!r}: an aggregate has 1 to {AGGREGATE_LENGTH_MAX} printable ASCII characters")
     if len(payload) > EVENT_SIZE_BYTES_MAX:
         raise ValueError(f"{message_type} of {aggregate} has {len(payload)} bytes, more than {EVENT_SIZE_BYTES_MAX}")
-    turn = zlib.crc32(aggregate.encode()) - 2**31  # as a signed 32-bit integer
+    lock = zlib.crc32(aggregate.encode()) - 2**31  # as a signed 32-bit integer
     traceparent, request_id = tracing.inject().get("traceparent"), correlation.request_id() or None
-    return turn, message_type, source, aggregate, payload, traceparent, request_id, CHANNEL
+    return lock, message_type, source, aggregate, payload, traceparent, request_id, CHANNEL
 
 
 @dataclass(frozen=True, slots=True)

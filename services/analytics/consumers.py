@@ -61,16 +61,16 @@ def handlers() -> Mapping[type[Message], Handler]:
         VariantExposed: variant_exposed,
         VariantConverted: variant_converted,
     }
-    return {message: _in_turn(handler) for message, handler in all_handlers.items()}
+    return {message: _counting_alone(handler) for message, handler in all_handlers.items()}
 
 
-def _in_turn(handler: Handler) -> Handler:
-    """Returns a handler that has the turn to count. A transaction of the inbox has several events, whose roll-ups it
-    locks in no particular order: without turns, two of them would wait for each other.
+def _counting_alone(handler: Handler) -> Handler:
+    """Returns a handler that locks all roll-ups first. A transaction of the inbox has several events, whose roll-ups it
+    locks in no particular order: two of them could deadlock.
     """
 
     async def handle(tx: Connection, event: Event[Any]) -> None:
-        await metric_storage.take_turn_to_count(tx)
+        await metric_storage.lock_rollups(tx)
         await handler(tx, event)
 
     return handle

@@ -7,7 +7,7 @@ from typing import Final
 from mesh.database import Connection
 from services.analytics import name_storage
 from services.analytics.client_events import ClientEvent
-from services.analytics.metric_storage import ADD_TALLIES, take_turn_to_count
+from services.analytics.metric_storage import ADD_TALLIES, lock_rollups
 
 KEPT_FOR: Final = timedelta(days=30)
 """For longer than the age that a new event may have, so that an event that is sent again is always recognised."""
@@ -45,7 +45,7 @@ async def insert(tx: Connection, events: Sequence[ClientEvent]) -> int:
         return 0
     await tx.execute(_STAGE)
     await tx.copy_records_to_table("staged_events", records=events, columns=ClientEvent._fields)
-    await take_turn_to_count(tx)
+    await lock_rollups(tx)
     await name_storage.record(tx, events[0].person)
     added: int = await tx.fetchval(_ADD)
     return added

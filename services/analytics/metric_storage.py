@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from mesh.database import Connection, take_turn
+from mesh.database import Connection, lock_relation
 from services.analytics.domain import Dimension, Interval, Measures, Metric, Point, Query, Series, Tally, group_key
 
 PURGED_PER_CALL_MAX: Final = 10_000
@@ -41,11 +41,11 @@ _PERIOD: Final = """
 """
 
 
-async def take_turn_to_count(tx: Connection) -> None:
-    """Waits until no other transaction counts, and keeps others from counting until this one ends. They would wait
-    anyway, for the roll-ups of what all have in common.
+async def lock_rollups(tx: Connection) -> None:
+    """Locks all roll-ups until the transaction ends: one transaction counts at a time. Others would wait anyway, for
+    the roll-ups that all have in common.
     """
-    await take_turn(tx, "rollups")
+    await lock_relation(tx, "rollups")
 
 
 async def add(tx: Connection, tallies: Iterable[Tally]) -> None:

@@ -19,7 +19,7 @@ PURGED_PER_CALL_MAX: Final = 50_000
 
 
 async def record(tx: Connection, person: int | None) -> None:
-    """Records the names in the table staged_events, all of one source. The caller has taken its turn to count. Raises
+    """Records the names in the table staged_events, all of one source. The caller has locked the roll-ups. Raises
     ResourceExhausted if that is more than the source may report on a day.
     """
     source, day = ANONYMOUS if person is None else person, datetime.now(UTC).date()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from mesh.database import Connection, take_turn
+from mesh.database import Connection, lock_relation
 from mesh.money import Money
 from mesh.position import Key
 from services.analytics.domain import Metric, Step
@@ -19,7 +19,7 @@ PURGED_PER_STEP_MAX: Final = 2
 
 async def insert(tx: Connection, step: Step, person: int | None) -> None:
     """Inserts a step, and deletes some that are too old."""
-    await take_turn(tx, "sales")
+    await lock_relation(tx, "sales")
     await tx.execute(
         """
         INSERT INTO sales (metric, order_name, person, units, currency, hundredths, event_time)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
-from mesh.database import Connection, take_turn
+from mesh.database import Connection, lock_relation
 from mesh.pagination import Page
 from mesh.position import Key
 from services.catalog.domain.category import Category, Tree
@@ -30,7 +30,7 @@ WITH RECURSIVE above AS (
 
 async def lock_tree(tx: Connection) -> Tree:
     """Returns all categories. Only this transaction can change the tree until it ends."""
-    await take_turn(tx, "categories")
+    await lock_relation(tx, "categories")
     return Tree({row["id"]: row["parent"] for row in await tx.fetch("SELECT id, parent FROM categories")})
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import asyncpg
 
-from mesh.database import Connection, take_turn
+from mesh.database import Connection, lock_relation
 from mesh.pagination import Page
 from mesh.position import Key
 from services.inventory.domain import Reservation, State, Stock
@@ -82,7 +82,7 @@ async def update(tx: Connection, before: Mapping[str, Stock], after: Iterable[St
     """Writes changed stock, which must be locked. Returns that of the products that became low by the change."""
     changed = sorted(after, key=lambda each: each.product)
     if any(each.low is not _was_low(before[each.product]) for each in changed):
-        await take_turn(tx, "stock_low_change")
+        await lock_relation(tx, "stock_low_change")
     await tx.executemany(
         """
         UPDATE stock SET on_hand = $2, reserved = $3, reorder_level = $4, reorder_quantity = $5, update_time = $6,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from mesh.background import Worker
-from mesh.database import Connection, Database, try_turn
+from mesh.database import Connection, Database, try_lock_relation
 from services.recommendations import erasure_storage, exposure_storage
 from services.recommendations.preparation import prepare
 from services.recommendations.training import train
@@ -35,7 +35,7 @@ class Learning(Worker):
 
     async def _in_turn(self, stage: Callable[[Connection], Awaitable[bool]]) -> bool:
         async with self._database.transaction() as tx:
-            return await try_turn(tx, "stale_products") and await stage(tx)
+            return await try_lock_relation(tx, "stale_products") and await stage(tx)
 
 
 async def _purge(tx: Connection, now: datetime) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mesh.database import Database, try_turn
+from mesh.database import Database, try_lock_relation
 from services.recommendations import basket_storage, model_storage, preparation, training
 from services.recommendations.domain.basket import KEPT_FOR
 from services.recommendations.domain.ranking import Companion, Ranking, rank
@@ -120,7 +120,7 @@ async def test_one_replica_learns_at_a_time(shop: Shop) -> None:
     await shop.buy(SAW, OIL)
     other = Learning(shop.database)
     async with shop.database.transaction() as tx:
-        assert await try_turn(tx, "stale_products")
+        assert await try_lock_relation(tx, "stale_products")
         assert not await other.learn(NOW)
     assert await other.learn(NOW)
     assert await shop.read(COUNTS) == [(SAW, 1), (OIL, 1)]

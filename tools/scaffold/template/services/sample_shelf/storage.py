@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mesh.database import Connection, take_turn
+from mesh.database import Connection, lock_relation
 from mesh.pagination import Page
 from mesh.position import Key
 from services.sample_shelf.domain import Details, SampleNote
@@ -25,7 +25,7 @@ _COLUMNS: Final = "uid, owner, display_name, description, create_time, update_ti
 
 async def insert(tx: Connection, sample_note: SampleNote) -> None:
     """Inserts a new sample note."""
-    await take_turn(tx, "sample_notes")
+    await lock_relation(tx, "sample_notes")
     await tx.execute(
         f"""
         INSERT INTO sample_notes ({_COLUMNS}, change)
@@ -37,7 +37,7 @@ async def insert(tx: Connection, sample_note: SampleNote) -> None:
 
 async def update(tx: Connection, sample_note: SampleNote) -> None:
     """Updates a sample note. find(…, lock=True) must have locked its row."""
-    await take_turn(tx, "sample_notes")
+    await lock_relation(tx, "sample_notes")
     await tx.execute(
         f"""
         UPDATE sample_notes SET ({_COLUMNS}, change) =

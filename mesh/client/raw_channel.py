@@ -20,7 +20,7 @@ from typing import Self
 from prometheus_client import Counter
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from mesh.client.breaker import Breaker
+from mesh.client.circuit_breaker import CircuitBreaker
 from mesh.client.credentials import Credentials
 from mesh.client.failures import broken_response, deadline_exceeded, failure_of, status_bytes, unavailable
 from mesh.client.grpc_transport import GrpcTransport
@@ -72,7 +72,7 @@ class RawChannel:
         self.name = workload
         self._bare_messages = bare_messages
         self._in_mesh = in_mesh
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
         self._counters = _Counters(workload)
         self._transport = (transport or GrpcTransport)(address, credentials, keepalive_s)
 

@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from mesh.client import Channel
-from mesh.client.breaker import Breaker
+from mesh.client.circuit_breaker import CircuitBreaker
 from mesh.errors import Code, DeadlineExceeded, MeshError, NotFound, Unavailable
 from tests.mesh.servers import plain_server
 
@@ -288,7 +288,7 @@ async def test_streams_open_the_circuit_and_a_stream_that_has_begun_closes_it() 
             await anext(aiter(responses))
 
     async with channel_to(serve) as channel:
-        for _ in range(Breaker.FAILURES_MAX + 1):
+        for _ in range(CircuitBreaker.FAILURES_MAX + 1):
             with pytest.raises(Unavailable) as caught:
                 await first(channel)
         assert caught.value.reason == "CIRCUIT_OPEN"

@@ -5,7 +5,7 @@ waiting.
 import time
 
 
-class Breaker:
+class CircuitBreaker:
     """A circuit breaker. It is closed until FAILURES_MAX calls in a row have failed, then open for a time that doubles
     from OPEN_S_MIN to OPEN_S_MAX with each failed probe. After that time it admits one call, the probe, to find out
     whether the workload is back.

@@ -10,12 +10,12 @@ import grpc.aio
 import pytest
 
 from mesh.client import Channel, UnaryResponse, raw_channel
-from mesh.client.breaker import Breaker
+from mesh.client.circuit_breaker import CircuitBreaker
 from mesh.errors import Code, DeadlineExceeded, Internal, MeshError, PermissionDenied, Unavailable, Unknown
 from mesh.rpc.status import DETAILS_TRAILER, to_status
 from tests.mesh.servers import plain_server
 
-TRIES = 2 * Breaker.FAILURES_MAX
+TRIES = 2 * CircuitBreaker.FAILURES_MAX
 PATH = "/plain.Service/Do"
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -61,13 +61,13 @@ async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_ca
         return request
 
     async with hung_up() as address, Channel("plain", address) as channel:
-        for _ in range(Breaker.FAILURES_MAX):
+        for _ in range(CircuitBreaker.FAILURES_MAX):
             with pytest.raises(Unavailable) as caught:
                 await call(channel, timeout_s=0.3)
             assert caught.value.reason != "CIRCUIT_OPEN"
         assert await is_open(channel)
     async with Channel("plain", address) as channel:
-        for _ in range(Breaker.FAILURES_MAX):
+        for _ in range(CircuitBreaker.FAILURES_MAX):
             with pytest.raises(Unavailable):
                 await call(channel, timeout_s=0.3)
         assert await is_open(channel)
@@ -122,7 +122,7 @@ async def test_a_hung_workload_opens_it(monkeypatch: pytest.MonkeyPatch) -> None
         return b""
 
     async with workload(serve) as channel:
-        for _ in range(Breaker.FAILURES_MAX):
+        for _ in range(CircuitBreaker.FAILURES_MAX):
             with pytest.raises(DeadlineExceeded):
                 await call(channel, timeout_s=0.1)
         assert await is_open(channel)
@@ -149,8 +149,8 @@ async def test_an_expensive_call_does_not_open_it_while_others_are_answered(monk
 
 async def test_callers_with_short_deadlines_do_not_keep_it_open() -> None:
     """If the caller abandons the probe, the next call becomes the probe."""
-    breaker = Breaker()
-    for _ in range(Breaker.FAILURES_MAX + 6):
+    breaker = CircuitBreaker()
+    for _ in range(CircuitBreaker.FAILURES_MAX + 6):
         breaker.record_failure(begun=1.0)
     breaker._open_until = 0.0  # time has passed
     assert breaker.admit() == 0.0

@@ -17,7 +17,7 @@ from mesh.contract.descriptors import inner_message
 from mesh.contract.rules import active, element_rules, expressions, field_rules, has_rules, items_max, length_max
 from mesh.validation.expression_cost import expression_cost
 from mesh.validation.field_bounds import FieldBounds, LengthBounds, MessageBounds, NestedBounds, RepeatedBounds
-from mesh.validation.measure import Measure
+from mesh.validation.message_cost import MessageCost
 
 
 class Bounds:
@@ -27,14 +27,14 @@ class Bounds:
         self._by_type: dict[str, MessageBounds | None] = {}
         self._lock = RLock()
 
-    def apply(self, message: Message) -> Measure:
-        """Cuts fields that are too long to one more than is allowed, and returns the measure of the message after
+    def apply(self, message: Message) -> MessageCost:
+        """Cuts fields that are too long to one more than is allowed, and returns the cost of the message after
         that. Raises TooCostly.
         """
-        measure, bounds = Measure(), self.of(message.desc())
+        total, bounds = MessageCost(), self.of(message.desc())
         if bounds is not None:
-            bounds.apply(message, measure)
-        return measure
+            bounds.apply(message, total)
+        return total
 
     def of(self, desc: DescMessage) -> MessageBounds | None:
         """Returns the bounds of one type, None if neither it nor any message that it can contain has rules."""

@@ -9,7 +9,7 @@ from protobuf import DescField, DescFieldValueEnum, DescFieldValueScalar, DescMe
 
 from mesh.contract.rules import active, expressions, field_rules, message_rules
 from mesh.validation.expression_cost import expression_cost
-from mesh.validation.measure import Measure, TooCostly
+from mesh.validation.message_cost import MessageCost, TooCostly
 
 
 class MessageBounds:
@@ -25,11 +25,11 @@ class MessageBounds:
         self.cost_of_scalars = sum(expression_cost(expressions(active(field_rules(each)))) for each in scalars)
         self.fields: tuple[FieldBounds, ...] = ()
 
-    def apply(self, message: Message, measure: Measure) -> int:
+    def apply(self, message: Message, total: MessageCost) -> int:
         """Cuts the message. Returns the number of elements in lists and maps that the contract does not bound."""
-        unbounded = sum(field.apply(message, measure) for field in self.fields)
+        unbounded = sum(field.apply(message, total) for field in self.fields)
         if cost := self.cost * (1 + unbounded) + self.cost_of_scalars:
-            measure.spend(cost, "")
+            total.spend(cost, "")
         return unbounded
 
 
@@ -42,7 +42,7 @@ class FieldBounds(abc.ABC):
     inner: MessageBounds | None
 
     @abc.abstractmethod
-    def apply(self, message: Message, measure: Measure) -> int:
+    def apply(self, message: Message, total: MessageCost) -> int:
         """Cuts the field of a message. Returns as MessageBounds.apply() does."""
 
 
@@ -52,28 +52,28 @@ class RepeatedBounds(FieldBounds):
 
     items_max: int | None
 
-    def apply(self, message: Message, measure: Measure) -> int:
+    def apply(self, message: Message, total: MessageCost) -> int:
         items = message[self.desc]
         if self.items_max is not None and len(items) > self.items_max + 1:
             _cut(items, self.items_max + 1)
-            measure.is_cut = True
-        measure.elements += len(items)
+            total.is_cut = True
+        total.elements += len(items)
         unbounded = len(items) if self.items_max is None else 0
         if self.inner is not None:
             messages = items.values() if isinstance(items, MutableMapping) else items
-            unbounded += self._apply_inner(self.inner, messages, measure)
+            unbounded += self._apply_inner(self.inner, messages, total)
         if unbounded and self.cost:
-            measure.spend(self.cost * unbounded, self.desc.name)
+            total.spend(self.cost * unbounded, self.desc.name)
         return unbounded
 
-    def _apply_inner(self, inner: MessageBounds, messages: Iterable[Message], measure: Measure) -> int:
+    def _apply_inner(self, inner: MessageBounds, messages: Iterable[Message], total: MessageCost) -> int:
         """Applies the bounds of each message. Their total cost does not count if the contract bounds their number."""
-        unbounded, before = 0, measure.cost
+        unbounded, before = 0, total.cost
         try:
             for each in messages:
-                unbounded += inner.apply(each, measure)
+                unbounded += inner.apply(each, total)
                 if self.items_max is not None:
-                    measure.cost = before
+                    total.cost = before
         except TooCostly as error:
             raise TooCostly(error.field or self.desc.name) from None
         return unbounded
@@ -83,12 +83,12 @@ class RepeatedBounds(FieldBounds):
 class NestedBounds(FieldBounds):
     """The bounds of a field that holds a single message."""
 
-    def apply(self, message: Message, measure: Measure) -> int:
+    def apply(self, message: Message, total: MessageCost) -> int:
         if self.inner is None or self.desc not in message:
             return 0
-        unbounded = self.inner.apply(message[self.desc], measure)
+        unbounded = self.inner.apply(message[self.desc], total)
         if self.cost:
-            measure.spend(self.cost * (1 + unbounded), self.desc.name)
+            total.spend(self.cost * (1 + unbounded), self.desc.name)
         return unbounded
 
 
@@ -98,11 +98,11 @@ class LengthBounds(FieldBounds):
 
     length_max: int
 
-    def apply(self, message: Message, measure: Measure) -> int:
+    def apply(self, message: Message, total: MessageCost) -> int:
         text = message[self.desc]
         if text is not None and len(text) > self.length_max + 1:
             message[self.desc] = text[: self.length_max + 1]
-            measure.is_cut = True
+            total.is_cut = True
         return 0
 
 

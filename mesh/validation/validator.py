@@ -12,8 +12,8 @@ from protobuf import DescMessage, Message
 
 from mesh.errors import VIOLATIONS_MAX, FieldViolation, invalid_fields
 from mesh.validation.bounds import Bounds
-from mesh.validation.measure import TooCostly
-from mesh.validation.twin import as_twin, twin_of
+from mesh.validation.message_cost import TooCostly
+from mesh.validation.proto_names import converted, with_proto_names
 
 ELEMENTS_MAX: Final = 1000
 """The most elements of a message whose violations are all reported. With more elements, only the first one is."""
@@ -27,7 +27,7 @@ class Validator:
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
         self._bounds = Bounds()
-        self._twins: dict[str, DescMessage | None] = {}
+        self._renamed: dict[str, DescMessage | None] = {}
 
     def violations(self, message: Message) -> tuple[FieldViolation, ...]:
         """Returns the violations of a message, at most VIOLATIONS_MAX; empty if it is valid.
@@ -36,14 +36,14 @@ class Validator:
         of its elements are evaluated.
         """
         try:
-            measure = self._bounds.apply(message)
-            found = self._collect(message, fail_fast=measure.elements > ELEMENTS_MAX)
+            cost = self._bounds.apply(message)
+            found = self._collect(message, fail_fast=cost.elements > ELEMENTS_MAX)
         except TooCostly as error:
             return (replace(_NOT_EVALUATED, field=error.field or _NOT_EVALUATED.field),)
         except protovalidate.EvaluationError as error:
             log.warning("could not evaluate a rule", message=message.desc().type_name, error=str(error))
             return (_NOT_EVALUATED,)
-        if measure.is_cut and not found:
+        if cost.is_cut and not found:
             log.error("a field was cut but broke no rule", message=message.desc().type_name)
             return (_NOT_EVALUATED,)
         return tuple(_field_violation(violation.proto) for violation in found[:VIOLATIONS_MAX])
@@ -55,16 +55,16 @@ class Validator:
 
     def _collect(self, message: Message, *, fail_fast: bool) -> list[protovalidate.Violation]:
         name = message.desc().type_name
-        if (twin := self._twins.get(name)) is not None:
-            return self._validator.collect_violations(as_twin(message, twin), fail_fast=fail_fast)
+        if (renamed := self._renamed.get(name)) is not None:
+            return self._validator.collect_violations(converted(message, renamed), fail_fast=fail_fast)
         try:
             return self._validator.collect_violations(message, fail_fast=fail_fast)
         except ValueError:
-            if name not in self._twins:
-                self._twins[name] = twin_of(message.desc())
-            if (twin := self._twins[name]) is None:
+            if name not in self._renamed:
+                self._renamed[name] = with_proto_names(message.desc())
+            if (renamed := self._renamed[name]) is None:
                 raise
-            return self._validator.collect_violations(as_twin(message, twin), fail_fast=fail_fast)
+            return self._validator.collect_violations(converted(message, renamed), fail_fast=fail_fast)
 
 
 _NOT_EVALUATED: Final = FieldViolation(

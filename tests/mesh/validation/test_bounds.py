@@ -10,7 +10,7 @@ from protobuf.wkt import FileDescriptorSet as Image
 from mesh.errors import FieldViolation
 from mesh.validation import Validator
 from mesh.validation.bounds import Bounds
-from mesh.validation.measure import TooCostly
+from mesh.validation.message_cost import TooCostly
 from mesh.validation.validator import ELEMENTS_MAX
 from tests.edge.contracts import compile_image
 

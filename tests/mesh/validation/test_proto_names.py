@@ -8,12 +8,12 @@ from protobuf import Registry
 from protobuf.wkt import FileDescriptorSet
 
 from mesh.validation import Validator
-from mesh.validation.twin import twin_of
+from mesh.validation.proto_names import with_proto_names
 from tests.edge.contracts import compile_image
 
 CONTRACT = """
 syntax = "proto3";
-package twins.v1;
+package clashes.v1;
 import "buf/validate/validate.proto";
 import "google/protobuf/timestamp.proto";
 message Outer {
@@ -39,13 +39,13 @@ message Plain { string name = 1 [(buf.validate.field).string.max_len = 3]; }
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """Returns the types of the contract above."""
-    image = compile_image(CONTRACT, tmp_path_factory.mktemp("twins"))
+    image = compile_image(CONTRACT, tmp_path_factory.mktemp("clashes"))
     return FileDescriptorSet.from_binary(image.SerializeToString()).to_registry()
 
 
 def made(registry: Registry, name: str, json: str) -> Any:
     """Returns a message from its JSON."""
-    desc = registry.message(f"twins.v1.{name}")
+    desc = registry.message(f"clashes.v1.{name}")
     assert desc is not None
     return desc.type.from_json(json)
 
@@ -59,12 +59,12 @@ def test_rules_hold_where_names_clash(registry: Registry) -> None:
     assert validator.violations(made(registry, "Outer", '{"name": "n", "inners": [{"c": "long"}]}')) == ()
 
 
-def test_other_messages_have_no_twin(tmp_path: Path) -> None:
-    """They are validated as they are, and an error with another cause is raised."""
+def test_other_types_are_not_copied(tmp_path: Path) -> None:
+    """A message of another type is validated as it is, and an error with another cause is raised."""
     image = compile_image(PLAIN, tmp_path)
     desc = FileDescriptorSet.from_binary(image.SerializeToString()).to_registry().message("plain.v1.Plain")
     assert desc is not None
-    assert twin_of(desc) is None
+    assert with_proto_names(desc) is None
     message: Any = desc.type.from_json('{"name": "long"}')
     assert [each.field for each in Validator().violations(message)] == ["name"]
     message.name = "\ud800"

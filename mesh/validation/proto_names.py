@@ -1,7 +1,7 @@
-"""The twin of a message type: the same type, but each field has its proto name as its JSON name.
+"""Copies of message types in which each field has its proto name as its JSON name.
 
 protovalidate keeps proto names and JSON names in one namespace, and rejects every message of a proto3 file in which the
-JSON name of one field is the proto name of another. Rules refer to fields by their proto names only, so the twin has
+JSON name of one field is the proto name of another. Rules refer to fields by their proto names only, so the copy has
 the same rules.
 """
 
@@ -14,9 +14,9 @@ from protobuf.wkt.google.protobuf.descriptor_pb import DescriptorProto
 from mesh.contract.descriptors import with_imports
 
 
-def twin_of(message: DescMessage) -> DescMessage | None:
-    """Returns the twin, which has the same wire format; None if no names clash in the file of the message or in its
-    imports.
+def with_proto_names(message: DescMessage) -> DescMessage | None:
+    """Returns the copy of a type, which has the same wire format; None if no names clash in the file of the message or
+    in its imports.
     """
     files = [FileDescriptorProto.from_binary(file.proto.to_binary()) for file in with_imports([message.file]).values()]
     declared = [each for file in files for each in _messages(file)]
@@ -30,9 +30,9 @@ def twin_of(message: DescMessage) -> DescMessage | None:
     return found
 
 
-def as_twin(message: Message, twin: DescMessage) -> Message:
-    """Returns a copy of the message as its twin."""
-    return twin.type.from_binary(message.to_binary())
+def converted(message: Message, desc: DescMessage) -> Message:
+    """Returns a copy of the message whose type is this copy of its type."""
+    return desc.type.from_binary(message.to_binary())
 
 
 def _messages(file: FileDescriptorProto) -> Iterator[DescriptorProto]:

@@ -1,4 +1,4 @@
-"""The measure of a message: its number of elements, and the cost of the expressions that iterate over them."""
+"""The cost of a message: its number of elements, and the cost of the expressions that iterate over them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ class TooCostly(Exception):
 
 
 @dataclass(slots=True)
-class Measure:
+class MessageCost:
     """The elements of one message, the cost of the expressions that iterate over them, and whether a field was cut."""
 
     elements: int = 0

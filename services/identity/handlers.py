@@ -15,7 +15,7 @@ from mesh import audit
 from mesh.database import Connection, Database
 from mesh.events import publish
 from mesh.field_mask import apply_update
-from mesh.idempotency import Key, forget, once
+from mesh.idempotency import RequestKey, forget, once
 from mesh.identity import ALGORITHM, ANONYMOUS, Caller
 from mesh.rpc import Call
 from services.identity import one_time_storage, storage
@@ -155,7 +155,7 @@ class IdentityHandlers(IdentityServiceBase):
             user = await storage.lock_user(tx, uid)
             user.check_etag(request.etag)
             request_id = await storage.delete_user(tx, uid)
-            await forget(tx, Key(ANONYMOUS.subject, REGISTRATION, request_id))
+            await forget(tx, RequestKey(ANONYMOUS.subject, REGISTRATION, request_id))
             event = UserDeleted(user=user.name, delete_time=Timestamp.now())
             await publish(tx, event, source=SOURCE, aggregate=user.name)
             sequence = await self._ended.end(tx, "sub", user.name)

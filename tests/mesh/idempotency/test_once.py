@@ -9,7 +9,7 @@ from protobuf.wkt import StringValue
 
 from mesh.database import Connection, Database
 from mesh.errors import Aborted, InvalidArgument
-from mesh.idempotency import Key, forget, forget_caller, once, once_prepared
+from mesh.idempotency import RequestKey, forget, forget_caller, once, once_prepared
 from mesh.identity import Caller
 from mesh.rpc import Call
 from tests.mesh.messages import Note
@@ -205,7 +205,7 @@ async def test_a_forgotten_answer_is_gone(database: Database) -> None:
     for request_id in ("a", "b"):
         await _call(database, Note(text="x"), request_id=request_id)
     async with database.transaction() as tx:
-        await forget(tx, Key("users/1", "/m", "a"))
+        await forget(tx, RequestKey("users/1", "/m", "a"))
     assert await _call(database, Note(text="x"), request_id="b") == "2"
     assert await _call(database, Note(text="x"), request_id="a") == "3"
 

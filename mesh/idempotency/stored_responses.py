@@ -1,4 +1,4 @@
-"""The table of answers, each kept for 24 hours under the caller, the method and the id of its request."""
+"""The table mesh.answers: responses, kept for 24 hours, each under the caller, method and id of its request."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,7 +35,7 @@ UPDATE mesh.answers SET response = $4 WHERE caller = $1 AND method = $2 AND requ
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class RequestKey:
     """The identity of a request: its id is unique for one caller and one method."""
 
     caller: str
@@ -44,36 +44,36 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A stored answer, and the hash of its request."""
+class StoredResponse:
+    """A stored response, and the hash of its request."""
 
     request_hash: bytes
     response: bytes
 
 
-async def claim(tx: Connection, key: Key, request_hash: bytes) -> bool:
-    """Claims a key for this transaction; returns False if it has an answer. A concurrent transaction that claims the
+async def claim(tx: Connection, key: RequestKey, request_hash: bytes) -> bool:
+    """Claims a key for this transaction; returns False if it has a response. A concurrent transaction that claims the
     same key waits here until this one ends.
     """
     return bool(await tx.fetchval(_CLAIM, key.caller, key.method, key.request_id, request_hash, KEPT_FOR))
 
 
-async def keep(tx: Connection, key: Key, response: bytes) -> None:
-    """Stores the answer for a key that this transaction has claimed, and deletes some expired answers."""
+async def keep(tx: Connection, key: RequestKey, response: bytes) -> None:
+    """Stores the response for a key that this transaction has claimed, and deletes some expired responses."""
     await tx.execute(_KEEP, key.caller, key.method, key.request_id, response, PURGED_PER_CALL_MAX)
 
 
-async def find(tx: Connection, key: Key) -> Answer | None:
-    """Returns the answer for a key, None if there is none or it has expired."""
+async def find(tx: Connection, key: RequestKey) -> StoredResponse | None:
+    """Returns the response for a key, None if there is none or it has expired."""
     row = await tx.fetchrow(_FIND, key.caller, key.method, key.request_id)
-    return None if row is None else Answer(row["request_hash"], row["response"])
+    return None if row is None else StoredResponse(row["request_hash"], row["response"])
 
 
-async def forget(tx: Connection, key: Key) -> None:
-    """Deletes an answer before its 24 hours are over, as when the personal data in it must be erased."""
+async def forget(tx: Connection, key: RequestKey) -> None:
+    """Deletes a response before its 24 hours are over, as when the personal data in it must be erased."""
     await tx.execute(_FORGET, key.caller, key.method, key.request_id)
 
 
 async def forget_caller(tx: Connection, caller: str) -> None:
-    """Deletes all answers to a caller whose personal data must be erased."""
+    """Deletes all responses to a caller whose personal data must be erased."""
     await tx.execute(_FORGET_CALLER, caller)

@@ -28,7 +28,7 @@ Res = TypeVar("Res", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class ResumePosition:
     """The position at which a stream begins: after the key `after`, or at its start if that is None."""
 
     after: tuple[Key, ...] | None
@@ -39,16 +39,16 @@ class Resume:
         return encode(self._query, key)
 
 
-def read_resume_token(token: str, *, query: Sequence[str], key_types: Sequence[type[Key]]) -> Resume:
+def read_resume_token(token: str, *, query: Sequence[str], key_types: Sequence[type[Key]]) -> ResumePosition:
     """Returns the position at which the stream of a request begins. `query` holds all parameters that determine the
     responses and their order. Raises InvalidArgument with a violation of resume_token if the token belongs to another
     stream.
     """
     streamed = fingerprint(query)
     if not token:
-        return Resume(None, streamed)
+        return ResumePosition(None, streamed)
     try:
-        return Resume(decode(streamed, token, key_types), streamed)
+        return ResumePosition(decode(streamed, token, key_types), streamed)
     except ValueError as error:
         violation = FieldViolation(FIELD, str(error), "RESUME_TOKEN_INVALID")
         raise InvalidArgument(f"{FIELD} {error}.", reason="RESUME_TOKEN_INVALID", violations=[violation]) from error

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from meshwright.support.v1.support_pb import ChatResponse
 
-from mesh.resume import Resume, read_resume_token
+from mesh.resume import ResumePosition, read_resume_token
 from services.support import storage
 from services.support.domain import ChatMessage, Conversation, Participant, State
 from services.support.messages import conversation_response, message_response, participant_response
@@ -14,9 +14,9 @@ from services.support.messages import conversation_response, message_response, p
 class View:
     """The part of a conversation that the client of a stream has seen. `number` is that of the last message."""
 
-    def __init__(self, resume: Resume) -> None:
-        self._resume = resume
-        [number] = resume.after or (0,)
+    def __init__(self, start: ResumePosition) -> None:
+        self._start = start
+        [number] = start.after or (0,)
         assert isinstance(number, int), "by storage.MESSAGE_KEY_TYPES"
         self.number = number
         self._state: State | None = None
@@ -30,7 +30,7 @@ class View:
             yield self._show_state(conversation)
         for message in messages:
             self.number = message.number
-            yield message_response(message, self._resume.token(message.number))
+            yield message_response(message, self._start.token(message.number))
         for participant in participants:
             if self._connected.get(participant.user) is not participant.connected:
                 self._connected[participant.user] = participant.connected
@@ -43,7 +43,7 @@ class View:
         return conversation_response(conversation)
 
 
-def resume_of(uid: UUID, token: str = "") -> Resume:
+def resume_of(uid: UUID, token: str = "") -> ResumePosition:
     """Returns the position of a token among the messages of a conversation. Raises InvalidArgument as
     read_resume_token() does.
     """

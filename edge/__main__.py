@@ -19,9 +19,9 @@ from edge.call.shared_allowances import SharedAllowances
 from edge.contract.contract import read
 from edge.settings import EdgeSettings, from_command_line
 from edge.workers.heartbeats import Heartbeats
-from edge.workers.share import share_of
 from edge.workers.shared_folder import keep_metrics_of, shared_folder
 from edge.workers.supervisor import Supervisor
+from edge.workers.worker_settings import worker_settings
 from mesh import telemetry
 from mesh.process import end_with, run_to_end
 
@@ -55,7 +55,7 @@ def _run(settings: EdgeSettings) -> int:
 
 def _run_workers(settings: EdgeSettings, sockets: list[BoundSockets]) -> int:
     """Runs the workers until SIGTERM or SIGINT. Returns the exit status."""
-    share, beats, parent = share_of(settings), Heartbeats(settings.workers), os.getpid()
+    divided, beats, parent = worker_settings(settings), Heartbeats(settings.workers), os.getpid()
     stop_s = settings.drain_s_max + settings.drain_quiet_s + settings.shutdown_grace_s + STOP_S
     with shared_folder() as folder:
         allowances = SharedAllowances(folder / "allowances.lock")
@@ -63,7 +63,7 @@ def _run_workers(settings: EdgeSettings, sockets: list[BoundSockets]) -> int:
         def work(worker: int) -> NoReturn:
             telemetry.configure_traces("edge", settings)
             keep_metrics_of(worker)
-            run_to_end("edge", run_edge(share, sockets[worker], allowances, beats.beat(worker, parent)))
+            run_to_end("edge", run_edge(divided, sockets[worker], allowances, beats.beat(worker, parent)))
 
         gc.freeze()  # what is imported now stays in memory that the workers share
         return Supervisor(sockets, work, beats, stop_s).run()

@@ -9,7 +9,7 @@ from edge.call.allowances import ENTRIES_MAX
 from edge.http.http1_protocol import BODY_BYTES_AHEAD
 from edge.http.reply_writer import BYTES_FREE
 from edge.settings import EdgeSettings
-from edge.workers.share import share_of
+from edge.workers.worker_settings import worker_settings
 from mesh.identity import TOKEN_BYTES_MAX, Verifier
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ _CONTAINER_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")  # cgroup v2: bytes,
 def memory_bytes(settings: EdgeSettings) -> dict[str, int]:
     """Returns the bytes that the limits of these settings allow, by what takes them."""
     connection = _CONNECTION_BYTES + settings.head_bytes_max + BODY_BYTES_AHEAD + BYTES_FREE
-    share = share_of(settings)
+    share = worker_settings(settings)
     of_each_worker = {
         "base": _BASE_BYTES,
         "connections": share.connections_max * connection,

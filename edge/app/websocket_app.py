@@ -8,9 +8,15 @@ from protobuf import Registry
 
 from edge.http.cors import Cors
 from edge.http.errors import HttpError, render
-from edge.http.handshake import check_handshake, check_origin, choose_subprotocol, parse_subprotocols, with_token_header
 from edge.http.request import Receive, Request, Scope, Send
 from edge.http.request_id import REQUEST_ID
+from edge.http.websocket_handshake import (
+    check_handshake,
+    check_origin,
+    choose_subprotocol,
+    parse_subprotocols,
+    with_token_header,
+)
 from edge.httprule.router import MalformedPath, Match, Router
 from edge.protocols.websocket.websocket_endpoint import WebSocketEndpoint
 from edge.protocols.websocket.websocket_reply_writer import WebSocketReplyWriter

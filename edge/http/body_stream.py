@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, MutableMapping
 from typing import Any
 
+from edge.http.body_too_large import body_too_large
 from edge.http.decompression import IDENTITY, STREAM_DECODERS, CorruptBody, content_coding, unsupported_coding
 from edge.http.errors import HttpError
 from edge.http.idle_timer import IdleTimer
 from edge.http.request import Request
 from edge.http.stream_limits import StreamLimits
-from edge.http.too_large import body_too_large
 from edge.http.whole_body import check_transfer_coding
 from mesh.errors import InvalidArgument
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import brotli
 import zstandard
 
-from edge.http import large_work
+from edge.http import worker_thread
 from edge.http.errors import HttpError
 from edge.http.request import Request
 
@@ -96,12 +96,12 @@ async def decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:
     """Decompresses a body with one of CODINGS, in the worker thread if it is large before or after that. Stops after
     size_bytes_max + 1 bytes if it is larger. Raises CorruptBody.
     """
-    if len(body) <= large_work.INLINE_BYTES_MAX:
-        plain = _decompress(body, coding, min(size_bytes_max, large_work.INLINE_BYTES_MAX))
-        if len(plain) <= large_work.INLINE_BYTES_MAX:
+    if len(body) <= worker_thread.INLINE_BYTES_MAX:
+        plain = _decompress(body, coding, min(size_bytes_max, worker_thread.INLINE_BYTES_MAX))
+        if len(plain) <= worker_thread.INLINE_BYTES_MAX:
             return plain
     # The size is unknown before the end. Starting again costs less than the change of threads.
-    return await large_work.run_in_worker(_decompress, body, coding, size_bytes_max)
+    return await worker_thread.run_in_worker(_decompress, body, coding, size_bytes_max)
 
 
 def _decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:

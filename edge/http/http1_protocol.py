@@ -20,7 +20,7 @@ from edge.http.head_size import HeadSize
 from edge.http.held_bytes import HeldBytes
 from edge.http.request_head import head_error
 from edge.http.request_id import REQUEST_ID, request_id
-from edge.http.stall import StallTimer
+from edge.http.stall_timer import StallTimer
 from edge.http.websocket_upgrade import acceptable_handshake, asks_for_websocket, handshake_scope
 from mesh.errors import MeshError
 

@@ -13,7 +13,7 @@ from websockets.http11 import Request
 
 from edge.http.connection import Connection
 from edge.http.held_bytes import HeldBytes
-from edge.http.stall import StallTimer
+from edge.http.stall_timer import StallTimer
 from mesh.errors import MeshError
 
 FRAGMENTS_MAX: Final = 1024

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from edge.http.handshake import SOCKET_KEY
+from edge.http.websocket_handshake import SOCKET_KEY
 
 _ANY_KEY: Final = b"AAAAAAAAAAAAAAAAAAAAAA=="
 

@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
+from edge.http.body_too_large import body_too_large
 from edge.http.decompression import CODINGS, IDENTITY, CorruptBody, content_coding, decompress, unsupported_coding
 from edge.http.errors import HttpError
 from edge.http.request import Request
-from edge.http.too_large import body_too_large
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from edge.call.response_reader import EndOfResponses, ResponseReader
 from edge.call.rpc import Admission, Rpc
 from edge.call.single_response import SingleResponse
 from edge.call.upstream import Responses
-from edge.http import large_work
+from edge.http import worker_thread
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamReplyWriter
@@ -38,7 +38,7 @@ class CallDriver:
             admission = await self._admit(exchange, request)
             with _counted(admission):
                 response = await self._call(exchange, request, admission)
-                reply = await large_work.run(len(response.message), exchange.reply, response)
+                reply = await worker_thread.run(len(response.message), exchange.reply, response)
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
             return exchange.fail(self._public_error(error, request))
         reply.headers += admission.headers

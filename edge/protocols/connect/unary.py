@@ -6,7 +6,7 @@ from typing import Final
 from protobuf import Registry
 
 from edge.call.rpc import Rpc
-from edge.http import large_work
+from edge.http import worker_thread
 from edge.http.headers import Headers
 from edge.http.reply import Reply
 from edge.http.reply_writer import ReplyWriter
@@ -75,7 +75,7 @@ class _Exchange(SingleExchange):
         self._codec_name, self._codec = name, self._served.codecs[name]
 
     async def _decode(self, content: bytes) -> bytes:
-        return await large_work.run(len(content), self._codec.decode, content)
+        return await worker_thread.run(len(content), self._codec.decode, content)
 
 
 class _Post(_Exchange):

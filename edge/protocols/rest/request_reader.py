@@ -8,7 +8,7 @@ from typing import Final
 from edge.bind.binder import Binder
 from edge.contract.http_body import http_body_type
 from edge.contract.route import Route
-from edge.http import large_work
+from edge.http import worker_thread
 from edge.http.body_stream import body_stream
 from edge.http.content_type import unsupported_media_type
 from edge.http.errors import HttpError
@@ -48,7 +48,7 @@ class RequestReader:
         """
         if not self.is_stream:
             content = await read_body(request, self._body_limits)
-            return _one(await large_work.run(len(content), messages.bind_only, request, content))
+            return _one(await worker_thread.run(len(content), messages.bind_only, request, content))
         messages.check_url()
         body = body_stream(request, self.limits, idle_timer)
         if self.is_file:
@@ -139,11 +139,11 @@ async def _of_json(
         async for piece in body:
             is_empty = False
             for content in messages.with_index(splitter.feed(piece)):
-                yield await large_work.run(len(content), messages.bind, content)
+                yield await worker_thread.run(len(content), messages.bind, content)
             held.set(splitter.held_bytes)
     if not is_empty:
         for content in messages.with_index(splitter.end()):
-            yield await large_work.run(len(content), messages.bind, content)
+            yield await worker_thread.run(len(content), messages.bind, content)
     elif messages.has_url_values:
         # As with other methods, a request without a body has one message, with the values of the URL.
         yield messages.bind(b"")

@@ -8,7 +8,7 @@ from edge.bind.binder import Binder
 from edge.bind.system_parameters import SystemParameterReader
 from edge.call.rpc import Rpc
 from edge.contract.route import Route
-from edge.http import large_work
+from edge.http import worker_thread
 from edge.http.oauth2_errors import oauth2_reply
 from edge.http.preconditions import precondition_failed
 from edge.http.reply import Reply
@@ -75,7 +75,7 @@ class _Exchange(SingleExchange):
         return oauth2_reply(error, self._request.auth_scheme())
 
     async def _read(self, request: Request, content: bytes) -> bytes:
-        message, self._proto_names = await large_work.run(len(content), self._bind, request, content)
+        message, self._proto_names = await worker_thread.run(len(content), self._bind, request, content)
         return message
 
     def _bind(self, request: Request, content: bytes) -> tuple[bytes, set[str]]:

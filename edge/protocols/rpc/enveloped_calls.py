@@ -13,7 +13,7 @@ from typing import Protocol
 from googleapis.google.rpc.status_pb import Status
 
 from edge.call.rpc import Rpc
-from edge.http import large_work
+from edge.http import worker_thread
 from edge.http.body_stream import body_stream
 from edge.http.decompression import IDENTITY
 from edge.http.errors import HttpError
@@ -101,7 +101,7 @@ class _Exchange(StreamExchange):
         return 200, headers
 
     async def message(self, content: bytes) -> bytes:
-        written = await large_work.run(len(content), self._served.codec.encode, content)
+        written = await worker_thread.run(len(content), self._served.codec.encode, content)
         sent, is_compressed = await coding.compress(written, self._response_coding)
         return self._dialect.write(write_envelope(sent, COMPRESSED_FLAG if is_compressed else 0))
 
@@ -132,7 +132,7 @@ class _Exchange(StreamExchange):
                     metadata = {"limit_messages": str(limits.stream.messages_max)}
                     raise ResourceExhausted(text, reason="TOO_MANY_MESSAGES", metadata=metadata)
                 message = await self._decompressed(flags, content)
-                yield await large_work.run(len(message), self._served.codec.decode, message)
+                yield await worker_thread.run(len(message), self._served.codec.decode, message)
 
     async def _decompressed(self, flags: int, content: bytes) -> bytes:
         if not flags:

@@ -14,12 +14,12 @@ from typing import Any, Final
 from edge.bind.system_parameters import ALT, SystemParameterReader
 from edge.call.rpc import Rpc
 from edge.contract.route import Route
-from edge.http import large_work
+from edge.http import worker_thread
+from edge.http.body_too_large import body_too_large
 from edge.http.errors import render
 from edge.http.headers import Headers
 from edge.http.request import Request
 from edge.http.stream_limits import StreamLimits
-from edge.http.too_large import body_too_large
 from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import StreamExchange, StreamReplyWriter
 from edge.protocols.rest.request_reader import RequestMessages, RequestReader
@@ -131,13 +131,13 @@ class _Exchange(StreamExchange):
         messages = self._messages
         if not self._endpoint.reader.is_stream:
             content = _content(await self._next())
-            yield await large_work.run(len(content), messages.bind_only, self._request, content)
+            yield await worker_thread.run(len(content), messages.bind_only, self._request, content)
         else:
             while (frame := await self._next()) != _END_OF_MESSAGES:
                 if isinstance(frame, bytes):
                     yield messages.bind_piece(self._request, frame)
                 else:
-                    yield await large_work.run(len(frame), messages.bind, _content(frame))
+                    yield await worker_thread.run(len(frame), messages.bind, _content(frame))
         self._has_all_requests.set()
 
     async def _next(self) -> str | bytes:

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from edge.http.decompression import CODINGS, PIECE_BYTES_MAX, STREAM_DECODERS, CorruptBody, decompress
-from edge.http.large_work import INLINE_BYTES_MAX
+from edge.http.worker_thread import INLINE_BYTES_MAX
 from tests.edge.served import Client
 
 COMPRESSORS: Final[dict[str, Callable[[bytes], bytes]]] = {

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from edge.settings import EdgeSettings
-from edge.workers.share import share_of
+from edge.workers.worker_settings import worker_settings
 from local.ports import free_ports
 from tests.edge.backend import Backend
 from tests.edge.command import ENVIRONMENT, process, run, wait_until_ready
@@ -233,8 +233,8 @@ def test_workers_need_a_folder_that_they_can_write(image: Path, tmp_path: Path) 
 def test_workers_share_the_limits() -> None:
     """Together they hold no more than one process may, but each can hold two bodies."""
     settings = EdgeSettings.model_validate({"contracts": "-", "upstreams": "*=127.0.0.1:1", "workers": 3})
-    share = share_of(settings)
+    share = worker_settings(settings)
     assert (share.connections_max, share.concurrent_requests_max, share.concurrent_streams_max) == (667, 334, 334)
     assert share.held_bytes_max == -(-settings.held_bytes_max // 3)
-    many = share_of(settings.model_copy(update={"workers": 64}))
+    many = worker_settings(settings.model_copy(update={"workers": 64}))
     assert many.held_bytes_max == 2 * settings.body_bytes_max

@@ -1,10 +1,10 @@
-"""The share of each worker in the limits of the edge."""
+"""The settings of each worker, which has a share of the limits of the edge."""
 
 from edge.http.held_bytes import BODIES_MIN
 from edge.settings import EdgeSettings
 
 
-def share_of(settings: EdgeSettings) -> EdgeSettings:
+def worker_settings(settings: EdgeSettings) -> EdgeSettings:
     """Returns the settings of each of the workers: limits on what is there at the same time are divided, so that all
     workers together keep to them. A worker can always hold BODIES_MIN bodies.
     """

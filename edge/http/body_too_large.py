@@ -1,10 +1,10 @@
-"""Bodies that are larger than their limit."""
+"""The error of a body that is larger than its limit."""
 
 from edge.http.errors import HttpError
 
 
 def body_too_large(limit_bytes: int) -> HttpError:
-    """Creates the error 413.
+    """Returns the error 413.
 
     The connection stays open and discards the rest of the body, because a client that is still sending would miss the
     reply.

@@ -17,7 +17,7 @@ from edge.contract.resume_token import ResumeToken
 from edge.contract.route import Route
 from edge.http.request import JSON
 from edge.httprule.template import REST
-from edge.openapi.parts import schema_of_part, sentences_of
+from edge.openapi.path_segments import schema_of_segment, sentences_of
 from edge.openapi.paths import PathPattern
 from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.message_schemas import MessageSchemas
@@ -143,7 +143,7 @@ class Parameters:
                 parameter["deprecated"] = True
             if len(segments) > 1:
                 notes = [f"A part of `{json_path(fields)}`.", *notes, *sentences_of(schema)]
-                schema = schema_of_part(schema, segments, route.template.literal[of.start : of.end], part)
+                schema = schema_of_segment(schema, segments, route.template.literal[of.start : of.end], part)
             elif schema.get("type") == "string" and "format" not in schema:
                 schema["minLength"] = max(1, schema.get("minLength", 0))
             if segments[part] == REST:

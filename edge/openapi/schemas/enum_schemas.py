@@ -5,7 +5,7 @@ from typing import Final
 from protobuf import DescEnum
 
 from edge.openapi.comments import Comments
-from edge.openapi.decimals import between
+from edge.openapi.decimal_patterns import range_pattern
 from edge.openapi.json_schema import Schema, add_for_validators
 from edge.openapi.schemas.components import Components
 from edge.openapi.schemas.schema_variant import SchemaVariant
@@ -47,7 +47,7 @@ class EnumSchemas:
     def _text_schema(self, enum: DescEnum) -> Schema:
         """Returns the same for text. Generators write the value unchanged only if its type is string."""
         known = sorted({value.number for value in enum.values})
-        numbers = between(-(2**31), 2**31 - 1) if enum.open else f"^({'|'.join(map(str, known))})$"
+        numbers = range_pattern(-(2**31), 2**31 - 1) if enum.open else f"^({'|'.join(map(str, known))})$"
         schema: Schema = {"type": "string", "examples": _names(enum)[:EXAMPLES_MAX]}
         add_for_validators(schema, {"anyOf": [{"enum": _names(enum)}, {"pattern": numbers}]})
         names = ", ".join(f"`{name}`" for name in _names(enum))

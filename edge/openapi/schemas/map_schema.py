@@ -4,7 +4,7 @@ from typing import Final
 
 from protobuf import ScalarType
 
-from edge.openapi.decimals import between
+from edge.openapi.decimal_patterns import range_pattern
 from edge.openapi.json_schema import Schema
 from edge.protojson.scalars import RANGES
 
@@ -19,5 +19,5 @@ def map_schema(key: ScalarType, values: Schema) -> Schema:
     """Returns the schema of a map with keys of this type and values of this schema."""
     schema: Schema = {"type": "object", "additionalProperties": values}
     if key is not ScalarType.STRING:
-        schema["propertyNames"] = {"pattern": _KEYS.get(key) or between(*RANGES[key])}
+        schema["propertyNames"] = {"pattern": _KEYS.get(key) or range_pattern(*RANGES[key])}
     return schema

@@ -4,7 +4,7 @@ from typing import Final
 
 from protobuf import ScalarType
 
-from edge.openapi.decimals import between, limit_digits
+from edge.openapi.decimal_patterns import add_range_pattern, range_pattern
 from edge.openapi.json_schema import Schema
 from edge.protojson.scalars import FLOAT_MAX, INT64_TYPES, RANGES
 
@@ -39,7 +39,7 @@ def scalar_in_text(scalar: ScalarType) -> Schema:
     least, greatest = RANGES[scalar]
     if scalar not in INT64_TYPES:
         return {"type": "integer", "format": _INTEGER_FORMATS[scalar], "minimum": least, "maximum": greatest}
-    return limit_digits({"type": "string", "format": _INTEGER_FORMATS[scalar]}, least, greatest)
+    return add_range_pattern({"type": "string", "format": _INTEGER_FORMATS[scalar]}, least, greatest)
 
 
 def scalar_in_json(scalar: ScalarType, *, in_request: bool) -> Schema:
@@ -49,7 +49,7 @@ def scalar_in_json(scalar: ScalarType, *, in_request: bool) -> Schema:
         return {"anyOf": [schema, {"type": "string", "enum": list(_NOT_FINITE)}]}
     if in_request and scalar in INT64_TYPES:
         least, greatest = RANGES[scalar]
-        bounds = {"pattern": between(least, greatest), "minimum": least, "maximum": greatest}
+        bounds = {"pattern": range_pattern(least, greatest), "minimum": least, "maximum": greatest}
         return {"type": ["string", "integer"], "format": schema["format"], **bounds}
     return schema
 

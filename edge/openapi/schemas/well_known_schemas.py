@@ -5,7 +5,7 @@ from typing import Final
 
 from protobuf import DescFieldValueScalar, DescMessage, ScalarType
 
-from edge.openapi.decimals import natural
+from edge.openapi.decimal_patterns import natural_patterns
 from edge.openapi.json_schema import Schema
 from edge.protojson.leaves import WRAPPERS
 from edge.protojson.well_known import DURATION_SECONDS_MAX, MASK_PATH, MASK_PATH_OF_TEXT
@@ -20,7 +20,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {
         "type": "string",
-        "pattern": f"^-?({'|'.join(natural(0, DURATION_SECONDS_MAX))})(\\.[0-9]{{1,9}})?s$",
+        "pattern": f"^-?({'|'.join(natural_patterns(0, DURATION_SECONDS_MAX))})(\\.[0-9]{{1,9}})?s$",
         "examples": ["1.5s"],
     },
     "google.protobuf.FieldMask": {

@@ -2,7 +2,7 @@
 
 from protobuf import Message
 
-from edge.openapi.decimals import between, limit_digits
+from edge.openapi.decimal_patterns import add_range_pattern, range_pattern
 from edge.openapi.json_schema import Schema, add_for_validators
 from edge.openapi.validation_rules.keywords import given_rules
 from edge.openapi.validation_rules.sentences import sentences
@@ -30,9 +30,9 @@ def constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:
     for keyword in ("if", "else"):
         schema.pop(keyword, None)
     if is_text:
-        limit_digits(schema, least, greatest)
+        add_range_pattern(schema, least, greatest)
     else:
-        schema |= {"pattern": between(least, greatest), "minimum": least, "maximum": greatest}
+        schema |= {"pattern": range_pattern(least, greatest), "minimum": least, "maximum": greatest}
     schema.update({"examples": [str(each) for each in given["example"]]} if "example" in given else {})
     if excluded := given.get("not_in"):
         add_for_validators(schema, {"not": {"enum": [*map(str, excluded), *([] if is_text else excluded)]}})

@@ -1,11 +1,11 @@
-"""The schema of one segment of a path's variable, where each segment is a parameter of its own."""
+"""The schemas of the segments of a path variable, where each segment is a parameter of its own."""
 
 from collections.abc import Sequence
 
 from edge.openapi.json_schema import Schema
 
 
-def schema_of_part(schema: Schema, segments: Sequence[str], literal: Sequence[bool], part: int) -> Schema:
+def schema_of_segment(schema: Schema, segments: Sequence[str], literal: Sequence[bool], index: int) -> Schema:
     """Returns the schema of one segment, from the schema of the whole text: its part of the pattern, if the pattern has
     one for each segment, and the length that the other segments leave.
     """
@@ -19,8 +19,8 @@ def schema_of_part(schema: Schema, segments: Sequence[str], literal: Sequence[bo
         for pattern, text, is_literal in zip(patterns, segments, literal, strict=True)
         if is_literal
     )
-    if fits and patterns[part] not in ("[^/]+", ".+"):
-        made["pattern"] = f"^{patterns[part]}$"
+    if fits and patterns[index] not in ("[^/]+", ".+"):
+        made["pattern"] = f"^{patterns[index]}$"
     return made
 
 

@@ -8,11 +8,11 @@ from edge.openapi.json_schema import Schema, add_for_validators
 PATTERN_LENGTH_MAX: Final = 100
 
 
-def limit_digits(schema: Schema, least: int, greatest: int) -> Schema:
+def add_range_pattern(schema: Schema, least: int, greatest: int) -> Schema:
     """Limits the digits of an integer in a string to a range. A pattern that fills lines is for validators only,
     because generators copy it to every use of the schema.
     """
-    pattern = between(least, greatest)
+    pattern = range_pattern(least, greatest)
     if len(pattern) <= PATTERN_LENGTH_MAX:
         schema["pattern"] = pattern
     else:
@@ -21,13 +21,13 @@ def limit_digits(schema: Schema, least: int, greatest: int) -> Schema:
 
 
 @lru_cache
-def between(least: int, greatest: int) -> str:
+def range_pattern(least: int, greatest: int) -> str:
     """Returns the pattern of the integers from `least` to `greatest`, both included, without leading zeros."""
     choices = []
     if least < 0:
-        choices.append(f"-{_group(natural(max(1, -greatest), -least))}")
+        choices.append(f"-{_group(natural_patterns(max(1, -greatest), -least))}")
     if greatest >= 0:
-        choices += natural(max(0, least), greatest)
+        choices += natural_patterns(max(0, least), greatest)
     return f"^{_group(choices)}$"
 
 
@@ -35,7 +35,7 @@ def _group(choices: list[str]) -> str:
     return choices[0] if len(choices) == 1 else f"({'|'.join(choices)})"
 
 
-def natural(least: int, greatest: int) -> list[str]:
+def natural_patterns(least: int, greatest: int) -> list[str]:
     """Returns patterns of the non-negative numbers in a range, by their length. All lengths whose numbers are all in
     the range share one pattern.
     """

@@ -139,20 +139,20 @@ class Accounts:
             request_id=request.request_id,
         )
         password_hash = await self._passwords.hash(request.new_password)
-        ending = Ending()
+        ended = EndedSequence()
         async with self._database.transaction() as tx:
-            effect = partial(self._reset, tx, token_id, password_hash, call, ending)
+            effect = partial(self._reset, tx, token_id, password_hash, call, ended)
             response = await once(tx, replace(call, caller=ANONYMOUS), hidden, effect)
-        await self._ended.wait_until_read(ending.sequence)
+        await self._ended.wait_until_read(ended.sequence)
         return response
 
     async def _reset(
-        self, tx: Connection, token_id: UUID, password_hash: str, call: Call, ending: "Ending"
+        self, tx: Connection, token_id: UUID, password_hash: str, call: Call, ended: "EndedSequence"
     ) -> pb.ResetPasswordResponse:
         token = await self._take(tx, token_id, Purpose.RESET_PASSWORD)
         user = User.name_of(token.user_uid)
         await storage.set_confirmed_email(tx, token.user_uid, token.email)  # it is the present one: the mail was read
-        ending.sequence = await self._set_password(tx, token.user_uid, password_hash)
+        ended.sequence = await self._set_password(tx, token.user_uid, password_hash)
         audit.record("password_reset", call, account=user, outcome="succeeded")
         return pb.ResetPasswordResponse()
 
@@ -167,7 +167,7 @@ class Accounts:
             new_password=self._cipher.fingerprint(request.new_password),
             request_id=request.request_id,
         )
-        ending = Ending()
+        ended = EndedSequence()
 
         async def prepare() -> tuple[Authenticated, str]:
             proved = await self._prove(uid, "old_password", request.old_password, call, "password_changed")
@@ -177,12 +177,12 @@ class Accounts:
             proved, password_hash = prepared
             if not await storage.lock_password(tx, uid, proved.password_hash):
                 raise wrong_password("old_password")  # changed a moment ago
-            ending.sequence = await self._set_password(tx, uid, password_hash, but=call.caller)
+            ended.sequence = await self._set_password(tx, uid, password_hash, but=call.caller)
             audit.record("password_changed", call, outcome="succeeded")
             return pb.ChangePasswordResponse()
 
         response = await once_prepared(self._database, call, hidden, prepare, effect)
-        await self._ended.wait_until_read(ending.sequence)
+        await self._ended.wait_until_read(ended.sequence)
         return response
 
     async def change_email(self, request: pb.ChangeEmailRequest, call: Call) -> None:
@@ -253,7 +253,7 @@ class Accounts:
         return await self._sessions.end_all(tx, uid, but=but)
 
 
-class Ending:
+class EndedSequence:
     """The sequence of the tokens that a transaction has ended, 0 if it has ended none."""
 
     sequence = 0

@@ -14,8 +14,8 @@ READER_LEAVES_AFTER = timedelta(seconds=60)  # more than twice the longest poll
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry of the list; `sequence` is its position."""
+class EndedToken:
+    """An ended token. `sequence` is its position in the list."""
 
     sequence: int
     id: str
@@ -57,14 +57,14 @@ async def count_ended(tx: Connection) -> int:
     return int(await tx.fetchval("SELECT count(*) FROM ended_tokens"))
 
 
-async def read_ended(tx: Connection, after: int) -> tuple[datetime, int, Sequence[Entry]]:
+async def read_ended(tx: Connection, after: int) -> tuple[datetime, int, Sequence[EndedToken]]:
     """Returns the time of the database, the last sequence (0 if there is none), and the entries after `after`."""
     rows = await tx.fetch(
         "SELECT sequence, id, expire_time FROM ended_tokens WHERE sequence > $1 ORDER BY sequence", after
     )
     last = await tx.fetchval("SELECT coalesce(max(sequence), 0) FROM ended_tokens")
     now = await tx.fetchval("SELECT now()")
-    return now, last, [Entry(row["sequence"], row["id"], row["expire_time"]) for row in rows]
+    return now, last, [EndedToken(row["sequence"], row["id"], row["expire_time"]) for row in rows]
 
 
 async def acknowledge(tx: Connection, reader: UUID, seen: int) -> None:

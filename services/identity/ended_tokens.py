@@ -18,7 +18,7 @@ from mesh.database import Connection, Database
 from mesh.errors import MeshError, ResourceExhausted, Unavailable
 from mesh.identity import ended_id
 from services.identity import ended_storage
-from services.identity.ended_storage import Entry
+from services.identity.ended_storage import EndedToken
 
 ENTRIES_MAX = 100_000
 PAGE_ENTRIES_MAX = 5_000  # some 400 kB of JSON
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 class EntriesPage:
     """A page of the list, and the position after it."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[EndedToken]
     next_after: int
 
 
@@ -47,7 +47,7 @@ class EndedTokenList:
         self._database = database
         self._lifetime = token_lifetime + LEEWAY
         self._reader = uuid4()
-        self._entries: list[Entry] = []
+        self._entries: list[EndedToken] = []
         self._ids: set[str] = set()
         self._last = 0
         self._changed = asyncio.Event()

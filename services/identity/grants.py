@@ -20,7 +20,7 @@ from services.identity.domain import USER_PREFIX, User, narrow
 from services.identity.ended_tokens import EndedTokenList
 from services.identity.sign_in_limit import SignInLimit
 from services.identity.signed_ids import SignedIds
-from services.identity.storage import NewFamily, Rotation
+from services.identity.storage import NewFamily, RefreshTokenRotation
 from services.identity.tokens import AccessToken, AccessTokens, RefreshToken
 
 # The client id of users' sign-ins: a public client (RFC 6749, section 2.1), which has no secret.
@@ -145,7 +145,7 @@ class Grants:
         new = RefreshToken.new(self._cipher, old.family)
         # A sign-in by password is of no client, whatever its client calls itself.
         client_ids = (request.client_id, PUBLIC_CLIENT)
-        rotation = Rotation(old.family, client_ids, user_agent_of(call), old.hash, new.hash)
+        rotation = RefreshTokenRotation(old.family, client_ids, user_agent_of(call), old.hash, new.hash)
         async with self._database.transaction() as tx:
             rotated = await storage.rotate_family(tx, rotation, self._refresh_lifetime)
             if rotated is not None:

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class KeyRotation:
     """A change of the keys: the activation time of a new key, None if none is due, and the keys to delete."""
 
     activate_time: datetime | None
@@ -44,15 +44,15 @@ class Rotation:
         return self.activate_time is not None or bool(self.retired)
 
 
-def plan_rotation(keys: Sequence[StoredKey], now: datetime, age_max: timedelta) -> Rotation:
+def plan_rotation(keys: Sequence[StoredKey], now: datetime, age_max: timedelta) -> KeyRotation:
     """Plans the rotation of keys, which are in the order of their activation. A key older than `age_max` is replaced.
     If no key is active, as at the very first start or after an operator deleted it, a new one is active at once.
     """
     retired = tuple(key.kid for key, next_key in pairwise(keys) if next_key.activate_time + PUBLISHED_AFTER <= now)
     if not any(key.activate_time <= now for key in keys):
-        return Rotation(now, retired)
+        return KeyRotation(now, retired)
     due = keys[-1].activate_time + age_max
-    return Rotation(max(due, now + PUBLISHED_BEFORE) if now >= due - PUBLISHED_BEFORE else None, retired)
+    return KeyRotation(max(due, now + PUBLISHED_BEFORE) if now >= due - PUBLISHED_BEFORE else None, retired)
 
 
 class SigningKeys:

@@ -55,7 +55,7 @@ class NewFamily:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class RefreshTokenRotation:
     """The exchange of a family's refresh token for the next, if it is a family of one of these clients."""
 
     family: UUID
@@ -66,7 +66,7 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
+class RotatedFamily:
     """The user and the client of a family, and the scopes granted at sign-in."""
 
     user: User
@@ -182,7 +182,7 @@ async def lock_password(tx: Connection, user_uid: UUID, password_hash: str) -> b
     return bool(await tx.fetchval(query, user_uid, password_hash))
 
 
-async def rotate_family(tx: Connection, rotation: Rotation, lifetime: timedelta) -> Rotated | None:
+async def rotate_family(tx: Connection, rotation: RefreshTokenRotation, lifetime: timedelta) -> RotatedFamily | None:
     """Replaces the newest token of a family. Returns None if the token is not the newest, or another client's.
 
     If two transactions use the same token, one succeeds: the other waits, and then finds the new hash.
@@ -195,7 +195,7 @@ async def rotate_family(tx: Connection, rotation: Rotation, lifetime: timedelta)
     """
     hashes = (rotation.old_hash, rotation.new_hash)
     row = await tx.fetchrow(query, rotation.family, *hashes, lifetime, rotation.client_ids, rotation.user_agent)
-    return None if row is None else Rotated(_user(row), row["client_id"], frozenset(row["scopes"]))
+    return None if row is None else RotatedFamily(_user(row), row["client_id"], frozenset(row["scopes"]))
 
 
 async def delete_family(tx: Connection, family: UUID) -> tuple[UUID, bytes] | None:

@@ -19,7 +19,7 @@ from services.identity import (
 )
 from services.identity.code_storage import NewCode
 from services.identity.one_time_tokens import Purpose
-from services.identity.storage import NewFamily, Rotation
+from services.identity.storage import NewFamily, RefreshTokenRotation
 from tests.services.indexes import Read, assert_uses_indexes, filled_database, next_page, page
 
 FILL = {
@@ -60,7 +60,7 @@ USER = UUID(hashlib.md5(b"7", usedforsecurity=False).hexdigest())
 EMAIL = "User-77@example.com"
 CODE = NewCode(UUID(int=7), USER, "public", "", frozenset(), "")
 FAMILY = NewFamily(UUID(int=7), USER, "public", "", frozenset(), b"")
-ROTATION = Rotation(UUID(int=7), ("public",), "", b"", b"")
+ROTATION = RefreshTokenRotation(UUID(int=7), ("public",), "", b"", b"")
 
 
 async def deep_sessions(tx: Connection) -> None:

@@ -9,7 +9,7 @@ from meshwright.identity.v1.identity_pb import GetJwksRequest, GetOpenIdConfigur
 from mesh.database import Database
 from mesh.errors import FailedPrecondition
 from services.identity.cipher import Cipher
-from services.identity.keys import PUBLISHED_AFTER, PUBLISHED_BEFORE, Rotation, SigningKeys, plan_rotation
+from services.identity.keys import PUBLISHED_AFTER, PUBLISHED_BEFORE, KeyRotation, SigningKeys, plan_rotation
 from services.identity.storage import StoredKey
 from tests.services.identity.conftest import Identity
 
@@ -26,16 +26,16 @@ def keys_of(*activations: datetime) -> list[StoredKey]:
 @pytest.mark.parametrize(
     ("activations", "expected"),
     [
-        ([], Rotation(NOW, ())),
-        ([NOW], Rotation(None, ())),
-        ([NOW - AGE_MAX + PUBLISHED_BEFORE + MINUTE], Rotation(None, ())),
-        ([NOW - AGE_MAX + PUBLISHED_BEFORE], Rotation(NOW + PUBLISHED_BEFORE, ())),
-        ([NOW - AGE_MAX * 2], Rotation(NOW + PUBLISHED_BEFORE, ())),
-        ([NOW - AGE_MAX, NOW + MINUTE], Rotation(None, ())),
-        ([NOW - AGE_MAX, NOW - PUBLISHED_AFTER + MINUTE], Rotation(None, ())),
-        ([NOW - AGE_MAX, NOW - PUBLISHED_AFTER], Rotation(None, ("0",))),
-        ([NOW - AGE_MAX * 3, NOW - AGE_MAX * 2, NOW - MINUTE], Rotation(None, ("0",))),
-        ([NOW + MINUTE], Rotation(NOW, ())),
+        ([], KeyRotation(NOW, ())),
+        ([NOW], KeyRotation(None, ())),
+        ([NOW - AGE_MAX + PUBLISHED_BEFORE + MINUTE], KeyRotation(None, ())),
+        ([NOW - AGE_MAX + PUBLISHED_BEFORE], KeyRotation(NOW + PUBLISHED_BEFORE, ())),
+        ([NOW - AGE_MAX * 2], KeyRotation(NOW + PUBLISHED_BEFORE, ())),
+        ([NOW - AGE_MAX, NOW + MINUTE], KeyRotation(None, ())),
+        ([NOW - AGE_MAX, NOW - PUBLISHED_AFTER + MINUTE], KeyRotation(None, ())),
+        ([NOW - AGE_MAX, NOW - PUBLISHED_AFTER], KeyRotation(None, ("0",))),
+        ([NOW - AGE_MAX * 3, NOW - AGE_MAX * 2, NOW - MINUTE], KeyRotation(None, ("0",))),
+        ([NOW + MINUTE], KeyRotation(NOW, ())),
     ],
     ids=[
         "the first signs at once",
@@ -50,7 +50,7 @@ def keys_of(*activations: datetime) -> list[StoredKey]:
         "the one that signed was deleted: a new one signs at once",
     ],
 )
-def test_rotation_is_planned_by_age(activations: list[datetime], expected: Rotation) -> None:
+def test_rotation_is_planned_by_age(activations: list[datetime], expected: KeyRotation) -> None:
     """The plan depends on the keys and the time alone."""
     assert plan_rotation(keys_of(*activations), NOW, AGE_MAX) == expected
 

@@ -28,7 +28,7 @@ from services.identity import code_storage, one_time_storage, session_storage, s
 from services.identity.code_storage import NewCode
 from services.identity.domain import Role
 from services.identity.one_time_tokens import Purpose
-from services.identity.storage import NewFamily, NewUser, Rotated, Rotation
+from services.identity.storage import NewFamily, NewUser, RefreshTokenRotation, RotatedFamily
 
 T = TypeVar("T")
 
@@ -243,8 +243,8 @@ async def _sign_in(tx: Connection, uid: UUID, password: str, family: UUID, token
     return kept
 
 
-async def _rotate(tx: Connection, family: UUID, client: str, old: bytes, new: bytes) -> Rotated | None:
-    return await storage.rotate_family(tx, Rotation(family, (client,), "", old, new), LIFETIME)
+async def _rotate(tx: Connection, family: UUID, client: str, old: bytes, new: bytes) -> RotatedFamily | None:
+    return await storage.rotate_family(tx, RefreshTokenRotation(family, (client,), "", old, new), LIFETIME)
 
 
 async def _read(tx: Connection, uids: Sequence[UUID]) -> list[tuple[list[UUID], bool | None]]:

@@ -47,7 +47,7 @@ from services.inventory.messages import (
     reservation_message,
     stock_message,
 )
-from services.inventory.storage import Adjustment, Listed
+from services.inventory.storage import Adjustment, StockFilter
 
 UPDATABLE: Final = frozenset({"reorder_level", "reorder_quantity"})
 WATCH_EVERY_S: Final = 1.0
@@ -78,23 +78,25 @@ class InventoryHandlers(InventoryServiceBase):
 
     async def list_stock(self, request: ListStockRequest, call: Call) -> ListStockResponse:
         """Lists the stock of all products, or of those that run low."""
-        found, next_page_token = await self._list(request, Listed.LOW if request.low_only else Listed.ALL)
+        found, next_page_token = await self._list(request, StockFilter.LOW if request.low_only else StockFilter.ALL)
         return ListStockResponse(stock=[stock_message(each) for each in found], next_page_token=next_page_token)
 
     async def list_reorder_proposals(
         self, request: ListReorderProposalsRequest, call: Call
     ) -> ListReorderProposalsResponse:
         """Lists what to reorder."""
-        found, next_page_token = await self._list(request, Listed.TO_REORDER)
+        found, next_page_token = await self._list(request, StockFilter.TO_REORDER)
         proposals = [proposal_message(stock) for stock in found]
         return ListReorderProposalsResponse(proposals=proposals, next_page_token=next_page_token)
 
     async def _list(
-        self, request: ListStockRequest | ListReorderProposalsRequest, listed: Listed
+        self, request: ListStockRequest | ListReorderProposalsRequest, stock_filter: StockFilter
     ) -> tuple[Sequence[Stock], str]:
-        page = read_page(request.page_size, request.page_token, query=(listed.name,), key_types=storage.STOCK_KEY_TYPES)
+        page = read_page(
+            request.page_size, request.page_token, query=(stock_filter.name,), key_types=storage.STOCK_KEY_TYPES
+        )
         async with self._database.transaction() as tx:
-            return await storage.list_stock(tx, page, listed)
+            return await storage.list_stock(tx, page, stock_filter)
 
     async def update_stock(self, request: UpdateStockRequest, call: Call) -> StockMessage:
         """Changes when and how much to reorder."""

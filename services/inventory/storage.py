@@ -31,8 +31,8 @@ LOW_CHANGES_MAX: Final = 100
 _STOCK: Final = "product, on_hand, reserved, reorder_level, reorder_quantity, update_time, version"
 
 
-class Listed(enum.Enum):
-    """The stock that a list holds, as a condition. Each but the first has an index."""
+class StockFilter(enum.Enum):
+    """A filter of a list of stock. The value is its condition in SQL; each but the first has an index."""
 
     ALL = "true"
     LOW = "low"
@@ -113,11 +113,11 @@ def _was_low(before: Stock) -> bool:
     return before.low and before.version > 0
 
 
-async def list_stock(tx: Connection, page: Page, listed: Listed) -> tuple[Sequence[Stock], str]:
+async def list_stock(tx: Connection, page: Page, stock_filter: StockFilter) -> tuple[Sequence[Stock], str]:
     """Returns a page of the stock by the name of the product, and the next page's token."""
     after = "AND product > $2" if page.after else ""
     rows = await tx.fetch(
-        f"SELECT {_STOCK} FROM stock WHERE {listed.value} {after} ORDER BY product LIMIT $1",
+        f"SELECT {_STOCK} FROM stock WHERE {stock_filter.value} {after} ORDER BY product LIMIT $1",
         page.limit,
         *(page.after or ()),
     )

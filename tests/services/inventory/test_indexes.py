@@ -38,10 +38,10 @@ FILL = {
 }
 
 
-async def deep_stock(tx: Connection, listed: storage.Listed) -> None:
+async def deep_stock(tx: Connection, stock_filter: storage.StockFilter) -> None:
     """Reads two pages."""
-    _, token = await storage.list_stock(tx, page(str, size=20), listed)
-    await storage.list_stock(tx, next_page((str,), token), listed)
+    _, token = await storage.list_stock(tx, page(str, size=20), stock_filter)
+    await storage.list_stock(tx, next_page((str,), token), stock_filter)
 
 
 async def deep_adjustments(tx: Connection) -> None:
@@ -51,9 +51,9 @@ async def deep_adjustments(tx: Connection) -> None:
 
 
 READS: dict[str, Read] = {
-    "list_stock": lambda tx: deep_stock(tx, storage.Listed.ALL),
-    "list_stock low": lambda tx: deep_stock(tx, storage.Listed.LOW),
-    "list_stock to reorder": lambda tx: deep_stock(tx, storage.Listed.TO_REORDER),
+    "list_stock": lambda tx: deep_stock(tx, storage.StockFilter.ALL),
+    "list_stock low": lambda tx: deep_stock(tx, storage.StockFilter.LOW),
+    "list_stock to reorder": lambda tx: deep_stock(tx, storage.StockFilter.TO_REORDER),
     "list_adjustments": deep_adjustments,
     "is_erased": lambda tx: erasure_storage.ERASED_USERS.contains(tx, "users/1"),
     "erase": lambda tx: erasure_storage.erase(tx, "users/1"),

@@ -34,7 +34,7 @@ from mesh.money import Money
 from mesh.money_message import money_of
 from services.analytics import audit_storage, metric_storage, people_storage, sale_storage
 from services.analytics.audit_storage import Entry
-from services.analytics.domain import Metric, SaleLine, Step, tallies, variant_tallies
+from services.analytics.domain import Metric, SaleLine, SaleStep, tallies, variant_tallies
 
 
 def handlers() -> Mapping[type[Message], Handler]:
@@ -201,7 +201,7 @@ async def _count_order(tx: Connection, event: Event[Any], order: Order | None, m
     assert order.total is not None, "orders sets it"
     assert order.update_time is not None, "orders sets it"
     units, amount = sum(line.quantity for line in order.lines), money_of(order.total)
-    step = Step(metric, order.name, units, amount, order.update_time.to_datetime())
+    step = SaleStep(metric, order.name, units, amount, order.update_time.to_datetime())
     verb = metric.removeprefix("orders_")
     await _log(tx, event, order.customer, f"{verb}: {units} {'unit' if units == 1 else 'units'}, {_amount(amount)}")
     await _count(tx, step, _lines(order), order.customer)
@@ -213,10 +213,10 @@ async def _count_payment(
     assert message is not None, "payments sets it"
     amount = money_of(message)
     await _log(tx, event, payment.customer, f"{metric.removeprefix('payments_')}: {_amount(amount)}")
-    await _count(tx, Step(metric, payment.order, 0, amount, event.time), [], payment.customer)
+    await _count(tx, SaleStep(metric, payment.order, 0, amount, event.time), [], payment.customer)
 
 
-async def _count(tx: Connection, step: Step, lines: Sequence[SaleLine], customer: str) -> None:
+async def _count(tx: Connection, step: SaleStep, lines: Sequence[SaleLine], customer: str) -> None:
     """Counts a step. The customer is empty if the account was deleted."""
     await metric_storage.add(tx, tallies(step, lines))
     await sale_storage.insert(tx, step, await people_storage.person_of(tx, customer) if customer else None)

@@ -122,7 +122,7 @@ class Measures:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SaleStep:
     """A step of a sale: what happened to an order, and when. `units` counts those of all products."""
 
     metric: Metric
@@ -153,7 +153,7 @@ class Tally:
     measures: Measures
 
 
-def tallies(step: Step, lines: Sequence[SaleLine]) -> Iterator[Tally]:
+def tallies(step: SaleStep, lines: Sequence[SaleLine]) -> Iterator[Tally]:
     """Yields what a step of a sale adds to its metric: in total, and for each product."""
     total = Measures(1, step.units, step.amount.hundredths)
     yield Tally(step.metric, Dimension.TOTAL, "", step.amount.currency, step.time, total)

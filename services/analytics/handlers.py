@@ -52,8 +52,8 @@ from services.analytics.domain import (
     Period,
     Point,
     Query,
+    SaleStep,
     Series,
-    Step,
 )
 from services.analytics.experiment import EXPERIMENT_PREFIX, VariantResult, results
 from services.analytics.ingestion import Ingestion
@@ -279,7 +279,7 @@ def _variant_message(result: VariantResult) -> ExperimentMessage.Variant:
     )
 
 
-def _sale_message(step: Step) -> SaleMessage:
+def _sale_message(step: SaleStep) -> SaleMessage:
     return SaleMessage(
         metric=MetricMessage[step.metric.name],
         order=step.order,

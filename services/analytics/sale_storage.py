@@ -7,7 +7,7 @@ from typing import Final
 from mesh.database import Connection, lock_relation
 from mesh.money import Money
 from mesh.position import Key
-from services.analytics.domain import Metric, Step
+from services.analytics.domain import Metric, SaleStep
 
 KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
 """The position of a step."""
@@ -17,7 +17,7 @@ KEPT_FOR: Final = timedelta(days=731)
 PURGED_PER_STEP_MAX: Final = 2
 
 
-async def insert(tx: Connection, step: Step, person: int | None) -> None:
+async def insert(tx: Connection, step: SaleStep, person: int | None) -> None:
     """Inserts a step, and deletes some that are too old."""
     await lock_relation(tx, "sales")
     await tx.execute(
@@ -50,7 +50,7 @@ async def last_sequence(tx: Connection) -> int:
     return sequence
 
 
-async def list_steps(tx: Connection, after: Sequence[Key]) -> list[tuple[int, Step]]:
+async def list_steps(tx: Connection, after: Sequence[Key]) -> list[tuple[int, SaleStep]]:
     """Returns the steps after a position, each with its own, at most STEPS_MAX."""
     query = f"""
         SELECT sequence, metric, order_name, units, currency, hundredths, event_time
@@ -59,7 +59,7 @@ async def list_steps(tx: Connection, after: Sequence[Key]) -> list[tuple[int, St
     return [
         (
             row["sequence"],
-            Step(
+            SaleStep(
                 Metric(row["metric"]),
                 row["order_name"],
                 row["units"],

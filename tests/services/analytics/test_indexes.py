@@ -12,7 +12,7 @@ from mesh.money import Money
 from services.analytics import audit_storage, event_storage, metric_storage, name_storage, people_storage, sale_storage
 from services.analytics.audit_storage import Entry, Search
 from services.analytics.client_events import ClientEvent
-from services.analytics.domain import Dimension, Interval, Measure, Metric, Period, Query, SaleLine, Step, tallies
+from services.analytics.domain import Dimension, Interval, Measure, Metric, Period, Query, SaleLine, SaleStep, tallies
 from tests.services.indexes import Read, assert_uses_indexes, filled_database, next_page, page
 
 FILL = {
@@ -55,7 +55,7 @@ FILL = {
 }
 NOW = datetime.now(UTC)
 ANY = Search("", "", "", None, None)
-STEP = Step(Metric.ORDERS_PLACED, "orders/7", 1, Money("EUR", 100), NOW)
+STEP = SaleStep(Metric.ORDERS_PLACED, "orders/7", 1, Money("EUR", 100), NOW)
 LINE = SaleLine("products/7", 1, Money("EUR", 100))
 EVENT = ClientEvent(str(uuid4()), Metric.PAGE_VIEWS.value, NOW, 7, None, "/", None, None)
 ENTRY = Entry("orders", "event", "type-1", "orders/7", "users/7", "", NOW)

@@ -52,10 +52,10 @@ class Chats:
         with self._changes.watch(uid) as changed:
             news = await self._read(uid, actor, view, changed)
             with self._presence.connected(uid, actor):
-                async with Posting(posts, partial(self._post, uid, actor), changed) as posting:
+                async with PostWriter(posts, partial(self._post, uid, actor), changed) as writer:
                     while True:
-                        failure = posting.failure()
-                        for response in (*news, *posting.results()):
+                        failure = writer.failure()
+                        for response in (*news, *writer.results()):
                             yield response
                         if failure is not None:
                             raise failure
@@ -85,9 +85,9 @@ class Chats:
         return list(view.show(conversation, participants, messages))
 
 
-class Posting:
-    """The posts of one stream, which are made one after the other while the context lasts, and their results. A client
-    that does not read the results, or posts faster than it may, is not read from meanwhile.
+class PostWriter:
+    """The writer of the posts of one stream, one after the other while the context lasts. While a client does not read
+    the results, or posts faster than it may, its requests are not read.
     """
 
     def __init__(

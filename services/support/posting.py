@@ -31,7 +31,7 @@ async def post(database: Database, uid: UUID, sender: Actor, text: str, request_
         changed, message = conversation.post(sender, text, posted_as, datetime.now(UTC))
         await storage.insert_message(tx, message)
         await storage.update(tx, changed)
-        await presence_storage.see(tx, uid, sender)
+        await presence_storage.record_presence(tx, uid, sender)
         posted = MessagePosted(
             message=message.name,
             conversation=conversation.name,

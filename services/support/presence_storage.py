@@ -61,7 +61,7 @@ async def renew(tx: Connection, streams: Collection[OpenStream]) -> Sequence[UUI
     new = {row["uid"] for row in rows if row["is_new"]}
     opened = [each for each in streams if each.uid in new]
     for conversation, actor in sorted({(each.conversation, each.actor) for each in opened}, key=_order):
-        await see(tx, conversation, actor)
+        await record_presence(tx, conversation, actor)
     return [each.conversation for each in opened]
 
 
@@ -72,8 +72,8 @@ def _order(seen: tuple[UUID, Actor]) -> tuple[UUID, str]:
     return seen[0], seen[1].subject
 
 
-async def see(tx: Connection, conversation: UUID, actor: Actor) -> None:
-    """Writes that a user is in a conversation now."""
+async def record_presence(tx: Connection, conversation: UUID, actor: Actor) -> None:
+    """Records that a user is in a conversation now."""
     query = """
         INSERT INTO participants AS seen (conversation_uid, user_name, staff, last_seen_time) VALUES ($1, $2, $3, now())
         ON CONFLICT (conversation_uid, user_name) DO UPDATE

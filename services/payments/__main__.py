@@ -4,9 +4,9 @@ from mesh.database import Database, WorkListener
 from mesh.events import Inbox, Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
-from services.payments.charging import WORKERS, Charging
 from services.payments.consumers import Consumers
 from services.payments.handlers import PaymentsHandlers
+from services.payments.provider_worker import WORKERS, ProviderWorker
 from services.payments.sandbox import Sandbox
 from services.payments.sandbox_reports import SandboxReports
 from services.payments.settings import PaymentsSettings
@@ -24,7 +24,7 @@ async def wire(process: Process, settings: PaymentsSettings) -> None:
     secret = settings.provider_report_secret.get_secret_value().encode()
     await process.enter(SandboxReports(sandbox, settings.report_url, secret))
     listener = await process.enter(WorkListener(database, CHANNEL, WORKERS))
-    await process.enter(Charging(database, sandbox, settings.risk_limits, settings.payment_time_max, listener))
+    await process.enter(ProviderWorker(database, sandbox, settings.risk_limits, settings.payment_time_max, listener))
     consumers = Consumers(settings.default_payment_method)
     await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
     await serve(process, settings, PaymentsHandlers(database, secret, settings.default_payment_method))

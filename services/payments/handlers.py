@@ -37,7 +37,7 @@ STAFF_SCOPE = "payments.manage"
 
 
 class PaymentsHandlers(PaymentsServiceBase):
-    """The handlers of PaymentsService. They record what is to be done; the worker asks the provider (charging.py)."""
+    """The handlers of PaymentsService. They record what is to be done; ProviderWorker calls the provider."""
 
     def __init__(self, database: Database, report_secret: bytes, default_payment_method: str) -> None:
         self._database = database

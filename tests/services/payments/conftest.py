@@ -9,9 +9,9 @@ import pytest
 from mesh.database import Database, WorkListener
 from mesh.money import Money
 from services.payments import charges, storage
-from services.payments.charging import Charging
 from services.payments.domain import Payment
 from services.payments.provider import Provider
+from services.payments.provider_worker import ProviderWorker
 from services.payments.risk import Limits
 from services.payments.sandbox import Sandbox
 from tests.services.outbox import published_names
@@ -25,7 +25,7 @@ class Shop:
 
     def __init__(self, database: Database, provider: Provider, time_max: timedelta = timedelta(minutes=1)) -> None:
         self.database = database
-        self._charging = Charging(database, provider, LIMITS, time_max, WorkListener(database, "unused", 1))
+        self._worker = ProviderWorker(database, provider, LIMITS, time_max, WorkListener(database, "unused", 1))
 
     async def charge(
         self, order: str = "orders/1", method: str = "card_ok", amount: Money = PRICE, customer: str = "users/ada"
@@ -50,7 +50,7 @@ class Shop:
 
     async def work_once(self) -> bool:
         """Does one step; returns False if no payment is due."""
-        return await self._charging.work_one()
+        return await self._worker.work_one()
 
     async def end_leases(self) -> None:
         """Makes every payment due whose provider is to be asked, as time does."""

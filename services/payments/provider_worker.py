@@ -1,4 +1,4 @@
-"""The worker that asks the provider for what payments need, and records what it answers.
+"""The worker that makes the calls to the provider that payments need, and records the outcomes.
 
 The provider is called outside of transactions, by keys that make repetitions harmless. The answer, the postings of the
 ledger and the events are then written in one transaction. If the process dies in between, the lease of the payment
@@ -40,14 +40,14 @@ Record = Callable[[Connection, Payment, datetime], Awaitable[None]]
 log = structlog.get_logger()
 
 
-class Charging(Worker):
-    """The worker, which works while its context lasts. Replicas share the work."""
+class ProviderWorker(Worker):
+    """The worker that calls the provider while its context lasts. Replicas share the work."""
 
     def __init__(
         self, database: Database, provider: Provider, limits: risk.Limits, time_max: timedelta, listener: WorkListener
     ) -> None:
         """Prepares the worker. A payment that the provider leaves undecided for longer than `time_max` fails."""
-        super().__init__({"charging": self._work}, tasks_each=WORKERS)
+        super().__init__({"payments provider worker": self._work}, tasks_each=WORKERS)
         self._database = database
         self._provider = provider
         self._limits = limits

@@ -10,10 +10,10 @@ import pytest
 from mesh.database import Database, WorkListener
 from mesh.errors import FailedPrecondition
 from mesh.money import Money
-from services.payments import charges, charging, storage
-from services.payments.charging import ANSWERS, Charging
+from services.payments import charges, provider_worker, storage
 from services.payments.domain import Account, Failure, State
 from services.payments.provider import Outcome, ProviderError
+from services.payments.provider_worker import ANSWERS, ProviderWorker
 from services.payments.sandbox import Sandbox
 from tests.services.payments.conftest import LIMITS, PRICE, Shop
 
@@ -235,9 +235,9 @@ async def test_replicas_share_the_work(database: Database) -> None:
 
 async def test_a_running_worker_is_woken(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """By each transaction that makes a payment due, since it does not look by itself here; it ends with its context."""
-    monkeypatch.setattr(charging, "POLL_PAUSE_S", 3600.0)
-    listener = WorkListener(database, storage.CHANNEL, charging.WORKERS)
-    worker = Charging(database, Sandbox(database), LIMITS, timedelta(minutes=1), listener)
+    monkeypatch.setattr(provider_worker, "POLL_PAUSE_S", 3600.0)
+    listener = WorkListener(database, storage.CHANNEL, provider_worker.WORKERS)
+    worker = ProviderWorker(database, Sandbox(database), LIMITS, timedelta(minutes=1), listener)
     shop = Shop(database, Sandbox(database))
     async with listener, worker, asyncio.timeout(30):
         payment = await shop.charge()

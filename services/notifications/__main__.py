@@ -25,7 +25,7 @@ from services.notifications.letters import Letters
 from services.notifications.notifier import Notifier
 from services.notifications.purge import Purge
 from services.notifications.senders.mail import Mailer, MailSender
-from services.notifications.senders.outgoing import OutgoingMessages
+from services.notifications.senders.outgoing_messages import OutgoingMessages
 from services.notifications.senders.resolver import Resolver
 from services.notifications.senders.sms import FileSmsGateway, SmsSender
 from services.notifications.senders.webhook_client import WebhookClient

@@ -1,4 +1,4 @@
-"""The words for what events hold, as templates use them."""
+"""Formats of the values in events, for templates of letters."""
 
 from googleapis.google.type.money_pb import Money
 

@@ -28,7 +28,7 @@ from services.notifications.domain.notification import (
 )
 from services.notifications.letters import Letters
 from services.notifications.senders.mail import Mailer, UndeliverableMail, compose
-from services.notifications.senders.outgoing import UNDELIVERABLE
+from services.notifications.senders.outgoing_messages import UNDELIVERABLE
 from services.notifications.storage import erased_users, mailed_addresses, notifications, user_lock
 
 log = structlog.get_logger()

@@ -10,9 +10,9 @@ from mesh.database import Connection
 from mesh.events import Event
 from mesh.events.inbox import Handler
 from services.notifications.domain.notification import Kind, notification_uid
+from services.notifications.formatting import amount, order_number
 from services.notifications.notifier import Notifier
 from services.notifications.webhook_publisher import WebhookPublisher
-from services.notifications.words import amount, order_number
 
 _WHY: Final = {
     Order.CancelReason.CUSTOMER: " as you asked",

@@ -7,8 +7,8 @@ from mesh.database import Connection
 from mesh.events import Event
 from mesh.events.inbox import Handler
 from services.notifications.domain.notification import Kind, notification_uid
+from services.notifications.formatting import amount, order_number
 from services.notifications.notifier import Notifier
-from services.notifications.words import amount, order_number
 
 
 class PaymentConsumers:

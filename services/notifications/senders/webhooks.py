@@ -159,7 +159,7 @@ class WebhookDeliveries:
             after = endpoint.after(
                 succeeded=any(attempt.succeeded for attempt in attempts),
                 gone=any(attempt.gone for attempt in attempts),
-                overloaded=await webhook_deliveries.exceed(tx, endpoint.uid, self._backlog_max),
+                overloaded=await webhook_deliveries.has_more_than(tx, endpoint.uid, self._backlog_max),
                 now=datetime.now(UTC),
                 disable_after=self._disable_after,
             )

@@ -77,7 +77,7 @@ async def list_due(tx: Connection, endpoint: UUID, limit: int) -> Sequence[Webho
     return await _with_attempts(tx, await tx.fetch(query, endpoint, limit))
 
 
-async def exceed(tx: Connection, endpoint: UUID, count: int) -> bool:
+async def has_more_than(tx: Connection, endpoint: UUID, count: int) -> bool:
     """Returns whether more than `count` deliveries of an endpoint are pending. It reads no more than that."""
     query = """
         SELECT EXISTS (SELECT FROM webhook_deliveries WHERE endpoint_uid = $1 AND due_time IS NOT NULL OFFSET $2)

@@ -35,7 +35,7 @@ from services.notifications.domain.webhook_endpoint import EndpointDetails, Webh
 from services.notifications.letters import Letters
 from services.notifications.notifier import Notifier
 from services.notifications.senders.mail import Mailer, MailSender
-from services.notifications.senders.outgoing import OutgoingMessages
+from services.notifications.senders.outgoing_messages import OutgoingMessages
 from services.notifications.storage import phone_codes, preferences, webhook_endpoints
 from services.notifications.webhook_publisher import WebhookPublisher
 from tests.given_token import GivenToken

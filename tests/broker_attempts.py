@@ -14,7 +14,9 @@ STREAM_API = "PUB $JS.API.STREAM.{}.MESHWRIGHT"
 
 
 def attempts(services: Sequence[str]) -> tuple[str, ...]:
-    """Returns what is tried: what the user of each of these services may do, and what none may."""
+    """Returns the attempts: actions that the user of each of these services may take, and actions that no user may
+    take.
+    """
     return (
         *map(publish, services),
         *map(pull, services),

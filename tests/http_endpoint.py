@@ -15,7 +15,7 @@ from mesh.listening import bind
 
 
 class Endpoint:
-    """An HTTP endpoint that counts its calls and answers what it is told to, while it is `open`."""
+    """An HTTP endpoint that counts its calls and returns `answer` while it is `open`."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self.body = body
@@ -25,7 +25,7 @@ class Endpoint:
         self.requests: list[tuple[str, str]] = []
 
     async def answer(self, request: Request) -> Response:
-        """One call."""
+        """Handles one call."""
         self.requests.append((request.headers.get("authorization", ""), (await request.body()).decode()))
         await self.open.wait()
         return JSONResponse(self.body, status_code=self.status)

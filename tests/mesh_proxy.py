@@ -32,7 +32,7 @@ _NOT_PASSED_ON: Final = _HOP_BY_HOP | {b"l5d-proxy-connection"}
 
 
 class HttpConnection:
-    """A connection of an HTTP/1.1 client. `is_open` says whether another request can be sent on it."""
+    """A connection of an HTTP/1.1 client. `is_open` is true if it can send another request."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -83,7 +83,7 @@ async def next_event(http: h11.Connection, reader: asyncio.StreamReader) -> Any:
 
 
 class HttpProxy:
-    """A proxy before an HTTP application. It closes its client's connection when l5d-proxy-connection says so."""
+    """A proxy before an HTTP application. It closes its client's connection on the header l5d-proxy-connection."""
 
     def __init__(self, application_port: int) -> None:
         self.port = 0

@@ -101,7 +101,7 @@ class AuthorizationPolicy(Strict):
 
 
 class IdentityRef(Strict):
-    """One account: without a name it would be all of the namespace."""
+    """One ServiceAccount. Without a name it would mean all of the namespace."""
 
     kind: Literal["ServiceAccount"]
     name: Name

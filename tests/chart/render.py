@@ -38,7 +38,7 @@ Object = dict[str, Any]
 
 
 class RenderFailed(AssertionError):
-    """Helm could not render a profile; the text is what it said."""
+    """A failure of Helm to render a profile. The text is Helm's message."""
 
 
 def helm(*arguments: str, program: str = "helm") -> "subprocess.CompletedProcess[str]":
@@ -66,7 +66,7 @@ def rendered(profile: str, program: str = "helm") -> tuple[Object, ...]:
 
 
 def objects(text: str) -> tuple[Object, ...]:
-    """The objects of a render, what is random in them replaced."""
+    """The objects of a render, with random values replaced."""
     return tuple(_without_secrets(each) for each in yaml.safe_load_all(text) if each)
 
 

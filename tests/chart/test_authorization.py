@@ -175,7 +175,7 @@ Mutation = Callable[[Objects], None]
 
 
 def find(objects: Objects, kind: str, name: str) -> dict[str, Any]:
-    """One object."""
+    """Returns one object."""
     return next(each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name)
 
 

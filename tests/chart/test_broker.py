@@ -59,7 +59,7 @@ def test_each_service_knows_its_own_password_only(server: str, url: str, argumen
 
 
 def test_rabbitmq_gets_the_users_of_the_contracts() -> None:
-    """Its definitions are what the contracts say, with the passwords of the Secret."""
+    """RabbitMQ's definitions are derived from the contracts, with the passwords of the Secret."""
     secret = secrets(*RABBITMQ)["shop-rabbitmq"]
     all_users = rabbitmq_users(SERVICES)
     passwords = {user.name: secret[user.name] for user in all_users}
@@ -67,7 +67,7 @@ def test_rabbitmq_gets_the_users_of_the_contracts() -> None:
 
 
 def test_there_is_one_broker() -> None:
-    """Two are an error, which says what to do; one in the place of the other leaves nothing of that."""
+    """Enabling both brokers is an error with a remedy; enabling one leaves no object of the other."""
     both = template("--set=rabbitmq.enabled=true")
     assert "nats and rabbitmq are both enabled" in both.stderr
     assert "nats" not in {
@@ -95,7 +95,7 @@ async def test_rabbitmq_takes_the_configuration(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_the_broker_takes_the_configuration(tmp_path: Path) -> None:
-    """The rendered files are what the contracts say, and NATS reads them."""
+    """The rendered files agree with the contracts, and NATS accepts them."""
     files: dict[str, Any] = {}
     for each in filter(None, yaml.safe_load_all(template().stdout)):
         if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "shop-nats":

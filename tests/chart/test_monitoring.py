@@ -49,7 +49,7 @@ def parts(expression: promql.Expr) -> Iterator[promql.Expr]:
 
 @pytest.mark.parametrize("text", EXPRESSIONS.values(), ids=list(EXPRESSIONS))
 def test_an_expression_finds_series(text: str) -> None:
-    """It is PromQL, and names series and labels that there are."""
+    """Each expression is valid PromQL, and uses only series and labels that exist."""
     known = measured()
     found = list(parts(promql.parse(text)))
     selectors = [each for each in found if isinstance(each, promql.VectorSelector)]

@@ -1,4 +1,4 @@
-"""Every rendered object is one that a cluster accepts, and that has the effect it is there for."""
+"""Every rendered object is valid for a cluster and has the effect that it is meant to have."""
 
 import copy
 import shutil
@@ -88,13 +88,13 @@ CONNECTIONS = {
 
 @pytest.mark.parametrize(("value", "restarted"), CONNECTIONS.items(), ids=CONNECTIONS)
 def test_changed_connections_restart_whoever_has_them(value: str, restarted: set[str]) -> None:
-    """Also those that are made up by the chart; passwords, which differ from render to render, do not count."""
+    """A changed connection restarts the pods that use it, also a generated one; random passwords do not count."""
     before, after = (connections(template(*values).stdout) for values in ((), (f"--set={value}",)))
     assert {name for name in before if before[name] != after[name]} == restarted
 
 
 def test_another_user_of_the_broker_restarts_its_services(tmp_path: Path) -> None:
-    """As in the version that gave each service a user of its own, in which no value had changed."""
+    """A new user of the broker restarts its services even if no value changed, as in an upgrade of the chart."""
     before = template().stdout
     shared = tmp_path / "meshwright"
     shutil.copytree(CHART, shared)
@@ -314,7 +314,7 @@ def test_calls_can_drain(render: tuple[Object, ...]) -> None:
 
 @each_render
 def test_there_is_one_circuit_breaker(render: tuple[Object, ...]) -> None:
-    """The processes know of the mesh exactly where there is one, and leave retries and circuit breaking to it."""
+    """SERVICE_MESH is set exactly if Linkerd is on, so that only one of the two retries and breaks circuits."""
     services = {each["metadata"]["name"]: each for each in render if each["kind"] == "Service"}
     for each in render:
         if each["kind"] != "Deployment" or each["metadata"]["name"] in {"shop-mail", *CALL_ONLY}:
@@ -330,7 +330,7 @@ def test_there_is_one_circuit_breaker(render: tuple[Object, ...]) -> None:
 
 @each_render
 def test_ports_say_what_they_speak(render: tuple[Object, ...]) -> None:
-    """An unknown appProtocol makes a port opaque, and one that waits for the server to speak costs ten seconds."""
+    """Every port has a known appProtocol: an unknown one is opaque, and detecting a protocol can take ten seconds."""
     spoken = {"grpc": "kubernetes.io/h2c", "http": "http"}
     opaque = dict.fromkeys(("postgres", "nats", "amqp", "smtp"), "linkerd.io/opaque")
     for each in render:
@@ -436,7 +436,7 @@ def test_the_port_of_a_url_can_be_reached(values: tuple[str, ...], workload: str
 
 @each_render
 def test_every_pod_has_a_policy(render: tuple[Object, ...]) -> None:
-    """Those of `helm test` too: what no policy selects may connect to anything and be connected to by anybody."""
+    """A NetworkPolicy selects every pod, also those of `helm test`: a pod without one may connect anywhere."""
     policies = [each["spec"] for each in render if each["kind"] == "NetworkPolicy"]
     labels = [each["spec"]["template"]["metadata"]["labels"] for each in render if "template" in each.get("spec", {})]
     labels += [each["metadata"]["labels"] for each in render if each["kind"] == "Pod"]
@@ -446,7 +446,7 @@ def test_every_pod_has_a_policy(render: tuple[Object, ...]) -> None:
 
 
 def test_only_what_calls_urls_of_users_reaches_the_internet() -> None:
-    """At public addresses and the port of https; private networks of the same version of IP are left out."""
+    """Only pods that call URLs of users reach public addresses, at the port of https; private networks are excluded."""
     done = template()
     assert done.returncode == 0, done.stderr
     rules = {
@@ -464,7 +464,7 @@ def test_only_what_calls_urls_of_users_reaches_the_internet() -> None:
 
 
 def test_servers_of_ones_own_can_be_reached() -> None:
-    """At the addresses and ports of the values, by those who use them."""
+    """The servers in the values can be reached at their addresses and ports, by the pods that use them."""
     values = (
         "mail.enabled=false",
         "mail.url=smtp://mail.example.com",

@@ -49,7 +49,7 @@ def of_compose() -> Iterator[str]:
 
 
 def absent_packages() -> set[str]:
-    """The modules at the top of what is installed here beyond requirements.txt."""
+    """Returns the top-level modules that are installed here in addition to requirements.txt."""
     pinned = {_normal(name) for name in re.findall(r"(?m)^([\w.-]+)==", (ROOT / "requirements.txt").read_text())}
     found = packages_distributions()
     return {module for module, distributions in found.items() if not pinned & set(map(_normal, distributions))}
@@ -70,7 +70,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("module", sorted({*of_the_chart(), *of_compose()}))
 def test_a_program_needs_only_what_the_image_holds(image: Path, module: str) -> None:
-    """It imports without the packages that only a checkout has, such as those that start a mesh on one machine."""
+    """A program imports without the packages that only a checkout has, such as those of the local mesh."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", IMPORT, module, ",".join(absent_packages())],
         cwd=image,

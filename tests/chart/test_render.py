@@ -1,4 +1,4 @@
-"""The chart renders, the same everywhere, into what is committed."""
+"""The chart renders everywhere to the committed files."""
 
 from pathlib import Path
 
@@ -26,19 +26,19 @@ def test_a_render_is_the_committed_one(profile: str) -> None:
 
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_every_supported_kubernetes_gets_the_same(version: str) -> None:
-    """Nothing depends on the version of the cluster."""
+    """The objects are the same for every supported version of Kubernetes."""
     assert objects(template("--kube-version", version).stdout) == rendered("default")
 
 
 def test_an_older_kubernetes_is_refused() -> None:
-    """The chart says which versions it is for."""
+    """An older cluster is rejected with the versions that the chart supports."""
     done = template("--kube-version", "1.30.0")
     assert done.returncode != 0
     assert ">=1.31.0-0" in done.stderr
 
 
 def test_nothing_of_linkerd_is_left_without_it() -> None:
-    """One value away: no object, no annotation, no port of the mesh."""
+    """With Linkerd disabled, no object, annotation or port of it remains."""
     text = (GOLDEN / "alone.yaml").read_text()
     assert "linkerd.io/inject" not in text
     assert "policy.linkerd.io" not in text
@@ -46,7 +46,7 @@ def test_nothing_of_linkerd_is_left_without_it() -> None:
 
 
 def test_the_notes_tell_the_next_commands() -> None:
-    """Whoever installs it is told how to test it, to reach it, and to sign in."""
+    """The notes show the commands that test the release, reach it, and sign in."""
     done = helm("install", "shop", ".", "--dry-run=client", "--namespace=store", "--set=linkerd.enabled=false")
     assert done.returncode == 0, done.stderr
     notes = done.stdout.partition("NOTES:")[2]
@@ -72,7 +72,7 @@ def test_two_releases_make_up_one_mesh() -> None:
 
 
 def test_a_failed_render_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make golden` says what Helm said and of which profile, and leaves the committed copies as they are."""
+    """`make golden` prints Helm's error and the name of the profile, and leaves the committed files unchanged."""
     monkeypatch.setattr(render, "GOLDEN", tmp_path)
     monkeypatch.setitem(PROFILES, "broken", ("--set=nosuch=1",))
     with pytest.raises(

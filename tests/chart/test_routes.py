@@ -26,7 +26,7 @@ def routes_of(method: Method, *, inbound: bool) -> Iterator[GRPCRoute]:
 
 @each_method
 def test_a_method_is_routed_once_inbound(method: Method) -> None:
-    """Of two routes the older alone would count; without one the method is not found."""
+    """Each method has exactly one inbound route: of two only the older counts, without one the method is not found."""
     (route,) = routes_of(method, inbound=True)
     assert route.spec.parentRefs == [
         ServerRef(group="policy.linkerd.io", kind="Server", name=f"shop-{method.workload}")
@@ -35,7 +35,7 @@ def test_a_method_is_routed_once_inbound(method: Method) -> None:
 
 @each_method
 def test_a_method_is_delivered_as_its_contract_says(method: Method) -> None:
-    """One route outbound, with the contract's timeout; retries if and only if the contract calls it idempotent."""
+    """Each method has one outbound route with the contract's timeout; it retries only idempotent methods."""
     (route,) = routes_of(method, inbound=False)
     (parent,) = route.spec.parentRefs
     assert parent == ServiceRef(group="core", kind="Service", name=f"shop-{method.workload}", port=9000)

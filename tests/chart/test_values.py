@@ -59,7 +59,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("value", "expected"), REFUSED.values(), ids=list(REFUSED))
 def test_a_wrong_value_is_refused_where_it_stands(value: str, expected: str) -> None:
-    """The path of the value and what is wrong with it, or what is missing and how to give it."""
+    """An invalid value is reported with its path and the reason, a missing one with how to set it."""
     done = template("--set", value)
     assert done.returncode != 0
     assert re.search(expected, done.stderr), done.stderr
@@ -75,7 +75,7 @@ def test_a_cluster_without_linkerd_is_refused() -> None:
 
 
 def test_a_cluster_without_linkerd_takes_a_release_without_it() -> None:
-    """Nothing asks for what a plain cluster lacks."""
+    """Without Linkerd, no object needs a kind that a plain cluster lacks."""
     done = helm("template", "shop", ".", "--kube-version", "1.34.0", "--set", "linkerd.enabled=false")
     assert done.returncode == 0, done.stderr
 

@@ -88,7 +88,7 @@ async def test_a_token_serves_until_it_expires(issuer: Issuer) -> None:
 
 
 async def test_concurrent_callers_share_a_request(issuer: Issuer) -> None:
-    """Those who come while a token is being obtained wait for it."""
+    """Concurrent callers wait for the same request for a token."""
     tokens = Tokens.by_password(issuer.url, "ada@example.com", "secret")
     assert await asyncio.gather(*(tokens.access_token() for _ in range(5))) == ["token-1"] * 5
 
@@ -129,7 +129,7 @@ async def test_a_refusal_is_raised(issuer: Issuer) -> None:
 
 
 async def test_an_endpoint_that_is_not_there_is_an_os_error() -> None:
-    """A caller can tell it from a refusal."""
+    """An unreachable token endpoint raises OSError, which callers can distinguish from a rejection."""
     with pytest.raises(OSError, match="refused"):
         await Tokens.by_password("http://127.0.0.1:1/token", "ada@example.com", "secret").access_token()
 

@@ -270,7 +270,7 @@ asyncio.run(main())
 """
 
 
-def orders_told(release: Release, event: str = "OrderPlaced") -> int:
+def orders_published(release: Release, event: str = "OrderPlaced") -> int:
     """Returns the number of events of orders that the broker has, by default of OrderPlaced."""
     count: int = stream(release)["state"].get("subjects", {}).get(f"meshwright.orders.v1.{event}", 0)
     return count

@@ -20,7 +20,7 @@ class Shop:
 
 @pytest.fixture(scope="session")
 def release() -> Iterator[Release]:
-    """Installed from nothing, as values.yaml says."""
+    """Installs the chart from nothing, by the instructions in values.yaml."""
     with Release("meshwright-test").in_namespace() as release:
         release.install()
         yield release

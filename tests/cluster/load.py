@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def requests(product: str) -> list[tuple[str, str, dict[str, object] | None]]:
-    """One call of every kind: method, path, body."""
+    """Returns one call of every kind: method, path, body."""
     return [
         ("GET", "/v1/information", None),
         ("GET", f"/v1/{product}", None),

@@ -13,7 +13,7 @@ PARTICIPANTS = [service for service in read_services(ROOT) if service.events]
 
 @pytest.mark.parametrize("service", PARTICIPANTS, ids=lambda service: service.name)
 def test_a_service_has_its_own_rights_only(shop: Shop, service: Service) -> None:
-    """With what its pod knows, nobody publishes, reads or listens for another, or changes the stream."""
+    """With the credentials in its pod, a service can't publish, read or listen for another, or change the stream."""
     program = ["python", "-c", BROKER_ATTEMPTS.read_text(), *(each.name for each in PARTICIPANTS)]
     said = shop.release.kubectl("exec", f"deployment/shop-{service.workload}", "--", *program)
     assert set(said.splitlines()) == broker_attempts.allowed(
@@ -22,7 +22,7 @@ def test_a_service_has_its_own_rights_only(shop: Shop, service: Service) -> None
 
 
 def test_the_provisioner(shop: Shop) -> None:
-    """It is not root; it made the stream, and a consumer for each service that has one. Told to go, it goes at once."""
+    """The provisioner is not root, has created the stream and the consumers of all services, and stops on SIGTERM."""
     user = shop.release.kubectl("exec", "deployment/shop-provisioner", "--", "id", "-u")
     assert user.strip() == "10001"
     told = stream(shop.release)
@@ -47,6 +47,6 @@ def test_a_broker_that_lost_its_data(shop: Shop) -> None:
 
 
 def sign_up(shop: Shop, email: str) -> None:
-    """Registers somebody, which is an event of which a mail comes."""
+    """Registers a user, which publishes an event that leads to a mail."""
     body = {"email": email, "password": "analytical engine", "display_name": "Somebody"}
     shop.client.call("POST", "/v1/users", body=body)

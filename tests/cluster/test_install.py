@@ -14,7 +14,7 @@ OPERATOR = {"app.kubernetes.io/name": "operator", "app.kubernetes.io/part-of": "
 
 
 def test_everything_is_ready(release: Release) -> None:
-    """From nothing: every workload has its pods, and none of them had to be restarted to get there."""
+    """After a first installation, every workload has its pods, and no pod has restarted."""
     assert release.is_ready()
     assert {each["metadata"]["name"] for each in release.get("deployments")} >= {f"shop-{name}" for name in DEPLOYMENTS}
     restarts = {
@@ -26,7 +26,7 @@ def test_everything_is_ready(release: Release) -> None:
 
 
 def test_every_object_was_taken_as_it_is(release: Release) -> None:
-    """Those of Linkerd and of the Gateway API as well, if Linkerd is enabled: the API server knows every field."""
+    """The API server knows every field of every object, with Linkerd also those of its and the Gateway API's kinds."""
     manifest = release.helm("get", "manifest", "shop")
     found = release.kubectl("get", "--filename=-", "--output=name", text=manifest)
     for kind in ("server", "authorizationpolicy", "meshtlsauthentication", "grpcroute", "httplocalratelimitpolicy"):
@@ -100,7 +100,7 @@ def test_who_the_client_is(shop: Shop) -> None:
 
 
 def sign_in_in_vain(shop: Shop, forwarded: str) -> None:
-    """Signs in as nobody, who says where the request came from."""
+    """Signs in as an unknown user from the given address."""
     form = {"grant_type": "password", "username": f"{uuid.uuid4()}@example.com", "password": "not the password"}
     with pytest.raises(CommandFailed, match="invalid_grant"):
         shop.client.call("POST", "/v1/oauth2/token", form=form, headers={"x-forwarded-for": forwarded})
@@ -116,7 +116,7 @@ def clients_that_failed(shop: Shop) -> set[str]:
 
 
 def test_an_operator_asks_with_grpcurl(shop: Shop) -> None:
-    """From a pod with the operators' account: what a service offers, how it is, and, with a token, a call."""
+    """From a pod with the operators' account, grpcurl lists services, checks health, and calls a method by token."""
     pod = client_pod("operator", IMAGE, account="shop-operator", labels=OPERATOR)
     if mesh_runs():
         pod["metadata"]["annotations"] = {"linkerd.io/inject": "enabled"}

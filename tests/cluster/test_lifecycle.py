@@ -15,7 +15,7 @@ from tests.cluster.cluster import (
     Release,
     eventually,
     mails,
-    orders_told,
+    orders_published,
     packaged,
 )
 
@@ -72,15 +72,13 @@ def test_data_and_secrets_outlive_an_upgrade_and_the_release(small: Release, pre
 
 
 def place_an_order(release: Release, client: Client) -> None:
-    """By who signed up before, of what staff makes; somebody signs up. The broker has the one event, and of the other
-    comes a mail.
-    """
-    told = orders_told(release)
+    """Places an order by an earlier customer for a new product, and registers a user: one event each, and a mail."""
+    published = orders_published(release)
     product = client.product(release)
     ada = client.token(ADA["email"], ADA["password"])
     body = {"lines": [{"product": product, "quantity": 1}]}
     client.call("POST", f"/v1/orders?request_id={uuid.uuid4()}", token=ada, body=body)
-    eventually(lambda: orders_told(release) == told + 1, within_s=60)
+    eventually(lambda: orders_published(release) == published + 1, within_s=60)
     client.call("POST", "/v1/users", body=ADA | {"email": "grace@example.com"})
     eventually(lambda: "grace@example.com" in mails(release), within_s=60)
 

@@ -83,7 +83,7 @@ def test_a_pod_reaches_what_it_uses_and_nothing_else(network: Release, source: s
 
 
 def test_strangers_reach_the_edge_alone(network: Release) -> None:
-    """From a pod that is no part of the release."""
+    """A pod that is not part of the release reaches only the edge."""
     assert connections(network, "pod/client", *ADDRESSES) - {KUBERNETES} == {EDGE}
 
 

@@ -16,7 +16,7 @@ from tests.cluster.cluster import (
     eventually,
     kubectl,
     load,
-    orders_told,
+    orders_published,
     packaged,
 )
 from tests.cluster.conftest import Shop
@@ -30,11 +30,11 @@ SERVICE_BYTES = 95_000_000  # that a pod of a service holds at most
 
 @contextlib.contextmanager
 def without_a_failed_request(shop: Shop) -> Iterator[None]:
-    """Requests of every kind go on, until the pods that had to go are gone; not one fails. Each order that was
-    acknowledged is there, once, and so is its event; stock and payment confirm it.
+    """Sends requests of every kind until the old pods are gone. None fails; each acknowledged order exists once, is
+    published once, and is confirmed.
     """
-    orders, events = shop.client.orders(shop.token), orders_told(shop.release)
-    confirmed = orders_told(shop.release, "OrderConfirmed")
+    orders, events = shop.client.orders(shop.token), orders_published(shop.release)
+    confirmed = orders_published(shop.release, "OrderConfirmed")
     with load(shop.release, ["shop-edge", "80", shop.token, shop.product]) as outcome:
         time.sleep(BEFORE_S)
         yield
@@ -44,9 +44,9 @@ def without_a_failed_request(shop: Shop) -> Iterator[None]:
     placed = outcome["answers"]["201"]
     assert placed > 100
     assert shop.client.orders(shop.token) == orders + placed
-    eventually(lambda: orders_told(shop.release) >= events + placed, within_s=60)
-    assert orders_told(shop.release) == events + placed
-    eventually(lambda: orders_told(shop.release, "OrderConfirmed") == confirmed + placed)
+    eventually(lambda: orders_published(shop.release) >= events + placed, within_s=60)
+    assert orders_published(shop.release) == events + placed
+    eventually(lambda: orders_published(shop.release, "OrderConfirmed") == confirmed + placed)
 
 
 def test_a_rolling_restart(shop: Shop) -> None:
@@ -99,7 +99,7 @@ def names_of(shop: Shop, workload: str) -> set[str]:
 
 
 def test_deleted_pods(shop: Shop) -> None:
-    """One of each workload."""
+    """Deletes one pod of each workload."""
     with without_a_failed_request(shop):
         shop.release.kubectl(
             "delete", "pod", "--wait=false", *(shop.release.pods(name)[0]["metadata"]["name"] for name in DEPLOYMENTS)
@@ -154,7 +154,7 @@ def test_a_killed_process_comes_back(shop: Shop, workload: str) -> None:
 
 
 def names_of_orders(shop: Shop) -> list[str]:
-    """The orders that the first page of the customer's list names. Their states go on changing."""
+    """Returns the orders on the first page of the customer's list. Their states may still change."""
     return [order["name"] for order in shop.client.call("GET", "/v1/orders", token=shop.token)["orders"]]
 
 
@@ -165,7 +165,7 @@ def restarts_of(pod: dict[str, Any]) -> int:
 
 
 def test_a_service_that_is_stopped_takes_no_other_with_it(shop: Shop) -> None:
-    """The edge stays ready, and what the others do goes on."""
+    """The edge stays ready, and the other services continue to work."""
     shop.release.kubectl("scale", "deployment/shop-orders", "--replicas=0")
     try:
         eventually(lambda: not shop.release.get("pods", "--selector=app.kubernetes.io/name=orders"))
@@ -179,7 +179,7 @@ def test_a_service_that_is_stopped_takes_no_other_with_it(shop: Shop) -> None:
 
 
 def test_an_image_that_is_not_there(shop: Shop) -> None:
-    """The version before goes on serving, and is what `helm rollback` leads back to."""
+    """The previous version continues to serve, and `helm rollback` returns to it."""
     with without_a_failed_request(shop):
         fails(shop, "--set=image.tag=no-such-tag")
 

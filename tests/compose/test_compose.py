@@ -125,14 +125,14 @@ def test_the_data_outlive_the_containers(client: httpx.Client, compose: Compose)
 
 @pytest.mark.parametrize("service", ["edge", *(each.workload for each in read_services(ROOT)), "mail"])
 def test_a_process_may_do_little(compose: Compose, service: str) -> None:
-    """It is not root, its root file system is read-only, and it can gain no right."""
+    """No container is root, has a writable root file system, or can gain privileges."""
     facts = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}"
     assert compose.inspect(service, facts) == "10001:10001 true [ALL] [no-new-privileges:true]"
 
 
 @pytest.mark.parametrize(("database", "opens"), [("orders", True), ("identity", False), ("postgres", False)])
 def test_a_service_opens_its_own_database_only(compose: Compose, database: str, opens: bool) -> None:
-    """With its password nobody reads what belongs to another service."""
+    """With the password of one service, no database of another can be read."""
     url = f"postgresql://orders:{compose.secrets['ORDERS_DATABASE_PASSWORD']}@127.0.0.1/{database}"
     try:
         said = compose.run("exec", "-T", "postgres", "psql", url, "--tuples-only", "--command", "SELECT 'opened'")
@@ -143,7 +143,7 @@ def test_a_service_opens_its_own_database_only(compose: Compose, database: str, 
 
 @pytest.mark.parametrize("service", PARTICIPANTS, ids=lambda service: service.name)
 def test_a_service_has_its_own_rights_at_the_broker(compose: Compose, service: Service) -> None:
-    """With what its container knows, nobody publishes, reads or listens for another, or changes the stream."""
+    """With its container's credentials, a service can't publish, read or listen for another, or change the stream."""
     program = ["python3", "-c", Path(broker_attempts.__file__).read_text(), *(each.name for each in PARTICIPANTS)]
     said = compose.run("exec", "-T", service.workload, *program)
     assert set(said.splitlines()) == broker_attempts.allowed(
@@ -166,7 +166,7 @@ def test_a_proxy_on_this_machine_names_the_client(compose: Compose) -> None:
 
 
 def test_without_its_secrets_nothing_starts() -> None:
-    """The command says which variable is missing, and what makes it."""
+    """The command fails with the name of the missing variable and the target that creates it."""
     command = ["docker", "compose", "--env-file", "/dev/null", "config", "--quiet"]
     environment = {name: value for name, value in os.environ.items() if name not in names()}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -41,7 +41,7 @@ def run(*arguments: str, entrypoint: str | None = None) -> subprocess.CompletedP
     "process", [f"services.{service.name}" for service in read_services(ROOT) if service.declaration.database]
 )
 def test_any_process_starts_by_its_name(process: str) -> None:
-    """Each of them says which settings it lacks."""
+    """Each process starts and lists its missing settings."""
     done = run(process)
     assert done.returncode != 0
     assert "DATABASE_URL" in done.stderr + done.stdout
@@ -49,7 +49,7 @@ def test_any_process_starts_by_its_name(process: str) -> None:
 
 
 def test_the_edge_is_what_starts_without_a_name() -> None:
-    """It says that it lacks its upstreams."""
+    """Without a name the edge starts, and reports that its upstreams are missing."""
     done = run()
     assert done.returncode != 0
     assert "upstream" in (done.stderr + done.stdout).lower()
@@ -66,7 +66,7 @@ def test_nothing_installs_or_compiles() -> None:
 
 
 def test_the_user_owns_nothing() -> None:
-    """It is not root, and no file outside of the system's own folders belongs to it or can be written by it."""
+    """The user is not root, and neither owns nor can write any file outside of the system's own folders."""
     program = (
         "import os; print(os.getuid(), os.getgid(), [path for path in ('/app', '/venv') if os.access(path, os.W_OK)])"
     )
@@ -74,7 +74,7 @@ def test_the_user_owns_nothing() -> None:
 
 
 def test_all_modules_are_compiled() -> None:
-    """Nothing has to be compiled at each start: where the root file system is read-only, it would be lost each time."""
+    """All modules are compiled: a read-only root file system could not keep what is compiled at a start."""
     program = (
         "import sys, pathlib, edge.app.reloading\n"
         "print([name for name, module in sys.modules.items() if (path := getattr(module, '__cached__', None))"

@@ -17,7 +17,7 @@ from tests.edge.contracts import compile_image
 
 @dataclass(frozen=True)
 class Dialect:
-    """One contract, as both implementations have it. `all` is Google's class of the message."""
+    """The two implementations of one contract. `all` is Google's class of the message."""
 
     contract: Contract
     readers: Readers

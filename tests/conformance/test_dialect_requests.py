@@ -27,14 +27,14 @@ async def serving(dialect: Dialect) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def two(proto2: Dialect) -> AsyncIterator[Served]:
-    """Of the contract in proto2."""
+    """Returns a client and the service of the contract in proto2."""
     async with serving(proto2) as served:
         yield served
 
 
 @pytest.fixture
 async def edition(editions: Dialect) -> AsyncIterator[Served]:
-    """Of the contract in edition 2023."""
+    """Returns a client and the service of the contract in edition 2023."""
     async with serving(editions) as served:
         yield served
 
@@ -69,7 +69,7 @@ async def answers(served: Served, response: bytes, url: str) -> tuple[int, Any]:
     ],
 )
 async def test_proto2_by_url(two: Served, query: str, expected: dict[str, Any] | None) -> None:
-    """Groups by their fields, presence of what is the default, closed enums; one field under two names is refused."""
+    """Groups are set by their fields, defaults have presence, enums are closed; a field under two names is rejected."""
     client, backend, dialect = two
     response = await client.get(f"/all/1/2?{query}")
     if expected is None:
@@ -143,7 +143,7 @@ async def test_what_services_of_proto2_answer(two: Served, response: bytes, stat
 
 
 async def test_edition_2023_by_url(edition: Served) -> None:
-    """Presence field by field: a zero is there only where the field says so, and the path can be a zero."""
+    """Presence is per field: a zero is sent only if the field has presence, and the path can hold a zero."""
     client, backend, dialect = edition
     query = "implicit=0&explicit=0&open=7&closed=CLOSED_ZERO&delimited.text=a&expanded=1&expanded=2"
     response = await client.get(f"/all/0?{query}")

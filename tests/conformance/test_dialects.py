@@ -84,7 +84,7 @@ def test_what_proto2_refuses(proto2: Dialect, text: str, fields: list[str]) -> N
     ],
 )
 def test_edition_2023(editions: Dialect, fields: str, expected: Any) -> None:
-    """Presence, enums and encodings field by field, whatever the file's default is."""
+    """Presence, enums and encodings are those of each field, independently of the default of the file."""
     editions.reads(f'{{"required": 0, {fields}}}', {"required": 0, **expected})
 
 

@@ -160,14 +160,14 @@ async def client(backend: Backend, messaging: Contract) -> AsyncIterator[Client]
 async def test_the_examples(
     client: Client, backend: Backend, method: str, url: str, body: Any, rpc: str, message: Any
 ) -> None:
-    """Each HTTP request is the gRPC request that the comment says."""
+    """Each HTTP request leads to the gRPC request in the comment."""
     response = await client.request(method, url, json=body)
     assert (response.status_code, response.json()) == (200, message)
     assert backend.calls[-1].path == f"/messaging.v1.Messaging/{rpc}"
 
 
 async def test_fields_go_by_path_by_body_and_else_by_query(client: Client) -> None:
-    """Rule 1: three disjoint classes; what the path or the body has is no parameter, whatever it is called."""
+    """Rule 1: three disjoint classes. A field in the path or the body is not a query parameter, under any name."""
     for key in ("message_id", "messageId"):
         assert await client.violations("GET", f"/v1/messages/1?{key}=2") == {key: "FIELD_GIVEN_TWICE"}
     assert await client.violations("PATCH", "/v1/messages/1?message.text=a", json={}) == {
@@ -188,7 +188,7 @@ async def test_the_whole_body_leaves_no_parameters(client: Client) -> None:
 
 
 async def test_without_body_there_is_none(client: Client) -> None:
-    """Rule 3: where the rule has no body, a request has none either, or one that says nothing."""
+    """Rule 3: if the rule has no body, requests have no body, or an empty message."""
     assert (await client.post("/v1/messages/1/foo", json={"text": "a"})).status_code == 400
     assert (await client.post("/v1/messages/1/foo", json={})).status_code == 200
     assert (await client.post("/v1/messages/1/foo", content=b"")).status_code == 200
@@ -238,7 +238,7 @@ async def test_the_syntax_of_templates(client: Client, path: str, name: str) -> 
     ],
 )
 async def test_what_the_templates_do_not_match(client: Client, path: str) -> None:
-    """An empty segment is none, a dot is a dot, letters have their case."""
+    """Empty segments do not match, a dot matches only itself, and letters are case-sensitive."""
     assert (await client.get(path, headers={"accept": "application/json"})).status_code == 404
 
 
@@ -276,7 +276,7 @@ async def test_bodies_of_one_field(client: Client, url: str, body: Any) -> None:
 
 
 async def test_repeated_messages_are_no_parameters(client: Client) -> None:
-    """Neither as a whole nor field by field, nor by index."""
+    """A repeated message can't be set by query: neither as a whole, nor by field, nor by index."""
     for key in ("subs", "subs.subfield", "subs[0].subfield", "subs[0]"):
         assert await client.violations("GET", f"/v1/messages/1?{key}=a") == {key: "FIELD_UNKNOWN"}
 

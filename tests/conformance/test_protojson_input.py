@@ -23,7 +23,7 @@ def written(name: str, number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", INTEGERS)
 def test_integers_have_their_types_range(proto3: Dialect, name: str) -> None:
-    """As a number and as a string, with a zero fraction or an exponent; one beyond either end is refused."""
+    """Integers may be numbers or strings, with a zero fraction or an exponent; beyond either end they are rejected."""
     least, greatest = INTEGERS[name]
     for number in (least, greatest, 0, 1):
         for text in (f"{number}", f'"{number}"', f"{number}.0", f'"{number}.00"', f"{number}e0", f'"{number}E+0"'):
@@ -147,7 +147,7 @@ def test_other_values(proto3: Dialect, text: str, expected: Any) -> None:
     ],
 )
 def test_a_value_of_another_kind_is_refused(proto3: Dialect, field: str, values: list[str]) -> None:
-    """Nothing is coerced, whatever a lenient parser would make of it."""
+    """No value is coerced, even where a lenient parser would."""
     for value in values:
         proto3.refuses(f'{{"{field}": {value}}}', field)
 
@@ -199,7 +199,7 @@ def test_wrong_entries_of_maps(proto3: Dialect, text: str, field: str) -> None:
 
 
 def test_null_is_the_absence_of_every_field(proto3: Dialect) -> None:
-    """Of all but those whose value it is: google.protobuf.Value and NullValue."""
+    """Null unsets every field except those that can hold it: google.protobuf.Value and NullValue."""
     for field in proto3.all.DESCRIPTOR.fields:
         kept = field.json_name in ("value", "oneValue", "oneNull")
         assert proto3.accepts(f'{{"{field.json_name}": null}}') == ({field.json_name: None} if kept else {})
@@ -209,7 +209,7 @@ def test_null_is_the_absence_of_every_field(proto3: Dialect) -> None:
     "many", ["Int32", "String", "Color", "Inner", "Bytes", "Double", "Bool", "BoolValue", "Duration", "Any"]
 )
 def test_null_is_no_element(proto3: Dialect, many: str) -> None:
-    """A list has no place for what is absent, unless its elements can be null."""
+    """Null in a list is rejected, unless the elements can be null."""
     proto3.refuses(f'{{"many{many}": [null]}}', f"many{many}[0]")
 
 
@@ -442,7 +442,7 @@ INNER: Final = f'"@type": "{TYPE}/conformance.v1.Inner"'
     ],
 )
 def test_any_holds_every_type(proto3: Dialect, text: str) -> None:
-    """A message's fields beside its type, wherever that stands; what is no object under "value"."""
+    """A message's fields are beside "@type", wherever that stands; a value that is not an object is under "value"."""
     proto3.reads(f'{{"any": {text}}}', {"any": json.loads(text)})
 
 

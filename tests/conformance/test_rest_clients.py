@@ -33,7 +33,7 @@ REQUEST_ID = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"
 
 
 class Service:
-    """The backend: it keeps the requests as they came, and answers what it is told to."""
+    """A backend that records requests and answers as the test has set."""
 
     def __init__(self, backend: Backend) -> None:
         self.requests: list[bytes] = []
@@ -127,7 +127,7 @@ async def test_requests_and_answers_arrive_as_they_were(module: str) -> None:
 
 @pytest.mark.parametrize("module", SERVICES)
 async def test_errors_arrive_with_their_details(module: str) -> None:
-    """As the exception of their code, of each method."""
+    """Every method raises the exception of the error's code, with its details."""
     rest, filler = RestClient(module), Filler(2)
     error = status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message='not "yet", Zoë')
     error.details.add().Pack(error_details_pb2.ErrorInfo(reason="STALE", domain="example.com", metadata={"k": "v"}))

@@ -26,7 +26,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_gen_is_fresh(generated: Path) -> None:
-    """Generating again gives what is committed, byte for byte."""
+    """Generating again writes the committed files, byte for byte."""
     fresh, committed = contents(generated / "gen"), contents(ROOT / "gen")
     stale = sorted(name for name in fresh.keys() | committed.keys() if fresh.get(name) != committed.get(name))
     assert not stale, "run `make generate` and commit gen/"
@@ -54,7 +54,7 @@ def test_clients_are_fresh(generated: Path) -> None:
 
 
 def test_no_third_party_text_is_generated() -> None:
-    """Of other people's .proto files only the structure is generated, not the comments."""
+    """Generated code has the structure of third parties' .proto files, but not their comments."""
     for path in (ROOT / "gen" / "googleapis").rglob("*.py"):
         assert "Licensed under" not in path.read_text()
         assert "Example" not in path.read_text()

@@ -20,7 +20,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_arrows_hold() -> None:
-    """Nobody imports what the architecture says they must not know."""
+    """No package imports one that the architecture forbids it to import."""
     linted = lint(ROOT)
     assert linted.returncode == 0, linted.stdout
 

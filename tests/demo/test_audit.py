@@ -36,7 +36,7 @@ async def support(
 
 
 async def test_right_chats_are_counted(support: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Nothing is broken."""
+    """Correct chats are counted, and no finding is reported."""
     finding = await check_chats({"support": support})
     await support.close()
     assert (finding.broken, finding.figures) == ([], {"conversations": 3, "messages": 9})
@@ -59,7 +59,7 @@ async def test_right_chats_are_counted(support: "asyncpg.Connection[asyncpg.Reco
     ],
 )
 async def test_a_wrong_chat_is_found(support: "asyncpg.Connection[asyncpg.Record]", change: str, broken: str) -> None:
-    """The finding names the conversation and what is wrong with it."""
+    """The finding names the conversation and its error."""
     await support.execute(change.format(CHAT))
     [found] = (await check_chats({"support": support})).broken
     await support.close()

@@ -17,7 +17,7 @@ class ShopStandIn(Shop):
         self.used: list[str] = []
 
     async def is_confirmed(self, token: str) -> bool:
-        """Returns whether it is one of those tokens."""
+        """Returns whether this token confirmed the address."""
         return token in self._confirmed
 
     async def confirm_address(self, one_time_token: str) -> None:
@@ -32,7 +32,7 @@ def send(mailbox: Mailbox, address: str, token: str) -> None:
 
 
 async def test_addresses_are_confirmed_by_the_newest_link(tmp_path: Path) -> None:
-    """Once for each customer who has not done so yet, also if the mail arrives late; others' mails stay unread."""
+    """Each customer without a confirmed address confirms once, also if the mail is late; other mails stay unread."""
     mailbox, done = Mailbox(tmp_path), list[None]()
     for address, token in (("ada@example.com", "old"), ("ada@example.com", "new"), ("eve@example.com", "eve")):
         send(mailbox, address, token)

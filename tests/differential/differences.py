@@ -41,7 +41,7 @@ def agree(edge: Outcome, envoy: Outcome) -> bool:
 
 @dataclass(frozen=True)
 class Difference:
-    """One kind of difference, with a request that shows it."""
+    """A kind of difference, with a request that shows it."""
 
     applies: Callable[[Request, Outcome, Outcome], bool]
     example: Request

@@ -102,7 +102,7 @@ async def envoy_of(image: Path, service: str, backend: Backend, folder: Path) ->
 
 
 async def _port(process: asyncio.subprocess.Process, admin: Path) -> int:
-    """The port of the listener, once Envoy says that it listens."""
+    """Returns the port of the listener, once Envoy has logged that it listens."""
     async with httpx.AsyncClient() as client:
         while True:
             assert process.returncode is None, "Envoy says above why it does not start"

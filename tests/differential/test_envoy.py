@@ -24,7 +24,7 @@ DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "envoy-differences.md"
 
 
 class Side:
-    """One of the two, asked over a connection that is kept."""
+    """One of the two proxies, with a persistent connection."""
 
     def __init__(self, port: int, backend: Backend, dialect: Dialect, *, is_envoy: bool) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)

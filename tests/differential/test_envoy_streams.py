@@ -58,7 +58,7 @@ def gives(backend: Backend, type_name: str, documents: list[dict[str, Any]]) -> 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 4])
 async def test_a_stream_is_a_json_array(sides: Sides, count: int) -> None:
-    """Of the same messages, also when there is none."""
+    """Both stream the same messages as an array, also an empty one."""
     gives(sides[0], "feeds.v1.Event", EVENTS[:count])
     edge, envoy = await both(sides, "GET", "/v1/feeds/a:watch?count=3")
     assert (edge.status_code, envoy.status_code) == (200, 200)
@@ -68,7 +68,7 @@ async def test_a_stream_is_a_json_array(sides: Sides, count: int) -> None:
 
 @pytest.mark.parametrize("url", ["/v1/tracks/a/points", "/v1/tracks/a/places?number=5", "/v1/7/points"])
 async def test_an_array_is_a_stream_of_requests(sides: Sides, url: str) -> None:
-    """The first message has what the URL says, in both; the service gets the same messages."""
+    """In both, the fields of the URL are set in the first message; the service receives the same messages."""
     backend = sides[0]
     calls: list[list[Any]] = []
     desc = backend.registry.message("feeds.v1.Point")

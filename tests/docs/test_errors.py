@@ -134,7 +134,7 @@ def test_tables_do_not_overlap(tree: Path) -> None:
 
 
 def test_the_page_is_fresh() -> None:
-    """Every reason of today's code has an entry, and writing the page again gives what is committed."""
+    """Every reason in the code has an entry, and writing the page again gives the committed text."""
     reasons, table = collect(ROOT), entries(ROOT)
     assert list(mismatches(reasons, table)) == []
     written = (ROOT / "docs/errors.md").read_text()

@@ -28,7 +28,7 @@ class SampleSettings(MeshSettings):
 
 
 class DerivedSettings(SampleSettings):
-    """One more setting."""
+    """Settings with one more variable."""
 
     more: int = Field(1, description="one more")
 
@@ -62,7 +62,7 @@ def test_a_class_documents_its_own_settings() -> None:
 
 
 def test_the_page_is_fresh() -> None:
-    """Writing the page again gives what is committed."""
+    """Writing the page again gives the committed text."""
     assert page(sections()) == TEXT, "run `make generate` and commit docs/settings.md"
 
 

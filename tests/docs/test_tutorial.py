@@ -1,4 +1,4 @@
-"""The tutorial is followed word by word: every command runs, and every output is as it says."""
+"""The tutorial, followed word by word: every command runs, and its output is the one on the page."""
 
 import contextlib
 from pathlib import Path
@@ -14,7 +14,7 @@ SERVICE = "reviews"
 
 @pytest.mark.timeout(600)
 def test_the_tutorial_works() -> None:
-    """A reader who does what it says sees what it shows."""
+    """A reader who runs the commands gets the outputs on the page."""
     page = (ROOT / "docs/tutorial.md").read_text()
     steps = list(read_steps(page))
     assert sum(step.expected is not None for step in steps) > 10

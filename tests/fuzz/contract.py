@@ -70,9 +70,9 @@ class Answers:
             yield b""
 
     async def initial_metadata(self) -> Metadata:
-        """There is none."""
+        """Returns no metadata."""
         return ()
 
     async def trailing_metadata(self) -> Metadata:
-        """There is none."""
+        """Returns no metadata."""
         return ()

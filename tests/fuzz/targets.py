@@ -86,7 +86,7 @@ def cases(name: str) -> Iterator[Path]:
 
 
 def template(data: bytes) -> None:
-    """A text is a template, whose own paths lead to it, or an error with the column where it goes wrong."""
+    """Checks that a text is a template whose own paths match it, or an error with the column of the fault."""
     text = data.decode("utf-8", "replace")
     try:
         found = parse_template(text)
@@ -102,7 +102,7 @@ def template(data: bytes) -> None:
 
 
 def path(data: bytes) -> None:
-    """A path is matched, not matched or malformed; what a variable captured, encoded again, is captured again."""
+    """Checks that a path matches, does not match, or is malformed; captured variables survive another encoding."""
     router: Router[str] = Router()
     for text in ("/v1/{name=a/*/b/*}", "/v1/{name=**}:verb", "/{a}/{b=x/**}/c", "/v1/{one}", "/**/end", "/v1/{x}/{y}"):
         router.add("GET", parse_template(text), text)
@@ -162,7 +162,9 @@ def _fields(contract: Contract) -> Target:
 
 
 def split(data: bytes) -> None:
-    """The messages of a stream are the same wherever it is cut, and of an array they are its elements."""
+    """Checks that the messages of a stream are the same wherever it is cut, and that those of an array are its
+    elements.
+    """
     cut, text = (data[0], data[1:]) if data else (0, b"")
     splitters: tuple[Callable[[], Splitter], ...] = (
         lambda: ArraySplitter(1000, _DEPTH_MAX),
@@ -192,7 +194,7 @@ def envelope(data: bytes) -> None:
 
 
 def _messages(splitter: Splitter, pieces: list[bytes]) -> list[bytes | None]:
-    """The messages; the last is None if it is refused."""
+    """Returns the messages; the last is None if it is rejected."""
     found: list[bytes | None] = []
     try:
         for piece in pieces:

@@ -70,8 +70,8 @@ class Wire:
         self._failures: list[str] = []
 
     def statuses(self, data: bytes, cut: int = 0) -> list[int]:
-        """The status of each request in these bytes, which come in two pieces, and after which the client leaves.
-        Nothing may fail but in the ways that clients are told of, and nothing may go on.
+        """Returns the status of each request in these bytes, which arrive in two pieces before the client disconnects.
+        Fails on any error except those that clients are sent, and if work continues afterwards.
         """
         capture = LogCapture()
         structlog.configure(processors=[capture])

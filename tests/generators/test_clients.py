@@ -149,12 +149,12 @@ async def call(*command: str | Path, folder: Path, env: dict[str, str] | None = 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documents_are_openapi(name: str, documents: dict[str, bytes]) -> None:
-    """As the schema of OpenAPI 3.1 has it."""
+    """The documents are valid by the JSON Schema of OpenAPI 3.1."""
     validate(json.loads(documents[name]))
 
 
 def test_generators_have_no_complaint(clients: Clients) -> None:
-    """No warning, and nothing that they leave out."""
+    """The generators print no warning, and leave nothing out."""
     assert {source: said for source, said in clients.complaints.items() if said} == {}
     assert len(clients.complaints) == 1 + 3 * len(DOCUMENTS)
 
@@ -173,7 +173,7 @@ def test_python_can_be_imported(generator: str, name: str, clients: Clients) -> 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_go_compiles(name: str, clients: Clients) -> None:
-    """And its own checks find nothing."""
+    """The client in Go compiles, and `go vet` finds nothing."""
     folder = clients.folder / f"openapi_generator_go_{name}"
     done = run(SCRIPTS / "go", "vet", "./...", folder=folder, env=environment() | {"GOWORK": "off"})
     assert done.returncode == 0, done.stdout
@@ -191,7 +191,7 @@ async def test_python_calls(generator: str, clients: Clients, edge: Client, back
 
 
 async def test_go_calls(clients: Clients, edge: Client, backend: Backend) -> None:
-    """The same in Go."""
+    """Requests of the client in Go arrive as they were sent, and its responses are those of the service."""
     folder = clients.folder / "openapi_generator_go_everything"
     (folder / "calls").mkdir()
     shutil.copyfile(CALLERS / "calls.go", folder / "calls" / "main.go")
@@ -202,7 +202,7 @@ async def test_go_calls(clients: Clients, edge: Client, backend: Backend) -> Non
 
 
 async def test_typescript_calls(built: Clients, edge: Client, backend: Backend) -> None:
-    """The same with the clients of all three generators of TypeScript."""
+    """The same is true of the clients of all three generators of TypeScript."""
     url = str(edge.base_url).rstrip("/")
     results = await call(SCRIPTS / "node", "built/calls.js", url, folder=built.folder)
     assert results == dict.fromkeys(("openapi-typescript", "@hey-api/openapi-ts", "openapi-generator"), EXPECTED)

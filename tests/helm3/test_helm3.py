@@ -29,7 +29,7 @@ def test_both_helms_render_the_same(profile: str) -> None:
 
 @pytest.mark.parametrize(("value", "expected"), REFUSED.values(), ids=list(REFUSED))
 def test_a_wrong_value_is_refused_where_it_stands(value: str, expected: str) -> None:
-    """The path of the value and what is wrong with it, or what is missing and how to give it, as Helm 4 says it."""
+    """As by Helm 4, an invalid value is reported with its path and the reason, a missing one with how to set it."""
     done = template("--set", value, program="helm3")
     assert done.returncode != 0
     assert re.search(expected, done.stderr), done.stderr

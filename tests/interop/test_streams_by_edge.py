@@ -73,7 +73,7 @@ async def test_events_resume_after_the_server_was_replaced(greeter: SimpleNamesp
 
 
 async def events(client: Client, headers: dict[str, str], server: Any) -> tuple[list[dict[str, str]], dict[str, Any]]:
-    """Reads five events of the stream; then stops the server, if there is one, and reads until the error."""
+    """Reads five events of the stream, then stops the server, if one is given, and reads until the error."""
     found: list[dict[str, str]] = []
     event: dict[str, str] = {}
     stopping: asyncio.Task[None] | None = None

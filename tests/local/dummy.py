@@ -14,14 +14,14 @@ from pathlib import Path
 
 
 def stop(*_: object) -> None:
-    """Write down that we were asked, and leave."""
+    """Records that the process was asked to stop, and exits."""
     with Path(sys.argv[2]).open("a") as record:
         record.write(f"{sys.argv[1]}\n")
     sys.exit(0)
 
 
 def main() -> None:
-    """Answer until told to stop."""
+    """Answers requests until the process is stopped."""
     print("hello from", sys.argv[1], flush=True)
     if "die" in sys.argv:
         sys.exit(7)

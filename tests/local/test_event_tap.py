@@ -40,7 +40,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rabb
 
 
 async def test_new_events_are_followed_and_still_reach_their_consumers(server: RabbitMQServer) -> None:
-    """Those of the types that were asked for come, each as a copy: the queue of a consumer gets it, too."""
+    """Events of the chosen types arrive as copies; the queue of a consumer gets them too."""
     async with (
         RabbitMQ(server.url("orders"), "orders") as orders,
         RabbitMQ(server.url("inventory"), "inventory") as inventory,
@@ -73,7 +73,7 @@ async def test_new_events_are_followed_and_still_reach_their_consumers(server: R
 
 @pytest.mark.parametrize("exchange", [PLACED, f"routes:{PLACED}", f"inventory:{PLACED}", ""])
 async def test_the_tap_may_publish_nothing(server: RabbitMQServer, exchange: str) -> None:
-    """No exchange takes a message from it, the default one to the queue of a consumer neither."""
+    """No exchange accepts a message of the tap, not even the default exchange."""
     async with await aio_pika.connect(server.url(EVENT_TAP.name)) as connection:
         channel = await connection.channel()
         target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
@@ -82,7 +82,7 @@ async def test_the_tap_may_publish_nothing(server: RabbitMQServer, exchange: str
 
 
 async def test_the_tap_may_take_no_event_from_a_consumer(server: RabbitMQServer) -> None:
-    """It may not read a consumer's queue."""
+    """The tap may not read a consumer's queue."""
     async with await aio_pika.connect(server.url(EVENT_TAP.name)) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue("inventory", ensure=False)

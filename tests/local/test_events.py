@@ -43,7 +43,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Nats]:
 
 
 async def test_events_are_followed(server: Nats) -> None:
-    """The last ones come first, then each new one, those of other services never."""
+    """The last events come first, then each new one; events of other services are left out."""
     async with (
         JetStream(server.url("orders"), "orders") as orders,
         JetStream(server.url("identity"), "identity") as identity,
@@ -72,7 +72,7 @@ async def test_events_are_followed(server: Nats) -> None:
     ],
 )
 async def test_the_reader_can_change_nothing(server: Nats, subject: str) -> None:
-    """It may neither publish events nor change the stream or its consumers, and hears no subject but its inbox."""
+    """The reader may neither publish nor change the stream or its consumers, and may subscribe only to its inbox."""
     refused: asyncio.Queue[str] = asyncio.Queue()
 
     async def on_error(error: Exception) -> None:

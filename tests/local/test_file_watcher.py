@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_what_came_went_and_changed_is_told_once(root: Path) -> None:
-    """Each file is named relative to the root, also in a new folder; the next look finds nothing."""
+    """Each changed file is returned once, relative to the root, also in a new folder."""
     watcher = FileWatcher(root, ["mesh", "edge", "not-there"])
     assert watcher.changes() == set()
     (root / "mesh" / "events" / "relay.py").write_text("two = 2\n")
@@ -43,7 +43,7 @@ def test_changes_since_an_earlier_poll(root: Path) -> None:
 
 
 def test_the_same_content_is_no_change(root: Path) -> None:
-    """A file that was only touched, or written anew as it was, restarts nothing."""
+    """A file whose time changed, or that was written again unchanged, has not changed."""
     watcher = FileWatcher(root, ["mesh"])
     os.utime(root / "mesh" / "events" / "relay.py", (1, 1))
     assert watcher.changes() == set()
@@ -51,7 +51,7 @@ def test_the_same_content_is_no_change(root: Path) -> None:
 
 @pytest.mark.parametrize("name", ["__pycache__/relay.cpython-311.pyc", ".relay.py.swp", "relay.py~", ".git/index"])
 def test_what_editors_and_python_write_is_no_change(root: Path, name: str) -> None:
-    """Compiled files, editors' copies and hidden folders are passed over."""
+    """Compiled files, editors' backups and hidden folders are ignored."""
     watcher = FileWatcher(root, ["mesh"])
     (root / "mesh" / name).parent.mkdir(exist_ok=True)
     (root / "mesh" / name).write_text("x")

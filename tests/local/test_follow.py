@@ -14,7 +14,7 @@ from local.home import Home
 
 
 def test_new_lines_are_found_across_files(tmp_path: Path) -> None:
-    """Lines come once and whole: also those written before the file was put aside, and those of its successor."""
+    """Each line is printed once and whole, also the last ones before a rotation of the file."""
     path = tmp_path / "orders.log"
     path.write_bytes(b"one\ntw")
     with closing(Log(path)) as log:
@@ -28,7 +28,7 @@ def test_new_lines_are_found_across_files(tmp_path: Path) -> None:
 
 
 def test_a_log_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    """The error lists the names to choose from, or says that nothing has run yet."""
+    """The error lists the existing names, or explains that no mesh has run yet."""
     home = Home(tmp_path)
     with pytest.raises(SetupError, match="There are no logs yet"):
         follow(home, None)

@@ -13,14 +13,14 @@ from local.home import Home
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """An empty one."""
+    """Returns an empty folder."""
     home = Home(tmp_path / "mesh")
     home.create()
     return home
 
 
 def test_one_supervisor_at_a_time(home: Home) -> None:
-    """While one holds the lock another is refused with a sentence that names its process; afterwards it is free."""
+    """While one supervisor holds the lock, a second is rejected with the process id of the first."""
     with home.lock():
         pid = home.supervisor_pid()
         assert pid is not None

@@ -51,7 +51,7 @@ async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
 
 
 async def test_a_sent_message_can_be_read(ports: tuple[int, int], tmp_path: Path) -> None:
-    """It is in the JSON that the page fetches, which no browser takes for markup, and in a file."""
+    """The message is in a file, and in the JSON of the page, where no browser interprets it as markup."""
     smtp_port, page_port = ports
     sent = message("Welcome, Zoë", "<script>alert(1)</script>\nGrüße")
     await aiosmtplib.send(sent, hostname="127.0.0.1", port=smtp_port)
@@ -96,7 +96,7 @@ async def test_an_unchanged_list_is_not_sent_again(ports: tuple[int, int]) -> No
 
 
 async def test_a_message_that_is_too_large_is_refused(ports: tuple[int, int]) -> None:
-    """More than the limit is answered with 552, and nothing is kept."""
+    """A larger message is rejected with 552 and not stored."""
     smtp_port, page_port = ports
     client = aiosmtplib.SMTP(hostname="127.0.0.1", port=smtp_port)
     async with client:
@@ -111,7 +111,7 @@ async def test_a_message_that_is_too_large_is_refused(ports: tuple[int, int]) ->
     "path", ["/", "/messages", f"/{TOKEN[1:]}/messages", f"/{TOKEN}a/messages", f"//{TOKEN}/../messages"]
 )
 async def test_without_the_token_nothing_can_be_read(ports: tuple[int, int], path: str) -> None:
-    """Every user of the machine reaches the port; who does not know the path finds nothing."""
+    """Every user of the machine can reach the port, but nothing is served without the secret path."""
     smtp_port, page_port = ports
     await aiosmtplib.send(message("Secret", "code 123"), hostname="127.0.0.1", port=smtp_port)
     async with httpx.AsyncClient() as client:
@@ -130,7 +130,7 @@ def test_only_their_owner_reads_the_files(tmp_path: Path) -> None:
 
 
 def test_the_oldest_messages_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more than the limit is kept, the newest first."""
+    """At most the limit of messages is kept, the newest first."""
     monkeypatch.setattr(mailbox, "MESSAGES_MAX", 3)
     box = Mailbox(tmp_path)
     for number in range(5):

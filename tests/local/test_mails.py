@@ -14,7 +14,7 @@ from local.mails import list_mails
 
 
 def test_mails_are_listed_newest_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each has its time, address and subject in a line above its text, and none can steer the terminal."""
+    """Each mail has a line with its time, address and subject; control characters are removed."""
     home = Home(tmp_path)
     mailbox = Mailbox(home.data("mail"))
     mailbox.add(b"To: ada@example.com\nSubject: First\n\nOne\nTwo\n")
@@ -29,7 +29,7 @@ def test_mails_are_listed_newest_first(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_mesh_that_never_ran_has_sent_nothing(tmp_path: Path) -> None:
-    """There is a sentence, and no folder is created."""
+    """The command explains that there are no mails, and creates no folder."""
     home = Home(tmp_path / "home")
     with pytest.raises(SetupError, match="No mail has been sent yet"):
         list_mails(home)

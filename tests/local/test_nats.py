@@ -29,7 +29,7 @@ async def test_an_acknowledged_message_survives_a_crash(tmp_path: Path) -> None:
 
 
 async def test_only_the_password_opens_it(tmp_path: Path) -> None:
-    """A client without the generated password is refused, and the password is kept in files of mode 0600."""
+    """A client without the generated password is rejected; the password is in a file of mode 0600."""
     async with Nats(tmp_path, [ADMIN]) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"CONNECT {}\r\nPING\r\n")
@@ -42,7 +42,7 @@ async def test_only_the_password_opens_it(tmp_path: Path) -> None:
 
 
 async def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
-    """A server whose port is taken stops, instead of answering for the other one."""
+    """A server whose port is in use stops: clients must not reach another server in its place."""
     async with Nats(tmp_path / "first", [ADMIN]) as first:
         with pytest.raises(SetupError, match="nats stopped with exit code"):
             await Nats(tmp_path / "second", [ADMIN], port=first.port).start()

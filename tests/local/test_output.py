@@ -13,10 +13,10 @@ from local.output import Console, LogFile
 
 
 class Terminal(io.BytesIO):
-    """A stream that says it is a terminal."""
+    """A stream that reports itself as a terminal."""
 
     def isatty(self) -> bool:
-        """Always."""
+        """Returns True."""
         return True
 
 
@@ -39,7 +39,7 @@ def test_each_process_has_its_colour_on_a_terminal() -> None:
 
 
 def test_a_logged_text_cannot_steer_the_terminal() -> None:
-    """Control characters are left out, bytes that are no UTF-8 are replaced."""
+    """Control characters are removed, and bytes that are not UTF-8 are replaced."""
     stream = io.BytesIO()
     with Console(["a"], stream) as console:
         console.line("a", b"\x1b]0;title\x07\tred\xff\r")
@@ -47,7 +47,7 @@ def test_a_logged_text_cannot_steer_the_terminal() -> None:
 
 
 def test_a_reader_that_does_not_read_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Printing to a terminal that is stopped goes on; when it moves again, what was left out is said."""
+    """A blocked terminal blocks no process; once it reads again, the number of omitted lines is printed."""
     monkeypatch.setattr(output, "LINES_WAITING_MAX", 100)
     reader, writer = os.pipe()
     lines: list[bytes] = []
@@ -63,7 +63,7 @@ def test_a_reader_that_does_not_read_stops_nobody(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_reader_that_has_gone_stops_the_mesh() -> None:
-    """When nobody can read any more, the process gets the signal that a closed terminal sends."""
+    """If the reader has gone, the process gets the signal of a closed terminal."""
     heard = threading.Event()
     before = signal.signal(signal.SIGHUP, lambda *_: heard.set())
     reader, writer = os.pipe()
@@ -75,7 +75,7 @@ def test_a_reader_that_has_gone_stops_the_mesh() -> None:
 
 
 def test_a_log_file_is_put_aside_when_it_has_grown(tmp_path: Path) -> None:
-    """The file and the one before it hold the newest lines; no third one is kept."""
+    """The file and its predecessor hold the newest lines; older files are deleted."""
     log = LogFile(tmp_path / "a.log")
     line = b"x" * (output.FILE_BYTES_MAX // 4)
     for _ in range(20):
@@ -86,7 +86,7 @@ def test_a_log_file_is_put_aside_when_it_has_grown(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_does_not_stop_the_mesh() -> None:
-    """A line that cannot be written for lack of space is lost, and nothing else happens."""
+    """A line that does not fit on the disk is dropped, without another effect."""
     log = LogFile(Path("/dev/full"))
     log.write(b"lost")
     log.write(b"lost, too")

@@ -19,7 +19,7 @@ def test_the_environment_decides_before_the_defaults(monkeypatch: pytest.MonkeyP
 
 
 def test_free_ports_are_picked_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With PORTS=free every port differs from its default but those that are set by name."""
+    """With PORTS=free every port differs from its default, except those that a variable sets."""
     [taken] = free_ports(1)
     monkeypatch.setenv("PORTS", "free")
     monkeypatch.setenv("B_PORT", str(taken))
@@ -29,7 +29,7 @@ def test_free_ports_are_picked_when_asked_for(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_port_in_use_is_named_with_its_holder_and_its_variable() -> None:
-    """Every port that is taken is in the error, with who has it, and the variable that chooses another."""
+    """The error lists each port in use, the process that uses it, and the variable to change it."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = [server.getsockname()[1] for server in (one, other)]
         with pytest.raises(SetupError) as caught:
@@ -72,7 +72,7 @@ def test_two_variables_with_one_port_are_an_error() -> None:
 
 
 def test_free_ports_are_never_those_of_outgoing_connections() -> None:
-    """Else a connection of any process could take a port before its server does."""
+    """A free port is outside of the ephemeral range, where any outgoing connection could take it."""
     ports = free_ports(40)
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as outgoing:
         assert max(ports) < outgoing.getsockname()[1]

@@ -23,7 +23,7 @@ from local.postgres import Postgres
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's own user can enter, which pytest's tmp_path is not when we are root."""
+    """Returns a folder that PostgreSQL's own user can enter. For root, tmp_path is not one."""
     with TemporaryDirectory() as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -45,7 +45,7 @@ async def test_an_acknowledged_write_survives_a_crash(folder: Path) -> None:
 
 
 async def test_a_role_opens_its_own_database_only(folder: Path) -> None:
-    """A service's role is refused by every other database, and nobody enters with a wrong password."""
+    """The role of a service can't connect to another database, and a wrong password is rejected."""
     async with Postgres(folder) as postgres:
         await postgres.create_databases("orders", "catalog")
         for database in ("orders", "postgres"):
@@ -66,14 +66,14 @@ async def test_passwords_are_readable_by_their_owner_only(folder: Path) -> None:
 
 
 async def test_a_second_server_on_the_same_data_is_refused(folder: Path) -> None:
-    """Two servers never write one data folder: the second does not start and says where to read why."""
+    """A second server on the same data folder does not start, and its error names the log."""
     async with Postgres(folder):
         with pytest.raises(SetupError, match="postgres stopped with exit code"):
             await Postgres(folder).start()
 
 
 async def test_a_port_in_use_is_a_problem(folder: Path) -> None:
-    """A server whose port is taken stops, instead of running where nobody looks for it."""
+    """A server whose port is in use stops: clients would reach another server."""
     listener = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     async with listener:
         with pytest.raises(SetupError, match="postgres stopped with exit code"):
@@ -82,7 +82,7 @@ async def test_a_port_in_use_is_a_problem(folder: Path) -> None:
 
 @pytest.fixture
 def private(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that PostgreSQL's own user cannot enter; what is placed elsewhere for that user goes beside it."""
+    """Returns a folder that PostgreSQL's own user can't enter. Its files for that user are in a folder beside it."""
     if os.geteuid() != 0:
         pytest.skip("another user than root runs PostgreSQL as itself")
     private = folder / "private"
@@ -119,7 +119,7 @@ def test_root_may_install_the_programs_in_a_private_folder(private: Path) -> Non
 
 
 async def test_it_dies_with_the_process_that_started_it(folder: Path) -> None:
-    """When its parent is killed with -9, the server stops: nothing is left behind."""
+    """When its parent is killed with -9, the server stops."""
     program = (
         "import asyncio, sys, pathlib; from local.postgres import Postgres\n"
         "async def main():\n"

@@ -36,7 +36,9 @@ def environments(tmp_path: Path) -> dict[str, Mapping[str, str]]:
 
 
 def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping[str, str]]) -> None:
-    """A database and a user of the broker of its own, addresses of those it calls, what it declares."""
+    """A service has its own database and broker user, the addresses of the services that it calls, and its declared
+    variables.
+    """
     stores = {"DATABASE_URL", "BROKER_URL"}
     expected = {
         "identity": stores
@@ -58,13 +60,13 @@ def test_a_service_has_what_it_needs_and_no_more(environments: dict[str, Mapping
 
 
 def test_secrets_keep_their_files(tmp_path: Path) -> None:
-    """The data of a mesh that ran before fits them."""
+    """The names of the files of secrets are stable, so that existing data can still be opened."""
     files = [processes.secret_file(variable) for variable in ("KEY_ENCRYPTION_SECRET", "STAFF_PASSWORD", "API_KEY")]
     assert files == ["key-encryption", "staff-password", "api-key"]
 
 
 def test_the_edge_reaches_every_grpc_service_of_the_contracts() -> None:
-    """By the full name that its contract has, whatever that is made of."""
+    """The edge has an upstream for the full name of every service of the contracts."""
     image = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
     declared = {f"{file.package}.{each.name}" for file in image.file for each in file.service}
     upstreams = processes.edge(SERVICES, PORTS).environment["UPSTREAMS"].split(",")

@@ -54,13 +54,13 @@ class Steps:
             path.write_text(contract)
 
     async def prepare(self) -> None:
-        """Nothing is to be prepared."""
+        """Prepares nothing."""
         self.done.append("prepare")
 
 
 @dataclass
 class Running:
-    """Real processes that are looked after, and the code that they are said to run."""
+    """Real processes under a supervisor, and the code that they declare as theirs."""
 
     root: Path
     home: Home
@@ -159,7 +159,7 @@ async def test_a_syntax_error_leaves_the_process_alone(running: Running) -> None
 
 
 async def test_shared_code_restarts_those_that_import_it(running: Running) -> None:
-    """Also by another module; a file that is no module, such as a migration, may be for any of them."""
+    """A changed module restarts the processes that import it, even indirectly; other files, such as migrations, all."""
     running.write("mesh/errors.py", "from mesh.status import code\n")
     running.write("mesh/status.py", "code = 1\n")
     await running.said("mesh/errors.py and 1 more changed; restarting catalog, edge, orders\n")
@@ -187,7 +187,7 @@ async def test_the_same_files_written_anew_restart_nothing(running: Running) -> 
 
 
 async def test_a_contract_is_generated_first(running: Running) -> None:
-    """gen/ is made before anything is restarted, and then those are that import what has changed in it."""
+    """gen/ is generated first; then the processes that import the changed modules are restarted."""
     before = running.pids()
     running.write("proto/orders.proto", "# two\n")
     await running.restarted(before, "orders")

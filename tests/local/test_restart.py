@@ -55,7 +55,7 @@ async def running(home: Home, tmp_path: Path) -> AsyncIterator[None]:
 
 @pytest.mark.usefixtures("running")
 async def test_it_returns_when_the_process_runs_anew(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """The process is another one, ready, and its id is said."""
+    """The command returns when a new process is ready, and prints its id."""
     [before] = State.read(home.state_file).processes
     await asyncio.to_thread(restart, home, "orders")
     [after] = State.read(home.state_file).processes

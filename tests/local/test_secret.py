@@ -9,13 +9,13 @@ from local.secret import secret, write_secret
 
 
 def test_a_secret_stays(tmp_path: Path) -> None:
-    """It is made up once."""
+    """A secret is generated once."""
     assert secret(tmp_path / "a" / "b") == secret(tmp_path / "a" / "b") != secret(tmp_path / "a" / "c")
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o660, 0o777])
 def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path, mode: int) -> None:
-    """As a copy of the folder may have left it; the secret is the same."""
+    """A file with too wide a mode, as after copying the folder, is closed to others; the secret stays the same."""
     path = tmp_path / "secret"
     made = secret(path)
     path.chmod(mode)

@@ -48,7 +48,7 @@ def test_all_are_ready(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_one_that_waits_for_its_start_makes_it_not_ready(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """A single process that does not run is enough for the exit status to say so."""
+    """One process that does not run makes the exit status 1."""
     with home.lock():
         State([ourselves(), ProcessState("edge", 8080, restarts=1)]).write(home.state_file)
         assert status(home) is False
@@ -70,7 +70,7 @@ def test_a_crash_loop_is_called_one(home: Home, capsys: pytest.CaptureFixture[st
 
 
 async def test_a_process_knows_itself_whether_it_is_ready() -> None:
-    """One that was ready and now answers 503 on /readyz, or nothing, is not ready."""
+    """A process whose /readyz answers 503 or not at all is not ready, even if it was ready before."""
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
     async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +89,7 @@ async def test_a_process_knows_itself_whether_it_is_ready() -> None:
 
 
 def test_memory_is_in_megabytes() -> None:
-    """It is what the process holds resident; a process that has ended holds nothing."""
+    """The memory is the resident set in megabytes; that of an ended process is 0."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdin is not None
         assert process.stdout is not None

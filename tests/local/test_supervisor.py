@@ -57,7 +57,7 @@ def alive(pid: int) -> bool:
 
 
 async def test_a_process_that_is_killed_is_started_again(home: Home, record: Path) -> None:
-    """After kill -9 it runs again as another process, which is said on the terminal and counted in the state."""
+    """After kill -9 a new process runs; the terminal shows that, and the state counts it."""
     terminal = io.BytesIO()
     [port] = free_ports(1)
     with Console(NAMES, terminal) as console:
@@ -100,7 +100,7 @@ async def test_a_part_that_has_not_started_yet_is_in_the_state(home: Home, conso
 
 
 async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Console, record: Path) -> None:
-    """One that ignores SIGTERM is killed when its time is over, so that stopping always ends."""
+    """A process that ignores SIGTERM is killed after its grace period."""
     [port] = free_ports(1)
     process = dummy("first", port, record, "deaf", stop_grace_s=0.1)
     async with Supervisor(home, console, [process]) as supervisor:
@@ -112,7 +112,9 @@ async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Conso
 
 
 async def test_a_restart_that_was_asked_for_is_no_crash(home: Home, console: Console, record: Path) -> None:
-    """It is stopped in order and started at once as another process, and counts neither as a restart nor as a crash."""
+    """A requested restart stops the process in order, starts another at once, and counts neither as restart nor as
+    crash.
+    """
     [port] = free_ports(1)
     process = dummy("first", port, record)
     async with Supervisor(home, console, [process]) as supervisor:
@@ -128,7 +130,7 @@ async def test_a_restart_that_was_asked_for_is_no_crash(home: Home, console: Con
 
 
 async def run_until_said(home: Home, terminal: io.BytesIO, process: MeshProcess, text: str, times: int) -> str:
-    """Runs the process until this has been said so often. Returns all that was said until then."""
+    """Runs the process until the terminal has shown `text` this many times. Returns the output until then."""
     with Console(NAMES, terminal) as console:
         async with asyncio.timeout(60), Supervisor(home, console, [process]) as supervisor:
             supervisor.start(process)
@@ -139,7 +141,7 @@ async def run_until_said(home: Home, terminal: io.BytesIO, process: MeshProcess,
 
 
 async def test_crashes_add_up(home: Home, record: Path) -> None:
-    """One that ends again and again waits longer each time, and is called a crash loop, with the place of its log."""
+    """The pause grows with each crash; after several the process is reported as in a crash loop, with its log."""
     [port] = free_ports(1)
     process = dummy("first", port, record, "die-later")
     said = await run_until_said(home, io.BytesIO(), process, "first is in a crash loop", 1)
@@ -158,7 +160,7 @@ async def test_an_exit_with_0_is_no_crash(home: Home, record: Path) -> None:
 
 
 async def test_one_that_never_gets_ready_is_given_up(home: Home, console: Console, record: Path) -> None:
-    """A process that ends again and again at its start is an error that says how it ended and where its output is."""
+    """A process that ends repeatedly before it is ready is an error with its exit and its log."""
     [port] = free_ports(1)
     process = dummy("first", port, record, "die")
     async with Supervisor(home, console, [process]) as supervisor:
@@ -168,7 +170,7 @@ async def test_one_that_never_gets_ready_is_given_up(home: Home, console: Consol
 
 
 async def test_nothing_survives_a_killed_supervisor(home: Home, record: Path) -> None:
-    """When the supervisor itself is killed with -9, its processes end too (Linux)."""
+    """When the supervisor is killed with -9, its processes end too (Linux)."""
     [port] = free_ports(1)
     program = f"""
 import asyncio, pathlib

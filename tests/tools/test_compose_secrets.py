@@ -40,7 +40,7 @@ def test_all_secrets_are_made_once_for_the_owner_only(file: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o666, 0o640])
 def test_a_file_that_others_could_read_is_closed_to_them(file: Path, mode: int) -> None:
-    """As one is that was written by hand, for a port."""
+    """A file with too wide a mode, such as one written by hand, is closed to others."""
     file.write_text("PORT=8081\n")
     file.chmod(mode)
     main()
@@ -48,7 +48,7 @@ def test_a_file_that_others_could_read_is_closed_to_them(file: Path, mode: int) 
 
 
 def test_what_is_there_stays(file: Path) -> None:
-    """A file of the user's own, even without an end of its last line, gains what it lacks."""
+    """Existing lines are kept, also without a newline at the end, and missing variables are added."""
     file.write_text("PORT=8081\nSTAFF_PASSWORD=mine")
     main()
     lines = file.read_text().splitlines()
@@ -57,7 +57,7 @@ def test_what_is_there_stays(file: Path) -> None:
 
 
 def test_compose_gives_each_user_of_the_broker_its_own_password() -> None:
-    """The broker knows it, and nobody but the container of that user."""
+    """Each password is known only to the broker and to the container of its user."""
     root = Path(__file__).resolve().parents[2]
     compose = yaml.safe_load((root / "compose.yaml").read_text())
     contracts = FileDescriptorSet.from_binary((root / "gen" / "contracts.binpb").read_bytes())

@@ -92,7 +92,7 @@ def test_a_missing_package_is_a_sentence(checkout: Path) -> None:
 
 
 def test_each_target_installs_what_it_needs(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make up` gets its own packages only, the others' come on top of them, and how many came is said."""
+    """`make up` installs only its own packages, other targets add theirs; the number of packages is printed."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     for name in environment.PURPOSES:
@@ -117,7 +117,7 @@ def test_each_target_installs_what_it_needs(checkout: Path, tmp_path: Path, monk
 
 
 def test_progress_is_plain_where_nobody_looks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line in a file or a pipe has no control characters, and tells the package, its size and how many there are."""
+    """In a file or a pipe, progress has no control characters; each line has the package, its size and the total."""
     progress = environment.Progress(tmp_path, 60)
     progress.read("Collecting uvloop==0.23.1 (from -r requirements.txt (line 9))\n")
     progress.read("  Downloading uvloop-0.23.1-cp311-cp311-manylinux_2_17_x86_64.whl (4.0 MB)\n")
@@ -137,14 +137,14 @@ def test_an_unknown_name_is_a_sentence(checkout: Path) -> None:
 
 
 def test_an_old_python_is_a_sentence() -> None:
-    """It names the version that is needed, the one found, and the way to choose another."""
+    """The error has the required version, the version that was found, and how to choose another."""
     with pytest.raises(SystemExit, match=r"Python 3\.11 or newer is needed, and this is 3\.9\.2\..*PYTHON=<path>"):
         environment.check_python((3, 9, 2))
     environment.check_python((3, 11, 0))
 
 
 def test_an_old_python_can_read_it() -> None:
-    """The script compiles as Python 3.7, the oldest grammar that can be asked for: else it could not say so."""
+    """The script compiles as Python 3.7, so that an old interpreter can run it and print the error."""
     ast.parse((ROOT / "tools" / "environment.py").read_text(), feature_version=(3, 7))
 
 

@@ -37,7 +37,7 @@ def test_what_a_service_needs_is_explained_without_packages() -> None:
 
 
 def test_one_service_is_tested_without_programs_in_go() -> None:
-    """Its tests begin when the packages are there. `make test` builds Helm and others for all tests."""
+    """The tests of one service need only the packages, not Helm and the other programs in Go."""
     alone = recipe("test", "SERVICE=order-items")
     assert "tests/services/order_items tests/contract" in alone
     assert "mypy" in alone
@@ -71,7 +71,7 @@ def test_breaking_without_a_ref_ends_with_a_sentence(ref: str) -> None:
 
 
 def test_help_names_every_port() -> None:
-    """The variables that choose ports are told, those of the services by the example of one."""
+    """`make help` lists the variables of ports, for services by an example."""
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     for variable in {*OTHERS, "ORDERS_PORT", "ORDERS_OPS_PORT"} - {"MAIL_OPS_PORT"}:
         assert variable in done.stdout

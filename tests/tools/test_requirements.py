@@ -32,7 +32,7 @@ def pins(file: str) -> dict[str, Requirement]:
 
 
 def wanted_extras() -> dict[str, set[str]]:
-    """The extras that some package asks another for, by the other's name."""
+    """Returns the extras that packages request of other packages, by the name of the other."""
     extras: dict[str, set[str]] = {}
     for name in pins(DEV) | pins(TOOLCHAINS):
         for text in importlib.metadata.requires(name) or []:
@@ -81,7 +81,7 @@ def test_a_larger_file_pins_the_same_versions() -> None:
 
 
 def test_the_toolchains_are_apart() -> None:
-    """They are installed at the same time as the rest, so that no package may be in both files."""
+    """The toolchains are installed at the same time as the rest, so that no package may be in both files."""
     assert not pins(TOOLCHAINS).keys() & pins(DEV).keys()
 
 

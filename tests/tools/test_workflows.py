@@ -38,7 +38,7 @@ def targets() -> set[str]:
 
 
 def test_there_are_workflows() -> None:
-    """The other tests have something to check."""
+    """There is a workflow, so that the other tests check something."""
     assert [path.stem for path in WORKFLOWS] == ["cluster", "release", "test"]
 
 

@@ -54,13 +54,13 @@ def test_the_services_of_the_store() -> None:
 
 
 def test_a_name_of_several_words(tmp_path: Path) -> None:
-    """It has a form for each place that it stands in."""
+    """The name of a service has the right spelling in each place."""
     service = read_services(checkout(tmp_path, order_items=""), IMAGE)[0]
     assert (service.name, service.workload, service.variable) == ("order_items", "order-items", "ORDER_ITEMS")
 
 
 def test_services_that_are_started_alike_are_equal() -> None:
-    """Reading them again gives the same; routes to internal methods, whose callers then need no token, do not."""
+    """Reading the same declarations again gives equal services; a route for an internal method makes a difference."""
     routed = FileDescriptorSet.from_binary(IMAGE.to_binary())
     internal = [
         method.options
@@ -93,14 +93,14 @@ def test_services_that_are_started_alike_are_equal() -> None:
     ],
 )
 def test_what_two_services_want_for_themselves(tmp_path: Path, first: str, second: str, why: str) -> None:
-    """A secret, a port, the issuing of tokens: one service has it."""
+    """Only one service may have a secret, a port, or the issuing of tokens."""
     with pytest.raises(WrongDeclarations) as caught:
         read_services(checkout(tmp_path, a=first, b=second), IMAGE)
     assert why in str(caught.value).splitlines()
 
 
 def test_a_folder_without_a_program_is_no_service(tmp_path: Path) -> None:
-    """It says which file is missing."""
+    """The error names the missing file."""
     root = checkout(tmp_path, reviews="")
     (root / "services/reviews/__main__.py").unlink()
     with pytest.raises(WrongDeclarations, match=r"services/reviews/__main__\.py, which runs the service, is missing"):
@@ -108,7 +108,7 @@ def test_a_folder_without_a_program_is_no_service(tmp_path: Path) -> None:
 
 
 def test_migrations_need_a_database(tmp_path: Path) -> None:
-    """A service that declares none would never have them applied."""
+    """Migrations of a service without a database are an error, because nothing would apply them."""
     root = checkout(tmp_path, reviews="mail = true\ndatabase = false\n")
     (root / "services/reviews/migrations").mkdir()
     (root / "services/reviews/migrations/0001_reviews.sql").touch()

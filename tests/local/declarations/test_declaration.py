@@ -1,4 +1,4 @@
-"""services/<name>/service.toml: what it may say, and what is wrong with it."""
+"""services/<name>/service.toml: its keys, and the errors in it."""
 
 from pathlib import Path
 
@@ -75,14 +75,14 @@ def test_an_empty_file_declares_a_service_that_needs_nothing(tmp_path: Path) -> 
     ],
 )
 def test_what_is_wrong_is_named_with_file_and_line(tmp_path: Path, text: str, line: int, why: str) -> None:
-    """Whoever wrote the file is told where to look and what could stand there."""
+    """An error has the file, the line, and the valid values."""
     with pytest.raises(WrongDeclarations) as caught:
         read(tmp_path, text)
     assert str(caught.value).startswith(f"services/reviews/service.toml:{line}: {why}")
 
 
 def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
-    """One run shows every line to mend."""
+    """One run shows every line to fix."""
     with pytest.raises(WrongDeclarations) as caught:
         read(tmp_path, "database = 1\nmail = 2\n")
     assert [problem.line for problem in caught.value.problems] == [1, 2]
@@ -98,6 +98,6 @@ def test_a_name_that_cannot_be_one_is_a_sentence(tmp_path: Path, name: str) -> N
 
 
 def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
-    """It says what an empty one would mean."""
+    """The error explains what an empty file would mean."""
     with pytest.raises(WrongDeclarations, match=r"^services/reviews/service\.toml:1: is missing\. An empty file"):
         DeclarationFile(tmp_path, "reviews")

@@ -6,14 +6,14 @@ from local.declarations.ports import FIRST, LAST, OTHERS, assign, clash
 
 
 def test_a_port_follows_from_the_name() -> None:
-    """It is the same whatever other services there are, unless two names lead to the same one."""
+    """The port of a service does not depend on other services, unless two names lead to the same port."""
     alone = assign({"reviews": None})["reviews"]
     assert FIRST <= alone <= LAST
     assert assign({"orders": 9003, "a_b": None, "reviews": None})["reviews"] == alone
 
 
 def test_no_two_services_share_a_port() -> None:
-    """However many there are, each has its own, and one for operations that nobody else has."""
+    """Each of many services has its own port, and its own port for operations."""
     declared = {f"service{number}": None for number in range(LAST - FIRST + 1)}
     ports = assign(declared)
     assert set(ports.values()) == set(range(FIRST, LAST + 1))
@@ -42,5 +42,5 @@ def test_a_derived_port_gives_way_to_a_declared_one() -> None:
     ],
 )
 def test_a_clash_of_declared_ports_is_named(port: int, why: str) -> None:
-    """With the ports of operations, and those of what is not a service."""
+    """A declared port may not be that of another service, of its operations, or of another process."""
     assert clash("reviews", {"orders": 9003, "reviews": port}) == why

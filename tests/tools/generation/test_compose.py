@@ -45,7 +45,7 @@ def test_the_template_names_no_service() -> None:
     ],
 )
 def test_a_service_waits_for_what_it_uses(tmp_path: Path, name: str, declaration: str, depends_on: object) -> None:
-    """For its database to be migrated, for the broker to be provisioned, for nothing else."""
+    """A service waits until its database is migrated and the broker is provisioned, and for nothing else."""
     container = compose(tmp_path, **{name: declaration})["services"][name]
     assert container.get("depends_on") == depends_on
 

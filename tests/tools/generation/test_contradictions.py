@@ -106,7 +106,9 @@ def test_the_store_contradicts_itself_nowhere() -> None:
 
 
 def test_what_fits_together_is_no_problem(checkout: Checkout) -> None:
-    """A caller that is named, an event that is published and consumed, an attribute of `self` with a method's name."""
+    """A listed caller, a published and consumed event, and an attribute of `self` named as a method are no
+    contradictions.
+    """
     assert checkout.problems() == []
 
 
@@ -143,13 +145,13 @@ def test_what_fits_together_is_no_problem(checkout: Checkout) -> None:
 def test_a_contract_that_is_wrong_is_named_where_it_is(
     checkout: Checkout, old: str, new: str, at: str, why: str
 ) -> None:
-    """The file, the line, the method or event, and what could stand there."""
+    """The problem has the file, the line, the method or event, and the remedy."""
     checkout.contract = checkout.contract.replace(old, new)
     assert f"{PROTO}:{line_of(checkout.contract, at)}: {why}" in checkout.problems()
 
 
 def test_a_call_that_the_contract_does_not_name(checkout: Checkout) -> None:
-    """It would work here with a user's token and fail on a cluster."""
+    """A call that `callers` does not allow is found: it would work here with a user's token and fail on a cluster."""
     checkout.contract = checkout.contract.replace('callers: "shelf_labels"', 'callers: "reviews"')
     line = line_of(HANDLING + CALLING, "_client.rate(")
     assert checkout.problems() == [
@@ -177,7 +179,7 @@ def test_a_method_with_a_route_is_for_the_edge_and_those_it_names(checkout: Chec
 
 
 def test_an_event_that_nobody_publishes(checkout: Checkout) -> None:
-    """Its consumers would wait for ever."""
+    """A consumed event without a publisher is found."""
     checkout.service("reviews", "database = true\n")
     line = line_of(checkout.contract, "consumers")
     assert checkout.problems() == [
@@ -186,7 +188,7 @@ def test_an_event_that_nobody_publishes(checkout: Checkout) -> None:
 
 
 def test_an_event_of_a_service_that_is_not_there(checkout: Checkout) -> None:
-    """A contract may come before its service, but not be consumed."""
+    """A contract may exist before its service, but its events can't be consumed."""
     checkout.service("shelf_labels", "database = true\n", HANDLING)
     for path in (checkout.root / "services/reviews").iterdir():
         path.unlink()
@@ -208,7 +210,7 @@ def test_a_consumer_without_a_handler(checkout: Checkout) -> None:
 
 
 def test_a_handler_of_an_event_that_does_not_name_it(checkout: Checkout) -> None:
-    """The broker would never deliver it."""
+    """A handler of an event whose `consumers` lacks the service is found: the broker would never deliver the event."""
     checkout.contract = HEAD + SERVICE + EVENT.replace('{consumers: "shelf_labels"}', "{}")
     assert checkout.problems() == [
         "services/shelf_labels/clients.py:1: shelf_labels uses the event Reviewed, whose contract does not name it: "
@@ -217,28 +219,28 @@ def test_a_handler_of_an_event_that_does_not_name_it(checkout: Checkout) -> None
 
 
 def test_events_need_a_database(checkout: Checkout) -> None:
-    """The outbox and the inbox are tables of it."""
+    """A service with events needs a database for its outbox and inbox."""
     checkout.service("reviews", "mail = true\ndatabase = false\n", HANDLING)
     why = "The service publishes or consumes events, which needs a database: add database = true."
     assert checkout.problems() == [f"services/reviews/service.toml:2: {why}"]
 
 
 def test_a_service_without_a_contract(checkout: Checkout) -> None:
-    """It says where the contract is looked for."""
+    """The problem names the expected path of the contract."""
     checkout.service("returns")
     why = "There is no contract: proto/meshwright/returns/v1/*.proto declares no gRPC service."
     assert checkout.problems() == [f"services/returns/service.toml:1: {why}"]
 
 
 def test_code_that_is_not_python(checkout: Checkout) -> None:
-    """It is named as everything else is, with file and line."""
+    """A syntax error is reported with its file and line."""
     checkout.service("shelf_labels", "database = true\n", "x = 1\ndef f(:\n")
     with pytest.raises(WrongDeclarations, match=r"^services/shelf_labels/clients\.py:2: is not Python: "):
         checkout.problems()
 
 
 def test_generation_stops_at_a_contradiction(monkeypatch: pytest.MonkeyPatch, checkout: Checkout) -> None:
-    """`make generate` ends with a line for each, and makes nothing of them."""
+    """`make generate` prints a line for each contradiction, and generates nothing."""
     monkeypatch.setattr(generate, "ROOT", checkout.root)
     checkout.contract = checkout.contract.replace('"shelf_labels"', '"shelves"')
     with pytest.raises(SystemExit) as caught:

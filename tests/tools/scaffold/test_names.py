@@ -48,7 +48,7 @@ def test_a_hyphen_is_an_underscore() -> None:
     ],
 )
 def test_a_wrong_name_is_a_sentence(service: str, resource: str, why: str) -> None:
-    """It says what is wrong and what to do."""
+    """The error explains the fault and the remedy."""
     with pytest.raises(WrongName) as caught:
         Names.read(service, resource, used=names_in_code())
     assert why in str(caught.value)

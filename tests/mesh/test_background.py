@@ -27,7 +27,7 @@ async def test_work_goes_on_after_failures(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_a_lasting_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its first time with the cause, then no repetition, another failure, and that the work goes on."""
+    """The first failure is logged with its cause, repetitions are not; another failure and the recovery are."""
     monkeypatch.setattr("mesh.background.PAUSE_FIRST_S", 0.001)
     failures = ["away", "away", "away", "busy", "", "away"]
     ended = asyncio.Event()

@@ -28,7 +28,7 @@ def _token() -> str:
 
 
 def test_a_token_leads_to_the_row_after_the_last_one_given() -> None:
-    """A full page has a token with the key of its last row, whatever the types of its parts."""
+    """A full page has a token with the key of its last row, of all types of keys."""
     keys = {"a": 1, "b": 2, "c": 3}
     page = read_page(2, "", query=QUERY, key_types=[int])
     rows, token = page.split(list(keys), lambda row: (keys[row],))
@@ -60,7 +60,7 @@ def test_the_page_size_may_change_between_pages() -> None:
 
 
 def test_a_token_of_another_query_is_refused() -> None:
-    """A token is good for the list that gave it only, and the error says why."""
+    """A token is valid only for the list that it came from, and the error explains that."""
     for query in (("orders", *QUERY[1:]), QUERY[:2], (*QUERY, "")):
         with pytest.raises(InvalidArgument, match="belongs to a list with another filter, order or parent"):
             _read(_token(), query=query)
@@ -110,7 +110,7 @@ def test_garbage_is_an_invalid_argument(token: str) -> None:
 
 @given(st.text())
 def test_any_text_is_refused_or_a_key(text: str) -> None:
-    """No text whatever makes anything but an InvalidArgument."""
+    """Any text is a valid token or InvalidArgument."""
     if text:
         with pytest.raises(InvalidArgument):
             _read(text)

@@ -50,7 +50,7 @@ def test_a_missing_header_is_named(name: str) -> None:
     ],
 )
 def test_anything_else_is_refused(changed: Mapping[str, str], now: datetime, body: bytes, secret: bytes) -> None:
-    """Another id, time, body or secret, and what is not a signature at all."""
+    """Another id, time, body or secret is rejected, and a text that is not a signature."""
     with pytest.raises(SignatureInvalid):
         verify({**SIGNED, **changed}, now, body, [secret])
 

@@ -35,6 +35,6 @@ async def filled(postgres: Postgres) -> AsyncIterator[Database]:
 
 @pytest.mark.parametrize(("statement", "problem"), PROBLEMS.items())
 async def test_a_statement_without_an_index_is_found(filled: Database, statement: str, problem: str) -> None:
-    """The assertion fails, and says why."""
+    """The assertion fails with the problem of the plan."""
     with pytest.raises(AssertionError, match=problem):
         await assert_uses_indexes(filled, list(FILL), lambda tx: tx.fetch(statement, ""))

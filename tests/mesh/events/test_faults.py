@@ -28,7 +28,7 @@ async def _note(tx: Connection, event: Event[Any]) -> None:
 
 
 async def _publish_all(database: Database) -> None:
-    """Tells every event, each until its transaction has been acknowledged."""
+    """Publishes every event, and repeats each until its transaction has been acknowledged."""
     for number in range(EVENTS):
         told = False
         while not told:

@@ -232,7 +232,7 @@ async def test_a_handler_that_hangs_is_a_failed_try(
         assert await settled(1) == [("dead", 3)]
 
 
-async def test_an_undeliverable_event_is_set_aside(
+async def test_an_undeliverable_event_becomes_a_dead_letter(
     database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled, server: BrokerServer
 ) -> None:
     """Malformed payloads and types without a handler become dead letters; a missing id is replaced by the broker's."""
@@ -493,7 +493,7 @@ async def test_a_stopping_inbox_finishes_what_it_began(
 
 @pytest.mark.usefixtures("relay")
 async def test_the_trace_goes_on(database: Database, broker: Broker, publish_notes: PublishNotes) -> None:
-    """A handler runs in the trace of the call that told the event."""
+    """A handler runs in the trace of the call that published the event."""
     told = f"00-{0xABC:032x}-{0xDEF:016x}-01"
     seen: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
@@ -530,7 +530,7 @@ async def test_outcomes_are_counted(
 
 
 async def test_two_workers_that_fail_before_the_first_says_so_count_once(database: Database) -> None:
-    """Both had taken the event with the same number of tries."""
+    """A failure counts once if two workers took the event before either recorded it."""
     envelope = Envelope("1", TYPE, "test", "notes/1", datetime.now(UTC), b"", None)
     async with database.transaction() as tx:
         await inbox_table.store(tx, [envelope])

@@ -1,4 +1,4 @@
-"""The right of one replica to do something alone."""
+"""The lease, by which one replica at a time does something."""
 
 import asyncio
 
@@ -14,12 +14,12 @@ LOCK = 42
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets those that stand by look often."""
+    """Shortens the pauses of the replicas that wait for the lease."""
     monkeypatch.setattr(lease_module, "TAKEOVER_PAUSE_S", 0.02)
 
 
 async def test_one_holds_it_at_a_time(database: Database) -> None:
-    """Another one waits until the first has given it back."""
+    """A second holder waits until the first has released the lease."""
     held: list[str] = []
 
     async def hold(name: str) -> None:
@@ -34,7 +34,7 @@ async def test_one_holds_it_at_a_time(database: Database) -> None:
 
 
 async def test_one_that_does_nothing_loses_it(database: Database) -> None:
-    """A process that was stopped, or is cut off, is replaced, and can do nothing in its session when it comes back."""
+    """A process that is suspended or cut off loses the lease, and its session is closed when it comes back."""
 
     async def stop_for_a_while() -> None:
         async with lease(database, LOCK, 0.2) as session:

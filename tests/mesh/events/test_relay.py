@@ -80,9 +80,7 @@ async def test_a_backlog_is_published_without_pauses(
     server: BrokerServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Batch after batch, the last of them full or not, and then what is added, though the relay never looks by itself
-    here.
-    """
+    """Batches follow each other without a pause, and new rows wake the relay, whose polling is disabled here."""
     monkeypatch.setattr("mesh.events.relay.BATCH_ROWS_MAX", 2)
     monkeypatch.setattr("mesh.events.relay.POLL_PAUSE_S", 3600.0)
     await publish_notes("notes/1", "a", "b", "c", "d", "e")

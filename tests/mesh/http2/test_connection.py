@@ -105,7 +105,7 @@ SETTINGS_FIRST: Final = frames.settings({})
     ],
 )
 async def test_a_wrong_start_ends_the_connection(sent: bytes, code: ErrorCode) -> None:
-    """A server that does not start as it should is told so, and counts as away."""
+    """A server with a wrong start gets the error code, and counts as unreachable."""
     told: list[int] = []
 
     async def serve(peer: Peer) -> None:
@@ -155,7 +155,7 @@ async def test_a_wrong_start_ends_the_connection(sent: bytes, code: ErrorCode) -
     ],
 )
 async def test_a_connection_error_ends_the_connection_only(sent: bytes, code: ErrorCode) -> None:
-    """The server is told the error code, its call fails as unavailable, and the next connection is as good as new."""
+    """The server gets the error code, its call fails as unavailable, and the next connection works."""
     told: list[int] = []
 
     async def serve(peer: Peer) -> None:
@@ -441,7 +441,7 @@ async def test_more_data_than_the_window_is_a_stream_error() -> None:
     ],
 )
 async def test_a_reset_is_a_status(code: int, status: Code) -> None:
-    """The error codes of RST_STREAM are statuses as gRPC's PROTOCOL-HTTP2.md says."""
+    """The error codes of RST_STREAM become the statuses in gRPC's PROTOCOL-HTTP2.md."""
 
     async def serve(peer: Peer) -> None:
         await peer.start()
@@ -581,7 +581,7 @@ async def test_an_early_end_stops_the_request() -> None:
 
 @pytest.mark.parametrize("messages", [[], [b"a", b"b"]])
 async def test_a_unary_call_has_one_message(messages: list[bytes]) -> None:
-    """No message is None, which channels reject; two are an error."""
+    """A response without a message is None, which channels reject; two messages are an error."""
 
     async def serve(peer: Peer) -> None:
         await peer.start()

@@ -21,7 +21,7 @@ FRAMES = st.tuples(
 
 @given(st.lists(FRAMES, max_size=8), st.data())
 def test_frames_are_read_however_they_arrive(sent: list[frames.Frame], draw: st.DataObject) -> None:
-    """The same frames are read whatever the pieces are that their bytes arrive in."""
+    """The same frames are read wherever their bytes are split."""
     wire = b"".join(frames.frame(*each) for each in sent)
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(wire)), max_size=6)))
     reader = FrameReader()

@@ -58,7 +58,7 @@ MANY = 20_000
     ],
 )
 async def test_a_flood_ends_the_connection(flood: Callable[[int], bytes]) -> None:
-    """Frames that carry nothing are limited: the server is told to calm down, and the next connection is served."""
+    """Empty frames are limited: the server gets ENHANCE_YOUR_CALM, and the next connection is served."""
     told: list[int] = []
 
     async def serve(peer: Peer) -> None:
@@ -97,7 +97,7 @@ async def test_honest_frames_are_no_flood() -> None:
 
 
 async def test_a_slow_reader_is_not_hostile() -> None:
-    """A server that reads a large request slowly, and pings meanwhile, is no server that reads nothing."""
+    """A server that reads a large request slowly, and sends pings, is not taken for one that reads nothing."""
     message = bytes(15_000_000)
 
     async def serve(peer: Peer) -> None:
@@ -118,7 +118,7 @@ async def test_a_slow_reader_is_not_hostile() -> None:
 
 
 async def test_a_header_bomb_is_not_unpacked() -> None:
-    """A small block that stands for many fields ends its call, and the connection goes on."""
+    """A small block that decodes to many fields ends its call, and the connection stays open."""
 
     async def serve(peer: Peer) -> None:
         await peer.start()
@@ -165,7 +165,7 @@ async def test_a_server_that_goes_away_in_the_middle() -> None:
 
 
 async def test_a_server_that_stalls() -> None:
-    """A server that accepts a connection and says nothing lets deadlines pass, and one that stops amid a frame too."""
+    """Calls end at their deadline if a server accepts a connection and sends nothing, or stops within a frame."""
 
     async def silent(peer: Peer) -> None:
         await peer.wait_closed()
@@ -348,9 +348,7 @@ async def test_late_data_are_no_flood() -> None:
 
 @pytest.mark.parametrize("used", [b"", data(1, prefixed(b"")) * 14_000], ids=["within", "beyond"])
 async def test_late_data_have_a_limit(used: bytes) -> None:
-    """A server that goes on to send data of a call that was reset has its connection closed, whether it was within its
-    window before or beyond it.
-    """
+    """A server that keeps sending data of a reset call has its connection closed, within its window or beyond it."""
     told: list[int] = []
 
     async def serve(peer: Peer) -> None:

@@ -19,7 +19,7 @@ LIMIT = 1_000_000
 
 
 def encoded(fields: list[hpack.Field], *, huffman: bool) -> bytes:
-    """Returns a block of the library's encoder, which was told that our table has no room."""
+    """Returns a block of the library's encoder, for a peer whose table has size 0."""
     encoder = library.Encoder()
     encoder.header_table_size = 0
     block: bytes = encoder.encode(fields, huffman=huffman)
@@ -80,7 +80,7 @@ def test_malformed_blocks_are_faults(block: bytes) -> None:
 
 
 def test_an_update_to_the_size_that_we_have_is_allowed() -> None:
-    """An encoder must tell that it has set its table to our size."""
+    """An encoder must send an update when it sets its table to our size."""
     assert hpack.decode(b"\x20\x88", LIMIT) == [(b":status", b"200")]
 
 
@@ -93,7 +93,7 @@ def test_a_small_block_of_many_fields_is_refused() -> None:
 
 
 def test_a_block_larger_than_the_list_is_not_decoded() -> None:
-    """A block of more bytes than a list may have ends its stream, whatever is in it: decoding it would cost time."""
+    """A block with more bytes than a list may have ends its stream without being decoded, which would cost time."""
     with pytest.raises(StreamFault):
         hpack.decode(b"\xbe" * 16_385, 16_384)
     with pytest.raises(ConnectionFault):

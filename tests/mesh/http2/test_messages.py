@@ -24,7 +24,7 @@ def read(reader: MessageReader, wire: bytes) -> list[bytes]:
 
 @given(st.lists(st.binary(max_size=50), max_size=6), st.data())
 def test_messages_are_read_however_they_arrive(messages: list[bytes], draw: st.DataObject) -> None:
-    """The same messages are read whatever the pieces are."""
+    """The same messages are read wherever their bytes are split."""
     wire = b"".join(map(prefixed, messages))
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(wire)), max_size=6)))
     reader, edges = MessageReader(50), [0, *cuts, len(wire)]
@@ -43,7 +43,7 @@ def test_the_missing_bytes_are_known() -> None:
 
 @pytest.mark.parametrize(("encoding", "compress"), [(b"gzip", gzip.compress), (b"deflate", zlib.compress)])
 def test_compressed_messages(encoding: bytes, compress: type) -> None:
-    """A message is decompressed as the header says; one without the flag stays as it is."""
+    """A message with the flag is decompressed by the header's coding; one without stays as it is."""
     content = compress(b"text " * 100)
     reader = MessageReader(1000)
     reader.start(encoding)

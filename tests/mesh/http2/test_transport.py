@@ -97,7 +97,7 @@ async def test_a_call_is_not_made_again_for_ever(streams: bool) -> None:
 
 
 async def test_a_call_that_may_have_been_begun_is_not_made_again() -> None:
-    """A connection that is lost says nothing about its calls: each fails, once."""
+    """A lost connection does not show whether its calls were begun: each fails, and none is repeated."""
     requests = 0
 
     async def serve(peer: Peer) -> None:

@@ -37,9 +37,7 @@ def test_a_slow_reader_gets_no_larger_window() -> None:
 
 @given(st.lists(st.integers(1, 120), min_size=1, max_size=30))
 def test_a_message_that_is_waited_for_fits(messages: list[int]) -> None:
-    """A reader that waits for one message at a time gets each, whatever the size is: the peer never runs out of window
-    for it.
-    """
+    """A reader of one message at a time gets messages of any size: the peer always has window for the next."""
     window, room = ReceiveWindow(50, 50), 50
     for size in messages:
         room += window.fit(size)

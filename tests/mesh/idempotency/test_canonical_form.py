@@ -5,9 +5,7 @@ from tests.mesh.messages import Note, Other
 
 
 def test_the_canonical_form_ignores_the_order_of_maps() -> None:
-    """Equal requests have equal forms in whatever order their maps were filled, at any depth, and without the
-    request_id.
-    """
+    """Equal requests have equal forms, without the request_id, in any order of their maps, at any depth."""
     one = Note(text="x", request_id="1", labels={"a": "1", "b": "2"}, replies=[Note(labels={"c": "3", "d": "4"})])
     two = Note(text="x", request_id="2", labels={"b": "2", "a": "1"}, replies=[Note(labels={"d": "4", "c": "3"})])
     assert canonical_form(one) == canonical_form(two)

@@ -57,7 +57,7 @@ async def test_connections_are_renewed(
 
 
 async def test_a_port_in_use_is_reported(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """A second server does not share the port, and its error says what to do."""
+    """A second server does not share the port, and its error names the remedy."""
     async with serving(greeter, issuer, never) as server:
         with pytest.raises(MeshError, match=f"Can't listen on 127.0.0.1:{server.port}.*Set GRPC_PORT"):
             async with serving(greeter, issuer, never, port=server.port):

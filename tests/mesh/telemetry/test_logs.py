@@ -35,7 +35,7 @@ def test_a_logged_error_holds_no_values_of_variables(log_format: str) -> None:
 
 @pytest.mark.parametrize("device", ["/dev/full", "pipe"])
 def test_logs_that_cannot_be_written_stop_no_work(device: str) -> None:
-    """A process goes on when the disk of its log is full, or when the reader of its log has ended."""
+    """A process keeps running if the disk of its log is full, or the reader of its log has ended."""
     code = """
 import structlog
 from mesh.settings import ProcessSettings

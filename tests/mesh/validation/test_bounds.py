@@ -177,7 +177,7 @@ def test_the_cost_of_a_message_has_an_end(registry: Registry) -> None:
 
 
 def test_violations_are_values(registry: Registry, validator: Validator) -> None:
-    """The description says what to do."""
+    """The description states the remedy."""
     (violation,) = validator.violations(message(registry, copied=items(registry, 20_000)))
     text = "is too large for a rule of the contract to be evaluated; send less at once"
     assert violation == FieldViolation("copied", text, "RULE_NOT_EVALUATED")

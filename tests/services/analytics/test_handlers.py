@@ -256,7 +256,7 @@ async def test_a_wrong_query_names_every_violation(client: AnalyticsServiceClien
 
 
 async def test_a_stream_of_sales_resumes(client: AnalyticsServiceClient, database: Database) -> None:
-    """It begins with what happens next, and continues after its token."""
+    """A stream begins with the next sale, and continues after its token."""
     first, second = order(), order()
     await place(database, first)
     async with client.watch_sales(WatchSalesRequest()) as responses:

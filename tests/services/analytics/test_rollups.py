@@ -1,4 +1,4 @@
-"""Roll-ups against a naive model: whatever arrives, in whatever batches, and however often it is sent again."""
+"""Roll-ups against a naive model: any events, in any batches, repeated any number of times."""
 
 import asyncio
 from collections import Counter

@@ -25,7 +25,7 @@ class Categories(RuleBasedStateMachine):
 
     @rule(target=ids, category_id=IDS, parent=st.none() | IDS)
     def create(self, category_id: str, parent: str | None) -> str:
-        """Creates a category, or is refused with the reason that the paths tell."""
+        """Creates a category, or is rejected with the reason that the paths in the model predict."""
         path = (*self.paths.get(parent or "", ()), category_id)
         if category_id in self.paths:
             with pytest.raises(AlreadyExists):
@@ -88,7 +88,7 @@ def test_the_number_of_categories_is_limited() -> None:
 
 
 def test_an_implied_category_is_named_after_its_identifier() -> None:
-    """It is at the top."""
+    """A category that a product creates is at the top, with a title made of its identifier."""
     implied = Category.implied("garden-tools", NOW)
     assert (implied.title, implied.parent, implied.etag) == ("Garden tools", None, "1")
 
@@ -105,6 +105,6 @@ def test_a_category_in_use_names_what_uses_it() -> None:
 
 @pytest.mark.parametrize("title", ["", " ", "a\nb", "\0"])
 def test_a_title_is_one_line(title: str) -> None:
-    """It is not empty, and has no control characters."""
+    """A title is rejected if it is empty or has control characters."""
     with pytest.raises(InvalidArgument):
         checked_title(title)

@@ -59,7 +59,7 @@ def test_terms_are_checked() -> None:
 
 
 def test_a_price_does_not_start_in_the_past() -> None:
-    """Neither when it is created, nor when it is changed."""
+    """A start in the past is rejected, both when a price is created and when it is changed."""
     with pytest.raises(InvalidArgument):
         price(-1, None)
     planned = price(5, 6)

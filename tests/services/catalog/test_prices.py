@@ -103,7 +103,9 @@ async def test_the_repricer_publishes_each_change_once(shop: Shop, database: Dat
 
 
 async def test_prices_do_not_overlap(shop: Shop) -> None:
-    """Also if they are created at the same time, in other currencies, or by an update; touching is allowed."""
+    """Overlapping prices are rejected, also concurrent ones, in other currencies and by updates; adjacent ones are
+    allowed.
+    """
     product, other = await shop.store.create(), await shop.store.create()
     start, middle, end = soon(100), soon(200), soon(300)
     first = await shop.schedule(product, 1, valid_from=start, valid_until=middle)
@@ -127,7 +129,7 @@ async def test_prices_do_not_overlap(shop: Shop) -> None:
 
 
 async def test_a_price_in_force_ends_when_staff_says_so(shop: Shop) -> None:
-    """It begins at once without a time; it is not deleted, and ends now."""
+    """A price without a start time begins at once; it can't be deleted, but ends at the time that staff set."""
     product = await shop.store.create(wanted("Saw", 2000))
     price = await shop.schedule(product, 1500)
     assert (await shop.store.get(product.name)).price == money(1500)
@@ -140,7 +142,7 @@ async def test_a_price_in_force_ends_when_staff_says_so(shop: Shop) -> None:
 
 
 async def test_a_planned_price_is_deleted(shop: Shop) -> None:
-    """It never comes into force, and does not exist any more."""
+    """A price that has not begun is deleted, and never comes into force."""
     product = await shop.store.create()
     price = await shop.schedule(product, 1, valid_from=soon(0.5))
     with shop.store.as_staff():

@@ -89,7 +89,7 @@ def test_a_product_is_dropped_when_its_price_changes(cache: ProductCache) -> Non
 
 @pytest.mark.parametrize("all_of_them", [False, True])
 def test_a_product_that_changes_while_it_is_read_is_not_cached(cache: ProductCache, all_of_them: bool) -> None:
-    """It may have been read as it was before. Other reads at that time are cached, unless any change may be missed."""
+    """A read that overlaps a change of its product is not cached; others are, unless any change may be missed."""
     saw, axe = product("Saw"), product("Axe")
     with cache.reading(saw.uid) as one, cache.reading(axe.uid) as other:
         one.product, other.product = saw, axe
@@ -102,7 +102,7 @@ def test_a_product_that_changes_while_it_is_read_is_not_cached(cache: ProductCac
 
 
 def test_the_cache_is_bounded(cache: ProductCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the number of products and by the length of their descriptions; those that were read last stay."""
+    """The number of products and the length of their descriptions are limited; the last read ones stay."""
     monkeypatch.setattr(product_cache, "PRODUCTS_MAX", 3)
     monkeypatch.setattr(product_cache, "TEXT_LENGTH_MAX", 100)
     products = [product(description="x" * 10) for _ in range(4)]
@@ -138,7 +138,7 @@ async def eventually_is(store: Store, wanted: ProductMessage) -> None:
 
 
 async def test_a_change_at_one_replica_invalidates_all(replicas: list[tuple[Store, ProductCache]]) -> None:
-    """At the replica that made it at once, at the other as soon as it is notified, and not only at the bound."""
+    """The replica that makes the change drops the product at once, the other as soon as it is notified."""
     (here, _), (there, there_cache) = replicas
     created = await here.create(wanted())
     await eventually_is(there, created)

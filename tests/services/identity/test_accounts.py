@@ -115,7 +115,7 @@ async def test_no_stored_row_contains_a_token(identity: Identity) -> None:
 
 
 async def test_another_confirmation_is_mailed_after_a_day(identity: Identity) -> None:
-    """Before that the answer says how long to wait."""
+    """An earlier request is rejected with the time to wait."""
     user, client = await identity.signed_in()
     request = RequestEmailConfirmationRequest(name="users/me")
     with pytest.raises(ResourceExhausted) as caught:
@@ -165,7 +165,7 @@ async def test_a_token_serves_one_purpose(identity: Identity) -> None:
 
 
 async def test_an_expired_token_is_refused(identity: Identity) -> None:
-    """It is as if it had never been issued."""
+    """An expired token is rejected as if it had never been issued."""
     user = await identity.register()
     token, client = await reset_token(identity, user.email), await identity.client()
     await identity.execute("UPDATE one_time_tokens SET expire_time = now()")

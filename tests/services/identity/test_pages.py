@@ -190,13 +190,13 @@ async def test_nobody_is_redirected_to_an_unknown_place(identity: Identity, chan
 async def test_a_wrong_request_is_answered_by_a_redirect(
     identity: Identity, changed: dict[str, str], error: str
 ) -> None:
-    """The application learns what is wrong, with its state (RFC 6749, section 4.1.2.1)."""
+    """The redirect carries the error and the application's state (RFC 6749, section 4.1.2.1)."""
     page = received(await (await pages_of(identity)).show_sign_in(ShowSignInRequest(**REQUEST | changed)))
     assert (page.status, page.query["error"], page.query["state"]) == (303, error, REQUEST["state"])
 
 
 async def test_a_wrong_password_shows_the_page_again_and_is_limited(identity: Identity) -> None:
-    """The page says so, without a code, and after some failures that one has to wait."""
+    """The page shows the error and issues no code; after some failures it shows the time to wait."""
     user = await identity.register()
     pages = [await authorized(identity, user.email, password="wrong password") for _ in range(9)]
     assert pages[0].status == 401
@@ -243,7 +243,7 @@ async def test_links_of_mails_lead_to_pages(identity: Identity) -> None:
 
 
 async def test_the_password_grant_can_be_turned_off(identity: Identity) -> None:
-    """It is neither accepted nor announced then; the code flow is announced always (RFC 8414)."""
+    """The password grant is then neither accepted nor announced; the code flow is always announced (RFC 8414)."""
     user, client = await identity.register(), await identity.client()
     on = await client.get_open_id_configuration(GetOpenIdConfigurationRequest())
     assert "password" in on.grant_types_supported

@@ -61,7 +61,7 @@ class Account:
 
 
 class AccountMachine(RuleBasedStateMachine):
-    """Steps of users and of those who have found a token of theirs. The database is shared by all runs."""
+    """Steps of users, and of attackers with one of their tokens. The database is shared by all runs."""
 
     accounts = Bundle("accounts")
     sessions = Bundle("sessions")  # with all refresh tokens, also used ones

@@ -96,7 +96,7 @@ async def test_stock_follows_an_order(warehouse: Warehouse, broker: Broker) -> N
 
 
 async def test_a_cancelled_order_releases_its_units(warehouse: Warehouse, broker: Broker) -> None:
-    """It does so when it comes after the order, and keeps them free when it comes before."""
+    """A cancellation after the reservation releases the units; one before it prevents the reservation."""
     await warehouse.fill(saw=9)
     await receive(warehouse, about(OrderPlaced, an_order(1, saw=2)), about(OrderCancelled, an_order(1, saw=2)))
     await receive(warehouse, about(OrderCancelled, an_order(2, saw=2)), about(OrderPlaced, an_order(2, saw=2)))

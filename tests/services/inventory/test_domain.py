@@ -128,7 +128,7 @@ def test_all_shortages_are_found() -> None:
 
 
 def test_a_warehouse_has_a_limit() -> None:
-    """It is reached, but not exceeded."""
+    """The stock can reach the limit, but not exceed it."""
     assert stock_of(UNITS_MAX - 1).adjust(1, NOW).on_hand == UNITS_MAX
     with pytest.raises(FailedPrecondition) as caught:
         stock_of(UNITS_MAX).adjust(1, NOW)

@@ -9,7 +9,7 @@ from tests.services.inventory.warehouse import SAW, Warehouse
 
 
 async def test_replicas_end_reservations_in_the_background(warehouse: Warehouse) -> None:
-    """Those that have expired, each once; the others stay."""
+    """Each expired reservation is ended once; the others stay."""
     await warehouse.fill(saw=50)
     now = datetime.now(UTC)
     for number in range(12):

@@ -102,7 +102,7 @@ async def test_units_are_added_and_taken_away(client: InventoryServiceClient) ->
 
 @pytest.mark.usefixtures("staff")
 async def test_a_repeated_adjustment_counts_once(client: InventoryServiceClient) -> None:
-    """By its request_id."""
+    """Two adjustments with the same request_id count once."""
     request_id = str(uuid4())
     for _ in range(2):
         assert (await client.adjust_stock(request(SAW, 5, request_id))).on_hand == 5
@@ -266,7 +266,7 @@ async def test_proposals_fill_their_pages(client: InventoryServiceClient) -> Non
 async def test_orders_reserve_commit_and_release(
     client: InventoryServiceClient, orders: InventoryServiceClient
 ) -> None:
-    """Each call can be repeated, and returns the reservation; one that has no effect says why."""
+    """Each call can be repeated, and returns the reservation; a call that can have no effect returns the reason."""
     await client.adjust_stock(request(SAW, 10))
     units = [OrderedUnits(product=SAW, quantity=3), OrderedUnits(product=SAW, quantity=1)]
     for _ in range(2):

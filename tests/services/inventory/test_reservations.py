@@ -66,7 +66,7 @@ async def test_a_released_order_is_never_reserved(warehouse: Warehouse) -> None:
 
 
 async def test_reservations_expire(warehouse: Warehouse) -> None:
-    """At their time and not before; the units are available again, and the order hears of it."""
+    """A reservation expires at its time and not before; its units become available, and the order is notified."""
     await warehouse.fill(saw=5)
     await warehouse.reserve("orders/1", saw=2)
     await warehouse.reserve("orders/2", saw=3)
@@ -133,7 +133,7 @@ async def test_random_orders_keep_the_balance(warehouse: Warehouse) -> None:
 
 
 def test_a_proposal_brings_the_stock_above_its_level() -> None:
-    """By whole reorder quantities, and none if there is no quantity."""
+    """A proposal is a multiple of the reorder quantity; without a quantity there is none."""
     low = Stock(SAW, on_hand=3, reserved=1, reorder_level=10, reorder_quantity=4, update_time=NOW, version=1)
     assert low.proposed == 12
     assert low.adjust(12, NOW).proposed == 0

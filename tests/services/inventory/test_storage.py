@@ -61,7 +61,7 @@ async def test_workers_share_what_has_expired(warehouse: Warehouse) -> None:
 
 
 async def test_a_worker_passes_over_what_another_has_locked(warehouse: Warehouse) -> None:
-    """It ends the next reservation, and finds none when all are locked."""
+    """A worker takes the next reservation that is not locked, and none if all are."""
     await warehouse.fill(saw=5)
     for number in range(2):
         await warehouse.reserve(f"orders/{number}", saw=1)
@@ -73,7 +73,7 @@ async def test_a_worker_passes_over_what_another_has_locked(warehouse: Warehouse
 
 
 async def test_changes_of_low_stock_come_in_the_order_of_commits(warehouse: Warehouse) -> None:
-    """One that takes its position first is visible first, so that a stream misses none."""
+    """A change that takes its position first becomes visible first, so that a stream misses none."""
     await warehouse.fill(saw=5, axe=5)
     async with warehouse.database.transaction() as tx:
         began = await storage.low_position(tx)

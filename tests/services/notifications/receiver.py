@@ -1,4 +1,4 @@
-"""A real HTTP receiver of webhooks, which answers as it is told to."""
+"""A real HTTP receiver of webhooks, whose responses tests choose."""
 
 import asyncio
 import contextlib

@@ -237,7 +237,7 @@ async def test_a_mail_about_an_account_has_the_link(
 
 @pytest.mark.parametrize("kind", ["confirmation", "change of address", "reset"])
 async def test_a_link_that_was_used_is_not_mailed(shop: Shop, kind: str) -> None:
-    """Nothing is sent for a token that identity does not know any more, and that is no failure."""
+    """A token that identity no longer knows is not mailed, which is not a failure."""
     await shop.start_identity()
     await shop.consume(IMPATIENT)
     await shop.tell(ACCOUNT_MAILS[kind][0](str(uuid4())))
@@ -345,7 +345,7 @@ async def test_what_fails_too_often_is_set_aside_and_can_be_replayed(shop: Shop)
 
 @pytest.mark.parametrize("refusal", ["550 no such user", "552 5.2.2 mailbox full", "553 no", "501 5.1.3 bad address"])
 async def test_a_recipient_refused_for_good_is_undeliverable_at_once(shop: Shop, refusal: str) -> None:
-    """It is recorded, tried once, and no dead letter."""
+    """A permanent rejection is recorded after one try, and is not a dead letter."""
     await shop.start_identity()
     shop.mail.refusal = refusal
     await shop.consume()
@@ -373,7 +373,7 @@ async def test_an_address_that_is_none_is_undeliverable_at_once(shop: Shop, addr
 
 
 async def test_an_address_gets_one_mail_a_day(shop: Shop) -> None:
-    """Whoever registers and leaves in turn mails a stranger once, whatever the spelling of the mailbox."""
+    """Repeated registrations and deletions mail an address once a day, in any spelling of the mailbox."""
     await shop.start_identity()
     await shop.consume()
     expected = []
@@ -407,7 +407,7 @@ async def test_of_registrations_at_once_one_is_mailed(shop: Shop) -> None:
 
 
 async def test_the_owner_of_an_address_is_told_that_it_has_an_account(shop: Shop) -> None:
-    """Whoever tried to register learns nothing; the owner does, without a word of theirs."""
+    """A registration with a known address mails its owner, without any text of the stranger, who gets no hint."""
     await shop.start_identity()
     await shop.consume()
     await shop.tell(RegistrationRepeated(user="users/ada"))
@@ -433,7 +433,7 @@ async def test_a_poisonous_event_is_set_aside(shop: Shop, payload: bytes) -> Non
 
 
 async def test_a_user_who_is_gone_gets_no_mail(shop: Shop) -> None:
-    """Somebody who left before the mail was sent is not mailed, and that is no failure."""
+    """A user who was deleted before the mail was sent is not mailed, which is not a failure."""
     await shop.start_identity()
     await shop.consume(IMPATIENT)
     await shop.tell(UserRegistered(user="users/eve"))

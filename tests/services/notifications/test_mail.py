@@ -111,7 +111,7 @@ async def test_an_unknown_certificate_is_not_trusted(
 
 
 async def test_errors_name_no_address(mail_server: MailServer) -> None:
-    """The error has the server's code, or says that the server does not answer; neither names the recipient."""
+    """The error has the server's code, or that the server does not answer, but not the recipient."""
     message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
     mailer = Mailer(f"smtp://127.0.0.1:{mail_server.port}")
     mail_server.refusal = "550 ada@example.com is unknown"

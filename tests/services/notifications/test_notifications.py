@@ -128,7 +128,7 @@ async def test_a_notification_is_read_once(service: Service) -> None:
 
 
 async def test_notifications_of_others_do_not_exist(service: Service) -> None:
-    """Neither is one returned nor marked, whatever its name."""
+    """Notifications of other users are neither returned nor marked."""
     mine = await service.remember("users/ada", "Mine")
     with acting_with(service.issuer.token("users/eve", "profile")):
         for name in (mine.name, f"notifications/{uuid4()}", "notifications/7"):

@@ -120,7 +120,7 @@ async def shop(open_database: Callable[..., Awaitable[Database]], mail_server: M
 
 
 async def test_a_cancelled_order_is_mailed_and_in_the_app(shop: Shop) -> None:
-    """Mail and notification say which order it was, with its lines; a dollar sign in a title is only that."""
+    """Mail and notification have the order's number and lines; a dollar sign in a title stays one."""
     await shop.handle(OrderCancelled(order=ORDER))
     await shop.work()
     await shop.until_state("sent")
@@ -134,7 +134,7 @@ async def test_a_cancelled_order_is_mailed_and_in_the_app(shop: Shop) -> None:
 
 
 async def test_an_order_is_mailed_from_its_confirmation_to_its_refund(shop: Shop) -> None:
-    """Each mail says what there is to know about it, and webhooks get each event of the order."""
+    """Each step is mailed with its details, and webhooks get each event of the order."""
     now = datetime.now(UTC)
     details = EndpointDetails("https://example.com/", "", (), all_orders=False)
     async with shop.database.transaction() as tx:
@@ -206,7 +206,7 @@ async def test_a_mail_that_cannot_be_sent_is_given_up(shop: Shop, refusal: str, 
 
 
 async def test_a_mail_waits_until_its_address_is_confirmed(shop: Shop) -> None:
-    """Nobody who orders for the address of somebody else has it mailed; in the app the notification is at once."""
+    """An order is not mailed to an unconfirmed address; its notification is in the app at once."""
     shop.identity.add("users/ada", "ada@example.com")
     await shop.handle(OrderCancelled(order=ORDER))
     await shop.work()
@@ -284,7 +284,7 @@ async def test_a_worker_that_dies_loses_no_mail(shop: Shop) -> None:
 
 
 async def test_several_workers_send_each_message_once(shop: Shop) -> None:
-    """The workers of several replicas share what is due."""
+    """Workers of several replicas send each due message once."""
     for number in range(20):
         await shop.handle(OrderCancelled(order=ORDER), event_id=str(number))
     for _ in range(3):

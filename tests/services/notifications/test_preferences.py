@@ -107,7 +107,7 @@ class Service:
         return found[0]
 
     async def notify(self, user: str = "users/ada") -> list[tuple[object, ...]]:
-        """Notifies a user of a cancelled order; returns what is stored of it."""
+        """Notifies a user of a cancelled order; returns the stored messages."""
         uid = uuid4()
         async with self.database.transaction() as tx:
             words = {"number": "1", "lines": "", "total": "", "why": ""}
@@ -253,7 +253,7 @@ async def test_a_code_cannot_be_guessed(service: Service) -> None:
 
 
 async def test_a_code_is_for_its_user(service: Service) -> None:
-    """Somebody else can't verify a number with it."""
+    """Another user can't verify a number with the code."""
     with service.acting_as("users/ada"):
         await service.send_code()
     code = service.last_code()
@@ -304,7 +304,7 @@ async def test_preferences_of_others_do_not_exist(service: Service) -> None:
 
 
 async def test_without_a_gateway_there_is_no_sms(service: Service) -> None:
-    """The error says so, and a message that waits is undeliverable."""
+    """A code can't be sent, and a waiting message is undeliverable."""
     handlers = PreferencesHandlers(service.database, HASHES, None)
     async with serving(service.issuer, handlers) as port, channel_to(port) as channel:
         client = NotificationPreferencesServiceClient(channel)

@@ -65,7 +65,7 @@ def test_an_update_makes_a_new_version() -> None:
 
 
 def test_others_find_nothing() -> None:
-    """The error is the same for an endpoint of somebody else, for none, and for a name that none can have."""
+    """The error is the same for another user's endpoint, a missing one, and an invalid name."""
     for found in (None, endpoint()):
         with pytest.raises(NotFound):
             owned_by("users/eve", found)
@@ -186,7 +186,7 @@ class Health(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """The endpoint is disabled when and why the model says."""
+        """Checks that the endpoint is disabled when the model says so, with the same reason."""
         assert self.endpoint.disable_reason is self.reason
         assert self.endpoint.failing_since == self.first_failure
 

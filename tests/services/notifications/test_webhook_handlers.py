@@ -172,7 +172,7 @@ async def test_an_unknown_event_type_is_rejected(service: Service) -> None:
 
 
 async def test_all_orders_are_for_staff(service: Service) -> None:
-    """A customer can neither create such an endpoint nor make one of theirs so."""
+    """A customer can neither create an endpoint for all orders nor change one into such an endpoint."""
     with service.acting_as("users/ada"):
         created = await service.create()
         with pytest.raises(PermissionDenied):

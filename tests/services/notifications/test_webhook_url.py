@@ -51,7 +51,7 @@ def test_a_url_is_accepted(url: str) -> None:
     ],
 )
 def test_a_wrong_url_is_explained(url: str, problem: str) -> None:
-    """The text says what is wrong."""
+    """The text explains the fault of the URL."""
     assert problem in url_problem(url, PUBLIC_ONLY, http_allowed=False)
 
 

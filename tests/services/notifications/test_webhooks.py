@@ -209,7 +209,7 @@ async def test_a_delivery_ends_after_its_last_attempt(shop: Shop, receiver: Rece
 
 
 async def test_a_dead_endpoint_is_disabled_and_its_owner_notified(shop: Shop, receiver: Receiver) -> None:
-    """Once nothing has succeeded for long enough; what is pending waits, and what is new is not added."""
+    """An endpoint without a success for long enough is disabled; pending deliveries wait, and no more are added."""
     receiver.answer = response(500)
     endpoint = await shop.add_endpoint(receiver)
     await shop.publish()

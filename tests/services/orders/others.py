@@ -1,4 +1,4 @@
-"""Stand-ins for inventory and payments, which respond over gRPC as they are told."""
+"""Stand-ins for inventory and payments, whose responses over gRPC tests choose."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -21,8 +21,8 @@ from tests.services.calls import serving, standing_in_for
 
 @dataclass
 class Others:
-    """The stand-ins. They respond to Reserve and Charge with a state, or are away if it is None, and to Commit unless
-    it is to fail.
+    """The stand-ins. They respond to Reserve and Charge with a state, or are unavailable if it is None, and to Commit
+    unless it is to fail.
     """
 
     reservation_state: Reservation.State | None = None

@@ -49,7 +49,7 @@ async def traces(shop: Shop) -> set[str]:
 
 
 async def test_no_order_is_placed_after_its_customer_was_deleted(shop: Shop) -> None:
-    """Even with a token that is still valid. Others go on."""
+    """An order by a deleted customer is rejected even if the token is still valid. Other customers are not affected."""
     await delete_ada(shop)
     with pytest.raises(Unauthenticated) as caught:
         await shop.create(("products/spade", 1), request_id=str(uuid4()))
@@ -94,7 +94,7 @@ async def test_a_deletion_waits_for_an_order_that_is_being_placed(shop: Shop) ->
 
 
 async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -> None:
-    """The deletion gives way and is retried, in whatever order a batch locks the orders of a customer."""
+    """A deletion that would deadlock with a batch of events of the same customer is rolled back and retried."""
     first, second = sorted([await shop.create(("products/spade", 1)) for _ in range(2)], key=lambda each: each.uid)
     async with shop.database.transaction() as tx:
         await storage.find(tx, UUID(second.uid), lock=True)

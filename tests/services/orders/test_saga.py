@@ -275,7 +275,7 @@ async def test_a_lost_stream_resumes_at_another_replica(shop: Shop) -> None:
 
 
 async def test_an_order_of_somebody_else_is_not_watched(shop: Shop) -> None:
-    """Nor is one by the token of another order's stream."""
+    """Another customer's order can't be watched, nor by a token of another order's stream."""
     placed, another = [await shop.create(("products/spade", 1)) for _ in range(2)]
     with pytest.raises(NotFound):
         async with shop.watch(placed.name, subject="users/eve") as watch:

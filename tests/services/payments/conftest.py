@@ -21,7 +21,7 @@ PRICE = Money("EUR", 2_599)
 
 
 class Shop:
-    """A database of the service, and a worker that does a step when it is told to."""
+    """A database of the service, and a worker that tests run step by step."""
 
     def __init__(self, database: Database, provider: Provider, time_max: timedelta = timedelta(minutes=1)) -> None:
         self.database = database

@@ -52,7 +52,7 @@ def test_the_limit_counts_from_the_last_answer(authorized: bool) -> None:
 
 @pytest.mark.parametrize("decided", ["held", "captured", "cancelled"])
 def test_only_the_provider_times_out(decided: str) -> None:
-    """Staff take their time, what is captured is paid, and what is to be voided is voided."""
+    """Only waiting for the provider times out: reviews, captured payments and voids do not."""
     authorized = payment().authorized([FINDING] if decided == "held" else [], NOW)
     waiting = {"held": authorized, "captured": authorized.capture(NOW), "cancelled": authorized.cancel(NOW)}[decided]
     assert waiting.time_out(LIMIT, NOW + timedelta(days=1)) is waiting
@@ -74,8 +74,8 @@ def test_an_authorisation_that_the_provider_ends_is_declined() -> None:
 
 
 class Books(RuleBasedStateMachine):
-    """A payment and its ledger, beside a provider that does what it is asked and answers when it likes, and a model of
-    both: what the provider holds of the customer's money is what the books say, once nothing is left to ask.
+    """A payment and its ledger, with a provider that does what it is asked and answers at any time, and a model: once
+    nothing is pending, the provider holds exactly the amounts in the books.
     """
 
     @initialize(hundredths=st.integers(0, 500))
@@ -113,7 +113,7 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.payment.state is State.AUTHORIZED)
     @rule(answered=st.booleans())
     def capture(self, answered: bool) -> None:
-        """The provider captures the amount, or tells that it was voided."""
+        """Captures the amount at the provider, unless the charge was voided."""
         if self.provider == "authorized":
             self.provider = "captured"
         if answered:
@@ -122,7 +122,7 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.payment.cancel_requested)
     @rule(answered=st.booleans())
     def void(self, answered: bool) -> None:
-        """The provider voids a charge, or tells that it was captured."""
+        """Voids a charge at the provider, unless it was captured."""
         if self.provider != "captured":
             self.provider = "voided"
         if answered:
@@ -179,7 +179,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def books_balance(self) -> None:
-        """The accounts add up to zero, and to what the payment says."""
+        """Checks that the accounts add up to zero and agree with the payment."""
         assert sum(self.ledger.values()) == 0
         assert -self.ledger[Account.SALES] == self.payment.captured.hundredths
         assert self.ledger[Account.REFUNDS] == self.payment.refunded.hundredths

@@ -271,7 +271,7 @@ async def test_deleted_staff_leave_their_decisions_without_a_name(
 
 
 async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -> None:
-    """The deletion gives way and is retried, in whatever order a batch locks the payments of a customer."""
+    """A deletion that would deadlock with a batch of events of the same customer is rolled back and retried."""
     payments = sorted([await shop.charge(f"orders/{number}") for number in range(2)], key=lambda each: each.uid)
     async with shop.database.transaction() as tx:
         await storage.find(tx, payments[1].uid, lock=True)

@@ -63,7 +63,7 @@ async def deep_payments(tx: Connection, customer: str | None, state: State | Non
 
 
 async def open_refunds(tx: Connection) -> None:
-    """Reads what is to be paid back of a payment."""
+    """Reads the open refunds of a payment."""
     payment = await storage.find(tx, PAYMENT)
     assert payment is not None
     assert len(await storage.open_refunds(tx, payment)) == 1

@@ -156,7 +156,7 @@ class Killed(BaseException):
 
 
 async def test_lost_answers_have_one_effect(database: Database) -> None:
-    """The provider has captured and paid back exactly what the books say."""
+    """The provider has captured and refunded exactly the amounts in the books."""
     shop = Shop(database, FaultySandbox(database, LOST, "authorize", "capture", "refund"))
     payment = await shop.charge()
     await shop.work()
@@ -185,7 +185,7 @@ async def test_a_capture_that_is_found_when_voiding_is_paid_back(database: Datab
 
 @pytest.mark.parametrize("operation", ["authorize", "capture", "void", "refund"])
 async def test_another_worker_goes_on_after_a_kill(database: Database, operation: str) -> None:
-    """Once the lease of the killed one has ended. The provider did once what the books say once."""
+    """After the lease of a killed worker another one continues, and the provider has done each step once."""
     provider = FaultySandbox(database, Killed(), operation)
     shop = Shop(database, provider)
     payment = await shop.charge()
@@ -249,7 +249,7 @@ async def test_a_running_worker_is_woken(database: Database, monkeypatch: pytest
 
 
 async def test_a_capture_without_an_answer_is_paid_back_after_the_limit(database: Database) -> None:
-    """The order is told that its payment failed before it is told of the capture, so that it stays cancelled."""
+    """The failure of the payment is published before the capture, so that the order stays cancelled."""
     shop = Shop(database, FaultySandbox(database, LOST, "capture"))
     payment = await shop.charge()
     for _ in range(2):  # to authorise, and to capture
@@ -324,7 +324,7 @@ async def test_many_refunds_are_made_one_by_one(database: Database) -> None:
 
 
 async def test_another_currency_is_flagged(shop: Shop) -> None:
-    """A customer who has always paid in another one."""
+    """A payment is flagged if its customer has always paid in another currency."""
     await shop.charge()
     await shop.work()
     dollars = await shop.charge(order="orders/2", amount=Money("USD", 100))
@@ -358,7 +358,7 @@ async def test_erased_customers_share_no_history(shop: Shop) -> None:
     ],
 )
 async def test_an_unbalanced_posting_is_refused(shop: Shop, entries: dict[Account, Money]) -> None:
-    """By the database, whatever the code does: what is missing, and what is in another currency."""
+    """The database rejects a posting that does not balance, or mixes currencies."""
     payment = await shop.charge()
     with pytest.raises(asyncpg.RaiseError):
         async with shop.database.transaction() as tx:
@@ -422,7 +422,7 @@ async def test_the_ledger_is_never_changed(shop: Shop, change: str) -> None:
 
 
 async def test_the_answers_of_the_provider_are_counted(shop: Shop) -> None:
-    """By their outcome; a call without an answer is one, too."""
+    """Answers are counted by outcome; a call without an answer is an outcome too."""
 
     def counted() -> dict[str, float]:
         [metric] = ANSWERS.collect()

@@ -41,7 +41,7 @@ async def test_cards_answer_as_their_names_say(sandbox: Sandbox, card: str, outc
 
 @pytest.mark.parametrize(("card", "silent"), [("card_timeout", 1), ("card_unknown", UNKNOWN_ASKED)])
 async def test_cards_do_not_answer_at_first(database: Database, card: str, silent: int) -> None:
-    """The charge was made nevertheless. Another process, which asks again, is told in the end."""
+    """The first calls get no answer, but the charge is made. A repeated call by another process gets the answer."""
     key = uuid4()
     for _ in range(silent):
         with pytest.raises(ProviderError):
@@ -96,7 +96,7 @@ async def test_a_report_is_due_later(database: Database) -> None:
 
 
 async def test_a_voided_charge_stays_so_when_it_is_reported(sandbox: Sandbox) -> None:
-    """The report is sent; it does not say that the charge can be captured."""
+    """The report is sent, but does not make the charge capturable."""
     key = uuid4()
     await sandbox.authorize(key, "card_late", PRICE)
     await sandbox.void(key)

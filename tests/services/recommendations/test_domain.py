@@ -74,7 +74,7 @@ def test_a_ranking_discounts_bestsellers_and_the_other_does_not() -> None:
     st.sampled_from(Ranking),
 )
 def test_lists_hold_the_best_companions_in_order(counts: list[tuple[int, int]], ranking: Ranking) -> None:
-    """Nothing that is left out is better than what is in, equals are ordered by their names, and scores are shares."""
+    """No omitted product has a higher score than a listed one; ties are ordered by name; scores are shares."""
     companions = [Companion(UUID(int=number), *count) for number, count in enumerate(counts)]
     ranked = rank(ranking, 9, reversed(companions))
     keys = [(-each.score, each.product) for each in ranked]

@@ -116,7 +116,7 @@ async def test_old_baskets_no_longer_count(shop: Shop) -> None:
 
 
 async def test_one_replica_learns_at_a_time(shop: Shop) -> None:
-    """Another one finds nothing to do while the turn is taken, and goes on when it is free."""
+    """A second replica does nothing while the lock is held, and continues when it is free."""
     await shop.buy(SAW, OIL)
     other = Learning(shop.database)
     async with shop.database.transaction() as tx:

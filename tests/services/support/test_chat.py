@@ -47,7 +47,7 @@ async def test_both_sides_receive_what_is_posted(ada: User, eve: User) -> None:
 
 
 async def test_a_stream_begins_with_the_state_and_the_whole_history(ada: User) -> None:
-    """Without a token, it is longer than what is read at once; with that of the list, the stream continues after it."""
+    """Without a token a stream begins with a history of several pages; with a token of the list it continues there."""
     name = (await ada.create()).name
     texts = [f"Text {number}" for number in range(6 * READ_MAX + 1)]
     for text in texts:
@@ -61,7 +61,7 @@ async def test_a_stream_begins_with_the_state_and_the_whole_history(ada: User) -
 
 
 async def test_a_message_crosses_replicas(issuer: Issuer, database: Database, replica: Replica, ada: User) -> None:
-    """Streams at one replica receive what is posted at another one, by a call or a stream."""
+    """Streams at one replica receive messages that are posted at another, by a call or a stream."""
     async with Replica.running(issuer, database) as other:
         eve, name = other.user("users/eve", staff=True), (await ada.create()).name
         async with ada.chat(name) as hers, eve.chat(name) as ours:
@@ -184,7 +184,7 @@ async def test_a_request_without_a_post_has_no_effect(ada: User) -> None:
 
 
 async def test_open_streams_are_limited(ada: User, bob: User) -> None:
-    """The limit counts the streams of one user, whatever the conversation, until they end."""
+    """The limit counts the open streams of a user over all conversations."""
     name, another = (await ada.create()).name, (await bob.create()).name
     chats = [ada.chat(name) for _ in range(CUSTOMER_STREAMS_MAX)]
     for chat in chats:

@@ -69,7 +69,7 @@ async def test_deleted_staff_leave_their_answers_without_a_name(database: Databa
 
 
 async def test_open_streams_end_with_their_user(database: Database, ada: User, eve: User) -> None:
-    """Those of the customer, of staff in the customer's conversation, and of staff who are deleted."""
+    """Streams of a deleted customer, of staff in the customer's conversation, and of deleted staff end."""
     first, second = (await ada.create()).name, (await ada.create()).name
     async with eve.chat(first) as ours, ada.watch(second) as hers:
         await ours.participant("users/eve", connected=True)

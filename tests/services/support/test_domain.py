@@ -103,7 +103,7 @@ def test_names_hold_the_identifiers() -> None:
 
 @pytest.mark.parametrize("subject", ["", " ", "two\nlines", "\0", "\u2028"])
 def test_a_wrong_subject_is_refused(subject: str) -> None:
-    """It is one line that says something."""
+    """A subject must be one line that is not blank."""
     with pytest.raises(InvalidArgument) as caught:
         Conversation.create(uuid4(), ADA.subject, subject, NOW)
     assert [violation.field for violation in caught.value.violations] == ["conversation.subject"]

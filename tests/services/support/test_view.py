@@ -53,7 +53,7 @@ class Viewing(RuleBasedStateMachine):
 
     @rule(read=st.integers(0, READ_MAX))
     def read(self, read: int) -> None:
-        """Reads what is new. The stream breaks if the client receives fewer responses than there are."""
+        """Reads the new responses. The stream breaks if the client receives only some of them."""
         participants = [Participant(UID, user, False, is_there, NOW) for user, is_there in self.connected.items()]
         after = [message for message in self.messages if message.number > self.view.number][:READ_MAX]
         responses = list(self.view.show(self.conversation, participants, after))
